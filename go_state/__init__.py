@@ -1,0 +1,123 @@
+"""go_state: messages in, model out. A map of the package.
+
+    What a program is           Program, reducer, Step, Cmd, Command, Failure, name
+    Feed it: the queue          Buffer, Consumer; retention: drop_committed, fixed, keep_all
+    Run it                      run, run_async
+    Run it over a source        batch, batch_async, Result; sources.CSV, sources.JSONLines, sources.progress
+    ... and keep the model      aggregate, aggregate_async, KeyedResult, Snapshots, load_model
+    End it early                signals, StopSwitch
+    When a message fails        Stop, SetAside, FailedMessage
+    Where models are kept       LMDBStore, MemoryStore, JsonCodec; for a store of your own Stored and Write
+    When something is wrong     GoStateError and all below it: go_state.core.errors
+    Test it                     testing.play, testing.StoreContract, testing.BufferContract
+
+The folders are the way of a message: `buffer` feeds it to the turn in `loop`, `modes` wire the two to a source and to `storage`,
+and `core` says what they all speak of.
+"""
+
+from go_state import sources, testing
+from go_state.buffer import Buffer, BufferStatistics, Consumer, ReaderStatistics, drop_committed, fixed, keep_all
+from go_state.core.commands import Cmd, Command, Failure
+from go_state.core.errors import (
+    BadRecord,
+    Closed,
+    ConcurrentGet,
+    Conflict,
+    Corrupt,
+    Empty,
+    Full,
+    GoStateError,
+    Incompatible,
+    InsideLoop,
+    InvalidKey,
+    Lagged,
+    MissingExtra,
+    NothingPending,
+    NotStorable,
+    ProgramError,
+    SourceChanged,
+    SourceError,
+    StoreError,
+    StoreFull,
+    StoreUnavailable,
+    TimedOut,
+    UsageError,
+    Waiting,
+)
+from go_state.core.naming import name
+from go_state.core.ports import Stored, Write
+from go_state.core.program import Program, Step, reducer
+from go_state.loop.policies import FailedMessage, SetAside, Stop
+from go_state.modes.aggregate import KeyedResult, Snapshots, aggregate, aggregate_async
+from go_state.modes.batch import Result, batch, batch_async
+from go_state.modes.pace import StopSwitch, signals
+from go_state.modes.run import run, run_async
+from go_state.modes.schema import load_model
+from go_state.storage.codec import JsonCodec
+from go_state.storage.lmdb import LMDBStore
+from go_state.storage.memory import MemoryStore
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BadRecord",
+    "Buffer",
+    "BufferStatistics",
+    "Closed",
+    "Cmd",
+    "Command",
+    "ConcurrentGet",
+    "Conflict",
+    "Consumer",
+    "Corrupt",
+    "Empty",
+    "FailedMessage",
+    "Failure",
+    "Full",
+    "GoStateError",
+    "Incompatible",
+    "InsideLoop",
+    "InvalidKey",
+    "JsonCodec",
+    "KeyedResult",
+    "LMDBStore",
+    "Lagged",
+    "MemoryStore",
+    "MissingExtra",
+    "NotStorable",
+    "NothingPending",
+    "Program",
+    "ProgramError",
+    "ReaderStatistics",
+    "Result",
+    "SetAside",
+    "Snapshots",
+    "SourceChanged",
+    "SourceError",
+    "Step",
+    "Stop",
+    "StopSwitch",
+    "StoreError",
+    "StoreFull",
+    "StoreUnavailable",
+    "Stored",
+    "TimedOut",
+    "UsageError",
+    "Waiting",
+    "Write",
+    "aggregate",
+    "aggregate_async",
+    "batch",
+    "batch_async",
+    "drop_committed",
+    "fixed",
+    "keep_all",
+    "load_model",
+    "name",
+    "reducer",
+    "run",
+    "run_async",
+    "signals",
+    "sources",
+    "testing",
+]

@@ -1,0 +1,343 @@
+"""A consumer: one reader's position in a buffer, and its waits.
+
+Reading moves `position`; `commit` moves `committed` up to it and `rollback` moves it back, so what was read and not committed is
+given again. A wait that is cancelled or times out has moved nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+
+from go_state.buffer.bells import Bell, ThreadBell
+from go_state.buffer.retained import Retained
+from go_state.core.errors import Closed, ConcurrentGet, Empty, Lagged, NothingPending, UsageError
+
+if TYPE_CHECKING:
+    from go_state.buffer.buffer import Buffer
+    from go_state.buffer.loop_bell import LoopBell
+
+Msg = TypeVar("Msg")
+
+_TRIM_STEP = 64  # messages: a run that settles every turn leaves the trimming to whoever looks, or until so many have gathered
+
+
+class Consumer(Generic[Msg]):
+    """One reader of a `Buffer`; made by `buffer.consumer()`, closed by `close` or at the end of its `with` block.
+
+    It may be used from any thread or event loop, by one of them at a time. Iterating commits each message when the next is asked
+    for and ends when the buffer is closed and drained.
+    """
+
+    def __init__(
+        self, buffer: Buffer[Msg], retained: Retained[Msg], lock: threading.Lock, start: Literal["oldest", "newest"] | int
+    ) -> None:
+        self._buffer = buffer
+        self._retained = retained
+        self._lock = lock  # the buffer's; guards all below
+        self.committed = self._find(start)  #: the first position that is not committed
+        self.position = self.committed  #: the position that is read next
+        self._bell: Bell | None = None  # the one that this reader sleeps by
+        self._loop_bell: LoopBell | None = None  # kept between the waits on one event loop
+        self._closed = False
+
+    # ------------------------------------------------------------------ reading
+
+    def get_nowait(self) -> Msg:
+        """Return the next message; `Empty` when there is none now, `Closed` when there will be none, `Lagged` when it is gone."""
+        messages = self.take(1)
+        if messages:
+            return messages[0]
+        with self._lock:
+            self._look()
+        raise Empty("there is no message to read right now")
+
+    def get(self, timeout: float | None = None) -> Msg:
+        """Return the next message, waiting up to `timeout` seconds for it (None: as long as it takes).
+
+        Raises `TimedOut`, `Closed`, `Lagged`, or `ConcurrentGet` when another thread or task waits on this reader.
+        """
+        while not (messages := self.take(1)):
+            self.wait(timeout)
+        return messages[0]
+
+    async def get_async(self, timeout: float | None = None) -> Msg:
+        """Return the next message as `get` does, waiting on the event loop; a cancelled wait loses nothing."""
+        while not (messages := self.take(1)):
+            await self.wait_async(timeout)
+        return messages[0]
+
+    def take(self, limit: int) -> list[Msg]:
+        """Read up to `limit` messages without waiting; an empty list when there is none. Raises `Lagged`."""
+        with self._lock:
+            if self._closed:
+                raise Closed("this consumer is closed")
+            self._buffer._absorb()
+            retained, position = self._retained, self.position
+            if position < retained.start:
+                raise Lagged(retained.start - position, retained.start)
+            messages = retained.read(position, limit)
+            self.position = position + len(messages)
+            return messages
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Block until there is a message to read. Raises like `get`."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            bell = ThreadBell()
+            if self._lie_down(bell):
+                return
+            try:
+                bell.sleep(None if deadline is None else deadline - time.monotonic())
+            finally:
+                self._get_up(bell)
+
+    async def wait_async(self, timeout: float | None = None) -> None:
+        """Wait on the event loop until there is a message to read. Raises like `get`."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            bell = self._bell_for_this_loop()
+            if self._lie_down(bell):
+                return
+            try:
+                await bell.sleep(None if deadline is None else deadline - time.monotonic())
+            finally:
+                self._get_up(bell)
+
+    def _look(self) -> bool:
+        """Tell whether a read would give or raise something; `Closed` when nothing will ever come. Lock held."""
+        if self._closed:
+            raise Closed("this consumer is closed")
+        self._buffer._absorb()
+        if self.position != self._retained.end:
+            return True
+        if self._buffer.closed:
+            raise Closed("the buffer is closed and this reader has read all of it")
+        return False
+
+    def _lie_down(self, bell: Bell) -> bool:
+        """Return True when there is something to read, else leave the bell with the buffer."""
+        with self._lock:
+            if self._look():
+                return True
+            if self._bell is not None:
+                raise ConcurrentGet("another thread or task already waits on this consumer: open one for each")
+            self._bell = bell
+            self._buffer._bells.append(bell)
+            return False
+
+    def _get_up(self, bell: Bell) -> None:
+        with self._lock:
+            self._bell = None
+            if bell in self._buffer._bells:
+                self._buffer._bells.remove(bell)
+
+    def _bell_for_this_loop(self) -> LoopBell:
+        import asyncio
+
+        from go_state.buffer.loop_bell import LoopBell
+
+        if self._loop_bell is None or self._loop_bell.loop is not asyncio.get_running_loop():
+            if self._loop_bell is not None:
+                self._loop_bell.put_away()
+            self._loop_bell = LoopBell()
+        return self._loop_bell
+
+    # ------------------------------------------------------------------ moving
+
+    def commit(self) -> int:
+        """Take what was read for done and return how many messages that were; `NothingPending` when there are none."""
+        return self._finish(commit=True)
+
+    def rollback(self) -> int:
+        """Go back to the first uncommitted message and return how many will be given again; `NothingPending` for none."""
+        return self._finish(commit=False)
+
+    def _finish(self, *, commit: bool) -> int:
+        with self._lock:
+            count = self.position - self.committed
+            if not count:
+                verb = "commit" if commit else "roll back"
+                raise NothingPending(f"there is nothing to {verb}: nothing was read since the last commit or rollback")
+            if commit:
+                self.committed = self.position
+                self._buffer._settled()
+            else:
+                self.position = self.committed
+        if commit and self._buffer._asks_policy:
+            self._buffer._apply_retention()
+        return count
+
+    def settle(self, count: int, messages: Sequence[Msg] = (), follow: bool = False, /) -> Sequence[Msg]:
+        """Commit `count` more messages and append the reader's own ones, as one step; a run does this after each turn.
+
+        The reader's own messages enter after all that is already there, also when the buffer is full, or closed. With `follow`,
+        where they are next to be read, they count as read and are returned.
+        """
+        buffer, retained = self._buffer, self._retained
+        bells: Sequence[Bell] = ()
+        following: Sequence[Msg] = ()
+        with self._lock:
+            self.committed += count
+            if messages:
+                if buffer._inbox:
+                    buffer._absorb()
+                if follow and self.position == retained.end:
+                    self.position += len(messages)
+                    following = messages
+                bells = buffer._enter(messages)
+            if self.committed - retained.start >= _TRIM_STEP or buffer._closers:
+                buffer._settled()
+        for bell in bells:
+            bell.ring()
+        if buffer._asks_policy:
+            buffer._apply_retention()
+        return following
+
+    def seek(self, where: Literal["oldest", "newest"] | int) -> None:
+        """Go on reading elsewhere, with nothing pending: at the oldest or after the newest message, or at a position."""
+        with self._lock:
+            self._buffer._absorb()
+            self.position = self.committed = self._find(where)
+            self._buffer._settled()
+
+    def _find(self, where: Literal["oldest", "newest"] | int) -> int:
+        start, end = self._retained.start, self._retained.end
+        if where == "oldest":
+            return start
+        if where == "newest":
+            return end
+        if not isinstance(where, int) or where < 0 or where > end:
+            raise UsageError(f'a reader stands at "oldest", "newest" or a position from {start} to {end}, not at {where!r}')
+        if where < start:
+            raise Lagged(start - where, start)
+        return where
+
+    # ------------------------------------------------------------------ convenience
+
+    def diff(self) -> int:
+        """Return how many messages there are yet to read."""
+        with self._lock:
+            self._buffer._absorb()
+            return self._retained.end - self.position
+
+    def empty(self) -> bool:
+        """Tell whether there is nothing to read right now."""
+        return self.diff() <= 0
+
+    def belongs_to(self, buffer: object, /) -> bool:
+        """Tell whether this is an open reader of that buffer."""
+        return buffer is self._buffer and not self._closed
+
+    def range(self, fn: Callable[[int, Msg], object], *, wait: bool = True) -> None:
+        """Call `fn(index, message)` for each message and commit it, until `fn` returns False or the buffer ends.
+
+        Without `wait` it ends when there is nothing to read. An exception of `fn` rolls that message back and passes on.
+        """
+        index = 0
+        while True:
+            try:
+                message = self.get() if wait else self.get_nowait()
+            except (Closed, Empty):
+                return
+            try:
+                more = fn(index, message)
+            except BaseException:
+                self.rollback()
+                raise
+            self.commit()
+            if more is False:
+                return
+            index += 1
+
+    def transaction(self, timeout: float | None = None) -> Transaction[Msg]:
+        """Return a block around one message: `with consumer.transaction() as message:`, or `async with`.
+
+        The message is committed when the block ends, and rolled back when it ends by an exception.
+        """
+        return Transaction(self, timeout)
+
+    def __iter__(self) -> Iterator[Msg]:
+        try:
+            while True:
+                yield self.get()
+                self._commit_pending()
+        except Closed:
+            return
+
+    async def __aiter__(self) -> AsyncIterator[Msg]:
+        try:
+            while True:
+                yield await self.get_async()
+                self._commit_pending()
+        except Closed:
+            return
+
+    def _commit_pending(self) -> None:
+        if self.position != self.committed:  # the loop's body may have committed or rolled back by itself
+            self.commit()
+
+    # ------------------------------------------------------------------ closing
+
+    def close(self) -> None:
+        """End the reader; what it did not commit is its loss alone. A waiting get is freed with `Closed`."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            self._buffer._remove(self)
+            bell = self._bell
+            if bell in self._buffer._bells:
+                self._buffer._bells.remove(bell)
+            else:
+                bell = None  # somebody has rung it already
+        if bell is not None:
+            bell.ring()
+        if self._loop_bell is not None:
+            self._loop_bell.put_away()
+        if self._buffer._asks_policy:
+            self._buffer._apply_retention()
+
+    async def aclose(self) -> None:
+        """Close, and wait until the event loop is free of this reader."""
+        self.close()
+        if self._loop_bell is not None:
+            await self._loop_bell.put_away_async()
+
+    def __enter__(self) -> Consumer[Msg]:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Consumer[Msg]:
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.aclose()
+
+
+class Transaction(Generic[Msg]):
+    """A block around one message; see `Consumer.transaction`."""
+
+    def __init__(self, consumer: Consumer[Msg], timeout: float | None) -> None:
+        self._consumer = consumer
+        self._timeout = timeout
+
+    def __enter__(self) -> Msg:
+        return self._consumer.get(self._timeout)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is None:
+            self._consumer.commit()
+        else:
+            self._consumer.rollback()
+
+    async def __aenter__(self) -> Msg:
+        return await self._consumer.get_async(self._timeout)
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.__exit__(kind, error, trace)

@@ -1,0 +1,57 @@
+"""How a reader sleeps on an event loop: on a janus queue, which any thread can ring.
+
+The queue belongs to one reader and one event loop and ends with them. Messages never travel through it: a bell costs one wake-up
+per idle reader, janus as a queue 4-10 us a message (`bench/bench_put.py`). This module is imported when a task first waits,
+because asyncio and janus together take longer to import than all of go_state.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import janus
+
+from go_state.core.errors import TimedOut
+
+
+class LoopBell:
+    """Wakes one sleeping task of the event loop it was made in."""
+
+    __slots__ = ("_queue", "loop")
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._queue: janus.Queue[None] = janus.Queue()
+
+    def ring(self) -> None:
+        """Wake the task, from any thread; a closed loop has no task to wake."""
+        try:
+            self._queue.sync_q.put_nowait(None)
+        except (janus.SyncQueueShutDown, RuntimeError):
+            pass  # the reader was closed, or its loop was while janus called it: nobody sleeps here any more
+
+    async def sleep(self, timeout: float | None) -> None:
+        """Wait until the bell rings or is put away; `TimedOut` after `timeout` seconds.
+
+        A ring left over from a wait that was cancelled ends this one early: the caller looks again before it sleeps again.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                await self._queue.async_q.get()
+        except janus.AsyncQueueShutDown:
+            pass
+        except TimeoutError:
+            raise TimedOut(f"nothing came within {timeout:g} seconds; nothing was consumed") from None
+
+    def put_away(self) -> None:
+        """End the bell, from any thread; a sleeper wakes."""
+        try:
+            self._queue.close()
+        except RuntimeError:
+            pass  # its loop is closed
+
+    async def put_away_async(self) -> None:
+        """End the bell and wait until janus has let go of the loop."""
+        self.put_away()
+        if asyncio.get_running_loop() is self.loop:
+            await self._queue.wait_closed()

@@ -1,0 +1,41 @@
+"""The retained messages, addressed by position. Positions count from the first message ever put and never change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Generic, TypeVar
+
+Msg = TypeVar("Msg")
+
+
+class Retained(Generic[Msg]):
+    """A list with a moving start. Not thread-safe: the buffer's lock guards it."""
+
+    __slots__ = ("_base", "_items", "end", "start")
+
+    def __init__(self) -> None:
+        self._items: list[Msg] = []
+        self._base = 0  # the position of _items[0]
+        self.start = 0  # the oldest position that can be read; what lies before it in _items is waiting to be deleted
+        self.end = 0  # the position that the next message gets
+
+    def extend(self, messages: Iterable[Msg]) -> None:
+        """Append the messages."""
+        self._items.extend(messages)
+        self.end = self._base + len(self._items)
+
+    def read(self, position: int, limit: int) -> list[Msg]:
+        """Return up to `limit` messages from the position on."""
+        index = position - self._base
+        return self._items[index : index + limit]
+
+    def trim(self, start: int) -> None:
+        """Forget the messages before `start`; amortised constant time a message."""
+        if start <= self.start:
+            return
+        self.start = min(start, self.end)
+        dead = self.start - self._base
+        # Deleting from the front moves the rest: only when at least half goes does each message move at most once.
+        if dead * 2 >= len(self._items):
+            del self._items[:dead]
+            self._base = self.start

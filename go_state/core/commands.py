@@ -1,0 +1,94 @@
+"""Commands: what a program wants done, as values.
+
+A turn returns commands beside its model. They are equal when they ask for the same, print what they ask for, and do nothing by
+themselves: `loop.effects` performs them. A bare callable without arguments is a command too, and `None` is none.
+
+>>> Cmd.send("tick")
+Send(messages=('tick',))
+>>> Cmd.call(len, "four", ok=str)
+Call(fn=<built-in function len>, args=('four',), ok=<class 'str'>, err=None)
+>>> Cmd.map([Cmd.send("tick"), None], dict.fromkeys)
+[Map(command=Send(messages=('tick',)), wrap=<built-in method fromkeys of type object at 0x...>, leading=()), None]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeAlias, TypeVar, Union
+
+Msg = TypeVar("Msg")
+Child = TypeVar("Child")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What a failed call says, as a value that a message can carry: the exception's class name and its text."""
+
+    kind: str
+    text: str
+
+
+class Cmd(Generic[Msg]):
+    """A command whose messages are `Msg`; made by the functions below, matched by the classes under them."""
+
+    __slots__ = ()
+
+    @staticmethod
+    def send(*messages: Msg) -> Cmd[Msg]:
+        """Send the messages, in order, to the program itself: they enter the queue after all that is already there."""
+        return Send(messages)
+
+    @staticmethod
+    def call(
+        fn: Callable[..., Result],
+        *args: object,
+        ok: Callable[[Result], Msg | None] | None = None,
+        err: Callable[[Failure], Msg | None] | None = None,
+    ) -> Cmd[Msg]:
+        """Call `fn(*args)` inside the turn; `ok(result)` is the message, or without `ok` the result itself.
+
+        An exception of `fn` becomes the message `err(Failure(kind, text))`; without `err` it rolls the turn back.
+        """
+        return Call(fn, args, ok, err)
+
+    @staticmethod
+    def map(
+        commands: Iterable[Command[Child]] | None, wrap: Callable[..., Msg], *leading: object
+    ) -> list[Command[Msg]]:
+        """Make a child's commands the parent's: each message `m` becomes `wrap(*leading, m)`.
+
+        The list has the length of the child's, `None` stays `None`, and a child that sends nothing still sends nothing.
+        """
+        return [None if command is None else Map(command, wrap, leading) for command in commands or ()]
+
+
+Command: TypeAlias = Union[Cmd[Msg], Callable[[], Union[Msg, None]], None]
+"""What a turn may return: a command value, a callable that returns a message or `None`, or `None`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Send(Cmd[Msg]):
+    """Messages to the program itself."""
+
+    messages: tuple[Msg, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Cmd[Msg]):
+    """A function to call inside the turn."""
+
+    fn: Callable[..., Any]  # any result: what it gives is the business of ok
+    args: tuple[object, ...]
+    ok: Callable[[Any], Msg | None] | None
+    err: Callable[[Failure], Msg | None] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Map(Cmd[Msg]):
+    """A child's command, whose messages are wrapped for the parent."""
+
+    command: Cmd[Any] | Callable[[], Any]  # the child's message type is gone once wrapped
+    wrap: Callable[..., Msg]
+    leading: tuple[object, ...]

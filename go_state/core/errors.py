@@ -1,0 +1,190 @@
+"""Every error that go_state raises on purpose, as one tree.
+
+    GoStateError
+    ├── ProgramError            the program breaks its contract      fix init, update or a command
+    ├── UsageError              a call that cannot work              fix the call
+    │   ├── InsideLoop          a blocking mode inside an event loop use the `_async` twin
+    │   └── MissingExtra        an optional dependency is absent     install the extra it names
+    ├── Waiting
+    │   ├── Closed              the thing you wait on has ended      stop waiting
+    │   ├── Empty               nothing there right now              wait, or come back
+    │   ├── Full                a bound was asked for and is reached slow down
+    │   ├── TimedOut            the time you gave is over            nothing was consumed
+    │   ├── Lagged              your next message was trimmed away   seek
+    │   ├── NothingPending      commit or rollback without a read    read first
+    │   └── ConcurrentGet       two waits on one reader              give each its own reader
+    ├── StoreError
+    │   ├── Conflict            somebody else wrote the key first    load again and retry
+    │   ├── Corrupt             stored bytes are damaged             restore them from a backup
+    │   ├── Incompatible        stored under another schema          migrate
+    │   ├── NotStorable         it would not read back equal         change the type or the value
+    │   ├── InvalidKey          the store cannot hold this key       choose another
+    │   ├── StoreFull           no room for the write                raise map_size or free the disk
+    │   └── StoreUnavailable    the file cannot be opened or used    see the message
+    └── SourceError
+        ├── SourceChanged       not the stream that was read before  rename the source
+        └── BadRecord           a record that cannot be read         fix the record
+
+The message says what happened, what was expected and what to do; the context is in the attributes. Contents of messages and
+models never appear in it, because errors are logged and models hold people's data.
+"""
+
+from __future__ import annotations
+
+
+class GoStateError(Exception):
+    """The root: everything that go_state raises on purpose."""
+
+
+class ProgramError(GoStateError, TypeError):
+    """`init`, `update`, `view` or a command breaks its contract."""
+
+
+class UsageError(GoStateError, ValueError):
+    """The arguments of a call cannot work together, or at all."""
+
+
+class InsideLoop(UsageError, RuntimeError):
+    """A blocking mode was called in a thread whose event loop is running."""
+
+    def __init__(self, called: str) -> None:
+        super().__init__(
+            f"{called}() blocks its thread, and an event loop is running in this one: "
+            f"use `await {called}_async(...)` here, or call {called}() from a thread of its own"
+        )
+        self.called = called
+
+
+class MissingExtra(UsageError, ImportError):
+    """A feature needs an optional dependency that is not installed."""
+
+    def __init__(self, extra: str, feature: str) -> None:
+        super().__init__(f'{feature} needs an optional dependency: pip install "go-state[{extra}]"')
+        self.extra = extra
+
+
+class Waiting(GoStateError):
+    """Base of what ends or prevents a wait."""
+
+
+class Closed(Waiting):
+    """The buffer or consumer was closed; nothing more will come or be taken."""
+
+
+class Empty(Waiting):
+    """There is nothing to get right now."""
+
+
+class Full(Waiting):
+    """The buffer has a bound and holds that many messages."""
+
+    def __init__(self, maxsize: int) -> None:
+        super().__init__(f"the buffer holds its maxsize of {maxsize} messages: wait until readers commit, or put less")
+        self.maxsize = maxsize
+
+
+class TimedOut(Waiting, TimeoutError):
+    """The given time passed first."""
+
+
+class Lagged(Waiting):
+    """The reader's next message was trimmed away by the retention policy."""
+
+    def __init__(self, missed: int, oldest: int) -> None:
+        super().__init__(
+            f"{missed} messages were trimmed before this reader got to them: "
+            f'seek("oldest") goes on at position {oldest}, seek("newest") skips to the end'
+        )
+        self.missed = missed
+        self.oldest = oldest
+
+
+class NothingPending(Waiting):
+    """There is no uncommitted read to commit or roll back."""
+
+
+class ConcurrentGet(Waiting):
+    """A second wait began on a reader that is already waited on."""
+
+
+class StoreError(GoStateError):
+    """Base of what goes wrong between a model and its store."""
+
+
+class Conflict(StoreError):
+    """Another writer changed the key since it was loaded; nothing was written."""
+
+    def __init__(self, key: str, expected: int, found: int) -> None:
+        super().__init__(
+            f"key {key!r} is at version {found}, not {expected} as when it was loaded: another writer was first and "
+            f"nothing was written; load the key again and repeat the work"
+        )
+        self.key = key
+        self.expected = expected
+        self.found = found
+
+
+class Corrupt(StoreError):
+    """Stored bytes do not match their checksum, or cannot be what they claim to be."""
+
+    def __init__(self, key: str, what: str) -> None:
+        super().__init__(f"what is stored under {key!r} is damaged ({what}): nothing was loaded; restore it from a backup")
+        self.key = key
+        self.what = what
+
+
+class Incompatible(StoreError):
+    """A snapshot was stored under another schema than the program's; `field` names what does not fit."""
+
+    def __init__(self, key: str, field: str, why: str) -> None:
+        super().__init__(
+            f"what is stored under {key!r} does not fit this program ({field}: {why}): nothing was loaded; run the program that "
+            f"wrote it, or store this one under another key"
+        )
+        self.key = key
+        self.field = field
+        self.why = why
+
+
+class NotStorable(StoreError, TypeError):
+    """A type or value that JSON cannot hold and give back equal."""
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(f"{path} cannot be stored: {why}")
+        self.path = path
+
+
+class InvalidKey(StoreError, ValueError):
+    """A key that is not a string, is too long, or is reserved."""
+
+
+class StoreFull(StoreError):
+    """The store has no room; the transaction was rolled back and nothing stored before is lost."""
+
+
+class StoreUnavailable(StoreError):
+    """The store's file cannot be opened, or the store is not to be used from here."""
+
+
+class SourceError(GoStateError):
+    """Base of what goes wrong with the stream that a batch reads."""
+
+
+class SourceChanged(SourceError):
+    """The stream is not the one whose position is stored under this name."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(
+            f"the source {name!r} is not the one that was read before under that name ({why}): its stored position says "
+            f"nothing about it and nothing was read; give the new stream another name="
+        )
+        self.name = name
+
+
+class BadRecord(SourceError, ValueError):
+    """One record of a stream cannot be read as a message."""
+
+    def __init__(self, name: str, record: int, why: str) -> None:
+        super().__init__(f"record {record} of {name}: {why}")
+        self.name = name
+        self.record = record

@@ -1,0 +1,197 @@
+"""What the parts ask of each other. Each port names what its users rely on, and nothing that one backend alone can keep.
+
+`loop` reads and writes messages through `Producer` and `Consumer`, or, one wake-up and one lock for many messages, through `Log`
+and `Reader`. `modes` keeps models through `Store` and `Codec` and reads streams through `Source`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+Msg = TypeVar("Msg")
+Put = TypeVar("Put", contravariant=True)
+Got = TypeVar("Got", covariant=True)
+Value = TypeVar("Value")
+
+
+@runtime_checkable
+class Producer(Protocol[Put]):
+    """Takes messages. Under an event loop `put` may return an awaitable."""
+
+    def put(self, *messages: Put) -> Awaitable[object] | object:
+        """Append the messages in order, all or none, without waiting for a reader: a bounded queue would wait for itself."""
+        ...
+
+
+@runtime_checkable
+class Consumer(Protocol[Got]):
+    """Gives messages in the order they were put. Under an event loop each method may return an awaitable."""
+
+    def get(self) -> Awaitable[Got] | Got:
+        """Wait for the next message; `Closed` when there will be none."""
+        ...
+
+    def commit(self) -> Awaitable[object] | object:
+        """Take the messages read so far for done."""
+        ...
+
+    def rollback(self) -> Awaitable[object] | object:
+        """Give the messages read since the last commit again."""
+        ...
+
+
+@runtime_checkable
+class Reader(Protocol[Msg]):
+    """A consumer that gives many messages at once."""
+
+    @property
+    def committed(self) -> int:
+        """The position of the first message that is not committed."""
+        ...
+
+    def belongs_to(self, log: object, /) -> bool:
+        """Tell whether this is an open reader of that log."""
+        ...
+
+    def take(self, limit: int) -> list[Msg]:
+        """Read up to `limit` messages without waiting; an empty list when there is none."""
+        ...
+
+    def wait(self) -> None:
+        """Block the thread until there is something to take; `Closed` when there will be nothing."""
+        ...
+
+    async def wait_async(self) -> None:
+        """Wait on the event loop until there is something to take; `Closed` when there will be nothing."""
+        ...
+
+    def rollback(self) -> object:
+        """Give the messages taken since the last commit again; `NothingPending` when there are none."""
+        ...
+
+    def settle(self, count: int, messages: Sequence[Msg] = (), follow: bool = False, /) -> Sequence[Msg]:
+        """Commit `count` more of the messages taken and append the reader's own messages, as one step, even to a closed log.
+
+        With `follow`, where all that came before was taken already, they count as taken too and are returned.
+        """
+        ...
+
+
+@runtime_checkable
+class Log(Protocol[Msg]):
+    """A lossless ordered log with one position per reader."""
+
+    def put(self, *messages: Msg) -> None:
+        """Append the messages in order."""
+        ...
+
+    def consumer(self) -> Any:
+        """Open a `Reader` that is also a context manager, at the oldest message still there."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What a key holds: the bytes, and the version that the next write of the key has to name."""
+
+    data: bytes
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One key's part of a transaction: its new bytes (`None` deletes it) and the version it must still have (0: no such key)."""
+
+    data: bytes | None
+    version: int
+
+
+@runtime_checkable
+class Store(Protocol):
+    """A key-value store with a version fence. Keys are strings of up to 480 bytes in UTF-8, the empty one included."""
+
+    def load(self, key: str) -> Stored | None:
+        """Return what the key holds, exactly as it was stored, or `None`; `Corrupt` when the bytes are damaged."""
+        ...
+
+    def store(self, writes: Mapping[str, Write]) -> Mapping[str, int]:
+        """Make all writes or none, durably, and return the keys' new versions.
+
+        `Conflict` when a key is not at the version its write names. A version is a positive number that a key never has
+        again, not even after it was deleted.
+        """
+        ...
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """Give the keys with this prefix, in the order of their UTF-8 bytes."""
+        ...
+
+    def close(self) -> None:
+        """Release the store; a second call is harmless."""
+        ...
+
+
+class Codec(Protocol[Value]):
+    """Turns a value into bytes and back into an equal value."""
+
+    def encode(self, value: Value) -> bytes:
+        """Return the value's bytes, or raise `NotStorable` when they would not read back equal."""
+        ...
+
+    def decode(self, data: bytes) -> Value:
+        """Return the value, or raise `ValueError` that names the field when the bytes are not one."""
+        ...
+
+
+Position = Any
+"""Where a reader of a source stands: any JSON value, meaningful to that source alone."""
+
+
+class Reading(Protocol[Got]):
+    """One pass through a source."""
+
+    @property
+    def position(self) -> Position:
+        """Where the message last given stands: `read(after=position)` begins with the one that follows it."""
+        ...
+
+    def __iter__(self) -> Iterator[Got | None]:
+        """Give the messages in order; `None` while an endless stream is idle, so that its reader can look up."""
+        ...
+
+    def close(self) -> None:
+        """End the pass; a second call is harmless."""
+        ...
+
+
+@runtime_checkable
+class Source(Protocol[Got]):
+    """A stream that can be read on from a position, and knows itself again."""
+
+    @property
+    def name(self) -> str:
+        """The name its position is stored under."""
+        ...
+
+    def fingerprint(self) -> str:
+        """Describe the stream as it is now, to know it again by."""
+        ...
+
+    def recognise(self, fingerprint: str) -> None:
+        """Raise `SourceChanged` unless this is the stream that gave the fingerprint; one that has only grown still is."""
+        ...
+
+    def read(self, after: Position | None = None) -> Reading[Got]:
+        """Begin a pass after the position, or at the stream's beginning."""
+        ...
+
+
+@runtime_checkable
+class Switch(Protocol):
+    """Something that can be asked whether it is set, such as a `threading.Event`."""
+
+    def is_set(self) -> bool:
+        """Tell whether it is time to stop."""
+        ...

@@ -1,0 +1,124 @@
+"""A program: `init`, a pure `update`, and what belongs to it. It is a value and runs nothing."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from go_state.core.commands import Command
+from go_state.core.errors import ProgramError, UsageError
+
+Model = TypeVar("Model")
+Msg = TypeVar("Msg")
+
+Commands: TypeAlias = Iterable[Command[Msg]] | None
+Step: TypeAlias = tuple[Model, Iterable[Command[Msg]] | None]
+"""What `init` and `update` return: the model, and a list or tuple of commands (`()` for none)."""
+
+Init: TypeAlias = Callable[..., Step[Model, Msg]]  # () or, for one model per key, (key)
+Update: TypeAlias = Callable[[Model, Msg], Step[Model, Msg]]
+View: TypeAlias = Callable[[Model], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Program(Generic[Model, Msg]):
+    """What to start with and how each message changes it.
+
+    `init()` gives the first model and commands; in a keyed aggregate it may take the key. `update(model, msg)` gives the next
+    model and commands; it changes nothing and waits for nothing. `view(model)` is called with each committed model.
+    `on_restore(model)` gives the commands of a program that continues from a snapshot, which runs no `init`. `name` and
+    `schema` are stored with each snapshot: a snapshot with others raises `Incompatible`.
+
+    Raises `ProgramError` when one of them cannot be called as it will be.
+    """
+
+    init: Init[Model, Msg]
+    update: Update[Model, Msg]
+    view: View[Model] | None = field(default=None, kw_only=True)
+    on_restore: Callable[[Model], Commands[Msg]] | None = field(default=None, kw_only=True)
+    name: str = field(default="", kw_only=True)
+    schema: int = field(default=1, kw_only=True)
+
+    def __post_init__(self) -> None:
+        _check("init", self.init, "() or (key)", 0, 1)
+        _check("update", self.update, "(model, msg)", 2)
+        if self.view is not None:
+            _check("view", self.view, "(model)", 1)
+        if self.on_restore is not None:
+            _check("on_restore", self.on_restore, "(model)", 1)
+        if type(self.schema) is not int or self.schema < 1:
+            raise UsageError(f"schema is a whole number from 1 that grows with each change of the model, not {self.schema!r}")
+
+
+def reducer(init: Callable[..., Model], update: Callable[[Model, Msg], Model], *, view: View[Model] | None = None) -> Program[Model, Msg]:
+    """Make a program without commands: model in, model out.
+
+    >>> counter = reducer(int, lambda count, by: count + by)
+    >>> counter.update(1, 2)
+    (3, ())
+    """
+    _check("init", init, "() or (key)", 0, 1)
+    _check("update", update, "(model, msg)", 2)
+    return Program(_WithoutCommands(init), _WithoutCommands(update), view=view)
+
+
+class _WithoutCommands:
+    """A function that returns a model alone, seen as one that returns a step."""
+
+    __slots__ = ("__wrapped__",)
+
+    def __init__(self, fn: Callable[..., Any]) -> None:
+        self.__wrapped__ = fn  # the name by which inspect and typing find the annotations of the user's function
+
+    def __call__(self, *args: Any) -> tuple[Any, tuple[()]]:
+        return self.__wrapped__(*args), ()
+
+    def __repr__(self) -> str:
+        return f"reducer({self.__wrapped__!r})"
+
+
+def _check(role: str, fn: object, shape: str, *counts: int) -> None:
+    if not callable(fn):
+        raise ProgramError(f"{role} is a function {role}{shape}, not {type(fn).__name__}: pass the function itself")
+    if inspect.iscoroutinefunction(fn):
+        raise ProgramError(f"{role} is a coroutine function; it decides and does not wait: make it a plain def and return the waiting as a command")
+    try:
+        signature = inspect.signature(fn)
+    except (ValueError, TypeError):  # some builtins have none; then only a call can tell
+        return
+    for count in counts:
+        try:
+            signature.bind(*range(count))
+        except TypeError:
+            continue
+        return
+    raise ProgramError(f"{role} is called as {role}{shape}, and {getattr(fn, '__qualname__', fn)!s}{signature} does not take that")
+
+
+def takes_key(program: Program[Any, Any]) -> bool:
+    """Tell whether `init` asks for the key of the model it begins."""
+    fn = inspect.unwrap(program.init)
+    if isinstance(fn, type):
+        return False  # int, dict or a dataclass with defaults: its optional arguments are not meant for a key
+    try:
+        parameters = inspect.signature(fn).parameters.values()
+    except (ValueError, TypeError):
+        return False
+    return any(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty for p in parameters)
+
+
+def read_step(step: object, role: str) -> tuple[Any, Any]:
+    """Return the step's model and commands, or raise a `ProgramError` that says how a step is written."""
+    if type(step) is tuple and len(step) == 2:
+        return step
+    if step is None:
+        found = f"{role} returned None: a branch without a return?"
+    elif isinstance(step, tuple) and len(step) != 2:
+        found = f"{role} returned a tuple of {len(step)}"
+    elif inspect.isawaitable(step):
+        found = f"{role} returned an awaitable; it decides and does not wait"
+    else:
+        found = f"{role} returned a {type(step).__qualname__}"
+    raise ProgramError(f"{found}; it returns the model and its commands, `return model, ()` (or use gs.reducer for a program without commands)")

@@ -1,0 +1,155 @@
+"""Two ways to wait for one algorithm.
+
+A mode is a plain generator, a *flow*: it computes, and whenever it has to wait it yields a `Wait` that says for what. `drive`
+fulfils each wait by blocking its thread, `drive_async` by awaiting. The flow is the same for both and knows neither.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Awaitable, Callable, Generator
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeAlias, TypeVar
+
+from go_state.core.errors import InsideLoop, UsageError
+from go_state.core.ports import Reader
+
+T = TypeVar("T")
+
+
+class Wait(Protocol):
+    """Something a flow waits for."""
+
+    def in_thread(self) -> Any:
+        """Block until it is there and return it."""
+        ...
+
+    async def on_loop(self) -> Any:
+        """Await it and return it."""
+        ...
+
+
+Flow: TypeAlias = Generator[Wait, Any, T]
+"""A generator that yields waits, is sent what they bring, and returns a `T`."""
+
+
+def drive(flow: Flow[T]) -> T:
+    """Run the flow in the calling thread."""
+    try:
+        wait = next(flow)
+        while True:
+            try:
+                answer = wait.in_thread()
+            except BaseException as error:
+                wait = flow.throw(error)
+            else:
+                wait = flow.send(answer)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    finally:
+        flow.close()
+
+
+async def drive_async(flow: Flow[T]) -> T:
+    """Run the flow on the running event loop; a cancellation reaches it at the wait it is in."""
+    try:
+        wait = next(flow)
+        while True:
+            try:
+                answer = await wait.on_loop()
+            except BaseException as error:
+                wait = flow.throw(error)
+            else:
+                wait = flow.send(answer)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    finally:
+        flow.close()
+
+
+def refuse_running_loop(called: str) -> None:
+    """Raise `InsideLoop` when this thread is running an event loop, which a blocking mode would stop."""
+    asyncio = sys.modules.get("asyncio")  # where nobody imported it no loop is running
+    if asyncio is not None and asyncio._get_running_loop() is not None:
+        raise InsideLoop(called)
+
+
+@dataclass(frozen=True, slots=True)
+class Messages:
+    """Wait until the reader has something to take."""
+
+    reader: Reader[Any]
+
+    def in_thread(self) -> None:
+        self.reader.wait()
+
+    async def on_loop(self) -> None:
+        await self.reader.wait_async()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Wait for what a call to somebody's port returned, if it has to be waited for at all."""
+
+    returned: Any
+    called: str
+
+    def in_thread(self) -> Any:
+        if inspect.isawaitable(self.returned):
+            if inspect.iscoroutine(self.returned):
+                self.returned.close()
+            raise UsageError(f"{self.called} returned an awaitable, which needs an event loop: use the `_async` twin of this mode")
+        return self.returned
+
+    async def on_loop(self) -> Any:
+        return await self.returned if inspect.isawaitable(self.returned) else self.returned
+
+
+@dataclass(frozen=True, slots=True)
+class Breath:
+    """Give other tasks of the event loop their turn."""
+
+    def in_thread(self) -> None:
+        return None
+
+    async def on_loop(self) -> None:
+        import asyncio
+
+        await asyncio.sleep(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Blocking:
+    """Wait for a function that blocks, such as a transaction: on an event loop it runs in a thread of its own.
+
+    Cancelled meanwhile, the wait ends only when the function has: a transaction is done or not done, never abandoned.
+    """
+
+    fn: Callable[[], Any]
+
+    def in_thread(self) -> Any:
+        return self.fn()
+
+    async def on_loop(self) -> Any:
+        import asyncio
+
+        running = asyncio.ensure_future(asyncio.to_thread(self.fn))
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            while not running.done():
+                try:
+                    await asyncio.wait({running})
+                except asyncio.CancelledError:
+                    continue  # asked again; the answer is the same
+            if not running.cancelled():
+                running.exception()  # looked at, so that asyncio does not report it: the cancellation wins
+            raise
+
+
+async def awaited(value: Awaitable[T]) -> T:
+    """Await anything as a coroutine, which is what a task is made of."""
+    return await value

@@ -1,0 +1,71 @@
+"""Performing a turn's commands, and collecting the messages they send. `None` is no command and no message."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+from typing import Any
+
+from go_state.core.commands import Call, Cmd, Failure, Map, Send
+from go_state.core.errors import ProgramError
+
+
+def perform(commands: object) -> list[Any]:
+    """Perform the commands in order and return their messages in order.
+
+    An exception of a command passes on: the turn is rolled back and none of its messages enters the queue.
+    """
+    if not isinstance(commands, (list, tuple)):
+        raise ProgramError(_not_commands(commands))
+    messages: list[Any] = []
+    for command in commands:
+        if command is not None:
+            for message in command.messages if type(command) is Send else _perform_one(command):
+                if message is not None:
+                    messages.append(message)
+    return messages
+
+
+def _perform_one(command: object) -> Iterable[Any]:
+    match command:
+        case Send(messages):
+            return messages
+        case Call():
+            return (_call(command),)
+        case Map(child, wrap, leading):
+            return [wrap(*leading, message) for message in perform((child,))]
+        case Cmd():
+            raise ProgramError(f"{type(command).__qualname__} is not one of go_state's commands: use Cmd.call for your own effects")
+    if not callable(command):
+        raise ProgramError(
+            f"a {type(command).__qualname__} is among the commands: a command is made by gs.Cmd, or is a callable without "
+            f"arguments, or None (to send a message to the program itself, return gs.Cmd.send(message))"
+        )
+    return (_plain(command(), command),)
+
+
+def _call(call: Call[Any]) -> Any:
+    try:
+        result = _plain(call.fn(*call.args), call.fn)
+    except Exception as error:
+        if call.err is None or isinstance(error, ProgramError):
+            raise
+        return call.err(Failure(type(error).__name__, str(error)))
+    return result if call.ok is None else call.ok(result)
+
+
+def _plain(result: object, fn: object) -> object:
+    if inspect.isawaitable(result):
+        if inspect.iscoroutine(result):
+            result.close()
+        raise ProgramError(
+            f"the command {getattr(fn, '__qualname__', fn)!s} returned an awaitable: commands run inline, in the turn, and give "
+            f"their message at once; do the waiting in a task or thread of your own and put its result into the buffer"
+        )
+    return result
+
+
+def _not_commands(commands: object) -> str:
+    if callable(commands) or isinstance(commands, Cmd):
+        return f"one command was returned alone, a {type(commands).__qualname__}: return a list of them, `return model, [command]`"
+    return f"the second part of a step is a list or tuple of commands, not a {type(commands).__qualname__}: `return model, [command]`, or ()"

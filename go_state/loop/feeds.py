@@ -1,0 +1,187 @@
+"""Where a run's messages come from and go to: a `Log`, many at a time, or anybody's producer and consumer, one at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from operator import length_hint
+from types import CoroutineType
+from typing import Any, Generic, TypeVar
+
+from go_state.core.errors import Closed, NothingPending, UsageError
+from go_state.core.ports import Consumer, Producer, Reader
+from go_state.loop.driver import Answer, Breath, Flow, Messages
+
+Msg = TypeVar("Msg")
+
+CHUNK_SECONDS = 0.001  # a chunk may grow while it takes less: what a reader has taken shows as unread until it is settled
+CHUNK_LIMIT = 1024  # messages; by then the cost of taking a chunk, about 2 us, is 2 ns a message
+BREATH_SECONDS = 0.002  # how long an event loop may be kept from its other tasks, plus the one turn that is under way
+
+
+class LogFeed(Generic[Msg]):
+    """Messages of a log, taken in chunks whose size adapts: from one on, doubled while a chunk is quickly done."""
+
+    each = False
+
+    def __init__(self, reader: Reader[Msg], *, on_loop: bool) -> None:
+        self._reader = reader
+        self._on_loop = on_loop
+        self.through = 0
+        self._chunk: list[Msg] = []
+        self._rest: Iterator[Msg] = iter(())
+        self._settled = 0  # how many of the chunk
+        self._size = 1
+        self._taken_at = self._breath_at = time.monotonic()
+
+    def take(self) -> Flow[Iterator[Msg] | None]:
+        """Give what is left of the chunk, or the next one; None once the log is closed and drained."""
+        if self._on_loop and time.monotonic() >= self._breath_at:
+            yield Breath()
+            self._breath_at = time.monotonic() + BREATH_SECONDS
+        if not length_hint(self._rest):
+            self._settle((), len(self._chunk))
+            self._adapt()
+            while not (chunk := self._reader.take(self._size)):
+                try:
+                    yield Messages(self._reader)
+                except Closed:
+                    return None
+                self._taken_at = time.monotonic()
+            self._chunk, self._rest, self._settled = chunk, iter(chunk), 0
+        return self._until_breath(self._rest) if self._on_loop else self._rest
+
+    def _adapt(self) -> None:
+        now = time.monotonic()
+        if now - self._taken_at < CHUNK_SECONDS:
+            self._size = min(self._size * 2, CHUNK_LIMIT)
+        else:
+            self._size = max(self._size // 2, 1)
+        self._taken_at = now
+
+    def _until_breath(self, messages: Iterator[Msg]) -> Iterator[Msg]:
+        for message in messages:
+            yield message
+            if time.monotonic() >= self._breath_at:
+                return
+
+    def settle(self, messages: Sequence[Msg], /) -> tuple[()]:
+        """Move the cursor and append the messages, as one step; those that are next to be read lengthen the chunk."""
+        self._settle(messages, self._given())
+        return ()
+
+    def _settle(self, messages: Sequence[Msg], given: int) -> None:
+        count, self._settled = given - self._settled, given
+        self.through += count
+        self._chunk += self._reader.settle(count, messages, given < CHUNK_LIMIT)
+
+    def _given(self) -> int:
+        return len(self._chunk) - length_hint(self._rest)  # a list's iterator knows exactly how much it has left
+
+    def rollback(self, *, through: bool) -> tuple[()]:
+        """Settle what is through and put the cursor back to the first message that is not."""
+        self._settle((), max(self._given() - (not through), self._settled))
+        with suppress(NothingPending):
+            self._reader.rollback()
+        self._rest = iter(())
+        return ()
+
+    def where(self) -> int:
+        """Return the message's position in the log."""
+        return self._reader.committed + self._given() - self._settled - 1
+
+
+class PortFeed(Generic[Msg]):
+    """One message at a time from a consumer; each turn puts its messages and then commits, so a message may come twice."""
+
+    each = True
+
+    def __init__(self, producer: Producer[Msg], consumer: Consumer[Msg], *, on_loop: bool, one_at_a_time: bool = False) -> None:
+        self._on_loop = on_loop
+        self._one_at_a_time = on_loop or one_at_a_time
+        self._consumer = consumer
+        self._put = _method(producer, "put", on_loop)
+        self._get = _method(consumer, "get", on_loop)
+        self._commit = _method(consumer, "commit", on_loop)
+        self._rollback = _method(consumer, "rollback", on_loop)
+        self.through = 0
+        self._pending = False  # a message was got and is not committed
+        self._ended = False
+        self._messages = self._pull()
+
+    def take(self) -> Flow[Iterator[Msg] | None]:
+        """Give an iterator that gets message after message, or one at a time where more is to be done between them."""
+        if not self._one_at_a_time:
+            return None if self._ended else self._messages
+        try:
+            message = yield Answer(self._get(), "consumer.get")
+        except Closed:
+            return None
+        except BaseException:
+            yield from self.rollback(through=False)
+            raise
+        self._pending = True
+        return iter((message,))
+
+    def _pull(self) -> Iterator[Msg]:
+        get = self._get
+        try:
+            while True:
+                message = _used_as_is(get(), "consumer.get")
+                self._pending = True
+                yield message
+        except Closed:
+            self._ended = True
+
+    def empty(self) -> Flow[bool]:
+        """Ask the consumer whether there is nothing to get right now."""
+        method = getattr(self._consumer, "empty", None)
+        if method is None:
+            raise UsageError("a batch has to know when its queue is drained: give the consumer a method empty()")
+        return bool((yield Answer(method(), "consumer.empty")))
+
+    def put(self, messages: Sequence[Msg]) -> Flow[None]:
+        """Put messages that no turn has sent."""
+        if messages:
+            yield Answer(self._put(*messages), "producer.put")
+
+    def settle(self, messages: Sequence[Msg], /) -> Flow[None] | tuple[()]:
+        """Put, then commit."""
+        if self._on_loop:
+            return self._settle_on_loop(messages)
+        if messages:
+            _used_as_is(self._put(*messages), "producer.put")
+        if self._pending:
+            _used_as_is(self._commit(), "consumer.commit")
+            self._pending = False
+            self.through += 1
+        return ()
+
+    def _settle_on_loop(self, messages: Sequence[Msg]) -> Flow[None]:
+        if messages:
+            yield Answer(self._put(*messages), "producer.put")
+        if self._pending:
+            yield Answer(self._commit(), "consumer.commit")
+            self._pending = False
+            self.through += 1
+        yield Breath()
+
+    def rollback(self, *, through: bool) -> Flow[None]:
+        """Ask the consumer to give a message that is not committed again."""
+        if not through:
+            with suppress(NothingPending):
+                yield Answer(self._rollback(), "consumer.rollback")
+
+    def where(self) -> None:
+        """Return None: a consumer of somebody's own does not say where it is."""
+        return None
+
+
+def _method(port: object, name: str, on_loop: bool) -> Any:
+    """Return the method, on an event loop by preference its `_async` twin, which does not block."""
+    return getattr(port, f"{name}_async", None) or getattr(port, name) if on_loop else getattr(port, name)
+
+
+def _used_as_is(returned: Any, called: str) -> Any:
+    return Answer(returned, called).in_thread() if type(returned) is CoroutineType else returned

@@ -1,0 +1,149 @@
+"""The turn: get, update, perform inline commands, commit, publish."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Generic, Protocol, TypeVar
+
+from go_state.core.errors import ProgramError
+from go_state.core.program import Program, read_step
+from go_state.loop.driver import Flow
+from go_state.loop.effects import perform
+from go_state.loop.policies import FailedMessage, OnError, Stop, check_on_error, decide
+
+Model = TypeVar("Model")
+Msg = TypeVar("Msg")
+
+
+class Feed(Protocol[Msg]):
+    """Where a loop's messages come from and where its commands' messages go.
+
+    The feed counts what it gives: a message is through when the next is asked for, or when it is settled.
+    """
+
+    @property
+    def each(self) -> bool:
+        """Whether every turn has to be settled by itself; otherwise many may be settled at once."""
+        ...
+
+    @property
+    def through(self) -> int:
+        """How many messages are through."""
+        ...
+
+    def take(self) -> Flow[Iterator[Msg | None] | None]:
+        """Give the next messages, in order, or None at the end.
+
+        The iterator sees what is settled while it is used, and ends when messages that a turn has sent come first.
+        """
+        ...
+
+    def settle(self, messages: Sequence[Msg], /) -> Flow[None] | tuple[()]:
+        """Commit every message given and let the turn's own in, as one step."""
+        ...
+
+    def rollback(self, *, through: bool) -> Flow[None] | tuple[()]:
+        """Take back what was given and is not through; `through` tells on which side the last one given is."""
+        ...
+
+    def where(self) -> object:
+        """Return the position of the message last given, or None."""
+        ...
+
+
+class Loop(Generic[Model, Msg]):
+    """A program and its model."""
+
+    model: Model
+
+    def __init__(self, program: Program[Model, Msg], *, on_error: OnError = Stop()) -> None:
+        check_on_error(on_error)
+        self.passed_over = 0  # messages without a turn: None, or set aside
+        self.set_aside: list[FailedMessage[Msg]] = []
+        self._program = program
+        self._on_error = on_error
+
+    def run(self, feed: Feed[Msg]) -> Flow[None]:
+        """Turn 0, then every message of the feed to its end."""
+        yield from self.start(feed)
+        while (messages := (yield from feed.take())) is not None:
+            yield from self.turns(messages, feed)
+
+    def start(self, feed: Feed[Msg]) -> Flow[None]:
+        """Turn 0: init, its commands, the first view. Nothing is taken from the feed."""
+        model, commands = read_step(self._program.init(), "init")
+        sent = perform(commands) if commands else ()
+        if sent:
+            yield from feed.settle(sent)
+        self.model = model
+        if self._program.view is not None:
+            self._program.view(model)
+
+    def turns(self, messages: Iterator[Msg | None], feed: Feed[Msg]) -> Flow[None]:
+        """Take each message through its turn.
+
+        An exception up to the commit leaves the model as it was; one in the view comes after the turn is done.
+        """
+        update, view, each = self._program.update, self._program.view, feed.each
+        model, committed = self.model, False
+        try:
+            for message in messages:
+                if message is None:
+                    yield from self._pass_over(feed)
+                    continue
+                try:
+                    step = update(model, message)
+                    if step.__class__ is not tuple:  # cheaper than type(step), in a line that every message passes
+                        read_step(step, "update")
+                    try:
+                        proposal, commands = step
+                    except ValueError:
+                        read_step(step, "update")
+                    if commands:
+                        sent = perform(commands)
+                except Exception as error:
+                    self._set_aside(message, feed.where(), error)
+                    yield from self._pass_over(feed)
+                    continue
+                if commands or each:
+                    yield from feed.settle(sent if commands else ())
+                model = proposal
+                if view is not None:
+                    try:
+                        view(model)
+                    except BaseException:
+                        committed = True
+                        raise
+        except BaseException as error:
+            if not isinstance(error, GeneratorExit):  # a flow that is being closed has nobody to wait for it
+                yield from _give_back(feed, committed, error)
+            raise
+        finally:
+            self.model = model
+
+    def _pass_over(self, feed: Feed[Msg]) -> Flow[None]:
+        """Count a message that is through without a turn."""
+        self.passed_over += 1
+        if feed.each:
+            yield from feed.settle(())
+
+    def _set_aside(self, message: Msg, position: object, error: Exception) -> None:
+        """Set the message aside if the policy says so; raise the error, with a note of where, if not."""
+        if isinstance(error, StopIteration):  # a generator, such as a flow, cannot raise it
+            error = ProgramError(f"StopIteration left update or a command: {error}").with_traceback(error.__traceback__)
+        at = "" if position is None else f", position {position}"
+        error.add_note(f"go_state was processing a message of type {type(message).__qualname__}{at}; the turn was rolled back")
+        policy = decide(self._on_error, message, position, error)
+        if policy is None:
+            raise error
+        failed = FailedMessage(message, position, error)
+        if policy.buffer is not None:
+            policy.buffer.put(failed)
+        self.set_aside.append(failed)
+
+
+def _give_back(feed: Feed[Msg], through: bool, error: BaseException) -> Flow[None]:
+    try:
+        yield from feed.rollback(through=through)
+    except Exception as second:
+        error.add_note(f"go_state could not roll the consumer back either: {type(second).__qualname__}: {second}")

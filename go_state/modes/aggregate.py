@@ -1,0 +1,222 @@
+"""Aggregate: a batch that begins with the model a store has, and saves the model and the source's position in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, Unpack, overload
+
+from go_state.core.errors import UsageError
+from go_state.core.ports import Codec, Position, Store
+from go_state.core.program import Program
+from go_state.loop.driver import drive, drive_async, refuse_running_loop
+from go_state.loop.policies import FailedMessage
+from go_state.modes.batch import Checkpoint, Options, Plan, Result, Stream
+from go_state.modes.kept import Keeping, KeptModel, KeptModels, OnCommit
+from go_state.modes.keyed import Models, WorkingSet
+from go_state.modes.schema import schema_of
+from go_state.storage.links import Links
+
+Model = TypeVar("Model")
+Msg = TypeVar("Msg")
+
+_CACHE = 100_000  # models; at 1 kB each that is 100 MB
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshots:
+    """When to save besides at the end: after so many messages of the source, or seconds, whichever comes first.
+
+    A save happens only where the queue is empty, so a little later when a message has led to others.
+    """
+
+    every: int | None = None
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.every is not None and self.every < 1:
+            raise UsageError(f"every is a number of messages from 1, not {self.every}")
+        if self.seconds is not None and not self.seconds > 0:
+            raise UsageError(f"seconds is greater than 0, not {self.seconds}")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedResult(Generic[Model, Msg]):
+    """How a keyed aggregate ended; see `Result`.
+
+    `models` is a lazy mapping of every model the program has in the store, those of earlier runs included: each is loaded when
+    it is asked for, while the store is open.
+    """
+
+    models: Mapping[str, Model]
+    processed: int
+    position: Position
+    ended: str
+    set_aside: tuple[FailedMessage[Msg], ...]
+
+
+@overload
+def aggregate(
+    program: Program[Model, Msg],
+    source: Stream[Msg],
+    *,
+    store: Store,
+    key: str,
+    codec: Codec[Model] | None = ...,
+    links: Links[Model] | None = ...,
+    snapshots: Snapshots = ...,
+    on_commit: OnCommit | None = ...,
+    **options: Unpack[Options[Msg]],
+) -> Result[Model, Msg]: ...
+
+
+@overload
+def aggregate(
+    program: Program[Model, Msg],
+    source: Stream[Msg],
+    *,
+    store: Store,
+    key: Callable[[Msg], str],
+    codec: Codec[Model] | None = ...,
+    cache: int = ...,
+    retire: Callable[[Model], bool] | None = ...,
+    snapshots: Snapshots = ...,
+    on_commit: OnCommit | None = ...,
+    **options: Unpack[Options[Msg]],
+) -> KeyedResult[Model, Msg]: ...
+
+
+def aggregate(
+    program: Program[Any, Any],
+    source: Stream[Any],
+    *,
+    store: Store,
+    key: str | Callable[[Any], str],
+    codec: Codec[Any] | None = None,
+    cache: int = _CACHE,
+    retire: Callable[[Any], bool] | None = None,
+    links: Links[Any] | None = None,
+    snapshots: Snapshots = Snapshots(),
+    on_commit: OnCommit | None = None,
+    **options: Unpack[Options[Any]],
+) -> Result[Any, Any] | KeyedResult[Any, Any]:
+    """Run a batch on from the model in the store and save what it leads to, the model and the source's position in one transaction.
+
+    Where the store has a snapshot under `key`, `init` is not run: the program goes on from that model, with the commands of
+    `on_restore(model)`. A `Source` is read on from the stored position, so each of its messages counts once, whatever happens
+    in between; a plain iterable or fetcher has no position, and running it again applies it again. A batch that fails, is
+    cancelled or times out saves nothing more than `snapshots` had saved before.
+
+    With a function as `key` there is one model for each key that it gives, for messages of the source and of commands alike;
+    `init` may take the key. A model is loaded when its key is first met, and its beginning and its first message are one turn.
+    Beyond `cache` models the least recently used that are saved are let go. A changed model for which `retire(model)` is true
+    is deleted from the store at the next save.
+
+    `codec` turns models into bytes (by default `JsonCodec` of update's annotations). `links(model)`, for a single key, says
+    which other models to load and attach; see `load_model`. `on_commit(changed, position)` is called after each save that wrote
+    something, with the models by key. The other arguments are those of `Options`.
+
+    Raises what `batch` raises, and `Conflict` when another writer was first, `Corrupt`, `Incompatible`, `NotStorable`,
+    `StoreFull`, `SourceChanged`.
+    """
+    refuse_running_loop("aggregate")
+    plan = Plan(program, options, on_loop=False)
+    kept = _keeping(plan.program, store, key, codec, cache, retire, links, on_commit)
+    intake = plan.intake(source, after=drive(kept.begin(source)))
+    with plan.batch(intake, program=kept.program(), checkpoint=_checkpoint(kept, snapshots)) as running:
+        drive(running.flow())
+    return _result(running.result(), kept, store)
+
+
+@overload
+async def aggregate_async(
+    program: Program[Model, Msg],
+    source: Stream[Msg],
+    *,
+    store: Store,
+    key: str,
+    codec: Codec[Model] | None = ...,
+    links: Links[Model] | None = ...,
+    snapshots: Snapshots = ...,
+    on_commit: OnCommit | None = ...,
+    **options: Unpack[Options[Msg]],
+) -> Result[Model, Msg]: ...
+
+
+@overload
+async def aggregate_async(
+    program: Program[Model, Msg],
+    source: Stream[Msg],
+    *,
+    store: Store,
+    key: Callable[[Msg], str],
+    codec: Codec[Model] | None = ...,
+    cache: int = ...,
+    retire: Callable[[Model], bool] | None = ...,
+    snapshots: Snapshots = ...,
+    on_commit: OnCommit | None = ...,
+    **options: Unpack[Options[Msg]],
+) -> KeyedResult[Model, Msg]: ...
+
+
+async def aggregate_async(
+    program: Program[Any, Any],
+    source: Stream[Any],
+    *,
+    store: Store,
+    key: str | Callable[[Any], str],
+    codec: Codec[Any] | None = None,
+    cache: int = _CACHE,
+    retire: Callable[[Any], bool] | None = None,
+    links: Links[Any] | None = None,
+    snapshots: Snapshots = Snapshots(),
+    on_commit: OnCommit | None = None,
+    **options: Unpack[Options[Any]],
+) -> Result[Any, Any] | KeyedResult[Any, Any]:
+    """Aggregate on the running event loop, as `aggregate` does in a thread; see `batch_async` for the sources.
+
+    A save runs in a thread of its own, and `on_commit` may be a coroutine function. In a keyed aggregate a model is loaded on the
+    loop. A save that has begun is finished, also when the task is cancelled: it is whole, or not there.
+    """
+    plan = Plan(program, options, on_loop=True)
+    kept = _keeping(plan.program, store, key, codec, cache, retire, links, on_commit)
+    intake = plan.intake(source, after=await drive_async(kept.begin(source)))
+    async with plan.batch(intake, program=kept.program(), checkpoint=_checkpoint(kept, snapshots)) as running:
+        await plan.drive_in_time(running.flow())
+    return _result(running.result(), kept, store)
+
+
+def _keeping(
+    program: Program[Any, Any],
+    store: Store,
+    key: str | Callable[[Any], str],
+    codec: Codec[Any] | None,
+    cache: int,
+    retire: Callable[[Any], bool] | None,
+    links: Links[Any] | None,
+    on_commit: OnCommit | None,
+) -> Keeping[Any, Any]:
+    if not isinstance(store, Store):
+        raise UsageError(f"store= is an open gs.LMDBStore, gs.MemoryStore or another with load, store, keys and close, not a {type(store).__qualname__}")
+    schema = schema_of(program, codec)
+    if isinstance(key, str):
+        if retire is not None:
+            raise UsageError("retire= belongs to a keyed aggregate: give key= a function of the message")
+        return KeptModel(program, schema, store, key, on_commit, links)
+    if not callable(key):
+        raise UsageError(f"key= is the model's key, or a function of a message that returns one, not a {type(key).__qualname__}")
+    if links is not None:
+        raise UsageError("links= belongs to an aggregate with a single key")
+    if cache < 1:
+        raise UsageError(f"cache is a number of models from 1, not {cache}")
+    return KeptModels(WorkingSet(program, schema, store, key, cache=cache, retire=retire), schema, store, on_commit)
+
+
+def _checkpoint(kept: Keeping[Any, Any], snapshots: Snapshots) -> Checkpoint:
+    return Checkpoint(kept.save, snapshots.every, snapshots.seconds)
+
+
+def _result(result: Result[Any, Any], kept: Keeping[Any, Any], store: Store) -> Result[Any, Any] | KeyedResult[Any, Any]:
+    if isinstance(kept, KeptModel):
+        return result
+    return KeyedResult(Models(kept.schema, store), result.processed, result.position, result.ended, result.set_aside)

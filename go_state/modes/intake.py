@@ -1,0 +1,259 @@
+"""What a batch can read, made one shape: an intake gives runs of messages until there are no more.
+
+A source is an iterable, an async iterable, a function that fetches `(messages, more)`, a `Source` with positions, or a buffer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from go_state.core.errors import Closed, Empty, NothingPending, UsageError
+from go_state.core.ports import Log, Position, Reader, Reading, Source
+from go_state.loop.driver import Answer, Flow, awaited
+from go_state.modes.ahead import ReadAhead
+from go_state.modes.pace import Pace, StopSwitch
+
+Msg = TypeVar("Msg")
+
+_END: Any = object()
+_NOTHING_YET: Any = object()
+
+
+class Intake(Generic[Msg]):
+    """An iterable of messages, and the base of the others."""
+
+    whole = False  # whether a run of messages enters the queue as a whole, before anything that its first message sends
+
+    def __init__(self, messages: Iterable[Msg | None]) -> None:
+        self._messages: Iterator[Msg | None] | None = iter(messages)
+
+    def more(self) -> Flow[Iterator[Msg | None] | None]:
+        """Return the next messages, or None at the end; an empty run when there was no time to wait for them."""
+        messages, self._messages = self._messages, None
+        return messages
+        yield
+
+    def position(self) -> Position:
+        """Return where the message last given stands; None where nothing counts."""
+        return None
+
+    def saved(self) -> None:
+        """Hear that everything given so far is saved, or done with."""
+
+    def close(self) -> BaseException | None:
+        """Let go of the source and return an error that was not raised yet."""
+        return None
+
+    async def aclose(self) -> BaseException | None:
+        """Let go of the source on an event loop."""
+        return self.close()
+
+
+class SourceIntake(Intake[Msg]):
+    """A source with positions, read on from one."""
+
+    def __init__(self, source: Source[Msg], after: Position) -> None:
+        self.source = source
+        self._reading: Reading[Msg] = source.read(after)
+        self._nothing_read = after
+        super().__init__(self._reading)
+
+    def position(self) -> Position:
+        return self._reading.position
+
+    def close(self) -> None:
+        self._reading.close()
+
+
+class FetchIntake(Intake[Msg]):
+    """A function that returns `(messages, more)`; the messages that come with `more=False` are the last."""
+
+    whole = True
+
+    def __init__(self, fetch: Callable[[], Any]) -> None:
+        self._fetch = fetch
+        self._more = True
+
+    def more(self) -> Flow[Iterator[Msg | None] | None]:
+        if not self._more:
+            return None
+        messages, self._more = _fetched((yield Answer(self._fetch(), "the source")))
+        return iter(messages)
+
+
+def _fetched(answer: object) -> tuple[list[Any], bool]:
+    if isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], Iterable) and isinstance(answer[1], bool):
+        return list(answer[0]), answer[1]
+    raise UsageError(f"a source that is a function returns (messages, more), with more=False at the end, not a {type(answer).__qualname__}")
+
+
+class AsyncIntake(Intake[Msg]):
+    """An async iterable, one message at a time."""
+
+    def __init__(self, messages: AsyncIterable[Msg], pace: Pace) -> None:
+        self._next = _Next(aiter(messages), pace)
+
+    def more(self) -> Flow[Iterator[Msg | None] | None]:
+        message = yield self._next
+        if message is _END:
+            return None
+        return iter(() if message is _NOTHING_YET else (message,))
+
+
+@dataclass(frozen=True, slots=True)
+class _Next:
+    """Wait for an async iterator, but not longer than the pace allows."""
+
+    messages: AsyncIterator[Any]
+    pace: Pace
+
+    def in_thread(self) -> Any:
+        raise UsageError("an async source needs an event loop: use batch_async or aggregate_async")
+
+    async def on_loop(self) -> Any:
+        seconds, stop = self.pace.wait_seconds(), self.pace.stop
+        try:
+            if seconds is None and not isinstance(stop, StopSwitch):
+                return await anext(self.messages)
+            return await self._in_time(seconds, stop)
+        except StopAsyncIteration:
+            return _END
+
+    async def _in_time(self, seconds: float | None, stop: object) -> Any:
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        task = asyncio.ensure_future(awaited(anext(self.messages)))
+        cancel = lambda: loop.call_soon_threadsafe(task.cancel)  # noqa: E731
+        try:
+            if isinstance(stop, StopSwitch):
+                with stop.calling(cancel):
+                    if stop.is_set():
+                        task.cancel()
+                    done, _ = await asyncio.wait({task}, timeout=seconds)
+            else:
+                done, _ = await asyncio.wait({task}, timeout=seconds)
+        finally:
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task})
+        return _NOTHING_YET if task.cancelled() else task.result()
+
+
+class ReaderIntake(Intake[Msg]):
+    """What a buffer holds: the batch ends when it has read all of it, and commits what it has saved."""
+
+    def __init__(self, consumer: Any, *, own: bool) -> None:
+        self._consumer = consumer  # a Reader; with get_nowait and commit, as the consumers of a Log have
+        self._own = own
+        super().__init__(self._read())
+
+    def _read(self) -> Iterator[Msg]:
+        with suppress(Empty, Closed):
+            while True:
+                yield self._consumer.get_nowait()
+
+    def position(self) -> Position:
+        return self._consumer.position
+
+    def saved(self) -> None:
+        with suppress(NothingPending):
+            self._consumer.commit()
+
+    def close(self) -> None:
+        if self._own:
+            self._consumer.close()
+        else:
+            with suppress(NothingPending, Closed):
+                self._consumer.rollback()
+
+
+class AheadIntake(Intake[Msg]):
+    """Another intake's messages, read ahead in a thread."""
+
+    def __init__(self, inner: Intake[Msg], count: int, pace: Pace) -> None:
+        self.whole = inner.whole
+        self._inner = inner
+        self._position: Position = inner.position()
+        self._ahead: ReadAhead[tuple[Any, Position]] = ReadAhead(_with_positions(inner), count, pace)
+
+    def more(self) -> Flow[Iterator[Msg | None] | None]:
+        items = self._ahead.take()
+        if items is None:
+            items = yield self._ahead
+        if items is None:
+            return iter(())
+        if not items:
+            return None
+        return self._give(items)
+
+    def _give(self, items: list[tuple[Any, Position]]) -> Iterator[Msg | None]:
+        for given, self._position in items:
+            if self.whole:
+                yield from given
+            else:
+                yield given
+
+    def position(self) -> Position:
+        return self._position
+
+    def close(self) -> BaseException | None:
+        error = self._ahead.close()
+        self._inner.close()
+        return error
+
+    async def aclose(self) -> BaseException | None:
+        error = await self._ahead.aclose()
+        self._inner.close()
+        return error
+
+
+def _with_positions(inner: Intake[Any]) -> Iterator[tuple[Any, Position]]:
+    if isinstance(inner, FetchIntake):
+        while (run := _now(inner.more())) is not None:
+            yield list(run), None
+        return
+    for message in _now(inner.more()) or ():
+        yield message, inner.position()
+
+
+def _now(flow: Flow[Any]) -> Any:
+    from go_state.loop.driver import drive
+
+    return drive(flow)
+
+
+def open_intake(source: Any, *, after: Position, prefetch: int, pace: Pace, on_loop: bool) -> Intake[Any]:
+    """Return the intake of whatever the source is; `UsageError` when it is nothing that can be read."""
+    if prefetch < 0:
+        raise UsageError(f"prefetch is a number of messages to read ahead, not {prefetch}")
+    intake = _intake(source, after, pace, on_loop)
+    if not prefetch:
+        return intake
+    if isinstance(intake, (AsyncIntake, ReaderIntake)):
+        raise UsageError("prefetch= reads ahead in a thread, which an async source or a buffer has no need of: leave it out")
+    return AheadIntake(intake, prefetch, pace)
+
+
+def _intake(source: Any, after: Position, pace: Pace, on_loop: bool) -> Intake[Any]:
+    if isinstance(source, Source):
+        return SourceIntake(source, after)
+    if isinstance(source, Reader):
+        return ReaderIntake(source, own=False)
+    if isinstance(source, Log):
+        return ReaderIntake(source.consumer(), own=True)
+    if isinstance(source, AsyncIterable):
+        if not on_loop:
+            raise UsageError("an async source needs an event loop: use batch_async or aggregate_async")
+        return AsyncIntake(source, pace)
+    if isinstance(source, Iterable):
+        return Intake(source)
+    if callable(source):
+        return FetchIntake(source)
+    raise UsageError(
+        f"a {type(source).__qualname__} is no source: give an iterable of messages, an async iterable, a function that returns "
+        f"(messages, more), a Source such as gs.sources.CSV, or a gs.Buffer"
+    )

@@ -1,0 +1,187 @@
+"""What an aggregate keeps: one model under one key, or one for each key.
+
+Both begin from the store, give the program that the batch runs, say what has to be written, and hear when it is. `Keeping` is what
+they share: the source's mark, and the one transaction in which models and mark are written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Generic, TypeVar
+
+from go_state.core.errors import InvalidKey
+from go_state.core.ports import Position, Source, Store, Write
+from go_state.core.program import Program, Step, takes_key
+from go_state.loop.driver import Answer, Blocking, Flow
+from go_state.modes.keyed import RESERVED, WorkingSet
+from go_state.storage.codec import JsonCodec
+from go_state.storage.keys import key_bytes
+from go_state.storage.links import Links, follow_links
+from go_state.storage.snapshot import Loaded, Mark, Schema
+
+Model = TypeVar("Model")
+Msg = TypeVar("Msg")
+
+OnCommit = Callable[[Mapping[str, Any], Position], object]
+
+
+class Keeping(Generic[Model, Msg]):
+    """The marks of the sources that were read, and the saving of models together with them."""
+
+    def __init__(self, schema: Schema[Model], store: Store, on_commit: OnCommit | None) -> None:
+        self.schema = schema
+        self._store = store
+        self._on_commit = on_commit
+        self._marks: dict[str, Mark] = {}
+        self._source: Source[Any] | None = None
+        self._fingerprint = ""
+
+    # ------------------------------------------------------------------ what the two kinds say
+
+    def program(self) -> Program[Any, Msg]:
+        """Return the program to run from here."""
+        raise NotImplementedError
+
+    def _load(self) -> Mapping[str, Mark]:
+        """Load what there is to begin with and return the marks that are stored."""
+        raise NotImplementedError
+
+    def _writes(self, marks: Mapping[str, Mark], *, moved: bool) -> dict[str, Write]:
+        """Return what has to be written; `moved` tells that the marks are not as they are stored."""
+        raise NotImplementedError
+
+    def _written(self, versions: Mapping[str, int]) -> dict[str, Model]:
+        """Hear that it is written and return the models that changed in the store."""
+        raise NotImplementedError
+
+    # ------------------------------------------------------------------ the shared part
+
+    def begin(self, source: object) -> Flow[Position]:
+        """Load, and return the position after which the source is to be read; `SourceChanged` when it is another one."""
+        return (yield Blocking(lambda: self._begin(source)))
+
+    def _begin(self, source: object) -> Position:
+        self._marks = dict(self._load())
+        if not isinstance(source, Source):
+            return None
+        self._source = source
+        mark = self._marks.get(source.name)
+        if mark is not None:
+            source.recognise(mark.fingerprint)
+        self._fingerprint = source.fingerprint()
+        return None if mark is None else mark.position
+
+    def save(self, position: Position) -> Flow[None]:
+        """Write what has changed and the source's position, in one transaction; nothing when nothing has."""
+        changed: dict[str, Model] | None = yield Blocking(lambda: self._save(position))
+        if changed is not None and self._on_commit is not None:
+            yield Answer(self._on_commit(changed, position), "on_commit")
+
+    def _save(self, position: Position) -> dict[str, Model] | None:
+        marks = dict(self._marks)
+        if self._source is not None:
+            marks[self._source.name] = Mark(position, self._fingerprint)
+        writes = self._writes(marks, moved=marks != self._marks)
+        if not writes:
+            return None
+        versions = self._store.store(writes)
+        self._marks = marks
+        return self._written(versions)
+
+
+class KeptModel(Keeping[Model, Msg]):
+    """One model under one key; its snapshot holds the marks as well."""
+
+    def __init__(
+        self,
+        program: Program[Model, Msg],
+        schema: Schema[Model],
+        store: Store,
+        key: str,
+        on_commit: OnCommit | None,
+        links: Links[Model] | None,
+    ) -> None:
+        super().__init__(schema, store, on_commit)
+        key_bytes(key)
+        if key.startswith(RESERVED):
+            raise InvalidKey(f'keys that begin with "{RESERVED}" are go_state\'s own: choose another')
+        self._program = program
+        self._key = key
+        self._links = links
+        self._loaded: Loaded[Model] | None = None
+        self._model: list[Model] = []  # the model of the last turn, once there is one
+
+    def _load(self) -> Mapping[str, Mark]:
+        if self._links is None:
+            self._loaded = self.schema.load(self._store, self._key)
+        else:
+            self._loaded = self._load_linked(self._links)
+        return {} if self._loaded is None else self._loaded.marks
+
+    def _load_linked(self, links: Links[Model]) -> Loaded[Model] | None:
+        loaded: dict[str, Loaded[Model] | None] = {}
+
+        def load(key: str) -> Model | None:
+            found = loaded[key] = self.schema.load(self._store, key)
+            return None if found is None else found.model
+
+        follow_links(self._key, load, links)
+        return loaded[self._key]
+
+    def program(self) -> Program[Model, Msg]:
+        return replace(self._program, init=self._init, view=self._see)
+
+    def _init(self) -> Step[Model, Msg]:
+        program = self._program
+        if self._loaded is not None:
+            return self._loaded.model, () if program.on_restore is None else program.on_restore(self._loaded.model)
+        return program.init(self._key) if takes_key(program) else program.init()
+
+    def _see(self, model: Model) -> None:
+        self._model = [model]
+        if self._program.view is not None:
+            self._program.view(model)
+
+    def _writes(self, marks: Mapping[str, Mark], *, moved: bool) -> dict[str, Write]:
+        (model,) = self._model
+        loaded = self._loaded
+        if loaded is not None and not moved and (model is loaded.model or model == loaded.model):
+            return {}
+        return {self._key: Write(self.schema.seal(self._key, model, marks), 0 if loaded is None else loaded.version)}
+
+    def _written(self, versions: Mapping[str, int]) -> dict[str, Model]:
+        (model,) = self._model
+        self._loaded = Loaded(model, versions[self._key], self._marks)
+        return {self._key: model}
+
+
+class KeptModels(Keeping[Model, Msg]):
+    """One model for each key; the marks have a record of their own beside them."""
+
+    def __init__(self, working_set: WorkingSet[Model, Msg], schema: Schema[Model], store: Store, on_commit: OnCommit | None) -> None:
+        super().__init__(schema, store, on_commit)
+        self._working_set = working_set
+        self._marks_schema: Schema[None] = Schema((f"positions of {schema.names[0]}",), 1, JsonCodec(None))
+        self._marks_key = f"{RESERVED}positions/{schema.names[0]}"
+        self._marks_version = 0
+
+    def _load(self) -> Mapping[str, Mark]:
+        loaded = self._marks_schema.load(self._store, self._marks_key)
+        if loaded is None:
+            return {}
+        self._marks_version = loaded.version
+        return loaded.marks
+
+    def program(self) -> Program[Any, Msg]:
+        return self._working_set.as_program()
+
+    def _writes(self, marks: Mapping[str, Mark], *, moved: bool) -> dict[str, Write]:
+        writes = self._working_set.writes()
+        if moved:
+            writes[self._marks_key] = Write(self._marks_schema.seal(self._marks_key, None, marks), self._marks_version)
+        return writes
+
+    def _written(self, versions: Mapping[str, int]) -> dict[str, Model]:
+        self._marks_version = versions.get(self._marks_key, self._marks_version)
+        return self._working_set.saved(versions)

@@ -1,0 +1,130 @@
+"""When a batch has to look up from its messages: to stop, to save, to breathe, or because its time is over."""
+
+from __future__ import annotations
+
+import _thread
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from go_state.core.errors import TimedOut, UsageError
+from go_state.core.ports import Switch
+from go_state.loop.feeds import BREATH_SECONDS
+
+
+class StopSwitch:
+    """A flag that asks batches to end between two messages; set once, from any thread. See `signals`."""
+
+    def __init__(self) -> None:
+        self._set = False
+        self._callbacks: list[Callable[[], object]] = []
+
+    def set(self) -> None:
+        """Ask for the end."""
+        self._set = True
+        for callback in tuple(self._callbacks):
+            callback()
+
+    def is_set(self) -> bool:
+        """Tell whether the end was asked for."""
+        return self._set
+
+    @contextmanager
+    def calling(self, callback: Callable[[], object]) -> Iterator[None]:
+        """Call the function when the switch is set, from the thread that sets it, for the length of the block."""
+        self._callbacks.append(callback)
+        try:
+            yield
+        finally:
+            self._callbacks.remove(callback)
+
+
+@contextmanager
+def signals(*numbers: int) -> Iterator[StopSwitch]:
+    """Turn SIGTERM and SIGINT, or the signals given, into a graceful stop: `with gs.signals() as stop: gs.batch(..., stop=stop)`.
+
+    The first one sets the switch and gives the old handlers back, so that a second Ctrl-C interrupts as usual. Raises
+    `UsageError` outside the main thread, the only one in which Python handles signals.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        raise UsageError("gs.signals() works in the main thread only: make the switch there and hand it to this thread")
+    switch = StopSwitch()
+    before = {number: signal.getsignal(number) for number in numbers or (signal.SIGTERM, signal.SIGINT)}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def ask(number: int, frame: object) -> None:
+        restore()
+        switch._set = True
+        # The callbacks take locks, which the interrupted code of this very thread may hold: they need a thread of their own,
+        # and a bare one, because starting a threading.Thread takes locks too.
+        _thread.start_new_thread(switch.set, ())
+
+    for number in before:
+        signal.signal(number, ask)
+    try:
+        yield switch
+    finally:
+        restore()
+
+
+class Pace:
+    """The clocks and switches of one batch. All times are of `time.monotonic`."""
+
+    def __init__(self, *, stop: Switch | None, budget: float | None, timeout: float | None, on_loop: bool) -> None:
+        for word, seconds in (("budget", budget), ("timeout", timeout)):
+            if seconds is not None and not seconds > 0:
+                raise UsageError(f"{word} is a number of seconds greater than 0, not {seconds!r}")
+        if stop is not None and not isinstance(stop, Switch):
+            raise UsageError("stop is something with is_set(): the switch of gs.signals(), or a threading.Event")
+        now = time.monotonic()
+        self.stop = stop
+        self._timeout = timeout
+        self._deadline = math.inf if timeout is None else now + timeout
+        self._budget_end = math.inf if budget is None else now + budget
+        self._on_loop = on_loop
+        self.save_at = math.inf  # when a checkpoint is due
+        self.breath_at = now + BREATH_SECONDS if on_loop else math.inf
+
+    @property
+    def watches(self) -> bool:
+        """Whether there is anything to look up for between messages."""
+        return self.stop is not None or self._next() < math.inf
+
+    def _next(self) -> float:
+        return min(self._deadline, self._budget_end, self.save_at, self.breath_at)
+
+    def due(self) -> bool:
+        """Tell whether to look up now."""
+        return (self.stop is not None and self.stop.is_set()) or time.monotonic() >= self._next()
+
+    def wait_seconds(self) -> float | None:
+        """Return how long the batch may wait for its source; None for as long as it takes."""
+        until = min(self._deadline, self._budget_end, self.save_at)
+        return None if until == math.inf else max(until - time.monotonic(), 0)
+
+    def breath_due(self) -> bool:
+        """Tell whether the event loop's other tasks have waited long enough, and begin their next wait."""
+        now = time.monotonic()
+        if now < self.breath_at:
+            return False
+        self.breath_at = now + BREATH_SECONDS
+        return True
+
+    def check_deadline(self) -> None:
+        """Raise `TimedOut` when the time of the whole batch is over."""
+        if time.monotonic() >= self._deadline:
+            raise TimedOut(f"the batch took longer than its timeout of {self._timeout:g} seconds: nothing more was processed or saved")
+
+    def ended(self) -> str | None:
+        """Return why the batch is to end before its source does, if it is."""
+        if self.stop is not None and self.stop.is_set():
+            return "stopped"
+        if time.monotonic() >= self._budget_end:
+            return "budget"
+        return None

@@ -1,0 +1,112 @@
+"""Run: every message of a queue, until it is closed and drained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+from go_state.core.errors import UsageError
+from go_state.core.ports import Consumer, Log, Producer, Reader
+from go_state.core.program import Program
+from go_state.loop.driver import drive, drive_async, refuse_running_loop
+from go_state.loop.feeds import LogFeed, PortFeed
+from go_state.loop.policies import OnError, Stop
+from go_state.loop.silence import silenced
+from go_state.loop.turn import Feed, Loop
+
+Model = TypeVar("Model")
+Msg = TypeVar("Msg")
+
+
+def run(
+    program: Program[Model, Msg],
+    buffer: Log[Msg] | None = None,
+    *,
+    producer: Producer[Msg] | None = None,
+    consumer: Consumer[Msg] | None = None,
+    replaying: Callable[[], bool] | None = None,
+    on_error: OnError = Stop(),
+) -> Model:
+    """Run the program in the calling thread until its queue is closed and drained, and return the last model.
+
+    The queue is a `buffer`, read from its oldest message on, or a `producer` with `put` and a `consumer` with `get`, `commit`
+    and `rollback`, whose end is `Closed`. While `replaying()` is true no command is performed and no view is shown. `on_error`
+    says what becomes of a message that the program fails on: `Stop()`, `SetAside(buffer)` or a function that returns one.
+
+    Raises what `init`, `update`, `view`, a command or the queue raises, `ProgramError` for a step that is none, and `InsideLoop`
+    in a thread whose event loop runs.
+    """
+    refuse_running_loop("run")
+    loop = Loop(checked(program, replaying), on_error=on_error)
+    with Queue(buffer, producer, consumer, on_loop=False) as feed:
+        drive(loop.run(feed))
+    return loop.model
+
+
+async def run_async(
+    program: Program[Model, Msg],
+    buffer: Log[Msg] | None = None,
+    *,
+    producer: Producer[Msg] | None = None,
+    consumer: Consumer[Msg] | None = None,
+    replaying: Callable[[], bool] | None = None,
+    on_error: OnError = Stop(),
+) -> Model:
+    """Run the program on the running event loop, as `run` does in a thread.
+
+    `update`, commands and the view are called on the loop, which is given back every few milliseconds, between messages. Of a
+    custom producer and consumer `put_async`, `get_async`, `commit_async` and `rollback_async` are preferred where they exist;
+    what the methods return is awaited if it can be.
+    """
+    loop = Loop(checked(program, replaying), on_error=on_error)
+    async with Queue(buffer, producer, consumer, on_loop=True) as feed:
+        await drive_async(loop.run(feed))
+    return loop.model
+
+
+def checked(program: Program[Model, Msg], replaying: Callable[[], bool] | None) -> Program[Model, Msg]:
+    """Return the program that a mode runs: silent while it is replaying."""
+    if not isinstance(program, Program):
+        raise UsageError(f"the first argument is a gs.Program(init, update), not a {type(program).__qualname__}")
+    return program if replaying is None else silenced(program, replaying)
+
+
+class Queue(Generic[Msg]):
+    """The feed of a buffer, or of a producer and a consumer, for the length of a `with` block."""
+
+    def __init__(self, buffer: Log[Msg] | None, producer: Producer[Msg] | None, consumer: Consumer[Msg] | None, *, on_loop: bool) -> None:
+        self._opened: Any = None  # a Reader of our own, which is a context manager as well
+        self.feed: Feed[Msg]
+        if buffer is not None:
+            if producer is not None or consumer is not None:
+                raise UsageError("give a buffer, or a producer and a consumer, not both")
+            if not isinstance(buffer, Log):
+                raise UsageError(f"a {type(buffer).__qualname__} is no buffer: give a gs.Buffer, or producer= and consumer=")
+            self._opened = buffer.consumer()
+            self.feed = LogFeed(self._opened, on_loop=on_loop)
+        elif isinstance(producer, Producer) and isinstance(consumer, Consumer):
+            self.feed = feed_of(producer, consumer, on_loop=on_loop)
+        else:
+            raise UsageError("the queue is a buffer, or a producer= with put and a consumer= with get, commit and rollback")
+
+    def __enter__(self) -> Feed[Msg]:
+        return self.feed
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._opened is not None:
+            self._opened.close()
+
+    async def __aenter__(self) -> Feed[Msg]:
+        return self.feed
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._opened is not None:
+            await self._opened.aclose()
+
+
+def feed_of(producer: Producer[Msg], consumer: Consumer[Msg], *, on_loop: bool) -> LogFeed[Msg] | PortFeed[Msg]:
+    """Return the feed of a log where both are of one log, and the one of two ports otherwise."""
+    if isinstance(consumer, Reader) and consumer.belongs_to(producer):
+        return LogFeed(consumer, on_loop=on_loop)
+    return PortFeed(producer, consumer, on_loop=on_loop)

@@ -1,0 +1,45 @@
+"""A program's schema: the name, number and codec its models are stored under."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from go_state.core.naming import names_of
+from go_state.core.ports import Codec, Store
+from go_state.core.program import Program
+from go_state.storage.codec import JsonCodec, model_type
+from go_state.storage.links import Links, follow_links
+from go_state.storage.snapshot import Schema
+
+Model = TypeVar("Model")
+Msg = TypeVar("Msg")
+
+
+def schema_of(program: Program[Model, Msg], codec: Codec[Model] | None) -> Schema[Model]:
+    """Return the schema of the program's models.
+
+    The name is the program's, or else the one its model's class is stored under; a codec that is not given is made from the
+    annotations of update or init. Raises `NotStorable` when there is none, or when the type cannot be stored.
+    """
+    if codec is not None and program.name:
+        return Schema((program.name,), program.schema, codec)
+    kind: Any = model_type(program)
+    names = names_of(kind) if isinstance(kind, type) else (str(kind),)
+    return Schema((program.name,) if program.name else names, program.schema, JsonCodec(kind) if codec is None else codec)
+
+
+def load_model(
+    program: Program[Model, Msg], store: Store, key: str, *, links: Links[Model] | None = None, codec: Codec[Model] | None = None
+) -> Model | None:
+    """Return the model that the program has stored under the key, or None.
+
+    `links(model)` says which others it refers to, as pairs of a key and a function that attaches that key's model; they are
+    loaded as well, each once, cycles included. Raises `Corrupt` or `Incompatible`.
+    """
+    schema = schema_of(program, codec)
+
+    def load(key: str) -> Model | None:
+        loaded = schema.load(store, key)
+        return None if loaded is None else loaded.model
+
+    return load(key) if links is None else follow_links(key, load, links)

@@ -1,0 +1,60 @@
+"""JSON Lines: one message a line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any, TypeVar, overload
+
+from go_state.core.errors import BadRecord
+from go_state.sources.files import FileSource
+
+Msg = TypeVar("Msg")
+
+
+class _Records:
+    def __init__(self, name: str, of: Any) -> None:
+        self._name = name
+        self._of = of
+
+    def __call__(self, lines: Iterator[str], skip: int, /) -> Iterator[Any]:
+        decode = self._decoder()
+        record = 0
+        for line in lines:
+            if line.isspace():
+                continue
+            record += 1
+            if record <= skip:
+                continue
+            try:
+                message = decode(line)
+            except ValueError as error:
+                raise BadRecord(self._name, record, f"it is no message: {error}") from error
+            yield message
+
+    def _decoder(self) -> Any:
+        if self._of is None:
+            import orjson
+
+            return orjson.loads
+        from go_state.storage.codec import JsonCodec
+
+        codec: JsonCodec[Any] = JsonCodec(self._of)
+        return lambda line: codec.decode(line.encode())
+
+
+class JSONLines(FileSource[Msg]):
+    """A file with one JSON value a line, plain, .gz or .zip; blank lines are skipped.
+
+    `of` is the type of the messages, as for `JsonCodec`: a class is read from an object, a union of classes from
+    `["Name", {...}]`. Without it a message is what JSON holds: a dict, a list, a string. Positions count records; `name` is what
+    the position is stored under, by default the file's name. Raises `SourceError` for a missing file, `BadRecord` for a line
+    that is no message.
+    """
+
+    @overload
+    def __init__(self: JSONLines[Any], path: str | os.PathLike[str], of: None = None, *, name: str | None = None) -> None: ...
+    @overload
+    def __init__(self, path: str | os.PathLike[str], of: type[Msg], *, name: str | None = None) -> None: ...
+    def __init__(self, path: str | os.PathLike[str], of: Any = None, *, name: str | None = None) -> None:
+        super().__init__(path, name, _Records(os.fspath(path), of))

@@ -1,0 +1,20 @@
+"""Keys: the same rules in every store, so that a model moves from one to another."""
+
+from __future__ import annotations
+
+from go_state.core.errors import InvalidKey
+
+MAX_KEY_BYTES = 480  # LMDB's limit is 511 bytes; the rest is for prefixes of the stores' own
+
+
+def key_bytes(key: object) -> bytes:
+    """Return the key in UTF-8, or raise `InvalidKey` that says what is wrong with it."""
+    if not isinstance(key, str):
+        raise InvalidKey(f"a key is a string, not a {type(key).__qualname__}: use str(...) in the key function")
+    try:
+        data = key.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidKey("the key holds a lone surrogate, which UTF-8 cannot write: clean the text it is made from") from error
+    if len(data) > MAX_KEY_BYTES:
+        raise InvalidKey(f"the key is {len(data)} bytes long and a store holds up to {MAX_KEY_BYTES}: shorten it, or use a hash of it")
+    return data

@@ -1,0 +1,147 @@
+"""A store in one LMDB file: memory-mapped, transactional, readable by many processes while one writes.
+
+A record is its version (8 bytes), a checksum over key, version and data (4 bytes), and the data. The version is the number of the
+LMDB transaction that wrote it, so a key never has one twice. Every write transaction is opened, filled and committed in one call,
+because LMDB binds it to its thread, and always synced: LMDB's no-sync flags are never used.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from zlib import crc32
+
+import lmdb
+
+from go_state.core.errors import Conflict, Corrupt, StoreFull, StoreUnavailable
+from go_state.core.ports import Stored, Write
+from go_state.storage.keys import key_bytes
+
+_MAP_SIZE = 1 << 36  # 64 GiB of address space, not of disk: the file grows as it is filled. Set once, because two processes
+# that resize a map at the same time have corrupted files (py-lmdb issue 269).
+_FRAME = struct.Struct(">QI")  # version, checksum
+_PREFIX = b"s/"  # of snapshots, before other kinds of records join them; it also makes the empty key one that LMDB takes
+
+
+class LMDBStore:
+    """A store in the LMDB file at `path` (and `path-lock` beside it), made if it is missing.
+
+    `map_size` is the most it may ever hold, in bytes. One process opens a file once and shares the store between its threads;
+    other processes open it for themselves. After a fork the child opens its own.
+
+    Raises `StoreUnavailable` when the file cannot be opened, `StoreFull` when it or the disk is, `Corrupt` for damaged records.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, map_size: int = _MAP_SIZE) -> None:
+        self._path = Path(path)
+        self._map_size = map_size
+        self._pid = os.getpid()
+        self._env: lmdb.Environment | None = None
+        if self._path.is_dir():
+            raise StoreUnavailable(f"{self._path} is a folder: an LMDBStore is one file, such as {self._path / 'state.lmdb'}")
+        if not self._path.parent.is_dir():
+            raise StoreUnavailable(f"{self._path.parent} is no folder: make it first")
+        try:
+            self._env = lmdb.open(str(self._path), subdir=False, map_size=map_size, max_dbs=0)
+        except (lmdb.Error, OSError) as error:
+            raise StoreUnavailable(self._why_not(error)) from error
+
+    def load(self, key: str) -> Stored | None:
+        """Return what the key holds, or None; `Corrupt` when the record's bytes are not as they were written."""
+        name = _PREFIX + key_bytes(key)
+        with self._transaction() as transaction:
+            record = transaction.get(name)
+        return None if record is None else _read(key, name, record)
+
+    def store(self, writes: Mapping[str, Write]) -> Mapping[str, int]:
+        """Make all writes or none, synced to disk, and return the new versions (0 for a deleted key).
+
+        Raises `Conflict` when a key is not at the version its write names, and `StoreFull`; then nothing was written.
+        """
+        names = {key: _PREFIX + key_bytes(key) for key in writes}
+        with self._transaction(write=True) as transaction:
+            version = transaction.id()
+            for key, write in writes.items():
+                name = names[key]
+                record = transaction.get(name)
+                found = 0 if record is None else _read(key, name, record).version
+                if found != write.version:
+                    raise Conflict(key, write.version, found)
+                if write.data is None:
+                    transaction.delete(name)
+                else:
+                    transaction.put(name, _FRAME.pack(version, _checksum(name, version, write.data)) + write.data)
+        return {key: 0 if write.data is None else version for key, write in writes.items()}
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """Give the keys with this prefix, in the order of their bytes."""
+        start = _PREFIX + key_bytes(prefix)
+        with self._transaction() as transaction, transaction.cursor() as cursor:
+            found = []
+            if cursor.set_range(start):
+                for name in cursor.iternext(keys=True, values=False):
+                    if not name.startswith(start):
+                        break
+                    found.append(name[len(_PREFIX) :].decode())
+        return iter(found)
+
+    def close(self) -> None:
+        """Release the file; a second call is harmless."""
+        env, self._env = self._env, None
+        if env is not None and os.getpid() == self._pid:  # in a forked child the file is the parent's to close
+            env.close()
+
+    # ------------------------------------------------------------------
+
+    @contextmanager
+    def _transaction(self, *, write: bool = False) -> Iterator[lmdb.Transaction]:
+        """Open a transaction for one call; it is committed at the end of the block, or undone by an exception."""
+        if os.getpid() != self._pid:
+            raise StoreUnavailable(
+                f"{self._path} was opened before this process was forked, which LMDB does not survive: open an LMDBStore in the child"
+            )
+        if self._env is None:
+            raise StoreUnavailable(f"the store {self._path} is closed: use it inside its `with` block")
+        try:
+            with self._env.begin(write=write) as transaction:
+                yield transaction
+        except (lmdb.MapFullError, lmdb.DiskError) as error:
+            raise StoreFull(
+                f"{self._path} is full ({error}): nothing of this write was kept and nothing stored before is lost; open it with "
+                f"a map_size above {self._map_size}, or free space on its disk"
+            ) from error
+        except (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.PanicError, lmdb.InvalidError) as error:
+            raise Corrupt(str(self._path), f"LMDB cannot follow its pages: {error}") from error
+        except lmdb.Error as error:
+            raise StoreUnavailable(f"{self._path} could not be {'written' if write else 'read'}: {error}") from error
+
+    def _why_not(self, error: Exception) -> str:
+        if isinstance(error, lmdb.InvalidError):
+            return f"{self._path} is no LMDB file, or is damaged ({error}): give another path, or restore it from a backup"
+        if "already open" in str(error):
+            return f"{self._path} is already open in this process: open it once and hand the store to whoever needs it"
+        return f"{self._path} cannot be opened ({error}): check that it and {self._path.name}-lock can be read and written, and are not in use by something else"
+
+    def __enter__(self) -> LMDBStore:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def _read(key: str, name: bytes, record: bytes) -> Stored:
+    if len(record) < _FRAME.size:
+        raise Corrupt(key, f"the record is {len(record)} bytes long, too short for any")
+    version, checksum = _FRAME.unpack_from(record)
+    data = record[_FRAME.size :]
+    if checksum != _checksum(name, version, data):
+        raise Corrupt(key, "the record's checksum does not match")
+    return Stored(data, version)
+
+
+def _checksum(name: bytes, version: int, data: bytes) -> int:
+    return crc32(data, crc32(b"%d" % version, crc32(name)))

@@ -1,0 +1,294 @@
+"""The shape of a type: how its values become JSON and come back equal, worked out once from the annotations.
+
+For every class with fields (dataclass, NamedTuple, attrs, msgspec Struct) a *mirror* is built, a msgspec Struct with the same
+fields that refuses unknown ones. msgspec reads and writes mirrors in C, checks every type and names the path of what does not
+fit; a shape adds the step between a value and its mirror, and nothing for types that msgspec knows already. A union of classes is
+stored as `["Name", {...}]`, a mapping whose keys are not strings or numbers as a list of pairs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import decimal
+import enum
+import types
+import typing
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar
+
+import msgspec
+
+from go_state.core.errors import NotStorable
+from go_state.core.naming import names_of
+
+Convert: TypeAlias = Callable[[Any], Any]
+
+_PLAIN = (
+    int, float, str, bool, type(None), bytes, uuid.UUID, decimal.Decimal,
+    datetime.datetime, datetime.date, datetime.time, datetime.timedelta,
+)  # fmt: skip
+_KEYS = (int, str)  # types that msgspec writes as the key of an object and reads back
+_SEQUENCES: dict[Any, Callable[..., Any]] = {
+    list: list, tuple: tuple, set: set, frozenset: frozenset, Sequence: tuple, typing.Sequence: tuple,
+}  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Shape:
+    """A type for msgspec, and how to get to one of its values and back; None where the value is itself."""
+
+    mirror: Any
+    to: Convert | None = None
+    back: Convert | None = None
+
+
+def shape_of(kind: Any) -> Shape:
+    """Return the shape of a type, or raise `NotStorable` that names the field which JSON cannot hold."""
+    return _Builder().shape(kind, getattr(kind, "__name__", str(kind)))
+
+
+class _Builder:
+    def __init__(self) -> None:
+        self._building: dict[Any, list[Shape]] = {}  # classes whose shape is under way: a field may refer back to one
+        self._done: dict[Any, Shape] = {}
+
+    def shape(self, kind: Any, path: str) -> Shape:
+        kind = _without_wrapping(kind)
+        origin, args = typing.get_origin(kind), typing.get_args(kind)
+        if kind is Any or kind is object:
+            return Shape(Any)  # whatever JSON holds; the codec compares what it reads back
+        if kind in _PLAIN or kind is None or origin is typing.Literal:
+            return Shape(kind)
+        if origin in (typing.Union, types.UnionType):
+            return self._union(args, path)
+        if isinstance(kind, type) and issubclass(kind, enum.Enum):
+            return Shape(kind)
+        if (origin or kind) in _SEQUENCES:
+            return self._sequence(origin or kind, args, path)
+        if (origin or kind) in (dict, Mapping, typing.Mapping) or _is_persistent_map(origin or kind):
+            return self._mapping(origin or kind, args, path)
+        if isinstance(origin or kind, type) and _fields_of(origin or kind, kind) is not None:
+            return self._class(kind, path)
+        raise NotStorable(path, f"{kind!r} is no type that JSON can hold and give back: use dataclasses and plain types, or give a codec= of your own")
+
+    # ------------------------------------------------------------------ containers
+
+    def _sequence(self, container: Any, args: tuple[Any, ...], path: str) -> Shape:
+        make = _SEQUENCES[container]
+        if make is tuple and container is tuple and not (len(args) == 2 and args[1] is ...):
+            if not args:
+                return Shape(tuple)
+            return self._fixed_tuple([self.shape(arg, f"{path}[{i}]") for i, arg in enumerate(args if args != ((),) else ())])
+        item = self.shape(args[0], f"{path}[]") if args else Shape(Any)
+        mirror = make[item.mirror, ...] if make is tuple else make[item.mirror]  # type: ignore[index]
+        to, back = item.to, item.back
+        if to is None or back is None:
+            return Shape(mirror)
+        # A set of mirrors would need mirrors that hash: what has a mirror of its own travels as a list.
+        return Shape(list[item.mirror], lambda value: [to(each) for each in value], lambda value: make([back(each) for each in value]))  # type: ignore[name-defined]
+
+    def _fixed_tuple(self, items: list[Shape]) -> Shape:
+        mirror = tuple[tuple(item.mirror for item in items)]  # type: ignore[misc]
+        if all(item.to is None for item in items):
+            return Shape(mirror)
+        to = [item.to or _same for item in items]
+        back = [item.back or _same for item in items]
+        return Shape(
+            mirror,
+            lambda value: tuple([f(each) for f, each in zip(to, value, strict=True)]),
+            lambda value: tuple([f(each) for f, each in zip(back, value, strict=True)]),
+        )
+
+    def _mapping(self, container: Any, args: tuple[Any, ...], path: str) -> Shape:
+        key = self.shape(args[0], f"{path} keys") if args else Shape(str)
+        value = self.shape(args[1], f"{path}[...]") if args else Shape(Any)
+        persistent = _is_persistent_map(container)
+        if _without_wrapping(key.mirror) in _KEYS:
+            to, back = value.to, value.back
+            mirror = dict[key.mirror, value.mirror]  # type: ignore[name-defined]
+            if to is None or back is None:
+                return Shape(mirror, dict, container) if persistent else Shape(mirror)
+            make = container if persistent else dict
+            return Shape(mirror, lambda m: {k: to(v) for k, v in m.items()}, lambda m: make({k: back(v) for k, v in m.items()}))
+        # Object keys in JSON are strings: others are kept as pairs.
+        make = container if persistent else dict
+        k_to, k_back, v_to, v_back = key.to or _same, key.back or _same, value.to or _same, value.back or _same
+        return Shape(
+            list[tuple[key.mirror, value.mirror]],  # type: ignore[name-defined]
+            lambda m: [(k_to(k), v_to(v)) for k, v in m.items()],
+            lambda pairs: make({k_back(k): v_back(v) for k, v in pairs}),
+        )
+
+    # ------------------------------------------------------------------ classes
+
+    def _class(self, kind: Any, path: str) -> Shape:
+        if kind in self._done:
+            return self._done[kind]
+        if kind in self._building:
+            return self._reference(self._building[kind])
+        later = self._building[kind] = []
+        cls = typing.get_origin(kind) or kind
+        fields = _fields_of(cls, kind) or {}
+        shapes = {name: self.shape(annotation, f"{path}.{name}") for name, annotation in fields.items()}
+        mirror = msgspec.defstruct(
+            names_of(cls)[0],
+            # Mirrors have names of their own for the fields: a Struct cannot have one that begins with two underscores.
+            [(f"f{i}", shape.mirror) for i, shape in enumerate(shapes.values())],
+            rename={f"f{i}": name for i, name in enumerate(shapes)},
+            forbid_unknown_fields=True,
+            frozen=True,
+        )
+        shape = Shape(mirror, _to_mirror(cls, mirror, shapes), _from_mirror(cls, shapes))
+        later.append(shape)
+        del self._building[kind]
+        self._done[kind] = shape
+        return shape
+
+    @staticmethod
+    def _reference(later: list[Shape]) -> Shape:
+        """Return the shape of a class inside itself: it travels as plain JSON, checked against its mirror on the way back."""
+
+        def to(value: Any) -> Any:
+            return msgspec.to_builtins((later[0].to or _same)(value))
+
+        def back(value: Any) -> Any:
+            return (later[0].back or _same)(msgspec.convert(value, later[0].mirror))
+
+        return Shape(Any, to, back)
+
+    def _union(self, args: tuple[Any, ...], path: str) -> Shape:
+        members = [_without_wrapping(arg) for arg in args]
+        classes = [m for m in members if isinstance(c := typing.get_origin(m) or m, type) and _fields_of(c, m) is not None]
+        others = [self.shape(m, path) for m in members if m not in classes]
+        if len(classes) == 1 and all(m is type(None) for m in members if m not in classes):
+            shape = self._class(classes[0], path)
+            to, back = shape.to or _same, shape.back or _same
+            return Shape(
+                typing.Optional[shape.mirror],
+                lambda value: None if value is None else to(value),
+                lambda value: None if value is None else back(value),
+            )
+        if any(other.to is not None for other in others):
+            raise NotStorable(path, "in a union beside others only classes with fields and plain types can be told apart in JSON: give the others a class of their own")
+        if not classes:
+            return Shape(typing.Union[tuple(members)])
+        return self.tagged(classes, others, path)
+
+    def tagged(self, classes: list[Any], others: list[Shape], path: str) -> Shape:
+        """Return the shape of a union whose classes are told apart by name: `["Name", {...}]`."""
+        by_class: dict[type, tuple[Any, Convert]] = {}
+        back_of: dict[Any, Convert] = {}
+        taken: set[str] = set()
+        mirrors: list[Any] = [other.mirror for other in others]
+        for kind in classes:
+            cls = typing.get_origin(kind) or kind
+            shape = self._class(kind, path)
+            for name in names_of(cls):
+                if name in taken:
+                    raise NotStorable(path, f'two classes of the union are stored as "{name}": give one of them another name with @gs.name("...")')
+                taken.add(name)
+                envelope = msgspec.defstruct(
+                    name, [("value", shape.mirror)], tag=name, array_like=True, forbid_unknown_fields=True, frozen=True
+                )
+                mirrors.append(envelope)
+                back_of[envelope] = shape.back or _same
+                if cls not in by_class:
+                    by_class[cls] = (envelope, shape.to or _same)
+
+        def to(value: Any) -> Any:
+            found = by_class.get(type(value))
+            return value if found is None else found[0](found[1](value))
+
+        def back(value: Any) -> Any:
+            found = back_of.get(type(value))
+            return value if found is None else found(value.value)
+
+        return Shape(typing.Union[tuple(mirrors)], to, back)
+
+
+def _to_mirror(cls: type, mirror: type, shapes: dict[str, Shape]) -> Convert:
+    steps = [(name, shape.to) for name, shape in shapes.items()]
+
+    def to(value: Any) -> Any:
+        if type(value) is not cls:  # a subclass would be cut to its base, another class would be read back as this one
+            raise _Misplaced(f"a {type(value).__qualname__} stands where a {cls.__qualname__} is stored")
+        return mirror(*[getattr(value, name) if step is None else step(getattr(value, name)) for name, step in steps])
+
+    return to
+
+
+def _from_mirror(cls: type, shapes: dict[str, Shape]) -> Convert:
+    steps = [(parameter, f"f{i}", shape.back) for i, (parameter, shape) in enumerate(zip(_parameters(cls, shapes), shapes.values(), strict=True))]
+
+    def back(value: Any) -> Any:
+        return cls(**{name: getattr(value, field) if step is None else step(getattr(value, field)) for name, field, step in steps})
+
+    return back
+
+
+class _Misplaced(TypeError):
+    """A value of another class than the annotation says."""
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _parameters(cls: type, fields: dict[str, Shape]) -> list[str]:
+    """Return the names under which the constructor takes the fields; attrs drops leading underscores."""
+    if hasattr(cls, "__attrs_attrs__"):
+        aliases = {a.name: a.alias for a in cls.__attrs_attrs__}
+        return [aliases[name] for name in fields]
+    return list(fields)
+
+
+def _fields_of(cls: Any, kind: Any) -> dict[str, Any] | None:
+    """Return the annotations of the fields that the constructor takes; None when the class has no fields to speak of."""
+    if dataclasses.is_dataclass(cls):
+        names = [f.name for f in dataclasses.fields(cls) if f.init]
+    elif hasattr(cls, "__attrs_attrs__"):
+        names = [a.name for a in cls.__attrs_attrs__ if a.init]
+    elif isinstance(cls, type) and issubclass(cls, msgspec.Struct):
+        names = list(cls.__struct_fields__)
+    elif isinstance(cls, type) and issubclass(cls, tuple) and hasattr(cls, "_fields"):
+        names = list(cls._fields)
+    else:
+        return None
+    try:
+        hints = typing.get_type_hints(cls)
+    except NameError as error:
+        raise NotStorable(cls.__qualname__, f"its annotations name {error.name!r}, which its module does not: define it there, or give a codec=") from error
+    given = dict(zip(getattr(cls, "__parameters__", ()), typing.get_args(kind), strict=False))
+    return {name: _given(hints.get(name, Any), given, f"{cls.__qualname__}.{name}") for name in names}
+
+
+def _given(annotation: Any, given: dict[Any, Any], path: str) -> Any:
+    """Put what a generic class was given in the place of its type variables."""
+    if isinstance(annotation, TypeVar):
+        if annotation not in given:
+            raise NotStorable(path, f"it has the type variable {annotation!r}: write what it stands for, such as Box[int]")
+        return given[annotation]
+    parameters = getattr(annotation, "__parameters__", ())
+    if parameters and not isinstance(annotation, type):
+        return annotation[tuple(_given(p, given, path) for p in parameters)]
+    return annotation
+
+
+def _without_wrapping(kind: Any) -> Any:
+    """Return the type inside Annotated, Final, ClassVar, NewType and type aliases."""
+    while True:
+        if typing.get_origin(kind) in (typing.Annotated, typing.Final, typing.Required, typing.NotRequired):
+            kind = typing.get_args(kind)[0]
+        elif isinstance(kind, typing.NewType):
+            kind = kind.__supertype__
+        elif hasattr(kind, "__value__"):  # a `type X = ...` of Python 3.12
+            kind = kind.__value__
+        else:
+            return kind
+
+
+def _is_persistent_map(kind: Any) -> bool:
+    # By name, so that the optional package is not imported for those who do not use it; it lives in a C and a pure module.
+    return getattr(kind, "__module__", "").split(".")[0] == "immutables" and getattr(kind, "__name__", "") == "Map"

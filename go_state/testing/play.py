@@ -1,0 +1,43 @@
+"""Playing messages through a program: every model and command, without a loop, a clock or a mock."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from go_state.core.commands import Command
+from go_state.core.program import Program, read_step
+
+Model = TypeVar("Model")
+Msg = TypeVar("Msg")
+
+
+@dataclass(frozen=True, slots=True)
+class Played(Generic[Model, Msg]):
+    """What init and each message led to: `models[0]` and `commands[0]` are init's, `models[n]` and `commands[n]` the nth message's."""
+
+    models: tuple[Model, ...]
+    commands: tuple[tuple[Command[Msg], ...], ...]
+
+    @property
+    def model(self) -> Model:
+        """The last model."""
+        return self.models[-1]
+
+
+def play(program: Program[Model, Msg], *messages: Msg) -> Played[Model, Msg]:
+    """Return the models and commands of the messages, performing nothing.
+
+    >>> from go_state import reducer
+    >>> play(reducer(int, lambda total, n: total + n), 1, 2).models
+    (0, 1, 3)
+    """
+    model, commands = read_step(program.init(), "init")
+    models, issued = [model], [tuple(commands or ())]
+    for message in messages:
+        if message is None:
+            continue  # ignored, as everywhere
+        model, commands = read_step(program.update(model, message), "update")
+        models.append(model)
+        issued.append(tuple(commands or ()))
+    return Played(tuple(models), tuple(issued))
