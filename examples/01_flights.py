@@ -57,7 +57,7 @@ airlines = gs.Program(init, update, name="airline")
 
 def main(store_path: str = "flights.lmdb") -> None:
     data = flights_data()
-    flights = gs.sources.progress(gs.sources.CSV(data / "flights.csv.zip", Flight), description="flights of 2013")
+    flights = gs.sources.progress(gs.sources.CSV(data / "flights.csv.zip", Flight, missing=("", "NA")), description="flights of 2013")
     began = time.perf_counter()
     with gs.LMDBStore(store_path) as store, gs.signals() as stop:
         result = gs.aggregate(
