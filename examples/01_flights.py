@@ -57,7 +57,9 @@ airlines = gs.Program(init, update, name="airline")
 
 def main(store_path: str = "flights.lmdb") -> None:
     data = flights_data()
-    flights = gs.sources.progress(gs.sources.CSV(data / "flights.csv.zip", Flight, missing=("", "NA")), description="flights of 2013")
+    flights = gs.sources.progress(
+        gs.sources.CSV(data / "flights.csv.zip", Flight, missing=("", "NA")), description="flights of 2013"
+    )
     began = time.perf_counter()
     with gs.LMDBStore(store_path) as store, gs.signals() as stop:
         result = gs.aggregate(
@@ -77,7 +79,13 @@ def main(store_path: str = "flights.lmdb") -> None:
 
 def show(models: list[Airline], names: dict[str, str]) -> None:
     table = Table(title="Departures from New York, 2013", title_justify="left")
-    for column, justify in (("airline", "left"), ("flights", "right"), ("cancelled", "right"), ("late on average", "right"), ("worst delay", "right")):
+    for column, justify in (
+        ("airline", "left"),
+        ("flights", "right"),
+        ("cancelled", "right"),
+        ("late on average", "right"),
+        ("worst delay", "right"),
+    ):
         table.add_column(column, justify="right" if justify == "right" else "left")
     for model in models:
         flown = max(model.flights - model.cancelled, 1)

@@ -336,7 +336,9 @@ class Buffer(Generic[Msg]):
     async def __aenter__(self) -> Buffer[Msg]:
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
 

@@ -316,7 +316,9 @@ class Consumer(Generic[Msg]):
     async def __aenter__(self) -> Consumer[Msg]:
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         await self.aclose()
 
 
@@ -339,5 +341,7 @@ class Transaction(Generic[Msg]):
     async def __aenter__(self) -> Msg:
         return await self._consumer.get_async(self._timeout)
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.__exit__(kind, error, trace)

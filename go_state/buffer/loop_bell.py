@@ -8,6 +8,7 @@ because asyncio and janus together take longer to import than all of go_state.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import janus
 
@@ -25,10 +26,9 @@ class LoopBell:
 
     def ring(self) -> None:
         """Wake the task, from any thread; a closed loop has no task to wake."""
-        try:
+        # The reader may be closed, or its loop while janus calls it: then nobody sleeps here any more.
+        with suppress(janus.SyncQueueShutDown, RuntimeError):
             self._queue.sync_q.put_nowait(None)
-        except (janus.SyncQueueShutDown, RuntimeError):
-            pass  # the reader was closed, or its loop was while janus called it: nobody sleeps here any more
 
     async def sleep(self, timeout: float | None) -> None:
         """Wait until the bell rings or is put away; `TimedOut` after `timeout` seconds.
@@ -45,10 +45,8 @@ class LoopBell:
 
     def put_away(self) -> None:
         """End the bell, from any thread; a sleeper wakes."""
-        try:
+        with suppress(RuntimeError):  # its loop may be closed
             self._queue.close()
-        except RuntimeError:
-            pass  # its loop is closed
 
     async def put_away_async(self) -> None:
         """End the bell and wait until janus has let go of the loop."""

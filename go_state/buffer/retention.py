@@ -52,7 +52,9 @@ def fixed(maximum: int, target: int | None = None, callback: Callable[[Trimming]
     """
     goal = maximum if target is None else target
     if maximum < 1 or not 0 <= goal <= maximum:
-        raise UsageError(f"fixed(maximum, target) needs 0 <= target <= maximum and maximum >= 1, not maximum={maximum}, target={goal}")
+        raise UsageError(
+            f"fixed(maximum, target) needs 0 <= target <= maximum and maximum >= 1, not maximum={maximum}, target={goal}"
+        )
 
     def policy(size: int, offsets: Sequence[int]) -> int:
         if size <= maximum:

@@ -54,9 +54,7 @@ class Cmd(Generic[Msg]):
         return Call(fn, args, ok, err)
 
     @staticmethod
-    def map(
-        commands: Iterable[Command[Child]] | None, wrap: Callable[..., Msg], *leading: object
-    ) -> list[Command[Msg]]:
+    def map(commands: Iterable[Command[Child]] | None, wrap: Callable[..., Msg], *leading: object) -> list[Command[Msg]]:
         """Make a child's commands the parent's: each message `m` becomes `wrap(*leading, m)`.
 
         The list has the length of the child's, `None` stays `None`, and a child that sends nothing still sends nothing.

@@ -80,10 +80,10 @@ class Reader(Protocol[Msg]):
 
 
 @runtime_checkable
-class Log(Protocol[Msg]):
+class Log(Protocol[Put]):
     """A lossless ordered log with one position per reader."""
 
-    def put(self, *messages: Msg) -> None:
+    def put(self, *messages: Put) -> None:
         """Append the messages in order."""
         ...
 

@@ -52,7 +52,9 @@ class Program(Generic[Model, Msg]):
             raise UsageError(f"schema is a whole number from 1 that grows with each change of the model, not {self.schema!r}")
 
 
-def reducer(init: Callable[..., Model], update: Callable[[Model, Msg], Model], *, view: View[Model] | None = None) -> Program[Model, Msg]:
+def reducer(
+    init: Callable[..., Model], update: Callable[[Model, Msg], Model], *, view: View[Model] | None = None
+) -> Program[Model, Msg]:
     """Make a program without commands: model in, model out.
 
     >>> counter = reducer(int, lambda count, by: count + by)
@@ -83,7 +85,9 @@ def _check(role: str, fn: object, shape: str, *counts: int) -> None:
     if not callable(fn):
         raise ProgramError(f"{role} is a function {role}{shape}, not {type(fn).__name__}: pass the function itself")
     if inspect.iscoroutinefunction(fn):
-        raise ProgramError(f"{role} is a coroutine function; it decides and does not wait: make it a plain def and return the waiting as a command")
+        raise ProgramError(
+            f"{role} is a coroutine function; it decides and does not wait: make it a plain def and return the waiting as a command"
+        )
     try:
         signature = inspect.signature(fn)
     except (ValueError, TypeError):  # some builtins have none; then only a call can tell
@@ -94,7 +98,9 @@ def _check(role: str, fn: object, shape: str, *counts: int) -> None:
         except TypeError:
             continue
         return
-    raise ProgramError(f"{role} is called as {role}{shape}, and {getattr(fn, '__qualname__', fn)!s}{signature} does not take that")
+    raise ProgramError(
+        f"{role} is called as {role}{shape}, and {getattr(fn, '__qualname__', fn)!s}{signature} does not take that"
+    )
 
 
 def takes_key(program: Program[Any, Any]) -> bool:
@@ -113,6 +119,11 @@ def read_step(step: object, role: str) -> tuple[Any, Any]:
     """Return the step's model and commands, or raise a `ProgramError` that says how a step is written."""
     if type(step) is tuple and len(step) == 2:
         return step
+    raise not_a_step(step, role)
+
+
+def not_a_step(step: object, role: str) -> ProgramError:
+    """Return the error that says what was returned in a step's place, and how a step is written."""
     if step is None:
         found = f"{role} returned None: a branch without a return?"
     elif isinstance(step, tuple) and len(step) != 2:
@@ -121,4 +132,6 @@ def read_step(step: object, role: str) -> tuple[Any, Any]:
         found = f"{role} returned an awaitable; it decides and does not wait"
     else:
         found = f"{role} returned a {type(step).__qualname__}"
-    raise ProgramError(f"{found}; it returns the model and its commands, `return model, ()` (or use gs.reducer for a program without commands)")
+    return ProgramError(
+        f"{found}; it returns the model and its commands, `return model, ()` (or use gs.reducer for a program without commands)"
+    )

@@ -101,7 +101,9 @@ class Answer:
         if inspect.isawaitable(self.returned):
             if inspect.iscoroutine(self.returned):
                 self.returned.close()
-            raise UsageError(f"{self.called} returned an awaitable, which needs an event loop: use the `_async` twin of this mode")
+            raise UsageError(
+                f"{self.called} returned an awaitable, which needs an event loop: use the `_async` twin of this mode"
+            )
         return self.returned
 
     async def on_loop(self) -> Any:

@@ -175,7 +175,7 @@ class PortFeed(Generic[Msg]):
 
     def where(self) -> None:
         """Return None: a consumer of somebody's own does not say where it is."""
-        return None
+        return
 
 
 def _method(port: object, name: str, on_loop: bool) -> Any:

@@ -54,4 +54,6 @@ def decide(on_error: OnError, message: object, position: object, error: Exceptio
 def check_on_error(on_error: object) -> None:
     """Raise `UsageError` when it cannot serve as a policy."""
     if isinstance(on_error, type) or not (isinstance(on_error, (Stop, SetAside)) or callable(on_error)):
-        raise UsageError("on_error is gs.Stop(), gs.SetAside(buffer), or a function of (message, position, error) that returns one")
+        raise UsageError(
+            "on_error is gs.Stop(), gs.SetAside(buffer), or a function of (message, position, error) that returns one"
+        )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from go_state.core.errors import ProgramError
-from go_state.core.program import Program, read_step
+from go_state.core.program import Program, not_a_step, read_step
 from go_state.loop.driver import Flow
 from go_state.loop.effects import perform
 from go_state.loop.policies import FailedMessage, OnError, Stop, check_on_error, decide
@@ -86,6 +86,7 @@ class Loop(Generic[Model, Msg]):
         """
         update, view, each = self._program.update, self._program.view, feed.each
         model, committed = self.model, False
+        sent: Sequence[Msg] = ()
         try:
             for message in messages:
                 if message is None:
@@ -94,11 +95,11 @@ class Loop(Generic[Model, Msg]):
                 try:
                     step = update(model, message)
                     if step.__class__ is not tuple:  # cheaper than type(step), in a line that every message passes
-                        read_step(step, "update")
+                        raise not_a_step(step, "update")
                     try:
                         proposal, commands = step
                     except ValueError:
-                        read_step(step, "update")
+                        raise not_a_step(step, "update") from None
                     if commands:
                         sent = perform(commands)
                 except Exception as error:

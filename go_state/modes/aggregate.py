@@ -197,14 +197,18 @@ def _keeping(
     on_commit: OnCommit | None,
 ) -> Keeping[Any, Any]:
     if not isinstance(store, Store):
-        raise UsageError(f"store= is an open gs.LMDBStore, gs.MemoryStore or another with load, store, keys and close, not a {type(store).__qualname__}")
+        raise UsageError(
+            f"store= is an open gs.LMDBStore, gs.MemoryStore or another with load, store, keys and close, not a {type(store).__qualname__}"
+        )
     schema = schema_of(program, codec)
     if isinstance(key, str):
         if retire is not None:
             raise UsageError("retire= belongs to a keyed aggregate: give key= a function of the message")
         return KeptModel(program, schema, store, key, on_commit, links)
     if not callable(key):
-        raise UsageError(f"key= is the model's key, or a function of a message that returns one, not a {type(key).__qualname__}")
+        raise UsageError(
+            f"key= is the model's key, or a function of a message that returns one, not a {type(key).__qualname__}"
+        )
     if links is not None:
         raise UsageError("links= belongs to an aggregate with a single key")
     if cache < 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext, suppress
 from queue import Empty
 from typing import TYPE_CHECKING, Generic, TypeVar
 
@@ -76,14 +77,13 @@ class ReadAhead(Generic[Item]):
         """Return what is read ahead, without waiting: None for nothing yet, an empty list for the end."""
         if self._ended:
             return self._end()
-        try:
-            chunk = self._queue.sync_q.get_nowait()
-        except Empty:
-            with self._lock:
+        with self._lock:
+            # The thread fills the partial chunk only when the one before is in the queue: with an empty queue it is the next.
+            if self._queue.sync_q.empty():
                 chunk, self._partial = self._partial, []
                 self._starving = not chunk
-            return chunk or None
-        return self._received(chunk)
+                return chunk or None
+        return self._received(self._queue.sync_q.get_nowait())
 
     def in_thread(self) -> list[Item] | None:
         """Block until something is read, the pace is due, or the stop switch is set; return as `take`."""
@@ -104,19 +104,15 @@ class ReadAhead(Generic[Item]):
             except TimeoutError:
                 return None
 
-    def _woken_by_stop(self):  # type: ignore[no-untyped-def]
-        from contextlib import nullcontext
-
+    def _woken_by_stop(self) -> AbstractContextManager[None]:
         stop = self._pace.stop
         return stop.calling(self._wake) if isinstance(stop, StopSwitch) else nullcontext()
 
     def _wake(self) -> None:
         import janus
 
-        try:
+        with suppress(janus.SyncQueueFull, janus.SyncQueueShutDown, RuntimeError):  # then nobody is waiting
             self._queue.sync_q.put_nowait([])
-        except (janus.SyncQueueFull, janus.SyncQueueShutDown, RuntimeError):
-            pass  # then nobody is waiting
 
     def _received(self, chunk: list[Item] | None) -> list[Item] | None:
         if chunk is None:

@@ -115,7 +115,9 @@ class Plan(Generic[Model, Msg]):
 
     def intake(self, source: Stream[Msg], *, after: Position = None) -> Intake[Msg]:
         """Open the source."""
-        return open_intake(source, after=after, prefetch=self._options.get("prefetch", 0), pace=self._pace, on_loop=self._on_loop)
+        return open_intake(
+            source, after=after, prefetch=self._options.get("prefetch", 0), pace=self._pace, on_loop=self._on_loop
+        )
 
     def batch(
         self, intake: Intake[Msg], *, program: Program[Any, Msg] | None = None, checkpoint: Checkpoint | None = None
@@ -187,7 +189,9 @@ class Batch(Generic[Model, Msg]):
     async def __aenter__(self) -> Batch[Model, Msg]:
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         _raise_both(error, await self.intake.aclose())
 
 

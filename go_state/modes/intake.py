@@ -6,7 +6,7 @@ A source is an iterable, an async iterable, a function that fetches `(messages, 
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -87,7 +87,9 @@ class FetchIntake(Intake[Msg]):
 def _fetched(answer: object) -> tuple[list[Any], bool]:
     if isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], Iterable) and isinstance(answer[1], bool):
         return list(answer[0]), answer[1]
-    raise UsageError(f"a source that is a function returns (messages, more), with more=False at the end, not a {type(answer).__qualname__}")
+    raise UsageError(
+        f"a source that is a function returns (messages, more), with more=False at the end, not a {type(answer).__qualname__}"
+    )
 
 
 class AsyncIntake(Intake[Msg]):
@@ -129,13 +131,10 @@ class _Next:
         task = asyncio.ensure_future(awaited(anext(self.messages)))
         cancel = lambda: loop.call_soon_threadsafe(task.cancel)  # noqa: E731
         try:
-            if isinstance(stop, StopSwitch):
-                with stop.calling(cancel):
-                    if stop.is_set():
-                        task.cancel()
-                    done, _ = await asyncio.wait({task}, timeout=seconds)
-            else:
-                done, _ = await asyncio.wait({task}, timeout=seconds)
+            with stop.calling(cancel) if isinstance(stop, StopSwitch) else nullcontext():
+                if isinstance(stop, StopSwitch) and stop.is_set():
+                    task.cancel()  # it was set before we could be told
+                await asyncio.wait({task}, timeout=seconds)
         finally:
             if not task.done():
                 task.cancel()

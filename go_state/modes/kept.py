@@ -159,7 +159,9 @@ class KeptModel(Keeping[Model, Msg]):
 class KeptModels(Keeping[Model, Msg]):
     """One model for each key; the marks have a record of their own beside them."""
 
-    def __init__(self, working_set: WorkingSet[Model, Msg], schema: Schema[Model], store: Store, on_commit: OnCommit | None) -> None:
+    def __init__(
+        self, working_set: WorkingSet[Model, Msg], schema: Schema[Model], store: Store, on_commit: OnCommit | None
+    ) -> None:
         super().__init__(schema, store, on_commit)
         self._working_set = working_set
         self._marks_schema: Schema[None] = Schema((f"positions of {schema.names[0]}",), 1, JsonCodec(None))

@@ -92,12 +92,16 @@ class WorkingSet(Generic[Model, Msg]):
         """Load the key's model, or begin it; return it with the commands that its beginning asks for."""
         key_bytes(key)
         if not isinstance(key, str) or key.startswith(RESERVED):
-            raise InvalidKey(f'keys that begin with "{RESERVED}" are go_state\'s own: put something before it in the key function')
+            raise InvalidKey(
+                f'keys that begin with "{RESERVED}" are go_state\'s own: put something before it in the key function'
+            )
         self._let_go()
         loaded = self._schema.load(self._store, key)
         if loaded is not None:
             on_restore = self._program.on_restore
-            return Entry(loaded.model, loaded.model, loaded.version), () if on_restore is None else on_restore(loaded.model) or ()
+            return Entry(loaded.model, loaded.model, loaded.version), () if on_restore is None else on_restore(
+                loaded.model
+            ) or ()
         step = self._program.init(key) if self._takes_key else self._program.init()
         model, commands = read_step(step, "init")
         return Entry(model, None, 0), commands or ()
@@ -154,7 +158,7 @@ class Models(Mapping[str, Model]):
         return loaded.model
 
     def __iter__(self) -> Iterator[str]:
-        for key in self._store.keys():
+        for key in self._store.keys():  # noqa: SIM118  - a store is no mapping
             if not key.startswith(RESERVED) and self._is_ours(key):
                 yield key
 

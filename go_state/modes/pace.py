@@ -119,7 +119,9 @@ class Pace:
     def check_deadline(self) -> None:
         """Raise `TimedOut` when the time of the whole batch is over."""
         if time.monotonic() >= self._deadline:
-            raise TimedOut(f"the batch took longer than its timeout of {self._timeout:g} seconds: nothing more was processed or saved")
+            raise TimedOut(
+                f"the batch took longer than its timeout of {self._timeout:g} seconds: nothing more was processed or saved"
+            )
 
     def ended(self) -> str | None:
         """Return why the batch is to end before its source does, if it is."""

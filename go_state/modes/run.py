@@ -75,7 +75,9 @@ def checked(program: Program[Model, Msg], replaying: Callable[[], bool] | None) 
 class Queue(Generic[Msg]):
     """The feed of a buffer, or of a producer and a consumer, for the length of a `with` block."""
 
-    def __init__(self, buffer: Log[Msg] | None, producer: Producer[Msg] | None, consumer: Consumer[Msg] | None, *, on_loop: bool) -> None:
+    def __init__(
+        self, buffer: Log[Msg] | None, producer: Producer[Msg] | None, consumer: Consumer[Msg] | None, *, on_loop: bool
+    ) -> None:
         self._opened: Any = None  # a Reader of our own, which is a context manager as well
         self.feed: Feed[Msg]
         if buffer is not None:
@@ -100,7 +102,9 @@ class Queue(Generic[Msg]):
     async def __aenter__(self) -> Feed[Msg]:
         return self.feed
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._opened is not None:
             await self._opened.aclose()
 

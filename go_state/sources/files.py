@@ -11,7 +11,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Generic, Protocol, TypeVar
+from typing import IO, Any, Generic, Protocol, TypeVar
 
 from go_state.core.errors import BadRecord, SourceChanged, SourceError
 
@@ -83,7 +83,9 @@ class FileReading(Generic[Msg]):
                 self.position += 1
                 yield record
         except UnicodeDecodeError as error:
-            raise BadRecord(self._source.name, self.position + 1, f"it is not UTF-8 ({error.reason}): save the file as UTF-8") from error
+            raise BadRecord(
+                self._source.name, self.position + 1, f"it is not UTF-8 ({error.reason}): save the file as UTF-8"
+            ) from error
         finally:
             self.close()
 
@@ -98,7 +100,7 @@ class FileReading(Generic[Msg]):
         self._raw.close()
 
 
-def _decompressed(raw: IO[bytes], source: FileSource[object]) -> IO[bytes]:
+def _decompressed(raw: IO[bytes], source: FileSource[object]) -> Any:  # what TextIOWrapper takes
     match source.path.suffix:
         case ".gz":
             import gzip
@@ -118,7 +120,9 @@ def _only_member(raw: IO[bytes], source: FileSource[object]) -> IO[bytes]:
         raise SourceError(f"{source.path} is no zip file: {error}") from error
     members = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")]
     if len(members) != 1:
-        raise SourceError(f"{source.path} holds {len(members)} files and a source is one of them: unpack it and give the path of one")
+        raise SourceError(
+            f"{source.path} holds {len(members)} files and a source is one of them: unpack it and give the path of one"
+        )
     return archive.open(members[0])
 
 

@@ -37,14 +37,18 @@ class _Records:
                     continue  # a blank line
                 record += 1
                 if len(row) != len(header):
-                    raise BadRecord(self._name, record, f"it has {len(row)} columns, and the header {len(header)} (line {rows.line_num})")
+                    raise BadRecord(
+                        self._name, record, f"it has {len(row)} columns, and the header {len(header)} (line {rows.line_num})"
+                    )
                 try:
                     message = message_of(row)
                 except ValueError as error:
                     raise BadRecord(self._name, record, f"{error} (line {rows.line_num})") from error
                 yield message
         except csv.Error as error:
-            raise BadRecord(self._name, record + 1, f"it cannot be split into columns: {error} (line {rows.line_num})") from error
+            raise BadRecord(
+                self._name, record + 1, f"it cannot be split into columns: {error} (line {rows.line_num})"
+            ) from error
 
     def _converter(self, header: list[str]) -> Callable[[list[str]], Any]:
         if self._of is None:
@@ -91,13 +95,30 @@ class CSV(FileSource[Msg]):
 
     @overload
     def __init__(
-        self: CSV[dict[str, str]], path: str | os.PathLike[str], of: None = None, *, name: str | None = None, delimiter: str = ","
+        self: CSV[dict[str, str]],
+        path: str | os.PathLike[str],
+        of: None = None,
+        *,
+        name: str | None = None,
+        delimiter: str = ",",
     ) -> None: ...
     @overload
     def __init__(
-        self, path: str | os.PathLike[str], of: type[Msg], *, name: str | None = None, missing: Sequence[str] = ("",), delimiter: str = ","
+        self,
+        path: str | os.PathLike[str],
+        of: type[Msg],
+        *,
+        name: str | None = None,
+        missing: Sequence[str] = ("",),
+        delimiter: str = ",",
     ) -> None: ...
     def __init__(
-        self, path: str | os.PathLike[str], of: Any = None, *, name: str | None = None, missing: Sequence[str] = ("",), delimiter: str = ","
+        self,
+        path: str | os.PathLike[str],
+        of: Any = None,
+        *,
+        name: str | None = None,
+        missing: Sequence[str] = ("",),
+        delimiter: str = ",",
     ) -> None:
         super().__init__(path, name, _Records(os.fspath(path), of, missing, delimiter))

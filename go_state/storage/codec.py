@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
 from go_state.core.errors import NotStorable
@@ -38,7 +38,9 @@ class JsonCodec(Generic[Value]):
         try:
             self._decoder = msgspec.json.Decoder(shape.mirror)
         except TypeError as error:
-            raise NotStorable(self._name, f"its parts cannot be told apart in JSON ({error}): give them classes of their own") from error
+            raise NotStorable(
+                self._name, f"its parts cannot be told apart in JSON ({error}): give them classes of their own"
+            ) from error
 
     def encode(self, value: Value) -> bytes:
         """Return the value as JSON; `NotStorable` names the field that would not read back equal."""
@@ -99,15 +101,21 @@ def _difference(value: Any, back: Any, path: str) -> tuple[str, str]:
                 return _difference(one, other, f"{path}{name}")
         if value != value:
             return path, "it is not equal to itself (NaN): store None or a number instead"
-        return path, f"a {type(value).__qualname__} read back is not equal to the one that was stored: give its class an __eq__ over its stored fields"
-    return path, f"a {type(value).__qualname__} would read back as a {type(back).__qualname__}: annotate the field with what it holds"
+        return (
+            path,
+            f"a {type(value).__qualname__} read back is not equal to the one that was stored: give its class an __eq__ over its stored fields",
+        )
+    return (
+        path,
+        f"a {type(value).__qualname__} would read back as a {type(back).__qualname__}: annotate the field with what it holds",
+    )
 
 
 def _parts(value: Any, back: Any) -> list[tuple[str, Any, Any]]:
     if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
         return [(f"[{i}]", one, other) for i, (one, other) in enumerate(zip(value, back, strict=False))]
-    if hasattr(value, "keys") and hasattr(value, "items"):
+    if isinstance(value, Mapping):
         # A key may be somebody's data: it is not part of the path.
         return [("[...]", one, back.get(key)) for key, one in value.items()]
-    names = getattr(value, "__match_args__", None) or getattr(value, "_fields", ())
+    names = getattr(value, "__match_args__", ()) or getattr(value, "_fields", ())
     return [(f".{name}", getattr(value, name), getattr(back, name)) for name in names]

@@ -16,5 +16,7 @@ def key_bytes(key: object) -> bytes:
     except UnicodeEncodeError as error:
         raise InvalidKey("the key holds a lone surrogate, which UTF-8 cannot write: clean the text it is made from") from error
     if len(data) > MAX_KEY_BYTES:
-        raise InvalidKey(f"the key is {len(data)} bytes long and a store holds up to {MAX_KEY_BYTES}: shorten it, or use a hash of it")
+        raise InvalidKey(
+            f"the key is {len(data)} bytes long and a store holds up to {MAX_KEY_BYTES}: shorten it, or use a hash of it"
+        )
     return data

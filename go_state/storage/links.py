@@ -35,7 +35,7 @@ def follow_links(key: str, load: Callable[[str], Model | None], links: Links[Mod
             continue
         if link is None:
             continue
-        target, attach = link  # type: ignore[misc]
+        target, attach = link
         if target not in known:
             found = known[target] = load(target)
             if found is not None:

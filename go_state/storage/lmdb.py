@@ -55,7 +55,7 @@ class LMDBStore:
         name = _PREFIX + key_bytes(key)
         with self._transaction() as transaction:
             record = transaction.get(name)
-        return None if record is None else _read(key, name, record)
+        return None if record is None else _read(key, name, bytes(record))
 
     def store(self, writes: Mapping[str, Write]) -> Mapping[str, int]:
         """Make all writes or none, synced to disk, and return the new versions (0 for a deleted key).
@@ -68,7 +68,7 @@ class LMDBStore:
             for key, write in writes.items():
                 name = names[key]
                 record = transaction.get(name)
-                found = 0 if record is None else _read(key, name, record).version
+                found = 0 if record is None else _read(key, name, bytes(record)).version
                 if found != write.version:
                     raise Conflict(key, write.version, found)
                 if write.data is None:
@@ -83,7 +83,8 @@ class LMDBStore:
         with self._transaction() as transaction, transaction.cursor() as cursor:
             found = []
             if cursor.set_range(start):
-                for name in cursor.iternext(keys=True, values=False):
+                for found_name in cursor.iternext(keys=True, values=False):
+                    name = bytes(found_name)
                     if not name.startswith(start):
                         break
                     found.append(name[len(_PREFIX) :].decode())
@@ -124,7 +125,7 @@ class LMDBStore:
             return f"{self._path} is no LMDB file, or is damaged ({error}): give another path, or restore it from a backup"
         if "already open" in str(error):
             return f"{self._path} is already open in this process: open it once and hand the store to whoever needs it"
-        return f"{self._path} cannot be opened ({error}): check that it and {self._path.name}-lock can be read and written, and are not in use by something else"
+        return f"{self._path} cannot be opened ({error}): check that it and {self._path.name}-lock can be read and written"
 
     def __enter__(self) -> LMDBStore:
         return self

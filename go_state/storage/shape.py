@@ -71,7 +71,10 @@ class _Builder:
             return self._mapping(origin or kind, args, path)
         if isinstance(origin or kind, type) and _fields_of(origin or kind, kind) is not None:
             return self._class(kind, path)
-        raise NotStorable(path, f"{kind!r} is no type that JSON can hold and give back: use dataclasses and plain types, or give a codec= of your own")
+        raise NotStorable(
+            path,
+            f"{kind!r} is no type that JSON can hold and give back: use dataclasses and plain types, or give a codec= of your own",
+        )
 
     # ------------------------------------------------------------------ containers
 
@@ -82,15 +85,18 @@ class _Builder:
                 return Shape(tuple)
             return self._fixed_tuple([self.shape(arg, f"{path}[{i}]") for i, arg in enumerate(args if args != ((),) else ())])
         item = self.shape(args[0], f"{path}[]") if args else Shape(Any)
-        mirror = make[item.mirror, ...] if make is tuple else make[item.mirror]  # type: ignore[index]
         to, back = item.to, item.back
         if to is None or back is None:
-            return Shape(mirror)
+            return Shape(_generic(make, item.mirror, ...) if make is tuple else _generic(make, item.mirror))
         # A set of mirrors would need mirrors that hash: what has a mirror of its own travels as a list.
-        return Shape(list[item.mirror], lambda value: [to(each) for each in value], lambda value: make([back(each) for each in value]))  # type: ignore[name-defined]
+        return Shape(
+            _generic(list, item.mirror),
+            lambda value: [to(each) for each in value],
+            lambda value: make([back(each) for each in value]),
+        )
 
     def _fixed_tuple(self, items: list[Shape]) -> Shape:
-        mirror = tuple[tuple(item.mirror for item in items)]  # type: ignore[misc]
+        mirror = _generic(tuple, *[item.mirror for item in items])
         if all(item.to is None for item in items):
             return Shape(mirror)
         to = [item.to or _same for item in items]
@@ -107,7 +113,7 @@ class _Builder:
         persistent = _is_persistent_map(container)
         if _without_wrapping(key.mirror) in _KEYS:
             to, back = value.to, value.back
-            mirror = dict[key.mirror, value.mirror]  # type: ignore[name-defined]
+            mirror = _generic(dict, key.mirror, value.mirror)
             if to is None or back is None:
                 return Shape(mirror, dict, container) if persistent else Shape(mirror)
             make = container if persistent else dict
@@ -116,7 +122,7 @@ class _Builder:
         make = container if persistent else dict
         k_to, k_back, v_to, v_back = key.to or _same, key.back or _same, value.to or _same, value.back or _same
         return Shape(
-            list[tuple[key.mirror, value.mirror]],  # type: ignore[name-defined]
+            _generic(list, _generic(tuple, key.mirror, value.mirror)),
             lambda m: [(k_to(k), v_to(v)) for k, v in m.items()],
             lambda pairs: make({k_back(k): v_back(v) for k, v in pairs}),
         )
@@ -171,7 +177,10 @@ class _Builder:
                 lambda value: None if value is None else back(value),
             )
         if any(other.to is not None for other in others):
-            raise NotStorable(path, "in a union beside others only classes with fields and plain types can be told apart in JSON: give the others a class of their own")
+            raise NotStorable(
+                path,
+                "in a union beside others only classes with fields and plain types can be told apart in JSON: give the others a class of their own",
+            )
         if not classes:
             return Shape(typing.Union[tuple(members)])
         return self.tagged(classes, others, path)
@@ -187,7 +196,10 @@ class _Builder:
             shape = self._class(kind, path)
             for name in names_of(cls):
                 if name in taken:
-                    raise NotStorable(path, f'two classes of the union are stored as "{name}": give one of them another name with @gs.name("...")')
+                    raise NotStorable(
+                        path,
+                        f'two classes of the union are stored as "{name}": give one of them another name with @gs.name("...")',
+                    )
                 taken.add(name)
                 envelope = msgspec.defstruct(
                     name, [("value", shape.mirror)], tag=name, array_like=True, forbid_unknown_fields=True, frozen=True
@@ -213,23 +225,33 @@ def _to_mirror(cls: type, mirror: type, shapes: dict[str, Shape]) -> Convert:
 
     def to(value: Any) -> Any:
         if type(value) is not cls:  # a subclass would be cut to its base, another class would be read back as this one
-            raise _Misplaced(f"a {type(value).__qualname__} stands where a {cls.__qualname__} is stored")
+            raise _MisplacedError(f"a {type(value).__qualname__} stands where a {cls.__qualname__} is stored")
         return mirror(*[getattr(value, name) if step is None else step(getattr(value, name)) for name, step in steps])
 
     return to
 
 
 def _from_mirror(cls: type, shapes: dict[str, Shape]) -> Convert:
-    steps = [(parameter, f"f{i}", shape.back) for i, (parameter, shape) in enumerate(zip(_parameters(cls, shapes), shapes.values(), strict=True))]
+    steps = [
+        (parameter, f"f{i}", shape.back)
+        for i, (parameter, shape) in enumerate(zip(_parameters(cls, shapes), shapes.values(), strict=True))
+    ]
 
     def back(value: Any) -> Any:
-        return cls(**{name: getattr(value, field) if step is None else step(getattr(value, field)) for name, field, step in steps})
+        return cls(
+            **{name: getattr(value, field) if step is None else step(getattr(value, field)) for name, field, step in steps}
+        )
 
     return back
 
 
-class _Misplaced(TypeError):
+class _MisplacedError(TypeError):
     """A value of another class than the annotation says."""
+
+
+def _generic(container: Any, *args: Any) -> Any:
+    """Return `container[args]`, of types that are known only now."""
+    return container[args] if len(args) != 1 else container[args[0]]
 
 
 def _same(value: Any) -> Any:
@@ -246,6 +268,7 @@ def _parameters(cls: type, fields: dict[str, Shape]) -> list[str]:
 
 def _fields_of(cls: Any, kind: Any) -> dict[str, Any] | None:
     """Return the annotations of the fields that the constructor takes; None when the class has no fields to speak of."""
+    where = getattr(cls, "__qualname__", str(cls))
     if dataclasses.is_dataclass(cls):
         names = [f.name for f in dataclasses.fields(cls) if f.init]
     elif hasattr(cls, "__attrs_attrs__"):
@@ -253,15 +276,18 @@ def _fields_of(cls: Any, kind: Any) -> dict[str, Any] | None:
     elif isinstance(cls, type) and issubclass(cls, msgspec.Struct):
         names = list(cls.__struct_fields__)
     elif isinstance(cls, type) and issubclass(cls, tuple) and hasattr(cls, "_fields"):
-        names = list(cls._fields)
+        names = list(getattr(cls, "_fields"))  # noqa: B009  - a type checker knows no such attribute of tuple
     else:
         return None
     try:
         hints = typing.get_type_hints(cls)
     except NameError as error:
-        raise NotStorable(cls.__qualname__, f"its annotations name {error.name!r}, which its module does not: define it there, or give a codec=") from error
+        raise NotStorable(
+            where,
+            f"its annotations name {error.name!r}, which its module does not: define it there, or give a codec=",
+        ) from error
     given = dict(zip(getattr(cls, "__parameters__", ()), typing.get_args(kind), strict=False))
-    return {name: _given(hints.get(name, Any), given, f"{cls.__qualname__}.{name}") for name in names}
+    return {name: _given(hints.get(name, Any), given, f"{where}.{name}") for name in names}
 
 
 def _given(annotation: Any, given: dict[Any, Any], path: str) -> Any:

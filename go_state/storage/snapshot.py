@@ -51,7 +51,10 @@ class Schema(Generic[Model]):
         """Return the snapshot's bytes; `NotStorable` when the model would not read back equal."""
         import orjson  # here and below: it costs more to import than it saves a program that stores nothing
 
-        header = {"schema": [self.names[0], self.number], "positions": {name: [m.position, m.fingerprint] for name, m in marks.items()}}
+        header = {
+            "schema": [self.names[0], self.number],
+            "positions": {name: [m.position, m.fingerprint] for name, m in marks.items()},
+        }
         body = orjson.dumps(header) + b"\n" + self.codec.encode(model)
         return b"%b %b\n%b" % (_FORMAT, _checksum(key, body), body)
 
@@ -84,7 +87,9 @@ def read_envelope(key: str, data: bytes) -> tuple[str, int, dict[str, Mark], byt
     start, _, checksum = first.rpartition(b" ")
     if start != _FORMAT:
         if start.startswith(b"go_state "):
-            raise Incompatible(key, "format", f"it is {start.decode(errors='replace')!r}, and this release reads {_FORMAT.decode()!r}")
+            raise Incompatible(
+                key, "format", f"it is {start.decode(errors='replace')!r}, and this release reads {_FORMAT.decode()!r}"
+            )
         raise Corrupt(key, "it does not begin as a snapshot does")
     if checksum != _checksum(key, body):
         raise Corrupt(key, "its checksum does not match")

@@ -48,7 +48,8 @@ class StoreContract:
         store = self.make()
         for key, data in {"": b"empty key", "a": b"", "b": bytes(range(256)), "ünïcode/\U0001f600 \n": b"x" * 100_000}.items():
             version = store.store({key: Write(data, 0)})[key]
-            assert store.load(key) == Stored(data, version) and version > 0
+            assert store.load(key) == Stored(data, version)
+            assert version > 0
         store.close()
 
     def test_stale_version_conflicts(self) -> None:
@@ -132,7 +133,8 @@ class StoreContract:
             thread.join()
         assert len(wins) == 1
         stored = store.load("k")
-        assert stored is not None and stored.data == b"%d" % wins[0]
+        assert stored is not None
+        assert stored.data == b"%d" % wins[0]
         store.close()
 
     def test_close_twice(self) -> None:
