@@ -9,7 +9,6 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Awaitable, Callable, Generator
-from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from go_state.core.errors import InsideLoop, UsageError
@@ -77,45 +76,50 @@ def refuse_running_loop(called: str) -> None:
         raise InsideLoop(called)
 
 
-@dataclass(frozen=True, slots=True)
 class Messages:
     """Wait until the reader has something to take."""
 
-    reader: Reader[Any]
+    __slots__ = ("_reader",)
+
+    def __init__(self, reader: Reader[Any]) -> None:
+        self._reader = reader
 
     def in_thread(self) -> None:
-        self.reader.wait()
+        self._reader.wait()
 
     async def on_loop(self) -> None:
-        await self.reader.wait_async()
+        await self._reader.wait_async()
 
 
-@dataclass(frozen=True, slots=True)
 class Answer:
     """Wait for what a call to somebody's port returned, if it has to be waited for at all."""
 
-    returned: Any
-    called: str
+    __slots__ = ("_called", "_returned")
+
+    def __init__(self, returned: Any, called: str) -> None:
+        self._returned = returned
+        self._called = called
 
     def in_thread(self) -> Any:
-        if inspect.isawaitable(self.returned):
-            if inspect.iscoroutine(self.returned):
-                self.returned.close()
+        if inspect.isawaitable(self._returned):
+            if inspect.iscoroutine(self._returned):
+                self._returned.close()
             raise UsageError(
-                f"{self.called} returned an awaitable, which needs an event loop: use the `_async` twin of this mode"
+                f"{self._called} returned an awaitable, which needs an event loop: use the `_async` twin of this mode"
             )
-        return self.returned
+        return self._returned
 
     async def on_loop(self) -> Any:
-        return await self.returned if inspect.isawaitable(self.returned) else self.returned
+        return await self._returned if inspect.isawaitable(self._returned) else self._returned
 
 
-@dataclass(frozen=True, slots=True)
 class Breath:
     """Give other tasks of the event loop their turn."""
 
+    __slots__ = ()
+
     def in_thread(self) -> None:
-        return None
+        """Do nothing: other threads need no leave."""
 
     async def on_loop(self) -> None:
         import asyncio
@@ -123,22 +127,24 @@ class Breath:
         await asyncio.sleep(0)
 
 
-@dataclass(frozen=True, slots=True)
 class Blocking:
     """Wait for a function that blocks, such as a transaction: on an event loop it runs in a thread of its own.
 
     Cancelled meanwhile, the wait ends only when the function has: a transaction is done or not done, never abandoned.
     """
 
-    fn: Callable[[], Any]
+    __slots__ = ("_fn",)
+
+    def __init__(self, fn: Callable[[], Any]) -> None:
+        self._fn = fn
 
     def in_thread(self) -> Any:
-        return self.fn()
+        return self._fn()
 
     async def on_loop(self) -> Any:
         import asyncio
 
-        running = asyncio.ensure_future(asyncio.to_thread(self.fn))
+        running = asyncio.ensure_future(asyncio.to_thread(self._fn))
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:

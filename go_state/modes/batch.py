@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections import deque
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -148,13 +147,13 @@ class Plan(Generic[Model, Msg]):
             raise TimedOut(str(error)) from error
 
 
-@dataclass(slots=True)
 class Checkpoint:
     """When to save in mid-stream, and how. `save` is called where the queue is empty: the source pauses there."""
 
-    save: Callable[[Position], Flow[None]]
-    every: int | None = None  # messages of the source
-    seconds: float | None = None
+    def __init__(self, save: Callable[[Position], Flow[None]], every: int | None, seconds: float | None) -> None:
+        self.save = save
+        self.every = every  # messages of the source
+        self.seconds = seconds
 
 
 class Batch(Generic[Model, Msg]):
@@ -235,7 +234,7 @@ class SourceFeed(Generic[Msg]):
                 yield Breath()
             if self._queue:
                 return self._until_due(self._drain()) if self._pace.watches else self._drain()
-            if self._taken >= self._save_at or time.monotonic() >= self._pace.save_at:
+            if self._taken >= self._save_at or self._pace.save_due():
                 yield from self._save()
             ended = self._pace.ended() or ("limit" if self._taken >= self._limit else None)
             if ended is not None:
@@ -293,7 +292,7 @@ class SourceFeed(Generic[Msg]):
         if self._checkpoint is not None and self._checkpoint.every is not None:
             self._save_at = self._taken + self._checkpoint.every
         if self._checkpoint is not None and self._checkpoint.seconds is not None:
-            self._pace.save_at = time.monotonic() + self._checkpoint.seconds
+            self._pace.save_in(self._checkpoint.seconds)
 
     def settle(self, messages: Sequence[Msg], /) -> Flow[None] | tuple[()]:
         """Queue what the turn has sent."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from go_state.core.errors import Closed, Empty, NothingPending, UsageError
@@ -105,21 +104,23 @@ class AsyncIntake(Intake[Msg]):
         return iter(() if message is _NOTHING_YET else (message,))
 
 
-@dataclass(frozen=True, slots=True)
 class _Next:
     """Wait for an async iterator, but not longer than the pace allows."""
 
-    messages: AsyncIterator[Any]
-    pace: Pace
+    __slots__ = ("_messages", "_pace")
+
+    def __init__(self, messages: AsyncIterator[Any], pace: Pace) -> None:
+        self._messages = messages
+        self._pace = pace
 
     def in_thread(self) -> Any:
         raise UsageError("an async source needs an event loop: use batch_async or aggregate_async")
 
     async def on_loop(self) -> Any:
-        seconds, stop = self.pace.wait_seconds(), self.pace.stop
+        seconds, stop = self._pace.wait_seconds(), self._pace.stop
         try:
             if seconds is None and not isinstance(stop, StopSwitch):
-                return await anext(self.messages)
+                return await anext(self._messages)
             return await self._in_time(seconds, stop)
         except StopAsyncIteration:
             return _END
@@ -128,7 +129,7 @@ class _Next:
         import asyncio
 
         loop = asyncio.get_running_loop()
-        task = asyncio.ensure_future(awaited(anext(self.messages)))
+        task = asyncio.ensure_future(awaited(anext(self._messages)))
         cancel = lambda: loop.call_soon_threadsafe(task.cancel)  # noqa: E731
         try:
             with stop.calling(cancel) if isinstance(stop, StopSwitch) else nullcontext():

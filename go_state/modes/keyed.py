@@ -7,7 +7,6 @@ save. To the loop it all looks like one program whose model is the latest change
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from go_state.core.errors import InvalidKey
@@ -22,14 +21,16 @@ Msg = TypeVar("Msg")
 RESERVED = "@"  # begins the keys under which go_state keeps what is no model
 
 
-@dataclass(slots=True)
 class Entry(Generic[Model]):
     """One key's model. `saved` is the model as the store has it, and `version` 0 when the store has none."""
 
-    model: Model
-    saved: Model | None
-    version: int
-    used: int = 0
+    __slots__ = ("model", "saved", "used", "version")
+
+    def __init__(self, model: Model, saved: Model | None, version: int) -> None:
+        self.model = model
+        self.saved = saved
+        self.version = version
+        self.used = 0  # the number of the turn that used it last
 
 
 class WorkingSet(Generic[Model, Msg]):

@@ -87,33 +87,43 @@ class Pace:
         self._timeout = timeout
         self._deadline = math.inf if timeout is None else now + timeout
         self._budget_end = math.inf if budget is None else now + budget
-        self._on_loop = on_loop
-        self.save_at = math.inf  # when a checkpoint is due
-        self.breath_at = now + BREATH_SECONDS if on_loop else math.inf
+        self._save_at = math.inf
+        self._breath_at = now + BREATH_SECONDS if on_loop else math.inf
+        self._plan()
+
+    def _plan(self) -> None:
+        self._next = min(self._deadline, self._budget_end, self._save_at, self._breath_at)
 
     @property
     def watches(self) -> bool:
         """Whether there is anything to look up for between messages."""
-        return self.stop is not None or self._next() < math.inf
-
-    def _next(self) -> float:
-        return min(self._deadline, self._budget_end, self.save_at, self.breath_at)
+        return self.stop is not None or self._next < math.inf
 
     def due(self) -> bool:
-        """Tell whether to look up now."""
-        return (self.stop is not None and self.stop.is_set()) or time.monotonic() >= self._next()
+        """Tell whether to look up now; asked between any two messages."""
+        return time.monotonic() >= self._next or (self.stop is not None and self.stop.is_set())
+
+    def save_in(self, seconds: float) -> None:
+        """Plan a checkpoint."""
+        self._save_at = time.monotonic() + seconds
+        self._plan()
+
+    def save_due(self) -> bool:
+        """Tell whether the planned checkpoint is due."""
+        return time.monotonic() >= self._save_at
 
     def wait_seconds(self) -> float | None:
         """Return how long the batch may wait for its source; None for as long as it takes."""
-        until = min(self._deadline, self._budget_end, self.save_at)
+        until = min(self._deadline, self._budget_end, self._save_at)
         return None if until == math.inf else max(until - time.monotonic(), 0)
 
     def breath_due(self) -> bool:
         """Tell whether the event loop's other tasks have waited long enough, and begin their next wait."""
         now = time.monotonic()
-        if now < self.breath_at:
+        if now < self._breath_at:
             return False
-        self.breath_at = now + BREATH_SECONDS
+        self._breath_at = now + BREATH_SECONDS
+        self._plan()
         return True
 
     def check_deadline(self) -> None:

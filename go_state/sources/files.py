@@ -7,10 +7,9 @@ second time from the page cache; SHA-256 takes about half a second a gigabyte.
 
 from __future__ import annotations
 
-import hashlib
 import os
+import zlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import IO, Any, Generic, Protocol, TypeVar
 
 from go_state.core.errors import BadRecord, SourceChanged, SourceError
@@ -18,6 +17,7 @@ from go_state.core.errors import BadRecord, SourceChanged, SourceError
 Msg = TypeVar("Msg", covariant=True)
 
 _BLOCK = 1 << 20  # bytes
+_BROKEN = (EOFError, OSError, zlib.error)  # what gzip and zipfile raise for damaged or truncated data
 
 
 class Records(Protocol[Msg]):
@@ -32,20 +32,20 @@ class FileSource(Generic[Msg]):
     """A file of records; a `Source`. The name under which its position is stored is the file's own, unless one is given."""
 
     def __init__(self, path: str | os.PathLike[str], name: str | None, records: Records[Msg]) -> None:
-        self.path = Path(path)
-        self.name = self.path.name if name is None else name
+        self.path = os.fspath(path)
+        self.name = os.path.basename(self.path) if name is None else name
         self._records = records
-        if not self.path.is_file():
-            there = "a folder" if self.path.is_dir() else "not there"
+        if not os.path.isfile(self.path):
+            there = "a folder" if os.path.isdir(self.path) else "not there"
             raise SourceError(f"{self.path} is {there}: give the path of a file, plain, .gz or .zip")
 
     def size(self) -> int:
         """Return the length of the file on disk, in bytes."""
-        return self.path.stat().st_size
+        return os.path.getsize(self.path)
 
     def fingerprint(self) -> str:
         """Return the file's length and hash, as "length:hash"."""
-        with self.path.open("rb") as file:
+        with open(self.path, "rb") as file:
             digest, length = _hash(file, self.size())
         return f"{length}:{digest}"
 
@@ -54,7 +54,7 @@ class FileSource(Generic[Msg]):
         length, _, expected = fingerprint.partition(":")
         if self.size() < int(length):
             raise SourceChanged(self.name, f"it is {self.size()} bytes long and was {length}")
-        with self.path.open("rb") as file:
+        with open(self.path, "rb") as file:
             digest, _ = _hash(file, int(length))
         if digest != expected:
             raise SourceChanged(self.name, f"its first {length} bytes are not what they were")
@@ -71,7 +71,8 @@ class FileReading(Generic[Msg]):
         self.position = after
         self._source = source
         self._records = records
-        self._raw: IO[bytes] = source.path.open("rb")
+        self._raw: IO[bytes] = open(source.path, "rb")  # noqa: SIM115  - closed by close()
+        self._text: IO[str] | None = None
 
     def bytes_read(self) -> int:
         """Return how far the pass is in the file on disk, in bytes; a little ahead of the records given."""
@@ -86,6 +87,10 @@ class FileReading(Generic[Msg]):
             raise BadRecord(
                 self._source.name, self.position + 1, f"it is not UTF-8 ({error.reason}): save the file as UTF-8"
             ) from error
+        except _BROKEN as error:
+            raise BadRecord(
+                self._source.name, self.position + 1, f"the file cannot be decompressed up to it: {error}"
+            ) from error
         finally:
             self.close()
 
@@ -93,15 +98,18 @@ class FileReading(Generic[Msg]):
         import io
 
         stream = _decompressed(self._raw, self._source)
-        return iter(io.TextIOWrapper(stream, encoding="utf-8-sig", newline=""))
+        self._text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
+        return self._text
 
     def close(self) -> None:
         """Close the file."""
+        if self._text is not None:
+            self._text.close()
         self._raw.close()
 
 
 def _decompressed(raw: IO[bytes], source: FileSource[object]) -> Any:  # what TextIOWrapper takes
-    match source.path.suffix:
+    match os.path.splitext(source.path)[1]:
         case ".gz":
             import gzip
 
@@ -128,6 +136,8 @@ def _only_member(raw: IO[bytes], source: FileSource[object]) -> IO[bytes]:
 
 def _hash(file: IO[bytes], length: int) -> tuple[str, int]:
     """Return the hash of the next `length` bytes, or of as many as there are, and how many those were."""
+    import hashlib
+
     digest, left = hashlib.sha256(), length
     while left and (block := file.read(min(left, _BLOCK))):
         digest.update(block)

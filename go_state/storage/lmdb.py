@@ -11,7 +11,6 @@ import os
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from types import TracebackType
 from zlib import crc32
 
@@ -37,16 +36,17 @@ class LMDBStore:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, map_size: int = _MAP_SIZE) -> None:
-        self._path = Path(path)
+        self._path = os.fspath(path)
         self._map_size = map_size
         self._pid = os.getpid()
         self._env: lmdb.Environment | None = None
-        if self._path.is_dir():
-            raise StoreUnavailable(f"{self._path} is a folder: an LMDBStore is one file, such as {self._path / 'state.lmdb'}")
-        if not self._path.parent.is_dir():
-            raise StoreUnavailable(f"{self._path.parent} is no folder: make it first")
+        folder = os.path.dirname(os.path.abspath(self._path))
+        if os.path.isdir(self._path):
+            raise StoreUnavailable(f"{self._path} is a folder: an LMDBStore is one file in it, such as {self._path}/state.lmdb")
+        if not os.path.isdir(folder):
+            raise StoreUnavailable(f"{folder} is no folder: make it first")
         try:
-            self._env = lmdb.open(str(self._path), subdir=False, map_size=map_size, max_dbs=0)
+            self._env = lmdb.open(self._path, subdir=False, map_size=map_size, max_dbs=0)
         except (lmdb.Error, OSError) as error:
             raise StoreUnavailable(self._why_not(error)) from error
 
@@ -116,7 +116,7 @@ class LMDBStore:
                 f"a map_size above {self._map_size}, or free space on its disk"
             ) from error
         except (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.PanicError, lmdb.InvalidError) as error:
-            raise Corrupt(str(self._path), f"LMDB cannot follow its pages: {error}") from error
+            raise Corrupt(self._path, f"LMDB cannot follow its pages: {error}") from error
         except lmdb.Error as error:
             raise StoreUnavailable(f"{self._path} could not be {'written' if write else 'read'}: {error}") from error
 
@@ -125,7 +125,7 @@ class LMDBStore:
             return f"{self._path} is no LMDB file, or is damaged ({error}): give another path, or restore it from a backup"
         if "already open" in str(error):
             return f"{self._path} is already open in this process: open it once and hand the store to whoever needs it"
-        return f"{self._path} cannot be opened ({error}): check that it and {self._path.name}-lock can be read and written"
+        return f"{self._path} cannot be opened ({error}): check that it and {self._path}-lock can be read and written"
 
     def __enter__(self) -> LMDBStore:
         return self

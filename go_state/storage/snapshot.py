@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from typing import Any, Generic, TypeVar
 
 from go_state.core.errors import Corrupt, Incompatible
@@ -104,6 +103,8 @@ def read_envelope(key: str, data: bytes) -> tuple[str, int, dict[str, Mark], byt
 
 
 def _checksum(key: str, body: bytes) -> bytes:
+    from hashlib import blake2b  # here, as orjson above: OpenSSL comes with it
+
     digest = blake2b(_FORMAT + b"\0" + key.encode() + b"\0", digest_size=8)
     digest.update(body)
     return digest.hexdigest().encode()

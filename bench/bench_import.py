@@ -1,0 +1,37 @@
+"""How long does `import go_state` take, and what does Python itself need for the standard modules under it?"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+
+from ratio import line
+
+STANDARD = "import collections.abc, contextlib, dataclasses, hashlib, inspect, threading, types, typing"
+
+
+def main() -> None:
+    pairs = [(milliseconds("import go_state"), milliseconds(STANDARD)) for _ in range(15)]
+    ours, standard = (statistics.median(each) for each in zip(*pairs, strict=True))
+    line(
+        "import go_state against the standard modules it needs",
+        statistics.median(a / b for a, b in pairs),
+        "60 ms",
+        f"{ours:.0f} ms against {standard:.0f} ms",
+    )
+    loaded = subprocess.run(
+        [sys.executable, "-c", "import sys, go_state; print([m for m in ('asyncio', 'janus', 'rich', 'immutables') if m in sys.modules])"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    print(f"of asyncio, janus, rich and immutables it imports {loaded.stdout.strip()}")
+
+
+def milliseconds(statement: str) -> float:
+    code = f"import time; t = time.perf_counter(); {statement}; print((time.perf_counter() - t) * 1e3)"
+    return float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
+
+
+if __name__ == "__main__":
+    print(__doc__)
+    main()

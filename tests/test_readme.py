@@ -1,0 +1,32 @@
+"""The README's code blocks run, one after another, and print what they say they print."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parent.parent / "README.md"
+BLOCKS = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+def test_readme_blocks_print_what_they_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each block, in one namespace, prints exactly the lines that its `#>` comments say."""
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, object] = {}
+    for block in BLOCKS:
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(block, "README.md", "exec"), namespace)
+        assert printed.getvalue().splitlines() == re.findall(r"#> (.*)", block)
+
+
+def test_readme_names_the_commands_that_exist() -> None:
+    """Every `make` target that the README names is in the Makefile."""
+    targets = set(re.findall(r"^([a-z]+):", (README.parent / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    named = set(re.findall(r"^make ([a-z]+)", README.read_text(encoding="utf-8"), flags=re.MULTILINE))
+    assert named <= targets
+    assert named
