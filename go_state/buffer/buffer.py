@@ -158,10 +158,10 @@ class Buffer(Generic[Msg]):
         """Move the inbox into what is retained. Lock held."""
         if self._closed:
             return  # what is still in the inbox was put after the close and is about to be refused
-        self._attention = True  # before the inbox is read: see __init__
+        dated, self._attention = not self._attention, True  # before the inbox is read: see __init__
         count = len(self._inbox)
         if count:
-            self._note(self._entered)
+            self._note(self._entered if dated else self._clock())  # not dated: its put waits for this lock, so it is new
             self._retained.extend(self._inbox[:count])
             del self._inbox[:count]
 

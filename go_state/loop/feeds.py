@@ -37,11 +37,11 @@ class LogFeed(Generic[Msg]):
 
     def take(self) -> Flow[Iterator[Msg] | None]:
         """Give what is left of the chunk, or the next one; None once the log is closed and drained."""
+        self._settle((), self._given())  # before any wait: what is cancelled in one has committed what it showed
         if self._on_loop and time.monotonic() >= self._breath_at:
             yield Breath()
             self._breath_at = time.monotonic() + BREATH_SECONDS
         if not length_hint(self._rest):
-            self._settle((), len(self._chunk))
             self._adapt()
             while not (chunk := self._reader.take(self._size)):
                 try:

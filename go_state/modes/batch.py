@@ -15,7 +15,7 @@ from go_state.core.ports import Consumer, Log, Position, Producer, Source, Switc
 from go_state.core.program import Program
 from go_state.loop.driver import Breath, Flow, drive, drive_async, refuse_running_loop
 from go_state.loop.feeds import PortFeed
-from go_state.loop.policies import FailedMessage, OnError, Stop
+from go_state.loop.policies import FailedMessage, OnError, Stop, check_on_error
 from go_state.loop.turn import Loop
 from go_state.modes.intake import Intake, open_intake
 from go_state.modes.pace import Pace
@@ -110,6 +110,9 @@ class Plan(Generic[Model, Msg]):
         self._limit = options.get("limit")
         if self._limit is not None and self._limit < 0:
             raise UsageError(f"limit is a number of messages, not {self._limit}")
+        self._on_error = options.get("on_error", Stop())
+        check_on_error(self._on_error)
+        self._ports = _ports(options.get("producer"), options.get("consumer"))
         self._pace = Pace(stop=options.get("stop"), budget=options.get("budget"), timeout=self._timeout, on_loop=on_loop)
 
     def intake(self, source: Stream[Msg], *, after: Position = None) -> Intake[Msg]:
@@ -122,14 +125,10 @@ class Plan(Generic[Model, Msg]):
         self, intake: Intake[Msg], *, program: Program[Any, Msg] | None = None, checkpoint: Checkpoint | None = None
     ) -> Batch[Model, Msg]:
         """Return the batch, of another program than the plan's where one is given."""
-        options = self._options
-        loop: Loop[Any, Msg] = Loop(program or self.program, on_error=options.get("on_error", Stop()))
-        producer, consumer = options.get("producer"), options.get("consumer")
-        if producer is None and consumer is None:
+        loop: Loop[Any, Msg] = Loop(program or self.program, on_error=self._on_error)
+        if self._ports is None:
             return Batch(loop, intake, SourceFeed(intake, self._pace, self._limit, checkpoint), checkpoint)
-        if not isinstance(producer, Producer) or not isinstance(consumer, Consumer):
-            raise UsageError("give both a producer= with put and a consumer= with get, commit, rollback and empty, or neither")
-        queue = PortFeed(producer, consumer, on_loop=self._on_loop, one_at_a_time=True)
+        queue = PortFeed(*self._ports, on_loop=self._on_loop, one_at_a_time=True)
         return Batch(loop, intake, QueuedSourceFeed(intake, self._pace, self._limit, checkpoint, queue), checkpoint)
 
     async def drive_in_time(self, flow: Flow[None]) -> None:
@@ -145,6 +144,14 @@ class Plan(Generic[Model, Msg]):
                 raise
             self._pace.check_deadline()
             raise TimedOut(str(error)) from error
+
+
+def _ports(producer: object, consumer: object) -> tuple[Producer[Any], Consumer[Any]] | None:
+    if producer is None and consumer is None:
+        return None
+    if not isinstance(producer, Producer) or not isinstance(consumer, Consumer):
+        raise UsageError("give both a producer= with put and a consumer= with get, commit, rollback and empty, or neither")
+    return producer, consumer
 
 
 class Checkpoint:

@@ -5,13 +5,14 @@ A source is an iterable, an async iterable, a function that fetches `(messages, 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import nullcontext, suppress
 from typing import Any, Generic, TypeVar
 
 from go_state.core.errors import Closed, Empty, NothingPending, UsageError
 from go_state.core.ports import Log, Position, Reader, Reading, Source
-from go_state.loop.driver import Answer, Flow, awaited
+from go_state.loop.driver import Answer, Flow, awaited, drive
 from go_state.modes.ahead import ReadAhead
 from go_state.modes.pace import Pace, StopSwitch
 
@@ -178,24 +179,28 @@ class AheadIntake(Intake[Msg]):
         self.whole = inner.whole
         self._inner = inner
         self._position: Position = inner.position()
+        self._items: deque[tuple[Any, Position]] = deque()  # a message, or what one fetch gave, and the position after it
         self._ahead: ReadAhead[tuple[Any, Position]] = ReadAhead(_with_positions(inner), count, pace)
 
     def more(self) -> Flow[Iterator[Msg | None] | None]:
-        items = self._ahead.take()
-        if items is None:
-            items = yield self._ahead
-        if items is None:
-            return iter(())
-        if not items:
-            return None
-        return self._give(items)
+        if not self._items:
+            items = self._ahead.take()
+            if items is None:
+                items = yield self._ahead
+            if items is None:
+                return iter(())
+            if not items:
+                return None
+            self._items.extend(items)
+        if self.whole:
+            fetched: list[Msg | None] = self._items.popleft()[0]
+            return iter(fetched)
+        return self._one_by_one()
 
-    def _give(self, items: list[tuple[Any, Position]]) -> Iterator[Msg | None]:
-        for given, self._position in items:
-            if self.whole:
-                yield from given
-            else:
-                yield given
+    def _one_by_one(self) -> Iterator[Msg | None]:
+        while self._items:
+            message, self._position = self._items.popleft()
+            yield message
 
     def position(self) -> Position:
         return self._position
@@ -213,17 +218,11 @@ class AheadIntake(Intake[Msg]):
 
 def _with_positions(inner: Intake[Any]) -> Iterator[tuple[Any, Position]]:
     if isinstance(inner, FetchIntake):
-        while (run := _now(inner.more())) is not None:
+        while (run := drive(inner.more())) is not None:
             yield list(run), None
         return
-    for message in _now(inner.more()) or ():
+    for message in drive(inner.more()) or ():
         yield message, inner.position()
-
-
-def _now(flow: Flow[Any]) -> Any:
-    from go_state.loop.driver import drive
-
-    return drive(flow)
 
 
 def open_intake(source: Any, *, after: Position, prefetch: int, pace: Pace, on_loop: bool) -> Intake[Any]:
@@ -249,7 +248,7 @@ def _intake(source: Any, after: Position, pace: Pace, on_loop: bool) -> Intake[A
         if not on_loop:
             raise UsageError("an async source needs an event loop: use batch_async or aggregate_async")
         return AsyncIntake(source, pace)
-    if isinstance(source, Iterable):
+    if isinstance(source, Iterable) and not isinstance(source, (str, bytes)):
         return Intake(source)
     if callable(source):
         return FetchIntake(source)

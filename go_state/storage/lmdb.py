@@ -22,6 +22,7 @@ from go_state.storage.keys import key_bytes
 
 _MAP_SIZE = 1 << 36  # 64 GiB of address space, not of disk: the file grows as it is filled. Set once, because two processes
 # that resize a map at the same time have corrupted files (py-lmdb issue 269).
+_MAX_READERS = 1024  # threads of all processes that may read at once; LMDB's default is 126, a place costs 64 bytes
 _FRAME = struct.Struct(">QI")  # version, checksum
 _PREFIX = b"s/"  # of snapshots, before other kinds of records join them; it also makes the empty key one that LMDB takes
 
@@ -46,7 +47,8 @@ class LMDBStore:
         if not os.path.isdir(folder):
             raise StoreUnavailable(f"{folder} is no folder: make it first")
         try:
-            self._env = lmdb.open(self._path, subdir=False, map_size=map_size, max_dbs=0)
+            self._env = lmdb.open(self._path, subdir=False, map_size=map_size, max_dbs=0, max_readers=_MAX_READERS)
+            self._env.reader_check()  # frees the places of readers that were killed, and the pages they held
         except (lmdb.Error, OSError) as error:
             raise StoreUnavailable(self._why_not(error)) from error
 
