@@ -11,9 +11,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from types import TracebackType
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 from go_state.buffer.bells import Bell, ThreadBell
 from go_state.buffer.consumer import Consumer
@@ -27,8 +26,7 @@ _AGE_STEP = 0.01  # seconds: what entered within so short a time shares one note
 _RATE_NOTES = 128  # the rate is the mean over at most so many notes
 
 
-@dataclass(frozen=True, slots=True)
-class ReaderStatistics:
+class ReaderStatistics(NamedTuple):
     """One reader: the position it reads next, the first one it has not committed, and how many messages it has yet to read."""
 
     position: int
@@ -36,8 +34,7 @@ class ReaderStatistics:
     lag: int
 
 
-@dataclass(frozen=True, slots=True)
-class BufferStatistics:
+class BufferStatistics(NamedTuple):
     """The buffer at one moment.
 
     `size` messages are retained, at the positions from `start` to before `end`. The oldest of them entered about

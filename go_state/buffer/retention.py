@@ -8,8 +8,7 @@ under a lock, so it may use the buffer.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from go_state.core.errors import UsageError
 
@@ -31,8 +30,7 @@ def keep_all(size: int, offsets: Sequence[int]) -> int:
     return 0
 
 
-@dataclass(frozen=True, slots=True)
-class Trimming:
+class Trimming(NamedTuple):
     """What a `fixed` policy is about to do: `trim` of `size` messages go, so that `target` are left."""
 
     maximum: int

@@ -7,8 +7,7 @@ and `Reader`. `modes` keeps models through `Store` and `Codec` and reads streams
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 Msg = TypeVar("Msg")
 Put = TypeVar("Put", contravariant=True)
@@ -92,16 +91,14 @@ class Log(Protocol[Put]):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(NamedTuple):
     """What a key holds: the bytes, and the version that the next write of the key has to name."""
 
     data: bytes
     version: int
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
+class Write(NamedTuple):
     """One key's part of a transaction: its new bytes (`None` deletes it) and the version it must still have (0: no such key)."""
 
     data: bytes | None

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from go_state.core.errors import Corrupt, Incompatible
 from go_state.core.ports import Codec, Position, Store
@@ -21,8 +21,7 @@ Model = TypeVar("Model")
 _FORMAT = b"go_state 1"
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """How far a source was read, and which source it was."""
 
     position: Position
