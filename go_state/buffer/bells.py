@@ -6,9 +6,8 @@ A thread sleeps on a plain lock; `loop_bell.py` is how a task sleeps.
 from __future__ import annotations
 
 import threading
+import time
 from typing import Protocol
-
-from go_state.core.errors import TimedOut
 
 
 class Bell(Protocol):
@@ -29,10 +28,11 @@ class ThreadBell:
         self._lock.acquire()
 
     def ring(self) -> None:
-        """Wake the thread."""
-        self._lock.release()
+        """Wake the thread; a second time does nothing."""
+        if self._lock.locked():
+            self._lock.release()
 
-    def sleep(self, timeout: float | None) -> None:
-        """Block until the bell rings; `TimedOut` after `timeout` seconds."""
-        if not self._lock.acquire(timeout=-1 if timeout is None else max(timeout, 0)):
-            raise TimedOut(f"nothing came within {timeout:g} seconds; nothing was consumed")
+    def sleep(self, until: float | None) -> bool:
+        """Block until the bell rings; False when it is `until` of the monotonic clock first."""
+        seconds = -1 if until is None else min(max(until - time.monotonic(), 0), threading.TIMEOUT_MAX)
+        return self._lock.acquire(timeout=seconds)

@@ -18,7 +18,7 @@ from go_state.buffer.bells import Bell, ThreadBell
 from go_state.buffer.consumer import Consumer
 from go_state.buffer.retained import Retained
 from go_state.buffer.retention import Retention, drop_committed, keep_all
-from go_state.core.errors import Closed, Full, UsageError
+from go_state.core.errors import Closed, Full, TimedOut, UsageError
 
 Msg = TypeVar("Msg")
 
@@ -55,8 +55,9 @@ class Buffer(Generic[Msg]):
     """An unbounded, thread-safe, one-to-many queue.
 
     `maxsize` makes `put` raise `Full` while that many messages are retained; a run's own messages always enter. `retention` says
-    what may be forgotten (`drop_committed`, `fixed`, `keep_all`, or a function of yours). `clock` gives seconds and serves
-    `statistics` only.
+    what may be forgotten (`drop_committed`, `fixed`, `keep_all`, or a function of yours). `clock` gives seconds, serves
+    `statistics` only, and must not use the buffer. Nor may a signal handler, which may interrupt a thread that holds the buffer's
+    lock: see `go_state.signals`.
 
     >>> with Buffer() as buffer, buffer.consumer() as consumer:
     ...     buffer.put("a", "b")
@@ -123,9 +124,7 @@ class Buffer(Generic[Msg]):
                 return
             self._attention = False
             self._entered = self._clock()
-            bells, self._bells = self._bells, []
-        for bell in bells:
-            bell.ring()
+            self._ring(self._bells)
 
     def _put_locked(self, messages: tuple[Msg, ...]) -> None:
         with self._lock:
@@ -136,20 +135,23 @@ class Buffer(Generic[Msg]):
             retained = self._look()
             if self._maxsize is not None and retained.end - retained.start + len(messages) > self._maxsize:
                 raise Full(self._maxsize)
-            bells = self._enter(messages)
-        for bell in bells:
-            bell.ring()
+            self._enter(messages)
         if self._asks_policy:
             self._apply_retention()
 
-    def _enter(self, messages: Sequence[Msg]) -> Sequence[Bell]:
-        """Append to what is retained and return the bells to ring once the lock is released. Lock held, inbox absorbed."""
+    def _enter(self, messages: Sequence[Msg]) -> None:
+        """Append to what is retained and wake the sleepers. Lock held, inbox absorbed."""
         self._note(self._clock())
         self._retained.extend(messages)
-        if not self._bells:
-            return ()
-        bells, self._bells = self._bells, []
-        return bells
+        if self._bells:
+            self._ring(self._bells)
+
+    @staticmethod
+    def _ring(bells: list[Bell]) -> None:
+        """Ring each bell and take it out, in this order: Ctrl-C in between wakes one twice, and leaves none asleep. Lock held."""
+        while bells:
+            bells[-1].ring()
+            bells.pop()
 
     def _absorb(self) -> None:
         """Move the inbox into what is retained. Lock held."""
@@ -159,8 +161,11 @@ class Buffer(Generic[Msg]):
         count = len(self._inbox)
         if count:
             self._note(self._entered if dated else self._clock())  # not dated: its put waits for this lock, so it is new
-            self._retained.extend(self._inbox[:count])
-            del self._inbox[:count]
+            # No call between the two: CPython delivers signals after calls, and Ctrl-C must not leave a message in both lists.
+            inbox, retained, items = self._inbox, self._retained, self._retained._items
+            items += inbox[:count]
+            retained.end += count
+            del inbox[:count]
 
     def _note(self, when: float) -> None:
         """Note when the next message to be retained entered. Lock held."""
@@ -216,9 +221,9 @@ class Buffer(Generic[Msg]):
 
     def statistics(self) -> BufferStatistics:
         """Return what an operator wants to know; see `BufferStatistics`."""
-        now = self._clock()
         with self._lock:
             retained = self._look()
+            now = self._clock()  # after the last message there is a note of: nothing is younger than now
             start, end = retained.start, retained.end
             readers = tuple(ReaderStatistics(r.position, r.committed, end - r.position) for r in self._readers)
             notes = [when for position, when in self._notes if position <= start]
@@ -247,11 +252,12 @@ class Buffer(Generic[Msg]):
         if readers and self._retention is drop_committed:
             self._retained.trim(readers[0].committed if len(readers) == 1 else min([reader.committed for reader in readers]))
         if self._closers and self._is_drained():
-            self._ring_closers()
+            self._ring(self._closers)
 
     def _remove(self, consumer: Consumer[Msg]) -> None:
         """Strike the reader off. Lock held."""
         if consumer in self._readers:
+            self._settled()  # while it still counts: what it settled is done
             self._readers.remove(consumer)
             self._settled()
 
@@ -274,6 +280,7 @@ class Buffer(Generic[Msg]):
     def close(self, *, timeout: float | None = None) -> None:
         """Refuse further puts and wake every waiter; readers drain what is retained and then get `Closed`.
 
+        The messages of a run's own commands still enter; a reader that has got to the end before they do does not see them.
         With a `timeout` also wait so many seconds for every open reader to commit all, and raise `TimedOut` otherwise; the
         buffer is closed all the same. A second call is harmless.
         """
@@ -281,9 +288,10 @@ class Buffer(Generic[Msg]):
         self._shut(bell if timeout is not None else None)
         if timeout is not None:
             try:
-                bell.sleep(timeout)
+                rang = bell.sleep(time.monotonic() + timeout)
             finally:
                 self._forget(bell)
+            self._check_drained(rang, timeout)
 
     async def close_async(self, *, timeout: float | None = None) -> None:
         """Close as `close` does, waiting on the event loop."""
@@ -292,32 +300,30 @@ class Buffer(Generic[Msg]):
         bell = LoopBell()
         self._shut(bell if timeout is not None else None)
         try:
-            if timeout is not None:
-                await bell.sleep(timeout)
+            rang = timeout is None or await bell.sleep(time.monotonic() + timeout)
         finally:
             self._forget(bell)
             await bell.put_away_async()
+        self._check_drained(rang, timeout)
 
     def _shut(self, closer: Bell | None) -> None:
         with self._lock:
             self._locked_put = True
             self._absorb()  # the cut: what is in the inbox now is accepted, what comes later is refused
             self._closed = True
-            bells, self._bells = self._bells, []
+            self._ring(self._bells)
             if closer is not None:
                 self._closers.append(closer)
                 if self._is_drained():
-                    self._ring_closers()
-        for bell in bells:
-            bell.ring()
+                    self._ring(self._closers)
+
+    @staticmethod
+    def _check_drained(drained: bool, timeout: float | None) -> None:
+        if not drained:
+            raise TimedOut(f"readers had not committed everything within {timeout} seconds; the buffer is closed all the same")
 
     def _is_drained(self) -> bool:
         return all(reader.committed >= self._retained.end for reader in self._readers)
-
-    def _ring_closers(self) -> None:
-        closers, self._closers = self._closers, []
-        for bell in closers:
-            bell.ring()
 
     def _forget(self, closer: Bell) -> None:
         with self._lock:

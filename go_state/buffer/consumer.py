@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 from go_state.buffer.bells import Bell, ThreadBell
 from go_state.buffer.retained import Retained
-from go_state.core.errors import Closed, ConcurrentGet, Empty, Lagged, NothingPending, UsageError
+from go_state.core.errors import Closed, ConcurrentGet, Empty, Lagged, NothingPending, TimedOut, UsageError
 
 if TYPE_CHECKING:
     from go_state.buffer.buffer import Buffer
@@ -72,6 +72,8 @@ class Consumer(Generic[Msg]):
 
     def take(self, limit: int) -> list[Msg]:
         """Read up to `limit` messages without waiting; an empty list when there is none. Raises `Lagged`."""
+        if limit < 1:
+            raise UsageError(f"take() reads at least one message, not {limit}")
         with self._lock:
             if self._closed:
                 raise Closed("this consumer is closed")
@@ -91,9 +93,11 @@ class Consumer(Generic[Msg]):
             if self._lie_down(bell):
                 return
             try:
-                bell.sleep(None if deadline is None else deadline - time.monotonic())
+                rang = bell.sleep(deadline)
             finally:
                 self._get_up(bell)
+            if not rang:
+                raise TimedOut(f"nothing came within {timeout} seconds; nothing was consumed")
 
     async def wait_async(self, timeout: float | None = None) -> None:
         """Wait on the event loop until there is a message to read. Raises like `get`."""
@@ -103,9 +107,11 @@ class Consumer(Generic[Msg]):
             if self._lie_down(bell):
                 return
             try:
-                await bell.sleep(None if deadline is None else deadline - time.monotonic())
+                rang = await bell.sleep(deadline)
             finally:
                 self._get_up(bell)
+            if not rang:
+                raise TimedOut(f"nothing came within {timeout} seconds; nothing was consumed")
 
     def _look(self) -> bool:
         """Tell whether a read would give or raise something; `Closed` when nothing will ever come. Lock held."""
@@ -123,11 +129,14 @@ class Consumer(Generic[Msg]):
         with self._lock:
             if self._look():
                 return True
-            if self._bell is not None:
-                raise ConcurrentGet("another thread or task already waits on this consumer: open one for each")
+            self._check_alone()
             self._bell = bell
             self._buffer._bells.append(bell)
             return False
+
+    def _check_alone(self) -> None:
+        if self._bell is not None:
+            raise ConcurrentGet("another thread or task already waits on this consumer: open one for each")
 
     def _get_up(self, bell: Bell) -> None:
         with self._lock:
@@ -140,6 +149,7 @@ class Consumer(Generic[Msg]):
 
         from go_state.buffer.loop_bell import LoopBell
 
+        self._check_alone()  # before the bell of another loop, by which somebody may be sleeping, is put away
         if self._loop_bell is None or self._loop_bell.loop is not asyncio.get_running_loop():
             if self._loop_bell is not None:
                 self._loop_bell.put_away()
@@ -178,7 +188,6 @@ class Consumer(Generic[Msg]):
         where they are next to be read, they count as read and are returned.
         """
         buffer, retained = self._buffer, self._retained
-        bells: Sequence[Bell] = ()
         following: Sequence[Msg] = ()
         with self._lock:
             self.committed += count
@@ -188,11 +197,9 @@ class Consumer(Generic[Msg]):
                 if follow and self.position == retained.end:
                     self.position += len(messages)
                     following = messages
-                bells = buffer._enter(messages)
+                buffer._enter(messages)
             if self.committed - retained.start >= _TRIM_STEP or buffer._closers:
                 buffer._settled()
-        for bell in bells:
-            bell.ring()
         if buffer._asks_policy:
             buffer._apply_retention()
         return following
@@ -200,7 +207,7 @@ class Consumer(Generic[Msg]):
     def seek(self, where: Literal["oldest", "newest"] | int) -> None:
         """Go on reading elsewhere, with nothing pending: at the oldest or after the newest message, or at a position."""
         with self._lock:
-            self._buffer._absorb()
+            self._buffer._look()
             self.position = self.committed = self._find(where)
             self._buffer._settled()
 
@@ -246,9 +253,9 @@ class Consumer(Generic[Msg]):
             try:
                 more = fn(index, message)
             except BaseException:
-                self.rollback()
+                self._rollback_pending()
                 raise
-            self.commit()
+            self._commit_pending()
             if more is False:
                 return
             index += 1
@@ -280,6 +287,10 @@ class Consumer(Generic[Msg]):
         if self.position != self.committed:  # the loop's body may have committed or rolled back by itself
             self.commit()
 
+    def _rollback_pending(self) -> None:
+        if self.position != self.committed:
+            self.rollback()
+
     # ------------------------------------------------------------------ closing
 
     def close(self) -> None:
@@ -289,13 +300,8 @@ class Consumer(Generic[Msg]):
                 return
             self._closed = True
             self._buffer._remove(self)
-            bell = self._bell
-            if bell in self._buffer._bells:
-                self._buffer._bells.remove(bell)
-            else:
-                bell = None  # somebody has rung it already
-        if bell is not None:
-            bell.ring()
+            if self._bell is not None:
+                self._bell.ring()
         if self._loop_bell is not None:
             self._loop_bell.put_away()
         if self._buffer._asks_policy:
@@ -334,9 +340,9 @@ class Transaction(Generic[Msg]):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if error is None:
-            self._consumer.commit()
+            self._consumer._commit_pending()
         else:
-            self._consumer.rollback()
+            self._consumer._rollback_pending()
 
     async def __aenter__(self) -> Msg:
         return await self._consumer.get_async(self._timeout)

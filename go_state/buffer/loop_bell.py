@@ -8,11 +8,11 @@ because asyncio and janus together take longer to import than all of go_state.
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from contextlib import suppress
 
 import janus
-
-from go_state.core.errors import TimedOut
 
 
 class LoopBell:
@@ -30,18 +30,19 @@ class LoopBell:
         with suppress(janus.SyncQueueShutDown, RuntimeError):
             self._queue.sync_q.put_nowait(None)
 
-    async def sleep(self, timeout: float | None) -> None:
-        """Wait until the bell rings or is put away; `TimedOut` after `timeout` seconds.
+    async def sleep(self, until: float | None) -> bool:
+        """Wait until the bell rings or is put away; False when it is `until` of the monotonic clock first.
 
         A ring left over from a wait that was cancelled ends this one early: the caller looks again before it sleeps again.
         """
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(None if until is None else min(until - time.monotonic(), threading.TIMEOUT_MAX)):
                 await self._queue.async_q.get()
         except janus.AsyncQueueShutDown:
             pass
         except TimeoutError:
-            raise TimedOut(f"nothing came within {timeout:g} seconds; nothing was consumed") from None
+            return False
+        return True
 
     def put_away(self) -> None:
         """End the bell, from any thread; a sleeper wakes."""
