@@ -181,13 +181,11 @@ class Buffer(Generic[Msg]):
     def consumer(self, start: Literal["oldest", "newest"] | int = "oldest") -> Consumer[Msg]:
         """Open a reader at the oldest retained message, after the newest, or at a position.
 
-        Raises `Closed` after `close`, unless something is still retained for it to drain; `Lagged` for a position that was
-        trimmed away; `UsageError` for one that does not exist yet.
+        Raises `Lagged` for a position that was trimmed away, `UsageError` for one that does not exist yet. A closed buffer gives
+        readers too: they get what is retained, and then `Closed`.
         """
         with self._lock:
             retained = self._look()
-            if self._closed and retained.start == retained.end:
-                raise Closed("the buffer is closed and drained: there is nothing left to read")
             consumer = Consumer(self, retained, self._lock, start)
             self._readers.append(consumer)
             return consumer

@@ -13,13 +13,16 @@ Call(fn=<built-in function len>, args=('four',), ok=<class 'str'>, err=None)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar, Union
+
+from go_state.core.errors import ProgramError
 
 Msg = TypeVar("Msg")
 Child = TypeVar("Child")
 Result = TypeVar("Result")
+Sent = TypeVar("Sent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ class Cmd(Generic[Msg]):
     __slots__ = ()
 
     @staticmethod
-    def send(*messages: Msg) -> Cmd[Msg]:
+    def send(*messages: Sent) -> Cmd[Sent]:
         """Send the messages, in order, to the program itself: they enter the queue after all that is already there."""
         return Send(messages)
 
@@ -44,9 +47,9 @@ class Cmd(Generic[Msg]):
     def call(
         fn: Callable[..., Result],
         *args: object,
-        ok: Callable[[Result], Msg | None] | None = None,
-        err: Callable[[Failure], Msg | None] | None = None,
-    ) -> Cmd[Msg]:
+        ok: Callable[[Result], Sent | None] | None = None,
+        err: Callable[[Failure], Sent | None] | None = None,
+    ) -> Cmd[Sent]:
         """Call `fn(*args)` inside the turn; `ok(result)` is the message, or without `ok` the result itself.
 
         An exception of `fn` becomes the message `err(Failure(kind, text))`; without `err` it rolls the turn back.
@@ -54,12 +57,12 @@ class Cmd(Generic[Msg]):
         return Call(fn, args, ok, err)
 
     @staticmethod
-    def map(commands: Iterable[Command[Child]] | None, wrap: Callable[..., Msg], *leading: object) -> list[Command[Msg]]:
+    def map(commands: Iterable[Command[Child]] | None, wrap: Callable[..., Sent], *leading: object) -> list[Command[Sent]]:
         """Make a child's commands the parent's: each message `m` becomes `wrap(*leading, m)`.
 
         The list has the length of the child's, `None` stays `None`, and a child that sends nothing still sends nothing.
         """
-        return [None if command is None else Map(command, wrap, leading) for command in commands or ()]
+        return [None if command is None else Map(command, wrap, leading) for command in checked_commands(commands)]
 
 
 Command: TypeAlias = Union[Cmd[Msg], Callable[[], Union[Msg, None]], None]
@@ -90,3 +93,17 @@ class Map(Cmd[Msg]):
     command: Cmd[Any] | Callable[[], Any]  # the child's message type is gone once wrapped
     wrap: Callable[..., Msg]
     leading: tuple[object, ...]
+
+
+def checked_commands(commands: object) -> Sequence[Any]:
+    """Return the commands of a step as they are, `None` as none, or raise a `ProgramError` that says how they are written."""
+    if isinstance(commands, (list, tuple)):
+        return commands
+    if commands is None:
+        return ()
+    kind = type(commands).__qualname__
+    if callable(commands) or isinstance(commands, Cmd):
+        raise ProgramError(f"one command was returned alone, a {kind}: return a list of them, `return model, [command]`")
+    raise ProgramError(
+        f"the second part of a step is a list or tuple of commands, not a {kind}: `return model, [command]`, or ()"
+    )

@@ -144,6 +144,7 @@ class Blocking:
     async def on_loop(self) -> Any:
         import asyncio
 
+        await asyncio.sleep(0)  # where a cancellation that was asked for already takes effect, before anything has begun
         running = asyncio.ensure_future(asyncio.to_thread(self._fn))
         try:
             return await asyncio.shield(running)

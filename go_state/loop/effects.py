@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Iterable
 from typing import Any
 
-from go_state.core.commands import Call, Cmd, Failure, Map, Send
+from go_state.core.commands import Call, Cmd, Failure, Map, Send, checked_commands
 from go_state.core.errors import ProgramError
 
 
@@ -15,10 +15,8 @@ def perform(commands: object) -> list[Any]:
 
     An exception of a command passes on: the turn is rolled back and none of its messages enters the queue.
     """
-    if not isinstance(commands, (list, tuple)):
-        raise ProgramError(_not_commands(commands))
     messages: list[Any] = []
-    for command in commands:
+    for command in checked_commands(commands):
         if command is not None:
             for message in command.messages if type(command) is Send else _perform_one(command):
                 if message is not None:
@@ -65,11 +63,3 @@ def _plain(result: object, fn: object) -> object:
             f"their message at once; do the waiting in a task or thread of your own and put its result into the buffer"
         )
     return result
-
-
-def _not_commands(commands: object) -> str:
-    if callable(commands) or isinstance(commands, Cmd):
-        return (
-            f"one command was returned alone, a {type(commands).__qualname__}: return a list of them, `return model, [command]`"
-        )
-    return f"the second part of a step is a list or tuple of commands, not a {type(commands).__qualname__}: `return model, [command]`, or ()"

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 from go_state.core.errors import Closed, NothingPending, UsageError
 from go_state.core.ports import Consumer, Producer, Reader
 from go_state.loop.driver import Answer, Breath, Flow, Messages
+from go_state.loop.turn import give_back
 
 Msg = TypeVar("Msg")
 
@@ -118,8 +119,10 @@ class PortFeed(Generic[Msg]):
             message = yield Answer(self._get(), "consumer.get")
         except Closed:
             return None
-        except BaseException:
-            yield from self.rollback(through=False)
+        except GeneratorExit:
+            raise
+        except BaseException as error:
+            yield from give_back(self, error, through=False)
             raise
         self._pending = True
         return iter((message,))

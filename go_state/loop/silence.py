@@ -13,8 +13,10 @@ Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
 
-def silenced(program: Program[Model, Msg], replaying: Callable[[], bool]) -> Program[Model, Msg]:
+def silenced(program: Program[Model, Msg], replaying: Callable[[], bool] | None) -> Program[Model, Msg]:
     """Return the program that asks `replaying()` once a turn and, while that is true, returns no commands and shows no view."""
+    if replaying is None:
+        return program
     silent = False  # what was answered for the turn that is under way: its commands and its view go together
 
     @wraps(program.init)

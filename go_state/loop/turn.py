@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
-from go_state.core.errors import ProgramError
+from go_state.core.errors import InvalidKey, ProgramError, StoreError
 from go_state.core.program import Program, not_a_step, read_step
 from go_state.loop.driver import Flow
 from go_state.loop.effects import perform
@@ -13,6 +13,8 @@ from go_state.loop.policies import FailedMessage, OnError, Stop, check_on_error,
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
+
+_NONE: Any = ()  # one object in CPython: a turn that returns the literal is known by it, any other second part is looked at
 
 
 class Feed(Protocol[Msg]):
@@ -72,7 +74,7 @@ class Loop(Generic[Model, Msg]):
     def start(self, feed: Feed[Msg]) -> Flow[None]:
         """Turn 0: init, its commands, the first view. Nothing is taken from the feed."""
         model, commands = read_step(self._program.init(), "init")
-        sent = perform(commands) if commands else ()
+        sent = perform(commands)
         if sent:
             yield from feed.settle(sent)
         self.model = model
@@ -86,9 +88,9 @@ class Loop(Generic[Model, Msg]):
         """
         update, view, each = self._program.update, self._program.view, feed.each
         model, committed = self.model, False
-        sent: Sequence[Msg] = ()
         try:
             for message in messages:
+                sent: Sequence[Msg] = _NONE
                 if message is None:
                     yield from self._pass_over(feed)
                     continue
@@ -100,14 +102,14 @@ class Loop(Generic[Model, Msg]):
                         proposal, commands = step
                     except ValueError:
                         raise not_a_step(step, "update") from None
-                    if commands:
+                    if commands is not _NONE:
                         sent = perform(commands)
                 except Exception as error:
                     self._set_aside(message, feed.where(), error)
                     yield from self._pass_over(feed)
                     continue
-                if commands or each:
-                    yield from feed.settle(sent if commands else ())
+                if sent or each:
+                    yield from feed.settle(sent)
                 model = proposal
                 if view is not None:
                     try:
@@ -117,7 +119,7 @@ class Loop(Generic[Model, Msg]):
                         raise
         except BaseException as error:
             if not isinstance(error, GeneratorExit):  # a flow that is being closed has nobody to wait for it
-                yield from _give_back(feed, committed, error)
+                yield from give_back(feed, error, through=committed)
             raise
         finally:
             self.model = model
@@ -132,6 +134,8 @@ class Loop(Generic[Model, Msg]):
         """Set the message aside if the policy says so; raise the error, with a note of where, if not."""
         if isinstance(error, StopIteration):  # a generator, such as a flow, cannot raise it
             error = ProgramError(f"StopIteration left update or a command: {error}").with_traceback(error.__traceback__)
+        if isinstance(error, StoreError) and not isinstance(error, InvalidKey):
+            raise error  # the store has failed, not the message
         at = "" if position is None else f", position {position}"
         error.add_note(f"go_state was processing a message of type {type(message).__qualname__}{at}; the turn was rolled back")
         policy = decide(self._on_error, message, position, error)
@@ -143,7 +147,8 @@ class Loop(Generic[Model, Msg]):
         self.set_aside.append(failed)
 
 
-def _give_back(feed: Feed[Msg], through: bool, error: BaseException) -> Flow[None]:
+def give_back(feed: Feed[Msg], error: BaseException, *, through: bool) -> Flow[None]:
+    """Roll back because of the error, which a rollback that fails as well does not hide."""
     try:
         yield from feed.rollback(through=through)
     except Exception as second:

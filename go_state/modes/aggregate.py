@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, Unpack, overload
@@ -120,6 +121,8 @@ def aggregate(
     `StoreFull`, `SourceChanged`.
     """
     refuse_running_loop("aggregate")
+    if inspect.iscoroutinefunction(on_commit):
+        raise UsageError("on_commit= is a coroutine function, which needs an event loop: use aggregate_async")
     plan = Plan(program, options, on_loop=False)
     kept = _keeping(plan.program, store, key, codec, cache, retire, links, on_commit)
     intake = plan.intake(source, after=drive(kept.begin(source)))

@@ -88,6 +88,8 @@ class ReadAhead(Generic[Item]):
     def in_thread(self) -> list[Item] | None:
         """Block until something is read, the pace is due, or the stop switch is set; return as `take`."""
         with self._woken_by_stop():
+            if self._stopped():
+                return None
             try:
                 return self._received(self._queue.sync_q.get(timeout=self._pace.wait_seconds()))
             except Empty:
@@ -98,11 +100,17 @@ class ReadAhead(Generic[Item]):
         import asyncio
 
         with self._woken_by_stop():
+            if self._stopped():
+                return None
             try:
                 async with asyncio.timeout(self._pace.wait_seconds()):
                     return self._received(await self._queue.async_q.get())
             except TimeoutError:
                 return None
+
+    def _stopped(self) -> bool:
+        """Tell whether the switch was set before it could wake us."""
+        return self._pace.stop is not None and self._pace.stop.is_set()
 
     def _woken_by_stop(self) -> AbstractContextManager[None]:
         stop = self._pace.stop

@@ -16,10 +16,11 @@ from go_state.core.program import Program
 from go_state.loop.driver import Breath, Flow, drive, drive_async, refuse_running_loop
 from go_state.loop.feeds import PortFeed
 from go_state.loop.policies import FailedMessage, OnError, Stop, check_on_error
+from go_state.loop.silence import silenced
 from go_state.loop.turn import Loop
 from go_state.modes.intake import Intake, open_intake
 from go_state.modes.pace import Pace
-from go_state.modes.run import checked
+from go_state.modes.run import checked, without_key
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -34,7 +35,7 @@ Stream: TypeAlias = Union[Iterable[Msg], AsyncIterable[Msg], Source[Msg], Log[Ms
 class Options(TypedDict, Generic[Msg], total=False):
     """How a batch ends, reads ahead and fails: the keyword arguments that `batch`, `aggregate` and their twins share.
 
-    `limit`: take so many messages of the source at most. `timeout` (seconds): raise `TimedOut`. `stop` (something with
+    `limit`: take no more once so many messages of the source were taken. `timeout` (seconds): raise `TimedOut`. `stop` (something with
     `is_set()`, see `signals`) and `budget` (seconds): end between two messages of the source, and say so in the result; messages
     that were fetched together are processed together. `prefetch`: read so many messages ahead, in a thread. `replaying`:
     while it returns true, perform no command and show no view. `on_error`: what becomes of a message that the program fails on.
@@ -77,7 +78,7 @@ def batch(program: Program[Model, Msg], source: Stream[Msg], **options: Unpack[O
     Raises what the source, the program or the queue raises; an `ExceptionGroup` when both the program and the source fail.
     """
     refuse_running_loop("batch")
-    plan = Plan(program, options, on_loop=False)
+    plan = Plan(without_key(program, "batch"), options, on_loop=False)
     with plan.batch(plan.intake(source)) as running:
         drive(running.flow())
     return running.result()
@@ -89,7 +90,7 @@ async def batch_async(program: Program[Model, Msg], source: Stream[Msg], **optio
     The source may be an async iterable or a coroutine function that fetches as well. A plain iterable is read on the loop: give
     one that blocks a `prefetch`. A stop switch of `signals` and the budget also end a wait for an async source.
     """
-    plan = Plan(program, options, on_loop=True)
+    plan = Plan(without_key(program, "batch_async"), options, on_loop=True)
     async with plan.batch(plan.intake(source)) as running:
         await plan.drive_in_time(running.flow())
     return running.result()
@@ -103,7 +104,8 @@ class Plan(Generic[Model, Msg]):
         if unknown:
             known = ", ".join(sorted(Options.__annotations__))
             raise UsageError(f"there is no argument {', '.join(sorted(unknown))}: there are {known}")
-        self.program = checked(program, options.get("replaying"))
+        self.program = checked(program)
+        self._replaying = options.get("replaying")
         self._options = options
         self._on_loop = on_loop
         self._timeout = options.get("timeout")
@@ -125,11 +127,11 @@ class Plan(Generic[Model, Msg]):
         self, intake: Intake[Msg], *, program: Program[Any, Msg] | None = None, checkpoint: Checkpoint | None = None
     ) -> Batch[Model, Msg]:
         """Return the batch, of another program than the plan's where one is given."""
-        loop: Loop[Any, Msg] = Loop(program or self.program, on_error=self._on_error)
+        loop: Loop[Any, Msg] = Loop(silenced(program or self.program, self._replaying), on_error=self._on_error)
         if self._ports is None:
-            return Batch(loop, intake, SourceFeed(intake, self._pace, self._limit, checkpoint), checkpoint)
+            return Batch(loop, intake, SourceFeed(loop, intake, self._pace, self._limit, checkpoint), checkpoint)
         queue = PortFeed(*self._ports, on_loop=self._on_loop, one_at_a_time=True)
-        return Batch(loop, intake, QueuedSourceFeed(intake, self._pace, self._limit, checkpoint, queue), checkpoint)
+        return Batch(loop, intake, QueuedSourceFeed(loop, intake, self._pace, self._limit, checkpoint, queue), checkpoint)
 
     async def drive_in_time(self, flow: Flow[None]) -> None:
         """Drive the flow on the event loop; `TimedOut` when the timeout is over, also in the middle of a wait."""
@@ -155,9 +157,9 @@ def _ports(producer: object, consumer: object) -> tuple[Producer[Any], Consumer[
 
 
 class Checkpoint:
-    """When to save in mid-stream, and how. `save` is called where the queue is empty: the source pauses there."""
+    """When to save in mid-stream, and how. `save` is called where the queue is empty, with the model and the source's position."""
 
-    def __init__(self, save: Callable[[Position], Flow[None]], every: int | None, seconds: float | None) -> None:
+    def __init__(self, save: Callable[[Any, Position], Flow[None]], every: int | None, seconds: float | None) -> None:
         self.save = save
         self.every = every  # messages of the source
         self.seconds = seconds
@@ -178,7 +180,7 @@ class Batch(Generic[Model, Msg]):
         """Run to the end, and save what there is to save."""
         yield from self.loop.run(self._feed)
         if self._checkpoint is not None:
-            yield from self._checkpoint.save(self.intake.position())
+            yield from self._checkpoint.save(self.loop.model, self.intake.position())
         self.intake.saved()
 
     def result(self) -> Result[Model, Msg]:
@@ -202,11 +204,12 @@ class Batch(Generic[Model, Msg]):
 
 
 def _raise_both(error: BaseException | None, other: BaseException | None) -> None:
-    """Raise the source's error, which nobody has seen yet, together with the program's."""
+    """Raise the source's error, which nobody has seen yet, together with the program's.
+
+    Where the program has not failed the batch has ended before it came to the error, which is then as if never read.
+    """
     if isinstance(error, Exception) and isinstance(other, Exception):
         raise ExceptionGroup("both the program and its source failed", [error, other]) from None
-    if error is None and other is not None:
-        raise other
 
 
 class SourceFeed(Generic[Msg]):
@@ -214,7 +217,10 @@ class SourceFeed(Generic[Msg]):
 
     each = False
 
-    def __init__(self, intake: Intake[Msg], pace: Pace, limit: int | None, checkpoint: Checkpoint | None) -> None:
+    def __init__(
+        self, loop: Loop[Any, Msg], intake: Intake[Msg], pace: Pace, limit: int | None, checkpoint: Checkpoint | None
+    ) -> None:
+        self._loop = loop
         self._intake = intake
         self._pace = pace
         self._limit = math.inf if limit is None else limit
@@ -291,7 +297,7 @@ class SourceFeed(Generic[Msg]):
 
     def _save(self) -> Flow[None]:
         assert self._checkpoint is not None  # only a checkpoint schedules one
-        yield from self._checkpoint.save(self._intake.position())
+        yield from self._checkpoint.save(self._loop.model, self._intake.position())
         self._intake.saved()
         self._schedule()
 
@@ -312,7 +318,7 @@ class SourceFeed(Generic[Msg]):
 
     def where(self) -> Position:
         """Return the position of the source, or how many of its messages were taken before this one."""
-        position = self._intake.position()
+        position = self._intake.where()
         return self._taken - 1 if position is None else position
 
 
@@ -322,9 +328,15 @@ class QueuedSourceFeed(SourceFeed[Msg]):
     each = True
 
     def __init__(
-        self, intake: Intake[Msg], pace: Pace, limit: int | None, checkpoint: Checkpoint | None, queue: PortFeed[Msg]
+        self,
+        loop: Loop[Any, Msg],
+        intake: Intake[Msg],
+        pace: Pace,
+        limit: int | None,
+        checkpoint: Checkpoint | None,
+        queue: PortFeed[Msg],
     ) -> None:
-        super().__init__(intake, pace, limit, checkpoint)
+        super().__init__(loop, intake, pace, limit, checkpoint)
         self._port = queue
 
     @property

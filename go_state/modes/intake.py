@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import nullcontext, suppress
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from go_state.core.errors import Closed, Empty, NothingPending, UsageError
 from go_state.core.ports import Log, Position, Reader, Reading, Source
 from go_state.loop.driver import Answer, Flow, awaited, drive
 from go_state.modes.ahead import ReadAhead
 from go_state.modes.pace import Pace, StopSwitch
+
+if TYPE_CHECKING:
+    import asyncio
 
 Msg = TypeVar("Msg")
 
@@ -39,6 +42,10 @@ class Intake(Generic[Msg]):
     def position(self) -> Position:
         """Return where the message last given stands; None where nothing counts."""
         return None
+
+    def where(self) -> Position:
+        """Return the position of the message last given, for errors to tell."""
+        return self.position()
 
     def saved(self) -> None:
         """Hear that everything given so far is saved, or done with."""
@@ -104,44 +111,58 @@ class AsyncIntake(Intake[Msg]):
             return None
         return iter(() if message is _NOTHING_YET else (message,))
 
+    async def aclose(self) -> None:
+        await self._next.cancel()
+
 
 class _Next:
-    """Wait for an async iterator, but not longer than the pace allows."""
-
-    __slots__ = ("_messages", "_pace")
+    """Wait for an async iterator, but not longer than the pace allows; a wait that is left goes on in the next one."""
 
     def __init__(self, messages: AsyncIterator[Any], pace: Pace) -> None:
         self._messages = messages
         self._pace = pace
+        self._task: asyncio.Task[Any] | None = None  # cancelling it would end an async generator: it is kept until the end
 
     def in_thread(self) -> Any:
         raise UsageError("an async source needs an event loop: use batch_async or aggregate_async")
 
     async def on_loop(self) -> Any:
-        seconds, stop = self._pace.wait_seconds(), self._pace.stop
         try:
-            if seconds is None and not isinstance(stop, StopSwitch):
+            if self._task is None and not self._pace.limits_waits:
                 return await anext(self._messages)
-            return await self._in_time(seconds, stop)
+            return await self._in_time()
         except StopAsyncIteration:
             return _END
 
-    async def _in_time(self, seconds: float | None, stop: object) -> Any:
+    async def _in_time(self) -> Any:
         import asyncio
 
-        loop = asyncio.get_running_loop()
-        task = asyncio.ensure_future(awaited(anext(self._messages)))
-        cancel = lambda: loop.call_soon_threadsafe(task.cancel)  # noqa: E731
-        try:
-            with stop.calling(cancel) if isinstance(stop, StopSwitch) else nullcontext():
-                if isinstance(stop, StopSwitch) and stop.is_set():
-                    task.cancel()  # it was set before we could be told
-                await asyncio.wait({task}, timeout=seconds)
-        finally:
-            if not task.done():
-                task.cancel()
-                await asyncio.wait({task})
-        return _NOTHING_YET if task.cancelled() else task.result()
+        if self._task is None:
+            self._task = asyncio.ensure_future(awaited(anext(self._messages)))
+        stop, loop, woken = self._pace.stop, asyncio.get_running_loop(), asyncio.Event()
+        with stop.calling(lambda: loop.call_soon_threadsafe(woken.set)) if isinstance(stop, StopSwitch) else nullcontext():
+            if stop is not None and stop.is_set():
+                return _NOTHING_YET  # it was set before it could wake us
+            waking = asyncio.ensure_future(woken.wait())
+            try:
+                await asyncio.wait({self._task, waking}, timeout=self._pace.wait_seconds(), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                waking.cancel()
+        if not self._task.done():
+            return _NOTHING_YET
+        task, self._task = self._task, None
+        return task.result()
+
+    async def cancel(self) -> None:
+        """End a wait that was left."""
+        import asyncio
+
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task})
+            if not task.cancelled():
+                task.exception()  # looked at, so that asyncio does not report it: the batch has ended
 
 
 class ReaderIntake(Intake[Msg]):
@@ -159,6 +180,9 @@ class ReaderIntake(Intake[Msg]):
 
     def position(self) -> Position:
         return self._consumer.position
+
+    def where(self) -> Position:
+        return self._consumer.position - 1
 
     def saved(self) -> None:
         with suppress(NothingPending):
@@ -229,12 +253,11 @@ def open_intake(source: Any, *, after: Position, prefetch: int, pace: Pace, on_l
     """Return the intake of whatever the source is; `UsageError` when it is nothing that can be read."""
     if prefetch < 0:
         raise UsageError(f"prefetch is a number of messages to read ahead, not {prefetch}")
-    intake = _intake(source, after, pace, on_loop)
     if not prefetch:
-        return intake
-    if isinstance(intake, (AsyncIntake, ReaderIntake)):
+        return _intake(source, after, pace, on_loop)
+    if isinstance(source, (AsyncIterable, Reader, Log)):
         raise UsageError("prefetch= reads ahead in a thread, which an async source or a buffer has no need of: leave it out")
-    return AheadIntake(intake, prefetch, pace)
+    return AheadIntake(_intake(source, after, pace, on_loop), prefetch, pace)
 
 
 def _intake(source: Any, after: Position, pace: Pace, on_loop: bool) -> Intake[Any]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
-from go_state.core.errors import InvalidKey
+from go_state.core.errors import InvalidKey, UsageError
 from go_state.core.ports import Position, Source, Store, Write
 from go_state.core.program import Program, Step, takes_key
 from go_state.loop.driver import Answer, Blocking, Flow
@@ -18,7 +18,7 @@ from go_state.modes.keyed import RESERVED, WorkingSet
 from go_state.storage.codec import JsonCodec
 from go_state.storage.keys import key_bytes
 from go_state.storage.links import Links, follow_links
-from go_state.storage.snapshot import Loaded, Mark, Schema
+from go_state.storage.snapshot import Loaded, Mark, Schema, seal_of
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -47,12 +47,12 @@ class Keeping(Generic[Model, Msg]):
         """Load what there is to begin with and return the marks that are stored."""
         raise NotImplementedError
 
-    def _writes(self, marks: Mapping[str, Mark], *, moved: bool) -> dict[str, Write]:
-        """Return what has to be written; `moved` tells that the marks are not as they are stored."""
+    def _writes(self, model: Any, marks: Mapping[str, Mark]) -> dict[str, Write]:
+        """Return what has to be written for the store to have the loop's model and the marks; nothing that it has already."""
         raise NotImplementedError
 
     def _written(self, versions: Mapping[str, int]) -> dict[str, Model]:
-        """Hear that it is written and return the models that changed in the store."""
+        """Hear which keys are written and return the models that changed in the store."""
         raise NotImplementedError
 
     # ------------------------------------------------------------------ the shared part
@@ -65,6 +65,12 @@ class Keeping(Generic[Model, Msg]):
         self._marks = dict(self._load())
         if not isinstance(source, Source):
             return None
+        try:
+            source.name.encode()
+        except UnicodeEncodeError as error:
+            raise UsageError(
+                "the name of the source holds a lone surrogate, which cannot be stored: give it another name="
+            ) from error
         self._source = source
         mark = self._marks.get(source.name)
         if mark is not None:
@@ -72,22 +78,20 @@ class Keeping(Generic[Model, Msg]):
         self._fingerprint = source.fingerprint()
         return None if mark is None else mark.position
 
-    def save(self, position: Position) -> Flow[None]:
+    def save(self, model: Any, position: Position) -> Flow[None]:
         """Write what has changed and the source's position, in one transaction; nothing when nothing has."""
-        changed: dict[str, Model] | None = yield Blocking(lambda: self._save(position))
+        changed: dict[str, Model] | None = yield Blocking(lambda: self._save(model, position))
         if changed is not None and self._on_commit is not None:
             yield Answer(self._on_commit(changed, position), "on_commit")
 
-    def _save(self, position: Position) -> dict[str, Model] | None:
+    def _save(self, model: Any, position: Position) -> dict[str, Model] | None:
         marks = dict(self._marks)
         if self._source is not None:
             marks[self._source.name] = Mark(position, self._fingerprint)
-        writes = self._writes(marks, moved=marks != self._marks)
-        if not writes:
-            return None
-        versions = self._store.store(writes)
+        writes = self._writes(model, marks)
+        changed = self._written(self._store.store(writes) if writes else {})
         self._marks = marks
-        return self._written(versions)
+        return changed if writes else None
 
 
 class KeptModel(Keeping[Model, Msg]):
@@ -110,7 +114,7 @@ class KeptModel(Keeping[Model, Msg]):
         self._key = key
         self._links = links
         self._loaded: Loaded[Model] | None = None
-        self._model: list[Model] = []  # the model of the last turn, once there is one
+        self._writing: tuple[Model, bytes] | None = None  # the model being written, and its seal
 
     def _load(self) -> Mapping[str, Mark]:
         if self._links is None:
@@ -130,7 +134,7 @@ class KeptModel(Keeping[Model, Msg]):
         return loaded[self._key]
 
     def program(self) -> Program[Model, Msg]:
-        return replace(self._program, init=self._init, view=self._see)
+        return replace(self._program, init=self._init)
 
     def _init(self) -> Step[Model, Msg]:
         program = self._program
@@ -138,21 +142,18 @@ class KeptModel(Keeping[Model, Msg]):
             return self._loaded.model, () if program.on_restore is None else program.on_restore(self._loaded.model)
         return program.init(self._key) if takes_key(program) else program.init()
 
-    def _see(self, model: Model) -> None:
-        self._model = [model]
-        if self._program.view is not None:
-            self._program.view(model)
-
-    def _writes(self, marks: Mapping[str, Mark], *, moved: bool) -> dict[str, Write]:
-        (model,) = self._model
-        loaded = self._loaded
-        if loaded is not None and not moved and (model is loaded.model or model == loaded.model):
+    def _writes(self, model: Model, marks: Mapping[str, Mark]) -> dict[str, Write]:
+        data = self.schema.seal(self._key, model, marks)
+        if self._loaded is not None and self._loaded.seal == seal_of(data):
             return {}
-        return {self._key: Write(self.schema.seal(self._key, model, marks), 0 if loaded is None else loaded.version)}
+        self._writing = model, seal_of(data)
+        return {self._key: Write(data, 0 if self._loaded is None else self._loaded.version)}
 
     def _written(self, versions: Mapping[str, int]) -> dict[str, Model]:
-        (model,) = self._model
-        self._loaded = Loaded(model, versions[self._key], self._marks)
+        if not versions or self._writing is None:
+            return {}
+        model, seal = self._writing
+        self._loaded = Loaded(model, versions[self._key], {}, seal)
         return {self._key: model}
 
 
@@ -178,9 +179,9 @@ class KeptModels(Keeping[Model, Msg]):
     def program(self) -> Program[Any, Msg]:
         return self._working_set.as_program()
 
-    def _writes(self, marks: Mapping[str, Mark], *, moved: bool) -> dict[str, Write]:
-        writes = self._working_set.writes()
-        if moved:
+    def _writes(self, model: Any, marks: Mapping[str, Mark]) -> dict[str, Write]:
+        writes = self._working_set.writes(model)
+        if marks != self._marks:
             writes[self._marks_key] = Write(self._marks_schema.seal(self._marks_key, None, marks), self._marks_version)
         return writes
 

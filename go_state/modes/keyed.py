@@ -1,19 +1,21 @@
 """One model per key, as a program: update looks the model up by the message's key, and a turn's new model is kept when it commits.
 
-The models of a run are the *working set*. Clean ones are as the store has them and may be let go; dirty ones wait for the next
-save. To the loop it all looks like one program whose model is the latest change.
+The models of a run are the *working set*. Clean ones are as the store has them and may be let go; dirty ones were used since the
+last save. To the loop it all looks like one program whose model is the latest change: the working set takes a change over when the loop
+comes back with it, which it does only once the turn is committed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
+from go_state.core.commands import checked_commands
 from go_state.core.errors import InvalidKey
-from go_state.core.ports import Store, Write
+from go_state.core.ports import Store, Stored, Write
 from go_state.core.program import Program, read_step, takes_key
 from go_state.storage.keys import key_bytes
-from go_state.storage.snapshot import Schema, read_envelope
+from go_state.storage.snapshot import Schema, read_envelope, seal_of
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -22,15 +24,23 @@ RESERVED = "@"  # begins the keys under which go_state keeps what is no model
 
 
 class Entry(Generic[Model]):
-    """One key's model. `saved` is the model as the store has it, and `version` 0 when the store has none."""
+    """One key's model, the version and seal of what the store has of it (0 and None for nothing), and the last turn to use it."""
 
-    __slots__ = ("model", "saved", "used", "version")
+    __slots__ = ("model", "seal", "used", "version")
 
-    def __init__(self, model: Model, saved: Model | None, version: int) -> None:
+    def __init__(self, model: Model, version: int, seal: bytes | None) -> None:
         self.model = model
-        self.saved = saved
         self.version = version
-        self.used = 0  # the number of the turn that used it last
+        self.seal = seal
+        self.used = 0
+
+
+class Change(NamedTuple):
+    """What a turn makes of a key's model."""
+
+    key: str
+    entry: Entry[Any]
+    model: Any
 
 
 class WorkingSet(Generic[Model, Msg]):
@@ -56,38 +66,41 @@ class WorkingSet(Generic[Model, Msg]):
         self._clean: dict[str, Entry[Model]] = {}
         self._dirty: dict[str, Entry[Model]] = {}
         self._retired: set[str] = set()  # of the dirty ones, those that the save under way deletes
+        self._writing: dict[str, bytes] = {}  # the seals of those that it writes
+        self._taken_over: Change | None = None
         self._turn = 0
 
-    def as_program(self) -> Program[Any, Msg]:
-        """Return the program that the loop runs; its model is the entry a turn has changed and what it has become."""
-        return Program(lambda: (None, ()), self._update, view=self._keep, name=self._program.name)
+    def as_program(self) -> Program[Change | None, Msg]:
+        """Return the program that the loop runs."""
+        return Program(lambda: (None, ()), self._update, view=None if self._program.view is None else self._view)
 
     # ------------------------------------------------------------------ the turn
 
-    def _update(self, _: object, message: Msg) -> tuple[Any, Any]:
+    def _update(self, last: Change | None, message: Msg) -> tuple[Change, Any]:
+        self._take_over(last)
         key = self._key(message)
         entry = self._dirty.get(key) or self._clean.get(key)
         first: Any = ()
         if entry is None:
             entry, first = self._meet(key)
         model, commands = read_step(self._program.update(entry.model, message), "update")
-        return (key, entry, model), [*first, *(commands or ())] if first else commands
+        return Change(key, entry, model), [*first, *checked_commands(commands)] if first else commands
 
-    def _keep(self, change: tuple[str, Entry[Model], Model] | None) -> None:
-        """Take over the model of a turn that has committed: the loop shows it here, like any view."""
-        if change is None:
+    def _view(self, change: Change | None) -> None:
+        if change is not None and self._program.view is not None:
+            self._program.view(change.model)
+
+    def _take_over(self, change: Change | None) -> None:
+        """Make the change of a committed turn part of the working set."""
+        if change is None or change is self._taken_over:
             return
+        self._taken_over = change
         key, entry, model = change
-        changed = model is not entry.model or entry.version == 0
         self._turn += 1
         entry.model, entry.used = model, self._turn
-        if changed and key not in self._dirty:
+        if key not in self._dirty:
             self._clean.pop(key, None)
             self._dirty[key] = entry
-        elif not changed and key not in self._dirty:
-            self._clean[key] = entry
-        if self._program.view is not None:
-            self._program.view(model)
 
     def _meet(self, key: object) -> tuple[Entry[Model], Any]:
         """Load the key's model, or begin it; return it with the commands that its beginning asks for."""
@@ -100,12 +113,11 @@ class WorkingSet(Generic[Model, Msg]):
         loaded = self._schema.load(self._store, key)
         if loaded is not None:
             on_restore = self._program.on_restore
-            return Entry(loaded.model, loaded.model, loaded.version), () if on_restore is None else on_restore(
-                loaded.model
-            ) or ()
+            commands = () if on_restore is None else on_restore(loaded.model)
+            return Entry(loaded.model, loaded.version, loaded.seal), checked_commands(commands)
         step = self._program.init(key) if self._takes_key else self._program.init()
         model, commands = read_step(step, "init")
-        return Entry(model, None, 0), commands or ()
+        return Entry(model, 0, None), checked_commands(commands)
 
     def _let_go(self) -> None:
         """Forget the least recently used clean models when there are more than the cache may hold, a tenth at a time."""
@@ -118,16 +130,21 @@ class WorkingSet(Generic[Model, Msg]):
 
     # ------------------------------------------------------------------ the save
 
-    def writes(self) -> dict[str, Write]:
-        """Return what has to be written for the store to hold the working set; models equal to their stored ones have not."""
+    def writes(self, last: Change | None) -> dict[str, Write]:
+        """Return what has to be written for the store to hold the working set; what it has already is left out."""
+        self._take_over(last)
         writes = {}
         self._retired = {key for key, entry in self._dirty.items() if self._retire is not None and self._retire(entry.model)}
+        self._writing = {}
         for key, entry in self._dirty.items():
             if key in self._retired:
                 if entry.version:
                     writes[key] = Write(None, entry.version)
-            elif entry.version == 0 or entry.model != entry.saved:
-                writes[key] = Write(self._schema.seal(key, entry.model, {}), entry.version)
+                continue
+            data = self._schema.seal(key, entry.model, {})
+            if seal_of(data) != entry.seal:
+                self._writing[key] = seal_of(data)
+                writes[key] = Write(data, entry.version)
         return writes
 
     def saved(self, versions: Mapping[str, int]) -> dict[str, Model]:
@@ -136,8 +153,8 @@ class WorkingSet(Generic[Model, Msg]):
         for key, entry in self._dirty.items():
             if key in self._retired:
                 continue  # the next message for the key begins anew
-            if key in versions:
-                entry.version, entry.saved = versions[key], entry.model
+            if key in self._writing:
+                entry.version, entry.seal = versions[key], self._writing[key]
                 changed[key] = entry.model
             self._clean[key] = entry
         self._dirty = {}
@@ -153,20 +170,22 @@ class Models(Mapping[str, Model]):
         self._store = store
 
     def __getitem__(self, key: str) -> Model:
-        loaded = None if key.startswith(RESERVED) else self._schema.load(self._store, key)
-        if loaded is None:
+        stored = None if key.startswith(RESERVED) else self._store.load(key)
+        if stored is None or not self._is_ours(key, stored):
             raise KeyError(key)
-        return loaded.model
+        return self._schema.open(key, stored.data)[0]
 
     def __iter__(self) -> Iterator[str]:
         for key in self._store.keys():  # noqa: SIM118  - a store is no mapping
-            if not key.startswith(RESERVED) and self._is_ours(key):
+            if key.startswith(RESERVED):
+                continue
+            stored = self._store.load(key)
+            if stored is not None and self._is_ours(key, stored):
                 yield key
 
-    def _is_ours(self, key: str) -> bool:
-        """Tell whether the key holds a model of this program: others may share the store."""
-        stored = self._store.load(key)
-        return stored is not None and read_envelope(key, stored.data)[0] in self._schema.names
+    def _is_ours(self, key: str, stored: Stored) -> bool:
+        """Tell whether it is a model of this program: others may share the store."""
+        return read_envelope(key, stored.data)[0] in self._schema.names
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

@@ -112,6 +112,11 @@ class Pace:
         """Tell whether the planned checkpoint is due."""
         return time.monotonic() >= self._save_at
 
+    @property
+    def limits_waits(self) -> bool:
+        """Whether something may end a wait for the source before the source does."""
+        return isinstance(self.stop, StopSwitch) or self.wait_seconds() is not None
+
     def wait_seconds(self) -> float | None:
         """Return how long the batch may wait for its source; None for as long as it takes."""
         until = min(self._deadline, self._budget_end, self._save_at)
@@ -130,7 +135,7 @@ class Pace:
         """Raise `TimedOut` when the time of the whole batch is over."""
         if time.monotonic() >= self._deadline:
             raise TimedOut(
-                f"the batch took longer than its timeout of {self._timeout:g} seconds: nothing more was processed or saved"
+                f"the batch took longer than its timeout of {self._timeout:g} seconds: it was ended, and what was saved before stays"
             )
 
     def ended(self) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from go_state.core.errors import UsageError
 from go_state.core.ports import Consumer, Log, Producer, Reader
-from go_state.core.program import Program
+from go_state.core.program import Program, takes_key
 from go_state.loop.driver import drive, drive_async, refuse_running_loop
 from go_state.loop.feeds import LogFeed, PortFeed
 from go_state.loop.policies import OnError, Stop
@@ -38,7 +38,7 @@ def run(
     in a thread whose event loop runs.
     """
     refuse_running_loop("run")
-    loop = Loop(checked(program, replaying), on_error=on_error)
+    loop = Loop(silenced(without_key(program, "run"), replaying), on_error=on_error)
     with Queue(buffer, producer, consumer, on_loop=False) as feed:
         drive(loop.run(feed))
     return loop.model
@@ -59,17 +59,24 @@ async def run_async(
     custom producer and consumer `put_async`, `get_async`, `commit_async` and `rollback_async` are preferred where they exist;
     what the methods return is awaited if it can be.
     """
-    loop = Loop(checked(program, replaying), on_error=on_error)
+    loop = Loop(silenced(without_key(program, "run"), replaying), on_error=on_error)
     async with Queue(buffer, producer, consumer, on_loop=True) as feed:
         await drive_async(loop.run(feed))
     return loop.model
 
 
-def checked(program: Program[Model, Msg], replaying: Callable[[], bool] | None) -> Program[Model, Msg]:
-    """Return the program that a mode runs: silent while it is replaying."""
+def checked(program: Program[Model, Msg]) -> Program[Model, Msg]:
+    """Return the program, or raise `UsageError` when it is none."""
     if not isinstance(program, Program):
         raise UsageError(f"the first argument is a gs.Program(init, update), not a {type(program).__qualname__}")
-    return program if replaying is None else silenced(program, replaying)
+    return program
+
+
+def without_key(program: Program[Model, Msg], called: str) -> Program[Model, Msg]:
+    """Return a program whose init is called without a key, or raise `UsageError`."""
+    if takes_key(checked(program)):
+        raise UsageError(f"the program's init takes a key, and {called} has none to give: use aggregate with key=")
+    return program
 
 
 class Queue(Generic[Msg]):

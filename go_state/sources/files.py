@@ -8,7 +8,6 @@ second time from the page cache; SHA-256 takes about half a second a gigabyte.
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Iterator
 from typing import IO, Any, Generic, Protocol, TypeVar
 
@@ -17,14 +16,13 @@ from go_state.core.errors import BadRecord, SourceChanged, SourceError
 Msg = TypeVar("Msg", covariant=True)
 
 _BLOCK = 1 << 20  # bytes
-_BROKEN = (EOFError, OSError, zlib.error)  # what gzip and zipfile raise for damaged or truncated data
 
 
 class Records(Protocol[Msg]):
-    """How a kind of file is read: `parse` gives the records of open lines, of which `skip` were read before."""
+    """How a kind of file is read."""
 
-    def __call__(self, lines: Iterator[str], skip: int, /) -> Iterator[Msg]:
-        """Give the records that follow the first `skip`."""
+    def __call__(self, lines: Iterator[bytes], skip: int, /) -> Iterator[Msg]:
+        """Give the records of the lines that follow the first `skip` records."""
         ...
 
 
@@ -33,11 +31,18 @@ class FileSource(Generic[Msg]):
 
     def __init__(self, path: str | os.PathLike[str], name: str | None, records: Records[Msg]) -> None:
         self.path = os.fspath(path)
-        self.name = os.path.basename(self.path) if name is None else name
+        # A file name may hold bytes that no text has; a stored name may not.
+        self.name = os.path.basename(self.path).encode(errors="backslashreplace").decode() if name is None else name
         self._records = records
         if not os.path.isfile(self.path):
             there = "a folder" if os.path.isdir(self.path) else "not there"
             raise SourceError(f"{self.path} is {there}: give the path of a file, plain, .gz or .zip")
+
+    @property
+    def compression(self) -> str:
+        """How the file is compressed: ".gz", ".zip", or "" for a plain one."""
+        suffix = os.path.splitext(self.path)[1].lower()
+        return suffix if suffix in (".gz", ".zip") else ""
 
     def size(self) -> int:
         """Return the length of the file on disk, in bytes."""
@@ -46,18 +51,23 @@ class FileSource(Generic[Msg]):
     def fingerprint(self) -> str:
         """Return the file's length and hash, as "length:hash"."""
         with open(self.path, "rb") as file:
-            digest, length = _hash(file, self.size())
+            digest, length, _ = _hash(file, self.size())
         return f"{length}:{digest}"
 
     def recognise(self, fingerprint: str) -> None:
         """Raise `SourceChanged` unless the file begins with all that it was when it gave the fingerprint."""
-        length, _, expected = fingerprint.partition(":")
-        if self.size() < int(length):
-            raise SourceChanged(self.name, f"it is {self.size()} bytes long and was {length}")
+        stored, _, expected = fingerprint.partition(":")
+        if not stored.isdecimal():
+            raise SourceChanged(self.name, "what was read under this name was no file")
+        length, size = int(stored), self.size()
+        if size < length:
+            raise SourceChanged(self.name, f"it is {size} bytes long and was {length}")
         with open(self.path, "rb") as file:
-            digest, _ = _hash(file, int(length))
+            digest, _, last = _hash(file, length)
         if digest != expected:
             raise SourceChanged(self.name, f"its first {length} bytes are not what they were")
+        if size > length > 0 and last != b"\n" and not self.compression:
+            raise SourceChanged(self.name, "its last line had no end when it was read, and has grown since")
 
     def read(self, after: int | None = None) -> FileReading[Msg]:
         """Begin a pass after so many records."""
@@ -71,59 +81,58 @@ class FileReading(Generic[Msg]):
         self.position = after
         self._source = source
         self._records = records
-        self._raw: IO[bytes] = open(source.path, "rb")  # noqa: SIM115  - closed by close()
-        self._text: IO[str] | None = None
+        self._file: IO[bytes] = open(source.path, "rb")  # noqa: SIM115  - closed by close()
 
     def bytes_read(self) -> int:
         """Return how far the pass is in the file on disk, in bytes; a little ahead of the records given."""
-        return self._source.size() if self._raw.closed else self._raw.tell()
+        return self._source.size() if self._file.closed else self._file.tell()
 
     def __iter__(self) -> Iterator[Msg]:
         try:
-            for record in self._records(self._lines(), self.position):
+            for record in self._records(_lines(self._file, self._source), self.position):
                 self.position += 1
                 yield record
         except UnicodeDecodeError as error:
-            raise BadRecord(
-                self._source.name, self.position + 1, f"it is not UTF-8 ({error.reason}): save the file as UTF-8"
-            ) from error
-        except _BROKEN as error:
-            raise BadRecord(
-                self._source.name, self.position + 1, f"the file cannot be decompressed up to it: {error}"
-            ) from error
+            why = f"it is not UTF-8 ({error.reason}): save the file as UTF-8"
+            raise BadRecord(self._source.path, self.position + 1, why) from error
+        except Exception as error:
+            if not _is_damage(error):
+                raise
+            why = f"the file cannot be decompressed up to it ({error}): is it whole?"
+            raise BadRecord(self._source.path, self.position + 1, why) from error
         finally:
             self.close()
 
-    def _lines(self) -> Iterator[str]:
-        import io
-
-        stream = _decompressed(self._raw, self._source)
-        self._text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
-        return self._text
-
     def close(self) -> None:
         """Close the file."""
-        if self._text is not None:
-            self._text.close()
-        self._raw.close()
+        self._file.close()
 
 
-def _decompressed(raw: IO[bytes], source: FileSource[object]) -> Any:  # what TextIOWrapper takes
-    match os.path.splitext(source.path)[1]:
+def _lines(file: IO[bytes], source: FileSource[object]) -> Iterator[bytes]:
+    """Give the file's lines, without a byte order mark."""
+    stream = _decompressed(file, source)
+    first = stream.readline()
+    if first:
+        yield first.removeprefix(b"\xef\xbb\xbf")
+    yield from stream
+
+
+def _decompressed(file: IO[bytes], source: FileSource[object]) -> Any:  # a readable binary file, of one of three classes
+    match source.compression:
         case ".gz":
             import gzip
 
-            return gzip.GzipFile(fileobj=raw)
+            return gzip.GzipFile(fileobj=file)
         case ".zip":
-            return _only_member(raw, source)
-    return raw
+            return _only_member(file, source)
+    return file
 
 
-def _only_member(raw: IO[bytes], source: FileSource[object]) -> IO[bytes]:
+def _only_member(file: IO[bytes], source: FileSource[object]) -> IO[bytes]:
     import zipfile
 
     try:
-        archive = zipfile.ZipFile(raw)
+        archive = zipfile.ZipFile(file)
     except zipfile.BadZipFile as error:
         raise SourceError(f"{source.path} is no zip file: {error}") from error
     members = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")]
@@ -134,12 +143,22 @@ def _only_member(raw: IO[bytes], source: FileSource[object]) -> IO[bytes]:
     return archive.open(members[0])
 
 
-def _hash(file: IO[bytes], length: int) -> tuple[str, int]:
-    """Return the hash of the next `length` bytes, or of as many as there are, and how many those were."""
+def _is_damage(error: Exception) -> bool:
+    """Tell whether gzip or zipfile has found the compressed data damaged or cut short."""
+    import gzip
+    import zipfile
+    import zlib
+
+    return isinstance(error, (EOFError, gzip.BadGzipFile, zipfile.BadZipFile, zlib.error))
+
+
+def _hash(file: IO[bytes], length: int) -> tuple[str, int, bytes]:
+    """Return the hash of the next `length` bytes, or of as many as there are, how many those were, and the last of them."""
     import hashlib
 
-    digest, left = hashlib.sha256(), length
+    digest, left, last = hashlib.sha256(), length, b""
     while left and (block := file.read(min(left, _BLOCK))):
         digest.update(block)
         left -= len(block)
-    return digest.hexdigest(), length - left
+        last = block[-1:]
+    return digest.hexdigest(), length - left, last

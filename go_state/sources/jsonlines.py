@@ -17,11 +17,11 @@ class _Records:
         self._name = name
         self._of = of
 
-    def __call__(self, lines: Iterator[str], skip: int, /) -> Iterator[Any]:
+    def __call__(self, lines: Iterator[bytes], skip: int, /) -> Iterator[Any]:
         decode = self._decoder()
         record = 0
         for line in lines:
-            if line.isspace():
+            if not line.strip():
                 continue
             record += 1
             if record <= skip:
@@ -29,7 +29,7 @@ class _Records:
             try:
                 message = decode(line)
             except ValueError as error:
-                raise BadRecord(self._name, record, f"it is no message: {error}") from error
+                raise BadRecord(self._name, record, f"it is no message: {_without_contents(error)}") from error
             yield message
 
     def _decoder(self) -> Any:
@@ -40,7 +40,13 @@ class _Records:
         from go_state.storage.codec import JsonCodec
 
         codec: JsonCodec[Any] = JsonCodec(self._of)
-        return lambda line: codec.decode(line.encode())
+        return codec.decode
+
+
+def _without_contents(error: Exception) -> str:
+    from go_state.storage.codec import without_contents
+
+    return without_contents(error)
 
 
 class JSONLines(FileSource[Msg]):

@@ -51,10 +51,11 @@ class _Reading(Generic[Msg]):
         from rich.console import Console
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+        console = Console(stderr=True)
         self._reading = reading
         self._bar = Progress(
             TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TextColumn("{task.fields[records]} records"),
-            TimeRemainingColumn(), console=Console(stderr=True),
+            TimeRemainingColumn(), console=console, disable=not console.is_terminal,
         )  # fmt: skip
         self._task = self._bar.add_task(description, total=size, records="0")
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import csv
 import os
-import types
-import typing
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from typing import Any, TypeVar, overload
 
-from go_state.core.errors import BadRecord, SourceError
+from go_state.core.errors import BadRecord, SourceError, UsageError
 from go_state.sources.files import FileSource
 
 Msg = TypeVar("Msg")
@@ -23,65 +21,61 @@ class _Records:
         self._missing = frozenset(missing)
         self._delimiter = delimiter
 
-    def __call__(self, lines: Iterator[str], skip: int, /) -> Iterator[Any]:
-        rows = csv.reader(lines, delimiter=self._delimiter, strict=True)
+    def __call__(self, lines: Iterator[bytes], skip: int, /) -> Iterator[Any]:
+        rows = csv.reader(map(bytes.decode, lines), delimiter=self._delimiter, strict=True)
+        full = (row for row in rows if row)  # a blank line is no row
         record = 0
         try:
-            header = next(rows, None)
+            header = next(full, None)
             if header is None:
                 return
             message_of = self._converter(header)
-            record = sum(1 for _ in islice((row for row in rows if row), skip))
-            for row in rows:
-                if not row:
-                    continue  # a blank line
+            record = sum(1 for _ in islice(full, skip))
+            for row in full:
                 record += 1
                 if len(row) != len(header):
-                    raise BadRecord(
-                        self._name, record, f"it has {len(row)} columns, and the header {len(header)} (line {rows.line_num})"
-                    )
+                    why = f"it has {len(row)} columns, and the header {len(header)} (line {rows.line_num})"
+                    raise BadRecord(self._name, record, why)
                 try:
                     message = message_of(row)
-                except ValueError as error:
-                    raise BadRecord(self._name, record, f"{error} (line {rows.line_num})") from error
+                except (ValueError, TypeError) as error:  # TypeError: what a class may raise that checks its own fields
+                    raise BadRecord(self._name, record, f"{_without_contents(error)} (line {rows.line_num})") from error
                 yield message
         except csv.Error as error:
-            raise BadRecord(
-                self._name, record + 1, f"it cannot be split into columns: {error} (line {rows.line_num})"
-            ) from error
+            why = f"it cannot be split into columns: {error} (line {rows.line_num})"
+            raise BadRecord(self._name, record + 1, why) from error
 
     def _converter(self, header: list[str]) -> Callable[[list[str]], Any]:
+        twice = {name for name in header if header.count(name) > 1}
+        if twice:
+            raise SourceError(f"{self._name} has more than one column {', '.join(sorted(twice))}: give each a name of its own")
         if self._of is None:
             return lambda row: dict(zip(header, row, strict=True))
         from msgspec import convert
 
-        kind, missing = self._of, self._missing
-        hints = typing.get_type_hints(kind)
-        needed = _required(kind, hints)
-        lacking = [name for name in needed if name not in header]
+        from go_state.storage.shape import fields_of, shape_of
+
+        fields, shape, missing = fields_of(self._of), shape_of(self._of), self._missing
+        lacking = [field.name for field in fields if field.required and field.name not in header]
         if lacking:
             raise SourceError(
-                f"{self._name} has no column {', '.join(lacking)}, which {kind.__qualname__} needs; its columns are {', '.join(header)}"
+                f"{self._name} has no column {', '.join(lacking)}, which {self._of.__qualname__} needs; its columns are {', '.join(header)}"
             )
-        columns = [(name, header.index(name), _may_be_none(hint)) for name, hint in hints.items() if name in header]
+        columns = [(field.name, header.index(field.name), field.may_be_none) for field in fields if field.name in header]
+        mirror, back = shape.mirror, shape.back
 
         def message_of(row: list[str]) -> Any:
             values = {name: None if optional and row[i] in missing else row[i] for name, i, optional in columns}
-            return convert(values, kind, strict=False)
+            message = convert(values, mirror, strict=False)
+            return message if back is None else back(message)
 
         return message_of
 
 
-def _required(kind: Any, hints: dict[str, Any]) -> list[str]:
-    """Return the fields that have no default."""
-    import inspect
+def _without_contents(error: Exception) -> str:
+    from go_state.storage.codec import without_contents
 
-    parameters = inspect.signature(kind).parameters
-    return [name for name in hints if name in parameters and parameters[name].default is inspect.Parameter.empty]
-
-
-def _may_be_none(hint: Any) -> bool:
-    return typing.get_origin(hint) in (typing.Union, types.UnionType) and type(None) in typing.get_args(hint)
+    return without_contents(error)
 
 
 class CSV(FileSource[Msg]):
@@ -121,4 +115,11 @@ class CSV(FileSource[Msg]):
         missing: Sequence[str] = ("",),
         delimiter: str = ",",
     ) -> None:
+        if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\r\n':
+            raise UsageError(f'delimiter is one character, such as ";" or "\\t", not {delimiter!r}')
+        if of is not None:
+            from go_state.storage.shape import fields_of
+
+            if not fields_of(of):
+                raise UsageError(f"of= is a class whose fields are columns, such as a dataclass, not {of!r}")
         super().__init__(path, name, _Records(os.fspath(path), of, missing, delimiter))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import inspect
+import re
 import typing
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
@@ -43,22 +45,33 @@ class JsonCodec(Generic[Value]):
             ) from error
 
     def encode(self, value: Value) -> bytes:
-        """Return the value as JSON; `NotStorable` names the field that would not read back equal."""
+        """Return the value as JSON; `NotStorable` names the field that would not read back as it is."""
         try:
             data = self._encoder.encode(value if self._to is None else self._to(value))
             back = self.decode(data)
-        except (TypeError, ValueError, AttributeError, OverflowError, RecursionError) as error:
-            raise NotStorable(self._name, str(error)) from error
-        if back != value:
-            path, why = _difference(value, back, self._name)
-            raise NotStorable(path, why)
+            same = _is_same(value, back)
+        except _FAILURES as error:
+            raise NotStorable(self._name, without_contents(error)) from None  # what msgspec says may quote the model
+        if not same:
+            raise NotStorable(*_difference(value, back, self._name))
         return data
 
     def decode(self, data: bytes) -> Value:
         """Return the value; `ValueError` names the field that does not fit."""
-        mirror = self._decoder.decode(data)
-        value: Value = mirror if self._back is None else self._back(mirror)
+        try:
+            mirror = self._decoder.decode(data)
+            value: Value = mirror if self._back is None else self._back(mirror)
+        except _FAILURES as error:
+            raise ValueError(f"the JSON does not hold a {self._name}: {without_contents(error)}") from None
         return value
+
+
+_FAILURES = (TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)  # of bytes and values that do not fit
+
+
+def without_contents(error: Exception) -> str:
+    """Return the error's text without the values it quotes, which may be somebody's data."""
+    return re.sub(r"(?<=value )'.*'", "...", str(error), flags=re.DOTALL)
 
 
 def model_type(program: Program[Any, Any]) -> Any:
@@ -93,29 +106,75 @@ def _hints(fn: Callable[..., Any]) -> dict[str, Any]:
         return {}
 
 
-def _difference(value: Any, back: Any, path: str) -> tuple[str, str]:
-    """Return the path of the first part that did not come back equal, and why, without its contents."""
-    if type(value) is type(back):
-        for name, one, other in _parts(value, back):
-            if one is not other and one != other:
-                return _difference(one, other, f"{path}{name}")
-        if value != value:
-            return path, "it is not equal to itself (NaN): store None or a number instead"
+_IDENTITY: object = object.__eq__
+_SIMPLE = frozenset({int, str, bool, type(None), bytes})  # equal and of one type is the same
+
+
+def _is_same(value: Any, back: Any) -> bool:
+    """Tell whether what was read back is equal and of the same type at every depth; an int may come back as a float."""
+    kind = type(value)
+    if kind is not type(back):
+        return kind is int and type(back) is float and value == back
+    if kind in _SIMPLE:
+        return bool(value == back)
+    if kind is list or kind is tuple:
+        if (kinds := set(map(type, value))) <= _SIMPLE:
+            return kinds == set(map(type, back)) and bool(value == back)
+        return len(value) == len(back) and all(map(_is_same, value, back))
+    if kind is dict:
+        return len(value) == len(back) and all(map(_is_same, value.items(), back.items()))
+    if kind is set or kind is frozenset:
+        return bool(value == back) and _types(value) == _types(back)
+    if isinstance(value, datetime.datetime):
+        return bool(value == back) and value.tzinfo == back.tzinfo and value.fold == back.fold
+    if isinstance(value, Mapping):
         return (
-            path,
-            f"a {type(value).__qualname__} read back is not equal to the one that was stored: give its class an __eq__ over its stored fields",
+            len(value) == len(back)
+            and _types(value) == _types(back)
+            and all(_is_same(each, back[key]) for key, each in value.items())
         )
-    return (
-        path,
-        f"a {type(value).__qualname__} would read back as a {type(back).__qualname__}: annotate the field with what it holds",
-    )
+    names = _field_names(value)
+    if names is None:
+        return bool(value == back)
+    if kind.__eq__ is _IDENTITY:  # equal to itself alone: what is read back is another
+        return False
+    return all(_is_same(getattr(value, name), getattr(back, name)) for name in names)
+
+
+def _types(values: Any) -> list[str]:
+    return sorted(type(each).__qualname__ for each in values)
+
+
+def _field_names(value: Any) -> list[str] | None:
+    from go_state.storage.shape import field_names
+
+    kind: Any = type(value)
+    return field_names(kind)
+
+
+def _difference(value: Any, back: Any, path: str) -> tuple[str, str]:
+    """Return the path of the first part that did not come back the same, and why, without its contents."""
+    if type(value) is not type(back):
+        found, became = type(value).__qualname__, type(back).__qualname__
+        return path, f"a {found} would read back as a {became}: annotate the field with what it holds, or store what it says"
+    for name, one, other in _parts(value, back):
+        if not _is_same(one, other):
+            return _difference(one, other, f"{path}{name}")
+    if value != value:
+        return path, "it is not equal to itself (NaN): store None or a number instead"
+    if isinstance(value, datetime.datetime):
+        return path, "its time zone would read back as a fixed offset: store it in UTC"
+    return path, f"a {type(value).__qualname__} would not read back equal: give its class an __eq__ over its stored fields"
 
 
 def _parts(value: Any, back: Any) -> list[tuple[str, Any, Any]]:
-    if isinstance(value, (list, tuple)) and not hasattr(value, "_fields"):
+    names = _field_names(value)
+    if names is not None:
+        return [(f".{name}", getattr(value, name), getattr(back, name)) for name in names]
+    if isinstance(value, (list, tuple)):
         return [(f"[{i}]", one, other) for i, (one, other) in enumerate(zip(value, back, strict=False))]
     if isinstance(value, Mapping):
         # A key may be somebody's data: it is not part of the path.
-        return [("[...]", one, back.get(key)) for key, one in value.items()]
-    names = getattr(value, "__match_args__", ()) or getattr(value, "_fields", ())
-    return [(f".{name}", getattr(value, name), getattr(back, name)) for name in names]
+        keys = [(" keys", one, other) for one, other in zip(value, back, strict=False)] if isinstance(value, dict) else []
+        return keys + [("[...]", one, back.get(key)) for key, one in value.items()]
+    return []

@@ -12,11 +12,12 @@ import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
+from weakref import WeakSet
 from zlib import crc32
 
 import lmdb
 
-from go_state.core.errors import Conflict, Corrupt, StoreFull, StoreUnavailable
+from go_state.core.errors import Conflict, Corrupt, StoreFull, StoreUnavailable, UsageError
 from go_state.core.ports import Stored, Write
 from go_state.storage.keys import key_bytes
 
@@ -25,6 +26,16 @@ _MAP_SIZE = 1 << 36  # 64 GiB of address space, not of disk: the file grows as i
 _MAX_READERS = 1024  # threads of all processes that may read at once; LMDB's default is 126, a place costs 64 bytes
 _FRAME = struct.Struct(">QI")  # version, checksum
 _PREFIX = b"s/"  # of snapshots, before other kinds of records join them; it also makes the empty key one that LMDB takes
+_OPEN: WeakSet[LMDBStore] = WeakSet()  # of this process; see _forget_parents
+
+
+def _forget_parents() -> None:
+    """Let go of the environments that a forked child inherits: LMDB would take the files for open in the child."""
+    for store in _OPEN:
+        store._env = None
+
+
+os.register_at_fork(after_in_child=_forget_parents)
 
 
 class LMDBStore:
@@ -37,6 +48,8 @@ class LMDBStore:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, map_size: int = _MAP_SIZE) -> None:
+        if map_size < 1:
+            raise UsageError(f"map_size is the most bytes the store may ever hold, not {map_size}")
         self._path = os.fspath(path)
         self._map_size = map_size
         self._pid = os.getpid()
@@ -49,7 +62,8 @@ class LMDBStore:
         try:
             self._env = lmdb.open(self._path, subdir=False, map_size=map_size, max_dbs=0, max_readers=_MAX_READERS)
             self._env.reader_check()  # frees the places of readers that were killed, and the pages they held
-        except (lmdb.Error, OSError) as error:
+            _OPEN.add(self)
+        except (lmdb.Error, OSError, ValueError, OverflowError) as error:
             raise StoreUnavailable(self._why_not(error)) from error
 
     def load(self, key: str) -> Stored | None:
@@ -95,7 +109,7 @@ class LMDBStore:
     def close(self) -> None:
         """Release the file; a second call is harmless."""
         env, self._env = self._env, None
-        if env is not None and os.getpid() == self._pid:  # in a forked child the file is the parent's to close
+        if env is not None:
             env.close()
 
     # ------------------------------------------------------------------

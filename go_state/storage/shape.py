@@ -12,6 +12,7 @@ import dataclasses
 import datetime
 import decimal
 import enum
+import functools
 import types
 import typing
 import uuid
@@ -69,7 +70,7 @@ class _Builder:
             return self._sequence(origin or kind, args, path)
         if (origin or kind) in (dict, Mapping, typing.Mapping) or _is_persistent_map(origin or kind):
             return self._mapping(origin or kind, args, path)
-        if isinstance(origin or kind, type) and _fields_of(origin or kind, kind) is not None:
+        if _is_class_with_fields(kind):
             return self._class(kind, path)
         raise NotStorable(
             path,
@@ -136,17 +137,20 @@ class _Builder:
             return self._reference(self._building[kind])
         later = self._building[kind] = []
         cls = typing.get_origin(kind) or kind
-        fields = _fields_of(cls, kind) or {}
-        shapes = {name: self.shape(annotation, f"{path}.{name}") for name, annotation in fields.items()}
+        parts = [
+            _Part(field, f"f{i}", self.shape(field.annotation, f"{path}.{field.name}"))
+            for i, field in enumerate(fields_of(kind))
+        ]
         mirror = msgspec.defstruct(
             names_of(cls)[0],
             # Mirrors have names of their own for the fields: a Struct cannot have one that begins with two underscores.
-            [(f"f{i}", shape.mirror) for i, shape in enumerate(shapes.values())],
-            rename={f"f{i}": name for i, name in enumerate(shapes)},
+            [part.in_mirror() for part in parts],
+            rename={part.at: part.field.name for part in parts},
             forbid_unknown_fields=True,
             frozen=True,
+            kw_only=True,
         )
-        shape = Shape(mirror, _to_mirror(cls, mirror, shapes), _from_mirror(cls, shapes))
+        shape = Shape(mirror, _to_mirror(cls, mirror, parts), _from_mirror(cls, parts))
         later.append(shape)
         del self._building[kind]
         self._done[kind] = shape
@@ -157,35 +161,43 @@ class _Builder:
         """Return the shape of a class inside itself: it travels as plain JSON, checked against its mirror on the way back."""
 
         def to(value: Any) -> Any:
-            return msgspec.to_builtins((later[0].to or _same)(value))
+            return msgspec.to_builtins((later[0].to or _same)(value), str_keys=True)
 
         def back(value: Any) -> Any:
-            return (later[0].back or _same)(msgspec.convert(value, later[0].mirror))
+            return (later[0].back or _same)(msgspec.convert(value, later[0].mirror, str_keys=True))
 
         return Shape(Any, to, back)
 
     def _union(self, args: tuple[Any, ...], path: str) -> Shape:
         members = [_without_wrapping(arg) for arg in args]
-        classes = [m for m in members if isinstance(c := typing.get_origin(m) or m, type) and _fields_of(c, m) is not None]
-        others = [self.shape(m, path) for m in members if m not in classes]
-        if len(classes) == 1 and all(m is type(None) for m in members if m not in classes):
-            shape = self._class(classes[0], path)
-            to, back = shape.to or _same, shape.back or _same
-            return Shape(
-                typing.Optional[shape.mirror],
-                lambda value: None if value is None else to(value),
-                lambda value: None if value is None else back(value),
-            )
-        if any(other.to is not None for other in others):
-            raise NotStorable(
-                path,
-                "in a union beside others only classes with fields and plain types can be told apart in JSON: give the others a class of their own",
-            )
-        if not classes:
-            return Shape(typing.Union[tuple(members)])
-        return self.tagged(classes, others, path)
+        others = [member for member in members if member is not type(None)]
+        if len(others) == 1:
+            return self._optional(self.shape(others[0], path))
+        classes = [member for member in others if _is_class_with_fields(member)]
+        plain = [self.shape(member, path) for member in members if member not in classes]
+        if any(shape.to is not None for shape in plain):
+            why = "in a union only classes with fields and plain types can be told apart in JSON: give the others a class of their own"
+            raise NotStorable(path, why)
+        shape = self._tagged(classes, plain, path) if classes else Shape(typing.Union[tuple(members)])
+        try:
+            msgspec.json.Decoder(shape.mirror)
+        except TypeError as error:
+            why = "the parts of its union cannot be told apart in JSON: give them classes of their own"
+            raise NotStorable(path, why) from error
+        return shape
 
-    def tagged(self, classes: list[Any], others: list[Shape], path: str) -> Shape:
+    @staticmethod
+    def _optional(shape: Shape) -> Shape:
+        to, back = shape.to, shape.back
+        if to is None or back is None:
+            return Shape(typing.Optional[shape.mirror])
+        return Shape(
+            typing.Optional[shape.mirror],
+            lambda value: None if value is None else to(value),
+            lambda value: None if value is None else back(value),
+        )
+
+    def _tagged(self, classes: list[Any], others: list[Shape], path: str) -> Shape:
         """Return the shape of a union whose classes are told apart by name: `["Name", {...}]`."""
         by_class: dict[type, tuple[Any, Convert]] = {}
         back_of: dict[Any, Convert] = {}
@@ -196,18 +208,15 @@ class _Builder:
             shape = self._class(kind, path)
             for name in names_of(cls):
                 if name in taken:
-                    raise NotStorable(
-                        path,
-                        f'two classes of the union are stored as "{name}": give one of them another name with @gs.name("...")',
-                    )
+                    why = f'two classes of its union are stored as "{name}": give one of them another name with @gs.name("...")'
+                    raise NotStorable(path, why)
                 taken.add(name)
                 envelope = msgspec.defstruct(
                     name, [("value", shape.mirror)], tag=name, array_like=True, forbid_unknown_fields=True, frozen=True
                 )
                 mirrors.append(envelope)
                 back_of[envelope] = shape.back or _same
-                if cls not in by_class:
-                    by_class[cls] = (envelope, shape.to or _same)
+                by_class.setdefault(cls, (envelope, shape.to or _same))
 
         def to(value: Any) -> Any:
             found = by_class.get(type(value))
@@ -220,28 +229,61 @@ class _Builder:
         return Shape(typing.Union[tuple(mirrors)], to, back)
 
 
-def _to_mirror(cls: type, mirror: type, shapes: dict[str, Shape]) -> Convert:
-    steps = [(name, shape.to) for name, shape in shapes.items()]
+class Field(typing.NamedTuple):
+    """A field that the constructor takes: its name, its type, the constructor's word for it, and whether it has a default."""
+
+    name: str
+    annotation: Any
+    parameter: str
+    required: bool
+
+    @property
+    def may_be_none(self) -> bool:
+        """Whether None is one of its values."""
+        kind = _without_wrapping(self.annotation)
+        return typing.get_origin(kind) in (typing.Union, types.UnionType) and type(None) in typing.get_args(kind)
+
+
+class _Part(typing.NamedTuple):
+    """A field, its name in the mirror, and its shape."""
+
+    field: Field
+    at: str
+    shape: Shape
+
+    def in_mirror(self) -> tuple[Any, ...]:
+        if self.field.required:
+            return self.at, self.shape.mirror
+        return self.at, typing.Union[self.shape.mirror, msgspec.UnsetType], msgspec.UNSET  # stored before the field was there
+
+
+def _to_mirror(cls: type, mirror: type, parts: list[_Part]) -> Convert:
+    steps = [(part.at, part.field.name, part.shape.to) for part in parts]
 
     def to(value: Any) -> Any:
         if type(value) is not cls:  # a subclass would be cut to its base, another class would be read back as this one
             raise _MisplacedError(f"a {type(value).__qualname__} stands where a {cls.__qualname__} is stored")
-        return mirror(*[getattr(value, name) if step is None else step(getattr(value, name)) for name, step in steps])
+        return mirror(**{at: getattr(value, name) if step is None else step(getattr(value, name)) for at, name, step in steps})
 
     return to
 
 
-def _from_mirror(cls: type, shapes: dict[str, Shape]) -> Convert:
-    steps = [
-        (parameter, f"f{i}", shape.back)
-        for i, (parameter, shape) in enumerate(zip(_parameters(cls, shapes), shapes.values(), strict=True))
-    ]
+def _from_mirror(cls: type, parts: list[_Part]) -> Convert:
+    steps = [(part.field.parameter, part.at, part.shape.back) for part in parts]
+    unset = msgspec.UNSET
 
     def back(value: Any) -> Any:
-        return cls(
-            **{name: getattr(value, field) if step is None else step(getattr(value, field)) for name, field, step in steps}
-        )
+        given = {
+            name: getattr(value, at) if step is None else step_over_unset(step, getattr(value, at)) for name, at, step in steps
+        }
+        if has_defaults:
+            given = {name: field for name, field in given.items() if field is not unset}
+        return cls(**given)
 
+    def step_over_unset(step: Convert, field: Any) -> Any:
+        return field if field is unset else step(field)
+
+    has_defaults = not all(part.field.required for part in parts)
     return back
 
 
@@ -258,36 +300,63 @@ def _same(value: Any) -> Any:
     return value
 
 
-def _parameters(cls: type, fields: dict[str, Shape]) -> list[str]:
-    """Return the names under which the constructor takes the fields; attrs drops leading underscores."""
-    if hasattr(cls, "__attrs_attrs__"):
-        aliases = {a.name: a.alias for a in cls.__attrs_attrs__}
-        return [aliases[name] for name in fields]
-    return list(fields)
-
-
-def _fields_of(cls: Any, kind: Any) -> dict[str, Any] | None:
-    """Return the annotations of the fields that the constructor takes; None when the class has no fields to speak of."""
+def fields_of(kind: Any) -> list[Field]:
+    """Return the fields of a dataclass, attrs class, msgspec Struct or NamedTuple, generic or not; an empty list for others."""
+    cls = typing.get_origin(kind) or kind
+    named = _named_fields(cls)
+    if named is None:
+        return []
     where = getattr(cls, "__qualname__", str(cls))
-    if dataclasses.is_dataclass(cls):
-        names = [f.name for f in dataclasses.fields(cls) if f.init]
-    elif hasattr(cls, "__attrs_attrs__"):
-        names = [a.name for a in cls.__attrs_attrs__ if a.init]
-    elif isinstance(cls, type) and issubclass(cls, msgspec.Struct):
-        names = list(cls.__struct_fields__)
-    elif isinstance(cls, type) and issubclass(cls, tuple) and hasattr(cls, "_fields"):
-        names = list(getattr(cls, "_fields"))  # noqa: B009  - a type checker knows no such attribute of tuple
-    else:
-        return None
     try:
         hints = typing.get_type_hints(cls)
     except NameError as error:
-        raise NotStorable(
-            where,
-            f"its annotations name {error.name!r}, which its module does not: define it there, or give a codec=",
-        ) from error
+        why = f"its annotations name {error.name!r}, which its module does not: define it there, or give a codec="
+        raise NotStorable(where, why) from error
+    given = _arguments(cls, kind)
+    return [
+        Field(name, _given(hints.get(name, Any), given, f"{where}.{name}"), parameter, required)
+        for name, parameter, required in named
+    ]
+
+
+def _named_fields(cls: Any) -> list[tuple[str, str, bool]] | None:
+    """Return name, constructor's parameter and requiredness of each field; None when the class has no fields to speak of."""
+    missing = dataclasses.MISSING
+    if not isinstance(cls, type):
+        return None
+    if hasattr(cls, "__attrs_attrs__"):  # attrs drops leading underscores from parameters
+        nothing = next((type(a.default) for a in cls.__attrs_attrs__ if type(a.default).__name__ == "_Nothing"), ())
+        return [(a.name, a.alias, isinstance(a.default, nothing)) for a in cls.__attrs_attrs__ if a.init]
+    if dataclasses.is_dataclass(cls):
+        fields = dataclasses.fields(cls)
+        return [(f.name, f.name, f.default is missing and f.default_factory is missing) for f in fields if f.init]
+    if issubclass(cls, msgspec.Struct):
+        return [(f.name, f.name, f.required) for f in msgspec.structs.fields(cls)]
+    if issubclass(cls, tuple) and hasattr(cls, "_fields"):
+        names, defaults = getattr(cls, "_fields"), getattr(cls, "_field_defaults", {})  # noqa: B009  - tuple has neither for a checker
+        return [(name, name, name not in defaults) for name in names]
+    return None
+
+
+@functools.cache
+def field_names(cls: Any) -> list[str] | None:
+    """Return the names of the fields that are stored; None when the class has no fields to speak of."""
+    named = _named_fields(cls)
+    return None if named is None else [name for name, _, _ in named]
+
+
+def _is_class_with_fields(kind: Any) -> bool:
+    return _named_fields(typing.get_origin(kind) or kind) is not None
+
+
+def _arguments(cls: type, kind: Any) -> dict[Any, Any]:
+    """Return what the type variables of the class and of its generic bases stand for."""
     given = dict(zip(getattr(cls, "__parameters__", ()), typing.get_args(kind), strict=False))
-    return {name: _given(hints.get(name, Any), given, f"{where}.{name}") for name in names}
+    for base in getattr(cls, "__orig_bases__", ()):
+        origin = typing.get_origin(base)
+        for variable, argument in zip(getattr(origin, "__parameters__", ()), typing.get_args(base), strict=False):
+            given.setdefault(variable, given.get(argument, argument))
+    return given
 
 
 def _given(annotation: Any, given: dict[Any, Any], path: str) -> Any:

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from go_state.core.errors import Corrupt, Incompatible
+from go_state.core.errors import Corrupt, Incompatible, NotStorable
 from go_state.core.ports import Codec, Position, Store
 
 Model = TypeVar("Model")
@@ -30,11 +30,12 @@ class Mark(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Loaded(Generic[Model]):
-    """A model as it was stored, the version its next write has to name, and the marks of the sources that made it."""
+    """A model as it was stored, the version its next write has to name, the marks of the sources that made it, and its seal."""
 
     model: Model
     version: int
     marks: Mapping[str, Mark]
+    seal: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,12 @@ class Schema(Generic[Model]):
             "schema": [self.names[0], self.number],
             "positions": {name: [m.position, m.fingerprint] for name, m in marks.items()},
         }
-        body = orjson.dumps(header) + b"\n" + self.codec.encode(model)
+        try:
+            body = orjson.dumps(header) + b"\n" + self.codec.encode(model)
+        except orjson.JSONEncodeError as error:
+            raise NotStorable(
+                "the position of a source", f"it is no JSON value ({error}), and neither may its name be more than text"
+            ) from error
         return b"%b %b\n%b" % (_FORMAT, _checksum(key, body), body)
 
     def open(self, key: str, data: bytes) -> tuple[Model, dict[str, Mark]]:
@@ -74,7 +80,12 @@ class Schema(Generic[Model]):
         if stored is None:
             return None
         model, marks = self.open(key, stored.data)
-        return Loaded(model, stored.version, marks)
+        return Loaded(model, stored.version, marks, seal_of(stored.data))
+
+
+def seal_of(data: bytes) -> bytes:
+    """Return a snapshot's first line, which differs between any two snapshots of a key that differ."""
+    return data.partition(b"\n")[0]
 
 
 def read_envelope(key: str, data: bytes) -> tuple[str, int, dict[str, Mark], bytes]:

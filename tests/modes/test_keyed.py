@@ -1,0 +1,269 @@
+# ruff: noqa: ARG005  - a fake takes what it is called with
+"""Aggregate with a key function: one model per key, all saved in one transaction."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import modes_support
+import pytest
+from modes_support import Drivers
+from test_batch import Tape
+
+import go_state as gs
+
+drivers = modes_support.drivers
+
+
+@dataclass(frozen=True)
+class Account:
+    owner: str
+    seen: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class To:
+    key: str
+    text: str
+
+
+def init(key: str) -> gs.Step[Account, To]:
+    return Account(key), ()
+
+
+def update(model: Account, msg: To) -> gs.Step[Account, To]:
+    """Keep the text; "a>b" sends "from a" to b; "same" changes nothing."""
+    if msg.text == "bad":
+        raise ValueError("bad")
+    if msg.text == "same":
+        return model, ()
+    sender, arrow, target = msg.text.partition(">")
+    return replace(model, seen=(*model.seen, msg.text)), [gs.Cmd.send(To(target, f"from {sender}"))] if arrow else ()
+
+
+program = gs.Program(init, update)
+
+
+def by_key(msg: To) -> str:
+    return msg.key
+
+
+def keyed(
+    drivers: Drivers, messages: Any, store: gs.MemoryStore, program: gs.Program[Account, To] = program, **options: Any
+) -> Any:
+    """Run the aggregate."""
+    return drivers.aggregate(program, messages, store=store, key=by_key, **options)
+
+
+def seen(result: gs.KeyedResult[Account, To]) -> dict[str, tuple[str, ...]]:
+    """Return what each model has seen."""
+    return {key: model.seen for key, model in result.models.items()}
+
+
+def test_one_model_for_each_key(drivers: Drivers) -> None:
+    """Messages go to the model of their key, which init began with that key."""
+    result = keyed(drivers, [To("a", "1"), To("b", "2"), To("a", "3")], gs.MemoryStore())
+    assert dict(result.models) == {"a": Account("a", ("1", "3")), "b": Account("b", ("2",))}
+    assert (result.processed, result.ended, result.position) == (3, "exhausted", None)
+
+
+def test_command_messages_are_routed(drivers: Drivers) -> None:
+    """A command's message goes to the model of its own key, after what was queued."""
+    result = keyed(drivers, lambda: ([To("a", "a>b"), To("b", "1")], False), gs.MemoryStore())
+    assert seen(result) == {"a": ("a>b",), "b": ("1", "from a")}
+
+
+@pytest.mark.parametrize("cache", [1, 2, 3, 1000])
+@pytest.mark.parametrize("every", [1, 7, None])
+def test_cache_changes_no_result(drivers: Drivers, cache: int, every: int | None) -> None:
+    """However few models are kept in memory and however often they are saved, the result is the same."""
+    messages = [To(f"k{number * 7 % 5}", str(number)) for number in range(60)]
+    result = keyed(drivers, Tape(*messages), gs.MemoryStore(), cache=cache, snapshots=gs.Snapshots(every=every))
+    assert seen(result) == {f"k{k}": tuple(m.text for m in messages if m.key == f"k{k}") for k in range(5)}
+
+
+def test_second_run_goes_on(drivers: Drivers) -> None:
+    """Stored models are gone on from, whichever keys come, and a source is read on."""
+    store = gs.MemoryStore()
+    keyed(drivers, Tape(To("a", "1")), store)
+    result = keyed(drivers, Tape(To("a", "1"), To("b", "2"), To("a", "3")), store)
+    assert seen(result) == {"a": ("1", "3"), "b": ("2",)}
+    assert result.processed == 2
+
+
+def test_retired_model_is_deleted_and_begins_anew(drivers: Drivers) -> None:
+    """A model that retires at a save is gone from the store, and its key begins with init again."""
+    store = gs.MemoryStore()
+    keyed(drivers, [To("a", "1")], store)
+    done = lambda model: model.seen[-1:] == ("end",)  # noqa: E731
+    assert seen(keyed(drivers, [To("a", "end"), To("b", "1")], store, retire=done)) == {"b": ("1",)}
+    assert seen(keyed(drivers, [To("a", "2")], store, retire=done)) == {"a": ("2",), "b": ("1",)}
+
+
+@pytest.mark.parametrize("tape", [False, True])
+def test_model_retired_before_it_was_ever_saved_begins_anew(drivers: Drivers, tape: bool) -> None:
+    """Within one run as well, also where the save had nothing else to write."""
+    messages = [To("a", "1"), To("a", "end"), To("a", "2")]
+    done = lambda model: model.seen[-1:] == ("end",)  # noqa: E731
+    source = Tape(*messages) if tape else messages
+    result = keyed(drivers, source, gs.MemoryStore(), retire=done, snapshots=gs.Snapshots(every=2))
+    assert seen(result) == {"a": ("2",)}
+
+
+def test_on_commit_has_what_changed(drivers: Drivers) -> None:
+    """Each save tells the models it wrote, and only those."""
+    store, told = gs.MemoryStore(), []
+
+    def on_commit(changed: Mapping[str, Account], position: Any) -> None:
+        told.append(({key: model.seen for key, model in changed.items()}, position))
+
+    messages = [To("a", "1"), To("b", "2"), To("a", "3"), To("b", "same")]
+    keyed(drivers, Tape(*messages), store, on_commit=on_commit, snapshots=gs.Snapshots(every=2))
+    assert told == [({"a": ("1",), "b": ("2",)}, 2), ({"a": ("1", "3")}, 4)]
+
+
+def test_models_are_lazy(drivers: Drivers) -> None:
+    """`result.models` reads the store when it is asked, holds earlier runs' models, and no key of go_state's."""
+    store = gs.MemoryStore()
+    keyed(drivers, Tape(To("a", "1")), store)
+    models = keyed(drivers, Tape(To("a", "1"), To("b", "2")), store).models
+    assert (list(models), len(models), "a" in models, "z" in models) == (["a", "b"], 2, True, False)
+    assert [key for key in store.keys() if key.startswith("@")]  # noqa: SIM118
+    assert not [key for key in models if key.startswith("@")]
+    keyed(drivers, [To("a", "later")], store)
+    assert models["a"].seen == ("1", "later")
+    with pytest.raises(KeyError):
+        models["z"]
+
+
+def test_models_of_another_program_are_not_among_them(drivers: Drivers) -> None:
+    """A store shared with another program shows each its own: iterating, asking and looking up agree."""
+    store = gs.MemoryStore()
+    gs_total: gs.Program[int, int] = gs.reducer(int, lambda model, msg: model + msg)
+    drivers.aggregate(gs_total, [1], store=store, key="other")
+    models = keyed(drivers, [To("a", "1")], store).models
+    assert list(models) == ["a"]
+    assert "other" not in models
+    assert models.get("other") is None
+
+
+def test_conflict_saves_nothing(drivers: Drivers) -> None:
+    """When another writer changed one of the keys, none is written."""
+    store = gs.MemoryStore()
+    keyed(drivers, [To("a", "1")], store)
+    other = gs.MemoryStore()
+    keyed(drivers, [To("a", "other")], other)
+    theirs = other.load("a")
+    assert theirs is not None
+
+    def source() -> Any:
+        yield To("b", "2")
+        yield To("a", "2")
+        mine = store.load("a")
+        assert mine is not None
+        store.store({"a": gs.Write(theirs.data, mine.version)})
+
+    with pytest.raises(gs.Conflict):
+        keyed(drivers, source(), store)
+    assert list(store.keys()) == ["a"]
+
+
+def test_two_runs_over_one_source_conflict(drivers: Drivers) -> None:
+    """The mark of the source is fenced too: of two runs that began alike one saves, whatever their keys."""
+    store = gs.MemoryStore()
+
+    def on_error(message: Any, position: Any, error: Exception) -> gs.SetAside[Any]:
+        gs.batch(gs.reducer(int, lambda model, msg: model), [])
+        return gs.SetAside()
+
+    class Racing(Tape):
+        def read(self, after: Any = None) -> Any:
+            if not self.closed:
+                self.closed += 1
+                keyed(Drivers("thread", gs.run, gs.batch, gs.aggregate), Tape(To("x", "1")), store)
+            return super().read(after)
+
+    if drivers.name == "loop":
+        pytest.skip("the racing run is a blocking one")
+    with pytest.raises(gs.Conflict):
+        keyed(drivers, Racing(To("y", "1")), store, on_error=on_error)
+    assert [key for key in store.keys() if not key.startswith("@")] == ["x"]  # noqa: SIM118
+
+
+def test_failing_message_keeps_its_model(drivers: Drivers) -> None:
+    """A message that was set aside changes no model, and begins none."""
+    result = keyed(drivers, [To("a", "1"), To("a", "bad"), To("b", "bad")], gs.MemoryStore(), on_error=gs.SetAside())
+    assert seen(result) == {"a": ("1",)}
+    assert [failed.message.key for failed in result.set_aside] == ["a", "b"]
+
+
+def test_failed_run_saves_nothing(drivers: Drivers) -> None:
+    """A failure leaves every key as the last checkpoint had it."""
+    store = gs.MemoryStore()
+    with pytest.raises(ValueError, match="bad"):
+        keyed(drivers, Tape(To("a", "1"), To("b", "2"), To("a", "3"), To("b", "bad")), store, snapshots=gs.Snapshots(every=2))
+    result = keyed(drivers, Tape(To("a", "1"), To("b", "2"), To("a", "3"), To("b", "4")), store)
+    assert seen(result) == {"a": ("1", "3"), "b": ("2", "4")}
+
+
+def test_failing_store_is_no_poison_message(drivers: Drivers) -> None:
+    """A store that cannot be read ends the run: its messages are not set aside and the position does not move on."""
+
+    class Broken(gs.MemoryStore):
+        def load(self, key: str) -> gs.Stored | None:
+            if not key.startswith("@"):
+                raise gs.StoreUnavailable("gone")
+            return super().load(key)
+
+    store = Broken()
+    with pytest.raises(gs.StoreUnavailable):
+        keyed(drivers, Tape(To("a", "1")), store, on_error=gs.SetAside())
+    assert list(store.keys()) == []
+
+
+def test_commands_of_a_beginning_and_a_restoring(drivers: Drivers) -> None:
+    """Init's commands run once, when a key is first met; on_restore's when a stored one is met; both after the first message."""
+    store = gs.MemoryStore()
+
+    def begin(key: str) -> gs.Step[Account, To]:
+        return Account(key), [gs.Cmd.send(To(key, "begun"))]
+
+    whole = gs.Program(begin, update, on_restore=lambda model: [gs.Cmd.send(To(model.owner, "restored"))])
+    assert seen(keyed(drivers, [To("a", "1"), To("a", "2")], store, whole)) == {"a": ("1", "begun", "2")}
+    assert seen(keyed(drivers, [To("a", "3"), To("a", "4")], store, whole)) == {"a": ("1", "begun", "2", "3", "restored", "4")}
+
+
+def test_replaying_saves_and_is_silent(drivers: Drivers) -> None:
+    """While it replays a keyed program performs no command, of init, update or on_restore, and shows no view."""
+    store, shown = gs.MemoryStore(), []
+
+    def begin(key: str) -> gs.Step[Account, To]:
+        return Account(key), [gs.Cmd.send(To(key, "begun"))]
+
+    loud = gs.Program(begin, update, view=shown.append, on_restore=lambda model: [gs.Cmd.send(To(model.owner, "restored"))])
+    for _ in range(2):
+        result = keyed(drivers, [To("a", "a>b")], store, loud, replaying=lambda: True)
+    assert seen(result) == {"a": ("a>b", "a>b")}
+    assert shown == []
+
+
+def test_replaying_is_asked_once_a_turn(drivers: Drivers) -> None:
+    """One answer counts for a turn's init, commands and view, also where the turn begins a model."""
+    shown: list[Account] = []
+    asked: list[bool] = []
+
+    def replaying() -> bool:
+        asked.append(True)
+        return len(asked) in (1, 3)
+
+    watched = gs.Program(init, update, view=shown.append)
+    keyed(drivers, [To("a", "1"), To("b", "2"), To("a", "3")], gs.MemoryStore(), watched, replaying=replaying)
+    assert len(asked) == 3
+    assert [model.seen for model in shown] == [("2",)]
+
+
+def test_view_sees_the_model_that_changed(drivers: Drivers) -> None:
+    """The view is shown each turn's model, and nothing on turn 0, which has none."""
+    shown: list[Any] = []
+    keyed(drivers, [To("a", "1"), To("b", "2")], gs.MemoryStore(), gs.Program(init, update, view=shown.append))
+    assert shown == [Account("a", ("1",)), Account("b", ("2",))]

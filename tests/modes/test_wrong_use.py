@@ -1,0 +1,223 @@
+# ruff: noqa: ARG005  - a fake takes what it is called with
+"""Wrong use teaches: each error says what to do instead."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import modes_support
+import pytest
+from modes_support import Drivers
+
+import go_state as gs
+
+drivers = modes_support.drivers
+
+total: gs.Program[int, Any] = gs.reducer(int, lambda model, msg: model + msg)
+
+
+async def numbers() -> AsyncIterator[int]:
+    yield 1
+
+
+async def fetch() -> tuple[list[int], bool]:
+    return [1], False
+
+
+class Half:
+    def put(self, *messages: Any) -> None:
+        """Take nothing."""
+
+
+@pytest.mark.parametrize("mode", [gs.run, gs.batch, gs.aggregate])
+async def test_blocking_mode_in_a_loop(mode: Callable[..., Any]) -> None:
+    """A blocking mode inside a running loop names its twin."""
+    with pytest.raises(gs.InsideLoop, match=rf"use `await {mode.__name__}_async\(\.\.\.\)`"):
+        mode(total, [], **({"store": gs.MemoryStore(), "key": "k"} if mode is gs.aggregate else {}))
+
+
+async def test_blocking_mode_in_a_thread_beside_a_loop() -> None:
+    """In a thread of its own a blocking mode works while a loop runs elsewhere."""
+    assert (await asyncio.to_thread(gs.batch, total, [1, 2])).model == 3
+
+
+@pytest.mark.parametrize(
+    ("source", "options", "teaches"),
+    [
+        ([], {"timout": 1}, "no argument timout: there are .*timeout"),
+        ([], {"limit": -1}, "limit is a number of messages"),
+        ([], {"timeout": 0}, "timeout is a number of seconds greater than 0"),
+        ([], {"budget": -1}, "budget is a number of seconds greater than 0"),
+        ([], {"budget": float("nan")}, "budget is a number of seconds greater than 0"),
+        ([], {"prefetch": -1}, "prefetch is a number of messages"),
+        ([], {"stop": True}, r"stop is something with is_set\(\)"),
+        ([], {"on_error": gs.Stop}, r"on_error is gs.Stop\(\)"),
+        ([], {"on_error": "stop"}, r"on_error is gs.Stop\(\)"),
+        ([], {"producer": Half()}, "both a producer= .* and a consumer="),
+        ([], {"producer": Half(), "consumer": Half()}, "both a producer= .* and a consumer="),
+        (5, {}, "a int is no source"),
+        (None, {}, "a NoneType is no source"),
+        ("text", {}, "a str is no source"),
+        (lambda: [1], {}, r"returns \(messages, more\).* not a list"),
+        (lambda: ([1], False, 1), {}, r"returns \(messages, more\)"),
+        (lambda: ([1], None), {}, r"returns \(messages, more\)"),
+        (lambda: (1, True), {}, r"returns \(messages, more\)"),
+        (gs.Buffer(), {"prefetch": 1}, "no need of"),
+    ],
+)
+def test_wrong_batch(drivers: Drivers, source: Any, options: dict[str, Any], teaches: str) -> None:
+    """Each wrong argument of a batch is named, with what belongs there."""
+    with pytest.raises(gs.UsageError, match=teaches):
+        drivers.batch(total, source, **options)
+
+
+@pytest.mark.parametrize(
+    ("args", "options", "teaches"),
+    [
+        ([], {}, "the queue is a buffer, or"),
+        ([[1, 2]], {}, "a list is no buffer"),
+        ([gs.Buffer()], {"producer": Half()}, "not both"),
+        ([], {"producer": Half()}, "a consumer= with get, commit and rollback"),
+        ([gs.Buffer()], {"on_error": 1}, r"on_error is gs.Stop\(\)"),
+    ],
+)
+def test_wrong_run(drivers: Drivers, args: list[Any], options: dict[str, Any], teaches: str) -> None:
+    """Each wrong queue of a run is named, with what belongs there."""
+    with pytest.raises(gs.UsageError, match=teaches):
+        drivers.run(total, *args, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "teaches"),
+    [
+        ({"store": "state.lmdb", "key": "k"}, "store= is an open gs.LMDBStore"),
+        ({"store": gs.MemoryStore(), "key": 1}, "key= is the model's key, or a function"),
+        ({"store": gs.MemoryStore(), "key": "k", "retire": bool}, "retire= belongs to a keyed"),
+        ({"store": gs.MemoryStore(), "key": str, "links": lambda model: ()}, "links= belongs to"),
+        ({"store": gs.MemoryStore(), "key": str, "cache": 0}, "cache is a number of models from 1"),
+    ],
+)
+def test_wrong_aggregate(drivers: Drivers, options: dict[str, Any], teaches: str) -> None:
+    """Each wrong argument of an aggregate is named, with what belongs there."""
+    with pytest.raises(gs.UsageError, match=teaches):
+        drivers.aggregate(total, [], **options)
+
+
+@pytest.mark.parametrize("key", ["@mine", "x" * 481, "\ud800"])
+def test_wrong_key(drivers: Drivers, key: str) -> None:
+    """A key that is reserved, too long or not UTF-8 is refused, given alone or by the key function."""
+    for given, source in ((key, []), (lambda msg: key, [1])):
+        with pytest.raises(gs.InvalidKey):
+            drivers.aggregate(total, source, store=gs.MemoryStore(), key=given)
+
+
+def test_key_function_that_gives_no_string(drivers: Drivers) -> None:
+    """The error says how to make one."""
+    with pytest.raises(gs.InvalidKey, match=r"use str\(\.\.\.\) in the key function"):
+        drivers.aggregate(total, [1], store=gs.MemoryStore(), key=lambda msg: msg)
+
+
+@pytest.mark.parametrize("mode", ["run", "batch", "aggregate"])
+def test_no_program(drivers: Drivers, mode: str) -> None:
+    """Something else in the program's place is named."""
+    with pytest.raises(gs.UsageError, match=r"the first argument is a gs.Program\(init, update\), not a list"):
+        getattr(drivers, mode)([], [], **({"store": gs.MemoryStore(), "key": "k"} if mode == "aggregate" else {}))
+
+
+@pytest.mark.parametrize(("source", "said"), [(numbers, "async_generator"), (fetch, "_async")])
+def test_coroutines_in_a_blocking_batch(source: Any, said: str) -> None:
+    """A blocking batch over a coroutine function, or an async generator function, names what to do."""
+    with pytest.raises(gs.UsageError, match=said):
+        gs.batch(total, source)
+
+
+def test_async_source_in_a_blocking_batch() -> None:
+    """A blocking batch over an async iterable names the twin."""
+    with pytest.raises(gs.UsageError, match="use batch_async or aggregate_async"):
+        gs.batch(total, numbers())
+
+
+async def test_async_source_with_prefetch() -> None:
+    """Reading an async source ahead in a thread is refused."""
+    with pytest.raises(gs.UsageError, match="leave it out"):
+        await gs.batch_async(total, numbers(), prefetch=1)
+
+
+def test_coroutine_on_commit_in_a_thread() -> None:
+    """A coroutine function as on_commit of a blocking aggregate is refused before anything is saved."""
+    store = gs.MemoryStore()
+
+    async def on_commit(changed: Any, position: Any) -> None:
+        """Never runs."""
+
+    with pytest.raises(gs.UsageError, match="_async"):
+        gs.aggregate(total, [1], store=store, key="k", on_commit=on_commit)
+    assert store.load("k") is None
+
+
+def test_model_without_annotation(drivers: Drivers) -> None:
+    """A program whose model type nobody says is told to annotate it, before anything is read."""
+    program: gs.Program[Any, Any] = gs.Program(lambda: (0, ()), lambda model, msg: (model, ()))
+    with pytest.raises(gs.NotStorable, match="write update"):
+        drivers.aggregate(program, [], store=gs.MemoryStore(), key="k")
+
+
+def test_on_error_that_returns_nothing(drivers: Drivers) -> None:
+    """A function that forgets to return a policy is told what to return, and the cause is kept."""
+    with pytest.raises(gs.UsageError, match=r"it returns gs.Stop\(\) or gs.SetAside") as caught:
+        drivers.batch(total, ["x"], on_error=lambda message, position, error: None)
+    assert isinstance(caught.value.__cause__, TypeError)
+
+
+@pytest.mark.parametrize("snapshots", [{"every": 0}, {"seconds": 0}, {"seconds": -1}])
+def test_wrong_snapshots(snapshots: dict[str, Any]) -> None:
+    """Snapshots that never come are refused when made."""
+    with pytest.raises(gs.UsageError):
+        gs.Snapshots(**snapshots)
+
+
+WRONG_LATE: list[dict[str, Any]] = [{"on_error": "stop"}, {"producer": Half()}]
+
+
+@pytest.mark.parametrize("options", WRONG_LATE)
+def test_refused_batch_leaves_no_thread(drivers: Drivers, options: dict[str, Any]) -> None:
+    """A batch that is refused has not begun to read ahead, or has ended it."""
+    before = set(threading.enumerate())
+    with pytest.raises(gs.UsageError):
+        drivers.batch(total, iter([1, 2, 3, 4, 5, 6, 7, 8, 9]), prefetch=2, **options)
+    left = set(threading.enumerate()) - before
+    assert not [thread for thread in left if thread.name == "go_state-read-ahead"]
+
+
+@pytest.mark.parametrize("options", [*WRONG_LATE, {"prefetch": 1}])
+def test_refused_batch_leaves_no_reader(drivers: Drivers, options: dict[str, Any]) -> None:
+    """A batch that is refused leaves no reader on the buffer, which would keep every message from being forgotten."""
+    buffer: gs.Buffer[int] = gs.Buffer()
+    with pytest.raises(gs.UsageError):
+        drivers.batch(total, buffer, **options)
+    assert buffer.statistics().readers == ()
+
+
+def test_keyed_aggregate_teaches_about_one_command_alone(drivers: Drivers) -> None:
+    """Also where the model's beginning has commands of its own."""
+
+    def init() -> gs.Step[int, int]:
+        return 0, [gs.Cmd.send(2)]
+
+    def update(model: int, msg: int) -> gs.Step[int, int]:
+        return model, gs.Cmd.send(3)  # type: ignore[return-value]
+
+    with pytest.raises(gs.ProgramError, match="one command was returned alone"):
+        drivers.aggregate(gs.Program(init, update), [1], store=gs.MemoryStore(), key=str)
+
+
+async def test_signals_outside_the_main_thread() -> None:
+    """The error says where the switch is made."""
+
+    def use() -> None:
+        with gs.signals():
+            """Never reached."""
+
+    with pytest.raises(gs.UsageError, match="main thread only"):
+        await asyncio.to_thread(use)

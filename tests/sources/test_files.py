@@ -1,0 +1,214 @@
+"""Files as sources: known again by their bytes, read on from where an aggregate stopped, plain or compressed."""
+
+import gzip
+import os
+import threading
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import go_state as gs
+
+
+def _add(model: int, msg: int) -> int:
+    return model * 10 % 1_000_003 + msg
+
+
+counter: gs.Program[int, int] = gs.reducer(int, _add)
+NUMBERS = range(1, 1001)
+
+
+def lines(path: Path, numbers: Any = NUMBERS) -> Path:
+    """Write the numbers as JSON Lines, compressed as the path says."""
+    data = "".join(f"{number}\n" for number in numbers).encode()
+    if path.suffix == ".gz":
+        path.write_bytes(gzip.compress(data))
+    elif path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("folder/inside.jsonl", data)
+            archive.writestr("__MACOSX/._inside.jsonl", b"\x00")
+    else:
+        path.write_bytes(data)
+    return path
+
+
+def count(path: Path, store: gs.MemoryStore, **options: Any) -> Any:
+    name = options.pop("name", None)
+    return gs.aggregate(counter, gs.sources.JSONLines(path, name=name), store=store, key="k", **options)
+
+
+WHOLE = gs.batch(counter, NUMBERS).model
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "jsonl.gz", "jsonl.zip"])
+@pytest.mark.parametrize("prefetch", [0, 7])
+def test_a_limited_aggregate_goes_on_where_it_stopped(tmp_path: Path, suffix: str, prefetch: int) -> None:
+    """Runs that are ended by their limit together read every record once, in order."""
+    path, store, processed = lines(tmp_path / f"n.{suffix}"), gs.MemoryStore(), []
+    while not processed or processed[-1] == 99:
+        processed.append(count(path, store, limit=99, prefetch=prefetch).processed)
+    assert processed == [99] * 10 + [10]
+    assert gs.load_model(counter, store, "k") == WHOLE
+
+
+@pytest.mark.parametrize("prefetch", [0, 7])
+def test_a_stopped_aggregate_goes_on_where_it_stopped(tmp_path: Path, prefetch: int) -> None:
+    """A run that is stopped in mid-file saves its position, and the next goes on with the record after it."""
+    path, store, stop = lines(tmp_path / "n.jsonl"), gs.MemoryStore(), threading.Event()
+
+    def update(model: int, msg: int) -> tuple[int, tuple[()]]:
+        if msg == 400:
+            stop.set()
+        return _add(model, msg), ()
+
+    program, source, codec = gs.Program(lambda: (0, ()), update, name="int"), gs.sources.JSONLines(path), gs.JsonCodec(int)
+    first = gs.aggregate(program, source, store=store, key="k", codec=codec, stop=stop, prefetch=prefetch)
+    assert (first.ended, first.position, first.processed) == ("stopped", 400, 400)
+    stop.clear()
+    second = gs.aggregate(program, source, store=store, key="k", codec=codec, prefetch=prefetch)
+    assert (second.ended, second.processed, second.model) == ("exhausted", 600, WHOLE)
+
+
+def test_a_failed_aggregate_goes_on_after_its_last_save(tmp_path: Path) -> None:
+    """A bad record ends the run at the last snapshot before it; when it is cut off, nothing is counted twice."""
+    path, store = tmp_path / "n.jsonl", gs.MemoryStore()
+    path.write_text("1\n2\n3\n4\n")
+    count(path, store)
+    with path.open("a") as file:
+        file.write("5\n6\nbad\n")
+    with pytest.raises(gs.BadRecord) as raised:
+        count(path, store, snapshots=gs.Snapshots(every=1))
+    assert raised.value.record == 7
+    assert gs.load_model(counter, store, "k") == 123456
+
+
+def test_a_file_read_to_its_end_is_not_read_again(tmp_path: Path) -> None:
+    """A second run over the same file processes nothing and writes nothing."""
+    path, store = lines(tmp_path / "n.jsonl"), gs.MemoryStore()
+    count(path, store)
+    before = store.load("k")
+    assert count(path, store).processed == 0
+    assert store.load("k") == before
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "jsonl.gz"])
+def test_a_grown_file_goes_on(tmp_path: Path, suffix: str) -> None:
+    """What was appended to a file, or as a further member to a gz file, is read on."""
+    path, store = lines(tmp_path / f"n.{suffix}", [1, 2]), gs.MemoryStore()
+    count(path, store)
+    path.write_bytes(path.read_bytes() + lines(tmp_path / f"more.{suffix}", [3, 4]).read_bytes())
+    assert (count(path, store).processed, gs.load_model(counter, store, "k")) == (2, 1234)
+    assert count(path, store).processed == 0
+
+
+def test_a_last_line_that_grows_is_not_lost(tmp_path: Path) -> None:
+    """A last line that was read without its line end and grew is noticed: its rest is not silently left out."""
+    path, store = tmp_path / "n.jsonl", gs.MemoryStore()
+    path.write_text("1\n2")
+    count(path, store)
+    path.write_text("1\n25\n")
+    with pytest.raises(gs.SourceChanged):
+        count(path, store)
+
+
+@pytest.mark.parametrize("change", ["first", "last", "shorter", "empty", "recompressed"])
+def test_a_changed_file_is_refused(tmp_path: Path, change: str) -> None:
+    """A file whose bytes were changed anywhere, or cut off, raises SourceChanged with its name and stores nothing."""
+    path, store = lines(tmp_path / "n.jsonl"), gs.MemoryStore()
+    count(path, store, limit=10)
+    before, data = store.load("k"), path.read_bytes()
+    changed = {
+        "first": b"2" + data[1:],
+        "last": data[:-1] + b" ",
+        "shorter": data[:-1],
+        "empty": b"",
+        "recompressed": b"\n" + data,
+    }
+    path.write_bytes(changed[change])
+    with pytest.raises(gs.SourceChanged) as raised:
+        count(path, store)
+    assert (raised.value.name, store.load("k")) == ("n.jsonl", before)
+
+
+def test_another_name_is_another_source(tmp_path: Path) -> None:
+    """A file under another name has a position of its own, beside the first's."""
+    path, store = lines(tmp_path / "n.jsonl", [1, 2]), gs.MemoryStore()
+    assert [count(path, store, name=name).processed for name in ("a", "b", "a", "b", None)] == [2, 2, 0, 0, 2]
+    assert gs.load_model(counter, store, "k") == 121212
+
+
+def test_a_moved_file_is_the_same_source(tmp_path: Path) -> None:
+    """The same bytes under the same file name in another folder are not read again."""
+    path, store = lines(tmp_path / "n.jsonl", [1, 2]), gs.MemoryStore()
+    count(path, store)
+    (tmp_path / "other").mkdir()
+    assert count(path.rename(tmp_path / "other" / "n.jsonl"), store).processed == 0
+
+
+def test_the_fingerprint_of_another_kind_of_source_is_refused(tmp_path: Path) -> None:
+    """A name under which a source of another kind stored its position raises SourceChanged."""
+    with pytest.raises(gs.SourceChanged):
+        gs.sources.JSONLines(lines(tmp_path / "n.jsonl")).recognise("topic-7")
+
+
+@pytest.mark.parametrize("path", ["missing.csv", "."])
+def test_what_is_no_file_is_refused_at_once(tmp_path: Path, path: str) -> None:
+    """A missing file and a folder raise SourceError when the source is made."""
+    for kind in (gs.sources.CSV, gs.sources.JSONLines):
+        with pytest.raises(gs.SourceError):
+            kind(tmp_path / path)
+
+
+@pytest.mark.parametrize("members", [0, 2])
+def test_a_zip_holds_one_file(tmp_path: Path, members: int) -> None:
+    """A zip with no file or with two raises SourceError that says how many."""
+    with zipfile.ZipFile(tmp_path / "n.zip", "w") as archive:
+        for number in range(members):
+            archive.writestr(f"{number}.jsonl", "1\n")
+    with pytest.raises(gs.SourceError, match=f"{members} files"):
+        list(gs.sources.JSONLines(tmp_path / "n.zip").read())
+
+
+def damaged(path: Path, how: str) -> Path:
+    data = bytearray(path.read_bytes())
+    if how == "cut":
+        data = data[:-20] if path.suffix == ".gz" else data[:100]
+    elif how == "text":
+        data = bytearray(b"1\n2\n")
+    else:
+        data[80] ^= 1
+    path.write_bytes(bytes(data))
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["gz", "zip"])
+@pytest.mark.parametrize("how", ["cut", "text", "flipped"])
+def test_a_damaged_archive_is_a_source_error(tmp_path: Path, suffix: str, how: str) -> None:
+    """A compressed file that is cut short, damaged or not compressed at all raises SourceError, not an error of its library."""
+    path = damaged(lines(tmp_path / f"n.{suffix}"), how)
+    with pytest.raises(gs.SourceError):
+        list(gs.sources.JSONLines(path).read())
+
+
+def test_an_odd_file_name_is_read(tmp_path: Path) -> None:
+    """A file whose name is not UTF-8 is aggregated, or refused by a go_state error that asks for a name."""
+    path = tmp_path / os.fsdecode(b"\xff.jsonl")
+    try:
+        lines(path, [1])
+    except OSError:
+        pytest.skip("this file system takes no such name")
+    try:
+        assert count(path, gs.MemoryStore()).processed == 1
+    except gs.GoStateError:
+        assert count(path, gs.MemoryStore(), name="odd").processed == 1
+
+
+def test_a_reading_that_is_left_closes_its_file(tmp_path: Path) -> None:
+    """A batch that is refused before it begins leaves no file open."""
+    source: Any = gs.sources.JSONLines(lines(tmp_path / "n.jsonl"))
+    before = len(os.listdir("/proc/self/fd"))
+    with pytest.raises(gs.UsageError) as raised:
+        gs.batch(counter, source, producer=object())  # type: ignore[arg-type]
+    assert (len(os.listdir("/proc/self/fd")), raised.type) == (before, gs.UsageError)

@@ -1,0 +1,99 @@
+"""JSON Lines: one message a line, and errors that name the record."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import go_state as gs
+
+
+@dataclass(frozen=True)
+class Add:
+    by: int
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Sub:
+    by: int
+
+
+def read(tmp_path: Path, data: str | bytes, of: Any = None) -> list[Any]:
+    path = tmp_path / "messages.jsonl"
+    path.write_bytes(data if isinstance(data, bytes) else data.encode())
+    return list(gs.sources.JSONLines(path, of).read())
+
+
+def test_plain_values_are_read(tmp_path: Path) -> None:
+    """Without a type a message is what JSON holds."""
+    assert read(tmp_path, '{"a":1}\n[1]\n"x"\n2.5\n') == [{"a": 1}, [1], "x", 2.5]
+
+
+def test_classes_are_read(tmp_path: Path) -> None:
+    """A class is read from an object, a union of classes by name."""
+    assert read(tmp_path, '{"by":1,"note":"n"}\n', Add) == [Add(1, "n")]
+    assert read(tmp_path, '["Add",{"by":1,"note":""}]\n["Sub",{"by":2}]', Add | Sub) == [Add(1), Sub(2)]
+
+
+def test_a_field_with_a_default_may_be_missing(tmp_path: Path) -> None:
+    """A line without a field that has a default is read, as a CSV file without its column is."""
+    assert read(tmp_path, '{"by":1}\n', Add) == [Add(1)]
+
+
+@pytest.mark.parametrize("data", ["", "\n\n", " \n\t\n", b"\xef\xbb\xbf"])
+def test_an_empty_file_has_no_messages(tmp_path: Path, data: str | bytes) -> None:
+    """An empty file, blank lines and a lone byte order mark hold no message."""
+    assert read(tmp_path, data) == []
+
+
+def test_line_ends_of_every_system_are_read(tmp_path: Path) -> None:
+    """Unix and Windows line ends separate messages; separators of Unicode inside a text do not."""
+    assert read(tmp_path, '\ufeff1\r\n2\n3\n"a\u2028b\x85c"\n4') == [1, 2, 3, "a\u2028b\x85c", 4]
+
+
+@pytest.mark.parametrize("bad", ['{"by":', "NaN", "1 2", '"\\ud800"', "[" * 5000, '{"by":1}}', "nul", "\x00"])
+def test_a_bad_line_names_its_record(tmp_path: Path, bad: str) -> None:
+    """A line that is no JSON raises BadRecord with its number, blank lines not counted."""
+    with pytest.raises(gs.BadRecord) as raised:
+        read(tmp_path, f"1\n\n2\n{bad}\n4\n")
+    assert raised.value.record == 3
+
+
+@pytest.mark.parametrize("bad", ["{}", '{"by":"1"}', '{"by":1,"note":"","more":1}', "[]", "null", "1", '["Add",{"by":1}]'])
+def test_a_line_of_another_type_names_its_record(tmp_path: Path, bad: str) -> None:
+    """A line that is not the message's type raises BadRecord with its number."""
+    with pytest.raises(gs.BadRecord) as raised:
+        read(tmp_path, '{"by":1,"note":""}\n' + bad, Add)
+    assert raised.value.record == 2
+
+
+def test_bytes_that_are_not_utf8_name_their_record(tmp_path: Path) -> None:
+    """A line that is not UTF-8 raises BadRecord with its number, after the good ones before it."""
+    path, got = tmp_path / "n.jsonl", []
+    path.write_bytes(b'1\n2\n3\n"\xff"\n5\n')
+    with pytest.raises(gs.BadRecord, match="UTF-8") as raised:
+        got.extend(iter(gs.sources.JSONLines(path).read()))
+    assert raised.value.record == 4
+
+
+def test_a_message_type_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    """A type that JSON cannot hold raises NotStorable."""
+    with pytest.raises(gs.NotStorable):
+        read(tmp_path, "1\n", complex)
+
+
+def test_null_is_no_message(tmp_path: Path) -> None:
+    """A null counts as a record and is ignored as a message, also across an interruption."""
+    (path := tmp_path / "n.jsonl").write_text("null\n1\nnull\n2\nnull\n")
+    store = gs.MemoryStore()
+    runs = [gs.aggregate(_counter, gs.sources.JSONLines(path), store=store, key="k", limit=1) for _ in range(3)]
+    assert [run.model for run in runs] == [1, 12, 12]
+
+
+def _add(model: int, msg: int) -> int:
+    return model * 10 + msg
+
+
+_counter: gs.Program[int, int] = gs.reducer(int, _add)

@@ -1,0 +1,140 @@
+"""CSV: typed rows, records of many lines, and errors that name the record."""
+
+import enum
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+import go_state as gs
+
+
+class Color(enum.Enum):
+    RED = "red"
+
+
+@dataclass(frozen=True)
+class Row:
+    a: int
+    b: str | None = None
+
+
+@dataclass(frozen=True)
+class Painted:
+    color: Color
+
+
+class Named(NamedTuple):
+    a: int
+
+
+def read(tmp_path: Path, data: str | bytes, of: Any = Row, **options: Any) -> list[Any]:
+    path = tmp_path / "rows.csv"
+    path.write_bytes(data if isinstance(data, bytes) else data.encode())
+    return list(gs.sources.CSV(path, of, **options).read())
+
+
+def test_rows_become_messages(tmp_path: Path) -> None:
+    """Columns are found by name, in any order, others left aside, and turned into the fields' types."""
+    assert read(tmp_path, "x,b,a\n?,two,1\n?,,2\n") == [Row(1, "two"), Row(2, None)]
+    assert read(tmp_path, "a,b\n1,2\n", None) == [{"a": "1", "b": "2"}]
+    assert read(tmp_path, "color\nred\n", Painted) == [Painted(Color.RED)]
+
+
+def test_a_named_tuple_is_a_message(tmp_path: Path) -> None:
+    """A NamedTuple takes its fields from the columns of their names, like any class."""
+    assert read(tmp_path, "a\n1\n", Named) == [Named(1)]
+
+
+def test_missing_values_are_none(tmp_path: Path) -> None:
+    """What missing= lists is None where the field may be, and nowhere else."""
+    assert read(tmp_path, "a,b\n1,NA\n2,\n", missing=("NA",)) == [Row(1, None), Row(2, "")]
+    with pytest.raises(gs.BadRecord):
+        read(tmp_path, "a,b\nNA,x\n", missing=("NA",))
+
+
+@pytest.mark.parametrize("data", ["", "a,b\n", "a,b", b"\xef\xbb\xbfa,b\r\n", "a,b\n\n\n"])
+def test_a_table_without_rows_is_empty(tmp_path: Path, data: str | bytes) -> None:
+    """An empty file, a header only and blank lines hold no message."""
+    assert read(tmp_path, data) == []
+
+
+def test_line_ends_of_every_system_are_read(tmp_path: Path) -> None:
+    """Unix and Windows line ends separate rows, and stay as they are inside quotes."""
+    assert read(tmp_path, b'\xef\xbb\xbfa,b\r\n1,"x\r\ny"\r\n') == [Row(1, "x\r\ny")]
+    assert read(tmp_path, b"a,b\n1,2\n") == [Row(1, "2")]
+
+
+BAD_ROWS = {
+    "too few": "3", "too many": "3,4,5", "wrong type": "x,4", "unclosed": '3,"4', "after quote": '3,"4"x', "fraction": "1.5,x",
+    "empty number": ",x", "spaces": "   ", "long field": "3," + "x" * 200_000,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("bad", BAD_ROWS.values(), ids=BAD_ROWS)
+def test_a_bad_row_names_its_record(tmp_path: Path, bad: str) -> None:
+    """A row that is no message raises BadRecord with its number and line, blank lines not counted as records."""
+    with pytest.raises(gs.BadRecord, match=r"\(line \d+\)") as raised:
+        read(tmp_path, f'a,b\n1,"2\n2"\n\n2,3\n{bad}')
+    assert raised.value.record == 3
+
+
+def test_bytes_that_are_not_utf8_name_their_record(tmp_path: Path) -> None:
+    """A row that is not UTF-8 raises BadRecord with its number, however far down it is."""
+    for record in (3, 3000):
+        with pytest.raises(gs.BadRecord, match="UTF-8") as raised:
+            read(tmp_path, b"a,b\n" + b"1,2\n" * (record - 1) + b"3,\xff\n" + b"4,5\n" * 3000)
+        assert raised.value.record == record
+
+
+def test_a_nul_is_data_or_refused(tmp_path: Path) -> None:
+    """A NUL in a text is a character like others, and in a number a bad record."""
+    assert read(tmp_path, "a,b\n1,\0\n") == [Row(1, "\0")]
+    with pytest.raises(gs.BadRecord):
+        read(tmp_path, "a,b\n\0,1\n")
+
+
+def test_a_lacking_column_is_named(tmp_path: Path) -> None:
+    """A table without a column that the class needs raises SourceError that names it and those there are."""
+    with pytest.raises(gs.SourceError, match=r"no column a, .* b, c"):
+        read(tmp_path, "b,c\n1,2\n")
+
+
+def test_a_column_twice_is_refused(tmp_path: Path) -> None:
+    """Two columns of one name cannot be told apart: which one would be read is not guessed."""
+    with pytest.raises(gs.SourceError):
+        read(tmp_path, "a,a\n1,2\n")
+
+
+def test_errors_do_not_tell_the_contents(tmp_path: Path) -> None:
+    """A bad value is named by its column and not repeated."""
+    with pytest.raises(gs.BadRecord) as raised:
+        read(tmp_path, "color\nmy-secret\n", Painted)
+    assert "my-secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(("of", "delimiter"), [(Row, ";;"), (Row, ""), (int, ",")])
+def test_wrong_arguments_are_usage_errors(tmp_path: Path, of: Any, delimiter: str) -> None:
+    """A delimiter that is none and a type that is no class of fields raise a go_state error."""
+    with pytest.raises(gs.GoStateError):
+        read(tmp_path, "a,b\n1,2\n", of, delimiter=delimiter)
+
+
+@pytest.mark.parametrize("limit", range(1, 7))
+def test_reading_goes_on_amid_records_of_many_lines(tmp_path: Path, limit: int) -> None:
+    """An aggregate that is interrupted after any record goes on with the next, however many lines each takes."""
+    path, store, texts = tmp_path / "r.csv", gs.MemoryStore(), ["1", 'x\n\n"",2\n', "\r\n", "a,b\n9,9", "", "e"]
+    path.write_text("a,b\n" + "\n".join(f'{n},"{text}"\n' for n, text in enumerate(texts)), newline="")
+    whole = gs.batch(_joined, gs.sources.CSV(path, Row)).model
+    assert whole.count("|") == len(texts)
+    for _ in range(len(texts)):
+        result = gs.aggregate(_joined, gs.sources.CSV(path, Row), store=store, key="k", limit=limit)
+    assert (result.model, result.position) == (whole, len(texts))
+
+
+def _join(model: str, msg: Row) -> str:
+    return f"{model}|{msg.a}:{msg.b}"
+
+
+_joined: gs.Program[str, Row] = gs.reducer(str, _join)

@@ -1,0 +1,161 @@
+"""What a user's type checker sees; read by mypy --strict and pyright, never run."""
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, assert_type
+
+import go_state as gs
+
+
+@dataclass(frozen=True)
+class Counter:
+    count: int = 0
+
+
+@dataclass(frozen=True)
+class Add:
+    by: int
+
+
+@dataclass(frozen=True)
+class Reset:
+    pass
+
+
+Msg = Add | Reset
+
+
+@dataclass(frozen=True)
+class Child:
+    name: str
+    msg: Msg
+
+
+def init() -> gs.Step[Counter, Msg]:
+    return Counter(), ()
+
+
+def update(model: Counter, msg: Msg) -> gs.Step[Counter, Msg]:
+    match msg:
+        case Add(by):
+            return replace(model, count=model.count + by), [gs.Cmd.send(Reset()), None, lambda: Add(1)]
+        case Reset():
+            return Counter(), ()
+
+
+def add(model: Counter, msg: Add) -> Counter:
+    return replace(model, count=model.count + msg.by)
+
+
+def fetch(text: str) -> int:
+    return len(text)
+
+
+def failed(failure: gs.Failure) -> Msg:
+    assert_type(failure.kind, str)
+    return Reset()
+
+
+def key_of(msg: Msg) -> str:
+    return type(msg).__name__
+
+
+def on_commit(changed: Mapping[str, Any], position: Any) -> None:
+    """Publish."""
+
+
+async def stream() -> AsyncIterator[Msg]:
+    yield Add(1)
+
+
+def generator() -> Iterator[Msg]:
+    yield Add(1)
+
+
+program = gs.Program(init, update, view=print, name="counter", schema=2)
+reduced = gs.reducer(Counter, add)
+messages: list[Msg] = [Add(1), Reset()]
+
+
+def programs() -> None:
+    """A program is generic over its model and messages."""
+    assert_type(program, gs.Program[Counter, Msg])
+    assert_type(reduced, gs.Program[Counter, Add])
+    gs.Program(init, add)  # type: ignore[arg-type, misc]  # update returns a model alone
+    gs.Program(init, update, view=fetch)  # type: ignore[misc]  # a view of another model
+    assert_type(gs.testing.play(program, Add(1)).model, Counter)
+    assert_type(gs.testing.play(program).models, tuple[Counter, ...])
+    gs.testing.play(program, "text")  # type: ignore[misc]
+
+
+def commands() -> None:
+    """A command is generic over its messages."""
+    assert_type(gs.Cmd.send(Add(1)), gs.Cmd[Add])
+    call: gs.Cmd[Msg] = gs.Cmd.call(fetch, "x", ok=Add, err=failed)
+    assert_type(call, gs.Cmd[Msg])
+    gs.Cmd.call(fetch, "x", ok=str.upper)  # type: ignore[misc]  # ok takes an int
+    mapped: list[gs.Command[Child]] = gs.Cmd.map([gs.Cmd.send(Add(1)), None], Child, "left")
+    assert_type(mapped, list[gs.Command[Child]])
+    wrong: gs.Command[Msg] = gs.Cmd.send("text")  # type: ignore[arg-type]
+    assert wrong is not None
+
+
+def buffers() -> None:
+    """A buffer and its consumers carry messages."""
+    buffer = gs.Buffer[Msg]()
+    buffer.put(Add(1), Reset())
+    buffer.put("text")  # type: ignore[arg-type]
+    consumer = buffer.consumer()
+    assert_type(consumer, gs.Consumer[Msg])
+    assert_type(consumer.get(timeout=1), Msg)
+    assert_type(buffer.slice(), list[Msg])
+    assert_type(consumer.commit(), int)
+    with consumer.transaction() as message:
+        assert_type(message, Msg)
+    for each in consumer:
+        assert_type(each, Msg)
+    assert_type(gs.run(program, buffer), Counter)
+    assert_type(gs.run(program, producer=buffer, consumer=consumer, replaying=lambda: True), Counter)
+    gs.run(program, gs.Buffer[str]())  # type: ignore[misc]
+
+
+def batches() -> None:
+    """A batch returns the program's model."""
+    result = gs.batch(program, messages, limit=3, prefetch=2, on_error=gs.SetAside())
+    assert_type(result, gs.Result[Counter, Msg])
+    assert_type(result.model, Counter)
+    assert_type(result.ended, str)
+    assert_type(result.set_aside, tuple[gs.FailedMessage[Msg], ...])
+    assert_type(gs.batch(program, generator()).model, Counter)
+    assert_type(gs.batch(program, lambda: (messages, False)).model, Counter)
+    assert_type(gs.batch(program, gs.Buffer[Msg]()).model, Counter)
+    gs.batch(program, messages, timout=3)  # type: ignore[call-arg]
+    gs.batch(program, messages, limit="3")  # type: ignore[arg-type]
+    with gs.signals() as stop:
+        gs.batch(program, messages, stop=stop, budget=25.0)
+
+
+def aggregates() -> None:
+    """With a string as key there is one model, with a function one for each key."""
+    with gs.MemoryStore() as store:
+        one = gs.aggregate(program, messages, store=store, key="counter", snapshots=gs.Snapshots(every=10), timeout=1)
+        assert_type(one, gs.Result[Counter, Msg])
+        many = gs.aggregate(program, messages, store=store, key=key_of, cache=10, on_commit=on_commit)
+        assert_type(many, gs.KeyedResult[Counter, Msg])
+        assert_type(many.models["Add"], Counter)
+        gs.aggregate(program, messages, store=store, key=fetch)  # type: ignore[arg-type]
+        gs.aggregate(program, messages, key="counter")  # type: ignore[call-overload]
+        assert_type(gs.load_model(program, store, "counter"), Counter | None)
+
+
+async def on_a_loop() -> None:
+    """The twins return the same types."""
+    buffer = gs.Buffer[Msg]()
+    assert_type(await gs.run_async(program, buffer), Counter)
+    assert_type(await gs.batch_async(program, stream()), gs.Result[Counter, Msg])
+    store = gs.MemoryStore()
+    assert_type(await gs.aggregate_async(program, messages, store=store, key="k"), gs.Result[Counter, Msg])
+    assert_type(await gs.aggregate_async(program, stream(), store=store, key=key_of), gs.KeyedResult[Counter, Msg])
+    assert_type(await buffer.consumer().get_async(), Msg)
+    async for message in buffer.consumer():
+        assert_type(message, Msg)
