@@ -31,7 +31,7 @@ class LogFeed(Generic[Msg]):
         self._on_loop = on_loop
         self.through = 0
         self._chunk: list[Msg] = []
-        self._rest: Iterator[Msg] = iter(())
+        self._rest: Iterator[Msg] = iter(self._chunk)  # a list's iterator sees what is appended until it has come to the end
         self._settled = 0  # how many of the chunk
         self._size = 1
         self._taken_at = self._breath_at = time.monotonic()

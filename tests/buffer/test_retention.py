@@ -234,5 +234,5 @@ def test_a_closed_buffer_still_trims() -> None:
     assert buffer.slice() == [2]
     consumer.get()
     consumer.commit()
-    with pytest.raises(Closed):
-        buffer.consumer()
+    with buffer.consumer() as late, pytest.raises(Closed):
+        late.get()

@@ -139,5 +139,5 @@ def test_missing_extra_says_what_to_install() -> None:
 def test_init_with_a_key_teaches_without_one() -> None:
     """An init that asks for a key is told so by a mode that has none."""
     program: gs.Program[Any, int] = gs.Program(lambda key: (key, ()), lambda model, msg: (model, ()))
-    with pytest.raises(gs.ProgramError, match="key"):
+    with pytest.raises(gs.UsageError, match="key"):
         gs.batch(program, [1])

@@ -278,9 +278,10 @@ def test_limit_counts_messages_and_not_nones(drivers: Drivers) -> None:
     assert drivers.batch(echoing("a", "b"), [None, "a", None, "b", "c"], limit=2).model == ("a", "A", "b", "B")
 
 
-def test_limit_holds_within_a_fetch(drivers: Drivers) -> None:
-    """`limit` is the most that is taken, also where a fetch gives more."""
-    assert drivers.batch(collect, fetcher([1, 2, 3, 4]), limit=2).model == (1, 2)
+def test_limit_does_not_cut_a_fetch(drivers: Drivers) -> None:
+    """What was fetched together is processed together, past the limit, because nothing would give it again; then it ends."""
+    result = drivers.batch(collect, fetcher([1, 2, 3, 4], [5]), limit=2)
+    assert (result.model, result.ended) == ((1, 2, 3, 4), "limit")
 
 
 @pytest.mark.parametrize("make", [gs.StopSwitch, threading.Event])
