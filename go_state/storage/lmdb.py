@@ -54,11 +54,6 @@ class LMDBStore:
         self._map_size = map_size
         self._pid = os.getpid()
         self._env: lmdb.Environment | None = None
-        folder = os.path.dirname(os.path.abspath(self._path))
-        if os.path.isdir(self._path):
-            raise StoreUnavailable(f"{self._path} is a folder: an LMDBStore is one file in it, such as {self._path}/state.lmdb")
-        if not os.path.isdir(folder):
-            raise StoreUnavailable(f"{folder} is no folder: make it first")
         try:
             self._env = lmdb.open(self._path, subdir=False, map_size=map_size, max_dbs=0, max_readers=_MAX_READERS)
             self._env.reader_check()  # frees the places of readers that were killed, and the pages they held
@@ -137,11 +132,16 @@ class LMDBStore:
             raise StoreUnavailable(f"{self._path} could not be {'written' if write else 'read'}: {error}") from error
 
     def _why_not(self, error: Exception) -> str:
+        path, folder = self._path, os.path.dirname(os.path.abspath(self._path))
         if isinstance(error, lmdb.InvalidError):
-            return f"{self._path} is no LMDB file, or is damaged ({error}): give another path, or restore it from a backup"
+            return f"{path} is no LMDB file, or is damaged ({error}): give another path, or restore it from a backup"
         if "already open" in str(error):
-            return f"{self._path} is already open in this process: open it once and hand the store to whoever needs it"
-        return f"{self._path} cannot be opened ({error}): check that it and {self._path}-lock can be read and written"
+            return f"{path} is already open in this process: open it once and hand the store to whoever needs it"
+        if os.path.isdir(path):
+            return f"{path} is a folder: an LMDBStore is one file in it, such as {path}/state.lmdb"
+        if "denied" not in str(error) and not os.path.isdir(folder):
+            return f"{folder} is no folder: make it first"
+        return f"{path} cannot be opened ({error}): check that it and {path}-lock can be read and written"
 
     def __enter__(self) -> LMDBStore:
         return self

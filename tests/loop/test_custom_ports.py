@@ -215,13 +215,11 @@ def test_abandoned_run_closes_quietly() -> None:
     loop.close()
 
 
-@pytest.mark.parametrize("asynchronous", [False, True])
-def test_batch_over_a_queue_of_ones_own(drivers: Drivers, asynchronous: bool) -> None:
+@pytest.mark.parametrize("make_port", [lambda queue: queue, AsyncQueue])
+def test_batch_over_a_queue_of_ones_own(drivers: Drivers, make_port: Any) -> None:
     """A batch puts the source's messages into the queue one at a time, and drains it before the next."""
-    if asynchronous and drivers.name == "thread":
-        pytest.skip("coroutines need a loop")
     queue = Queue("old")
-    port = AsyncQueue(queue) if asynchronous else queue
+    port = queue if drivers.name == "thread" else make_port(queue)  # coroutines need a loop
     result = drivers.batch(program(a=[gs.Cmd.send("x")]), ["a", "b"], **ports(port))
     assert result.model == ("old", "a", "x", "b")
     assert (result.processed, result.ended) == (4, "exhausted")
