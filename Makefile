@@ -10,7 +10,7 @@ demo: .venv/demo
 # Everything: style, types, layers, and all tests. The way to know that a checkout is good.
 test: .venv/dev
 	$(MAKE) --no-print-directory lint
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/pytest -n 2
 
 # The fast part, for each save: under a minute.
