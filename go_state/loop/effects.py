@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from go_state.core.commands import Call, Cmd, Failure, Map, Send, checked_commands
 from go_state.core.errors import ProgramError
 
 
-def perform(commands: object) -> list[Any]:
-    """Perform the commands in order and return their messages in order.
+def perform(commands: object) -> Sequence[Any]:
+    """Perform the commands in order and return their messages in order, the empty tuple for none.
 
     An exception of a command passes on: the turn is rolled back and none of its messages enters the queue.
     """
@@ -21,7 +21,7 @@ def perform(commands: object) -> list[Any]:
             for message in command.messages if type(command) is Send else _perform_one(command):
                 if message is not None:
                     messages.append(message)  # noqa: PERF401  - a third faster than a comprehension for one message, the usual number
-    return messages
+    return messages or ()
 
 
 def _perform_one(command: object) -> Iterable[Any]:

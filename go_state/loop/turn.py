@@ -14,7 +14,7 @@ from go_state.loop.policies import FailedMessage, OnError, Stop, check_on_error,
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
-_NONE: Any = ()  # one object in CPython: a turn that returns the literal is known by it, any other second part is looked at
+_NONE: Any = ()  # one object in CPython, by which the literal and "no messages" are known fastest; all else is looked at
 
 
 class Feed(Protocol[Msg]):
@@ -87,29 +87,28 @@ class Loop(Generic[Model, Msg]):
         An exception up to the commit leaves the model as it was; one in the view comes after the turn is done.
         """
         update, view, each = self._program.update, self._program.view, feed.each
-        model, committed = self.model, False
+        model, committed, none = self.model, False, _NONE
         try:
             for message in messages:
-                sent: Sequence[Msg] = _NONE
                 if message is None:
                     yield from self._pass_over(feed)
                     continue
                 try:
-                    step = update(model, message)
+                    step: Any = update(model, message)
                     if step.__class__ is not tuple:  # cheaper than type(step), in a line that every message passes
                         raise not_a_step(step, "update")
                     try:
                         proposal, commands = step
                     except ValueError:
                         raise not_a_step(step, "update") from None
-                    if commands is not _NONE:
-                        sent = perform(commands)
+                    if commands is not none:
+                        commands = perform(commands)  # from here on the messages that they sent
                 except Exception as error:
                     self._set_aside(message, feed.where(), error)
                     yield from self._pass_over(feed)
                     continue
-                if sent or each:
-                    yield from feed.settle(sent)
+                if commands is not none or each:
+                    yield from feed.settle(commands)
                 model = proposal
                 if view is not None:
                     try:

@@ -24,6 +24,7 @@ from go_state.storage.keys import key_bytes
 _MAP_SIZE = 1 << 36  # 64 GiB of address space, not of disk: the file grows as it is filled. Set once, because two processes
 # that resize a map at the same time have corrupted files (py-lmdb issue 269).
 _MAX_READERS = 1024  # threads of all processes that may read at once; LMDB's default is 126, a place costs 64 bytes
+_LITTLE = 1 << 20  # bytes free on a disk that count as none when a write has failed
 _FRAME = struct.Struct(">QI")  # version, checksum
 _PREFIX = b"s/"  # of snapshots, before other kinds of records join them; it also makes the empty key one that LMDB takes
 _OPEN: WeakSet[LMDBStore] = WeakSet()  # of this process; see _forget_parents
@@ -121,15 +122,24 @@ class LMDBStore:
         try:
             with self._env.begin(write=write) as transaction:
                 yield transaction
-        except (lmdb.MapFullError, lmdb.DiskError) as error:
+        except lmdb.MapFullError as error:
             raise StoreFull(
-                f"{self._path} is full ({error}): nothing of this write was kept and nothing stored before is lost; open it with "
-                f"a map_size above {self._map_size}, or free space on its disk"
+                f"{self._path} is full: nothing of this write was kept and nothing stored before is lost; open it with a "
+                f"map_size above {self._map_size}"
             ) from error
         except (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.PanicError, lmdb.InvalidError) as error:
             raise Corrupt(self._path, f"LMDB cannot follow its pages: {error}") from error
         except lmdb.Error as error:
-            raise StoreUnavailable(f"{self._path} could not be {'written' if write else 'read'}: {error}") from error
+            if not write:
+                raise StoreUnavailable(f"{self._path} could not be read: {error}") from error
+            kept = "nothing of this write was kept and nothing stored before is lost"
+            if self._disk_is_full():  # LMDB calls it an input/output error
+                raise StoreFull(f"the disk of {self._path} is full: {kept}; free space on it") from error
+            raise StoreUnavailable(f"{self._path} could not be written ({error}): {kept}") from error
+
+    def _disk_is_full(self) -> bool:
+        disk = os.statvfs(self._path)
+        return disk.f_bavail * disk.f_frsize < _LITTLE
 
     def _why_not(self, error: Exception) -> str:
         path, folder = self._path, os.path.dirname(os.path.abspath(self._path))

@@ -198,3 +198,25 @@ def test_a_map_size_that_makes_no_sense_is_refused_or_grown(tmp_path: Path, size
     """A map_size of nothing is a go_state error, or LMDB's own least size."""
     with contextlib.suppress(gs.GoStateError):
         gs.LMDBStore(tmp_path / "s", map_size=size).close()
+
+
+def test_a_disk_that_takes_no_more_loses_nothing(tmp_path: Path) -> None:
+    """A write that the disk refuses raises a clear error; what was stored is there, and the store goes on once there is room."""
+    script = """
+import resource, signal, go_state as gs
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+store, stored = gs.LMDBStore("s"), {}
+resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, resource.RLIM_INFINITY))
+try:
+    for number in range(1000):
+        stored.update(store.store({str(number): gs.Write(b"x" * 20_000, 0)}))
+except gs.StoreError as error:
+    print(type(error).__name__, "nothing stored before is lost" in str(error))
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+print(len(stored) > 10, all(store.load(key) == gs.Stored(b"x" * 20_000, version) for key, version in stored.items()))
+print(sorted(store.keys()) == sorted(stored), store.store({"again": gs.Write(b"y" * 20_000, 0)})["again"] > 0)
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert ended.stdout == "StoreUnavailable True\nTrue True\nTrue True\n", ended.stderr
