@@ -5,13 +5,14 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-import loop_support
+import both_drivers
 import pytest
-from loop_support import AsyncQueue, Drivers, Queue
+from both_drivers import Drivers
+from loop_support import AsyncQueue, Queue
 
 import go_state as gs
 
-drivers = loop_support.drivers
+drivers = both_drivers.drivers
 
 Wrap = Callable[[Queue], Any]
 

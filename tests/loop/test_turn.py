@@ -4,13 +4,13 @@ import asyncio
 import threading
 from typing import Any
 
-import loop_support
+import both_drivers
 import pytest
-from loop_support import Drivers
+from both_drivers import Drivers
 
 import go_state as gs
 
-drivers = loop_support.drivers
+drivers = both_drivers.drivers
 
 
 def filled(*messages: Any) -> gs.Buffer[Any]:

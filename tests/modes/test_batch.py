@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
-import modes_support
+import both_drivers
 import pytest
-from modes_support import Drivers
+from both_drivers import Drivers
 
 import go_state as gs
 
-drivers = modes_support.drivers
+drivers = both_drivers.drivers
 
 collect: gs.Program[tuple[Any, ...], Any] = gs.reducer(tuple, lambda model, msg: (*model, msg))
 count: gs.Program[int, Any] = gs.reducer(int, lambda model, msg: model + 1)

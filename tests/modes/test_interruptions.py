@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import modes_support
+import both_drivers
 import pytest
-from modes_support import Drivers
+from both_drivers import Drivers
 from test_batch import Tape
 
 import go_state as gs
 
-drivers = modes_support.drivers
+drivers = both_drivers.drivers
 
 COUNT = 100
 POINTS = ["source", "update", "command", "view", "load", "store", "stored", "on_commit"]

@@ -5,13 +5,13 @@ import asyncio
 import threading
 from typing import Any
 
-import modes_support
+import both_drivers
 import pytest
-from modes_support import Drivers
+from both_drivers import Drivers
 
 import go_state as gs
 
-drivers = modes_support.drivers
+drivers = both_drivers.drivers
 
 total = gs.reducer(int, lambda model, msg: model + msg)
 

@@ -8,13 +8,13 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-import modes_support
+import both_drivers
 import pytest
-from modes_support import Drivers
+from both_drivers import Drivers
 
 import go_state as gs
 
-drivers = modes_support.drivers
+drivers = both_drivers.drivers
 
 numbers: gs.Program[list[int], int] = gs.reducer(list, lambda model, msg: [*model, msg])
 

@@ -6,13 +6,13 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-import modes_support
+import both_drivers
 import pytest
-from modes_support import Drivers
+from both_drivers import Drivers
 
 import go_state as gs
 
-drivers = modes_support.drivers
+drivers = both_drivers.drivers
 
 total: gs.Program[int, Any] = gs.reducer(int, lambda model, msg: model + msg)
 
