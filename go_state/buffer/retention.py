@@ -40,7 +40,7 @@ class Trimming(NamedTuple):
     trim: int
 
 
-def fixed(maximum: int, target: int | None = None, callback: Callable[[Trimming], object] | None = None) -> Retention:
+def fixed(maximum: int, target: int | None = None, *, callback: Callable[[Trimming], object] | None = None) -> Retention:
     """Keep at most `maximum` messages: beyond that trim to `target` (by default the maximum), committed or not.
 
     `callback` sees each trimming before it happens. A reader that was trimmed past gets `Lagged` and can `seek`.

@@ -30,9 +30,9 @@ def schema_of(program: Program[Model, Msg], codec: Codec[Model] | None) -> Schem
 
 def load_model(
     program: Program[Model, Msg],
+    *,
     store: Store,
     key: str,
-    *,
     links: Links[Model] | None = None,
     codec: Codec[Model] | None = None,
 ) -> Model | None:

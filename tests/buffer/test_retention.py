@@ -48,7 +48,7 @@ def test_keep_all_drops_nothing() -> None:
 def test_the_callback_sees_each_trimming() -> None:
     """The callback gets maximum, target, size, offsets and what goes, and nothing below the maximum."""
     seen: list[Any] = []
-    policy = fixed(4, 2, seen.append)
+    policy = fixed(4, 2, callback=seen.append)
     assert policy(4, [1]) == 1
     assert policy(6, [1, -2]) == 4
     (trimming,) = seen
@@ -152,7 +152,7 @@ def test_the_callback_may_use_the_buffer() -> None:
     def look(trimming: object) -> None:
         seen.append((buffer.slice(), buffer.size(), buffer.statistics().size, consumer.diff()))
 
-    buffer: Buffer[int] = Buffer(retention=fixed(2, 1, look))
+    buffer: Buffer[int] = Buffer(retention=fixed(2, 1, callback=look))
     consumer = buffer.consumer()
     buffer.put(1, 2, 3)
     assert seen == [([1, 2, 3], 3, 3, 3)]

@@ -61,4 +61,4 @@ def test_the_second_of_two_aggregates_conflicts(tmp_path: Path) -> None:
         with pytest.raises(gs.Conflict) as raised:
             gs.aggregate(counter, lambda: (source(), False), store=store, key="k")
         assert (raised.value.key, raised.value.expected) == ("k", 0)
-        assert gs.load_model(counter, store, "k") == 1
+        assert gs.load_model(counter, store=store, key="k") == 1

@@ -43,13 +43,13 @@ class Watched(gs.MemoryStore):
 
     def store(self, writes: Mapping[str, gs.Write]) -> Mapping[str, int]:
         versions = super().store(writes)
-        self.saved.append(gs.load_model(program, self, "k"))
+        self.saved.append(gs.load_model(program, store=self, key="k"))
         return versions
 
 
 def kept(store: gs.MemoryStore) -> tuple[str, ...] | None:
     """Return what the store has."""
-    model = gs.load_model(program, store, "k")
+    model = gs.load_model(program, store=store, key="k")
     return None if model is None else model.seen
 
 
@@ -237,7 +237,7 @@ def test_keys(drivers: Drivers, key: str) -> None:
     """Any string of up to 480 bytes is a key, the empty one too."""
     store = gs.MemoryStore()
     drivers.aggregate(program, ["a"], store=store, key=key)
-    assert gs.load_model(program, store, key) == Log(("init", "i", "a"))
+    assert gs.load_model(program, store=store, key=key) == Log(("init", "i", "a"))
 
 
 def test_init_takes_the_key(drivers: Drivers) -> None:

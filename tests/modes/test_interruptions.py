@@ -108,7 +108,7 @@ def quiet() -> Trap:
 def is_whole(store: Store, position: int | None) -> bool:
     """Tell whether the model is what the messages up to the position lead to, or nothing is stored."""
     store.trap = None
-    model = gs.load_model(trapped(quiet()), store, "k")
+    model = gs.load_model(trapped(quiet()), store=store, key="k")
     if model is None:
         return position in (None, 0)
     total = sum(range(1, (position or 0) + 1))

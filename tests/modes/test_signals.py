@@ -75,7 +75,7 @@ def test_signal_ends_a_wait_for_a_blocked_source(drivers: Drivers) -> None:
         )
     assert freed == [True]
     assert (result.model, result.ended) == (1, "stopped")
-    assert gs.load_model(total, store, "k") == 1
+    assert gs.load_model(total, store=store, key="k") == 1
 
 
 def test_second_signal_gets_the_old_handler() -> None:

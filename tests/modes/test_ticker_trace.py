@@ -194,7 +194,7 @@ def test_aggregate(drivers: Drivers, source: Callable[[], Any], expected: list[A
     result = drivers.aggregate(traced(trace), source(), store=store, key="ticker", codec=codec, snapshots=snapshots)
     assert result.model == Ticker(-16, 16, -10, 10)
     assert trace == expected
-    assert gs.load_model(gs.Program(init, update), store, "ticker") == result.model
+    assert gs.load_model(gs.Program(init, update), store=store, key="ticker") == result.model
 
 
 def test_aggregate_twice_goes_on(drivers: Drivers) -> None:

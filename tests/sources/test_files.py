@@ -50,7 +50,7 @@ def test_a_limited_aggregate_goes_on_where_it_stopped(tmp_path: Path, suffix: st
     while not processed or processed[-1] == 99:
         processed.append(count(path, store, limit=99, prefetch=prefetch).processed)
     assert processed == [99] * 10 + [10]
-    assert gs.load_model(counter, store, "k") == WHOLE
+    assert gs.load_model(counter, store=store, key="k") == WHOLE
 
 
 @pytest.mark.parametrize("prefetch", [0, 7])
@@ -81,7 +81,7 @@ def test_a_failed_aggregate_goes_on_after_its_last_save(tmp_path: Path) -> None:
     with pytest.raises(gs.BadRecord) as raised:
         count(path, store, snapshots=gs.Snapshots(every=1))
     assert raised.value.record == 7
-    assert gs.load_model(counter, store, "k") == 123456
+    assert gs.load_model(counter, store=store, key="k") == 123456
 
 
 def test_a_file_read_to_its_end_is_not_read_again(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_a_grown_file_goes_on(tmp_path: Path, suffix: str) -> None:
     path, store = lines(tmp_path / f"n.{suffix}", [1, 2]), gs.MemoryStore()
     count(path, store)
     path.write_bytes(path.read_bytes() + lines(tmp_path / f"more.{suffix}", [3, 4]).read_bytes())
-    assert (count(path, store).processed, gs.load_model(counter, store, "k")) == (2, 1234)
+    assert (count(path, store).processed, gs.load_model(counter, store=store, key="k")) == (2, 1234)
     assert count(path, store).processed == 0
 
 
@@ -136,7 +136,7 @@ def test_another_name_is_another_source(tmp_path: Path) -> None:
     """A file under another name has a position of its own, beside the first's."""
     path, store = lines(tmp_path / "n.jsonl", [1, 2]), gs.MemoryStore()
     assert [count(path, store, name=name).processed for name in ("a", "b", "a", "b", None)] == [2, 2, 0, 0, 2]
-    assert gs.load_model(counter, store, "k") == 121212
+    assert gs.load_model(counter, store=store, key="k") == 121212
 
 
 def test_a_moved_file_is_the_same_source(tmp_path: Path) -> None:

@@ -51,15 +51,15 @@ def stored(**to: list[str]) -> CountingStore:
 
 
 def load(store: gs.MemoryStore, key: str = "a") -> Page:
-    page = gs.load_model(pages, store, key, links=links)
+    page = gs.load_model(pages, store=store, key=key, links=links)
     assert page is not None
     return page
 
 
 def test_a_missing_model_is_none() -> None:
     """A key that holds nothing gives None, with and without links."""
-    assert gs.load_model(pages, gs.MemoryStore(), "a") is None
-    assert gs.load_model(pages, gs.MemoryStore(), "a", links=links) is None
+    assert gs.load_model(pages, store=gs.MemoryStore(), key="a") is None
+    assert gs.load_model(pages, store=gs.MemoryStore(), key="a", links=links) is None
 
 
 def test_a_cycle_leads_to_the_same_object() -> None:
@@ -102,7 +102,7 @@ def test_links_attach_in_order() -> None:
 def test_none_entries_and_none_attach_are_skipped() -> None:
     """A None among the links is no link, and a link without attach is loaded all the same."""
     store = stored(a=["b"], b=[])
-    gs.load_model(pages, store, "a", links=lambda page: [None, *((key, None) for key in page.to), None])
+    gs.load_model(pages, store=store, key="a", links=lambda page: [None, *((key, None) for key in page.to), None])
     assert store.loads == ["a", "b"]
 
 
@@ -126,7 +126,9 @@ def test_a_stored_chain_of_ten_thousand_is_attached() -> None:
         store=schema_store, key=lambda msg: msg[0], codec=_PairCodec(),
     )  # fmt: skip
     page, length = (
-        gs.load_model(gs.Program(init, update, name="Page"), schema_store, "0", links=_pair_links, codec=_PairCodec()),
+        gs.load_model(
+            gs.Program(init, update, name="Page"), store=schema_store, key="0", links=_pair_links, codec=_PairCodec()
+        ),
         0,
     )
     while page is not None:

@@ -143,7 +143,7 @@ def test_every_flipped_bit_in_lmdb_is_noticed(tmp_path: Path) -> None:
             with raw.begin(write=True) as writing:
                 writing.put(name, data)
             try:
-                outcomes.add(gs.load_model(counter, store, "k"))
+                outcomes.add(gs.load_model(counter, store=store, key="k"))
             except (gs.Corrupt, gs.Incompatible) as error:
                 outcomes.add(type(error))
     assert outcomes <= {gs.Corrupt, gs.Incompatible}

@@ -145,7 +145,7 @@ def aggregates() -> None:
         assert_type(many.models["Add"], Counter)
         gs.aggregate(program, messages, store=store, key=fetch)  # type: ignore[arg-type]
         gs.aggregate(program, messages, key="counter")  # type: ignore[call-overload]
-        assert_type(gs.load_model(program, store, "counter"), Counter | None)
+        assert_type(gs.load_model(program, store=store, key="counter"), Counter | None)
 
 
 async def on_a_loop() -> None:
