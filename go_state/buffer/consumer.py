@@ -90,9 +90,9 @@ class Consumer(Generic[Msg]):
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             bell = ThreadBell()
-            if self._lie_down(bell):
-                return
             try:
+                if self._lie_down(bell):
+                    return
                 rang = bell.sleep(deadline)
             finally:
                 self._get_up(bell)
@@ -104,9 +104,9 @@ class Consumer(Generic[Msg]):
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             bell = self._bell_for_this_loop()
-            if self._lie_down(bell):
-                return
             try:
+                if self._lie_down(bell):
+                    return
                 rang = await bell.sleep(deadline)
             finally:
                 self._get_up(bell)
@@ -140,6 +140,8 @@ class Consumer(Generic[Msg]):
 
     def _get_up(self, bell: Bell) -> None:
         with self._lock:
+            if self._bell is not bell:
+                return  # it did not lie down, and another sleeps here
             self._bell = None
             if bell in self._buffer._bells:
                 self._buffer._bells.remove(bell)

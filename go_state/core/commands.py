@@ -15,11 +15,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeAlias, TypeVar, Union
+from typing import Any, Generic, TypeAlias, TypeVar, Union, overload
 
 from go_state.core.errors import ProgramError
 
-Msg = TypeVar("Msg")
+Msg = TypeVar("Msg", covariant=True)
 Child = TypeVar("Child")
 Result = TypeVar("Result")
 Sent = TypeVar("Sent")
@@ -43,13 +43,26 @@ class Cmd(Generic[Msg]):
         """Send the messages, in order, to the program itself: they enter the queue after all that is already there."""
         return Send(messages)
 
+    @overload
+    @staticmethod
+    def call(
+        fn: Callable[..., Sent | None], *args: object, err: Callable[[Failure], Sent | None] | None = ...
+    ) -> Cmd[Sent]: ...
+    @overload
     @staticmethod
     def call(
         fn: Callable[..., Result],
         *args: object,
-        ok: Callable[[Result], Sent | None] | None = None,
-        err: Callable[[Failure], Sent | None] | None = None,
-    ) -> Cmd[Sent]:
+        ok: Callable[[Result], Sent | None],
+        err: Callable[[Failure], Sent | None] | None = ...,
+    ) -> Cmd[Sent]: ...
+    @staticmethod
+    def call(
+        fn: Callable[..., Any],
+        *args: object,
+        ok: Callable[[Any], Any] | None = None,
+        err: Callable[[Failure], Any] | None = None,
+    ) -> Cmd[Any]:
         """Call `fn(*args)` inside the turn; `ok(result)` is the message, or without `ok` the result itself.
 
         An exception of `fn` becomes the message `err(Failure(kind, text))`; without `err` it rolls the turn back.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -13,8 +13,8 @@ from go_state.core.errors import ProgramError, UsageError
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
-Commands: TypeAlias = Iterable[Command[Msg]] | None
-Step: TypeAlias = tuple[Model, Iterable[Command[Msg]] | None]
+Commands: TypeAlias = Sequence[Command[Msg]] | None
+Step: TypeAlias = tuple[Model, Sequence[Command[Msg]] | None]
 """What `init` and `update` return: the model, and a list or tuple of commands (`()` for none)."""
 
 Init: TypeAlias = Callable[..., Step[Model, Msg]]  # () or, for one model per key, (key)
@@ -53,7 +53,12 @@ class Program(Generic[Model, Msg]):
 
 
 def reducer(
-    init: Callable[..., Model], update: Callable[[Model, Msg], Model], *, view: View[Model] | None = None
+    init: Callable[..., Model],
+    update: Callable[[Model, Msg], Model],
+    *,
+    view: View[Model] | None = None,
+    name: str = "",
+    schema: int = 1,
 ) -> Program[Model, Msg]:
     """Make a program without commands: model in, model out.
 
@@ -63,7 +68,7 @@ def reducer(
     """
     _check("init", init, "() or (key)", 0, 1)
     _check("update", update, "(model, msg)", 2)
-    return Program(_WithoutCommands(init), _WithoutCommands(update), view=view)
+    return Program(_WithoutCommands(init), _WithoutCommands(update), view=view, name=name, schema=schema)
 
 
 class _WithoutCommands:
@@ -106,8 +111,6 @@ def _check(role: str, fn: object, shape: str, *counts: int) -> None:
 def takes_key(program: Program[Any, Any]) -> bool:
     """Tell whether `init` asks for the key of the model it begins."""
     fn = inspect.unwrap(program.init)
-    if isinstance(fn, type):
-        return False  # int, dict or a dataclass with defaults: its optional arguments are not meant for a key
     try:
         parameters = inspect.signature(fn).parameters.values()
     except (ValueError, TypeError):

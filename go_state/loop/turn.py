@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
-from go_state.core.errors import InvalidKey, ProgramError, StoreError
+from go_state.core.errors import InvalidKey, ProgramError, StoreError, UsageError
 from go_state.core.program import Program, not_a_step, read_step
-from go_state.loop.driver import Flow
+from go_state.loop.driver import Answer, Flow
 from go_state.loop.effects import perform
 from go_state.loop.policies import FailedMessage, OnError, Stop, check_on_error, decide
 
@@ -58,8 +58,9 @@ class Loop(Generic[Model, Msg]):
 
     model: Model
 
-    def __init__(self, program: Program[Model, Msg], *, on_error: OnError = Stop()) -> None:
+    def __init__(self, program: Program[Model, Msg], *, on_error: OnError = Stop(), lists: bool = True) -> None:
         check_on_error(on_error)
+        self._lists = lists  # whether messages that are set aside are kept for a result
         self.passed_over = 0  # messages without a turn: None, or set aside
         self.set_aside: list[FailedMessage[Msg]] = []
         self._program = program
@@ -104,7 +105,7 @@ class Loop(Generic[Model, Msg]):
                     if commands is not none:
                         commands = perform(commands)  # from here on the messages that they sent
                 except Exception as error:
-                    self._set_aside(message, feed.where(), error)
+                    yield from self._set_aside(message, feed.where(), error)
                     yield from self._pass_over(feed)
                     continue
                 if commands is not none or each:
@@ -129,7 +130,7 @@ class Loop(Generic[Model, Msg]):
         if feed.each:
             yield from feed.settle(())
 
-    def _set_aside(self, message: Msg, position: object, error: Exception) -> None:
+    def _set_aside(self, message: Msg, position: object, error: Exception) -> Flow[None]:
         """Set the message aside if the policy says so; raise the error, with a note of where, if not."""
         if isinstance(error, StopIteration):  # a generator, such as a flow, cannot raise it
             error = ProgramError(f"StopIteration left update or a command: {error}").with_traceback(error.__traceback__)
@@ -142,8 +143,11 @@ class Loop(Generic[Model, Msg]):
             raise error
         failed = FailedMessage(message, position, error)
         if policy.buffer is not None:
-            policy.buffer.put(failed)
-        self.set_aside.append(failed)
+            yield Answer(policy.buffer.put(failed), "the put of SetAside's buffer")
+        elif not self._lists:
+            raise UsageError("run has no result to list a message in: give SetAside a buffer") from error
+        if self._lists:
+            self.set_aside.append(failed)
 
 
 def give_back(feed: Feed[Msg], error: BaseException, *, through: bool) -> Flow[None]:

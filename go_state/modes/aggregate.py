@@ -12,7 +12,7 @@ from go_state.core.ports import Codec, Position, Store
 from go_state.core.program import Program
 from go_state.loop.driver import drive, drive_async, refuse_running_loop
 from go_state.loop.policies import FailedMessage
-from go_state.modes.batch import Checkpoint, Options, Plan, Result, Stream
+from go_state.modes.batch import Checkpoint, Ended, Options, Plan, Result, Stream
 from go_state.modes.kept import Keeping, KeptModel, KeptModels, OnCommit
 from go_state.modes.keyed import Models, WorkingSet
 from go_state.modes.schema import schema_of
@@ -52,7 +52,7 @@ class KeyedResult(Generic[Model, Msg]):
     models: Mapping[str, Model]
     processed: int
     position: Position
-    ended: str
+    ended: Ended
     set_aside: tuple[FailedMessage[Msg], ...]
 
 
@@ -109,13 +109,15 @@ def aggregate(
     cancelled or times out saves nothing more than `snapshots` had saved before.
 
     With a function as `key` there is one model for each key that it gives, for messages of the source and of commands alike;
-    `init` may take the key. A model is loaded when its key is first met, and its beginning and its first message are one turn.
-    Beyond `cache` models the least recently used that are saved are let go. A changed model for which `retire(model)` is true
-    is deleted from the store at the next save.
+    `init` may take the key. A model is loaded when its key is first met, and its beginning and its first message are one turn;
+    `on_restore` runs whenever a model is loaded, also one that was let go. Positions are kept under the program's name (by
+    default the model's): two keyed programs in one store need different names, and different keys. Beyond `cache` models the
+    least recently used that are saved are let go. A changed model for which `retire(model)` is true is deleted from the store at
+    the next save.
 
     `codec` turns models into bytes (by default `JsonCodec` of update's annotations). `links(model)`, for a single key, says
     which other models to load and attach; see `load_model`. `on_commit(changed, position)` is called after each save that wrote
-    something, with the models by key. The other arguments are those of `Options`.
+    something, with the models by key, deleted ones left out; it is called at most once for each save. The other arguments are those of `Options`.
 
     Raises what `batch` raises, and `Conflict` when another writer was first, `Corrupt`, `Incompatible`, `NotStorable`,
     `StoreFull`, `SourceChanged`.

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Sequenc
 from dataclasses import dataclass
 from itertools import islice
 from types import TracebackType
-from typing import Any, Generic, TypeAlias, TypedDict, TypeVar, Union, Unpack
+from typing import Any, Generic, Literal, TypeAlias, TypedDict, TypeVar, Union, Unpack
 
-from go_state.core.errors import TimedOut, UsageError
+from go_state.core.errors import Closed, TimedOut, UsageError
 from go_state.core.ports import Consumer, Log, Position, Producer, Source, Switch
 from go_state.core.program import Program
 from go_state.loop.driver import Breath, Flow, drive, drive_async, refuse_running_loop
@@ -35,9 +35,10 @@ Stream: TypeAlias = Union[Iterable[Msg], AsyncIterable[Msg], Source[Msg], Log[Ms
 class Options(TypedDict, Generic[Msg], total=False):
     """How a batch ends, reads ahead and fails: the keyword arguments that `batch`, `aggregate` and their twins share.
 
-    `limit`: take no more once so many messages of the source were taken. `timeout` (seconds): raise `TimedOut`. `stop` (something with
-    `is_set()`, see `signals`) and `budget` (seconds): end between two messages of the source, and say so in the result; messages
-    that were fetched together are processed together. `prefetch`: read so many messages ahead, in a thread. `replaying`:
+    `limit`: take no more once so many messages of the source were taken. `timeout` (seconds): raise `TimedOut`. `stop` (something
+    with `is_set()`, see `signals`) and `budget` (seconds): end between two messages of the source, and say so in the result;
+    messages that were fetched together are processed together. In a thread these three are looked at between messages: a source
+    that blocks is left only when it returns, also with `prefetch`, which reads so many messages ahead in a thread. `replaying`:
     while it returns true, perform no command and show no view. `on_error`: what becomes of a message that the program fails on.
     `producer` and `consumer`: a queue of your own, whose consumer also has `empty()`.
     """
@@ -53,6 +54,10 @@ class Options(TypedDict, Generic[Msg], total=False):
     consumer: Consumer[Msg] | None
 
 
+Ended: TypeAlias = Literal["exhausted", "limit", "stopped", "budget"]
+"""Why a batch has ended: its source did, or it was asked to end early."""
+
+
 @dataclass(frozen=True, slots=True)
 class Result(Generic[Model, Msg]):
     """How a batch ended.
@@ -64,7 +69,7 @@ class Result(Generic[Model, Msg]):
     model: Model
     processed: int
     position: Position
-    ended: str
+    ended: Ended
     set_aside: tuple[FailedMessage[Msg], ...]
 
 
@@ -72,7 +77,7 @@ def batch(program: Program[Model, Msg], source: Stream[Msg], **options: Unpack[O
     """Run the program over a source, in the calling thread, until the source is exhausted and the queue empty.
 
     `source` is an iterable of messages, a function that returns `(messages, more)`, a `Source` with positions, or a buffer,
-    which is read to its present end. The next message is taken only when everything that the last one led to is processed; the
+    which is read until it is empty. The next message is taken only when everything that the last one led to is processed; the
     messages of one fetch enter the queue together. The keyword arguments are those of `Options`.
 
     Raises what the source, the program or the queue raises; an `ExceptionGroup` when both the program and the source fail.
@@ -231,7 +236,8 @@ class SourceFeed(Generic[Msg]):
         self._save_at = math.inf  # at how many a checkpoint is due
         self._queue: deque[Msg] = deque()
         self._queued = 0  # how many messages have entered the queue
-        self.ended = "exhausted"
+        self._unseen = 0  # how many messages of a fetch are still in it
+        self.ended: Ended = "exhausted"
         self._schedule()
 
     @property
@@ -249,8 +255,8 @@ class SourceFeed(Generic[Msg]):
                 return self._until_due(self._drain()) if self._pace.watches else self._drain()
             if self._taken >= self._save_at or self._pace.save_due():
                 yield from self._save()
-            ended = self._pace.ended() or ("limit" if self._taken >= self._limit else None)
-            if ended is not None:
+            ended: Ended | None = self._pace.ended() or ("limit" if self._taken >= self._limit else None)
+            if ended is not None and not self._intake.in_hand():
                 self.ended = ended
                 return None
             if self._run is not None:
@@ -277,7 +283,8 @@ class SourceFeed(Generic[Msg]):
 
     def _admit(self, messages: list[Msg | None]) -> None:
         self._run = None
-        self._taken += sum(message is not None for message in messages)
+        self._unseen = sum(message is not None for message in messages)
+        self._taken += self._unseen
         self._enqueue(messages)
 
     def _enqueue(self, messages: Sequence[Any]) -> None:
@@ -287,7 +294,10 @@ class SourceFeed(Generic[Msg]):
     def _drain(self) -> Iterator[Msg]:
         queue = self._queue
         while queue:
-            yield queue.popleft()
+            message = queue.popleft()
+            if self._unseen and message is not None:
+                self._unseen -= 1
+            yield message
 
     def _until_due(self, messages: Iterator[Msg]) -> Iterator[Msg]:
         for message in messages:
@@ -319,7 +329,7 @@ class SourceFeed(Generic[Msg]):
     def where(self) -> Position:
         """Return the position of the source, or how many of its messages were taken before this one."""
         position = self._intake.where()
-        return self._taken - 1 if position is None else position
+        return self._taken - 1 - self._unseen if position is None else position
 
 
 class QueuedSourceFeed(SourceFeed[Msg]):
@@ -349,7 +359,10 @@ class QueuedSourceFeed(SourceFeed[Msg]):
         while True:
             self._pace.check_deadline()
             if not (yield from self._port.empty()):
-                return (yield from self._port.take())
+                given = yield from self._port.take()
+                if given is None:
+                    raise Closed("the consumer was closed before the batch had processed what is in its queue")
+                return given
             messages = yield from super().take()
             if messages is None:
                 return None

@@ -47,6 +47,10 @@ class Intake(Generic[Msg]):
         """Return the position of the message last given, for errors to tell."""
         return self.position()
 
+    def in_hand(self) -> bool:
+        """Tell whether a message was taken from the source and not given yet; then it is not the time to end."""
+        return False
+
     def saved(self) -> None:
         """Hear that everything given so far is saved, or done with."""
 
@@ -65,7 +69,6 @@ class SourceIntake(Intake[Msg]):
     def __init__(self, source: Source[Msg], after: Position) -> None:
         self.source = source
         self._reading: Reading[Msg] = source.read(after)
-        self._nothing_read = after
         super().__init__(self._reading)
 
     def position(self) -> Position:
@@ -111,6 +114,9 @@ class AsyncIntake(Intake[Msg]):
             return None
         return iter(() if message is _NOTHING_YET else (message,))
 
+    def in_hand(self) -> bool:
+        return self._next.in_hand()
+
     async def aclose(self) -> None:
         await self._next.cancel()
 
@@ -122,6 +128,10 @@ class _Next:
         self._messages = messages
         self._pace = pace
         self._task: asyncio.Task[Any] | None = None  # cancelling it would end an async generator: it is kept until the end
+
+    def in_hand(self) -> bool:
+        """Tell whether a wait that was left has brought its message."""
+        return self._task is not None and self._task.done()
 
     def in_thread(self) -> Any:
         raise UsageError("an async source needs an event loop: use batch_async or aggregate_async")
@@ -140,14 +150,20 @@ class _Next:
         if self._task is None:
             self._task = asyncio.ensure_future(awaited(anext(self._messages)))
         stop, loop, woken = self._pace.stop, asyncio.get_running_loop(), asyncio.Event()
-        with stop.calling(lambda: loop.call_soon_threadsafe(woken.set)) if isinstance(stop, StopSwitch) else nullcontext():
-            if stop is not None and stop.is_set():
+
+        def wake() -> None:
+            with suppress(RuntimeError):  # the loop may be closed by now
+                loop.call_soon_threadsafe(woken.set)
+
+        with stop.calling(wake) if isinstance(stop, StopSwitch) else nullcontext():
+            if not self._task.done() and stop is not None and stop.is_set():
                 return _NOTHING_YET  # it was set before it could wake us
             waking = asyncio.ensure_future(woken.wait())
             try:
                 await asyncio.wait({self._task, waking}, timeout=self._pace.wait_seconds(), return_when=asyncio.FIRST_COMPLETED)
             finally:
                 waking.cancel()
+            await asyncio.sleep(0)  # lets a message that is on its way arrive before it is said that there is none
         if not self._task.done():
             return _NOTHING_YET
         task, self._task = self._task, None

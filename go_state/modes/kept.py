@@ -165,16 +165,18 @@ class KeptModels(Keeping[Model, Msg]):
     ) -> None:
         super().__init__(schema, store, on_commit)
         self._working_set = working_set
-        self._marks_schema: Schema[None] = Schema((f"positions of {schema.names[0]}",), 1, JsonCodec(None))
-        self._marks_key = f"{RESERVED}positions/{schema.names[0]}"
+        self._marks_schema: Schema[None] = Schema(tuple(f"positions of {name}" for name in schema.names), 1, JsonCodec(None))
+        self._marks_key, *self._old_marks_keys = [f"{RESERVED}positions/{name}" for name in schema.names]
         self._marks_version = 0
 
     def _load(self) -> Mapping[str, Mark]:
-        loaded = self._marks_schema.load(self._store, self._marks_key)
-        if loaded is None:
-            return {}
-        self._marks_version = loaded.version
-        return loaded.marks
+        marks: dict[str, Mark] = {}
+        for key in (*reversed(self._old_marks_keys), self._marks_key):  # of names that the model had before, the newest counts
+            loaded = self._marks_schema.load(self._store, key)
+            if loaded is not None:
+                marks |= loaded.marks
+                self._marks_version = loaded.version if key == self._marks_key else 0
+        return marks
 
     def program(self) -> Program[Any, Msg]:
         return self._working_set.as_program()

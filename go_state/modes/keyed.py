@@ -15,7 +15,7 @@ from go_state.core.errors import InvalidKey
 from go_state.core.ports import Store, Stored, Write
 from go_state.core.program import Program, read_step, takes_key
 from go_state.storage.keys import key_bytes
-from go_state.storage.snapshot import Schema, read_envelope, seal_of
+from go_state.storage.snapshot import Schema, is_envelope, read_envelope, seal_of
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -184,7 +184,9 @@ class Models(Mapping[str, Model]):
                 yield key
 
     def _is_ours(self, key: str, stored: Stored) -> bool:
-        """Tell whether it is a model of this program: others may share the store."""
+        """Tell whether it is a model of this program: others, and records of the user's own, may share the store."""
+        if not is_envelope(stored.data):
+            return False
         return read_envelope(key, stored.data)[0] in self._schema.names
 
     def __len__(self) -> int:

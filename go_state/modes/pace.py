@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any, Literal
 
 from go_state.core.errors import TimedOut, UsageError
 from go_state.core.ports import Switch
@@ -52,11 +53,13 @@ def signals(*numbers: int) -> Iterator[StopSwitch]:
     if threading.current_thread() is not threading.main_thread():
         raise UsageError("gs.signals() works in the main thread only: make the switch there and hand it to this thread")
     switch = StopSwitch()
-    before = {number: signal.getsignal(number) for number in numbers or (signal.SIGTERM, signal.SIGINT)}
+    before: dict[int, Any] = {}
 
     def restore() -> None:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(
+                number, signal.SIG_DFL if handler is None else handler
+            )  # None: installed by something that is not Python
 
     def ask(number: int, frame: object) -> None:
         restore()
@@ -65,9 +68,9 @@ def signals(*numbers: int) -> Iterator[StopSwitch]:
         # and a bare one, because starting a threading.Thread takes locks too.
         _thread.start_new_thread(switch.set, ())
 
-    for number in before:
-        signal.signal(number, ask)
     try:
+        for number in numbers or (signal.SIGTERM, signal.SIGINT):
+            before[number] = signal.signal(number, ask)
         yield switch
     finally:
         restore()
@@ -138,7 +141,7 @@ class Pace:
                 f"the batch took longer than its timeout of {self._timeout:g} seconds: it was ended, and what was saved before stays"
             )
 
-    def ended(self) -> str | None:
+    def ended(self) -> Literal["stopped", "budget"] | None:
         """Return why the batch is to end before its source does, if it is."""
         if self.stop is not None and self.stop.is_set():
             return "stopped"

@@ -38,7 +38,7 @@ def run(
     in a thread whose event loop runs.
     """
     refuse_running_loop("run")
-    loop = Loop(silenced(without_key(program, "run"), replaying), on_error=on_error)
+    loop = Loop(silenced(without_key(program, "run"), replaying), on_error=on_error, lists=False)
     with Queue(buffer, producer, consumer, on_loop=False) as feed:
         drive(loop.run(feed))
     return loop.model
@@ -59,7 +59,7 @@ async def run_async(
     custom producer and consumer `put_async`, `get_async`, `commit_async` and `rollback_async` are preferred where they exist;
     what the methods return is awaited if it can be.
     """
-    loop = Loop(silenced(without_key(program, "run"), replaying), on_error=on_error)
+    loop = Loop(silenced(without_key(program, "run"), replaying), on_error=on_error, lists=False)
     async with Queue(buffer, producer, consumer, on_loop=True) as feed:
         await drive_async(loop.run(feed))
     return loop.model

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import types
+import typing
 from typing import Any, TypeVar
 
 from go_state.core.naming import names_of
@@ -24,8 +26,18 @@ def schema_of(program: Program[Model, Msg], codec: Codec[Model] | None) -> Schem
     if codec is not None and program.name:
         return Schema((program.name,), program.schema, codec)
     kind: Any = model_type(program)
-    names = names_of(kind) if isinstance(kind, type) else (str(kind),)
+    names = _names(kind)
     return Schema((program.name,) if program.name else names, program.schema, JsonCodec(kind) if codec is None else codec)
+
+
+def _names(kind: Any) -> tuple[str, ...]:
+    """Return the names of a type, without modules, so that its classes may move."""
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin in (typing.Union, types.UnionType):
+        return (" | ".join(_names(arg)[0] for arg in args),)
+    if origin is not None:
+        return (f"{_names(origin)[0]}[{', '.join('...' if arg is ... else _names(arg)[0] for arg in args)}]",)
+    return names_of(kind) if isinstance(kind, type) else (str(kind),)
 
 
 def load_model(

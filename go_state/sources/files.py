@@ -7,6 +7,7 @@ second time from the page cache; SHA-256 takes about half a second a gigabyte.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from typing import IO, Any, Generic, Protocol, TypeVar
@@ -34,6 +35,7 @@ class FileSource(Generic[Msg]):
         # A file name may hold bytes that no text has; a stored name may not.
         self.name = os.path.basename(self.path).encode(errors="backslashreplace").decode() if name is None else name
         self._records = records
+        self._length: int | None = None  # of what the fingerprint describes
         if not os.path.isfile(self.path):
             there = "a folder" if os.path.isdir(self.path) else "not there"
             raise SourceError(f"{self.path} is {there}: give the path of a file, plain, .gz or .zip")
@@ -52,6 +54,7 @@ class FileSource(Generic[Msg]):
         """Return the file's length and hash, as "length:hash"."""
         with open(self.path, "rb") as file:
             digest, length, _ = _hash(file, self.size())
+        self._length = length
         return f"{length}:{digest}"
 
     def recognise(self, fingerprint: str) -> None:
@@ -71,13 +74,18 @@ class FileSource(Generic[Msg]):
 
     def read(self, after: int | None = None) -> FileReading[Msg]:
         """Begin a pass after so many records."""
-        return FileReading(self, self._records, after or 0)
+        return FileReading(self, self._records, after or 0, self.size() if self._length is None else self._length)
 
 
 class FileReading(Generic[Msg]):
-    """One pass through a file. `position` is the number of records given, those before the pass included."""
+    """One pass through a file. `position` is the number of records given, those before the pass included.
 
-    def __init__(self, source: FileSource[Msg], records: Records[Msg], after: int) -> None:
+    A plain file is read to the length that its fingerprint describes: what is written meanwhile may be half a line, and is for
+    the next pass.
+    """
+
+    def __init__(self, source: FileSource[Msg], records: Records[Msg], after: int, length: int) -> None:
+        self._length = length
         self.position = after
         self._source = source
         self._records = records
@@ -89,7 +97,7 @@ class FileReading(Generic[Msg]):
 
     def __iter__(self) -> Iterator[Msg]:
         try:
-            for record in self._records(_lines(self._file, self._source), self.position):
+            for record in self._records(_lines(self._file, self._source, self._length), self.position):
                 self.position += 1
                 yield record
         except UnicodeDecodeError as error:
@@ -108,13 +116,16 @@ class FileReading(Generic[Msg]):
         self._file.close()
 
 
-def _lines(file: IO[bytes], source: FileSource[object]) -> Iterator[bytes]:
-    """Give the file's lines, without a byte order mark."""
-    stream = _decompressed(file, source)
-    first = stream.readline()
-    if first:
-        yield first.removeprefix(b"\xef\xbb\xbf")
-    yield from stream
+def _lines(file: IO[bytes], source: FileSource[object], length: int) -> Iterator[bytes]:
+    """Give the file's lines, without a byte order mark, up to its length."""
+    left: float = math.inf if source.compression else length
+    first = True
+    for line in _decompressed(file, source):
+        left -= len(line)
+        if left < 0:
+            return
+        yield line.removeprefix(b"\xef\xbb\xbf") if first else line
+        first = False
 
 
 def _decompressed(file: IO[bytes], source: FileSource[object]) -> Any:  # a readable binary file, of one of three classes

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, overload
 
 from go_state.core.errors import BadRecord
 from go_state.sources.files import FileSource
+from go_state.storage.codec import without_contents
 
 Msg = TypeVar("Msg")
 
@@ -29,7 +30,7 @@ class _Records:
             try:
                 message = decode(line)
             except ValueError as error:
-                raise BadRecord(self._name, record, f"it is no message: {_without_contents(error)}") from error
+                raise BadRecord(self._name, record, f"it is no message: {without_contents(error)}") from None
             yield message
 
     def _decoder(self) -> Any:
@@ -41,12 +42,6 @@ class _Records:
 
         codec: JsonCodec[Any] = JsonCodec(self._of)
         return codec.decode
-
-
-def _without_contents(error: Exception) -> str:
-    from go_state.storage.codec import without_contents
-
-    return without_contents(error)
 
 
 class JSONLines(FileSource[Msg]):

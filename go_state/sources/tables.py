@@ -10,6 +10,7 @@ from typing import Any, TypeVar, overload
 
 from go_state.core.errors import BadRecord, SourceError, UsageError
 from go_state.sources.files import FileSource
+from go_state.storage.codec import without_contents
 
 Msg = TypeVar("Msg")
 
@@ -39,7 +40,7 @@ class _Records:
                 try:
                     message = message_of(row)
                 except (ValueError, TypeError) as error:  # TypeError: what a class may raise that checks its own fields
-                    raise BadRecord(self._name, record, f"{_without_contents(error)} (line {rows.line_num})") from error
+                    raise BadRecord(self._name, record, f"{without_contents(error)} (line {rows.line_num})") from None
                 yield message
         except csv.Error as error:
             why = f"it cannot be split into columns: {error} (line {rows.line_num})"
@@ -70,12 +71,6 @@ class _Records:
             return message if back is None else back(message)
 
         return message_of
-
-
-def _without_contents(error: Exception) -> str:
-    from go_state.storage.codec import without_contents
-
-    return without_contents(error)
 
 
 class CSV(FileSource[Msg]):

@@ -118,13 +118,13 @@ def _is_same(value: Any, back: Any) -> bool:
     if kind in _SIMPLE:
         return bool(value == back)
     if kind is list or kind is tuple:
-        if (kinds := set(map(type, value))) <= _SIMPLE:
-            return kinds == set(map(type, back)) and bool(value == back)
+        if (kinds := set(map(type, value))) <= _SIMPLE and kinds == set(map(type, back)):
+            return bool(value == back)
         return len(value) == len(back) and all(map(_is_same, value, back))
     if kind is dict:
         return len(value) == len(back) and all(map(_is_same, value.items(), back.items()))
     if kind is set or kind is frozenset:
-        return bool(value == back) and _types(value) == _types(back)
+        return bool(value == back) and all(map(_is_same, sorted(value, key=_order), sorted(back, key=_order)))
     if isinstance(value, datetime.datetime):
         return bool(value == back) and value.tzinfo == back.tzinfo and value.fold == back.fold
     if isinstance(value, Mapping):
@@ -139,6 +139,11 @@ def _is_same(value: Any, back: Any) -> bool:
     if kind.__eq__ is _IDENTITY:  # equal to itself alone: what is read back is another
         return False
     return all(_is_same(getattr(value, name), getattr(back, name)) for name in names)
+
+
+def _order(value: Any) -> tuple[int, str]:
+    """Return what puts equal members of two sets in the same order."""
+    return hash(value), "" if isinstance(value, (int, float)) else type(value).__qualname__
 
 
 def _types(values: Any) -> list[str]:

@@ -340,9 +340,19 @@ def _named_fields(cls: Any) -> list[tuple[str, str, bool]] | None:
 
 @functools.cache
 def field_names(cls: Any) -> list[str] | None:
-    """Return the names of the fields that are stored; None when the class has no fields to speak of."""
+    """Return the names of the fields that make two values of the class the same; None when it has no fields to speak of.
+
+    Those are the stored ones and those that are compared: one that the constructor does not take has to come back by itself.
+    """
     named = _named_fields(cls)
-    return None if named is None else [name for name, _, _ in named]
+    if named is None:
+        return None
+    names = [name for name, _, _ in named]
+    if hasattr(cls, "__attrs_attrs__"):
+        return names + [a.name for a in cls.__attrs_attrs__ if not a.init and a.eq]
+    if dataclasses.is_dataclass(cls):
+        return names + [f.name for f in dataclasses.fields(cls) if not f.init and f.compare]
+    return names
 
 
 def _is_class_with_fields(kind: Any) -> bool:

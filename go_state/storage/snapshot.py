@@ -88,6 +88,11 @@ def seal_of(data: bytes) -> bytes:
     return data.partition(b"\n")[0]
 
 
+def is_envelope(data: bytes) -> bool:
+    """Tell whether the bytes set out to be a snapshot."""
+    return data.startswith(b"go_state ")
+
+
 def read_envelope(key: str, data: bytes) -> tuple[str, int, dict[str, Mark], bytes]:
     """Return schema name, schema number, marks and payload of a snapshot; `Corrupt` unless every byte is as it was written."""
     import orjson

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from go_state.core.commands import Command
-from go_state.core.program import Program, read_step
+from go_state.core.commands import Command, checked_commands
+from go_state.core.errors import UsageError
+from go_state.core.program import Program, read_step, takes_key
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -25,19 +26,21 @@ class Played(Generic[Model, Msg]):
         return self.models[-1]
 
 
-def play(program: Program[Model, Msg], *messages: Msg) -> Played[Model, Msg]:
-    """Return the models and commands of the messages, performing nothing.
+def play(program: Program[Model, Msg], *messages: Msg, key: str | None = None) -> Played[Model, Msg]:
+    """Return the models and commands of the messages, performing nothing; `key` is for an init that takes one.
 
     >>> from go_state import reducer
     >>> play(reducer(int, lambda total, n: total + n), 1, 2).models
     (0, 1, 3)
     """
-    model, commands = read_step(program.init(), "init")
-    models, issued = [model], [tuple(commands or ())]
+    if takes_key(program) and key is None:
+        raise UsageError('the program\'s init takes a key: give play(program, *messages, key="...") one')
+    model, commands = read_step(program.init(key) if takes_key(program) else program.init(), "init")
+    models, issued = [model], [tuple(checked_commands(commands))]
     for message in messages:
         if message is None:
             continue  # ignored, as everywhere
         model, commands = read_step(program.update(model, message), "update")
         models.append(model)
-        issued.append(tuple(commands or ()))
+        issued.append(tuple(checked_commands(commands)))
     return Played(tuple(models), tuple(issued))

@@ -137,7 +137,7 @@ def test_failing_view_does_not_roll_back(drivers: Drivers) -> None:
 def test_set_aside_commits_the_message(drivers: Drivers) -> None:
     """A message that was set aside is done with: it is committed, and its turn puts nothing."""
     queue = Queue("bad", "b")
-    assert drivers.run(program(bad=ValueError()), **ports(queue), on_error=gs.SetAside()) == ("b",)
+    assert drivers.run(program(bad=ValueError()), **ports(queue), on_error=gs.SetAside(gs.Buffer())) == ("b",)
     assert queue.log == ["get", "commit", "get", "commit", "get"]
 
 

@@ -170,7 +170,7 @@ def test_set_aside_goes_on_with_the_next(drivers: Drivers) -> None:
 def test_set_aside_turn_sends_nothing(drivers: Drivers) -> None:
     """The commands that were performed before the failing one send nothing."""
     program = tracing([], bad=[gs.Cmd.send("lost"), int.__call__, lambda: int("x")])
-    assert drivers.run(program, filled("bad", "b"), on_error=gs.SetAside()) == ("b",)
+    assert drivers.run(program, filled("bad", "b"), on_error=gs.SetAside(gs.Buffer())) == ("b",)
 
 
 def test_closed_aside_buffer_ends_the_run(drivers: Drivers) -> None:
@@ -268,6 +268,6 @@ def test_keyboard_interrupt_rolls_back_and_passes(drivers: Drivers) -> None:
         return model + 1, ()
 
     with pytest.raises(KeyboardInterrupt):
-        drivers.run(gs.Program(lambda: (0, ()), update), producer=buffer, consumer=consumer, on_error=gs.SetAside())
+        drivers.run(gs.Program(lambda: (0, ()), update), producer=buffer, consumer=consumer, on_error=gs.SetAside(gs.Buffer()))
     assert consumer.committed == 1
     assert consumer.get_nowait() == "b"

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, assert_type
+from typing import Any, Literal, assert_type
 
 import go_state as gs
 
@@ -124,7 +124,7 @@ def batches() -> None:
     result = gs.batch(program, messages, limit=3, prefetch=2, on_error=gs.SetAside())
     assert_type(result, gs.Result[Counter, Msg])
     assert_type(result.model, Counter)
-    assert_type(result.ended, str)
+    assert_type(result.ended, Literal["exhausted", "limit", "stopped", "budget"])
     assert_type(result.set_aside, tuple[gs.FailedMessage[Msg], ...])
     assert_type(gs.batch(program, generator()).model, Counter)
     assert_type(gs.batch(program, lambda: (messages, False)).model, Counter)
