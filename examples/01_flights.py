@@ -1,43 +1,57 @@
 """A stream of 336,776 flights becomes one snapshot per airline in LMDB. Run it twice: nothing is counted twice.
 
-Ctrl-C stops it between two flights and saves; kill -9 does not, and the next run goes on from the last save all the same.
+Ctrl-C stops it between two flights and saves. `--interrupt-after 200000` kills it without warning (kill -9) after so many, and
+the next run goes on from the last save and ends with the same figures all the same.
 """
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
+import itertools
+import os
+import signal
 import sys
 import time
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import date
 from pathlib import Path
+from typing import NamedTuple
 
-from rich.console import Console
-from rich.table import Table
+try:
+    from immutables import Map
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.table import Table
+except ImportError:
+    sys.exit('This example needs two extras: pip install "go-state[cli,persistent]" (make demo does it)')
 
 import go_state as gs
 
 
 @dataclass(frozen=True, slots=True)
-class Flight:
-    """A row of the table; the messages of the program."""
-
+class Flight:  # a row of the table: the messages of the program
     carrier: str
+    origin: str
     dest: str
-    distance: int
-    dep_delay: int | None  # minutes; None when the flight was cancelled
+    year: int
+    month: int
+    day: int
+    dep_delay: int | None  # minutes, negative when it left early; None when it was cancelled
+
+
+class Day(NamedTuple):
+    flown: int = 0
+    delay: int = 0  # minutes, of all that flew
 
 
 @dataclass(frozen=True, slots=True)
-class Airline:
-    """The model: what is known of one airline."""
-
+class Airline:  # the model; a persistent map is changed without being copied
     carrier: str
     flights: int = 0
-    cancelled: int = 0
-    minutes_late: int = 0
-    miles: int = 0
-    worst: int = 0
-    worst_to: str = ""
+    days: Map[date, Day] = field(default_factory=Map)
+    routes: Map[str, int] = field(default_factory=Map)  # flights, those cancelled included
 
 
 def init(carrier: str) -> gs.Step[Airline, Flight]:
@@ -45,59 +59,69 @@ def init(carrier: str) -> gs.Step[Airline, Flight]:
 
 
 def update(model: Airline, msg: Flight) -> gs.Step[Airline, Flight]:
+    route = f"{msg.origin}-{msg.dest}"
+    model = replace(model, flights=model.flights + 1, routes=model.routes.set(route, model.routes.get(route, 0) + 1))
     if msg.dep_delay is None:
-        return replace(model, flights=model.flights + 1, cancelled=model.cancelled + 1), ()
-    late = max(msg.dep_delay, 0)
-    model = replace(model, flights=model.flights + 1, minutes_late=model.minutes_late + late, miles=model.miles + msg.distance)
-    return (replace(model, worst=late, worst_to=msg.dest) if late > model.worst else model), ()
+        return model, ()
+    when = date(msg.year, msg.month, msg.day)
+    flown, delay = model.days.get(when, Day())
+    return replace(model, days=model.days.set(when, Day(flown + 1, delay + msg.dep_delay))), ()
 
 
 airlines = gs.Program(init, update, name="airline")
 
 
-def main(store_path: str = "flights.lmdb") -> None:
+def main(path: str, interrupt_after: int | None) -> None:
     data = flights_data()
-    flights = gs.sources.progress(
-        gs.sources.CSV(data / "flights.csv.zip", Flight, missing=("", "NA")), description="flights of 2013"
-    )
+    flights = gs.sources.progress(gs.sources.CSV(data / "flights.csv.zip", Flight, missing=("", "NA")))
+    program = airlines if interrupt_after is None else replace(airlines, view=killer(interrupt_after))
     began = time.perf_counter()
-    with gs.LMDBStore(store_path) as store, gs.signals() as stop:
+    with gs.LMDBStore(path) as store, gs.signals() as stop:
         result = gs.aggregate(
-            airlines, flights, store=store, key=lambda msg: msg.carrier, snapshots=gs.Snapshots(every=50_000), stop=stop
+            program, flights, store=store, key=lambda msg: msg.carrier, snapshots=gs.Snapshots(every=50_000), stop=stop
         )
         seconds = time.perf_counter() - began
         names = {row["carrier"]: row["name"] for row in gs.sources.CSV(data / "airlines.csv").read()}
         show(sorted(result.models.values(), key=lambda model: -model.flights), names)
-    print(f"\n{result.processed:,} flights processed in {seconds:.1f} s ({result.ended}); the models are in {store_path}.")
-    if result.processed == 0:
-        print("Everything was counted before: the position in the file was saved together with the models.")
-    elif result.ended == "exhausted":
-        print("Run it again: nothing is counted twice.")
-    else:
+    print(f"\n{result.processed:,} flights processed in {seconds:.1f} s, {result.position or 0:,} counted in {path}.")
+    if result.ended == "stopped":
         print("Run it again: it goes on where it stopped.")
+    elif result.processed == 0:
+        print("Everything was counted before: the position in the file was saved together with the models.")
+    else:
+        print("Run it again: nothing is counted twice.")
 
 
 def show(models: list[Airline], names: dict[str, str]) -> None:
-    table = Table(title="Departures from New York, 2013", title_justify="left")
-    for column, justify in (
-        ("airline", "left"),
-        ("flights", "right"),
-        ("cancelled", "right"),
-        ("late on average", "right"),
-        ("worst delay", "right"),
-    ):
-        table.add_column(column, justify="right" if justify == "right" else "left")
+    table = Table("airline", "flights", "can-\ncelled", "mean\ndelay", "on its\nworst day", "busiest\nroute", box=SIMPLE)
+    for column in table.columns[1:]:
+        column.justify, column.no_wrap = "right", True
     for model in models:
-        flown = max(model.flights - model.cancelled, 1)
-        hours, minutes = divmod(model.worst, 60)
+        flown, delay = map(sum, zip(*model.days.values(), strict=True))
+        mean_of = {day: delay / flown for day, (flown, delay) in model.days.items()}
+        worst, route = max(mean_of, key=mean_of.__getitem__), max(model.routes, key=model.routes.__getitem__)
         table.add_row(
             names.get(model.carrier, model.carrier),
             f"{model.flights:,}",
-            f"{model.cancelled / model.flights:.1%}",
-            f"{model.minutes_late / flown:.1f} min",
-            f"{hours} h {minutes:02} to {model.worst_to}",
+            f"{1 - flown / model.flights:.1%}",
+            f"{delay / flown:.1f} min",
+            f"{mean_of[worst]:.0f}, {worst.day:>2} {worst:%b}",
+            f"{route} {model.routes[route]:>5,}",
         )
     Console().print(table)
+
+
+def killer(after: int) -> Callable[[Airline], None]:
+    """Return a view that ends this process, as a crash would, once it was shown so many models."""
+    shown = itertools.count(1)
+
+    def view(model: Airline) -> None:
+        if next(shown) == after:
+            Console(stderr=True).show_cursor()  # which the progress bar has hidden
+            print(f"\nkill -9 after {after:,} flights. Run it again: it goes on from the last save.", flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return view
 
 
 def flights_data() -> Path:
@@ -108,4 +132,8 @@ def flights_data() -> Path:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("path", nargs="?", default="flights.lmdb", help="where the models are kept (flights.lmdb)")
+    parser.add_argument("--interrupt-after", type=int, metavar="N", help="kill -9 this very process after N flights")
+    given = parser.parse_args()
+    main(given.path, given.interrupt_after)

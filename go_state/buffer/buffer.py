@@ -7,6 +7,7 @@ position of its own. Nothing is lost, nothing is given twice to one reader, and 
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -263,9 +264,11 @@ class Buffer(Generic[Msg]):
         """Ask a policy that is not the default. Lock not held: the policy is the user's and may call the buffer."""
         with self._lock:
             start, end = self._retained.start, self._retained.end
-            offsets = [reader.committed - start for reader in self._readers]
-        drop = self._retention(end - start, offsets)
+            asked = {reader: reader.committed for reader in self._readers}
+        drop = self._retention(end - start, [committed - start for committed in asked.values()])
         with self._lock:
+            if any(reader.committed < asked.get(reader, math.inf) for reader in self._readers):
+                return  # one was opened or went back meanwhile, of whom the policy knew nothing: the next put or commit asks
             self._retained.trim(start + max(0, min(drop, end - start)))
 
     # ------------------------------------------------------------------ closing

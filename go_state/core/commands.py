@@ -67,6 +67,10 @@ class Cmd(Generic[Msg]):
 
         An exception of `fn` becomes the message `err(Failure(kind, text))`; without `err` it rolls the turn back.
         """
+        for role, given in (("fn", fn), ("ok", ok), ("err", err)):
+            if not callable(given) and (given is not None or role == "fn"):
+                hint = ": pass the function itself, and its arguments after it" if role == "fn" else ""
+                raise ProgramError(f"{role} of Cmd.call is a function, not a {type(given).__qualname__}{hint}")
         return Call(fn, args, ok, err)
 
     @staticmethod
@@ -75,6 +79,8 @@ class Cmd(Generic[Msg]):
 
         The list has the length of the child's, `None` stays `None`, and a child that sends nothing still sends nothing.
         """
+        if not callable(wrap):
+            raise ProgramError(f"Cmd.map wraps each message by a function or class, not by a {type(wrap).__qualname__}")
         return [None if command is None else Map(command, wrap, leading) for command in checked_commands(commands)]
 
 
@@ -106,6 +112,17 @@ class Map(Cmd[Msg]):
     command: Cmd[Any] | Callable[[], Any]  # the child's message type is gone once wrapped
     wrap: Callable[..., Msg]
     leading: tuple[object, ...]
+
+
+def not_a_command(found: object) -> ProgramError:
+    """Return the error that says what is among the commands and is none, and how a command is made."""
+    kind = type(found).__qualname__
+    if isinstance(found, Cmd):
+        return ProgramError(f"{kind} is not one of go_state's commands: use Cmd.call for your own effects")
+    return ProgramError(
+        f"a {kind} is among the commands: a command is made by gs.Cmd, or is a callable without arguments, or None (to send a "
+        f"message to the program itself, return gs.Cmd.send(message))"
+    )
 
 
 def checked_commands(commands: object) -> Sequence[Any]:

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from go_state.core.commands import Call, Cmd, Failure, Map, Send, checked_commands
+from go_state.core.commands import Call, Cmd, Failure, Map, Send, checked_commands, not_a_command
 from go_state.core.errors import ProgramError
 
 
@@ -33,14 +33,9 @@ def _perform_one(command: object) -> Iterable[Any]:
         case Map(child, wrap, leading):
             return [wrap(*leading, message) for message in perform((child,))]
         case Cmd():
-            raise ProgramError(
-                f"{type(command).__qualname__} is not one of go_state's commands: use Cmd.call for your own effects"
-            )
+            raise not_a_command(command)
     if not callable(command):
-        raise ProgramError(
-            f"a {type(command).__qualname__} is among the commands: a command is made by gs.Cmd, or is a callable without "
-            f"arguments, or None (to send a message to the program itself, return gs.Cmd.send(message))"
-        )
+        raise not_a_command(command)
     return (_plain(command(), command),)
 
 

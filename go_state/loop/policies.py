@@ -35,6 +35,10 @@ class SetAside(Generic[Msg]):
 
     buffer: Producer[FailedMessage[Msg]] | None = field(default=None)
 
+    def __post_init__(self) -> None:
+        if self.buffer is not None and not isinstance(self.buffer, Producer):
+            raise UsageError(f"SetAside takes a gs.Buffer, or another object with put, not a {type(self.buffer).__qualname__}")
+
 
 Decide: TypeAlias = Callable[[Any, Any, Exception], Union[Stop, SetAside[Any]]]
 OnError: TypeAlias = Union[Stop, SetAside[Any], Decide]

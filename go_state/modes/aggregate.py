@@ -12,10 +12,11 @@ from go_state.core.ports import Codec, Position, Store
 from go_state.core.program import Program
 from go_state.loop.driver import drive, drive_async, refuse_running_loop
 from go_state.loop.policies import FailedMessage
-from go_state.modes.batch import Checkpoint, Ended, Options, Plan, Result, Stream
+from go_state.modes.batch import Options, Plan, Result, Stream
 from go_state.modes.kept import Keeping, KeptModel, KeptModels, OnCommit
 from go_state.modes.keyed import Models, WorkingSet
 from go_state.modes.schema import schema_of
+from go_state.modes.source_feed import Checkpoint, Ended
 from go_state.storage.links import Links
 
 Model = TypeVar("Model")
@@ -35,10 +36,10 @@ class Snapshots:
     seconds: float | None = None
 
     def __post_init__(self) -> None:
-        if self.every is not None and self.every < 1:
-            raise UsageError(f"every is a number of messages from 1, not {self.every}")
-        if self.seconds is not None and not self.seconds > 0:
-            raise UsageError(f"seconds is greater than 0, not {self.seconds}")
+        if self.every is not None and (not isinstance(self.every, int) or self.every < 1):
+            raise UsageError(f"every is a number of messages from 1, not {self.every!r}")
+        if self.seconds is not None and not (isinstance(self.seconds, (int, float)) and self.seconds > 0):
+            raise UsageError(f"seconds is a number greater than 0, not {self.seconds!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +126,8 @@ def aggregate(
     refuse_running_loop("aggregate")
     if inspect.iscoroutinefunction(on_commit):
         raise UsageError("on_commit= is a coroutine function, which needs an event loop: use aggregate_async")
-    plan = Plan(program, options, on_loop=False)
-    kept = _keeping(plan.program, store, key, codec, cache, retire, links, on_commit)
+    plan = Plan(program, options, on_loop=False, called=aggregate)
+    kept = _keeping(plan.program, store, key, codec, cache, retire, links, snapshots, on_commit)
     intake = plan.intake(source, after=drive(kept.begin(source)))
     with plan.batch(intake, program=kept.program(), checkpoint=_checkpoint(kept, snapshots)) as running:
         drive(running.flow())
@@ -183,8 +184,8 @@ async def aggregate_async(
     A save runs in a thread of its own, and `on_commit` may be a coroutine function. In a keyed aggregate a model is loaded on the
     loop. A save that has begun is finished, also when the task is cancelled: it is whole, or not there.
     """
-    plan = Plan(program, options, on_loop=True)
-    kept = _keeping(plan.program, store, key, codec, cache, retire, links, on_commit)
+    plan = Plan(program, options, on_loop=True, called=aggregate_async)
+    kept = _keeping(plan.program, store, key, codec, cache, retire, links, snapshots, on_commit)
     intake = plan.intake(source, after=await drive_async(kept.begin(source)))
     async with plan.batch(intake, program=kept.program(), checkpoint=_checkpoint(kept, snapshots)) as running:
         await plan.drive_in_time(running.flow())
@@ -199,12 +200,18 @@ def _keeping(
     cache: int,
     retire: Callable[[Any], bool] | None,
     links: Links[Any] | None,
+    snapshots: Snapshots,
     on_commit: OnCommit | None,
 ) -> Keeping[Any, Any]:
-    if not isinstance(store, Store):
+    if isinstance(store, type) or not isinstance(store, Store):
+        found = f"the class {store.__qualname__} itself" if isinstance(store, type) else f"a {type(store).__qualname__}"
         raise UsageError(
-            f"store= is an open gs.LMDBStore, gs.MemoryStore or another with load, store, keys and close, not a {type(store).__qualname__}"
+            f"store= is an open gs.LMDBStore, gs.MemoryStore or another with load, store, keys and close, not {found}"
         )
+    if not isinstance(snapshots, Snapshots):
+        raise UsageError(f"snapshots= is a gs.Snapshots(every=..., seconds=...), not a {type(snapshots).__qualname__}")
+    if on_commit is not None and not callable(on_commit):
+        raise UsageError(f"on_commit= is a function of (changed, position), not a {type(on_commit).__qualname__}")
     schema = schema_of(program, codec)
     if isinstance(key, str):
         if retire is not None:
@@ -216,8 +223,8 @@ def _keeping(
         )
     if links is not None:
         raise UsageError("links= belongs to an aggregate with a single key")
-    if cache < 1:
-        raise UsageError(f"cache is a number of models from 1, not {cache}")
+    if not isinstance(cache, int) or cache < 1:
+        raise UsageError(f"cache is a number of models from 1, not {cache!r}")
     return KeptModels(WorkingSet(program, schema, store, key, cache=cache, retire=retire), schema, store, on_commit)
 
 

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, It
 from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from go_state.core.errors import Closed, Empty, NothingPending, UsageError
+from go_state.core.errors import Closed, NothingPending, UsageError
 from go_state.core.ports import Log, Position, Reader, Reading, Source
 from go_state.loop.driver import Answer, Flow, awaited, drive
 from go_state.modes.ahead import ReadAhead
@@ -185,14 +185,13 @@ class ReaderIntake(Intake[Msg]):
     """What a buffer holds: the batch ends when it has read all of it, and commits what it has saved."""
 
     def __init__(self, consumer: Any, *, own: bool) -> None:
-        self._consumer = consumer  # a Reader; with get_nowait and commit, as the consumers of a Log have
+        self._consumer = consumer  # a Reader; with position and commit, as the consumers of a Log have
         self._own = own
         super().__init__(self._read())
 
     def _read(self) -> Iterator[Msg]:
-        with suppress(Empty, Closed):
-            while True:
-                yield self._consumer.get_nowait()
+        while messages := self._consumer.take(1):  # Closed, when somebody closes the reader under the batch, ends it
+            yield messages[0]
 
     def position(self) -> Position:
         return self._consumer.position
@@ -215,12 +214,12 @@ class ReaderIntake(Intake[Msg]):
 class AheadIntake(Intake[Msg]):
     """Another intake's messages, read ahead in a thread."""
 
-    def __init__(self, inner: Intake[Msg], count: int, pace: Pace) -> None:
+    def __init__(self, inner: Intake[Msg], count: int, pace: Pace, limit: float) -> None:
         self.whole = inner.whole
         self._inner = inner
         self._position: Position = inner.position()
         self._items: deque[tuple[Any, Position]] = deque()  # a message, or what one fetch gave, and the position after it
-        self._ahead: ReadAhead[tuple[Any, Position]] = ReadAhead(_with_positions(inner), count, pace)
+        self._ahead: ReadAhead[tuple[Any, Position]] = ReadAhead(_with_positions(inner, limit), count, pace)
 
     def more(self) -> Flow[Iterator[Msg | None] | None]:
         if not self._items:
@@ -256,24 +255,29 @@ class AheadIntake(Intake[Msg]):
         return error
 
 
-def _with_positions(inner: Intake[Any]) -> Iterator[tuple[Any, Position]]:
+def _with_positions(inner: Intake[Any], limit: float) -> Iterator[tuple[Any, Position]]:
+    """Give what the intake gives, up to the limit: what was read beyond it would be lost."""
+    taken = 0
     if isinstance(inner, FetchIntake):
-        while (run := drive(inner.more())) is not None:
-            yield list(run), None
+        while taken < limit and (fetched := drive(inner.more())) is not None:
+            whole = list(fetched)
+            taken += sum(message is not None for message in whole)
+            yield whole, None
         return
-    for message in drive(inner.more()) or ():
+    run = drive(inner.more())
+    messages: Iterator[Any] = iter(()) if run is None else run
+    while taken < limit and (message := next(messages, _END)) is not _END:
+        taken += message is not None
         yield message, inner.position()
 
 
-def open_intake(source: Any, *, after: Position, prefetch: int, pace: Pace, on_loop: bool) -> Intake[Any]:
+def open_intake(source: Any, *, after: Position, prefetch: int, limit: float, pace: Pace, on_loop: bool) -> Intake[Any]:
     """Return the intake of whatever the source is; `UsageError` when it is nothing that can be read."""
-    if prefetch < 0:
-        raise UsageError(f"prefetch is a number of messages to read ahead, not {prefetch}")
     if not prefetch:
         return _intake(source, after, pace, on_loop)
     if isinstance(source, (AsyncIterable, Reader, Log)):
         raise UsageError("prefetch= reads ahead in a thread, which an async source or a buffer has no need of: leave it out")
-    return AheadIntake(_intake(source, after, pace, on_loop), prefetch, pace)
+    return AheadIntake(_intake(source, after, pace, on_loop), prefetch, pace, limit)
 
 
 def _intake(source: Any, after: Position, pace: Pace, on_loop: bool) -> Intake[Any]:

@@ -81,7 +81,7 @@ class Pace:
 
     def __init__(self, *, stop: Switch | None, budget: float | None, timeout: float | None, on_loop: bool) -> None:
         for word, seconds in (("budget", budget), ("timeout", timeout)):
-            if seconds is not None and not seconds > 0:
+            if seconds is not None and not (isinstance(seconds, (int, float)) and seconds > 0):
                 raise UsageError(f"{word} is a number of seconds greater than 0, not {seconds!r}")
         if stop is not None and not isinstance(stop, Switch):
             raise UsageError("stop is something with is_set(): the switch of gs.signals(), or a threading.Event")

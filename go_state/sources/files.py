@@ -35,7 +35,7 @@ class FileSource(Generic[Msg]):
         # A file name may hold bytes that no text has; a stored name may not.
         self.name = os.path.basename(self.path).encode(errors="backslashreplace").decode() if name is None else name
         self._records = records
-        self._length: int | None = None  # of what the fingerprint describes
+        self._length: int | None = None  # of what the fingerprint describes, for the pass that follows it
         if not os.path.isfile(self.path):
             there = "a folder" if os.path.isdir(self.path) else "not there"
             raise SourceError(f"{self.path} is {there}: give the path of a file, plain, .gz or .zip")
@@ -74,7 +74,8 @@ class FileSource(Generic[Msg]):
 
     def read(self, after: int | None = None) -> FileReading[Msg]:
         """Begin a pass after so many records."""
-        return FileReading(self, self._records, after or 0, self.size() if self._length is None else self._length)
+        described, self._length = self._length, None
+        return FileReading(self, self._records, after or 0, self.size() if described is None else described)
 
 
 class FileReading(Generic[Msg]):

@@ -31,6 +31,8 @@ class _Records:
                 message = decode(line)
             except ValueError as error:
                 raise BadRecord(self._name, record, f"it is no message: {without_contents(error)}") from None
+            except Exception as error:  # of a class that checks its own fields: its words are not ours to repeat
+                raise BadRecord(self._name, record, f"its class raised {type(error).__qualname__}") from None
             yield message
 
     def _decoder(self) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Generic, TypeVar
 
-from go_state.core.errors import MissingExtra
+from go_state.core.errors import MissingExtra, UsageError
 from go_state.sources.files import FileReading, FileSource
 
 Msg = TypeVar("Msg", covariant=True)
@@ -21,6 +21,10 @@ class progress(Generic[Msg]):
     """
 
     def __init__(self, source: FileSource[Msg], *, description: str | None = None) -> None:
+        if not isinstance(source, FileSource):
+            raise UsageError(
+                f"progress() shows how far a file is read: give it a gs.sources.CSV or JSONLines, not a {type(source).__qualname__}"
+            )
         try:
             import rich.progress  # noqa: F401
         except ImportError as error:

@@ -39,8 +39,11 @@ class _Records:
                     raise BadRecord(self._name, record, why)
                 try:
                     message = message_of(row)
-                except (ValueError, TypeError) as error:  # TypeError: what a class may raise that checks its own fields
+                except ValueError as error:
                     raise BadRecord(self._name, record, f"{without_contents(error)} (line {rows.line_num})") from None
+                except Exception as error:  # of a class that checks its own fields: its words are not ours to repeat
+                    why = f"its class raised {type(error).__qualname__} (line {rows.line_num})"
+                    raise BadRecord(self._name, record, why) from None
                 yield message
         except csv.Error as error:
             why = f"it cannot be split into columns: {error} (line {rows.line_num})"
@@ -54,7 +57,8 @@ class _Records:
             return lambda row: dict(zip(header, row, strict=True))
         from msgspec import convert
 
-        from go_state.storage.shape import fields_of, shape_of
+        from go_state.storage.fields import fields_of
+        from go_state.storage.shape import shape_of
 
         fields, shape, missing = fields_of(self._of), shape_of(self._of), self._missing
         lacking = [field.name for field in fields if field.required and field.name not in header]
@@ -113,7 +117,7 @@ class CSV(FileSource[Msg]):
         if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\r\n':
             raise UsageError(f'delimiter is one character, such as ";" or "\\t", not {delimiter!r}')
         if of is not None:
-            from go_state.storage.shape import fields_of
+            from go_state.storage.fields import fields_of
 
             if not fields_of(of):
                 raise UsageError(f"of= is a class whose fields are columns, such as a dataclass, not {of!r}")

@@ -151,7 +151,7 @@ def _types(values: Any) -> list[str]:
 
 
 def _field_names(value: Any) -> list[str] | None:
-    from go_state.storage.shape import field_names
+    from go_state.storage.fields import field_names
 
     kind: Any = type(value)
     return field_names(kind)
@@ -169,7 +169,10 @@ def _difference(value: Any, back: Any, path: str) -> tuple[str, str]:
         return path, "it is not equal to itself (NaN): store None or a number instead"
     if isinstance(value, datetime.datetime):
         return path, "its time zone would read back as a fixed offset: store it in UTC"
-    return path, f"a {type(value).__qualname__} would not read back equal: give its class an __eq__ over its stored fields"
+    return (
+        path,
+        f"a {type(value).__qualname__} would not read back equal: compare only what is stored and what is computed from it",
+    )
 
 
 def _parts(value: Any, back: Any) -> list[tuple[str, Any, Any]]:

@@ -49,8 +49,8 @@ class LMDBStore:
     """
 
     def __init__(self, path: str | os.PathLike[str], *, map_size: int = _MAP_SIZE) -> None:
-        if map_size < 1:
-            raise UsageError(f"map_size is the most bytes the store may ever hold, not {map_size}")
+        if not isinstance(map_size, int) or map_size < 1:
+            raise UsageError(f"map_size is the most bytes the store may ever hold, not {map_size!r}")
         self._path = os.fspath(path)
         self._map_size = map_size
         self._pid = os.getpid()

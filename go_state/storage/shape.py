@@ -12,17 +12,18 @@ import dataclasses
 import datetime
 import decimal
 import enum
-import functools
+import operator
 import types
 import typing
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 import msgspec
 
 from go_state.core.errors import NotStorable
 from go_state.core.naming import names_of
+from go_state.storage.fields import Field, fields_of, is_class_with_fields, without_wrapping
 
 Convert: TypeAlias = Callable[[Any], Any]
 
@@ -34,6 +35,7 @@ _KEYS = (int, str)  # types that msgspec writes as the key of an object and read
 _SEQUENCES: dict[Any, Callable[..., Any]] = {
     list: list, tuple: tuple, set: set, frozenset: frozenset, Sequence: tuple, typing.Sequence: tuple,
 }  # fmt: skip
+_UNORDERED = (set, frozenset)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -56,7 +58,7 @@ class _Builder:
         self._done: dict[Any, Shape] = {}
 
     def shape(self, kind: Any, path: str) -> Shape:
-        kind = _without_wrapping(kind)
+        kind = without_wrapping(kind)
         origin, args = typing.get_origin(kind), typing.get_args(kind)
         if kind is Any or kind is object:
             return Shape(Any)  # whatever JSON holds; the codec compares what it reads back
@@ -70,7 +72,7 @@ class _Builder:
             return self._sequence(origin or kind, args, path)
         if (origin or kind) in (dict, Mapping, typing.Mapping) or _is_persistent_map(origin or kind):
             return self._mapping(origin or kind, args, path)
-        if _is_class_with_fields(kind):
+        if is_class_with_fields(kind):
             return self._class(kind, path)
         raise NotStorable(
             path,
@@ -88,11 +90,13 @@ class _Builder:
         item = self.shape(args[0], f"{path}[]") if args else Shape(Any)
         to, back = item.to, item.back
         if to is None or back is None:
-            return Shape(_generic(make, item.mirror, ...) if make is tuple else _generic(make, item.mirror))
+            mirror = _generic(make, item.mirror, ...) if make is tuple else _generic(make, item.mirror)
+            return Shape(mirror, _in_order_of(item.mirror), _same) if make in _UNORDERED else Shape(mirror)
+        in_order = _in_order_of(item.mirror) if make in _UNORDERED else _same
         # A set of mirrors would need mirrors that hash: what has a mirror of its own travels as a list.
         return Shape(
             _generic(list, item.mirror),
-            lambda value: [to(each) for each in value],
+            lambda value: in_order([to(each) for each in value]),
             lambda value: make([back(each) for each in value]),
         )
 
@@ -112,19 +116,23 @@ class _Builder:
         key = self.shape(args[0], f"{path} keys") if args else Shape(str)
         value = self.shape(args[1], f"{path}[...]") if args else Shape(Any)
         persistent = _is_persistent_map(container)
-        if _without_wrapping(key.mirror) in _KEYS:
-            to, back = value.to, value.back
-            mirror = _generic(dict, key.mirror, value.mirror)
-            if to is None or back is None:
-                return Shape(mirror, dict, container) if persistent else Shape(mirror)
-            make = container if persistent else dict
-            return Shape(mirror, lambda m: {k: to(v) for k, v in m.items()}, lambda m: make({k: back(v) for k, v in m.items()}))
-        # Object keys in JSON are strings: others are kept as pairs.
         make = container if persistent else dict
+        # A dict has an order, which is kept; a persistent map has that of its keys' hashes.
+        in_order: Convert = _in_order_of(key.mirror, operator.itemgetter(0)) if persistent else _same
         k_to, k_back, v_to, v_back = key.to or _same, key.back or _same, value.to or _same, value.back or _same
+        if without_wrapping(key.mirror) in _KEYS:
+            mirror = _generic(dict, key.mirror, value.mirror)
+            if value.to is None and not persistent:
+                return Shape(mirror)
+            return Shape(
+                mirror,
+                lambda m: {k: v_to(v) for k, v in in_order(m.items())},
+                lambda m: make({k: v_back(v) for k, v in m.items()}),
+            )
+        # Object keys in JSON are strings: others are kept as pairs.
         return Shape(
             _generic(list, _generic(tuple, key.mirror, value.mirror)),
-            lambda m: [(k_to(k), v_to(v)) for k, v in m.items()],
+            lambda m: in_order([(k_to(k), v_to(v)) for k, v in m.items()]),
             lambda pairs: make({k_back(k): v_back(v) for k, v in pairs}),
         )
 
@@ -169,11 +177,11 @@ class _Builder:
         return Shape(Any, to, back)
 
     def _union(self, args: tuple[Any, ...], path: str) -> Shape:
-        members = [_without_wrapping(arg) for arg in args]
+        members = [without_wrapping(arg) for arg in args]
         others = [member for member in members if member is not type(None)]
         if len(others) == 1:
             return self._optional(self.shape(others[0], path))
-        classes = [member for member in others if _is_class_with_fields(member)]
+        classes = [member for member in others if is_class_with_fields(member)]
         plain = [self.shape(member, path) for member in members if member not in classes]
         if any(shape.to is not None for shape in plain):
             why = "in a union only classes with fields and plain types can be told apart in JSON: give the others a class of their own"
@@ -229,21 +237,6 @@ class _Builder:
         return Shape(typing.Union[tuple(mirrors)], to, back)
 
 
-class Field(typing.NamedTuple):
-    """A field that the constructor takes: its name, its type, the constructor's word for it, and whether it has a default."""
-
-    name: str
-    annotation: Any
-    parameter: str
-    required: bool
-
-    @property
-    def may_be_none(self) -> bool:
-        """Whether None is one of its values."""
-        kind = _without_wrapping(self.annotation)
-        return typing.get_origin(kind) in (typing.Union, types.UnionType) and type(None) in typing.get_args(kind)
-
-
 class _Part(typing.NamedTuple):
     """A field, its name in the mirror, and its shape."""
 
@@ -287,6 +280,19 @@ def _from_mirror(cls: type, parts: list[_Part]) -> Convert:
     return back
 
 
+def _in_order_of(mirror: Any, part: Convert | None = None) -> Convert:
+    """Return a function that puts what has no order of its own into one that is the same in every process.
+
+    Numbers and text are sorted as such, all else by its JSON; `part` gives the part of a value that decides.
+    """
+    if without_wrapping(mirror) in _KEYS:
+        return lambda values: sorted(values, key=part)
+    encode = msgspec.json.encode
+    if part is None:
+        return lambda values: sorted(values, key=encode)
+    return lambda values: sorted(values, key=lambda value: encode(part(value)))
+
+
 class _MisplacedError(TypeError):
     """A value of another class than the annotation says."""
 
@@ -298,100 +304,6 @@ def _generic(container: Any, *args: Any) -> Any:
 
 def _same(value: Any) -> Any:
     return value
-
-
-def fields_of(kind: Any) -> list[Field]:
-    """Return the fields of a dataclass, attrs class, msgspec Struct or NamedTuple, generic or not; an empty list for others."""
-    cls = typing.get_origin(kind) or kind
-    named = _named_fields(cls)
-    if named is None:
-        return []
-    where = getattr(cls, "__qualname__", str(cls))
-    try:
-        hints = typing.get_type_hints(cls)
-    except NameError as error:
-        why = f"its annotations name {error.name!r}, which its module does not: define it there, or give a codec="
-        raise NotStorable(where, why) from error
-    given = _arguments(cls, kind)
-    return [
-        Field(name, _given(hints.get(name, Any), given, f"{where}.{name}"), parameter, required)
-        for name, parameter, required in named
-    ]
-
-
-def _named_fields(cls: Any) -> list[tuple[str, str, bool]] | None:
-    """Return name, constructor's parameter and requiredness of each field; None when the class has no fields to speak of."""
-    missing = dataclasses.MISSING
-    if not isinstance(cls, type):
-        return None
-    if hasattr(cls, "__attrs_attrs__"):  # attrs drops leading underscores from parameters
-        nothing = next((type(a.default) for a in cls.__attrs_attrs__ if type(a.default).__name__ == "_Nothing"), ())
-        return [(a.name, a.alias, isinstance(a.default, nothing)) for a in cls.__attrs_attrs__ if a.init]
-    if dataclasses.is_dataclass(cls):
-        fields = dataclasses.fields(cls)
-        return [(f.name, f.name, f.default is missing and f.default_factory is missing) for f in fields if f.init]
-    if issubclass(cls, msgspec.Struct):
-        return [(f.name, f.name, f.required) for f in msgspec.structs.fields(cls)]
-    if issubclass(cls, tuple) and hasattr(cls, "_fields"):
-        names, defaults = getattr(cls, "_fields"), getattr(cls, "_field_defaults", {})  # noqa: B009  - tuple has neither for a checker
-        return [(name, name, name not in defaults) for name in names]
-    return None
-
-
-@functools.cache
-def field_names(cls: Any) -> list[str] | None:
-    """Return the names of the fields that make two values of the class the same; None when it has no fields to speak of.
-
-    Those are the stored ones and those that are compared: one that the constructor does not take has to come back by itself.
-    """
-    named = _named_fields(cls)
-    if named is None:
-        return None
-    names = [name for name, _, _ in named]
-    if hasattr(cls, "__attrs_attrs__"):
-        return names + [a.name for a in cls.__attrs_attrs__ if not a.init and a.eq]
-    if dataclasses.is_dataclass(cls):
-        return names + [f.name for f in dataclasses.fields(cls) if not f.init and f.compare]
-    return names
-
-
-def _is_class_with_fields(kind: Any) -> bool:
-    return _named_fields(typing.get_origin(kind) or kind) is not None
-
-
-def _arguments(cls: type, kind: Any) -> dict[Any, Any]:
-    """Return what the type variables of the class and of its generic bases stand for."""
-    given = dict(zip(getattr(cls, "__parameters__", ()), typing.get_args(kind), strict=False))
-    for base in getattr(cls, "__orig_bases__", ()):
-        origin = typing.get_origin(base)
-        for variable, argument in zip(getattr(origin, "__parameters__", ()), typing.get_args(base), strict=False):
-            given.setdefault(variable, given.get(argument, argument))
-    return given
-
-
-def _given(annotation: Any, given: dict[Any, Any], path: str) -> Any:
-    """Put what a generic class was given in the place of its type variables."""
-    if isinstance(annotation, TypeVar):
-        if annotation not in given:
-            raise NotStorable(path, f"it has the type variable {annotation!r}: write what it stands for, such as Box[int]")
-        return given[annotation]
-    parameters = getattr(annotation, "__parameters__", ())
-    if parameters and not isinstance(annotation, type):
-        return annotation[tuple(_given(p, given, path) for p in parameters)]
-    return annotation
-
-
-def _without_wrapping(kind: Any) -> Any:
-    """Return the type inside Annotated, Final, ClassVar, NewType and type aliases."""
-    while True:
-        if typing.get_origin(kind) in (typing.Annotated, typing.Final, typing.Required, typing.NotRequired):
-            kind = typing.get_args(kind)[0]
-        elif isinstance(kind, typing.NewType):
-            kind = kind.__supertype__
-        elif hasattr(kind, "__value__"):  # a `type X = ...` of Python 3.12
-            kind = kind.__value__
-        else:
-            return kind
 
 
 def _is_persistent_map(kind: Any) -> bool:

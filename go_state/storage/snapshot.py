@@ -55,11 +55,13 @@ class Schema(Generic[Model]):
             "positions": {name: [m.position, m.fingerprint] for name, m in marks.items()},
         }
         try:
-            body = orjson.dumps(header) + b"\n" + self.codec.encode(model)
+            head = orjson.dumps(header)
         except orjson.JSONEncodeError as error:
-            raise NotStorable(
-                "the position of a source", f"it is no JSON value ({error}), and neither may its name be more than text"
-            ) from error
+            raise NotStorable("the position of a source", f"it is no JSON value ({error})") from error
+        payload = self.codec.encode(model)
+        if not isinstance(payload, bytes):
+            raise NotStorable("the model", f"its codec's encode returned a {type(payload).__qualname__}: it returns bytes")
+        body = b"%b\n%b" % (head, payload)
         return b"%b %b\n%b" % (_FORMAT, _checksum(key, body), body)
 
     def open(self, key: str, data: bytes) -> tuple[Model, dict[str, Mark]]:

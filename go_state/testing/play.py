@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from go_state.core.commands import Command, checked_commands
+from go_state.core.commands import Cmd, Command, checked_commands, not_a_command
 from go_state.core.errors import UsageError
 from go_state.core.program import Program, read_step, takes_key
 
@@ -36,11 +36,19 @@ def play(program: Program[Model, Msg], *messages: Msg, key: str | None = None) -
     if takes_key(program) and key is None:
         raise UsageError('the program\'s init takes a key: give play(program, *messages, key="...") one')
     model, commands = read_step(program.init(key) if takes_key(program) else program.init(), "init")
-    models, issued = [model], [tuple(checked_commands(commands))]
+    models, issued = [model], [_checked(commands)]
     for message in messages:
         if message is None:
             continue  # ignored, as everywhere
         model, commands = read_step(program.update(model, message), "update")
         models.append(model)
-        issued.append(tuple(checked_commands(commands)))
+        issued.append(_checked(commands))
     return Played(tuple(models), tuple(issued))
+
+
+def _checked(commands: object) -> tuple[Command[Any], ...]:
+    """Return the commands, each of which could be performed as far as its kind tells."""
+    for command in (checked := tuple(checked_commands(commands))):
+        if not (command is None or isinstance(command, Cmd) or callable(command)):
+            raise not_a_command(command)
+    return checked

@@ -236,3 +236,21 @@ def test_a_closed_buffer_still_trims() -> None:
     consumer.commit()
     with buffer.consumer() as late, pytest.raises(Closed):
         late.get()
+
+
+def test_a_reader_trimmed_past_by_a_users_policy_goes_on() -> None:
+    """A policy of the user's that drops what a slow reader has not read: it gets Lagged, seeks, and the fast one misses nothing."""
+
+    def newest_two(size: int, offsets: Sequence[int]) -> int:
+        return size - 2
+
+    buffer: Buffer[int] = Buffer(retention=newest_two)
+    slow, fast = buffer.consumer(), buffer.consumer()
+    assert [(buffer.put(number), fast.get_nowait())[1] for number in range(5)] == [0, 1, 2, 3, 4]  # type: ignore[func-returns-value]
+    with pytest.raises(Lagged) as lagged:
+        slow.get_nowait()
+    assert (lagged.value.missed, lagged.value.oldest) == (3, 3)
+    with pytest.raises(Lagged):
+        slow.seek(2)
+    slow.seek("oldest")
+    assert (slow.take(9), slow.commit(), fast.commit()) == ([3, 4], 2, 5)

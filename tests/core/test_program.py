@@ -141,3 +141,21 @@ def test_init_with_a_key_teaches_without_one() -> None:
     program: gs.Program[Any, int] = gs.Program(lambda key: (key, ()), lambda model, msg: (model, ()))
     with pytest.raises(gs.UsageError, match="key"):
         gs.batch(program, [1])
+
+
+def test_play_gives_the_key_to_init() -> None:
+    """An init that takes a key is given that of `play`, and one that takes none is not."""
+    keyed: gs.Program[list[Any], Any] = gs.Program(
+        lambda key: ([key], [gs.Cmd.send(key)]), lambda model, msg: ([*model, msg], ())
+    )
+    played = gs.testing.play(keyed, "m", key="x")
+    assert (played.models, played.commands) == ((["x"], ["x", "m"]), ((gs.Cmd.send("x"),), ()))
+    assert gs.testing.play(gs.reducer(list, lambda model, msg: [*model, msg]), "m", key="x").model == ["m"]
+    with pytest.raises(gs.UsageError, match="key="):
+        gs.testing.play(keyed, "m")
+
+
+def test_reducer_hands_on_what_belongs_to_a_program() -> None:
+    """View, name and schema of a reducer are its program's."""
+    program = gs.reducer(int, lambda model, msg: model + msg, view=print, name="total", schema=3)
+    assert (program.view, program.name, program.schema) == (print, "total", 3)

@@ -251,3 +251,44 @@ def test_batch_on_a_buffer_as_queue(drivers: Drivers) -> None:
         result = drivers.batch(program(a=[gs.Cmd.send("x")]), ["a", "b"], producer=buffer, consumer=consumer)
         assert result.model == ("a", "x", "b")
         assert consumer.empty()
+
+
+def closing(what: Any) -> gs.Program[int, int]:
+    """Return a program whose second message closes something."""
+
+    def update(model: int, msg: int) -> int:
+        if msg == 2:
+            what.close()
+        return model + msg
+
+    return gs.reducer(int, update)
+
+
+@pytest.mark.parametrize("queued", [(1, 2, 3), ()])
+@pytest.mark.parametrize("close", ["buffer", "consumer"])
+def test_a_queue_that_is_closed_under_a_batch_ends_it(drivers: Drivers, close: str, queued: tuple[int, ...]) -> None:
+    """A batch whose queue is closed before it is done says Closed instead of exhausted, and saves nothing."""
+    store, buffer = gs.MemoryStore(), gs.Buffer[int]()
+    consumer = buffer.consumer()
+    buffer.put(*queued)
+    program, source = closing(buffer if close == "buffer" else consumer), [1, 2, 3] if not queued else [4]
+    with pytest.raises(gs.Closed):
+        drivers.aggregate(program, source, store=store, key="k", producer=buffer, consumer=consumer)
+    assert store.load("k") is None
+
+
+def test_a_consumer_of_ones_own_that_closes_under_a_batch_ends_it(drivers: Drivers) -> None:
+    """A consumer that is not empty and gives no more raises Closed out of the batch, which saves nothing."""
+
+    class Cut(Queue):
+        def empty(self) -> bool:
+            return False
+
+    store = gs.MemoryStore()
+    with pytest.raises(gs.Closed):
+        drivers.aggregate(gs.reducer(int, _add), [], store=store, key="k", **ports(Cut(1, 2)))
+    assert store.load("k") is None
+
+
+def _add(model: int, msg: int) -> int:
+    return model + msg

@@ -271,3 +271,49 @@ def test_keyboard_interrupt_rolls_back_and_passes(drivers: Drivers) -> None:
         drivers.run(gs.Program(lambda: (0, ()), update), producer=buffer, consumer=consumer, on_error=gs.SetAside(gs.Buffer()))
     assert consumer.committed == 1
     assert consumer.get_nowait() == "b"
+
+
+class Later:
+    """Takes dead letters, but not at once."""
+
+    def __init__(self) -> None:
+        self.got: list[gs.FailedMessage[Any]] = []
+
+    async def put(self, *messages: gs.FailedMessage[Any]) -> None:
+        await asyncio.sleep(0)
+        self.got.extend(messages)
+
+
+@pytest.mark.parametrize("mode", [gs.run_async, gs.batch_async])
+async def test_set_aside_waits_for_a_put_that_takes_time(mode: Any) -> None:
+    """On a loop a put that returns an awaitable is awaited before the next message is processed."""
+    aside, trace, error = Later(), [], ValueError("bad")
+    program = tracing([], bad=error)
+
+    def update(model: Any, msg: Any) -> Any:
+        trace.append((msg, len(aside.got)))
+        return program.update(model, msg)
+
+    await mode(gs.Program(program.init, update), filled("a", "bad", "b"), on_error=gs.SetAside(aside))
+    assert trace == [("a", 0), ("bad", 0), ("b", 1)]
+    assert aside.got == [gs.FailedMessage("bad", 1, error)]
+
+
+@pytest.mark.parametrize("mode", [gs.run, gs.batch])
+def test_set_aside_in_a_thread_teaches_about_a_put_that_takes_time(mode: Any) -> None:
+    """In a thread nothing can be awaited: the error says so, and no dead letter is taken for put."""
+    aside = Later()
+    with pytest.raises(gs.UsageError, match=r"put of SetAside's buffer .*_async"):
+        mode(tracing([], bad=ValueError("bad")), filled("a", "bad", "b"), on_error=gs.SetAside(aside))
+    assert aside.got == []
+
+
+@pytest.mark.parametrize("on_error", [gs.SetAside(), lambda *_: gs.SetAside()], ids=["policy", "function"])
+def test_set_aside_of_a_run_needs_a_buffer(drivers: Drivers, on_error: Any) -> None:
+    """A run has no result to list a message in: it ends with an error that tells the first one, and the message is given back."""
+    buffer, error = filled("a", "bad"), ValueError("bad")
+    consumer = buffer.consumer()
+    with pytest.raises(gs.UsageError, match="give SetAside a buffer") as raised:
+        drivers.run(tracing([], bad=error), producer=buffer, consumer=consumer, on_error=on_error)
+    assert raised.value.__cause__ is error
+    assert consumer.get_nowait() == "bad"

@@ -263,3 +263,36 @@ async def test_idle_checkpoint_loses_nothing_of_an_async_source() -> None:
         on_commit=lambda changed, position: saved.set(), timeout=20,
     )  # fmt: skip
     assert kept(store) == ("init", "i", "a", "b")
+
+
+@pytest.mark.parametrize("key", ["k", lambda msg: msg], ids=["one", "keyed"])
+def test_an_equal_model_is_not_written_again(drivers: Drivers, key: Any) -> None:
+    """Messages that lead to an equal model, another object, change no version, and on_commit is not called."""
+    store, committed = gs.MemoryStore(), []
+
+    def again(model: Log, msg: str) -> Log:
+        return Log((*model.seen,))
+
+    for _ in range(2):
+        result = drivers.aggregate(
+            gs.reducer(Log, again), ["k", "k"], store=store, key=key, snapshots=gs.Snapshots(every=1),
+            on_commit=lambda changed, position: committed.append(dict(changed)),
+        )  # fmt: skip
+        assert result.processed == 2
+    assert committed == [{"k": Log()}]
+    assert (store.load("k") or gs.Stored(b"", 0)).version == 1
+
+
+def test_a_reader_that_is_closed_under_an_aggregate_ends_it(drivers: Drivers) -> None:
+    """A consumer that somebody closes in mid-stream has not come to its end: Closed, and nothing is saved."""
+    store, buffer = gs.MemoryStore(), gs.Buffer[int]()
+    buffer.put(1, 2, 3)
+    consumer = buffer.consumer()
+
+    def closing(model: int, msg: int) -> int:
+        consumer.close()
+        return model + msg
+
+    with pytest.raises(gs.Closed):
+        drivers.aggregate(gs.reducer(int, closing), consumer, store=store, key="k")
+    assert store.load("k") is None

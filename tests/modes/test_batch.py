@@ -418,20 +418,14 @@ def test_reading_ahead_is_bounded(drivers: Drivers) -> None:
     assert max(ahead) <= 16
 
 
-def test_limit_hides_an_error_beyond_it(drivers: Drivers) -> None:
-    """Prefetch changes no result: an error after the last message asked for is as unseen as without it."""
-    failed = threading.Event()
-
-    def source() -> Iterator[int]:
-        yield 1
-        failed.set()
-        raise OSError("beyond the limit")
-
-    def update(model: int, msg: int) -> gs.Step[int, int]:
-        assert failed.wait(30)
-        return model + 1, ()
-
-    assert drivers.batch(gs.Program(lambda: (0, ()), update), source(), prefetch=4, limit=1).ended == "limit"
+@pytest.mark.parametrize("prefetch", [0, 1, 4])
+@pytest.mark.parametrize("limit", [0, 1, 3])
+def test_limit_takes_no_more_of_the_source(drivers: Drivers, prefetch: int, limit: int) -> None:
+    """What is beyond the limit is left for the next batch, however far this one reads ahead."""
+    source = iter(range(10))
+    program = gs.reducer(int, lambda model, msg: model + 1)
+    assert drivers.batch(program, source, prefetch=prefetch, limit=limit).ended == "limit"
+    assert list(source) == list(range(limit, 10))
 
 
 def test_stop_set_just_before_the_wait_is_seen(drivers: Drivers) -> None:

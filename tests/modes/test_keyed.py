@@ -267,3 +267,45 @@ def test_view_sees_the_model_that_changed(drivers: Drivers) -> None:
     shown: list[Any] = []
     keyed(drivers, [To("a", "1"), To("b", "2")], gs.MemoryStore(), gs.Program(init, update, view=shown.append))
     assert shown == [Account("a", ("1",)), Account("b", ("2",))]
+
+
+@dataclass(frozen=True)
+class Tally:
+    name: str
+    count: int = 0
+
+
+def tally(model: Tally, msg: To) -> Tally:
+    return replace(model, count=model.count + 1)
+
+
+def test_a_reducers_model_begins_with_its_key(drivers: Drivers) -> None:
+    """A class with one required field is an init that takes the key."""
+    result = drivers.aggregate(
+        gs.reducer(Tally, tally), [To("a", ""), To("b", ""), To("a", "")], store=gs.MemoryStore(), key=by_key
+    )
+    assert dict(result.models) == {"a": Tally("a", 2), "b": Tally("b", 1)}
+
+
+def test_a_reducers_name_and_schema_are_stored(drivers: Drivers) -> None:
+    """A program of the same name and schema goes on, whatever its model's class is called; one with another is refused."""
+    store = gs.MemoryStore()
+    for _ in range(2):
+        drivers.aggregate(gs.reducer(Tally, tally, name="mine", schema=3), [To("a", "")], store=store, key=by_key)
+    assert b'["mine",3]' in (store.load("a") or gs.Stored(b"", 0)).data
+    for name, schema, field in (("mine", 4, "schema number"), ("other", 3, "schema name"), ("", 3, "schema name")):
+        with pytest.raises(gs.Incompatible) as raised:
+            drivers.aggregate(gs.reducer(Tally, tally, name=name, schema=schema), [To("a", "")], store=store, key=by_key)
+        assert raised.value.field == field
+    assert gs.load_model(gs.reducer(Tally, tally, name="mine", schema=3), store=store, key="a") == Tally("a", 2)
+
+
+def test_records_of_the_users_own_are_no_models(drivers: Drivers) -> None:
+    """What somebody else keeps in the store is not looked into: it is not among the models, and nothing is raised."""
+    store = gs.MemoryStore()
+    mine = {"config": b'{"a":1}', "empty": b"", "image": b"\xff\x00\n", "notes": b"about go_state 1"}
+    store.store({key: gs.Write(data, 0) for key, data in mine.items()})
+    models = keyed(drivers, [To("a", "1")], store).models
+    assert (list(models), len(models)) == (["a"], 1)
+    assert [(key in models, models.get(key)) for key in mine] == [(False, None)] * 4
+    assert {key: store.load(key) for key in mine} == {key: gs.Stored(data, 1) for key, data in mine.items()}

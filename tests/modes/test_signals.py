@@ -5,7 +5,7 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import both_drivers
@@ -136,3 +136,31 @@ def test_switch_calls_back_from_the_thread_that_sets_it() -> None:
         thread.join()
     switch.set()
     assert heard == [thread.ident]
+
+
+def test_a_signal_that_cannot_be_caught_leaves_no_handler() -> None:
+    """When one of the signals is refused by the system, those before it have their old handlers again."""
+    mine = lambda number, frame: None  # noqa: E731
+    old = signal.signal(signal.SIGTERM, mine)
+    try:
+        with pytest.raises(OSError, match="Invalid argument"), gs.signals(signal.SIGTERM, signal.SIGKILL):
+            pytest.fail("the block was entered")
+        assert signal.getsignal(signal.SIGTERM) is mine
+    finally:
+        signal.signal(signal.SIGTERM, old)
+
+
+@pytest.mark.parametrize("make", [gs.StopSwitch, threading.Event])
+async def test_a_message_that_comes_with_the_stop_is_not_lost(make: Callable[[], Any]) -> None:
+    """What an async source gives while the switch is set was taken from it, and is processed before the end."""
+    stop = make()
+
+    async def source() -> AsyncIterator[int]:
+        yield 0
+        stop.set()
+        yield 1
+        yield 2
+
+    collect: gs.Program[tuple[int, ...], int] = gs.reducer(tuple, lambda model, msg: (*model, msg))
+    result = await gs.batch_async(collect, source(), stop=stop)
+    assert (result.model, result.ended) == ((0, 1), "stopped")

@@ -45,12 +45,14 @@ async def test_blocking_mode_in_a_thread_beside_a_loop() -> None:
 @pytest.mark.parametrize(
     ("source", "options", "teaches"),
     [
-        ([], {"timout": 1}, "no argument timout: there are .*timeout"),
-        ([], {"limit": -1}, "limit is a number of messages"),
+        ([], {"timout": 1}, r"no argument timout \(did you mean timeout\?\): it has limit, "),
+        ([], {"limit": -1}, "limit is a whole number of messages"),
         ([], {"timeout": 0}, "timeout is a number of seconds greater than 0"),
         ([], {"budget": -1}, "budget is a number of seconds greater than 0"),
         ([], {"budget": float("nan")}, "budget is a number of seconds greater than 0"),
-        ([], {"prefetch": -1}, "prefetch is a number of messages"),
+        ([], {"limit": "3"}, "limit is a whole number of messages, not '3'"),
+        ([], {"budget": "3"}, "budget is a number of seconds greater than 0, not '3'"),
+        ([], {"prefetch": -1}, "prefetch is a whole number of messages"),
         ([], {"stop": True}, r"stop is something with is_set\(\)"),
         ([], {"on_error": gs.Stop}, r"on_error is gs.Stop\(\)"),
         ([], {"on_error": "stop"}, r"on_error is gs.Stop\(\)"),
@@ -92,6 +94,10 @@ def test_wrong_run(drivers: Drivers, args: list[Any], options: dict[str, Any], t
     ("options", "teaches"),
     [
         ({"store": "state.lmdb", "key": "k"}, "store= is an open gs.LMDBStore"),
+        ({"store": gs.MemoryStore, "key": "k"}, "not the class MemoryStore itself"),
+        ({"store": gs.MemoryStore(), "key": "k", "snapshots": 100}, r"snapshots= is a gs.Snapshots\(every="),
+        ({"store": gs.MemoryStore(), "key": "k", "on_commit": 1}, r"on_commit= is a function of \(changed, position\)"),
+        ({"store": gs.MemoryStore(), "key": "k", "snapshot": 1}, r"no argument snapshot \(did you mean snapshots\?\)"),
         ({"store": gs.MemoryStore(), "key": 1}, "key= is the model's key, or a function"),
         ({"store": gs.MemoryStore(), "key": "k", "retire": bool}, "retire= belongs to a keyed"),
         ({"store": gs.MemoryStore(), "key": str, "links": lambda model: ()}, "links= belongs to"),
@@ -221,3 +227,23 @@ async def test_signals_outside_the_main_thread() -> None:
 
     with pytest.raises(gs.UsageError, match="main thread only"):
         await asyncio.to_thread(use)
+
+
+@pytest.mark.parametrize(
+    ("make", "teaches"),
+    [
+        (lambda: gs.SetAside([]), "SetAside takes a gs.Buffer"),
+        (lambda: gs.Snapshots(every="1"), "every is a number of messages"),
+        (lambda: gs.Snapshots(seconds="1"), "seconds is a number greater than 0"),
+        (lambda: gs.LMDBStore("never.lmdb", map_size="1 GB"), "map_size is the most bytes"),
+        (lambda: gs.sources.progress("flights.csv"), "give it a gs.sources.CSV"),
+        (lambda: gs.Cmd.call(len("abc")), "fn of Cmd.call is a function, not a int: pass the function itself"),
+        (lambda: gs.Cmd.call(len, "abc", ok=1), "ok of Cmd.call is a function"),
+        (lambda: gs.Cmd.map([], "Wrap"), "Cmd.map wraps each message by a function or class"),
+        (lambda: gs.testing.play(gs.Program(lambda: (0, [3]), lambda model, msg: (model, ()))), "a int is among the commands"),
+    ],
+)
+def test_wrong_value(make: Callable[[], object], teaches: str) -> None:
+    """A value that cannot serve is refused where it is made, not where it would be used."""
+    with pytest.raises(gs.GoStateError, match=teaches):
+        make()

@@ -3,13 +3,19 @@
 import gzip
 import os
 import threading
+import traceback
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import both_drivers
 import pytest
+from both_drivers import Drivers
 
 import go_state as gs
+
+drivers = both_drivers.drivers
 
 
 def _add(model: int, msg: int) -> int:
@@ -212,3 +218,77 @@ def test_a_reading_that_is_left_closes_its_file(tmp_path: Path) -> None:
     with pytest.raises(gs.UsageError) as raised:
         gs.batch(counter, source, producer=object())  # type: ignore[arg-type]
     assert (len(os.listdir("/proc/self/fd")), raised.type) == (before, gs.UsageError)
+
+
+@pytest.mark.parametrize("prefetch", [0, 7])
+@pytest.mark.parametrize("end", ["4\n", "4", ""])
+@pytest.mark.parametrize("make", [gs.sources.JSONLines, gs.sources.CSV])
+def test_what_is_appended_to_a_file_while_it_is_read_is_for_the_next_pass(
+    drivers: Drivers, tmp_path: Path, make: Any, end: str, prefetch: int
+) -> None:
+    """A pass ends where the file ended when it began, and the next one recognises the file and reads the rest once."""
+    path, store = tmp_path / "n", gs.MemoryStore()
+    path.write_text("9\n1\n2\n")
+
+    def append(model: int, msg: Any) -> int:
+        if not appended:
+            appended.append(True)
+            with path.open("a") as file:
+                file.write(f"3\n{end}")
+        return model + 1
+
+    appended: list[bool] = []
+    program: gs.Program[int, Any] = gs.reducer(int, append)
+    runs = [drivers.aggregate(program, make(path), store=store, key="k", prefetch=prefetch) for _ in range(3)]
+    first, more = (3 if make is gs.sources.JSONLines else 2), 1 + bool(end)  # the first line of a table is its header
+    assert [run.processed for run in runs] == [first, more, 0]
+    assert [run.position for run in runs] == [first, first + more, first + more]
+
+
+@pytest.mark.parametrize("prefetch", [0, 7])
+def test_a_line_of_which_half_is_written_meanwhile_waits_for_its_end(drivers: Drivers, tmp_path: Path, prefetch: int) -> None:
+    """What another process has begun to write while the file is read is neither a bad record nor lost."""
+    path, store = tmp_path / "n.jsonl", gs.MemoryStore()
+    path.write_text("1\n")
+
+    def append(model: str, msg: Any) -> str:
+        with path.open("a") as file:
+            file.write('{"half"' if msg == 1 else "")
+        return model + str(msg)
+
+    program: gs.Program[str, Any] = gs.reducer(str, append)
+    source = gs.sources.JSONLines(path)
+    assert drivers.aggregate(program, source, store=store, key="k", prefetch=prefetch).model == "1"
+    with path.open("a") as file:
+        file.write(":2}\n")
+    assert drivers.aggregate(program, source, store=store, key="k", prefetch=prefetch).model == "1{'half': 2}"
+
+
+def test_a_source_read_again_sees_what_was_added(tmp_path: Path) -> None:
+    """The length that a fingerprint describes is that of the pass which follows it, not of those after."""
+    path = tmp_path / "n"
+    path.write_text("1\n")
+    source = gs.sources.JSONLines(path)
+    source.fingerprint()
+    with path.open("a") as file:
+        file.write("2\n")
+    assert [list(source.read()), list(source.read())] == [[1], [1, 2]]
+
+
+@pytest.mark.parametrize("text", ['{"word":"secret"}', "word\nsecret"])
+def test_what_a_class_raises_names_the_record(tmp_path: Path, text: str) -> None:
+    """A class that checks its own fields may raise anything; the record is named and its contents are not."""
+
+    @dataclass
+    class Known:
+        word: str
+
+        def __post_init__(self) -> None:
+            _ = {}[self.word]  # type: ignore[var-annotated]
+
+    path = tmp_path / "words"
+    path.write_text(text)
+    make: Any = gs.sources.JSONLines if text.startswith("{") else gs.sources.CSV
+    with pytest.raises(gs.BadRecord, match=r"record 1 of .*: its class raised KeyError") as raised:
+        list(make(path, Known).read())
+    assert "secret" not in "".join(traceback.format_exception(raised.value))

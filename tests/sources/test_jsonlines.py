@@ -1,12 +1,20 @@
 """JSON Lines: one message a line, and errors that name the record."""
 
-from dataclasses import dataclass
+import datetime
+import decimal
+import enum
+import traceback
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 import go_state as gs
+
+
+class Color(enum.Enum):
+    RED = "red"
 
 
 @dataclass(frozen=True)
@@ -97,3 +105,34 @@ def _add(model: int, msg: int) -> int:
 
 
 _counter: gs.Program[int, int] = gs.reducer(int, _add)
+
+
+@dataclass(frozen=True)
+class Typed:
+    color: Color = Color.RED
+    size: Literal["s", "m"] = "s"
+    day: datetime.date = datetime.date(2020, 1, 1)
+    price: decimal.Decimal = decimal.Decimal(1)
+    notes: tuple[Add | int, ...] = ()
+    more: dict[Color, int] = field(default_factory=dict)
+
+
+@pytest.mark.parametrize(
+    ("of", "bad"),
+    [
+        (None, b"my-secret"), (None, b'"my-secret'), (None, b'{"color":my-secret'), (None, b'"my-secret\xff"'),
+        (None, b'{"my-secret\xff":1}'), (None, b'"my-secret\\ud800"'), (str, b'"my-secret\xff"'), (str, b'"my-secret\\ud800"'),
+        (int, b'"my-secret"'), (int, b"my-secret"), (Typed | Add, b'["my-secret",{}]'), (Typed | Add, b'"my-secret"'),
+        (Typed, b'{"color":"my-secret"}'), (Typed, b'{"size":"my-secret"}'), (Typed, b'{"day":"my-secret"}'),
+        (Typed, b'{"price":"my-secret"}'), (Typed, b'{"notes":["my-secret"]}'), (Typed, b'{"notes":[["my-secret",{}]]}'),
+        (Typed, b'{"more":{"my-secret":1}}'), (Typed, b'{"more":{"my-secret\xff":1}}'),
+    ],
+)  # fmt: skip
+def test_a_bad_lines_traceback_does_not_tell_the_contents(tmp_path: Path, of: Any, bad: bytes) -> None:
+    """Neither the error nor what is logged of it repeats the line, and no decoder's error, which holds it, is its cause."""
+    with pytest.raises(gs.BadRecord) as raised:
+        read(tmp_path, bad, of)
+    assert raised.value.__cause__ is None
+    logged = "".join(traceback.format_exception(raised.value))
+    assert "record 1 of" in logged
+    assert "secret" not in logged

@@ -1,6 +1,9 @@
 """CSV: typed rows, records of many lines, and errors that name the record."""
 
+import datetime
+import decimal
 import enum
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +26,12 @@ class Row:
 @dataclass(frozen=True)
 class Painted:
     color: Color
+
+
+@dataclass(frozen=True)
+class Priced:
+    day: datetime.date
+    price: decimal.Decimal
 
 
 class Named(NamedTuple):
@@ -138,3 +147,22 @@ def _join(model: str, msg: Row) -> str:
 
 
 _joined: gs.Program[str, Row] = gs.reducer(str, _join)
+
+
+@pytest.mark.parametrize(
+    ("data", "of"),
+    [
+        (b"a\nmy-secret\n", Row), (b"color\nmy-secret\n", Painted), (b"day,price\nmy-secret,1\n", Priced),
+        (b"day,price\n2020-01-01,my-secret\n", Priced), (b"a,b\nmy-secret\n", None), (b"a,b\nmy-secret,2,3\n", None),
+        (b'a,b\n"my-secret"x,1\n', None), (b'a,b\n1,"my-secret', None), (b"a,b\n1,my-secret\xff\n", None),
+        (b"a,b\n1,my-secret\xff\n", Row), (b"a,b\n1," + b"my-secret" * 30_000, Row),
+    ],
+    ids=range(11),
+)  # fmt: skip
+def test_a_bad_rows_traceback_does_not_tell_the_contents(tmp_path: Path, data: bytes, of: Any) -> None:
+    """Neither the error nor what is logged of it, causes and contexts included, repeats the row."""
+    with pytest.raises(gs.BadRecord) as raised:
+        read(tmp_path, data, of)
+    logged = "".join(traceback.format_exception(raised.value))
+    assert "record 1 of" in logged
+    assert "secret" not in logged

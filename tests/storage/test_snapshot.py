@@ -170,3 +170,32 @@ def test_a_source_name_that_utf8_cannot_write_is_refused_clearly() -> None:
     """A source's name with a lone surrogate, as odd file names have, raises a go_state error."""
     with pytest.raises(gs.GoStateError):
         SCHEMA.seal("key", Counter(), {"\udcff.csv": Mark(1, "")})
+
+
+class Texts:
+    """A codec that forgets the bytes."""
+
+    def encode(self, value: Any) -> Any:
+        return str(value)
+
+    def decode(self, data: bytes) -> Any:
+        return data.decode()
+
+
+@pytest.mark.parametrize(
+    ("codec", "teaches"),
+    [
+        (gs.JsonCodec(int), "a str would read back|Expected|int cannot be stored"),
+        (Texts(), "encode returned a str"),
+    ],
+)
+def test_what_the_codec_says_is_passed_on(codec: Any, teaches: str) -> None:
+    """A model that cannot be written is the model's fault, not that of the source's position."""
+    with pytest.raises(gs.NotStorable, match=teaches):
+        Schema(("int",), 1, codec).seal("key", "three", {})
+
+
+def test_a_position_that_is_no_json_is_named() -> None:
+    """A source whose position cannot be stored is told so."""
+    with pytest.raises(gs.NotStorable, match="the position of a source cannot be stored"):
+        SCHEMA.seal("key", Counter(3), {"mine": Mark(object(), "")})

@@ -56,6 +56,10 @@ def failed(failure: gs.Failure) -> Msg:
     return Reset()
 
 
+def decide(message: Msg, position: Any, error: Exception) -> gs.Stop | gs.SetAside[Msg]:
+    return gs.SetAside() if isinstance(error, ValueError) else gs.Stop()
+
+
 def key_of(msg: Msg) -> str:
     return type(msg).__name__
 
@@ -98,6 +102,37 @@ def commands() -> None:
     assert_type(mapped, list[gs.Command[Child]])
     wrong: gs.Command[Msg] = gs.Cmd.send("text")  # type: ignore[arg-type]
     assert wrong is not None
+
+
+def covariance() -> None:
+    """A command of some messages serves where one of more kinds is expected, and not the other way round."""
+    narrow: gs.Cmd[int] = gs.Cmd.send(1)
+    wide: gs.Cmd[object] = narrow
+    either: gs.Command[int | str] = narrow
+    step: gs.Step[Counter, Msg] = Counter(), [gs.Cmd.send(Add(1)), gs.Cmd.call(fetch, "x", ok=Add)]
+    back: gs.Cmd[int] = wide  # type: ignore[assignment]
+    assert (either, step, back) is not None
+
+
+def results() -> None:
+    """The messages of a call are what `ok` and `err` return, or else what the function does."""
+    assert_type(gs.Cmd.call(fetch, "x"), gs.Cmd[int])
+    assert_type(gs.Cmd.call(fetch, "x", ok=Add), gs.Cmd[Add])
+    assert_type(gs.Cmd.call(fetch, "x", ok=Add, err=lambda failure: Add(len(failure.text))), gs.Cmd[Add])
+    wrong: gs.Cmd[str] = gs.Cmd.call(fetch, "x", ok=Add)  # type: ignore[arg-type]
+    assert wrong is not None
+
+
+def policies() -> None:
+    """What becomes of a failing message is a policy, or a function that returns one."""
+    gs.batch(program, messages, on_error=decide)
+    gs.batch(program, messages, on_error=gs.SetAside(gs.Buffer[gs.FailedMessage[Msg]]()))
+    gs.run(program, gs.Buffer[Msg](), on_error=decide)
+    gs.batch(program, messages, on_error="stop")  # type: ignore[arg-type]
+    gs.batch(program, messages, on_error=gs.Stop)  # type: ignore[arg-type]  # the class, not a policy
+    gs.batch(program, messages, on_error=fetch)  # type: ignore[arg-type]  # takes a text
+    gs.run(program, gs.Buffer[Msg](), on_error=True)  # type: ignore[arg-type]
+    gs.SetAside(gs.Buffer[int]())  # type: ignore[arg-type]  # dead letters are FailedMessages
 
 
 def buffers() -> None:
