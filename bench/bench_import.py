@@ -22,11 +22,6 @@ def main() -> None:
         "60 ms",
         f"{ours:.0f} ms against {standard:.0f} ms",
     )
-    loaded = subprocess.run(
-        [sys.executable, "-c", "import sys, go_state; print([m for m in ('asyncio', 'janus', 'rich', 'immutables') if m in sys.modules])"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    print(f"of asyncio, janus, rich and immutables it imports {loaded.stdout.strip()}")
 
 
 def milliseconds(statement: str) -> float:

@@ -59,4 +59,4 @@ def compare(ours: Callable[[], object], theirs: Callable[[], object], times: int
 
 def line(what: str, ratio: float, budget: str, detail: str = "") -> None:
     """Print one answer."""
-    print(f"{what:<58} {ratio:>7.2f} x   budget {budget:<10} {detail}")
+    print(f"{what:<66} {ratio:>5.2f} x   {budget:<9} {detail}", flush=True)

@@ -12,14 +12,16 @@ import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
+from typing import TYPE_CHECKING
 from weakref import WeakSet
 from zlib import crc32
-
-import lmdb
 
 from go_state.core.errors import Conflict, Corrupt, StoreFull, StoreUnavailable, UsageError
 from go_state.core.ports import Stored, Write
 from go_state.storage.keys import key_bytes
+
+if TYPE_CHECKING:
+    import lmdb
 
 _MAP_SIZE = 1 << 36  # 64 GiB of address space, not of disk: the file grows as it is filled. Set once, because two processes
 # that resize a map at the same time have corrupted files (py-lmdb issue 269).
@@ -51,6 +53,8 @@ class LMDBStore:
     def __init__(self, path: str | os.PathLike[str], *, map_size: int = _MAP_SIZE) -> None:
         if not isinstance(map_size, int) or map_size < 1:
             raise UsageError(f"map_size is the most bytes the store may ever hold, not {map_size!r}")
+        import lmdb  # here, and below: a program that stores nothing need not wait for it
+
         self._path = os.fspath(path)
         self._map_size = map_size
         self._pid = os.getpid()
@@ -113,6 +117,8 @@ class LMDBStore:
     @contextmanager
     def _transaction(self, *, write: bool = False) -> Iterator[lmdb.Transaction]:
         """Open a transaction for one call; it is committed at the end of the block, or undone by an exception."""
+        import lmdb
+
         if os.getpid() != self._pid:
             raise StoreUnavailable(
                 f"{self._path} was opened before this process was forked, which LMDB does not survive: open an LMDBStore in the child"
@@ -142,6 +148,8 @@ class LMDBStore:
         return disk.f_bavail * disk.f_frsize < _LITTLE
 
     def _why_not(self, error: Exception) -> str:
+        import lmdb
+
         path, folder = self._path, os.path.dirname(os.path.abspath(self._path))
         if isinstance(error, lmdb.InvalidError):
             return f"{path} is no LMDB file, or is damaged ({error}): give another path, or restore it from a backup"
