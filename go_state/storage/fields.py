@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 import types
 import typing
 from typing import Any, TypeVar
@@ -86,6 +87,38 @@ def field_names(cls: Any) -> list[str] | None:
 def is_class_with_fields(kind: Any) -> bool:
     """Tell whether it is one of these classes."""
     return _named_fields(typing.get_origin(kind) or kind) is not None
+
+
+def holds_what_it_is_given(cls: type) -> bool:
+    """Tell whether an object of the class has in its fields what its constructor was given, and is equal to another that has.
+
+    False where that is not known, as of a class with a constructor of its own or a `__post_init__`.
+    """
+    own = vars(cls)
+    if hasattr(cls, "__post_init__") or vars(object)["__eq__"] is cls.__eq__ or "__attrs_attrs__" in dir(cls):
+        return False
+    if "__dataclass_params__" in own:
+        fields = dataclasses.fields(cls)
+        plain = all(f.init and not _is_computed(own.get(f.name)) for f in fields)
+        return bool(own["__dataclass_params__"].init) and plain
+    if issubclass(cls, msgspec.Struct):
+        return cls.__init__ is msgspec.Struct.__init__
+    return issubclass(cls, tuple) and "_fields" in own
+
+
+def _is_computed(attribute: object) -> bool:
+    """Tell whether a class attribute is a property or another descriptor, the place of a slot aside."""
+    return hasattr(type(attribute), "__set__") and not isinstance(attribute, types.MemberDescriptorType)
+
+
+def takes_fields_in_order(cls: type, parameters: list[str]) -> bool:
+    """Tell whether the constructor can be called with the fields as its positional arguments."""
+    try:
+        given = list(inspect.signature(cls).parameters.values())
+    except (ValueError, TypeError):
+        return False
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [p.name for p in given[: len(parameters)] if p.kind in positional] == parameters
 
 
 def _arguments(cls: type, kind: Any) -> dict[Any, Any]:

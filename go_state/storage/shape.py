@@ -23,7 +23,14 @@ import msgspec
 
 from go_state.core.errors import NotStorable
 from go_state.core.naming import names_of
-from go_state.storage.fields import Field, fields_of, is_class_with_fields, without_wrapping
+from go_state.storage.fields import (
+    Field,
+    fields_of,
+    holds_what_it_is_given,
+    is_class_with_fields,
+    takes_fields_in_order,
+    without_wrapping,
+)
 
 Convert: TypeAlias = Callable[[Any], Any]
 
@@ -36,6 +43,7 @@ _SEQUENCES: dict[Any, Callable[..., Any]] = {
     list: list, tuple: tuple, set: set, frozenset: frozenset, Sequence: tuple, typing.Sequence: tuple,
 }  # fmt: skip
 _UNORDERED = (set, frozenset)
+_EXACT = {int, str, bool, type(None), bytes}  # JSON holds every value of these, and gives back the same
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -45,6 +53,7 @@ class Shape:
     mirror: Any
     to: Convert | None = None
     back: Convert | None = None
+    exact: bool = False  # whether what `to` lets through is known to read back as it is
 
 
 def shape_of(kind: Any) -> Shape:
@@ -147,7 +156,7 @@ class _Builder:
         cls = typing.get_origin(kind) or kind
         parts = [
             _Part(field, f"f{i}", self.shape(field.annotation, f"{path}.{field.name}"))
-            for i, field in enumerate(fields_of(kind))
+            for i, field in enumerate(sorted(fields_of(kind), key=lambda field: not field.required))
         ]
         mirror = msgspec.defstruct(
             names_of(cls)[0],
@@ -156,9 +165,9 @@ class _Builder:
             rename={part.at: part.field.name for part in parts},
             forbid_unknown_fields=True,
             frozen=True,
-            kw_only=True,
         )
-        shape = Shape(mirror, _to_mirror(cls, mirror, parts), _from_mirror(cls, parts))
+        to, exact = _to_mirror(cls, mirror, parts)
+        shape = Shape(mirror, to, _from_mirror(cls, parts), exact)
         later.append(shape)
         del self._building[kind]
         self._done[kind] = shape
@@ -203,6 +212,7 @@ class _Builder:
             typing.Optional[shape.mirror],
             lambda value: None if value is None else to(value),
             lambda value: None if value is None else back(value),
+            shape.exact,
         )
 
     def _tagged(self, classes: list[Any], others: list[Shape], path: str) -> Shape:
@@ -211,9 +221,11 @@ class _Builder:
         back_of: dict[Any, Convert] = {}
         taken: set[str] = set()
         mirrors: list[Any] = [other.mirror for other in others]
+        exact = not others
         for kind in classes:
             cls = typing.get_origin(kind) or kind
             shape = self._class(kind, path)
+            exact = exact and shape.exact
             for name in names_of(cls):
                 if name in taken:
                     why = f'two classes of its union are stored as "{name}": give one of them another name with @gs.name("...")'
@@ -226,15 +238,21 @@ class _Builder:
                 back_of[envelope] = shape.back or _same
                 by_class.setdefault(cls, (envelope, shape.to or _same))
 
+        by_type = by_class.get
+
         def to(value: Any) -> Any:
-            found = by_class.get(type(value))
-            return value if found is None else found[0](found[1](value))
+            found = by_type(type(value))
+            if found is not None:
+                return found[0](found[1](value))
+            if exact:
+                raise _MisplacedError(f"a {type(value).__qualname__} stands where one of {', '.join(taken)} is stored")
+            return value
 
         def back(value: Any) -> Any:
             found = back_of.get(type(value))
             return value if found is None else found(value.value)
 
-        return Shape(typing.Union[tuple(mirrors)], to, back)
+        return Shape(typing.Union[tuple(mirrors)], to, back, exact)
 
 
 class _Part(typing.NamedTuple):
@@ -244,40 +262,75 @@ class _Part(typing.NamedTuple):
     at: str
     shape: Shape
 
+    @property
+    def exact_types(self) -> frozenset[type]:
+        """The types whose values read back as they are, where the field can hold nothing else; empty when that is not known."""
+        kind = without_wrapping(self.field.annotation)
+        is_union = typing.get_origin(kind) in (typing.Union, types.UnionType)
+        members = {without_wrapping(each) for each in (typing.get_args(kind) if is_union else (kind,))}
+        if members <= _EXACT or self.shape.exact:
+            return frozenset(typing.get_origin(member) or member for member in members)
+        return frozenset()
+
     def in_mirror(self) -> tuple[Any, ...]:
         if self.field.required:
             return self.at, self.shape.mirror
         return self.at, typing.Union[self.shape.mirror, msgspec.UnsetType], msgspec.UNSET  # stored before the field was there
 
 
-def _to_mirror(cls: type, mirror: type, parts: list[_Part]) -> Convert:
-    steps = [(part.at, part.field.name, part.shape.to) for part in parts]
+def _to_mirror(cls: type, mirror: type, parts: list[_Part]) -> tuple[Convert, bool]:
+    """Return the step from a value to its mirror, and whether what it lets through reads back as it is.
+
+    The latter holds for classes that only hold what they are given, in fields of exact types: the step looks at each field's
+    type, and once the types of all fields were seen together, at their tuple, which costs a tenth of reading back.
+    """
+    exact = holds_what_it_is_given(cls) and all(part.exact_types for part in parts)
+    read = _reader([part.field.name for part in parts])
+    steps = [part.shape.to or _same for part in parts] if any(part.shape.to for part in parts) else None
+    seen: set[tuple[type, ...]] = set()
+
+    def check_types(kinds: tuple[type, ...]) -> None:
+        for part, found in zip(parts, kinds, strict=True):
+            if found not in part.exact_types:
+                raise _MisplacedError(
+                    f"field {part.field.name} holds a {found.__qualname__}: annotate it with what it holds, or store what it says"
+                )
+        seen.add(kinds)
 
     def to(value: Any) -> Any:
         if type(value) is not cls:  # a subclass would be cut to its base, another class would be read back as this one
             raise _MisplacedError(f"a {type(value).__qualname__} stands where a {cls.__qualname__} is stored")
-        return mirror(**{at: getattr(value, name) if step is None else step(getattr(value, name)) for at, name, step in steps})
+        fields = read(value)
+        if exact and (kinds := tuple(map(type, fields))) not in seen:
+            check_types(kinds)
+        return mirror(*fields) if steps is None else mirror(*[step(field) for step, field in zip(steps, fields, strict=True)])
 
-    return to
+    return to, exact
 
 
 def _from_mirror(cls: type, parts: list[_Part]) -> Convert:
-    steps = [(part.field.parameter, part.at, part.shape.back) for part in parts]
+    read = _reader([part.at for part in parts])
+    steps = [part.shape.back for part in parts]
+    parameters = [part.field.parameter for part in parts]
     unset = msgspec.UNSET
 
-    def back(value: Any) -> Any:
-        given = {
-            name: getattr(value, at) if step is None else step_over_unset(step, getattr(value, at)) for name, at, step in steps
-        }
-        if has_defaults:
-            given = {name: field for name, field in given.items() if field is not unset}
-        return cls(**given)
+    def back_by_name(value: Any) -> Any:
+        given = zip(parameters, steps, read(value), strict=True)
+        return cls(**{name: f if step is None else step(f) for name, step, f in given if f is not unset})
 
-    def step_over_unset(step: Convert, field: Any) -> Any:
-        return field if field is unset else step(field)
+    def back_in_order(value: Any) -> Any:
+        return cls(*read(value))
 
-    has_defaults = not all(part.field.required for part in parts)
-    return back
+    simple = all(part.field.required and part.shape.back is None for part in parts)
+    return back_in_order if simple and takes_fields_in_order(cls, parameters) else back_by_name
+
+
+def _reader(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
+    """Return a function that gives an object's attributes as a tuple."""
+    if not names:
+        return lambda _: ()
+    read = operator.attrgetter(*names)
+    return read if len(names) > 1 else lambda value: (read(value),)
 
 
 def _in_order_of(mirror: Any, part: Convert | None = None) -> Convert:
