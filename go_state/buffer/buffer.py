@@ -225,17 +225,20 @@ class Buffer(Generic[Msg]):
             now = self._clock()  # after the last message there is a note of: nothing is younger than now
             start, end = retained.start, retained.end
             readers = tuple(ReaderStatistics(r.position, r.committed, end - r.position) for r in self._readers)
-            notes = [when for position, when in self._notes if position <= start]
             first, since = self._rates[0] if self._rates else (end, now)
             return BufferStatistics(
                 size=end - start,
                 start=start,
                 end=end,
-                oldest_age=None if start == end else now - notes[-1],
+                oldest_age=None if start == end else self._oldest_age(now),
                 rate=(end - first) / (now - since) if now > since else 0.0,
                 closed=self._closed,
                 readers=readers,
             )
+
+    def _oldest_age(self, now: float) -> float:
+        """Return how long ago the oldest message entered, of which there is one. Lock held."""
+        return now - [when for position, when in self._notes if position <= self._retained.start][-1]
 
     # ------------------------------------------------------------------ what consumers call, lock held where it says so
 

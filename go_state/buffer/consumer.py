@@ -192,14 +192,15 @@ class Consumer(Generic[Msg]):
         buffer, retained = self._buffer, self._retained
         following: Sequence[Msg] = ()
         with self._lock:
-            self.committed += count
             if messages:
                 if buffer._inbox:
                     buffer._absorb()
-                if follow and self.position == retained.end:
+                follows = follow and self.position == retained.end
+                buffer._enter(messages)  # before anything has moved: what a journal cannot store is refused here
+                if follows:
                     self.position += len(messages)
                     following = messages
-                buffer._enter(messages)
+            self.committed += count
             if self.committed - retained.start >= _TRIM_STEP or buffer._closers:
                 buffer._settled()
         if buffer._asks_policy:

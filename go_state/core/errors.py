@@ -15,6 +15,7 @@
     │   └── ConcurrentGet       two waits on one reader              give each its own reader
     ├── StoreError
     │   ├── Conflict            somebody else wrote the key first    load again and retry
+    │   ├── Owned               somebody else writes the journal     end the other, or wait
     │   ├── Corrupt             stored bytes are damaged             restore them from a backup
     │   ├── Incompatible        stored under another schema          migrate
     │   ├── NotStorable         it would not read back equal         change the type or the value
@@ -127,10 +128,22 @@ class Conflict(StoreError):
 class Corrupt(StoreError):
     """Stored bytes do not match their checksum, or cannot be what they claim to be."""
 
-    def __init__(self, key: str, what: str) -> None:
+    def __init__(self, key: str, what: str, *, position: int | None = None) -> None:
         super().__init__(f"what is stored under {key!r} is damaged ({what}): nothing was loaded; restore it from a backup")
         self.key = key
         self.what = what
+        self.position = position
+
+
+class Owned(StoreError):
+    """Somebody else writes the journal: another process, or another part of this one."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"the journal {name!r} has an owner, which may be a program that is still running: two would do every effect twice; "
+            f'end the other, or wait for it with owner="wait"'
+        )
+        self.name = name
 
 
 class Incompatible(StoreError):

@@ -73,9 +73,11 @@ class LogFeed(Generic[Msg]):
         return ()
 
     def _settle(self, messages: Sequence[Msg], given: int) -> None:
-        count, self._settled = given - self._settled, given
+        count = given - self._settled
+        following = self._reader.settle(count, messages, given < CHUNK_LIMIT)  # raises before anything has moved
+        self._settled = given
         self.through += count
-        self._chunk += self._reader.settle(count, messages, given < CHUNK_LIMIT)
+        self._chunk += following
 
     def _given(self) -> int:
         return len(self._chunk) - length_hint(self._rest)  # a list's iterator knows exactly how much it has left

@@ -7,10 +7,14 @@ import inspect
 import re
 import typing
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from go_state.core.errors import NotStorable
+from go_state.core.errors import Incompatible, NotStorable
 from go_state.core.program import Program
+
+if TYPE_CHECKING:
+    from go_state.storage.records import Block
+    from go_state.storage.shape import Shape
 
 Value = TypeVar("Value")
 
@@ -28,11 +32,15 @@ class JsonCodec(Generic[Value]):
     """
 
     def __init__(self, kind: type[Value] | Any) -> None:
-        import msgspec  # here, with the shapes: most of what they cost to import is not paid by a program that stores nothing
+        from go_state.storage.shape import shape_of  # here, with msgspec: a program that stores nothing need not wait for them
 
-        from go_state.storage.shape import shape_of
+        self._use(kind, shape_of(kind))
 
-        shape = shape_of(kind)
+    def _use(self, kind: Any, shape: Shape) -> None:
+        import msgspec
+
+        self.kind = kind
+        self._mirror = shape.mirror
         self._name = getattr(kind, "__name__", str(kind))
         self._to = shape.to
         self._back = shape.back
@@ -67,6 +75,41 @@ class JsonCodec(Generic[Value]):
         except _FAILURES as error:
             raise ValueError(f"the JSON does not hold a {self._name}: {without_contents(error)}") from None
         return value
+
+
+class MessageCodec(JsonCodec[Value]):
+    """The same for the messages of a journal, of which each says what it is: `["Add", {"by": 1}]`, also where there is one class."""
+
+    def __init__(self, kind: type[Value] | Any) -> None:
+        import msgspec
+
+        from go_state.storage.shape import message_shape_of
+
+        shape = message_shape_of(kind)
+        self._use(kind, shape)
+        records: Any = msgspec.defstruct("Records", [("records", list[shape.mirror])])  # type: ignore[name-defined]
+        self._block_decoder = msgspec.json.Decoder(records)
+
+    def decode_block(self, name: str, block: Block) -> list[Value]:
+        """Return the block's messages; `Incompatible`, which names the journal and the position, when one does not fit."""
+        try:
+            records = self._block_decoder.decode(block.data).records
+            return records if self._back is None else list(map(self._back, records))
+        except _FAILURES as error:
+            self._find_misfit(name, block)
+            raise Incompatible(name, f"messages {block.first} to {block.end - 1}", without_contents(error)) from None
+
+    def _find_misfit(self, name: str, block: Block) -> None:
+        """Raise `Incompatible` with the position of the first message that does not fit."""
+        import msgspec
+
+        for position, record in enumerate(
+            msgspec.json.decode(block.data, type=dict[str, list[msgspec.Raw]])["records"], block.first
+        ):
+            try:
+                self.decode(bytes(record))
+            except ValueError as error:
+                raise Incompatible(name, f"message at position {position}", str(error)) from None
 
 
 _FAILURES = (TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)  # of bytes and values that do not fit

@@ -1,33 +1,35 @@
 """A store in one LMDB file: memory-mapped, transactional, readable by many processes while one writes.
 
-A record is its version (8 bytes), a checksum over key, version and data (4 bytes), and the data. The version is the number of the
-LMDB transaction that wrote it, so a key never has one twice. Every write transaction is opened, filled and committed in one call,
+The version of a record, whose frame is in `frames.py`, is the number of the LMDB transaction that wrote it, so a key never has one
+twice. Every write transaction is opened, filled and committed in one call,
 because LMDB binds it to its thread, and always synced: LMDB's no-sync flags are never used.
 """
 
 from __future__ import annotations
 
 import os
-import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
-from zlib import crc32
 
 from go_state.core.errors import Conflict, Corrupt, StoreFull, StoreUnavailable, UsageError
 from go_state.core.ports import Stored, Write
+from go_state.storage.frames import pack, unpack
 from go_state.storage.keys import key_bytes
+from go_state.storage.lease import Lease, Owner
+from go_state.storage.records import Records, Snapshot
 
 if TYPE_CHECKING:
     import lmdb
+
+    from go_state.storage.journal import Durability, Journal
 
 _MAP_SIZE = 1 << 36  # 64 GiB of address space, not of disk: the file grows as it is filled. Set once, because two processes
 # that resize a map at the same time have corrupted files (py-lmdb issue 269).
 _MAX_READERS = 1024  # threads of all processes that may read at once; LMDB's default is 126, a place costs 64 bytes
 _LITTLE = 1 << 20  # bytes free on a disk that count as none when a write has failed
-_FRAME = struct.Struct(">QI")  # version, checksum
 _PREFIX = b"s/"  # of snapshots, before other kinds of records join them; it also makes the empty key one that LMDB takes
 _OPEN: WeakSet[LMDBStore] = WeakSet()  # of this process; see _forget_parents
 
@@ -36,6 +38,8 @@ def _forget_parents() -> None:
     """Let go of the environments that a forked child inherits: LMDB would take the files for open in the child."""
     for store in _OPEN:
         store._env = None
+        for journal in store._journals.values():
+            journal._lease.release()
 
 
 os.register_at_fork(after_in_child=_forget_parents)
@@ -59,6 +63,7 @@ class LMDBStore:
         self._map_size = map_size
         self._pid = os.getpid()
         self._env: lmdb.Environment | None = None
+        self._journals: dict[str, Journal[Any]] = {}
         try:
             self._env = lmdb.open(self._path, subdir=False, map_size=map_size, max_dbs=0, max_readers=_MAX_READERS)
             self._env.reader_check()  # frees the places of readers that were killed, and the pages they held
@@ -71,7 +76,7 @@ class LMDBStore:
         name = _PREFIX + key_bytes(key)
         with self._transaction() as transaction:
             record = transaction.get(name)
-        return None if record is None else _read(key, name, bytes(record))
+        return None if record is None else unpack(key, name, bytes(record))
 
     def store(self, writes: Mapping[str, Write]) -> Mapping[str, int]:
         """Make all writes or none, synced to disk, and return the new versions (0 for a deleted key).
@@ -82,32 +87,77 @@ class LMDBStore:
         with self._transaction(write=True) as transaction:
             version = transaction.id()
             for key, write in writes.items():
-                name = names[key]
-                record = transaction.get(name)
-                found = 0 if record is None else _read(key, name, bytes(record)).version
-                if found != write.version:
-                    raise Conflict(key, write.version, found)
-                if write.data is None:
-                    transaction.delete(name)
-                else:
-                    transaction.put(name, _FRAME.pack(version, _checksum(name, version, write.data)) + write.data)
+                self._write(transaction, key, names[key], write)
         return {key: 0 if write.data is None else version for key, write in writes.items()}
+
+    # ------------------------------------------------------------------ journals
+
+    def journal(self, name: str, of: Any = None, *, durability: Durability = "group", owner: Owner = "fail") -> Journal[Any]:
+        """Return the journal of this name: a `Buffer` that outlives the process. See `Journal`.
+
+        `of` is the type of its messages, without which it can be read but not written. While it is open a store has one journal
+        of a name. `durability` says when messages are committed to disk: "group" or "put". Its first write takes the lease, and
+        raises `Owned` when another process has it, or waits for it with `owner="wait"`.
+        """
+        from go_state.storage.journal import Journal, codec_of
+
+        found = self._journals.get(name)
+        if found is None or found.closed:
+            found = self._journals[name] = Journal(Records(self, name), Lease(self._path, name), durability, owner)
+        if of is not None:
+            found._type(codec_of(of))
+        return found
+
+    def keyframes(self, key: str) -> list[int]:
+        """Return the positions of the snapshots that were kept of a journalled program besides the newest, oldest first."""
+        prefix = b"k/" + key_bytes(key) + b"\0"
+        with self._transaction() as transaction, transaction.cursor() as cursor:
+            return [int.from_bytes(name[len(prefix) :], "big") for name in _names(cursor, prefix)]
+
+    def load_keyframe(self, key: str, position: int) -> Stored | None:
+        """Return the snapshot that was kept of the model before the message at the position, or None."""
+        name = _keyframe(key, position)
+        with self._transaction() as transaction:
+            record = transaction.get(name)
+        return None if record is None else unpack(key, name, bytes(record))
+
+    def _keep_snapshot(self, transaction: lmdb.Transaction, snapshot: Snapshot) -> None:
+        """Write a snapshot inside a journal's transaction; the one it replaces becomes a keyframe, and the oldest of them go."""
+        key, name = snapshot.key, _PREFIX + key_bytes(snapshot.key)
+        old = self._write(transaction, key, name, snapshot.write)
+        if snapshot.replaces is not None and old is not None and snapshot.keep > 1:
+            keyframe = _keyframe(key, snapshot.replaces)
+            transaction.put(keyframe, pack(keyframe, old.version, old.data))
+        with transaction.cursor() as cursor:
+            kept = _names(cursor, b"k/" + key_bytes(key) + b"\0")
+        for keyframe in kept[: len(kept) - (snapshot.keep - 1)]:
+            transaction.delete(keyframe)
+
+    def _write(self, transaction: lmdb.Transaction, key: str, name: bytes, write: Write) -> Stored | None:
+        """Make one write, behind its fence, and return what it replaces."""
+        record = transaction.get(name)
+        old = None if record is None else unpack(key, name, bytes(record))
+        found = 0 if old is None else old.version
+        if found != write.version:
+            raise Conflict(key, write.version, found)
+        if write.data is None:
+            transaction.delete(name)
+        else:
+            transaction.put(name, pack(name, transaction.id(), write.data))
+        return old
+
+    # ------------------------------------------------------------------ keys
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         """Give the keys with this prefix, in the order of their bytes."""
         start = _PREFIX + key_bytes(prefix)
         with self._transaction() as transaction, transaction.cursor() as cursor:
-            found = []
-            if cursor.set_range(start):
-                for found_name in cursor.iternext(keys=True, values=False):
-                    name = bytes(found_name)
-                    if not name.startswith(start):
-                        break
-                    found.append(name[len(_PREFIX) :].decode())
-        return iter(found)
+            return iter([name[len(_PREFIX) :].decode() for name in _names(cursor, start)])
 
     def close(self) -> None:
-        """Release the file; a second call is harmless."""
+        """Close the journals, with all that was put on disk, and release the file; a second call is harmless."""
+        for journal in self._journals.values():
+            journal._end()
         env, self._env = self._env, None
         if env is not None:
             env.close()
@@ -168,15 +218,17 @@ class LMDBStore:
         self.close()
 
 
-def _read(key: str, name: bytes, record: bytes) -> Stored:
-    if len(record) < _FRAME.size:
-        raise Corrupt(key, f"the record is {len(record)} bytes long, too short for any")
-    version, checksum = _FRAME.unpack_from(record)
-    data = record[_FRAME.size :]
-    if checksum != _checksum(name, version, data):
-        raise Corrupt(key, "the record's checksum does not match")
-    return Stored(data, version)
+def _names(cursor: lmdb.Cursor, prefix: bytes) -> list[bytes]:
+    """Return the names that begin with the prefix, in order."""
+    found: list[bytes] = []
+    if cursor.set_range(prefix):
+        for each in cursor.iternext(keys=True, values=False):
+            name = bytes(each)
+            if not name.startswith(prefix):
+                break
+            found.append(name)
+    return found
 
 
-def _checksum(name: bytes, version: int, data: bytes) -> int:
-    return crc32(data, crc32(b"%d" % version, crc32(name)))
+def _keyframe(key: str, position: int) -> bytes:
+    return b"k/" + key_bytes(key) + b"\0" + position.to_bytes(8, "big")

@@ -61,6 +61,14 @@ def shape_of(kind: Any) -> Shape:
     return _Builder().shape(kind, getattr(kind, "__name__", str(kind)))
 
 
+def message_shape_of(kind: Any) -> Shape:
+    """Return the shape of a journal's messages: a class is tagged with its name, as if it were a union of one."""
+    kind = without_wrapping(kind)
+    builder = _Builder()
+    name = getattr(kind, "__name__", str(kind))
+    return builder.tagged([kind], [], name) if is_class_with_fields(kind) else builder.shape(kind, name)
+
+
 class _Builder:
     def __init__(self) -> None:
         self._building: dict[Any, list[Shape]] = {}  # classes whose shape is under way: a field may refer back to one
@@ -195,7 +203,7 @@ class _Builder:
         if any(shape.to is not None for shape in plain):
             why = "in a union only classes with fields and plain types can be told apart in JSON: give the others a class of their own"
             raise NotStorable(path, why)
-        shape = self._tagged(classes, plain, path) if classes else Shape(typing.Union[tuple(members)])
+        shape = self.tagged(classes, plain, path) if classes else Shape(typing.Union[tuple(members)])
         try:
             msgspec.json.Decoder(shape.mirror)
         except TypeError as error:
@@ -215,7 +223,7 @@ class _Builder:
             shape.exact,
         )
 
-    def _tagged(self, classes: list[Any], others: list[Shape], path: str) -> Shape:
+    def tagged(self, classes: list[Any], others: list[Shape], path: str) -> Shape:
         """Return the shape of a union whose classes are told apart by name: `["Name", {...}]`."""
         by_class: dict[type, tuple[Any, Convert]] = {}
         back_of: dict[Any, Convert] = {}

@@ -1,0 +1,382 @@
+"""The journal: a buffer that outlives the process. What is put into it is on disk before any reader gets it.
+
+Messages enter in memory, as in every buffer, and lie there encoded until a *flush* writes them, the cursors of named readers and
+what else belongs together in one synced transaction. There is no thread that flushes: whoever needs something durable does, and
+takes everybody's messages along.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar
+
+from go_state.buffer.buffer import Buffer
+from go_state.buffer.consumer import Consumer
+from go_state.core.errors import Closed, ConcurrentGet, UsageError
+from go_state.storage.codec import MessageCodec
+from go_state.storage.lease import Lease, Owner
+from go_state.storage.records import Block, Entry, Records, Snapshot, Times
+from go_state.storage.tail import Tail
+
+Msg = TypeVar("Msg")
+
+Durability: TypeAlias = Literal["group", "put"]
+"""When messages are committed to disk; see `Journal`."""
+
+GROUP = 1000  # messages: what a crash may take of a journal whose durability is "group"
+
+
+class Recorded(NamedTuple, Generic[Msg]):
+    """A message of a journal: its position, when it entered (seconds since 1970, UTC), and itself."""
+
+    position: int
+    at: float
+    message: Msg
+
+
+class Journal(Buffer[Msg]):
+    """An append-only log in an LMDB store with the face of a `Buffer`; made by `store.journal(name, of=Msg)`.
+
+    A message is on disk before a reader gets it. With the durability "group" `put` returns at once, and a crash may take up to 1,000
+    messages (`GROUP`) that nobody has read, and as many commits of named readers, who are given those messages again. With "put",
+    `put` and `commit` return when they are on disk, and a crash takes nothing; putting threads share one sync. `flush` commits
+    everything at any time, and so does `close`.
+
+    Messages are stored as `["Add", {"by": 1}]`. They stay until `truncate`; readers that are behind read them from disk.
+    Raises `NotStorable` for a message that would not read back equal, `StoreFull`, `Owned`, and `Corrupt` with the position of what
+    is damaged.
+    """
+
+    def __init__(self, records: Records, lease: Lease, durability: Durability, owner: Owner) -> None:
+        if durability not in ("group", "put"):
+            raise UsageError(f'durability is "group" or "put", not {durability!r}')
+        super().__init__()
+        self.name = records.name
+        self._records = records
+        self._lease = lease
+        self._owner = owner
+        self._at_once = durability == "put"
+        self._codec: MessageCodec[Msg] | None = None
+        self._flushing = threading.Lock()  # held around the write of an entry, and taken before the buffer's lock
+        self._tail: Tail[Msg] = Tail(records, self._decode)  # this and all below: guarded by the buffer's lock
+        self._retained = self._tail
+        self._locked_put = True
+        self._staged: list[_Staged[Msg]] = []  # messages whose senders wait until they are on disk
+        self._cursors = records.cursors()  # of named readers, as they are on disk
+        self._aside: dict[int, str] = {}  # what was set aside since the last flush
+
+    def _type(self, codec: MessageCodec[Msg]) -> None:
+        if self._codec is not None and self._codec.kind != codec.kind:
+            raise UsageError(f"the journal {self.name!r} is open with messages of another type: {self._codec.kind!r}")
+        self._codec = codec
+
+    def _encode(self, messages: Sequence[Msg]) -> list[bytes]:
+        if self._codec is None:
+            raise UsageError(f"say what the messages are to put some: store.journal({self.name!r}, of=Msg)")
+        return list(map(self._codec.encode, messages))
+
+    def _decode(self, block: Block) -> list[Msg]:
+        codec: MessageCodec[Any] = MessageCodec(Any) if self._codec is None else self._codec
+        return codec.decode_block(self.name, block)
+
+    # ------------------------------------------------------------------ putting
+
+    def put(self, *messages: Msg) -> None:
+        """Append the messages in order, together; from any thread. With the durability "put" it returns when they are on disk.
+
+        Raises `Closed`, `NotStorable`, `StoreFull` and `Owned`; then none of them has entered.
+        """
+        encoded, at = self._encode(messages), time.time_ns() // 1000
+        if self._at_once:
+            self._put_at_once(_Staged(messages, encoded, at))
+            return
+        if len(self._tail.pending) >= GROUP:
+            self.flush()  # before these enter: where the disk is full they have not
+        self.own()
+        with self._lock:
+            self._check_open()
+            if messages:
+                self._enter_encoded(messages, encoded, at)
+
+    def _put_at_once(self, staged: _Staged[Msg]) -> None:
+        self.own()
+        with self._lock:
+            self._check_open()
+            self._staged.append(staged)
+        with self._flushing:  # who had to wait for it finds that the one before has written these as well
+            if not staged.done:
+                self._flush()
+        if staged.error is not None:
+            raise staged.error
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise Closed("the journal is closed: messages may no longer be put")
+
+    def own(self) -> None:
+        """Take the lease, which the first write does otherwise; `Owned` when somebody else has it, or wait for it."""
+        if not self._lease.held:
+            with self._flushing:
+                self._own()
+
+    def _own(self) -> None:
+        """Take the lease, if it is not ours yet, and look what others have written before. Not while the lock is held."""
+        if self._lease.acquire(self._owner):
+            with self._lock:
+                self._records.refresh()
+                self._cursors = self._records.cursors()
+                self._tail.catch_up()
+
+    def _enter(self, messages: Sequence[Msg]) -> None:
+        self._enter_encoded(messages, self._encode(messages), time.time_ns() // 1000)
+
+    def _enter_encoded(self, messages: Sequence[Msg], encoded: list[bytes], at: int) -> None:
+        self._note(self._clock())
+        self._tail.enter(messages, encoded, at)
+        self._ring(self._bells)
+
+    # ------------------------------------------------------------------ to disk
+
+    def flush(self) -> int:
+        """Commit to disk all that was put and every cursor that has moved; return the position up to which all is durable."""
+        with self._flushing:
+            self._flush()
+        return self._tail.durable
+
+    def snapshot(self, snapshot: Snapshot) -> int:
+        """Write a snapshot together with all that a flush writes, and return its version."""
+        with self._flushing:
+            return self._flush(snapshot)
+
+    def _flush(self, snapshot: Snapshot | None = None) -> int:
+        if self._has_news() or snapshot is not None:
+            self._own()
+        if self._at_once:
+            with self._lock:  # those who put wait for it anyway, and their messages have to follow all that is pending
+                staged, self._staged = self._staged, []
+                return self._flush_staged(staged, snapshot)
+        with self._lock:
+            entry = self._entry(snapshot)
+        if entry is None:
+            return 0
+        number = self._records.write(entry)
+        with self._lock:
+            self._written(entry)
+        return number
+
+    def _flush_staged(self, staged: list[_Staged[Msg]], snapshot: Snapshot | None) -> int:
+        entry = self._entry(snapshot, staged)
+        if entry is None:
+            return 0
+        try:
+            number = self._records.write(entry)
+        except Exception as error:
+            for each in staged:
+                each.error = each.error or error
+                each.done = True
+            raise
+        for each in staged:
+            self._enter_encoded(each.messages, each.encoded, each.at)
+            each.done = True
+        self._written(entry)
+        return number
+
+    def _moved(self) -> dict[str, int]:
+        return {r.name: r.committed for r in self._readers if isinstance(r, JournalConsumer) and r.has_moved()}
+
+    def _has_news(self) -> bool:
+        """Tell whether there is something to write."""
+        with self._lock:
+            return bool(self._tail.pending or self._staged or self._aside or self._moved())
+
+    def _entry(self, snapshot: Snapshot | None, staged: Sequence[_Staged[Msg]] = ()) -> Entry | None:
+        """Return what is to be written, None for nothing. Lock held."""
+        tail = self._tail
+        cursors = self._moved()
+        messages, times = list(tail.pending), list(tail.times)
+        for each in staged:
+            messages += each.encoded
+            times.append(Times(len(each.encoded), each.at))
+        if not (messages or cursors or self._aside or snapshot):
+            return None
+        return Entry(tail.durable, messages, times, cursors, dict(self._aside), snapshot)
+
+    def _written(self, entry: Entry) -> None:
+        """Hear that the entry is on disk. Lock held."""
+        self._tail.written(len(entry.messages), len(entry.times))
+        self._cursors.update(entry.cursors)
+        for position in entry.set_aside:
+            self._aside.pop(position, None)
+        self._settled()
+        self._tail.bound()
+        self._let_go()
+
+    # ------------------------------------------------------------------ reading
+
+    def consumer(self, start: Literal["oldest", "newest"] | int = "oldest", *, name: str = "") -> JournalConsumer[Msg]:
+        """Open a reader, as of a buffer. One with a `name` goes on where the last of that name has committed, also after a crash.
+
+        `start` is where a reader begins that has no stored position. Raises `ConcurrentGet` when the name is in use.
+        """
+        with self._lock:
+            if name and any(isinstance(r, JournalConsumer) and r.name == name for r in self._readers):
+                raise ConcurrentGet(f"the reader {name!r} of the journal {self.name!r} is open already: give another name")
+            consumer = JournalConsumer(self, self._look(), self._lock, self._cursors.get(name, start), name)
+            self._readers.append(consumer)
+            return consumer
+
+    def read(self, start: int | None = None, end: int | None = None) -> Iterator[Recorded[Msg]]:
+        """Give what is on disk from the position `start` to before `end`, with positions and times of entry.
+
+        It takes no part in retention. Raises `Corrupt` with the position of what is damaged.
+        """
+        if not self._lease.held:
+            self._records.refresh()
+        position, end = self._records.start if start is None else start, self._records.end if end is None else end
+        for block in self._records.blocks(max(position, self._records.start)):
+            for recorded in self._recorded(block):
+                if recorded.position >= end:
+                    return
+                if recorded.position >= position:
+                    yield recorded
+
+    def slice(self) -> list[Msg]:
+        """Return all messages, oldest first."""
+        self.flush()
+        return [recorded.message for recorded in self.read()]
+
+    def _recorded(self, block: Block) -> Iterator[Recorded[Msg]]:
+        messages = iter(self._decode(block))
+        position = block.first
+        for count, at in block.times():
+            for _ in range(count):
+                yield Recorded(position, at / 1e6, next(messages))
+                position += 1
+
+    def set_aside(self, position: int | None = None, kind: str = "skipped") -> dict[int, str]:
+        """Return the positions that replay passes over, and why; with a `position` add that one, at the next flush."""
+        with self._lock:
+            if position is not None:
+                self._aside[position] = kind
+            return self._records.set_aside() | self._aside
+
+    def _oldest_age(self, now: float) -> float:
+        block = self._records.block(self._tail.start)
+        at = self._tail.times[0].at if block is None else block.times()[0].at  # of the oldest block, not message
+        return max(time.time() - at / 1e6, 0.0)
+
+    # ------------------------------------------------------------------ forgetting and ending
+
+    def truncate(self, before: int) -> int:
+        """Forget the messages before the position, and return where the journal begins now.
+
+        Raises `UsageError` where a named reader has not committed them: they are still to be read.
+        """
+        with self._flushing:
+            self._flush()
+            with self._lock:
+                slowest = min(self._cursors.items(), key=lambda item: item[1], default=("", before))
+                if slowest[1] < before:
+                    raise UsageError(f"the reader {slowest[0]!r} has only come to {slowest[1]}: truncate before that at most")
+                self._own()
+                self._records.truncate(before)
+                self._tail.forget()
+                return self._records.start
+
+    def close(self, *, timeout: float | None = None) -> None:
+        """Refuse further puts, as a buffer does, and commit to disk what was put."""
+        try:
+            super().close(timeout=timeout)
+        finally:
+            self._finish()
+
+    async def close_async(self, *, timeout: float | None = None) -> None:
+        """Close as `close` does, waiting on the event loop."""
+        try:
+            await super().close_async(timeout=timeout)
+        finally:
+            self._finish()
+
+    def _finish(self) -> None:
+        self.flush()
+        with self._lock:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Give the lease back when nobody will write any more. Lock held."""
+        if self._closed and not self._readers:
+            self._lease.release()
+
+    def _end(self) -> None:
+        """End with the store."""
+        try:
+            self.close()
+        finally:
+            self._lease.release()
+
+
+class JournalConsumer(Consumer[Msg]):
+    """A reader of a journal; with a name its commits are durable."""
+
+    def __init__(self, journal: Journal[Msg], tail: Any, lock: threading.Lock, start: Any, name: str) -> None:
+        super().__init__(journal, tail, lock, start)
+        self.name = name
+        self._journal = journal
+
+    def has_moved(self) -> bool:
+        """Tell whether it has a name, and has committed more than is on disk."""
+        return bool(self.name) and self._journal._cursors.get(self.name) != self.committed
+
+    def take(self, limit: int) -> list[Msg]:
+        """Read up to `limit` messages that are on disk; those that are not yet are committed first."""
+        journal = self._journal
+        if self.position >= journal._tail.durable and journal._tail.pending:
+            journal.flush()
+        return super().take(limit)
+
+    def commit(self) -> int:
+        """Take what was read for done. With a name it is durable at the next flush, and at once where the durability is "put"."""
+        count = super().commit()
+        self._flush_if_due()
+        return count
+
+    def settle(self, count: int, messages: Sequence[Msg] = (), follow: bool = False, /) -> Sequence[Msg]:
+        """Commit and append as one step, in memory and, at the next flush, on disk."""
+        following = super().settle(count, messages, follow)
+        self._flush_if_due()
+        return following
+
+    def _flush_if_due(self) -> None:
+        journal = self._journal
+        if self.name and (journal._at_once or self.committed - journal._cursors.get(self.name, 0) >= GROUP):
+            journal.flush()
+
+    def close(self) -> None:
+        """End the reader, its commits on disk."""
+        try:
+            if self.has_moved():
+                self._journal.flush()
+        finally:
+            super().close()
+            with self._lock:
+                self._journal._let_go()
+
+
+class _Staged(Generic[Msg]):
+    """Messages whose sender waits until they are on disk, or cannot be."""
+
+    __slots__ = ("at", "done", "encoded", "error", "messages")
+
+    def __init__(self, messages: Sequence[Msg], encoded: list[bytes], at: int) -> None:
+        self.messages = messages
+        self.encoded = encoded
+        self.at = at
+        self.done = False
+        self.error: Exception | None = None
+
+
+def codec_of(of: Any) -> MessageCodec[Any]:
+    """Return the codec of messages of a type."""
+    return of if isinstance(of, MessageCodec) else MessageCodec(of)

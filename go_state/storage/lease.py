@@ -1,0 +1,55 @@
+"""A lease: one process, and in it one owner, writes a journal at a time. The system takes it back from a process that dies."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+from typing import Literal
+
+from go_state.core.errors import Owned, UsageError
+
+Owner = Literal["fail", "wait"]
+
+
+class Lease:
+    """A lock on a file beside the store's, held from `acquire` to `release`.
+
+    It is `flock` of a file that is never deleted: a deleted one could be locked by two who had opened it before and after.
+    """
+
+    def __init__(self, path: str, name: str) -> None:
+        self._name = name
+        self._path = f"{path}-owner-{hashlib.blake2b(name.encode(), digest_size=8).hexdigest()}"
+        self._file: int | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether it is held."""
+        return self._file is not None
+
+    def acquire(self, owner: Owner = "fail") -> bool:
+        """Take the lease and tell whether it was not held before; `Owned` when somebody holds it, or, with "wait", block until nobody does."""
+        if owner not in ("fail", "wait"):
+            raise UsageError(f'owner is "fail" or "wait", not {owner!r}')
+        if self._file is not None:
+            return False
+        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if owner == "fail" else 0))
+        except BlockingIOError:
+            os.close(file)
+            raise Owned(self._name) from None
+        except BaseException:
+            os.close(file)
+            raise
+        self._file = file
+        return True
+
+    def release(self) -> None:
+        """Give the lease back; a second time is harmless. In a forked child it closes the child's hold on it alone."""
+        file, self._file = self._file, None
+        if file is not None:
+            with contextlib.suppress(OSError):
+                os.close(file)

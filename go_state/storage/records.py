@@ -1,0 +1,251 @@
+r"""The records of one journal, as they lie in an LMDB file: blocks of messages, cursors, and what was set aside.
+
+    j/<name>\0b<position>   a block: the messages from that position on that were written together
+    j/<name>\0c<reader>     how far a named reader has come
+    j/<name>\0x<position>   a message that was set aside: the kind of its error
+    j/<name>\0m             where the journal begins, and its salt
+
+A block is `{"at":[[count,microseconds],...],"records":[...]}` after a line with the number of its records: JSON that a person can
+read, under one checksum. Positions are numbered without gaps, and a gap is damage. One write is one transaction.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from go_state.core.errors import Conflict, Corrupt, InvalidKey
+from go_state.core.ports import Write
+from go_state.storage.frames import pack, unpack
+from go_state.storage.keys import key_bytes
+
+if TYPE_CHECKING:
+    import lmdb
+
+    from go_state.storage.lmdb import LMDBStore
+
+BLOCK = 1024  # records: a position is found by decoding one block, which takes about 1 ms
+_POSITION = struct.Struct(">Q")
+_MAX_NAME = 511  # bytes; LMDB's limit for a key
+
+
+class Times(NamedTuple):
+    """When so many messages, one after the other, entered: microseconds since 1970, UTC."""
+
+    number: int
+    at: int
+
+
+class Block(NamedTuple):
+    """Messages that were written together: the position of the first, how many they are, and their JSON."""
+
+    first: int
+    number: int
+    data: bytes
+
+    @property
+    def end(self) -> int:
+        """The position after the last."""
+        return self.first + self.number
+
+    def times(self) -> list[Times]:
+        """Return when its messages entered."""
+        import msgspec
+
+        return [Times(*run) for run in msgspec.json.decode(self.data, type=dict[str, Any])["at"]]
+
+
+@dataclass(slots=True)
+class Entry:
+    """What one transaction writes: messages from position `first` on, and what changes with them."""
+
+    first: int = 0
+    messages: Sequence[bytes] = ()
+    times: Sequence[Times] = ()
+    cursors: Mapping[str, int] = field(default_factory=dict)
+    set_aside: Mapping[int, str] = field(default_factory=dict)
+    snapshot: Snapshot | None = None
+
+
+class Snapshot(NamedTuple):
+    """A snapshot to write, the position of the one that it replaces, and how many there are to be, that one included."""
+
+    key: str
+    write: Write
+    replaces: int | None
+    keep: int
+
+
+class Records:
+    """One journal's records in a store. Reading opens a transaction for each call, and so does writing."""
+
+    def __init__(self, store: LMDBStore, name: str) -> None:
+        if "\0" in name:
+            raise InvalidKey("a journal's name holds no NUL character: choose another")
+        self.name = name
+        self._store = store
+        self._prefix = b"j/" + key_bytes(name) + b"\0"
+        self.start = 0  # the first position that is still there
+        self.end = 0  # the position of the next message
+        self.salt = ""
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look where the journal begins and ends; another process may have written it."""
+        import json
+
+        with self._store._transaction() as transaction:
+            meta = self._get(transaction, b"m")
+            last = self._last_block(transaction)
+        if meta is not None:
+            found = json.loads(meta)
+            self.start, self.salt = found["start"], found["salt"]
+        self.end = max(self.start, 0 if last is None else last.end)
+
+    def _get(self, transaction: lmdb.Transaction, suffix: bytes) -> bytes | None:
+        name = self._prefix + suffix
+        record = transaction.get(name)
+        return None if record is None else unpack(self.name, name, bytes(record)).data
+
+    def _put(self, transaction: lmdb.Transaction, suffix: bytes, data: bytes) -> None:
+        name = self._prefix + suffix
+        if len(name) > _MAX_NAME:
+            raise InvalidKey(f"the names of the journal and its reader are {len(name) - _MAX_NAME} bytes too long: shorten one")
+        transaction.put(name, pack(name, transaction.id(), data))
+
+    # ------------------------------------------------------------------ reading
+
+    def block(self, position: int) -> Block | None:
+        """Return the block that holds the position, or None where the journal ends; `Corrupt` when it is damaged or missing."""
+        with self._store._transaction() as transaction, transaction.cursor() as cursor:
+            found = cursor.set_range(self._prefix + b"b" + _POSITION.pack(position))
+            if not (found and bytes(cursor.key()) == self._prefix + b"b" + _POSITION.pack(position)):
+                found = cursor.prev() if found else cursor.last()
+            block = self._block_at(cursor) if found else None
+        if block is not None and block.first <= position < block.end:
+            return block
+        if self.start <= position < self.end:
+            raise Corrupt(self.name, f"the messages from position {position} on are missing")
+        return None
+
+    def _block_at(self, cursor: lmdb.Cursor) -> Block | None:
+        """Return the block under the cursor, None when something else is there."""
+        name = bytes(cursor.key())
+        if not name.startswith(self._prefix + b"b"):
+            return None
+        (first,) = _POSITION.unpack(name[len(self._prefix) + 1 :])
+        try:
+            data = unpack(self.name, name, bytes(cursor.value())).data
+            count, _, body = data.partition(b"\n")
+            return Block(first, int(count), body)
+        except (Corrupt, ValueError) as error:
+            why = f"the messages from position {first} on: {error.what if isinstance(error, Corrupt) else error}"
+            raise Corrupt(self.name, why, position=first) from error
+
+    def _last_block(self, transaction: lmdb.Transaction) -> Block | None:
+        with transaction.cursor() as cursor:
+            found = cursor.set_range(self._prefix + b"c")
+            found = cursor.prev() if found else cursor.last()
+            return self._block_at(cursor) if found else None
+
+    def blocks(self, position: int) -> Iterator[Block]:
+        """Give the blocks from the one that holds the position on, each read by itself, to where the journal ends now."""
+        end = self.end
+        while position < end and (block := self.block(position)) is not None:
+            yield block
+            position = block.end
+
+    def cursors(self) -> dict[str, int]:
+        """Return how far each named reader has come."""
+        return {name.decode(): int(data) for name, data in self._all(b"c")}
+
+    def set_aside(self) -> dict[int, str]:
+        """Return the positions of the messages that were set aside, and the kinds of their errors."""
+        return {_POSITION.unpack(name)[0]: data.decode() for name, data in self._all(b"x")}
+
+    def _all(self, kind: bytes) -> list[tuple[bytes, bytes]]:
+        prefix, found = self._prefix + kind, []
+        with self._store._transaction() as transaction, transaction.cursor() as cursor:
+            if cursor.set_range(prefix):
+                for name, record in cursor:
+                    if not bytes(name).startswith(prefix):
+                        break
+                    found.append((bytes(name)[len(prefix) :], unpack(self.name, bytes(name), bytes(record)).data))
+        return found
+
+    # ------------------------------------------------------------------ writing
+
+    def write(self, entry: Entry) -> int:
+        """Write all of the entry in one synced transaction and return its number, a snapshot's version; nothing when it fails.
+
+        Raises `Conflict` when another process has written the journal or the snapshot meanwhile, and `StoreFull`.
+        """
+        with self._store._transaction(write=True) as transaction:
+            if not self.salt:
+                self._found(transaction)
+            if entry.messages:
+                self._append(transaction, entry)
+            for reader, position in entry.cursors.items():
+                self._put(transaction, b"c" + key_bytes(reader), b"%d" % position)
+            for position, kind in entry.set_aside.items():
+                self._put(transaction, b"x" + _POSITION.pack(position), kind.encode())
+            if entry.snapshot is not None:
+                self._store._keep_snapshot(transaction, entry.snapshot)
+            number: int = transaction.id()
+        self.end = max(self.end, entry.first + len(entry.messages))
+        return number
+
+    def _found(self, transaction: lmdb.Transaction) -> None:
+        """Begin the journal."""
+        self.salt = os.urandom(16).hex()
+        self._put_meta(transaction)
+
+    def _put_meta(self, transaction: lmdb.Transaction) -> None:
+        self._put(transaction, b"m", b'{"start":%d,"salt":"%s"}' % (self.start, self.salt.encode()))
+
+    def _append(self, transaction: lmdb.Transaction, entry: Entry) -> None:
+        last = self._last_block(transaction)
+        found = max(self.start, 0 if last is None else last.end)
+        if found != entry.first:
+            raise Conflict(self.name, entry.first, found)
+        times = list(entry.times)
+        for offset in range(0, len(entry.messages), BLOCK):
+            messages = entry.messages[offset : offset + BLOCK]
+            at = b",".join(b"[%d,%d]" % run for run in _take(times, len(messages)))
+            data = b'%d\n{"at":[%b],"records":[%b]}' % (len(messages), at, b",".join(messages))
+            self._put(transaction, b"b" + _POSITION.pack(entry.first + offset), data)
+
+    def truncate(self, before: int) -> None:
+        """Forget the messages before the position, and what was set aside of them."""
+        with self._store._transaction(write=True) as transaction:
+            self.start = min(max(before, self.start), self.end)
+            if not self.salt:
+                self._found(transaction)
+            self._put_meta(transaction)
+            with transaction.cursor() as cursor:
+                for kind in (b"b", b"x"):
+                    self._delete_before(cursor, kind)
+
+    def _delete_before(self, cursor: Any, kind: bytes) -> None:
+        prefix = self._prefix + kind
+        found = cursor.set_range(prefix)
+        while found and bytes(cursor.key()).startswith(prefix):
+            (first,) = _POSITION.unpack(bytes(cursor.key())[len(prefix) :])
+            count = 1 if kind == b"x" else int(bytes(cursor.value()[12:32]).partition(b"\n")[0])
+            if first + count > self.start:
+                return
+            found = cursor.delete()
+
+
+def _take(times: list[Times], count: int) -> Iterator[Times]:
+    """Take the times of the next so many messages off the list."""
+    while count:
+        run = times.pop(0)
+        taken = min(run.number, count)
+        if taken < run.number:
+            times.insert(0, Times(run.number - taken, run.at))
+        count -= taken
+        yield Times(taken, run.at)

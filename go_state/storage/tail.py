@@ -1,0 +1,84 @@
+"""What a journal retains: every message on disk, the newest of them in memory as well."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+from go_state.buffer.retained import Retained
+from go_state.storage.records import Block, Records, Times
+
+Msg = TypeVar("Msg")
+
+_DECODED = 4  # blocks kept decoded: readers that read one message at a time stand in few places
+_IN_MEMORY = 16 * 1024  # messages; a reader further behind reads them from disk
+
+
+class Tail(Retained[Msg]):
+    """A `Retained` whose messages up to `durable` are on disk; those after it are `pending`. The journal's lock guards it."""
+
+    __slots__ = ("_decode", "_decoded", "_records", "durable", "pending", "times")
+
+    def __init__(self, records: Records, decode: Callable[[Block], list[Msg]]) -> None:
+        super().__init__()
+        self._records = records
+        self._decode = decode
+        self._decoded: dict[int, tuple[Block, list[Msg]]] = {}
+        self.pending: list[bytes] = []  # the JSON of the messages that are not on disk
+        self.times: list[Times] = []  # when those entered
+        self.start = records.start
+        self.end = self.durable = self._base = records.end
+
+    def enter(self, messages: Iterable[Msg], encoded: list[bytes], at: int) -> None:
+        """Append messages that are not on disk yet."""
+        self.extend(messages)
+        self.pending += encoded
+        self.times.append(Times(len(encoded), at))
+
+    def written(self, count: int, runs: int) -> None:
+        """Hear that the first so many pending messages, and runs of times, are on disk."""
+        del self.pending[:count]
+        del self.times[:runs]
+        self.durable += count
+
+    def read(self, position: int, limit: int) -> list[Msg]:
+        """Return up to `limit` messages from the position on: from memory, or those of one block on disk."""
+        limit = min(limit, self.durable - position)
+        if limit <= 0:
+            return []
+        if position >= self._base:
+            return super().read(position, limit)
+        block, messages = next((b for b in self._decoded.values() if b[0].first <= position < b[0].end), (None, None))
+        if block is None or messages is None:
+            block = self._records.block(position)
+            if block is None:
+                return []
+            messages = self._decode(block)
+            while len(self._decoded) >= _DECODED:
+                self._decoded.pop(next(iter(self._decoded)))
+            self._decoded[block.first] = block, messages
+        return messages[position - block.first : position - block.first + limit]
+
+    def trim(self, start: int) -> None:
+        """Forget in memory what is before `start` and on disk."""
+        dead = min(start, self.durable) - self._base
+        if dead > 0 and dead * 2 >= len(self._items):  # amortised, as of any Retained
+            del self._items[:dead]
+            self._base += dead
+
+    def forget(self) -> None:
+        """Hear that the records begin later."""
+        self.start = self._records.start
+
+    def catch_up(self) -> None:
+        """Hear that another process may have written the records. Nothing is pending."""
+        self.start = self._records.start
+        if self._records.end != self.end:
+            self._items = []
+            self._decoded = {}
+            self.end = self.durable = self._base = self._records.end
+
+    def bound(self) -> None:
+        """Keep no more in memory than a reader that keeps up needs."""
+        if self.durable - self._base > _IN_MEMORY:
+            self.trim(self.durable)
