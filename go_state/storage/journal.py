@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from time import time_ns
 from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 from go_state.buffer.buffer import Buffer
@@ -25,7 +26,7 @@ Msg = TypeVar("Msg")
 Durability: TypeAlias = Literal["group", "put"]
 """When messages are committed to disk; see `Journal`."""
 
-GROUP = 1000  # messages: what a crash may take of a journal whose durability is "group"
+GROUP = 4096  # messages: what a crash may take of a journal whose durability is "group"
 
 
 class Recorded(NamedTuple, Generic[Msg]):
@@ -39,7 +40,7 @@ class Recorded(NamedTuple, Generic[Msg]):
 class Journal(Buffer[Msg]):
     """An append-only log in an LMDB store with the face of a `Buffer`; made by `store.journal(name, of=Msg)`.
 
-    A message is on disk before a reader gets it. With the durability "group" `put` returns at once, and a crash may take up to 1,000
+    A message is on disk before a reader gets it. With the durability "group" `put` returns at once, and a crash may take up to 4,096
     messages (`GROUP`) that nobody has read, and as many commits of named readers, who are given those messages again. With "put",
     `put` and `commit` return when they are on disk, and a crash takes nothing; putting threads share one sync. `flush` commits
     everything at any time, and so does `close`.
@@ -62,7 +63,8 @@ class Journal(Buffer[Msg]):
         self._flushing = threading.Lock()  # held around the write of an entry, and taken before the buffer's lock
         self._tail: Tail[Msg] = Tail(records, self._decode)  # this and all below: guarded by the buffer's lock
         self._retained = self._tail
-        self._locked_put = True
+        self._locked_put = True  # until the first put has taken the lease
+        self._entries: list[tuple[Msg, bytes, int]] = self._inbox  # type: ignore[assignment]  # a journal's inbox holds entries
         self._staged: list[_Staged[Msg]] = []  # messages whose senders wait until they are on disk
         self._cursors = records.cursors()  # of named readers, as they are on disk
         self._aside: dict[int, str] = {}  # what was set aside since the last flush
@@ -71,6 +73,25 @@ class Journal(Buffer[Msg]):
         if self._codec is not None and self._codec.kind != codec.kind:
             raise UsageError(f"the journal {self.name!r} is open with messages of another type: {self._codec.kind!r}")
         self._codec = codec
+        self._encode_one = codec.encode
+
+    def _absorb(self) -> None:
+        """Move the entries of the inbox into the tail. Lock held."""
+        if self._closed:
+            return  # as in every buffer: what is still there is about to be refused
+        dated, self._attention = not self._attention, True
+        count = len(self._entries)
+        if count:
+            self._note(self._entered if dated else self._clock())
+            messages, encoded, times = zip(*self._entries[:count], strict=True)
+            entries, tail, runs = self._entries, self._tail, merged(times)
+            items, pending, all_runs = tail._items, tail.pending, tail.times
+            # No call from here on: see Buffer._absorb.
+            items += messages
+            pending += encoded
+            all_runs += runs
+            tail.end += count
+            del entries[:count]
 
     def _encode(self, messages: Sequence[Msg]) -> list[bytes]:
         if self._codec is None:
@@ -88,20 +109,32 @@ class Journal(Buffer[Msg]):
 
         Raises `Closed`, `NotStorable`, `StoreFull` and `Owned`; then none of them has entered.
         """
-        encoded, at = self._encode(messages), time.time_ns() // 1000
+        if self._locked_put or len(messages) != 1:
+            self._put_carefully(messages)
+            return
+        entry = messages[0], self._encode_one(messages[0]), time_ns()
+        if len(self._entries) + len(self._tail.pending) >= GROUP:
+            self.flush()  # before this one enters: where the disk is full it has not
+        self._entries.append(entry)  # the fast path of every buffer, with entries in the place of messages
+        if self._attention:
+            self._attend(entry)  # type: ignore[arg-type]
+
+    def _put_carefully(self, messages: Sequence[Msg]) -> None:
+        encoded, at = self._encode(messages), time_ns()
+        self.own()
         if self._at_once:
             self._put_at_once(_Staged(messages, encoded, at))
             return
-        if len(self._tail.pending) >= GROUP:
-            self.flush()  # before these enter: where the disk is full they have not
-        self.own()
+        if len(self._entries) + len(self._tail.pending) >= GROUP:
+            self.flush()
         with self._lock:
             self._check_open()
+            self._absorb()
             if messages:
                 self._enter_encoded(messages, encoded, at)
+            self._locked_put = self._closed
 
     def _put_at_once(self, staged: _Staged[Msg]) -> None:
-        self.own()
         with self._lock:
             self._check_open()
             self._staged.append(staged)
@@ -130,11 +163,11 @@ class Journal(Buffer[Msg]):
                 self._tail.catch_up()
 
     def _enter(self, messages: Sequence[Msg]) -> None:
-        self._enter_encoded(messages, self._encode(messages), time.time_ns() // 1000)
+        self._enter_encoded(messages, self._encode(messages), time_ns())
 
     def _enter_encoded(self, messages: Sequence[Msg], encoded: list[bytes], at: int) -> None:
         self._note(self._clock())
-        self._tail.enter(messages, encoded, at)
+        self._tail.enter(messages, encoded, [Times(len(encoded), at // 1000)])
         self._ring(self._bells)
 
     # ------------------------------------------------------------------ to disk
@@ -189,6 +222,7 @@ class Journal(Buffer[Msg]):
     def _has_news(self) -> bool:
         """Tell whether there is something to write."""
         with self._lock:
+            self._absorb()
             return bool(self._tail.pending or self._staged or self._aside or self._moved())
 
     def _entry(self, snapshot: Snapshot | None, staged: Sequence[_Staged[Msg]] = ()) -> Entry | None:
@@ -198,7 +232,7 @@ class Journal(Buffer[Msg]):
         messages, times = list(tail.pending), list(tail.times)
         for each in staged:
             messages += each.encoded
-            times.append(Times(len(each.encoded), each.at))
+            times.append(Times(len(each.encoded), each.at // 1000))
         if not (messages or cursors or self._aside or snapshot):
             return None
         return Entry(tail.durable, messages, times, cursors, dict(self._aside), snapshot)
@@ -332,7 +366,7 @@ class JournalConsumer(Consumer[Msg]):
     def take(self, limit: int) -> list[Msg]:
         """Read up to `limit` messages that are on disk; those that are not yet are committed first."""
         journal = self._journal
-        if self.position >= journal._tail.durable and journal._tail.pending:
+        if self.position >= journal._tail.durable and (journal._entries or journal._tail.pending):
             journal.flush()
         return super().take(limit)
 
@@ -362,6 +396,18 @@ class JournalConsumer(Consumer[Msg]):
             super().close()
             with self._lock:
                 self._journal._let_go()
+
+
+def merged(times: Sequence[int]) -> list[Times]:
+    """Return runs of the times (nanoseconds): what enters within a millisecond of a run's first shares its time."""
+    runs, first, number = [], times[0], 0
+    for at in times:
+        if at - first >= 1_000_000 or at < first:
+            runs.append(Times(number, first // 1000))
+            first, number = at, 0
+        number += 1
+    runs.append(Times(number, first // 1000))
+    return runs
 
 
 class _Staged(Generic[Msg]):

@@ -225,7 +225,7 @@ class _Builder:
 
     def tagged(self, classes: list[Any], others: list[Shape], path: str) -> Shape:
         """Return the shape of a union whose classes are told apart by name: `["Name", {...}]`."""
-        by_class: dict[type, tuple[Any, Convert]] = {}
+        by_class: dict[type, tuple[str, Convert]] = {}
         back_of: dict[Any, Convert] = {}
         taken: set[str] = set()
         mirrors: list[Any] = [other.mirror for other in others]
@@ -244,14 +244,15 @@ class _Builder:
                 )
                 mirrors.append(envelope)
                 back_of[envelope] = shape.back or _same
-                by_class.setdefault(cls, (envelope, shape.to or _same))
+                by_class.setdefault(cls, (name, shape.to or _same))
 
         by_type = by_class.get
 
         def to(value: Any) -> Any:
             found = by_type(type(value))
             if found is not None:
-                return found[0](found[1](value))
+                name, inner = found
+                return name, inner(value)
             if exact:
                 raise _MisplacedError(f"a {type(value).__qualname__} stands where one of {', '.join(taken)} is stored")
             return value
@@ -313,7 +314,13 @@ def _to_mirror(cls: type, mirror: type, parts: list[_Part]) -> tuple[Convert, bo
             check_types(kinds)
         return mirror(*fields) if steps is None else mirror(*[step(field) for step, field in zip(steps, fields, strict=True)])
 
-    return to, exact
+    def checked(value: Any) -> Any:
+        """Return the value itself: msgspec writes a flat dataclass as it would the mirror, by its fields."""
+        if type(value) is not cls or tuple(map(type, read(value))) not in seen:
+            to(value)
+        return value
+
+    return checked if exact and steps is None and dataclasses.is_dataclass(cls) else to, exact
 
 
 def _from_mirror(cls: type, parts: list[_Part]) -> Convert:

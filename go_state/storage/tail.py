@@ -29,11 +29,11 @@ class Tail(Retained[Msg]):
         self.start = records.start
         self.end = self.durable = self._base = records.end
 
-    def enter(self, messages: Iterable[Msg], encoded: list[bytes], at: int) -> None:
+    def enter(self, messages: Iterable[Msg], encoded: Iterable[bytes], times: Iterable[Times]) -> None:
         """Append messages that are not on disk yet."""
-        self.extend(messages)
         self.pending += encoded
-        self.times.append(Times(len(encoded), at))
+        self.times += times
+        self.extend(messages)
 
     def written(self, count: int, runs: int) -> None:
         """Hear that the first so many pending messages, and runs of times, are on disk."""
