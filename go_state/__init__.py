@@ -1,6 +1,6 @@
 """go_state: messages in, model out. A map of the package.
 
-    What a program is           Program, reducer, Step, Cmd, Command, Failure, name
+    What a program is           Program, reducer, Step, Turn, Cmd, Command, Failure, name
     Feed it: the queue          Buffer, Consumer; retention: drop_committed, fixed, keep_all
     Run it                      run, run_async
     Run it over a source        batch, batch_async, Result; sources.CSV, sources.JSONLines, sources.progress
@@ -34,6 +34,7 @@ from go_state.core.errors import (
     MissingExtra,
     NothingPending,
     NotStorable,
+    Owned,
     ProgramError,
     SourceChanged,
     SourceError,
@@ -47,10 +48,11 @@ from go_state.core.errors import (
 from go_state.core.naming import name
 from go_state.core.ports import Stored, Write
 from go_state.core.program import Program, Step, reducer
+from go_state.core.turn import Turn
 from go_state.loop.policies import FailedMessage, SetAside, Stop
-from go_state.modes.aggregate import KeyedResult, Snapshots, aggregate, aggregate_async
+from go_state.modes.aggregate import KeyedResult, aggregate, aggregate_async
 from go_state.modes.batch import Result, batch, batch_async
-from go_state.modes.pace import StopSwitch, signals
+from go_state.modes.pace import Snapshots, StopSwitch, signals
 from go_state.modes.run import run, run_async
 from go_state.modes.schema import load_model
 from go_state.storage.codec import JsonCodec
@@ -86,6 +88,7 @@ __all__ = [
     "MissingExtra",
     "NotStorable",
     "NothingPending",
+    "Owned",
     "Program",
     "ProgramError",
     "ReaderStatistics",
@@ -102,6 +105,7 @@ __all__ = [
     "StoreUnavailable",
     "Stored",
     "TimedOut",
+    "Turn",
     "UsageError",
     "Waiting",
     "Write",

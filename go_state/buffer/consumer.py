@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, Self, TypeVar
 
 from go_state.buffer.bells import Bell, ThreadBell
 from go_state.buffer.retained import Retained
@@ -316,13 +316,13 @@ class Consumer(Generic[Msg]):
         if self._loop_bell is not None:
             await self._loop_bell.put_away_async()
 
-    def __enter__(self) -> Consumer[Msg]:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    async def __aenter__(self) -> Consumer[Msg]:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(

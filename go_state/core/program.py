@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar, Union
 
 from go_state.core.commands import Command
 from go_state.core.errors import ProgramError, UsageError
+from go_state.core.turn import Turn
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -18,7 +19,7 @@ Step: TypeAlias = tuple[Model, Sequence[Command[Msg]] | None]
 """What `init` and `update` return: the model, and a list or tuple of commands (`()` for none)."""
 
 Init: TypeAlias = Callable[..., Step[Model, Msg]]  # () or, for one model per key, (key)
-Update: TypeAlias = Callable[[Model, Msg], Step[Model, Msg]]
+Update: TypeAlias = Union[Callable[[Model, Msg], Step[Model, Msg]], Callable[[Model, Msg, Turn], Step[Model, Msg]]]
 View: TypeAlias = Callable[[Model], object]
 
 
@@ -27,7 +28,8 @@ class Program(Generic[Model, Msg]):
     """What to start with and how each message changes it.
 
     `init()` gives the first model and commands; in a keyed aggregate it may take the key. `update(model, msg)` gives the next
-    model and commands; it changes nothing and waits for nothing. `view(model)` is called with each committed model.
+    model and commands; it changes nothing and waits for nothing, and may ask for a third argument, the `Turn`. `view(model)` is
+    called with each committed model.
     `on_restore(model)` gives the commands of a program that continues from a snapshot, which runs no `init`. `name` and
     `schema` are stored with each snapshot: a snapshot with others raises `Incompatible`.
 
@@ -40,10 +42,11 @@ class Program(Generic[Model, Msg]):
     on_restore: Callable[[Model], Commands[Msg]] | None = field(default=None, kw_only=True)
     name: str = field(default="", kw_only=True)
     schema: int = field(default=1, kw_only=True)
+    takes_turn: bool = field(init=False, repr=False, compare=False)  # decided once, here
 
     def __post_init__(self) -> None:
         _check("init", self.init, "() or (key)", 0, 1)
-        _check("update", self.update, "(model, msg)", 2)
+        object.__setattr__(self, "takes_turn", _check("update", self.update, "(model, msg) or (model, msg, turn)", 2, 3) == 3)
         if self.view is not None:
             _check("view", self.view, "(model)", 1)
         if self.on_restore is not None:
@@ -54,7 +57,7 @@ class Program(Generic[Model, Msg]):
 
 def reducer(
     init: Callable[..., Model],
-    update: Callable[[Model, Msg], Model],
+    update: Union[Callable[[Model, Msg], Model], Callable[[Model, Msg, Turn], Model]],
     *,
     view: View[Model] | None = None,
     name: str = "",
@@ -67,7 +70,7 @@ def reducer(
     (3, ())
     """
     _check("init", init, "() or (key)", 0, 1)
-    _check("update", update, "(model, msg)", 2)
+    _check("update", update, "(model, msg) or (model, msg, turn)", 2, 3)
     return Program(_WithoutCommands(init), _WithoutCommands(update), view=view, name=name, schema=schema)
 
 
@@ -86,7 +89,8 @@ class _WithoutCommands:
         return f"reducer({self.__wrapped__!r})"
 
 
-def _check(role: str, fn: object, shape: str, *counts: int) -> None:
+def _check(role: str, fn: object, shape: str, *counts: int) -> int:
+    """Return the first of the counts of arguments that the function takes; `ProgramError` when it takes none of them."""
     if not callable(fn):
         raise ProgramError(f"{role} is a function {role}{shape}, not {type(fn).__name__}: pass the function itself")
     if inspect.iscoroutinefunction(fn):
@@ -96,13 +100,13 @@ def _check(role: str, fn: object, shape: str, *counts: int) -> None:
     try:
         signature = inspect.signature(fn)
     except (ValueError, TypeError):  # some builtins have none; then only a call can tell
-        return
+        return counts[0]
     for count in counts:
         try:
             signature.bind(*range(count))
         except TypeError:
             continue
-        return
+        return count
     raise ProgramError(
         f"{role} is called as {role}{shape}, and {getattr(fn, '__qualname__', fn)!s}{signature} does not take that"
     )

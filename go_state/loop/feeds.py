@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from go_state.core.errors import Closed, NothingPending, UsageError
 from go_state.core.ports import Consumer, Producer, Reader
+from go_state.core.turn import Turn
 from go_state.loop.driver import Answer, Breath, Flow, Messages
 from go_state.loop.turn import give_back
 
@@ -93,6 +94,10 @@ class LogFeed(Generic[Msg]):
     def where(self) -> int:
         """Return the message's position in the log."""
         return self._reader.committed + self._given() - self._settled - 1
+
+    def turn(self) -> Turn:
+        """Return a turn that begins now."""
+        return Turn(time.time(), self.where())
 
 
 class PortFeed(Generic[Msg]):
@@ -181,6 +186,10 @@ class PortFeed(Generic[Msg]):
     def where(self) -> None:
         """Return None: a consumer of somebody's own does not say where it is."""
         return
+
+    def turn(self) -> Turn:
+        """Return a turn that begins now."""
+        return Turn(time.time(), None)
 
 
 def _method(port: object, name: str, on_loop: bool) -> Any:

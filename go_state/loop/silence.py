@@ -26,10 +26,10 @@ def silenced(program: Program[Model, Msg], replaying: Callable[[], bool] | None)
         return without_commands_if_silent(program.init(*key), "init")
 
     @wraps(program.update)
-    def update(model: Model, message: Msg) -> Step[Model, Msg]:
+    def update(model: Model, message: Msg, *turn: Any) -> Step[Model, Msg]:
         nonlocal silent
         silent = bool(replaying())
-        return without_commands_if_silent(program.update(model, message), "update")
+        return without_commands_if_silent(program.update(model, message, *turn), "update")
 
     def view(model: Model) -> None:
         if not silent and program.view is not None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from go_state.core.errors import InvalidKey, ProgramError, StoreError, UsageError
 from go_state.core.program import Program, not_a_step, read_step
+from go_state.core.turn import Turn
 from go_state.loop.driver import Answer, Flow
 from go_state.loop.effects import perform
 from go_state.loop.policies import FailedMessage, OnError, Stop, check_on_error, decide
@@ -52,6 +53,10 @@ class Feed(Protocol[Msg]):
         """Return the position of the message last given, or None."""
         ...
 
+    def turn(self) -> Turn:
+        """Return the turn of the message last given, for an update that asks for it."""
+        ...
+
 
 class Loop(Generic[Model, Msg]):
     """A program and its model."""
@@ -87,7 +92,8 @@ class Loop(Generic[Model, Msg]):
 
         An exception up to the commit leaves the model as it was; one in the view comes after the turn is done.
         """
-        update, view, each = self._program.update, self._program.view, feed.each
+        update: Any = self._with_turn(feed) if self._program.takes_turn else self._program.update
+        view, each = self._program.view, feed.each
         model, committed, none = self.model, False, _NONE
         try:
             for message in messages:
@@ -123,6 +129,10 @@ class Loop(Generic[Model, Msg]):
             raise
         finally:
             self.model = model
+
+    def _with_turn(self, feed: Feed[Msg]) -> Callable[[Model, Msg], Any]:
+        update: Any = self._program.update
+        return lambda model, message: update(model, message, feed.turn())
 
     def _pass_over(self, feed: Feed[Msg]) -> Flow[None]:
         """Count a message that is through without a turn."""

@@ -15,6 +15,7 @@ from go_state.loop.policies import FailedMessage
 from go_state.modes.batch import Options, Plan, Result, Stream
 from go_state.modes.kept import Keeping, KeptModel, KeptModels, OnCommit
 from go_state.modes.keyed import Models, WorkingSet
+from go_state.modes.pace import Snapshots
 from go_state.modes.schema import schema_of
 from go_state.modes.source_feed import Checkpoint, Ended
 from go_state.storage.links import Links
@@ -23,23 +24,6 @@ Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
 _CACHE = 100_000  # models; at 1 kB each that is 100 MB
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshots:
-    """When to save besides at the end: after so many messages of the source, or seconds, whichever comes first.
-
-    A save happens only where the queue is empty, so a little later when a message has led to others.
-    """
-
-    every: int | None = None
-    seconds: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.every is not None and (not isinstance(self.every, int) or self.every < 1):
-            raise UsageError(f"every is a number of messages from 1, not {self.every!r}")
-        if self.seconds is not None and not (isinstance(self.seconds, (int, float)) and self.seconds > 0):
-            raise UsageError(f"seconds is a number greater than 0, not {self.seconds!r}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from go_state.core.commands import checked_commands
 from go_state.core.errors import InvalidKey
 from go_state.core.ports import Store, Stored, Write
 from go_state.core.program import Program, read_step, takes_key
+from go_state.core.turn import Turn
 from go_state.storage.keys import key_bytes
 from go_state.storage.snapshot import Schema, is_envelope, read_envelope, seal_of
 
@@ -72,18 +73,22 @@ class WorkingSet(Generic[Model, Msg]):
 
     def as_program(self) -> Program[Change | None, Msg]:
         """Return the program that the loop runs."""
-        return Program(lambda: (None, ()), self._update, view=None if self._program.view is None else self._view)
+        update: Any = self._update_in_turn if self._program.takes_turn else self._update
+        return Program(lambda: (None, ()), update, view=None if self._program.view is None else self._view)
 
     # ------------------------------------------------------------------ the turn
 
-    def _update(self, last: Change | None, message: Msg) -> tuple[Change, Any]:
+    def _update_in_turn(self, last: Change | None, message: Msg, turn: Turn) -> tuple[Change, Any]:
+        return self._update(last, message, turn)
+
+    def _update(self, last: Change | None, message: Msg, *turn: Any) -> tuple[Change, Any]:
         self._take_over(last)
         key = self._key(message)
         entry = self._dirty.get(key) or self._clean.get(key)
         first: Any = ()
         if entry is None:
             entry, first = self._meet(key)
-        model, commands = read_step(self._program.update(entry.model, message), "update")
+        model, commands = read_step(self._program.update(entry.model, message, *turn), "update")
         return Change(key, entry, model), [*first, *checked_commands(commands)] if first else commands
 
     def _view(self, change: Change | None) -> None:

@@ -9,11 +9,33 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from go_state.core.errors import TimedOut, UsageError
 from go_state.core.ports import Switch
 from go_state.loop.feeds import BREATH_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshots:
+    """When to save besides at the end: after so many messages of the source, or seconds, whichever comes first.
+
+    A save happens only where the queue is empty, so a little later when a message has led to others. Of a journalled program the
+    newest `keep` snapshots stay, the older ones as keyframes from which `replay` starts; an aggregate keeps one.
+    """
+
+    every: int | None = None
+    seconds: float | None = None
+    keep: int = 2
+
+    def __post_init__(self) -> None:
+        if self.every is not None and (not isinstance(self.every, int) or self.every < 1):
+            raise UsageError(f"every is a number of messages from 1, not {self.every!r}")
+        if self.seconds is not None and not (isinstance(self.seconds, (int, float)) and self.seconds > 0):
+            raise UsageError(f"seconds is a number greater than 0, not {self.seconds!r}")
+        if not isinstance(self.keep, int) or self.keep < 1:
+            raise UsageError(f"keep is a number of snapshots from 1, not {self.keep!r}")
 
 
 class StopSwitch:

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from go_state.core.errors import UsageError
-from go_state.core.ports import Consumer, Log, Producer, Reader
+from go_state.core.ports import Consumer, Log, Producer, Reader, Store
 from go_state.core.program import Program, takes_key
 from go_state.loop.driver import drive, drive_async, refuse_running_loop
 from go_state.loop.feeds import LogFeed, PortFeed
 from go_state.loop.policies import OnError, Stop
 from go_state.loop.silence import silenced
 from go_state.loop.turn import Feed, Loop
+from go_state.modes.pace import Snapshots
+
+if TYPE_CHECKING:
+    from go_state.modes.durable import DurableRun
+    from go_state.storage.journal import Durability
+    from go_state.storage.lease import Owner
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -27,6 +33,12 @@ def run(
     consumer: Consumer[Msg] | None = None,
     replaying: Callable[[], bool] | None = None,
     on_error: OnError = Stop(),
+    store: Store | None = None,
+    key: str | None = None,
+    snapshots: Snapshots = Snapshots(),
+    durability: Durability = "group",
+    owner: Owner = "fail",
+    restore: int | None = None,
 ) -> Model:
     """Run the program in the calling thread until its queue is closed and drained, and return the last model.
 
@@ -34,10 +46,22 @@ def run(
     and `rollback`, whose end is `Closed`. While `replaying()` is true no command is performed and no view is shown. `on_error`
     says what becomes of a message that the program fails on: `Stop()`, `SetAside(buffer)` or a function that returns one.
 
+    With a `store` and a `key` the run is durable: its queue is `store.journal(key)`, a message reaches update only once it is on
+    disk, and after any crash the program goes on from its newest snapshot and the messages after it, which are replayed silently
+    up to where it had come. `snapshots` says when to save besides at the end, `durability` when messages are committed to disk
+    (see `Journal`), and `owner` whether to "fail" or "wait" while another process runs the program. The view is shown what is on
+    disk: the newest model where several turns were committed together. Messages that were set aside are passed over for good.
+    Where the newest snapshot is damaged, `restore` names the position of the earlier one to go on from.
+
     Raises what `init`, `update`, `view`, a command or the queue raises, `ProgramError` for a step that is none, and `InsideLoop`
     in a thread whose event loop runs.
     """
     refuse_running_loop("run")
+    if store is not None or key is not None:
+        ports = (buffer, producer, consumer, replaying)
+        durable = _durable(program, ports, on_error, False, store, key, snapshots, durability, owner, restore)
+        drive(durable.flow())
+        return durable.loop.model
     loop = Loop(silenced(without_key(program, "run"), replaying), on_error=on_error, lists=False)
     with Queue(buffer, producer, consumer, on_loop=False) as feed:
         drive(loop.run(feed))
@@ -52,6 +76,12 @@ async def run_async(
     consumer: Consumer[Msg] | None = None,
     replaying: Callable[[], bool] | None = None,
     on_error: OnError = Stop(),
+    store: Store | None = None,
+    key: str | None = None,
+    snapshots: Snapshots = Snapshots(),
+    durability: Durability = "group",
+    owner: Owner = "fail",
+    restore: int | None = None,
 ) -> Model:
     """Run the program on the running event loop, as `run` does in a thread.
 
@@ -59,10 +89,31 @@ async def run_async(
     custom producer and consumer `put_async`, `get_async`, `commit_async` and `rollback_async` are preferred where they exist;
     what the methods return is awaited if it can be.
     """
+    if store is not None or key is not None:
+        ports = (buffer, producer, consumer, replaying)
+        durable = _durable(program, ports, on_error, True, store, key, snapshots, durability, owner, restore)
+        await drive_async(durable.flow())
+        return durable.loop.model
     loop = Loop(silenced(without_key(program, "run"), replaying), on_error=on_error, lists=False)
     async with Queue(buffer, producer, consumer, on_loop=True) as feed:
         await drive_async(loop.run(feed))
     return loop.model
+
+
+def _durable(
+    program: Program[Model, Msg], ports: tuple[Any, ...], on_error: OnError, on_loop: bool, store: Any, key: Any, *how: Any
+) -> DurableRun[Model, Msg]:
+    from go_state.modes.durable import Durable, DurableRun  # here: a program that stores nothing need not wait for them
+    from go_state.storage.journal import Journal
+
+    buffer, *others = ports
+    if store is None or key is None:
+        raise UsageError("a durable run has both a store= and a key=, which names its journal and snapshots")
+    if any(other is not None for other in others):
+        raise UsageError("a durable run reads its own journal: leave producer=, consumer= and replaying= out")
+    if buffer is not None and not (isinstance(buffer, Journal) and buffer.name == key):
+        raise UsageError(f"the queue of a durable run is its journal: leave it out, or give store.journal({key!r})")
+    return DurableRun(without_key(program, "run"), Durable(buffer, store, key, *how), on_error, on_loop=on_loop)
 
 
 def checked(program: Program[Model, Msg]) -> Program[Model, Msg]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
@@ -10,6 +11,7 @@ from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 from go_state.core.errors import Closed
 from go_state.core.ports import Position
+from go_state.core.turn import Turn
 from go_state.loop.driver import Breath, Flow
 from go_state.loop.feeds import PortFeed
 from go_state.loop.turn import Loop
@@ -145,6 +147,10 @@ class SourceFeed(Generic[Msg]):
         """Return the position of the source, or how many of its messages were taken before this one."""
         position = self._intake.where()
         return self._taken - 1 - self._unseen if position is None else position
+
+    def turn(self) -> Turn:
+        """Return a turn that begins now."""
+        return Turn(time.time(), self.where())
 
 
 class QueuedSourceFeed(SourceFeed[Msg]):

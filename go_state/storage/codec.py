@@ -139,6 +139,19 @@ def model_type(program: Program[Any, Any]) -> Any:
     )
 
 
+def message_type(program: Program[Any, Any]) -> Any:
+    """Return the type of the messages as update's second parameter says."""
+    update = inspect.unwrap(program.update)
+    parameters = list(inspect.signature(update).parameters)
+    hints = _hints(update)
+    if len(parameters) > 1 and parameters[1] in hints:
+        return hints[parameters[1]]
+    raise NotStorable(
+        getattr(update, "__qualname__", "update"),
+        "its second parameter has no annotation that says what the messages are: write update(model: Model, msg: Msg)",
+    )
+
+
 def _hints(fn: Callable[..., Any]) -> dict[str, Any]:
     target = fn if inspect.isroutine(fn) else getattr(type(fn), "__call__", fn)  # noqa: B004  - its annotations, not whether it is callable
     try:

@@ -16,6 +16,7 @@ from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 from go_state.buffer.buffer import Buffer
 from go_state.buffer.consumer import Consumer
 from go_state.core.errors import Closed, ConcurrentGet, UsageError
+from go_state.core.turn import Turn
 from go_state.storage.codec import MessageCodec
 from go_state.storage.lease import Lease, Owner
 from go_state.storage.records import Block, Entry, Records, Snapshot, Times
@@ -61,6 +62,7 @@ class Journal(Buffer[Msg]):
         self._at_once = durability == "put"
         self._codec: MessageCodec[Msg] | None = None
         self._flushing = threading.Lock()  # held around the write of an entry, and taken before the buffer's lock
+        self._writing = False
         self._tail: Tail[Msg] = Tail(records, self._decode)  # this and all below: guarded by the buffer's lock
         self._retained = self._tail
         self._locked_put = True  # until the first put has taken the lease
@@ -69,7 +71,9 @@ class Journal(Buffer[Msg]):
         self._cursors = records.cursors()  # of named readers, as they are on disk
         self._aside: dict[int, str] = {}  # what was set aside since the last flush
 
-    def _type(self, codec: MessageCodec[Msg]) -> None:
+    def give_type(self, kind: Any) -> None:
+        """Say of what type the messages are; `UsageError` when they have another."""
+        codec: MessageCodec[Msg] = MessageCodec(kind)
         if self._codec is not None and self._codec.kind != codec.kind:
             raise UsageError(f"the journal {self.name!r} is open with messages of another type: {self._codec.kind!r}")
         self._codec = codec
@@ -148,15 +152,15 @@ class Journal(Buffer[Msg]):
         if self._closed:
             raise Closed("the journal is closed: messages may no longer be put")
 
-    def own(self) -> None:
+    def own(self, owner: Owner | None = None) -> None:
         """Take the lease, which the first write does otherwise; `Owned` when somebody else has it, or wait for it."""
         if not self._lease.held:
             with self._flushing:
-                self._own()
+                self._own(owner)
 
-    def _own(self) -> None:
+    def _own(self, owner: Owner | None = None) -> None:
         """Take the lease, if it is not ours yet, and look what others have written before. Not while the lock is held."""
-        if self._lease.acquire(self._owner):
+        if self._lease.acquire(owner or self._owner):
             with self._lock:
                 self._records.refresh()
                 self._cursors = self._records.cursors()
@@ -178,6 +182,18 @@ class Journal(Buffer[Msg]):
             self._flush()
         return self._tail.durable
 
+    def needs_flush(self, reader: JournalConsumer[Msg]) -> bool:
+        """Tell whether the reader has come to the end of what is on disk, and there is something to write."""
+        if reader.position >= self._tail.durable and (self._entries or self._tail.pending):
+            return True
+        return (self._at_once or reader.position >= self._tail.end) and (reader.has_moved() or bool(self._aside))
+
+    def begin(self) -> None:
+        """Give the journal its salt, which the first write does otherwise."""
+        with self._flushing:
+            self._own()
+            self._records.write(Entry())
+
     def snapshot(self, snapshot: Snapshot) -> int:
         """Write a snapshot together with all that a flush writes, and return its version."""
         with self._flushing:
@@ -186,6 +202,8 @@ class Journal(Buffer[Msg]):
     def _flush(self, snapshot: Snapshot | None = None) -> int:
         if self._has_news() or snapshot is not None:
             self._own()
+        if self._writing:
+            self._catch_up_with_ourselves()
         if self._at_once:
             with self._lock:  # those who put wait for it anyway, and their messages have to follow all that is pending
                 staged, self._staged = self._staged, []
@@ -194,17 +212,30 @@ class Journal(Buffer[Msg]):
             entry = self._entry(snapshot)
         if entry is None:
             return 0
-        number = self._records.write(entry)
+        number = self._write(entry)
         with self._lock:
             self._written(entry)
         return number
+
+    def _write(self, entry: Entry) -> int:
+        self._writing = True
+        number = self._records.write(entry)
+        self._writing = False  # it stays True where an exception, such as that of Ctrl-C, leaves open whether it is written
+        return number
+
+    def _catch_up_with_ourselves(self) -> None:
+        """Count as written what an interrupted flush has written: the lease is ours, so nobody else has. Not while locked."""
+        self._records.refresh()
+        with self._lock:
+            self._tail.written(min(self._records.end - self._tail.durable, len(self._tail.pending)))
+        self._writing = False
 
     def _flush_staged(self, staged: list[_Staged[Msg]], snapshot: Snapshot | None) -> int:
         entry = self._entry(snapshot, staged)
         if entry is None:
             return 0
         try:
-            number = self._records.write(entry)
+            number = self._write(entry)
         except Exception as error:
             for each in staged:
                 each.error = each.error or error
@@ -239,7 +270,7 @@ class Journal(Buffer[Msg]):
 
     def _written(self, entry: Entry) -> None:
         """Hear that the entry is on disk. Lock held."""
-        self._tail.written(len(entry.messages), len(entry.times))
+        self._tail.written(len(entry.messages))
         self._cursors.update(entry.cursors)
         for position in entry.set_aside:
             self._aside.pop(position, None)
@@ -289,6 +320,11 @@ class Journal(Buffer[Msg]):
                 yield Recorded(position, at / 1e6, next(messages))
                 position += 1
 
+    def turn(self, position: int) -> Turn:
+        """Return the turn of the message at the position, the same in every replay."""
+        with self._lock:
+            return Turn(self._tail.entered(position), position, f"{self._records.salt}/{position}")
+
     def set_aside(self, position: int | None = None, kind: str = "skipped") -> dict[int, str]:
         """Return the positions that replay passes over, and why; with a `position` add that one, at the next flush."""
         with self._lock:
@@ -302,6 +338,11 @@ class Journal(Buffer[Msg]):
         return max(time.time() - at / 1e6, 0.0)
 
     # ------------------------------------------------------------------ forgetting and ending
+
+    @property
+    def salt(self) -> str:
+        """What tells this journal from every other; empty before the first write."""
+        return self._records.salt
 
     def truncate(self, before: int) -> int:
         """Forget the messages before the position, and return where the journal begins now.
@@ -373,7 +414,10 @@ class JournalConsumer(Consumer[Msg]):
     def commit(self) -> int:
         """Take what was read for done. With a name it is durable at the next flush, and at once where the durability is "put"."""
         count = super().commit()
-        self._flush_if_due()
+        if self._journal._at_once and self.name:
+            self._journal.flush()
+        else:
+            self._flush_if_due()
         return count
 
     def settle(self, count: int, messages: Sequence[Msg] = (), follow: bool = False, /) -> Sequence[Msg]:
@@ -383,9 +427,8 @@ class JournalConsumer(Consumer[Msg]):
         return following
 
     def _flush_if_due(self) -> None:
-        journal = self._journal
-        if self.name and (journal._at_once or self.committed - journal._cursors.get(self.name, 0) >= GROUP):
-            journal.flush()
+        if self.name and self.committed - self._journal._cursors.get(self.name, 0) >= GROUP:
+            self._journal.flush()
 
     def close(self) -> None:
         """End the reader, its commits on disk."""
@@ -421,8 +464,3 @@ class _Staged(Generic[Msg]):
         self.at = at
         self.done = False
         self.error: Exception | None = None
-
-
-def codec_of(of: Any) -> MessageCodec[Any]:
-    """Return the codec of messages of a type."""
-    return of if isinstance(of, MessageCodec) else MessageCodec(of)

@@ -99,13 +99,13 @@ class LMDBStore:
         of a name. `durability` says when messages are committed to disk: "group" or "put". Its first write takes the lease, and
         raises `Owned` when another process has it, or waits for it with `owner="wait"`.
         """
-        from go_state.storage.journal import Journal, codec_of
+        from go_state.storage.journal import Journal
 
         found = self._journals.get(name)
         if found is None or found.closed:
             found = self._journals[name] = Journal(Records(self, name), Lease(self._path, name), durability, owner)
         if of is not None:
-            found._type(codec_of(of))
+            found.give_type(of)
         return found
 
     def keyframes(self, key: str) -> list[int]:
@@ -120,6 +120,20 @@ class LMDBStore:
         with self._transaction() as transaction:
             record = transaction.get(name)
         return None if record is None else unpack(key, name, bytes(record))
+
+    def _restore(self, key: str, position: int) -> None:
+        """Make an earlier snapshot the newest; what came after it goes, damaged or not."""
+        name, keyframe, prefix = _PREFIX + key_bytes(key), _keyframe(key, position), b"k/" + key_bytes(key) + b"\0"
+        with self._transaction(write=True) as transaction:
+            record = transaction.get(keyframe)
+            if record is None:
+                raise UsageError(f"no snapshot of {key!r} was kept at position {position}: there are {self.keyframes(key)}")
+            data = unpack(key, keyframe, bytes(record)).data
+            transaction.put(name, pack(name, transaction.id(), data))
+            with transaction.cursor() as cursor:
+                for each in _names(cursor, prefix):
+                    if each >= keyframe:
+                        transaction.delete(each)
 
     def _keep_snapshot(self, transaction: lmdb.Transaction, snapshot: Snapshot) -> None:
         """Write a snapshot inside a journal's transaction; the one it replaces becomes a keyframe, and the oldest of them go."""

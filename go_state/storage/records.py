@@ -51,6 +51,10 @@ class Block(NamedTuple):
         """The position after the last."""
         return self.first + self.number
 
+    def holds(self, position: int) -> bool:
+        """Tell whether the position is one of its messages'."""
+        return self.first <= position < self.end
+
     def times(self) -> list[Times]:
         """Return when its messages entered."""
         import msgspec
@@ -214,7 +218,7 @@ class Records:
         times = list(entry.times)
         for offset in range(0, len(entry.messages), BLOCK):
             messages = entry.messages[offset : offset + BLOCK]
-            at = b",".join(b"[%d,%d]" % run for run in _take(times, len(messages)))
+            at = b",".join(b"[%d,%d]" % run for run in taken_off(times, len(messages)))
             data = b'%d\n{"at":[%b],"records":[%b]}' % (len(messages), at, b",".join(messages))
             self._put(transaction, b"b" + _POSITION.pack(entry.first + offset), data)
 
@@ -240,12 +244,14 @@ class Records:
             found = cursor.delete()
 
 
-def _take(times: list[Times], count: int) -> Iterator[Times]:
+def taken_off(times: list[Times], count: int) -> list[Times]:
     """Take the times of the next so many messages off the list."""
+    taken = []
     while count:
-        run = times.pop(0)
-        taken = min(run.number, count)
-        if taken < run.number:
-            times.insert(0, Times(run.number - taken, run.at))
-        count -= taken
-        yield Times(taken, run.at)
+        number, at = times.pop(0)
+        if number > count:
+            times.insert(0, Times(number - count, at))
+            number = count
+        count -= number
+        taken.append(Times(number, at))
+    return taken

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from go_state.buffer.retained import Retained
-from go_state.storage.records import Block, Records, Times
+from go_state.core.errors import UsageError
+from go_state.storage.records import Block, Records, Times, taken_off
 
 Msg = TypeVar("Msg")
 
@@ -17,12 +18,13 @@ _IN_MEMORY = 16 * 1024  # messages; a reader further behind reads them from disk
 class Tail(Retained[Msg]):
     """A `Retained` whose messages up to `durable` are on disk; those after it are `pending`. The journal's lock guards it."""
 
-    __slots__ = ("_decode", "_decoded", "_records", "durable", "pending", "times")
+    __slots__ = ("_dated", "_decode", "_decoded", "_records", "durable", "pending", "times")
 
     def __init__(self, records: Records, decode: Callable[[Block], list[Msg]]) -> None:
         super().__init__()
         self._records = records
         self._decode = decode
+        self._dated: tuple[Block, list[Times]] | None = None  # the block whose times were last asked for
         self._decoded: dict[int, tuple[Block, list[Msg]]] = {}
         self.pending: list[bytes] = []  # the JSON of the messages that are not on disk
         self.times: list[Times] = []  # when those entered
@@ -35,10 +37,10 @@ class Tail(Retained[Msg]):
         self.times += times
         self.extend(messages)
 
-    def written(self, count: int, runs: int) -> None:
-        """Hear that the first so many pending messages, and runs of times, are on disk."""
+    def written(self, count: int) -> None:
+        """Hear that the first so many pending messages are on disk."""
         del self.pending[:count]
-        del self.times[:runs]
+        taken_off(self.times, count)
         self.durable += count
 
     def read(self, position: int, limit: int) -> list[Msg]:
@@ -48,7 +50,7 @@ class Tail(Retained[Msg]):
             return []
         if position >= self._base:
             return super().read(position, limit)
-        block, messages = next((b for b in self._decoded.values() if b[0].first <= position < b[0].end), (None, None))
+        block, messages = next((b for b in self._decoded.values() if b[0].holds(position)), (None, None))
         if block is None or messages is None:
             block = self._records.block(position)
             if block is None:
@@ -58,6 +60,25 @@ class Tail(Retained[Msg]):
                 self._decoded.pop(next(iter(self._decoded)))
             self._decoded[block.first] = block, messages
         return messages[position - block.first : position - block.first + limit]
+
+    def entered(self, position: int) -> float:
+        """Return when the message at the position entered, in seconds since 1970."""
+        if position >= self.durable:
+            times, first = self.times, self.durable
+        else:
+            block = (
+                self._records.block(position) if self._dated is None or not self._dated[0].holds(position) else self._dated[0]
+            )
+            if block is None:
+                raise UsageError(f"there is no message at position {position}")
+            if self._dated is None or self._dated[0] is not block:
+                self._dated = block, block.times()
+            times, first = self._dated[1], block.first
+        for run in times:
+            first += run.number
+            if position < first:
+                return run.at / 1e6
+        raise UsageError(f"there is no message at position {position}")
 
     def trim(self, start: int) -> None:
         """Forget in memory what is before `start` and on disk."""

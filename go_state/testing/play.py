@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 from go_state.core.commands import Cmd, Command, checked_commands, not_a_command
 from go_state.core.errors import UsageError
 from go_state.core.program import Program, read_step, takes_key
+from go_state.core.turn import Turn
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -29,6 +30,9 @@ class Played(Generic[Model, Msg]):
 def play(program: Program[Model, Msg], *messages: Msg, key: str | None = None) -> Played[Model, Msg]:
     """Return the models and commands of the messages, performing nothing; `key` is for an init that takes one.
 
+    An update that asks for the turn gets one that entered at second n since 1970, n being its position, and the same chance in
+    every play.
+
     >>> from go_state import reducer
     >>> play(reducer(int, lambda total, n: total + n), 1, 2).models
     (0, 1, 3)
@@ -37,10 +41,11 @@ def play(program: Program[Model, Msg], *messages: Msg, key: str | None = None) -
         raise UsageError('the program\'s init takes a key: give play(program, *messages, key="...") one')
     model, commands = read_step(program.init(key) if takes_key(program) else program.init(), "init")
     models, issued = [model], [_checked(commands)]
-    for message in messages:
+    for position, message in enumerate(messages):
         if message is None:
             continue  # ignored, as everywhere
-        model, commands = read_step(program.update(model, message), "update")
+        turn = (Turn(float(position), position, f"play/{position}"),) if program.takes_turn else ()
+        model, commands = read_step(program.update(model, message, *turn), "update")
         models.append(model)
         issued.append(_checked(commands))
     return Played(tuple(models), tuple(issued))

@@ -85,7 +85,7 @@ def programs() -> None:
     """A program is generic over its model and messages."""
     assert_type(program, gs.Program[Counter, Msg])
     assert_type(reduced, gs.Program[Counter, Add])
-    gs.Program(init, add)  # type: ignore[arg-type, misc]  # update returns a model alone
+    gs.Program(init, add)  # type: ignore[arg-type]  # update returns a model alone
     gs.Program(init, update, view=fetch)  # type: ignore[misc]  # a view of another model
     assert_type(gs.testing.play(program, Add(1)).model, Counter)
     assert_type(gs.testing.play(program).models, tuple[Counter, ...])

@@ -1,0 +1,283 @@
+"""Durable runs: a program whose messages lie in a journal and whose model in snapshots, and that goes on after any crash.
+
+    newest snapshot ──▶ replay, silently, to where the program had come ──▶ on_restore ──▶ live
+
+Messages, the program's cursor and snapshots are written by the journal's flush, each together with what belongs to it: a turn's own
+messages and the cursor that passes its message, a snapshot and the position it stands at.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from go_state.core.errors import Corrupt, Owned, UsageError
+from go_state.core.ports import Write
+from go_state.core.program import Program, read_step
+from go_state.core.turn import Turn
+from go_state.loop.driver import Blocking, Flow
+from go_state.loop.effects import perform
+from go_state.loop.feeds import LogFeed
+from go_state.loop.policies import OnError, SetAside, decide
+from go_state.loop.turn import Loop
+from go_state.modes.pace import Snapshots
+from go_state.modes.schema import schema_of
+from go_state.storage.codec import message_type
+from go_state.storage.journal import Journal, JournalConsumer, Recorded
+from go_state.storage.lmdb import LMDBStore
+from go_state.storage.records import Snapshot
+from go_state.storage.snapshot import Mark, Schema
+
+Model = TypeVar("Model")
+Msg = TypeVar("Msg")
+
+CURSOR = "program"  # the name of the reader that is the program
+_MARK = "journal"  # under which a snapshot says at which position of the journal it stands
+_ASK_SECONDS = (
+    0.05  # between two looks at somebody else's lease, on an event loop: the system has no wait for it to be cancelled
+)
+
+
+class Durable(NamedTuple):
+    """Where and how a durable run is kept: the arguments of `run` that concern it."""
+
+    journal: Journal[Any] | None
+    store: LMDBStore
+    key: str
+    snapshots: Snapshots
+    durability: Any
+    owner: Any
+    restore: int | None
+
+
+class Keyframe(NamedTuple, Generic[Model]):
+    """A model as a snapshot has it: before the message at `position`."""
+
+    position: int
+    model: Model
+    version: int
+
+
+class DurableRun(Generic[Model, Msg]):
+    """One run of a journalled program."""
+
+    def __init__(self, program: Program[Model, Msg], durable: Durable, on_error: OnError, *, on_loop: bool) -> None:
+        if not isinstance(durable.store, LMDBStore):
+            raise UsageError(f"a durable run is kept in an open gs.LMDBStore, not in a {type(durable.store).__qualname__}")
+        if not isinstance(durable.key, str):
+            raise UsageError(f"key= is the name of the program's journal and snapshots, not a {type(durable.key).__qualname__}")
+        self._program = program
+        self._durable = durable
+        self._on_loop = on_loop
+        self._schema: Schema[Model] = schema_of(program, None)
+        self.journal: Journal[Msg] = durable.journal or durable.store.journal(
+            durable.key, durability=durable.durability, owner=durable.owner
+        )
+        self.journal.give_type(message_type(program))
+        self._on_error = on_error
+        without_view = Program(program.init, program.update)  # the view is shown what is on disk, by the feed
+        self.loop: Loop[Model, Msg] = Loop(without_view, on_error=self._recorded, lists=False)
+
+    def _recorded(self, message: Msg, position: Any, error: Exception) -> Any:
+        """Decide what becomes of a failing message, and have it remembered where it is set aside."""
+        policy = decide(self._on_error, message, position, error)
+        if policy is None:
+            from go_state.loop.policies import Stop
+
+            return Stop()
+        self.journal.set_aside(position, type(error).__name__)
+        return SetAside(policy.buffer or _Nowhere())
+
+    def flow(self) -> Flow[None]:
+        """Load, replay, and run live until the journal is closed and drained."""
+        yield _Owning(self.journal, self._durable.owner)
+        keyframe: Keyframe[Model] | None = yield Blocking(self._load)
+        with self.journal.consumer(name=CURSOR) as reader:
+            feed = DurableFeed(self, reader, keyframe, on_loop=self._on_loop)
+            try:
+                yield from self._begin(keyframe, feed)
+                while (messages := (yield from feed.take())) is not None:
+                    yield from self.loop.turns(messages, feed)
+                yield from feed.end()
+            finally:
+                self.journal.flush()  # what is through is through, also when the run fails
+
+    def _load(self) -> Keyframe[Model] | None:
+        store, key, restore = self._durable.store, self._durable.key, self._durable.restore
+        if restore is not None:
+            store._restore(key, restore)
+        try:
+            return load_keyframe(self._schema, store, key)
+        except Corrupt as error:
+            earlier = store.keyframes(key)
+            offer = (
+                f"an earlier one stands at position {earlier[-1]}: run with restore={earlier[-1]} to go on from it; the messages "
+                f"after it are still in the journal"
+                if earlier
+                else "there is no earlier one"
+            )
+            raise Corrupt(key, f"{error.what}; {offer}") from error
+
+    def _begin(self, keyframe: Keyframe[Model] | None, feed: DurableFeed[Model, Msg]) -> Flow[None]:
+        program, journal = self._program, self.journal
+        if keyframe is None:
+            start = journal.statistics().start
+            if start:
+                raise UsageError(f"the journal {journal.name!r} begins at {start} and no snapshot covers what was before it")
+            model, commands = read_step(program.init(), "init")
+        else:
+            model, commands = keyframe.model, ()
+        applied = feed.position
+        replayed = applied > (0 if keyframe is None else keyframe.position)
+        model = yield Blocking(lambda: self._replay(model, 0 if keyframe is None else keyframe.position, applied))
+        if keyframe is not None or replayed:
+            commands = () if program.on_restore is None else program.on_restore(model)
+        sent = perform(commands)
+        self.loop.model = model
+        if sent:
+            feed.settle(sent)
+        if keyframe is None:
+            yield from feed.save()
+        yield from feed.publish()
+
+    def _replay(self, model: Model, start: int, end: int) -> Model:
+        self.journal.flush()
+        return fold(self._program, self.journal, model, self.journal.read(start, end))
+
+
+def load_keyframe(schema: Schema[Model], store: LMDBStore, key: str) -> Keyframe[Model] | None:
+    """Return the newest snapshot, or None; `Corrupt` or `Incompatible` when it cannot be read."""
+    loaded = schema.load(store, key)
+    if loaded is None:
+        return None
+    if _MARK not in loaded.marks:
+        raise UsageError(f"what is stored under {key!r} is no journalled program's: give the program another key=")
+    return Keyframe(loaded.marks[_MARK].position, loaded.model, loaded.version)
+
+
+def fold(program: Program[Model, Any], journal: Journal[Any], model: Model, messages: Iterator[Recorded[Any]]) -> Model:
+    """Return the model after the messages, without performing their commands; those that were set aside are passed over."""
+    update: Any = program.update
+    aside, takes_turn = journal.set_aside(), program.takes_turn
+    for position, _, message in messages:
+        if position in aside or message is None:
+            continue
+        turn: tuple[Turn, ...] = (journal.turn(position),) if takes_turn else ()
+        model = read_step(update(model, message, *turn), "update")[0]
+    return model
+
+
+class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
+    """The feed of a durable run: between two chunks it flushes what has to be on disk, saves, and shows the model."""
+
+    def __init__(
+        self, run: DurableRun[Model, Msg], reader: JournalConsumer[Msg], keyframe: Keyframe[Model] | None, *, on_loop: bool
+    ) -> None:
+        super().__init__(reader, on_loop=on_loop)
+        self._cursor = reader
+        self._run = run
+        self._journal = run.journal
+        self._snapshots = run._durable.snapshots
+        self._aside = set(run.journal.set_aside())
+        self._saved = keyframe
+        self._saved_at = time.monotonic()
+        self._shown: Any = None
+        self._version = 0 if keyframe is None else keyframe.version
+
+    @property
+    def position(self) -> int:
+        """The position of the first message that is not through."""
+        committed: int = self._reader.committed
+        return committed
+
+    def take(self) -> Flow[Iterator[Msg] | None]:
+        """Give the next messages, with None in the place of those that were set aside."""
+        self._settle((), self._given())
+        if self._save_due():
+            yield from self.save()
+        if self._journal.needs_flush(self._cursor):
+            yield Blocking(self._journal.flush)
+            yield from self.publish()
+        messages = yield from super().take()
+        if self._aside and messages is not None:
+            return self._without_those_set_aside(messages)
+        return messages
+
+    def _without_those_set_aside(self, messages: Iterator[Msg]) -> Iterator[Msg]:
+        nothing: Any = None  # what a turn passes over, as everywhere
+        for message in messages:
+            yield nothing if self.where() in self._aside else message
+
+    def turn(self) -> Turn:
+        """Return the turn as every replay will see it."""
+        return self._journal.turn(self.where())
+
+    # ------------------------------------------------------------------ what a flush takes along
+
+    def _save_due(self) -> bool:
+        every, seconds = self._snapshots.every, self._snapshots.seconds
+        passed = self.position - (0 if self._saved is None else self._saved.position)
+        return passed > 0 and (
+            (every is not None and passed >= every) or (seconds is not None and time.monotonic() >= self._saved_at + seconds)
+        )
+
+    def save(self) -> Flow[None]:
+        """Write a snapshot of the model and all that a flush writes."""
+        yield Blocking(self._save)
+        yield from self.publish()
+
+    def _save(self) -> None:
+        run, model, position = self._run, self._run.loop.model, self.position
+        key = run._durable.key
+        if not self._journal.salt:
+            self._journal.begin()
+        data = run._schema.seal(key, model, {_MARK: Mark(position, self._journal.salt)})
+        replaces = None if self._saved is None else self._saved.position
+        self._version = self._journal.snapshot(Snapshot(key, Write(data, self._version), replaces, self._snapshots.keep))
+        self._saved, self._saved_at = Keyframe(position, model, self._version), time.monotonic()
+
+    def publish(self) -> Flow[None]:
+        """Show the view the model, now that it is on disk: the newest, where several turns were flushed together."""
+        model, view = self._run.loop.model, self._run._program.view
+        if view is not None and model is not self._shown:
+            self._shown = model
+            view(model)
+        return
+        yield
+
+    def end(self) -> Flow[None]:
+        """Save what has changed since the last snapshot."""
+        if self._saved is None or self._saved.position != self.position:
+            yield from self.save()
+        else:
+            yield from self.publish()
+
+
+class _Owning:
+    """Wait for the lease of a journal."""
+
+    def __init__(self, journal: Journal[Any], owner: str) -> None:
+        self._journal = journal
+        self._owner = owner
+
+    def in_thread(self) -> None:
+        self._journal.own()
+
+    async def on_loop(self) -> None:
+        import asyncio
+
+        while True:
+            try:
+                return self._journal.own("fail")
+            except Owned:
+                if self._owner == "fail":
+                    raise
+            await asyncio.sleep(_ASK_SECONDS)
+
+
+class _Nowhere:
+    """Takes what was set aside without a buffer: the journal has it."""
+
+    def put(self, *messages: object) -> None:
+        pass
