@@ -31,7 +31,8 @@ class Program(Generic[Model, Msg]):
     model and commands; it changes nothing and waits for nothing, and may ask for a third argument, the `Turn`. `view(model)` is
     called with each committed model.
     `on_restore(model)` gives the commands of a program that continues from a snapshot, which runs no `init`. `name` and
-    `schema` are stored with each snapshot: a snapshot with others raises `Incompatible`.
+    `schema` are stored with each snapshot: a snapshot with others raises `Incompatible`. `revision` grows when update is to make
+    something else of the same messages: `verify` then checks from that revision's first snapshot on.
 
     Raises `ProgramError` when one of them cannot be called as it will be.
     """
@@ -42,6 +43,7 @@ class Program(Generic[Model, Msg]):
     on_restore: Callable[[Model], Commands[Msg]] | None = field(default=None, kw_only=True)
     name: str = field(default="", kw_only=True)
     schema: int = field(default=1, kw_only=True)
+    revision: int = field(default=1, kw_only=True)
     takes_turn: bool = field(init=False, repr=False, compare=False)  # decided once, here
 
     def __post_init__(self) -> None:
@@ -51,8 +53,12 @@ class Program(Generic[Model, Msg]):
             _check("view", self.view, "(model)", 1)
         if self.on_restore is not None:
             _check("on_restore", self.on_restore, "(model)", 1)
-        if type(self.schema) is not int or self.schema < 1:
-            raise UsageError(f"schema is a whole number from 1 that grows with each change of the model, not {self.schema!r}")
+        for word, number, of in (
+            ("schema", self.schema, "of the model"),
+            ("revision", self.revision, "of what update makes of it"),
+        ):
+            if type(number) is not int or number < 1:
+                raise UsageError(f"{word} is a whole number from 1 that grows with each change {of}, not {number!r}")
 
 
 def reducer(

@@ -35,6 +35,7 @@ class LogFeed(Generic[Msg]):
         self._rest: Iterator[Msg] = iter(self._chunk)  # a list's iterator sees what is appended until it has come to the end
         self._settled = 0  # how many of the chunk
         self._size = 1
+        self._most = CHUNK_LIMIT
         self._taken_at = self._breath_at = time.monotonic()
 
     def take(self) -> Flow[Iterator[Msg] | None]:
@@ -57,9 +58,9 @@ class LogFeed(Generic[Msg]):
     def _adapt(self) -> None:
         now = time.monotonic()
         if now - self._taken_at < CHUNK_SECONDS:
-            self._size = min(self._size * 2, CHUNK_LIMIT)
+            self._size = min(self._size * 2, self._most)
         else:
-            self._size = max(self._size // 2, 1)
+            self._size = max(min(self._size // 2, self._most), 1)
         self._taken_at = now
 
     def _until_breath(self, messages: Iterator[Msg]) -> Iterator[Msg]:
@@ -75,7 +76,8 @@ class LogFeed(Generic[Msg]):
 
     def _settle(self, messages: Sequence[Msg], given: int) -> None:
         count = given - self._settled
-        following = self._reader.settle(count, messages, given < CHUNK_LIMIT)  # raises before anything has moved
+        follow = len(self._chunk) + len(messages) <= self._most
+        following = self._reader.settle(count, messages, follow)  # raises before anything has moved
         self._settled = given
         self.through += count
         self._chunk += following

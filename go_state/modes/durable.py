@@ -18,13 +18,15 @@ from go_state.core.program import Program, read_step
 from go_state.core.turn import Turn
 from go_state.loop.driver import Blocking, Flow
 from go_state.loop.effects import perform
-from go_state.loop.feeds import LogFeed
+from go_state.loop.feeds import CHUNK_LIMIT, LogFeed
 from go_state.loop.policies import OnError, SetAside, decide
 from go_state.loop.turn import Loop
+from go_state.modes.keyframes import MARK, Keyframe, fold, newest
 from go_state.modes.pace import Snapshots
 from go_state.modes.schema import schema_of
 from go_state.storage.codec import message_type
-from go_state.storage.journal import Journal, JournalConsumer, Recorded
+from go_state.storage.journal import Journal
+from go_state.storage.journal_consumer import JournalConsumer
 from go_state.storage.lmdb import LMDBStore
 from go_state.storage.records import Snapshot
 from go_state.storage.snapshot import Mark, Schema
@@ -33,7 +35,6 @@ Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
 CURSOR = "program"  # the name of the reader that is the program
-_MARK = "journal"  # under which a snapshot says at which position of the journal it stands
 _ASK_SECONDS = (
     0.05  # between two looks at somebody else's lease, on an event loop: the system has no wait for it to be cancelled
 )
@@ -49,14 +50,6 @@ class Durable(NamedTuple):
     durability: Any
     owner: Any
     restore: int | None
-
-
-class Keyframe(NamedTuple, Generic[Model]):
-    """A model as a snapshot has it: before the message at `position`."""
-
-    position: int
-    model: Model
-    version: int
 
 
 class DurableRun(Generic[Model, Msg]):
@@ -108,7 +101,7 @@ class DurableRun(Generic[Model, Msg]):
         if restore is not None:
             store._restore(key, restore)
         try:
-            return load_keyframe(self._schema, store, key)
+            return newest(self._schema, store, key)
         except Corrupt as error:
             earlier = store.keyframes(key)
             offer = (
@@ -137,35 +130,13 @@ class DurableRun(Generic[Model, Msg]):
         self.loop.model = model
         if sent:
             feed.settle(sent)
-        if keyframe is None:
-            yield from feed.save()
+        if keyframe is None or keyframe.revision != program.revision:
+            yield from feed.save()  # turn 0; or the first model that today's update goes on from
         yield from feed.publish()
 
     def _replay(self, model: Model, start: int, end: int) -> Model:
         self.journal.flush()
         return fold(self._program, self.journal, model, self.journal.read(start, end))
-
-
-def load_keyframe(schema: Schema[Model], store: LMDBStore, key: str) -> Keyframe[Model] | None:
-    """Return the newest snapshot, or None; `Corrupt` or `Incompatible` when it cannot be read."""
-    loaded = schema.load(store, key)
-    if loaded is None:
-        return None
-    if _MARK not in loaded.marks:
-        raise UsageError(f"what is stored under {key!r} is no journalled program's: give the program another key=")
-    return Keyframe(loaded.marks[_MARK].position, loaded.model, loaded.version)
-
-
-def fold(program: Program[Model, Any], journal: Journal[Any], model: Model, messages: Iterator[Recorded[Any]]) -> Model:
-    """Return the model after the messages, without performing their commands; those that were set aside are passed over."""
-    update: Any = program.update
-    aside, takes_turn = journal.set_aside(), program.takes_turn
-    for position, _, message in messages:
-        if position in aside or message is None:
-            continue
-        turn: tuple[Turn, ...] = (journal.turn(position),) if takes_turn else ()
-        model = read_step(update(model, message, *turn), "update")[0]
-    return model
 
 
 class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
@@ -196,6 +167,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         self._settle((), self._given())
         if self._save_due():
             yield from self.save()
+        self._most = self._until_save()
         if self._journal.needs_flush(self._cursor):
             yield Blocking(self._journal.flush)
             yield from self.publish()
@@ -215,12 +187,18 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
 
     # ------------------------------------------------------------------ what a flush takes along
 
+    def _since_save(self) -> int:
+        return self.position - (0 if self._saved is None else self._saved.position)
+
     def _save_due(self) -> bool:
-        every, seconds = self._snapshots.every, self._snapshots.seconds
-        passed = self.position - (0 if self._saved is None else self._saved.position)
-        return passed > 0 and (
-            (every is not None and passed >= every) or (seconds is not None and time.monotonic() >= self._saved_at + seconds)
-        )
+        seconds = self._snapshots.seconds
+        late = seconds is not None and time.monotonic() >= self._saved_at + seconds
+        return self._since_save() > 0 and (late or self._until_save() <= 0)
+
+    def _until_save(self) -> int:
+        """Return how many messages there may be in a chunk for the next snapshot to stand where it has to."""
+        every = self._snapshots.every
+        return CHUNK_LIMIT if every is None else min(CHUNK_LIMIT, every - self._since_save())
 
     def save(self) -> Flow[None]:
         """Write a snapshot of the model and all that a flush writes."""
@@ -232,10 +210,10 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         key = run._durable.key
         if not self._journal.salt:
             self._journal.begin()
-        data = run._schema.seal(key, model, {_MARK: Mark(position, self._journal.salt)})
+        data = run._schema.seal(key, model, {MARK: Mark(position, self._journal.salt)})
         replaces = None if self._saved is None else self._saved.position
         self._version = self._journal.snapshot(Snapshot(key, Write(data, self._version), replaces, self._snapshots.keep))
-        self._saved, self._saved_at = Keyframe(position, model, self._version), time.monotonic()
+        self._saved, self._saved_at = Keyframe(position, model, self._version, run._program.revision), time.monotonic()
 
     def publish(self) -> Flow[None]:
         """Show the view the model, now that it is on disk: the newest, where several turns were flushed together."""

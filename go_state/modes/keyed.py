@@ -192,7 +192,7 @@ class Models(Mapping[str, Model]):
         """Tell whether it is a model of this program: others, and records of the user's own, may share the store."""
         if not is_envelope(stored.data):
             return False
-        return read_envelope(key, stored.data)[0] in self._schema.names
+        return read_envelope(key, stored.data).name in self._schema.names
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

@@ -24,10 +24,11 @@ def schema_of(program: Program[Model, Msg], codec: Codec[Model] | None) -> Schem
     annotations of update or init. Raises `NotStorable` when there is none, or when the type cannot be stored.
     """
     if codec is not None and program.name:
-        return Schema((program.name,), program.schema, codec)
+        return Schema((program.name,), program.schema, codec, program.revision)
     kind: Any = model_type(program)
     names = _names(kind)
-    return Schema((program.name,) if program.name else names, program.schema, JsonCodec(kind) if codec is None else codec)
+    codec = JsonCodec(kind) if codec is None else codec
+    return Schema((program.name,) if program.name else names, program.schema, codec, program.revision)
 
 
 def _names(kind: Any) -> tuple[str, ...]:

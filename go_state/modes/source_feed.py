@@ -6,7 +6,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 from go_state.core.errors import Closed
@@ -187,9 +187,10 @@ class QueuedSourceFeed(SourceFeed[Msg]):
             messages = yield from super().take()
             if messages is None:
                 return None
-            if not self._intake.whole:
-                messages = islice(messages, 1)
-            yield from self._port.put([message for message in messages if message is not None])
+            # A fetch is put as a whole, also where it is time for the event loop's other tasks in the middle of it.
+            rest = self._drain() if self._intake.whole else ()
+            together = chain(messages if self._intake.whole else islice(messages, 1), rest)
+            yield from self._port.put([message for message in together if message is not None])
 
     def settle(self, messages: Sequence[Msg], /) -> Flow[None] | tuple[()]:
         """Put, then commit."""

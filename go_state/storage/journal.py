@@ -11,23 +11,24 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from time import time_ns
-from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 from go_state.buffer.buffer import Buffer
-from go_state.buffer.consumer import Consumer
 from go_state.core.errors import Closed, ConcurrentGet, UsageError
 from go_state.core.turn import Turn
 from go_state.storage.codec import MessageCodec
+from go_state.storage.journal_consumer import GROUP, JournalConsumer
 from go_state.storage.lease import Lease, Owner
-from go_state.storage.records import Block, Entry, Records, Snapshot, Times
+from go_state.storage.records import Block, Entry, Records, Snapshot, Times, merged
 from go_state.storage.tail import Tail
+
+if TYPE_CHECKING:
+    from go_state.storage.lmdb import LMDBStore
 
 Msg = TypeVar("Msg")
 
 Durability: TypeAlias = Literal["group", "put"]
 """When messages are committed to disk; see `Journal`."""
-
-GROUP = 4096  # messages: what a crash may take of a journal whose durability is "group"
 
 
 class Recorded(NamedTuple, Generic[Msg]):
@@ -340,6 +341,11 @@ class Journal(Buffer[Msg]):
     # ------------------------------------------------------------------ forgetting and ending
 
     @property
+    def store(self) -> LMDBStore:
+        """The store that it lies in."""
+        return self._records.store
+
+    @property
     def salt(self) -> str:
         """What tells this journal from every other; empty before the first write."""
         return self._records.salt
@@ -390,67 +396,6 @@ class Journal(Buffer[Msg]):
             self.close()
         finally:
             self._lease.release()
-
-
-class JournalConsumer(Consumer[Msg]):
-    """A reader of a journal; with a name its commits are durable."""
-
-    def __init__(self, journal: Journal[Msg], tail: Any, lock: threading.Lock, start: Any, name: str) -> None:
-        super().__init__(journal, tail, lock, start)
-        self.name = name
-        self._journal = journal
-
-    def has_moved(self) -> bool:
-        """Tell whether it has a name, and has committed more than is on disk."""
-        return bool(self.name) and self._journal._cursors.get(self.name) != self.committed
-
-    def take(self, limit: int) -> list[Msg]:
-        """Read up to `limit` messages that are on disk; those that are not yet are committed first."""
-        journal = self._journal
-        if self.position >= journal._tail.durable and (journal._entries or journal._tail.pending):
-            journal.flush()
-        return super().take(limit)
-
-    def commit(self) -> int:
-        """Take what was read for done. With a name it is durable at the next flush, and at once where the durability is "put"."""
-        count = super().commit()
-        if self._journal._at_once and self.name:
-            self._journal.flush()
-        else:
-            self._flush_if_due()
-        return count
-
-    def settle(self, count: int, messages: Sequence[Msg] = (), follow: bool = False, /) -> Sequence[Msg]:
-        """Commit and append as one step, in memory and, at the next flush, on disk."""
-        following = super().settle(count, messages, follow)
-        self._flush_if_due()
-        return following
-
-    def _flush_if_due(self) -> None:
-        if self.name and self.committed - self._journal._cursors.get(self.name, 0) >= GROUP:
-            self._journal.flush()
-
-    def close(self) -> None:
-        """End the reader, its commits on disk."""
-        try:
-            if self.has_moved():
-                self._journal.flush()
-        finally:
-            super().close()
-            with self._lock:
-                self._journal._let_go()
-
-
-def merged(times: Sequence[int]) -> list[Times]:
-    """Return runs of the times (nanoseconds): what enters within a millisecond of a run's first shares its time."""
-    runs, first, number = [], times[0], 0
-    for at in times:
-        if at - first >= 1_000_000 or at < first:
-            runs.append(Times(number, first // 1000))
-            first, number = at, 0
-        number += 1
-    runs.append(Times(number, first // 1000))
-    return runs
 
 
 class _Staged(Generic[Msg]):

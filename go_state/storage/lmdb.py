@@ -59,13 +59,13 @@ class LMDBStore:
             raise UsageError(f"map_size is the most bytes the store may ever hold, not {map_size!r}")
         import lmdb  # here, and below: a program that stores nothing need not wait for it
 
-        self._path = os.fspath(path)
+        self.path = os.fspath(path)
         self._map_size = map_size
         self._pid = os.getpid()
         self._env: lmdb.Environment | None = None
         self._journals: dict[str, Journal[Any]] = {}
         try:
-            self._env = lmdb.open(self._path, subdir=False, map_size=map_size, max_dbs=0, max_readers=_MAX_READERS)
+            self._env = lmdb.open(self.path, subdir=False, map_size=map_size, max_dbs=0, max_readers=_MAX_READERS)
             self._env.reader_check()  # frees the places of readers that were killed, and the pages they held
             _OPEN.add(self)
         except (lmdb.Error, OSError, ValueError, OverflowError) as error:
@@ -103,7 +103,7 @@ class LMDBStore:
 
         found = self._journals.get(name)
         if found is None or found.closed:
-            found = self._journals[name] = Journal(Records(self, name), Lease(self._path, name), durability, owner)
+            found = self._journals[name] = Journal(Records(self, name), Lease(self.path, name), durability, owner)
         if of is not None:
             found.give_type(of)
         return found
@@ -160,6 +160,16 @@ class LMDBStore:
             transaction.put(name, pack(name, transaction.id(), write.data))
         return old
 
+    def _damaged(self) -> Iterator[tuple[str, str]]:
+        """Read every record of the file and give the names of those that are damaged, and what is wrong with them."""
+        with self._transaction() as transaction, transaction.cursor() as cursor:
+            for each, record in cursor:
+                name = bytes(each)
+                try:
+                    unpack(ascii(name)[2:-1], name, bytes(record))
+                except Corrupt as error:
+                    yield error.key, error.what
+
     # ------------------------------------------------------------------ keys
 
     def keys(self, prefix: str = "") -> Iterator[str]:
@@ -185,36 +195,36 @@ class LMDBStore:
 
         if os.getpid() != self._pid:
             raise StoreUnavailable(
-                f"{self._path} was opened before this process was forked, which LMDB does not survive: open an LMDBStore in the child"
+                f"{self.path} was opened before this process was forked, which LMDB does not survive: open an LMDBStore in the child"
             )
         if self._env is None:
-            raise StoreUnavailable(f"the store {self._path} is closed: use it inside its `with` block")
+            raise StoreUnavailable(f"the store {self.path} is closed: use it inside its `with` block")
         try:
             with self._env.begin(write=write) as transaction:
                 yield transaction
         except lmdb.MapFullError as error:
             raise StoreFull(
-                f"{self._path} is full: nothing of this write was kept and nothing stored before is lost; open it with a "
+                f"{self.path} is full: nothing of this write was kept and nothing stored before is lost; open it with a "
                 f"map_size above {self._map_size}"
             ) from error
         except (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.PanicError, lmdb.InvalidError) as error:
-            raise Corrupt(self._path, f"LMDB cannot follow its pages: {error}") from error
+            raise Corrupt(self.path, f"LMDB cannot follow its pages: {error}") from error
         except lmdb.Error as error:
             if not write:
-                raise StoreUnavailable(f"{self._path} could not be read: {error}") from error
+                raise StoreUnavailable(f"{self.path} could not be read: {error}") from error
             kept = "nothing of this write was kept and nothing stored before is lost"
             if self._disk_is_full():  # LMDB calls it an input/output error
-                raise StoreFull(f"the disk of {self._path} is full: {kept}; free space on it") from error
-            raise StoreUnavailable(f"{self._path} could not be written ({error}): {kept}") from error
+                raise StoreFull(f"the disk of {self.path} is full: {kept}; free space on it") from error
+            raise StoreUnavailable(f"{self.path} could not be written ({error}): {kept}") from error
 
     def _disk_is_full(self) -> bool:
-        disk = os.statvfs(self._path)
+        disk = os.statvfs(self.path)
         return disk.f_bavail * disk.f_frsize < _LITTLE
 
     def _why_not(self, error: Exception) -> str:
         import lmdb
 
-        path, folder = self._path, os.path.dirname(os.path.abspath(self._path))
+        path, folder = self.path, os.path.dirname(os.path.abspath(self.path))
         if isinstance(error, lmdb.InvalidError):
             return f"{path} is no LMDB file, or is damaged ({error}): give another path, or restore it from a backup"
         if "already open" in str(error):

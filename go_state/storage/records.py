@@ -90,7 +90,7 @@ class Records:
         if "\0" in name:
             raise InvalidKey("a journal's name holds no NUL character: choose another")
         self.name = name
-        self._store = store
+        self.store = store
         self._prefix = b"j/" + key_bytes(name) + b"\0"
         self.start = 0  # the first position that is still there
         self.end = 0  # the position of the next message
@@ -101,7 +101,7 @@ class Records:
         """Look where the journal begins and ends; another process may have written it."""
         import json
 
-        with self._store._transaction() as transaction:
+        with self.store._transaction() as transaction:
             meta = self._get(transaction, b"m")
             last = self._last_block(transaction)
         if meta is not None:
@@ -124,7 +124,7 @@ class Records:
 
     def block(self, position: int) -> Block | None:
         """Return the block that holds the position, or None where the journal ends; `Corrupt` when it is damaged or missing."""
-        with self._store._transaction() as transaction, transaction.cursor() as cursor:
+        with self.store._transaction() as transaction, transaction.cursor() as cursor:
             found = cursor.set_range(self._prefix + b"b" + _POSITION.pack(position))
             if not (found and bytes(cursor.key()) == self._prefix + b"b" + _POSITION.pack(position)):
                 found = cursor.prev() if found else cursor.last()
@@ -172,7 +172,7 @@ class Records:
 
     def _all(self, kind: bytes) -> list[tuple[bytes, bytes]]:
         prefix, found = self._prefix + kind, []
-        with self._store._transaction() as transaction, transaction.cursor() as cursor:
+        with self.store._transaction() as transaction, transaction.cursor() as cursor:
             if cursor.set_range(prefix):
                 for name, record in cursor:
                     if not bytes(name).startswith(prefix):
@@ -187,7 +187,7 @@ class Records:
 
         Raises `Conflict` when another process has written the journal or the snapshot meanwhile, and `StoreFull`.
         """
-        with self._store._transaction(write=True) as transaction:
+        with self.store._transaction(write=True) as transaction:
             if not self.salt:
                 self._found(transaction)
             if entry.messages:
@@ -197,7 +197,7 @@ class Records:
             for position, kind in entry.set_aside.items():
                 self._put(transaction, b"x" + _POSITION.pack(position), kind.encode())
             if entry.snapshot is not None:
-                self._store._keep_snapshot(transaction, entry.snapshot)
+                self.store._keep_snapshot(transaction, entry.snapshot)
             number: int = transaction.id()
         self.end = max(self.end, entry.first + len(entry.messages))
         return number
@@ -224,7 +224,7 @@ class Records:
 
     def truncate(self, before: int) -> None:
         """Forget the messages before the position, and what was set aside of them."""
-        with self._store._transaction(write=True) as transaction:
+        with self.store._transaction(write=True) as transaction:
             self.start = min(max(before, self.start), self.end)
             if not self.salt:
                 self._found(transaction)
@@ -255,3 +255,15 @@ def taken_off(times: list[Times], count: int) -> list[Times]:
         count -= number
         taken.append(Times(number, at))
     return taken
+
+
+def merged(times: Sequence[int]) -> list[Times]:
+    """Return runs of the times (nanoseconds): what enters within a millisecond of a run's first shares its time."""
+    runs, first, number = [], times[0], 0
+    for at in times:
+        if at - first >= 1_000_000 or at < first:
+            runs.append(Times(number, first // 1000))
+            first, number = at, 0
+        number += 1
+    runs.append(Times(number, first // 1000))
+    return runs

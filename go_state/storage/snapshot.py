@@ -1,7 +1,7 @@
 """Snapshots: a model in an envelope that says what it is, whose every byte is under a checksum.
 
     go_state 1 3f1c9a5be0d7c284                               format, checksum
-    {"schema":["Counter",1],"positions":{"flights.csv":...}}  header
+    {"schema":["Counter",1],"revision":1,"positions":{...}}   header
     {"count":3}                                               the model, by its codec
 
 The checksum is BLAKE2b over the key and everything but itself, so a snapshot under another key is damaged too.
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from go_state.core.errors import Corrupt, Incompatible, NotStorable
-from go_state.core.ports import Codec, Position, Store
+from go_state.core.ports import Codec, Position, Store, Stored
 
 Model = TypeVar("Model")
 
@@ -36,6 +36,7 @@ class Loaded(Generic[Model]):
     version: int
     marks: Mapping[str, Mark]
     seal: bytes
+    revision: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Schema(Generic[Model]):
     names: tuple[str, ...]
     number: int
     codec: Codec[Model] = field(compare=False)
+    revision: int = 1
 
     def seal(self, key: str, model: Model, marks: Mapping[str, Mark]) -> bytes:
         """Return the snapshot's bytes; `NotStorable` when the model would not read back equal."""
@@ -52,6 +54,7 @@ class Schema(Generic[Model]):
 
         header = {
             "schema": [self.names[0], self.number],
+            "revision": self.revision,
             "positions": {name: [m.position, m.fingerprint] for name, m in marks.items()},
         }
         try:
@@ -66,23 +69,29 @@ class Schema(Generic[Model]):
 
     def open(self, key: str, data: bytes) -> tuple[Model, dict[str, Mark]]:
         """Return the model and the marks; `Corrupt` or `Incompatible` when the bytes are not this schema's."""
-        name, number, marks, payload = read_envelope(key, data)
-        if name not in self.names:
-            raise Incompatible(key, "schema name", f"it is {name!r}, and the program's is {self.names[0]!r}")
-        if number != self.number:
-            raise Incompatible(key, "schema number", f"it is {number}, and the program's is {self.number}")
+        envelope = read_envelope(key, data)
+        return self._model(key, envelope), envelope.marks
+
+    def _model(self, key: str, envelope: Envelope) -> Model:
+        if envelope.name not in self.names:
+            raise Incompatible(key, "schema name", f"it is {envelope.name!r}, and the program's is {self.names[0]!r}")
+        if envelope.number != self.number:
+            raise Incompatible(key, "schema number", f"it is {envelope.number}, and the program's is {self.number}")
         try:
-            return self.codec.decode(payload), marks
+            return self.codec.decode(envelope.payload)
         except ValueError as error:
             raise Incompatible(key, "model", str(error)) from error
 
     def load(self, store: Store, key: str) -> Loaded[Model] | None:
         """Return what the store has under the key, or None."""
         stored = store.load(key)
-        if stored is None:
-            return None
-        model, marks = self.open(key, stored.data)
-        return Loaded(model, stored.version, marks, seal_of(stored.data))
+        return None if stored is None else self.loaded(key, stored)
+
+    def loaded(self, key: str, stored: Stored) -> Loaded[Model]:
+        """Return what was stored under the key."""
+        envelope = read_envelope(key, stored.data)
+        model = self._model(key, envelope)
+        return Loaded(model, stored.version, envelope.marks, seal_of(stored.data), envelope.revision)
 
 
 def seal_of(data: bytes) -> bytes:
@@ -95,8 +104,18 @@ def is_envelope(data: bytes) -> bool:
     return data.startswith(b"go_state ")
 
 
-def read_envelope(key: str, data: bytes) -> tuple[str, int, dict[str, Mark], bytes]:
-    """Return schema name, schema number, marks and payload of a snapshot; `Corrupt` unless every byte is as it was written."""
+class Envelope(NamedTuple):
+    """What a snapshot says of itself, and the bytes of its model."""
+
+    name: str
+    number: int
+    revision: int
+    marks: dict[str, Mark]
+    payload: bytes
+
+
+def read_envelope(key: str, data: bytes) -> Envelope:
+    """Return what the snapshot holds; `Corrupt` unless every byte is as it was written."""
     import orjson
 
     first, _, body = data.partition(b"\n")
@@ -113,10 +132,11 @@ def read_envelope(key: str, data: bytes) -> tuple[str, int, dict[str, Mark], byt
     try:
         fields: dict[str, Any] = orjson.loads(header)
         name, number = fields["schema"]
+        revision = fields["revision"]
         marks = {source: Mark(*mark) for source, mark in fields["positions"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Corrupt(key, "its header cannot be read") from error
-    return name, number, marks, payload
+    return Envelope(name, number, revision, marks, payload)
 
 
 def _checksum(key: str, body: bytes) -> bytes:

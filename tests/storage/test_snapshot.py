@@ -44,7 +44,7 @@ def outcome(data: bytes) -> type[Exception] | None:
 def test_a_snapshot_is_read_back() -> None:
     """Model and marks come back, and a person can read the bytes."""
     assert SCHEMA.open("key", SEALED) == (Counter(3), MARKS)
-    assert SEALED.endswith(b'\n{"schema":["Counter",2],"positions":{"flights.csv":[7,"10:abc"]}}\n{"count":3}')
+    assert SEALED.endswith(b'\n{"schema":["Counter",2],"revision":1,"positions":{"flights.csv":[7,"10:abc"]}}\n{"count":3}')
 
 
 def test_every_flipped_bit_is_noticed() -> None:

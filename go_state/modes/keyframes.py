@@ -1,0 +1,63 @@
+"""Keyframes: the models at some positions of a journal, and the way from one of them to any other position."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from go_state.core.errors import UsageError
+from go_state.core.ports import Stored
+from go_state.core.program import Program, read_step
+from go_state.core.turn import Turn
+from go_state.storage.journal import Journal, Recorded
+from go_state.storage.lmdb import LMDBStore
+from go_state.storage.snapshot import Schema
+
+Model = TypeVar("Model")
+
+MARK = "journal"  # under which a snapshot says at which position of the journal it stands
+
+
+class Keyframe(NamedTuple, Generic[Model]):
+    """A model as a snapshot has it: before the message at `position`. `version` is the stored one's, `revision` the program's."""
+
+    position: int
+    model: Model
+    version: int
+    revision: int
+
+
+def newest(schema: Schema[Model], store: LMDBStore, key: str) -> Keyframe[Model] | None:
+    """Return the newest snapshot, or None; `Corrupt` or `Incompatible` when it cannot be read."""
+    stored = store.load(key)
+    return None if stored is None else _keyframe(schema, key, stored)
+
+
+def kept(schema: Schema[Model], store: LMDBStore, key: str, position: int) -> Keyframe[Model] | None:
+    """Return the snapshot that was kept at the position, or None."""
+    stored = store.load_keyframe(key, position)
+    return None if stored is None else _keyframe(schema, key, stored)
+
+
+def _keyframe(schema: Schema[Model], key: str, stored: Stored) -> Keyframe[Model]:
+    loaded = schema.loaded(key, stored)
+    if MARK not in loaded.marks:
+        raise UsageError(f"what is stored under {key!r} is no journalled program's: give the program another key=")
+    return Keyframe(loaded.marks[MARK].position, loaded.model, loaded.version, loaded.revision)
+
+
+def step(program: Program[Model, Any], journal: Journal[Any], model: Model, position: int, message: Any) -> Model:
+    """Return the model after the message; its commands are not performed."""
+    turn: tuple[Turn, ...] = (journal.turn(position),) if program.takes_turn else ()
+    update: Any = program.update
+    after: Model = read_step(update(model, message, *turn), "update")[0]
+    return after
+
+
+def fold(program: Program[Model, Any], journal: Journal[Any], model: Model, messages: Iterable[Recorded[Any]]) -> Model:
+    """Return the model after the messages; those that were set aside are passed over."""
+    aside = journal.set_aside()
+    for position, _, message in messages:
+        if position not in aside and message is not None:
+            model = step(program, journal, model, position, message)
+    return model

@@ -1,0 +1,220 @@
+"""Replay: the model at any position of a journal, and the proof that today's update still makes what it made.
+
+`replay` folds the journal from the nearest keyframe. `verify` folds all of it, runs every update twice, and compares what it comes
+to with every snapshot there is. `to_test` writes a recorded run down as a test.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from go_state.core.errors import Lagged, UsageError
+from go_state.core.program import Program, read_step
+from go_state.modes.keyframes import Keyframe, fold, kept, newest, step
+from go_state.modes.run import without_key
+from go_state.modes.schema import schema_of
+from go_state.storage.check import check_file
+from go_state.storage.codec import JsonCodec, message_type, model_type
+from go_state.storage.difference import Difference, difference
+from go_state.storage.journal import Journal
+
+Model = TypeVar("Model")
+Msg = TypeVar("Msg")
+
+
+def replay(program: Program[Model, Msg], journal: Journal[Msg], *, until: int | None = None) -> Model:
+    """Return the model before the message at position `until`, or after the last one; no command is performed and no view shown.
+
+    It starts at the nearest keyframe (see `Snapshots(keep=)`), or where the journal begins with what init gives. Messages that were
+    set aside are passed over. Raises `UsageError` for a position that the journal does not have, `Lagged` for one that was
+    forgotten, `Corrupt` with the position of what is damaged, and `Incompatible`.
+    """
+    without_key(program, "replay")
+    journal.give_type(message_type(program))
+    journal.flush()
+    statistics = journal.statistics()
+    end = statistics.end if until is None else until
+    if not isinstance(end, int) or not 0 <= end <= statistics.end:
+        raise UsageError(
+            f"the journal {journal.name!r} has the positions {statistics.start} to {statistics.end}, not {until!r}"
+        )
+    frames = [frame for frame in keyframes(program, journal) if statistics.start <= frame.position <= end]
+    if not frames:
+        raise Lagged(statistics.start - end, statistics.start)
+    nearest = frames[-1]
+    return fold(program, journal, nearest.model, journal.read(nearest.position, end))
+
+
+def keyframes(program: Program[Model, Msg], journal: Journal[Msg]) -> list[Keyframe[Model]]:
+    """Return every model there is to start from, oldest first: init's, where the journal begins at 0, and the snapshots kept."""
+    schema, store, key = schema_of(program, None), journal.store, journal.name
+    first = [] if journal.statistics().start else [Keyframe(0, read_step(program.init(), "init")[0], 0, program.revision)]
+    found = [kept(schema, store, key, position) for position in store.keyframes(key)]
+    return first + [frame for frame in (*found, newest(schema, store, key)) if frame is not None]
+
+
+class Finding(NamedTuple):
+    """What is wrong, at the message at `position`: of what type it is, and where in the model two values differ that may not."""
+
+    position: int
+    message: str
+    what: str
+    path: str
+    expected: str
+    found: str
+
+    def __str__(self) -> str:
+        return f"position {self.position} ({self.message}): {self.what}; {self.path} is {self.found} and was {self.expected}"
+
+
+@dataclass(frozen=True, slots=True)
+class Verified(Generic[Model]):
+    """What `verify` has found: how many messages it has folded, how many snapshots it has reached, and the first thing wrong."""
+
+    messages: int
+    snapshots: int
+    finding: Finding | None
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything is as it was."""
+        return self.finding is None
+
+
+def verify(program: Program[Model, Msg], journal: Journal[Msg]) -> Verified[Model]:
+    """Fold the journal through today's update and report the first message at which it does not make what it made.
+
+    Every update is run twice, with the same turn: a difference shows chance or a clock, and a model that is not what it was after
+    the update shows that it was changed in place. Every snapshot is compared with the model folded to its position. Where
+    `Program(revision=)` has grown, only what was made by that revision is checked, from its first snapshot on.
+
+    A child process reads the whole file first, because a damaged page can end the process that reads it. Raises `Corrupt` with the
+    position of what is damaged, and what `update` raises, with a note of the position.
+    """
+    without_key(program, "verify")
+    journal.give_type(message_type(program))
+    journal.flush()
+    check_file(journal.store)
+    return _Verification(program, journal).run()
+
+
+class _Verification(Generic[Model, Msg]):
+    def __init__(self, program: Program[Model, Msg], journal: Journal[Msg]) -> None:
+        self._program = program
+        self._journal = journal
+        self._codec = JsonCodec[Model](model_type(program))
+        self._frames = [frame for frame in keyframes(program, journal) if frame.revision == program.revision]
+        if (
+            self._frames
+            and self._frames[0].version == 0
+            and any(f.revision != program.revision for f in keyframes(program, journal))
+        ):
+            del self._frames[0]  # what init gives belongs to another revision's messages
+
+    def run(self) -> Verified[Model]:
+        if not self._frames:
+            return Verified(0, 0, None)
+        first, *others = self._frames
+        stored = {frame.position: frame for frame in others}
+        model, aside, messages, snapshots = first.model, self._journal.set_aside(), 0, 0
+        last = first.position
+        for position, _, message in self._journal.read(first.position):
+            finding = self._reached(stored, position, model, last)
+            if finding is not None:
+                return Verified(messages, snapshots, finding)
+            if position in stored:
+                snapshots, last = snapshots + 1, position
+            if position in aside or message is None:
+                continue
+            try:
+                after, again, changed = self._twice(model, position, message)
+            except Exception as error:
+                error.add_note(f"verify was at position {position}, a message of type {type(message).__qualname__}")
+                raise
+            if changed is not None:
+                what = "update changes the model that it is given"
+                return Verified(messages, snapshots, self._finding(position, message, what, changed))
+            if (differs := difference(after, again)) is not None:
+                what = "two runs of update differ"
+                return Verified(messages, snapshots, self._finding(position, message, what, differs))
+            model, messages = after, messages + 1
+        end = self._journal.statistics().end
+        finding = self._reached(stored, end, model, last)
+        return Verified(messages, snapshots + (end in stored and finding is None), finding)
+
+    def _twice(self, model: Model, position: int, message: Msg) -> tuple[Model, Model, Difference | None]:
+        program, journal, codec = self._program, self._journal, self._codec
+        before = codec.encode(model)
+        after = step(program, journal, model, position, message)
+        if codec.encode(model) != before:
+            return after, after, difference(codec.decode(before), model)
+        again = step(program, journal, codec.decode(before), position, message)
+        return after, again, None
+
+    def _reached(self, stored: dict[int, Keyframe[Model]], position: int, model: Model, last: int) -> Finding | None:
+        frame = stored.get(position)
+        differs = None if frame is None else difference(frame.model, model)
+        if differs is None:
+            return None
+        what = f"the snapshot is not reached from the one at {last}: update has changed, or what it was given"
+        return self._finding(position, None, what, differs)
+
+    @staticmethod
+    def _finding(position: int, message: Any, what: str, differs: Difference) -> Finding:
+        kind = "snapshot" if message is None else type(message).__qualname__
+        return Finding(position, kind, what, differs.path, repr(differs.expected), repr(differs.found))
+
+
+def to_test(program: Program[Model, Msg], journal: Journal[Msg], path: str | os.PathLike[str], *, of: str) -> None:
+    """Write a pytest file that replays the recorded run and compares the model it comes to; it passes today.
+
+    `of` says where the program is found, "module:name". The messages lie in the file as JSON that a person can read; those that
+    were set aside are left out, and what a turn tells is recorded with its message.
+    """
+    module, _, name = of.partition(":")
+    if not module or not name.isidentifier():
+        raise UsageError(f'of= says where the program is found, as "package.module:name", not {of!r}')
+    journal.give_type(message_type(program))
+    journal.flush()
+    start = keyframes(program, journal)[0]
+    model = JsonCodec[Model](model_type(program))
+    messages, aside = JsonCodec[Msg](message_type(program)), journal.set_aside()
+    lines = [
+        f"    ({position}, {at!r}, {messages.encode(message).decode()!r}),"
+        for position, at, message in journal.read(start.position)
+        if position not in aside and message is not None
+    ]
+    last = replay(program, journal)
+    text = _TEST.format(
+        journal=journal.name, module=module, name=name, salt=journal.salt, first=model.encode(start.model).decode(),
+        last=model.encode(last).decode(), messages="\n".join(lines),
+    )  # fmt: skip
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+_TEST = '''"""A recorded run of the journal {journal!r}, replayed."""
+
+from {module} import {name}
+
+from go_state import Turn
+from go_state.storage.codec import JsonCodec, message_type, model_type
+
+FIRST = {first!r}
+LAST = {last!r}
+MESSAGES = [
+{messages}
+]
+
+
+def test_replay() -> None:
+    """The recorded messages lead to the recorded model."""
+    models, messages = JsonCodec(model_type({name})), JsonCodec(message_type({name}))
+    model = models.decode(FIRST.encode())
+    for position, at, message in MESSAGES:
+        turn = (Turn(at, position, f"{salt}/{{position}}"),) if {name}.takes_turn else ()
+        model, _ = {name}.update(model, messages.decode(message.encode()), *turn)
+    assert model == models.decode(LAST.encode())
+'''

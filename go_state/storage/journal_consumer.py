@@ -1,0 +1,65 @@
+"""A reader of a journal: a consumer whose messages are on disk, and, with a name, its commits too."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from go_state.buffer.consumer import Consumer
+
+if TYPE_CHECKING:
+    from go_state.storage.journal import Journal
+
+Msg = TypeVar("Msg")
+
+GROUP = 4096  # messages: what a crash may take of a journal whose durability is "group"
+
+
+class JournalConsumer(Consumer[Msg]):
+    """A reader of a journal; with a name its commits are durable."""
+
+    def __init__(self, journal: Journal[Msg], tail: Any, lock: threading.Lock, start: Any, name: str) -> None:
+        super().__init__(journal, tail, lock, start)
+        self.name = name
+        self._journal = journal
+
+    def has_moved(self) -> bool:
+        """Tell whether it has a name, and has committed more than is on disk."""
+        return bool(self.name) and self._journal._cursors.get(self.name) != self.committed
+
+    def take(self, limit: int) -> list[Msg]:
+        """Read up to `limit` messages that are on disk; those that are not yet are committed first."""
+        journal = self._journal
+        if self.position >= journal._tail.durable and (journal._entries or journal._tail.pending):
+            journal.flush()
+        return super().take(limit)
+
+    def commit(self) -> int:
+        """Take what was read for done. With a name it is durable at the next flush, and at once where the durability is "put"."""
+        count = super().commit()
+        if self._journal._at_once and self.name:
+            self._journal.flush()
+        else:
+            self._flush_if_due()
+        return count
+
+    def settle(self, count: int, messages: Sequence[Msg] = (), follow: bool = False, /) -> Sequence[Msg]:
+        """Commit and append as one step, in memory and, at the next flush, on disk."""
+        following = super().settle(count, messages, follow)
+        self._flush_if_due()
+        return following
+
+    def _flush_if_due(self) -> None:
+        if self.name and self.committed - self._journal._cursors.get(self.name, 0) >= GROUP:
+            self._journal.flush()
+
+    def close(self) -> None:
+        """End the reader, its commits on disk."""
+        try:
+            if self.has_moved():
+                self._journal.flush()
+        finally:
+            super().close()
+            with self._lock:
+                self._journal._let_go()
