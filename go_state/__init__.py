@@ -3,6 +3,7 @@
     What a program is           Program, reducer, Step, Turn, Cmd, Command, Failure, name
     Feed it: the queue          Buffer, Consumer; retention: drop_committed, fixed, keep_all
     Run it                      run, run_async
+    ... and keep its messages   LMDBStore.journal, Journal, Recorded; run(store=, key=, snapshots=); replay, verify, to_test
     Run it over a source        batch, batch_async, Result; sources.CSV, sources.JSONLines, sources.progress
     ... and keep the model      aggregate, aggregate_async, KeyedResult, Snapshots, load_model
     End it early                signals, StopSwitch
@@ -49,13 +50,16 @@ from go_state.core.naming import name
 from go_state.core.ports import Stored, Write
 from go_state.core.program import Program, Step, reducer
 from go_state.core.turn import Turn
+from go_state.loop.effects import effect_id
 from go_state.loop.policies import FailedMessage, SetAside, Stop
 from go_state.modes.aggregate import KeyedResult, aggregate, aggregate_async
 from go_state.modes.batch import Result, batch, batch_async
-from go_state.modes.pace import Snapshots, StopSwitch, signals
+from go_state.modes.pace import Retain, Snapshots, StopSwitch, signals
+from go_state.modes.replay import Verified, replay, to_test, verify
 from go_state.modes.run import run, run_async
 from go_state.modes.schema import load_model
 from go_state.storage.codec import JsonCodec
+from go_state.storage.journal import Journal, Recorded
 from go_state.storage.lmdb import LMDBStore
 from go_state.storage.memory import MemoryStore
 
@@ -80,6 +84,7 @@ __all__ = [
     "Incompatible",
     "InsideLoop",
     "InvalidKey",
+    "Journal",
     "JsonCodec",
     "KeyedResult",
     "LMDBStore",
@@ -92,7 +97,9 @@ __all__ = [
     "Program",
     "ProgramError",
     "ReaderStatistics",
+    "Recorded",
     "Result",
+    "Retain",
     "SetAside",
     "Snapshots",
     "SourceChanged",
@@ -107,6 +114,7 @@ __all__ = [
     "TimedOut",
     "Turn",
     "UsageError",
+    "Verified",
     "Waiting",
     "Write",
     "aggregate",
@@ -114,14 +122,18 @@ __all__ = [
     "batch",
     "batch_async",
     "drop_committed",
+    "effect_id",
     "fixed",
     "keep_all",
     "load_model",
     "name",
     "reducer",
+    "replay",
     "run",
     "run_async",
     "signals",
     "sources",
     "testing",
+    "to_test",
+    "verify",
 ]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 from go_state.core.commands import Call, Cmd, Failure, Map, Send, checked_commands, not_a_command
-from go_state.core.errors import ProgramError
+from go_state.core.errors import ProgramError, UsageError
 
 
 def perform(commands: object) -> Sequence[Any]:
@@ -22,6 +23,35 @@ def perform(commands: object) -> Sequence[Any]:
                 if message is not None:
                     messages.append(message)  # noqa: PERF401  - a third faster than a comprehension for one message, the usual number
     return messages or ()
+
+
+_effect: ContextVar[str] = ContextVar("go_state_effect")
+
+
+def perform_known(commands: object, turn: str) -> Sequence[Any]:
+    """Perform the commands of a turn that has a name for good, each of which can ask for its `effect_id`."""
+    messages: list[Any] = []
+    for number, command in enumerate(checked_commands(commands)):
+        token = _effect.set(f"{turn}/{number}")
+        try:
+            messages += perform((command,))
+        finally:
+            _effect.reset(token)
+    return messages or ()
+
+
+def effect_id() -> str:
+    """Return a name for what the command under way does, the same at every repetition of it, for others to know it again by.
+
+    A command of a durable run may be performed again after a crash: give this as the idempotency key of a payment, or the id of a
+    mail. Raises `UsageError` outside a command, and in a run that keeps no journal, where nothing is repeated.
+    """
+    try:
+        return _effect.get()
+    except LookupError:
+        raise UsageError(
+            "effect_id() is known inside a command of a durable run: gs.run(program, store=..., key=...)"
+        ) from None
 
 
 def _perform_one(command: object) -> Iterable[Any]:

@@ -63,12 +63,20 @@ class Loop(Generic[Model, Msg]):
 
     model: Model
 
-    def __init__(self, program: Program[Model, Msg], *, on_error: OnError = Stop(), lists: bool = True) -> None:
+    def __init__(
+        self,
+        program: Program[Model, Msg],
+        *,
+        on_error: OnError = Stop(),
+        lists: bool = True,
+        perform: Callable[[object], Sequence[Any]] = perform,
+    ) -> None:
         check_on_error(on_error)
         self._lists = lists  # whether messages that are set aside are kept for a result
         self.passed_over = 0  # messages without a turn: None, or set aside
         self.set_aside: list[FailedMessage[Msg]] = []
         self._program = program
+        self._perform = perform
         self._on_error = on_error
 
     def run(self, feed: Feed[Msg]) -> Flow[None]:
@@ -80,7 +88,7 @@ class Loop(Generic[Model, Msg]):
     def start(self, feed: Feed[Msg]) -> Flow[None]:
         """Turn 0: init, its commands, the first view. Nothing is taken from the feed."""
         model, commands = read_step(self._program.init(), "init")
-        sent = perform(commands)
+        sent = self._perform(commands)
         if sent:
             yield from feed.settle(sent)
         self.model = model
@@ -93,7 +101,7 @@ class Loop(Generic[Model, Msg]):
         An exception up to the commit leaves the model as it was; one in the view comes after the turn is done.
         """
         update: Any = self._with_turn(feed) if self._program.takes_turn else self._program.update
-        view, each = self._program.view, feed.each
+        view, each, perform = self._program.view, feed.each, self._perform
         model, committed, none = self.model, False, _NONE
         try:
             for message in messages:

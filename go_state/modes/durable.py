@@ -9,7 +9,7 @@ messages and the cursor that passes its message, a snapshot and the position it 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from go_state.core.errors import Corrupt, Owned, UsageError
@@ -17,18 +17,18 @@ from go_state.core.ports import Write
 from go_state.core.program import Program, read_step
 from go_state.core.turn import Turn
 from go_state.loop.driver import Blocking, Flow
-from go_state.loop.effects import perform
+from go_state.loop.effects import perform_known
 from go_state.loop.feeds import CHUNK_LIMIT, LogFeed
 from go_state.loop.policies import OnError, SetAside, decide
 from go_state.loop.turn import Loop
 from go_state.modes.keyframes import MARK, Keyframe, fold, newest
-from go_state.modes.pace import Snapshots
+from go_state.modes.pace import Retain, Snapshots
 from go_state.modes.schema import schema_of
 from go_state.storage.codec import message_type
 from go_state.storage.journal import Journal
 from go_state.storage.journal_consumer import JournalConsumer
 from go_state.storage.lmdb import LMDBStore
-from go_state.storage.records import Snapshot
+from go_state.storage.records import BLOCK, Snapshot
 from go_state.storage.snapshot import Mark, Schema
 
 Model = TypeVar("Model")
@@ -50,6 +50,7 @@ class Durable(NamedTuple):
     durability: Any
     owner: Any
     restore: int | None
+    retention: Retain | None
 
 
 class DurableRun(Generic[Model, Msg]):
@@ -70,7 +71,11 @@ class DurableRun(Generic[Model, Msg]):
         self.journal.give_type(message_type(program))
         self._on_error = on_error
         without_view = Program(program.init, program.update)  # the view is shown what is on disk, by the feed
-        self.loop: Loop[Model, Msg] = Loop(without_view, on_error=self._recorded, lists=False)
+        self.loop: Loop[Model, Msg] = Loop(without_view, on_error=self._recorded, lists=False, perform=self._perform)
+        self._where: Callable[[], object] = lambda: "init"  # of the turn under way
+
+    def _perform(self, commands: object) -> Sequence[Any]:
+        return perform_known(commands, f"{self.journal.salt}/{self._where()}")
 
     def _recorded(self, message: Msg, position: Any, error: Exception) -> Any:
         """Decide what becomes of a failing message, and have it remembered where it is set aside."""
@@ -85,6 +90,8 @@ class DurableRun(Generic[Model, Msg]):
     def flow(self) -> Flow[None]:
         """Load, replay, and run live until the journal is closed and drained."""
         yield _Owning(self.journal, self._durable.owner)
+        if not self.journal.salt:
+            yield Blocking(self.journal.begin)
         keyframe: Keyframe[Model] | None = yield Blocking(self._load)
         with self.journal.consumer(name=CURSOR) as reader:
             feed = DurableFeed(self, reader, keyframe, on_loop=self._on_loop)
@@ -126,7 +133,10 @@ class DurableRun(Generic[Model, Msg]):
         model = yield Blocking(lambda: self._replay(model, 0 if keyframe is None else keyframe.position, applied))
         if keyframe is not None or replayed:
             commands = () if program.on_restore is None else program.on_restore(model)
-        sent = perform(commands)
+        if keyframe is not None or replayed:
+            self._where = lambda: f"restore/{applied}"
+        sent = self._perform(commands)
+        self._where = feed.where
         self.loop.model = model
         if sent:
             feed.settle(sent)
@@ -208,12 +218,26 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
     def _save(self) -> None:
         run, model, position = self._run, self._run.loop.model, self.position
         key = run._durable.key
-        if not self._journal.salt:
-            self._journal.begin()
         data = run._schema.seal(key, model, {MARK: Mark(position, self._journal.salt)})
         replaces = None if self._saved is None else self._saved.position
         self._version = self._journal.snapshot(Snapshot(key, Write(data, self._version), replaces, self._snapshots.keep))
+        self._forget(position)
         self._saved, self._saved_at = Keyframe(position, model, self._version, run._program.revision), time.monotonic()
+
+    def _forget(self, covered: int) -> None:
+        """Drop the messages that a snapshot covers, every cursor has passed and the retention does not ask for."""
+        retain, journal, durable = self._run._durable.retention, self._journal, self._run._durable
+        if retain is None:
+            return
+        before = min([covered, *durable.store.keyframes(durable.key)])
+        if (slowest := journal.slowest()) is not None:
+            before = min(before, slowest)
+        if retain.messages is not None:
+            before = min(before, covered - retain.messages)
+        if retain.seconds is not None:
+            before = min(before, journal.entered_by(retain.seconds))
+        if before - journal.statistics().start >= BLOCK:  # a transaction for a block's worth at least
+            journal.truncate(before)
 
     def publish(self) -> Flow[None]:
         """Show the view the model, now that it is on disk: the newest, where several turns were flushed together."""

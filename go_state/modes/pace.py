@@ -38,6 +38,24 @@ class Snapshots:
             raise UsageError(f"keep is a number of snapshots from 1, not {self.keep!r}")
 
 
+@dataclass(frozen=True, slots=True)
+class Retain:
+    """What a journal keeps of the messages that a durable run has done with: at least so many, and those of the last seconds.
+
+    Messages go when every named reader has passed them and the oldest snapshot that is kept covers them; with neither argument as
+    soon as that is so. They go in blocks of about a thousand, when a snapshot is written.
+    """
+
+    messages: int | None = None
+    seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.messages is not None and (not isinstance(self.messages, int) or self.messages < 0):
+            raise UsageError(f"messages is a whole number, not {self.messages!r}")
+        if self.seconds is not None and not (isinstance(self.seconds, (int, float)) and self.seconds >= 0):
+            raise UsageError(f"seconds is a number from 0, not {self.seconds!r}")
+
+
 class StopSwitch:
     """A flag that asks batches to end between two messages; set once, from any thread. See `signals`."""
 

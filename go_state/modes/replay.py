@@ -7,7 +7,6 @@ to with every snapshot there is. `to_test` writes a recorded run down as a test.
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from go_state.core.errors import Lagged, UsageError
@@ -69,8 +68,7 @@ class Finding(NamedTuple):
         return f"position {self.position} ({self.message}): {self.what}; {self.path} is {self.found} and was {self.expected}"
 
 
-@dataclass(frozen=True, slots=True)
-class Verified(Generic[Model]):
+class Verified(NamedTuple):
     """What `verify` has found: how many messages it has folded, how many snapshots it has reached, and the first thing wrong."""
 
     messages: int
@@ -83,7 +81,7 @@ class Verified(Generic[Model]):
         return self.finding is None
 
 
-def verify(program: Program[Model, Msg], journal: Journal[Msg]) -> Verified[Model]:
+def verify(program: Program[Model, Msg], journal: Journal[Msg]) -> Verified:
     """Fold the journal through today's update and report the first message at which it does not make what it made.
 
     Every update is run twice, with the same turn: a difference shows chance or a clock, and a model that is not what it was after
@@ -113,7 +111,7 @@ class _Verification(Generic[Model, Msg]):
         ):
             del self._frames[0]  # what init gives belongs to another revision's messages
 
-    def run(self) -> Verified[Model]:
+    def run(self) -> Verified:
         if not self._frames:
             return Verified(0, 0, None)
         first, *others = self._frames

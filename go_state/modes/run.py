@@ -14,7 +14,7 @@ from go_state.loop.feeds import LogFeed, PortFeed
 from go_state.loop.policies import OnError, Stop
 from go_state.loop.silence import silenced
 from go_state.loop.turn import Feed, Loop
-from go_state.modes.pace import Snapshots
+from go_state.modes.pace import Retain, Snapshots
 
 if TYPE_CHECKING:
     from go_state.modes.durable import DurableRun
@@ -39,6 +39,7 @@ def run(
     durability: Durability = "group",
     owner: Owner = "fail",
     restore: int | None = None,
+    retention: Retain | None = None,
 ) -> Model:
     """Run the program in the calling thread until its queue is closed and drained, and return the last model.
 
@@ -51,7 +52,8 @@ def run(
     up to where it had come. `snapshots` says when to save besides at the end, `durability` when messages are committed to disk
     (see `Journal`), and `owner` whether to "fail" or "wait" while another process runs the program. The view is shown what is on
     disk: the newest model where several turns were committed together. Messages that were set aside are passed over for good.
-    Where the newest snapshot is damaged, `restore` names the position of the earlier one to go on from.
+    Where the newest snapshot is damaged, `restore` names the position of the earlier one to go on from. `retention` says which
+    messages to keep that nobody needs any more; by default all.
 
     Raises what `init`, `update`, `view`, a command or the queue raises, `ProgramError` for a step that is none, and `InsideLoop`
     in a thread whose event loop runs.
@@ -59,7 +61,7 @@ def run(
     refuse_running_loop("run")
     if store is not None or key is not None:
         ports = (buffer, producer, consumer, replaying)
-        durable = _durable(program, ports, on_error, False, store, key, snapshots, durability, owner, restore)
+        durable = _durable(program, ports, on_error, False, store, key, snapshots, durability, owner, restore, retention)
         drive(durable.flow())
         return durable.loop.model
     loop = Loop(silenced(without_key(program, "run"), replaying), on_error=on_error, lists=False)
@@ -82,6 +84,7 @@ async def run_async(
     durability: Durability = "group",
     owner: Owner = "fail",
     restore: int | None = None,
+    retention: Retain | None = None,
 ) -> Model:
     """Run the program on the running event loop, as `run` does in a thread.
 
@@ -91,7 +94,7 @@ async def run_async(
     """
     if store is not None or key is not None:
         ports = (buffer, producer, consumer, replaying)
-        durable = _durable(program, ports, on_error, True, store, key, snapshots, durability, owner, restore)
+        durable = _durable(program, ports, on_error, True, store, key, snapshots, durability, owner, restore, retention)
         await drive_async(durable.flow())
         return durable.loop.model
     loop = Loop(silenced(without_key(program, "run"), replaying), on_error=on_error, lists=False)

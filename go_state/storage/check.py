@@ -6,8 +6,6 @@ by ending the process.
 
 from __future__ import annotations
 
-import signal
-import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -19,6 +17,9 @@ if TYPE_CHECKING:
 
 def check_file(store: LMDBStore) -> None:
     """Read the whole file in a child process; `Corrupt` for the first record that is damaged, or when the child dies of it."""
+    import signal
+    import subprocess
+
     path = store.path
     child = subprocess.run([sys.executable, "-c", _CHILD, path], capture_output=True, text=True, check=False)
     if child.returncode < 0:

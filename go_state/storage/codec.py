@@ -101,13 +101,9 @@ class MessageCodec(JsonCodec[Value]):
 
     def _find_misfit(self, name: str, block: Block) -> None:
         """Raise `Incompatible` with the position of the first message that does not fit."""
-        import msgspec
-
-        for position, record in enumerate(
-            msgspec.json.decode(block.data, type=dict[str, list[msgspec.Raw]])["records"], block.first
-        ):
+        for position, record in enumerate(block.records(), block.first):
             try:
-                self.decode(bytes(record))
+                self.decode(record)
             except ValueError as error:
                 raise Incompatible(name, f"message at position {position}", str(error)) from None
 

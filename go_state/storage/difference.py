@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from go_state.storage.fields import field_names
-
 
 class Difference(NamedTuple):
     """The path of a part of a model, such as ".board.cards[3].title", and its two values."""
@@ -30,6 +28,8 @@ def difference(expected: Any, found: Any, path: str = "") -> Difference | None:
 
 
 def _parts(kind: Any, one: Any, other: Any) -> list[tuple[str, Any, Any]]:
+    from go_state.storage.fields import field_names  # here, because msgspec comes with it
+
     names = field_names(kind)
     if names is not None:
         return [(f".{name}", getattr(one, name), getattr(other, name)) for name in names]

@@ -7,6 +7,7 @@ takes everybody's messages along.
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -124,11 +125,16 @@ class Journal(Buffer[Msg]):
         if self._attention:
             self._attend(entry)  # type: ignore[arg-type]
 
-    def _put_carefully(self, messages: Sequence[Msg]) -> None:
-        encoded, at = self._encode(messages), time_ns()
+    def put_dated(self, messages: Sequence[Msg], at: Sequence[int]) -> None:
+        """Put messages that have entered elsewhere, at the times given (microseconds since 1970)."""
+        self._put_carefully(messages, [Times(1, each) for each in at])
+
+    def _put_carefully(self, messages: Sequence[Msg], times: Sequence[Times] | None = None) -> None:
+        encoded = self._encode(messages)
+        times = [Times(len(encoded), time_ns() // 1000)] if times is None else times
         self.own()
         if self._at_once:
-            self._put_at_once(_Staged(messages, encoded, at))
+            self._put_at_once(_Staged(messages, encoded, times))
             return
         if len(self._entries) + len(self._tail.pending) >= GROUP:
             self.flush()
@@ -136,7 +142,7 @@ class Journal(Buffer[Msg]):
             self._check_open()
             self._absorb()
             if messages:
-                self._enter_encoded(messages, encoded, at)
+                self._enter_encoded(messages, encoded, times)
             self._locked_put = self._closed
 
     def _put_at_once(self, staged: _Staged[Msg]) -> None:
@@ -168,11 +174,11 @@ class Journal(Buffer[Msg]):
                 self._tail.catch_up()
 
     def _enter(self, messages: Sequence[Msg]) -> None:
-        self._enter_encoded(messages, self._encode(messages), time_ns())
+        self._enter_encoded(messages, self._encode(messages), [Times(len(messages), time_ns() // 1000)])
 
-    def _enter_encoded(self, messages: Sequence[Msg], encoded: list[bytes], at: int) -> None:
+    def _enter_encoded(self, messages: Sequence[Msg], encoded: list[bytes], times: Sequence[Times]) -> None:
         self._note(self._clock())
-        self._tail.enter(messages, encoded, [Times(len(encoded), at // 1000)])
+        self._tail.enter(messages, encoded, times)
         self._ring(self._bells)
 
     # ------------------------------------------------------------------ to disk
@@ -243,7 +249,7 @@ class Journal(Buffer[Msg]):
                 each.done = True
             raise
         for each in staged:
-            self._enter_encoded(each.messages, each.encoded, each.at)
+            self._enter_encoded(each.messages, each.encoded, each.times)
             each.done = True
         self._written(entry)
         return number
@@ -264,7 +270,7 @@ class Journal(Buffer[Msg]):
         messages, times = list(tail.pending), list(tail.times)
         for each in staged:
             messages += each.encoded
-            times.append(Times(len(each.encoded), each.at // 1000))
+            times += each.times
         if not (messages or cursors or self._aside or snapshot):
             return None
         return Entry(tail.durable, messages, times, cursors, dict(self._aside), snapshot)
@@ -298,15 +304,39 @@ class Journal(Buffer[Msg]):
 
         It takes no part in retention. Raises `Corrupt` with the position of what is damaged.
         """
+        for block, first, last in self.raw(start, end):
+            for recorded in self._recorded(block):
+                if first <= recorded.position < last:
+                    yield recorded
+
+    def raw(self, start: int | None = None, end: int | None = None) -> Iterator[tuple[Block, int, int]]:
+        """Give the blocks on disk that hold the positions from `start` to before `end`, with both bounds."""
         if not self._lease.held:
             self._records.refresh()
-        position, end = self._records.start if start is None else start, self._records.end if end is None else end
-        for block in self._records.blocks(max(position, self._records.start)):
-            for recorded in self._recorded(block):
-                if recorded.position >= end:
-                    return
-                if recorded.position >= position:
-                    yield recorded
+        first = self._records.start if start is None else max(start, self._records.start)
+        last = self._records.end if end is None else min(end, self._records.end)
+        for block in self._records.blocks(first):
+            if block.first >= last:
+                return
+            yield block, first, last
+
+    def decode(self, data: bytes) -> Msg:
+        """Return the message of a record's JSON; `ValueError` when it is none of the journal's."""
+        if self._codec is None:
+            raise UsageError(f"say what the messages are: store.journal({self.name!r}, of=Msg)")
+        return self._codec.decode(data)
+
+    def export_to(self, path: str | os.PathLike[str]) -> int:
+        """Write the messages as JSON Lines that a person can read, and return how many they were; see `exchange.py`."""
+        from go_state.storage.exchange import export_to
+
+        return export_to(self, path)
+
+    def import_from(self, path: str | os.PathLike[str]) -> int:
+        """Append the messages of such a file, and return how many they were; `BadRecord`, and none, for a line that is none."""
+        from go_state.storage.exchange import import_from
+
+        return import_from(self, path)
 
     def slice(self) -> list[Msg]:
         """Return all messages, oldest first."""
@@ -349,6 +379,19 @@ class Journal(Buffer[Msg]):
     def salt(self) -> str:
         """What tells this journal from every other; empty before the first write."""
         return self._records.salt
+
+    def entered_by(self, seconds: float) -> int:
+        """Return the position of the first block whose last message entered less than so many seconds ago."""
+        since = (time.time() - seconds) * 1e6
+        for block, _, _ in self.raw():
+            if block.times()[-1].at > since:
+                return block.first
+        return self._records.end
+
+    def slowest(self) -> int | None:
+        """Return how far the named reader that is furthest behind has come, on disk; None when there is none."""
+        with self._lock:
+            return min(self._cursors.values(), default=None)
 
     def truncate(self, before: int) -> int:
         """Forget the messages before the position, and return where the journal begins now.
@@ -401,11 +444,11 @@ class Journal(Buffer[Msg]):
 class _Staged(Generic[Msg]):
     """Messages whose sender waits until they are on disk, or cannot be."""
 
-    __slots__ = ("at", "done", "encoded", "error", "messages")
+    __slots__ = ("done", "encoded", "error", "messages", "times")
 
-    def __init__(self, messages: Sequence[Msg], encoded: list[bytes], at: int) -> None:
+    def __init__(self, messages: Sequence[Msg], encoded: list[bytes], times: Sequence[Times]) -> None:
         self.messages = messages
         self.encoded = encoded
-        self.at = at
+        self.times = times
         self.done = False
         self.error: Exception | None = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import os
 from typing import Literal
 
@@ -20,8 +19,10 @@ class Lease:
     """
 
     def __init__(self, path: str, name: str) -> None:
+        from hashlib import blake2b  # here: OpenSSL comes with it
+
         self._name = name
-        self._path = f"{path}-owner-{hashlib.blake2b(name.encode(), digest_size=8).hexdigest()}"
+        self._path = f"{path}-owner-{blake2b(name.encode(), digest_size=8).hexdigest()}"
         self._file: int | None = None
 
     @property

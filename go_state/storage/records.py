@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from go_state.core.errors import Conflict, Corrupt, InvalidKey
@@ -51,6 +51,12 @@ class Block(NamedTuple):
         """The position after the last."""
         return self.first + self.number
 
+    def records(self) -> list[bytes]:
+        """Return the JSON of each message."""
+        import msgspec
+
+        return [bytes(each) for each in msgspec.json.decode(self.data, type=dict[str, list[msgspec.Raw]])["records"]]
+
     def holds(self, position: int) -> bool:
         """Tell whether the position is one of its messages'."""
         return self.first <= position < self.end
@@ -62,15 +68,14 @@ class Block(NamedTuple):
         return [Times(*run) for run in msgspec.json.decode(self.data, type=dict[str, Any])["at"]]
 
 
-@dataclass(slots=True)
-class Entry:
+class Entry(NamedTuple):
     """What one transaction writes: messages from position `first` on, and what changes with them."""
 
     first: int = 0
     messages: Sequence[bytes] = ()
     times: Sequence[Times] = ()
-    cursors: Mapping[str, int] = field(default_factory=dict)
-    set_aside: Mapping[int, str] = field(default_factory=dict)
+    cursors: Mapping[str, int] = MappingProxyType({})
+    set_aside: Mapping[int, str] = MappingProxyType({})
     snapshot: Snapshot | None = None
 
 
