@@ -46,6 +46,7 @@ from go_state.core.errors import (
     UsageError,
     Waiting,
 )
+from go_state.core.migrations import Migration
 from go_state.core.naming import name
 from go_state.core.ports import Stored, Write
 from go_state.core.program import Program, Step, reducer
@@ -90,6 +91,7 @@ __all__ = [
     "LMDBStore",
     "Lagged",
     "MemoryStore",
+    "Migration",
     "MissingExtra",
     "NotStorable",
     "NothingPending",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeAlias, TypeVar, Union
 
 from go_state.core.commands import Command
 from go_state.core.errors import ProgramError, UsageError
+from go_state.core.migrations import Migration, checked_migrations
 from go_state.core.turn import Turn
 
 Model = TypeVar("Model")
@@ -31,8 +32,9 @@ class Program(Generic[Model, Msg]):
     model and commands; it changes nothing and waits for nothing, and may ask for a third argument, the `Turn`. `view(model)` is
     called with each committed model.
     `on_restore(model)` gives the commands of a program that continues from a snapshot, which runs no `init`. `name` and
-    `schema` are stored with each snapshot: a snapshot with others raises `Incompatible`. `revision` grows when update is to make
-    something else of the same messages: `verify` then checks from that revision's first snapshot on.
+    `schema` are stored with each snapshot and message; what has another name or a newer schema raises `Incompatible`, and what has
+    an older one goes through `migrations`, by the schema number they lead away from: `{1: f, 2: Migration(...)}`. `revision`
+    grows when update is to make something else of the same messages: `verify` then checks from its first snapshot on.
 
     Raises `ProgramError` when one of them cannot be called as it will be.
     """
@@ -43,22 +45,24 @@ class Program(Generic[Model, Msg]):
     on_restore: Callable[[Model], Commands[Msg]] | None = field(default=None, kw_only=True)
     name: str = field(default="", kw_only=True)
     schema: int = field(default=1, kw_only=True)
+    migrations: Mapping[int, Migration | Callable[[Any], Any]] = field(default_factory=dict, kw_only=True, hash=False)
     revision: int = field(default=1, kw_only=True)
     takes_turn: bool = field(init=False, repr=False, compare=False)  # decided once, here
 
     def __post_init__(self) -> None:
         _check("init", self.init, "() or (key)", 0, 1)
         object.__setattr__(self, "takes_turn", _check("update", self.update, "(model, msg) or (model, msg, turn)", 2, 3) == 3)
-        if self.view is not None:
-            _check("view", self.view, "(model)", 1)
-        if self.on_restore is not None:
-            _check("on_restore", self.on_restore, "(model)", 1)
         for word, number, of in (
             ("schema", self.schema, "of the model"),
             ("revision", self.revision, "of what update makes of it"),
         ):
             if type(number) is not int or number < 1:
                 raise UsageError(f"{word} is a whole number from 1 that grows with each change {of}, not {number!r}")
+        object.__setattr__(self, "migrations", checked_migrations(self.schema, self.migrations))
+        if self.view is not None:
+            _check("view", self.view, "(model)", 1)
+        if self.on_restore is not None:
+            _check("on_restore", self.on_restore, "(model)", 1)
 
 
 def reducer(

@@ -21,10 +21,9 @@ from go_state.loop.effects import perform_known
 from go_state.loop.feeds import CHUNK_LIMIT, LogFeed
 from go_state.loop.policies import OnError, SetAside, decide
 from go_state.loop.turn import Loop
-from go_state.modes.keyframes import MARK, Keyframe, fold, newest
+from go_state.modes.keyframes import MARK, Keyframe, fold, give_type, newest
 from go_state.modes.pace import Retain, Snapshots
 from go_state.modes.schema import schema_of
-from go_state.storage.codec import message_type
 from go_state.storage.journal import Journal
 from go_state.storage.journal_consumer import JournalConsumer
 from go_state.storage.lmdb import LMDBStore
@@ -68,7 +67,7 @@ class DurableRun(Generic[Model, Msg]):
         self.journal: Journal[Msg] = durable.journal or durable.store.journal(
             durable.key, durability=durable.durability, owner=durable.owner
         )
-        self.journal.give_type(message_type(program))
+        give_type(self.journal, program)
         self._on_error = on_error
         without_view = Program(program.init, program.update)  # the view is shown what is on disk, by the feed
         self.loop: Loop[Model, Msg] = Loop(without_view, on_error=self._recorded, lists=False, perform=self._perform)

@@ -9,13 +9,21 @@ from go_state.core.errors import UsageError
 from go_state.core.ports import Stored
 from go_state.core.program import Program, read_step
 from go_state.core.turn import Turn
+from go_state.storage.codec import message_type
 from go_state.storage.journal import Journal, Recorded
 from go_state.storage.lmdb import LMDBStore
 from go_state.storage.snapshot import Schema
 
 Model = TypeVar("Model")
+Msg = TypeVar("Msg")
 
 MARK = "journal"  # under which a snapshot says at which position of the journal it stands
+
+
+def give_type(journal: Journal[Msg], program: Program[Any, Msg]) -> None:
+    """Tell the journal what the program's messages are, and how those of its older schemas become today's."""
+    migrations: Any = program.migrations  # as its constructor has checked them
+    journal.give_type(message_type(program), program.schema, migrations)
 
 
 class Keyframe(NamedTuple, Generic[Model]):

@@ -11,7 +11,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from go_state.core.errors import Lagged, UsageError
 from go_state.core.program import Program, read_step
-from go_state.modes.keyframes import Keyframe, fold, kept, newest, step
+from go_state.modes.keyframes import Keyframe, fold, give_type, kept, newest, step
 from go_state.modes.run import without_key
 from go_state.modes.schema import schema_of
 from go_state.storage.check import check_file
@@ -31,7 +31,7 @@ def replay(program: Program[Model, Msg], journal: Journal[Msg], *, until: int | 
     forgotten, `Corrupt` with the position of what is damaged, and `Incompatible`.
     """
     without_key(program, "replay")
-    journal.give_type(message_type(program))
+    give_type(journal, program)
     journal.flush()
     statistics = journal.statistics()
     end = statistics.end if until is None else until
@@ -92,7 +92,7 @@ def verify(program: Program[Model, Msg], journal: Journal[Msg]) -> Verified:
     position of what is damaged, and what `update` raises, with a note of the position.
     """
     without_key(program, "verify")
-    journal.give_type(message_type(program))
+    give_type(journal, program)
     journal.flush()
     check_file(journal.store)
     return _Verification(program, journal).run()
@@ -174,7 +174,7 @@ def to_test(program: Program[Model, Msg], journal: Journal[Msg], path: str | os.
     module, _, name = of.partition(":")
     if not module or not name.isidentifier():
         raise UsageError(f'of= says where the program is found, as "package.module:name", not {of!r}')
-    journal.give_type(message_type(program))
+    give_type(journal, program)
     journal.flush()
     start = keyframes(program, journal)[0]
     model = JsonCodec[Model](model_type(program))

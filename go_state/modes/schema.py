@@ -23,12 +23,13 @@ def schema_of(program: Program[Model, Msg], codec: Codec[Model] | None) -> Schem
     The name is the program's, or else the one its model's class is stored under; a codec that is not given is made from the
     annotations of update or init. Raises `NotStorable` when there is none, or when the type cannot be stored.
     """
+    migrations: Any = program.migrations  # as its constructor has checked them
     if codec is not None and program.name:
-        return Schema((program.name,), program.schema, codec, program.revision)
+        return Schema((program.name,), program.schema, codec, program.revision, migrations)
     kind: Any = model_type(program)
     names = _names(kind)
     codec = JsonCodec(kind) if codec is None else codec
-    return Schema((program.name,) if program.name else names, program.schema, codec, program.revision)
+    return Schema((program.name,) if program.name else names, program.schema, codec, program.revision, migrations)
 
 
 def _names(kind: Any) -> tuple[str, ...]:

@@ -7,9 +7,11 @@ import inspect
 import re
 import typing
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from go_state.core.errors import Incompatible, NotStorable
+from go_state.core.migrations import Migration, NoMigrationError, migrate
 from go_state.core.program import Program
 
 if TYPE_CHECKING:
@@ -80,24 +82,46 @@ class JsonCodec(Generic[Value]):
 class MessageCodec(JsonCodec[Value]):
     """The same for the messages of a journal, of which each says what it is: `["Add", {"by": 1}]`, also where there is one class."""
 
-    def __init__(self, kind: type[Value] | Any) -> None:
+    def __init__(
+        self, kind: type[Value] | Any, schema: int = 1, migrations: Mapping[int, Migration] = MappingProxyType({})
+    ) -> None:
         import msgspec
 
         from go_state.storage.shape import message_shape_of
 
+        self.schema = schema
+        self._migrations = migrations
         shape = message_shape_of(kind)
         self._use(kind, shape)
         records: Any = msgspec.defstruct("Records", [("records", list[shape.mirror])])  # type: ignore[name-defined]
         self._block_decoder = msgspec.json.Decoder(records)
 
     def decode_block(self, name: str, block: Block) -> list[Value]:
-        """Return the block's messages; `Incompatible`, which names the journal and the position, when one does not fit."""
+        """Return the block's messages; `Incompatible`, which names the journal and the position, when one does not fit.
+
+        Messages of an older schema are migrated; one that is then no more is None.
+        """
+        if block.schema != self.schema:
+            return [
+                self._migrated(name, block, position, record) for position, record in enumerate(block.records(), block.first)
+            ]
         try:
             records = self._block_decoder.decode(block.data).records
             return records if self._back is None else list(map(self._back, records))
         except _FAILURES as error:
             self._find_misfit(name, block)
             raise Incompatible(name, f"messages {block.first} to {block.end - 1}", without_contents(error)) from None
+
+    def _migrated(self, name: str, block: Block, position: int, record: bytes) -> Any:
+        from msgspec import json
+
+        try:
+            message = migrate(json.decode(record), "message", self._migrations, block.schema, self.schema)
+            return None if message is None else self.decode(json.encode(message))
+        except NoMigrationError as error:
+            raise Incompatible(name, f"the schema number of the message at position {position}", str(error)) from None
+        except ValueError as error:
+            raise Incompatible(name, f"message at position {position}", str(error)) from None
 
     def _find_misfit(self, name: str, block: Block) -> None:
         """Raise `Incompatible` with the position of the first message that does not fit."""

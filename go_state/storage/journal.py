@@ -10,12 +10,14 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from time import time_ns
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 from go_state.buffer.buffer import Buffer
 from go_state.core.errors import Closed, ConcurrentGet, UsageError
+from go_state.core.migrations import Migration
 from go_state.core.turn import Turn
 from go_state.storage.codec import MessageCodec
 from go_state.storage.journal_consumer import GROUP, JournalConsumer
@@ -73,9 +75,13 @@ class Journal(Buffer[Msg]):
         self._cursors = records.cursors()  # of named readers, as they are on disk
         self._aside: dict[int, str] = {}  # what was set aside since the last flush
 
-    def give_type(self, kind: Any) -> None:
-        """Say of what type the messages are; `UsageError` when they have another."""
-        codec: MessageCodec[Msg] = MessageCodec(kind)
+    def give_type(
+        self, kind: Any, schema: int | None = None, migrations: Mapping[int, Migration] = MappingProxyType({})
+    ) -> None:
+        """Say of what type the messages are, and of which schema; `UsageError` when they have another."""
+        if schema is None:
+            schema = 1 if self._codec is None else self._codec.schema
+        codec: MessageCodec[Msg] = MessageCodec(kind, schema, migrations)
         if self._codec is not None and self._codec.kind != codec.kind:
             raise UsageError(f"the journal {self.name!r} is open with messages of another type: {self._codec.kind!r}")
         self._codec = codec
@@ -105,8 +111,11 @@ class Journal(Buffer[Msg]):
         return list(map(self._codec.encode, messages))
 
     def _decode(self, block: Block) -> list[Msg]:
-        codec: MessageCodec[Any] = MessageCodec(Any) if self._codec is None else self._codec
-        return codec.decode_block(self.name, block)
+        if self._codec is None:
+            from msgspec import json
+
+            return list(map(json.decode, block.records()))
+        return self._codec.decode_block(self.name, block)
 
     # ------------------------------------------------------------------ putting
 
@@ -273,7 +282,8 @@ class Journal(Buffer[Msg]):
             times += each.times
         if not (messages or cursors or self._aside or snapshot):
             return None
-        return Entry(tail.durable, messages, times, cursors, dict(self._aside), snapshot)
+        schema = 1 if self._codec is None else self._codec.schema
+        return Entry(tail.durable, schema, messages, times, cursors, dict(self._aside), snapshot)
 
     def _written(self, entry: Entry) -> None:
         """Hear that the entry is on disk. Lock held."""

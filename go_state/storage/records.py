@@ -5,8 +5,8 @@ r"""The records of one journal, as they lie in an LMDB file: blocks of messages,
     j/<name>\0x<position>   a message that was set aside: the kind of its error
     j/<name>\0m             where the journal begins, and its salt
 
-A block is `{"at":[[count,microseconds],...],"records":[...]}` after a line with the number of its records: JSON that a person can
-read, under one checksum. Positions are numbered without gaps, and a gap is damage. One write is one transaction.
+A block is `{"at":[[count,microseconds],...],"records":[...]}` after a line with the number of its records and that of their schema:
+JSON that a person can read, under one checksum. Positions are numbered without gaps, and a gap is damage. One write is one transaction.
 """
 
 from __future__ import annotations
@@ -40,10 +40,11 @@ class Times(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Messages that were written together: the position of the first, how many they are, and their JSON."""
+    """Messages that were written together: the position of the first, how many they are, in which schema, and their JSON."""
 
     first: int
     number: int
+    schema: int
     data: bytes
 
     @property
@@ -72,6 +73,7 @@ class Entry(NamedTuple):
     """What one transaction writes: messages from position `first` on, and what changes with them."""
 
     first: int = 0
+    schema: int = 1
     messages: Sequence[bytes] = ()
     times: Sequence[Times] = ()
     cursors: Mapping[str, int] = MappingProxyType({})
@@ -148,8 +150,9 @@ class Records:
         (first,) = _POSITION.unpack(name[len(self._prefix) + 1 :])
         try:
             data = unpack(self.name, name, bytes(cursor.value())).data
-            count, _, body = data.partition(b"\n")
-            return Block(first, int(count), body)
+            head, _, body = data.partition(b"\n")
+            number, schema = map(int, head.split())
+            return Block(first, number, schema, body)
         except (Corrupt, ValueError) as error:
             why = f"the messages from position {first} on: {error.what if isinstance(error, Corrupt) else error}"
             raise Corrupt(self.name, why, position=first) from error
@@ -224,7 +227,7 @@ class Records:
         for offset in range(0, len(entry.messages), BLOCK):
             messages = entry.messages[offset : offset + BLOCK]
             at = b",".join(b"[%d,%d]" % run for run in taken_off(times, len(messages)))
-            data = b'%d\n{"at":[%b],"records":[%b]}' % (len(messages), at, b",".join(messages))
+            data = b'%d %d\n{"at":[%b],"records":[%b]}' % (len(messages), entry.schema, at, b",".join(messages))
             self._put(transaction, b"b" + _POSITION.pack(entry.first + offset), data)
 
     def truncate(self, before: int) -> None:
@@ -243,7 +246,7 @@ class Records:
         found = cursor.set_range(prefix)
         while found and bytes(cursor.key()).startswith(prefix):
             (first,) = _POSITION.unpack(bytes(cursor.key())[len(prefix) :])
-            count = 1 if kind == b"x" else int(bytes(cursor.value()[12:32]).partition(b"\n")[0])
+            count = 1 if kind == b"x" else int(bytes(cursor.value()[12:32]).split(None, 1)[0])
             if first + count > self.start:
                 return
             found = cursor.delete()

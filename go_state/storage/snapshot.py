@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from go_state.core.errors import Corrupt, Incompatible, NotStorable
+from go_state.core.migrations import Migration, NoMigrationError, migrate
 from go_state.core.ports import Codec, Position, Store, Stored
 
 Model = TypeVar("Model")
@@ -47,6 +48,7 @@ class Schema(Generic[Model]):
     number: int
     codec: Codec[Model] = field(compare=False)
     revision: int = 1
+    migrations: Mapping[int, Migration] = field(default_factory=dict, compare=False)
 
     def seal(self, key: str, model: Model, marks: Mapping[str, Mark]) -> bytes:
         """Return the snapshot's bytes; `NotStorable` when the model would not read back equal."""
@@ -75,12 +77,28 @@ class Schema(Generic[Model]):
     def _model(self, key: str, envelope: Envelope) -> Model:
         if envelope.name not in self.names:
             raise Incompatible(key, "schema name", f"it is {envelope.name!r}, and the program's is {self.names[0]!r}")
-        if envelope.number != self.number:
-            raise Incompatible(key, "schema number", f"it is {envelope.number}, and the program's is {self.number}")
         try:
-            return self.codec.decode(envelope.payload)
+            if envelope.number == self.number:
+                return self.codec.decode(envelope.payload)
+            return self.codec.decode(self._migrated(envelope))
+        except NoMigrationError as error:
+            raise Incompatible(key, "schema number", f"{error}{self._misfit(envelope)}") from None
         except ValueError as error:
             raise Incompatible(key, "model", str(error)) from error
+
+    def _migrated(self, envelope: Envelope) -> bytes:
+        from msgspec import json
+
+        stored = json.decode(envelope.payload)
+        return json.encode(migrate(stored, "model", self.migrations, envelope.number, self.number))
+
+    def _misfit(self, envelope: Envelope) -> str:
+        """Return what of an older model does not fit today's, for an error to tell."""
+        try:
+            self.codec.decode(envelope.payload)
+        except ValueError as error:
+            return f" ({error})"
+        return ""
 
     def load(self, store: Store, key: str) -> Loaded[Model] | None:
         """Return what the store has under the key, or None."""
