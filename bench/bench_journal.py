@@ -50,7 +50,7 @@ PROGRAM = gs.Program(init, update)
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder, gs.LMDBStore(Path(folder, "journal.lmdb")) as store:
         numbers = iter(range(1000))
-        ratio, ours, theirs = compare(
+        ratio, ours, _ = compare(
             lambda: append(store.journal(f"a{next(numbers)}", of=Msg)),
             lambda: append_by_hand(Path(folder, f"{next(numbers)}.lmdb")),
             times=5,
@@ -63,7 +63,7 @@ def main() -> None:
         )
         journal = store.journal("a0", of=Msg)
         data = [msgspec.json.encode((type(msg).__name__, msg)) for msg in MESSAGES]
-        ratio, ours, theirs = compare(lambda: gs.replay(PROGRAM, journal), lambda: decode_and_update(data), times=5)
+        ratio, ours, _theirs = compare(lambda: gs.replay(PROGRAM, journal), lambda: decode_and_update(data), times=5)
         line("replay against a loop that decodes and calls update", ratio, "<= 1.5", f"{COUNT / ours / 1e3:.0f} k/s")
         for waiters, budget in ((1, "2 k/s"), (8, "10 k/s"), (64, "30 k/s")):
             ours, sync = waited_for(store, waiters), synced(store)

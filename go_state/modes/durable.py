@@ -145,7 +145,7 @@ class DurableRun(Generic[Model, Msg]):
 
     def _replay(self, model: Model, start: int, end: int) -> Model:
         self.journal.flush()
-        return fold(self._program, self.journal, model, self.journal.read(start, end))
+        return fold(self._program, self.journal, model, start, end)
 
 
 class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from go_state.core.errors import UsageError
 from go_state.core.ports import Stored
-from go_state.core.program import Program, read_step
+from go_state.core.program import Program, not_a_step, read_step
 from go_state.core.turn import Turn
 from go_state.storage.codec import message_type
-from go_state.storage.journal import Journal, Recorded
+from go_state.storage.journal import Journal
 from go_state.storage.lmdb import LMDBStore
 from go_state.storage.snapshot import Schema
 
@@ -62,10 +61,23 @@ def step(program: Program[Model, Any], journal: Journal[Any], model: Model, posi
     return after
 
 
-def fold(program: Program[Model, Any], journal: Journal[Any], model: Model, messages: Iterable[Recorded[Any]]) -> Model:
-    """Return the model after the messages; those that were set aside are passed over."""
-    aside = journal.set_aside()
-    for position, _, message in messages:
-        if position not in aside and message is not None:
-            model = step(program, journal, model, position, message)
+def fold(program: Program[Model, Any], journal: Journal[Any], model: Model, start: int, end: int) -> Model:
+    """Return the model after the messages from `start` to before `end`; those that were set aside are passed over."""
+    aside, update, takes_turn = journal.set_aside(), program.update, program.takes_turn
+    for first, messages in journal.chunks(start, end):
+        if takes_turn or not aside.keys().isdisjoint(range(first, first + len(messages))):
+            for position, message in enumerate(messages, first):
+                if position not in aside and message is not None:
+                    model = step(program, journal, model, position, message)
+            continue
+        call: Any = update
+        for message in messages:
+            if message is not None:
+                taken = call(model, message)
+                if taken.__class__ is not tuple:
+                    raise not_a_step(taken, "update")
+                try:
+                    model, _ = taken
+                except ValueError:
+                    raise not_a_step(taken, "update") from None
     return model

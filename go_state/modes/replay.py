@@ -43,7 +43,7 @@ def replay(program: Program[Model, Msg], journal: Journal[Msg], *, until: int | 
     if not frames:
         raise Lagged(statistics.start - end, statistics.start)
     nearest = frames[-1]
-    return fold(program, journal, nearest.model, journal.read(nearest.position, end))
+    return fold(program, journal, nearest.model, nearest.position, end)
 
 
 def keyframes(program: Program[Model, Msg], journal: Journal[Msg]) -> list[Keyframe[Model]]:

@@ -93,6 +93,11 @@ class MessageCodec(JsonCodec[Value]):
         self._migrations = migrations
         shape = message_shape_of(kind)
         self._use(kind, shape)
+        self._natives: dict[str, Callable[[Any], Any]] = {
+            name: msgspec.json.Decoder(cls).decode for name, cls in (shape.natives or {}).items()
+        }
+        pairs: Any = msgspec.defstruct("Records", [("records", list[tuple[str, msgspec.Raw]])])
+        self._pair_decoder = msgspec.json.Decoder(pairs)
         records: Any = msgspec.defstruct("Records", [("records", list[shape.mirror])])  # type: ignore[name-defined]
         self._block_decoder = msgspec.json.Decoder(records)
 
@@ -105,12 +110,30 @@ class MessageCodec(JsonCodec[Value]):
             return [
                 self._migrated(name, block, position, record) for position, record in enumerate(block.records(), block.first)
             ]
+        messages = self._natively(block) if self._natives else None
+        if messages is not None:
+            return messages
         try:
             records = self._block_decoder.decode(block.data).records
             return records if self._back is None else list(map(self._back, records))
         except _FAILURES as error:
             self._find_misfit(name, block)
             raise Incompatible(name, f"messages {block.first} to {block.end - 1}", without_contents(error)) from None
+
+    def _natively(self, block: Block) -> list[Value] | None:
+        """Return the messages as msgspec reads them, where it writes the very same bytes again; None where it does not.
+
+        It reads flat classes three times as fast without their mirrors, but passes over fields that it does not know.
+        """
+        natives = self._natives
+        try:
+            pairs = self._pair_decoder.decode(block.data).records
+            messages = [natives[name](data) for name, data in pairs]
+        except (KeyError, *_FAILURES):
+            return None
+        names, _ = zip(*pairs, strict=True)
+        again = self._encoder.encode(list(zip(names, messages, strict=True)))
+        return messages if block.data.endswith(b',"records":%b}' % again) else None
 
     def _migrated(self, name: str, block: Block, position: int, record: bytes) -> Any:
         from msgspec import json

@@ -23,6 +23,7 @@ from go_state.storage.codec import MessageCodec
 from go_state.storage.journal_consumer import GROUP, JournalConsumer
 from go_state.storage.lease import Lease, Owner
 from go_state.storage.records import Block, Entry, Records, Snapshot, Times, merged
+from go_state.storage.stage import Stage, Staged
 from go_state.storage.tail import Tail
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ class Journal(Buffer[Msg]):
         self._retained = self._tail
         self._locked_put = True  # until the first put has taken the lease
         self._entries: list[tuple[Msg, bytes, int]] = self._inbox  # type: ignore[assignment]  # a journal's inbox holds entries
-        self._staged: list[_Staged[Msg]] = []  # messages whose senders wait until they are on disk
+        self._stage: Stage[Msg] = Stage()
+        self._finished = False
         self._cursors = records.cursors()  # of named readers, as they are on disk
         self._aside: dict[int, str] = {}  # what was set aside since the last flush
 
@@ -143,7 +145,7 @@ class Journal(Buffer[Msg]):
         times = [Times(len(encoded), time_ns() // 1000)] if times is None else times
         self.own()
         if self._at_once:
-            self._put_at_once(_Staged(messages, encoded, times))
+            self._put_at_once(Staged(messages, encoded, times))
             return
         if len(self._entries) + len(self._tail.pending) >= GROUP:
             self.flush()
@@ -154,13 +156,15 @@ class Journal(Buffer[Msg]):
                 self._enter_encoded(messages, encoded, times)
             self._locked_put = self._closed
 
-    def _put_at_once(self, staged: _Staged[Msg]) -> None:
-        with self._lock:
-            self._check_open()
-            self._staged.append(staged)
-        with self._flushing:  # who had to wait for it finds that the one before has written these as well
-            if not staged.done:
-                self._flush()
+    def _put_at_once(self, staged: Staged[Msg]) -> None:
+        self._check_open()
+        if self._stage.enter(staged):
+            try:
+                with self._flushing:
+                    if not staged.done:
+                        self._flush()
+            finally:
+                self._stage.hand_over()
         if staged.error is not None:
             raise staged.error
 
@@ -222,8 +226,7 @@ class Journal(Buffer[Msg]):
             self._catch_up_with_ourselves()
         if self._at_once:
             with self._lock:  # those who put wait for it anyway, and their messages have to follow all that is pending
-                staged, self._staged = self._staged, []
-                return self._flush_staged(staged, snapshot)
+                return self._flush_staged(self._stage.take(), snapshot)
         with self._lock:
             entry = self._entry(snapshot)
         if entry is None:
@@ -246,21 +249,23 @@ class Journal(Buffer[Msg]):
             self._tail.written(min(self._records.end - self._tail.durable, len(self._tail.pending)))
         self._writing = False
 
-    def _flush_staged(self, staged: list[_Staged[Msg]], snapshot: Snapshot | None) -> int:
+    def _flush_staged(self, staged: list[Staged[Msg]], snapshot: Snapshot | None) -> int:
         entry = self._entry(snapshot, staged)
         if entry is None:
             return 0
         try:
+            if staged and self._finished:
+                self._check_open()
             number = self._write(entry)
         except Exception as error:
             for each in staged:
-                each.error = each.error or error
-                each.done = True
+                each.finish(error)
             raise
         for each in staged:
             self._enter_encoded(each.messages, each.encoded, each.times)
-            each.done = True
         self._written(entry)
+        for each in staged:
+            each.finish(None)
         return number
 
     def _moved(self) -> dict[str, int]:
@@ -270,9 +275,9 @@ class Journal(Buffer[Msg]):
         """Tell whether there is something to write."""
         with self._lock:
             self._absorb()
-            return bool(self._tail.pending or self._staged or self._aside or self._moved())
+            return bool(self._tail.pending or self._stage.waiting or self._aside or self._moved())
 
-    def _entry(self, snapshot: Snapshot | None, staged: Sequence[_Staged[Msg]] = ()) -> Entry | None:
+    def _entry(self, snapshot: Snapshot | None, staged: Sequence[Staged[Msg]] = ()) -> Entry | None:
         """Return what is to be written, None for nothing. Lock held."""
         tail = self._tail
         cursors = self._moved()
@@ -318,6 +323,13 @@ class Journal(Buffer[Msg]):
             for recorded in self._recorded(block):
                 if first <= recorded.position < last:
                     yield recorded
+
+    def chunks(self, start: int, end: int) -> Iterator[tuple[int, list[Msg]]]:
+        """Give the same without times, block by block: the position of the first message, and the messages."""
+        for block, first, last in self.raw(start, end):
+            messages = self._decode(block)
+            before = max(first - block.first, 0)
+            yield block.first + before, messages[before : last - block.first]
 
     def raw(self, start: int | None = None, end: int | None = None) -> Iterator[tuple[Block, int, int]]:
         """Give the blocks on disk that hold the positions from `start` to before `end`, with both bounds."""
@@ -436,6 +448,7 @@ class Journal(Buffer[Msg]):
     def _finish(self) -> None:
         self.flush()
         with self._lock:
+            self._finished = True  # what is staged from here on is refused
             self._let_go()
 
     def _let_go(self) -> None:
@@ -449,16 +462,3 @@ class Journal(Buffer[Msg]):
             self.close()
         finally:
             self._lease.release()
-
-
-class _Staged(Generic[Msg]):
-    """Messages whose sender waits until they are on disk, or cannot be."""
-
-    __slots__ = ("done", "encoded", "error", "messages", "times")
-
-    def __init__(self, messages: Sequence[Msg], encoded: list[bytes], times: Sequence[Times]) -> None:
-        self.messages = messages
-        self.encoded = encoded
-        self.times = times
-        self.done = False
-        self.error: Exception | None = None

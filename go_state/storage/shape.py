@@ -54,6 +54,7 @@ class Shape:
     to: Convert | None = None
     back: Convert | None = None
     exact: bool = False  # whether what `to` lets through is known to read back as it is
+    natives: Mapping[str, type] | None = None  # of tagged classes that msgspec can read and write as they are: by stored name
 
 
 def shape_of(kind: Any) -> Shape:
@@ -175,7 +176,8 @@ class _Builder:
             frozen=True,
         )
         to, exact = _to_mirror(cls, mirror, parts)
-        shape = Shape(mirror, to, _from_mirror(cls, parts), exact)
+        natives = dict.fromkeys(names_of(cls), cls) if exact and _is_native(cls, parts) else None
+        shape = Shape(mirror, to, _from_mirror(cls, parts), exact, natives)
         later.append(shape)
         del self._building[kind]
         self._done[kind] = shape
@@ -230,10 +232,12 @@ class _Builder:
         taken: set[str] = set()
         mirrors: list[Any] = [other.mirror for other in others]
         exact = not others
+        natives: dict[str, type] | None = {} if exact else None
         for kind in classes:
             cls = typing.get_origin(kind) or kind
             shape = self._class(kind, path)
             exact = exact and shape.exact
+            natives = None if natives is None or shape.natives is None else {**natives, **shape.natives}
             for name in names_of(cls):
                 if name in taken:
                     why = f'two classes of its union are stored as "{name}": give one of them another name with @gs.name("...")'
@@ -261,7 +265,7 @@ class _Builder:
             found = back_of.get(type(value))
             return value if found is None else found(value.value)
 
-        return Shape(typing.Union[tuple(mirrors)], to, back, exact)
+        return Shape(typing.Union[tuple(mirrors)], to, back, exact, natives)
 
 
 class _Part(typing.NamedTuple):
@@ -320,7 +324,12 @@ def _to_mirror(cls: type, mirror: type, parts: list[_Part]) -> tuple[Convert, bo
             to(value)
         return value
 
-    return checked if exact and steps is None and dataclasses.is_dataclass(cls) else to, exact
+    return checked if exact and _is_native(cls, parts) else to, exact
+
+
+def _is_native(cls: type, parts: list[_Part]) -> bool:
+    """Tell whether msgspec writes the class as its mirror: a dataclass of fields that are stored as they are."""
+    return dataclasses.is_dataclass(cls) and all(part.shape.to is None for part in parts)
 
 
 def _from_mirror(cls: type, parts: list[_Part]) -> Convert:
