@@ -40,6 +40,16 @@ roof: 2 readings, at most 23.0 °C
 roof: 3 readings, at most 23.0 °C
 1 processed, 0 set aside, exhausted
 """,
+    "06_durable.py": """\
+day 1
+  paid 30 under a name that never changes: True
+  70 cents, 2 receipts
+day 2
+  refused: 500
+  71 cents, 3 receipts
+at first 100 cents
+Verified(messages=4, snapshots=3, finding=None)
+""",
     "05_ticker.py": """\
 run       horizontal -16, vertical  16
 batch     horizontal -16, vertical  16 57 messages: 11 given, the rest sent by ticks
