@@ -25,11 +25,13 @@ def silenced(program: Program[Model, Msg], replaying: Callable[[], bool] | None)
         silent = bool(replaying())
         return without_commands_if_silent(program.init(*key), "init")
 
-    @wraps(program.update)
+    wrapped: Any = program.update
+
+    @wraps(wrapped)
     def update(model: Model, message: Msg, *turn: Any) -> Step[Model, Msg]:
         nonlocal silent
         silent = bool(replaying())
-        return without_commands_if_silent(program.update(model, message, *turn), "update")
+        return without_commands_if_silent(wrapped(model, message, *turn), "update")
 
     def view(model: Model) -> None:
         if not silent and program.view is not None:

@@ -7,6 +7,7 @@ to with every snapshot there is. `to_test` writes a recorded run down as a test.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from go_state.core.errors import Lagged, UsageError
@@ -21,6 +22,9 @@ from go_state.storage.journal import Journal
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
+
+
+_WATCH = 1000  # messages between two calls of who watches
 
 
 def replay(program: Program[Model, Msg], journal: Journal[Msg], *, until: int | None = None) -> Model:
@@ -81,12 +85,14 @@ class Verified(NamedTuple):
         return self.finding is None
 
 
-def verify(program: Program[Model, Msg], journal: Journal[Msg]) -> Verified:
+def verify(program: Program[Model, Msg], journal: Journal[Msg], *, watch: Callable[[int], object] | None = None) -> Verified:
     """Fold the journal through today's update and report the first message at which it does not make what it made.
 
     Every update is run twice, with the same turn: a difference shows chance or a clock, and a model that is not what it was after
     the update shows that it was changed in place. Every snapshot is compared with the model folded to its position. Where
     `Program(revision=)` has grown, only what was made by that revision is checked, from its first snapshot on.
+
+    `watch` is called with the position now and then, for a progress bar.
 
     A child process reads the whole file first, because a damaged page can end the process that reads it. Raises `Corrupt` with the
     position of what is damaged, and what `update` raises, with a note of the position.
@@ -95,7 +101,7 @@ def verify(program: Program[Model, Msg], journal: Journal[Msg]) -> Verified:
     give_type(journal, program)
     journal.flush()
     check_file(journal.store)
-    return _Verification(program, journal).run()
+    return _Verification(program, journal).run(watch)
 
 
 class _Verification(Generic[Model, Msg]):
@@ -111,7 +117,7 @@ class _Verification(Generic[Model, Msg]):
         ):
             del self._frames[0]  # what init gives belongs to another revision's messages
 
-    def run(self) -> Verified:
+    def run(self, watch: Callable[[int], object] | None) -> Verified:
         if not self._frames:
             return Verified(0, 0, None)
         first, *others = self._frames
@@ -119,6 +125,8 @@ class _Verification(Generic[Model, Msg]):
         model, aside, messages, snapshots = first.model, self._journal.set_aside(), 0, 0
         last = first.position
         for position, _, message in self._journal.read(first.position):
+            if watch is not None and position % _WATCH == 0:
+                watch(position)
             finding = self._reached(stored, position, model, last)
             if finding is not None:
                 return Verified(messages, snapshots, finding)

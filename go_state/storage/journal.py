@@ -63,7 +63,7 @@ class Journal(Buffer[Msg]):
         self.name = records.name
         self._records = records
         self._lease = lease
-        self._owner = owner
+        self._owner: Owner = owner
         self._at_once = durability == "put"
         self._codec: MessageCodec[Msg] | None = None
         self._flushing = threading.Lock()  # held around the write of an entry, and taken before the buffer's lock
@@ -410,6 +410,11 @@ class Journal(Buffer[Msg]):
                 return block.first
         return self._records.end
 
+    def cursors(self) -> dict[str, int]:
+        """Return how far each named reader has come, on disk."""
+        with self._lock:
+            return dict(self._cursors)
+
     def slowest(self) -> int | None:
         """Return how far the named reader that is furthest behind has come, on disk; None when there is none."""
         with self._lock:
@@ -422,11 +427,11 @@ class Journal(Buffer[Msg]):
         """
         with self._flushing:
             self._flush()
+            self._own()
             with self._lock:
                 slowest = min(self._cursors.items(), key=lambda item: item[1], default=("", before))
                 if slowest[1] < before:
                     raise UsageError(f"the reader {slowest[0]!r} has only come to {slowest[1]}: truncate before that at most")
-                self._own()
                 self._records.truncate(before)
                 self._tail.forget()
                 return self._records.start

@@ -108,6 +108,11 @@ class LMDBStore:
             found.give_type(of)
         return found
 
+    def journal_names(self) -> list[str]:
+        """Return the names of the journals in the store."""
+        with self._transaction() as transaction, transaction.cursor() as cursor:
+            return [name[2:-2].decode() for name in _names(cursor, b"j/") if name.endswith(b"\0m")]
+
     def keyframes(self, key: str) -> list[int]:
         """Return the positions of the snapshots that were kept of a journalled program besides the newest, oldest first."""
         prefix = b"k/" + key_bytes(key) + b"\0"

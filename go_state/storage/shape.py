@@ -176,7 +176,7 @@ class _Builder:
             frozen=True,
         )
         to, exact = _to_mirror(cls, mirror, parts)
-        natives = dict.fromkeys(names_of(cls), cls) if exact and _is_native(cls, parts) else None
+        natives: dict[str, type] | None = dict.fromkeys(names_of(cls), cls) if exact and _is_native(cls, parts) else None
         shape = Shape(mirror, to, _from_mirror(cls, parts), exact, natives)
         later.append(shape)
         del self._building[kind]

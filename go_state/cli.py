@@ -1,0 +1,311 @@
+"""The command `go-state`: what lies in a store, for people and, with --json, for programs. Needs the extra `cli`.
+
+Exit codes: 0 all is well, 1 what was asked for could not be done or something is wrong in the store, 2 the command was misspelt.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, TypeVar
+
+from go_state.core.errors import GoStateError, Incompatible, MissingExtra, UsageError
+from go_state.core.program import Program
+from go_state.modes.keyframes import give_type
+from go_state.modes.replay import replay, verify
+from go_state.modes.schema import schema_of
+from go_state.storage.check import check_file
+from go_state.storage.codec import JsonCodec, model_type
+from go_state.storage.exchange import lines
+from go_state.storage.lmdb import LMDBStore
+from go_state.storage.snapshot import is_envelope, read_envelope
+
+try:
+    import typer
+    from rich.console import Console
+    from rich.progress import Progress
+    from rich.table import Table
+except ImportError:
+    sys.exit(str(MissingExtra("cli", "the command go-state")))
+
+T = TypeVar("T")
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Look into the stores of go_state programs.")
+snapshots = typer.Typer(no_args_is_help=True, help="Models as they were saved.")
+journal = typer.Typer(no_args_is_help=True, help="Messages as they were put.")
+app.add_typer(snapshots, name="snapshots")
+app.add_typer(journal, name="journal")
+
+Db = Annotated[str, typer.Argument(metavar="DB", help="The store's file.")]
+Key = Annotated[str, typer.Argument(metavar="KEY", help="The key of a snapshot.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The journal's name: the key of its program.")]
+Target = Annotated[str, typer.Argument(metavar="MODULE:PROGRAM", help="Where the program is found, such as bot.main:program.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def main() -> None:
+    """Run the command; an error of go_state is a sentence on standard error and the exit code 1."""
+    try:
+        app()
+    except GoStateError as error:
+        Console(stderr=True, soft_wrap=True).print(f"error: {error}", style="red", markup=False, highlight=False)
+        sys.exit(1)
+
+
+# ---------------------------------------------------------------- snapshots
+
+
+@snapshots.command("list")
+def list_snapshots(db: Db, as_json: Json = False) -> None:
+    """List the snapshots: key, schema, revision, the position of the journal or sources, and size."""
+    with _open(db) as store:
+        rows = [_described(key, data) for key, data in _snapshots(store)]
+    if as_json:
+        _print_json(rows)
+        return
+    table = Table("key", "schema", "revision", "positions", "bytes")
+    for row in rows:
+        positions = ", ".join(f"{name}: {position}" for name, position in row["positions"].items())
+        table.add_row(row["key"], f"{row['schema']} {row['number']}", str(row["revision"]), positions, f"{row['bytes']:,}")
+    Console().print(table)
+
+
+@snapshots.command("show")
+def show_snapshot(
+    db: Db, key: Key, position: Annotated[int | None, typer.Option(help="A keyframe's position, instead of the newest.")] = None
+) -> None:
+    """Print one snapshot's model as JSON."""
+    with _open(db) as store:
+        stored = store.load(key) if position is None else store.load_keyframe(key, position)
+        if stored is None:
+            kept = f"; keyframes are kept at {store.keyframes(key)}" if position is not None else ""
+            raise UsageError(f"there is no such snapshot under {key!r}{kept}")
+        print(read_envelope(key, stored.data).payload.decode())  # noqa: T201
+
+
+@snapshots.command("export")
+def export_snapshots(
+    db: Db, path: Annotated[str, typer.Argument(metavar="FILE", help="Where to, - for standard output.")] = "-"
+) -> None:
+    """Write every snapshot as a line of JSON: key, schema, revision, positions and model."""
+    with _open(db) as store, _output(path) as file:
+        for key, data in _snapshots(store):
+            row = json.dumps(_described(key, data))
+            file.write(row[:-1].encode() + b', "model": ' + read_envelope(key, data).payload + b"}\n")
+
+
+@snapshots.command("check")
+def check_snapshots(
+    db: Db, target: Annotated[str | None, typer.Argument(metavar="[MODULE:PROGRAM]")] = None, as_json: Json = False
+) -> None:
+    """Read every record of the file, and with a program, read its models with today's types and migrations."""
+    findings: list[dict[str, str]] = []
+    with _open(db) as store:
+        check_file(store)
+        checked = 0
+        if target is not None:
+            schema = schema_of(_program(target), None)
+            for key, data in _snapshots(store):
+                if read_envelope(key, data).name in schema.names:
+                    checked += 1
+                    try:
+                        schema.open(key, data)
+                    except Incompatible as error:
+                        findings.append({"key": key, "field": error.field, "why": error.why})
+    if as_json:
+        _print_json({"checked": checked, "findings": findings})
+    else:
+        for finding in findings:
+            print(f"{finding['key']}: {finding['field']}: {finding['why']}")  # noqa: T201
+        of = "" if target is None else f" {checked} snapshots of {target} read, {len(findings)} of them not."
+        print(f"Every record of {db} is whole.{of}")  # noqa: T201
+    sys.exit(1 if findings else 0)
+
+
+# ---------------------------------------------------------------- journals
+
+
+@journal.command("list")
+def list_journals(db: Db, as_json: Json = False) -> None:
+    """List the journals: where they begin and end, and how far their readers have come."""
+    with _open(db) as store:
+        rows: list[dict[str, Any]] = []
+        for name in store.journal_names():
+            found = store.journal(name)
+            statistics = found.statistics()
+            rows.append({"name": name, "start": statistics.start, "end": statistics.end, "readers": found.cursors()})
+    if as_json:
+        _print_json(rows)
+        return
+    table = Table("journal", "start", "end", "readers")
+    for row in rows:
+        table.add_row(row["name"], str(row["start"]), str(row["end"]), json.dumps(row["readers"]))
+    Console().print(table)
+
+
+@journal.command("show")
+def show_journal(
+    db: Db,
+    name: Name,
+    start: Annotated[int | None, typer.Option("--from", help="The first position.")] = None,
+    until: Annotated[int | None, typer.Option(help="The position to stop before.")] = None,
+) -> None:
+    """Print messages as lines of JSON, with their positions and times of entry."""
+    with _open(db) as store:
+        for line in lines(_journal(store, name), start, until):
+            sys.stdout.buffer.write(line)
+
+
+@journal.command("export")
+def export_journal(db: Db, name: Name, path: Annotated[str, typer.Argument(metavar="FILE")]) -> None:
+    """Write a journal as JSON Lines."""
+    with _open(db) as store, _output(path) as file:
+        found = _journal(store, name)
+        statistics = found.statistics()
+        for line in _with_bar("export", lines(found), statistics.end - statistics.start):
+            file.write(line)
+
+
+@journal.command("import")
+def import_journal(db: Db, name: Name, path: Annotated[str, typer.Argument(metavar="FILE")], target: Target) -> None:
+    """Append the messages of JSON Lines to a program's journal; none of them where one is no message of the program."""
+    with LMDBStore(db) as store:
+        found: Any = store.journal(name)
+        give_type(found, _program(target))
+        print(f"{found.import_from(path):,} messages imported")  # noqa: T201
+
+
+@journal.command("verify")
+def verify_journal(db: Db, name: Name, target: Target, as_json: Json = False) -> None:
+    """Fold a journal through today's program and compare with its snapshots."""
+    with _open(db) as store:
+        found = _journal(store, name)
+        end = found.statistics().end
+        with _bar("verify", end) as advance:
+            verified = verify(_program(target), found, watch=advance)
+    if as_json:
+        finding = None if verified.finding is None else verified.finding._asdict()
+        _print_json({"messages": verified.messages, "snapshots": verified.snapshots, "finding": finding})
+    else:
+        says = "they make what they made" if verified.finding is None else verified.finding
+        print(f"{verified.messages:,} messages and {verified.snapshots} snapshots checked: {says}")  # noqa: T201
+    sys.exit(0 if verified.ok else 1)
+
+
+@journal.command("truncate")
+def truncate_journal(db: Db, name: Name, before: Annotated[int, typer.Argument(metavar="POSITION")]) -> None:
+    """Forget the messages before a position, which every reader must have passed."""
+    with _open(db) as store:
+        print(f"{name} begins at {_journal(store, name).truncate(before)}")  # noqa: T201
+
+
+@journal.command("skip")
+def skip_message(db: Db, name: Name, position: Annotated[int, typer.Argument(metavar="POSITION")]) -> None:
+    """Set one message aside, so that its program and every replay pass over it."""
+    with _open(db) as store:
+        found = _journal(store, name)
+        if not found.statistics().start <= position < found.statistics().end:
+            raise UsageError(f"the journal {name!r} has no message at position {position}")
+        found.set_aside(position)
+        found.flush()
+        print(f"{name} passes over position {position}")  # noqa: T201
+
+
+@app.command("replay")
+def replay_journal(
+    target: Target,
+    db: Db,
+    name: Annotated[str, typer.Option("--name", help="The journal, where the store has more than one.")] = "",
+    until: Annotated[int | None, typer.Option(help="The position to stop before.")] = None,
+) -> None:
+    """Print the model that a program comes to at a position of its journal, as JSON."""
+    program = _program(target)
+    with _open(db) as store:
+        names = store.journal_names()
+        if not name and len(names) != 1:
+            raise UsageError(f"{db} has {len(names)} journals: say which with --name, one of {', '.join(names)}")
+        model = replay(program, _journal(store, name or names[0]), until=until)
+    print(JsonCodec[Any](model_type(program)).encode(model).decode())  # noqa: T201
+
+
+# ---------------------------------------------------------------- what they share
+
+
+def _open(db: str) -> LMDBStore:
+    if not os.path.isfile(db):
+        raise UsageError(f"{db} is no file: give the path of a store")
+    return LMDBStore(db)
+
+
+def _journal(store: LMDBStore, name: str) -> Any:
+    if name not in store.journal_names():
+        there = ", ".join(map(repr, store.journal_names())) or "none"
+        raise UsageError(f"there is no journal {name!r} in {store.path}: there are {there}")
+    return store.journal(name)
+
+
+def _snapshots(store: LMDBStore) -> Iterator[tuple[str, bytes]]:
+    for key in store.keys():  # noqa: SIM118  - a store is no mapping
+        stored = store.load(key)
+        if stored is not None and is_envelope(stored.data):
+            yield key, stored.data
+
+
+def _described(key: str, data: bytes) -> dict[str, Any]:
+    name, number, revision, marks, payload = read_envelope(key, data)
+    positions = {source: mark.position for source, mark in marks.items()}
+    return {"key": key, "schema": name, "number": number, "revision": revision, "positions": positions, "bytes": len(payload)}
+
+
+def _program(target: str) -> Program[Any, Any]:
+    module, _, name = target.partition(":")
+    if not name:
+        raise UsageError(f"a program is given as module:name, such as bot.main:program, not {target!r}")
+    sys.path.insert(0, os.getcwd())
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except ImportError as error:
+        raise UsageError(
+            f"{module} cannot be imported ({error}): run the command where `python -c 'import {module}'` works"
+        ) from None
+    if not isinstance(found, Program):
+        raise UsageError(f"{target} is no gs.Program")
+    return found
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value))  # noqa: T201
+
+
+@contextmanager
+def _output(path: str) -> Iterator[Any]:
+    if path == "-":
+        yield sys.stdout.buffer
+        return
+    with open(path, "wb") as file:
+        yield file
+
+
+@contextmanager
+def _bar(what: str, total: int) -> Iterator[Callable[[int], object]]:
+    """Show a bar where a person waits, and give the function that moves it."""
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda done: progress.update(task, completed=done)
+
+
+def _with_bar(what: str, items: Iterable[T], total: int) -> Iterator[T]:
+    with _bar(what, total) as advance:
+        for number, item in enumerate(items):
+            if number % 1000 == 0:
+                advance(number)
+            yield item
+
+
+if __name__ == "__main__":
+    main()

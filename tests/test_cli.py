@@ -1,0 +1,176 @@
+"""The command go-state: what it prints, its exit codes, and that it harms nothing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+import go_state as gs
+
+BOT = """
+from dataclasses import dataclass, replace
+import go_state as gs
+
+@dataclass(frozen=True)
+class Counter:
+    count: int = 0
+
+@dataclass(frozen=True)
+class Add:
+    by: int
+
+def init() -> gs.Step[Counter, Add]:
+    return Counter(), ()
+
+def update(model: Counter, msg: Add) -> gs.Step[Counter, Add]:
+    return replace(model, count=model.count + msg.by), ()
+
+def changed(model: Counter, msg: Add) -> gs.Step[Counter, Add]:
+    return replace(model, count=model.count + 2 * msg.by), ()
+
+counter = gs.Program(init, update)
+doubling = gs.Program(init, changed)
+newer = gs.Program(init, update, schema=2)
+"""
+
+
+@dataclass(frozen=True)
+class Counter:
+    count: int = 0
+
+
+@dataclass(frozen=True)
+class Add:
+    by: int
+
+
+def update(model: Counter, msg: Add) -> gs.Step[Counter, Add]:
+    return Counter(model.count + msg.by), ()
+
+
+class Command:
+    """The command, in a folder with a store and the module `bot`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "bot.py").write_text(BOT)
+        with gs.LMDBStore(folder / "bot.lmdb") as store:
+            journal = store.journal("bot", of=Add)
+            journal.put(Add(1), Add(2), Add(4))
+            journal.close()
+            gs.run(
+                gs.Program(lambda: (Counter(), ()), update), journal, store=store, key="bot", snapshots=gs.Snapshots(every=2)
+            )
+
+    def __call__(self, *args: str) -> tuple[int, str, str]:
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "-m", "go_state.cli", *args],
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={"PATH": "", "COLUMNS": "120"},
+        )
+        return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture
+def go_state(tmp_path: Path) -> Command:
+    return Command(tmp_path)
+
+
+def test_snapshots_are_listed(go_state: Command) -> None:
+    """The list names key, schema, revision, position and size, as a table and as JSON."""
+    assert json.loads(go_state("snapshots", "list", "bot.lmdb", "--json")[1]) == [
+        {"key": "bot", "schema": "Counter", "number": 1, "revision": 1, "positions": {"journal": 3}, "bytes": 11}
+    ]
+    assert "Counter 1" in go_state("snapshots", "list", "bot.lmdb")[1]
+
+
+def test_snapshots_are_shown_and_exported(go_state: Command) -> None:
+    """The newest model and a keyframe are printed as JSON, and all newest ones are exported as lines."""
+    assert go_state("snapshots", "show", "bot.lmdb", "bot") == (0, '{"count":7}\n', "")
+    assert go_state("snapshots", "show", "bot.lmdb", "bot", "--position", "2") == (0, '{"count":3}\n', "")
+    assert json.loads(go_state("snapshots", "export", "bot.lmdb")[1])["model"] == {"count": 7}
+
+
+def test_check_reads_with_todays_types(go_state: Command) -> None:
+    """A store that today's program can read passes; where it cannot, key and field are named and the exit code is 1."""
+    assert go_state("snapshots", "check", "bot.lmdb", "bot:counter")[0] == 0
+    code, printed, _ = go_state("snapshots", "check", "bot.lmdb", "bot:newer", "--json")
+    assert (code, json.loads(printed)["findings"][0]["field"]) == (1, "schema number")
+
+
+def test_journals_are_shown(go_state: Command) -> None:
+    """Messages are printed with position and time, as they can be imported."""
+    lines = [
+        json.loads(line)
+        for line in go_state("journal", "show", "bot.lmdb", "bot", "--from", "1", "--until", "3")[1].splitlines()
+    ]
+    assert [(line["position"], line["message"]) for line in lines] == [(1, ["Add", {"by": 2}]), (2, ["Add", {"by": 4}])]
+    assert json.loads(go_state("journal", "list", "bot.lmdb", "--json")[1]) == [
+        {"name": "bot", "start": 0, "end": 3, "readers": {"program": 3}}
+    ]
+
+
+def test_a_journal_is_exported_and_imported(go_state: Command) -> None:
+    """What is exported is imported into another store, message by message and with its times."""
+    assert go_state("journal", "export", "bot.lmdb", "bot", "bot.jsonl") == (0, "", "")
+    assert go_state("journal", "import", "other.lmdb", "bot", "bot.jsonl", "bot:counter") == (0, "3 messages imported\n", "")
+    assert go_state("journal", "show", "other.lmdb", "bot")[1] == (go_state.folder / "bot.jsonl").read_text()
+
+
+def test_an_import_that_fails_enters_nothing(go_state: Command) -> None:
+    """A line that is no message of the program is named by its number, and none before it is kept."""
+    (go_state.folder / "bad.jsonl").write_text('{"at":"2026-01-01T00:00:00Z","message":["Add",{"by":1}]}\n{"at":1}\n')
+    code, _, error = go_state("journal", "import", "bot.lmdb", "bot", "bad.jsonl", "bot:counter")
+    assert code == 1
+    assert "record 2 of bad.jsonl" in error
+    assert '"end": 3' in go_state("journal", "list", "bot.lmdb", "--json")[1]
+
+
+def test_verify(go_state: Command) -> None:
+    """An update that makes what it made passes; one that has changed is reported with position, path and both values."""
+    assert go_state("journal", "verify", "bot.lmdb", "bot", "bot:counter")[0] == 0
+    code, printed, _ = go_state("journal", "verify", "bot.lmdb", "bot", "bot:doubling", "--json")
+    finding = json.loads(printed)["finding"]
+    assert (code, finding["position"], finding["path"], finding["expected"], finding["found"]) == (1, 2, ".count", "3", "6")
+
+
+def test_replay(go_state: Command) -> None:
+    """The model at a position is printed as JSON."""
+    assert go_state("replay", "bot:counter", "bot.lmdb", "--until", "1") == (0, '{"count":1}\n', "")
+    assert go_state("replay", "bot:counter", "bot.lmdb") == (0, '{"count":7}\n', "")
+
+
+def test_skip_and_truncate(go_state: Command) -> None:
+    """A message that is skipped no longer counts in a replay; one that is truncated is gone."""
+    assert go_state("journal", "skip", "bot.lmdb", "bot", "2")[0] == 0
+    assert go_state("replay", "bot:counter", "bot.lmdb", "--until", "3")[1] == '{"count":7}\n'  # the snapshot stands after it
+    assert go_state("journal", "truncate", "bot.lmdb", "bot", "2")[1] == "bot begins at 2\n"
+    assert go_state("replay", "bot:counter", "bot.lmdb", "--until", "1")[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("args", "teaches"),
+    [
+        (("journal", "show", "nothing.lmdb", "bot"), "nothing.lmdb is no file"),
+        (("journal", "show", "bot.lmdb", "other"), "there is no journal 'other' in bot.lmdb: there are 'bot'"),
+        (("snapshots", "show", "bot.lmdb", "other"), "there is no such snapshot under 'other'"),
+        (("replay", "nowhere:x", "bot.lmdb"), "nowhere cannot be imported"),
+        (("replay", "bot:Add", "bot.lmdb"), "bot:Add is no gs.Program"),
+        (("replay", "bot:counter", "bot.lmdb", "--until", "9"), "has the positions 0 to 3, not 9"),
+        (("journal", "skip", "bot.lmdb", "bot", "3"), "no message at position 3"),
+        (("journal", "verify", "bot.py", "bot", "bot:counter"), "bot.py is no LMDB file"),
+    ],
+)
+def test_wrong_use_teaches(go_state: Command, args: tuple[str, ...], teaches: str) -> None:
+    """Each mistake is a sentence on standard error that says what to do, and the exit code 1."""
+    code, printed, error = go_state(*args)
+    assert (code, printed) == (1, "")
+    assert teaches in error
