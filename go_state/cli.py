@@ -207,11 +207,7 @@ def truncate_journal(db: Db, name: Name, before: Annotated[int, typer.Argument(m
 def skip_message(db: Db, name: Name, position: Annotated[int, typer.Argument(metavar="POSITION")]) -> None:
     """Set one message aside, so that its program and every replay pass over it."""
     with _open(db) as store:
-        found = _journal(store, name)
-        if not found.statistics().start <= position < found.statistics().end:
-            raise UsageError(f"the journal {name!r} has no message at position {position}")
-        found.set_aside(position)
-        found.flush()
+        _journal(store, name).skip(position)
         print(f"{name} passes over position {position}")  # noqa: T201
 
 

@@ -58,12 +58,12 @@ class Reader(Protocol[Msg]):
         """Read up to `limit` messages without waiting; an empty list when there is none."""
         ...
 
-    def wait(self) -> None:
-        """Block the thread until there is something to take; `Closed` when there will be nothing."""
+    def wait(self, timeout: float | None = None) -> None:
+        """Block the thread until there is something to take; `Closed` when there will be nothing, `TimedOut` after the seconds."""
         ...
 
-    async def wait_async(self) -> None:
-        """Wait on the event loop until there is something to take; `Closed` when there will be nothing."""
+    async def wait_async(self, timeout: float | None = None) -> None:
+        """Wait on the event loop until there is something to take. Raises like `wait`."""
         ...
 
     def rollback(self) -> object:

@@ -77,18 +77,19 @@ def refuse_running_loop(called: str) -> None:
 
 
 class Messages:
-    """Wait until the reader has something to take."""
+    """Wait until the reader has something to take; `TimedOut` after so many seconds."""
 
-    __slots__ = ("_reader",)
+    __slots__ = ("_reader", "_timeout")
 
-    def __init__(self, reader: Reader[Any]) -> None:
+    def __init__(self, reader: Reader[Any], timeout: float | None = None) -> None:
         self._reader = reader
+        self._timeout = timeout
 
     def in_thread(self) -> None:
-        self._reader.wait()
+        self._reader.wait(self._timeout)
 
     async def on_loop(self) -> None:
-        await self._reader.wait_async()
+        await self._reader.wait_async(self._timeout)
 
 
 class Answer:

@@ -33,7 +33,7 @@ class LogFeed(Generic[Msg]):
         self.through = 0
         self._chunk: list[Msg] = []
         self._rest: Iterator[Msg] = iter(self._chunk)  # a list's iterator sees what is appended until it has come to the end
-        self._settled = 0  # how many of the chunk
+        self._first = reader.committed  # the position of the chunk's first message
         self._size = 1
         self._most = CHUNK_LIMIT
         self._taken_at = self._breath_at = time.monotonic()
@@ -48,12 +48,15 @@ class LogFeed(Generic[Msg]):
             self._adapt()
             while not (chunk := self._reader.take(self._size)):
                 try:
-                    yield Messages(self._reader)
+                    yield from self._idle()
                 except Closed:
                     return None
                 self._taken_at = time.monotonic()
-            self._chunk, self._rest, self._settled = chunk, iter(chunk), 0
+            self._chunk, self._rest, self._first = chunk, iter(chunk), self._reader.committed
         return self._until_breath(self._rest) if self._on_loop else self._rest
+
+    def _idle(self) -> Flow[None]:
+        yield Messages(self._reader)
 
     def _adapt(self) -> None:
         now = time.monotonic()
@@ -75,10 +78,10 @@ class LogFeed(Generic[Msg]):
         return ()
 
     def _settle(self, messages: Sequence[Msg], given: int) -> None:
-        count = given - self._settled
+        # What is settled is the reader's to say: an exception such as that of Ctrl-C may come between its step and the next line.
+        count = given - (self._reader.committed - self._first)
         follow = len(self._chunk) + len(messages) <= self._most
         following = self._reader.settle(count, messages, follow)  # raises before anything has moved
-        self._settled = given
         self.through += count
         self._chunk += following
 
@@ -87,7 +90,8 @@ class LogFeed(Generic[Msg]):
 
     def rollback(self, *, through: bool) -> tuple[()]:
         """Settle what is through and put the cursor back to the first message that is not."""
-        self._settle((), max(self._given() - (not through), self._settled))
+        settled = self._reader.committed - self._first
+        self._settle((), max(self._given() - (not through), settled))
         with suppress(NothingPending):
             self._reader.rollback()
         self._rest = iter(())
@@ -95,7 +99,7 @@ class LogFeed(Generic[Msg]):
 
     def where(self) -> int:
         """Return the message's position in the log."""
-        return self._reader.committed + self._given() - self._settled - 1
+        return self._first + self._given() - 1
 
     def turn(self) -> Turn:
         """Return a turn that begins now."""

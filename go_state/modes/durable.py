@@ -8,24 +8,26 @@ messages and the cursor that passes its message, a snapshot and the position it 
 
 from __future__ import annotations
 
+import inspect
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from go_state.core.errors import Corrupt, Owned, UsageError
-from go_state.core.ports import Write
+from go_state.core.errors import Corrupt, Owned, StoreError, TimedOut, UsageError
+from go_state.core.ports import Producer, Write
 from go_state.core.program import Program, read_step
 from go_state.core.turn import Turn
-from go_state.loop.driver import Blocking, Flow
+from go_state.loop.driver import Blocking, Flow, Messages
 from go_state.loop.effects import perform_known
 from go_state.loop.feeds import CHUNK_LIMIT, LogFeed
-from go_state.loop.policies import OnError, SetAside, decide
+from go_state.loop.policies import FailedMessage, OnError, SetAside, Stop, decide
 from go_state.loop.turn import Loop
 from go_state.modes.keyframes import MARK, Keyframe, fold, give_type, newest
 from go_state.modes.pace import Retain, Snapshots
 from go_state.modes.schema import schema_of
 from go_state.storage.journal import Journal
 from go_state.storage.journal_consumer import JournalConsumer
+from go_state.storage.lease import Owner
 from go_state.storage.lmdb import LMDBStore
 from go_state.storage.records import BLOCK, Snapshot
 from go_state.storage.snapshot import Mark, Schema
@@ -58,6 +60,8 @@ class DurableRun(Generic[Model, Msg]):
     def __init__(self, program: Program[Model, Msg], durable: Durable, on_error: OnError, *, on_loop: bool) -> None:
         if not isinstance(durable.store, LMDBStore):
             raise UsageError(f"a durable run is kept in an open gs.LMDBStore, not in a {type(durable.store).__qualname__}")
+        if durable.journal is not None and durable.journal.store is not durable.store:
+            raise UsageError("the journal lies in another store than store=: give store.journal(key)")
         if not isinstance(durable.key, str):
             raise UsageError(f"key= is the name of the program's journal and snapshots, not a {type(durable.key).__qualname__}")
         self._program = program
@@ -79,23 +83,18 @@ class DurableRun(Generic[Model, Msg]):
     def _recorded(self, message: Msg, position: Any, error: Exception) -> Any:
         """Decide what becomes of a failing message, and have it remembered where it is set aside."""
         policy = decide(self._on_error, message, position, error)
-        if policy is None:
-            from go_state.loop.policies import Stop
-
-            return Stop()
-        self.journal.set_aside(position, type(error).__name__)
-        return SetAside(policy.buffer or _Nowhere())
+        return Stop() if policy is None else SetAside(_Aside(self.journal, position, error, policy.buffer))
 
     def flow(self) -> Flow[None]:
         """Load, replay, and run live until the journal is closed and drained."""
-        yield _Owning(self.journal, self._durable.owner)
+        yield _Owning(self.journal, self._durable.owner or self.journal.owner)
         if not self.journal.salt:
             yield Blocking(self.journal.begin)
-        keyframe: Keyframe[Model] | None = yield Blocking(self._load)
-        with self.journal.consumer(name=CURSOR) as reader:
+        with self.journal.consumer(name=CURSOR) as reader:  # first of all: there is one run of a program
+            keyframe: Keyframe[Model] | None = yield Blocking(self._load)
             feed = DurableFeed(self, reader, keyframe, on_loop=self._on_loop)
+            yield from self._begin(keyframe, feed)
             try:
-                yield from self._begin(keyframe, feed)
                 while (messages := (yield from feed.take())) is not None:
                     yield from self.loop.turns(messages, feed)
                 yield from feed.end()
@@ -104,8 +103,8 @@ class DurableRun(Generic[Model, Msg]):
 
     def _load(self) -> Keyframe[Model] | None:
         store, key, restore = self._durable.store, self._durable.key, self._durable.restore
-        if restore is not None:
-            store._restore(key, restore)
+        if restore is not None and not self._stands_at(restore):
+            store.restore(key, restore)
         try:
             return newest(self._schema, store, key)
         except Corrupt as error:
@@ -117,6 +116,14 @@ class DurableRun(Generic[Model, Msg]):
                 else "there is no earlier one"
             )
             raise Corrupt(key, f"{error.what}; {offer}") from error
+
+    def _stands_at(self, position: int) -> bool:
+        """Tell whether the newest snapshot stands at the position already, as after a restart with the same arguments."""
+        try:
+            found = newest(self._schema, self._durable.store, self._durable.key)
+        except StoreError:
+            return False
+        return found is not None and found.position == position
 
     def _begin(self, keyframe: Keyframe[Model] | None, feed: DurableFeed[Model, Msg]) -> Flow[None]:
         program, journal = self._program, self.journal
@@ -137,10 +144,10 @@ class DurableRun(Generic[Model, Msg]):
         sent = self._perform(commands)
         self._where = feed.where
         self.loop.model = model
-        if sent:
-            feed.settle(sent)
         if keyframe is None or keyframe.revision != program.revision:
-            yield from feed.save()  # turn 0; or the first model that today's update goes on from
+            yield from feed.save(sent)  # turn 0, its messages with it; or the first model that today's update goes on from
+        elif sent:
+            feed.settle(sent)
         yield from feed.publish()
 
     def _replay(self, model: Model, start: int, end: int) -> Model:
@@ -179,6 +186,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         self._most = self._until_save()
         if self._journal.needs_flush(self._cursor):
             yield Blocking(self._journal.flush)
+        if not self._cursor.has_moved():
             yield from self.publish()
         messages = yield from super().take()
         if self._aside and messages is not None:
@@ -209,17 +217,30 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         every = self._snapshots.every
         return CHUNK_LIMIT if every is None else min(CHUNK_LIMIT, every - self._since_save())
 
-    def save(self) -> Flow[None]:
-        """Write a snapshot of the model and all that a flush writes."""
-        yield Blocking(self._save)
+    def _idle(self) -> Flow[None]:
+        """Wait for messages, but no longer than until the next snapshot is due."""
+        seconds = self._snapshots.seconds
+        if seconds is None or not self._since_save():
+            yield Messages(self._reader)
+            return
+        try:
+            yield Messages(self._reader, max(self._saved_at + seconds - time.monotonic(), 0))
+        except TimedOut:
+            yield from self.save()
+
+    def save(self, messages: Sequence[Msg] = ()) -> Flow[None]:
+        """Write a snapshot of the model and all that a flush writes, and with them, or not at all, the messages."""
+        yield Blocking(lambda: self._save(messages))
         yield from self.publish()
 
-    def _save(self) -> None:
+    def _save(self, messages: Sequence[Msg]) -> None:
         run, model, position = self._run, self._run.loop.model, self.position
         key = run._durable.key
         data = run._schema.seal(key, model, {MARK: Mark(position, self._journal.salt)})
         replaces = None if self._saved is None else self._saved.position
-        self._version = self._journal.snapshot(Snapshot(key, Write(data, self._version), replaces, self._snapshots.keep))
+        self._version = self._journal.snapshot(
+            Snapshot(key, position, Write(data, self._version), replaces, self._snapshots.keep), messages
+        )
         self._forget(position)
         self._saved, self._saved_at = Keyframe(position, model, self._version, run._program.revision), time.monotonic()
 
@@ -258,12 +279,12 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
 class _Owning:
     """Wait for the lease of a journal."""
 
-    def __init__(self, journal: Journal[Any], owner: str) -> None:
+    def __init__(self, journal: Journal[Any], owner: Owner) -> None:
         self._journal = journal
-        self._owner = owner
+        self._owner: Owner = owner
 
     def in_thread(self) -> None:
-        self._journal.own()
+        self._journal.own(self._owner)
 
     async def on_loop(self) -> None:
         import asyncio
@@ -277,8 +298,24 @@ class _Owning:
             await asyncio.sleep(_ASK_SECONDS)
 
 
-class _Nowhere:
-    """Takes what was set aside without a buffer: the journal has it."""
+class _Aside:
+    """Takes a message that is set aside: into the user's buffer, if there is one, and then into what replays pass over."""
 
-    def put(self, *messages: object) -> None:
-        pass
+    def __init__(
+        self, journal: Journal[Any], position: int, error: Exception, buffer: Producer[FailedMessage[Any]] | None
+    ) -> None:
+        self._journal = journal
+        self._position = position
+        self._kind = type(error).__name__
+        self._buffer = buffer
+
+    def put(self, *failed: FailedMessage[Any]) -> Awaitable[None] | None:
+        taken = None if self._buffer is None else self._buffer.put(*failed)
+        if inspect.isawaitable(taken):
+            return self._remember_after(taken)
+        self._journal.remember_aside(self._position, self._kind)
+        return None
+
+    async def _remember_after(self, taken: Awaitable[object]) -> None:
+        await taken
+        self._journal.remember_aside(self._position, self._kind)

@@ -35,9 +35,9 @@ def run(
     on_error: OnError = Stop(),
     store: Store | None = None,
     key: str | None = None,
-    snapshots: Snapshots = Snapshots(),
-    durability: Durability = "group",
-    owner: Owner = "fail",
+    snapshots: Snapshots | None = None,
+    durability: Durability | None = None,
+    owner: Owner | None = None,
     restore: int | None = None,
     retention: Retain | None = None,
 ) -> Model:
@@ -59,9 +59,10 @@ def run(
     in a thread whose event loop runs.
     """
     refuse_running_loop("run")
-    if store is not None or key is not None:
+    how = (store, key, snapshots, durability, owner, restore, retention)
+    if any(argument is not None for argument in how):
         ports = (buffer, producer, consumer, replaying)
-        durable = _durable(program, ports, on_error, False, store, key, snapshots, durability, owner, restore, retention)
+        durable = _durable(program, ports, on_error, False, *how)
         drive(durable.flow())
         return durable.loop.model
     loop = Loop(silenced(without_key(program, "run"), replaying), on_error=on_error, lists=False)
@@ -80,9 +81,9 @@ async def run_async(
     on_error: OnError = Stop(),
     store: Store | None = None,
     key: str | None = None,
-    snapshots: Snapshots = Snapshots(),
-    durability: Durability = "group",
-    owner: Owner = "fail",
+    snapshots: Snapshots | None = None,
+    durability: Durability | None = None,
+    owner: Owner | None = None,
     restore: int | None = None,
     retention: Retain | None = None,
 ) -> Model:
@@ -92,9 +93,10 @@ async def run_async(
     custom producer and consumer `put_async`, `get_async`, `commit_async` and `rollback_async` are preferred where they exist;
     what the methods return is awaited if it can be.
     """
-    if store is not None or key is not None:
+    how = (store, key, snapshots, durability, owner, restore, retention)
+    if any(argument is not None for argument in how):
         ports = (buffer, producer, consumer, replaying)
-        durable = _durable(program, ports, on_error, True, store, key, snapshots, durability, owner, restore, retention)
+        durable = _durable(program, ports, on_error, True, *how)
         await drive_async(durable.flow())
         return durable.loop.model
     loop = Loop(silenced(without_key(program, "run"), replaying), on_error=on_error, lists=False)
@@ -111,12 +113,16 @@ def _durable(
 
     buffer, *others = ports
     if store is None or key is None:
-        raise UsageError("a durable run has both a store= and a key=, which names its journal and snapshots")
+        raise UsageError(
+            "a durable run has both a store= and a key=, which names its journal and snapshots; other runs keep nothing"
+        )
     if any(other is not None for other in others):
         raise UsageError("a durable run reads its own journal: leave producer=, consumer= and replaying= out")
     if buffer is not None and not (isinstance(buffer, Journal) and buffer.name == key):
         raise UsageError(f"the queue of a durable run is its journal: leave it out, or give store.journal({key!r})")
-    return DurableRun(without_key(program, "run"), Durable(buffer, store, key, *how), on_error, on_loop=on_loop)
+    snapshots, *rest = how
+    durable = Durable(buffer, store, key, Snapshots() if snapshots is None else snapshots, *rest)
+    return DurableRun(without_key(program, "run"), durable, on_error, on_loop=on_loop)
 
 
 def checked(program: Program[Model, Msg]) -> Program[Model, Msg]:

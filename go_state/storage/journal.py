@@ -22,7 +22,7 @@ from go_state.core.turn import Turn
 from go_state.storage.codec import MessageCodec
 from go_state.storage.journal_consumer import GROUP, JournalConsumer
 from go_state.storage.lease import Lease, Owner
-from go_state.storage.records import Block, Entry, Records, Snapshot, Times, merged
+from go_state.storage.records import SNAPSHOT, Block, Entry, Records, Snapshot, Times, merged
 from go_state.storage.stage import Stage, Staged
 from go_state.storage.tail import Tail
 
@@ -33,6 +33,9 @@ Msg = TypeVar("Msg")
 
 Durability: TypeAlias = Literal["group", "put"]
 """When messages are committed to disk; see `Journal`."""
+
+
+_REFUSED = "the journal is closed: messages may no longer be put"
 
 
 class Recorded(NamedTuple, Generic[Msg]):
@@ -46,10 +49,10 @@ class Recorded(NamedTuple, Generic[Msg]):
 class Journal(Buffer[Msg]):
     """An append-only log in an LMDB store with the face of a `Buffer`; made by `store.journal(name, of=Msg)`.
 
-    A message is on disk before a reader gets it. With the durability "group" `put` returns at once, and a crash may take up to 4,096
-    messages (`GROUP`) that nobody has read, and as many commits of named readers, who are given those messages again. With "put",
-    `put` and `commit` return when they are on disk, and a crash takes nothing; putting threads share one sync. `flush` commits
-    everything at any time, and so does `close`.
+    A message is on disk before a reader gets it. With the durability "group" `put` returns at once, and a crash may take up to
+    4,096 messages (`GROUP`), or those of one put, that nobody has read, and as many commits of named readers, who are given those
+    messages again. With "put", `put` and `commit` return when they are on disk, and a crash takes nothing; putting threads share
+    one sync. `flush` commits everything at any time, and so does `close`.
 
     Messages are stored as `["Add", {"by": 1}]`. They stay until `truncate`; readers that are behind read them from disk.
     Raises `NotStorable` for a message that would not read back equal, `StoreFull`, `Owned`, and `Corrupt` with the position of what
@@ -59,11 +62,14 @@ class Journal(Buffer[Msg]):
     def __init__(self, records: Records, lease: Lease, durability: Durability, owner: Owner) -> None:
         if durability not in ("group", "put"):
             raise UsageError(f'durability is "group" or "put", not {durability!r}')
+        if owner not in ("fail", "wait"):
+            raise UsageError(f'owner is "fail" or "wait", not {owner!r}')
         super().__init__()
         self.name = records.name
         self._records = records
         self._lease = lease
         self._owner: Owner = owner
+        self._owned = False  # whether the lease is ours and what others had written before it is known
         self._at_once = durability == "put"
         self._codec: MessageCodec[Msg] | None = None
         self._flushing = threading.Lock()  # held around the write of an entry, and taken before the buffer's lock
@@ -73,7 +79,8 @@ class Journal(Buffer[Msg]):
         self._locked_put = True  # until the first put has taken the lease
         self._entries: list[tuple[Msg, bytes, int]] = self._inbox  # type: ignore[assignment]  # a journal's inbox holds entries
         self._stage: Stage[Msg] = Stage()
-        self._finished = False
+        self._finished = False  # closed, and everything that was put before is written
+        self._ended = False  # its store is closed
         self._cursors = records.cursors()  # of named readers, as they are on disk
         self._aside: dict[int, str] = {}  # what was set aside since the last flush
 
@@ -141,8 +148,9 @@ class Journal(Buffer[Msg]):
         self._put_carefully(messages, [Times(1, each) for each in at])
 
     def _put_carefully(self, messages: Sequence[Msg], times: Sequence[Times] | None = None) -> None:
+        self._check_open()
         encoded = self._encode(messages)
-        times = [Times(len(encoded), time_ns() // 1000)] if times is None else times
+        times = self._now(len(encoded)) if times is None else times
         self.own()
         if self._at_once:
             self._put_at_once(Staged(messages, encoded, times))
@@ -157,37 +165,43 @@ class Journal(Buffer[Msg]):
             self._locked_put = self._closed
 
     def _put_at_once(self, staged: Staged[Msg]) -> None:
-        self._check_open()
         if self._stage.enter(staged):
             try:
                 with self._flushing:
                     if not staged.done:
                         self._flush()
             finally:
+                self._stage.withdraw(staged)  # where an exception such as that of Ctrl-C came first
                 self._stage.hand_over()
         if staged.error is not None:
             raise staged.error
 
     def _check_open(self) -> None:
         if self._closed:
-            raise Closed("the journal is closed: messages may no longer be put")
+            raise Closed(_REFUSED)
 
     def own(self, owner: Owner | None = None) -> None:
         """Take the lease, which the first write does otherwise; `Owned` when somebody else has it, or wait for it."""
-        if not self._lease.held:
+        if not self._owned:
             with self._flushing:
                 self._own(owner)
 
     def _own(self, owner: Owner | None = None) -> None:
         """Take the lease, if it is not ours yet, and look what others have written before. Not while the lock is held."""
-        if self._lease.acquire(owner or self._owner):
-            with self._lock:
-                self._records.refresh()
-                self._cursors = self._records.cursors()
-                self._tail.catch_up()
+        if self._owned:
+            return
+        self.store.check_usable()
+        self._lease.acquire(owner or self._owner)
+        with self._lock:
+            self._records.refresh()
+            self._cursors = self._records.cursors()
+            self._tail.catch_up()
+            self._owned = True
 
-    def _enter(self, messages: Sequence[Msg]) -> None:
-        self._enter_encoded(messages, self._encode(messages), [Times(len(messages), time_ns() // 1000)])
+    @staticmethod
+    def _now(number: int) -> list[Times]:
+        """Return the times of so many messages that enter now."""
+        return [Times(number, time_ns() // 1000)]
 
     def _enter_encoded(self, messages: Sequence[Msg], encoded: list[bytes], times: Sequence[Times]) -> None:
         self._note(self._clock())
@@ -206,7 +220,10 @@ class Journal(Buffer[Msg]):
         """Tell whether the reader has come to the end of what is on disk, and there is something to write."""
         if reader.position >= self._tail.durable and (self._entries or self._tail.pending):
             return True
-        return (self._at_once or reader.position >= self._tail.end) and (reader.has_moved() or bool(self._aside))
+        if not reader.has_moved() and not self._aside:
+            return False
+        many = reader.committed - self._cursors.get(reader.name, 0) >= GROUP
+        return many or self._at_once or reader.position >= self._tail.end
 
     def begin(self) -> None:
         """Give the journal its salt, which the first write does otherwise."""
@@ -214,19 +231,26 @@ class Journal(Buffer[Msg]):
             self._own()
             self._records.write(Entry())
 
-    def snapshot(self, snapshot: Snapshot) -> int:
-        """Write a snapshot together with all that a flush writes, and return its version."""
+    def snapshot(self, snapshot: Snapshot, messages: Sequence[Msg] = ()) -> int:
+        """Write a snapshot together with all that a flush writes, and return its version; the messages enter with it or not at all."""
         with self._flushing:
-            return self._flush(snapshot)
+            return self._flush(snapshot, messages)
 
-    def _flush(self, snapshot: Snapshot | None = None) -> int:
+    def _flush(self, snapshot: Snapshot | None = None, messages: Sequence[Msg] = ()) -> int:
         if self._has_news() or snapshot is not None:
             self._own()
         if self._writing:
             self._catch_up_with_ourselves()
-        if self._at_once:
+        if self._at_once or messages:
+            staged = self._stage.take()
+            if self._finished:  # closed before these could be written
+                for each in staged:
+                    each.finish(Closed(_REFUSED))
+                staged = []
+            if messages:
+                staged.append(Staged(messages, self._encode(messages), self._now(len(messages))))
             with self._lock:  # those who put wait for it anyway, and their messages have to follow all that is pending
-                return self._flush_staged(self._stage.take(), snapshot)
+                return self._flush_staged(staged, snapshot)
         with self._lock:
             entry = self._entry(snapshot)
         if entry is None:
@@ -237,16 +261,16 @@ class Journal(Buffer[Msg]):
         return number
 
     def _write(self, entry: Entry) -> int:
-        self._writing = True
-        number = self._records.write(entry)
-        self._writing = False  # it stays True where an exception, such as that of Ctrl-C, leaves open whether it is written
-        return number
+        self._writing = True  # until it is known to be written, or not: Ctrl-C may come in between
+        return self._records.write(entry)
 
     def _catch_up_with_ourselves(self) -> None:
         """Count as written what an interrupted flush has written: the lease is ours, so nobody else has. Not while locked."""
         self._records.refresh()
         with self._lock:
-            self._tail.written(min(self._records.end - self._tail.durable, len(self._tail.pending)))
+            self._cursors = self._records.cursors()
+            self._tail.written(min(self._records.end, self._tail.end))
+            self._tail.catch_up()  # where messages that were staged are on disk as well
         self._writing = False
 
     def _flush_staged(self, staged: list[Staged[Msg]], snapshot: Snapshot | None) -> int:
@@ -254,19 +278,30 @@ class Journal(Buffer[Msg]):
         if entry is None:
             return 0
         try:
-            if staged and self._finished:
-                self._check_open()
             number = self._write(entry)
         except Exception as error:
             for each in staged:
                 each.finish(error)
             raise
+        except (
+            BaseException
+        ):  # such as that of Ctrl-C, for whom the others' messages have to wait no longer than for the next flush
+            self._records.refresh()
+            if self._records.end == entry.first + len(entry.messages):
+                self._enter_staged(staged, entry)
+            else:
+                self._stage.put_back(staged)
+            raise
+        self._enter_staged(staged, entry)
+        return number
+
+    def _enter_staged(self, staged: list[Staged[Msg]], entry: Entry) -> None:
+        """Count the entry as written, wake its senders and the readers. Lock held."""
         for each in staged:
             self._enter_encoded(each.messages, each.encoded, each.times)
         self._written(entry)
         for each in staged:
             each.finish(None)
-        return number
 
     def _moved(self) -> dict[str, int]:
         return {r.name: r.committed for r in self._readers if isinstance(r, JournalConsumer) and r.has_moved()}
@@ -281,6 +316,8 @@ class Journal(Buffer[Msg]):
         """Return what is to be written, None for nothing. Lock held."""
         tail = self._tail
         cursors = self._moved()
+        if snapshot is not None:
+            cursors[SNAPSHOT] = snapshot.position
         messages, times = list(tail.pending), list(tail.times)
         for each in staged:
             messages += each.encoded
@@ -292,10 +329,11 @@ class Journal(Buffer[Msg]):
 
     def _written(self, entry: Entry) -> None:
         """Hear that the entry is on disk. Lock held."""
-        self._tail.written(len(entry.messages))
+        self._tail.written(entry.first + len(entry.messages))
         self._cursors.update(entry.cursors)
         for position in entry.set_aside:
             self._aside.pop(position, None)
+        self._writing = False
         self._settled()
         self._tail.bound()
         self._let_go()
@@ -307,6 +345,9 @@ class Journal(Buffer[Msg]):
 
         `start` is where a reader begins that has no stored position. Raises `ConcurrentGet` when the name is in use.
         """
+        if name:
+            self._records.check_reader(name)
+            self.own()  # its commits are writes, and what another process has committed under the name is to be known
         with self._lock:
             if name and any(isinstance(r, JournalConsumer) and r.name == name for r in self._readers):
                 raise ConcurrentGet(f"the reader {name!r} of the journal {self.name!r} is open already: give another name")
@@ -378,12 +419,30 @@ class Journal(Buffer[Msg]):
         with self._lock:
             return Turn(self._tail.entered(position), position, f"{self._records.salt}/{position}")
 
-    def set_aside(self, position: int | None = None, kind: str = "skipped") -> dict[int, str]:
-        """Return the positions that replay passes over, and why; with a `position` add that one, at the next flush."""
+    def set_aside(self) -> dict[int, str]:
+        """Return the positions that runs and replays pass over, and why."""
         with self._lock:
-            if position is not None:
-                self._aside[position] = kind
             return self._records.set_aside() | self._aside
+
+    def skip(self, position: int) -> None:
+        """Have runs and replays pass over a message that no reader has committed yet, such as one that the program fails on.
+
+        Raises `UsageError` for one that is done: what it has changed would be in the model and not in a replay.
+        """
+        self.own()
+        with self._lock:
+            start, end, done = self._tail.start, self._tail.end, max(self._cursors.values(), default=0)
+            if any(isinstance(reader, JournalConsumer) and reader.name for reader in self._readers):
+                raise UsageError(f"the journal {self.name!r} is being read: end its program first")
+            if not isinstance(position, int) or not max(start, done) <= position < end:
+                raise UsageError(f"a message from position {max(start, done)} to {end - 1} can be skipped, not {position!r}")
+            self._aside[position] = "skipped"
+        self.flush()
+
+    def remember_aside(self, position: int, kind: str) -> None:
+        """Have replays pass over a message that a run has set aside; it is written with the cursor that passes it."""
+        with self._lock:
+            self._aside[position] = kind
 
     def _oldest_age(self, now: float) -> float:
         block = self._records.block(self._tail.start)
@@ -391,6 +450,16 @@ class Journal(Buffer[Msg]):
         return max(time.time() - at / 1e6, 0.0)
 
     # ------------------------------------------------------------------ forgetting and ending
+
+    @property
+    def durability(self) -> Durability:
+        """When messages are committed to disk."""
+        return "put" if self._at_once else "group"
+
+    @property
+    def owner(self) -> Owner:
+        """Whether the first write fails or waits while another process has the lease."""
+        return self._owner
 
     @property
     def store(self) -> LMDBStore:
@@ -413,7 +482,7 @@ class Journal(Buffer[Msg]):
     def cursors(self) -> dict[str, int]:
         """Return how far each named reader has come, on disk."""
         with self._lock:
-            return dict(self._cursors)
+            return {name: position for name, position in self._cursors.items() if name != SNAPSHOT}
 
     def slowest(self) -> int | None:
         """Return how far the named reader that is furthest behind has come, on disk; None when there is none."""
@@ -431,7 +500,12 @@ class Journal(Buffer[Msg]):
             with self._lock:
                 slowest = min(self._cursors.items(), key=lambda item: item[1], default=("", before))
                 if slowest[1] < before:
-                    raise UsageError(f"the reader {slowest[0]!r} has only come to {slowest[1]}: truncate before that at most")
+                    who = (
+                        "the newest snapshot stands at"
+                        if slowest[0] == SNAPSHOT
+                        else f"the reader {slowest[0]!r} has only come to"
+                    )
+                    raise UsageError(f"{who} {slowest[1]}: truncate before that at most")
                 self._records.truncate(before)
                 self._tail.forget()
                 return self._records.start
@@ -459,11 +533,32 @@ class Journal(Buffer[Msg]):
     def _let_go(self) -> None:
         """Give the lease back when nobody will write any more. Lock held."""
         if self._closed and not self._readers:
-            self._lease.release()
+            self._release()
+
+    def _release(self) -> None:
+        self._owned = False
+        self._lease.release()
+
+    def _forget_parent(self) -> None:
+        """In a forked child: the lease and the file are the parent's."""
+        self._locked_put = True
+        self._ended = True
+        self._release()
+
+    @property
+    def is_read(self) -> bool:
+        """Whether a reader is open."""
+        return bool(self._readers)
+
+    def _note(self, when: float) -> None:
+        """Note for the rate alone when messages enter: their ages are on disk. Lock held."""
+        if not self._rates or when - self._rates[-1][1] >= 0.01:
+            self._rates.append((self._tail.end, when))
 
     def _end(self) -> None:
         """End with the store."""
         try:
             self.close()
         finally:
-            self._lease.release()
+            self._ended = True
+            self._release()

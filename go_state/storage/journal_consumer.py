@@ -46,8 +46,25 @@ class JournalConsumer(Consumer[Msg]):
 
     def settle(self, count: int, messages: Sequence[Msg] = (), follow: bool = False, /) -> Sequence[Msg]:
         """Commit and append as one step, in memory and, at the next flush, on disk."""
-        following = super().settle(count, messages, follow)
-        self._flush_if_due()
+        journal = self._journal
+        if not messages:
+            return super().settle(count)
+        encoded, times, number = journal._encode(messages), journal._now(len(messages)), len(messages)
+        following: Sequence[Msg] = ()
+        with self._lock:
+            journal._absorb()
+            tail = journal._tail
+            follows = follow and self.position == tail.end
+            # No call until all has moved, so that Ctrl-C finds it before or after the step: see Buffer._absorb.
+            tail.pending += encoded
+            tail.times += times
+            tail._items += messages
+            tail.end += number
+            self.committed += count
+            if follows:
+                self.position += number
+                following = messages
+            journal._ring(journal._bells)
         return following
 
     def _flush_if_due(self) -> None:
@@ -57,7 +74,7 @@ class JournalConsumer(Consumer[Msg]):
     def close(self) -> None:
         """End the reader, its commits on disk."""
         try:
-            if self.has_moved():
+            if self.has_moved() and not self._journal._ended:
                 self._journal.flush()
         finally:
             super().close()

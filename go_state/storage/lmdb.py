@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -39,7 +39,7 @@ def _forget_parents() -> None:
     for store in _OPEN:
         store._env = None
         for journal in store._journals.values():
-            journal._lease.release()
+            journal._forget_parent()
 
 
 os.register_at_fork(after_in_child=_forget_parents)
@@ -92,18 +92,25 @@ class LMDBStore:
 
     # ------------------------------------------------------------------ journals
 
-    def journal(self, name: str, of: Any = None, *, durability: Durability = "group", owner: Owner = "fail") -> Journal[Any]:
+    def journal(
+        self, name: str, of: Any = None, *, durability: Durability | None = None, owner: Owner | None = None
+    ) -> Journal[Any]:
         """Return the journal of this name: a `Buffer` that outlives the process. See `Journal`.
 
         `of` is the type of its messages, without which it can be read but not written. While it is open a store has one journal
-        of a name. `durability` says when messages are committed to disk: "group" or "put". Its first write takes the lease, and
-        raises `Owned` when another process has it, or waits for it with `owner="wait"`.
+        of a name. `durability` says when messages are committed to disk: "group", the default, or "put". Its first write takes the
+        lease, and raises `Owned` when another process has it, or waits for it with `owner="wait"`.
         """
         from go_state.storage.journal import Journal
 
         found = self._journals.get(name)
+        if found is not None and found.closed and found.is_read:
+            raise UsageError(f"the journal {name!r} is closed, and its readers are not done: wait for them, or close them")
         if found is None or found.closed:
-            found = self._journals[name] = Journal(Records(self, name), Lease(self.path, name), durability, owner)
+            how = durability or "group", owner or "fail"
+            found = self._journals[name] = Journal(Records(self, name), Lease(self.path, name), *how)
+        elif durability is not None and durability != found.durability:
+            raise UsageError(f"the journal {name!r} is open already, with durability={found.durability!r}: close it first")
         if of is not None:
             found.give_type(of)
         return found
@@ -126,8 +133,8 @@ class LMDBStore:
             record = transaction.get(name)
         return None if record is None else unpack(key, name, bytes(record))
 
-    def _restore(self, key: str, position: int) -> None:
-        """Make an earlier snapshot the newest; what came after it goes, damaged or not."""
+    def restore(self, key: str, position: int) -> None:
+        """Make a keyframe of a journalled program its newest snapshot; those after it go, damaged or not."""
         name, keyframe, prefix = _PREFIX + key_bytes(key), _keyframe(key, position), b"k/" + key_bytes(key) + b"\0"
         with self._transaction(write=True) as transaction:
             record = transaction.get(keyframe)
@@ -175,6 +182,15 @@ class LMDBStore:
                 except Corrupt as error:
                     yield error.key, error.what
 
+    def check_usable(self) -> None:
+        """Raise `StoreUnavailable` when the store is closed, or another process has opened it."""
+        if os.getpid() != self._pid:
+            raise StoreUnavailable(
+                f"{self.path} was opened before this process was forked, which LMDB does not survive: open an LMDBStore in the child"
+            )
+        if self._env is None:
+            raise StoreUnavailable(f"the store {self.path} is closed: use it inside its `with` block")
+
     # ------------------------------------------------------------------ keys
 
     def keys(self, prefix: str = "") -> Iterator[str]:
@@ -185,11 +201,14 @@ class LMDBStore:
 
     def close(self) -> None:
         """Close the journals, with all that was put on disk, and release the file; a second call is harmless."""
-        for journal in self._journals.values():
-            journal._end()
-        env, self._env = self._env, None
-        if env is not None:
-            env.close()
+        try:
+            with ExitStack() as ends:  # each is ended, also where another fails
+                for journal in self._journals.values():
+                    ends.callback(journal._end)
+        finally:
+            env, self._env = self._env, None
+            if env is not None:
+                env.close()
 
     # ------------------------------------------------------------------
 
@@ -198,12 +217,8 @@ class LMDBStore:
         """Open a transaction for one call; it is committed at the end of the block, or undone by an exception."""
         import lmdb
 
-        if os.getpid() != self._pid:
-            raise StoreUnavailable(
-                f"{self.path} was opened before this process was forked, which LMDB does not survive: open an LMDBStore in the child"
-            )
-        if self._env is None:
-            raise StoreUnavailable(f"the store {self.path} is closed: use it inside its `with` block")
+        self.check_usable()
+        assert self._env is not None  # or it would not be usable
         try:
             with self._env.begin(write=write) as transaction:
                 yield transaction

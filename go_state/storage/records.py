@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from go_state.core.errors import Conflict, Corrupt, InvalidKey
+from go_state.core.errors import Conflict, Corrupt, InvalidKey, Lagged
 from go_state.core.ports import Write
 from go_state.storage.frames import pack, unpack
 from go_state.storage.keys import key_bytes
@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 
     from go_state.storage.lmdb import LMDBStore
 
+SNAPSHOT = "@snapshot"  # the cursor of the newest snapshot: messages after it are needed, whoever has read them
 BLOCK = 1024  # records: a position is found by decoding one block, which takes about 1 ms
 _POSITION = struct.Struct(">Q")
+_MAX_PREFIX = 450  # bytes; the rest is for positions and the names of readers
 _MAX_NAME = 511  # bytes; LMDB's limit for a key
 
 
@@ -82,9 +84,12 @@ class Entry(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """A snapshot to write, the position of the one that it replaces, and how many there are to be, that one included."""
+    """A snapshot to write, of the model before the message at `position`; the position of the one that it replaces; and how many
+    there are to be, itself included.
+    """
 
     key: str
+    position: int
     write: Write
     replaces: int | None
     keep: int
@@ -99,6 +104,8 @@ class Records:
         self.name = name
         self.store = store
         self._prefix = b"j/" + key_bytes(name) + b"\0"
+        if len(self._prefix) > _MAX_PREFIX:
+            raise InvalidKey(f"a journal's name is up to {_MAX_PREFIX - 3} bytes long, not {len(self._prefix) - 3}: shorten it")
         self.start = 0  # the first position that is still there
         self.end = 0  # the position of the next message
         self.salt = ""
@@ -138,7 +145,10 @@ class Records:
             block = self._block_at(cursor) if found else None
         if block is not None and block.first <= position < block.end:
             return block
-        if self.start <= position < self.end:
+        self.refresh()  # another process may have truncated
+        if position < self.start:
+            raise Lagged(self.start - position, self.start)
+        if position < self.end:
             raise Corrupt(self.name, f"the messages from position {position} on are missing")
         return None
 
@@ -196,8 +206,7 @@ class Records:
         Raises `Conflict` when another process has written the journal or the snapshot meanwhile, and `StoreFull`.
         """
         with self.store._transaction(write=True) as transaction:
-            if not self.salt:
-                self._found(transaction)
+            salt = self._founded(transaction, self.start)
             if entry.messages:
                 self._append(transaction, entry)
             for reader, position in entry.cursors.items():
@@ -207,62 +216,74 @@ class Records:
             if entry.snapshot is not None:
                 self.store._keep_snapshot(transaction, entry.snapshot)
             number: int = transaction.id()
+        self.salt = salt
         self.end = max(self.end, entry.first + len(entry.messages))
         return number
 
-    def _found(self, transaction: lmdb.Transaction) -> None:
-        """Begin the journal."""
-        self.salt = os.urandom(16).hex()
-        self._put_meta(transaction)
+    def _founded(self, transaction: lmdb.Transaction, start: int) -> str:
+        """Begin the journal if it is new, or move its start, and return its salt."""
+        salt = self.salt or os.urandom(16).hex()
+        if not self.salt or start != self.start:
+            self._put(transaction, b"m", b'{"start":%d,"salt":"%s"}' % (start, salt.encode()))
+        return salt
 
-    def _put_meta(self, transaction: lmdb.Transaction) -> None:
-        self._put(transaction, b"m", b'{"start":%d,"salt":"%s"}' % (self.start, self.salt.encode()))
+    def check_reader(self, name: str) -> None:
+        """Raise `InvalidKey` for a name that no cursor can have."""
+        if not isinstance(name, str) or name.startswith("@"):
+            raise InvalidKey(f'a reader has a name, such as "mailer", that does not begin with "@", not {name!r}')
+        too_long = len(self._prefix) + 1 + len(key_bytes(name)) - _MAX_NAME
+        if too_long > 0:
+            raise InvalidKey(f"the names of the journal and its reader are {too_long} bytes too long together: shorten one")
 
     def _append(self, transaction: lmdb.Transaction, entry: Entry) -> None:
         last = self._last_block(transaction)
         found = max(self.start, 0 if last is None else last.end)
         if found != entry.first:
             raise Conflict(self.name, entry.first, found)
-        times = list(entry.times)
+        times: Sequence[Times] = entry.times
         for offset in range(0, len(entry.messages), BLOCK):
             messages = entry.messages[offset : offset + BLOCK]
-            at = b",".join(b"[%d,%d]" % run for run in taken_off(times, len(messages)))
+            own, times = split(times, len(messages))
+            at = b",".join(b"[%d,%d]" % run for run in own)
             data = b'%d %d\n{"at":[%b],"records":[%b]}' % (len(messages), entry.schema, at, b",".join(messages))
             self._put(transaction, b"b" + _POSITION.pack(entry.first + offset), data)
 
     def truncate(self, before: int) -> None:
         """Forget the messages before the position, and what was set aside of them."""
+        start = min(max(before, self.start), self.end)
         with self.store._transaction(write=True) as transaction:
-            self.start = min(max(before, self.start), self.end)
-            if not self.salt:
-                self._found(transaction)
-            self._put_meta(transaction)
+            salt = self._founded(transaction, start)
             with transaction.cursor() as cursor:
                 for kind in (b"b", b"x"):
-                    self._delete_before(cursor, kind)
+                    self._delete_before(cursor, kind, start)
+        self.start, self.salt = start, salt
 
-    def _delete_before(self, cursor: Any, kind: bytes) -> None:
+    def _delete_before(self, cursor: Any, kind: bytes, start: int) -> None:
         prefix = self._prefix + kind
         found = cursor.set_range(prefix)
         while found and bytes(cursor.key()).startswith(prefix):
             (first,) = _POSITION.unpack(bytes(cursor.key())[len(prefix) :])
             count = 1 if kind == b"x" else int(bytes(cursor.value()[12:32]).split(None, 1)[0])
-            if first + count > self.start:
+            if first + count > start:
                 return
             found = cursor.delete()
 
 
-def taken_off(times: list[Times], count: int) -> list[Times]:
-    """Take the times of the next so many messages off the list."""
-    taken = []
-    while count:
-        number, at = times.pop(0)
-        if number > count:
-            times.insert(0, Times(number - count, at))
-            number = count
+def split(times: Sequence[Times], count: int) -> tuple[list[Times], list[Times]]:
+    """Return the times of the first so many messages, and of the others."""
+    first: list[Times] = []
+    for index, (number, at) in enumerate(times):
+        if number >= count:
+            rest = [Times(number - count, at)] if number > count else []
+            return [*first, Times(count, at)] if count else first, [*rest, *times[index + 1 :]]
+        first.append(Times(number, at))
         count -= number
-        taken.append(Times(number, at))
-    return taken
+    return first, []
+
+
+def after(times: Sequence[Times], count: int) -> list[Times]:
+    """Return the times of the messages after the first so many."""
+    return split(times, count)[1]
 
 
 def merged(times: Sequence[int]) -> list[Times]:

@@ -162,7 +162,7 @@ class _Builder:
         if kind in self._building:
             return self._reference(self._building[kind])
         later = self._building[kind] = []
-        cls = typing.get_origin(kind) or kind
+        cls: Any = typing.get_origin(kind) or kind
         parts = [
             _Part(field, f"f{i}", self.shape(field.annotation, f"{path}.{field.name}"))
             for i, field in enumerate(sorted(fields_of(kind), key=lambda field: not field.required))
@@ -176,7 +176,7 @@ class _Builder:
             frozen=True,
         )
         to, exact = _to_mirror(cls, mirror, parts)
-        natives: dict[str, type] | None = dict.fromkeys(names_of(cls), cls) if exact and _is_native(cls, parts) else None
+        natives: Any = dict.fromkeys(names_of(cls), cls) if exact and _is_native(cls, parts) else None
         shape = Shape(mirror, to, _from_mirror(cls, parts), exact, natives)
         later.append(shape)
         del self._building[kind]
@@ -234,7 +234,7 @@ class _Builder:
         exact = not others
         natives: dict[str, type] | None = {} if exact else None
         for kind in classes:
-            cls = typing.get_origin(kind) or kind
+            cls: Any = typing.get_origin(kind) or kind
             shape = self._class(kind, path)
             exact = exact and shape.exact
             natives = None if natives is None or shape.natives is None else {**natives, **shape.natives}

@@ -61,13 +61,22 @@ class Stage(Generic[Msg]):
         try:
             staged.bell.sleep(None)
         except BaseException:  # such as that of Ctrl-C
-            with self._lock:
-                if staged in self._staged:
-                    self._staged.remove(staged)
+            self.withdraw(staged)
             if staged.leads:
                 self.hand_over()
             raise
         return staged.leads
+
+    def withdraw(self, staged: Staged[Msg]) -> None:
+        """Take one off the stage, if it is there still."""
+        with self._lock:
+            if staged in self._staged:
+                self._staged.remove(staged)
+
+    def put_back(self, staged: list[Staged[Msg]]) -> None:
+        """Stage again what could not be written."""
+        with self._lock:
+            self._staged[:0] = staged
 
     def take(self) -> list[Staged[Msg]]:
         """Take what is to be written."""

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from go_state.buffer.retained import Retained
 from go_state.core.errors import UsageError
-from go_state.storage.records import Block, Records, Times, taken_off
+from go_state.storage.records import Block, Records, Times, after
 
 Msg = TypeVar("Msg")
 
@@ -33,15 +33,21 @@ class Tail(Retained[Msg]):
 
     def enter(self, messages: Iterable[Msg], encoded: Iterable[bytes], times: Iterable[Times]) -> None:
         """Append messages that are not on disk yet."""
+        messages = list(messages)
+        number = len(messages)
+        # No call from here on: see Buffer._absorb.
         self.pending += encoded
         self.times += times
-        self.extend(messages)
+        self._items += messages
+        self.end += number
 
-    def written(self, count: int) -> None:
-        """Hear that the first so many pending messages are on disk."""
-        del self.pending[:count]
-        taken_off(self.times, count)
-        self.durable += count
+    def written(self, position: int) -> None:
+        """Hear that the messages before the position are on disk. Done twice it is done once, whatever came between."""
+        self.durable = max(position, self.durable)
+        left = self.end - self.durable
+        del self.pending[: len(self.pending) - left]
+        over = sum(run.number for run in self.times) - left
+        self.times = self.times if over <= 0 else after(self.times, over)
 
     def read(self, position: int, limit: int) -> list[Msg]:
         """Return up to `limit` messages from the position on: from memory, or those of one block on disk."""
