@@ -60,9 +60,10 @@ from go_state.modes.replay import Verified, replay, to_test, verify
 from go_state.modes.run import run, run_async
 from go_state.modes.schema import load_model
 from go_state.storage.codec import JsonCodec
-from go_state.storage.journal import Journal, Recorded
+from go_state.storage.journal import Journal
 from go_state.storage.lmdb import LMDBStore
 from go_state.storage.memory import MemoryStore
+from go_state.storage.on_disk import Recorded
 
 __version__ = "0.1.0"
 

@@ -62,6 +62,14 @@ class DurableRun(Generic[Model, Msg]):
             raise UsageError(f"a durable run is kept in an open gs.LMDBStore, not in a {type(durable.store).__qualname__}")
         if durable.journal is not None and durable.journal.store is not durable.store:
             raise UsageError("the journal lies in another store than store=: give store.journal(key)")
+        if not isinstance(durable.snapshots, Snapshots):
+            raise UsageError(
+                f"snapshots= is a gs.Snapshots(every=..., seconds=...), not a {type(durable.snapshots).__qualname__}"
+            )
+        if not isinstance(durable.retention, (Retain, type(None))):
+            raise UsageError(f"retention= is a gs.Retain(...), not a {type(durable.retention).__qualname__}")
+        if durable.restore is not None and (not isinstance(durable.restore, int) or durable.restore < 0):
+            raise UsageError(f"restore= is the position of a snapshot that was kept, not {durable.restore!r}")
         if not isinstance(durable.key, str):
             raise UsageError(f"key= is the name of the program's journal and snapshots, not a {type(durable.key).__qualname__}")
         self._program = program

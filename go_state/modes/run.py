@@ -47,11 +47,13 @@ def run(
     and `rollback`, whose end is `Closed`. While `replaying()` is true no command is performed and no view is shown. `on_error`
     says what becomes of a message that the program fails on: `Stop()`, `SetAside(buffer)` or a function that returns one.
 
-    With a `store` and a `key` the run is durable: its queue is `store.journal(key)`, a message reaches update only once it is on
-    disk, and after any crash the program goes on from its newest snapshot and the messages after it, which are replayed silently
-    up to where it had come. `snapshots` says when to save besides at the end, `durability` when messages are committed to disk
-    (see `Journal`), and `owner` whether to "fail" or "wait" while another process runs the program. The view is shown what is on
-    disk: the newest model where several turns were committed together. Messages that were set aside are passed over for good.
+    With a `store` and a `key` the run is durable: its queue is `store.journal(key)`, which is opened unless it is given as
+    `buffer` (a journal that was closed already, to be drained, has to be given: another one would wait for messages). A message
+    reaches update only once it is on disk, and after any crash the program goes on from its newest snapshot and the messages after
+    it, which are replayed silently up to where it had come. `snapshots` says when to save besides at the end, `durability` when
+    messages are committed to disk (see `Journal`), and `owner` whether to "fail" or "wait" while another process runs the program.
+    The view is shown what is on disk: the newest model where several turns were committed together. Messages that were set aside
+    are passed over for good.
     Where the newest snapshot is damaged, `restore` names the position of the earlier one to go on from. `retention` says which
     messages to keep that nobody needs any more; by default all.
 

@@ -115,6 +115,8 @@ class MessageCodec(JsonCodec[Value]):
             return messages
         try:
             records = self._block_decoder.decode(block.data).records
+            if len(records) != block.number:
+                raise block.damaged(f"it holds {len(records)} messages and says {block.number}")
             return records if self._back is None else list(map(self._back, records))
         except _FAILURES as error:
             self._find_misfit(name, block)
@@ -133,7 +135,7 @@ class MessageCodec(JsonCodec[Value]):
             return None
         names, _ = zip(*pairs, strict=True)
         again = self._encoder.encode(list(zip(names, messages, strict=True)))
-        return messages if block.data.endswith(b',"records":%b}' % again) else None
+        return messages if len(messages) == block.number and block.data.endswith(b',"records":%b}' % again) else None
 
     def _migrated(self, name: str, block: Block, position: int, record: bytes) -> Any:
         from msgspec import json

@@ -10,24 +10,20 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from time import time_ns
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar
+from typing import Literal, TypeAlias, TypeVar
 
 from go_state.buffer.buffer import Buffer
-from go_state.core.errors import Closed, ConcurrentGet, UsageError
-from go_state.core.migrations import Migration
+from go_state.buffer.consumer import Consumer
+from go_state.core.errors import Closed, ConcurrentGet, Lagged, UsageError
 from go_state.core.turn import Turn
-from go_state.storage.codec import MessageCodec
 from go_state.storage.journal_consumer import GROUP, JournalConsumer
 from go_state.storage.lease import Lease, Owner
-from go_state.storage.records import SNAPSHOT, Block, Entry, Records, Snapshot, Times, merged
+from go_state.storage.on_disk import OnDisk
+from go_state.storage.records import SNAPSHOT, Entry, Records, Snapshot, Times, merged
 from go_state.storage.stage import Stage, Staged
 from go_state.storage.tail import Tail
-
-if TYPE_CHECKING:
-    from go_state.storage.lmdb import LMDBStore
 
 Msg = TypeVar("Msg")
 
@@ -38,15 +34,7 @@ Durability: TypeAlias = Literal["group", "put"]
 _REFUSED = "the journal is closed: messages may no longer be put"
 
 
-class Recorded(NamedTuple, Generic[Msg]):
-    """A message of a journal: its position, when it entered (seconds since 1970, UTC), and itself."""
-
-    position: int
-    at: float
-    message: Msg
-
-
-class Journal(Buffer[Msg]):
+class Journal(Buffer[Msg], OnDisk[Msg]):
     """An append-only log in an LMDB store with the face of a `Buffer`; made by `store.journal(name, of=Msg)`.
 
     A message is on disk before a reader gets it. With the durability "group" `put` returns at once, and a crash may take up to
@@ -64,14 +52,11 @@ class Journal(Buffer[Msg]):
             raise UsageError(f'durability is "group" or "put", not {durability!r}')
         if owner not in ("fail", "wait"):
             raise UsageError(f'owner is "fail" or "wait", not {owner!r}')
-        super().__init__()
-        self.name = records.name
-        self._records = records
+        Buffer.__init__(self)
+        OnDisk.__init__(self, records)
         self._lease = lease
         self._owner: Owner = owner
-        self._owned = False  # whether the lease is ours and what others had written before it is known
         self._at_once = durability == "put"
-        self._codec: MessageCodec[Msg] | None = None
         self._flushing = threading.Lock()  # held around the write of an entry, and taken before the buffer's lock
         self._writing = False
         self._tail: Tail[Msg] = Tail(records, self._decode)  # this and all below: guarded by the buffer's lock
@@ -82,19 +67,8 @@ class Journal(Buffer[Msg]):
         self._finished = False  # closed, and everything that was put before is written
         self._ended = False  # its store is closed
         self._cursors = records.cursors()  # of named readers, as they are on disk
+        self._left: dict[str, int] = {}  # of named readers that were closed before a flush
         self._aside: dict[int, str] = {}  # what was set aside since the last flush
-
-    def give_type(
-        self, kind: Any, schema: int | None = None, migrations: Mapping[int, Migration] = MappingProxyType({})
-    ) -> None:
-        """Say of what type the messages are, and of which schema; `UsageError` when they have another."""
-        if schema is None:
-            schema = 1 if self._codec is None else self._codec.schema
-        codec: MessageCodec[Msg] = MessageCodec(kind, schema, migrations)
-        if self._codec is not None and self._codec.kind != codec.kind:
-            raise UsageError(f"the journal {self.name!r} is open with messages of another type: {self._codec.kind!r}")
-        self._codec = codec
-        self._encode_one = codec.encode
 
     def _absorb(self) -> None:
         """Move the entries of the inbox into the tail. Lock held."""
@@ -113,18 +87,6 @@ class Journal(Buffer[Msg]):
             all_runs += runs
             tail.end += count
             del entries[:count]
-
-    def _encode(self, messages: Sequence[Msg]) -> list[bytes]:
-        if self._codec is None:
-            raise UsageError(f"say what the messages are to put some: store.journal({self.name!r}, of=Msg)")
-        return list(map(self._codec.encode, messages))
-
-    def _decode(self, block: Block) -> list[Msg]:
-        if self._codec is None:
-            from msgspec import json
-
-            return list(map(json.decode, block.records()))
-        return self._codec.decode_block(self.name, block)
 
     # ------------------------------------------------------------------ putting
 
@@ -165,14 +127,13 @@ class Journal(Buffer[Msg]):
             self._locked_put = self._closed
 
     def _put_at_once(self, staged: Staged[Msg]) -> None:
-        if self._stage.enter(staged):
-            try:
+        try:
+            if self._stage.enter(staged):
                 with self._flushing:
                     if not staged.done:
                         self._flush()
-            finally:
-                self._stage.withdraw(staged)  # where an exception such as that of Ctrl-C came first
-                self._stage.hand_over()
+        finally:
+            self._stage.leave(staged)
         if staged.error is not None:
             raise staged.error
 
@@ -304,7 +265,13 @@ class Journal(Buffer[Msg]):
             each.finish(None)
 
     def _moved(self) -> dict[str, int]:
-        return {r.name: r.committed for r in self._readers if isinstance(r, JournalConsumer) and r.has_moved()}
+        open_ones = {r.name: r.committed for r in self._readers if isinstance(r, JournalConsumer) and r.has_moved()}
+        return self._left | open_ones
+
+    def _remove(self, consumer: Consumer[Msg]) -> None:
+        if isinstance(consumer, JournalConsumer) and consumer in self._readers and consumer.has_moved():
+            self._left[consumer.name] = consumer.committed  # its own messages may be pending: the two are written together
+        super()._remove(consumer)
 
     def _has_news(self) -> bool:
         """Tell whether there is something to write."""
@@ -331,6 +298,7 @@ class Journal(Buffer[Msg]):
         """Hear that the entry is on disk. Lock held."""
         self._tail.written(entry.first + len(entry.messages))
         self._cursors.update(entry.cursors)
+        self._left = {name: position for name, position in self._left.items() if self._cursors.get(name) != position}
         for position in entry.set_aside:
             self._aside.pop(position, None)
         self._writing = False
@@ -350,44 +318,13 @@ class Journal(Buffer[Msg]):
             self.own()  # its commits are writes, and what another process has committed under the name is to be known
         with self._lock:
             if name and any(isinstance(r, JournalConsumer) and r.name == name for r in self._readers):
-                raise ConcurrentGet(f"the reader {name!r} of the journal {self.name!r} is open already: give another name")
-            consumer = JournalConsumer(self, self._look(), self._lock, self._cursors.get(name, start), name)
+                raise ConcurrentGet(
+                    f"the reader {name!r} of the journal {self.name!r} is open already: end the run that it belongs to, or give "
+                    f"another reader a name of its own"
+                )
+            consumer = JournalConsumer(self, self._look(), self._lock, (self._cursors | self._left).get(name, start), name)
             self._readers.append(consumer)
             return consumer
-
-    def read(self, start: int | None = None, end: int | None = None) -> Iterator[Recorded[Msg]]:
-        """Give what is on disk from the position `start` to before `end`, with positions and times of entry.
-
-        It takes no part in retention. Raises `Corrupt` with the position of what is damaged.
-        """
-        for block, first, last in self.raw(start, end):
-            for recorded in self._recorded(block):
-                if first <= recorded.position < last:
-                    yield recorded
-
-    def chunks(self, start: int, end: int) -> Iterator[tuple[int, list[Msg]]]:
-        """Give the same without times, block by block: the position of the first message, and the messages."""
-        for block, first, last in self.raw(start, end):
-            messages = self._decode(block)
-            before = max(first - block.first, 0)
-            yield block.first + before, messages[before : last - block.first]
-
-    def raw(self, start: int | None = None, end: int | None = None) -> Iterator[tuple[Block, int, int]]:
-        """Give the blocks on disk that hold the positions from `start` to before `end`, with both bounds."""
-        if not self._lease.held:
-            self._records.refresh()
-        first = self._records.start if start is None else max(start, self._records.start)
-        last = self._records.end if end is None else min(end, self._records.end)
-        for block in self._records.blocks(first):
-            if block.first >= last:
-                return
-            yield block, first, last
-
-    def decode(self, data: bytes) -> Msg:
-        """Return the message of a record's JSON; `ValueError` when it is none of the journal's."""
-        if self._codec is None:
-            raise UsageError(f"say what the messages are: store.journal({self.name!r}, of=Msg)")
-        return self._codec.decode(data)
 
     def export_to(self, path: str | os.PathLike[str]) -> int:
         """Write the messages as JSON Lines that a person can read, and return how many they were; see `exchange.py`."""
@@ -405,14 +342,6 @@ class Journal(Buffer[Msg]):
         """Return all messages, oldest first."""
         self.flush()
         return [recorded.message for recorded in self.read()]
-
-    def _recorded(self, block: Block) -> Iterator[Recorded[Msg]]:
-        messages = iter(self._decode(block))
-        position = block.first
-        for count, at in block.times():
-            for _ in range(count):
-                yield Recorded(position, at / 1e6, next(messages))
-                position += 1
 
     def turn(self, position: int) -> Turn:
         """Return the turn of the message at the position, the same in every replay."""
@@ -445,7 +374,11 @@ class Journal(Buffer[Msg]):
             self._aside[position] = kind
 
     def _oldest_age(self, now: float) -> float:
-        block = self._records.block(self._tail.start)
+        try:
+            block = self._records.block(self._tail.start)
+        except Lagged:  # another process has truncated
+            self._tail.forget()
+            return self._oldest_age(now) if self._tail.start < self._tail.end else 0.0
         at = self._tail.times[0].at if block is None else block.times()[0].at  # of the oldest block, not message
         return max(time.time() - at / 1e6, 0.0)
 
@@ -460,24 +393,6 @@ class Journal(Buffer[Msg]):
     def owner(self) -> Owner:
         """Whether the first write fails or waits while another process has the lease."""
         return self._owner
-
-    @property
-    def store(self) -> LMDBStore:
-        """The store that it lies in."""
-        return self._records.store
-
-    @property
-    def salt(self) -> str:
-        """What tells this journal from every other; empty before the first write."""
-        return self._records.salt
-
-    def entered_by(self, seconds: float) -> int:
-        """Return the position of the first block whose last message entered less than so many seconds ago."""
-        since = (time.time() - seconds) * 1e6
-        for block, _, _ in self.raw():
-            if block.times()[-1].at > since:
-                return block.first
-        return self._records.end
 
     def cursors(self) -> dict[str, int]:
         """Return how far each named reader has come, on disk."""

@@ -156,7 +156,7 @@ class LMDBStore:
             transaction.put(keyframe, pack(keyframe, old.version, old.data))
         with transaction.cursor() as cursor:
             kept = _names(cursor, b"k/" + key_bytes(key) + b"\0")
-        for keyframe in kept[: len(kept) - (snapshot.keep - 1)]:
+        for keyframe in kept[: max(len(kept) - (snapshot.keep - 1), 0)]:
             transaction.delete(keyframe)
 
     def _write(self, transaction: lmdb.Transaction, key: str, name: bytes, write: Write) -> Stored | None:

@@ -44,6 +44,7 @@ class Times(NamedTuple):
 class Block(NamedTuple):
     """Messages that were written together: the position of the first, how many they are, in which schema, and their JSON."""
 
+    journal: str
     first: int
     number: int
     schema: int
@@ -58,7 +59,23 @@ class Block(NamedTuple):
         """Return the JSON of each message."""
         import msgspec
 
-        return [bytes(each) for each in msgspec.json.decode(self.data, type=dict[str, list[msgspec.Raw]])["records"]]
+        records = [bytes(each) for each in self._part("records", list[msgspec.Raw])]
+        if len(records) != self.number:
+            raise self.damaged(f"it holds {len(records)} messages and says {self.number}")
+        return records
+
+    def _part(self, name: str, kind: Any) -> Any:
+        import msgspec
+
+        try:
+            found = msgspec.json.decode(self.data, type=dict[str, msgspec.Raw])[name]
+            return msgspec.json.decode(found, type=kind)
+        except (ValueError, KeyError, RecursionError) as error:
+            raise self.damaged(f"its {name} cannot be read: {type(error).__name__}") from None
+
+    def damaged(self, why: str) -> Corrupt:
+        """Return the error that says so."""
+        return Corrupt(self.journal, f"the messages from position {self.first} on: {why}", position=self.first)
 
     def holds(self, position: int) -> bool:
         """Tell whether the position is one of its messages'."""
@@ -66,9 +83,10 @@ class Block(NamedTuple):
 
     def times(self) -> list[Times]:
         """Return when its messages entered."""
-        import msgspec
-
-        return [Times(*run) for run in msgspec.json.decode(self.data, type=dict[str, Any])["at"]]
+        times = [Times(*run) for run in self._part("at", list[tuple[int, int]])]
+        if sum(run.number for run in times) != self.number:
+            raise self.damaged("its times are not those of its messages")
+        return times
 
 
 class Entry(NamedTuple):
@@ -119,8 +137,14 @@ class Records:
             meta = self._get(transaction, b"m")
             last = self._last_block(transaction)
         if meta is not None:
-            found = json.loads(meta)
-            self.start, self.salt = found["start"], found["salt"]
+            try:
+                found = json.loads(meta)
+                start, self.salt = int(found["start"]), str(found["salt"])
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
+                raise Corrupt(self.name, f"where it begins cannot be read: {type(error).__name__}") from None
+            if start > (start if last is None else last.end) or start < 0:
+                raise Corrupt(self.name, f"it is said to begin at {start}, and ends at {0 if last is None else last.end}")
+            self.start = start
         self.end = max(self.start, 0 if last is None else last.end)
 
     def _get(self, transaction: lmdb.Transaction, suffix: bytes) -> bytes | None:
@@ -157,12 +181,12 @@ class Records:
         name = bytes(cursor.key())
         if not name.startswith(self._prefix + b"b"):
             return None
-        (first,) = _POSITION.unpack(name[len(self._prefix) + 1 :])
+        first = self._position(name)
         try:
             data = unpack(self.name, name, bytes(cursor.value())).data
             head, _, body = data.partition(b"\n")
             number, schema = map(int, head.split())
-            return Block(first, number, schema, body)
+            return Block(self.name, first, number, schema, body)
         except (Corrupt, ValueError) as error:
             why = f"the messages from position {first} on: {error.what if isinstance(error, Corrupt) else error}"
             raise Corrupt(self.name, why, position=first) from error
@@ -182,11 +206,26 @@ class Records:
 
     def cursors(self) -> dict[str, int]:
         """Return how far each named reader has come."""
-        return {name.decode(): int(data) for name, data in self._all(b"c")}
+        try:
+            found = {name.decode(): int(data) for name, data in self._all(b"c")}
+        except ValueError as error:
+            raise Corrupt(self.name, f"how far a reader has come cannot be read: {type(error).__name__}") from None
+        for name, position in found.items():
+            if not 0 <= position <= self.end:
+                raise Corrupt(self.name, f"the reader {name!r} is said to be at {position}, and the journal ends at {self.end}")
+        return found
 
     def set_aside(self) -> dict[int, str]:
         """Return the positions of the messages that were set aside, and the kinds of their errors."""
-        return {_POSITION.unpack(name)[0]: data.decode() for name, data in self._all(b"x")}
+        return {self._position(name): data.decode(errors="replace") for name, data in self._all(b"x")}
+
+    def _position(self, name: bytes) -> int:
+        """Return the position in which a record's name ends."""
+        suffix = name[-_POSITION.size :]
+        if len(suffix) != _POSITION.size:
+            raise Corrupt(self.name, "a record has a name without a position")
+        (position,) = _POSITION.unpack(suffix)
+        return int(position)
 
     def _all(self, kind: bytes) -> list[tuple[bytes, bytes]]:
         prefix, found = self._prefix + kind, []
@@ -262,9 +301,9 @@ class Records:
         prefix = self._prefix + kind
         found = cursor.set_range(prefix)
         while found and bytes(cursor.key()).startswith(prefix):
-            (first,) = _POSITION.unpack(bytes(cursor.key())[len(prefix) :])
-            count = 1 if kind == b"x" else int(bytes(cursor.value()[12:32]).split(None, 1)[0])
-            if first + count > start:
+            block = self._block_at(cursor) if kind == b"b" else None
+            end = self._position(bytes(cursor.key())) + 1 if block is None else block.end
+            if end > start:
                 return
             found = cursor.delete()
 

@@ -52,26 +52,30 @@ class Stage(Generic[Msg]):
         return bool(self._staged)
 
     def enter(self, staged: Staged[Msg]) -> bool:
-        """Wait until the messages are written, or return True when the caller is to write what is staged, its own among it."""
+        """Wait until the messages are written, or return True when the caller is to write what is staged, its own among it.
+
+        Whoever has called this calls `leave` afterwards, also when Ctrl-C has ended the call.
+        """
         with self._lock:
             self._staged.append(staged)
             if not self._led:
                 self._led = staged.leads = True
-                return True
-        try:
+        if not staged.leads:
             staged.bell.sleep(None)
-        except BaseException:  # such as that of Ctrl-C
-            self.withdraw(staged)
-            if staged.leads:
-                self.hand_over()
-            raise
         return staged.leads
 
-    def withdraw(self, staged: Staged[Msg]) -> None:
-        """Take one off the stage, if it is there still."""
+    def leave(self, staged: Staged[Msg]) -> None:
+        """Take the messages off the stage if they are not written, and hand the lead on, to one who waits or to nobody."""
         with self._lock:
             if staged in self._staged:
                 self._staged.remove(staged)
+            if not staged.leads:
+                return
+            staged.leads = False
+            self._led = bool(self._staged)
+            if self._led:
+                self._staged[0].leads = True
+                self._staged[0].bell.ring()
 
     def put_back(self, staged: list[Staged[Msg]]) -> None:
         """Stage again what could not be written."""
@@ -83,11 +87,3 @@ class Stage(Generic[Msg]):
         with self._lock:
             staged, self._staged = self._staged, []
             return staged
-
-    def hand_over(self) -> None:
-        """Let one of those whose messages are not written lead, or nobody."""
-        with self._lock:
-            self._led = bool(self._staged)
-            if self._led:
-                self._staged[0].leads = True
-                self._staged[0].bell.ring()

@@ -98,9 +98,9 @@ class Tail(Retained[Msg]):
         self.start = self._records.start
 
     def catch_up(self) -> None:
-        """Hear that another process may have written the records. Nothing is pending."""
+        """Hear that the records may have grown by what was not entered here. Nothing is pending where they have."""
         self.start = self._records.start
-        if self._records.end != self.end:
+        if self._records.end > self.end:
             self._items = []
             self._decoded = {}
             self.end = self.durable = self._base = self._records.end

@@ -114,15 +114,14 @@ class Server:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         print(path, life, goal, file=self._process.stdin, flush=True)
-        lines, words = 0, [""]
-        for line in self._process.stdout:
+        words = [""]
+        for lines, line in enumerate(self._process.stdout):
             words.append(told.hear(line))
             if words[-1] == "end":
                 break
             if kill is not None and lines == kill[0]:
                 time.sleep(kill[1])  # into whatever comes next
                 os.kill(told.words["pid"][-1][0], signal.SIGKILL)
-            lines += 1
         told.last.append(words[-2])
 
 

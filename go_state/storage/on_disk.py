@@ -1,0 +1,122 @@
+"""What a journal has on disk, as messages: their type, and reading them without being a reader that anybody waits for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+
+from go_state.core.errors import UsageError
+from go_state.core.migrations import Migration
+from go_state.storage.codec import MessageCodec
+from go_state.storage.records import Block, Records
+
+if TYPE_CHECKING:
+    from go_state.storage.lmdb import LMDBStore
+
+Msg = TypeVar("Msg")
+
+
+class Recorded(NamedTuple, Generic[Msg]):
+    """A message of a journal: its position, when it entered (seconds since 1970, UTC), and itself."""
+
+    position: int
+    at: float
+    message: Msg
+
+
+class OnDisk(Generic[Msg]):
+    """The records of a journal and the type of its messages; the half of `Journal` that only reads."""
+
+    def __init__(self, records: Records) -> None:
+        self.name = records.name
+        self._records = records
+        self._codec: MessageCodec[Msg] | None = None
+        self._owned = (
+            False  # whether the lease is ours, so that nobody else writes, and what others had written before is known
+        )
+
+    def give_type(
+        self, kind: Any, schema: int | None = None, migrations: Mapping[int, Migration] = MappingProxyType({})
+    ) -> None:
+        """Say of what type the messages are, and of which schema; `UsageError` when they have another."""
+        if schema is None:
+            schema = 1 if self._codec is None else self._codec.schema
+        codec: MessageCodec[Msg] = MessageCodec(kind, schema, migrations)
+        if self._codec is not None and self._codec.kind != codec.kind:
+            raise UsageError(f"the journal {self.name!r} is open with messages of another type: {self._codec.kind!r}")
+        self._codec = codec
+        self._encode_one = codec.encode
+
+    def _encode(self, messages: Sequence[Msg]) -> list[bytes]:
+        if self._codec is None:
+            raise UsageError(f"say what the messages are to put some: store.journal({self.name!r}, of=Msg)")
+        return list(map(self._codec.encode, messages))
+
+    def _decode(self, block: Block) -> list[Msg]:
+        if self._codec is None:
+            from msgspec import json
+
+            return list(map(json.decode, block.records()))
+        return self._codec.decode_block(self.name, block)
+
+    @property
+    def store(self) -> LMDBStore:
+        """The store that it lies in."""
+        return self._records.store
+
+    @property
+    def salt(self) -> str:
+        """What tells this journal from every other; empty before the first write."""
+        return self._records.salt
+
+    def read(self, start: int | None = None, end: int | None = None) -> Iterator[Recorded[Msg]]:
+        """Give what is on disk from the position `start` to before `end`, with positions and times of entry.
+
+        It takes no part in retention. Raises `Corrupt` with the position of what is damaged.
+        """
+        for block, first, last in self.raw(start, end):
+            for recorded in self._recorded(block):
+                if first <= recorded.position < last:
+                    yield recorded
+
+    def chunks(self, start: int, end: int) -> Iterator[tuple[int, list[Msg]]]:
+        """Give the same without times, block by block: the position of the first message, and the messages."""
+        for block, first, last in self.raw(start, end):
+            messages = self._decode(block)
+            before = max(first - block.first, 0)
+            yield block.first + before, messages[before : last - block.first]
+
+    def raw(self, start: int | None = None, end: int | None = None) -> Iterator[tuple[Block, int, int]]:
+        """Give the blocks on disk that hold the positions from `start` to before `end`, with both bounds."""
+        if not self._owned:
+            self._records.refresh()
+        first = self._records.start if start is None else max(start, self._records.start)
+        last = self._records.end if end is None else min(end, self._records.end)
+        for block in self._records.blocks(first):
+            if block.first >= last:
+                return
+            yield block, first, last
+
+    def decode(self, data: bytes) -> Msg:
+        """Return the message of a record's JSON; `ValueError` when it is none of the journal's."""
+        if self._codec is None:
+            raise UsageError(f"say what the messages are: store.journal({self.name!r}, of=Msg)")
+        return self._codec.decode(data)
+
+    def _recorded(self, block: Block) -> Iterator[Recorded[Msg]]:
+        messages = iter(self._decode(block))
+        position = block.first
+        for count, at in block.times():
+            for _ in range(count):
+                yield Recorded(position, at / 1e6, next(messages))
+                position += 1
+
+    def entered_by(self, seconds: float) -> int:
+        """Return the position of the first block whose last message entered less than so many seconds ago."""
+        since = (time.time() - seconds) * 1e6
+        for block, _, _ in self.raw():
+            if block.times()[-1].at > since:
+                return block.first
+        return self._records.end
