@@ -18,7 +18,7 @@ from go_state.modes.pace import Retain, Snapshots
 
 if TYPE_CHECKING:
     from go_state.modes.durable import DurableRun
-    from go_state.storage.journal import Durability
+    from go_state.storage.journal_writing import Durability
     from go_state.storage.lease import Owner
 
 Model = TypeVar("Model")

@@ -1,40 +1,28 @@
 """The journal: a buffer that outlives the process. What is put into it is on disk before any reader gets it.
 
-Messages enter in memory, as in every buffer, and lie there encoded until a *flush* writes them, the cursors of named readers and
-what else belongs together in one synced transaction. There is no thread that flushes: whoever needs something durable does, and
-takes everybody's messages along.
+`on_disk.py` reads it, `journal_writing.py` writes it, `journal_consumer.py` is its reader; here is its face.
 """
 
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Sequence
 from time import time_ns
-from typing import Literal, TypeAlias, TypeVar
+from typing import Literal, TypeVar
 
-from go_state.buffer.buffer import Buffer
-from go_state.buffer.consumer import Consumer
-from go_state.core.errors import Closed, ConcurrentGet, Lagged, UsageError
+from go_state.core.errors import ConcurrentGet, Lagged, UsageError
 from go_state.core.turn import Turn
 from go_state.storage.journal_consumer import GROUP, JournalConsumer
-from go_state.storage.lease import Lease, Owner
-from go_state.storage.on_disk import OnDisk
-from go_state.storage.records import SNAPSHOT, Entry, Records, Snapshot, Times, merged
-from go_state.storage.stage import Stage, Staged
-from go_state.storage.tail import Tail
+from go_state.storage.journal_writing import Durability, Writing
+from go_state.storage.lease import Owner
+from go_state.storage.records import SNAPSHOT, Times
+from go_state.storage.stage import Staged
 
 Msg = TypeVar("Msg")
 
-Durability: TypeAlias = Literal["group", "put"]
-"""When messages are committed to disk; see `Journal`."""
 
-
-_REFUSED = "the journal is closed: messages may no longer be put"
-
-
-class Journal(Buffer[Msg], OnDisk[Msg]):
+class Journal(Writing[Msg]):
     """An append-only log in an LMDB store with the face of a `Buffer`; made by `store.journal(name, of=Msg)`.
 
     A message is on disk before a reader gets it. With the durability "group" `put` returns at once, and a crash may take up to
@@ -46,47 +34,6 @@ class Journal(Buffer[Msg], OnDisk[Msg]):
     Raises `NotStorable` for a message that would not read back equal, `StoreFull`, `Owned`, and `Corrupt` with the position of what
     is damaged.
     """
-
-    def __init__(self, records: Records, lease: Lease, durability: Durability, owner: Owner) -> None:
-        if durability not in ("group", "put"):
-            raise UsageError(f'durability is "group" or "put", not {durability!r}')
-        if owner not in ("fail", "wait"):
-            raise UsageError(f'owner is "fail" or "wait", not {owner!r}')
-        Buffer.__init__(self)
-        OnDisk.__init__(self, records)
-        self._lease = lease
-        self._owner: Owner = owner
-        self._at_once = durability == "put"
-        self._flushing = threading.Lock()  # held around the write of an entry, and taken before the buffer's lock
-        self._writing = False
-        self._tail: Tail[Msg] = Tail(records, self._decode)  # this and all below: guarded by the buffer's lock
-        self._retained = self._tail
-        self._locked_put = True  # until the first put has taken the lease
-        self._entries: list[tuple[Msg, bytes, int]] = self._inbox  # type: ignore[assignment]  # a journal's inbox holds entries
-        self._stage: Stage[Msg] = Stage()
-        self._finished = False  # closed, and everything that was put before is written
-        self._ended = False  # its store is closed
-        self._cursors = records.cursors()  # of named readers, as they are on disk
-        self._left: dict[str, int] = {}  # of named readers that were closed before a flush
-        self._aside: dict[int, str] = {}  # what was set aside since the last flush
-
-    def _absorb(self) -> None:
-        """Move the entries of the inbox into the tail. Lock held."""
-        if self._closed:
-            return  # as in every buffer: what is still there is about to be refused
-        dated, self._attention = not self._attention, True
-        count = len(self._entries)
-        if count:
-            self._note(self._entered if dated else self._clock())
-            messages, encoded, times = zip(*self._entries[:count], strict=True)
-            entries, tail, runs = self._entries, self._tail, merged(times)
-            items, pending, all_runs = tail._items, tail.pending, tail.times
-            # No call from here on: see Buffer._absorb.
-            items += messages
-            pending += encoded
-            all_runs += runs
-            tail.end += count
-            del entries[:count]
 
     # ------------------------------------------------------------------ putting
 
@@ -136,175 +83,6 @@ class Journal(Buffer[Msg], OnDisk[Msg]):
             self._stage.leave(staged)
         if staged.error is not None:
             raise staged.error
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise Closed(_REFUSED)
-
-    def own(self, owner: Owner | None = None) -> None:
-        """Take the lease, which the first write does otherwise; `Owned` when somebody else has it, or wait for it."""
-        if not self._owned:
-            with self._flushing:
-                self._own(owner)
-
-    def _own(self, owner: Owner | None = None) -> None:
-        """Take the lease, if it is not ours yet, and look what others have written before. Not while the lock is held."""
-        if self._owned:
-            return
-        self.store.check_usable()
-        self._lease.acquire(owner or self._owner)
-        with self._lock:
-            self._records.refresh()
-            self._cursors = self._records.cursors()
-            self._tail.catch_up()
-            self._owned = True
-
-    @staticmethod
-    def _now(number: int) -> list[Times]:
-        """Return the times of so many messages that enter now."""
-        return [Times(number, time_ns() // 1000)]
-
-    def _enter_encoded(self, messages: Sequence[Msg], encoded: list[bytes], times: Sequence[Times]) -> None:
-        self._note(self._clock())
-        self._tail.enter(messages, encoded, times)
-        self._ring(self._bells)
-
-    # ------------------------------------------------------------------ to disk
-
-    def flush(self) -> int:
-        """Commit to disk all that was put and every cursor that has moved; return the position up to which all is durable."""
-        with self._flushing:
-            self._flush()
-        return self._tail.durable
-
-    def needs_flush(self, reader: JournalConsumer[Msg]) -> bool:
-        """Tell whether the reader has come to the end of what is on disk, and there is something to write."""
-        if reader.position >= self._tail.durable and (self._entries or self._tail.pending):
-            return True
-        if not reader.has_moved() and not self._aside:
-            return False
-        many = reader.committed - self._cursors.get(reader.name, 0) >= GROUP
-        return many or self._at_once or reader.position >= self._tail.end
-
-    def begin(self) -> None:
-        """Give the journal its salt, which the first write does otherwise."""
-        with self._flushing:
-            self._own()
-            self._records.write(Entry())
-
-    def snapshot(self, snapshot: Snapshot, messages: Sequence[Msg] = ()) -> int:
-        """Write a snapshot together with all that a flush writes, and return its version; the messages enter with it or not at all."""
-        with self._flushing:
-            return self._flush(snapshot, messages)
-
-    def _flush(self, snapshot: Snapshot | None = None, messages: Sequence[Msg] = ()) -> int:
-        if self._has_news() or snapshot is not None:
-            self._own()
-        if self._writing:
-            self._catch_up_with_ourselves()
-        if self._at_once or messages:
-            staged = self._stage.take()
-            if self._finished:  # closed before these could be written
-                for each in staged:
-                    each.finish(Closed(_REFUSED))
-                staged = []
-            if messages:
-                staged.append(Staged(messages, self._encode(messages), self._now(len(messages))))
-            with self._lock:  # those who put wait for it anyway, and their messages have to follow all that is pending
-                return self._flush_staged(staged, snapshot)
-        with self._lock:
-            entry = self._entry(snapshot)
-        if entry is None:
-            return 0
-        number = self._write(entry)
-        with self._lock:
-            self._written(entry)
-        return number
-
-    def _write(self, entry: Entry) -> int:
-        self._writing = True  # until it is known to be written, or not: Ctrl-C may come in between
-        return self._records.write(entry)
-
-    def _catch_up_with_ourselves(self) -> None:
-        """Count as written what an interrupted flush has written: the lease is ours, so nobody else has. Not while locked."""
-        self._records.refresh()
-        with self._lock:
-            self._cursors = self._records.cursors()
-            self._tail.written(min(self._records.end, self._tail.end))
-            self._tail.catch_up()  # where messages that were staged are on disk as well
-        self._writing = False
-
-    def _flush_staged(self, staged: list[Staged[Msg]], snapshot: Snapshot | None) -> int:
-        entry = self._entry(snapshot, staged)
-        if entry is None:
-            return 0
-        try:
-            number = self._write(entry)
-        except Exception as error:
-            for each in staged:
-                each.finish(error)
-            raise
-        except (
-            BaseException
-        ):  # such as that of Ctrl-C, for whom the others' messages have to wait no longer than for the next flush
-            self._records.refresh()
-            if self._records.end == entry.first + len(entry.messages):
-                self._enter_staged(staged, entry)
-            else:
-                self._stage.put_back(staged)
-            raise
-        self._enter_staged(staged, entry)
-        return number
-
-    def _enter_staged(self, staged: list[Staged[Msg]], entry: Entry) -> None:
-        """Count the entry as written, wake its senders and the readers. Lock held."""
-        for each in staged:
-            self._enter_encoded(each.messages, each.encoded, each.times)
-        self._written(entry)
-        for each in staged:
-            each.finish(None)
-
-    def _moved(self) -> dict[str, int]:
-        open_ones = {r.name: r.committed for r in self._readers if isinstance(r, JournalConsumer) and r.has_moved()}
-        return self._left | open_ones
-
-    def _remove(self, consumer: Consumer[Msg]) -> None:
-        if isinstance(consumer, JournalConsumer) and consumer in self._readers and consumer.has_moved():
-            self._left[consumer.name] = consumer.committed  # its own messages may be pending: the two are written together
-        super()._remove(consumer)
-
-    def _has_news(self) -> bool:
-        """Tell whether there is something to write."""
-        with self._lock:
-            self._absorb()
-            return bool(self._tail.pending or self._stage.waiting or self._aside or self._moved())
-
-    def _entry(self, snapshot: Snapshot | None, staged: Sequence[Staged[Msg]] = ()) -> Entry | None:
-        """Return what is to be written, None for nothing. Lock held."""
-        tail = self._tail
-        cursors = self._moved()
-        if snapshot is not None:
-            cursors[SNAPSHOT] = snapshot.position
-        messages, times = list(tail.pending), list(tail.times)
-        for each in staged:
-            messages += each.encoded
-            times += each.times
-        if not (messages or cursors or self._aside or snapshot):
-            return None
-        schema = 1 if self._codec is None else self._codec.schema
-        return Entry(tail.durable, schema, messages, times, cursors, dict(self._aside), snapshot)
-
-    def _written(self, entry: Entry) -> None:
-        """Hear that the entry is on disk. Lock held."""
-        self._tail.written(entry.first + len(entry.messages))
-        self._cursors.update(entry.cursors)
-        self._left = {name: position for name, position in self._left.items() if self._cursors.get(name) != position}
-        for position in entry.set_aside:
-            self._aside.pop(position, None)
-        self._writing = False
-        self._settled()
-        self._tail.bound()
-        self._let_go()
 
     # ------------------------------------------------------------------ reading
 
@@ -445,30 +223,10 @@ class Journal(Buffer[Msg], OnDisk[Msg]):
             self._finished = True  # what is staged from here on is refused
             self._let_go()
 
-    def _let_go(self) -> None:
-        """Give the lease back when nobody will write any more. Lock held."""
-        if self._closed and not self._readers:
-            self._release()
-
-    def _release(self) -> None:
-        self._owned = False
-        self._lease.release()
-
-    def _forget_parent(self) -> None:
-        """In a forked child: the lease and the file are the parent's."""
-        self._locked_put = True
-        self._ended = True
-        self._release()
-
     @property
     def is_read(self) -> bool:
         """Whether a reader is open."""
         return bool(self._readers)
-
-    def _note(self, when: float) -> None:
-        """Note for the rate alone when messages enter: their ages are on disk. Lock held."""
-        if not self._rates or when - self._rates[-1][1] >= 0.01:
-            self._rates.append((self._tail.end, when))
 
     def _end(self) -> None:
         """End with the store."""

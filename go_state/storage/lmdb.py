@@ -24,7 +24,8 @@ from go_state.storage.records import Records, Snapshot
 if TYPE_CHECKING:
     import lmdb
 
-    from go_state.storage.journal import Durability, Journal
+    from go_state.storage.journal import Journal
+    from go_state.storage.journal_writing import Durability
 
 _MAP_SIZE = 1 << 36  # 64 GiB of address space, not of disk: the file grows as it is filled. Set once, because two processes
 # that resize a map at the same time have corrupted files (py-lmdb issue 269).
