@@ -17,6 +17,7 @@ import msgspec
 from ratio import compare, line, seconds
 
 import go_state as gs
+from go_state.storage.journal import Journal
 
 COUNT = 300_000
 
@@ -75,7 +76,7 @@ def main() -> None:
             )
 
 
-def append(journal: gs.Journal[Msg]) -> None:
+def append(journal: Journal[Msg]) -> None:
     for msg in MESSAGES:
         journal.put(msg)
     journal.flush()

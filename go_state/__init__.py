@@ -3,7 +3,7 @@
     What a program is           Program, reducer, Step, Turn, Cmd, Command, Failure, name
     Feed it: the queue          Buffer, Consumer; retention: drop_committed, fixed, keep_all
     Run it                      run, run_async
-    ... and keep its messages   LMDBStore.journal, Journal, Recorded; run(store=, key=, snapshots=); replay, verify, to_test
+    ... and keep its messages   LMDBStore.journal; run(store=, key=, snapshots=); replay, verify, to_test
     Run it over a source        batch, batch_async, Result; sources.CSV, sources.JSONLines, sources.progress
     ... and keep the model      aggregate, aggregate_async, KeyedResult, Snapshots, load_model
     End it early                signals, StopSwitch
@@ -60,10 +60,8 @@ from go_state.modes.replay import Verified, replay, to_test, verify
 from go_state.modes.run import run, run_async
 from go_state.modes.schema import load_model
 from go_state.storage.codec import JsonCodec
-from go_state.storage.journal import Journal
 from go_state.storage.lmdb import LMDBStore
 from go_state.storage.memory import MemoryStore
-from go_state.storage.on_disk import Recorded
 
 __version__ = "0.1.0"
 
@@ -86,7 +84,6 @@ __all__ = [
     "Incompatible",
     "InsideLoop",
     "InvalidKey",
-    "Journal",
     "JsonCodec",
     "KeyedResult",
     "LMDBStore",
@@ -100,7 +97,6 @@ __all__ = [
     "Program",
     "ProgramError",
     "ReaderStatistics",
-    "Recorded",
     "Result",
     "Retain",
     "SetAside",

@@ -8,6 +8,7 @@ from go_state.core.errors import UsageError
 from go_state.core.ports import Stored
 from go_state.core.program import Program, not_a_step, read_step
 from go_state.core.turn import Turn
+from go_state.modes.schema import schema_of
 from go_state.storage.codec import message_type
 from go_state.storage.journal import Journal
 from go_state.storage.lmdb import LMDBStore
@@ -51,6 +52,14 @@ def _keyframe(schema: Schema[Model], key: str, stored: Stored) -> Keyframe[Model
     if MARK not in loaded.marks:
         raise UsageError(f"what is stored under {key!r} is no journalled program's: give the program another key=")
     return Keyframe(loaded.marks[MARK].position, loaded.model, loaded.version, loaded.revision)
+
+
+def keyframes(program: Program[Model, Msg], journal: Journal[Msg]) -> list[Keyframe[Model]]:
+    """Return every model there is to start from, oldest first: init's, where the journal begins at 0, and the snapshots kept."""
+    schema, store, key = schema_of(program, None), journal.store, journal.name
+    first = [] if journal.statistics().start else [Keyframe(0, read_step(program.init(), "init")[0], 0, program.revision)]
+    found = [kept(schema, store, key, position) for position in store.keyframes(key)]
+    return first + [frame for frame in (*found, newest(schema, store, key)) if frame is not None]
 
 
 def step(program: Program[Model, Any], journal: Journal[Any], model: Model, position: int, message: Any) -> Model:

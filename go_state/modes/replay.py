@@ -8,23 +8,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from go_state.core.errors import Lagged, UsageError
-from go_state.core.program import Program, read_step
-from go_state.modes.keyframes import Keyframe, fold, give_type, kept, newest, step
+from go_state.core.program import Program
 from go_state.modes.run import without_key
-from go_state.modes.schema import schema_of
-from go_state.storage.check import check_file
-from go_state.storage.codec import JsonCodec, message_type, model_type
-from go_state.storage.difference import Difference, difference
-from go_state.storage.journal import Journal
+
+if TYPE_CHECKING:
+    from go_state.storage.journal import Journal
+
+# The journal and what reads it are imported in the functions: a program that keeps none need not wait for them.
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
-
-
-_WATCH = 1000  # messages between two calls of who watches
 
 
 def replay(program: Program[Model, Msg], journal: Journal[Msg], *, until: int | None = None) -> Model:
@@ -34,6 +30,8 @@ def replay(program: Program[Model, Msg], journal: Journal[Msg], *, until: int | 
     set aside are passed over. Raises `UsageError` for a position that the journal does not have, `Lagged` for one that was
     forgotten, `Corrupt` with the position of what is damaged, and `Incompatible`.
     """
+    from go_state.modes.keyframes import fold, give_type, keyframes
+
     without_key(program, "replay")
     give_type(journal, program)
     journal.flush()
@@ -48,14 +46,6 @@ def replay(program: Program[Model, Msg], journal: Journal[Msg], *, until: int | 
         raise Lagged(statistics.start - end, statistics.start)
     nearest = frames[-1]
     return fold(program, journal, nearest.model, nearest.position, end)
-
-
-def keyframes(program: Program[Model, Msg], journal: Journal[Msg]) -> list[Keyframe[Model]]:
-    """Return every model there is to start from, oldest first: init's, where the journal begins at 0, and the snapshots kept."""
-    schema, store, key = schema_of(program, None), journal.store, journal.name
-    first = [] if journal.statistics().start else [Keyframe(0, read_step(program.init(), "init")[0], 0, program.revision)]
-    found = [kept(schema, store, key, position) for position in store.keyframes(key)]
-    return first + [frame for frame in (*found, newest(schema, store, key)) if frame is not None]
 
 
 class Finding(NamedTuple):
@@ -97,80 +87,15 @@ def verify(program: Program[Model, Msg], journal: Journal[Msg], *, watch: Callab
     A child process reads the whole file first, because a damaged page can end the process that reads it. Raises `Corrupt` with the
     position of what is damaged, and what `update` raises, with a note of the position.
     """
+    from go_state.modes.keyframes import give_type
+    from go_state.modes.verification import Verification
+    from go_state.storage.check import check_file
+
     without_key(program, "verify")
     give_type(journal, program)
     journal.flush()
     check_file(journal.store)
-    return _Verification(program, journal).run(watch)
-
-
-class _Verification(Generic[Model, Msg]):
-    def __init__(self, program: Program[Model, Msg], journal: Journal[Msg]) -> None:
-        self._program = program
-        self._journal = journal
-        self._codec = JsonCodec[Model](model_type(program))
-        self._frames = [frame for frame in keyframes(program, journal) if frame.revision == program.revision]
-        if (
-            self._frames
-            and self._frames[0].version == 0
-            and any(f.revision != program.revision for f in keyframes(program, journal))
-        ):
-            del self._frames[0]  # what init gives belongs to another revision's messages
-
-    def run(self, watch: Callable[[int], object] | None) -> Verified:
-        if not self._frames:
-            return Verified(0, 0, None)
-        first, *others = self._frames
-        stored = {frame.position: frame for frame in others}
-        model, aside, messages, snapshots = first.model, self._journal.set_aside(), 0, 0
-        last = first.position
-        for position, _, message in self._journal.read(first.position):
-            if watch is not None and position % _WATCH == 0:
-                watch(position)
-            finding = self._reached(stored, position, model, last)
-            if finding is not None:
-                return Verified(messages, snapshots, finding)
-            if position in stored:
-                snapshots, last = snapshots + 1, position
-            if position in aside or message is None:
-                continue
-            try:
-                after, again, changed = self._twice(model, position, message)
-            except Exception as error:
-                error.add_note(f"verify was at position {position}, a message of type {type(message).__qualname__}")
-                raise
-            if changed is not None:
-                what = "update changes the model that it is given"
-                return Verified(messages, snapshots, self._finding(position, message, what, changed))
-            if (differs := difference(after, again)) is not None:
-                what = "two runs of update differ"
-                return Verified(messages, snapshots, self._finding(position, message, what, differs))
-            model, messages = after, messages + 1
-        end = self._journal.statistics().end
-        finding = self._reached(stored, end, model, last)
-        return Verified(messages, snapshots + (end in stored and finding is None), finding)
-
-    def _twice(self, model: Model, position: int, message: Msg) -> tuple[Model, Model, Difference | None]:
-        program, journal, codec = self._program, self._journal, self._codec
-        before = codec.encode(model)
-        after = step(program, journal, model, position, message)
-        if codec.encode(model) != before:
-            return after, after, difference(codec.decode(before), model)
-        again = step(program, journal, codec.decode(before), position, message)
-        return after, again, None
-
-    def _reached(self, stored: dict[int, Keyframe[Model]], position: int, model: Model, last: int) -> Finding | None:
-        frame = stored.get(position)
-        differs = None if frame is None else difference(frame.model, model)
-        if differs is None:
-            return None
-        what = f"the snapshot is not reached from the one at {last}: update has changed, or what it was given"
-        return self._finding(position, None, what, differs)
-
-    @staticmethod
-    def _finding(position: int, message: Any, what: str, differs: Difference) -> Finding:
-        kind = "snapshot" if message is None else type(message).__qualname__
-        return Finding(position, kind, what, differs.path, repr(differs.expected), repr(differs.found))
+    return Verification(program, journal).run(watch)
 
 
 def to_test(program: Program[Model, Msg], journal: Journal[Msg], path: str | os.PathLike[str], *, of: str) -> None:
@@ -179,6 +104,9 @@ def to_test(program: Program[Model, Msg], journal: Journal[Msg], path: str | os.
     `of` says where the program is found, "module:name". The messages lie in the file as JSON that a person can read; those that
     were set aside are left out, and what a turn tells is recorded with its message.
     """
+    from go_state.modes.keyframes import give_type, keyframes
+    from go_state.storage.codec import JsonCodec, message_type, model_type
+
     module, _, name = of.partition(":")
     if not module or not name.isidentifier():
         raise UsageError(f'of= says where the program is found, as "package.module:name", not {of!r}')

@@ -1,8 +1,8 @@
 """A store in one LMDB file: memory-mapped, transactional, readable by many processes while one writes.
 
 The version of a record, whose frame is in `frames.py`, is the number of the LMDB transaction that wrote it, so a key never has one
-twice. Every write transaction is opened, filled and committed in one call,
-because LMDB binds it to its thread, and always synced: LMDB's no-sync flags are never used.
+twice. Every write transaction is opened, filled and committed in one call, because LMDB binds it to its thread, and always synced:
+LMDB's no-sync flags are never used.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from go_state.core.errors import Conflict, Corrupt, StoreFull, StoreUnavailable,
 from go_state.core.ports import Stored, Write
 from go_state.storage.frames import pack, unpack
 from go_state.storage.keys import key_bytes
-from go_state.storage.lease import Lease, Owner
-from go_state.storage.records import Records, Snapshot
 
 if TYPE_CHECKING:
     import lmdb
 
     from go_state.storage.journal import Journal
     from go_state.storage.journal_writing import Durability
+    from go_state.storage.lease import Owner
+    from go_state.storage.records import Snapshot
 
 _MAP_SIZE = 1 << 36  # 64 GiB of address space, not of disk: the file grows as it is filled. Set once, because two processes
 # that resize a map at the same time have corrupted files (py-lmdb issue 269).
@@ -102,7 +102,9 @@ class LMDBStore:
         of a name. `durability` says when messages are committed to disk: "group", the default, or "put". Its first write takes the
         lease, and raises `Owned` when another process has it, or waits for it with `owner="wait"`.
         """
-        from go_state.storage.journal import Journal
+        from go_state.storage.journal import Journal  # here, and what it needs: a store without one need not wait for them
+        from go_state.storage.lease import Lease
+        from go_state.storage.records import Records
 
         found = self._journals.get(name)
         if found is not None and found.closed and found.is_read:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import go_state as gs
+from go_state.storage.journal import Journal
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ board = gs.Program(init, update)
 
 
 @pytest.fixture
-def journal(tmp_path: Path) -> Iterator[gs.Journal[Add]]:
+def journal(tmp_path: Path) -> Iterator[Journal[Add]]:
     """A journal of 61 messages, with snapshots at every tenth position."""
     with gs.LMDBStore(tmp_path / "board.lmdb") as store:
         recorded = store.journal("board", of=Add)
@@ -49,7 +50,7 @@ def journal(tmp_path: Path) -> Iterator[gs.Journal[Add]]:
         yield store.journal("board", of=Add)
 
 
-def wrong(journal: gs.Journal[Add], by: Any) -> tuple[gs.Verified, Any]:
+def wrong(journal: Journal[Add], by: Any) -> tuple[gs.Verified, Any]:
     """Return what verify finds of an update that does something else with Add(33), at position 33."""
 
     def changed(model: Board, msg: Add, turn: gs.Turn) -> gs.Step[Board, Add]:
@@ -60,7 +61,7 @@ def wrong(journal: gs.Journal[Add], by: Any) -> tuple[gs.Verified, Any]:
     return verified, verified.finding
 
 
-def test_replay_reaches_every_position(journal: gs.Journal[Add]) -> None:
+def test_replay_reaches_every_position(journal: Journal[Add]) -> None:
     """The model at a position is what the messages before it make, and the last one without a position."""
     totals = [0]
     for recorded in journal.read():
@@ -69,7 +70,7 @@ def test_replay_reaches_every_position(journal: gs.Journal[Add]) -> None:
     assert gs.replay(board, journal) == gs.replay(board, journal, until=61)
 
 
-def test_replay_starts_at_the_nearest_keyframe(journal: gs.Journal[Add]) -> None:
+def test_replay_starts_at_the_nearest_keyframe(journal: Journal[Add]) -> None:
     """Between a position and the keyframe before it there are fewer messages than between two keyframes."""
     seen: list[int] = []
 
@@ -82,13 +83,13 @@ def test_replay_starts_at_the_nearest_keyframe(journal: gs.Journal[Add]) -> None
 
 
 @pytest.mark.parametrize("until", [-1, 62, "3"])
-def test_replay_of_no_position_teaches(journal: gs.Journal[Add], until: Any) -> None:
+def test_replay_of_no_position_teaches(journal: Journal[Add], until: Any) -> None:
     """A position that the journal does not have is refused with those that it has."""
     with pytest.raises(gs.UsageError, match="the positions 0 to 61"):
         gs.replay(board, journal, until=until)
 
 
-def test_replay_before_a_truncation_lags(journal: gs.Journal[Add]) -> None:
+def test_replay_before_a_truncation_lags(journal: Journal[Add]) -> None:
     """What was forgotten cannot be replayed; what a keyframe stands at can."""
     journal.truncate(20)
     with pytest.raises(gs.Lagged):
@@ -96,25 +97,25 @@ def test_replay_before_a_truncation_lags(journal: gs.Journal[Add]) -> None:
     assert gs.replay(board, journal, until=20).total == sum(range(20))
 
 
-def test_verify_of_what_was_recorded(journal: gs.Journal[Add]) -> None:
+def test_verify_of_what_was_recorded(journal: Journal[Add]) -> None:
     """Today's update makes what it made, and every snapshot is reached."""
     assert gs.verify(board, journal) == gs.Verified(61, 8, None)
 
 
-def test_verify_finds_chance(journal: gs.Journal[Add]) -> None:
+def test_verify_finds_chance(journal: Journal[Add]) -> None:
     """An update that draws from elsewhere than its turn differs between two runs, at that message."""
     _, finding = wrong(journal, lambda _, after: replace(after, total=random.randrange(1 << 60)))
     assert (finding.position, finding.message, finding.path) == (33, "Add", ".total")
     assert finding.what == "two runs of update differ"
 
 
-def test_verify_finds_a_clock(journal: gs.Journal[Add]) -> None:
+def test_verify_finds_a_clock(journal: Journal[Add]) -> None:
     """So does one that looks at a clock of its own."""
     _, finding = wrong(journal, lambda _, after: replace(after, names=[str(time.perf_counter_ns())]))
     assert (finding.position, finding.path) == (33, ".names[0]")
 
 
-def test_verify_finds_a_model_that_is_changed_in_place(journal: gs.Journal[Add]) -> None:
+def test_verify_finds_a_model_that_is_changed_in_place(journal: Journal[Add]) -> None:
     """An update that changes the model that it was given is found where it does."""
 
     def in_place(model: Board, after: Board) -> Board:
@@ -125,7 +126,7 @@ def test_verify_finds_a_model_that_is_changed_in_place(journal: gs.Journal[Add])
     assert (finding.position, finding.what, finding.path) == (33, "update changes the model that it is given", ".names")
 
 
-def test_verify_finds_an_update_that_has_changed(journal: gs.Journal[Add]) -> None:
+def test_verify_finds_an_update_that_has_changed(journal: Journal[Add]) -> None:
     """The first snapshot that is not reached is named, with the path and both values."""
     verified, finding = wrong(journal, lambda _, after: replace(after, total=after.total + 1))
     total = sum(range(40))
@@ -133,14 +134,14 @@ def test_verify_finds_an_update_that_has_changed(journal: gs.Journal[Add]) -> No
     assert (verified.snapshots, verified.ok) == (4, False)
 
 
-def test_verify_says_where_update_raises(journal: gs.Journal[Add]) -> None:
+def test_verify_says_where_update_raises(journal: Journal[Add]) -> None:
     """An update that raises on a message that it once took passes its error on, with the position."""
     with pytest.raises(ZeroDivisionError) as raised:
         wrong(journal, lambda *_: 1 // 0)
     assert "verify was at position 33, a message of type Add" in raised.value.__notes__
 
 
-def test_a_new_revision_is_verified_from_its_first_snapshot(journal: gs.Journal[Add]) -> None:
+def test_a_new_revision_is_verified_from_its_first_snapshot(journal: Journal[Add]) -> None:
     """What another revision has made is not compared with today's update; what this one makes is."""
 
     def doubling(model: Board, msg: Add, turn: gs.Turn) -> gs.Step[Board, Add]:
@@ -200,7 +201,7 @@ with gs.LMDBStore(sys.argv[1]) as store:
     assert "a page of the file is damaged" in ran.stdout
 
 
-def test_a_recorded_run_becomes_a_test(journal: gs.Journal[Add], tmp_path: Path) -> None:
+def test_a_recorded_run_becomes_a_test(journal: Journal[Add], tmp_path: Path) -> None:
     """The written test passes with the program that was recorded, and fails with one that does something else."""
     source = Path(__file__).read_text().split("@pytest.fixture")[0]
     for name, changed in (("same", source), ("other", source.replace("model.total + msg.by", "model.total - msg.by"))):

@@ -19,6 +19,7 @@ import pytest
 
 import go_state as gs
 from go_state.storage.frames import pack
+from go_state.storage.journal import Journal
 
 ROOT = Path(gs.__file__).parents[1]
 DURABILITIES = pytest.mark.parametrize("durability", ["group", "put"])
@@ -670,7 +671,7 @@ def test_a_full_store_refuses_the_message_alone(path: Path) -> None:
     """With the durability "put" what raised StoreFull has not entered, all before it is there, and a larger map goes on."""
     kept: list[str] = []
 
-    def fill(journal: gs.Journal[str]) -> None:
+    def fill(journal: Journal[str]) -> None:
         for number in range(1000):
             journal.put(f"{number}" * 1000)
             kept.append(f"{number}" * 1000)
