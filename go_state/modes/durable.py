@@ -147,7 +147,6 @@ class DurableRun(Generic[Model, Msg]):
         model = yield Blocking(lambda: self._replay(model, 0 if keyframe is None else keyframe.position, applied))
         if keyframe is not None or replayed:
             commands = () if program.on_restore is None else program.on_restore(model)
-        if keyframe is not None or replayed:
             self._where = lambda: f"restore/{applied}"
         sent = self._perform(commands)
         self._where = feed.where

@@ -180,9 +180,7 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
             for each in staged:
                 each.finish(error)
             raise
-        except (
-            BaseException
-        ):  # such as that of Ctrl-C, for whom the others' messages have to wait no longer than for the next flush
+        except BaseException:  # Ctrl-C, say, which is for this thread alone: the others' messages go with the next flush
             self._records.refresh()
             if self._records.end == entry.first + len(entry.messages):
                 self._enter_staged(staged, entry)
