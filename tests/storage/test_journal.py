@@ -806,3 +806,35 @@ def test_a_stored_message_of_another_kind_is_refused(path: Path, hostile: bytes)
             list(journal.read())
         with journal.consumer() as reader, pytest.raises(gs.Incompatible, match="position 1"):
             reader.take(3)
+
+
+def test_a_reader_gets_no_further_than_the_disk(path: Path) -> None:
+    """While there is something on disk to read, what is not there yet is not given with it."""
+    with gs.LMDBStore(path) as store, store.journal("j", of=int) as journal, journal.consumer() as reader:
+        journal.put(1)
+        journal.put(2)
+        journal.flush()
+        journal.put(3)
+        assert reader.take(10) == [1, 2]
+        assert [recorded.message for recorded in journal.read()] == [1, 2]
+        assert reader.take(10) == [3]
+
+
+def test_a_field_that_is_gone_is_not_lost_silently(path: Path) -> None:
+    """A class that has lost a field, under the schema that it had, is refused where a message holds one."""
+
+    @gs.name("Note")
+    @dataclass(frozen=True)
+    class Before:
+        by: int
+        text: str
+
+    @gs.name("Note")
+    @dataclass(frozen=True)
+    class After:
+        by: int
+
+    with gs.LMDBStore(path) as store:
+        store.journal("j", of=Before).put(Before(1, "kept"))
+    with gs.LMDBStore(path) as store, pytest.raises(gs.Incompatible, match="message at position 0"):
+        list(store.journal("j", of=After).read())
