@@ -199,10 +199,12 @@ class Records:
 
     def blocks(self, position: int) -> Iterator[Block]:
         """Give the blocks from the one that holds the position on, each read by itself, to where the journal ends now."""
-        end = self.end
+        end, follows = self.end, False
         while position < end and (block := self.block(position)) is not None:
+            if follows and block.first != position:
+                raise block.damaged(f"they begin before position {position}, where those before them end")
             yield block
-            position = block.end
+            position, follows = block.end, True
 
     def cursors(self) -> dict[str, int]:
         """Return how far each named reader has come."""

@@ -838,3 +838,22 @@ def test_a_field_that_is_gone_is_not_lost_silently(path: Path) -> None:
         store.journal("j", of=Before).put(Before(1, "kept"))
     with gs.LMDBStore(path) as store, pytest.raises(gs.Incompatible, match="message at position 0"):
         list(store.journal("j", of=After).read())
+
+
+def test_blocks_that_overlap_are_damage(path: Path) -> None:
+    """A block that begins inside the one before it, whole as it is, is no part of a journal without gaps."""
+    filled(path, 10)
+    with gs.LMDBStore(path) as store:
+        store.journal("j", of=int).put(*range(10))
+        store.journal("j").flush()
+        records = store.journal("j")._records
+        block = records.block(10)
+        assert block is not None
+        with store._transaction(write=True) as transaction:
+            data = b"%d %d\n%b" % (block.number, block.schema, block.data)
+            transaction.delete(records._prefix + b"b" + (10).to_bytes(8, "big"))
+            records._put(transaction, b"b" + (5).to_bytes(8, "big"), data)
+            records._put(transaction, b"b" + (15).to_bytes(8, "big"), data)
+        with pytest.raises(gs.Corrupt) as raised:
+            list(store.journal("j").read())
+    assert raised.value.position in (5, 15)
