@@ -43,6 +43,7 @@ from go_state.core.errors import (
     StoreFull,
     StoreUnavailable,
     TimedOut,
+    TypesChanged,
     UsageError,
     Waiting,
 )
@@ -59,6 +60,7 @@ from go_state.modes.pace import Retain, Snapshots, StopSwitch, signals
 from go_state.modes.replay import Verified, replay, to_test, verify
 from go_state.modes.run import run, run_async
 from go_state.modes.schema import load_model
+from go_state.modes.store_check import check_store
 from go_state.storage.codec import JsonCodec
 from go_state.storage.lmdb import LMDBStore
 from go_state.storage.memory import MemoryStore
@@ -112,6 +114,7 @@ __all__ = [
     "Stored",
     "TimedOut",
     "Turn",
+    "TypesChanged",
     "UsageError",
     "Verified",
     "Waiting",
@@ -120,6 +123,7 @@ __all__ = [
     "aggregate_async",
     "batch",
     "batch_async",
+    "check_store",
     "drop_committed",
     "effect_id",
     "fixed",

@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, TypeVar
 
-from go_state.core.errors import GoStateError, Incompatible, MissingExtra, UsageError
+from go_state.core.errors import GoStateError, MissingExtra, UsageError
 from go_state.core.program import Program
 from go_state.modes.keyframes import give_type
 from go_state.modes.replay import replay, verify
-from go_state.modes.schema import schema_of
+from go_state.modes.store_check import check_store
 from go_state.storage.check import check_file
 from go_state.storage.codec import JsonCodec, model_type
 from go_state.storage.exchange import lines
@@ -102,28 +102,23 @@ def export_snapshots(
 def check_snapshots(
     db: Db, target: Annotated[str | None, typer.Argument(metavar="[MODULE:PROGRAM]")] = None, as_json: Json = False
 ) -> None:
-    """Read every record of the file, and with a program, read its models with today's types and migrations."""
-    findings: list[dict[str, str]] = []
+    """Read every record of the file, and with a program, read its models and messages with today's types and migrations."""
     with _open(db) as store:
         check_file(store)
-        checked = 0
+        checked = None
         if target is not None:
-            schema = schema_of(_program(target), None)
-            for key, data in _snapshots(store):
-                if read_envelope(key, data).name in schema.names:
-                    checked += 1
-                    try:
-                        schema.open(key, data)
-                    except Incompatible as error:
-                        findings.append({"key": key, "field": error.field, "why": error.why})
+            with _bar("check", _records(store)) as advance:
+                checked = check_store(_program(target), store, watch=advance)
+    findings = () if checked is None else checked.findings
     if as_json:
-        _print_json({"checked": checked, "findings": findings})
+        counts = {} if checked is None else {"snapshots": checked.snapshots, "messages": checked.messages}
+        _print_json({**counts, "findings": [finding._asdict() for finding in findings]})
     else:
         for finding in findings:
-            print(f"{finding['key']}: {finding['field']}: {finding['why']}")  # noqa: T201
-        of = "" if target is None else f" {checked} snapshots of {target} read, {len(findings)} of them not."
+            print(finding)  # noqa: T201
+        of = "" if checked is None else f" {checked.snapshots:,} snapshots and {checked.messages:,} messages of {target} read."
         print(f"Every record of {db} is whole.{of}")  # noqa: T201
-    sys.exit(1 if findings else 0)
+    sys.exit(0 if checked is None or checked.ok else 1)
 
 
 # ---------------------------------------------------------------- journals
@@ -237,6 +232,12 @@ def _open(db: str) -> LMDBStore:
     return LMDBStore(db)
 
 
+def _records(store: LMDBStore) -> int:
+    """Return how many records there may be to check."""
+    journals = [store.journal(name).statistics() for name in store.journal_names()]
+    return len(list(store.keys())) + sum(each.end - each.start for each in journals)
+
+
 def _journal(store: LMDBStore, name: str) -> Any:
     if name not in store.journal_names():
         there = ", ".join(map(repr, store.journal_names())) or "none"
@@ -252,7 +253,7 @@ def _snapshots(store: LMDBStore) -> Iterator[tuple[str, bytes]]:
 
 
 def _described(key: str, data: bytes) -> dict[str, Any]:
-    name, number, revision, marks, payload = read_envelope(key, data)
+    name, number, _, revision, marks, payload = read_envelope(key, data)
     positions = {source: mark.position for source, mark in marks.items()}
     return {"key": key, "schema": name, "number": number, "revision": revision, "positions": positions, "bytes": len(payload)}
 

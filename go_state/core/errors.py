@@ -159,6 +159,10 @@ class Incompatible(StoreError):
         self.why = why
 
 
+class TypesChanged(UserWarning):
+    """A class has changed since its values were stored, without a new schema, and they may be read as something else."""
+
+
 class NotStorable(StoreError, TypeError):
     """A type or value that JSON cannot hold and give back equal."""
 

@@ -34,7 +34,8 @@ class Program(Generic[Model, Msg]):
     `on_restore(model)` gives the commands of a program that continues from a snapshot, which runs no `init`. `name` and
     `schema` are stored with each snapshot and message; what has another name or a newer schema raises `Incompatible`, and what has
     an older one goes through `migrations`, by the schema number they lead away from: `{1: f, 2: Migration(...)}`. `revision`
-    grows when update is to make something else of the same messages: `verify` then checks from its first snapshot on.
+    grows when update is to make something else of the same messages: `verify` then checks from its first snapshot on. A `strict`
+    program raises `ProgramError` where update changes the model that it is given; see `purity.py` for what that costs.
 
     Raises `ProgramError` when one of them cannot be called as it will be.
     """
@@ -47,6 +48,7 @@ class Program(Generic[Model, Msg]):
     schema: int = field(default=1, kw_only=True)
     migrations: Mapping[int, Migration | Callable[[Any], Any]] = field(default_factory=dict, kw_only=True, hash=False)
     revision: int = field(default=1, kw_only=True)
+    strict: bool = field(default=False, kw_only=True)
     takes_turn: bool = field(init=False, repr=False, compare=False)  # decided once, here
 
     def __post_init__(self) -> None:
@@ -63,6 +65,10 @@ class Program(Generic[Model, Msg]):
             _check("view", self.view, "(model)", 1)
         if self.on_restore is not None:
             _check("on_restore", self.on_restore, "(model)", 1)
+        if self.strict:
+            from go_state.core.purity import guarded  # here: the guard is for tests and for programs that ask for it
+
+            object.__setattr__(self, "update", guarded(self.update))
 
 
 def reducer(

@@ -100,6 +100,7 @@ class DurableRun(Generic[Model, Msg]):
             yield Blocking(self.journal.begin)
         with self.journal.consumer(name=CURSOR) as reader:  # first of all: there is one run of a program
             keyframe: Keyframe[Model] | None = yield Blocking(self._load)
+            yield Blocking(self.journal.warn_of_changes)
             feed = DurableFeed(self, reader, keyframe, on_loop=self._on_loop)
             yield from self._begin(keyframe, feed)
             try:
@@ -243,6 +244,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
     def _save(self, messages: Sequence[Msg]) -> None:
         run, model, position = self._run, self._run.loop.model, self.position
         key = run._durable.key
+        run._schema.remember_types(run._durable.store)
         data = run._schema.seal(key, model, {MARK: Mark(position, self._journal.salt)})
         replaces = None if self._saved is None else self._saved.position
         self._version = self._journal.snapshot(

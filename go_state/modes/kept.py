@@ -89,6 +89,8 @@ class Keeping(Generic[Model, Msg]):
         if self._source is not None:
             marks[self._source.name] = Mark(position, self._fingerprint)
         writes = self._writes(model, marks)
+        if writes:
+            self.schema.remember_types(self._store)
         changed = self._written(self._store.store(writes) if writes else {})
         self._marks = marks
         return changed if writes else None

@@ -38,17 +38,17 @@ class Keyframe(NamedTuple, Generic[Model]):
 def newest(schema: Schema[Model], store: LMDBStore, key: str) -> Keyframe[Model] | None:
     """Return the newest snapshot, or None; `Corrupt` or `Incompatible` when it cannot be read."""
     stored = store.load(key)
-    return None if stored is None else _keyframe(schema, key, stored)
+    return None if stored is None else _keyframe(schema, store, key, stored)
 
 
 def kept(schema: Schema[Model], store: LMDBStore, key: str, position: int) -> Keyframe[Model] | None:
     """Return the snapshot that was kept at the position, or None."""
     stored = store.load_keyframe(key, position)
-    return None if stored is None else _keyframe(schema, key, stored)
+    return None if stored is None else _keyframe(schema, store, key, stored)
 
 
-def _keyframe(schema: Schema[Model], key: str, stored: Stored) -> Keyframe[Model]:
-    loaded = schema.loaded(key, stored)
+def _keyframe(schema: Schema[Model], store: LMDBStore, key: str, stored: Stored) -> Keyframe[Model]:
+    loaded = schema.loaded(store, key, stored)
     if MARK not in loaded.marks:
         raise UsageError(f"what is stored under {key!r} is no journalled program's: give the program another key=")
     return Keyframe(loaded.marks[MARK].position, loaded.model, loaded.version, loaded.revision)

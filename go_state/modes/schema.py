@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 import typing
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from go_state.core.naming import names_of
 from go_state.core.ports import Codec, Store
@@ -12,6 +12,9 @@ from go_state.core.program import Program
 from go_state.storage.codec import JsonCodec, model_type
 from go_state.storage.links import Links, follow_links
 from go_state.storage.snapshot import Schema
+
+if TYPE_CHECKING:
+    from go_state.storage.description import Description
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -25,11 +28,19 @@ def schema_of(program: Program[Model, Msg], codec: Codec[Model] | None) -> Schem
     """
     migrations: Any = program.migrations  # as its constructor has checked them
     if codec is not None and program.name:
-        return Schema((program.name,), program.schema, codec, program.revision, migrations)
+        return Schema((program.name,), program.schema, codec, program.revision, migrations, _types(codec))
     kind: Any = model_type(program)
     names = _names(kind)
     codec = JsonCodec(kind) if codec is None else codec
-    return Schema((program.name,) if program.name else names, program.schema, codec, program.revision, migrations)
+    names = (program.name,) if program.name else names
+    return Schema(names, program.schema, codec, program.revision, migrations, _types(codec))
+
+
+def _types(codec: Codec[Any]) -> Description | None:
+    """Return what the codec's types are, where it is ours."""
+    from go_state.storage.description import describe  # here: a program that stores nothing need not wait for it
+
+    return describe(codec.kind) if isinstance(codec, JsonCodec) else None
 
 
 def _names(kind: Any) -> tuple[str, ...]:

@@ -87,9 +87,11 @@ class MessageCodec(JsonCodec[Value]):
     ) -> None:
         import msgspec
 
+        from go_state.storage.description import describe
         from go_state.storage.shape import message_shape_of
 
         self.schema = schema
+        self.types = describe(kind, tagged=True)
         self._migrations = migrations
         shape = message_shape_of(kind)
         self._use(kind, shape)
@@ -216,7 +218,8 @@ _SIMPLE = frozenset({int, str, bool, type(None), bytes})  # equal and of one typ
 
 def _is_same(value: Any, back: Any) -> bool:
     """Tell whether what was read back is equal and of the same type at every depth; an int may come back as a float."""
-    kind = type(value)
+    kind: Any = type(value)
+    kind = getattr(kind, "stands_for", kind)  # the read-only twins of a strict program's model
     if kind is not type(back):
         return kind is int and type(back) is float and value == back
     if kind in _SIMPLE:

@@ -18,13 +18,18 @@ def difference(expected: Any, found: Any, path: str = "") -> Difference | None:
     """Return the first part in which two values differ, or None when they are equal and of the same types."""
     if expected is found:
         return None
-    kind: Any = type(expected)
-    if kind is not type(found):
+    kind: Any = _kind(expected)
+    if kind is not _kind(found):
         return Difference(path or "the model", expected, found)
     for name, one, other in _parts(kind, expected, found):
         if (differs := difference(one, other, f"{path}{name}")) is not None:
             return differs
     return None if expected == found else Difference(path or "the model", expected, found)
+
+
+def _kind(value: Any) -> Any:
+    """Return the type of a value; of the read-only twins in a strict program's model, what they stand for."""
+    return getattr(type(value), "stands_for", type(value))
 
 
 def _parts(kind: Any, one: Any, other: Any) -> list[tuple[str, Any, Any]]:

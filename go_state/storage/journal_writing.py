@@ -225,8 +225,8 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
             times += each.times
         if not (messages or cursors or self._aside or snapshot):
             return None
-        schema = 1 if self._codec is None else self._codec.schema
-        return Entry(tail.durable, schema, messages, times, cursors, dict(self._aside), snapshot)
+        schema, types = (1, None) if self._codec is None else (self._codec.schema, self._codec.types)
+        return Entry(tail.durable, schema, messages, times, cursors, dict(self._aside), snapshot, types)
 
     def _written(self, entry: Entry) -> None:
         """Hear that the entry is on disk. Lock held."""

@@ -22,6 +22,7 @@ from go_state.storage.keys import key_bytes
 if TYPE_CHECKING:
     import lmdb
 
+    from go_state.storage.description import Description
     from go_state.storage.journal import Journal
     from go_state.storage.journal_writing import Durability
     from go_state.storage.lease import Owner
@@ -161,6 +162,12 @@ class LMDBStore:
             kept = _names(cursor, b"k/" + key_bytes(key) + b"\0")
         for keyframe in kept[: max(len(kept) - (snapshot.keep - 1), 0)]:
             transaction.delete(keyframe)
+
+    def _remember(self, transaction: lmdb.Transaction, types: Description) -> None:
+        """Put the description of types into the store, unless it is there, inside a journal's transaction."""
+        name = _PREFIX + key_bytes(types.key)
+        if transaction.get(name) is None:
+            transaction.put(name, pack(name, transaction.id(), types.data))
 
     def _write(self, transaction: lmdb.Transaction, key: str, name: bytes, write: Write) -> Stored | None:
         """Make one write, behind its fence, and return what it replaces."""

@@ -49,6 +49,14 @@ class OnDisk(Generic[Msg]):
         self._codec = codec
         self._encode_one = codec.encode
 
+    def warn_of_changes(self) -> None:
+        """Warn with `TypesChanged` where the messages that were written last may be read as something else today."""
+        from go_state.storage.compatibility import warn_of_changes
+
+        last = self._records.last_block()
+        if last is not None and self._codec is not None and last.schema == self._codec.schema:
+            warn_of_changes(self.store, last.types, self._codec.types, f"the journal {self.name!r}")
+
     def _encode(self, messages: Sequence[Msg]) -> list[bytes]:
         if self._codec is None:
             raise UsageError(f"say what the messages are to put some: store.journal({self.name!r}, of=Msg)")

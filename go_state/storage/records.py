@@ -5,8 +5,9 @@ r"""The records of one journal, as they lie in an LMDB file: blocks of messages,
     j/<name>\0x<position>   a message that was set aside: the kind of its error
     j/<name>\0m             where the journal begins, and its salt
 
-A block is `{"at":[[count,microseconds],...],"records":[...]}` after a line with the number of its records and that of their schema:
-JSON that a person can read, under one checksum. Positions are numbered without gaps, and a gap is damage. One write is one transaction.
+A block is `{"at":[[count,microseconds],...],"records":[...]}` after a line with the number of its records, that of their schema
+and the digest of their types: JSON that a person can read, under one checksum. Positions are numbered without gaps, and a gap is
+damage. One write is one transaction.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from go_state.storage.keys import key_bytes
 if TYPE_CHECKING:
     import lmdb
 
+    from go_state.storage.description import Description
     from go_state.storage.lmdb import LMDBStore
 
 SNAPSHOT = "@snapshot"  # the cursor of the newest snapshot: messages after it are needed, whoever has read them
@@ -42,12 +44,15 @@ class Times(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Messages that were written together: the position of the first, how many they are, in which schema, and their JSON."""
+    """Messages that were written together: the position of the first, how many they are, in which schema, the digest of the types
+    they had (see `description.py`), and their JSON.
+    """
 
     journal: str
     first: int
     number: int
     schema: int
+    types: str
     data: bytes
 
     @property
@@ -99,6 +104,7 @@ class Entry(NamedTuple):
     cursors: Mapping[str, int] = MappingProxyType({})
     set_aside: Mapping[int, str] = MappingProxyType({})
     snapshot: Snapshot | None = None
+    types: Description | None = None
 
 
 class Snapshot(NamedTuple):
@@ -185,11 +191,16 @@ class Records:
         try:
             data = unpack(self.name, name, bytes(cursor.value())).data
             head, _, body = data.partition(b"\n")
-            number, schema = map(int, head.split())
-            return Block(self.name, first, number, schema, body)
+            number, schema, types = head.split(b" ")
+            return Block(self.name, first, int(number), int(schema), types.decode(), body)
         except (Corrupt, ValueError) as error:
             why = f"the messages from position {first} on: {error.what if isinstance(error, Corrupt) else error}"
             raise Corrupt(self.name, why, position=first) from error
+
+    def last_block(self) -> Block | None:
+        """Return the block that was written last."""
+        with self.store._transaction() as transaction:
+            return self._last_block(transaction)
 
     def _last_block(self, transaction: lmdb.Transaction) -> Block | None:
         with transaction.cursor() as cursor:
@@ -281,12 +292,16 @@ class Records:
         found = max(self.start, 0 if last is None else last.end)
         if found != entry.first:
             raise Conflict(self.name, entry.first, found)
+        types = entry.types
+        if types is not None:
+            self.store._remember(transaction, types)
         times: Sequence[Times] = entry.times
         for offset in range(0, len(entry.messages), BLOCK):
             messages = entry.messages[offset : offset + BLOCK]
             own, times = split(times, len(messages))
             at = b",".join(b"[%d,%d]" % run for run in own)
-            data = b'%d %d\n{"at":[%b],"records":[%b]}' % (len(messages), entry.schema, at, b",".join(messages))
+            head = b"%d %d %b" % (len(messages), entry.schema, b"" if types is None else types.digest.encode())
+            data = b'%b\n{"at":[%b],"records":[%b]}' % (head, at, b",".join(messages))
             self._put(transaction, b"b" + _POSITION.pack(entry.first + offset), data)
 
     def truncate(self, before: int) -> None:

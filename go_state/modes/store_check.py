@@ -1,0 +1,152 @@
+"""Checking a store before a deploy: can the new program read all that the old one has stored, and as what it was?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from go_state.core.errors import Incompatible
+from go_state.core.ports import Store, Stored
+from go_state.core.program import Program
+
+if TYPE_CHECKING:
+    from go_state.storage.compatibility import Change
+    from go_state.storage.snapshot import Schema
+
+# What reads a store is imported in the functions: a program that keeps nothing need not wait for it.
+
+
+class StoreFinding(NamedTuple):
+    """What today's types make of something stored: of a key's snapshots, or of the messages from a position of its journal on.
+
+    `verdict` is "fine", "risky" (it may be read as something else) or "impossible" (it cannot be read); `field` is the path
+    of the field, and `records` counts the snapshots or messages that the same is true of, from this one on.
+    """
+
+    verdict: str
+    key: str
+    position: int | None
+    field: str
+    why: str
+    records: int
+
+    def __str__(self) -> str:
+        where = self.key if self.position is None else f"{self.key}, messages from position {self.position} on"
+        more = f", {self.records:,} times" if self.records > 1 else ""
+        return f"{self.verdict}: {where}: {self.field}: {self.why}{more}"
+
+
+class StoreChecked(NamedTuple):
+    """How many snapshots and messages were read with today's types, and what is to be known of them."""
+
+    snapshots: int
+    messages: int
+    findings: tuple[StoreFinding, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything can be read as what it was."""
+        return all(finding.verdict == "fine" for finding in self.findings)
+
+
+def check_store(program: Program[Any, Any], store: Store, *, watch: Callable[[int], object] | None = None) -> StoreChecked:
+    """Read every snapshot of the program, kept ones included, and every message of their journals with today's types and migrations.
+
+    What was stored with other types is compared with today's as well, so that a field that was changed without a new schema is
+    named also where nothing stored happens to show it. Nothing is written. `watch` is called with the number of records read so far.
+
+    Raises `Corrupt` for damaged records.
+    """
+    from go_state.modes.schema import schema_of
+
+    check = _Check(program, schema_of(program, None), store, watch)
+    for key, stored in check.snapshots():
+        check.snapshot(key, stored)
+    for key in check.keys:
+        check.journal(key)
+    return StoreChecked(check.read_snapshots, check.read_messages, tuple(check.findings.values()))
+
+
+class _Check:
+    def __init__(
+        self, program: Program[Any, Any], schema: Schema[Any], store: Store, watch: Callable[[int], object] | None
+    ) -> None:
+        self._program = program
+        self._schema = schema
+        self._store = store
+        self._watch = watch
+        self._changes: dict[tuple[str, str], list[Change]] = {}  # by the digests of stored types and of today's
+        self.keys: list[str] = []
+        self.read_snapshots = self.read_messages = 0
+        self.findings: dict[tuple[str, ...], StoreFinding] = {}
+
+    def snapshots(self) -> Iterator[tuple[str, Stored]]:
+        """Give the snapshots of the program, oldest first where a key has several."""
+        from go_state.storage.lmdb import LMDBStore
+        from go_state.storage.snapshot import is_envelope, read_envelope
+
+        for key in self._store.keys():  # noqa: SIM118  - a store is no mapping
+            stored = self._store.load(key)
+            if stored is None or not is_envelope(stored.data):
+                continue
+            if read_envelope(key, stored.data).name not in self._schema.names:
+                continue
+            self.keys.append(key)
+            if isinstance(self._store, LMDBStore):
+                for position in self._store.keyframes(key):
+                    if (kept := self._store.load_keyframe(key, position)) is not None:
+                        yield key, kept
+            yield key, stored
+
+    def snapshot(self, key: str, stored: Stored) -> None:
+        """Read one snapshot."""
+        from go_state.storage.snapshot import read_envelope
+
+        self.read_snapshots += 1
+        self._tell()
+        try:
+            self._schema.open(key, stored.data)
+        except Incompatible as error:
+            self._found("impossible", "snapshots", key, None, error.field, error.why, 1)
+        envelope = read_envelope(key, stored.data)
+        if envelope.number == self._schema.number and self._schema.types is not None:
+            for change in self._compared(envelope.types, self._schema.types):
+                self._found(change.verdict, "snapshots", key, None, change.field, change.why, 1)
+
+    def journal(self, key: str) -> None:
+        """Read the messages of the journal under the key, if there is one."""
+        from go_state.storage.codec import MessageCodec, message_type
+        from go_state.storage.lmdb import LMDBStore
+
+        if not isinstance(self._store, LMDBStore) or key not in self._store.journal_names():
+            return
+        migrations: Any = self._program.migrations  # as its constructor has checked them
+        codec: MessageCodec[Any] = MessageCodec(message_type(self._program), self._program.schema, migrations)
+        for block, _, _ in self._store.journal(key).raw():
+            self.read_messages += block.number
+            self._tell()
+            try:
+                codec.decode_block(key, block)
+            except Incompatible as error:
+                self._found("impossible", key, key, block.first, error.field, error.why, block.number)
+            if block.schema == codec.schema:
+                for change in self._compared(block.types, codec.types):
+                    self._found(change.verdict, key, key, block.first, change.field, change.why, block.number)
+
+    def _compared(self, digest: str, today: Any) -> list[Change]:
+        from go_state.storage.compatibility import changes
+
+        pair = digest, today.digest
+        if pair not in self._changes:
+            self._changes[pair] = changes(self._store, digest, today)
+        return self._changes[pair]
+
+    def _found(self, verdict: str, kind: str, key: str, position: int | None, field: str, why: str, records: int) -> None:
+        """Add a finding, or count it with the first that says the same."""
+        same = verdict, kind, field, why
+        first = self.findings.get(same, StoreFinding(verdict, key, position, field, why, 0))
+        self.findings[same] = first._replace(records=first.records + records)
+
+    def _tell(self) -> None:
+        if self._watch is not None:
+            self._watch(self.read_snapshots + self.read_messages)

@@ -1,0 +1,185 @@
+"""Compatibility: what today's types make of values that were stored with those of a description, told before anything is read.
+
+fine         every stored value reads as what it was
+risky        some may not be read, or may be read as something else
+impossible   none can be read that holds the field
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+from go_state.core.errors import TypesChanged
+from go_state.core.ports import Store
+from go_state.storage.description import Description, Node, recall
+
+Verdict: TypeAlias = Literal["fine", "risky", "impossible"]
+
+_IN_JSON = {"int": "number", "float": "number", "bool": "boolean", "None": "null"}  # all other plain types are strings
+_LISTS = ("list", "set", "tuple", "pairs")
+
+
+class Change(NamedTuple):
+    """A change of a stored type: whether what was stored can be read, the path of the field, and what has become of it."""
+
+    verdict: Verdict
+    field: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.why} ({self.verdict})"
+
+
+def changes(store: Store, digest: str, today: Description) -> list[Change]:
+    """Return what has changed since the values with the digest were stored; nothing where the store does not know them."""
+    from msgspec import json
+
+    if digest in ("", today.digest):
+        return []
+    stored = recall(store, digest)
+    return [] if stored is None else compare(stored, json.decode(today.data))
+
+
+def warn_of_changes(store: Store, digest: str, today: Description, what: str) -> None:
+    """Warn with `TypesChanged` where what was stored may be read as something else."""
+    import warnings
+
+    if doubtful := [change for change in changes(store, digest, today) if change.verdict != "fine"]:
+        said = "; ".join(map(str, doubtful))
+        warnings.warn(
+            f"{what} was written when its types were others ({said}): give the program a new schema= and a migration, and look "
+            f"what else is stored with `go-state snapshots check`",
+            TypesChanged,
+            stacklevel=2,
+        )
+
+
+def compare(stored: Any, today: Any) -> list[Change]:
+    """Return the changes from one description to the other."""
+    comparison = _Comparison(stored["classes"], today["classes"])
+    comparison.nodes(stored["type"], today["type"], "")
+    return comparison.changes
+
+
+class _Comparison:
+    def __init__(self, stored: dict[str, Any], today: dict[str, Any]) -> None:
+        self._stored = stored
+        self._today = today
+        self._seen: set[tuple[str, str]] = set()  # classes that were compared, or are being: one may hold itself
+        self.changes: list[Change] = []
+
+    def _note(self, verdict: Verdict, path: str, why: str) -> None:
+        self.changes.append(Change(verdict, path.lstrip(".") or "the value", why))
+
+    def nodes(self, old: Node, new: Node, path: str) -> None:
+        """Compare two types, at a path."""
+        words = _word(old), _word(new)
+        if "any of" in words or "named" in words:
+            self._unions(_members(old), _members(new), path)
+        elif words == ("class", "class"):
+            self._fields(old[1], new[1], path)
+        elif all(word in ("list", "set") for word in words):
+            self.nodes(old[1], new[1], f"{path}[]")
+            if _word(new) == "set" != _word(old):
+                self._note("risky", path, "it was a list and is a set, which holds equal items once and in no order")
+        elif words == ("tuple", "tuple"):
+            self._tuples(old[1:], new[1:], path)
+        elif words in (("map", "map"), ("pairs", "pairs")):
+            self.nodes(old[1], new[1], f"{path} keys")
+            self.nodes(old[2], new[2], f"{path}[...]")
+        elif words == ("one of", "one of"):
+            if gone := [value for value in old[1:] if value not in new[1:]]:
+                verdict: Verdict = "risky" if len(gone) < len(old) - 1 else "impossible"
+                self._note(verdict, path, f"it could be {_listed(map(repr, gone))}, and no longer can")
+        elif old != new:
+            alike = "Any" in (old, new) or self._in_json(old) == self._in_json(new)
+            self._note("risky" if alike else "impossible", path, f"it was {self._said(old)} and is {self._said(new)}")
+
+    def _unions(self, old: list[Node], new: list[Node], path: str) -> None:
+        """Compare each stored member with the one that would read it."""
+        pairs = [(each, self._reader(each, new)) for each in old]
+        readable = any(reader is not None for _, reader in pairs)
+        for each, reader in pairs:
+            if reader is not None and _word(each) == "named":
+                self._fields(each[1], reader[1], path if len(new) == 1 else f"{path}({reader[1].partition('#')[0]})")
+            elif reader is not None:
+                self.nodes(each, reader, path)
+            else:
+                verdict: Verdict = "risky" if readable else "impossible"
+                self._note(verdict, path, f"it could be {self._said(each)}, and no longer can: it is {self._said(*new)}")
+
+    def _reader(self, old: Node, new: list[Node]) -> Node:
+        """Return the member that reads a stored one: the same, or the one that looks alike in JSON; None where there is none."""
+        if old in new and _word(old) not in ("class", "named"):
+            return old
+        if _word(old) == "named":
+            names = self._stored[old[1]]["names"]
+            found = [each for each in new if _word(each) == "named" and names[0] in self._today[each[1]]["names"]]
+        else:
+            found = [
+                each for each in new if each == "Any" or (_word(each) != "named" and self._in_json(each) == self._in_json(old))
+            ]
+        return found[0] if found else None
+
+    def _tuples(self, old: list[Node], new: list[Node], path: str) -> None:
+        if len(old) != len(new):
+            self._note("impossible", path, f"it was a tuple of {len(old)} and is one of {len(new)}")
+            return
+        for index, (one, other) in enumerate(zip(old, new, strict=True)):
+            self.nodes(one, other, f"{path}[{index}]")
+
+    def _fields(self, old: str, new: str, path: str) -> None:
+        """Compare two classes."""
+        if (old, new) in self._seen:
+            return
+        self._seen.add((old, new))
+        stored, today = self._stored[old], self._today[new]
+        for name, node in stored["fields"].items():
+            if name in today["fields"]:
+                self.nodes(node, today["fields"][name], f"{path}.{name}")
+            else:
+                self._note("impossible", f"{path}.{name}", "it was removed or has another name")
+        for name in today["fields"].keys() - stored["fields"].keys():
+            if name in today["optional"]:
+                self._note("fine", f"{path}.{name}", "it is new and has a default")
+            else:
+                self._note("impossible", f"{path}.{name}", "it is new and has no default")
+
+    @staticmethod
+    def _in_json(node: Node) -> str:
+        """Return what a type looks like in JSON."""
+        word = _word(node)
+        if word in ("class", "map"):
+            return "object"
+        if word == "one of":
+            return "string" if all(isinstance(value, str) for value in node[1:]) else "number"
+        return "array" if word in _LISTS else "named" if word == "named" else _IN_JSON.get(node, "string")
+
+    def _said(self, *nodes: Node) -> str:
+        """Return types as a person writes them."""
+        return " or ".join(map(_written, nodes))
+
+
+def _word(node: Node) -> str:
+    return node[0] if isinstance(node, list) else ""
+
+
+def _members(node: Node) -> list[Node]:
+    return list(node[1:]) if _word(node) == "any of" else [node]
+
+
+def _written(node: Node) -> str:
+    if not isinstance(node, list):
+        return str(node)
+    word, *parts = node
+    if word in ("class", "named"):
+        return str(parts[0]).partition("#")[0]
+    if word == "any of":
+        return " | ".join(map(_written, parts))
+    if word == "one of":
+        return _listed(map(repr, parts))
+    return f"{'dict' if word in ('map', 'pairs') else word}[{', '.join(map(_written, parts))}]"
+
+
+def _listed(words: Any) -> str:
+    return " or ".join(words)

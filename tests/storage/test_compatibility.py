@@ -1,0 +1,188 @@
+"""Compatibility: each change of a stored type has the verdict that reading real values of it has."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import enum
+import uuid
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple, Optional, Union
+
+import immutables
+import pytest
+from msgspec import json
+
+import go_state as gs
+from go_state.storage.compatibility import Change, changes, compare
+from go_state.storage.description import describe, remember
+
+
+class Colour(enum.Enum):
+    RED = "red"
+    BLUE = "blue"
+
+
+class FewerColours(enum.Enum):
+    RED = "red"
+
+
+class MoreColours(enum.Enum):
+    RED = "red"
+    BLUE = "blue"
+    GREEN = "green"
+
+
+class Numbered(enum.IntEnum):
+    ONE = 1
+
+
+@dataclass(frozen=True)
+class Cat:
+    lives: int = 9
+
+
+@dataclass(frozen=True)
+class Dog:
+    name: str = ""
+
+
+@gs.name("Hound", was=("Dog",))
+@dataclass(frozen=True)
+class Hound:
+    name: str = ""
+
+
+@gs.name("Cat")
+@dataclass(frozen=True)
+class LongCat:
+    lives: int = 9
+    length: float = 1.0
+
+
+@gs.name("Cat")
+@dataclass(frozen=True)
+class NamelessCat:
+    pass
+
+
+class Point(NamedTuple):
+    x: int
+    y: int
+
+
+@dataclass(frozen=True)
+class Tree:
+    value: int
+    children: tuple[Tree, ...] = ()
+
+
+@gs.name("Tree")
+@dataclass(frozen=True)
+class FloatTree:
+    value: float
+    children: tuple[FloatTree, ...] = ()
+
+
+def verdicts(old: Any, new: Any, *, tagged: bool = False) -> list[tuple[str, str]]:
+    """Return verdict and field of each change from one type to the other."""
+    described = [json.decode(describe(kind, tagged=tagged).data) for kind in (old, new)]
+    return [(change.verdict, change.field) for change in compare(*described)]
+
+
+SAME: list[tuple[Any, Any]] = [
+    (int, int), (list[int], tuple[int, ...]), (tuple[int, ...], list[int]), (set[int], list[int]), (dict[str, int], immutables.Map[str, int]),
+    (int, int | None), (int, int | str), (Optional[Cat], Optional[Cat]), (Union[Cat, Dog], Union[Cat, Dog, Point]),
+    (Cat | Dog, Dog | Cat), (Cat | Dog, Cat | Hound), (Colour, MoreColours), (Literal["a"], Literal["a", "b"]), (Tree, Tree),
+    (dict[Point, int], dict[Point, int]), (datetime.datetime, datetime.datetime), (Any, Any), (list[Any], list), (Colour | None, Colour | None),
+]  # fmt: skip
+RISKY: list[tuple[Any, Any, str]] = [
+    (int, float, "the value"), (int | None, int, "the value"), (int | str, int, "the value"), (Cat | Dog | Point, Cat | Dog, "the value"),
+    (Colour, FewerColours, "the value"), (str, Colour, "the value"), (str, uuid.UUID, "the value"), (uuid.UUID, str, "the value"),
+    (int, Any, "the value"), (Any, int, "the value"), (list[int], list[float], "[]"), (list[int], set[int], "the value"),
+    (dict[str, int], dict[str, float], "[...]"), (tuple[int, str], tuple[float, str], "[0]"), (Tree, FloatTree, "value"),
+    (Optional[int], float | None, "the value"),
+]  # fmt: skip
+IMPOSSIBLE: list[tuple[Any, Any, str]] = [
+    (int, str, "the value"), (str, int, "the value"), (bool, int, "the value"), (Cat, NamelessCat, "lives"), (NamelessCat, Point, "x"),
+    (Cat | Dog, NamelessCat | Dog, "(Cat).lives"), (Cat, Cat | Dog, "the value"), (Cat | Dog, Cat, "the value"), (Cat, int, "the value"),
+    (list[int], int, "the value"), (tuple[int, int], tuple[int], "the value"), (list[Cat], list[NamelessCat], "[].lives"),
+    (dict[str, int], dict[Point, int], "the value"), (int | str, bool | None, "the value"), (Colour, Numbered, "the value"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new"), SAME, ids=str)
+def test_what_reads_the_same_is_no_change(old: Any, new: Any) -> None:
+    """Types that read each other's values as what they were have no changes."""
+    assert verdicts(old, new) == []
+
+
+@pytest.mark.parametrize(("old", "new", "path"), RISKY, ids=str)
+def test_what_may_read_as_something_else_is_risky(old: Any, new: Any, path: str) -> None:
+    """Where some values would not be read, or be something else, the change is risky and its place is named."""
+    assert verdicts(old, new)[0] == ("risky", path)
+
+
+@pytest.mark.parametrize(("old", "new", "path"), IMPOSSIBLE, ids=str)
+def test_what_cannot_be_read_is_impossible(old: Any, new: Any, path: str) -> None:
+    """Where no value could be read, the change is impossible and its place is named."""
+    assert ("impossible", path) in verdicts(old, new)
+
+
+def test_a_new_field_is_fine_with_a_default_alone() -> None:
+    """A field that is new is fine where it has a default, and impossible where it has none."""
+    assert verdicts(Cat, LongCat) == [("fine", "length")]
+    assert verdicts(Cat | Dog, LongCat | Dog) == [("fine", "(Cat).length")]
+    assert verdicts(Dog, dataclasses.make_dataclass("Dog", [("name", str), ("age", int)])) == [("impossible", "age")]
+
+
+def test_a_message_is_compared_by_its_name() -> None:
+    """A message's class is stored with its name also where there is one: another name is another message."""
+    assert verdicts(Cat, Cat | Dog, tagged=True) == []
+    assert verdicts(Dog, Hound, tagged=True) == []
+    assert verdicts(Cat, Dog, tagged=True) == [("impossible", "the value")]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "value"),
+    [
+        (int, float, 1), (Cat, LongCat, Cat(3)), (Cat | Dog, Cat | Hound, Dog("rex")), (str, Colour, "red"), (list[int], tuple[int, ...], [1]),
+        (int | None, int, 5), (Tree, FloatTree, Tree(1, (Tree(2),))), (dict[str, int], immutables.Map[str, int], {"a": 1}),
+    ],
+)  # fmt: skip
+def test_what_is_not_impossible_can_be_read(old: Any, new: Any, value: Any) -> None:
+    """A value of a type whose change is fine or risky can be read with the new one."""
+    assert "impossible" not in dict(verdicts(old, new))
+    gs.JsonCodec(new).decode(gs.JsonCodec(old).encode(value))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "value"),
+    [
+        (int, str, 1), (Cat, NamelessCat, Cat()), (NamelessCat, Point, NamelessCat()), (Cat, Cat | Dog, Cat()), (bool, int, True),
+        (tuple[int, int], tuple[int], (1, 2)), (Cat | Dog, NamelessCat | Dog, Cat()), (Colour, Numbered, Colour.RED),
+    ],
+)  # fmt: skip
+def test_what_is_impossible_cannot_be_read(old: Any, new: Any, value: Any) -> None:
+    """A value of a type whose change is impossible is refused by the new one."""
+    with pytest.raises(ValueError, match="does not hold"):
+        gs.JsonCodec(new).decode(gs.JsonCodec(old).encode(value))
+
+
+def test_a_description_does_not_depend_on_order_or_module() -> None:
+    """Two classes of one name and the same fields have one digest, wherever they are defined; another field gives another."""
+    again = dataclasses.make_dataclass("Cat", [("lives", int, field(default=1))])
+    again.__module__ = "elsewhere"
+    assert describe(Cat).digest == describe(again).digest
+    assert describe(Cat).digest != describe(LongCat).digest
+
+
+def test_what_nobody_remembers_has_no_changes() -> None:
+    """Of types that a store does not know nothing is said; those it knows are compared by their digest."""
+    store = gs.MemoryStore()
+    old, new = describe(int), describe(float)
+    assert changes(store, old.digest, new) == []
+    remember(store, old)
+    remember(store, old)
+    assert changes(store, old.digest, new) == [Change("risky", "the value", "it was int and is float")]
+    assert changes(store, old.digest, old) == []
