@@ -20,6 +20,7 @@ check: .venv/dev
 
 # Every speed that the README claims, as ratios measured in one run.
 bench: .venv/dev
+	$(BIN)/pip install --quiet --editable '.[bench]'
 	$(BIN)/python bench
 
 .PHONY: lint

@@ -171,7 +171,9 @@ def import_journal(db: Db, name: Name, path: Annotated[str, typer.Argument(metav
     with LMDBStore(db) as store:
         found: Any = store.journal(name)
         give_type(found, _program(target))
-        print(f"{found.import_from(path):,} messages imported")  # noqa: T201
+        with _bar("import", 2 * _lines(path)) as advance:  # each is read twice: nothing enters where one is no message
+            number = found.import_from(path, watch=advance)
+        print(f"{number:,} messages imported")  # noqa: T201
 
 
 @journal.command("verify")
@@ -230,6 +232,14 @@ def _open(db: str) -> LMDBStore:
     if not os.path.isfile(db):
         raise UsageError(f"{db} is no file: give the path of a store")
     return LMDBStore(db)
+
+
+def _lines(path: str) -> int:
+    try:
+        with open(path, "rb") as file:
+            return sum(1 for _ in file)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def _records(store: LMDBStore) -> int:

@@ -12,7 +12,7 @@ from go_state.modes.schema import schema_of
 from go_state.storage.codec import message_type
 from go_state.storage.journal import Journal
 from go_state.storage.lmdb import LMDBStore
-from go_state.storage.snapshot import Schema
+from go_state.storage.snapshot import Schema, read_envelope
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -48,10 +48,16 @@ def kept(schema: Schema[Model], store: LMDBStore, key: str, position: int) -> Ke
 
 
 def _keyframe(schema: Schema[Model], store: LMDBStore, key: str, stored: Stored) -> Keyframe[Model]:
-    loaded = schema.loaded(store, key, stored)
-    if MARK not in loaded.marks:
+    position, loaded = position_of(key, stored), schema.loaded(store, key, stored)
+    return Keyframe(position, loaded.model, loaded.version, loaded.revision)
+
+
+def position_of(key: str, stored: Stored) -> int:
+    """Return the position that a snapshot stands at."""
+    marks = read_envelope(key, stored.data).marks
+    if MARK not in marks:
         raise UsageError(f"what is stored under {key!r} is no journalled program's: give the program another key=")
-    return Keyframe(loaded.marks[MARK].position, loaded.model, loaded.version, loaded.revision)
+    return int(marks[MARK].position)
 
 
 def keyframes(program: Program[Model, Msg], journal: Journal[Msg]) -> list[Keyframe[Model]]:
@@ -60,6 +66,18 @@ def keyframes(program: Program[Model, Msg], journal: Journal[Msg]) -> list[Keyfr
     first = [] if journal.statistics().start else [Keyframe(0, read_step(program.init(), "init")[0], 0, program.revision)]
     found = [kept(schema, store, key, position) for position in store.keyframes(key)]
     return first + [frame for frame in (*found, newest(schema, store, key)) if frame is not None]
+
+
+def nearest(program: Program[Model, Msg], journal: Journal[Msg], end: int) -> Keyframe[Model] | None:
+    """Return the last model to start from on the way to the position `end`; only that one is read."""
+    schema, store, key, start = schema_of(program, None), journal.store, journal.name, journal.statistics().start
+    stored = store.load(key)
+    if stored is not None and start <= position_of(key, stored) <= end:
+        return _keyframe(schema, store, key, stored)
+    for position in reversed(store.keyframes(key)):
+        if start <= position <= end:
+            return kept(schema, store, key, position)
+    return None if start else Keyframe(0, read_step(program.init(), "init")[0], 0, program.revision)
 
 
 def step(program: Program[Model, Any], journal: Journal[Any], model: Model, position: int, message: Any) -> Model:

@@ -30,7 +30,7 @@ def replay(program: Program[Model, Msg], journal: Journal[Msg], *, until: int | 
     set aside are passed over. Raises `UsageError` for a position that the journal does not have, `Lagged` for one that was
     forgotten, `Corrupt` with the position of what is damaged, and `Incompatible`.
     """
-    from go_state.modes.keyframes import fold, give_type, keyframes
+    from go_state.modes.keyframes import fold, give_type, nearest
 
     without_key(program, "replay")
     give_type(journal, program)
@@ -41,11 +41,10 @@ def replay(program: Program[Model, Msg], journal: Journal[Msg], *, until: int | 
         raise UsageError(
             f"the journal {journal.name!r} has the positions {statistics.start} to {statistics.end}, not {until!r}"
         )
-    frames = [frame for frame in keyframes(program, journal) if statistics.start <= frame.position <= end]
-    if not frames:
+    frame = nearest(program, journal, end)
+    if frame is None:
         raise Lagged(statistics.start - end, statistics.start)
-    nearest = frames[-1]
-    return fold(program, journal, nearest.model, nearest.position, end)
+    return fold(program, journal, frame.model, frame.position, end)
 
 
 class Finding(NamedTuple):

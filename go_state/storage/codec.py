@@ -103,6 +103,10 @@ class MessageCodec(JsonCodec[Value]):
         records: Any = msgspec.defstruct("Records", [("records", list[shape.mirror])])  # type: ignore[name-defined]
         self._block_decoder = msgspec.json.Decoder(records)
 
+    def is_for(self, kind: Any, schema: int, migrations: Mapping[int, Migration]) -> bool:
+        """Tell whether it is the codec of these messages."""
+        return (self.kind, self.schema, self._migrations) == (kind, schema, migrations)
+
     def decode_block(self, name: str, block: Block) -> list[Value]:
         """Return the block's messages; `Incompatible`, which names the journal and the position, when one does not fit.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -48,17 +48,24 @@ def lines(journal: Journal[Any], start: int | None = None, end: int | None = Non
                 position += 1
 
 
-def import_from(journal: Journal[Msg], path: str | os.PathLike[str]) -> int:
+def import_from(journal: Journal[Msg], path: str | os.PathLike[str], *, watch: Callable[[int], object] | None = None) -> int:
     """Append the messages of such a file, with their times, and return how many they were; positions count on from the journal's.
 
     Every line is read before the first message enters: `BadRecord` names the line that is no message of the journal's type.
+    `watch` is called with the number of lines read so far, which are twice those of the file in the end.
     """
-    for _ in _messages(journal, path):
-        pass
-    messages, number = _messages(journal, path), 0
+    checked, number = 0, 0
+    messages = _messages(journal, path)
+    while chunk := list(islice(messages, _CHUNK)):
+        checked += len(chunk)
+        if watch is not None:
+            watch(checked)
+    messages = _messages(journal, path)
     while chunk := list(islice(messages, _CHUNK)):
         journal.put_dated([message for _, message in chunk], [at for at, _ in chunk])
         number += len(chunk)
+        if watch is not None:
+            watch(checked + number)
     journal.flush()
     return number
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import time_ns
 from typing import Literal, TypeVar
 
@@ -80,7 +80,11 @@ class Journal(Writing[Msg]):
                     if not staged.done:
                         self._flush()
         finally:
-            self._stage.leave(staged)
+            try:
+                self._stage.leave(staged)
+            except BaseException:  # Ctrl-C, at any point of it
+                self._stage.leave(staged)
+                raise
         if staged.error is not None:
             raise staged.error
 
@@ -110,11 +114,11 @@ class Journal(Writing[Msg]):
 
         return export_to(self, path)
 
-    def import_from(self, path: str | os.PathLike[str]) -> int:
+    def import_from(self, path: str | os.PathLike[str], *, watch: Callable[[int], object] | None = None) -> int:
         """Append the messages of such a file, and return how many they were; `BadRecord`, and none, for a line that is none."""
         from go_state.storage.exchange import import_from
 
-        return import_from(self, path)
+        return import_from(self, path, watch=watch)
 
     def slice(self) -> list[Msg]:
         """Return all messages, oldest first."""

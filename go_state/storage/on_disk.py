@@ -43,6 +43,8 @@ class OnDisk(Generic[Msg]):
         """Say of what type the messages are, and of which schema; `UsageError` when they have another."""
         if schema is None:
             schema = 1 if self._codec is None else self._codec.schema
+        if self._codec is not None and self._codec.is_for(kind, schema, migrations):
+            return  # making a codec costs milliseconds
         codec: MessageCodec[Msg] = MessageCodec(kind, schema, migrations)
         if self._codec is not None and self._codec.kind != codec.kind:
             raise UsageError(f"the journal {self.name!r} is open with messages of another type: {self._codec.kind!r}")

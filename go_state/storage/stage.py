@@ -65,17 +65,20 @@ class Stage(Generic[Msg]):
         return staged.leads
 
     def leave(self, staged: Staged[Msg]) -> None:
-        """Take the messages off the stage if they are not written, and hand the lead on, to one who waits or to nobody."""
+        """Take the messages off the stage if they are not written, and hand the lead on, to one who waits or to nobody.
+
+        Done twice it is done once, so that who is interrupted in it can do it again: nobody would wake the others otherwise.
+        """
         with self._lock:
             if staged in self._staged:
                 self._staged.remove(staged)
             if not staged.leads:
                 return
-            staged.leads = False
             self._led = bool(self._staged)
             if self._led:
                 self._staged[0].leads = True
                 self._staged[0].bell.ring()
+            staged.leads = False
 
     def put_back(self, staged: list[Staged[Msg]]) -> None:
         """Stage again what could not be written."""
