@@ -90,7 +90,7 @@ def test_a_long_run_stays_small_on_disk(drivers: Drivers, tmp_path: Path) -> Non
     for _ in range(12):
         lived(drivers, path, counter, *[Add(1)] * 3000, snapshots=gs.Snapshots(every=1000), retention=gs.Retain())
         sizes.append(path.stat().st_size)
-    assert sizes[-1] == sizes[3]
+    assert max(sizes[6:]) < 2 * max(sizes[:4])  # 12 runs without it take three times as much
 
 
 def test_a_run_without_messages_writes_no_snapshot(drivers: Drivers, tmp_path: Path) -> None:
