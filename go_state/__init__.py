@@ -64,6 +64,8 @@ from go_state.modes.store_check import check_store
 from go_state.storage.codec import JsonCodec
 from go_state.storage.lmdb import LMDBStore
 from go_state.storage.memory import MemoryStore
+from go_state.watch.value import Value, select
+from go_state.watch.watcher import Watcher
 
 __version__ = "0.1.0"
 
@@ -116,8 +118,10 @@ __all__ = [
     "Turn",
     "TypesChanged",
     "UsageError",
+    "Value",
     "Verified",
     "Waiting",
+    "Watcher",
     "Write",
     "aggregate",
     "aggregate_async",
@@ -134,6 +138,7 @@ __all__ = [
     "replay",
     "run",
     "run_async",
+    "select",
     "signals",
     "sources",
     "testing",

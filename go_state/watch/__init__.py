@@ -1,0 +1,1 @@
+"""Watching: values of which everybody sees the newest, and nobody a backlog."""
