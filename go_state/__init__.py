@@ -25,6 +25,7 @@ from go_state.core.errors import (
     ConcurrentGet,
     Conflict,
     Corrupt,
+    Denied,
     Empty,
     Full,
     GoStateError,
@@ -33,6 +34,7 @@ from go_state.core.errors import (
     InvalidKey,
     Lagged,
     MissingExtra,
+    NoReply,
     NothingPending,
     NotStorable,
     Owned,
@@ -55,6 +57,7 @@ from go_state.core.turn import Turn
 from go_state.loop.effects import effect_id
 from go_state.loop.policies import FailedMessage, SetAside, Stop
 from go_state.modes.aggregate import KeyedResult, aggregate, aggregate_async
+from go_state.modes.app import App, AppStatistics, start, start_async
 from go_state.modes.batch import Result, batch, batch_async
 from go_state.modes.pace import Retain, Snapshots, StopSwitch, signals
 from go_state.modes.replay import Verified, replay, to_test, verify
@@ -64,15 +67,21 @@ from go_state.modes.store_check import check_store
 from go_state.storage.codec import JsonCodec
 from go_state.storage.lmdb import LMDBStore
 from go_state.storage.memory import MemoryStore
+from go_state.watch.fields import ANY, Change, Changes
 from go_state.watch.value import Value, select
 from go_state.watch.watcher import Watcher
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ANY",
+    "App",
+    "AppStatistics",
     "BadRecord",
     "Buffer",
     "BufferStatistics",
+    "Change",
+    "Changes",
     "Closed",
     "Cmd",
     "Command",
@@ -80,6 +89,7 @@ __all__ = [
     "Conflict",
     "Consumer",
     "Corrupt",
+    "Denied",
     "Empty",
     "FailedMessage",
     "Failure",
@@ -95,6 +105,7 @@ __all__ = [
     "MemoryStore",
     "Migration",
     "MissingExtra",
+    "NoReply",
     "NotStorable",
     "NothingPending",
     "Owned",
@@ -141,6 +152,8 @@ __all__ = [
     "select",
     "signals",
     "sources",
+    "start",
+    "start_async",
     "testing",
     "to_test",
     "verify",

@@ -112,6 +112,19 @@ class Buffer(Generic[Msg]):
         if self._attention:
             self._attend(messages[0])
 
+    def put_known(self, message: Msg, know: Callable[[int], object]) -> None:
+        """Put one message, and call `know(position)` before any reader can have it. Raises as `put` does, and then has not called."""
+        with self._lock:
+            if self._closed:
+                raise Closed(_REFUSED)
+            retained = self._look()
+            if self._maxsize is not None and retained.end - retained.start + 1 > self._maxsize:
+                raise Full(self._maxsize)
+            know(retained.end)
+            self._enter((message,))
+        if self._asks_policy:
+            self._apply_retention()
+
     def _attend(self, message: Msg) -> None:
         """Do what the fast path has no time for: date the first message of the inbox, wake sleepers, notice a close."""
         with self._lock:

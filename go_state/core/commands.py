@@ -43,6 +43,11 @@ class Cmd(Generic[Msg]):
         """Send the messages, in order, to the program itself: they enter the queue after all that is already there."""
         return Send(messages)
 
+    @staticmethod
+    def reply(value: object) -> Cmd[Any]:
+        """Answer whoever sent this turn's message by `app.ask`, once the turn is committed; nobody, where it was not asked."""
+        return Reply(value)
+
     @overload
     @staticmethod
     def call(
@@ -93,6 +98,13 @@ class Send(Cmd[Msg]):
     """Messages to the program itself."""
 
     messages: tuple[Msg, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply(Cmd[Any]):
+    """An answer to whoever asks."""
+
+    value: object
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,9 @@
     │   ├── TimedOut            the time you gave is over            nothing was consumed
     │   ├── Lagged              your next message was trimmed away   seek
     │   ├── NothingPending      commit or rollback without a read    read first
-    │   └── ConcurrentGet       two waits on one reader              give each its own reader
+    │   ├── ConcurrentGet       two waits on one reader              give each its own reader
+    │   └── NoReply             the turn answered nobody             return Cmd.reply
+    ├── Denied                  a middleware refused the message     its reason says why
     ├── StoreError
     │   ├── Conflict            somebody else wrote the key first    load again and retry
     │   ├── Owned               somebody else writes the journal     end the other, or wait
@@ -106,6 +108,23 @@ class NothingPending(Waiting):
 
 class ConcurrentGet(Waiting):
     """A second wait began on a reader that is already waited on."""
+
+
+class NoReply(Waiting):
+    """Somebody asked, and the turn of the message gave no answer."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the turn of the message has answered nothing: return gs.Cmd.reply(value) among its commands, or use apply"
+        )
+
+
+class Denied(GoStateError):
+    """A middleware denied the message; the model stays as it was. `reason` says why."""
+
+    def __init__(self, reason: str = "denied") -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class StoreError(GoStateError):

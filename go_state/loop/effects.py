@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from contextvars import ContextVar
 from typing import Any
 
-from go_state.core.commands import Call, Cmd, Failure, Map, Send, checked_commands, not_a_command
+from go_state.core.commands import Call, Cmd, Failure, Map, Reply, Send, checked_commands, not_a_command
 from go_state.core.errors import ProgramError, UsageError
 
 
@@ -26,6 +26,7 @@ def perform(commands: object) -> Sequence[Any]:
 
 
 _effect: ContextVar[str] = ContextVar("go_state_effect")
+replies: ContextVar[list[object] | None] = ContextVar("go_state_replies", default=None)  # of the turn under way, in an app
 
 
 def perform_known(commands: object, turn: str) -> Sequence[Any]:
@@ -60,6 +61,10 @@ def _perform_one(command: object) -> Iterable[Any]:
             return messages
         case Call():
             return (_call(command),)
+        case Reply(value):
+            if (asked := replies.get()) is not None:
+                asked.append(value)
+            return ()
         case Map(child, wrap, leading):
             return [wrap(*leading, message) for message in perform((child,))]
         case Cmd():

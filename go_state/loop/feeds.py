@@ -35,6 +35,7 @@ class LogFeed(Generic[Msg]):
         self._rest: Iterator[Msg] = iter(self._chunk)  # a list's iterator sees what is appended until it has come to the end
         self._first = reader.committed  # the position of the chunk's first message
         self._size = 1
+        self._ending = False
         self._most = CHUNK_LIMIT
         self._taken_at = self._breath_at = time.monotonic()
 
@@ -44,6 +45,8 @@ class LogFeed(Generic[Msg]):
         if self._on_loop and time.monotonic() >= self._breath_at:
             yield Breath()
             self._breath_at = time.monotonic() + BREATH_SECONDS
+        if self._ending:
+            return None
         if not length_hint(self._rest):
             self._adapt()
             while not (chunk := self._reader.take(self._size)):
@@ -57,6 +60,16 @@ class LogFeed(Generic[Msg]):
 
     def _idle(self) -> Flow[None]:
         yield Messages(self._reader)
+
+    @property
+    def committed(self) -> int:
+        """The position of the first message that is not known to be through."""
+        position: int = self._reader.committed
+        return position
+
+    def end_at_next_turn(self) -> None:
+        """Have `take` give no more."""
+        self._ending = True
 
     def _adapt(self) -> None:
         now = time.monotonic()

@@ -22,6 +22,7 @@ from go_state.loop.effects import perform_known
 from go_state.loop.feeds import CHUNK_LIMIT, LogFeed
 from go_state.loop.policies import FailedMessage, OnError, SetAside, Stop, decide
 from go_state.loop.turn import Loop
+from go_state.modes.audience import Audience
 from go_state.modes.keyframes import MARK, Keyframe, fold, give_type, newest
 from go_state.modes.pace import Retain, Snapshots
 from go_state.modes.schema import schema_of
@@ -81,9 +82,16 @@ class DurableRun(Generic[Model, Msg]):
         )
         give_type(self.journal, program)
         self._on_error = on_error
-        without_view = Program(program.init, program.update)  # the view is shown what is on disk, by the feed
-        self.loop: Loop[Model, Msg] = Loop(without_view, on_error=self._recorded, lists=False, perform=self._perform)
+        self.audience: Audience[Model] | None = None
+        self.feed: DurableFeed[Model, Msg] | None = None
+        self._make_loop(None)
         self._where: Callable[[], object] = lambda: "init"  # of the turn under way
+
+    def _make_loop(self, turned: Callable[[Model], object] | None) -> None:
+        program = Program(
+            self._program.init, self._program.update, view=turned
+        )  # the view is shown what is on disk, by the feed
+        self.loop: Loop[Model, Msg] = Loop(program, on_error=self._recorded, lists=False, perform=self._perform)
 
     def _perform(self, commands: object) -> Sequence[Any]:
         return perform_known(commands, f"{self.journal.salt}/{self._where()}")
@@ -95,13 +103,17 @@ class DurableRun(Generic[Model, Msg]):
 
     def flow(self) -> Flow[None]:
         """Load, replay, and run live until the journal is closed and drained."""
+        if self.audience is not None:
+            self._make_loop(self.audience.turned)
         yield _Owning(self.journal, self._durable.owner or self.journal.owner)
         if not self.journal.salt:
             yield Blocking(self.journal.begin)
         with self.journal.consumer(name=CURSOR) as reader:  # first of all: there is one run of a program
             keyframe: Keyframe[Model] | None = yield Blocking(self._load)
             yield Blocking(self.journal.warn_of_changes)
-            feed = DurableFeed(self, reader, keyframe, on_loop=self._on_loop)
+            self.feed = feed = DurableFeed(self, reader, keyframe, on_loop=self._on_loop)
+            if self.audience is not None:
+                self.audience.where = feed.where
             yield from self._begin(keyframe, feed)
             try:
                 while (messages := (yield from feed.take())) is not None:
@@ -270,8 +282,10 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
 
     def publish(self) -> Flow[None]:
         """Show the view the model, now that it is on disk: the newest, where several turns were flushed together."""
-        model, view = self._run.loop.model, self._run._program.view
-        if view is not None and model is not self._shown:
+        model, view, audience = self._run.loop.model, self._run._program.view, self._run.audience
+        if audience is not None:
+            audience.shown(model)
+        elif view is not None and model is not self._shown:
             self._shown = model
             view(model)
         return

@@ -64,7 +64,7 @@ def run(
     how = (store, key, snapshots, durability, owner, restore, retention)
     if any(argument is not None for argument in how):
         ports = (buffer, producer, consumer, replaying)
-        durable = _durable(program, ports, on_error, False, *how)
+        durable = durable_run(program, ports, on_error, False, *how)
         drive(durable.flow())
         return durable.loop.model
     loop = Loop(silenced(without_key(program, "run"), replaying), on_error=on_error, lists=False)
@@ -98,7 +98,7 @@ async def run_async(
     how = (store, key, snapshots, durability, owner, restore, retention)
     if any(argument is not None for argument in how):
         ports = (buffer, producer, consumer, replaying)
-        durable = _durable(program, ports, on_error, True, *how)
+        durable = durable_run(program, ports, on_error, True, *how)
         await drive_async(durable.flow())
         return durable.loop.model
     loop = Loop(silenced(without_key(program, "run"), replaying), on_error=on_error, lists=False)
@@ -107,9 +107,10 @@ async def run_async(
     return loop.model
 
 
-def _durable(
+def durable_run(
     program: Program[Model, Msg], ports: tuple[Any, ...], on_error: OnError, on_loop: bool, store: Any, key: Any, *how: Any
 ) -> DurableRun[Model, Msg]:
+    """Return the durable run of these arguments, or raise `UsageError`."""
     from go_state.modes.durable import Durable, DurableRun  # here: a program that stores nothing need not wait for them
     from go_state.storage.journal import Journal
 

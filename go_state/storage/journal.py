@@ -52,23 +52,34 @@ class Journal(Writing[Msg]):
         if self._attention:
             self._attend(entry)  # type: ignore[arg-type]
 
+    def put_known(self, message: Msg, know: Callable[[int], object]) -> None:
+        """Put one message, and call `know(position)` before any reader can have it."""
+        self._put_carefully((message,), know=know)
+
     def put_dated(self, messages: Sequence[Msg], at: Sequence[int]) -> None:
         """Put messages that have entered elsewhere, at the times given (microseconds since 1970)."""
         self._put_carefully(messages, [Times(1, each) for each in at])
 
-    def _put_carefully(self, messages: Sequence[Msg], times: Sequence[Times] | None = None) -> None:
+    def _put_carefully(
+        self,
+        messages: Sequence[Msg],
+        times: Sequence[Times] | None = None,
+        know: Callable[[int], object] | None = None,
+    ) -> None:
         self._check_open()
         encoded = self._encode(messages)
         times = self._now(len(encoded)) if times is None else times
         self.own()
         if self._at_once:
-            self._put_at_once(Staged(messages, encoded, times))
+            self._put_at_once(Staged(messages, encoded, times, know))
             return
         if len(self._entries) + len(self._tail.pending) >= GROUP:
             self.flush()
         with self._lock:
             self._check_open()
             self._absorb()
+            if know is not None:
+                know(self._tail.end)
             if messages:
                 self._enter_encoded(messages, encoded, times)
             self._locked_put = self._closed

@@ -193,6 +193,8 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
     def _enter_staged(self, staged: list[Staged[Msg]], entry: Entry) -> None:
         """Count the entry as written, wake its senders and the readers. Lock held."""
         for each in staged:
+            if each.know is not None:
+                each.know(self._tail.end)
             self._enter_encoded(each.messages, each.encoded, each.times)
         self._written(entry)
         for each in staged:

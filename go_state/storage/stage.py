@@ -8,7 +8,7 @@ it took it again before the next could wake, and 64 senders were no faster than 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from go_state.buffer.bells import ThreadBell
@@ -20,12 +20,19 @@ Msg = TypeVar("Msg")
 class Staged(Generic[Msg]):
     """Messages whose sender waits until they are on disk, or cannot be."""
 
-    __slots__ = ("bell", "done", "encoded", "error", "leads", "messages", "times")
+    __slots__ = ("bell", "done", "encoded", "error", "know", "leads", "messages", "times")
 
-    def __init__(self, messages: Sequence[Msg], encoded: list[bytes], times: Sequence[Times]) -> None:
+    def __init__(
+        self,
+        messages: Sequence[Msg],
+        encoded: list[bytes],
+        times: Sequence[Times],
+        know: Callable[[int], object] | None = None,
+    ) -> None:
         self.messages = messages
         self.encoded = encoded
         self.times = times
+        self.know = know  # is told the position, before a reader can have the messages
         self.done = False
         self.error: Exception | None = None
         self.leads = False

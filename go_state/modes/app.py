@@ -1,0 +1,446 @@
+"""App: a running program that others hold, send to, ask and watch.
+
+send, apply, ask ──▶ queue ──▶ turns, in the app's own thread or task ──▶ audience ──▶ model, watch, changes, answers
+"""
+
+from __future__ import annotations
+
+import threading
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Self, TypeAlias, TypeVar
+
+from go_state.core.errors import Closed, Empty, TimedOut, UsageError
+from go_state.core.ports import Log, Store
+from go_state.core.program import Program
+from go_state.loop.driver import Blocking, Flow, drive, drive_async, refuse_running_loop
+from go_state.loop.feeds import LogFeed
+from go_state.loop.policies import OnError, Stop, check_on_error
+from go_state.loop.turn import Loop
+from go_state.modes.audience import Audience, Stopped, Waiting
+from go_state.modes.pace import Retain, Snapshots
+from go_state.modes.run import durable_run, without_key
+from go_state.watch.fields import ANY, Changes, Fields
+from go_state.watch.watcher import Watcher
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from go_state.storage.journal_writing import Durability
+    from go_state.storage.lease import Owner
+
+Model = TypeVar("Model")
+Msg = TypeVar("Msg")
+
+State: TypeAlias = Literal["replaying", "ready", "draining", "stopped", "failed"]
+"""How it stands with an app: before its first model is there, then, while it is asked to end, and after it has."""
+
+
+class AppStatistics(NamedTuple):
+    """An app at one moment: messages that are through and that wait, the age of the oldest that waits in seconds (None where
+    none does), how many entered a second lately, and how many commands are under way.
+    """
+
+    processed: int
+    queue_size: int
+    oldest_age: float | None
+    rate: float
+    commands_in_flight: int
+
+
+class App(Generic[Model, Msg]):
+    """A running program; made by `start` or `start_async`.
+
+    A context manager, of both kinds: entered it has its first model; left, it drains its queue, or ends after the turn under
+    way when the block raises. What the program fails with ends the app, reaches everybody who waits, and is raised from the block.
+    Every method may be called from any thread; those that wait have a twin with `_async` for event loops.
+    """
+
+    def __init__(
+        self,
+        program: Program[Model, Msg],
+        buffer: Any,
+        on_error: OnError,
+        durable: tuple[Any, ...] | None,
+        *,
+        on_loop: bool,
+    ) -> None:
+        check_on_error(on_error)
+        self._audience: Audience[Model] = Audience(program.view)
+        self._on_error = on_error
+        self._error: BaseException | None = None
+        self._draining = False
+        self._feed: LogFeed[Msg] | None = None
+        self._reader: Any = None
+        self._program = program
+        self._on_loop = on_loop
+        self._host: threading.Thread | asyncio.Task[None] | None = None
+        self._durable: Any = None
+        if durable is not None:
+            self._durable = durable_run(program, (buffer, None, None, None), self._policy, on_loop, *durable)
+            self._durable.audience = self._audience
+            buffer = self._durable.journal
+        self._buffer = buffer
+        self._start()
+
+    # ------------------------------------------------------------------ running
+
+    def _start(self) -> None:
+        if self._on_loop:
+            import asyncio
+
+            self._host = asyncio.create_task(self._run_on_loop(), name=f"go_state app {self._name()}")
+        else:
+            self._host = threading.Thread(target=self._run_in_thread, name=f"go_state app {self._name()}", daemon=True)
+            self._host.start()
+
+    def _name(self) -> str:
+        return self._program.name or getattr(self._program.update, "__qualname__", "program")
+
+    def _run_in_thread(self) -> None:
+        try:
+            drive(self._flow())
+        except Stopped:
+            pass
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._end()
+
+    async def _run_on_loop(self) -> None:
+        import asyncio
+
+        try:
+            await drive_async(self._flow())
+        except Stopped:
+            pass
+        except asyncio.CancelledError:
+            raise  # whoever has cancelled the task wants it cancelled; the app is then stopped
+        except BaseException as error:
+            self._error = error
+        finally:
+            if self._reader is not None:
+                await self._reader.aclose()
+            self._end()
+
+    def _flow(self) -> Flow[None]:
+        audience = self._audience
+        audience.begin()
+        if self._durable is not None:
+            yield from self._durable.flow()
+            return
+        program = Program(self._program.init, self._program.update, view=audience.turned_and_shown)
+        loop: Loop[Model, Msg] = Loop(program, on_error=self._policy, lists=False)
+        self._reader = self._buffer.consumer()
+        self._feed = feed = LogFeed(self._reader, on_loop=self._on_loop)
+        audience.where = feed.where
+        if audience.stopping:
+            return
+        try:
+            yield from loop.run(feed)
+        finally:
+            self._reader.close()
+
+    def _policy(self, message: Msg, position: Any, error: Exception) -> Any:
+        policy = self._on_error if not callable(self._on_error) else self._on_error(message, position, error)
+        if not isinstance(policy, Stop):
+            self._audience.failed(error)
+        return policy
+
+    def _end(self) -> None:
+        try:
+            self._buffer.close()
+        except Exception as error:  # a journal that cannot be written
+            self._error = self._error or error
+        self._audience.end(self._error, Closed("the app has ended before the message had its turn"))
+
+    # ------------------------------------------------------------------ sending
+
+    def send(self, *messages: Msg) -> None:
+        """Put the messages into the program's queue, in order and together; never waits.
+
+        Raises `Closed` after the end, and `Full` where the buffer has a bound; then none has entered.
+        """
+        self._buffer.put(*messages)
+
+    def apply(self, message: Msg, *, timeout: float | None = None) -> Model:
+        """Send one message, wait until its turn is committed, and return the model that it has made.
+
+        Raises what the program fails with, `Denied`, `TimedOut` (the message stays in the queue), `Closed`, and `UsageError` or
+        `InsideLoop` where waiting would never end: inside a turn, or in a thread whose event loop runs.
+        """
+        return self._wait_for(message, timeout, "apply")  # type: ignore[no-any-return]
+
+    async def apply_async(self, message: Msg, *, timeout: float | None = None) -> Model:
+        """Send one message and wait as `apply` does, on the event loop."""
+        return await self._wait_for_async(message, timeout, "apply")  # type: ignore[no-any-return]
+
+    def ask(self, message: Msg, *, timeout: float | None = None) -> Any:
+        """Send one message and return what its turn has answered with `Cmd.reply`. Raises as `apply` does, and `NoReply`."""
+        return self._wait_for(message, timeout, "ask")
+
+    async def ask_async(self, message: Msg, *, timeout: float | None = None) -> Any:
+        """Send one message and wait for its answer as `ask` does, on the event loop."""
+        return await self._wait_for_async(message, timeout, "ask")
+
+    def _wait_for(self, message: Msg, timeout: float | None, called: str) -> Any:
+        self._check_may_wait(f"app.{called}")
+        waiting = self._enter(message, called)
+        try:
+            return waiting.value.watch().get(timeout)
+        except TimedOut:
+            raise self._took_too_long(called, timeout) from None
+        finally:
+            self._audience.forget(waiting)
+
+    async def _wait_for_async(self, message: Msg, timeout: float | None, called: str) -> Any:
+        waiting = self._enter(message, called)
+        try:
+            return await waiting.value.watch().get_async(timeout)
+        except TimedOut:
+            raise self._took_too_long(called, timeout) from None
+        finally:
+            self._audience.forget(waiting)
+
+    def _enter(self, message: Msg, called: str) -> Waiting:
+        if message is None:
+            raise UsageError(f"None is no message and has no turn: give {called} one")
+        waiting = Waiting(asks=called == "ask")
+        self._buffer.put_known(message, lambda position: self._audience.expect(waiting, position))
+        return waiting
+
+    @staticmethod
+    def _took_too_long(called: str, timeout: float | None) -> TimedOut:
+        return TimedOut(f"the turn was not through within {timeout} seconds of {called}; the message stays in the queue")
+
+    def _check_may_wait(self, called: str) -> None:
+        if self._is_inside():
+            raise UsageError(
+                f"{called} waits for a turn, and this one is not over: return a command that sends the message instead"
+            )
+        refuse_running_loop(called)
+
+    def _is_inside(self) -> bool:
+        return isinstance(self._host, threading.Thread) and self._host.ident == threading.get_ident()
+
+    # ------------------------------------------------------------------ looking
+
+    @property
+    def model(self) -> Model:
+        """The newest committed model. Raises `Empty` before the first, which entering the block waits for."""
+        return self._audience.models.peek()
+
+    @property
+    def version(self) -> int:
+        """How many models were committed; a turn that returns the very model it was given makes no new version."""
+        return self._audience.models.version
+
+    @property
+    def error(self) -> BaseException | None:
+        """What the program has failed with."""
+        return self._error
+
+    @property
+    def state(self) -> State:
+        """How it stands with the app."""
+        if self._audience.ended.version:
+            return "stopped" if self._error is None else "failed"
+        if self._draining:
+            return "draining"
+        return "ready" if self._audience.models.version else "replaying"
+
+    def watch(self, *, since: int = 0, every: float = 0.0) -> Watcher[Model]:
+        """Return a watcher of the models: the newest at each get. `since` is a version that is known already; `every` gives one in
+        so many seconds at most, the last one for certain.
+        """
+        return self._audience.models.watch(since=since, every=every)
+
+    def changes(self, field: Any = ANY, *, since: int | None = None, initial: bool = False) -> Changes[Model]:
+        """Subscribe to changes of one field by its name, of all (`gs.ANY`), or of what a function makes of the model.
+
+        The first change is the first after now; with `initial`, what is there now; with `since`, what has changed after that
+        version, as far back as fields are followed, which begins with the first subscription: before that every field counts as
+        changed. Raises `UsageError` for a field that the model does not have.
+        """
+        model = self.model
+        audience = self._audience
+        with audience._lock:
+            if audience.fields is None:
+                audience.fields = Fields(model, self.version)
+                if self._audience.ended.version:
+                    audience.fields.close(self._error)
+        return audience.fields.changes(field, since=since, initial=initial)
+
+    def statistics(self) -> AppStatistics:
+        """Return what an operator wants to know."""
+        buffer = self._buffer.statistics()
+        feed = self._durable.feed if self._durable is not None else self._feed
+        lag = 0 if feed is None else max(buffer.end - feed.committed, 0)
+        return AppStatistics(0 if feed is None else feed.through, lag, buffer.oldest_age if lag else None, buffer.rate, 0)
+
+    # ------------------------------------------------------------------ ending
+
+    def ready(self, timeout: float | None = None) -> None:
+        """Wait until the first model is there: init has run, or the journal was replayed. Raises what the program fails with."""
+        self._check_may_wait("app.ready")
+        self._audience.models.watch().get(timeout)
+
+    async def ready_async(self, timeout: float | None = None) -> None:
+        """Wait as `ready` does, on the event loop."""
+        await self._audience.models.watch().get_async(timeout)
+
+    def wait(self, timeout: float | None = None) -> Model:
+        """Wait until the app has ended, and return the last model; raises what it has failed with, and `TimedOut`."""
+        self._check_may_wait("app.wait")
+        self._audience.ended.watch().get(timeout)
+        if isinstance(self._host, threading.Thread):
+            self._host.join()
+        return self._result()
+
+    async def wait_async(self, timeout: float | None = None) -> Model:
+        """Wait as `wait` does, on the event loop."""
+        await self._audience.ended.watch().get_async(timeout)
+        return self._result()
+
+    def _result(self) -> Model:
+        if self._error is not None:
+            raise self._error
+        try:
+            return self.model
+        except Empty:
+            raise Closed("the app was stopped before it had a model") from None
+
+    def stop(self, *, drain: bool = True, timeout: float | None = None) -> None:
+        """End the app: refuse further messages, take those that are queued through their turns, and wait for that.
+
+        Without `drain` it ends after the turn under way, and so it does when `timeout` seconds are over, which raises `TimedOut`.
+        What the program has failed with is not raised here. Called inside a turn it asks for the end and does not wait for it.
+        """
+        self._ask_to_end(drain)
+        if self._is_inside():
+            self._buffer.close()
+            return
+        refuse_running_loop("app.stop")
+        self._buffer.close()
+        try:
+            self._audience.ended.watch().get(timeout)
+        except TimedOut:
+            raise self._out_of_time(timeout) from None
+        if isinstance(self._host, threading.Thread):
+            self._host.join()
+
+    async def stop_async(self, *, drain: bool = True, timeout: float | None = None) -> None:
+        """End the app as `stop` does, waiting on the event loop."""
+        self._ask_to_end(drain)
+        await Blocking(self._buffer.close).on_loop() if self._durable is not None else self._buffer.close()
+        try:
+            await self._audience.ended.watch().get_async(timeout)
+        except TimedOut:
+            raise self._out_of_time(timeout) from None
+
+    def _ask_to_end(self, drain: bool) -> None:
+        self._draining = True
+        if not drain:
+            self._end_at_next_turn()
+
+    def _end_at_next_turn(self) -> None:
+        self._audience.stop()
+        feed = self._durable.feed if self._durable is not None else self._feed
+        if feed is not None:
+            feed.end_at_next_turn()
+
+    def _out_of_time(self, timeout: float | None) -> TimedOut:
+        self._end_at_next_turn()
+        left = self.statistics().queue_size
+        return TimedOut(f"the queue was not drained within {timeout} seconds: {left} messages are left, and the app ends")
+
+    # ------------------------------------------------------------------ blocks
+
+    def __enter__(self) -> Self:
+        try:
+            self.ready()
+        except BaseException:
+            self.stop(drain=False)
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop(drain=error is None)
+        self._raise_after(error)
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self.ready_async()
+        except BaseException:
+            await self.stop_async(drain=False)
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop_async(drain=error is None)
+        self._raise_after(error)
+
+    def _raise_after(self, error: BaseException | None) -> None:
+        if self._error is None or self._error is error:
+            return
+        if error is None:
+            raise self._error
+        error.add_note(f"the app had failed as well: {type(self._error).__qualname__}: {self._error}")
+
+    def __repr__(self) -> str:
+        return f"<App {self._name()}: {self.state}, version {self.version}>"
+
+
+def start(
+    program: Program[Model, Msg],
+    buffer: Log[Msg] | None = None,
+    *,
+    on_error: OnError = Stop(),
+    store: Store | None = None,
+    key: str | None = None,
+    snapshots: Snapshots | None = None,
+    durability: Durability | None = None,
+    owner: Owner | None = None,
+    restore: int | None = None,
+    retention: Retain | None = None,
+) -> App[Model, Msg]:
+    """Start the program in a thread of its own and return the app, to be used as a `with` block.
+
+    Its queue is a `buffer`, by default a new one, which the app closes at its end. With a `store` and a `key` it is durable, and
+    the arguments are those of `run`.
+    """
+    how = (store, key, snapshots, durability, owner, restore, retention)
+    return _app(program, buffer, on_error, how, on_loop=False)
+
+
+def start_async(
+    program: Program[Model, Msg],
+    buffer: Log[Msg] | None = None,
+    *,
+    on_error: OnError = Stop(),
+    store: Store | None = None,
+    key: str | None = None,
+    snapshots: Snapshots | None = None,
+    durability: Durability | None = None,
+    owner: Owner | None = None,
+    restore: int | None = None,
+    retention: Retain | None = None,
+) -> App[Model, Msg]:
+    """Start the program in a task of the running event loop and return the app, to be used as an `async with` block."""
+    how = (store, key, snapshots, durability, owner, restore, retention)
+    return _app(program, buffer, on_error, how, on_loop=True)
+
+
+def _app(
+    program: Program[Model, Msg], buffer: Any, on_error: OnError, how: tuple[Any, ...], *, on_loop: bool
+) -> App[Model, Msg]:
+    from go_state.buffer.buffer import Buffer
+
+    program = without_key(program, "start")
+    durable = how if any(argument is not None for argument in how) else None
+    if durable is None and buffer is None:
+        buffer = Buffer()
+    if durable is None and not isinstance(buffer, Log):
+        raise UsageError(f"a {type(buffer).__qualname__} is no buffer: give a gs.Buffer, or none")
+    return App(program, buffer, on_error, durable, on_loop=on_loop)

@@ -1,0 +1,164 @@
+"""The audience of a running program: its watchers, and those who wait for one message's turn.
+
+The loop tells it of every turn, and when what turns have made may be shown: at once where there is no journal, and once it is on
+disk where there is one. All of this runs in the program's own thread or task; only waiting is done elsewhere.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from go_state.core.errors import Denied, NoReply
+from go_state.loop.effects import replies
+from go_state.watch.fields import Fields
+from go_state.watch.value import UNSET, Value
+
+Model = TypeVar("Model")
+
+
+class Stopped(BaseException):
+    """Ends a run between two messages; never seen outside."""
+
+
+class Waiting:
+    """One sender who waits for the turn of its message: for the model after it, or for its answer."""
+
+    __slots__ = ("asks", "error", "position", "result", "value")
+
+    def __init__(self, *, asks: bool) -> None:
+        self.asks = asks
+        self.position = -1
+        self.result: Any = UNSET
+        self.error: BaseException | None = None
+        self.value: Value[Any] = Value()
+
+    def finish(self) -> None:
+        """Let the sender have what the turn has made."""
+        if self.error is not None:
+            self.value.close(self.error)
+        else:
+            self.value.set(self.result)
+
+
+class Audience(Generic[Model]):
+    """Who looks at one running program."""
+
+    def __init__(self, view: Callable[[Model], object] | None) -> None:
+        self.models: Value[Model] = Value()
+        self.ended: Value[bool] = Value()
+        self.fields: Fields | None = None
+        self.where: Callable[[], object] = lambda: None  # the position of the turn under way
+        self.denied: Denied | None = None  # what the turn under way was denied with
+        self._view = view
+        self._model: Any = UNSET
+        self._stopping = False
+        self._lock = threading.Lock()  # guards the two below
+        self._waiting: dict[int, Waiting] = {}  # by the position of their message
+        self._over = False
+        self._made: list[Waiting] = []  # whose turn is through and not yet to be shown
+        self._replies: list[object] = []  # of the turn under way
+
+    # ------------------------------------------------------------------ what the loop tells
+
+    def begin(self) -> None:
+        """Begin, in the thread or task that runs the program."""
+        replies.set(self._replies)
+
+    def turned(self, model: Model) -> None:
+        """Hear of a turn: its model, which may not be shown yet."""
+        if self._waiting:
+            self._keep(model)
+        if self._replies:
+            self._replies.clear()
+        self.denied = None
+        if self._stopping:
+            raise Stopped
+
+    def shown(self, model: Model) -> None:
+        """Hear of the newest model that may be shown."""
+        if model is not self._model:
+            self._model = model
+            self.models.publish(model)
+            if self.fields is not None:
+                self.fields.committed(model, self.models.version)
+        if self._made:
+            made, self._made = self._made, []
+            for waiting in made:
+                waiting.finish()
+        if self._view is not None:
+            self._view(model)
+
+    def turned_and_shown(self, model: Model) -> None:
+        """Hear of a turn that is shown at once."""
+        stopping = False
+        if self._waiting or self._replies or self._stopping or self.denied is not None:
+            try:
+                self.turned(model)
+            except Stopped:
+                stopping = True
+        self.shown(model)
+        if stopping:
+            raise Stopped
+
+    def _keep(self, model: Model) -> None:
+        """Note what the turn under way has made for the one who waits for it."""
+        with self._lock:
+            waiting = self._waiting.pop(self.where(), None)  # type: ignore[call-overload]  # a position, in every app
+        if waiting is None:
+            return
+        if self.denied is not None:
+            waiting.error = self.denied
+        elif not waiting.asks:
+            waiting.result = model
+        elif self._replies:
+            waiting.result = self._replies[-1]
+        else:
+            waiting.error = NoReply()
+        self._made.append(waiting)
+
+    def failed(self, error: BaseException) -> None:
+        """Hear that the turn under way was rolled back and its message set aside."""
+        self._replies.clear()
+        self.denied = None
+        with self._lock:
+            waiting = self._waiting.pop(self.where(), None)  # type: ignore[call-overload]
+        if waiting is not None:
+            waiting.value.close(error)
+
+    def end(self, error: BaseException | None, otherwise: BaseException) -> None:
+        """End: everybody who waits gets the error, or else the other one; watchers get the last model and then the error."""
+        with self._lock:
+            self._over = True
+            left = [*self._made, *self._waiting.values()]
+            self._waiting, self._made = {}, []
+        for waiting in left:
+            waiting.value.close(error or otherwise)
+        self.models.close(error)
+        if self.fields is not None:
+            self.fields.close(error)
+        self.ended.set(True)
+
+    # ------------------------------------------------------------------ what others ask
+
+    def stop(self) -> None:
+        """Have the run end after the turn under way."""
+        self._stopping = True
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the run is to end after the turn under way."""
+        return self._stopping
+
+    def expect(self, waiting: Waiting, position: int) -> None:
+        """Have the one wait for the message at the position, which no reader has yet."""
+        with self._lock:
+            waiting.position = position
+            if not self._over:
+                self._waiting[position] = waiting
+
+    def forget(self, waiting: Waiting) -> None:
+        """Let go of one who waits no longer."""
+        with self._lock:
+            self._waiting.pop(waiting.position, None)
