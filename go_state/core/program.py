@@ -37,6 +37,8 @@ class Program(Generic[Model, Msg]):
     grows when update is to make something else of the same messages: `verify` then checks from its first snapshot on. A `strict`
     program raises `ProgramError` where update changes the model that it is given; see `purity.py` for what that costs.
 
+    `middleware` is folded around update, in order; see `loop/middleware.py`.
+
     Raises `ProgramError` when one of them cannot be called as it will be.
     """
 
@@ -49,6 +51,7 @@ class Program(Generic[Model, Msg]):
     migrations: Mapping[int, Migration | Callable[[Any], Any]] = field(default_factory=dict, kw_only=True, hash=False)
     revision: int = field(default=1, kw_only=True)
     strict: bool = field(default=False, kw_only=True)
+    middleware: Sequence[Callable[..., Any]] = field(default=(), kw_only=True)
     takes_turn: bool = field(init=False, repr=False, compare=False)  # decided once, here
 
     def __post_init__(self) -> None:
@@ -65,6 +68,13 @@ class Program(Generic[Model, Msg]):
             _check("view", self.view, "(model)", 1)
         if self.on_restore is not None:
             _check("on_restore", self.on_restore, "(model)", 1)
+        object.__setattr__(self, "middleware", tuple(self.middleware))
+        for each in self.middleware:
+            if not callable(each) or inspect.isasyncgenfunction(each):
+                raise ProgramError(
+                    "a middleware is a generator function, which decides before its yield and does not wait: make it a plain def, and "
+                    "return what is to be awaited after the yield"
+                )
         if self.strict:
             from go_state.core.purity import guarded  # here: the guard is for tests and for programs that ask for it
 

@@ -127,7 +127,9 @@ class Loop(Generic[Model, Msg]):
                 model = proposal
                 if view is not None:
                     try:
-                        view(model)
+                        shown = view(model)
+                        if shown.__class__ is Answer:  # a middleware has something to be waited for
+                            yield shown
                     except BaseException:
                         committed = True
                         raise

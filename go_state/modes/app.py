@@ -14,9 +14,10 @@ from go_state.core.ports import Log, Store
 from go_state.core.program import Program
 from go_state.loop.driver import Blocking, Flow, drive, drive_async, refuse_running_loop
 from go_state.loop.feeds import LogFeed
+from go_state.loop.middleware import Chain, Folded
 from go_state.loop.policies import OnError, Stop, check_on_error
 from go_state.loop.turn import Loop
-from go_state.modes.audience import Audience, Stopped, Waiting
+from go_state.modes.audience import Audience, OnDenied, Stopped, Waiting
 from go_state.modes.pace import Retain, Snapshots
 from go_state.modes.run import durable_run, without_key
 from go_state.watch.fields import ANY, Changes, Fields
@@ -62,10 +63,11 @@ class App(Generic[Model, Msg]):
         on_error: OnError,
         durable: tuple[Any, ...] | None,
         *,
+        on_denied: OnDenied | None,
         on_loop: bool,
     ) -> None:
         check_on_error(on_error)
-        self._audience: Audience[Model] = Audience(program.view)
+        self._audience: Audience[Model] = Audience(program.view, on_denied)
         self._on_error = on_error
         self._error: BaseException | None = None
         self._draining = False
@@ -78,6 +80,7 @@ class App(Generic[Model, Msg]):
         if durable is not None:
             self._durable = durable_run(program, (buffer, None, None, None), self._policy, on_loop, *durable)
             self._durable.audience = self._audience
+            self._audience.chain = self._durable.chain
             buffer = self._durable.journal
         self._buffer = buffer
         self._start()
@@ -128,7 +131,11 @@ class App(Generic[Model, Msg]):
         if self._durable is not None:
             yield from self._durable.flow()
             return
-        program = Program(self._program.init, self._program.update, view=audience.turned_and_shown)
+        update: Any = self._program.update
+        if self._program.middleware:
+            audience.chain = Chain(self._program)
+            update = Folded(audience.chain.update, update)
+        program = Program(self._program.init, update, view=audience.turned_and_shown)
         loop: Loop[Model, Msg] = Loop(program, on_error=self._policy, lists=False)
         self._reader = self._buffer.consumer()
         self._feed = feed = LogFeed(self._reader, on_loop=self._on_loop)
@@ -397,6 +404,7 @@ def start(
     buffer: Log[Msg] | None = None,
     *,
     on_error: OnError = Stop(),
+    on_denied: OnDenied | None = None,
     store: Store | None = None,
     key: str | None = None,
     snapshots: Snapshots | None = None,
@@ -408,10 +416,11 @@ def start(
     """Start the program in a thread of its own and return the app, to be used as a `with` block.
 
     Its queue is a `buffer`, by default a new one, which the app closes at its end. With a `store` and a `key` it is durable, and
-    the arguments are those of `run`.
+    the arguments are those of `run`. `on_denied(message, denied)` is called for what a middleware denies while nobody waits for it,
+    which is otherwise passed over.
     """
     how = (store, key, snapshots, durability, owner, restore, retention)
-    return _app(program, buffer, on_error, how, on_loop=False)
+    return _app(program, buffer, on_error, how, on_denied=on_denied, on_loop=False)
 
 
 def start_async(
@@ -419,6 +428,7 @@ def start_async(
     buffer: Log[Msg] | None = None,
     *,
     on_error: OnError = Stop(),
+    on_denied: OnDenied | None = None,
     store: Store | None = None,
     key: str | None = None,
     snapshots: Snapshots | None = None,
@@ -429,11 +439,17 @@ def start_async(
 ) -> App[Model, Msg]:
     """Start the program in a task of the running event loop and return the app, to be used as an `async with` block."""
     how = (store, key, snapshots, durability, owner, restore, retention)
-    return _app(program, buffer, on_error, how, on_loop=True)
+    return _app(program, buffer, on_error, how, on_denied=on_denied, on_loop=True)
 
 
 def _app(
-    program: Program[Model, Msg], buffer: Any, on_error: OnError, how: tuple[Any, ...], *, on_loop: bool
+    program: Program[Model, Msg],
+    buffer: Any,
+    on_error: OnError,
+    how: tuple[Any, ...],
+    *,
+    on_denied: OnDenied | None,
+    on_loop: bool,
 ) -> App[Model, Msg]:
     from go_state.buffer.buffer import Buffer
 
@@ -443,4 +459,4 @@ def _app(
         buffer = Buffer()
     if durable is None and not isinstance(buffer, Log):
         raise UsageError(f"a {type(buffer).__qualname__} is no buffer: give a gs.Buffer, or none")
-    return App(program, buffer, on_error, durable, on_loop=on_loop)
+    return App(program, buffer, on_error, durable, on_denied=on_denied, on_loop=on_loop)

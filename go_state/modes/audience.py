@@ -8,14 +8,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from go_state.core.errors import Denied, NoReply
+from go_state.loop.driver import Answer
 from go_state.loop.effects import replies
+from go_state.loop.middleware import Chain
 from go_state.watch.fields import Fields
 from go_state.watch.value import UNSET, Value
 
 Model = TypeVar("Model")
+
+
+OnDenied: TypeAlias = Callable[[Any, Denied], object]
+"""What is called with a message that was denied while nobody waited for it, and with the denial."""
 
 
 class Stopped(BaseException):
@@ -45,12 +51,14 @@ class Waiting:
 class Audience(Generic[Model]):
     """Who looks at one running program."""
 
-    def __init__(self, view: Callable[[Model], object] | None) -> None:
+    def __init__(self, view: Callable[[Model], object] | None, on_denied: OnDenied | None) -> None:
         self.models: Value[Model] = Value()
         self.ended: Value[bool] = Value()
         self.fields: Fields | None = None
         self.where: Callable[[], object] = lambda: None  # the position of the turn under way
-        self.denied: Denied | None = None  # what the turn under way was denied with
+        self.chain: Chain[Model, Any] | None = None  # of the program's middleware
+        self._denied: Denied | None = None  # what the turn under way was denied with
+        self._on_denied = on_denied
         self._view = view
         self._model: Any = UNSET
         self._stopping = False
@@ -68,11 +76,16 @@ class Audience(Generic[Model]):
 
     def turned(self, model: Model) -> None:
         """Hear of a turn: its model, which may not be shown yet."""
+        if self.chain is not None:
+            self._denied = self.chain.denied
+            self.chain.turned(model)
         if self._waiting:
             self._keep(model)
         if self._replies:
             self._replies.clear()
-        self.denied = None
+        if self._denied is not None and self._on_denied is not None and self.chain is not None:
+            self._on_denied(self.chain.message, self._denied)
+        self._denied = None
         if self._stopping:
             raise Stopped
 
@@ -90,17 +103,19 @@ class Audience(Generic[Model]):
         if self._view is not None:
             self._view(model)
 
-    def turned_and_shown(self, model: Model) -> None:
+    def turned_and_shown(self, model: Model) -> Answer | None:
         """Hear of a turn that is shown at once."""
         stopping = False
-        if self._waiting or self._replies or self._stopping or self.denied is not None:
+        if self._waiting or self._replies or self._stopping or self.chain is not None:
             try:
                 self.turned(model)
             except Stopped:
                 stopping = True
         self.shown(model)
+        waits = None if self.chain is None else self.chain.shown()
         if stopping:
             raise Stopped
+        return waits
 
     def _keep(self, model: Model) -> None:
         """Note what the turn under way has made for the one who waits for it."""
@@ -108,8 +123,9 @@ class Audience(Generic[Model]):
             waiting = self._waiting.pop(self.where(), None)  # type: ignore[call-overload]  # a position, in every app
         if waiting is None:
             return
-        if self.denied is not None:
-            waiting.error = self.denied
+        if self._denied is not None:
+            waiting.error = self._denied
+            self._denied = None  # its sender hears of it
         elif not waiting.asks:
             waiting.result = model
         elif self._replies:
@@ -121,7 +137,6 @@ class Audience(Generic[Model]):
     def failed(self, error: BaseException) -> None:
         """Hear that the turn under way was rolled back and its message set aside."""
         self._replies.clear()
-        self.denied = None
         with self._lock:
             waiting = self._waiting.pop(self.where(), None)  # type: ignore[call-overload]
         if waiting is not None:

@@ -15,6 +15,7 @@ from go_state.core.ports import Consumer, Log, Position, Producer, Source, Switc
 from go_state.core.program import Program
 from go_state.loop.driver import Flow, drive, drive_async, refuse_running_loop
 from go_state.loop.feeds import PortFeed
+from go_state.loop.middleware import chained
 from go_state.loop.policies import FailedMessage, OnError, Stop, check_on_error
 from go_state.loop.silence import silenced
 from go_state.loop.turn import Loop
@@ -106,7 +107,7 @@ class Plan(Generic[Model, Msg]):
     ) -> None:
         for word in options.keys() - Options.__annotations__.keys():
             raise _no_such_argument(word, called)
-        self.program = checked(program)
+        self.program = chained(checked(program))
         self._replaying = options.get("replaying")
         self._on_loop = on_loop
         self._timeout = options.get("timeout")

@@ -20,6 +20,7 @@ from go_state.core.turn import Turn
 from go_state.loop.driver import Blocking, Flow, Messages
 from go_state.loop.effects import perform_known
 from go_state.loop.feeds import CHUNK_LIMIT, LogFeed
+from go_state.loop.middleware import Chain, Folded, replayed
 from go_state.loop.policies import FailedMessage, OnError, SetAside, Stop, decide
 from go_state.loop.turn import Loop
 from go_state.modes.audience import Audience
@@ -84,13 +85,13 @@ class DurableRun(Generic[Model, Msg]):
         self._on_error = on_error
         self.audience: Audience[Model] | None = None
         self.feed: DurableFeed[Model, Msg] | None = None
-        self._make_loop(None)
+        self.chain: Chain[Model, Msg] | None = Chain(program) if program.middleware else None
+        self._make_loop(None if self.chain is None else self.chain.turned)
         self._where: Callable[[], object] = lambda: "init"  # of the turn under way
 
     def _make_loop(self, turned: Callable[[Model], object] | None) -> None:
-        program = Program(
-            self._program.init, self._program.update, view=turned
-        )  # the view is shown what is on disk, by the feed
+        update = self._program.update if self.chain is None else Folded(self.chain.update, self._program.update)
+        program = Program(self._program.init, update, view=turned)  # the program's view is shown what is on disk, by the feed
         self.loop: Loop[Model, Msg] = Loop(program, on_error=self._recorded, lists=False, perform=self._perform)
 
     def _perform(self, commands: object) -> Sequence[Any]:
@@ -172,7 +173,7 @@ class DurableRun(Generic[Model, Msg]):
 
     def _replay(self, model: Model, start: int, end: int) -> Model:
         self.journal.flush()
-        return fold(self._program, self.journal, model, start, end)
+        return fold(replayed(self._program), self.journal, model, start, end)
 
 
 class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
@@ -288,8 +289,9 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         elif view is not None and model is not self._shown:
             self._shown = model
             view(model)
-        return
-        yield
+        chain = self._run.chain
+        if chain is not None and (waits := chain.shown()) is not None:
+            yield waits
 
     def end(self) -> Flow[None]:
         """Save what has changed since the last snapshot."""

@@ -91,9 +91,8 @@ class WorkingSet(Generic[Model, Msg]):
         model, commands = read_step(self._program.update(entry.model, message, *turn), "update")
         return Change(key, entry, model), [*first, *checked_commands(commands)] if first else commands
 
-    def _view(self, change: Change | None) -> None:
-        if change is not None and self._program.view is not None:
-            self._program.view(change.model)
+    def _view(self, change: Change | None) -> object:
+        return None if change is None or self._program.view is None else self._program.view(change.model)
 
     def _take_over(self, change: Change | None) -> None:
         """Make the change of a committed turn part of the working set."""

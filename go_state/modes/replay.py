@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from go_state.core.errors import Lagged, UsageError
 from go_state.core.program import Program
+from go_state.loop.middleware import replayed
 from go_state.modes.run import without_key
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def replay(program: Program[Model, Msg], journal: Journal[Msg], *, until: int | 
     """
     from go_state.modes.keyframes import fold, give_type, nearest
 
-    without_key(program, "replay")
+    program = replayed(without_key(program, "replay"))
     give_type(journal, program)
     journal.flush()
     statistics = journal.statistics()
@@ -90,7 +91,7 @@ def verify(program: Program[Model, Msg], journal: Journal[Msg], *, watch: Callab
     from go_state.modes.verification import Verification
     from go_state.storage.check import check_file
 
-    without_key(program, "verify")
+    program = replayed(without_key(program, "verify"))
     give_type(journal, program)
     journal.flush()
     check_file(journal.store)
@@ -133,6 +134,7 @@ _TEST = '''"""A recorded run of the journal {journal!r}, replayed."""
 from {module} import {name}
 
 from go_state import Turn
+from go_state.loop.middleware import replayed
 from go_state.storage.codec import JsonCodec, message_type, model_type
 
 FIRST = {first!r}
@@ -144,10 +146,11 @@ MESSAGES = [
 
 def test_replay() -> None:
     """The recorded messages lead to the recorded model."""
-    models, messages = JsonCodec(model_type({name})), JsonCodec(message_type({name}))
+    program = replayed({name})
+    models, messages = JsonCodec(model_type(program)), JsonCodec(message_type(program))
     model = models.decode(FIRST.encode())
     for position, at, message in MESSAGES:
-        turn = (Turn(at, position, f"{salt}/{{position}}"),) if {name}.takes_turn else ()
-        model, _ = {name}.update(model, messages.decode(message.encode()), *turn)
+        turn = (Turn(at, position, f"{salt}/{{position}}"),) if program.takes_turn else ()
+        model, _ = program.update(model, messages.decode(message.encode()), *turn)
     assert model == models.decode(LAST.encode())
 '''

@@ -11,6 +11,7 @@ from go_state.core.ports import Consumer, Log, Producer, Reader, Store
 from go_state.core.program import Program, takes_key
 from go_state.loop.driver import drive, drive_async, refuse_running_loop
 from go_state.loop.feeds import LogFeed, PortFeed
+from go_state.loop.middleware import chained
 from go_state.loop.policies import OnError, Stop
 from go_state.loop.silence import silenced
 from go_state.loop.turn import Feed, Loop
@@ -67,7 +68,7 @@ def run(
         durable = durable_run(program, ports, on_error, False, *how)
         drive(durable.flow())
         return durable.loop.model
-    loop = Loop(silenced(without_key(program, "run"), replaying), on_error=on_error, lists=False)
+    loop = Loop(silenced(chained(without_key(program, "run")), replaying), on_error=on_error, lists=False)
     with Queue(buffer, producer, consumer, on_loop=False) as feed:
         drive(loop.run(feed))
     return loop.model
@@ -101,7 +102,7 @@ async def run_async(
         durable = durable_run(program, ports, on_error, True, *how)
         await drive_async(durable.flow())
         return durable.loop.model
-    loop = Loop(silenced(without_key(program, "run"), replaying), on_error=on_error, lists=False)
+    loop = Loop(silenced(chained(without_key(program, "run")), replaying), on_error=on_error, lists=False)
     async with Queue(buffer, producer, consumer, on_loop=True) as feed:
         await drive_async(loop.run(feed))
     return loop.model

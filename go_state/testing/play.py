@@ -9,6 +9,7 @@ from go_state.core.commands import Cmd, Command, checked_commands, not_a_command
 from go_state.core.errors import UsageError
 from go_state.core.program import Program, read_step, takes_key
 from go_state.core.turn import Turn
+from go_state.loop.middleware import replayed
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -41,7 +42,7 @@ def play(program: Program[Model, Msg], *messages: Msg, key: str | None = None) -
     """
     if takes_key(program) and key is None:
         raise UsageError('the program\'s init takes a key: give play(program, *messages, key="...") one')
-    program = replace(program, strict=True)
+    program = replayed(replace(program, strict=True))
     model, commands = read_step(program.init(key) if takes_key(program) else program.init(), "init")
     models, issued = [model], [_checked(commands)]
     for position, message in enumerate(messages):
