@@ -57,12 +57,14 @@ from go_state.core.turn import Turn
 from go_state.loop.effects import effect_id
 from go_state.loop.policies import FailedMessage, SetAside, Stop
 from go_state.modes.aggregate import KeyedResult, aggregate, aggregate_async
-from go_state.modes.app import App, AppStatistics, start, start_async
+from go_state.modes.app import App, AppStatistics
 from go_state.modes.batch import Result, batch, batch_async
 from go_state.modes.pace import Retain, Snapshots, StopSwitch, signals
 from go_state.modes.replay import Verified, replay, to_test, verify
 from go_state.modes.run import run, run_async
 from go_state.modes.schema import load_model
+from go_state.modes.start import start, start_async
+from go_state.modes.start_keyed import KeyedApp, KeyedApps, start_keyed, start_keyed_async
 from go_state.modes.store_check import check_store
 from go_state.storage.codec import JsonCodec
 from go_state.storage.lmdb import LMDBStore
@@ -99,6 +101,8 @@ __all__ = [
     "InsideLoop",
     "InvalidKey",
     "JsonCodec",
+    "KeyedApp",
+    "KeyedApps",
     "KeyedResult",
     "LMDBStore",
     "Lagged",
@@ -154,6 +158,8 @@ __all__ = [
     "sources",
     "start",
     "start_async",
+    "start_keyed",
+    "start_keyed_async",
     "testing",
     "to_test",
     "verify",

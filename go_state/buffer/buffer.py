@@ -310,6 +310,10 @@ class Buffer(Generic[Msg]):
                 self._forget(bell)
             self._check_drained(rang, timeout)
 
+    def refuse(self) -> None:
+        """Refuse further puts, as `close` does, and do nothing more; a journal is then closed by its last reader's end."""
+        self._shut(None)
+
     async def close_async(self, *, timeout: float | None = None) -> None:
         """Close as `close` does, waiting on the event loop."""
         from go_state.buffer.loop_bell import LoopBell

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from operator import length_hint
 from types import CoroutineType
 from typing import Any, Generic, TypeVar
 
-from go_state.core.errors import Closed, NothingPending, UsageError
+from go_state.core.errors import Closed, NothingPending, TimedOut, UsageError
 from go_state.core.ports import Consumer, Producer, Reader
 from go_state.core.turn import Turn
 from go_state.loop.driver import Answer, Breath, Flow, Messages
@@ -36,6 +36,8 @@ class LogFeed(Generic[Msg]):
         self._first = reader.committed  # the position of the chunk's first message
         self._size = 1
         self._ending = False
+        self.idle_seconds: float | None = None
+        self.idled: Callable[[], object] = _do_nothing  # called whenever nothing has come for so long
         self._most = CHUNK_LIMIT
         self._taken_at = self._breath_at = time.monotonic()
 
@@ -59,7 +61,13 @@ class LogFeed(Generic[Msg]):
         return self._until_breath(self._rest) if self._on_loop else self._rest
 
     def _idle(self) -> Flow[None]:
-        yield Messages(self._reader)
+        while True:
+            try:
+                yield Messages(self._reader, self.idle_seconds)
+            except TimedOut:
+                self.idled()
+            else:
+                return
 
     @property
     def committed(self) -> int:
@@ -209,6 +217,10 @@ class PortFeed(Generic[Msg]):
     def turn(self) -> Turn:
         """Return a turn that begins now."""
         return Turn(time.time(), None)
+
+
+def _do_nothing() -> None:
+    """Take no notice."""
 
 
 def _method(port: object, name: str, on_loop: bool) -> Any:

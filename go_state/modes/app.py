@@ -6,11 +6,11 @@ send, apply, ask ──▶ queue ──▶ turns, in the app's own thread or tas
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Self, TypeAlias, TypeVar
 
 from go_state.core.errors import Closed, Empty, TimedOut, UsageError
-from go_state.core.ports import Log, Store
 from go_state.core.program import Program
 from go_state.loop.driver import Blocking, Flow, drive, drive_async, refuse_running_loop
 from go_state.loop.feeds import LogFeed
@@ -18,16 +18,13 @@ from go_state.loop.middleware import Chain, Folded
 from go_state.loop.policies import OnError, Stop, check_on_error
 from go_state.loop.turn import Loop
 from go_state.modes.audience import Audience, OnDenied, Stopped, Waiting
-from go_state.modes.pace import Retain, Snapshots
-from go_state.modes.run import durable_run, without_key
+from go_state.modes.run import durable_run
 from go_state.watch.fields import ANY, Changes, Fields
 from go_state.watch.watcher import Watcher
 
 if TYPE_CHECKING:
     import asyncio
 
-    from go_state.storage.journal_writing import Durability
-    from go_state.storage.lease import Owner
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -65,8 +62,12 @@ class App(Generic[Model, Msg]):
         *,
         on_denied: OnDenied | None,
         on_loop: bool,
+        idle: float | None = None,
+        ended: Callable[[App[Model, Msg]], object] | None = None,
     ) -> None:
         check_on_error(on_error)
+        self._idle = idle
+        self._when_ended = ended
         self._audience: Audience[Model] = Audience(program.view, on_denied)
         self._on_error = on_error
         self._error: BaseException | None = None
@@ -80,6 +81,7 @@ class App(Generic[Model, Msg]):
         if durable is not None:
             self._durable = durable_run(program, (buffer, None, None, None), self._policy, on_loop, *durable)
             self._durable.audience = self._audience
+            self._durable.idle_seconds, self._durable.idled = idle, self._rest_if_unused
             self._audience.chain = self._durable.chain
             buffer = self._durable.journal
         self._buffer = buffer
@@ -140,6 +142,7 @@ class App(Generic[Model, Msg]):
         self._reader = self._buffer.consumer()
         self._feed = feed = LogFeed(self._reader, on_loop=self._on_loop)
         audience.where = feed.where
+        feed.idle_seconds, feed.idled = self._idle, self._rest_if_unused
         if audience.stopping:
             return
         try:
@@ -159,6 +162,8 @@ class App(Generic[Model, Msg]):
         except Exception as error:  # a journal that cannot be written
             self._error = self._error or error
         self._audience.end(self._error, Closed("the app has ended before the message had its turn"))
+        if self._when_ended is not None:
+            self._when_ended(self)
 
     # ------------------------------------------------------------------ sending
 
@@ -355,6 +360,21 @@ class App(Generic[Model, Msg]):
         if feed is not None:
             feed.end_at_next_turn()
 
+    def rest(self, *, drain: bool = True) -> None:
+        """Ask the app to end, and do not wait for it."""
+        self._ask_to_end(drain)
+        self._buffer.refuse()
+
+    def _rest_if_unused(self) -> None:
+        """End, where nobody waits for a model, after nothing has come for long."""
+        if not self._audience.is_waited_for:
+            self.rest()
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether it was asked to end, or has."""
+        return self._draining or self._audience.ended.version > 0
+
     def _out_of_time(self, timeout: float | None) -> TimedOut:
         self._end_at_next_turn()
         left = self.statistics().queue_size
@@ -397,66 +417,3 @@ class App(Generic[Model, Msg]):
 
     def __repr__(self) -> str:
         return f"<App {self._name()}: {self.state}, version {self.version}>"
-
-
-def start(
-    program: Program[Model, Msg],
-    buffer: Log[Msg] | None = None,
-    *,
-    on_error: OnError = Stop(),
-    on_denied: OnDenied | None = None,
-    store: Store | None = None,
-    key: str | None = None,
-    snapshots: Snapshots | None = None,
-    durability: Durability | None = None,
-    owner: Owner | None = None,
-    restore: int | None = None,
-    retention: Retain | None = None,
-) -> App[Model, Msg]:
-    """Start the program in a thread of its own and return the app, to be used as a `with` block.
-
-    Its queue is a `buffer`, by default a new one, which the app closes at its end. With a `store` and a `key` it is durable, and
-    the arguments are those of `run`. `on_denied(message, denied)` is called for what a middleware denies while nobody waits for it,
-    which is otherwise passed over.
-    """
-    how = (store, key, snapshots, durability, owner, restore, retention)
-    return _app(program, buffer, on_error, how, on_denied=on_denied, on_loop=False)
-
-
-def start_async(
-    program: Program[Model, Msg],
-    buffer: Log[Msg] | None = None,
-    *,
-    on_error: OnError = Stop(),
-    on_denied: OnDenied | None = None,
-    store: Store | None = None,
-    key: str | None = None,
-    snapshots: Snapshots | None = None,
-    durability: Durability | None = None,
-    owner: Owner | None = None,
-    restore: int | None = None,
-    retention: Retain | None = None,
-) -> App[Model, Msg]:
-    """Start the program in a task of the running event loop and return the app, to be used as an `async with` block."""
-    how = (store, key, snapshots, durability, owner, restore, retention)
-    return _app(program, buffer, on_error, how, on_denied=on_denied, on_loop=True)
-
-
-def _app(
-    program: Program[Model, Msg],
-    buffer: Any,
-    on_error: OnError,
-    how: tuple[Any, ...],
-    *,
-    on_denied: OnDenied | None,
-    on_loop: bool,
-) -> App[Model, Msg]:
-    from go_state.buffer.buffer import Buffer
-
-    program = without_key(program, "start")
-    durable = how if any(argument is not None for argument in how) else None
-    if durable is None and buffer is None:
-        buffer = Buffer()
-    if durable is None and not isinstance(buffer, Log):
-        raise UsageError(f"a {type(buffer).__qualname__} is no buffer: give a gs.Buffer, or none")
-    return App(program, buffer, on_error, durable, on_denied=on_denied, on_loop=on_loop)

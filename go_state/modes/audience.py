@@ -166,6 +166,11 @@ class Audience(Generic[Model]):
         """Whether the run is to end after the turn under way."""
         return self._stopping
 
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether somebody waits for a model, or for a change."""
+        return self.models.is_waited_for or (self.fields is not None and self.fields.is_waited_for)
+
     def expect(self, waiting: Waiting, position: int) -> None:
         """Have the one wait for the message at the position, which no reader has yet."""
         with self._lock:

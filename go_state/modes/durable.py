@@ -85,6 +85,8 @@ class DurableRun(Generic[Model, Msg]):
         self._on_error = on_error
         self.audience: Audience[Model] | None = None
         self.feed: DurableFeed[Model, Msg] | None = None
+        self.idle_seconds: float | None = None  # this and the next: see LogFeed
+        self.idled: Callable[[], object] = lambda: None
         self.chain: Chain[Model, Msg] | None = Chain(program) if program.middleware else None
         self._make_loop(None if self.chain is None else self.chain.turned)
         self._where: Callable[[], object] = lambda: "init"  # of the turn under way
@@ -115,6 +117,7 @@ class DurableRun(Generic[Model, Msg]):
             self.feed = feed = DurableFeed(self, reader, keyframe, on_loop=self._on_loop)
             if self.audience is not None:
                 self.audience.where = feed.where
+                feed.idle_seconds, feed.idled = self.idle_seconds, self.idled
             yield from self._begin(keyframe, feed)
             try:
                 while (messages := (yield from feed.take())) is not None:
@@ -242,7 +245,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         """Wait for messages, but no longer than until the next snapshot is due."""
         seconds = self._snapshots.seconds
         if seconds is None or not self._since_save():
-            yield Messages(self._reader)
+            yield from super()._idle()
             return
         try:
             yield Messages(self._reader, max(self._saved_at + seconds - time.monotonic(), 0))

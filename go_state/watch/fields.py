@@ -68,6 +68,11 @@ class Fields:
         for name in names:
             self._one[name].publish(state)
 
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether somebody waits for a change."""
+        return any(value.is_waited_for for value in (self._newest, *self._one.values()))
+
     def close(self, error: BaseException | None) -> None:
         """End with the program."""
         for value in (self._newest, *self._one.values()):
