@@ -232,7 +232,7 @@ class App(Generic[Model, Msg]):
         refuse_running_loop(called)
 
     def _is_inside(self) -> bool:
-        return isinstance(self._host, threading.Thread) and self._host.ident == threading.get_ident()
+        return self._host is threading.current_thread()
 
     # ------------------------------------------------------------------ looking
 
