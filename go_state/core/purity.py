@@ -225,6 +225,8 @@ def _changed(what: str, instead: str) -> ProgramError:
 def field_names(value: Any) -> list[str]:
     """Return the names of the fields of an object; none for what has no fields."""
     kind = type(value)
+    if isinstance(value, tuple):
+        return list(getattr(kind, "_fields", ()))
     if dataclasses.is_dataclass(kind):
         return [field.name for field in dataclasses.fields(kind)]
     if hasattr(kind, "__attrs_attrs__"):

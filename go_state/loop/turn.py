@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import wraps
 from typing import Any, Generic, Protocol, TypeVar
 
 from go_state.core.errors import InvalidKey, ProgramError, StoreError, UsageError
@@ -78,6 +80,23 @@ class Loop(Generic[Model, Msg]):
         self._program = program
         self._perform = perform
         self._on_error = on_error
+
+    def keep_type(self, kind: type) -> None:
+        """Refuse models of another type, from the next messages taken on."""
+        wrapped: Any = self._program.update
+
+        @wraps(wrapped)
+        def update(*args: Any) -> Any:
+            step = wrapped(*args)
+            model = read_step(step, "update")[0]
+            if type(model) is not kind:
+                raise ProgramError(
+                    f"the model's fields are followed, those of a {kind.__qualname__}, and update has made a {type(model).__qualname__}: "
+                    f"follow gs.ANY or what a function makes of the model, or keep to one type"
+                )
+            return step
+
+        self._program = replace(self._program, update=update)
 
     def run(self, feed: Feed[Msg]) -> Flow[None]:
         """Turn 0, then every message of the feed to its end."""

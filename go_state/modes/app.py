@@ -74,6 +74,7 @@ class App(Generic[Model, Msg]):
         self._draining = False
         self._feed: LogFeed[Msg] | None = None
         self._reader: Any = None
+        self._loop: Any = None
         self._program = program
         self._on_loop = on_loop
         self._host: threading.Thread | asyncio.Task[None] | None = None
@@ -138,7 +139,7 @@ class App(Generic[Model, Msg]):
             audience.chain = Chain(self._program)
             update = Folded(audience.chain.update, update)
         program = Program(self._program.init, update, view=audience.turned_and_shown)
-        loop: Loop[Model, Msg] = Loop(program, on_error=self._policy, lists=False)
+        self._loop = loop = Loop(program, on_error=self._policy, lists=False)
         self._reader = self._buffer.consumer()
         self._feed = feed = LogFeed(self._reader, on_loop=self._on_loop)
         audience.where = feed.where
@@ -278,6 +279,8 @@ class App(Generic[Model, Msg]):
         with audience._lock:
             if audience.fields is None:
                 audience.fields = Fields(model, self.version)
+                if isinstance(field, str):
+                    (self._loop or self._durable.loop).keep_type(type(model))
                 if self._audience.ended.version:
                     audience.fields.close(self._error)
         return audience.fields.changes(field, since=since, initial=initial)

@@ -26,7 +26,6 @@ class _Any:
 ANY = _Any()
 """What is given for a field to hear of changes of all of them. No string, which a field may be named by."""
 
-_SMALL = (int, float, complex, bool, type(None))
 _SHORT = 1024  # characters, bytes or members: to compare so many costs about a microsecond
 
 
@@ -84,7 +83,7 @@ class Fields:
             have = ", ".join(self.names) or "none"
             raise UsageError(f"a {self._kind.__qualname__} has no field {field!r} to hear of: its fields are {have}")
         source = self._one[field] if isinstance(field, str) else self._newest
-        return Changes(source, field, since=since, initial=initial)
+        return Changes(source, field, since=since, initial=self._newest.peek() if initial else None)
 
 
 def _differ(one: Any, other: Any) -> bool:
@@ -92,9 +91,9 @@ def _differ(one: Any, other: Any) -> bool:
         return False
     if type(one) is not type(other):
         return True
-    if isinstance(one, _SMALL) or (hasattr(one, "__len__") and len(one) <= _SHORT and len(other) <= _SHORT):
-        return bool(one != other)
-    return not hasattr(one, "__len__") and not field_names(one) and bool(one != other)
+    if hasattr(one, "__len__"):
+        return len(one) > _SHORT or len(other) > _SHORT or bool(one != other)
+    return bool(field_names(one)) or bool(one != other)
 
 
 class Changes(Generic[Model]):
@@ -105,14 +104,15 @@ class Changes(Generic[Model]):
     """
 
     def __init__(
-        self, source: Value[_State], field: str | _Any | Callable[[Model], Any], *, since: int | None, initial: bool
+        self, source: Value[_State], field: str | _Any | Callable[[Model], Any], *, since: int | None, initial: _State | None
     ) -> None:
         now = source.peek()
         self._field = field
         self._watcher: Watcher[_State] = source.watch()
         self._seen = now.version if since is None else since
         self._selected: Any = field(now.model) if callable(field) and since is None else UNSET
-        if initial:
+        self._initial = initial  # the newest model of all, where the first delivery is to be what is there
+        if initial is not None:
             self._seen, self._selected = -1, UNSET
         self._left: list[_State] = []  # what is still to be delivered after the end
         self._source = source
@@ -155,6 +155,9 @@ class Changes(Generic[Model]):
         return tuple(sorted(name for name, version in state.changed.items() if version > self._seen))
 
     def _delivered(self, state: _State) -> Change[Model]:
+        if self._initial is not None and self._initial.version > state.version:
+            state = self._initial
+        self._initial = None
         fields = self._fields(state)
         version = state.changed[self._field] if isinstance(self._field, str) else state.version
         if callable(self._field):
