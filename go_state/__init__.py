@@ -69,7 +69,9 @@ from go_state.modes.store_check import check_store
 from go_state.storage.codec import JsonCodec
 from go_state.storage.lmdb import LMDBStore
 from go_state.storage.memory import MemoryStore
+from go_state.watch.fanout import fanout
 from go_state.watch.fields import ANY, Change, Changes
+from go_state.watch.throttle import throttle
 from go_state.watch.value import Value, select
 from go_state.watch.watcher import Watcher
 
@@ -145,9 +147,11 @@ __all__ = [
     "check_store",
     "drop_committed",
     "effect_id",
+    "fanout",
     "fixed",
     "keep_all",
     "load_model",
+    "middleware",
     "name",
     "reducer",
     "replay",
@@ -161,6 +165,7 @@ __all__ = [
     "start_keyed",
     "start_keyed_async",
     "testing",
+    "throttle",
     "to_test",
     "verify",
 ]

@@ -127,12 +127,24 @@ class Chain(Generic[Model, Msg]):
                 else:
                     asked.close()
                     raise ProgramError("a middleware yields once, and this one has yielded again")
-        return Answer(_one_after_another(waits), "a middleware") if waits else None
+        return Answer(_OneAfterAnother(waits), "a middleware") if waits else None
 
 
-async def _one_after_another(waits: list[Awaitable[Any]]) -> None:
-    for wait in waits:
-        await wait
+class _OneAfterAnother:
+    """What several middleware have returned, to be awaited in order."""
+
+    def __init__(self, waits: list[Awaitable[Any]]) -> None:
+        self._waits = waits
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        for wait in self._waits:
+            yield from wait.__await__()
+
+    def close(self) -> None:
+        """Give up on those that are coroutines."""
+        for wait in self._waits:
+            if inspect.iscoroutine(wait):
+                wait.close()
 
 
 def _function(middleware: Any) -> Any:

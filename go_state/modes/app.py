@@ -6,25 +6,16 @@ send, apply, ask ──▶ queue ──▶ turns, in the app's own thread or tas
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Self, TypeAlias, TypeVar
+from typing import Any, Literal, NamedTuple, Self, TypeAlias, TypeVar
 
 from go_state.core.errors import Closed, Empty, TimedOut, UsageError
-from go_state.core.program import Program
-from go_state.loop.driver import Blocking, Flow, drive, drive_async, refuse_running_loop
-from go_state.loop.feeds import LogFeed
-from go_state.loop.middleware import Chain, Folded
-from go_state.loop.policies import OnError, Stop, check_on_error
-from go_state.loop.turn import Loop
-from go_state.modes.audience import Audience, OnDenied, Stopped, Waiting
-from go_state.modes.run import durable_run
+from go_state.loop.driver import Blocking, refuse_running_loop
+from go_state.modes.audience import Waiting
+from go_state.modes.hosted import Hosted
+from go_state.modes.rights import Reader, Sender, Watching
 from go_state.watch.fields import ANY, Changes, Fields
 from go_state.watch.watcher import Watcher
-
-if TYPE_CHECKING:
-    import asyncio
-
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -45,126 +36,13 @@ class AppStatistics(NamedTuple):
     commands_in_flight: int
 
 
-class App(Generic[Model, Msg]):
+class App(Hosted[Model, Msg]):
     """A running program; made by `start` or `start_async`.
 
     A context manager, of both kinds: entered it has its first model; left, it drains its queue, or ends after the turn under
     way when the block raises. What the program fails with ends the app, reaches everybody who waits, and is raised from the block.
     Every method may be called from any thread; those that wait have a twin with `_async` for event loops.
     """
-
-    def __init__(
-        self,
-        program: Program[Model, Msg],
-        buffer: Any,
-        on_error: OnError,
-        durable: tuple[Any, ...] | None,
-        *,
-        on_denied: OnDenied | None,
-        on_loop: bool,
-        idle: float | None = None,
-        ended: Callable[[App[Model, Msg]], object] | None = None,
-    ) -> None:
-        check_on_error(on_error)
-        self._idle = idle
-        self._when_ended = ended
-        self._audience: Audience[Model] = Audience(program.view, on_denied)
-        self._on_error = on_error
-        self._error: BaseException | None = None
-        self._draining = False
-        self._feed: LogFeed[Msg] | None = None
-        self._reader: Any = None
-        self._loop: Any = None
-        self._program = program
-        self._on_loop = on_loop
-        self._host: threading.Thread | asyncio.Task[None] | None = None
-        self._durable: Any = None
-        if durable is not None:
-            self._durable = durable_run(program, (buffer, None, None, None), self._policy, on_loop, *durable)
-            self._durable.audience = self._audience
-            self._durable.idle_seconds, self._durable.idled = idle, self._rest_if_unused
-            self._audience.chain = self._durable.chain
-            buffer = self._durable.journal
-        self._buffer = buffer
-        self._start()
-
-    # ------------------------------------------------------------------ running
-
-    def _start(self) -> None:
-        if self._on_loop:
-            import asyncio
-
-            self._host = asyncio.create_task(self._run_on_loop(), name=f"go_state app {self._name()}")
-        else:
-            self._host = threading.Thread(target=self._run_in_thread, name=f"go_state app {self._name()}", daemon=True)
-            self._host.start()
-
-    def _name(self) -> str:
-        return self._program.name or getattr(self._program.update, "__qualname__", "program")
-
-    def _run_in_thread(self) -> None:
-        try:
-            drive(self._flow())
-        except Stopped:
-            pass
-        except BaseException as error:
-            self._error = error
-        finally:
-            self._end()
-
-    async def _run_on_loop(self) -> None:
-        import asyncio
-
-        try:
-            await drive_async(self._flow())
-        except Stopped:
-            pass
-        except asyncio.CancelledError:
-            raise  # whoever has cancelled the task wants it cancelled; the app is then stopped
-        except BaseException as error:
-            self._error = error
-        finally:
-            if self._reader is not None:
-                await self._reader.aclose()
-            self._end()
-
-    def _flow(self) -> Flow[None]:
-        audience = self._audience
-        audience.begin()
-        if self._durable is not None:
-            yield from self._durable.flow()
-            return
-        update: Any = self._program.update
-        if self._program.middleware:
-            audience.chain = Chain(self._program)
-            update = Folded(audience.chain.update, update)
-        program = Program(self._program.init, update, view=audience.turned_and_shown)
-        self._loop = loop = Loop(program, on_error=self._policy, lists=False)
-        self._reader = self._buffer.consumer()
-        self._feed = feed = LogFeed(self._reader, on_loop=self._on_loop)
-        audience.where = feed.where
-        feed.idle_seconds, feed.idled = self._idle, self._rest_if_unused
-        if audience.stopping:
-            return
-        try:
-            yield from loop.run(feed)
-        finally:
-            self._reader.close()
-
-    def _policy(self, message: Msg, position: Any, error: Exception) -> Any:
-        policy = self._on_error if not callable(self._on_error) else self._on_error(message, position, error)
-        if not isinstance(policy, Stop):
-            self._audience.failed(error)
-        return policy
-
-    def _end(self) -> None:
-        try:
-            self._buffer.close()
-        except Exception as error:  # a journal that cannot be written
-            self._error = self._error or error
-        self._audience.end(self._error, Closed("the app has ended before the message had its turn"))
-        if self._when_ended is not None:
-            self._when_ended(self)
 
     # ------------------------------------------------------------------ sending
 
@@ -232,9 +110,6 @@ class App(Generic[Model, Msg]):
             )
         refuse_running_loop(called)
 
-    def _is_inside(self) -> bool:
-        return self._host is threading.current_thread()
-
     # ------------------------------------------------------------------ looking
 
     @property
@@ -246,11 +121,6 @@ class App(Generic[Model, Msg]):
     def version(self) -> int:
         """How many models were committed; a turn that returns the very model it was given makes no new version."""
         return self._audience.models.version
-
-    @property
-    def error(self) -> BaseException | None:
-        """What the program has failed with."""
-        return self._error
 
     @property
     def state(self) -> State:
@@ -291,6 +161,20 @@ class App(Generic[Model, Msg]):
         feed = self._durable.feed if self._durable is not None else self._feed
         lag = 0 if feed is None else max(buffer.end - feed.committed, 0)
         return AppStatistics(0 if feed is None else feed.through, lag, buffer.oldest_age if lag else None, buffer.rate, 0)
+
+    # ------------------------------------------------------------------ parts of it
+
+    def reader(self) -> Reader[Model]:
+        """Return what may look at the app and do nothing else."""
+        return Reader(lambda: self.model, lambda: self.version, lambda: self.state, lambda: self.statistics())
+
+    def sender(self) -> Sender[Model, Msg]:
+        """Return what may send to the app, and wait for what comes of it."""
+        return Sender(self.send, self.apply, self.ask, self.apply_async, self.ask_async)
+
+    def watcher(self) -> Watching[Model]:
+        """Return what may watch the app."""
+        return Watching(self.watch, self.changes)
 
     # ------------------------------------------------------------------ ending
 
@@ -351,32 +235,6 @@ class App(Generic[Model, Msg]):
             await self._audience.ended.watch().get_async(timeout)
         except TimedOut:
             raise self._out_of_time(timeout) from None
-
-    def _ask_to_end(self, drain: bool) -> None:
-        self._draining = True
-        if not drain:
-            self._end_at_next_turn()
-
-    def _end_at_next_turn(self) -> None:
-        self._audience.stop()
-        feed = self._durable.feed if self._durable is not None else self._feed
-        if feed is not None:
-            feed.end_at_next_turn()
-
-    def rest(self, *, drain: bool = True) -> None:
-        """Ask the app to end, and do not wait for it."""
-        self._ask_to_end(drain)
-        self._buffer.refuse()
-
-    def _rest_if_unused(self) -> None:
-        """End, where nobody waits for a model, after nothing has come for long."""
-        if not self._audience.is_waited_for:
-            self.rest()
-
-    @property
-    def is_ending(self) -> bool:
-        """Whether it was asked to end, or has."""
-        return self._draining or self._audience.ended.version > 0
 
     def _out_of_time(self, timeout: float | None) -> TimedOut:
         self._end_at_next_turn()

@@ -7,7 +7,7 @@ begins when the one before has let go of everything.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
@@ -70,10 +70,14 @@ class KeyedApps(Generic[Model, Msg]):
         """Return how many apps are running."""
         return len(self._places)
 
-    def keys(self) -> list[str]:
-        """Return the keys whose apps are running."""
+    def __iter__(self) -> Iterator[str]:
+        """Give the keys whose apps are running."""
         with self._lock:
-            return list(self._places)
+            return iter(list(self._places))
+
+    def __contains__(self, key: object) -> bool:
+        """Tell whether the key's app is running."""
+        return key in self._places
 
     # ------------------------------------------------------------------ what the handles call
 
