@@ -6,6 +6,8 @@ send, apply, ask ──▶ queue ──▶ turns, in the app's own thread or tas
 from __future__ import annotations
 
 import threading
+import time
+from functools import partial
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self, TypeAlias, TypeVar
 
@@ -14,6 +16,7 @@ from go_state.loop.driver import Blocking, refuse_running_loop
 from go_state.modes.audience import Waiting
 from go_state.modes.hosted import Hosted
 from go_state.modes.rights import Reader, Sender, Watching
+from go_state.watch.bells import TaskBell, ThreadBell
 from go_state.watch.fields import ANY, Changes, Fields
 from go_state.watch.watcher import Watcher
 
@@ -75,28 +78,32 @@ class App(Hosted[Model, Msg]):
 
     def _wait_for(self, message: Msg, timeout: float | None, called: str) -> Any:
         self._check_may_wait(f"app.{called}")
-        waiting = self._enter(message, called)
+        bell = ThreadBell()
+        waiting = self._enter(message, called, bell)
         try:
-            return waiting.value.watch().get(timeout)
-        except TimedOut:
-            raise self._took_too_long(called, timeout) from None
+            rang = bell.sleep(None if timeout is None else time.monotonic() + timeout)
         finally:
             self._audience.forget(waiting)
+        if not rang:
+            raise self._took_too_long(called, timeout)
+        return waiting.outcome()
 
     async def _wait_for_async(self, message: Msg, timeout: float | None, called: str) -> Any:
-        waiting = self._enter(message, called)
+        bell = TaskBell()
+        waiting = self._enter(message, called, bell)
         try:
-            return await waiting.value.watch().get_async(timeout)
-        except TimedOut:
-            raise self._took_too_long(called, timeout) from None
+            rang = await bell.sleep(None if timeout is None else time.monotonic() + timeout)
         finally:
             self._audience.forget(waiting)
+        if not rang:
+            raise self._took_too_long(called, timeout)
+        return waiting.outcome()
 
-    def _enter(self, message: Msg, called: str) -> Waiting:
+    def _enter(self, message: Msg, called: str, bell: ThreadBell | TaskBell) -> Waiting:
         if message is None:
             raise UsageError(f"None is no message and has no turn: give {called} one")
-        waiting = Waiting(asks=called == "ask")
-        self._buffer.put_known(message, lambda position: self._audience.expect(waiting, position))
+        waiting = Waiting(bell, asks=called == "ask")
+        self._buffer.put_known(message, partial(self._audience.expect, waiting))
         return waiting
 
     @staticmethod

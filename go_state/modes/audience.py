@@ -14,6 +14,7 @@ from go_state.core.errors import Denied, NoReply
 from go_state.loop.driver import Answer
 from go_state.loop.effects import replies
 from go_state.loop.middleware import Chain
+from go_state.watch.bells import TaskBell, ThreadBell, ring_all
 from go_state.watch.fields import Fields
 from go_state.watch.value import UNSET, Value
 
@@ -29,23 +30,22 @@ class Stopped(BaseException):
 
 
 class Waiting:
-    """One sender who waits for the turn of its message: for the model after it, or for its answer."""
+    """One sender who sleeps until the turn of its message is through: for the model after it, or for its answer."""
 
-    __slots__ = ("asks", "error", "position", "result", "value")
+    __slots__ = ("asks", "bell", "error", "position", "result")
 
-    def __init__(self, *, asks: bool) -> None:
+    def __init__(self, bell: ThreadBell | TaskBell, *, asks: bool) -> None:
         self.asks = asks
+        self.bell = bell
         self.position = -1
         self.result: Any = UNSET
         self.error: BaseException | None = None
-        self.value: Value[Any] = Value()
 
-    def finish(self) -> None:
-        """Let the sender have what the turn has made."""
+    def outcome(self) -> Any:
+        """Return what the turn has made for the sender, or raise what it has failed with."""
         if self.error is not None:
-            self.value.close(self.error)
-        else:
-            self.value.set(self.result)
+            raise self.error
+        return self.result
 
 
 class Audience(Generic[Model]):
@@ -98,8 +98,7 @@ class Audience(Generic[Model]):
                 self.fields.committed(model, self.models.version)
         if self._made:
             made, self._made = self._made, []
-            for waiting in made:
-                waiting.finish()
+            ring_all([waiting.bell for waiting in made])
         if self._view is not None:
             self._view(model)
 
@@ -140,7 +139,8 @@ class Audience(Generic[Model]):
         with self._lock:
             waiting = self._waiting.pop(self.where(), None)  # type: ignore[call-overload]
         if waiting is not None:
-            waiting.value.close(error)
+            waiting.error = error
+            ring_all((waiting.bell,))
 
     def end(self, error: BaseException | None, otherwise: BaseException) -> None:
         """End: everybody who waits gets the error, or else the other one; watchers get the last model and then the error."""
@@ -149,7 +149,8 @@ class Audience(Generic[Model]):
             left = [*self._made, *self._waiting.values()]
             self._waiting, self._made = {}, []
         for waiting in left:
-            waiting.value.close(error or otherwise)
+            waiting.error = error or otherwise
+        ring_all([waiting.bell for waiting in left])
         self.models.close(error)
         if self.fields is not None:
             self.fields.close(error)

@@ -34,10 +34,13 @@ class TaskBell:
 
     async def sleep(self, until: float | None) -> bool:
         """Wait until the bell rings; False when it is `until` of the monotonic clock first."""
+        if until is None:
+            await self.future
+            return True
         import asyncio
 
         try:
-            async with asyncio.timeout(None if until is None else min(until - time.monotonic(), threading.TIMEOUT_MAX)):
+            async with asyncio.timeout(min(until - time.monotonic(), threading.TIMEOUT_MAX)):
                 await self.future
         except TimeoutError:
             return False
@@ -54,7 +57,7 @@ def ring_all(bells: Iterable[ThreadBell | TaskBell]) -> None:
             bell.ring()  # type: ignore[union-attr]  # it is no TaskBell
     for loop, futures in tasks.items():
         if _runs_here(loop):
-            _wake(futures)
+            loop.call_soon(_wake, futures)  # by itself, so that who has set the value goes on
         else:
             with suppress(RuntimeError):  # a closed loop has no task to wake
                 loop.call_soon_threadsafe(_wake, futures)

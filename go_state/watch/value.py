@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from go_state.core.errors import Closed, Empty
 from go_state.watch.bells import TaskBell, ThreadBell, ring_all
@@ -18,11 +18,10 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 
-class Slot(NamedTuple):
-    """What a value is: how often it was set (0: never), and to what."""
-
-    version: int
-    value: Any
+Slot: TypeAlias = tuple[int, Any]
+"""How often a value was set (0: never), and to what. A plain tuple: it is made at every commit, and one with names takes four
+times as long.
+"""
 
 
 class _Missing:
@@ -51,7 +50,7 @@ class Watchable(Generic[T]):
     def peek(self, default: Any = UNSET) -> T:
         """Return the current value without waiting; `default` while there is none, or else raise `Empty`."""
         slots = tuple(source._slot for source in self._sources)
-        if all(slot.version for slot in slots):
+        if all(version for version, _ in slots):
             return self._read(slots)
         if default is UNSET:
             raise Empty("the value has not been set yet: wait for it with watch(), or give peek() a default")
@@ -78,14 +77,14 @@ class Value(Watchable[T]):
 
     def __init__(self, value: T = UNSET) -> None:
         super().__init__((self,))
-        self._slot = Slot(0, UNSET) if value is UNSET else Slot(1, value)
+        self._slot: Slot = (0, UNSET) if value is UNSET else (1, value)
         self._lock = threading.Lock()  # guards the two below, and writing the slot
         self._bells: dict[ThreadBell | TaskBell, None] = {}  # of those who wait
         self._closed = False
         self._error: BaseException | None = None
 
     def _read(self, slots: tuple[Slot, ...]) -> T:
-        value: T = slots[0].value
+        value: T = slots[0][1]
         return value
 
     def watch(self, *, since: int = 0, every: float = 0.0) -> Watcher[T]:
@@ -97,20 +96,20 @@ class Value(Watchable[T]):
     @property
     def version(self) -> int:
         """How often the value was set."""
-        return self._slot.version
+        return self._slot[0]
 
     def set(self, value: T) -> int:
         """Set the value and wake every watcher that waits; return its version. Raises `Closed`."""
         with self._lock:
             self._check_open()
-            self._slot = Slot(self._slot.version + 1, value)
-            version = self._slot.version
+            version = self._slot[0] + 1
+            self._slot = version, value
         self._wake()
         return version
 
     def publish(self, value: T) -> None:
         """Set the value, for one who alone does so: without a lock, where nobody waits."""
-        self._slot = Slot(self._slot.version + 1, value)
+        self._slot = self._slot[0] + 1, value
         if self._bells:  # looked at after the slot is written: who lies down looks at the slot after its bell is there
             self._wake()
 
@@ -121,13 +120,13 @@ class Value(Watchable[T]):
         """
         while True:
             slot = self._slot
-            if not slot.version:
+            if not slot[0]:
                 raise Empty("the value has not been set yet: set it before it is updated")
-            new = fn(slot.value)
+            new = fn(slot[1])
             with self._lock:
                 self._check_open()
                 if self._slot is slot:
-                    self._slot = Slot(slot.version + 1, new)
+                    self._slot = slot[0] + 1, new
                     break
         self._wake()
         return new
@@ -160,7 +159,7 @@ class Value(Watchable[T]):
         """Leave the bell to be rung at the next change; False when there is something newer than `seen`, or nothing to come."""
         with self._lock:
             self._bells[bell] = None
-            if self._slot.version > seen or self._closed:
+            if self._slot[0] > seen or self._closed:
                 del self._bells[bell]
                 return False
         return True
@@ -175,7 +174,7 @@ class Value(Watchable[T]):
         return bool(self._bells)
 
     def __repr__(self) -> str:
-        return f"<Value version {self._slot.version}{', closed' if self._closed else ''}>"
+        return f"<Value version {self._slot[0]}{', closed' if self._closed else ''}>"
 
 
 class Derived(Watchable[T]):

@@ -110,7 +110,7 @@ class Watcher(Generic[T]):
     def peek(self) -> T:
         """Return the newest value, given before or not, and leave it to be given; `Empty` when there is none yet."""
         slots = tuple(source._slot for source in self._sources)
-        if not all(slot.version for slot in slots):
+        if not all(version for version, _ in slots):
             raise Empty("the value has not been set yet")
         return self._read(slots)
 
@@ -118,7 +118,7 @@ class Watcher(Generic[T]):
         """Return which versions have been looked at, and a value to give, if there is one."""
         self._check_open()
         slots = tuple([source._slot for source in self._sources])
-        versions = tuple([slot.version for slot in slots])
+        versions = tuple([version for version, _ in slots])
         if not all(versions) or not any(map(int.__gt__, versions, passed_over)):
             return passed_over, _NOTHING
         if self._every and time.monotonic() < self._due and not self._at_end():
@@ -136,7 +136,7 @@ class Watcher(Generic[T]):
 
     def _until(self, passed_over: tuple[int, ...], deadline: float | None) -> float | None:
         """Return when to look again although nothing has changed: at the deadline, or when a value that is there may be given."""
-        newer = any(source._slot.version > seen for source, seen in zip(self._sources, passed_over, strict=True))
+        newer = any(source._slot[0] > seen for source, seen in zip(self._sources, passed_over, strict=True))
         if self._every and newer and time.monotonic() < self._due:
             return self._due if deadline is None else min(deadline, self._due)
         return deadline
@@ -157,8 +157,8 @@ class Watcher(Generic[T]):
         limits: tuple[float, ...] = passed_over
         if self._every and time.monotonic() < self._due:
             limits = (math.inf,) * len(passed_over)  # what is there already has to wait: only the end is news
-        elif not all(source._slot.version for source in self._sources):
-            limits = tuple([source._slot.version for source in self._sources])  # what is set already waits for the others
+        elif not all(source._slot[0] for source in self._sources):
+            limits = tuple([source._slot[0] for source in self._sources])  # what is set already waits for the others
         return all(source._leave_bell(bell, limit) for source, limit in zip(self._sources, limits, strict=True))  # type: ignore[arg-type]
 
     def _get_up(self, bell: ThreadBell | TaskBell) -> None:
@@ -174,7 +174,7 @@ class Watcher(Generic[T]):
         """Raise when a source has ended and there is nothing newer to look at."""
         for source in self._sources:
             if source._closed:
-                slots = [(s._slot.version, seen) for s, seen in zip(self._sources, passed_over, strict=True)]
+                slots = [(s._slot[0], seen) for s, seen in zip(self._sources, passed_over, strict=True)]
                 if all(version for version, _ in slots) and any(version > seen for version, seen in slots):
                     return
                 if source._error is not None:

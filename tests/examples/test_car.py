@@ -85,7 +85,7 @@ async def test_a_drive_of_a_minute(tmp_path: Path) -> None:
 async def test_stopped_at_any_moment(after: int, tmp_path: Path) -> None:
     """Whenever the drive is cancelled, nothing of it is left running."""
     clock = Clock()
-    driving = asyncio.create_task(drive(Library(), clock, tmp_path / "car.log", lambda line: None))
+    driving = asyncio.create_task(drive(Library(), clock, tmp_path / "car.log", lambda _line: None))
     await clock.advance(after)
     driving.cancel()
     await asyncio.wait({driving}, timeout=10)

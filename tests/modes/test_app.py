@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 import go_state as gs
+from go_state.watch.bells import ThreadBell
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ async def test_the_block_drains(kind: Kind) -> None:
 
     await kind.within(app, body)
     assert app.model == Counter(200)
-    for use in (lambda: app.send(Add(1)), lambda: app._enter(Add(1), "apply")):
+    for use in (lambda: app.send(Add(1)), lambda: app._enter(Add(1), "apply", ThreadBell())):
         with pytest.raises(gs.Closed):
             use()
 
