@@ -3,7 +3,10 @@
     What a program is           Program, reducer, Step, Turn, Cmd, Command, Failure, name
     Feed it: the queue          Buffer, Consumer; retention: drop_committed, fixed, keep_all
     Run it                      run, run_async
-    ... and keep its messages   LMDBStore.journal; run(store=, key=, snapshots=); replay, verify, to_test
+    ... and hold it             start, start_async, App; start_keyed, start_keyed_async, KeyedApps; Reader, Sender, Watching
+    ... and watch it            Value, Watcher, select, Changes, Change, ANY, fanout, throttle
+    ... and keep its messages   LMDBStore.journal; run(store=, key=, snapshots=); replay, verify, to_test, check_store
+    Fold something around it    middleware, Denied
     Run it over a source        batch, batch_async, Result; sources.CSV, sources.JSONLines, sources.progress
     ... and keep the model      aggregate, aggregate_async, KeyedResult, Snapshots, load_model
     End it early                signals, StopSwitch
@@ -13,7 +16,7 @@
     Test it                     testing.play, testing.StoreContract, testing.BufferContract
 
 The folders are the way of a message: `buffer` feeds it to the turn in `loop`, `modes` wire the two to a source and to `storage`,
-and `core` says what they all speak of.
+and `core` says what they all speak of. `watch` is how others see the model.
 """
 
 from go_state import middleware, sources, testing
