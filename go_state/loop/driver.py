@@ -103,8 +103,9 @@ class Answer:
 
     def in_thread(self) -> Any:
         if inspect.isawaitable(self._returned):
-            if hasattr(self._returned, "close"):  # a coroutine: nobody will await it
-                self._returned.close()
+            close = getattr(self._returned, "close", None)
+            if close is not None:  # a coroutine: nobody will await it
+                close()
             raise UsageError(
                 f"{self._called} returned an awaitable, which needs an event loop: use the `_async` twin of this mode"
             )

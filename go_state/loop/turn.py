@@ -86,7 +86,7 @@ class Loop(Generic[Model, Msg]):
         wrapped: Any = self._program.update
 
         @wraps(wrapped)
-        def update(*args: Any) -> Any:
+        def checked(*args: Any) -> Any:
             step = wrapped(*args)
             model = read_step(step, "update")[0]
             if type(model) is not kind:
@@ -96,7 +96,8 @@ class Loop(Generic[Model, Msg]):
                 )
             return step
 
-        self._program = replace(self._program, update=update)
+        keeping: Any = checked
+        self._program = replace(self._program, update=keeping)
 
     def run(self, feed: Feed[Msg]) -> Flow[None]:
         """Turn 0, then every message of the feed to its end."""
@@ -146,7 +147,7 @@ class Loop(Generic[Model, Msg]):
                 model = proposal
                 if view is not None:
                     try:
-                        shown = view(model)
+                        shown: Any = view(model)
                         if shown.__class__ is Answer:  # a middleware has something to be waited for
                             yield shown
                     except BaseException:

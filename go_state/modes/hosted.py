@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from go_state.core.errors import Closed
@@ -37,6 +37,7 @@ class Hosted(Generic[Model, Msg]):
         on_loop: bool,
         idle: float | None = None,
         ended: Callable[[Any], object] | None = None,
+        first: Sequence[Msg] = (),
     ) -> None:
         check_on_error(on_error)
         self._idle = idle
@@ -59,6 +60,8 @@ class Hosted(Generic[Model, Msg]):
             self._audience.chain = self._durable.chain
             buffer = self._durable.journal
         self._buffer = buffer
+        if first:
+            buffer.put(*first)
         self._start()
 
     # ------------------------------------------------------------------ running

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from go_state.core.errors import UsageError
@@ -75,6 +75,7 @@ def make_app(
     on_loop: bool,
     idle: float | None = None,
     ended: Callable[[App[Model, Msg]], object] | None = None,
+    first: Sequence[Msg] = (),
 ) -> App[Model, Msg]:
     """Return the app of these arguments."""
     from go_state.buffer.buffer import Buffer
@@ -85,4 +86,4 @@ def make_app(
         buffer = Buffer()
     if durable is None and not isinstance(buffer, Log):
         raise UsageError(f"a {type(buffer).__qualname__} is no buffer: give a gs.Buffer, or none")
-    return App(program, buffer, on_error, durable, on_denied=on_denied, on_loop=on_loop, idle=idle, ended=ended)
+    return App(program, buffer, on_error, durable, on_denied=on_denied, on_loop=on_loop, idle=idle, ended=ended, first=first)

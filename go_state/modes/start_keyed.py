@@ -7,7 +7,7 @@ begins when the one before has let go of everything.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
@@ -53,7 +53,9 @@ class KeyedApps(Generic[Model, Msg]):
     have failed with is raised from the block, as an `ExceptionGroup`; a key whose program has failed refuses further use.
     """
 
-    def __init__(self, make: Callable[[str, Callable[[App[Model, Msg]], object]], App[Model, Msg]], limit: int) -> None:
+    def __init__(
+        self, make: Callable[[str, Sequence[Msg], Callable[[App[Model, Msg]], object]], App[Model, Msg]], limit: int
+    ) -> None:
         self._make = make
         self._limit = limit
         self._lock = threading.RLock()  # guards all below; an app may end while it is being looked at
@@ -93,8 +95,8 @@ class KeyedApps(Generic[Model, Msg]):
             self._places[key] = place  # at the end: used just now
             return place.app
 
-    def _start(self, key: str) -> App[Model, Msg]:
-        return self._make(key, lambda app: self._ended(key, app))
+    def _start(self, key: str, first: Sequence[Msg] = ()) -> App[Model, Msg]:
+        return self._make(key, first, lambda app: self._ended(key, app))
 
     def _make_room(self) -> None:
         """Put the least recently used to rest where there are as many as there may be."""
@@ -132,8 +134,12 @@ class KeyedApps(Generic[Model, Msg]):
             if not backlog:
                 del self._places[key]
                 return
-            place.app = self._start(key)
-            place.app.send(*backlog)
+            try:
+                place.app = self._start(key, backlog)  # with it, for the app may find itself idle at once
+            except Exception as error:  # of a journal that cannot be written
+                self._errors.append(error)
+                del self._places[key]
+                return
             if self._closed:
                 place.app.rest()
 
@@ -330,9 +336,9 @@ def _keyed(
         )
     asks_key = takes_key(checked(program))
 
-    def make(key: str, ended: Callable[[App[Model, Msg]], object]) -> App[Model, Msg]:
+    def make(key: str, first: Sequence[Msg], ended: Callable[[App[Model, Msg]], object]) -> App[Model, Msg]:
         own = replace(program, init=partial(program.init, key)) if asks_key else program
         durable = (None,) * 7 if store is None else (store, prefix + key, snapshots, durability, None, None, retention)
-        return make_app(own, None, on_error, durable, on_denied=on_denied, on_loop=on_loop, idle=idle, ended=ended)
+        return make_app(own, None, on_error, durable, on_denied=on_denied, on_loop=on_loop, idle=idle, ended=ended, first=first)
 
     return KeyedApps(make, limit)

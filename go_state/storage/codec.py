@@ -228,7 +228,7 @@ _SIMPLE = frozenset({int, str, bool, type(None), bytes})  # equal and of one typ
 def _is_same(value: Any, back: Any) -> bool:
     """Tell whether what was read back is equal and of the same type at every depth; an int may come back as a float."""
     kind: Any = type(value)
-    kind = getattr(kind, "stands_for", kind)  # the read-only twins of a strict program's model
+    kind = getattr(kind, "__stands_for__", kind)  # the read-only twins of a strict program's model
     if kind is not type(back):
         return kind is int and type(back) is float and value == back
     if kind in _SIMPLE:

@@ -29,7 +29,7 @@ def difference(expected: Any, found: Any, path: str = "") -> Difference | None:
 
 def _kind(value: Any) -> Any:
     """Return the type of a value; of the read-only twins in a strict program's model, what they stand for."""
-    return getattr(type(value), "stands_for", type(value))
+    return getattr(type(value), "__stands_for__", type(value))
 
 
 def _parts(kind: Any, one: Any, other: Any) -> list[tuple[str, Any, Any]]:

@@ -304,7 +304,7 @@ def _to_mirror(cls: type, mirror: type, parts: list[_Part]) -> tuple[Convert, bo
 
     def check_types(kinds: tuple[type, ...]) -> None:
         for part, found in zip(parts, kinds, strict=True):
-            if getattr(found, "stands_for", found) not in part.exact_types:
+            if getattr(found, "__stands_for__", found) not in part.exact_types:
                 raise _MisplacedError(
                     f"field {part.field.name} holds a {found.__qualname__}: annotate it with what it holds, or store what it says"
                 )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import functools
 import pickle
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType, SimpleNamespace
 from typing import Any, NamedTuple
 
 import attrs
@@ -80,6 +82,20 @@ CHANGES: dict[str, Callable[[Model], object]] = {
     "set": lambda m: m.tags.discard(1),
     "set operator": lambda m: m.tags.__ior__({5}),
 }
+
+
+class SlottedOpen:
+    __slots__ = ("items",)
+
+    def __init__(self) -> None:
+        self.items = [1]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, SlottedOpen) and self.items == other.items
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 PARTS: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
     "open dataclass": (Open, lambda p: setattr(p, "count", 1)),
     "list of an open dataclass": (Open, lambda p: p.inner.append(1)),
@@ -92,6 +108,13 @@ PARTS: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
     "slots": (lambda: Slotted([1]), lambda p: p.items.append(1)),
     "persistent map": (lambda: immutables.Map(a=[1]), lambda p: p["a"].append(1)),
     "deque": (lambda: deque([1]), lambda p: p.append(2)),
+    "list in a deque": (lambda: deque([[1]]), lambda p: p[0].append(2)),
+    "equal in a deque": (lambda: deque([1]), lambda p: p.__setitem__(0, True)),
+    "list in a defaultdict": (lambda: defaultdict(list, a=[1]), lambda p: p["a"].append(2)),
+    "slots that are open": (SlottedOpen, lambda p: p.items.append(2)),
+    "another slot": (SlottedOpen, lambda p: setattr(p, "items", [])),
+    "namespace": (lambda: SimpleNamespace(a=1), lambda p: setattr(p, "a", 2)),
+    "two fields": (Open, lambda p: (setattr(p, "count", 5), setattr(p, "inner", []))),
     "bytearray": (lambda: bytearray(b"a"), lambda p: p.append(2)),
 }
 
@@ -171,7 +194,7 @@ def test_copies_can_be_changed() -> None:
     model = play(gs.reducer(lambda: {"l": [1], "d": {}, "s": {1}}, lambda m, _msg: m), 1).model
     for copied in (copy.copy(model), copy.deepcopy(model), pickle.loads(pickle.dumps(model)), dict(model), model | {}):
         copied["new"] = 1
-    for make in (copy.copy, copy.deepcopy, lambda v: v.copy(), list, lambda v: v + [], lambda v: v[:]):
+    for make in (copy.copy, copy.deepcopy, lambda v: v.copy(), list, lambda v: type(v)(v), lambda v: v + [], lambda v: v[:]):
         make(model["l"]).append(2)
     for make in (copy.copy, copy.deepcopy, lambda v: v.copy(), set, lambda v: v | {3}):
         make(model["s"]).add(2)
@@ -200,7 +223,9 @@ def test_a_turn_looks_at_what_it_has_built() -> None:
     """What a new model shares with the one before is not looked at: neither the members of a shared list, nor of a shared object."""
     looked: list[int] = []
 
-    class Counting(tuple):  # type: ignore[type-arg]
+    class Counting(Pair):
+        __slots__ = ()
+
         def __iter__(self) -> Any:
             looked.append(1)
             return super().__iter__()
@@ -208,7 +233,7 @@ def test_a_turn_looks_at_what_it_has_built() -> None:
     def update(model: dict[str, Any], msg: int) -> gs.Step[dict[str, Any], int]:
         return {**model, "n": msg}, ()
 
-    program: gs.Program[Any, int] = gs.Program(lambda: ({"big": Counting(range(10)), "n": 0}, ()), update, strict=True)
+    program: gs.Program[Any, int] = gs.Program(lambda: ({"big": Counting([1], 2), "n": 0}, ()), update, strict=True)
     gs.batch(program, range(1))
     first = len(looked)
     gs.batch(program, range(100))
@@ -227,3 +252,65 @@ def test_strict_keeps_what_a_program_is() -> None:
     assert play(program, 5, 6).model == 1
     with pytest.raises(gs.ProgramError, match="returned None"):
         play(gs.Program(lambda: (0, ()), lambda _m, _msg: None), 1)  # type: ignore[arg-type, return-value]
+
+
+PURE: dict[str, Callable[[], Any]] = {
+    "mapping proxy": lambda: MappingProxyType({"a": [1]}),
+    "one list in two places": lambda: (lambda shared: {"one": shared, "two": shared})([1]),
+    "a cycle": lambda: (lambda a: a.setdefault("kids", []).append({"parent": a}) or a)({}),
+    "deep": lambda: functools.reduce(lambda inner, _: (inner,), range(3000), ()),
+    "wide sharing": lambda: functools.reduce(lambda x, _: (x, x), range(40), ()),
+}
+
+
+@pytest.mark.parametrize("make", PURE.values(), ids=PURE)
+def test_a_pure_update_is_let_be(make: Callable[[], Any]) -> None:
+    """Whatever the model holds, an update that changes nothing in place runs as it does without the guard."""
+
+    def update(model: dict[str, Any], msg: int) -> gs.Step[dict[str, Any], int]:
+        return {**model, "n": msg}, ()
+
+    program: gs.Program[Any, int] = gs.Program(lambda: ({"part": make(), "n": 0}, ()), update, strict=True)
+    model = gs.batch(program, [1, 2, 3]).model
+    assert model["n"] == 3
+    if isinstance(model["part"], dict) and "one" in model["part"]:
+        assert model["part"]["one"] is model["part"]["two"]
+
+
+def test_a_growing_chain_is_not_walked_again() -> None:
+    """A model that holds the one before costs what is new of it, however long the chain has become."""
+    program: gs.Program[Any, int] = gs.Program(lambda: ((), ()), lambda model, msg: ((msg, model), ()), strict=True)
+    assert gs.batch(program, range(3000)).model[0] == 2999
+
+
+def test_what_update_fails_with_is_told() -> None:
+    """An exception passes on, also where a part was changed before it; that is put back."""
+
+    def update(model: Model, msg: int) -> gs.Step[Model, int]:
+        model.part.count = 9
+        raise KeyError("mine")
+
+    program: gs.Program[Model, int] = gs.Program(lambda: (Model(part=Open()), ()), update, strict=True)
+    with pytest.raises(KeyError, match="mine"):
+        gs.batch(program, [1])
+    assert gs.batch(program, [1], on_error=gs.SetAside()).model.part == Open()
+    assert pickle.loads(pickle.dumps(gs.Program(plain_init, plain_update, strict=True))).strict
+
+
+def plain_init() -> gs.Step[int, int]:
+    return 0, ()
+
+
+def plain_update(model: int, msg: int) -> gs.Step[int, int]:
+    return model + msg, ()
+
+
+def test_a_field_may_be_named_anything() -> None:
+    """No name of a user's field has a meaning of ours."""
+
+    @dataclass
+    class Named:
+        x: float
+        stands_for: str = "a"
+
+    assert gs.JsonCodec(Named).encode(Named(1.5)) == b'{"x":1.5,"stands_for":"a"}'
