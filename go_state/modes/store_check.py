@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from go_state.core.errors import Incompatible
+from go_state.core.errors import Corrupt, Incompatible
 from go_state.core.ports import Store, Stored
 from go_state.core.program import Program
 
@@ -108,6 +108,10 @@ class _Check:
             self._schema.open(key, stored.data)
         except Incompatible as error:
             self._found("impossible", "snapshots", key, None, error.field, error.why, 1)
+        except Corrupt:
+            raise
+        except Exception as error:
+            self._found("impossible", "snapshots", key, None, "migrations", _failed(error), 1)
         envelope = read_envelope(key, stored.data)
         if envelope.number == self._schema.number and self._schema.types is not None:
             for change in self._compared(envelope.types, self._schema.types):
@@ -129,6 +133,10 @@ class _Check:
                 codec.decode_block(key, block)
             except Incompatible as error:
                 self._found("impossible", key, key, block.first, error.field, error.why, block.number)
+            except Corrupt:
+                raise
+            except Exception as error:
+                self._found("impossible", key, key, block.first, "migrations", _failed(error), block.number)
             if block.schema == codec.schema:
                 for change in self._compared(block.types, codec.types):
                     self._found(change.verdict, key, key, block.first, change.field, change.why, block.number)
@@ -150,3 +158,7 @@ class _Check:
     def _tell(self) -> None:
         if self._watch is not None:
             self._watch(self.read_snapshots + self.read_messages)
+
+
+def _failed(error: Exception) -> str:
+    return f"a migration has failed with {type(error).__qualname__}"

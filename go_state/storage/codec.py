@@ -91,10 +91,10 @@ class MessageCodec(JsonCodec[Value]):
         from go_state.storage.shape import message_shape_of
 
         self.schema = schema
-        self.types = describe(kind, tagged=True)
         self._migrations = migrations
         shape = message_shape_of(kind)
         self._use(kind, shape)
+        self.types = describe(kind, tagged=True)
         self._natives: dict[str, Callable[[Any], Any]] = {
             name: msgspec.json.Decoder(cls).decode for name, cls in (shape.natives or {}).items()
         }

@@ -37,7 +37,10 @@ def changes(store: Store, digest: str, today: Description) -> list[Change]:
     if digest in ("", today.digest):
         return []
     stored = recall(store, digest)
-    return [] if stored is None else compare(stored, json.decode(today.data))
+    try:
+        return [] if stored is None else compare(stored, json.decode(today.data))
+    except (LookupError, TypeError, AttributeError, ValueError, RecursionError):
+        return []  # of a later release, whose words are not known here: then only reading tells
 
 
 def warn_of_changes(store: Store, digest: str, today: Description, what: str) -> None:
@@ -74,6 +77,7 @@ class _Comparison:
     def nodes(self, old: Node, new: Node, path: str) -> None:
         """Compare two types, at a path."""
         words = _word(old), _word(new)
+        verdict: Verdict
         if "any of" in words or "named" in words:
             self._unions(_members(old), _members(new), path)
         elif words == ("class", "class"):
@@ -85,40 +89,48 @@ class _Comparison:
         elif words == ("tuple", "tuple"):
             self._tuples(old[1:], new[1:], path)
         elif words in (("map", "map"), ("pairs", "pairs")):
-            self.nodes(old[1], new[1], f"{path} keys")
+            if words == ("map", "map") and sorted([_written(old[1]), _written(new[1])]) == [
+                "int",
+                "str",
+            ]:  # JSON has strings for both
+                self._note("risky", f"{path} keys", f"they were {old[1]} and are {new[1]}")
+            else:
+                self.nodes(old[1], new[1], f"{path} keys")
             self.nodes(old[2], new[2], f"{path}[...]")
-        elif words == ("one of", "one of"):
+        elif words in (("one of", "one of"), ("enum", "enum")):
             if gone := [value for value in old[1:] if value not in new[1:]]:
-                verdict: Verdict = "risky" if len(gone) < len(old) - 1 else "impossible"
+                verdict = "risky" if len(gone) < len(old) - 1 else "impossible"
                 self._note(verdict, path, f"it could be {_listed(map(repr, gone))}, and no longer can")
         elif old != new:
-            alike = "Any" in (old, new) or self._in_json(old) == self._in_json(new)
-            self._note("risky" if alike else "impossible", path, f"it was {self._said(old)} and is {self._said(new)}")
+            verdict = "risky" if self._alike(old, new) else "impossible"
+            self._note(verdict, path, f"it was {self._said(old)} and is {self._said(new)}")
 
     def _unions(self, old: list[Node], new: list[Node], path: str) -> None:
         """Compare each stored member with the one that would read it."""
         pairs = [(each, self._reader(each, new)) for each in old]
         readable = any(reader is not None for _, reader in pairs)
         for each, reader in pairs:
-            if reader is not None and _word(each) == "named":
-                self._fields(each[1], reader[1], path if len(new) == 1 else f"{path}({reader[1].partition('#')[0]})")
+            if reader is not None and _word(each) == _word(reader) == "named":
+                self._fields(each[1], reader[1], path if len(new) == 1 else f"{path}({reader[1].rstrip('#')})")
+            elif reader is not None and _word(each) == "named":
+                self._note("risky", path, f"{self._said(each)} was told by its name, and is read as {self._said(reader)}")
             elif reader is not None:
                 self.nodes(each, reader, path)
             else:
-                verdict: Verdict = "risky" if readable else "impossible"
+                verdict: Verdict = "risky" if readable or old == ["Any"] else "impossible"
                 self._note(verdict, path, f"it could be {self._said(each)}, and no longer can: it is {self._said(*new)}")
 
     def _reader(self, old: Node, new: list[Node]) -> Node:
         """Return the member that reads a stored one: the same, or the one that looks alike in JSON; None where there is none."""
         if old in new and _word(old) not in ("class", "named"):
             return old
+        found: list[Node] = []
         if _word(old) == "named":
             names = self._stored[old[1]]["names"]
             found = [each for each in new if _word(each) == "named" and names[0] in self._today[each[1]]["names"]]
-        else:
-            found = [
-                each for each in new if each == "Any" or (_word(each) != "named" and self._in_json(each) == self._in_json(old))
-            ]
+        found += [each for each in new if each == "Any"]
+        found += [each for each in new if _word(each) == _word(old) != "named" and self._alike(old, each)]
+        found += [each for each in new if _word(each) != "named" and self._alike(old, each)]
         return found[0] if found else None
 
     def _tuples(self, old: list[Node], new: list[Node], path: str) -> None:
@@ -145,19 +157,31 @@ class _Comparison:
             else:
                 self._note("impossible", f"{path}.{name}", "it is new and has no default")
 
+    def _alike(self, old: Node, new: Node) -> bool:
+        """Tell whether a value of the one may look like one of the other in JSON."""
+        return "Any" in (old, new) or not self._in_json(old).isdisjoint(self._in_json(new))
+
     @staticmethod
-    def _in_json(node: Node) -> str:
-        """Return what a type looks like in JSON."""
+    def _in_json(node: Node) -> set[str]:
+        """Return what values of a type look like in JSON."""
         word = _word(node)
         if word in ("class", "map"):
-            return "object"
-        if word == "one of":
-            return "string" if all(isinstance(value, str) for value in node[1:]) else "number"
-        return "array" if word in _LISTS else "named" if word == "named" else _IN_JSON.get(node, "string")
+            return {"object"}
+        if word in ("one of", "enum"):
+            return {_kind(value) for value in node[1:]}
+        if word in _LISTS or word == "named":
+            return {"array"}
+        return {"string", "number"} if node == "Decimal" else {_IN_JSON.get(node, "string")}
 
     def _said(self, *nodes: Node) -> str:
         """Return types as a person writes them."""
         return " or ".join(map(_written, nodes))
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, bool) or value is None:
+        return "null" if value is None else "boolean"
+    return "number" if isinstance(value, (int, float)) else "string"
 
 
 def _word(node: Node) -> str:
@@ -173,10 +197,10 @@ def _written(node: Node) -> str:
         return str(node)
     word, *parts = node
     if word in ("class", "named"):
-        return str(parts[0]).partition("#")[0]
+        return str(parts[0]).rstrip("#")
     if word == "any of":
         return " | ".join(map(_written, parts))
-    if word == "one of":
+    if word in ("one of", "enum"):
         return _listed(map(repr, parts))
     return f"{'dict' if word in ('map', 'pairs') else word}[{', '.join(map(_written, parts))}]"
 

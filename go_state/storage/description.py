@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeAlias
 
-from go_state.core.errors import Conflict
+from go_state.core.errors import Conflict, Corrupt, InvalidKey
 from go_state.core.naming import names_of
 from go_state.core.ports import Store, Write
 from go_state.storage.fields import fields_of, is_class_with_fields, without_wrapping
@@ -41,14 +41,12 @@ class Description(NamedTuple):
 
 def describe(kind: Any, *, tagged: bool = False) -> Description:
     """Return the description of a type that can be stored; `tagged` for messages, whose class is stored also where there is one."""
-    from hashlib import blake2b
-
     from msgspec import json
 
     reading = _Reading()
     node = reading.member(kind) if tagged else reading.node(kind)
     data = json.encode({"type": node, "classes": reading.classes}, order="sorted")
-    return Description(blake2b(data, digest_size=8).hexdigest(), data)
+    return Description(_digest(data), data)
 
 
 def remember(store: Store, description: Description) -> None:
@@ -59,15 +57,28 @@ def remember(store: Store, description: Description) -> None:
 
 
 def recall(store: Store, digest: str) -> Any:
-    """Return the description with this digest as JSON, or None where the store has none."""
+    """Return the description with this digest as JSON, or None where the store has none, or a damaged one: values are read without."""
     from msgspec import json
 
-    stored = store.load(_key(digest))
-    return None if stored is None else json.decode(stored.data)
+    try:
+        stored = store.load(_key(digest))
+    except (Corrupt, InvalidKey):
+        return None
+    return None if stored is None or _digest(stored.data) != digest else json.decode(stored.data)
+
+
+def _digest(data: bytes) -> str:
+    from hashlib import blake2b
+
+    return blake2b(data, digest_size=8).hexdigest()
 
 
 def _key(digest: str) -> str:
     return f"@types/{digest}"
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, (str, int, float, bool, type(None))) else repr(value)
 
 
 class _Reading:
@@ -87,16 +98,16 @@ class _Reading:
         if origin in (typing.Union, types.UnionType):
             return self._union(args)
         if origin is typing.Literal:
-            return ["one of", *sorted(args, key=repr)]
+            return ["one of", *sorted(map(_plain, args), key=repr)]
         if isinstance(kind, type) and issubclass(kind, enum.Enum):
-            return ["one of", *sorted((member.value for member in kind), key=repr)]
+            return ["enum", *sorted((_plain(member.value) for member in kind), key=repr)]
         if is_class_with_fields(kind):
             return ["class", self._class(kind)]
         if origin in _LISTS:
             return self._list(origin, args)
         if isinstance(origin, type) and issubclass(origin, Mapping):
-            key, value = (self.node(arg) for arg in args) if args else ("str", "Any")
-            return ["map" if not args or without_wrapping(args[0]) in _KEYS else "pairs", key, value]
+            key, value = (self.node(arg) for arg in args) if len(args) == 2 else ("str", "Any")
+            return ["map" if len(args) != 2 or without_wrapping(args[0]) in _KEYS else "pairs", key, value]
         return getattr(kind, "__name__", str(kind))
 
     def _list(self, origin: Any, args: tuple[Any, ...]) -> Node:
@@ -105,10 +116,11 @@ class _Reading:
         return [_LISTS[origin], self.node(args[0]) if args else "Any"]
 
     def _union(self, args: tuple[Any, ...]) -> Node:
+        args = tuple(without_wrapping(arg) for arg in args)
         others = [arg for arg in args if arg is not type(None)]
-        if len(others) == 1:
-            return ["any of", self.node(others[0]), "None"]
-        return ["any of", *map(self.member, args)]
+        nodes = [self.node(others[0]), "None"] if len(others) == 1 else [self.member(arg) for arg in args]
+        flat = [each for node in nodes for each in (node[1:] if node[0] == "any of" else [node])]
+        return ["any of", *flat]
 
     def member(self, kind: Any) -> Node:
         """Return a member of a union, where a class is stored with its name."""
@@ -120,8 +132,10 @@ class _Reading:
             return self._labels[kind]
         cls: Any = typing.get_origin(kind) or kind
         names = names_of(cls)
-        taken = sum(1 for label in self.classes if label.partition("#")[0] == names[0])
-        label = self._labels[kind] = f"{names[0]}#{taken + 1}" if taken else names[0]  # as of Box[int] and Box[str]
+        label = names[0]
+        while label in self.classes:  # as those of Box[int] and Box[str]
+            label += "#"
+        self._labels[kind] = label
         described = self.classes[label] = {"names": list(names), "fields": {}, "optional": []}
         for field in fields_of(kind):
             described["fields"][field.name] = self.node(field.annotation)

@@ -280,7 +280,7 @@ class _Part(typing.NamedTuple):
         """The types whose values read back as they are, where the field can hold nothing else; empty when that is not known."""
         kind = without_wrapping(self.field.annotation)
         is_union = typing.get_origin(kind) in (typing.Union, types.UnionType)
-        members = {without_wrapping(each) for each in (typing.get_args(kind) if is_union else (kind,))}
+        members = set(_members(kind) if is_union else (kind,))
         if members <= _EXACT or self.shape.exact:
             return frozenset(typing.get_origin(member) or member for member in members)
         return frozenset()
@@ -289,6 +289,14 @@ class _Part(typing.NamedTuple):
         if self.field.required:
             return self.at, self.shape.mirror
         return self.at, typing.Union[self.shape.mirror, msgspec.UnsetType], msgspec.UNSET  # stored before the field was there
+
+
+def _members(kind: Any) -> list[Any]:
+    """Return the members of a union, those of unions inside it (under a name of their own) included."""
+    kind = without_wrapping(kind)
+    if typing.get_origin(kind) not in (typing.Union, types.UnionType):
+        return [kind]
+    return [member for arg in typing.get_args(kind) for member in _members(arg)]
 
 
 def _to_mirror(cls: type, mirror: type, parts: list[_Part]) -> tuple[Convert, bool]:

@@ -149,3 +149,11 @@ def test_a_journalled_program_warns(lived: gs.LMDBStore) -> None:
     journal.close()
     with pytest.warns(gs.TypesChanged, match=r"the journal 'bot'.*by: it was int and is float"):
         gs.run(program(Old, AddFloat), journal, store=lived, key="bot")
+
+
+def test_a_migration_that_fails_is_a_finding(lived: gs.LMDBStore) -> None:
+    """A migration that raises is told with the key, and the rest is checked."""
+    broken = program(Renamed, schema=2, migrations={1: lambda model: {"count": model["nope"]}})
+    found = gs.check_store(broken, lived)
+    assert {(f.verdict, f.key, f.field, f.records) for f in found.findings} == {("impossible", "bot", "migrations", 3)}
+    assert found.messages == 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import decimal
 import enum
 import uuid
 from dataclasses import dataclass, field
@@ -101,7 +102,9 @@ RISKY: list[tuple[Any, Any, str]] = [
     (Colour, FewerColours, "the value"), (str, Colour, "the value"), (str, uuid.UUID, "the value"), (uuid.UUID, str, "the value"),
     (int, Any, "the value"), (Any, int, "the value"), (list[int], list[float], "[]"), (list[int], set[int], "the value"),
     (dict[str, int], dict[str, float], "[...]"), (tuple[int, str], tuple[float, str], "[0]"), (Tree, FloatTree, "value"),
-    (Optional[int], float | None, "the value"),
+    (Optional[int], float | None, "the value"), (int, decimal.Decimal, "the value"), (Cat | Dog, Any, "the value"),
+    (Any, int | None, "the value"), (Any, Cat | Dog, "the value"), (Colour, Literal["red", "blue"], "the value"),
+    (dict[str, int], dict[int, int], " keys"), (str | None, Literal["a", None], "the value"), (Cat | Dog, Cat | Any, "the value"),
 ]  # fmt: skip
 IMPOSSIBLE: list[tuple[Any, Any, str]] = [
     (int, str, "the value"), (str, int, "the value"), (bool, int, "the value"), (Cat, NamelessCat, "lives"), (NamelessCat, Point, "x"),
@@ -186,3 +189,27 @@ def test_what_nobody_remembers_has_no_changes() -> None:
     remember(store, old)
     assert changes(store, old.digest, new) == [Change("risky", "the value", "it was int and is float")]
     assert changes(store, old.digest, old) == []
+
+
+def test_a_damaged_description_is_as_if_there_were_none() -> None:
+    """Whatever stands in a description's place, values are read; what has changed is then not told."""
+    old, new = describe(Cat), describe(NamelessCat)
+    for data in (
+        b"",
+        b"{}",
+        b"5",
+        b"\xff",
+        b"[" * 5000,
+        b'{"type":["zzz",1],"classes":{}}',
+        b'{"type":["class","X"],"classes":[]}',
+    ):
+        store = gs.MemoryStore()
+        store.store({old.key: gs.Write(data, 0)})
+        assert changes(store, old.digest, new) == []
+
+
+def test_two_classes_of_one_name_keep_apart() -> None:
+    """Classes that are stored under one name, whatever it is, are described each by itself."""
+    one, two = (gs.name("X#")(dataclasses.make_dataclass("A", [("a", kind)])) for kind in (int, str))
+    both = [dataclasses.make_dataclass("M", [("p", each), ("q", one)]) for each in (one, two)]
+    assert verdicts(*both) == [("impossible", "p.a")]
