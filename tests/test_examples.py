@@ -50,6 +50,17 @@ day 2
 at first 100 cents
 Verified(messages=4, snapshots=3, finding=None)
 """,
+    "07_app.py": """\
+leads in the end: bob
+ask: too low: 500 is bid
+apply: Auction(highest=500, leader='bob', is_open=False)
+denied: the auction is over
+stopped with Auction(highest=500, leader='bob', is_open=False)
+""",
+    "08_rooms.py": """\
+monday Room(name='lobby', words=6) Room(name='kitchen', words=5)
+tuesday Room(name='lobby', words=12) Room(name='kitchen', words=10)
+""",
     "05_ticker.py": """\
 run       horizontal -16, vertical  16
 batch     horizontal -16, vertical  16 57 messages: 11 given, the rest sent by ticks

@@ -173,7 +173,8 @@ class _Protecting:
         return found
 
     def _protect(self, new: Any, old: Any) -> Any:
-        kind = type(new)
+        kind: Any = type(new)
+        make: Any = getattr(kind, "_make", None)  # of a NamedTuple
         if kind is list:
             twin: Any = list.__new__(ReadOnlyList)
             list.extend(twin, self._items(new, old))
@@ -183,10 +184,10 @@ class _Protecting:
         elif kind is set:
             twin = set.__new__(ReadOnlySet)
             set.update(twin, new)
-        elif kind is tuple or (isinstance(new, tuple) and hasattr(kind, "_make")):
+        elif kind is tuple or (isinstance(new, tuple) and make is not None):
             items = self._items(new, old)
             same = all(map(_is, items, new))
-            twin = new if same else tuple(items) if kind is tuple else kind._make(items)
+            twin = new if same else tuple(items) if kind is tuple else make(items)
         elif kind.__name__ in _PERSISTENT and isinstance(new, Mapping):
             values = self._values(new, old)
             same = all(map(_is, values, new.values()))

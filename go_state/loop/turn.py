@@ -77,7 +77,7 @@ class Loop(Generic[Model, Msg]):
         self._lists = lists  # whether messages that are set aside are kept for a result
         self.passed_over = 0  # messages without a turn: None, or set aside
         self.set_aside: list[FailedMessage[Msg]] = []
-        self._program = program
+        self._program: Program[Model, Msg] = program
         self._perform = perform
         self._on_error = on_error
 

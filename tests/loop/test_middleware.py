@@ -257,3 +257,43 @@ def test_what_is_no_middleware_teaches() -> None:
 
     with pytest.raises(gs.ProgramError, match="yields once"):
         gs.batch(program(twice), [Add(1)])
+
+
+async def test_a_turn_without_a_change_is_heard_of_too() -> None:
+    """A turn that changes nothing tells its middleware so, also where what that returns is awaited: nobody waits for ever."""
+    heard: list[Any] = []
+
+    def saving(proposal: Proposal[Model, Add]) -> Generator[Any, Any, Any]:
+        outcome = yield
+        return save(outcome)
+
+    async def save(outcome: Any) -> None:
+        await asyncio.sleep(0)
+        heard.append(outcome)
+
+    async with gs.start_async(program(saving, deny(3))) as app:
+        assert await app.apply_async(Add(0), timeout=5) == Model()
+        with pytest.raises(gs.Denied):
+            await app.apply_async(Add(9), timeout=5)
+        assert await app.apply_async(Add(1), timeout=5) == Model(1)
+    assert [type(each) for each in heard] == [Model, gs.Denied, Model]
+
+
+def test_middleware_that_waits_for_its_own_app_is_told() -> None:
+    """Applying inside a middleware raises and says what to do; it never waits for itself."""
+    caught: list[gs.UsageError] = []
+    app: Any = None
+
+    def impatient(proposal: Proposal[Model, Add]) -> Generator[Any, Any, None]:
+        for _ in range(2):
+            try:
+                app.apply(Add(1))
+            except gs.UsageError as error:
+                caught.append(error)
+            if len(caught) == 1:
+                yield
+
+    app = gs.start(program(impatient))
+    with app:
+        app.send(Add(1))
+    assert len(caught) == 2
