@@ -194,3 +194,60 @@ async def on_a_loop() -> None:
     assert_type(await buffer.consumer().get_async(), Msg)
     async for message in buffer.consumer():
         assert_type(message, Msg)
+
+
+def apps() -> None:
+    """An app carries its program's models and messages, and its parts carry as much as they may do."""
+    with gs.start(program) as app:
+        assert_type(app, gs.App[Counter, Msg])
+        app.send(Add(1), Reset())
+        app.send("text")  # type: ignore[arg-type]
+        assert_type(app.apply(Add(1), timeout=1), Counter)
+        assert_type(app.model, Counter)
+        for model in app.watch(since=2, every=0.1):
+            assert_type(model, Counter)
+        with app.changes("count", initial=True) as changes:
+            assert_type(changes.get(timeout=1), gs.Change[Counter])
+            assert_type(changes.get().model, Counter)
+        assert_type(app.reader(), gs.Reader[Counter])
+        assert_type(app.sender(), gs.Sender[Counter, Msg])
+        assert_type(app.watcher(), gs.Watching[Counter])
+        app.reader().send(Add(1))  # type: ignore[attr-defined]
+        assert_type(app.wait(timeout=1), Counter)
+    gs.start(program, gs.Buffer[str]())  # type: ignore[misc]
+
+
+def keyed_apps() -> None:
+    """An app of many keys gives one of the program's for each."""
+    with gs.start_keyed(program, idle=300) as rooms:
+        assert_type(rooms, gs.KeyedApps[Counter, Msg])
+        assert_type(rooms["lobby"].apply(Add(1)), Counter)
+        rooms["lobby"].send("text")  # type: ignore[arg-type]
+        rooms[1].send(Add(1))  # type: ignore[index]
+
+
+def values() -> None:
+    """A value, what is derived from it, and its watchers carry its type."""
+    value = gs.Value[int]()
+    value.set("text")  # type: ignore[arg-type]
+    assert_type(value.map(str).watch(), gs.Watcher[str])
+    with value.watch() as watcher:
+        assert_type(watcher, gs.Watcher[int])
+        assert_type(watcher.get(where=lambda number: number > 3, timeout=1), int)
+        watcher.get(where=str.upper)  # type: ignore[arg-type]
+    gs.throttle(lambda model: print(model), hz=10)
+    with gs.fanout(value, print, policy="latest") as spread:
+        spread.wait(timeout=1)
+    gs.fanout(value, print, policy="newest")  # type: ignore[arg-type]
+
+
+async def apps_on_a_loop() -> None:
+    """The twins of an app that wait on an event loop return the same types."""
+    async with gs.start_async(program) as app:
+        assert_type(await app.apply_async(Add(1)), Counter)
+        async for model in app.watch():
+            assert_type(model, Counter)
+        async with app.changes(lambda model: model.count) as changes:
+            assert_type(await changes.get_async(), gs.Change[Counter])
+    async with gs.start_keyed_async(program) as rooms:
+        assert_type(await rooms["lobby"].apply_async(Add(1)), Counter)
