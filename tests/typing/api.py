@@ -235,7 +235,7 @@ def values() -> None:
         assert_type(watcher, gs.Watcher[int])
         assert_type(watcher.get(where=lambda number: number > 3, timeout=1), int)
         watcher.get(where=str.upper)  # type: ignore[arg-type]
-    gs.throttle(lambda model: print(model), hz=10)
+    gs.throttle(repr, hz=10)
     with gs.fanout(value, print, policy="latest") as spread:
         spread.wait(timeout=1)
     gs.fanout(value, print, policy="newest")  # type: ignore[arg-type]
