@@ -1,6 +1,7 @@
 """go_state: messages in, model out. A map of the package.
 
-    What a program is           Program, reducer, Step, Turn, Cmd, Command, Failure, name
+    What a program is           Program, reducer, Step, Turn, Cmd, Command, Failure, Retry, Sub, name
+    ... and its commands need   env, effect_id, Effects
     Feed it: the queue          Buffer, Consumer; retention: drop_committed, fixed, keep_all
     Run it                      run, run_async
     ... and hold it             start, start_async, App; start_keyed, start_keyed_async, KeyedApps; Reader, Sender, Watching
@@ -21,7 +22,8 @@ and `core` says what they all speak of. `watch` is how others see the model.
 
 from go_state import middleware, sources, testing
 from go_state.buffer import Buffer, BufferStatistics, Consumer, ReaderStatistics, drop_committed, fixed, keep_all
-from go_state.core.commands import Cmd, Command, Failure
+from go_state.core.commands import Cmd, Command, Failure, Retry
+from go_state.core.environment import env
 from go_state.core.errors import (
     BadRecord,
     Closed,
@@ -36,6 +38,7 @@ from go_state.core.errors import (
     InsideLoop,
     InvalidKey,
     Lagged,
+    LeftRunning,
     MissingExtra,
     NoReply,
     NothingPending,
@@ -56,8 +59,10 @@ from go_state.core.migrations import Migration
 from go_state.core.naming import name
 from go_state.core.ports import Stored, Write
 from go_state.core.program import Program, Step, reducer
+from go_state.core.subscriptions import Sub
 from go_state.core.turn import Turn
 from go_state.loop.effects import effect_id
+from go_state.loop.outside import Effects
 from go_state.loop.policies import FailedMessage, SetAside, Stop
 from go_state.modes.aggregate import KeyedResult, aggregate, aggregate_async
 from go_state.modes.app import App, AppStatistics
@@ -98,6 +103,7 @@ __all__ = [
     "Consumer",
     "Corrupt",
     "Denied",
+    "Effects",
     "Empty",
     "FailedMessage",
     "Failure",
@@ -112,6 +118,7 @@ __all__ = [
     "KeyedResult",
     "LMDBStore",
     "Lagged",
+    "LeftRunning",
     "MemoryStore",
     "Migration",
     "MissingExtra",
@@ -125,6 +132,7 @@ __all__ = [
     "ReaderStatistics",
     "Result",
     "Retain",
+    "Retry",
     "Sender",
     "SetAside",
     "Snapshots",
@@ -137,6 +145,7 @@ __all__ = [
     "StoreFull",
     "StoreUnavailable",
     "Stored",
+    "Sub",
     "TimedOut",
     "Turn",
     "TypesChanged",
@@ -154,6 +163,7 @@ __all__ = [
     "check_store",
     "drop_committed",
     "effect_id",
+    "env",
     "fanout",
     "fixed",
     "keep_all",

@@ -43,6 +43,7 @@ class Consumer(Generic[Msg]):
         self._bell: Bell | None = None  # the one that this reader sleeps by
         self._loop_bell: LoopBell | None = None  # kept between the waits on one event loop
         self._closed = False
+        self._woken = False
 
     # ------------------------------------------------------------------ reading
 
@@ -113,6 +114,13 @@ class Consumer(Generic[Msg]):
             if not rang:
                 raise TimedOut(f"nothing came within {timeout} seconds; nothing was consumed")
 
+    def wake(self) -> None:
+        """Have a wait that is under way, or else the next one, return at once though there may be nothing; from any thread."""
+        with self._lock:
+            self._woken = True
+            if self._bell is not None:
+                self._bell.ring()
+
     def _look(self) -> bool:
         """Tell whether a read would give or raise something; `Closed` when nothing will ever come. Lock held."""
         if self._closed:
@@ -127,7 +135,8 @@ class Consumer(Generic[Msg]):
     def _lie_down(self, bell: Bell) -> bool:
         """Return True when there is something to read, else leave the bell with the buffer."""
         with self._lock:
-            if self._look():
+            woken, self._woken = self._woken, False
+            if self._look() or woken:
                 return True
             self._check_alone()
             self._bell = bell

@@ -1,21 +1,24 @@
 """Commands: what a program wants done, as values.
 
 A turn returns commands beside its model. They are equal when they ask for the same, print what they ask for, and do nothing by
-themselves: `loop.effects` performs them. A bare callable without arguments is a command too, and `None` is none.
+themselves: `loop.flights` performs them. A bare callable without arguments is a command too, and `None` is none.
+
+    in the turn       send, reply, calls of plain functions, and what `seq` and `all` hold of these
+    after the commit  calls of coroutine functions and with `thread=True`, `after`; of a `seq` all that follows one of these
 
 >>> Cmd.send("tick")
 Send(messages=('tick',))
 >>> Cmd.call(len, "four", ok=str)
-Call(fn=<built-in function len>, args=('four',), ok=<class 'str'>, err=None)
+Call(len, 'four', ok=str)
 >>> Cmd.map([Cmd.send("tick"), None], dict.fromkeys)
 [Map(command=Send(messages=('tick',)), wrap=<built-in method fromkeys of type object at 0x...>, leading=()), None]
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, TypeAlias, TypeVar, Union, overload
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Generic, Literal, TypeAlias, TypedDict, TypeVar, Union, Unpack, overload
 
 from go_state.core.errors import ProgramError
 
@@ -24,13 +27,50 @@ Child = TypeVar("Child")
 Result = TypeVar("Result")
 Sent = TypeVar("Sent")
 
+Busy: TypeAlias = Literal["replace", "queue", "skip"]
+"""What becomes of a command whose key is taken: it takes the place of the one under way, comes after it, or is left out."""
+
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What a failed call says, as a value that a message can carry: the exception's class name and its text."""
+    """What a failed call says, as a value that a message can carry: the exception's class name and its text.
+
+    A call that took longer than its `timeout` has the kind "TimedOut".
+    """
 
     kind: str
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often a call is tried, `attempts` times in all, and how long it waits in between: `wait` seconds, twice as long each
+    time, up to `longest`, plus a random part of up to `jitter`. Only exceptions of the kinds in `on` are tried again.
+
+    Performed by tenacity: `pip install "go-state[retry]"`. Raises `ProgramError` for numbers that make no sense.
+    """
+
+    attempts: int = 3
+    wait: float = 0.5
+    longest: float = 60.0
+    jitter: float = 0.1
+    on: tuple[type[Exception], ...] = (Exception,)
+
+    def __post_init__(self) -> None:
+        if type(self.attempts) is not int or self.attempts < 1:
+            raise ProgramError(f"attempts of a Retry is a whole number from 1, not {self.attempts!r}")
+        for word in ("wait", "longest", "jitter"):
+            _check_seconds(f"{word} of a Retry", getattr(self, word))
+
+
+class How(TypedDict, total=False):
+    """How a call is performed; see `Cmd.call`."""
+
+    key: Hashable
+    busy: Busy
+    thread: bool
+    timeout: float | None
+    retry: Retry | None
 
 
 class Cmd(Generic[Msg]):
@@ -48,10 +88,15 @@ class Cmd(Generic[Msg]):
         """Answer whoever sent this turn's message by `app.ask`, once the turn is committed; nobody, where it was not asked."""
         return Reply(value)
 
+    # Four overloads: mypy infers nothing from a union of a coroutine function and a plain one.
     @overload
     @staticmethod
     def call(
-        fn: Callable[..., Sent | None], *args: object, err: Callable[[Failure], Sent | None] | None = ...
+        fn: Callable[..., Awaitable[Result]],
+        *args: object,
+        ok: Callable[[Result], Sent | None],
+        err: Callable[[Failure], Sent | None] | None = ...,
+        **how: Unpack[How],
     ) -> Cmd[Sent]: ...
     @overload
     @staticmethod
@@ -60,6 +105,23 @@ class Cmd(Generic[Msg]):
         *args: object,
         ok: Callable[[Result], Sent | None],
         err: Callable[[Failure], Sent | None] | None = ...,
+        **how: Unpack[How],
+    ) -> Cmd[Sent]: ...
+    @overload
+    @staticmethod
+    def call(
+        fn: Callable[..., Awaitable[Sent | None]],
+        *args: object,
+        err: Callable[[Failure], Sent | None] | None = ...,
+        **how: Unpack[How],
+    ) -> Cmd[Sent]: ...
+    @overload
+    @staticmethod
+    def call(
+        fn: Callable[..., Sent | None],
+        *args: object,
+        err: Callable[[Failure], Sent | None] | None = ...,
+        **how: Unpack[How],
     ) -> Cmd[Sent]: ...
     @staticmethod
     def call(
@@ -67,16 +129,60 @@ class Cmd(Generic[Msg]):
         *args: object,
         ok: Callable[[Any], Any] | None = None,
         err: Callable[[Failure], Any] | None = None,
+        key: Hashable = None,
+        busy: Busy = "replace",
+        thread: bool = False,
+        timeout: float | None = None,
+        retry: Retry | None = None,
     ) -> Cmd[Any]:
-        """Call `fn(*args)` inside the turn; `ok(result)` is the message, or without `ok` the result itself.
+        """Call `fn(*args)`; `ok(result)` is the message, or without `ok` the result itself, and `None` is no message.
 
-        An exception of `fn` becomes the message `err(Failure(kind, text))`; without `err` it rolls the turn back.
+        A plain function is called inside the turn; an exception of it rolls the turn back. A coroutine function is a task, and with
+        `thread=True` a plain one runs in a thread: both begin after the commit, their message enters when they are done, and an
+        exception is for `on_error` to decide. With `err` an exception is the message `err(Failure(kind, text))` instead.
+
+        Of the commands with one `key` one is under way at a time, and `Cmd.cancel(key)` ends it; `busy` says what becomes of the next.
+        `timeout` is in seconds, for all tries of `retry` together. Raises `ProgramError` for what cannot be performed.
         """
         for role, given in (("fn", fn), ("ok", ok), ("err", err)):
             if not callable(given) and (given is not None or role == "fn"):
                 hint = ": pass the function itself, and its arguments after it" if role == "fn" else ""
                 raise ProgramError(f"{role} of Cmd.call is a function, not a {type(given).__qualname__}{hint}")
-        return Call(fn, args, ok, err)
+        if busy not in ("replace", "queue", "skip"):
+            raise ProgramError(f'busy of Cmd.call is "replace", "queue" or "skip", not {busy!r}')
+        if timeout is not None:
+            _check_seconds("timeout of Cmd.call", timeout)
+        if retry is not None and not isinstance(retry, Retry):
+            raise ProgramError(f"retry of Cmd.call is a gs.Retry(...), not a {type(retry).__qualname__}")
+        return Call(fn, args, ok, err, key=_checked_key(key), busy=busy, thread=bool(thread), timeout=timeout, retry=retry)
+
+    @staticmethod
+    def after(seconds: float, *messages: Sent, key: Hashable = None) -> Cmd[Sent]:
+        """Send the messages when so many seconds have passed since the commit; another `after` with the key takes its place.
+
+        It is forgotten where the process ends: a long wait belongs in the model, for `Sub.at` to wait for.
+        """
+        _check_seconds("the time of Cmd.after", seconds)
+        return After(seconds, messages, _checked_key(key))
+
+    @staticmethod
+    def cancel(key: Hashable = None) -> Cmd[Any]:
+        """End the command with the key, also one that has not begun; without a key, all of the child that the command belongs to,
+        as `Cmd.map` makes it, or of the whole program. Nothing enters the queue from what was cancelled.
+        """
+        return Cancel(_checked_key(key))
+
+    @staticmethod
+    def all(*commands: Command[Sent]) -> Cmd[Sent]:
+        """Perform the commands side by side: it is done when all of them are, and has failed when one has."""
+        return All(tuple(checked_commands(commands)))
+
+    @staticmethod
+    def seq(*commands: Command[Sent]) -> Cmd[Sent]:
+        """Perform the commands one after the other, each when the one before is done and its message has entered; those that
+        follow one that has failed, or was cancelled, are left out.
+        """
+        return Seq(tuple(checked_commands(commands)))
 
     @staticmethod
     def map(commands: Iterable[Command[Child]] | None, wrap: Callable[..., Sent], *leading: object) -> list[Command[Sent]]:
@@ -107,14 +213,57 @@ class Reply(Cmd[Any]):
     value: object
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Call(Cmd[Msg]):
-    """A function to call inside the turn."""
+    """A function to call."""
 
     fn: Callable[..., Any]  # any result: what it gives is the business of ok
-    args: tuple[object, ...]
-    ok: Callable[[Any], Msg | None] | None
-    err: Callable[[Failure], Msg | None] | None
+    args: tuple[object, ...] = ()
+    ok: Callable[[Any], Msg | None] | None = None
+    err: Callable[[Failure], Msg | None] | None = None
+    key: Hashable = field(default=None, kw_only=True)
+    busy: Busy = field(default="replace", kw_only=True)
+    thread: bool = field(default=False, kw_only=True)
+    timeout: float | None = field(default=None, kw_only=True)
+    retry: Retry | None = field(default=None, kw_only=True)
+
+    def __repr__(self) -> str:
+        said = [_named(self.fn), *map(repr, self.args)]
+        for each in fields(self)[2:]:
+            given = getattr(self, each.name)
+            if given != each.default:
+                said.append(f"{each.name}={_named(given) if callable(given) else repr(given)}")
+        return f"Call({', '.join(said)})"
+
+
+@dataclass(frozen=True, slots=True)
+class After(Cmd[Msg]):
+    """Messages to the program itself, later."""
+
+    seconds: float
+    messages: tuple[Msg, ...]
+    key: Hashable = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel(Cmd[Any]):
+    """The end of a command under way, or of all."""
+
+    key: Hashable = None
+
+
+@dataclass(frozen=True, slots=True)
+class All(Cmd[Msg]):
+    """Commands side by side."""
+
+    commands: tuple[Command[Msg], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Seq(Cmd[Msg]):
+    """Commands one after the other."""
+
+    commands: tuple[Command[Msg], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,3 +298,23 @@ def checked_commands(commands: object) -> Sequence[Any]:
     raise ProgramError(
         f"the second part of a step is a list or tuple of commands, not a {kind}: `return model, [command]`, or ()"
     )
+
+
+def _named(fn: object) -> str:
+    """Return what a function is called where it is defined, and what any other object prints."""
+    return getattr(fn, "__qualname__", None) or repr(fn)
+
+
+def _checked_key(key: Hashable) -> Hashable:
+    try:
+        hash(key)
+    except TypeError:
+        raise ProgramError(
+            f"a key is a value that can be hashed, such as a string or a tuple, not a {type(key).__qualname__}"
+        ) from None
+    return key
+
+
+def _check_seconds(role: str, seconds: object) -> None:
+    if type(seconds) not in (int, float) or not 0 <= seconds < float("inf"):  # type: ignore[operator]  # a number by then
+        raise ProgramError(f"{role} is a number of seconds from 0, not {seconds!r}")

@@ -182,6 +182,10 @@ class TypesChanged(UserWarning):
     """A class has changed since its values were stored, without a new schema, and they may be read as something else."""
 
 
+class LeftRunning(RuntimeWarning):
+    """A command that was cancelled at the end of its run has not ended within the grace it had."""
+
+
 class NotStorable(StoreError, TypeError):
     """A type or value that JSON cannot hold and give back equal."""
 

@@ -58,12 +58,20 @@ class Reader(Protocol[Msg]):
         """Read up to `limit` messages without waiting; an empty list when there is none."""
         ...
 
+    def empty(self) -> bool:
+        """Tell, to any thread, whether there is nothing to take right now."""
+        ...
+
     def wait(self, timeout: float | None = None) -> None:
         """Block the thread until there is something to take; `Closed` when there will be nothing, `TimedOut` after the seconds."""
         ...
 
     async def wait_async(self, timeout: float | None = None) -> None:
         """Wait on the event loop until there is something to take. Raises like `wait`."""
+        ...
+
+    def wake(self) -> None:
+        """Have a wait that is under way, or else the next one, return at once; from any thread."""
         ...
 
     def rollback(self) -> object:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeAlias, TypeVar, Union
 
 from go_state.core.commands import Command
 from go_state.core.errors import ProgramError, UsageError
 from go_state.core.migrations import Migration, checked_migrations
+from go_state.core.subscriptions import Sub
 from go_state.core.turn import Turn
 
 Model = TypeVar("Model")
@@ -30,7 +31,7 @@ class Program(Generic[Model, Msg]):
 
     `init()` gives the first model and commands; in a keyed aggregate it may take the key. `update(model, msg)` gives the next
     model and commands; it changes nothing and waits for nothing, and may ask for a third argument, the `Turn`. `view(model)` is
-    called with each committed model.
+    called with each committed model. `subscriptions(model)` says which inputs the program wants while its model is this one.
     `on_restore(model)` gives the commands of a program that continues from a snapshot, which runs no `init`. `name` and
     `schema` are stored with each snapshot and message; what has another name or a newer schema raises `Incompatible`, and what has
     an older one goes through `migrations`, by the schema number they lead away from: `{1: f, 2: Migration(...)}`. `revision`
@@ -45,6 +46,7 @@ class Program(Generic[Model, Msg]):
     init: Init[Model, Msg]
     update: Update[Model, Msg]
     view: View[Model] | None = field(default=None, kw_only=True)
+    subscriptions: Callable[[Model], Iterable[Sub[Msg]] | None] | None = field(default=None, kw_only=True)
     on_restore: Callable[[Model], Commands[Msg]] | None = field(default=None, kw_only=True)
     name: str = field(default="", kw_only=True)
     schema: int = field(default=1, kw_only=True)
@@ -66,6 +68,8 @@ class Program(Generic[Model, Msg]):
         object.__setattr__(self, "migrations", checked_migrations(self.schema, self.migrations))
         if self.view is not None:
             _check("view", self.view, "(model)", 1)
+        if self.subscriptions is not None:
+            _check("subscriptions", self.subscriptions, "(model)", 1)
         if self.on_restore is not None:
             _check("on_restore", self.on_restore, "(model)", 1)
         object.__setattr__(self, "middleware", tuple(self.middleware))

@@ -9,12 +9,18 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Awaitable, Callable, Generator
+from types import CoroutineType
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from go_state.core.errors import InsideLoop, UsageError
 from go_state.core.ports import Reader
 
 T = TypeVar("T")
+
+
+def is_awaitable(result: object) -> bool:
+    """Tell whether what somebody's function returned is to be awaited."""
+    return type(result) is CoroutineType or inspect.isawaitable(result)
 
 
 class Wait(Protocol):

@@ -12,7 +12,9 @@ from typing import Any, Generic, TypeVar
 from go_state.core.errors import Closed, NothingPending, TimedOut, UsageError
 from go_state.core.ports import Consumer, Producer, Reader
 from go_state.core.turn import Turn
-from go_state.loop.driver import Answer, Breath, Flow, Messages
+from go_state.loop.driver import Answer, Breath, Flow, Messages, is_awaitable
+from go_state.loop.flights import Flights
+from go_state.loop.getting import NOTHING_YET, Getting
 from go_state.loop.turn import give_back
 
 Msg = TypeVar("Msg")
@@ -38,11 +40,17 @@ class LogFeed(Generic[Msg]):
         self._ending = False
         self.idle_seconds: float | None = None
         self.idled: Callable[[], object] = _do_nothing  # called whenever nothing has come for so long
+        self._flights: Flights | None = None
         self._most = CHUNK_LIMIT
         self._taken_at = self._breath_at = time.monotonic()
 
+    def attend(self, flights: Flights) -> None:
+        """Have waits end when commands under way have brought something."""
+        self._flights = flights
+        flights.where, flights.wake_feed = self.where, self._reader.wake
+
     def take(self) -> Flow[Iterator[Msg] | None]:
-        """Give what is left of the chunk, or the next one; None once the log is closed and drained."""
+        """Give what is left of the chunk, or the next one; None once the log is closed and drained and nothing is under way."""
         self._settle((), self._given())  # before any wait: what is cancelled in one has committed what it showed
         if self._on_loop and time.monotonic() >= self._breath_at:
             yield Breath()
@@ -52,22 +60,37 @@ class LogFeed(Generic[Msg]):
         if not length_hint(self._rest):
             self._adapt()
             while not (chunk := self._reader.take(self._size)):
+                if self._flights is not None and self._flights.stirred:
+                    return self._nothing()
                 try:
                     yield from self._idle()
                 except Closed:
-                    return None
+                    if self._ending or self._flights is None or not (yield from self._flights.last_ones()):
+                        return None
+                    return self._nothing()
                 self._taken_at = time.monotonic()
             self._chunk, self._rest, self._first = chunk, iter(chunk), self._reader.committed
         return self._until_breath(self._rest) if self._on_loop else self._rest
 
+    def _nothing(self) -> Iterator[Msg]:
+        """Give an empty chunk, which what is about to land can lengthen: the old one's iterator has ended for good."""
+        self._chunk, self._first = [], self._reader.committed
+        self._rest = iter(self._chunk)
+        return iter(())
+
     def _idle(self) -> Flow[None]:
-        while True:
-            try:
-                yield Messages(self._reader, self.idle_seconds)
-            except TimedOut:
+        """Wait for messages, or for something under way."""
+        idle = self.idle_seconds
+        left = None if self._flights is None else self._flights.left(self._rests)
+        try:
+            yield Messages(self._reader, idle if left is None or (idle is not None and idle < left) else left)
+        except TimedOut:
+            if self._flights is None or not self._flights.active:
                 self.idled()
-            else:
-                return
+
+    def _rests(self) -> bool:
+        """Tell, from any thread, whether every message is through."""
+        return self._reader.empty() and not length_hint(self._rest)
 
     @property
     def committed(self) -> int:
@@ -76,8 +99,10 @@ class LogFeed(Generic[Msg]):
         return position
 
     def end_at_next_turn(self) -> None:
-        """Have `take` give no more."""
+        """Have `take` give no more, and wait for nothing."""
         self._ending = True
+        if self._flights is not None:
+            self._flights.wake()
 
     def _adapt(self) -> None:
         now = time.monotonic()
@@ -143,28 +168,47 @@ class PortFeed(Generic[Msg]):
         self.through = 0
         self._pending = False  # a message was got and is not committed
         self._ended = False
-        self._messages = self._pull()
+        self._flights: Flights | None = None
+        self._getting: Getting | None = None
+
+    def attend(self, flights: Flights) -> None:
+        """Have waits end when commands under way have brought something."""
+        self._flights, self._getting = flights, Getting(self._get, flights)
 
     def take(self) -> Flow[Iterator[Msg] | None]:
         """Give an iterator that gets message after message, or one at a time where more is to be done between them."""
-        if not self._one_at_a_time:
-            return None if self._ended else self._messages
+        getting, flights = self._getting, self._flights
+        beside = getting is not None and flights is not None and (flights.active or getting.under_way)
+        if not (beside or self._one_at_a_time):
+            return None if self._ended else self._pull()
         try:
-            message = yield Answer(self._get(), "consumer.get")
+            message = yield getting if beside and getting is not None else Answer(self._get(), "consumer.get")
         except Closed:
-            return None
+            if flights is None or not (yield from flights.last_ones()):
+                return None
+            return iter(())
         except GeneratorExit:
             raise
         except BaseException as error:
             yield from give_back(self, error, through=False)
             raise
+        if message is NOTHING_YET:
+            return iter(())
         self._pending = True
         return iter((message,))
 
+    async def aclose(self) -> None:
+        """Give up a get that is still waited for; a message that it has brought is given again."""
+        if self._getting is not None and await self._getting.aclose():
+            with suppress(NothingPending):
+                returned = self._rollback()
+                if is_awaitable(returned):
+                    await returned
+
     def _pull(self) -> Iterator[Msg]:
-        get = self._get
+        get, flights = self._get, self._flights
         try:
-            while True:
+            while flights is None or not flights.active:
                 message = _used_as_is(get(), "consumer.get")
                 self._pending = True
                 yield message

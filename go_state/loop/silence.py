@@ -37,8 +37,17 @@ def silenced(program: Program[Model, Msg], replaying: Callable[[], bool] | None)
         if not silent and program.view is not None:
             program.view(model)
 
+    def subscriptions(model: Model) -> Any:
+        return () if silent or program.subscriptions is None else program.subscriptions(model)
+
     def without_commands_if_silent(step: Step[Model, Msg], role: str) -> Step[Model, Msg]:
         model, commands = read_step(step, role)
         return model, () if silent else commands
 
-    return replace(program, init=init, update=update, view=None if program.view is None else view)
+    return replace(
+        program,
+        init=init,
+        update=update,
+        view=None if program.view is None else view,
+        subscriptions=None if program.subscriptions is None else subscriptions,
+    )

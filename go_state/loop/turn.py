@@ -7,12 +7,13 @@ from dataclasses import replace
 from functools import wraps
 from typing import Any, Generic, Protocol, TypeVar
 
-from go_state.core.errors import InvalidKey, ProgramError, StoreError, UsageError
+from go_state.core.errors import InvalidKey, NotStorable, ProgramError, StoreError, UsageError
 from go_state.core.program import Program, not_a_step, read_step
 from go_state.core.turn import Turn
 from go_state.loop.driver import Answer, Flow
-from go_state.loop.effects import perform
-from go_state.loop.policies import FailedMessage, OnError, Stop, check_on_error, decide
+from go_state.loop.flights import Flights, Trouble
+from go_state.loop.policies import FailedMessage, OnError, SetAside, Stop, check_on_error, decide
+from go_state.loop.subscribed import Subscribed
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -59,6 +60,10 @@ class Feed(Protocol[Msg]):
         """Return the turn of the message last given, for an update that asks for it."""
         ...
 
+    def attend(self, flights: Flights, /) -> None:
+        """Have the feed look up from its messages, and from its waits, when commands under way have brought something."""
+        ...
+
 
 class Loop(Generic[Model, Msg]):
     """A program and its model."""
@@ -68,18 +73,21 @@ class Loop(Generic[Model, Msg]):
     def __init__(
         self,
         program: Program[Model, Msg],
+        flights: Flights,
         *,
         on_error: OnError = Stop(),
+        on_failure: OnError | None = None,
         lists: bool = True,
-        perform: Callable[[object], Sequence[Any]] = perform,
     ) -> None:
         check_on_error(on_error)
+        self.flights = flights
+        self._subscribed = None if program.subscriptions is None else Subscribed(program.subscriptions, flights)
         self._lists = lists  # whether messages that are set aside are kept for a result
         self.passed_over = 0  # messages without a turn: None, or set aside
         self.set_aside: list[FailedMessage[Msg]] = []
-        self._program: Program[Model, Msg] = program
-        self._perform = perform
+        self._program: Program[Model, Msg] = program if self._subscribed is None else self._subscribed.around(program)
         self._on_error = on_error
+        self._on_failure = on_failure or on_error  # of a command whose turn is through
 
     def keep_type(self, kind: type) -> None:
         """Refuse models of another type, from the next messages taken on."""
@@ -101,16 +109,31 @@ class Loop(Generic[Model, Msg]):
 
     def run(self, feed: Feed[Msg]) -> Flow[None]:
         """Turn 0, then every message of the feed to its end."""
+        feed.attend(self.flights)
         yield from self.start(feed)
+        yield from self.live(feed)
+
+    def follow(self, model: Model) -> None:
+        """Begin the subscriptions of a model that no turn has made."""
+        if self._subscribed is not None:
+            self._subscribed.follow(model)
+
+    def live(self, feed: Feed[Msg]) -> Flow[None]:
+        """Take every message of the feed through its turn, and between them let in what commands under way have brought."""
+        flights = self.flights
         while (messages := (yield from feed.take())) is not None:
             yield from self.turns(messages, feed)
+            if flights.stirred:
+                yield from self.land(feed)
 
     def start(self, feed: Feed[Msg]) -> Flow[None]:
         """Turn 0: init, its commands, the first view. Nothing is taken from the feed."""
         model, commands = read_step(self._program.init(), "init")
-        sent = self._perform(commands)
+        sent = self.flights.perform(commands)
         if sent:
             yield from feed.settle(sent)
+        if self.flights.held:
+            self.flights.begin()
         self.model = model
         if self._program.view is not None:
             self._program.view(model)
@@ -121,7 +144,8 @@ class Loop(Generic[Model, Msg]):
         An exception up to the commit leaves the model as it was; one in the view comes after the turn is done.
         """
         update: Any = self._with_turn(feed) if self._program.takes_turn else self._program.update
-        view, each, perform = self._program.view, feed.each, self._perform
+        flights = self.flights
+        view, each, perform = self._program.view, feed.each, flights.perform
         model, committed, none = self.model, False, _NONE
         try:
             for message in messages:
@@ -137,13 +161,16 @@ class Loop(Generic[Model, Msg]):
                     except ValueError:
                         raise not_a_step(step, "update") from None
                     if commands is not none:
-                        commands = perform(commands)  # from here on the messages that they sent
+                        commands = perform(commands, message)  # from here on the messages that they sent
                 except Exception as error:
+                    flights.drop()
                     yield from self._set_aside(message, feed.where(), error)
                     yield from self._pass_over(feed)
                     continue
                 if commands is not none or each:
                     yield from feed.settle(commands)
+                    if flights.held:
+                        flights.begin()
                 model = proposal
                 if view is not None:
                     try:
@@ -181,13 +208,52 @@ class Loop(Generic[Model, Msg]):
         policy = decide(self._on_error, message, position, error)
         if policy is None:
             raise error
-        failed = FailedMessage(message, position, error)
+        yield from self._keep(FailedMessage(message, position, error), policy)
+
+    def _keep(self, failed: FailedMessage[Msg], policy: SetAside[Any]) -> Flow[None]:
         if policy.buffer is not None:
             yield Answer(policy.buffer.put(failed), "the put of SetAside's buffer")
         elif not self._lists:
-            raise UsageError("run has no result to list a message in: give SetAside a buffer") from error
+            raise UsageError("run has no result to list a message in: give SetAside a buffer") from failed.error
         if self._lists:
             self.set_aside.append(failed)
+
+    # ------------------------------------------------------------------ between turns
+
+    def land(self, feed: Feed[Msg]) -> Flow[None]:
+        """Let the messages in that commands under way have brought, and decide what becomes of those that have failed."""
+        try:
+            for arrive, arguments in self.flights.arrivals():
+                sent: list[Any] = []
+                trouble = arrive(*arguments, sent)
+                if sent and trouble is None:
+                    try:
+                        yield from feed.settle(sent)
+                    except NotStorable as error:
+                        trouble = Trouble(error, self.flights.origin, _nothing_more)
+                if trouble is not None:
+                    yield from self._decide_on(trouble)
+                    trouble.then(sent)
+                self.flights.settled()
+        except BaseException as error:
+            if not isinstance(error, GeneratorExit):
+                yield from give_back(feed, error, through=True)
+            raise
+
+    def _decide_on(self, trouble: Trouble) -> Flow[None]:
+        """Raise what a command has failed with, or set its message aside."""
+        error, origin = trouble.error, trouble.origin
+        if not isinstance(error, Exception):
+            raise error
+        error.add_note(f"go_state was performing a command of {origin}; its turn stays")
+        policy = decide(self._on_failure, origin.message, origin.position, error)
+        if policy is None:
+            raise error
+        yield from self._keep(FailedMessage(origin.message, origin.position, error), policy)
+
+
+def _nothing_more(sent: list[Any]) -> None:
+    """Leave it at that."""
 
 
 def give_back(feed: Feed[Msg], error: BaseException, *, through: bool) -> Flow[None]:

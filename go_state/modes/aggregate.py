@@ -207,6 +207,10 @@ def _keeping(
         )
     if links is not None:
         raise UsageError("links= belongs to an aggregate with a single key")
+    if program.subscriptions is not None:
+        raise UsageError(
+            "an aggregate with a model for each key has no one model for subscriptions to follow: use start_keyed, or leave them out"
+        )
     if not isinstance(cache, int) or cache < 1:
         raise UsageError(f"cache is a number of models from 1, not {cache!r}")
     return KeptModels(WorkingSet(program, schema, store, key, cache=cache, retire=retire), schema, store, on_commit)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from queue import Empty
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from go_state.modes.pace import Pace, StopSwitch
+from go_state.modes.pace import Pace
 
 if TYPE_CHECKING:
     import janus
@@ -86,9 +86,9 @@ class ReadAhead(Generic[Item]):
         return self._received(self._queue.sync_q.get_nowait())
 
     def in_thread(self) -> list[Item] | None:
-        """Block until something is read, the pace is due, or the stop switch is set; return as `take`."""
-        with self._woken_by_stop():
-            if self._stopped():
+        """Block until something is read, the pace is due, or something ends the wait; return as `take`."""
+        with self._pace.calling(self._wake):
+            if self._pace.looks_up():
                 return None
             try:
                 return self._received(self._queue.sync_q.get(timeout=self._pace.wait_seconds()))
@@ -99,22 +99,14 @@ class ReadAhead(Generic[Item]):
         """Wait on the event loop, as `in_thread` does in a thread."""
         import asyncio
 
-        with self._woken_by_stop():
-            if self._stopped():
+        with self._pace.calling(self._wake):
+            if self._pace.looks_up():
                 return None
             try:
                 async with asyncio.timeout(self._pace.wait_seconds()):
                     return self._received(await self._queue.async_q.get())
             except TimeoutError:
                 return None
-
-    def _stopped(self) -> bool:
-        """Tell whether the switch was set before it could wake us."""
-        return self._pace.stop is not None and self._pace.stop.is_set()
-
-    def _woken_by_stop(self) -> AbstractContextManager[None]:
-        stop = self._pace.stop
-        return stop.calling(self._wake) if isinstance(stop, StopSwitch) else nullcontext()
 
     def _wake(self) -> None:
         import janus

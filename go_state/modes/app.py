@@ -167,7 +167,9 @@ class App(Hosted[Model, Msg]):
         buffer = self._buffer.statistics()
         feed = self._durable.feed if self._durable is not None else self._feed
         lag = 0 if feed is None else max(buffer.end - feed.committed, 0)
-        return AppStatistics(0 if feed is None else feed.through, lag, buffer.oldest_age if lag else None, buffer.rate, 0)
+        return AppStatistics(
+            0 if feed is None else feed.through, lag, buffer.oldest_age if lag else None, buffer.rate, self._flights.count
+        )
 
     # ------------------------------------------------------------------ parts of it
 

@@ -15,9 +15,12 @@ from go_state.core.ports import Consumer, Log, Position, Producer, Source, Switc
 from go_state.core.program import Program
 from go_state.loop.driver import Flow, drive, drive_async, refuse_running_loop
 from go_state.loop.feeds import PortFeed
+from go_state.loop.flights import Flights
 from go_state.loop.middleware import chained
+from go_state.loop.outside import Effects, outside_of
 from go_state.loop.policies import FailedMessage, OnError, Stop, check_on_error
 from go_state.loop.silence import silenced
+from go_state.loop.timers import Clock
 from go_state.loop.turn import Loop
 from go_state.modes.intake import Intake, open_intake
 from go_state.modes.pace import Pace
@@ -42,7 +45,8 @@ class Options(TypedDict, Generic[Msg], total=False):
     messages that were fetched together are processed together. In a thread these three are looked at between messages: a source
     that blocks is left only when it returns, also with `prefetch`, which reads so many messages ahead in a thread. `replaying`:
     while it returns true, perform no command and show no view. `on_error`: what becomes of a message that the program fails on.
-    `producer` and `consumer`: a queue of your own, whose consumer also has `empty()`.
+    `producer` and `consumer`: a queue of your own, whose consumer also has `empty()`. `env`, `effects` and `clock`: see `run`; a
+    batch that is asked to end waits for the commands under way, and one that fails cancels them.
     """
 
     limit: int | None
@@ -54,6 +58,9 @@ class Options(TypedDict, Generic[Msg], total=False):
     on_error: OnError
     producer: Producer[Msg] | None
     consumer: Consumer[Msg] | None
+    env: object
+    effects: Effects | None
+    clock: Clock | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +125,7 @@ class Plan(Generic[Model, Msg]):
                 raise UsageError(f"{word} is a whole number of messages, not {count!r}")
         self._on_error = options.get("on_error", Stop())
         check_on_error(self._on_error)
+        self._outside = outside_of(options.get("env"), options.get("effects"), options.get("clock"))
         self._ports = _ports(options.get("producer"), options.get("consumer"))
         self._pace = Pace(stop=options.get("stop"), budget=options.get("budget"), timeout=self._timeout, on_loop=on_loop)
 
@@ -130,7 +138,9 @@ class Plan(Generic[Model, Msg]):
         self, intake: Intake[Msg], *, program: Program[Any, Msg] | None = None, checkpoint: Checkpoint | None = None
     ) -> Batch[Model, Msg]:
         """Return the batch, of another program than the plan's where one is given."""
-        loop: Loop[Any, Msg] = Loop(silenced(program or self.program, self._replaying), on_error=self._on_error)
+        flights = Flights(self._outside, on_loop=self._on_loop)
+        flights.salt = intake.name
+        loop: Loop[Any, Msg] = Loop(silenced(program or self.program, self._replaying), flights, on_error=self._on_error)
         if self._ports is None:
             return Batch(loop, intake, SourceFeed(loop, intake, self._pace, self._limit, checkpoint), checkpoint)
         queue = PortFeed(*self._ports, on_loop=self._on_loop, one_at_a_time=True)
@@ -191,17 +201,21 @@ class Batch(Generic[Model, Msg]):
         return Result(self.loop.model, processed, self.intake.position(), self._feed.ended, tuple(self.loop.set_aside))
 
     def __enter__(self) -> Batch[Model, Msg]:
+        self.loop.flights.open()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.loop.flights.__exit__(kind, error, trace)
         _raise_both(error, self.intake.close())
 
     async def __aenter__(self) -> Batch[Model, Msg]:
+        self.loop.flights.open()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self.loop.flights.__aexit__(kind, error, trace)
         _raise_both(error, await self.intake.aclose())
 
 

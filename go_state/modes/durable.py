@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from go_state.core.errors import Corrupt, Owned, StoreError, TimedOut, UsageError
@@ -18,13 +19,13 @@ from go_state.core.ports import Producer, Write
 from go_state.core.program import Program, read_step
 from go_state.core.turn import Turn
 from go_state.loop.driver import Blocking, Flow, Messages
-from go_state.loop.effects import perform_known
 from go_state.loop.feeds import CHUNK_LIMIT, LogFeed
+from go_state.loop.flights import Flights
 from go_state.loop.middleware import Chain, Folded, replayed
 from go_state.loop.policies import FailedMessage, OnError, SetAside, Stop, decide
 from go_state.loop.turn import Loop
 from go_state.modes.audience import Audience
-from go_state.modes.keyframes import MARK, Keyframe, fold, give_type, newest
+from go_state.modes.keyframes import MARK, Keyframe, fold, full_step, give_type, nearest, newest
 from go_state.modes.pace import Retain, Snapshots
 from go_state.modes.schema import schema_of
 from go_state.storage.journal import Journal
@@ -59,7 +60,9 @@ class Durable(NamedTuple):
 class DurableRun(Generic[Model, Msg]):
     """One run of a journalled program."""
 
-    def __init__(self, program: Program[Model, Msg], durable: Durable, on_error: OnError, *, on_loop: bool) -> None:
+    def __init__(
+        self, program: Program[Model, Msg], durable: Durable, on_error: OnError, flights: Flights, *, on_loop: bool
+    ) -> None:
         if not isinstance(durable.store, LMDBStore):
             raise UsageError(f"a durable run is kept in an open gs.LMDBStore, not in a {type(durable.store).__qualname__}")
         if durable.journal is not None and durable.journal.store is not durable.store:
@@ -82,22 +85,26 @@ class DurableRun(Generic[Model, Msg]):
             durable.key, durability=durable.durability, owner=durable.owner
         )
         give_type(self.journal, program)
-        self._on_error = on_error
+        self._on_error = self.on_failure = on_error  # of messages, and of commands whose turn is through
+        self.flights = flights
         self.audience: Audience[Model] | None = None
         self.feed: DurableFeed[Model, Msg] | None = None
         self.idle_seconds: float | None = None  # this and the next: see LogFeed
         self.idled: Callable[[], object] = lambda: None
         self.chain: Chain[Model, Msg] | None = Chain(program) if program.middleware else None
         self._make_loop(None if self.chain is None else self.chain.turned)
-        self._where: Callable[[], object] = lambda: "init"  # of the turn under way
 
     def _make_loop(self, turned: Callable[[Model], object] | None) -> None:
         update = self._program.update if self.chain is None else Folded(self.chain.update, self._program.update)
-        program = Program(self._program.init, update, view=turned)  # the program's view is shown what is on disk, by the feed
-        self.loop: Loop[Model, Msg] = Loop(program, on_error=self._recorded, lists=False, perform=self._perform)
+        # The program's own view is shown what is on disk, by the feed.
+        program = Program(self._program.init, update, view=turned, subscriptions=self._program.subscriptions)
+        self.loop: Loop[Model, Msg] = Loop(
+            program, self.flights, on_error=self._recorded, on_failure=lambda *failed: self._decided(*failed), lists=False
+        )
 
-    def _perform(self, commands: object) -> Sequence[Any]:
-        return perform_known(commands, f"{self.journal.salt}/{self._where()}")
+    def _decided(self, message: Msg, position: Any, error: Exception) -> Any:
+        """Decide what becomes of a message whose command has failed: its turn is through, and replays repeat it."""
+        return decide(self.on_failure, message, position, error) or Stop()
 
     def _recorded(self, message: Msg, position: Any, error: Exception) -> Any:
         """Decide what becomes of a failing message, and have it remembered where it is set aside."""
@@ -115,13 +122,13 @@ class DurableRun(Generic[Model, Msg]):
             keyframe: Keyframe[Model] | None = yield Blocking(self._load)
             yield Blocking(self.journal.warn_of_changes)
             self.feed = feed = DurableFeed(self, reader, keyframe, on_loop=self._on_loop)
+            feed.attend(self.flights)
             if self.audience is not None:
                 self.audience.where = feed.where
                 feed.idle_seconds, feed.idled = self.idle_seconds, self.idled
             yield from self._begin(keyframe, feed)
             try:
-                while (messages := (yield from feed.take())) is not None:
-                    yield from self.loop.turns(messages, feed)
+                yield from self.loop.live(feed)
                 yield from feed.end()
             finally:
                 self.journal.flush()  # what is through is through, also when the run fails
@@ -162,17 +169,52 @@ class DurableRun(Generic[Model, Msg]):
         applied = feed.position
         replayed = applied > (0 if keyframe is None else keyframe.position)
         model = yield Blocking(lambda: self._replay(model, 0 if keyframe is None else keyframe.position, applied))
+        flights = self.flights
+        flights.marks = journal
+        self._resume(applied)
+        name = "init"
         if keyframe is not None or replayed:
             commands = () if program.on_restore is None else program.on_restore(model)
-            self._where = lambda: f"restore/{applied}"
-        sent = self._perform(commands)
-        self._where = feed.where
+            name = f"restore/{applied}"
+        flights.turn_name = lambda: f"{journal.salt}/{name}"
+        sent = flights.perform(commands)
+        flights.turn_name = lambda: f"{journal.salt}/{flights.where()}"
         self.loop.model = model
         if keyframe is None or keyframe.revision != program.revision:
             yield from feed.save(sent)  # turn 0, its messages with it; or the first model that today's update goes on from
         elif sent:
             feed.settle(sent)
+        if flights.held:
+            flights.begin()
+        self.loop.follow(model)
         yield from feed.publish()
+
+    def _resume(self, applied: int) -> None:
+        """Hold the commands again that were under way when the last run ended, whose turns are not taken again."""
+        journal, flights = self.journal, self.flights
+        names, positions = journal.under_way(), positions_under_way(journal)
+        if not names:
+            return
+        journal.ended(names)  # in memory: what is held below is noted again, before anything is written
+        flights.turn_name = lambda: f"{journal.salt}/{flights.where()}"
+        if any(name.startswith(f"{journal.salt}/init/") for name in names):
+            flights.where = lambda: "init"
+            flights.resume(read_step(self._program.init(), "init")[1], None, names)
+        program, reached = replayed(self._program), -1
+        model: Any = None
+        for position in sorted(position for position in positions if position < applied):
+            if reached < 0:
+                frame = nearest(self._program, journal, position)
+                if frame is None:
+                    raise UsageError(f"a command of the message at {position} is under way, and no snapshot leads there")
+                reached, model = frame.position, frame.model
+            model = fold(program, journal, model, reached, position)
+            message = next(iter(journal.read(position, position + 1))).message
+            flights.where = partial(int, position)
+            model, commands = full_step(program, journal, model, position, message)
+            flights.resume(commands, message, names)
+            reached = position + 1
+        flights.where = self.feed.where if self.feed is not None else flights.where
 
     def _replay(self, model: Model, start: int, end: int) -> Model:
         self.journal.flush()
@@ -247,10 +289,13 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         if seconds is None or not self._since_save():
             yield from super()._idle()
             return
+        left = self._run.flights.left(self._rests)
+        due = max(self._saved_at + seconds - time.monotonic(), 0)
         try:
-            yield Messages(self._reader, max(self._saved_at + seconds - time.monotonic(), 0))
+            yield Messages(self._reader, due if left is None else min(due, left))
         except TimedOut:
-            yield from self.save()
+            if self._save_due():
+                yield from self.save()
 
     def save(self, messages: Sequence[Msg] = ()) -> Flow[None]:
         """Write a snapshot of the model and all that a flush writes, and with them, or not at all, the messages."""
@@ -263,9 +308,9 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         run._schema.remember_types(run._durable.store)
         data = run._schema.seal(key, model, {MARK: Mark(position, self._journal.salt)})
         replaces = None if self._saved is None else self._saved.position
-        self._version = self._journal.snapshot(
-            Snapshot(key, position, Write(data, self._version), replaces, self._snapshots.keep), messages
-        )
+        keep, needed = self._snapshots.keep, min([position, *positions_under_way(self._journal)])
+        snapshot = Snapshot(key, position, Write(data, self._version), replaces, keep, needed)
+        self._version = self._journal.snapshot(snapshot, messages)
         self._forget(position)
         self._saved, self._saved_at = Keyframe(position, model, self._version, run._program.revision), time.monotonic()
 
@@ -302,6 +347,12 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
             yield from self.save()
         else:
             yield from self.publish()
+
+
+def positions_under_way(journal: Journal[Any]) -> set[int]:
+    """Return the positions of the messages whose commands are under way."""
+    turns = (name.split("/")[1] for name in journal.under_way())
+    return {int(turn) for turn in turns if turn.isdecimal()}
 
 
 class _Owning:

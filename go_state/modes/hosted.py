@@ -10,6 +10,7 @@ from go_state.core.errors import Closed
 from go_state.core.program import Program
 from go_state.loop.driver import Flow, drive, drive_async
 from go_state.loop.feeds import LogFeed
+from go_state.loop.flights import Flights
 from go_state.loop.middleware import Chain, Folded
 from go_state.loop.policies import OnError, Stop, check_on_error
 from go_state.loop.turn import Loop
@@ -31,6 +32,7 @@ class Hosted(Generic[Model, Msg]):
         program: Program[Model, Msg],
         buffer: Any,
         on_error: OnError,
+        flights: Flights,
         durable: tuple[Any, ...] | None,
         *,
         on_denied: OnDenied | None,
@@ -44,6 +46,7 @@ class Hosted(Generic[Model, Msg]):
         self._when_ended = ended
         self._audience: Audience[Model] = Audience(program.view, on_denied)
         self._on_error = on_error
+        self._flights = flights
         self._error: BaseException | None = None
         self._draining = False
         self._feed: LogFeed[Msg] | None = None
@@ -54,7 +57,8 @@ class Hosted(Generic[Model, Msg]):
         self._host: threading.Thread | asyncio.Task[None] | None = None
         self._durable: Any = None
         if durable is not None:
-            self._durable = durable_run(program, (buffer, None, None, None), self._policy, on_loop, *durable)
+            self._durable = durable_run(program, (buffer, None, None, None), self._policy, flights, on_loop, *durable)
+            self._durable.on_failure = on_error
             self._durable.audience = self._audience
             self._durable.idle_seconds, self._durable.idled = idle, self._rest_if_unused
             self._audience.chain = self._durable.chain
@@ -80,7 +84,8 @@ class Hosted(Generic[Model, Msg]):
 
     def _run_in_thread(self) -> None:
         try:
-            drive(self._flow())
+            with self._flights:
+                drive(self._flow())
         except Stopped:
             pass
         except BaseException as error:
@@ -92,7 +97,8 @@ class Hosted(Generic[Model, Msg]):
         import asyncio
 
         try:
-            await drive_async(self._flow())
+            async with self._flights:
+                await drive_async(self._flow())
         except Stopped:
             pass
         except asyncio.CancelledError:
@@ -114,8 +120,8 @@ class Hosted(Generic[Model, Msg]):
         if self._program.middleware:
             audience.chain = Chain(self._program)
             update = Folded(audience.chain.update, update)
-        program = Program(self._program.init, update, view=audience.turned_and_shown)
-        self._loop = loop = Loop(program, on_error=self._policy, lists=False)
+        program = Program(self._program.init, update, view=audience.turned_and_shown, subscriptions=self._program.subscriptions)
+        self._loop = loop = Loop(program, self._flights, on_error=self._policy, on_failure=self._on_error, lists=False)
         self._reader = self._buffer.consumer()
         self._feed = feed = LogFeed(self._reader, on_loop=self._on_loop)
         audience.where = feed.where

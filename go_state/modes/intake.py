@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from go_state.core.errors import Closed, NothingPending, UsageError
 from go_state.core.ports import Log, Position, Reader, Reading, Source
 from go_state.loop.driver import Answer, Flow, awaited, drive
 from go_state.modes.ahead import ReadAhead
-from go_state.modes.pace import Pace, StopSwitch
+from go_state.modes.pace import Pace
 
 if TYPE_CHECKING:
     import asyncio
@@ -28,6 +28,7 @@ _NOTHING_YET: Any = object()
 class Intake(Generic[Msg]):
     """An iterable of messages, and the base of the others."""
 
+    name = ""  # of a source that knows itself again
     whole = False  # whether a run of messages enters the queue as a whole, before anything that its first message sends
 
     def __init__(self, messages: Iterable[Msg | None]) -> None:
@@ -68,6 +69,7 @@ class SourceIntake(Intake[Msg]):
 
     def __init__(self, source: Source[Msg], after: Position) -> None:
         self.source = source
+        self.name = source.name
         self._reading: Reading[Msg] = source.read(after)
         super().__init__(self._reading)
 
@@ -149,15 +151,15 @@ class _Next:
 
         if self._task is None:
             self._task = asyncio.ensure_future(awaited(anext(self._messages)))
-        stop, loop, woken = self._pace.stop, asyncio.get_running_loop(), asyncio.Event()
+        loop, woken = asyncio.get_running_loop(), asyncio.Event()
 
         def wake() -> None:
             with suppress(RuntimeError):  # the loop may be closed by now
                 loop.call_soon_threadsafe(woken.set)
 
-        with stop.calling(wake) if isinstance(stop, StopSwitch) else nullcontext():
-            if not self._task.done() and stop is not None and stop.is_set():
-                return _NOTHING_YET  # it was set before it could wake us
+        with self._pace.calling(wake):
+            if not self._task.done() and self._pace.looks_up():
+                return _NOTHING_YET
             waking = asyncio.ensure_future(woken.wait())
             try:
                 await asyncio.wait({self._task, waking}, timeout=self._pace.wait_seconds(), return_when=asyncio.FIRST_COMPLETED)
@@ -216,6 +218,7 @@ class AheadIntake(Intake[Msg]):
 
     def __init__(self, inner: Intake[Msg], count: int, pace: Pace, limit: float) -> None:
         self.whole = inner.whole
+        self.name = inner.name
         self._inner = inner
         self._position: Position = inner.position()
         self._items: deque[tuple[Any, Position]] = deque()  # a message, or what one fetch gave, and the position after it

@@ -8,13 +8,14 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from go_state.core.errors import TimedOut, UsageError
 from go_state.core.ports import Switch
 from go_state.loop.feeds import BREATH_SECONDS
+from go_state.loop.flights import Flights
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,7 @@ class Pace:
         self._budget_end = math.inf if budget is None else now + budget
         self._save_at = math.inf
         self._breath_at = now + BREATH_SECONDS if on_loop else math.inf
+        self.flights: Flights | None = None
         self._plan()
 
     def _plan(self) -> None:
@@ -158,12 +160,41 @@ class Pace:
     @property
     def limits_waits(self) -> bool:
         """Whether something may end a wait for the source before the source does."""
-        return isinstance(self.stop, StopSwitch) or self.wait_seconds() is not None
+        return isinstance(self.stop, StopSwitch) or self._flies or self.wait_seconds() is not None
+
+    @property
+    def _flies(self) -> bool:
+        """Whether commands under way may bring something."""
+        return self.flights is not None and self.flights.active
+
+    @contextmanager
+    def calling(self, wake: Callable[[], object]) -> Iterator[None]:
+        """Call the function, from whichever thread, when something ends a wait early, for the length of the block."""
+        flights = self.flights
+        with self.stop.calling(wake) if isinstance(self.stop, StopSwitch) else nullcontext():
+            if flights is not None:
+                flights.ring = wake
+            try:
+                yield
+            finally:
+                if flights is not None:
+                    flights.ring = None
+
+    def looks_up(self) -> bool:
+        """Tell whether a wait that begins now would have to end at once."""
+        stopped = self.stop is not None and self.stop.is_set()
+        return stopped or (self.flights is not None and self.flights.stirred)
 
     def wait_seconds(self) -> float | None:
         """Return how long the batch may wait for its source; None for as long as it takes."""
         until = min(self._deadline, self._budget_end, self._save_at)
-        return None if until == math.inf else max(until - time.monotonic(), 0)
+        seconds = None if until == math.inf else max(until - time.monotonic(), 0)
+        left = None if self.flights is None else self.flights.left(_always)
+        return min((each for each in (seconds, left) if each is not None), default=None)
+
+    def timeout_left(self) -> float | None:
+        """Return how many seconds are left for the whole batch; None for as many as it takes."""
+        return None if self._deadline == math.inf else max(self._deadline - time.monotonic(), 0)
 
     def breath_due(self) -> bool:
         """Tell whether the event loop's other tasks have waited long enough, and begin their next wait."""
@@ -188,3 +219,8 @@ class Pace:
         if time.monotonic() >= self._budget_end:
             return "budget"
         return None
+
+
+def _always() -> bool:
+    """Say yes: a batch that waits for its source has nothing else to do."""
+    return True

@@ -11,9 +11,12 @@ from go_state.core.ports import Consumer, Log, Producer, Reader, Store
 from go_state.core.program import Program, takes_key
 from go_state.loop.driver import drive, drive_async, refuse_running_loop
 from go_state.loop.feeds import LogFeed, PortFeed
+from go_state.loop.flights import Flights
 from go_state.loop.middleware import chained
+from go_state.loop.outside import Effects, outside_of
 from go_state.loop.policies import OnError, Stop
 from go_state.loop.silence import silenced
+from go_state.loop.timers import Clock
 from go_state.loop.turn import Feed, Loop
 from go_state.modes.pace import Retain, Snapshots
 
@@ -41,6 +44,9 @@ def run(
     owner: Owner | None = None,
     restore: int | None = None,
     retention: Retain | None = None,
+    env: object = None,
+    effects: Effects | None = None,
+    clock: Clock | None = None,
 ) -> Model:
     """Run the program in the calling thread until its queue is closed and drained, and return the last model.
 
@@ -58,18 +64,23 @@ def run(
     Where the newest snapshot is damaged, `restore` names the position of the earlier one to go on from. `retention` says which
     messages to keep that nobody needs any more; by default all.
 
+    Commands that go on after their turn are performed as `effects` says; the run ends when none of them is under way, and cancels
+    them when it fails. `env` is what they get from `gs.env`, and `clock` a `gs.testing.SimClock` for tests.
+
     Raises what `init`, `update`, `view`, a command or the queue raises, `ProgramError` for a step that is none, and `InsideLoop`
     in a thread whose event loop runs.
     """
     refuse_running_loop("run")
     how = (store, key, snapshots, durability, owner, restore, retention)
+    flights = Flights(outside_of(env, effects, clock), on_loop=False)
     if any(argument is not None for argument in how):
         ports = (buffer, producer, consumer, replaying)
-        durable = durable_run(program, ports, on_error, False, *how)
-        drive(durable.flow())
+        durable = durable_run(program, ports, on_error, flights, False, *how)
+        with flights:
+            drive(durable.flow())
         return durable.loop.model
-    loop = Loop(silenced(chained(without_key(program, "run")), replaying), on_error=on_error, lists=False)
-    with Queue(buffer, producer, consumer, on_loop=False) as feed:
+    loop = Loop(silenced(chained(without_key(program, "run")), replaying), flights, on_error=on_error, lists=False)
+    with Queue(buffer, producer, consumer, on_loop=False) as feed, flights:
         drive(loop.run(feed))
     return loop.model
 
@@ -89,6 +100,9 @@ async def run_async(
     owner: Owner | None = None,
     restore: int | None = None,
     retention: Retain | None = None,
+    env: object = None,
+    effects: Effects | None = None,
+    clock: Clock | None = None,
 ) -> Model:
     """Run the program on the running event loop, as `run` does in a thread.
 
@@ -97,19 +111,28 @@ async def run_async(
     what the methods return is awaited if it can be.
     """
     how = (store, key, snapshots, durability, owner, restore, retention)
+    flights = Flights(outside_of(env, effects, clock), on_loop=True)
     if any(argument is not None for argument in how):
         ports = (buffer, producer, consumer, replaying)
-        durable = durable_run(program, ports, on_error, True, *how)
-        await drive_async(durable.flow())
+        durable = durable_run(program, ports, on_error, flights, True, *how)
+        async with flights:
+            await drive_async(durable.flow())
         return durable.loop.model
-    loop = Loop(silenced(chained(without_key(program, "run")), replaying), on_error=on_error, lists=False)
-    async with Queue(buffer, producer, consumer, on_loop=True) as feed:
+    loop = Loop(silenced(chained(without_key(program, "run")), replaying), flights, on_error=on_error, lists=False)
+    async with Queue(buffer, producer, consumer, on_loop=True) as feed, flights:
         await drive_async(loop.run(feed))
     return loop.model
 
 
 def durable_run(
-    program: Program[Model, Msg], ports: tuple[Any, ...], on_error: OnError, on_loop: bool, store: Any, key: Any, *how: Any
+    program: Program[Model, Msg],
+    ports: tuple[Any, ...],
+    on_error: OnError,
+    flights: Flights,
+    on_loop: bool,
+    store: Any,
+    key: Any,
+    *how: Any,
 ) -> DurableRun[Model, Msg]:
     """Return the durable run of these arguments, or raise `UsageError`."""
     from go_state.modes.durable import Durable, DurableRun  # here: a program that stores nothing need not wait for them
@@ -126,7 +149,7 @@ def durable_run(
         raise UsageError(f"the queue of a durable run is its journal: leave it out, or give store.journal({key!r})")
     snapshots, *rest = how
     durable = Durable(buffer, store, key, Snapshots() if snapshots is None else snapshots, *rest)
-    return DurableRun(without_key(program, "run"), durable, on_error, on_loop=on_loop)
+    return DurableRun(without_key(program, "run"), durable, on_error, flights, on_loop=on_loop)
 
 
 def checked(program: Program[Model, Msg]) -> Program[Model, Msg]:
@@ -176,6 +199,8 @@ class Queue(Generic[Msg]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(self.feed, PortFeed):
+            await self.feed.aclose()
         if self._opened is not None:
             await self._opened.aclose()
 

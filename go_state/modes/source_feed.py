@@ -14,6 +14,7 @@ from go_state.core.ports import Position
 from go_state.core.turn import Turn
 from go_state.loop.driver import Breath, Flow
 from go_state.loop.feeds import PortFeed
+from go_state.loop.flights import Flights
 from go_state.loop.turn import Loop
 from go_state.modes.intake import Intake
 from go_state.modes.pace import Pace
@@ -53,8 +54,14 @@ class SourceFeed(Generic[Msg]):
         self._queue: deque[Msg] = deque()
         self._queued = 0  # how many messages have entered the queue
         self._unseen = 0  # how many messages of a fetch are still in it
+        self._flights = loop.flights
+        pace.flights = loop.flights
         self.ended: Ended = "exhausted"
         self._schedule()
+
+    def attend(self, flights: Flights) -> None:
+        """Have positions known to commands; this feed looks to its loop's flights in any case."""
+        flights.where = self.where
 
     @property
     def through(self) -> int:
@@ -69,24 +76,37 @@ class SourceFeed(Generic[Msg]):
                 yield Breath()
             if self._queue:
                 return self._until_due(self._drain()) if self._pace.watches else self._drain()
+            if self._flights.stirred:
+                return iter(())
             if self._taken >= self._save_at or self._pace.save_due():
+                if self._flights.count:  # a save is of everything that has happened, and nothing that is under way
+                    yield self._flights.landing(self._pace.timeout_left())
+                    return iter(())
                 yield from self._save()
             ended: Ended | None = self._pace.ended() or ("limit" if self._taken >= self._limit else None)
             if ended is not None and not self._intake.in_hand():
                 self.ended = ended
-                return None
+                return (yield from self._last_ones())
+            if self._flights.is_full:  # more would only wait in the memory
+                yield self._flights.landing(self._pace.wait_seconds())
+                return iter(())
             if self._run is not None:
                 return self._take_from(self._run)
             self._run = yield from self._intake.more()
             if self._run is None:
-                return None
+                return (yield from self._last_ones())
             if not self._intake.whole:
                 return self._take_from(self._run)  # also when it is time to end by now: what was brought is not given again
             self._admit(list(self._run))
 
+    def _last_ones(self) -> Flow[Iterator[Msg | None] | None]:
+        """Wait for commands under way when the source gives no more; None when there are none."""
+        return iter(()) if (yield from self._flights.last_ones(self._pace.timeout_left())) else None
+
     def _take_from(self, run: Iterator[Msg | None]) -> Iterator[Msg | None]:
         """Give messages of the source until there is something else to do; what follows a yield runs between two turns."""
-        watches = self._pace.watches
+        watches, timers, news = self._pace.watches, self._flights.timers, self._flights.news
+        timed = bool(timers)
         stop_at = min(self._limit, self._save_at)
         for message in run:
             if message is None:
@@ -94,7 +114,7 @@ class SourceFeed(Generic[Msg]):
             else:
                 self._taken += 1
             yield message
-            if self._queue or self._taken >= stop_at or (watches and self._pace.due()):
+            if self._queue or news or self._taken >= stop_at or (watches and self._pace.due()) or (timed and timers.is_due()):
                 return
         self._run = None
 
@@ -190,7 +210,10 @@ class QueuedSourceFeed(SourceFeed[Msg]):
             # A fetch is put as a whole, also where it is time for the event loop's other tasks in the middle of it.
             rest = self._drain() if self._intake.whole else ()
             together = chain(messages if self._intake.whole else islice(messages, 1), rest)
-            yield from self._port.put([message for message in together if message is not None])
+            entering = [message for message in together if message is not None]
+            yield from self._port.put(entering)
+            if not entering and self._flights.stirred:
+                return iter(())
 
     def settle(self, messages: Sequence[Msg], /) -> Flow[None] | tuple[()]:
         """Put, then commit."""

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from go_state.core.errors import UsageError
 from go_state.core.ports import Log, Store
 from go_state.core.program import Program
+from go_state.loop.flights import Flights
+from go_state.loop.outside import Effects, Outside, outside_of
 from go_state.loop.policies import OnError, Stop
+from go_state.loop.timers import Clock
 from go_state.modes.app import App
 from go_state.modes.audience import OnDenied
 from go_state.modes.pace import Retain, Snapshots
@@ -35,6 +38,9 @@ def start(
     owner: Owner | None = None,
     restore: int | None = None,
     retention: Retain | None = None,
+    env: object = None,
+    effects: Effects | None = None,
+    clock: Clock | None = None,
 ) -> App[Model, Msg]:
     """Start the program in a thread of its own and return the app, to be used as a `with` block.
 
@@ -43,7 +49,8 @@ def start(
     which is otherwise passed over.
     """
     how = (store, key, snapshots, durability, owner, restore, retention)
-    return make_app(program, buffer, on_error, how, on_denied=on_denied, on_loop=False)
+    outside = outside_of(env, effects, clock)
+    return make_app(program, buffer, on_error, how, outside, on_denied=on_denied, on_loop=False)
 
 
 def start_async(
@@ -59,10 +66,14 @@ def start_async(
     owner: Owner | None = None,
     restore: int | None = None,
     retention: Retain | None = None,
+    env: object = None,
+    effects: Effects | None = None,
+    clock: Clock | None = None,
 ) -> App[Model, Msg]:
     """Start the program in a task of the running event loop and return the app, to be used as an `async with` block."""
     how = (store, key, snapshots, durability, owner, restore, retention)
-    return make_app(program, buffer, on_error, how, on_denied=on_denied, on_loop=True)
+    outside = outside_of(env, effects, clock)
+    return make_app(program, buffer, on_error, how, outside, on_denied=on_denied, on_loop=True)
 
 
 def make_app(
@@ -70,6 +81,7 @@ def make_app(
     buffer: Any,
     on_error: OnError,
     how: tuple[Any, ...],
+    outside: Outside,
     *,
     on_denied: OnDenied | None,
     on_loop: bool,
@@ -86,4 +98,7 @@ def make_app(
         buffer = Buffer()
     if durable is None and not isinstance(buffer, Log):
         raise UsageError(f"a {type(buffer).__qualname__} is no buffer: give a gs.Buffer, or none")
-    return App(program, buffer, on_error, durable, on_denied=on_denied, on_loop=on_loop, idle=idle, ended=ended, first=first)
+    flights = Flights(outside, on_loop=on_loop)
+    return App(
+        program, buffer, on_error, flights, durable, on_denied=on_denied, on_loop=on_loop, idle=idle, ended=ended, first=first
+    )

@@ -17,7 +17,9 @@ from go_state.core.errors import Closed, UsageError
 from go_state.core.ports import Store
 from go_state.core.program import Program, takes_key
 from go_state.loop.driver import refuse_running_loop
+from go_state.loop.outside import Effects, Outside, outside_of
 from go_state.loop.policies import OnError, Stop
+from go_state.loop.timers import Clock
 from go_state.modes.app import App
 from go_state.modes.audience import OnDenied
 from go_state.modes.pace import Retain, Snapshots
@@ -287,6 +289,9 @@ def start_keyed(
     snapshots: Snapshots | None = None,
     durability: Durability | None = None,
     retention: Retain | None = None,
+    env: object = None,
+    effects: Effects | None = None,
+    clock: Clock | None = None,
 ) -> KeyedApps[Model, Msg]:
     """Return the running programs of many keys, each in a thread of its own: rooms, guilds, tenants.
 
@@ -294,8 +299,8 @@ def start_keyed(
     nobody waited for its models it is put to rest, and so are the least recently used beyond `limit`. With a `store` each is
     durable under `prefix` and its key, and goes on where it was; without one its model is forgotten.
     """
-    how = store, snapshots, durability, retention
-    return _keyed(program, prefix, idle, limit, on_error, on_denied, how, on_loop=False)
+    how, outside = (store, snapshots, durability, retention), outside_of(env, effects, clock)
+    return _keyed(program, prefix, idle, limit, on_error, on_denied, how, outside, on_loop=False)
 
 
 def start_keyed_async(
@@ -310,10 +315,13 @@ def start_keyed_async(
     snapshots: Snapshots | None = None,
     durability: Durability | None = None,
     retention: Retain | None = None,
+    env: object = None,
+    effects: Effects | None = None,
+    clock: Clock | None = None,
 ) -> KeyedApps[Model, Msg]:
     """Return the running programs of many keys, each in a task of the running event loop; see `start_keyed`."""
-    how = store, snapshots, durability, retention
-    return _keyed(program, prefix, idle, limit, on_error, on_denied, how, on_loop=True)
+    how, outside = (store, snapshots, durability, retention), outside_of(env, effects, clock)
+    return _keyed(program, prefix, idle, limit, on_error, on_denied, how, outside, on_loop=True)
 
 
 def _keyed(
@@ -324,6 +332,7 @@ def _keyed(
     on_error: OnError,
     on_denied: OnDenied | None,
     how: tuple[Any, ...],
+    outside: Outside,
     *,
     on_loop: bool,
 ) -> KeyedApps[Model, Msg]:
@@ -339,6 +348,7 @@ def _keyed(
     def make(key: str, first: Sequence[Msg], ended: Callable[[App[Model, Msg]], object]) -> App[Model, Msg]:
         own = replace(program, init=partial(program.init, key)) if asks_key else program
         durable = (None,) * 7 if store is None else (store, prefix + key, snapshots, durability, None, None, retention)
-        return make_app(own, None, on_error, durable, on_denied=on_denied, on_loop=on_loop, idle=idle, ended=ended, first=first)
+        given = own, None, on_error, durable, outside
+        return make_app(*given, on_denied=on_denied, on_loop=on_loop, idle=idle, ended=ended, first=first)
 
     return KeyedApps(make, limit)

@@ -166,6 +166,24 @@ class Journal(Writing[Msg]):
         with self._lock:
             self._aside[position] = kind
 
+    def under_way(self) -> list[str]:
+        """Return the names of the commands that are under way, or were when the last run ended."""
+        with self._lock:
+            return list(self._under_way) if self._under_way or self._under_way_changed else self._records.under_way()
+
+    def opened(self, name: str) -> None:
+        """Note a command that is under way; it is written with what its turn commits, or before."""
+        with self._lock:
+            self._under_way[name] = None
+            self._under_way_changed = True
+
+    def ended(self, names: Sequence[str]) -> None:
+        """Note that commands are under way no more; it is written with what they have sent, or after."""
+        with self._lock:
+            for name in names:
+                self._under_way.pop(name, None)
+            self._under_way_changed = True
+
     def _oldest_age(self, now: float) -> float:
         try:
             block = self._records.block(self._tail.start)

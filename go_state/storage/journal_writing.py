@@ -56,6 +56,8 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         self._cursors = records.cursors()  # of named readers, as they are on disk
         self._left: dict[str, int] = {}  # of named readers that were closed before a flush
         self._aside: dict[int, str] = {}  # what was set aside since the last flush
+        self._under_way: dict[str, None] = {}  # the names of the commands of the run that writes it
+        self._under_way_changed = False
 
     def _absorb(self) -> None:
         """Move the entries of the inbox into the tail. Lock held."""
@@ -117,7 +119,7 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         """Tell whether the reader has come to the end of what is on disk, and there is something to write."""
         if reader.position >= self._tail.durable and (self._entries or self._tail.pending):
             return True
-        if not reader.has_moved() and not self._aside:
+        if not (reader.has_moved() or self._aside or self._under_way_changed):
             return False
         many = reader.committed - self._cursors.get(reader.name, 0) >= GROUP
         return many or self._at_once or reader.position >= self._tail.end
@@ -213,7 +215,7 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         """Tell whether there is something to write."""
         with self._lock:
             self._absorb()
-            return bool(self._tail.pending or self._stage.waiting or self._aside or self._moved())
+            return bool(self._tail.pending or self._stage.waiting or self._aside or self._under_way_changed or self._moved())
 
     def _entry(self, snapshot: Snapshot | None, staged: Sequence[Staged[Msg]] = ()) -> Entry | None:
         """Return what is to be written, None for nothing. Lock held."""
@@ -225,10 +227,11 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         for each in staged:
             messages += each.encoded
             times += each.times
-        if not (messages or cursors or self._aside or snapshot):
+        under_way = list(self._under_way) if self._under_way_changed else None
+        if not (messages or cursors or self._aside or snapshot or under_way is not None):
             return None
         schema, types = (1, None) if self._codec is None else (self._codec.schema, self._codec.types)
-        return Entry(tail.durable, schema, messages, times, cursors, dict(self._aside), snapshot, types)
+        return Entry(tail.durable, schema, messages, times, cursors, dict(self._aside), snapshot, types, under_way)
 
     def _written(self, entry: Entry) -> None:
         """Hear that the entry is on disk. Lock held."""
@@ -237,6 +240,8 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         self._left = {name: position for name, position in self._left.items() if self._cursors.get(name) != position}
         for position in entry.set_aside:
             self._aside.pop(position, None)
+        if entry.under_way == list(self._under_way):
+            self._under_way_changed = False
         self._writing = False
         self._settled()
         self._tail.bound()

@@ -155,13 +155,17 @@ class LMDBStore:
         """Write a snapshot inside a journal's transaction; the one it replaces becomes a keyframe, and the oldest of them go."""
         key, name = snapshot.key, _PREFIX + key_bytes(snapshot.key)
         old = self._write(transaction, key, name, snapshot.write)
-        if snapshot.replaces is not None and old is not None and snapshot.keep > 1:
+        keeps = snapshot.keep > 1 or snapshot.needed < snapshot.position
+        if snapshot.replaces is not None and old is not None and keeps:
             keyframe = _keyframe(key, snapshot.replaces)
             transaction.put(keyframe, pack(keyframe, old.version, old.data))
         with transaction.cursor() as cursor:
             kept = _names(cursor, b"k/" + key_bytes(key) + b"\0")
-        for keyframe in kept[: max(len(kept) - (snapshot.keep - 1), 0)]:
-            transaction.delete(keyframe)
+        too_many = kept[: max(len(kept) - (snapshot.keep - 1), 0)]
+        leads_there = [keyframe for keyframe in kept if keyframe <= _keyframe(key, snapshot.needed)][-1:]
+        for keyframe in too_many:
+            if snapshot.position <= snapshot.needed or keyframe not in leads_there:
+                transaction.delete(keyframe)
 
     def _remember(self, transaction: lmdb.Transaction, types: Description) -> None:
         """Put the description of types into the store, unless it is there, inside a journal's transaction."""

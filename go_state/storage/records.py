@@ -3,6 +3,7 @@ r"""The records of one journal, as they lie in an LMDB file: blocks of messages,
     j/<name>\0b<position>   a block: the messages from that position on that were written together
     j/<name>\0c<reader>     how far a named reader has come
     j/<name>\0x<position>   a message that was set aside: the kind of its error
+    j/<name>\0u             the names of the commands that are under way
     j/<name>\0m             where the journal begins, and its salt
 
 A block is `{"at":[[count,microseconds],...],"records":[...]}` after a line with the number of its records, that of their schema
@@ -12,6 +13,7 @@ damage. One write is one transaction.
 
 from __future__ import annotations
 
+import json
 import os
 import struct
 from collections.abc import Iterator, Mapping, Sequence
@@ -105,11 +107,12 @@ class Entry(NamedTuple):
     set_aside: Mapping[int, str] = MappingProxyType({})
     snapshot: Snapshot | None = None
     types: Description | None = None
+    under_way: Sequence[str] | None = None  # None: as it was
 
 
 class Snapshot(NamedTuple):
-    """A snapshot to write, of the model before the message at `position`; the position of the one that it replaces; and how many
-    there are to be, itself included.
+    """A snapshot to write, of the model before the message at `position`; the position of the one that it replaces; how many there
+    are to be, itself included; and the position that one of them has to stand at, or before.
     """
 
     key: str
@@ -117,6 +120,7 @@ class Snapshot(NamedTuple):
     write: Write
     replaces: int | None
     keep: int
+    needed: int  # a position that one of them has to lead to
 
 
 class Records:
@@ -137,8 +141,6 @@ class Records:
 
     def refresh(self) -> None:
         """Look where the journal begins and ends; another process may have written it."""
-        import json
-
         with self.store._transaction() as transaction:
             meta = self._get(transaction, b"m")
             last = self._last_block(transaction)
@@ -228,6 +230,15 @@ class Records:
                 raise Corrupt(self.name, f"the reader {name!r} is said to be at {position}, and the journal ends at {self.end}")
         return found
 
+    def under_way(self) -> list[str]:
+        """Return the names of the commands that were under way at the last write."""
+        with self.store._transaction() as transaction:
+            found = self._get(transaction, b"u")
+        try:
+            return [str(name) for name in json.loads(found or b"[]")]
+        except (ValueError, TypeError, RecursionError) as error:
+            raise Corrupt(self.name, f"what is under way cannot be read: {type(error).__name__}") from None
+
     def set_aside(self) -> dict[int, str]:
         """Return the positions of the messages that were set aside, and the kinds of their errors."""
         return {self._position(name): data.decode(errors="replace") for name, data in self._all(b"x")}
@@ -265,6 +276,8 @@ class Records:
                 self._put(transaction, b"c" + key_bytes(reader), b"%d" % position)
             for position, kind in entry.set_aside.items():
                 self._put(transaction, b"x" + _POSITION.pack(position), kind.encode())
+            if entry.under_way is not None:
+                self._put(transaction, b"u", json.dumps(entry.under_way).encode())
             if entry.snapshot is not None:
                 self.store._keep_snapshot(transaction, entry.snapshot)
             number: int = transaction.id()

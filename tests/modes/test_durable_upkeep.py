@@ -63,10 +63,10 @@ def test_an_effect_keeps_its_name_when_it_is_repeated(drivers: Drivers, tmp_path
     assert len(again) == 4
 
 
-def test_effects_without_a_journal_have_no_name(drivers: Drivers) -> None:
-    """Where nothing is repeated a command that asks is told so."""
-    with pytest.raises(gs.UsageError, match="inside a command of a durable run"):
-        drivers.batch(asking([], lambda: False), [Add(1)])
+def test_only_commands_have_a_name() -> None:
+    """Outside a command there is nothing to name."""
+    with pytest.raises(gs.UsageError, match="inside a command alone"):
+        gs.effect_id()
 
 
 @pytest.mark.parametrize(

@@ -97,7 +97,7 @@ def commands() -> None:
     assert_type(gs.Cmd.send(Add(1)), gs.Cmd[Add])
     call: gs.Cmd[Msg] = gs.Cmd.call(fetch, "x", ok=Add, err=failed)
     assert_type(call, gs.Cmd[Msg])
-    gs.Cmd.call(fetch, "x", ok=str.upper)  # type: ignore[misc]  # ok takes an int
+    gs.Cmd.call(fetch, "x", ok=str.upper)  # type: ignore[arg-type]  # ok takes an int
     mapped: list[gs.Command[Child]] = gs.Cmd.map([gs.Cmd.send(Add(1)), None], Child, "left")
     assert_type(mapped, list[gs.Command[Child]])
     wrong: gs.Command[Msg] = gs.Cmd.send("text")  # type: ignore[arg-type]

@@ -1,0 +1,149 @@
+"""Subscriptions: the inputs that a program wants while its model is as it is, as values.
+
+`subscriptions(model)` returns them. After each turn the runtime compares keys: what is new is begun, what is gone is ended, and what
+stays goes on. After a restart they begin anew from the restored model, and a replay begins none: `loop.subscribed` does all this.
+
+>>> Sub.every(1.0, "tick", key="clock")
+Every(seconds=1.0, message='tick', key='clock', scope=())
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeVar
+
+from go_state.core.errors import ProgramError
+
+Msg = TypeVar("Msg", covariant=True)
+Child = TypeVar("Child")
+Item = TypeVar("Item")
+Sent = TypeVar("Sent")
+
+Scope = tuple[tuple[Any, ...], ...]
+"""Around whose messages which wrappers are put, the outermost first: `(wrap, *leading)` for each `map`."""
+
+
+class Sub(Generic[Msg]):
+    """A subscription whose messages are `Msg`; made by the functions below.
+
+    Two with one key are the same: what goes on is not begun again, though its message may be another by now. Where no `key` is given
+    it is made of the other arguments, which can then be hashed.
+    """
+
+    __slots__ = ()
+
+    @staticmethod
+    def every(seconds: float, message: Sent | Callable[[], Sent], *, key: Hashable = None) -> Sub[Sent]:
+        """Send the message, or what the function makes, every so many seconds; a tick that comes too late for its time is left out."""
+        if type(seconds) not in (int, float) or not 0 < seconds < float("inf"):
+            raise ProgramError(f"the time of Sub.every is a number of seconds greater than 0, not {seconds!r}")
+        return Every(seconds, message, _key(key, "every", seconds, message))
+
+    @staticmethod
+    def at(when: float, message: Sent | Callable[[], Sent], *, key: Hashable = None) -> Sub[Sent]:
+        """Send the message, or what the function makes, once at the time `when`, in seconds since 1970 (UTC), or at once where that
+        is over; the clock that counts is the system's, also where it is set meanwhile.
+        """
+        if type(when) not in (int, float) or when != when:
+            raise ProgramError(f"the time of Sub.at is a number of seconds since 1970, such as turn.at + 60, not {when!r}")
+        return At(when, message, _key(key, "at", when, message))
+
+    @staticmethod
+    def stream(
+        fn: Callable[..., AsyncIterator[Item]],
+        *args: object,
+        ok: Callable[[Item], Any] | None = None,
+        key: Hashable = None,
+    ) -> Sub[Any]:
+        """Send what the async generator `fn(*args)` gives, each item as it is or as `ok` makes it. It is closed when the subscription
+        ends; when it ends by itself it is not begun again, and an exception of it is for `on_error` to decide.
+        """
+        if not callable(fn):
+            raise ProgramError(
+                f"Sub.stream takes an async generator function, and its arguments after it, not a {type(fn).__qualname__}"
+            )
+        return Stream(fn, args, ok, _key(key, "stream", fn, args))
+
+    @staticmethod
+    def signal(number: int, message: Sent | Callable[[], Sent], *, key: Hashable = None) -> Sub[Sent]:
+        """Send the message whenever the process gets the signal, such as `signal.SIGTERM`, in the place of what Python does then.
+
+        The program has to run in the main thread, the only one in which Python handles signals.
+        """
+        if not isinstance(number, int):
+            raise ProgramError(f"Sub.signal takes the number of a signal, such as signal.SIGTERM, not {number!r}")
+        return Signal(number, message, ("signal", int(number)) if key is None else _key(key))
+
+    @staticmethod
+    def map(subs: Iterable[Sub[Child]] | None, wrap: Callable[..., Sent], *leading: object) -> list[Sub[Sent]]:
+        """Make a child's subscriptions the parent's: each message `m` becomes `wrap(*leading, m)`, and keys are the child's own."""
+        around = _key((wrap, *leading))
+        return [replace(sub, scope=(around, *sub.scope)) for sub in checked_subscriptions(subs)]
+
+
+@dataclass(frozen=True, slots=True)
+class Every(Sub[Msg]):
+    """A message every so many seconds."""
+
+    seconds: float
+    message: Any  # a message, or a function that makes one
+    key: Hashable
+    scope: Scope = ()
+
+
+@dataclass(frozen=True, slots=True)
+class At(Sub[Msg]):
+    """A message at a time."""
+
+    when: float
+    message: Any
+    key: Hashable
+    scope: Scope = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stream(Sub[Msg]):
+    """What an async generator gives."""
+
+    fn: Callable[..., AsyncIterator[Any]]
+    args: tuple[object, ...]
+    ok: Callable[[Any], Any] | None
+    key: Hashable
+    scope: Scope = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Signal(Sub[Msg]):
+    """A message at each signal."""
+
+    number: int
+    message: Any
+    key: Hashable
+    scope: Scope = ()
+
+
+def checked_subscriptions(subs: object) -> list[Any]:
+    """Return the subscriptions, `None` left out, or raise a `ProgramError` that says how they are written."""
+    if subs is None:
+        return []
+    if isinstance(subs, Sub) or not isinstance(subs, Iterable):
+        raise ProgramError(
+            f"subscriptions(model) returns a list of gs.Sub, such as [gs.Sub.every(1.0, Tick())], not a {type(subs).__qualname__}"
+        )
+    checked = [sub for sub in subs if sub is not None]
+    for sub in checked:
+        if not isinstance(sub, (Every, At, Stream, Signal)):
+            raise ProgramError(f"a {type(sub).__qualname__} is among the subscriptions: they are made by gs.Sub")
+    return checked
+
+
+def _key(key: Any, *otherwise: object) -> Hashable:
+    key = otherwise if key is None else key
+    try:
+        hash(key)
+    except TypeError:
+        raise ProgramError(
+            "a subscription is known by its key, a value that can be hashed: give it one by key=, such as a string"
+        ) from None
+    return key  # type: ignore[no-any-return]

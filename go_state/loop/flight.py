@@ -1,0 +1,107 @@
+"""A flight: one command that is under way after its turn, and the `seq` or `all` that it is a part of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator
+from enum import Enum
+from typing import Any
+
+from go_state.core.commands import All, Seq
+from go_state.core.subscriptions import Scope
+from go_state.loop.timers import Timer
+
+Path = tuple[Any, ...]
+"""Where a command stands in its turn: `(number,)`, and of one in a `seq` or `all` `(path, number)`."""
+
+
+class Outcome(Enum):
+    """How it stands with a command that was begun."""
+
+    DONE = "done"
+    FAILED = "failed"  # or cancelled: what follows in its sequence is left out
+    UNDER_WAY = "under way"
+
+
+class Group:
+    """A `seq` or `all` of which something is under way."""
+
+    __slots__ = ("begun", "failed", "in_order", "open", "parent", "path", "rest", "scope")
+
+    def __init__(self, command: Seq[Any] | All[Any], scope: Scope, parent: Group | None, path: Path) -> None:
+        self.in_order = type(command) is Seq
+        self.scope = scope
+        self.parent = parent
+        self.path = path
+        self.rest: Iterator[tuple[int, Any]] = enumerate(command.commands)
+        self.open = 0  # how many of an `all` are under way
+        self.begun = False  # whether all of an `all` were begun
+        self.failed = False
+
+    def outcome(self) -> Outcome:
+        """Return how an `all` has ended."""
+        return Outcome.FAILED if self.failed else Outcome.DONE
+
+
+class Origin:
+    """The turn whose command it is: what `on_error` is told, and how the turn is called."""
+
+    __slots__ = ("message", "name", "position")
+
+    def __init__(self, message: Any, position: object, name: str) -> None:
+        self.message = message
+        self.position = position
+        self.name = name
+
+    def __str__(self) -> str:
+        if self.message is None:
+            return "the beginning"
+        at = "" if self.position is None else f" at position {self.position}"
+        return f"a message of type {type(self.message).__qualname__}{at}"
+
+
+class Flight:
+    """One call or timer that is under way, or waits to be."""
+
+    __slots__ = (
+        "begun",
+        "command",
+        "coroutine",
+        "group",
+        "key",
+        "name",
+        "origin",
+        "over",
+        "parked",
+        "scope",
+        "stop",
+        "timers",
+    )
+
+    def __init__(self, command: Any, scope: Scope, group: Group | None, path: Path, origin: Origin, coroutine: Any) -> None:
+        self.command = command  # a Call or an After
+        self.scope = scope
+        self.group = group
+        self.origin = origin
+        self.name = f"{origin.name}/{written(path)}"
+        self.key: Hashable = None if command.key is None else (scope, command.key)
+        self.coroutine = coroutine  # of a function that was called in the turn and turned out to be one to wait for
+        self.begun = False
+        self.over = False
+        self.parked = False  # whether it waits for its next try
+        self.timers: list[Timer] = []
+        self.stop: Callable[[], object] | None = None  # what ends its task or thread
+
+    def __repr__(self) -> str:
+        return f"<Flight {self.name}: {self.command}>"
+
+
+def written(path: Path) -> str:
+    """Return a path as text: `2.0.1`."""
+    return str(path[0]) if len(path) == 1 else f"{written(path[0])}.{path[1]}"
+
+
+def wrapped(message: Any, scope: Scope) -> Any:
+    """Return a child's message as its parents see it."""
+    for wrap, *leading in reversed(scope):
+        message = wrap(*leading, message)
+    return message

@@ -1,0 +1,104 @@
+"""Waiting for somebody's own consumer while commands under way may bring something first."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from go_state.loop.driver import Answer, awaited, is_awaitable
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from go_state.loop.flights import Flights
+
+NOTHING_YET: Any = object()
+
+
+class Getting:
+    """One call of a consumer's `get`, in a thread or task of its own, which goes on where a wait for it is left."""
+
+    def __init__(self, get: Callable[[], Any], flights: Flights) -> None:
+        self._get = get
+        self._flights = flights
+        self._thread: threading.Thread | None = None
+        self._task: asyncio.Future[Any] | None = None
+        self._outcome: tuple[Any, BaseException | None] | None = None
+        self._woken = threading.Event()
+
+    @property
+    def under_way(self) -> bool:
+        """Whether a get was begun whose message was not taken."""
+        return self._thread is not None or self._task is not None
+
+    def in_thread(self) -> Any:
+        """Block until there is a message, or news; return the message, or `NOTHING_YET`."""
+        if self._thread is None:
+            self._outcome = None
+            self._thread = threading.Thread(target=self._call, name="go_state get", daemon=True)
+            self._thread.start()
+        self._flights.ring = self._woken.set
+        try:
+            if self._outcome is None and not self._flights.stirred:
+                self._woken.wait(self._flights.left(lambda: self._outcome is None))
+        finally:
+            self._flights.ring = None
+            self._woken.clear()
+        if self._outcome is None:
+            return NOTHING_YET
+        self._thread.join()
+        self._thread = None
+        message, error = self._outcome
+        if error is not None:
+            raise error
+        return message
+
+    def _call(self) -> None:
+        try:
+            self._outcome = Answer(self._get(), "consumer.get").in_thread(), None
+        except BaseException as error:
+            self._outcome = None, error
+        self._woken.set()
+
+    async def on_loop(self) -> Any:
+        """Wait on the event loop, as `in_thread` does in a thread."""
+        import asyncio
+
+        if self._task is None:
+            returned = self._get()
+            if not is_awaitable(returned):
+                return returned
+            self._task = asyncio.ensure_future(awaited(returned))
+        loop, woken = asyncio.get_running_loop(), asyncio.Event()
+
+        def ring() -> None:
+            with suppress(RuntimeError):  # the loop is closed: nobody waits
+                loop.call_soon_threadsafe(woken.set)
+
+        self._flights.ring = ring
+        waking = asyncio.ensure_future(woken.wait())
+        try:
+            if not self._flights.stirred:
+                task = self._task
+                left = self._flights.left(lambda: not task.done())
+                await asyncio.wait({task, waking}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._flights.ring = None
+            waking.cancel()
+        if not self._task.done():
+            return NOTHING_YET
+        done, self._task = self._task, None
+        return done.result()
+
+    async def aclose(self) -> bool:
+        """Give up a get that is waited for on the event loop; tell whether it had brought a message."""
+        import asyncio
+
+        task, self._task = self._task, None
+        if task is None:
+            return False
+        task.cancel()
+        await asyncio.wait({task})
+        return not task.cancelled() and task.exception() is None

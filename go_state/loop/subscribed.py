@@ -1,0 +1,232 @@
+"""Subscriptions under way: after each turn that made another model, what is new is begun and what is gone is ended."""
+
+from __future__ import annotations
+
+import _thread
+import inspect
+import signal
+import threading
+from collections.abc import Callable, Hashable, Iterable
+from contextlib import aclosing
+from contextvars import copy_context
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from go_state.core.errors import ProgramError, UsageError
+from go_state.core.program import Program
+from go_state.core.subscriptions import At, Every, Signal, Stream, Sub, checked_subscriptions
+from go_state.loop.flight import Origin, wrapped
+from go_state.loop.flights import Flights, Trouble
+from go_state.loop.timers import Timer
+
+Model = TypeVar("Model")
+Msg = TypeVar("Msg")
+
+_LOOK_SECONDS = 60.0  # how often a wait for a time looks at the system's clock, which may be set meanwhile
+_AHEAD = 64  # items of a stream that may wait for the run, so that a fast one does not fill the memory
+
+
+class Running:
+    """One subscription under way."""
+
+    __slots__ = ("over", "room", "stop", "sub", "timer")
+
+    def __init__(self, sub: Any) -> None:
+        self.sub = sub  # as the newest model has it
+        self.over = False
+        self.timer: Timer | None = None
+        self.stop: Callable[[], object] | None = None  # what ends a stream's task, or gives a signal's old handler back
+        self.room: Any = None  # an asyncio.Semaphore: how many more items of a stream may wait
+
+    def end(self) -> None:
+        """Let nothing more be heard of it."""
+        self.over = True
+        if self.timer is not None:
+            self.timer.cancel()
+        if self.stop is not None:
+            self.stop()
+
+
+class Subscribed:
+    """The subscriptions of one run."""
+
+    def __init__(self, subscriptions: Callable[[Any], Iterable[Sub[Any]] | None], flights: Flights) -> None:
+        self._subscriptions = subscriptions
+        self._flights = flights
+        self._running: dict[Hashable, Running] = {}
+        self._model: Any = self  # no model of anybody's
+        self._ended = False
+        flights.end_subscriptions = self.end
+
+    def around(self, program: Program[Model, Msg]) -> Program[Model, Msg]:
+        """Return the program whose every model is followed before it is shown."""
+        shown = program.view
+
+        def view(model: Model) -> object:
+            if model is not self._model:
+                self.follow(model)
+            return None if shown is None else shown(model)
+
+        return replace(program, view=view, subscriptions=None)
+
+    def follow(self, model: object) -> None:
+        """Begin and end what the model asks for."""
+        self._model = model
+        if self._ended:
+            return
+        wanted: dict[Hashable, Any] = {}
+        for sub in checked_subscriptions(self._subscriptions(model)):
+            key: Hashable = (sub.scope, sub.key)
+            if key in wanted:
+                raise ProgramError(f"two subscriptions have the key {sub.key!r}: give each its own")
+            wanted[key] = sub
+        for key in [key for key in self._running if key not in wanted]:
+            self._running.pop(key).end()
+        for key, sub in wanted.items():
+            running = self._running.get(key)
+            if running is not None and _is_same(running.sub, sub):
+                running.sub = sub
+                continue
+            if running is not None:
+                running.end()
+            self._running[key] = begun = Running(sub)
+            self._begin(begun)
+        self._flights.subscriptions = len(self._running)
+
+    def end(self) -> None:
+        """End them all, for good."""
+        self._ended = True
+        for running in self._running.values():
+            running.end()
+        self._running.clear()
+        self._flights.subscriptions = 0
+
+    # ------------------------------------------------------------------ each kind
+
+    def _begin(self, running: Running) -> None:
+        match running.sub:
+            case Every(seconds=seconds):
+                self._tick_in(running, seconds, self._flights.timers.clock.monotonic() + seconds)
+            case At():
+                self._wait_until(running)
+            case Stream():
+                self._read(running)
+            case Signal():
+                self._listen(running)
+        self._flights.wake()
+
+    def _tick_in(self, running: Running, seconds: float, due: float) -> None:
+        def tick() -> None:
+            self._flights.news.append((self._arrive, running, None))
+            every, now = running.sub.seconds, self._flights.timers.clock.monotonic()
+            late = max(int((now - due) // every), 0)  # whole ticks that are over already, and are left out
+            following = due + (late + 1) * every
+            self._tick_in(running, following - now, following)
+
+        running.timer = self._flights.timers.set(max(seconds, 0.0), tick)
+
+    def _wait_until(self, running: Running) -> None:
+        left = running.sub.when - self._flights.timers.clock.time()
+        if left <= 0:
+            self._flights.news.append((self._arrive, running, None))
+        else:
+            running.timer = self._flights.timers.set(min(left, _LOOK_SECONDS), lambda: self._wait_until(running))
+
+    def _read(self, running: Running) -> None:
+        self._flights.workers.spawn(running, lambda: self._give(running), copy_context())
+
+    async def _give(self, running: Running) -> None:
+        import asyncio
+
+        sub = running.sub
+        running.room = asyncio.Semaphore(_AHEAD)
+        try:
+            items = sub.fn(*sub.args)
+            if not hasattr(items, "__anext__"):
+                if inspect.iscoroutine(items):
+                    items.close()
+                raise ProgramError(
+                    f"{getattr(sub.fn, '__qualname__', sub.fn)} of Sub.stream is no async generator function: make it an "
+                    f"async def that yields"
+                )
+            if not hasattr(items, "aclose"):
+                items = (item async for item in items)
+            async with aclosing(items):
+                async for item in items:
+                    await running.room.acquire()
+                    self._flights.tell(self._arrive, running, item)
+        except BaseException as error:
+            if not running.over:
+                if isinstance(error, asyncio.CancelledError):
+                    error = ProgramError("the stream of a subscription was cancelled, and not by its end")
+                self._flights.tell(self._fail, running, error)
+            elif not isinstance(error, Exception):
+                raise
+
+    def _listen(self, running: Running) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            raise UsageError(
+                "Sub.signal is for a program that runs in the main thread, the only one in which Python handles signals: use run "
+                "or run_async there, or gs.signals() and app.stop()"
+            )
+
+        def handle(number: int, frame: object) -> None:
+            # From a thread of its own, and a bare one: what it takes the lock of, the interrupted code may hold.
+            _thread.start_new_thread(self._flights.tell, (self._arrive, running, None))
+
+        number = running.sub.number
+        before = signal.signal(number, handle)
+        running.stop = lambda: signal.signal(number, signal.SIG_DFL if before is None else before)
+
+    # ------------------------------------------------------------------ what they bring
+
+    def _arrive(self, running: Running, item: Any, sent: list[Any]) -> Trouble | None:
+        if running.room is not None:
+            self._flights.workers.call(running.room.release)
+        if running.over:
+            return None
+        sub = running.sub
+        self._flights.say_of(self._origin(running))
+        try:
+            message = _message(sub, item)
+            if message is not None:
+                sent.append(wrapped(message, sub.scope))
+        except Exception as error:
+            return Trouble(error, self._origin(running), _nothing_more)
+        return None
+
+    def _fail(self, running: Running, error: BaseException, sent: list[Any]) -> Trouble | None:
+        return None if running.over else Trouble(error, self._origin(running), _nothing_more)
+
+    @staticmethod
+    def _origin(running: Running) -> Origin:
+        return Origin(running.sub, None, "subscription")
+
+
+def _message(sub: Any, item: Any) -> Any:
+    """Return what a subscription sends."""
+    if type(sub) is Stream:
+        return item if sub.ok is None else sub.ok(item)
+    return sub.message() if callable(sub.message) else sub.message
+
+
+def _nothing_more(sent: list[Any]) -> None:
+    """Leave it at that."""
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    """Tell whether what is under way can go on: only the message it sends may be another."""
+    if type(one) is not type(other):
+        return False
+    if type(one) is Every:
+        return bool(one.seconds == other.seconds)
+    if type(one) is At:
+        return bool(one.when == other.when)
+    if type(one) is Stream:
+        return bool(one.args == other.args) and _code(one.fn) == _code(other.fn)
+    return bool(one.number == other.number)
+
+
+def _code(fn: Any) -> object:
+    """Return what a function is known by: a lambda, or one made within `subscriptions`, is another object each time."""
+    return getattr(fn, "__code__", fn)

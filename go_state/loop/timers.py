@@ -1,0 +1,103 @@
+"""Timers: what is to be done when, by a clock that a test can replace. They belong to one run and go off in its own thread."""
+
+from __future__ import annotations
+
+import heapq
+import threading
+import time as system
+from collections.abc import Callable
+from itertools import count
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """What a run reads the time from, and waits by."""
+
+    def time(self) -> float:
+        """Return the seconds since 1970, UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Return seconds that only go forward."""
+        ...
+
+    def left(self, due: float | None, resting: Callable[[], bool], wake: Callable[[], object], /) -> float | None:
+        """Return how many real seconds a run that is about to wait may wait for what is due; None for as long as it takes.
+
+        `resting` tells, from any thread, whether it still has nothing else to do; `wake` ends its wait.
+        """
+        ...
+
+    def leave(self, wake: Callable[[], object], /) -> None:
+        """Hear that the run with this `wake` waits no more."""
+        ...
+
+
+class SystemClock:
+    """The system's time."""
+
+    __slots__ = ()
+
+    def time(self) -> float:
+        """Return the seconds since 1970, UTC."""
+        return system.time()
+
+    def monotonic(self) -> float:
+        """Return the seconds since the system began."""
+        return system.monotonic()
+
+    def left(self, due: float | None, resting: Callable[[], bool], wake: Callable[[], object], /) -> float | None:
+        """Return the seconds until then."""
+        return None if due is None else min(max(due - system.monotonic(), 0.0), threading.TIMEOUT_MAX)
+
+    def leave(self, wake: Callable[[], object], /) -> None:
+        """Take no notice."""
+
+
+class Timer:
+    """Something to be done at `due` of the monotonic clock."""
+
+    __slots__ = ("action", "due")
+
+    def __init__(self, due: float, action: Callable[[], object]) -> None:
+        self.due = due
+        self.action: Callable[[], object] | None = action
+
+    def cancel(self) -> None:
+        """Have nothing done."""
+        self.action = None
+
+
+class Timers:
+    """A run's timers, the next one first; those that are due at one time go off in the order they were set."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self._heap: list[tuple[float, int, Timer]] = []
+        self._numbers = count()
+
+    def set(self, seconds: float, action: Callable[[], object]) -> Timer:
+        """Have the action called when so many seconds have passed."""
+        timer = Timer(self.clock.monotonic() + seconds, action)
+        heapq.heappush(self._heap, (timer.due, next(self._numbers), timer))
+        return timer
+
+    def __bool__(self) -> bool:
+        return self.due() is not None
+
+    def due(self) -> float | None:
+        """Return when the next one is due."""
+        while self._heap and self._heap[0][2].action is None:
+            heapq.heappop(self._heap)
+        return self._heap[0][0] if self._heap else None
+
+    def is_due(self) -> bool:
+        """Tell whether one is due now."""
+        due = self.due()
+        return due is not None and due <= self.clock.monotonic()
+
+    def next_due(self) -> Callable[[], object] | None:
+        """Take the action of the next timer that is due now."""
+        if not self.is_due():
+            return None
+        return heapq.heappop(self._heap)[2].action

@@ -1,0 +1,247 @@
+"""Workers: where calls run that their turn does not wait for. Coroutine functions are tasks, plain ones run in a pool of threads.
+
+Under `run_async` and its like tasks belong to the running event loop; under a thread they run on an event loop of our own, in a
+thread that is begun with the first of them and ends with the run. What they come to is told to `news`, from whichever thread.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from contextvars import Context, copy_context
+from typing import TYPE_CHECKING, Any
+
+from go_state.core.errors import MissingExtra, ProgramError
+from go_state.loop.driver import is_awaitable
+from go_state.loop.effects import effect
+from go_state.loop.flight import Flight
+
+if TYPE_CHECKING:
+    import asyncio
+
+Told = Callable[..., None]
+_MOMENT = 1.0  # second, for an event loop to say that the time is over
+
+
+class Workers:
+    """The tasks and threads of one run."""
+
+    def __init__(self, done: Told, failed: Told, park: Told, *, on_loop: bool, threads: int) -> None:
+        self._done = done  # called with a flight and its result
+        self._failed = failed  # with a flight and its exception
+        self._park = park  # with a flight, how many seconds it is to wait, and what ends the wait
+        self._on_loop = on_loop
+        self._most_threads = threads
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._pool: concurrent.futures.ThreadPoolExecutor | None = None
+        self._calls: dict[concurrent.futures.Future[None], Flight] = {}
+
+    # ------------------------------------------------------------------ starting
+
+    def start(self, flight: Flight) -> None:
+        """Begin the call of a flight; its `stop` ends it."""
+        context = copy_context()
+        context.run(effect.set, lambda: flight.name)
+        if flight.command.thread:
+            self._start_in_thread(flight, context)
+        else:
+            self.spawn(flight, lambda: self._fly(flight), context)
+
+    def spawn(self, flight: Any, work: Callable[[], Any], context: Context) -> None:
+        """Begin a task, and have the flight's `stop` end it."""
+        loop = self._loop or self._open_loop()
+        made: list[asyncio.Task[None]] = []
+
+        def create() -> None:
+            if flight.over:
+                return
+            task = loop.create_task(work(), context=context)
+            made.append(task)
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+        def end() -> None:
+            for task in made:
+                task.cancel()
+
+        if self._on_loop:
+            flight.stop = end
+            create()
+        else:
+            flight.stop = lambda: loop.call_soon_threadsafe(end)
+            loop.call_soon_threadsafe(create)
+
+    def call(self, function: Callable[[], object]) -> None:
+        """Have the function called on the event loop of the tasks."""
+        loop = self._loop or self._open_loop()
+        loop.call_soon_threadsafe(function)
+
+    def _open_loop(self) -> asyncio.AbstractEventLoop:
+        import asyncio
+
+        if self._on_loop:
+            self._loop = asyncio.get_running_loop()
+        else:
+            self._loop = asyncio.new_event_loop()
+            self._thread = threading.Thread(target=self._loop.run_forever, name="go_state effects", daemon=True)
+            self._thread.start()
+        return self._loop
+
+    def _start_in_thread(self, flight: Flight, context: Context) -> None:
+        if self._pool is None:
+            self._pool = concurrent.futures.ThreadPoolExecutor(self._most_threads, "go_state effect")
+        future = self._pool.submit(context.run, self._call, flight)
+        self._calls[future] = flight
+        future.add_done_callback(lambda ended: self._calls.pop(ended, None))
+        flight.stop = future.cancel  # one that has begun cannot be ended, and is not listened to any more
+
+    # ------------------------------------------------------------------ in the task or thread
+
+    async def _fly(self, flight: Flight) -> None:
+        import asyncio
+
+        try:
+            result = await self._tried(flight)
+        except asyncio.CancelledError as error:
+            if flight.over:
+                raise
+            cancelled = ProgramError("the command was cancelled, and not by Cmd.cancel")
+            cancelled.__cause__ = error
+            self._failed(flight, cancelled)
+        except BaseException as error:
+            self._failed(flight, error)
+        else:
+            self._done(flight, result)
+
+    async def _tried(self, flight: Flight) -> Any:
+        command = flight.command
+        if command.retry is None:
+            return await self._once(flight)
+
+        async def sleep(seconds: float) -> None:
+            import asyncio
+
+            loop = asyncio.get_running_loop()
+            over = asyncio.Event()
+            self._park(flight, seconds, lambda: loop.call_soon_threadsafe(over.set))
+            await over.wait()
+
+        tenacity = _tenacity()
+        return await tenacity.AsyncRetrying(sleep=sleep, **_tries(tenacity, command.retry))(self._once, flight)
+
+    async def _once(self, flight: Flight) -> Any:
+        command = flight.command
+        coroutine, flight.coroutine = flight.coroutine, None
+        result = command.fn(*command.args) if coroutine is None else coroutine
+        if is_awaitable(result):
+            return await result
+        raise ProgramError(
+            f"{getattr(command.fn, '__qualname__', command.fn)} is a plain function, which cannot be interrupted: for a timeout or a "
+            f"retry give Cmd.call thread=True, or make it a coroutine function"
+        )
+
+    def _call(self, flight: Flight) -> None:
+        try:
+            result = self._tried_in_thread(flight)
+        except BaseException as error:
+            self._failed(flight, error)
+        else:
+            self._done(flight, result)
+
+    def _tried_in_thread(self, flight: Flight) -> Any:
+        command = flight.command
+        if command.retry is None:
+            return self._once_in_thread(flight)
+
+        def sleep(seconds: float) -> None:
+            over = threading.Event()
+            flight.stop = over.set
+            self._park(flight, seconds, over.set)
+            over.wait()
+            if flight.over:
+                raise concurrent.futures.CancelledError
+
+        tenacity = _tenacity()
+        return tenacity.Retrying(sleep=sleep, **_tries(tenacity, command.retry))(self._once_in_thread, flight)
+
+    @staticmethod
+    def _once_in_thread(flight: Flight) -> Any:
+        command = flight.command
+        result = command.fn(*command.args)
+        if is_awaitable(result):
+            if hasattr(result, "close"):
+                result.close()
+            raise ProgramError(
+                f"{getattr(command.fn, '__qualname__', command.fn)} is a coroutine function: leave thread=True out, it is a task"
+            )
+        return result
+
+    # ------------------------------------------------------------------ ending
+
+    def close(self, seconds: float) -> None:
+        """Wait up to so many seconds for what was told to stop, and let go of the loop and the threads that are our own."""
+        if self._thread is not None and self._loop is not None:
+            import asyncio
+
+            ending = asyncio.run_coroutine_threadsafe(self._wait_for_tasks(seconds), self._loop)
+            with suppress(TimeoutError):  # a task that blocks the loop: its daemon thread is left
+                ending.result(seconds + _MOMENT)
+                self._loop.call_soon_threadsafe(self._loop.stop)
+                self._thread.join()
+                self._loop.close()
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            concurrent.futures.wait(list(self._calls), timeout=seconds)
+            self._join_pool()
+
+    async def aclose(self, seconds: float) -> None:
+        """Wait as `close` does, on the event loop."""
+        import asyncio
+
+        await self._wait_for_tasks(seconds)
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+            calls = [asyncio.wrap_future(call) for call in tuple(self._calls)]
+            if calls:
+                await asyncio.wait(calls, timeout=seconds)
+            self._join_pool()
+
+    def _join_pool(self) -> None:
+        """Wait for the pool's threads, which have nothing more to do, unless one of them is stuck."""
+        if self._pool is not None and all(call.done() for call in tuple(self._calls)):
+            self._pool.shutdown(wait=True)
+
+    async def _wait_for_tasks(self, seconds: float) -> None:
+        import asyncio
+
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=seconds)
+            await asyncio.sleep(0)  # for their done callbacks
+
+    def left(self) -> Iterable[str]:
+        """Return what did not end."""
+        tasks = [task.get_coro().__qualname__ for task in tuple(self._tasks) if not task.done()]  # type: ignore[union-attr]
+        calls = [str(flight.command.fn) for call, flight in tuple(self._calls.items()) if not call.done()]
+        return [*tasks, *calls]
+
+
+def _tenacity() -> Any:
+    try:
+        import tenacity
+    except ImportError:
+        raise MissingExtra("retry", "the retry= of a command") from None
+    return tenacity
+
+
+def _tries(tenacity: Any, retry: Any) -> dict[str, Any]:
+    """Return tenacity's arguments for our retry."""
+    return {
+        "stop": tenacity.stop_after_attempt(retry.attempts),
+        "wait": tenacity.wait_exponential_jitter(initial=retry.wait, max=retry.longest, jitter=retry.jitter),
+        "retry": tenacity.retry_if_exception_type(retry.on),
+        "reraise": True,
+    }
