@@ -61,22 +61,16 @@ class LogFeed(Generic[Msg]):
             self._adapt()
             while not (chunk := self._reader.take(self._size)):
                 if self._flights is not None and self._flights.stirred:
-                    return self._nothing()
+                    return iter(())
                 try:
                     yield from self._idle()
                 except Closed:
                     if self._ending or self._flights is None or not (yield from self._flights.last_ones()):
                         return None
-                    return self._nothing()
+                    return iter(())
                 self._taken_at = time.monotonic()
             self._chunk, self._rest, self._first = chunk, iter(chunk), self._reader.committed
         return self._until_breath(self._rest) if self._on_loop else self._rest
-
-    def _nothing(self) -> Iterator[Msg]:
-        """Give an empty chunk, which what is about to land can lengthen: the old one's iterator has ended for good."""
-        self._chunk, self._first = [], self._reader.committed
-        self._rest = iter(self._chunk)
-        return iter(())
 
     def _idle(self) -> Flow[None]:
         """Wait for messages, or for something under way."""
@@ -87,6 +81,9 @@ class LogFeed(Generic[Msg]):
         except TimedOut:
             if self._flights is None or not self._flights.active:
                 self.idled()
+        finally:
+            if self._flights is not None:
+                self._flights.waiting = False
 
     def _rests(self) -> bool:
         """Tell, from any thread, whether every message is through."""
@@ -121,6 +118,12 @@ class LogFeed(Generic[Msg]):
     def settle(self, messages: Sequence[Msg], /) -> tuple[()]:
         """Move the cursor and append the messages, as one step; those that are next to be read lengthen the chunk."""
         self._settle(messages, self._given())
+        return ()
+
+    def put(self, messages: Sequence[Msg]) -> tuple[()]:
+        """Append messages that no turn has sent. They do not lengthen the chunk, whose iterator may have ended for good."""
+        self._settle((), self._given())
+        self._reader.settle(0, messages)
         return ()
 
     def _settle(self, messages: Sequence[Msg], given: int) -> None:

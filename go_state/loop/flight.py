@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
+from contextvars import ContextVar
 from enum import Enum
 from typing import Any
 
@@ -63,7 +64,6 @@ class Flight:
     """One call or timer that is under way, or waits to be."""
 
     __slots__ = (
-        "begun",
         "command",
         "coroutine",
         "group",
@@ -85,7 +85,6 @@ class Flight:
         self.name = f"{origin.name}/{written(path)}"
         self.key: Hashable = None if command.key is None else (scope, command.key)
         self.coroutine = coroutine  # of a function that was called in the turn and turned out to be one to wait for
-        self.begun = False
         self.over = False
         self.parked = False  # whether it waits for its next try
         self.timers: list[Timer] = []
@@ -93,6 +92,9 @@ class Flight:
 
     def __repr__(self) -> str:
         return f"<Flight {self.name}: {self.command}>"
+
+
+under_way: ContextVar[Flight | None] = ContextVar("go_state_under_way", default=None)  # in its task or thread
 
 
 def written(path: Path) -> str:

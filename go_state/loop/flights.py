@@ -24,7 +24,7 @@ from go_state.loop.flight import Flight, Group, Origin, Outcome, wrapped
 from go_state.loop.landing import Landing
 from go_state.loop.outside import Outside
 from go_state.loop.performing import Cancelling, Performing
-from go_state.loop.timers import Timers
+from go_state.loop.timers import SystemClock, Timers
 from go_state.loop.workers import Workers
 
 
@@ -61,11 +61,12 @@ class Flights(Performing):
         self.news: deque[tuple[Any, ...]] = deque()  # a function, and its arguments but the last
         self.wake_feed: Callable[[], object] = _do_nothing
         self.marks: Marks | None = None
+        self.waiting = False  # whether the run's feed waits
         self.cancelled: list[Cmd[Any]] = []  # what the end of the run has cancelled
         self._under_way: dict[Flight, None] = {}  # in the order of their beginning, those that wait included
         self._by_key: dict[Hashable, Flight] = {}
         self._behind: dict[Hashable, deque[Flight]] = {}  # what waits for the end of the one with its key
-        self._running = 0
+        self._running: dict[Flight, None] = {}  # those that a task or thread has
         self._waiting: deque[Flight] = deque()  # for one of those that run to end
         self._ended: list[str] = []
         self.subscriptions = 0  # how many are under way
@@ -137,16 +138,14 @@ class Flights(Performing):
             self._by_key[flight.key] = flight
         command = flight.command
         if type(command) is After:
-            flight.begun = True
             flight.timers.append(self.timers.set(command.seconds, lambda: self._after(flight)))
-        elif self._running >= self._effects.at_once:
+        elif len(self._running) >= self._effects.at_once:
             self._waiting.append(flight)
         else:
             self._start(flight)
 
     def _start(self, flight: Flight) -> None:
-        flight.begun = True
-        self._running += 1
+        self._running[flight] = None
         timeout = flight.command.timeout
         if timeout is not None:
             flight.timers.append(self.timers.set(timeout, lambda: self._time_out(flight)))
@@ -264,8 +263,8 @@ class Flights(Performing):
         self._ended.append(flight.name)
         for timer in flight.timers:
             timer.cancel()
-        if flight.begun and type(flight.command) is Call:
-            self._running -= 1
+        if flight in self._running:
+            del self._running[flight]
             self._start_waiting()
         key = flight.key
         if key is not None and self._by_key.get(key) is flight:
@@ -284,7 +283,7 @@ class Flights(Performing):
                 return
 
     def _start_waiting(self) -> None:
-        while self._waiting and self._running < self._effects.at_once:
+        while self._waiting and len(self._running) < self._effects.at_once:
             flight = self._waiting.popleft()
             if not flight.over:
                 self._start(flight)
@@ -346,16 +345,22 @@ class Flights(Performing):
         return bool(self._waiting)
 
     def left(self, resting: Callable[[], bool]) -> float | None:
-        """Return how long a feed that is about to wait may wait; `resting` tells whether it still has nothing else to do."""
+        """Return how long a feed may wait that is about to, and sets `waiting` to False when it has; `resting` tells whether it has
+        nothing else to do.
+        """
+        self.waiting = True
+        clock = self.timers.clock
+        if clock.__class__ is SystemClock and not self.timers:
+            return None
 
         def has_rest() -> bool:
-            return not self.news and not self._busy() and resting()
+            return self.waiting and not self.news and not self._busy() and resting()
 
-        return self.timers.clock.left(self.timers.due(), has_rest, self.wake)
+        return clock.left(self.timers.due(), has_rest, self.wake)
 
     def _busy(self) -> bool:
         """Tell whether something runs by itself."""
-        return any(flight.begun and not flight.parked and type(flight.command) is Call for flight in tuple(self._under_way))
+        return any(not flight.parked for flight in tuple(self._running))
 
     def last_ones(self, seconds: float | None = None) -> Flow[bool]:
         """Wait for the next arrival, or so many seconds, where no other message will come; False where nothing is under way any more.
@@ -377,6 +382,7 @@ class Flights(Performing):
 
     def open(self) -> None:
         """Begin, in the thread or task of the run."""
+        self.timers.clock.enter(self.wake)
         self._tokens = [(effect, effect.set(self._name_inline)), (environment, environment.set(self._env))]
 
     def _stop_all(self) -> None:

@@ -44,7 +44,7 @@ class Getting:
             if self._outcome is None and not self._flights.stirred:
                 self._woken.wait(self._flights.left(lambda: self._outcome is None))
         finally:
-            self._flights.ring = None
+            self._flights.ring, self._flights.waiting = None, False
             self._woken.clear()
         if self._outcome is None:
             return NOTHING_YET
@@ -85,7 +85,7 @@ class Getting:
                 left = self._flights.left(lambda: not task.done())
                 await asyncio.wait({task, waking}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._flights.ring = None
+            self._flights.ring, self._flights.waiting = None, False
             waking.cancel()
         if not self._task.done():
             return NOTHING_YET

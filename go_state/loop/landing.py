@@ -28,7 +28,7 @@ class Landing:
             if not self._flights.stirred:
                 woken.wait(self._seconds_left())
         finally:
-            self._flights.ring = None
+            self._flights.ring, self._flights.waiting = None, False
 
     async def on_loop(self) -> None:
         import asyncio
@@ -47,4 +47,4 @@ class Landing:
         except TimeoutError:
             pass
         finally:
-            self._flights.ring = None
+            self._flights.ring, self._flights.waiting = None, False

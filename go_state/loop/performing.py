@@ -55,11 +55,12 @@ class Performing:
         return messages if messages or self.held else ()  # a turn that holds something is settled by itself, and at once
 
     def _perform_one(self, command: object, message: Any) -> list[Any]:
-        if not self._number:
+        number = self._number
+        if not number:
             self._message, self._origin = message, None
-        self._number += 1
+        self._number = number + 1
         sent: list[Any] = []
-        self._perform(command, (), None, (self._number,), sent)
+        self._perform(command, (), None, (number,), sent)
         return sent
 
     def resume(self, commands: object, message: Any, names: Collection[str]) -> None:
@@ -67,8 +68,8 @@ class Performing:
         self._number, self._message, self._origin = 0, message, None
         for command in checked_commands(commands):
             if command is not None and type(command) is not Send:
-                self._number += 1
                 self._resume(command, (), None, (self._number,), names)
+                self._number += 1
 
     def _resume(self, command: Any, scope: Scope, group: Group | None, path: Path, names: Collection[str]) -> Outcome:
         match command:

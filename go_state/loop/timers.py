@@ -21,15 +21,19 @@ class Clock(Protocol):
         """Return seconds that only go forward."""
         ...
 
+    def enter(self, wake: Callable[[], object], /) -> None:
+        """Hear of a run that begins, and of what ends its waits."""
+        ...
+
     def left(self, due: float | None, resting: Callable[[], bool], wake: Callable[[], object], /) -> float | None:
         """Return how many real seconds a run that is about to wait may wait for what is due; None for as long as it takes.
 
-        `resting` tells, from any thread, whether it still has nothing else to do; `wake` ends its wait.
+        `resting` tells, from any thread, whether it still waits and has nothing else to do.
         """
         ...
 
     def leave(self, wake: Callable[[], object], /) -> None:
-        """Hear that the run with this `wake` waits no more."""
+        """Hear that the run has ended."""
         ...
 
 
@@ -45,6 +49,9 @@ class SystemClock:
     def monotonic(self) -> float:
         """Return the seconds since the system began."""
         return system.monotonic()
+
+    def enter(self, wake: Callable[[], object], /) -> None:
+        """Take no notice."""
 
     def left(self, due: float | None, resting: Callable[[], bool], wake: Callable[[], object], /) -> float | None:
         """Return the seconds until then."""

@@ -48,6 +48,10 @@ class Feed(Protocol[Msg]):
         """Commit every message given and let the turn's own in, as one step."""
         ...
 
+    def put(self, messages: Sequence[Msg], /) -> Flow[None] | tuple[()]:
+        """Let messages in that no turn has sent."""
+        ...
+
     def rollback(self, *, through: bool) -> Flow[None] | tuple[()]:
         """Take back what was given and is not through; `through` tells on which side the last one given is."""
         ...
@@ -228,7 +232,7 @@ class Loop(Generic[Model, Msg]):
                 trouble = arrive(*arguments, sent)
                 if sent and trouble is None:
                     try:
-                        yield from feed.settle(sent)
+                        yield from feed.put(sent)
                     except NotStorable as error:
                         trouble = Trouble(error, self.flights.origin, _nothing_more)
                 if trouble is not None:

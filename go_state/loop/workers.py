@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from go_state.core.errors import MissingExtra, ProgramError
 from go_state.loop.driver import is_awaitable
 from go_state.loop.effects import effect
-from go_state.loop.flight import Flight
+from go_state.loop.flight import Flight, under_way
 
 if TYPE_CHECKING:
     import asyncio
@@ -46,6 +46,7 @@ class Workers:
         """Begin the call of a flight; its `stop` ends it."""
         context = copy_context()
         context.run(effect.set, lambda: flight.name)
+        context.run(under_way.set, flight)
         if flight.command.thread:
             self._start_in_thread(flight, context)
         else:

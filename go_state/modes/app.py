@@ -11,6 +11,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self, TypeAlias, TypeVar
 
+from go_state.core.commands import Cmd
 from go_state.core.errors import Closed, Empty, TimedOut, UsageError
 from go_state.loop.driver import Blocking, refuse_running_loop
 from go_state.modes.audience import Waiting
@@ -170,6 +171,11 @@ class App(Hosted[Model, Msg]):
         return AppStatistics(
             0 if feed is None else feed.through, lag, buffer.oldest_age if lag else None, buffer.rate, self._flights.count
         )
+
+    @property
+    def cancelled(self) -> tuple[Cmd[Any], ...]:
+        """The commands that the end of the app has cancelled, in the order in which they were begun."""
+        return tuple(self._flights.cancelled)
 
     # ------------------------------------------------------------------ parts of it
 

@@ -294,8 +294,11 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         try:
             yield Messages(self._reader, due if left is None else min(due, left))
         except TimedOut:
+            self._run.flights.waiting = False
             if self._save_due():
                 yield from self.save()
+        finally:
+            self._run.flights.waiting = False
 
     def save(self, messages: Sequence[Msg] = ()) -> Flow[None]:
         """Write a snapshot of the model and all that a flush writes, and with them, or not at all, the messages."""

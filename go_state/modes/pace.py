@@ -160,7 +160,10 @@ class Pace:
     @property
     def limits_waits(self) -> bool:
         """Whether something may end a wait for the source before the source does."""
-        return isinstance(self.stop, StopSwitch) or self._flies or self.wait_seconds() is not None
+        return isinstance(self.stop, StopSwitch) or self._flies or self._next_end() < math.inf
+
+    def _next_end(self) -> float:
+        return min(self._deadline, self._budget_end, self._save_at)
 
     @property
     def _flies(self) -> bool:
@@ -178,7 +181,7 @@ class Pace:
                 yield
             finally:
                 if flights is not None:
-                    flights.ring = None
+                    flights.ring, flights.waiting = None, False
 
     def looks_up(self) -> bool:
         """Tell whether a wait that begins now would have to end at once."""
@@ -186,11 +189,15 @@ class Pace:
         return stopped or (self.flights is not None and self.flights.stirred)
 
     def wait_seconds(self) -> float | None:
-        """Return how long the batch may wait for its source; None for as long as it takes."""
-        until = min(self._deadline, self._budget_end, self._save_at)
-        seconds = None if until == math.inf else max(until - time.monotonic(), 0)
+        """Return how long the batch may wait that is about to; None for as long as it takes."""
+        seconds = self.seconds_left()
         left = None if self.flights is None else self.flights.left(_always)
         return min((each for each in (seconds, left) if each is not None), default=None)
+
+    def seconds_left(self) -> float | None:
+        """Return how many seconds it is until something ends a wait; None for as many as it takes."""
+        until = self._next_end()
+        return None if until == math.inf else max(until - time.monotonic(), 0)
 
     def timeout_left(self) -> float | None:
         """Return how many seconds are left for the whole batch; None for as many as it takes."""

@@ -88,7 +88,7 @@ class SourceFeed(Generic[Msg]):
                 self.ended = ended
                 return (yield from self._last_ones())
             if self._flights.is_full:  # more would only wait in the memory
-                yield self._flights.landing(self._pace.wait_seconds())
+                yield self._flights.landing(self._pace.seconds_left())
                 return iter(())
             if self._run is not None:
                 return self._take_from(self._run)
@@ -159,6 +159,11 @@ class SourceFeed(Generic[Msg]):
         self._enqueue(messages)
         return ()
 
+    def put(self, messages: Sequence[Msg], /) -> Flow[None] | tuple[()]:
+        """Queue what no turn has sent."""
+        self._enqueue(messages)
+        return ()
+
     def rollback(self, *, through: bool) -> Flow[None] | tuple[()]:
         """Do nothing: a batch that fails leaves no model, and its source is not told that anything was done."""
         return ()
@@ -218,6 +223,10 @@ class QueuedSourceFeed(SourceFeed[Msg]):
     def settle(self, messages: Sequence[Msg], /) -> Flow[None] | tuple[()]:
         """Put, then commit."""
         return self._port.settle(messages)
+
+    def put(self, messages: Sequence[Msg], /) -> Flow[None] | tuple[()]:
+        """Put what no turn has sent."""
+        return self._port.put(messages)
 
     def rollback(self, *, through: bool) -> Flow[None] | tuple[()]:
         """Ask the consumer to give its message again."""

@@ -1,6 +1,7 @@
 """What users test with: `play` for programs, and contract suites for backends of their own."""
 
+from go_state.testing.clock import SimClock
 from go_state.testing.contracts import BufferContract, StoreContract
 from go_state.testing.play import Played, play
 
-__all__ = ["BufferContract", "Played", "StoreContract", "play"]
+__all__ = ["BufferContract", "Played", "SimClock", "StoreContract", "play"]

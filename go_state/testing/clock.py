@@ -1,0 +1,163 @@
+"""A clock for tests: a day of timers passes in milliseconds, and always in the same way.
+
+    clock.advance(60) ──▶ every run at rest? ──▶ on to the next timer that is due ──▶ ... ──▶ a minute has passed
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+
+from go_state.core.errors import TimedOut, UsageError
+from go_state.loop.flight import under_way
+
+
+class _Run:
+    """One run that reads this clock."""
+
+    __slots__ = ("due", "resting")
+
+    def __init__(self) -> None:
+        self.due: float | None = None
+        self.resting: Callable[[], bool] = lambda: False  # it has only begun
+
+
+class SimClock:
+    """Time that passes when a test says so: give it to runs as `clock=`, to one or to several.
+
+    `advance` moves it on, from timer to timer. With `jumps=True` it moves by itself whenever all its runs have nothing to do but
+    to wait, which is what a `batch` or a `run` in the test's own thread needs. `start` is in seconds since 1970.
+
+    >>> from go_state import Cmd, Program, batch
+    >>> nap = Program(lambda: (0, [Cmd.after(3600, "awake")]), lambda model, msg: (model + 1, ()))
+    >>> clock = SimClock(jumps=True)
+    >>> batch(nap, [], clock=clock).model, clock.time()
+    (1, 3600.0)
+    """
+
+    def __init__(self, start: float = 0.0, *, jumps: bool = False) -> None:
+        self._now = float(start)
+        self._jumps = jumps
+        self._changed = threading.Condition()  # guards the two below, and the time
+        self._runs: dict[Callable[[], object], _Run] = {}
+
+    def time(self) -> float:
+        """Return the seconds since 1970."""
+        return self._now
+
+    def monotonic(self) -> float:
+        """Return the same."""
+        return self._now
+
+    # ------------------------------------------------------------------ what runs tell
+
+    def enter(self, wake: Callable[[], object], /) -> None:
+        """Hear of a run that begins."""
+        with self._changed:
+            self._runs[wake] = _Run()
+
+    def left(self, due: float | None, resting: Callable[[], bool], wake: Callable[[], object], /) -> float | None:
+        """Hear that a run is about to wait, and return 0 where time jumps to what it waits for."""
+        with self._changed:
+            run = self._runs.setdefault(wake, _Run())
+            run.due, run.resting = due, resting
+            self._changed.notify_all()
+            if not (self._jumps and self._rest()):
+                return None
+            next_due = self._next_due()
+            if next_due is None:
+                return None
+            self._now = max(self._now, next_due)
+            others = [wake_up for wake_up in self._wake_the_due() if wake_up is not wake]
+            mine = due is not None and due <= self._now
+        for wake_up in others:
+            wake_up()
+        return 0.0 if mine else None
+
+    def leave(self, wake: Callable[[], object], /) -> None:
+        """Hear of a run that has ended."""
+        with self._changed:
+            self._runs.pop(wake, None)
+            self._changed.notify_all()
+
+    # ------------------------------------------------------------------ what tests call
+
+    def advance(self, seconds: float, *, timeout: float = 10.0) -> None:
+        """Let so many seconds pass, timer after timer, each with all that it leads to.
+
+        Waits before each step, and at the end, until every run has done what there was to do; raises `TimedOut` when one has not
+        within `timeout` real seconds, such as one whose command does not return.
+        """
+        if not seconds >= 0:
+            raise UsageError(f"time goes forward: advance by a number of seconds from 0, not {seconds!r}")
+        end = self._now + seconds
+        while True:
+            with self._changed:
+                if not self._changed.wait_for(self._rest, timeout):
+                    raise TimedOut(f"a run was still busy after {timeout:g} real seconds: does one of its commands hang?")
+                due = self._next_due()
+                if due is None or due > end:
+                    self._now = end
+                    return
+                self._now = max(self._now, due)
+                woken = self._wake_the_due()
+            for wake in woken:
+                wake()
+
+    async def advance_async(self, seconds: float, *, timeout: float = 10.0) -> None:
+        """Let so many seconds pass, as `advance` does, while the event loop goes on."""
+        import asyncio
+
+        await asyncio.to_thread(self.advance, seconds, timeout=timeout)
+
+    async def sleep(self, seconds: float = math.inf) -> None:
+        """Wait inside a command until so many seconds of this clock have passed: what a fake takes its time by, or hangs for good."""
+        import asyncio
+
+        loop, over, flight = asyncio.get_running_loop(), asyncio.Event(), under_way.get()
+
+        def wake() -> None:
+            loop.call_soon_threadsafe(over.set)
+
+        if flight is not None:
+            flight.parked = True
+        with self._changed:
+            sleeper = self._runs[wake] = _Run()
+            sleeper.due, sleeper.resting = None if seconds == math.inf else self._now + seconds, _always
+            runs = [each for each, run in self._runs.items() if run is not sleeper]
+        for each in runs:
+            each()  # to look whether there is anything else to wait for
+        try:
+            await over.wait()
+        finally:
+            if flight is not None:
+                flight.parked = False
+            self.leave(wake)
+
+    def settle(self, *, timeout: float = 10.0) -> None:
+        """Wait until every run has done what there is to do now."""
+        self.advance(0, timeout=timeout)
+
+    # ------------------------------------------------------------------ with the lock held
+
+    def _rest(self) -> bool:
+        return all(run.resting() for run in self._runs.values())
+
+    def _next_due(self) -> float | None:
+        return min((run.due for run in self._runs.values() if run.due is not None), default=None)
+
+    def _wake_the_due(self) -> list[Callable[[], object]]:
+        """Return what wakes the runs that something is due in; until they wait again they are not at rest."""
+        due = [(wake, run) for wake, run in self._runs.items() if run.due is not None and run.due <= self._now]
+        for _, run in due:
+            run.due, run.resting = None, _never
+        return [wake for wake, _ in due]
+
+
+def _never() -> bool:
+    return False
+
+
+def _always() -> bool:
+    return True
