@@ -58,8 +58,8 @@ class Reader(Protocol[Msg]):
         """Read up to `limit` messages without waiting; an empty list when there is none."""
         ...
 
-    def empty(self) -> bool:
-        """Tell, to any thread, whether there is nothing to take right now."""
+    def diff(self) -> int:
+        """Return, to any thread, how many messages there are yet to take."""
         ...
 
     def wait(self, timeout: float | None = None) -> None:

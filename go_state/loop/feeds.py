@@ -47,7 +47,7 @@ class LogFeed(Generic[Msg]):
     def attend(self, flights: Flights) -> None:
         """Have waits end when commands under way have brought something."""
         self._flights = flights
-        flights.where, flights.wake_feed = self.where, self._reader.wake
+        flights.where, flights.wake_feed, flights.backlog = self.where, self._reader.wake, self._backlog
 
     def take(self) -> Flow[Iterator[Msg] | None]:
         """Give what is left of the chunk, or the next one; None once the log is closed and drained and nothing is under way."""
@@ -87,7 +87,10 @@ class LogFeed(Generic[Msg]):
 
     def _rests(self) -> bool:
         """Tell, from any thread, whether every message is through."""
-        return self._reader.empty() and not length_hint(self._rest)
+        return not self._backlog()
+
+    def _backlog(self) -> int:
+        return self._reader.diff() + length_hint(self._rest)
 
     @property
     def committed(self) -> int:

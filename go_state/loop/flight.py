@@ -75,6 +75,7 @@ class Flight:
         "scope",
         "stop",
         "timers",
+        "unpark",
     )
 
     def __init__(self, command: Any, scope: Scope, group: Group | None, path: Path, origin: Origin, coroutine: Any) -> None:
@@ -89,6 +90,7 @@ class Flight:
         self.parked = False  # whether it waits for its next try
         self.timers: list[Timer] = []
         self.stop: Callable[[], object] | None = None  # what ends its task or thread
+        self.unpark: Callable[[], object] | None = None  # what ends a thread's wait for its next try
 
     def __repr__(self) -> str:
         return f"<Flight {self.name}: {self.command}>"

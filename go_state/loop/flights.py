@@ -27,6 +27,8 @@ from go_state.loop.performing import Cancelling, Performing
 from go_state.loop.timers import SystemClock, Timers
 from go_state.loop.workers import Workers
 
+AHEAD = 64  # messages in the queue beyond which streams wait
+
 
 class Marks(Protocol):
     """Where a durable run notes what is under way."""
@@ -69,6 +71,8 @@ class Flights(Performing):
         self._running: dict[Flight, None] = {}  # those that a task or thread has
         self._waiting: deque[Flight] = deque()  # for one of those that run to end
         self._ended: list[str] = []
+        self.backlog: Callable[[], int] = int  # how many messages are in the queue
+        self.owed: list[Callable[[], object]] = []  # what lets streams give more, when the queue is short again
         self.subscriptions = 0  # how many are under way
         self.end_subscriptions: Callable[[], object] = _do_nothing
         self.ring: Callable[[], object] | None = None  # wakes one who waits for a landing alone
@@ -349,6 +353,8 @@ class Flights(Performing):
         nothing else to do.
         """
         self.waiting = True
+        if self.owed:
+            self.repay()
         clock = self.timers.clock
         if clock.__class__ is SystemClock and not self.timers:
             return None
@@ -357,6 +363,13 @@ class Flights(Performing):
             return self.waiting and not self.news and not self._busy() and resting()
 
         return clock.left(self.timers.due(), has_rest, self.wake)
+
+    def repay(self) -> None:
+        """Let streams give more, unless the queue is long: what they give would only lie in the memory."""
+        if self.backlog() < AHEAD:
+            owed, self.owed = self.owed, []
+            for give_more in owed:
+                self.workers.call(give_more)
 
     def _busy(self) -> bool:
         """Tell whether something runs by itself."""

@@ -16,14 +16,13 @@ from go_state.core.errors import ProgramError, UsageError
 from go_state.core.program import Program
 from go_state.core.subscriptions import At, Every, Signal, Stream, Sub, checked_subscriptions
 from go_state.loop.flight import Origin, wrapped
-from go_state.loop.flights import Flights, Trouble
+from go_state.loop.flights import AHEAD, Flights, Trouble
 from go_state.loop.timers import Timer
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
 _LOOK_SECONDS = 60.0  # how often a wait for a time looks at the system's clock, which may be set meanwhile
-_AHEAD = 64  # items of a stream that may wait for the run, so that a fast one does not fill the memory
 
 
 class Running:
@@ -139,7 +138,7 @@ class Subscribed:
         import asyncio
 
         sub = running.sub
-        running.room = asyncio.Semaphore(_AHEAD)
+        running.room = asyncio.Semaphore(AHEAD)
         try:
             items = sub.fn(*sub.args)
             if not hasattr(items, "__anext__"):
@@ -182,7 +181,7 @@ class Subscribed:
 
     def _arrive(self, running: Running, item: Any, sent: list[Any]) -> Trouble | None:
         if running.room is not None:
-            self._flights.workers.call(running.room.release)
+            self._flights.owed.append(running.room.release)
         if running.over:
             return None
         sub = running.sub

@@ -129,6 +129,8 @@ class Loop(Generic[Model, Msg]):
             yield from self.turns(messages, feed)
             if flights.stirred:
                 yield from self.land(feed)
+            if flights.owed:
+                flights.repay()
 
     def start(self, feed: Feed[Msg]) -> Flow[None]:
         """Turn 0: init, its commands, the first view. Nothing is taken from the feed."""

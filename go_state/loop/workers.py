@@ -98,7 +98,13 @@ class Workers:
         future = self._pool.submit(context.run, self._call, flight)
         self._calls[future] = flight
         future.add_done_callback(lambda ended: self._calls.pop(ended, None))
-        flight.stop = future.cancel  # one that has begun cannot be ended, and is not listened to any more
+
+        def stop() -> None:
+            future.cancel()  # one that has begun cannot be ended, and is not listened to any more
+            if flight.unpark is not None:
+                flight.unpark()
+
+        flight.stop = stop
 
     # ------------------------------------------------------------------ in the task or thread
 
@@ -160,7 +166,9 @@ class Workers:
 
         def sleep(seconds: float) -> None:
             over = threading.Event()
-            flight.stop = over.set
+            flight.unpark = over.set
+            if flight.over:
+                raise concurrent.futures.CancelledError
             self._park(flight, seconds, over.set)
             over.wait()
             if flight.over:
@@ -242,7 +250,7 @@ def _tries(tenacity: Any, retry: Any) -> dict[str, Any]:
     """Return tenacity's arguments for our retry."""
     return {
         "stop": tenacity.stop_after_attempt(retry.attempts),
-        "wait": tenacity.wait_exponential_jitter(initial=retry.wait, max=retry.longest, jitter=retry.jitter),
+        "wait": tenacity.wait_exponential(multiplier=retry.wait, max=retry.longest) + tenacity.wait_random(0, retry.jitter),
         "retry": tenacity.retry_if_exception_type(retry.on),
         "reraise": True,
     }

@@ -1,6 +1,6 @@
 """A clock for tests: a day of timers passes in milliseconds, and always in the same way.
 
-    clock.advance(60) ──▶ every run at rest? ──▶ on to the next timer that is due ──▶ ... ──▶ a minute has passed
+clock.advance(60) ──▶ every run at rest? ──▶ on to the next timer that is due ──▶ ... ──▶ a minute has passed
 """
 
 from __future__ import annotations

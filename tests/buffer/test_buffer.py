@@ -192,7 +192,7 @@ def test_diff_and_range_want_a_reader_of_their_own() -> None:
         with pytest.raises(UsageError):
             buffer.diff(stranger)
         with pytest.raises(UsageError):
-            buffer.range(stranger, lambda index, message: True)  # noqa: ARG005
+            buffer.range(stranger, lambda index, message: True)
 
 
 def test_range_reads_what_is_there() -> None:

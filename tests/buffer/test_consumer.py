@@ -251,7 +251,7 @@ def test_range_waits_until_the_buffer_ends(buffer: Buffer[int], crew: Any) -> No
     seen: list[int] = []
     half = threading.Event()
     consumer = buffer.consumer()
-    crew.start(consumer.range, lambda index, message: (seen.append(message), half.set()))  # noqa: ARG005
+    crew.start(consumer.range, lambda index, message: (seen.append(message), half.set()))
     buffer.put(1)
     assert half.wait(60)
     buffer.put(2)

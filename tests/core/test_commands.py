@@ -1,4 +1,3 @@
-# ruff: noqa: ARG005  - a fake takes what it is called with
 """Commands are values: equal, printable, and performed in order by a turn."""
 
 from collections.abc import Callable

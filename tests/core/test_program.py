@@ -1,4 +1,3 @@
-# ruff: noqa: ARG005  - a fake takes what it is called with
 """What makes a program, and what is refused with a sentence that helps."""
 
 from collections.abc import Callable

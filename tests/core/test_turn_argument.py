@@ -1,4 +1,3 @@
-# ruff: noqa: ARG005  - a fake takes what it is called with
 """The turn: what update is told about its message, and that only an update that asks is told."""
 
 import time

@@ -1,4 +1,3 @@
-# ruff: noqa: ARG005  - a fake takes what it is called with
 """A queue of one's own: put before commit, at least once, rolled back when a turn fails."""
 
 import asyncio

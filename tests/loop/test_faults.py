@@ -233,7 +233,9 @@ def test_a_stream_gives_its_items_and_ends(drivers: Drivers) -> None:
 )
 def test_a_stream_that_raises_ends_the_run(drivers: Drivers, fn: Any, kind: type[Exception], text: str) -> None:
     """Its exception is decided on as that of a command."""
-    program = gs.Program(lambda: ((), ()), lambda model, msg: (model, ()), subscriptions=lambda model: [gs.Sub.stream(fn, "one")])
+    program = gs.Program(
+        lambda: ((), ()), lambda model, msg: (model, ()), subscriptions=lambda model: [gs.Sub.stream(fn, "one")]
+    )
     with pytest.raises(kind, match=text):
         drivers.run(program, gs.Buffer[Any]())
 
@@ -311,10 +313,10 @@ async def test_stop_on_a_loop_cancels_what_runs() -> None:
             ended.append(name)
 
     command = gs.Cmd.call(endless, "x")
-    async with gs.start_async(gs.Program(lambda: (0, [command, gs.Cmd.after(1000, "y")]), lambda model, msg: (model, ()))) as app:
+    async with gs.start_async(
+        gs.Program(lambda: (0, [command, gs.Cmd.after(1000, "y")]), lambda model, msg: (model, ()))
+    ) as app:
         await begun.wait()
         await app.stop_async(drain=False)
         assert app.cancelled == (command, gs.Cmd.after(1000, "y"))
     assert ended == ["x"]
-
-

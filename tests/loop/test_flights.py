@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import both_drivers
-import flights_support
 import pytest
 from both_drivers import Drivers
 from flights_support import Gate, closed, fail, failing, heard, plain, soon, task, thread
@@ -54,7 +53,10 @@ def test_nested_commands_run_in_the_promised_order(drivers: Drivers, shape: str)
     clock = SimClock(jumps=True)
     assert "".join(drivers.batch(heard(command), [], clock=clock).model) == order
     assert "".join(drivers.run(heard(command), closed(), clock=clock)) == order
-    assert "".join(drivers.run(heard(on=lambda name: [command] if name == "go" else ()), closed("go"), clock=clock)) == "go" + order
+    assert (
+        "".join(drivers.run(heard(on=lambda name: [command] if name == "go" else ()), closed("go"), clock=clock))
+        == "go" + order
+    )
     assert "".join(drivers.batch(heard(*gs.Cmd.map([command], str.upper)), [], clock=clock).model) == order.upper()
 
 
@@ -159,7 +161,9 @@ def test_cancelling_in_a_sequence_ends_the_sequence(drivers: Drivers) -> None:
 def test_a_plain_call_takes_the_place_of_one_under_way(drivers: Drivers) -> None:
     """A key is a key, whatever kind of command has it."""
     clock = SimClock(jumps=True)
-    assert drivers.batch(heard(gs.Cmd.after(5, "x", key="k"), gs.Cmd.call(plain, "a", key="k")), [], clock=clock).model == ("a",)
+    assert drivers.batch(heard(gs.Cmd.after(5, "x", key="k"), gs.Cmd.call(plain, "a", key="k")), [], clock=clock).model == (
+        "a",
+    )
 
 
 def test_keys_of_children_are_their_own(drivers: Drivers) -> None:

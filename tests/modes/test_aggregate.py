@@ -1,4 +1,3 @@
-# ruff: noqa: ARG005  - a fake takes what it is called with
 """Aggregate with one key: atomic, exactly once over a source with positions; law 8."""
 
 import asyncio

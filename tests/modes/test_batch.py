@@ -1,4 +1,3 @@
-# ruff: noqa: ARG005  - a fake takes what it is called with
 """Batch: sources, ends, reading ahead, and poison messages; laws 7, 13 and 14."""
 
 import asyncio

@@ -1,4 +1,3 @@
-# ruff: noqa: ARG005  - a fake takes what it is called with
 """Durable runs: what a restart finds, what it repeats and what not, and what it says when it cannot go on."""
 
 import asyncio

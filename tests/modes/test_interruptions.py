@@ -1,4 +1,4 @@
-# ruff: noqa: ARG005, B023  - fakes; a trap is used up in the round that makes it
+# ruff: noqa: B023  - fakes; a trap is used up in the round that makes it
 """Whatever ends an aggregate of a hundred messages, wherever: the store has the old state or a whole one, and nothing is left behind."""
 
 import asyncio

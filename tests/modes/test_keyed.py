@@ -1,4 +1,3 @@
-# ruff: noqa: ARG005  - a fake takes what it is called with
 """Aggregate with a key function: one model per key, all saved in one transaction."""
 
 from collections.abc import Mapping

@@ -1,4 +1,3 @@
-# ruff: noqa: ARG005  - a fake takes what it is called with
 """Run: what it accepts, how it ends, and how it waits."""
 
 import asyncio

@@ -1,4 +1,3 @@
-# ruff: noqa: ARG005  - a fake takes what it is called with
 """A signal asks a batch to end between messages; the second one is as before."""
 
 import asyncio

@@ -1,4 +1,3 @@
-# ruff: noqa: ARG005  - a fake takes what it is called with
 """Wrong use teaches: each error says what to do instead."""
 
 import asyncio
