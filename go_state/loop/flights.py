@@ -4,42 +4,31 @@
 
 All of this happens in the run's own thread or task. Workers only add to `news` and wake the run, which lands what has come between
 two turns: in the order in which it was done. What was cancelled, replaced or has timed out is not listened to any more.
+`performing` is what happens in the turn, `board` what is under way, `workers` where it runs; here they meet the feed.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextvars import Token
 from types import TracebackType
-from typing import Any, NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Self
 
-from go_state.core.commands import After, Call, Cmd
+from go_state.core.commands import After, Cmd
 from go_state.core.environment import environment
 from go_state.core.errors import LeftRunning, ProgramError, TimedOut
+from go_state.loop.board import Board, forget_coroutine
 from go_state.loop.driver import Flow
 from go_state.loop.effects import effect, failure_of
-from go_state.loop.flight import Flight, Group, Origin, Outcome, wrapped
+from go_state.loop.flight import Flight, Origin, Outcome, wrapped
 from go_state.loop.landing import Landing
 from go_state.loop.outside import Outside
-from go_state.loop.performing import Cancelling, Performing
 from go_state.loop.timers import SystemClock, Timers
 from go_state.loop.workers import Workers
 
 AHEAD = 64  # messages in the queue beyond which streams wait
-
-
-class Marks(Protocol):
-    """Where a durable run notes what is under way."""
-
-    def opened(self, name: str) -> None:
-        """Note a command before its turn is committed."""
-        ...
-
-    def ended(self, names: Sequence[str]) -> None:
-        """Note that commands are done, once what they have sent is in the queue."""
-        ...
 
 
 class Trouble(NamedTuple):
@@ -50,11 +39,11 @@ class Trouble(NamedTuple):
     then: Callable[[list[Any]], object]
 
 
-class Flights(Performing):
+class Flights(Board):
     """The commands under way of one run: a block, within which they may be."""
 
     def __init__(self, outside: Outside, *, on_loop: bool) -> None:
-        super().__init__()
+        super().__init__(outside.effects.at_once)
         effects = outside.effects
         self._env = outside.env
         self._effects = effects
@@ -62,15 +51,8 @@ class Flights(Performing):
         self.timers = Timers(outside.clock)
         self.news: deque[tuple[Any, ...]] = deque()  # a function, and its arguments but the last
         self.wake_feed: Callable[[], object] = _do_nothing
-        self.marks: Marks | None = None
         self.waiting = False  # whether the run's feed waits
         self.cancelled: list[Cmd[Any]] = []  # what the end of the run has cancelled
-        self._under_way: dict[Flight, None] = {}  # in the order of their beginning, those that wait included
-        self._by_key: dict[Hashable, Flight] = {}
-        self._behind: dict[Hashable, deque[Flight]] = {}  # what waits for the end of the one with its key
-        self._running: dict[Flight, None] = {}  # those that a task or thread has
-        self._waiting: deque[Flight] = deque()  # for one of those that run to end
-        self._ended: list[str] = []
         self.backlog: Callable[[], int] = int  # how many messages are in the queue
         self.owed: list[Callable[[], object]] = []  # what lets streams give more, when the queue is short again
         self.subscriptions = 0  # how many are under way
@@ -78,82 +60,19 @@ class Flights(Performing):
         self.ring: Callable[[], object] | None = None  # wakes one who waits for a landing alone
         self._tokens: list[tuple[Any, Token[Any]]] = []
 
-    @property
-    def origin(self) -> Origin:
-        """The turn whose command has arrived."""
-        return self._turn()
+    # ------------------------------------------------------------------ launching
 
-    def say_of(self, origin: Origin) -> None:
-        """Hear what it is that arrives."""
-        self._origin = origin
-
-    # ------------------------------------------------------------------ at the commit
-
-    def _hold(self, held: Flight | Cancelling) -> Outcome:
-        """Keep for the commit what begins or ends something; a turn that is rolled back has done neither."""
-        if not self._in_turn:
-            return self._act(held)
-        self.held.append(held)
-        if isinstance(held, Flight) and self.marks is not None:
-            self.marks.opened(held.name)
-        return Outcome.UNDER_WAY
-
-    def begin(self) -> None:
-        """Begin what the committed turn has held, in order."""
-        held, self.held = self.held, []
-        self.news.append((_do_nothing,))  # so that the feed looks up from its messages
-        for each in held:
-            self._act(each)
-        self.settled()
-
-    def drop(self) -> None:
-        """Forget what a turn that is rolled back has held."""
-        held, self.held = self.held, []
-        for each in held:
-            if isinstance(each, Flight):
-                _forget_coroutine(each)
-                if self.marks is not None:
-                    self.marks.ended([each.name])
-
-    def _act(self, held: Flight | Cancelling) -> Outcome:
-        if isinstance(held, Cancelling):
-            self._cancel_all(held)
-            return Outcome.DONE
-        flight, key = held, held.key
-        if self.marks is not None and not self._in_turn:
-            self.marks.opened(flight.name)
-        self._under_way[flight] = None
-        before = None if key is None else self._by_key.get(key)
-        if before is not None and key is not None:
-            busy = flight.command.busy if type(flight.command) is Call else "replace"
-            if busy == "skip":
-                self._cancel(flight)
-                return Outcome.UNDER_WAY  # its group, if it has one, has heard of it
-            if busy == "queue":
-                self._behind.setdefault(key, deque()).append(flight)
-                return Outcome.UNDER_WAY
-            self._cancel_key(key)
-        self._take_off(flight)
-        return Outcome.UNDER_WAY
-
-    def _take_off(self, flight: Flight) -> None:
-        """Begin the command, or have it wait for room."""
-        if flight.key is not None:
-            self._by_key[flight.key] = flight
+    def _launch(self, flight: Flight) -> None:
         command = flight.command
         if type(command) is After:
             flight.timers.append(self.timers.set(command.seconds, lambda: self._after(flight)))
-        elif len(self._running) >= self._effects.at_once:
-            self._waiting.append(flight)
-        else:
-            self._start(flight)
-
-    def _start(self, flight: Flight) -> None:
-        self._running[flight] = None
-        timeout = flight.command.timeout
-        if timeout is not None:
-            flight.timers.append(self.timers.set(timeout, lambda: self._time_out(flight)))
+            return
+        if command.timeout is not None:
+            flight.timers.append(self.timers.set(command.timeout, lambda: self._time_out(flight)))
         self.workers.start(flight)
+
+    def _stir(self) -> None:
+        self.news.append((_do_nothing,))
 
     # ------------------------------------------------------------------ what workers and timers tell
 
@@ -169,22 +88,22 @@ class Flights(Performing):
             ring()
 
     def _tell_done(self, flight: Flight, result: Any) -> None:
-        self.tell(self._done, flight, result)
+        self.tell(self.done, flight, result)
 
     def _tell_failed(self, flight: Flight, error: BaseException) -> None:
-        self.tell(self._failed, flight, error)
+        self.tell(self.failed, flight, error)
 
     def _tell_parked(self, flight: Flight, seconds: float, go_on: Callable[[], object]) -> None:
         self.tell(self._park, flight, seconds, go_on)
 
     def _after(self, flight: Flight) -> None:
-        self.news.append((self._done, flight, None))
+        self.news.append((self.done, flight, None))
 
     def _time_out(self, flight: Flight) -> None:
         if not flight.over:
             name = getattr(flight.command.fn, "__qualname__", flight.command.fn)
             error = TimedOut(f"{name} took longer than {flight.command.timeout:g} seconds")
-            self.news.append((self._failed, flight, error))
+            self.news.append((self.failed, flight, error))
 
     # ------------------------------------------------------------------ landing
 
@@ -192,6 +111,15 @@ class Flights(Performing):
     def stirred(self) -> bool:
         """Whether there is something to land."""
         return bool(self.news) or self.timers.is_due()
+
+    @property
+    def origin(self) -> Origin:
+        """The turn whose command has arrived."""
+        return self._turn()
+
+    def say_of(self, origin: Origin) -> None:
+        """Hear what it is that arrives."""
+        self._origin = origin
 
     def arrivals(self) -> Iterator[tuple[Callable[..., Trouble | None], tuple[Any, ...]]]:
         """Give what has come so far, in order: a function that returns a trouble or `None`, and its arguments but the last."""
@@ -206,13 +134,8 @@ class Flights(Performing):
                 finally:
                     self._in_turn = True
 
-    def settled(self) -> None:
-        """Hear that the messages of the last arrival are in the queue."""
-        if self._ended and self.marks is not None:
-            self.marks.ended(self._ended)
-        self._ended = []
-
-    def _done(self, flight: Flight, result: Any, sent: list[Any]) -> Trouble | None:
+    def done(self, flight: Flight, result: Any, sent: list[Any]) -> Trouble | None:
+        """Send what a command has come to."""
         if flight.over:
             return None
         command = flight.command
@@ -227,7 +150,8 @@ class Flights(Performing):
             return Trouble(error, flight.origin, lambda sent: self._end(flight, Outcome.FAILED, sent))
         return None
 
-    def _failed(self, flight: Flight, error: BaseException, sent: list[Any]) -> Trouble | None:
+    def failed(self, flight: Flight, error: BaseException, sent: list[Any]) -> Trouble | None:
+        """Send what a command's failure is made into, or return the trouble."""
         if flight.over:
             return None
         self._origin = flight.origin
@@ -256,97 +180,12 @@ class Flights(Performing):
         flight.parked = True
         flight.timers.append(self.timers.set(seconds, resume))
 
-    def _end(self, flight: Flight, outcome: Outcome, sent: list[Any]) -> None:
-        """Take the flight off the board, let those that have waited for it begin, and go on with what it is a part of."""
-        self._remove(flight)
-        self._tell_group(flight.group, outcome, sent)
-
-    def _remove(self, flight: Flight) -> None:
-        flight.over = True
-        self._under_way.pop(flight, None)
-        self._ended.append(flight.name)
-        for timer in flight.timers:
-            timer.cancel()
-        if flight in self._running:
-            del self._running[flight]
-            self._start_waiting()
-        key = flight.key
-        if key is not None and self._by_key.get(key) is flight:
-            del self._by_key[key]
-            self._take_next(key)
-
-    def _take_next(self, key: Hashable) -> None:
-        """Begin what waits for the key."""
-        behind = self._behind.pop(key, None)
-        while behind:
-            following = behind.popleft()
-            if not following.over:
-                if behind:
-                    self._behind[key] = behind
-                self._take_off(following)
-                return
-
-    def _start_waiting(self) -> None:
-        while self._waiting and len(self._running) < self._effects.at_once:
-            flight = self._waiting.popleft()
-            if not flight.over:
-                self._start(flight)
-
-    def _tell_group(self, group: Group | None, outcome: Outcome, sent: list[Any]) -> None:
-        """Go on with the sequence or the `all` of which a part has ended."""
-        while group is not None:
-            if group.in_order:
-                if outcome is Outcome.DONE:
-                    outcome = self._go_on(group, sent)
-            else:
-                group.open -= 1
-                group.failed |= outcome is Outcome.FAILED
-                outcome = group.outcome() if group.begun and not group.open else Outcome.UNDER_WAY
-            if outcome is Outcome.UNDER_WAY:
-                return
-            group = group.parent
-
-    # ------------------------------------------------------------------ cancelling
-
-    def _cancel(self, flight: Flight) -> None:
-        """End a flight, from which nothing is heard any more."""
-        if flight.over:
-            return
-        stop = flight.stop
-        _forget_coroutine(flight)
-        self._end(flight, Outcome.FAILED, [])
-        if stop is not None:
-            stop()
-
-    def _cancel_key(self, key: Hashable) -> None:
-        behind = self._behind.pop(key, ())
-        for flight in (*behind, *filter(None, [self._by_key.get(key)])):
-            self._cancel(flight)
-
-    def _cancel_all(self, what: Cancelling) -> None:
-        if what.key is not None:
-            self._cancel_key(what.key)
-            return
-        inside = [flight for flight in self._under_way if flight.scope[: len(what.scope)] == what.scope]
-        for flight in reversed(inside):  # the last first, so that none that is to be cancelled as well begins in between
-            self._cancel(flight)
-
     # ------------------------------------------------------------------ waiting
-
-    @property
-    def count(self) -> int:
-        """How many commands are under way or wait to be; the end of a run waits for them."""
-        return len(self._under_way)
 
     @property
     def active(self) -> bool:
         """Whether something may arrive."""
         return bool(self._under_way or self.subscriptions or self.news)
-
-    @property
-    def is_full(self) -> bool:
-        """Whether commands wait for others to end."""
-        return bool(self._waiting)
 
     def left(self, resting: Callable[[], bool]) -> float | None:
         """Return how long a feed may wait that is about to, and sets `waiting` to False when it has; `resting` tells whether it has
@@ -404,7 +243,7 @@ class Flights(Performing):
         for flight in reversed(tuple(self._under_way)):
             self.cancelled.append(flight.command)
             flight.over = True
-            _forget_coroutine(flight)
+            forget_coroutine(flight)
             if flight.stop is not None:
                 flight.stop()
         self.cancelled.reverse()
@@ -441,13 +280,6 @@ class Flights(Performing):
         self._stop_all()
         await self.workers.aclose(self._effects.grace)
         self._say_what_is_left()
-
-
-def _forget_coroutine(flight: Flight) -> None:
-    """Close the coroutine of a call that will not be awaited."""
-    coroutine, flight.coroutine = flight.coroutine, None
-    if hasattr(coroutine, "close"):
-        coroutine.close()
 
 
 def _do_nothing(*_: object) -> None:

@@ -92,6 +92,10 @@ class Subscribed:
             self._begin(begun)
         self._flights.subscriptions = len(self._running)
 
+    def under_way(self) -> tuple[Any, ...]:
+        """Return those that are under way."""
+        return tuple(running.sub for running in self._running.values())
+
     def end(self) -> None:
         """End them all, for good."""
         self._ended = True
@@ -116,7 +120,7 @@ class Subscribed:
 
     def _tick_in(self, running: Running, seconds: float, due: float) -> None:
         def tick() -> None:
-            self._flights.news.append((self._arrive, running, None))
+            self._flights.news.append((self.arrive, running, None))
             every, now = running.sub.seconds, self._flights.timers.clock.monotonic()
             late = max(int((now - due) // every), 0)  # whole ticks that are over already, and are left out
             following = due + (late + 1) * every
@@ -127,7 +131,7 @@ class Subscribed:
     def _wait_until(self, running: Running) -> None:
         left = running.sub.when - self._flights.timers.clock.time()
         if left <= 0:
-            self._flights.news.append((self._arrive, running, None))
+            self._flights.news.append((self.arrive, running, None))
         else:
             running.timer = self._flights.timers.set(min(left, _LOOK_SECONDS), lambda: self._wait_until(running))
 
@@ -153,7 +157,7 @@ class Subscribed:
             async with aclosing(items):
                 async for item in items:
                     await running.room.acquire()
-                    self._flights.tell(self._arrive, running, item)
+                    self._flights.tell(self.arrive, running, item)
         except BaseException as error:
             if not running.over:
                 if isinstance(error, asyncio.CancelledError):
@@ -171,7 +175,7 @@ class Subscribed:
 
         def handle(number: int, frame: object) -> None:
             # From a thread of its own, and a bare one: what it takes the lock of, the interrupted code may hold.
-            _thread.start_new_thread(self._flights.tell, (self._arrive, running, None))
+            _thread.start_new_thread(self._flights.tell, (self.arrive, running, None))
 
         number = running.sub.number
         before = signal.signal(number, handle)
@@ -179,7 +183,8 @@ class Subscribed:
 
     # ------------------------------------------------------------------ what they bring
 
-    def _arrive(self, running: Running, item: Any, sent: list[Any]) -> Trouble | None:
+    def arrive(self, running: Running, item: Any, sent: list[Any]) -> Trouble | None:
+        """Send what a subscription brings."""
         if running.room is not None:
             self._flights.owed.append(running.room.release)
         if running.over:

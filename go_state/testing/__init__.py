@@ -2,6 +2,7 @@
 
 from go_state.testing.clock import SimClock
 from go_state.testing.contracts import BufferContract, StoreContract
+from go_state.testing.harness import Harness
 from go_state.testing.play import Played, play
 
-__all__ = ["BufferContract", "Played", "SimClock", "StoreContract", "play"]
+__all__ = ["BufferContract", "Harness", "Played", "SimClock", "StoreContract", "play"]

@@ -135,6 +135,10 @@ class SimClock:
                 flight.parked = False
             self.leave(wake)
 
+    def set(self, now: float) -> None:
+        """Have it be this time, in seconds since 1970, and wake nobody."""
+        self._now = float(now)
+
     def settle(self, *, timeout: float = 10.0) -> None:
         """Wait until every run has done what there is to do now."""
         self.advance(0, timeout=timeout)
