@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from go_state.core.commands import After, Cmd
+from go_state.core.crash_points import reach
 from go_state.core.environment import environment
 from go_state.core.errors import LeftRunning, ProgramError, TimedOut
 from go_state.loop.board import Board, forget_coroutine
@@ -69,6 +70,7 @@ class Flights(Board):
             return
         if command.timeout is not None:
             flight.timers.append(self.timers.set(command.timeout, lambda: self._time_out(flight)))
+        reach("command-begins")
         self.workers.start(flight)
 
     def _stir(self) -> None:
@@ -138,6 +140,7 @@ class Flights(Board):
         """Send what a command has come to."""
         if flight.over:
             return None
+        reach("command-lands")
         command = flight.command
         self._origin = flight.origin
         try:

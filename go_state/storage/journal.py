@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from time import time_ns
 from typing import Literal, TypeVar
 
+from go_state.core.crash_points import reach
 from go_state.core.errors import ConcurrentGet, Lagged, UsageError
 from go_state.core.turn import Turn
 from go_state.storage.journal_consumer import GROUP, JournalConsumer
@@ -232,7 +233,9 @@ class Journal(Writing[Msg]):
                         else f"the reader {slowest[0]!r} has only come to"
                     )
                     raise UsageError(f"{who} {slowest[1]}: truncate before that at most")
+                reach("before-truncate")
                 self._records.truncate(before)
+                reach("after-truncate")
                 self._tail.forget()
                 return self._records.start
 

@@ -14,6 +14,7 @@ from typing import Literal, TypeAlias, TypeVar
 
 from go_state.buffer.buffer import Buffer
 from go_state.buffer.consumer import Consumer
+from go_state.core.crash_points import reach
 from go_state.core.errors import Closed, UsageError
 from go_state.storage.journal_consumer import GROUP, JournalConsumer
 from go_state.storage.lease import Lease, Owner
@@ -161,7 +162,11 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
 
     def _write(self, entry: Entry) -> int:
         self._writing = True  # until it is known to be written, or not: Ctrl-C may come in between
-        return self._records.write(entry)
+        point = "flush" if entry.snapshot is None else "snapshot"
+        reach(f"before-{point}")
+        number = self._records.write(entry)
+        reach(f"after-{point}")
+        return number
 
     def _catch_up_with_ourselves(self) -> None:
         """Count as written what an interrupted flush has written: the lease is ours, so nobody else has. Not while locked."""

@@ -1,8 +1,20 @@
-"""What users test with: `play` for programs, and contract suites for backends of their own."""
+"""What users test with: `play` and `Harness` for programs, `SimClock` for time, contract suites for backends of their own."""
 
 from go_state.testing.clock import SimClock
 from go_state.testing.contracts import BufferContract, StoreContract
+from go_state.testing.crashing import CRASH_POINTS, crash_at
 from go_state.testing.harness import Harness
 from go_state.testing.play import Played, play
+from go_state.testing.strategies import messages
 
-__all__ = ["BufferContract", "Harness", "Played", "SimClock", "StoreContract", "play"]
+__all__ = [
+    "CRASH_POINTS",
+    "BufferContract",
+    "Harness",
+    "Played",
+    "SimClock",
+    "StoreContract",
+    "crash_at",
+    "messages",
+    "play",
+]

@@ -1,0 +1,29 @@
+"""Dying on purpose, as kill -9 does, at a point that has a name."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from go_state.core.crash_points import CRASH_POINTS, watch
+from go_state.core.errors import UsageError
+
+
+def crash_at(point: str, nth: int = 1) -> None:
+    """Have this process killed with SIGKILL when it comes to the point for the nth time; call it in a child of the test.
+
+    `gs.testing.CRASH_POINTS` are the points; see `core/crash_points.py` for what lies between them. Raises `UsageError` for another.
+    """
+    if point not in CRASH_POINTS:
+        raise UsageError(f"{point!r} is no point to crash at: there are {', '.join(CRASH_POINTS)}")
+    if type(nth) is not int or nth < 1:
+        raise UsageError(f"nth is a whole number from 1, not {nth!r}")
+    left = nth
+
+    def reached(found: str) -> None:
+        nonlocal left
+        left -= found == point
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    watch(reached)

@@ -1,0 +1,26 @@
+"""Strategies for hypothesis: messages of a program, out of the types of its update."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from go_state.core.errors import MissingExtra
+from go_state.core.program import Program
+from go_state.storage.codec import message_type
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
+
+
+def messages(of: Any, *, min_size: int = 0, max_size: int = 20) -> SearchStrategy[list[Any]]:
+    """Return a strategy for sequences of messages: of a program's, by the annotation of its update, or of a type or union.
+
+    `@given(gs.testing.messages(program))`. What a class's fields may hold is hypothesis's to say: `st.register_type_strategy`.
+    Needs hypothesis: `pip install "go-state[testing]"`.
+    """
+    try:
+        from hypothesis import strategies
+    except ImportError:
+        raise MissingExtra("testing", "gs.testing.messages") from None
+    kind = message_type(of) if isinstance(of, Program) else of
+    return strategies.lists(strategies.from_type(kind), min_size=min_size, max_size=max_size)
