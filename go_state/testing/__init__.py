@@ -1,8 +1,9 @@
 """What users test with: `play` and `Harness` for programs, `SimClock` for time, contract suites for backends of their own."""
 
+from go_state.core.crash_points import CRASH_POINTS
 from go_state.testing.clock import SimClock
 from go_state.testing.contracts import BufferContract, StoreContract
-from go_state.testing.crashing import CRASH_POINTS, crash_at
+from go_state.testing.crashing import crash_at
 from go_state.testing.harness import Harness
 from go_state.testing.play import Played, play
 from go_state.testing.strategies import messages

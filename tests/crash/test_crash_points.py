@@ -54,7 +54,7 @@ if len(sys.argv) > 3:
 with gs.LMDBStore(sys.argv[1]) as store:
     journal = store.journal("shop", of=Order | Paid | Look)
     with gs.start(shop, journal, store=store, key="shop", snapshots=gs.Snapshots(every=4)) as app:
-        for number in range(len(app.apply(Look()).orders), 10)  # behind all that is in the journal:
+        for number in range(len(app.apply(Look()).orders), 10):  # behind all that is in the journal
             app.apply(Order(number))
         app.watch().get(where=lambda model: len(model.paid) == 10, timeout=20)
         journal.truncate(min([*store.keyframes("shop"), len(app.model.orders)]))

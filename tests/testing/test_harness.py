@@ -193,7 +193,7 @@ def test_mistakes_teach() -> None:
     h.send(Search("x"), Found(1))
     with pytest.raises(gs.UsageError, match="which one"):
         h.resolve()
-    with pytest.raises(gs.UsageError, match="no call of .* is pending: pending are"):
+    with pytest.raises(gs.UsageError, match=r"no call of .* is pending: pending are"):
         h.resolve(len)
     with pytest.raises(gs.UsageError, match="time goes forward"):
         h.advance(-1)
