@@ -14,11 +14,13 @@ Call(len, 'four', ok=str)
 [Map(command=Send(messages=('tick',)), wrap=<built-in method fromkeys of type object at 0x...>, leading=()), None]
 """
 
+# pyright: reportInvalidTypeVarUse=false  (a type variable with a default is solved where its argument is left out)
+
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Generic, Literal, TypeAlias, TypedDict, TypeVar, Union, Unpack, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, Never, TypeAlias, TypedDict, TypeVar, Union, Unpack, overload
 
 from go_state.core.errors import ProgramError
 
@@ -26,6 +28,12 @@ Msg = TypeVar("Msg", covariant=True)
 Child = TypeVar("Child")
 Result = TypeVar("Result")
 Sent = TypeVar("Sent")
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar as TypeVarWithDefault  # type checkers know it, whether it is installed or not
+
+    Erred = TypeVarWithDefault("Erred", default=Never)  # nothing, where no err= is given
+else:
+    Erred = TypeVar("Erred")
 
 Busy: TypeAlias = Literal["replace", "queue", "skip"]
 """What becomes of a command whose key is taken: it takes the place of the one under way, comes after it, or is left out."""
@@ -95,34 +103,34 @@ class Cmd(Generic[Msg]):
         fn: Callable[..., Awaitable[Result]],
         *args: object,
         ok: Callable[[Result], Sent | None],
-        err: Callable[[Failure], Sent | None] | None = ...,
+        err: Callable[[Failure], Erred | None] | None = ...,
         **how: Unpack[How],
-    ) -> Cmd[Sent]: ...
+    ) -> Cmd[Sent | Erred]: ...
     @overload
     @staticmethod
     def call(
         fn: Callable[..., Result],
         *args: object,
         ok: Callable[[Result], Sent | None],
-        err: Callable[[Failure], Sent | None] | None = ...,
+        err: Callable[[Failure], Erred | None] | None = ...,
         **how: Unpack[How],
-    ) -> Cmd[Sent]: ...
+    ) -> Cmd[Sent | Erred]: ...
     @overload
     @staticmethod
     def call(
         fn: Callable[..., Awaitable[Sent | None]],
         *args: object,
-        err: Callable[[Failure], Sent | None] | None = ...,
+        err: Callable[[Failure], Erred | None] | None = ...,
         **how: Unpack[How],
-    ) -> Cmd[Sent]: ...
+    ) -> Cmd[Sent | Erred]: ...
     @overload
     @staticmethod
     def call(
         fn: Callable[..., Sent | None],
         *args: object,
-        err: Callable[[Failure], Sent | None] | None = ...,
+        err: Callable[[Failure], Erred | None] | None = ...,
         **how: Unpack[How],
-    ) -> Cmd[Sent]: ...
+    ) -> Cmd[Sent | Erred]: ...
     @staticmethod
     def call(
         fn: Callable[..., Any],
