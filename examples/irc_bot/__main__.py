@@ -7,7 +7,7 @@ import asyncio
 import signal
 
 import go_state as gs
-from examples.irc_bot.bot import Backoff, make_bot
+from examples.irc_bot.bot import Backoff, Flood, make_bot
 from examples.irc_bot.network import Irc
 
 
@@ -21,13 +21,15 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--channel", action="append", dest="channels", help="a channel to be in; may be given several times")
     parser.add_argument("--store", default="irc_bot.lmdb", help="the file that it remembers by")
     parser.add_argument("--first-wait", type=float, default=1.0, help="seconds before it tries to connect again")
+    parser.add_argument("--line-seconds", type=float, default=2.0, help="what a line counts for the flood limit")
     return parser.parse_args()
 
 
 async def main() -> None:
     given = arguments()
     irc = Irc(given.host, given.port, given.nick, given.channels or ["#go_state"], tls=given.tls, password=given.password)
-    bot, snapshots = make_bot(Backoff(first=given.first_wait)), gs.Snapshots(every=1000, keep=2)
+    bot = make_bot(Backoff(first=given.first_wait), Flood(line=given.line_seconds))
+    snapshots = gs.Snapshots(every=1000, keep=2)
     with gs.LMDBStore(given.store) as store:
         async with gs.start_async(bot, store=store, key="irc-bot", snapshots=snapshots, retention=gs.Retain(), env=irc) as app:
             loop = asyncio.get_running_loop()

@@ -13,8 +13,6 @@ HELP = "name++ and name-- give and take karma; karma [name]; remind me in 1h30m 
 MOST_REMINDERS = 20  # of one person
 LONGEST_TEXT = 300  # characters of a reminder
 LINE_BYTES = 400  # an IRC message has 512 with everything around the text (RFC 2812, 2.3)
-PENALTY_SECONDS = 2.0  # each line counts so much, and one may be 10 seconds ahead (RFC 1459, 8.10)
-AHEAD_SECONDS = 10.0
 SAY_TIMEOUT = 15.0
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -59,12 +57,21 @@ class Backoff:
 
 
 @dataclass(frozen=True)
+class Flood:
+    """How fast it may speak: each line counts so many seconds, and it may be so many ahead (RFC 1459, 8.10)."""
+
+    line: float = 2.0
+    ahead: float = 10.0
+
+
+@dataclass(frozen=True)
 class Bot:
     karma: tuple[tuple[str, int], ...] = ()
     reminders: tuple[Reminder, ...] = ()
     outbox: tuple[Line, ...] = ()  # what is to be said, until the server has it
     saying: int | None = None  # the number of the line that is on its way
-    penalty_until: float = 0.0
+    penalty_until: float = 0.0  # when all that was said is paid for
+    may_speak_at: float = 0.0
     joined: bool = False
     tries: int = 0  # to connect, since it last succeeded
     next_try: float | None = None
@@ -125,7 +132,7 @@ Msg = Heard | Joined | Lost | TryAgain | Said | NotSaid | Speak | Due
 # ---------------------------------------------------------------------- the program
 
 
-def make_bot(backoff: Backoff = Backoff()) -> gs.Program[Bot, Msg]:
+def make_bot(backoff: Backoff = Backoff(), flood: Flood = Flood()) -> gs.Program[Bot, Msg]:
     """Return the program."""
 
     def update(model: Bot, msg: Msg, turn: gs.Turn) -> gs.Step[Bot, Msg]:
@@ -148,7 +155,7 @@ def make_bot(backoff: Backoff = Backoff()) -> gs.Program[Bot, Msg]:
                 pass
             case Due(number):
                 model = remind(model, number)
-        return speak(model, turn.at)
+        return speak(model, turn.at, flood)
 
     return gs.Program(lambda: (Bot(), ()), update, subscriptions=subscriptions, name="irc-bot")
 
@@ -161,7 +168,7 @@ def subscriptions(model: Bot) -> Sequence[gs.Sub[Msg]]:
     else:
         link = gs.Sub.at(model.next_try, TryAgain(), key=("try", model.next_try))
     if model.joined and model.outbox and model.saying is None:
-        due.append(gs.Sub.at(model.penalty_until - AHEAD_SECONDS, Speak(), key=("speak", model.penalty_until)))  # type: ignore[arg-type]
+        due.append(gs.Sub.at(model.may_speak_at, Speak(), key=("speak", model.may_speak_at)))  # type: ignore[arg-type]
     return [link, *due]
 
 
@@ -180,16 +187,16 @@ async def say(line: Line) -> int:
     return line.number
 
 
-def speak(model: Bot, now: float) -> gs.Step[Bot, Msg]:
+def speak(model: Bot, now: float, flood: Flood) -> gs.Step[Bot, Msg]:
     """Say the next line, if there is one and the flood limit allows it."""
-    if not model.joined or not model.outbox or model.saying is not None or model.penalty_until > now + AHEAD_SECONDS:
+    if not model.joined or not model.outbox or model.saying is not None or model.may_speak_at > now:
         return model, ()
     line = model.outbox[0]
-    penalty = max(model.penalty_until, now) + PENALTY_SECONDS
+    penalty = max(model.penalty_until, now) + flood.line
     call = gs.Cmd.call(
         say, line, ok=Said, err=lambda failure: NotSaid(line.number, failure.kind), key="say", timeout=SAY_TIMEOUT
     )
-    return replace(model, saying=line.number, penalty_until=penalty), [call]
+    return replace(model, saying=line.number, penalty_until=penalty, may_speak_at=penalty - flood.ahead), [call]
 
 
 # ---------------------------------------------------------------------- what it answers
@@ -197,7 +204,7 @@ def speak(model: Bot, now: float) -> gs.Step[Bot, Msg]:
 
 def answer(model: Bot, target: str, nick: str, text: str, now: float) -> Bot:
     """Return the model after what was said, with what there is to say to it."""
-    for name, sign in re.findall(r"(?<!\S)([^\s+-][^\s]{0,30}?)(\+\+|--)(?!\S)", text):
+    for name, sign in re.findall(r"(?<!\S)([^\s+-](?:\S{0,29}[^\s+-])?)(\+\+|--)(?!\S)", text):
         model = give_karma(model, target, nick, name, 1 if sign == "++" else -1)
     words = re.sub(r"^\s*!?", "", text).split()
     match [words[0].lower(), *words[1:]] if words else []:
