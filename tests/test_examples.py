@@ -61,6 +61,14 @@ stopped with Auction(highest=500, leader='bob', is_open=False)
 monday Room(name='lobby', words=6) Room(name='kitchen', words=5)
 tuesday Room(name='lobby', words=12) Room(name='kitchen', words=10)
 """,
+    "09_board.py": """\
+Card(title='mow', days=1, estimate='3 h')
+Card(title='wash', days=1, estimate='being estimated')
+Card(title='paint the fence', days=1, estimate='being estimated')
+a week later
+Card(title='mow', days=7, estimate='3 h')
+Card(title='paint the fence', days=7, estimate='ask took longer than 604800 seconds')
+""",
     "05_ticker.py": """\
 run       horizontal -16, vertical  16
 batch     horizontal -16, vertical  16 57 messages: 11 given, the rest sent by ticks

@@ -82,7 +82,8 @@ class Irc:
     async def _next(events: asyncio.Queue[Event], connection: AioConnection) -> Event:
         for quiet in (False, True):
             try:
-                return await asyncio.wait_for(events.get(), QUIET_SECONDS)
+                async with asyncio.timeout(QUIET_SECONDS):  # unlike wait_for in Python 3.11 it never swallows a cancel
+                    return await events.get()
             except TimeoutError:
                 if not quiet:
                     connection.ping("still-there")

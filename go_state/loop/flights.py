@@ -235,9 +235,17 @@ class Flights(Board):
 
     # ------------------------------------------------------------------ the block
 
+    def announce(self) -> None:
+        """Have the clock know of the run, also before its thread or task has begun."""
+        self.timers.clock.enter(self.wake)
+
+    def withdraw(self) -> None:
+        """Have the clock forget the run."""
+        self.timers.clock.leave(self.wake)
+
     def open(self) -> None:
         """Begin, in the thread or task of the run."""
-        self.timers.clock.enter(self.wake)
+        self.announce()
         self._tokens = [(effect, effect.set(self._name_inline)), (environment, environment.set(self._env))]
 
     def _stop_all(self) -> None:
@@ -255,7 +263,7 @@ class Flights(Board):
             variable.reset(token)
 
     def _say_what_is_left(self) -> None:
-        self.timers.clock.leave(self.wake)
+        self.withdraw()
         for name in self.workers.left():
             warnings.warn(
                 f"{name} has not ended within {self._effects.grace:g} seconds of being cancelled, and goes on: give it a timeout of "

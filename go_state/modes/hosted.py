@@ -71,10 +71,12 @@ class Hosted(Generic[Model, Msg]):
     # ------------------------------------------------------------------ running
 
     def _start(self) -> None:
+        self._flights.announce()
         if self._on_loop:
             import asyncio
 
-            self._host = asyncio.create_task(self._run_on_loop(), name=f"go_state app {self._name()}")
+            self._host = task = asyncio.create_task(self._run_on_loop(), name=f"go_state app {self._name()}")
+            task.add_done_callback(lambda _: self._end_unbegun())
         else:
             self._host = threading.Thread(target=self._run_in_thread, name=f"go_state app {self._name()}", daemon=True)
             self._host.start()
@@ -108,6 +110,12 @@ class Hosted(Generic[Model, Msg]):
         finally:
             if self._reader is not None:
                 await self._reader.aclose()
+            self._end()
+
+    def _end_unbegun(self) -> None:
+        """End where the task was cancelled before it had begun, and so has ended nothing."""
+        if not self._audience.ended.version:
+            self._flights.withdraw()
             self._end()
 
     def _flow(self) -> Flow[None]:

@@ -27,7 +27,8 @@ class SimClock:
     """Time that passes when a test says so: give it to runs as `clock=`, to one or to several.
 
     `advance` moves it on, from timer to timer. With `jumps=True` it moves by itself whenever all its runs have nothing to do but
-    to wait, which is what a `batch` or a `run` in the test's own thread needs. `start` is in seconds since 1970.
+    to wait, which is what a `batch` or a `run` in the test's own thread needs. What lies in a queue of somebody's own it cannot see.
+    `start` is in seconds since 1970.
 
     >>> from go_state import Cmd, Program, batch
     >>> nap = Program(lambda: (0, [Cmd.after(3600, "awake")]), lambda model, msg: (model + 1, ()))
@@ -125,7 +126,7 @@ class SimClock:
         with self._changed:
             sleeper = self._runs[wake] = _Run()
             sleeper.due, sleeper.resting = None if seconds == math.inf else self._now + seconds, _always
-            runs = [each for each, run in self._runs.items() if run is not sleeper]
+            runs = [each for each, run in self._runs.items() if run.resting is not _always]  # not those that sleep
         for each in runs:
             each()  # to look whether there is anything else to wait for
         try:

@@ -424,3 +424,15 @@ def test_both_starts_take_the_same() -> None:
     for wrong in (lambda: gs.start(counter, gs.Value()), lambda: gs.start(counter, key="k"), lambda: gs.start(update)):  # type: ignore[arg-type]
         with pytest.raises(gs.UsageError):
             wrong()
+
+
+def test_an_app_that_was_cancelled_before_it_began_is_over() -> None:
+    """Whoever waits for it elsewhere is freed."""
+
+    async def start() -> Any:
+        return gs.start_async(gs.reducer(int, lambda model, msg: model + msg))  # the loop ends before the task has begun
+
+    app = asyncio.run(start())
+    assert app.state == "stopped"
+    with pytest.raises(gs.Closed):
+        app.send(1)

@@ -98,6 +98,30 @@ def test_a_watched_program_does_not_rest() -> None:
             watcher.get()
 
 
+def test_a_program_with_something_under_way_does_not_rest() -> None:
+    """It rests only after its commands have landed and its subscriptions are over; those that it then ends are let go."""
+    clock = gs.testing.SimClock()
+
+    def update_nap(model: tuple[str, ...], msg: str) -> gs.Step[tuple[str, ...], str]:
+        return (*model, msg), [gs.Cmd.after(60, "woken")] if msg == "nap" else ()
+
+    def alarms(model: tuple[str, ...]) -> list[gs.Sub[str]]:
+        return [gs.Sub.at(90, "alarm")] if "alarm" not in model and "nap" in model else []
+
+    nap = gs.Program(lambda: ((), ()), update_nap, subscriptions=alarms)
+    with gs.start_keyed(nap, idle=0.01, clock=clock) as rooms:
+        assert rooms["a"].apply("nap") == ("nap",)
+        app = rooms._places["a"].app
+        for seconds in (0, 60):
+            clock.advance(seconds)
+            with pytest.raises(gs.TimedOut):
+                app.wait(0.05)
+        clock.advance(30)
+        app.wait(10)
+        assert app.model == ("nap", "woken", "alarm")
+        assert "a" not in rooms
+
+
 def test_their_number_is_bounded(tmp_path: Path) -> None:
     """Beyond the limit the least recently used is put to rest, and everything is there in the end."""
     with gs.LMDBStore(tmp_path / "s") as store:
