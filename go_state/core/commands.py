@@ -153,17 +153,20 @@ class Cmd(Generic[Msg]):
         Of the commands with one `key` one is under way at a time, and `Cmd.cancel(key)` ends it; `busy` says what becomes of the next.
         `timeout` is in seconds, for all tries of `retry` together. Raises `ProgramError` for what cannot be performed.
         """
-        for role, given in (("fn", fn), ("ok", ok), ("err", err)):
-            if not callable(given) and (given is not None or role == "fn"):
-                hint = ": pass the function itself, and its arguments after it" if role == "fn" else ""
-                raise ProgramError(f"{role} of Cmd.call is a function, not a {type(given).__qualname__}{hint}")
+        if not callable(fn):
+            hint = "pass the function itself, and its arguments after it"
+            raise ProgramError(f"fn of Cmd.call is a function, not a {type(fn).__qualname__}: {hint}")
+        if not (ok is None or callable(ok)) or not (err is None or callable(err)):
+            role, given = ("err", err) if ok is None or callable(ok) else ("ok", ok)
+            raise ProgramError(f"{role} of Cmd.call is a function, not a {type(given).__qualname__}")
         if busy not in ("replace", "queue", "skip"):
             raise ProgramError(f'busy of Cmd.call is "replace", "queue" or "skip", not {busy!r}')
         if timeout is not None:
             _check_seconds("timeout of Cmd.call", timeout)
         if retry is not None and not isinstance(retry, Retry):
             raise ProgramError(f"retry of Cmd.call is a gs.Retry(...), not a {type(retry).__qualname__}")
-        return Call(fn, args, ok, err, key=_checked_key(key), busy=busy, thread=bool(thread), timeout=timeout, retry=retry)
+        checked = None if key is None else _checked_key(key)
+        return Call(fn, args, ok, err, key=checked, busy=busy, thread=bool(thread), timeout=timeout, retry=retry)
 
     @staticmethod
     def after(seconds: float, *messages: Sent, key: Hashable = None) -> Cmd[Sent]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Awaitable, Callable, Generator
-from types import CoroutineType
+from types import CoroutineType, GeneratorType
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from go_state.core.errors import InsideLoop, UsageError
@@ -20,7 +20,10 @@ T = TypeVar("T")
 
 def is_awaitable(result: object) -> bool:
     """Tell whether what somebody's function returned is to be awaited."""
-    return type(result) is CoroutineType or inspect.isawaitable(result)
+    kind = type(result)
+    if kind is GeneratorType:
+        return inspect.isawaitable(result)  # of the old kind, made by types.coroutine
+    return kind is CoroutineType or hasattr(kind, "__await__")  # what inspect looks for as well, at a quarter of the cost
 
 
 class Wait(Protocol):

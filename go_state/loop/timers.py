@@ -61,18 +61,24 @@ class SystemClock:
         """Take no notice."""
 
 
+_FEW = 100  # cancelled timers, which nothing is done about
+
+
 class Timer:
     """Something to be done at `due` of the monotonic clock."""
 
-    __slots__ = ("action", "due")
+    __slots__ = ("_timers", "action", "due")
 
-    def __init__(self, due: float, action: Callable[[], object]) -> None:
+    def __init__(self, due: float, action: Callable[[], object], timers: Timers) -> None:
         self.due = due
         self.action: Callable[[], object] | None = action
+        self._timers = timers
 
     def cancel(self) -> None:
         """Have nothing done."""
-        self.action = None
+        if self.action is not None:
+            self.action = None
+            self._timers.note_cancelled()
 
 
 class Timers:
@@ -82,20 +88,31 @@ class Timers:
         self.clock = clock
         self._heap: list[tuple[float, int, Timer]] = []
         self._numbers = count()
+        self._cancelled = 0  # how many of those in the heap
 
     def set(self, seconds: float, action: Callable[[], object]) -> Timer:
         """Have the action called when so many seconds have passed."""
-        timer = Timer(self.clock.monotonic() + seconds, action)
+        timer = Timer(self.clock.monotonic() + seconds, action, self)
         heapq.heappush(self._heap, (timer.due, next(self._numbers), timer))
         return timer
 
-    def __bool__(self) -> bool:
-        return self.due() is not None
+    def note_cancelled(self) -> None:
+        """Hear that one was cancelled: it lies in the heap until its time, or until half of the heap is such ones."""
+        self._cancelled += 1
+        if self._cancelled > max(len(self._heap) // 2, _FEW):
+            self._heap = [entry for entry in self._heap if entry[2].action is not None]
+            heapq.heapify(self._heap)
+            self._cancelled = 0
+
+    def __len__(self) -> int:
+        """Return how many are set."""
+        return len(self._heap) - self._cancelled
 
     def due(self) -> float | None:
         """Return when the next one is due."""
         while self._heap and self._heap[0][2].action is None:
             heapq.heappop(self._heap)
+            self._cancelled -= 1
         return self._heap[0][0] if self._heap else None
 
     def is_due(self) -> bool:
@@ -107,4 +124,6 @@ class Timers:
         """Take the action of the next timer that is due now."""
         if not self.is_due():
             return None
-        return heapq.heappop(self._heap)[2].action
+        timer = heapq.heappop(self._heap)[2]
+        action, timer.action = timer.action, None
+        return action

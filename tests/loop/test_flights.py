@@ -12,6 +12,7 @@ from both_drivers import Drivers
 from flights_support import Gate, closed, fail, failing, heard, plain, soon, task, thread
 
 import go_state as gs
+from go_state.loop.timers import Timers
 from go_state.testing import SimClock
 
 drivers = both_drivers.drivers
@@ -237,3 +238,21 @@ def test_wrong_bounds_teach(how: dict[str, Any], teaches: str) -> None:
     """A bound that lets nothing run is refused."""
     with pytest.raises(gs.UsageError, match=teaches):
         gs.Effects(**how)
+
+
+def test_timers_that_are_cancelled_take_no_room() -> None:
+    """Of many calls that end long before their timeout, few timers are left."""
+    timers = Timers(SimClock())
+    gone_off: list[int] = []
+    for number in range(100_000):
+        timer = timers.set(3600.0 + number, lambda number=number: gone_off.append(number))
+        if number % 1000:
+            timer.cancel()
+            timer.cancel()
+    assert len(timers) == 100
+    assert len(timers._heap) <= 300
+    timers.clock.set(1e6)
+    while (action := timers.next_due()) is not None:
+        action()
+    assert gone_off == list(range(0, 100_000, 1000))
+    assert not timers
