@@ -20,7 +20,9 @@ The folders are the way of a message: `buffer` feeds it to the turn in `loop`, `
 and `core` says what they all speak of. `watch` is how others see the model.
 """
 
-from go_state import middleware, sources, testing
+from typing import TYPE_CHECKING, Any
+
+from go_state import middleware
 from go_state.buffer import Buffer, BufferStatistics, Consumer, ReaderStatistics, drop_committed, fixed, keep_all
 from go_state.core.commands import Cmd, Command, Failure, Retry
 from go_state.core.environment import env
@@ -65,26 +67,43 @@ from go_state.loop.effects import effect_id
 from go_state.loop.outside import Effects
 from go_state.loop.policies import FailedMessage, SetAside, Stop
 from go_state.modes.aggregate import KeyedResult, aggregate, aggregate_async
-from go_state.modes.app import App, AppStatistics
 from go_state.modes.batch import Result, batch, batch_async
 from go_state.modes.pace import Retain, Snapshots, StopSwitch, signals
-from go_state.modes.replay import Verified, replay, to_test, verify
-from go_state.modes.rights import Reader, Sender, Watching
 from go_state.modes.run import run, run_async
 from go_state.modes.schema import load_model
-from go_state.modes.start import start, start_async
-from go_state.modes.start_keyed import KeyedApp, KeyedApps, start_keyed, start_keyed_async
-from go_state.modes.store_check import check_store
 from go_state.storage.codec import JsonCodec
 from go_state.storage.lmdb import LMDBStore
 from go_state.storage.memory import MemoryStore
-from go_state.watch.fanout import fanout
-from go_state.watch.fields import ANY, Change, Changes
-from go_state.watch.throttle import throttle
-from go_state.watch.value import Value, select
-from go_state.watch.watcher import Watcher
+
+if TYPE_CHECKING:  # what many a service never uses, and is imported at its first use: see below
+    from go_state import sources, testing
+    from go_state.modes.app import App, AppStatistics
+    from go_state.modes.replay import Verified, replay, to_test, verify
+    from go_state.modes.rights import Reader, Sender, Watching
+    from go_state.modes.start import start, start_async
+    from go_state.modes.start_keyed import KeyedApp, KeyedApps, start_keyed, start_keyed_async
+    from go_state.modes.store_check import check_store
+    from go_state.watch.fanout import fanout
+    from go_state.watch.fields import ANY, Change, Changes
+    from go_state.watch.throttle import throttle
+    from go_state.watch.value import Value, select
+    from go_state.watch.watcher import Watcher
 
 __version__ = "0.1.0"
+
+_LATER = {
+    "go_state.modes.app": ("App", "AppStatistics"),
+    "go_state.modes.replay": ("Verified", "replay", "to_test", "verify"),
+    "go_state.modes.rights": ("Reader", "Sender", "Watching"),
+    "go_state.modes.start": ("start", "start_async"),
+    "go_state.modes.start_keyed": ("KeyedApp", "KeyedApps", "start_keyed", "start_keyed_async"),
+    "go_state.modes.store_check": ("check_store",),
+    "go_state.watch.fanout": ("fanout",),
+    "go_state.watch.fields": ("ANY", "Change", "Changes"),
+    "go_state.watch.throttle": ("throttle",),
+    "go_state.watch.value": ("Value", "select"),
+    "go_state.watch.watcher": ("Watcher",),
+}
 
 __all__ = [
     "ANY",
@@ -186,3 +205,19 @@ __all__ = [
     "to_test",
     "verify",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    import importlib
+
+    if name in ("sources", "testing"):
+        return importlib.import_module(f"go_state.{name}")
+    for module, names in _LATER.items():
+        if name in names:
+            found = globals()[name] = getattr(importlib.import_module(module), name)
+            return found
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

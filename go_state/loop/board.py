@@ -54,7 +54,7 @@ class Board(Performing):
     def begin(self) -> None:
         """Begin what the committed turn has held, in order."""
         held, self.held = self.held, []
-        self._stir()
+        self.stir()
         for each in held:
             self._act(each)
         self.settled()
@@ -115,7 +115,7 @@ class Board(Performing):
         """Set the timer, or begin the task or thread."""
         raise NotImplementedError
 
-    def _stir(self) -> None:
+    def stir(self) -> None:
         """Have the feed look up from its messages."""
         raise NotImplementedError
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Sized
 from contextlib import suppress
 from operator import length_hint
 from types import CoroutineType
@@ -212,9 +212,10 @@ class PortFeed(Generic[Msg]):
                     await returned
 
     def _pull(self) -> Iterator[Msg]:
-        get, flights = self._get, self._flights
+        get = self._get
+        news: Sized = () if self._flights is None else self._flights.news  # there is some as soon as a command is under way
         try:
-            while flights is None or not flights.active:
+            while not news:
                 message = _used_as_is(get(), "consumer.get")
                 self._pending = True
                 yield message

@@ -73,7 +73,7 @@ class Flights(Board):
         reach("command-begins")
         self.workers.start(flight)
 
-    def _stir(self) -> None:
+    def stir(self) -> None:
         self.news.append((_do_nothing,))
 
     # ------------------------------------------------------------------ what workers and timers tell

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Generator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from dataclasses import replace
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from go_state.core.errors import Denied, ProgramError
 from go_state.core.program import Program, read_step
@@ -23,8 +23,7 @@ Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal(Generic[Model, Msg]):
+class Proposal(NamedTuple, Generic[Model, Msg]):
     """A turn that is not committed: the message, the model as it is, the one that is proposed, its commands, and the turn."""
 
     message: Msg
@@ -34,8 +33,7 @@ class Proposal(Generic[Model, Msg]):
     turn: Turn
 
 
-@dataclass(frozen=True, slots=True)
-class Final(Generic[Model]):
+class Final(NamedTuple, Generic[Model]):
     """The model to commit without asking the middleware that comes after."""
 
     model: Model

@@ -116,6 +116,7 @@ class Subscribed:
                 self._read(running)
             case Signal():
                 self._listen(running)
+        self._flights.stir()
         self._flights.wake()
 
     def _tick_in(self, running: Running, seconds: float, due: float) -> None:

@@ -6,7 +6,6 @@ thread that is begun with the first of them and ends with the run. What they com
 
 from __future__ import annotations
 
-import concurrent.futures
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -20,6 +19,7 @@ from go_state.loop.flight import Flight, under_way
 
 if TYPE_CHECKING:
     import asyncio
+    import concurrent.futures
 
 Told = Callable[..., None]
 _MOMENT = 1.0  # second, for an event loop to say that the time is over
@@ -94,6 +94,8 @@ class Workers:
 
     def _start_in_thread(self, flight: Flight, context: Context) -> None:
         if self._pool is None:
+            import concurrent.futures
+
             self._pool = concurrent.futures.ThreadPoolExecutor(self._most_threads, "go_state effect")
         future = self._pool.submit(context.run, self._call, flight)
         self._calls[future] = flight
@@ -165,14 +167,16 @@ class Workers:
             return self._once_in_thread(flight)
 
         def sleep(seconds: float) -> None:
+            from concurrent.futures import CancelledError
+
             over = threading.Event()
             flight.unpark = over.set
             if flight.over:
-                raise concurrent.futures.CancelledError
+                raise CancelledError
             self._park(flight, seconds, over.set)
             over.wait()
             if flight.over:
-                raise concurrent.futures.CancelledError
+                raise CancelledError
 
         tenacity = _tenacity()
         return tenacity.Retrying(sleep=sleep, **_tries(tenacity, command.retry))(self._once_in_thread, flight)
@@ -203,6 +207,8 @@ class Workers:
                 self._thread.join()
                 self._loop.close()
         if self._pool is not None:
+            import concurrent.futures
+
             self._pool.shutdown(wait=False, cancel_futures=True)
             concurrent.futures.wait(list(self._calls), timeout=seconds)
             self._join_pool()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import math
 from collections.abc import AsyncIterable, Callable, Iterable
@@ -162,6 +161,8 @@ class Plan(Generic[Model, Msg]):
 
 
 def _no_such_argument(word: str, called: Callable[..., object]) -> UsageError:
+    import difflib
+
     own = [p.name for p in inspect.signature(called).parameters.values() if p.kind is p.KEYWORD_ONLY]
     known = [*own, *Options.__annotations__]
     near = difflib.get_close_matches(word, known, 1)

@@ -32,8 +32,7 @@ class Mark(NamedTuple):
     fingerprint: str
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded(Generic[Model]):
+class Loaded(NamedTuple, Generic[Model]):
     """A model as it was stored, the version its next write has to name, the marks of the sources that made it, and its seal."""
 
     model: Model

@@ -166,3 +166,15 @@ def test_messages_from_outside_and_inside_meet(drivers: Drivers) -> None:
         model = asyncio.run(both())
     for kind in ("inside", "outside"):
         assert [name for name in model if name.startswith(kind)] == [f"{kind} {number}" for number in range(count)]
+
+
+def test_a_subscription_that_a_turn_begins_ends_the_wait(drivers: Drivers) -> None:
+    """Also one that was not there when the run began to take messages."""
+
+    def subscriptions(model: tuple[str, ...]) -> list[gs.Sub[str]]:
+        return [gs.Sub.at(5, "alarm")] if model == ("go",) else []
+
+    port = Blocking() if drivers.name == "thread" else Awaiting()
+    port.put("go")
+    program = ending(count=2, subscriptions=subscriptions)
+    assert drivers.run(program, producer=port, consumer=port, clock=SimClock(jumps=True)) == ("go", "alarm")
