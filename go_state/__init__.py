@@ -14,7 +14,8 @@
     When a message fails        Stop, SetAside, FailedMessage
     Where models are kept       LMDBStore, MemoryStore, JsonCodec; for a store of your own Stored and Write
     When something is wrong     GoStateError and all below it: go_state.core.errors
-    Test it                     testing.play, testing.StoreContract, testing.BufferContract
+    Test it                     testing.Harness, testing.play, testing.SimClock, testing.messages, testing.crash_at
+    ... and a backend           testing.StoreContract, testing.BufferContract
 
 The folders are the way of a message: `buffer` feeds it to the turn in `loop`, `modes` wire the two to a source and to `storage`,
 and `core` says what they all speak of. `watch` is how others see the model.

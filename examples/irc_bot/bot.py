@@ -162,14 +162,15 @@ def make_bot(backoff: Backoff = Backoff(), flood: Flood = Flood()) -> gs.Program
 
 def subscriptions(model: Bot) -> Sequence[gs.Sub[Msg]]:
     """Say what the bot waits for: its connection or the next try, its reminders, and its turn to speak."""
-    due = [gs.Sub.at(each.due, Due(each.number), key=("reminder", each.number)) for each in model.reminders]
+    wanted: list[gs.Sub[Msg]] = []
     if model.next_try is None:
-        link: gs.Sub[Msg] = gs.Sub.stream(listen, key=("network", model.tries))
+        wanted.append(gs.Sub.stream(listen, key=("network", model.tries)))
     else:
-        link = gs.Sub.at(model.next_try, TryAgain(), key=("try", model.next_try))
+        wanted.append(gs.Sub.at(model.next_try, TryAgain()))
     if model.joined and model.outbox and model.saying is None:
-        due.append(gs.Sub.at(model.may_speak_at, Speak(), key=("speak", model.may_speak_at)))  # type: ignore[arg-type]
-    return [link, *due]
+        wanted.append(gs.Sub.at(model.may_speak_at, Speak()))
+    wanted += [gs.Sub.at(each.due, Due(each.number)) for each in model.reminders]
+    return wanted
 
 
 async def listen() -> AsyncIterator[Msg]:

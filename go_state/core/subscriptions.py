@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Hashable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, overload
 
 from go_state.core.errors import ProgramError
 
@@ -33,15 +33,27 @@ class Sub(Generic[Msg]):
 
     __slots__ = ()
 
+    @overload
     @staticmethod
-    def every(seconds: float, message: Sent | Callable[[], Sent], *, key: Hashable = None) -> Sub[Sent]:
+    def every(seconds: float, message: Callable[[], Sent], *, key: Hashable = None) -> Sub[Sent]: ...
+    @overload
+    @staticmethod
+    def every(seconds: float, message: Sent, *, key: Hashable = None) -> Sub[Sent]: ...
+    @staticmethod
+    def every(seconds: float, message: Any, *, key: Hashable = None) -> Sub[Any]:
         """Send the message, or what the function makes, every so many seconds; a tick that comes too late for its time is left out."""
         if type(seconds) not in (int, float) or not 0 < seconds < float("inf"):
             raise ProgramError(f"the time of Sub.every is a number of seconds greater than 0, not {seconds!r}")
         return Every(seconds, message, _key(key, "every", seconds, message))
 
+    @overload
     @staticmethod
-    def at(when: float, message: Sent | Callable[[], Sent], *, key: Hashable = None) -> Sub[Sent]:
+    def at(when: float, message: Callable[[], Sent], *, key: Hashable = None) -> Sub[Sent]: ...
+    @overload
+    @staticmethod
+    def at(when: float, message: Sent, *, key: Hashable = None) -> Sub[Sent]: ...
+    @staticmethod
+    def at(when: float, message: Any, *, key: Hashable = None) -> Sub[Any]:
         """Send the message, or what the function makes, once at the time `when`, in seconds since 1970 (UTC), or at once where that
         is over; the clock that counts is the system's, also where it is set meanwhile.
         """
@@ -49,12 +61,17 @@ class Sub(Generic[Msg]):
             raise ProgramError(f"the time of Sub.at is a number of seconds since 1970, such as turn.at + 60, not {when!r}")
         return At(when, message, _key(key, "at", when, message))
 
+    @overload
     @staticmethod
     def stream(
-        fn: Callable[..., AsyncIterator[Item]],
-        *args: object,
-        ok: Callable[[Item], Any] | None = None,
-        key: Hashable = None,
+        fn: Callable[..., AsyncIterator[Item]], *args: object, ok: Callable[[Item], Sent | None], key: Hashable = None
+    ) -> Sub[Sent]: ...
+    @overload
+    @staticmethod
+    def stream(fn: Callable[..., AsyncIterator[Sent]], *args: object, key: Hashable = None) -> Sub[Sent]: ...
+    @staticmethod
+    def stream(
+        fn: Callable[..., AsyncIterator[Any]], *args: object, ok: Callable[[Any], Any] | None = None, key: Hashable = None
     ) -> Sub[Any]:
         """Send what the async generator `fn(*args)` gives, each item as it is or as `ok` makes it. It is closed when the subscription
         ends; when it ends by itself it is not begun again, and an exception of it is for `on_error` to decide.
@@ -65,8 +82,14 @@ class Sub(Generic[Msg]):
             )
         return Stream(fn, args, ok, _key(key, "stream", fn, args))
 
+    @overload
     @staticmethod
-    def signal(number: int, message: Sent | Callable[[], Sent], *, key: Hashable = None) -> Sub[Sent]:
+    def signal(number: int, message: Callable[[], Sent], *, key: Hashable = None) -> Sub[Sent]: ...
+    @overload
+    @staticmethod
+    def signal(number: int, message: Sent, *, key: Hashable = None) -> Sub[Sent]: ...
+    @staticmethod
+    def signal(number: int, message: Any, *, key: Hashable = None) -> Sub[Any]:
         """Send the message whenever the process gets the signal, such as `signal.SIGTERM`, in the place of what Python does then.
 
         The program has to run in the main thread, the only one in which Python handles signals.

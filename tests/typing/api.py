@@ -123,6 +123,44 @@ def results() -> None:
     assert wrong is not None
 
 
+async def fetch_async(text: str) -> int:
+    return len(text)
+
+
+def effects() -> None:
+    """What a coroutine function returns is what `ok` takes, and `err` adds a message type of its own."""
+    assert_type(gs.Cmd.call(fetch_async, "x"), gs.Cmd[int])
+    assert_type(gs.Cmd.call(fetch_async, "x", ok=Add), gs.Cmd[Add])
+    assert_type(gs.Cmd.call(fetch_async, "x", ok=Add, err=lambda _: Reset(), key="k", busy="queue"), gs.Cmd[Add | Reset])
+    assert_type(gs.Cmd.after(1.5, Add(1)), gs.Cmd[Add])
+    gs.Cmd.call(fetch_async, "x", busy="later")  # type: ignore[call-overload]  # no such word
+    gs.Cmd.call(fetch_async, "x", ok=str.upper)  # type: ignore[misc]  # ok takes an int
+    together: gs.Cmd[Msg] = gs.Cmd.seq(gs.Cmd.send(Reset()), gs.Cmd.all(gs.Cmd.call(fetch_async, "x", ok=Add), None))
+    del together
+
+
+def subscriptions(model: Counter) -> list[gs.Sub[Msg]]:
+    """A list of several kinds is one of all their messages."""
+    assert_type(gs.Sub.every(1, Add(1)), gs.Sub[Add])
+    assert_type(gs.Sub.at(1.0, Reset, key="noon"), gs.Sub[Reset])
+    assert_type(gs.Sub.signal(15, lambda: Add(1)), gs.Sub[Add])
+    assert_type(gs.Sub.stream(stream), gs.Sub[Msg])
+    assert_type(gs.Sub.stream(stream, ok=lambda _: Reset()), gs.Sub[Reset])
+    wrong: gs.Sub[Reset] = gs.Sub.every(1, Add(1))  # type: ignore[arg-type]
+    del wrong
+    return [gs.Sub.every(1, Add(1)), gs.Sub.at(1.0, Reset()), gs.Sub.stream(stream), gs.Sub.signal(15, Reset())]
+
+
+def environment_and_tests() -> None:
+    """The environment has the type that is asked for; a harness that of its program."""
+    assert_type(gs.env(Counter), Counter)
+    program = gs.Program(init, update, subscriptions=subscriptions)
+    h = gs.testing.Harness(program, env=Counter())
+    assert_type(h.send(Add(1)).model, Counter)
+    h.send("text")  # type: ignore[arg-type]
+    gs.run(program, gs.Buffer[Msg](), env=Counter(), effects=gs.Effects(at_once=10), clock=gs.testing.SimClock())
+
+
 def policies() -> None:
     """What becomes of a failing message is a policy, or a function that returns one."""
     gs.batch(program, messages, on_error=decide)
