@@ -31,7 +31,7 @@ from go_state.modes.schema import schema_of
 from go_state.storage.journal import Journal
 from go_state.storage.journal_consumer import JournalConsumer
 from go_state.storage.lease import Owner
-from go_state.storage.lmdb import LMDBStore
+from go_state.storage.record_store import RecordStore
 from go_state.storage.records import BLOCK, Snapshot
 from go_state.storage.snapshot import Mark, Schema
 
@@ -48,7 +48,7 @@ class Durable(NamedTuple):
     """Where and how a durable run is kept: the arguments of `run` that concern it."""
 
     journal: Journal[Any] | None
-    store: LMDBStore
+    store: RecordStore
     key: str
     snapshots: Snapshots
     durability: Any
@@ -63,8 +63,10 @@ class DurableRun(Generic[Model, Msg]):
     def __init__(
         self, program: Program[Model, Msg], durable: Durable, on_error: OnError, flights: Flights, *, on_loop: bool
     ) -> None:
-        if not isinstance(durable.store, LMDBStore):
-            raise UsageError(f"a durable run is kept in an open gs.LMDBStore, not in a {type(durable.store).__qualname__}")
+        if not isinstance(durable.store, RecordStore):
+            raise UsageError(
+                f"a durable run is kept in an open gs.LMDBStore or gs.PostgresStore, not in a {type(durable.store).__qualname__}"
+            )
         if durable.journal is not None and durable.journal.store is not durable.store:
             raise UsageError("the journal lies in another store than store=: give store.journal(key)")
         if not isinstance(durable.snapshots, Snapshots):

@@ -11,7 +11,7 @@ from go_state.core.turn import Turn
 from go_state.modes.schema import schema_of
 from go_state.storage.codec import message_type
 from go_state.storage.journal import Journal
-from go_state.storage.lmdb import LMDBStore
+from go_state.storage.record_store import RecordStore
 from go_state.storage.snapshot import Schema, read_envelope
 
 Model = TypeVar("Model")
@@ -35,19 +35,19 @@ class Keyframe(NamedTuple, Generic[Model]):
     revision: int
 
 
-def newest(schema: Schema[Model], store: LMDBStore, key: str) -> Keyframe[Model] | None:
+def newest(schema: Schema[Model], store: RecordStore, key: str) -> Keyframe[Model] | None:
     """Return the newest snapshot, or None; `Corrupt` or `Incompatible` when it cannot be read."""
     stored = store.load(key)
     return None if stored is None else _keyframe(schema, store, key, stored)
 
 
-def kept(schema: Schema[Model], store: LMDBStore, key: str, position: int) -> Keyframe[Model] | None:
+def kept(schema: Schema[Model], store: RecordStore, key: str, position: int) -> Keyframe[Model] | None:
     """Return the snapshot that was kept at the position, or None."""
     stored = store.load_keyframe(key, position)
     return None if stored is None else _keyframe(schema, store, key, stored)
 
 
-def _keyframe(schema: Schema[Model], store: LMDBStore, key: str, stored: Stored) -> Keyframe[Model]:
+def _keyframe(schema: Schema[Model], store: RecordStore, key: str, stored: Stored) -> Keyframe[Model]:
     position, loaded = position_of(key, stored), schema.loaded(store, key, stored)
     return Keyframe(position, loaded.model, loaded.version, loaded.revision)
 

@@ -89,12 +89,11 @@ def verify(program: Program[Model, Msg], journal: Journal[Msg], *, watch: Callab
     """
     from go_state.modes.keyframes import give_type
     from go_state.modes.verification import Verification
-    from go_state.storage.check import check_file
 
     program = replayed(without_key(program, "verify"))
     give_type(journal, program)
     journal.flush()
-    check_file(journal.store)
+    journal.store.check_damage()
     return Verification(program, journal).run(watch)
 
 

@@ -82,7 +82,7 @@ class _Check:
 
     def snapshots(self) -> Iterator[tuple[str, Stored]]:
         """Give the snapshots of the program, oldest first where a key has several."""
-        from go_state.storage.lmdb import LMDBStore
+        from go_state.storage.record_store import RecordStore
         from go_state.storage.snapshot import is_envelope, read_envelope
 
         for key in self._store.keys():  # noqa: SIM118  - a store is no mapping
@@ -92,7 +92,7 @@ class _Check:
             if read_envelope(key, stored.data).name not in self._schema.names:
                 continue
             self.keys.append(key)
-            if isinstance(self._store, LMDBStore):
+            if isinstance(self._store, RecordStore):
                 for position in self._store.keyframes(key):
                     if (kept := self._store.load_keyframe(key, position)) is not None:
                         yield key, kept
@@ -120,9 +120,9 @@ class _Check:
     def journal(self, key: str) -> None:
         """Read the messages of the journal under the key, if there is one."""
         from go_state.storage.codec import MessageCodec, message_type
-        from go_state.storage.lmdb import LMDBStore
+        from go_state.storage.record_store import RecordStore
 
-        if not isinstance(self._store, LMDBStore) or key not in self._store.journal_names():
+        if not isinstance(self._store, RecordStore) or key not in self._store.journal_names():
             return
         migrations: Any = self._program.migrations  # as its constructor has checked them
         codec: MessageCodec[Any] = MessageCodec(message_type(self._program), self._program.schema, migrations)

@@ -9,6 +9,7 @@ from go_state.core.errors import Corrupt
 from go_state.core.ports import Stored
 
 _FRAME = struct.Struct(">QI")
+FRAME_BYTES = _FRAME.size
 
 
 def pack(name: bytes, version: int, data: bytes) -> bytes:

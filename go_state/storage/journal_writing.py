@@ -94,6 +94,7 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
             return
         self.store.check_usable()
         self._lease.acquire(owner or self._owner)
+        self._records.take_over(self._lease.token)
         with self._lock:
             self._records.refresh()
             self._cursors = self._records.cursors()

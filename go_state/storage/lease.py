@@ -5,14 +5,31 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-from typing import Literal
+from typing import Literal, Protocol
 
 from go_state.core.errors import Owned, UsageError
 
 Owner = Literal["fail", "wait"]
 
 
-class Lease:
+class Lease(Protocol):
+    """The right to write a journal."""
+
+    @property
+    def token(self) -> bytes:
+        """What the holder leaves in the journal for those who had it before to see; empty where nobody can lose it."""
+        ...
+
+    def acquire(self, owner: Owner = "fail") -> bool:
+        """Take the lease and tell whether it was not held before; `Owned` when somebody holds it, or, with "wait", block until nobody does."""
+        ...
+
+    def release(self) -> None:
+        """Give the lease back; a second time is harmless."""
+        ...
+
+
+class FileLease:
     """A lock on a file beside the store's, held from `acquire` to `release`.
 
     It is `flock` of a file that is never deleted: a deleted one could be locked by two who had opened it before and after.
@@ -26,14 +43,13 @@ class Lease:
         self._file: int | None = None
 
     @property
-    def held(self) -> bool:
-        """Whether it is held."""
-        return self._file is not None
+    def token(self) -> bytes:
+        """Nothing: the system takes the lock from the dead alone."""
+        return b""
 
     def acquire(self, owner: Owner = "fail") -> bool:
         """Take the lease and tell whether it was not held before; `Owned` when somebody holds it, or, with "wait", block until nobody does."""
-        if owner not in ("fail", "wait"):
-            raise UsageError(f'owner is "fail" or "wait", not {owner!r}')
+        check_owner(owner)
         if self._file is not None:
             return False
         file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
@@ -54,3 +70,9 @@ class Lease:
         if file is not None:
             with contextlib.suppress(OSError):
                 os.close(file)
+
+
+def check_owner(owner: object) -> None:
+    """Raise `UsageError` for what is no `Owner`."""
+    if owner not in ("fail", "wait"):
+        raise UsageError(f'owner is "fail" or "wait", not {owner!r}')

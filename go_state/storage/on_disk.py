@@ -13,7 +13,7 @@ from go_state.storage.codec import MessageCodec
 from go_state.storage.records import Block, Records
 
 if TYPE_CHECKING:
-    from go_state.storage.lmdb import LMDBStore
+    from go_state.storage.record_store import RecordStore
 
 Msg = TypeVar("Msg")
 
@@ -72,7 +72,7 @@ class OnDisk(Generic[Msg]):
         return self._codec.decode_block(self.name, block)
 
     @property
-    def store(self) -> LMDBStore:
+    def store(self) -> RecordStore:
         """The store that it lies in."""
         return self._records.store
 

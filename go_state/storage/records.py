@@ -1,10 +1,11 @@
-r"""The records of one journal, as they lie in an LMDB file: blocks of messages, cursors, and what was set aside.
+r"""The records of one journal, as they lie in a store: blocks of messages, cursors, and what was set aside.
 
     j/<name>\0b<position>   a block: the messages from that position on that were written together
     j/<name>\0c<reader>     how far a named reader has come
     j/<name>\0x<position>   a message that was set aside: the kind of its error
     j/<name>\0u             the names of the commands that are under way
     j/<name>\0m             where the journal begins, and its salt
+    j/<name>\0o             the token of the lease's holder, where a lease can be lost unnoticed
 
 A block is `{"at":[[count,microseconds],...],"records":[...]}` after a line with the number of its records, that of their schema
 and the digest of their types: JSON that a person can read, under one checksum. Positions are numbered without gaps, and a gap is
@@ -20,22 +21,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from go_state.core.errors import Conflict, Corrupt, InvalidKey, Lagged
+from go_state.core.errors import Conflict, Corrupt, InvalidKey, Lagged, Owned
 from go_state.core.ports import Write
-from go_state.storage.frames import pack, unpack
+from go_state.storage.frames import FRAME_BYTES, pack, unpack
 from go_state.storage.keys import key_bytes
 
 if TYPE_CHECKING:
-    import lmdb
-
     from go_state.storage.description import Description
-    from go_state.storage.lmdb import LMDBStore
+    from go_state.storage.record_store import RecordStore
+    from go_state.storage.transaction import Transaction
 
 SNAPSHOT = "@snapshot"  # the cursor of the newest snapshot: messages after it are needed, whoever has read them
 BLOCK = 1024  # records: a position is found by decoding one block, which takes about 1 ms
 _POSITION = struct.Struct(">Q")
 _MAX_PREFIX = 450  # bytes; the rest is for positions and the names of readers
 _MAX_NAME = 511  # bytes; LMDB's limit for a key
+_HEAD = 64  # bytes of a block's record, in which the number of its messages is
 
 
 class Times(NamedTuple):
@@ -126,7 +127,7 @@ class Snapshot(NamedTuple):
 class Records:
     """One journal's records in a store. Reading opens a transaction for each call, and so does writing."""
 
-    def __init__(self, store: LMDBStore, name: str) -> None:
+    def __init__(self, store: RecordStore, name: str) -> None:
         if "\0" in name:
             raise InvalidKey("a journal's name holds no NUL character: choose another")
         self.name = name
@@ -137,30 +138,30 @@ class Records:
         self.start = 0  # the first position that is still there
         self.end = 0  # the position of the next message
         self.salt = ""
+        self.token = b""  # ours, once the lease is
         self.refresh()
 
     def refresh(self) -> None:
         """Look where the journal begins and ends; another process may have written it."""
         with self.store._transaction() as transaction:
-            meta = self._get(transaction, b"m")
-            last = self._last_block(transaction)
+            meta, end = self._get(transaction, b"m"), self._end(transaction)
         if meta is not None:
             try:
                 found = json.loads(meta)
                 start, self.salt = int(found["start"]), str(found["salt"])
             except (ValueError, KeyError, TypeError, RecursionError) as error:
                 raise Corrupt(self.name, f"where it begins cannot be read: {type(error).__name__}") from None
-            if start > (start if last is None else last.end) or start < 0:
-                raise Corrupt(self.name, f"it is said to begin at {start}, and ends at {0 if last is None else last.end}")
+            if start > (start if end is None else end) or start < 0:
+                raise Corrupt(self.name, f"it is said to begin at {start}, and ends at {end or 0}")
             self.start = start
-        self.end = max(self.start, 0 if last is None else last.end)
+        self.end = max(self.start, end or 0)
 
-    def _get(self, transaction: lmdb.Transaction, suffix: bytes) -> bytes | None:
+    def _get(self, transaction: Transaction, suffix: bytes) -> bytes | None:
         name = self._prefix + suffix
         record = transaction.get(name)
-        return None if record is None else unpack(self.name, name, bytes(record)).data
+        return None if record is None else unpack(self.name, name, record).data
 
-    def _put(self, transaction: lmdb.Transaction, suffix: bytes, data: bytes) -> None:
+    def _put(self, transaction: Transaction, suffix: bytes, data: bytes) -> None:
         name = self._prefix + suffix
         if len(name) > _MAX_NAME:
             raise InvalidKey(f"the names of the journal and its reader are {len(name) - _MAX_NAME} bytes too long: shorten one")
@@ -170,11 +171,8 @@ class Records:
 
     def block(self, position: int) -> Block | None:
         """Return the block that holds the position, or None where the journal ends; `Corrupt` when it is damaged or missing."""
-        with self.store._transaction() as transaction, transaction.cursor() as cursor:
-            found = cursor.set_range(self._prefix + b"b" + _POSITION.pack(position))
-            if not (found and bytes(cursor.key()) == self._prefix + b"b" + _POSITION.pack(position)):
-                found = cursor.prev() if found else cursor.last()
-            block = self._block_at(cursor) if found else None
+        with self.store._transaction() as transaction:
+            block = self._block_of(transaction.at_or_before(self._prefix + b"b" + _POSITION.pack(position)))
         if block is not None and block.first <= position < block.end:
             return block
         self.refresh()  # another process may have truncated
@@ -184,14 +182,14 @@ class Records:
             raise Corrupt(self.name, f"the messages from position {position} on are missing")
         return None
 
-    def _block_at(self, cursor: lmdb.Cursor) -> Block | None:
-        """Return the block under the cursor, None when something else is there."""
-        name = bytes(cursor.key())
+    def _block_of(self, found: tuple[bytes, bytes] | None) -> Block | None:
+        """Return the block of a name and record, None when it is something else."""
+        name, record = found or (b"", b"")
         if not name.startswith(self._prefix + b"b"):
             return None
         first = self._position(name)
         try:
-            data = unpack(self.name, name, bytes(cursor.value())).data
+            data = unpack(self.name, name, record).data
             head, _, body = data.partition(b"\n")
             number, schema, types = head.split(b" ")
             return Block(self.name, first, int(number), int(schema), types.decode(), body)
@@ -204,11 +202,22 @@ class Records:
         with self.store._transaction() as transaction:
             return self._last_block(transaction)
 
-    def _last_block(self, transaction: lmdb.Transaction) -> Block | None:
-        with transaction.cursor() as cursor:
-            found = cursor.set_range(self._prefix + b"c")
-            found = cursor.prev() if found else cursor.last()
-            return self._block_at(cursor) if found else None
+    def _last_block(self, transaction: Transaction) -> Block | None:
+        return self._block_of(transaction.at_or_before(self._after_all_blocks()))
+
+    def _after_all_blocks(self) -> bytes:
+        return self._prefix + b"b" + b"\xff" * (_POSITION.size + 1)
+
+    def _end(self, transaction: Transaction) -> int | None:
+        """Return the position after the last message, None when there is none, of the last block's first bytes alone."""
+        name, record = transaction.at_or_before(self._after_all_blocks(), _HEAD) or (b"", b"")
+        if not name.startswith(self._prefix + b"b"):
+            return None
+        number = record[FRAME_BYTES:].partition(b" ")[0]
+        if not number.isdigit():
+            last = self._last_block(transaction)  # raises that it is damaged
+            return None if last is None else last.end
+        return self._position(name) + int(number)
 
     def blocks(self, position: int) -> Iterator[Block]:
         """Give the blocks from the one that holds the position on, each read by itself, to where the journal ends now."""
@@ -253,12 +262,9 @@ class Records:
 
     def _all(self, kind: bytes) -> list[tuple[bytes, bytes]]:
         prefix, found = self._prefix + kind, []
-        with self.store._transaction() as transaction, transaction.cursor() as cursor:
-            if cursor.set_range(prefix):
-                for name, record in cursor:
-                    if not bytes(name).startswith(prefix):
-                        break
-                    found.append((bytes(name)[len(prefix) :], unpack(self.name, bytes(name), bytes(record)).data))
+        with self.store._transaction() as transaction:
+            for name, record in transaction.items(prefix):
+                found.append((name[len(prefix) :], unpack(self.name, name, record).data))
         return found
 
     # ------------------------------------------------------------------ writing
@@ -280,13 +286,22 @@ class Records:
                 self._put(transaction, b"u", json.dumps(entry.under_way).encode())
             if entry.snapshot is not None:
                 self.store._keep_snapshot(transaction, entry.snapshot)
-            number: int = transaction.id()
+            number = transaction.id()
         self.salt = salt
         self.end = max(self.end, entry.first + len(entry.messages))
         return number
 
-    def _founded(self, transaction: lmdb.Transaction, start: int) -> str:
-        """Begin the journal if it is new, or move its start, and return its salt."""
+    def take_over(self, token: bytes) -> None:
+        """Say in the journal that it is ours to write: whoever had it before and does not know finds it out at the next write."""
+        if token:
+            with self.store._transaction(write=True) as transaction:
+                self._put(transaction, b"o", token)
+        self.token = token
+
+    def _founded(self, transaction: Transaction, start: int) -> str:
+        """Begin the journal if it is new, or move its start, and return its salt; `Owned` where another has taken it over."""
+        if self.token and self._get(transaction, b"o") != self.token:
+            raise Owned(self.name)
         salt = self.salt or os.urandom(16).hex()
         if not self.salt or start != self.start:
             self._put(transaction, b"m", b'{"start":%d,"salt":"%s"}' % (start, salt.encode()))
@@ -300,10 +315,10 @@ class Records:
         if too_long > 0:
             raise InvalidKey(f"the names of the journal and its reader are {too_long} bytes too long together: shorten one")
 
-    def _append(self, transaction: lmdb.Transaction, entry: Entry) -> None:
-        last = self._last_block(transaction)
-        found = max(self.start, 0 if last is None else last.end)
+    def _append(self, transaction: Transaction, entry: Entry) -> None:
+        found = max(self.start, self._end(transaction) or 0)
         if found != entry.first:
+            self._last_block(transaction)  # which raises where it is damaged
             raise Conflict(self.name, entry.first, found)
         types = entry.types
         if types is not None:
@@ -316,26 +331,25 @@ class Records:
             head = b"%d %d %b" % (len(messages), entry.schema, b"" if types is None else types.digest.encode())
             data = b'%b\n{"at":[%b],"records":[%b]}' % (head, at, b",".join(messages))
             self._put(transaction, b"b" + _POSITION.pack(entry.first + offset), data)
+        transaction.announce(self.name)
 
     def truncate(self, before: int) -> None:
         """Forget the messages before the position, and what was set aside of them."""
         start = min(max(before, self.start), self.end)
         with self.store._transaction(write=True) as transaction:
             salt = self._founded(transaction, start)
-            with transaction.cursor() as cursor:
-                for kind in (b"b", b"x"):
-                    self._delete_before(cursor, kind, start)
+            self._delete_before(transaction, start)
         self.start, self.salt = start, salt
 
-    def _delete_before(self, cursor: Any, kind: bytes, start: int) -> None:
-        prefix = self._prefix + kind
-        found = cursor.set_range(prefix)
-        while found and bytes(cursor.key()).startswith(prefix):
-            block = self._block_at(cursor) if kind == b"b" else None
-            end = self._position(bytes(cursor.key())) + 1 if block is None else block.end
-            if end > start:
-                return
-            found = cursor.delete()
+    def _delete_before(self, transaction: Transaction, start: int) -> None:
+        """Delete the blocks that end there or before, and what was set aside of them."""
+        last = transaction.at_or_before(self._prefix + b"b" + _POSITION.pack(start), _HEAD)
+        first_kept = self._position(last[0]) if last is not None and last[0].startswith(self._prefix + b"b") else 0
+        block = self._block_of(None if last is None else transaction.at_or_before(last[0]))
+        if block is not None and block.end <= start:
+            first_kept = start
+        for kind, before in ((b"b", first_kept), (b"x", start)):
+            transaction.delete_range(self._prefix + kind, self._prefix + kind + _POSITION.pack(before))
 
 
 def split(times: Sequence[Times], count: int) -> tuple[list[Times], list[Times]]:

@@ -1,0 +1,222 @@
+r"""What every store of records is: models behind a version fence, journals, and the snapshots that were kept of their programs.
+
+    s/<key>                  a model, or a program's newest snapshot
+    k/<key>\0<position>      a snapshot that was kept of a journalled program besides the newest
+    j/<name>\0...            a journal; see `records.py`
+
+A backend says how a transaction is opened and who may write a journal. Records have the frame of `frames.py`; the version of one is
+the number of the transaction that wrote it, so a key never has one twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from go_state.core.errors import Conflict, Corrupt, UsageError
+from go_state.core.ports import Stored, Write
+from go_state.storage.frames import pack, unpack
+from go_state.storage.keys import key_bytes
+from go_state.storage.transaction import Transaction
+
+if TYPE_CHECKING:
+    from go_state.storage.description import Description
+    from go_state.storage.journal import Journal
+    from go_state.storage.journal_writing import Durability
+    from go_state.storage.lease import Lease, Owner
+    from go_state.storage.records import Snapshot
+
+_PREFIX = b"s/"  # it also makes the empty key one that LMDB takes
+
+
+class RecordStore:
+    """A store whose backend keeps records in the order of their names; see `LMDBStore` and `PostgresStore`."""
+
+    def __init__(self) -> None:
+        self._journals: dict[str, Journal[Any]] = {}
+
+    # ------------------------------------------------------------------ what a backend says
+
+    @property
+    def where(self) -> str:
+        """What it is called in messages: the file's path, or the database. It holds no secret."""
+        raise NotImplementedError
+
+    def check_usable(self) -> None:
+        """Raise `StoreUnavailable` when the store is closed, or another process has opened it."""
+        raise NotImplementedError
+
+    def check_damage(self) -> None:
+        """Read everything; `Corrupt` for the first record that is damaged."""
+        for key, what in self._damaged():
+            raise Corrupt(key, what)
+
+    def _transaction(self, *, write: bool = False) -> AbstractContextManager[Transaction]:
+        """Open a transaction for one call; it is committed at the end of the block, or undone by an exception."""
+        raise NotImplementedError
+
+    def _lease(self, journal: str) -> Lease:
+        raise NotImplementedError
+
+    def _follow(self, journal: str, grown: Callable[[], object]) -> Callable[[], object]:
+        """Have `grown` called, where the backend can, when another process has written to the journal; return what ends that."""
+        return _do_nothing
+
+    def _release(self) -> None:
+        """Let go of the file or the connections; a second time is harmless."""
+        raise NotImplementedError
+
+    # ------------------------------------------------------------------ models
+
+    def load(self, key: str) -> Stored | None:
+        """Return what the key holds, or None; `Corrupt` when the record's bytes are not as they were written."""
+        name = _PREFIX + key_bytes(key)
+        with self._transaction() as transaction:
+            record = transaction.get(name)
+        return None if record is None else unpack(key, name, record)
+
+    def store(self, writes: Mapping[str, Write]) -> Mapping[str, int]:
+        """Make all writes or none, on disk, and return the new versions (0 for a deleted key).
+
+        Raises `Conflict` when a key is not at the version its write names, and `StoreFull`; then nothing was written.
+        """
+        names = {key: _PREFIX + key_bytes(key) for key in writes}
+        with self._transaction(write=True) as transaction:
+            version = transaction.id()
+            for key, write in writes.items():
+                self._write(transaction, key, names[key], write)
+        return {key: 0 if write.data is None else version for key, write in writes.items()}
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """Give the keys with this prefix, in the order of their bytes."""
+        start = _PREFIX + key_bytes(prefix)
+        with self._transaction() as transaction:
+            return iter([name[len(_PREFIX) :].decode() for name in transaction.names(start)])
+
+    # ------------------------------------------------------------------ journals
+
+    def journal(
+        self, name: str, of: Any = None, *, durability: Durability | None = None, owner: Owner | None = None
+    ) -> Journal[Any]:
+        """Return the journal of this name: a `Buffer` that outlives the process. See `Journal`.
+
+        `of` is the type of its messages, without which it can be read but not written. While it is open a store has one journal
+        of a name. `durability` says when messages are committed to disk: "group", the default, or "put". Its first write takes the
+        lease, and raises `Owned` when another process has it, or waits for it with `owner="wait"`.
+        """
+        from go_state.storage.journal import Journal  # here, and what it needs: a store without one need not wait for them
+        from go_state.storage.records import Records
+
+        found = self._journals.get(name)
+        if found is not None and found.closed and found.is_read:
+            raise UsageError(f"the journal {name!r} is closed, and its readers are not done: wait for them, or close them")
+        if found is None or found.closed:
+            how = durability or "group", owner or "fail"
+            found = self._journals[name] = Journal(Records(self, name), self._lease(name), *how)
+        elif durability is not None and durability != found.durability:
+            raise UsageError(f"the journal {name!r} is open already, with durability={found.durability!r}: close it first")
+        if of is not None:
+            found.give_type(of)
+        return found
+
+    def journal_names(self) -> list[str]:
+        """Return the names of the journals in the store."""
+        with self._transaction() as transaction:
+            return [name[2:-2].decode() for name in transaction.names(b"j/") if name.endswith(b"\0m")]
+
+    def keyframes(self, key: str) -> list[int]:
+        """Return the positions of the snapshots that were kept of a journalled program besides the newest, oldest first."""
+        prefix = b"k/" + key_bytes(key) + b"\0"
+        with self._transaction() as transaction:
+            return [int.from_bytes(name[len(prefix) :], "big") for name in transaction.names(prefix)]
+
+    def load_keyframe(self, key: str, position: int) -> Stored | None:
+        """Return the snapshot that was kept of the model before the message at the position, or None."""
+        name = _keyframe(key, position)
+        with self._transaction() as transaction:
+            record = transaction.get(name)
+        return None if record is None else unpack(key, name, record)
+
+    def restore(self, key: str, position: int) -> None:
+        """Make a keyframe of a journalled program its newest snapshot; those after it go, damaged or not."""
+        name, keyframe, prefix = _PREFIX + key_bytes(key), _keyframe(key, position), b"k/" + key_bytes(key) + b"\0"
+        with self._transaction(write=True) as transaction:
+            record = transaction.get(keyframe)
+            if record is None:
+                there = [int.from_bytes(each[len(prefix) :], "big") for each in transaction.names(prefix)]
+                raise UsageError(f"no snapshot of {key!r} was kept at position {position}: there are {there}")
+            data = unpack(key, keyframe, record).data
+            transaction.put(name, pack(name, transaction.id(), data))
+            for each in transaction.names(prefix):
+                if each >= keyframe:
+                    transaction.delete(each)
+
+    def _keep_snapshot(self, transaction: Transaction, snapshot: Snapshot) -> None:
+        """Write a snapshot inside a journal's transaction; the one it replaces becomes a keyframe, and the oldest of them go."""
+        key, name = snapshot.key, _PREFIX + key_bytes(snapshot.key)
+        old = self._write(transaction, key, name, snapshot.write)
+        keeps = snapshot.keep > 1 or snapshot.needed < snapshot.position
+        if snapshot.replaces is not None and old is not None and keeps:
+            keyframe = _keyframe(key, snapshot.replaces)
+            transaction.put(keyframe, pack(keyframe, old.version, old.data))
+        kept = transaction.names(b"k/" + key_bytes(key) + b"\0")
+        too_many = kept[: max(len(kept) - (snapshot.keep - 1), 0)]
+        leads_there = [keyframe for keyframe in kept if keyframe <= _keyframe(key, snapshot.needed)][-1:]
+        for keyframe in too_many:
+            if snapshot.position <= snapshot.needed or keyframe not in leads_there:
+                transaction.delete(keyframe)
+
+    def _remember(self, transaction: Transaction, types: Description) -> None:
+        """Put the description of types into the store, unless it is there, inside a journal's transaction."""
+        name = _PREFIX + key_bytes(types.key)
+        if transaction.get(name) is None:
+            transaction.put(name, pack(name, transaction.id(), types.data))
+
+    def _write(self, transaction: Transaction, key: str, name: bytes, write: Write) -> Stored | None:
+        """Make one write, behind its fence, and return what it replaces."""
+        record = transaction.get(name)
+        old = None if record is None else unpack(key, name, record)
+        found = 0 if old is None else old.version
+        if found != write.version:
+            raise Conflict(key, write.version, found)
+        if write.data is None:
+            transaction.delete(name)
+        else:
+            transaction.put(name, pack(name, transaction.id(), write.data))
+        return old
+
+    def _damaged(self) -> Iterator[tuple[str, str]]:
+        """Read every record and give the names of those that are damaged, and what is wrong with them."""
+        with self._transaction() as transaction:
+            for name, record in transaction.items(b""):
+                try:
+                    unpack(ascii(name)[2:-1], name, record)
+                except Corrupt as error:
+                    yield error.key, error.what
+
+    # ------------------------------------------------------------------ ending
+
+    def close(self) -> None:
+        """Close the journals, with all that was put on disk, and let go of the store; a second call is harmless."""
+        try:
+            with ExitStack() as ends:  # each is ended, also where another fails
+                for journal in self._journals.values():
+                    ends.callback(journal._end)
+        finally:
+            self._release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def _keyframe(key: str, position: int) -> bytes:
+    return b"k/" + key_bytes(key) + b"\0" + position.to_bytes(8, "big")
+
+
+def _do_nothing() -> None:
+    """End nothing."""
