@@ -12,7 +12,7 @@
     ... and keep the model      aggregate, aggregate_async, KeyedResult, Snapshots, load_model
     End it early                signals, StopSwitch
     When a message fails        Stop, SetAside, FailedMessage
-    Where models are kept       LMDBStore, MemoryStore, JsonCodec; for a store of your own Stored and Write
+    Where models are kept       LMDBStore, MemoryStore, PostgresStore, JsonCodec; for a store of your own Stored and Write
     When something is wrong     GoStateError and all below it: go_state.core.errors
     Test it                     testing.Harness, testing.play, testing.SimClock, testing.messages, testing.crash_at
     ... and a backend           testing.StoreContract, testing.BufferContract
@@ -84,6 +84,7 @@ if TYPE_CHECKING:  # what many a service never uses, and is imported at its firs
     from go_state.modes.start import start, start_async
     from go_state.modes.start_keyed import KeyedApp, KeyedApps, start_keyed, start_keyed_async
     from go_state.modes.store_check import check_store
+    from go_state.storage.postgres import PostgresStore
     from go_state.watch.fanout import fanout
     from go_state.watch.fields import ANY, Change, Changes
     from go_state.watch.throttle import throttle
@@ -99,6 +100,7 @@ _LATER = {
     "go_state.modes.start": ("start", "start_async"),
     "go_state.modes.start_keyed": ("KeyedApp", "KeyedApps", "start_keyed", "start_keyed_async"),
     "go_state.modes.store_check": ("check_store",),
+    "go_state.storage.postgres": ("PostgresStore",),
     "go_state.watch.fanout": ("fanout",),
     "go_state.watch.fields": ("ANY", "Change", "Changes"),
     "go_state.watch.throttle": ("throttle",),
@@ -146,6 +148,7 @@ __all__ = [
     "NotStorable",
     "NothingPending",
     "Owned",
+    "PostgresStore",
     "Program",
     "ProgramError",
     "Reader",

@@ -18,10 +18,10 @@ from go_state.core.program import Program
 from go_state.modes.keyframes import give_type
 from go_state.modes.replay import replay, verify
 from go_state.modes.store_check import check_store
-from go_state.storage.check import check_file
 from go_state.storage.codec import JsonCodec, model_type
 from go_state.storage.exchange import lines
 from go_state.storage.lmdb import LMDBStore
+from go_state.storage.record_store import RecordStore
 from go_state.storage.snapshot import is_envelope, read_envelope
 
 try:
@@ -40,7 +40,7 @@ journal = typer.Typer(no_args_is_help=True, help="Messages as they were put.")
 app.add_typer(snapshots, name="snapshots")
 app.add_typer(journal, name="journal")
 
-Db = Annotated[str, typer.Argument(metavar="DB", help="The store's file.")]
+Db = Annotated[str, typer.Argument(metavar="DB", help="The store's file, or postgresql://user@host/database.")]
 Key = Annotated[str, typer.Argument(metavar="KEY", help="The key of a snapshot.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The journal's name: the key of its program.")]
 Target = Annotated[str, typer.Argument(metavar="MODULE:PROGRAM", help="Where the program is found, such as bot.main:program.")]
@@ -104,7 +104,7 @@ def check_snapshots(
 ) -> None:
     """Read every record of the file, and with a program, read its models and messages with today's types and migrations."""
     with _open(db) as store:
-        check_file(store)
+        store.check_damage()
         checked = None
         if target is not None:
             with _bar("check", _records(store)) as advance:
@@ -168,7 +168,7 @@ def export_journal(db: Db, name: Name, path: Annotated[str, typer.Argument(metav
 @journal.command("import")
 def import_journal(db: Db, name: Name, path: Annotated[str, typer.Argument(metavar="FILE")], target: Target) -> None:
     """Append the messages of JSON Lines to a program's journal; none of them where one is no message of the program."""
-    with LMDBStore(db) as store:
+    with _open(db, new=True) as store:
         found: Any = store.journal(name)
         give_type(found, _program(target))
         with _bar("import", 2 * _lines(path)) as advance:  # each is read twice: nothing enters where one is no message
@@ -228,9 +228,13 @@ def replay_journal(
 # ---------------------------------------------------------------- what they share
 
 
-def _open(db: str) -> LMDBStore:
-    if not os.path.isfile(db):
-        raise UsageError(f"{db} is no file: give the path of a store")
+def _open(db: str, *, new: bool = False) -> RecordStore:
+    if db.startswith(("postgres://", "postgresql://")):
+        from go_state.storage.postgres import PostgresStore
+
+        return PostgresStore(db)
+    if not (new or os.path.isfile(db)):
+        raise UsageError(f"{db} is no file: give the path of a store, or postgresql://user@host/database")
     return LMDBStore(db)
 
 
@@ -242,20 +246,20 @@ def _lines(path: str) -> int:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
 
 
-def _records(store: LMDBStore) -> int:
+def _records(store: RecordStore) -> int:
     """Return how many records there may be to check."""
     journals = [store.journal(name).statistics() for name in store.journal_names()]
     return len(list(store.keys())) + sum(each.end - each.start for each in journals)
 
 
-def _journal(store: LMDBStore, name: str) -> Any:
+def _journal(store: RecordStore, name: str) -> Any:
     if name not in store.journal_names():
         there = ", ".join(map(repr, store.journal_names())) or "none"
-        raise UsageError(f"there is no journal {name!r} in {store.path}: there are {there}")
+        raise UsageError(f"there is no journal {name!r} in {store.where}: there are {there}")
     return store.journal(name)
 
 
-def _snapshots(store: LMDBStore) -> Iterator[tuple[str, bytes]]:
+def _snapshots(store: RecordStore) -> Iterator[tuple[str, bytes]]:
     for key in store.keys():  # noqa: SIM118  - a store is no mapping
         stored = store.load(key)
         if stored is not None and is_envelope(stored.data):

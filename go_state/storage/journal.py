@@ -118,7 +118,9 @@ class Journal(Writing[Msg]):
                 )
             consumer = JournalConsumer(self, self._look(), self._lock, (self._cursors | self._left).get(name, start), name)
             self._readers.append(consumer)
-            return consumer
+        if not self._owned:
+            self._follow()
+        return consumer
 
     def export_to(self, path: str | os.PathLike[str]) -> int:
         """Write the messages as JSON Lines that a person can read, and return how many they were; see `exchange.py`."""
@@ -254,7 +256,8 @@ class Journal(Writing[Msg]):
             self._finish()
 
     def _finish(self) -> None:
-        self.flush()
+        if not self._lost:
+            self.flush()
         with self._lock:
             self._finished = True  # what is staged from here on is refused
             self._let_go()

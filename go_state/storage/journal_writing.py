@@ -8,14 +8,14 @@ messages along. An exception such as that of Ctrl-C may come between any two ste
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from time import time_ns
 from typing import Literal, TypeAlias, TypeVar
 
 from go_state.buffer.buffer import Buffer
 from go_state.buffer.consumer import Consumer
 from go_state.core.crash_points import reach
-from go_state.core.errors import Closed, UsageError
+from go_state.core.errors import Closed, Owned, UsageError
 from go_state.storage.journal_consumer import GROUP, JournalConsumer
 from go_state.storage.lease import Lease, Owner
 from go_state.storage.on_disk import OnDisk
@@ -54,11 +54,13 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         self._stage: Stage[Msg] = Stage()
         self._finished = False  # closed, and everything that was put before is written
         self._ended = False  # its store is closed
+        self._lost = False  # another has taken the journal over: what is not written here never will be
         self._cursors = records.cursors()  # of named readers, as they are on disk
         self._left: dict[str, int] = {}  # of named readers that were closed before a flush
         self._aside: dict[int, str] = {}  # what was set aside since the last flush
         self._under_way: dict[str, None] = {}  # the names of the commands of the run that writes it
         self._under_way_changed = False
+        self._end_following: Callable[[], object] | None = None
 
     def _absorb(self) -> None:
         """Move the entries of the inbox into the tail. Lock held."""
@@ -139,6 +141,8 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
 
     def _flush(self, snapshot: Snapshot | None = None, messages: Sequence[Msg] = ()) -> int:
         if self._has_news() or snapshot is not None:
+            if self._lost:
+                raise Owned(self.name)
             self._own()
         if self._writing:
             self._catch_up_with_ourselves()
@@ -165,7 +169,11 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         self._writing = True  # until it is known to be written, or not: Ctrl-C may come in between
         point = "flush" if entry.snapshot is None else "snapshot"
         reach(f"before-{point}")
-        number = self._records.write(entry)
+        try:
+            number = self._records.write(entry)
+        except Owned:
+            self._lost = True
+            raise
         reach(f"after-{point}")
         return number
 
@@ -253,6 +261,20 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         self._tail.bound()
         self._let_go()
 
+    def _follow(self) -> None:
+        """Have readers woken, where the store can, by what another process writes."""
+        if self._end_following is None:
+            self._end_following = self.store._follow(self.name, self._grown)
+
+    def _grown(self) -> None:
+        """Hear that another process may have written."""
+        if self._owned or self._ended:
+            return
+        self._records.refresh()
+        with self._lock:
+            self._tail.catch_up()
+            self._ring(self._bells)
+
     def _let_go(self) -> None:
         """Give the lease back when nobody will write any more. Lock held."""
         if self._closed and not self._readers:
@@ -261,6 +283,9 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
     def _release(self) -> None:
         self._owned = False
         self._lease.release()
+        following, self._end_following = self._end_following, None
+        if following is not None:
+            following()
 
     def _forget_parent(self) -> None:
         """In a forked child: the lease and the file are the parent's."""

@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
-from weakref import WeakSet
 
 from go_state.core.errors import Corrupt, StoreFull, StoreUnavailable, UsageError
 from go_state.storage.record_store import RecordStore
@@ -25,18 +24,6 @@ _MAP_SIZE = 1 << 36  # 64 GiB of address space, not of disk: the file grows as i
 # that resize a map at the same time have corrupted files (py-lmdb issue 269).
 _MAX_READERS = 1024  # threads of all processes that may read at once; LMDB's default is 126, a place costs 64 bytes
 _LITTLE = 1 << 20  # bytes free on a disk that count as none when a write has failed
-_OPEN: WeakSet[LMDBStore] = WeakSet()  # of this process; see _forget_parents
-
-
-def _forget_parents() -> None:
-    """Let go of the environments that a forked child inherits: LMDB would take the files for open in the child."""
-    for store in _OPEN:
-        store._env = None
-        for journal in store._journals.values():
-            journal._forget_parent()
-
-
-os.register_at_fork(after_in_child=_forget_parents)
 
 
 class LMDBStore(RecordStore):
@@ -61,7 +48,6 @@ class LMDBStore(RecordStore):
         try:
             self._env = lmdb.open(self.path, subdir=False, map_size=map_size, max_dbs=0, max_readers=_MAX_READERS)
             self._env.reader_check()  # frees the places of readers that were killed, and the pages they held
-            _OPEN.add(self)
         except (lmdb.Error, OSError, ValueError, OverflowError) as error:
             raise StoreUnavailable(self._why_not(error)) from error
 
@@ -89,6 +75,10 @@ class LMDBStore(RecordStore):
         from go_state.storage.lease import FileLease
 
         return FileLease(self.path, journal)
+
+    def _forget_parent(self) -> None:
+        self._env = None
+        super()._forget_parent()
 
     def _release(self) -> None:
         env, self._env = self._env, None

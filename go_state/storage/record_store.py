@@ -10,10 +10,12 @@ the number of the transaction that wrote it, so a key never has one twice.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
+from weakref import WeakSet
 
 from go_state.core.errors import Conflict, Corrupt, UsageError
 from go_state.core.ports import Stored, Write
@@ -31,11 +33,24 @@ if TYPE_CHECKING:
 _PREFIX = b"s/"  # it also makes the empty key one that LMDB takes
 
 
+_OPEN: WeakSet[RecordStore] = WeakSet()  # of this process; see _forget_parents
+
+
+def _forget_parents() -> None:
+    """Let go of what a forked child inherits: LMDB would take the files for open in the child, Postgres its connections."""
+    for store in _OPEN:
+        store._forget_parent()
+
+
+os.register_at_fork(after_in_child=_forget_parents)
+
+
 class RecordStore:
     """A store whose backend keeps records in the order of their names; see `LMDBStore` and `PostgresStore`."""
 
     def __init__(self) -> None:
         self._journals: dict[str, Journal[Any]] = {}
+        _OPEN.add(self)
 
     # ------------------------------------------------------------------ what a backend says
 
@@ -67,6 +82,11 @@ class RecordStore:
     def _release(self) -> None:
         """Let go of the file or the connections; a second time is harmless."""
         raise NotImplementedError
+
+    def _forget_parent(self) -> None:
+        """In a forked child: let go of what is the parent's, without ending it."""
+        for journal in self._journals.values():
+            journal._forget_parent()
 
     # ------------------------------------------------------------------ models
 
@@ -113,6 +133,8 @@ class RecordStore:
         if found is not None and found.closed and found.is_read:
             raise UsageError(f"the journal {name!r} is closed, and its readers are not done: wait for them, or close them")
         if found is None or found.closed:
+            if found is not None:
+                found._finish()  # where it failed when it was closed
             how = durability or "group", owner or "fail"
             found = self._journals[name] = Journal(Records(self, name), self._lease(name), *how)
         elif durability is not None and durability != found.durability:

@@ -1,0 +1,95 @@
+"""A Postgres server of the test's own: Debian's, in a temporary directory, on a free port of loopback, and not as root."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+PASSWORD = "a secret"
+
+
+def _programs() -> Path:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
+    assert found, "this test starts Debian's Postgres: apt-get install postgresql"
+    return found[-1].parent
+
+
+class PostgresServer:
+    """One server, which can be stopped, killed and started again."""
+
+    def __init__(self) -> None:
+        self._programs = _programs()
+        self.folder = Path(tempfile.mkdtemp(prefix="go_state_postgres"))
+        self._user = "postgres" if os.geteuid() == 0 else None  # Postgres refuses to run as root
+        self._data = self.folder / "data"
+        password = self.folder / "password"
+        password.write_text(PASSWORD)
+        if self._user is not None:
+            shutil.chown(self.folder, self._user, self._user)
+            shutil.chown(password, self._user, self._user)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port: int = free.getsockname()[1]
+        init = [
+            "initdb",
+            "--no-sync",
+            "--auth=scram-sha-256",
+            "--username=owner",
+            f"--pwfile={password}",
+            f"--pgdata={self._data}",
+        ]
+        self._run(*init)
+        self._numbers = itertools.count()
+
+    @property
+    def dsn(self) -> str:
+        """What reaches it."""
+        return f"postgresql://owner:{PASSWORD.replace(' ', '%20')}@127.0.0.1:{self.port}/postgres"
+
+    def fresh_schema(self) -> str:
+        """Return a schema that no test has used."""
+        return f"test_{next(self._numbers)}"
+
+    def _run(self, program: str, *arguments: str) -> None:
+        subprocess.run(
+            [self._programs / program, *arguments], user=self._user, cwd=self.folder, check=True, stdout=subprocess.DEVNULL
+        )
+
+    def start(self) -> None:
+        """Start it, and wait until it can be used."""
+        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c shared_buffers=16MB -c max_connections=60"
+        self._run("pg_ctl", "start", "--wait", f"--pgdata={self._data}", f"--log={self.folder / 'log'}", f"--options={options}")
+
+    def stop(self, mode: str = "fast") -> None:
+        """Stop it: `fast` ends its sessions, `immediate` is as good as a crash."""
+        self._run("pg_ctl", "stop", "--wait", f"--mode={mode}", f"--pgdata={self._data}")
+
+    def end_sessions(self) -> None:
+        """Cut every connection to it."""
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename = 'owner'"
+            )
+
+    def remove(self) -> None:
+        """Stop it for good."""
+        self.stop("immediate")
+        shutil.rmtree(self.folder)
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """Give a server to share, one for each process that tests."""
+    server = PostgresServer()
+    server.start()
+    yield server
+    server.remove()
