@@ -110,12 +110,11 @@ class PostgresStore(RecordStore):
             try:
                 with self.errors("written" if write else "read"):
                     yield transaction
-                    transaction.send()
+                with self.errors("committed" if write else "read"):
+                    transaction.commit()
             except BaseException:
                 _roll_back(connection)
                 raise
-            with self.errors("committed" if write else "read"):
-                transaction.commit()
         finally:
             self._pool.putconn(connection)
 
@@ -156,7 +155,8 @@ class PostgresStore(RecordStore):
                 f"the disk of {self.where} is full: nothing of this write was kept and nothing stored before is lost; free space on it"
             ) from error
         except (driver.Error, pool.PoolTimeout, pool.PoolClosed) as error:
-            known = "" if verb != "committed" else ": it is not known whether this write was kept"
+            lost = verb == "committed" and isinstance(error, driver.OperationalError)
+            known = ": it is not known whether this write was kept" if lost else ""
             raise StoreUnavailable(f"{self.where} could not be {verb} ({_first_line(error)}){known}") from error
 
     def connect(self) -> psycopg.Connection[Any]:
@@ -267,7 +267,7 @@ class _PostgresTransaction:
     def delete_range(self, first: bytes, end: bytes) -> None:
         """Delete the records from the name `first` on to before the name `end`."""
         self.send()
-        self._connection.execute(f"DELETE FROM {self._table} WHERE name >= %b AND name < %b", [first, end])
+        self._run("DELETE FROM {} WHERE name >= %b AND name < %b", first, end)
 
     def announce(self, journal: str) -> None:
         """Notify those who listen, once this is committed."""
@@ -280,28 +280,29 @@ class _PostgresTransaction:
                 self._send()
 
     def commit(self) -> None:
-        """Commit."""
+        """Send what is left, and commit, in one round trip."""
         with self._connection.pipeline():
+            self._send()
             for journal in self._grown:
-                self._connection.execute("SELECT pg_notify(%s, %s)", [channel_of(self._schema), journal])
-            self._connection.execute("COMMIT")
+                self._run("SELECT pg_notify(%s, %s)", channel_of(self._schema), journal)
+            self._run("COMMIT")
 
     def _send(self) -> None:
         changed, self._changed = self._changed, {}
         put = {name: record for name, record in changed.items() if record is not None}
         if put:
-            self._connection.execute(
-                f"INSERT INTO {self._table} SELECT * FROM unnest(%b::bytea[], %b::bytea[]) "
-                "ON CONFLICT (name) DO UPDATE SET record = excluded.record",
-                [list(put), list(put.values())],
-            )
+            insert = "INSERT INTO {} SELECT * FROM unnest(%b::bytea[], %b::bytea[])"
+            self._run(f"{insert} ON CONFLICT (name) DO UPDATE SET record = excluded.record", list(put), list(put.values()))
         if len(put) < len(changed):
             gone = [name for name, record in changed.items() if record is None]
-            self._connection.execute(f"DELETE FROM {self._table} WHERE name = ANY(%b::bytea[])", [gone])
+            self._run("DELETE FROM {} WHERE name = ANY(%b::bytea[])", gone)
 
     def _rows(self, query: str, *values: bytes) -> list[Any]:
-        with self._connection.cursor(binary=True) as cursor:
-            return cursor.execute(query.format(self._table), values).fetchall()
+        return self._run(query, *values).fetchall()
+
+    def _run(self, query: str, *values: object) -> psycopg.Cursor[Any]:
+        """Run a query, in which `{}` stands for the table."""
+        return self._connection.execute(query.format(self._table).encode(), values, binary=True)
 
 
 _BEGINS = "name >= %b AND name < %b"

@@ -101,7 +101,7 @@ class Listening:
         while not self._closed:
             try:
                 with self._store.connect() as connection:
-                    connection.execute(f"LISTEN {channel_of(self._store.schema)}")
+                    connection.execute(f"LISTEN {channel_of(self._store.schema)}".encode())
                     wait = _FIRST_WAIT
                     self._tell_all()  # of what was said while nobody listened
                     self._ready.set()
