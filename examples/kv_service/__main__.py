@@ -1,0 +1,44 @@
+"""Run the service: `python -m examples.kv_service`, then `curl -X PUT --data hello http://127.0.0.1:8080/v1/greeting`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+from functools import partial
+
+import uvicorn
+
+import go_state as gs
+
+from .server import Limits, make_app
+from .service import Service
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m examples.kv_service", description="A key-value service over HTTP.")
+    parser.add_argument("--backend", choices=("memory", "lmdb", "postgres"), default="lmdb", help="where the values are kept")
+    parser.add_argument("--path", default="kv.lmdb", help="the file of the backend lmdb")
+    parser.add_argument(
+        "--dsn", default="", help="of the backend postgres; what it leaves out comes from PGHOST, PGPASSWORD, ..."
+    )
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8080)
+    parser.add_argument("--max-value", type=int, default=1 << 20, help="bytes of a value at most")
+    given = parser.parse_args()
+    limits = Limits(value=given.max_value)
+    opens: dict[str, Callable[[], gs.LMDBStore | gs.PostgresStore] | None] = {
+        "memory": None,
+        "lmdb": partial(gs.LMDBStore, given.path),
+        "postgres": partial(gs.PostgresStore, given.dsn, schema="kv_service", timeout=3.0),
+    }
+    app = make_app(Service(opens[given.backend]), token=os.environ.get("KV_TOKEN", ""), limits=limits)
+    print(
+        f"serving http://{given.host}:{given.port}/v1/ from {given.path if given.backend == 'lmdb' else given.backend}",
+        flush=True,
+    )
+    uvicorn.run(app, host=given.host, port=given.port, log_level="warning", timeout_graceful_shutdown=5)
+
+
+if __name__ == "__main__":
+    main()
