@@ -73,6 +73,11 @@ class PostgresServer:
         """Stop it: `fast` ends its sessions, `immediate` is as good as a crash."""
         self._run("pg_ctl", "stop", "--wait", f"--mode={mode}", f"--pgdata={self._data}")
 
+    def forget(self, schema: str) -> None:
+        """Drop the schema with all that is in it."""
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE".encode())
+
     def end_sessions(self) -> None:
         """Cut every connection to it."""
         with psycopg.connect(self.dsn, autocommit=True) as connection:
