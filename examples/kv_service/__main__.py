@@ -25,8 +25,9 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8080)
     parser.add_argument("--max-value", type=int, default=1 << 20, help="bytes of a value at most")
+    parser.add_argument("--body-seconds", type=float, default=30.0, help="how long a value may take to come")
     given = parser.parse_args()
-    limits = Limits(value=given.max_value)
+    limits = Limits(value=given.max_value, body_seconds=given.body_seconds)
     opens: dict[str, Callable[[], gs.LMDBStore | gs.PostgresStore] | None] = {
         "memory": None,
         "lmdb": partial(gs.LMDBStore, given.path),
