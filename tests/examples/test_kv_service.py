@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import random
+import subprocess
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
@@ -14,7 +15,7 @@ from pathlib import Path
 import httpx
 import postgres_server as servers
 import pytest
-from kv_support import Client, Served, path_of
+from kv_support import ROOT, Client, Served, path_of
 from postgres_server import PostgresServer
 
 import go_state as gs
@@ -389,3 +390,16 @@ def wait_until(true: Callable[[], bool], seconds: float = 30.0) -> None:
     while not true():
         assert time.monotonic() < ends
         time.sleep(0.01)  # bounded by the line above
+
+
+def test_the_lines_of_the_readme_work(tmp_path: Path) -> None:
+    """Each curl line, as it stands there."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    lines = [line.split("  ")[0] for line in readme.splitlines() if line.startswith("curl ")]
+    served = Served("--path", str(tmp_path / "kv.lmdb")).start()
+    shown = ["HTTP/1.1 201", "hello", "HTTP/1.1 204", "event: put", '{"keys":["greeting"],"more":false}', "kv_keys 1.0"]
+    for line, expected in zip(lines, shown, strict=True):
+        here = line.replace(":8080/", f":{served.port}/").replace("curl ", "curl --silent --max-time 1 ")
+        done = subprocess.run(["bash", "-c", here], capture_output=True, text=True, timeout=20, check=False)
+        assert (expected in done.stdout, done.stderr) == (True, ""), (line, done.stdout)
+    assert served.stop() == ""
