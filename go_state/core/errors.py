@@ -183,7 +183,7 @@ class TypesChanged(UserWarning):
 
 
 class LeftRunning(RuntimeWarning):
-    """A command that was cancelled at the end of its run has not ended within the grace it had."""
+    """A command that was cancelled at the end of its run has not ended within the grace it had, or a consumer's get goes on."""
 
 
 class NotStorable(StoreError, TypeError):

@@ -203,6 +203,12 @@ class PortFeed(Generic[Msg]):
         self._pending = True
         return iter((message,))
 
+    def close(self) -> None:
+        """Give up a get that is under way in a thread; a message that it has brought is given again."""
+        if self._getting is not None and self._getting.close():
+            with suppress(NothingPending):
+                Answer(self._rollback(), "consumer.rollback").in_thread()
+
     async def aclose(self) -> None:
         """Give up a get that is still waited for; a message that it has brought is given again."""
         if self._getting is not None and await self._getting.aclose():

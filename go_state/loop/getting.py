@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from go_state.core.errors import LeftRunning
 from go_state.loop.driver import Answer, awaited, is_awaitable
 
 if TYPE_CHECKING:
@@ -91,6 +93,22 @@ class Getting:
             return NOTHING_YET
         done, self._task = self._task, None
         return done.result()
+
+    def close(self) -> bool:
+        """Give up a get that is under way in a thread, and warn where it goes on; tell whether it had brought a message."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return False
+        if self._outcome is None:
+            warnings.warn(
+                "a get of the consumer was under way when the run ended, and goes on in its thread: have it return, or give the "
+                "consumer a get_async and use run_async, which can end a wait",
+                LeftRunning,
+                stacklevel=4,
+            )
+            return False
+        thread.join()
+        return self._outcome[1] is None
 
     async def aclose(self) -> bool:
         """Give up a get that is waited for on the event loop; tell whether it had brought a message."""

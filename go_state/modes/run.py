@@ -190,6 +190,8 @@ class Queue(Generic[Msg]):
         return self.feed
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if isinstance(self.feed, PortFeed):
+            self.feed.close()
         if self._opened is not None:
             self._opened.close()
 

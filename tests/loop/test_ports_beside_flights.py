@@ -107,10 +107,19 @@ def test_a_stream_ends_the_wait(drivers: Drivers) -> None:
     assert play(drivers, ending(count=3, subscriptions=lambda model: [gs.Sub.stream(numbers)])) == ("0", "1", "2")
 
 
-def test_a_failing_command_ends_the_run_though_get_waits(drivers: Drivers) -> None:
-    """Without err= the run ends at once, and no message is waited for."""
+def test_a_failing_command_ends_the_run_though_get_waits() -> None:
+    """Without err= the run ends at once, and no message is waited for; a get in a thread goes on, and the run says so."""
+    port = Blocking()
+    before = set(threading.enumerate())
+    with pytest.warns(gs.LeftRunning, match="get_async"), pytest.raises(LookupError, match="no"):
+        gs.run(heard(gs.Cmd.call(fail, "no")), producer=port, consumer=port)
+    [left] = set(threading.enumerate()) - before
+    port.put(END)
+    left.join(10)
+    assert not left.is_alive()
+    awaiting = Awaiting()
     with pytest.raises(LookupError, match="no"):
-        play(drivers, heard(gs.Cmd.call(fail, "no")))
+        asyncio.run(gs.run_async(heard(gs.Cmd.call(fail, "no")), producer=awaiting, consumer=awaiting))
 
 
 async def test_a_get_that_is_given_up_loses_nothing() -> None:
