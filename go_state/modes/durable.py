@@ -8,22 +8,22 @@ messages and the cursor that passes its message, a snapshot and the position it 
 
 from __future__ import annotations
 
-import inspect
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from go_state.core.errors import Corrupt, Owned, StoreError, TimedOut, UsageError
-from go_state.core.ports import Producer, Write
+from go_state.core.ports import Write
 from go_state.core.program import Program, read_step
 from go_state.core.turn import Turn
 from go_state.loop.driver import Blocking, Flow, Messages
 from go_state.loop.feeds import CHUNK_LIMIT, LogFeed
 from go_state.loop.flights import Flights
 from go_state.loop.middleware import Chain, Folded, replayed
-from go_state.loop.policies import FailedMessage, OnError, SetAside, Stop, decide
+from go_state.loop.policies import OnError, SetAside, Stop, decide
 from go_state.loop.turn import Loop
+from go_state.modes.aside import Aside
 from go_state.modes.audience import Audience
 from go_state.modes.keyframes import MARK, Keyframe, fold, full_step, give_type, nearest, newest
 from go_state.modes.pace import Retain, Snapshots
@@ -111,7 +111,7 @@ class DurableRun(Generic[Model, Msg]):
     def _recorded(self, message: Msg, position: Any, error: Exception) -> Any:
         """Decide what becomes of a failing message, and have it remembered where it is set aside."""
         policy = decide(self._on_error, message, position, error)
-        return Stop() if policy is None else SetAside(_Aside(self.journal, position, error, policy.buffer))
+        return Stop() if policy is None else SetAside(Aside(self.journal, position, error, policy.buffer))
 
     def flow(self) -> Flow[None]:
         """Load, replay, and run live until the journal is closed and drained."""
@@ -375,31 +375,9 @@ class _Owning:
 
         while True:
             try:
-                return self._journal.own("fail")
+                await Blocking(lambda: self._journal.own("fail")).on_loop()  # a database may be slow to answer
+                return
             except Owned:
                 if self._owner == "fail":
                     raise
             await asyncio.sleep(_ASK_SECONDS)
-
-
-class _Aside:
-    """Takes a message that is set aside: into the user's buffer, if there is one, and then into what replays pass over."""
-
-    def __init__(
-        self, journal: Journal[Any], position: int, error: Exception, buffer: Producer[FailedMessage[Any]] | None
-    ) -> None:
-        self._journal = journal
-        self._position = position
-        self._kind = type(error).__name__
-        self._buffer = buffer
-
-    def put(self, *failed: FailedMessage[Any]) -> Awaitable[None] | None:
-        taken = None if self._buffer is None else self._buffer.put(*failed)
-        if inspect.isawaitable(taken):
-            return self._remember_after(taken)
-        self._journal.remember_aside(self._position, self._kind)
-        return None
-
-    async def _remember_after(self, taken: Awaitable[object]) -> None:
-        await taken
-        self._journal.remember_aside(self._position, self._kind)

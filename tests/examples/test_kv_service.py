@@ -19,7 +19,7 @@ from kv_support import ROOT, Client, Served, path_of
 from postgres_server import PostgresServer
 
 import go_state as gs
-from examples.kv_service.program import Condition, Delete, Done, Put, Refused, make_program
+from examples.kv_service.program import ANY, Condition, Delete, Done, Put, Refused, make_program
 from examples.kv_service.server import Limits, make_app
 from examples.kv_service.service import KEY, Service
 
@@ -45,6 +45,26 @@ def test_the_program_alone() -> None:
     assert models[1] is models[2]
     assert models[3] is models[4] is models[5]
     assert (len(models[5].by_key), models[5].value_bytes, len(models[6].by_key), models[6].value_bytes) == (1, 1, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "msg",
+    [
+        Put("a", b"1"),
+        Put("a", b"2"),
+        Put("b", b""),
+        Put("b", b"", Condition(none_match=(ANY,))),
+        Put("a", b"2", Condition(match=(1,))),
+        Put("a", b"2", Condition(none_match=(1,))),
+        Delete("a"),
+        Delete("b"),
+        Delete("a", Condition(match=(1,))),
+    ],
+)
+def test_what_is_sent_twice_is_done_once(msg: Put | Delete) -> None:
+    """As after an answer that was lost: the second leaves the very same map."""
+    _, _, once, twice = gs.testing.play(make_program(), Put("a", b"1"), msg, msg).models
+    assert once is twice
 
 
 # ---------------------------------------------------------------------- the protocol

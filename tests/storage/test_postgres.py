@@ -92,6 +92,28 @@ def test_what_was_set_aside_stays_aside(postgres_server: PostgresServer, schema:
         assert gs.verify(counter, store.journal("c")).ok
 
 
+def test_a_stream_is_counted_once(postgres_server: PostgresServer, schema: str, tmp_path: Path) -> None:
+    """Many models and the position of their source are written together; a second pass goes on where the first has stopped."""
+    path = tmp_path / "adds.jsonl"
+    path.write_text("".join(f'{{"by": {number}}}\n' for number in range(100)))
+
+    def source() -> Any:
+        return gs.sources.JSONLines(path, Add)
+
+    def failing(model: Counter, msg: Add) -> gs.Step[Counter, Add]:
+        if msg.by == 77:
+            raise LookupError("no")
+        return update(model, msg)
+
+    how: Any = {"key": lambda msg: str(msg.by % 10), "snapshots": gs.Snapshots(every=10)}
+    with opened(postgres_server, schema) as store:
+        with pytest.raises(LookupError):
+            gs.aggregate(replace(counter, update=failing), source(), store=store, **how)
+        result = gs.aggregate(counter, source(), store=store, **how)
+        assert (result.position, sorted(result.models)) == (100, [str(number) for number in range(10)])
+        assert sum(model.count for model in result.models.values()) == sum(range(100))
+
+
 def test_an_app_answers_once_it_is_on_disk(postgres_server: PostgresServer, schema: str) -> None:
     """Many apply at once, and share transactions."""
     with opened(postgres_server, schema) as store:
