@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 from collections.abc import Callable
 from functools import partial
 
@@ -13,6 +14,18 @@ import go_state as gs
 
 from .server import Limits, make_app
 from .service import Service
+
+
+class Server(uvicorn.Server):
+    """Ends the answers that would not end by themselves, before it waits for the others."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._service.end_watches()
+        await super().shutdown(sockets)
 
 
 def main() -> None:
@@ -33,12 +46,14 @@ def main() -> None:
         "lmdb": partial(gs.LMDBStore, given.path),
         "postgres": partial(gs.PostgresStore, given.dsn, schema="kv_service", timeout=3.0),
     }
-    app = make_app(Service(opens[given.backend]), token=os.environ.get("KV_TOKEN", ""), limits=limits)
+    service = Service(opens[given.backend])
+    app = make_app(service, token=os.environ.get("KV_TOKEN", ""), limits=limits)
     print(
         f"serving http://{given.host}:{given.port}/v1/ from {given.path if given.backend == 'lmdb' else given.backend}",
         flush=True,
     )
-    uvicorn.run(app, host=given.host, port=given.port, log_level="warning", timeout_graceful_shutdown=5)
+    config = uvicorn.Config(app, host=given.host, port=given.port, log_level="warning", timeout_graceful_shutdown=5)
+    Server(config, service).run()
 
 
 if __name__ == "__main__":

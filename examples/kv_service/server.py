@@ -9,7 +9,7 @@ import hmac
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -194,7 +194,7 @@ class Keys:
 
     async def _events(self, key: str) -> AsyncIterator[bytes]:
         """Give the key's entry, and then each newest one: who reads slowly gets fewer of them."""
-        with self._service.watch(key) as watcher:
+        with suppress(Unavailable), self._service.watch(key) as watcher:
             while True:
                 try:
                     yield event_of(await watcher.get_async(timeout=HEARTBEAT_SECONDS))

@@ -39,6 +39,7 @@ class Service:
         self._stopping = asyncio.Event()
         self._watched: dict[str, gs.Value[Entry | None]] = {}  # by key, while somebody watches it
         self._watchers: Counter[str] = Counter()
+        self._watches_ended = False
 
     # ------------------------------------------------------------------ running
 
@@ -53,8 +54,7 @@ class Service:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stopping.set()
-        for value in self._watched.values():
-            value.close()
+        self.end_watches()
         if self._running is not None:
             await self._running
 
@@ -130,6 +130,8 @@ class Service:
     @contextmanager
     def watch(self, key: str) -> Iterator[gs.Watcher[Entry | None]]:
         """Give a watcher of the key's entry, `None` where there is none: what it is now, and then the newest."""
+        if self._watches_ended:
+            raise Unavailable("it is ending")
         if key not in self._watched:
             self._watched[key] = gs.Value(self.entries.by_key.get(key))
         self._watchers[key] += 1
@@ -140,6 +142,12 @@ class Service:
             self._watchers[key] -= 1
             if not self._watchers[key]:
                 del self._watchers[key], self._watched[key]
+
+    def end_watches(self) -> None:
+        """End every watch, and refuse new ones."""
+        self._watches_ended = True
+        for value in self._watched.values():
+            value.close()
 
     @property
     def watchers(self) -> int:

@@ -153,6 +153,16 @@ async def test_a_key_is_watched(served: Served) -> None:
                 await asyncio.sleep(0.01)  # the timeout above bounds it
 
 
+async def test_it_ends_though_somebody_watches(tmp_path: Path) -> None:
+    """Who watches is told the end, and nothing is said of trouble."""
+    served = Served("--path", str(tmp_path / "kv.lmdb")).start()
+    async with asyncio.timeout(20), Connection.to(served) as connection:
+        connection.send("GET", "/v1/k?watch")
+        await connection.reader.readuntil(b"event: delete")
+        assert await asyncio.to_thread(served.stop) == ""
+        assert (await connection.reader.read()).endswith(b"0\r\n\r\n")
+
+
 @pytest.mark.slow
 async def test_the_log_is_compacted_while_it_serves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Snapshots are written and what they cover is forgotten, with nobody stopped; a restart finds everything."""
