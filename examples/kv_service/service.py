@@ -17,6 +17,7 @@ from .program import Delete, Done, Entries, Entry, Msg, Put, Refused, make_progr
 KEY = "kv-service"  # of the program in its store
 SNAPSHOTS = gs.Snapshots(every=10_000, seconds=300, keep=2)
 FIRST_WAIT, LONGEST_WAIT = 0.1, 2.0  # seconds between two tries to go on
+PASSING = gs.StoreUnavailable, gs.StoreFull, gs.Owned, gs.Conflict  # what may be over by the next try
 
 log = logging.getLogger("kv_service")
 
@@ -44,10 +45,13 @@ class Service:
     # ------------------------------------------------------------------ running
 
     async def __aenter__(self) -> Service:
-        """Start, and wait until the map is there or cannot be."""
+        """Start, and wait until the map is there, or its store is away; raises what waiting does not mend, such as `Corrupt`."""
         started = asyncio.Event()
         self._running = asyncio.create_task(self._run(started), name="kv_service")
         await started.wait()
+        await asyncio.sleep(0)  # where it has failed for good the task has ended by now
+        if self._running.done():
+            self._running.result()
         return self
 
     async def __aexit__(
@@ -67,9 +71,14 @@ class Service:
                     started.set()
                     self._tell_all(app.model)
                     await self._until_over(app)
-            except (gs.StoreUnavailable, gs.StoreFull, gs.Owned) as error:
+            except PASSING as error:
+                if self._why != str(error):
+                    log.warning("not available: %s", error)
                 self._why = str(error)
-                log.warning("not available: %s", error)
+            except Exception as error:
+                self._why = str(error)
+                log.exception("ended")
+                raise
             finally:
                 self._app = None
                 started.set()
@@ -123,7 +132,7 @@ class Service:
         """Make the change, and return once it is on disk; `Unavailable` when nobody knows whether it is."""
         try:
             answer: Done | Refused = await self.app.ask_async(msg)
-        except (gs.StoreUnavailable, gs.StoreFull, gs.Owned, gs.Closed) as error:
+        except (*PASSING, gs.Closed) as error:
             raise Unavailable(str(error)) from error
         return answer
 

@@ -68,11 +68,11 @@ class Served:
         self._environment = os.environ | (environment or {})
         self.process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> Served:
-        """Start it, and wait until it can be used."""
+    def start(self, status: int = 200) -> Served:
+        """Start it, and wait until it can be used, or until its health has another status."""
         quiet = subprocess.DEVNULL
         self.process = subprocess.Popen(self._command, cwd=ROOT, env=self._environment, stdout=quiet, stderr=subprocess.PIPE)
-        self.wait_for(200)
+        self.wait_for(status)
         return self
 
     def wait_for(self, status: int, seconds: float = 30.0) -> None:

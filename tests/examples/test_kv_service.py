@@ -423,3 +423,32 @@ def test_the_lines_of_the_readme_work(tmp_path: Path) -> None:
         done = subprocess.run(["bash", "-c", here], capture_output=True, text=True, timeout=20, check=False)
         assert (expected in done.stdout, done.stderr) == (True, ""), (line, done.stdout)
     assert served.stop() == ""
+
+
+async def test_a_store_that_is_damaged_is_not_served(tmp_path: Path) -> None:
+    """It ends with an error that says what is damaged, instead of an empty map."""
+    async with Service(lambda: gs.LMDBStore(tmp_path / "s")) as service:
+        await service.change(Put("a", b"1"))
+    with gs.LMDBStore(tmp_path / "s") as store, store._transaction(write=True) as transaction:
+        [name] = transaction.names(b"s/" + KEY.encode())
+        record = transaction.get(name)
+        assert record is not None
+        transaction.put(name, record[:-3] + b"xyz")
+    with pytest.raises(gs.Corrupt, match="kv-service"):
+        async with Service(lambda: gs.LMDBStore(tmp_path / "s")):
+            pass
+
+
+def test_a_second_service_waits_for_the_first(tmp_path: Path) -> None:
+    """One of two is live; the other refuses, says why, and takes over when the first is gone."""
+    first, second = (Served("--path", str(tmp_path / "kv.lmdb")) for _ in range(2))
+    first.start()
+    with contextlib.closing(first.client()) as client:
+        client.put("a", b"1")
+    second.start(503)
+    with contextlib.closing(second.client()) as client:
+        assert b"owner" in client.get("a").body
+        first.kill()
+        second.wait_for(200)
+        assert client.get("a").body == b"1"
+    second.stop()
