@@ -51,6 +51,19 @@ class Board(Performing):
             self.marks.opened(held.name)
         return Outcome.UNDER_WAY
 
+    def _is_taken(self, key: Hashable) -> bool:
+        taken = key in self._by_key
+        for held in self.held:
+            if isinstance(held, Flight):
+                taken |= held.key == key
+            elif held.key == key or (held.key is None and self._is_in(key, held.scope)):
+                taken = False
+        return taken
+
+    @staticmethod
+    def _is_in(key: Any, scope: Any) -> bool:
+        return bool(key[0][: len(scope)] == scope)
+
     def begin(self) -> None:
         """Begin what the committed turn has held, in order."""
         held, self.held = self.held, []
@@ -173,8 +186,10 @@ class Board(Performing):
 
     def _cancel(self, flight: Flight) -> None:
         """End a flight, from which nothing is heard any more."""
-        if flight.over:
-            return
+        if not flight.over:
+            self._cancel_for_good(flight)
+
+    def _cancel_for_good(self, flight: Flight) -> None:
         stop = flight.stop
         forget_coroutine(flight)
         self._end(flight, Outcome.FAILED, [])
@@ -191,8 +206,10 @@ class Board(Performing):
             self._cancel_key(what.key)
             return
         inside = [flight for flight in self._under_way if flight.scope[: len(what.scope)] == what.scope]
-        for flight in reversed(inside):  # the last first, so that none that is to be cancelled as well begins in between
-            self._cancel(flight)
+        for flight in inside:
+            flight.over = True  # all of them first, so that none begins in the place of another
+        for flight in reversed(inside):
+            self._cancel_for_good(flight)
 
     # ------------------------------------------------------------------ looking
 

@@ -80,8 +80,9 @@ async def drive_async(flow: Flow[T]) -> T:
 
 def refuse_running_loop(called: str) -> None:
     """Raise `InsideLoop` when this thread is running an event loop, which a blocking mode would stop."""
-    asyncio = sys.modules.get("asyncio")  # where nobody imported it no loop is running
-    if asyncio is not None and asyncio._get_running_loop() is not None:
+    asyncio = sys.modules.get("asyncio")  # where nobody imported it, or another thread is about to, no loop is running
+    running = getattr(asyncio, "_get_running_loop", None)
+    if running is not None and running() is not None:
         raise InsideLoop(called)
 
 

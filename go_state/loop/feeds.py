@@ -179,7 +179,7 @@ class PortFeed(Generic[Msg]):
 
     def attend(self, flights: Flights) -> None:
         """Have waits end when commands under way have brought something."""
-        self._flights, self._getting = flights, Getting(self._get, flights)
+        self._flights, self._getting = flights, Getting(self._get, self._rollback, flights)
 
     def take(self) -> Flow[Iterator[Msg] | None]:
         """Give an iterator that gets message after message, or one at a time where more is to be done between them."""
@@ -204,10 +204,9 @@ class PortFeed(Generic[Msg]):
         return iter((message,))
 
     def close(self) -> None:
-        """Give up a get that is under way in a thread; a message that it has brought is given again."""
-        if self._getting is not None and self._getting.close():
-            with suppress(NothingPending):
-                Answer(self._rollback(), "consumer.rollback").in_thread()
+        """Give up a get that is under way in a thread; a message that it has brought, or brings later, is given again."""
+        if self._getting is not None:
+            self._getting.close()
 
     async def aclose(self) -> None:
         """Give up a get that is still waited for; a message that it has brought is given again."""

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Any
 
 from go_state.core.commands import All, Seq
+from go_state.core.errors import ProgramError
 from go_state.core.subscriptions import Scope
 from go_state.loop.timers import Timer
 
@@ -84,7 +85,7 @@ class Flight:
         self.group = group
         self.origin = origin
         self.name = f"{origin.name}/{written(path)}"
-        self.key: Hashable = None if command.key is None else (scope, command.key)
+        self.key: Hashable = None if command.key is None else keyed(scope, command.key)
         self.coroutine = coroutine  # of a function that was called in the turn and turned out to be one to wait for
         self.over = False
         self.parked = False  # whether it waits for its next try
@@ -96,7 +97,23 @@ class Flight:
         return f"<Flight {self.name}: {self.command}>"
 
 
+inside: ContextVar[object] = ContextVar(
+    "go_state_inside", default=None
+)  # the workers of the run that a task or thread is part of
 under_way: ContextVar[Flight | None] = ContextVar("go_state_under_way", default=None)  # in its task or thread
+
+
+def keyed(scope: Scope, key: Hashable) -> Hashable:
+    """Return a child's key as one of the whole program; `ProgramError` where what stands before its messages cannot be part of it."""
+    found = scope, key
+    try:
+        hash(found)
+    except TypeError:
+        raise ProgramError(
+            "what Cmd.map puts before a child's messages is a part of its keys, and has to be a value that can be hashed, such as "
+            "a number or a string"
+        ) from None
+    return found
 
 
 def written(path: Path) -> str:

@@ -21,7 +21,7 @@ from go_state.core.crash_points import reach
 from go_state.core.environment import environment
 from go_state.core.errors import LeftRunning, ProgramError, TimedOut
 from go_state.loop.board import Board, forget_coroutine
-from go_state.loop.driver import Flow
+from go_state.loop.driver import Flow, is_awaitable
 from go_state.loop.effects import effect, failure_of
 from go_state.loop.flight import Flight, Origin, Outcome, wrapped
 from go_state.loop.landing import Landing
@@ -43,6 +43,8 @@ class Trouble(NamedTuple):
 class Flights(Board):
     """The commands under way of one run: a block, within which they may be."""
 
+    hears_signals = True  # whether Sub.signal takes the place of the process's handler
+
     def __init__(self, outside: Outside, *, on_loop: bool) -> None:
         super().__init__(outside.effects.at_once)
         effects = outside.effects
@@ -59,6 +61,7 @@ class Flights(Board):
         self.subscriptions = 0  # how many are under way
         self.end_subscriptions: Callable[[], object] = _do_nothing
         self.ring: Callable[[], object] | None = None  # wakes one who waits for a landing alone
+        self._landing: Flight | None = None  # what has arrived last, and is to end once its messages are in the queue
         self._tokens: list[tuple[Any, Token[Any]]] = []
 
     # ------------------------------------------------------------------ launching
@@ -71,7 +74,27 @@ class Flights(Board):
         if command.timeout is not None:
             flight.timers.append(self.timers.set(command.timeout, lambda: self._time_out(flight)))
         reach("command-begins")
-        self.workers.start(flight)
+        if not self._call_here(flight):
+            self.workers.start(flight)
+
+    def _call_here(self, flight: Flight) -> bool:
+        """Call a plain function that has waited for its key, here in the run's thread as every plain one; tell whether it was one."""
+        command = flight.command
+        if command.thread or command.timeout is not None or command.retry is not None or flight.coroutine is not None:
+            return False
+        token = effect.set(lambda: flight.name)
+        try:
+            result = command.fn(*command.args)
+        except Exception as error:
+            self.news.append((self.failed, flight, error))
+            return True
+        finally:
+            effect.reset(token)
+        if is_awaitable(result):
+            flight.coroutine = result
+            return False
+        self.news.append((self.done, flight, result))
+        return True
 
     def stir(self) -> None:
         self.news.append((_do_nothing,))
@@ -137,7 +160,7 @@ class Flights(Board):
                     self._in_turn = True
 
     def done(self, flight: Flight, result: Any, sent: list[Any]) -> Trouble | None:
-        """Send what a command has come to."""
+        """Send what a command has come to; what follows it in its sequence waits for `entered`."""
         if flight.over:
             return None
         reach("command-lands")
@@ -148,10 +171,26 @@ class Flights(Board):
                 sent.extend(wrapped(each, flight.scope) for each in command.messages if each is not None)
             else:
                 self._said(command, result, flight.scope, sent)
+        except Exception as error:
+            return Trouble(error, flight.origin, lambda sent: self._end(flight, Outcome.FAILED, sent))
+        self._landing = flight
+        return None
+
+    def entered(self, sent: list[Any]) -> Trouble | None:
+        """Hear that the messages of the last arrival are in the queue, and go on with what follows it."""
+        flight, self._landing = self._landing, None
+        if flight is None or flight.over:
+            return None
+        try:
             self._end(flight, Outcome.DONE, sent)
         except Exception as error:
             return Trouble(error, flight.origin, lambda sent: self._end(flight, Outcome.FAILED, sent))
         return None
+
+    def refused(self, error: Exception) -> Trouble:
+        """Hear that the messages of the last arrival cannot enter the queue."""
+        flight, self._landing = self._landing, None
+        return Trouble(error, self.origin, lambda sent: None if flight is None else self._end(flight, Outcome.FAILED, sent))
 
     def failed(self, flight: Flight, error: BaseException, sent: list[Any]) -> Trouble | None:
         """Send what a command's failure is made into, or return the trouble."""
@@ -159,6 +198,7 @@ class Flights(Board):
             return None
         self._origin = flight.origin
         if flight.stop is not None and isinstance(error, TimedOut):
+            flight.over = True  # before its thread is woken from a wait for its next try
             flight.stop()
         err = flight.command.err
         if err is not None and isinstance(error, Exception) and not isinstance(error, ProgramError):
@@ -174,6 +214,7 @@ class Flights(Board):
     def _park(self, flight: Flight, seconds: float, go_on: Callable[[], object], sent: list[Any]) -> None:
         """Have a call wait for its next try."""
         if flight.over:
+            go_on()  # it finds out itself
             return
 
         def resume() -> None:

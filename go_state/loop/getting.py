@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from go_state.core.errors import LeftRunning
+from go_state.core.errors import LeftRunning, NothingPending
 from go_state.loop.driver import Answer, awaited, is_awaitable
 
 if TYPE_CHECKING:
@@ -22,13 +22,16 @@ NOTHING_YET: Any = object()
 class Getting:
     """One call of a consumer's `get`, in a thread or task of its own, which goes on where a wait for it is left."""
 
-    def __init__(self, get: Callable[[], Any], flights: Flights) -> None:
+    def __init__(self, get: Callable[[], Any], rollback: Callable[[], Any], flights: Flights) -> None:
         self._get = get
+        self._rollback = rollback
         self._flights = flights
         self._thread: threading.Thread | None = None
         self._task: asyncio.Future[Any] | None = None
         self._outcome: tuple[Any, BaseException | None] | None = None
         self._woken = threading.Event()
+        self._giving_up = threading.Lock()  # guards the one below, and the outcome
+        self._given_up = False  # nobody will take what a get brings
 
     @property
     def under_way(self) -> bool:
@@ -59,10 +62,20 @@ class Getting:
 
     def _call(self) -> None:
         try:
-            self._outcome = Answer(self._get(), "consumer.get").in_thread(), None
+            outcome: tuple[Any, BaseException | None] = Answer(self._get(), "consumer.get").in_thread(), None
         except BaseException as error:
-            self._outcome = None, error
+            outcome = None, error
+        with self._giving_up:
+            self._outcome, given_up = outcome, self._given_up
         self._woken.set()
+        if given_up:
+            self._give_back(outcome)
+
+    def _give_back(self, outcome: tuple[Any, BaseException | None]) -> None:
+        """Have a message that nobody takes given again."""
+        if outcome[1] is None:
+            with suppress(NothingPending):
+                Answer(self._rollback(), "consumer.rollback").in_thread()
 
     async def on_loop(self) -> Any:
         """Wait on the event loop, as `in_thread` does in a thread."""
@@ -94,21 +107,23 @@ class Getting:
         done, self._task = self._task, None
         return done.result()
 
-    def close(self) -> bool:
-        """Give up a get that is under way in a thread, and warn where it goes on; tell whether it had brought a message."""
+    def close(self) -> None:
+        """Give up a get that is under way in a thread, and warn where it goes on; what it brings, or has brought, is given again."""
         thread, self._thread = self._thread, None
         if thread is None:
-            return False
-        if self._outcome is None:
+            return
+        with self._giving_up:
+            self._given_up, outcome = True, self._outcome
+        if outcome is None:
             warnings.warn(
                 "a get of the consumer was under way when the run ended, and goes on in its thread: have it return, or give the "
                 "consumer a get_async and use run_async, which can end a wait",
                 LeftRunning,
                 stacklevel=4,
             )
-            return False
-        thread.join()
-        return self._outcome[1] is None
+        else:
+            thread.join()
+            self._give_back(outcome)
 
     async def aclose(self) -> bool:
         """Give up a get that is waited for on the event loop; tell whether it had brought a message."""

@@ -14,7 +14,7 @@ from go_state.core.errors import ProgramError, UsageError
 from go_state.core.subscriptions import Scope
 from go_state.loop.driver import is_awaitable
 from go_state.loop.effects import failure_of, replies
-from go_state.loop.flight import Flight, Group, Origin, Outcome, Path, wrapped, written
+from go_state.loop.flight import Flight, Group, Origin, Outcome, Path, keyed, wrapped, written
 
 
 class Cancelling(NamedTuple):
@@ -106,7 +106,7 @@ class Performing:
             case After():
                 return self._hold(Flight(command, scope, group, path, self._turn(), None))
             case Cancel(key):
-                self._hold(Cancelling(scope, None if key is None else (scope, key)))
+                self._hold(Cancelling(scope, None if key is None else keyed(scope, key)))
             case Seq():
                 return self._go_on(Group(command, scope, group, path), sent)
             case All():
@@ -125,6 +125,9 @@ class Performing:
     def _call(self, call: Call[Any], scope: Scope, group: Group | None, path: Path, sent: list[Any]) -> Outcome:
         if call.thread or call.timeout is not None or call.retry is not None:
             return self._hold(Flight(call, scope, group, path, self._turn(), None))
+        key = None if call.key is None else keyed(scope, call.key)  # raises before anything is done
+        if key is not None and call.busy != "replace" and self._is_taken(key):
+            return self._hold(Flight(call, scope, group, path, self._turn(), None))  # its turn comes, or it is left out
         self._path = path
         try:
             result = call.fn(*call.args)
@@ -137,8 +140,8 @@ class Performing:
             self._path = None
         if result is not None and is_awaitable(result):
             return self._hold(Flight(call, scope, group, path, self._turn(), result))
-        if call.key is not None and call.busy == "replace":
-            self._hold(Cancelling(scope, (scope, call.key)))
+        if key is not None and call.busy == "replace":
+            self._hold(Cancelling(scope, key))
         return self._said(call, result, scope, sent)
 
     def _said(self, call: Call[Any], result: Any, scope: Scope, sent: list[Any]) -> Outcome:
@@ -147,6 +150,10 @@ class Performing:
 
     def _hold(self, held: Flight | Cancelling) -> Outcome:
         """Have what begins or ends something done at the commit."""
+        raise NotImplementedError
+
+    def _is_taken(self, key: Hashable) -> bool:
+        """Tell whether a command with the key is under way, or will be at the commit."""
         raise NotImplementedError
 
     @staticmethod

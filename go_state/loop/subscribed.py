@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from go_state.core.errors import ProgramError, UsageError
 from go_state.core.program import Program
 from go_state.core.subscriptions import At, Every, Signal, Stream, Sub, checked_subscriptions
-from go_state.loop.flight import Origin, wrapped
+from go_state.loop.flight import Origin, inside, wrapped
 from go_state.loop.flights import AHEAD, Flights, Trouble
 from go_state.loop.timers import Timer
 
@@ -55,6 +55,7 @@ class Subscribed:
         self._running: dict[Hashable, Running] = {}
         self._model: Any = self  # no model of anybody's
         self._ended = False
+        self._signals: dict[int, tuple[dict[Running, None], Any]] = {}  # who listens, and the handler that was there before
         flights.end_subscriptions = self.end
 
     def around(self, program: Program[Model, Msg]) -> Program[Model, Msg]:
@@ -95,6 +96,10 @@ class Subscribed:
     def under_way(self) -> tuple[Any, ...]:
         """Return those that are under way."""
         return tuple(running.sub for running in self._running.values())
+
+    def listening(self, number: object) -> list[Running]:
+        """Return those that listen for the signal."""
+        return [running for running in self._running.values() if type(running.sub) is Signal and running.sub.number == number]
 
     def end(self) -> None:
         """End them all, for good."""
@@ -137,7 +142,9 @@ class Subscribed:
             running.timer = self._flights.timers.set(min(left, _LOOK_SECONDS), lambda: self._wait_until(running))
 
     def _read(self, running: Running) -> None:
-        self._flights.workers.spawn(running, lambda: self._give(running), copy_context())
+        context = copy_context()
+        context.run(inside.set, self._flights.workers)
+        self._flights.workers.spawn(running, lambda: self._give(running), context)
 
     async def _give(self, running: Running) -> None:
         import asyncio
@@ -168,19 +175,32 @@ class Subscribed:
                 raise
 
     def _listen(self, running: Running) -> None:
+        if not self._flights.hears_signals:
+            return
         if threading.current_thread() is not threading.main_thread():
             raise UsageError(
                 "Sub.signal is for a program that runs in the main thread, the only one in which Python handles signals: use run "
                 "or run_async there, or gs.signals() and app.stop()"
             )
 
-        def handle(number: int, frame: object) -> None:
+        number = running.sub.number
+        if number not in self._signals:
+            self._signals[number] = {}, signal.signal(number, self._handle)
+        listeners, before = self._signals[number]
+        listeners[running] = None
+
+        def stop() -> None:
+            listeners.pop(running, None)
+            if not listeners and number in self._signals:
+                del self._signals[number]
+                signal.signal(number, signal.SIG_DFL if before is None else before)
+
+        running.stop = stop
+
+    def _handle(self, number: int, frame: object) -> None:
+        for running in tuple(self._signals[number][0]):
             # From a thread of its own, and a bare one: what it takes the lock of, the interrupted code may hold.
             _thread.start_new_thread(self._flights.tell, (self.arrive, running, None))
-
-        number = running.sub.number
-        before = signal.signal(number, handle)
-        running.stop = lambda: signal.signal(number, signal.SIG_DFL if before is None else before)
 
     # ------------------------------------------------------------------ what they bring
 

@@ -232,19 +232,29 @@ class Loop(Generic[Model, Msg]):
             for arrive, arguments in self.flights.arrivals():
                 sent: list[Any] = []
                 trouble = arrive(*arguments, sent)
-                if sent and trouble is None:
-                    try:
-                        yield from feed.put(sent)
-                    except NotStorable as error:
-                        trouble = Trouble(error, self.flights.origin, _nothing_more)
+                if trouble is None:
+                    trouble = yield from self._let_in(sent, feed)
+                if trouble is None:
+                    sent = []
+                    trouble = self.flights.entered(sent)
+                    trouble = (yield from self._let_in(sent, feed)) or trouble  # of a sequence, what came before the trouble
                 if trouble is not None:
                     yield from self._decide_on(trouble)
-                    trouble.then(sent)
+                    trouble.then([])
                 self.flights.settled()
         except BaseException as error:
             if not isinstance(error, GeneratorExit):
                 yield from give_back(feed, error, through=True)
             raise
+
+    def _let_in(self, sent: list[Msg], feed: Feed[Msg]) -> Flow[Trouble | None]:
+        """Put messages that commands have brought; return the trouble with one that cannot be stored."""
+        if sent:
+            try:
+                yield from feed.put(sent)
+            except NotStorable as error:
+                return self.flights.refused(error)
+        return None
 
     def _decide_on(self, trouble: Trouble) -> Flow[None]:
         """Raise what a command has failed with, or set its message aside."""
@@ -256,10 +266,6 @@ class Loop(Generic[Model, Msg]):
         if policy is None:
             raise error
         yield from self._keep(FailedMessage(origin.message, origin.position, error), policy)
-
-
-def _nothing_more(sent: list[Any]) -> None:
-    """Leave it at that."""
 
 
 def give_back(feed: Feed[Msg], error: BaseException, *, through: bool) -> Flow[None]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from go_state.core.errors import MissingExtra, ProgramError
 from go_state.loop.driver import is_awaitable
 from go_state.loop.effects import effect
-from go_state.loop.flight import Flight, under_way
+from go_state.loop.flight import Flight, inside, under_way
 
 if TYPE_CHECKING:
     import asyncio
@@ -47,6 +47,7 @@ class Workers:
         context = copy_context()
         context.run(effect.set, lambda: flight.name)
         context.run(under_way.set, flight)
+        context.run(inside.set, self)
         if flight.command.thread:
             self._start_in_thread(flight, context)
         else:
@@ -138,6 +139,8 @@ class Workers:
             over = asyncio.Event()
             self._park(flight, seconds, lambda: loop.call_soon_threadsafe(over.set))
             await over.wait()
+            if flight.over:
+                raise asyncio.CancelledError
 
         tenacity = _tenacity()
         return await tenacity.AsyncRetrying(sleep=sleep, **_tries(tenacity, command.retry))(self._once, flight)

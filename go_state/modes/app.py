@@ -227,10 +227,11 @@ class App(Hosted[Model, Msg]):
         """End the app: refuse further messages, take those that are queued through their turns, and wait for that.
 
         Without `drain` it ends after the turn under way, and so it does when `timeout` seconds are over, which raises `TimedOut`.
-        What the program has failed with is not raised here. Called inside a turn it asks for the end and does not wait for it.
+        What the program has failed with is not raised here. Called inside a turn, or by one of its own commands or streams, it asks
+        for the end and does not wait for it.
         """
         self._ask_to_end(drain)
-        if self._is_inside():
+        if self._is_part():
             self._buffer.close()
             return
         refuse_running_loop("app.stop")
@@ -246,6 +247,8 @@ class App(Hosted[Model, Msg]):
         """End the app as `stop` does, waiting on the event loop."""
         self._ask_to_end(drain)
         await Blocking(self._buffer.close).on_loop() if self._durable is not None else self._buffer.close()
+        if self._is_part():
+            return
         try:
             await self._audience.ended.watch().get_async(timeout)
         except TimedOut:

@@ -10,6 +10,7 @@ from go_state.core.errors import Closed
 from go_state.core.program import Program
 from go_state.loop.driver import Flow, drive, drive_async
 from go_state.loop.feeds import LogFeed
+from go_state.loop.flight import inside
 from go_state.loop.flights import Flights
 from go_state.loop.middleware import Chain, Folded
 from go_state.loop.policies import OnError, Stop, check_on_error
@@ -186,6 +187,10 @@ class Hosted(Generic[Model, Msg]):
 
     def _is_inside(self) -> bool:
         return self._host is threading.current_thread()
+
+    def _is_part(self) -> bool:
+        """Tell whether the caller is something that the end of the app waits for."""
+        return self._is_inside() or inside.get() is self._flights.workers
 
     @property
     def error(self) -> BaseException | None:

@@ -50,10 +50,15 @@ class _Desk:
 class _BenchFlights(Flights):
     """Flights whose calls are all left to the test, inline ones too."""
 
+    hears_signals = False
+
     def __init__(self, clock: SimClock) -> None:
         super().__init__(Outside(clock=clock), on_loop=False)
         self.desk = _Desk()
         self.workers: Any = self.desk
+
+    def _call_here(self, flight: Flight) -> bool:
+        return False
 
     def _call(self, call: Call[Any], scope: Any, group: Any, path: Any, sent: list[Any]) -> Any:
         return self._hold(Flight(call, scope, group, path, self._turn(), None))
@@ -169,7 +174,10 @@ class Harness(Generic[Model, Msg]):
         return self.resolve(flight.command, result)
 
     def give(self, what: Any, *items: Any) -> Harness[Model, Msg]:
-        """Have a stream under way give items; `what` is its async generator function, or its key."""
+        """Have a stream under way give items; `what` is its async generator function, or its key. For a signal give its number alone."""
+        if self._subscribed is not None and not items and (found := self._subscribed.listening(what)):
+            self._flights.news.extend((self._subscribed.arrive, running, None) for running in found)
+            return self._run()
         for running in self._flights.desk.streams:
             if what in (running.sub.fn, running.sub.key) and self._subscribed is not None:
                 for item in items:
@@ -244,6 +252,11 @@ class Harness(Generic[Model, Msg]):
                 if trouble is not None:
                     raise trouble.error
                 self._queue.extend(sent)
+                sent = []
+                trouble = self._flights.entered(sent)
+                self._queue.extend(sent)
+                if trouble is not None:
+                    raise trouble.error
                 self._flights.settled()
         return self
 
