@@ -172,7 +172,7 @@ class Cmd(Generic[Msg]):
     def after(seconds: float, *messages: Sent, key: Hashable = None) -> Cmd[Sent]:
         """Send the messages when so many seconds have passed since the commit; another `after` with the key takes its place.
 
-        It is forgotten where the process ends: a long wait belongs in the model, for `Sub.at` to wait for.
+        It is forgotten where the process ends, and in a durable run begins anew: a long wait belongs in the model, for `Sub.at`.
         """
         _check_seconds("the time of Cmd.after", seconds)
         return After(seconds, messages, _checked_key(key))
