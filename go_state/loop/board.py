@@ -79,7 +79,7 @@ class Board(Performing):
             if isinstance(each, Flight):
                 forget_coroutine(each)
                 if self.marks is not None:
-                    self.marks.ended([each.name])
+                    self.marks.ended([each.name, *marks_of(each.group)])
 
     def settled(self) -> None:
         """Hear that the messages of the last arrival are in the queue."""
@@ -178,11 +178,19 @@ class Board(Performing):
                     outcome = self._go_on(group, sent)
             else:
                 group.open -= 1
-                group.failed |= outcome is Outcome.FAILED
+                if outcome is Outcome.FAILED:
+                    self._fail(group)
                 outcome = group.outcome() if group.begun and not group.open else Outcome.UNDER_WAY
+                if group.failed and outcome is not Outcome.UNDER_WAY:
+                    self._ended.append(group.mark)
             if outcome is Outcome.UNDER_WAY:
                 return
             group = group.parent
+
+    def _fail(self, group: Group) -> None:
+        super()._fail(group)
+        if self.marks is not None:
+            self.marks.opened(group.mark)
 
     def _cancel(self, flight: Flight) -> None:
         """End a flight, from which nothing is heard any more."""
@@ -235,6 +243,11 @@ class Board(Performing):
 
     def _not_begun(self) -> set[Flight]:
         return {*self._waiting, *(flight for behind in self._behind.values() for flight in behind)}
+
+
+def marks_of(group: Group | None) -> list[str]:
+    """Return the marks of what a command is a part of."""
+    return [] if group is None else [group.mark, *marks_of(group.parent)]
 
 
 def forget_coroutine(flight: Flight) -> None:

@@ -27,9 +27,9 @@ class Outcome(Enum):
 class Group:
     """A `seq` or `all` of which something is under way."""
 
-    __slots__ = ("begun", "failed", "in_order", "open", "parent", "path", "rest", "scope")
+    __slots__ = ("begun", "failed", "in_order", "mark", "open", "parent", "path", "rest", "scope")
 
-    def __init__(self, command: Seq[Any] | All[Any], scope: Scope, parent: Group | None, path: Path) -> None:
+    def __init__(self, command: Seq[Any] | All[Any], scope: Scope, parent: Group | None, path: Path, origin: Origin) -> None:
         self.in_order = type(command) is Seq
         self.scope = scope
         self.parent = parent
@@ -38,6 +38,7 @@ class Group:
         self.open = 0  # how many of an `all` are under way
         self.begun = False  # whether all of an `all` were begun
         self.failed = False
+        self.mark = f"{origin.name}/{written(path)}!"  # what a durable run notes while something of a failed `all` is under way
 
     def outcome(self) -> Outcome:
         """Return how an `all` has ended."""

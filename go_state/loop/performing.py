@@ -76,15 +76,17 @@ class Performing:
             case Map(child, wrap, leading):
                 return self._resume(child, (*scope, (wrap, *leading)), group, path, names)
             case Seq():
-                group = Group(command, scope, group, path)
+                group = Group(command, scope, group, path, self._turn())
                 for number, child in group.rest:
                     if self._resume(child, scope, group, (path, number), names) is Outcome.UNDER_WAY:
                         return Outcome.UNDER_WAY
             case All():
-                group = Group(command, scope, group, path)
+                group = Group(command, scope, group, path, self._turn())
                 for number, child in group.rest:
                     group.open += self._resume(child, scope, group, (path, number), names) is Outcome.UNDER_WAY
                 group.begun = True
+                if group.open and group.mark in names:
+                    self._fail(group)
                 return Outcome.UNDER_WAY if group.open else Outcome.DONE
             case Call() | After() if (flight := Flight(command, scope, group, path, self._turn(), None)).name in names:
                 return self._hold(flight)
@@ -108,9 +110,9 @@ class Performing:
             case Cancel(key):
                 self._hold(Cancelling(scope, None if key is None else keyed(scope, key)))
             case Seq():
-                return self._go_on(Group(command, scope, group, path), sent)
+                return self._go_on(Group(command, scope, group, path, self._turn()), sent)
             case All():
-                return self._begin_all(Group(command, scope, group, path), sent)
+                return self._begin_all(Group(command, scope, group, path, self._turn()), sent)
             case Reply(value):
                 if self._in_turn and (asked := replies.get()) is not None:
                     asked.append(value)
@@ -198,4 +200,12 @@ class Performing:
                 group.open -= 1
                 group.failed |= outcome is Outcome.FAILED
         group.begun = True
-        return Outcome.UNDER_WAY if group.open else group.outcome()
+        if not group.open:
+            return group.outcome()
+        if group.failed:
+            self._fail(group)
+        return Outcome.UNDER_WAY
+
+    def _fail(self, group: Group) -> None:
+        """Note that a part of an `all` has failed, while others of it are under way."""
+        group.failed = True

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
@@ -47,6 +47,22 @@ class _Desk:
         """Do nothing: no stream waits."""
 
 
+class _Marks:
+    """Takes the place of a journal: the names of what is under way."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, None] = {}
+
+    def opened(self, name: str) -> None:
+        """Note a command."""
+        self.names[name] = None
+
+    def ended(self, names: Sequence[str]) -> None:
+        """Forget commands."""
+        for name in names:
+            self.names.pop(name, None)
+
+
 class _BenchFlights(Flights):
     """Flights whose calls are all left to the test, inline ones too."""
 
@@ -55,6 +71,7 @@ class _BenchFlights(Flights):
     def __init__(self, clock: SimClock) -> None:
         super().__init__(Outside(clock=clock), on_loop=False)
         self.desk = _Desk()
+        self.marks = self.noted = _Marks()
         self.workers: Any = self.desk
 
     def _call_here(self, flight: Flight) -> bool:
@@ -205,7 +222,7 @@ class Harness(Generic[Model, Msg]):
         model, turns = self._replayed()
         if model != self._model:
             raise ProgramError("the replayed model is not the one that was live: update depends on more than its arguments")
-        names = self.effect_ids + tuple(flight.name for flight in self._flights.not_begun())
+        names = tuple(self._flights.noted.names)
         self._model = model
         self._flights = self._begin()
         for number, (message, commands) in enumerate(turns, -1):

@@ -168,3 +168,15 @@ async def test_streams_can_stop_their_app() -> None:
     holder.append(gs.start_async(heard(subscriptions=lambda model: [gs.Sub.stream(ending)])))
     async with asyncio.timeout(10):
         assert await holder[0].wait_async() == ("first",)
+
+
+def test_a_failed_part_is_remembered_through_a_crash() -> None:
+    """What follows an `all` of which a part had failed is left out in the next life as well; and no mark of it stays."""
+    both = gs.Cmd.all(gs.Cmd.call(failing, "a", err=lambda failure: "a failed"), gs.Cmd.call(soon, "b"))
+    sequence = gs.Cmd.seq(both, gs.Cmd.call(plain, "c"))
+    for crashes in (False, True):
+        h = Harness(heard(on=lambda name: [sequence] if name == "go" else ())).send("go").fail(failing, LookupError("a"))
+        if crashes:
+            h.crash()
+        assert h.resolve(soon, "b").model == ("go", "a failed", "b")
+        assert (h.pending, h._flights.noted.names) == ((), {})
