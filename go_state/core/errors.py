@@ -30,13 +30,38 @@
 
 The message says what happened, what was expected and what to do; the context is in the attributes. Contents of messages and
 models never appear in it, because errors are logged and models hold people's data.
+
+Errors are values: one that is copied, or pickled on its way out of a process pool, comes back equal, with its attributes and notes.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class GoStateError(Exception):
-    """The root: everything that go_state raises on purpose."""
+    """The root: everything that go_state raises on purpose.
+
+    Two errors are equal when their class, text, attributes and notes are; causes and tracebacks are not compared.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _made_again, (type(self), self.args, dict(self.__dict__))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, GoStateError):
+            return NotImplemented
+        return type(self) is type(other) and self.args == other.args and self.__dict__ == other.__dict__
+
+    def __hash__(self) -> int:
+        return hash((type(self), str(self)))
+
+
+def _made_again(kind: type[GoStateError], args: tuple[object, ...], attributes: dict[str, object]) -> GoStateError:
+    """Return the error that was pickled or copied; its `__init__`, which takes what the text is made from, is passed by."""
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(attributes)
+    return error
 
 
 class ProgramError(GoStateError, TypeError):
