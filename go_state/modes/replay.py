@@ -104,7 +104,7 @@ def to_test(program: Program[Model, Msg], journal: Journal[Msg], path: str | os.
     were set aside are left out, and what a turn tells is recorded with its message.
     """
     from go_state.modes.keyframes import give_type, keyframes
-    from go_state.storage.codec import JsonCodec, message_type, model_type
+    from go_state.storage.codec import JsonCodec, MessageCodec, message_type, model_type
 
     module, _, name = of.partition(":")
     if not module or not name.isidentifier():
@@ -113,43 +113,40 @@ def to_test(program: Program[Model, Msg], journal: Journal[Msg], path: str | os.
     journal.flush()
     start = keyframes(program, journal)[0]
     model = JsonCodec[Model](model_type(program))
-    messages, aside = JsonCodec[Msg](message_type(program)), journal.set_aside()
+    messages, aside = MessageCodec[Msg](message_type(program)), journal.set_aside()
     lines = [
-        f"    ({position}, {at!r}, {messages.encode(message).decode()!r}),"
+        f"        ({position}, {at!r}, {messages.encode(message).decode()!r}),"
         for position, at, message in journal.read(start.position)
         if position not in aside and message is not None
     ]
     last = replay(program, journal)
     text = _TEST.format(
-        journal=journal.name, module=module, name=name, salt=journal.salt, first=model.encode(start.model).decode(),
+        about=f"A recorded run of the journal {journal.name!r}, replayed.".replace("\\", "").replace('"', "'"),
+        module=module, name=name, journal=journal.salt, schema=program.schema, first=model.encode(start.model).decode(),
         last=model.encode(last).decode(), messages="\n".join(lines),
     )  # fmt: skip
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)
 
 
-_TEST = '''"""A recorded run of the journal {journal!r}, replayed."""
+_TEST = '''"""{about}"""
 
 from {module} import {name}
 
-from go_state import Turn
-from go_state.loop.middleware import replayed
-from go_state.storage.codec import JsonCodec, message_type, model_type
+from go_state.testing import Recording
 
-FIRST = {first!r}
-LAST = {last!r}
-MESSAGES = [
+RECORDING = Recording(
+    journal={journal!r},
+    schema={schema},
+    first={first!r},
+    last={last!r},
+    messages=[
 {messages}
-]
+    ],
+)
 
 
 def test_replay() -> None:
     """The recorded messages lead to the recorded model."""
-    program = replayed({name})
-    models, messages = JsonCodec(model_type(program)), JsonCodec(message_type(program))
-    model = models.decode(FIRST.encode())
-    for position, at, message in MESSAGES:
-        turn = (Turn(at, position, f"{salt}/{{position}}"),) if program.takes_turn else ()
-        model, _ = program.update(model, messages.decode(message.encode()), *turn)
-    assert model == models.decode(LAST.encode())
+    assert RECORDING.replay({name}) == RECORDING.expected({name})
 '''

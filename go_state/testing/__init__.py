@@ -1,4 +1,6 @@
-"""What users test with: `play` and `Harness` for programs, `SimClock` for time, contract suites for backends of their own."""
+"""What users test with: `play` and `Harness` for programs, `SimClock` for time, contract suites for backends of
+their own, and `Recording`, a run that `gs.to_test` has written down.
+"""
 
 from go_state.core.crash_points import CRASH_POINTS
 from go_state.testing.clock import SimClock
@@ -6,6 +8,7 @@ from go_state.testing.contracts import BufferContract, StoreContract
 from go_state.testing.crashing import crash_at
 from go_state.testing.harness import Harness
 from go_state.testing.play import Played, play
+from go_state.testing.recording import Recording
 from go_state.testing.strategies import messages
 
 __all__ = [
@@ -13,6 +16,7 @@ __all__ = [
     "BufferContract",
     "Harness",
     "Played",
+    "Recording",
     "SimClock",
     "StoreContract",
     "crash_at",

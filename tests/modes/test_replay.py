@@ -210,3 +210,43 @@ def test_a_recorded_run_becomes_a_test(journal: Journal[Add], tmp_path: Path) ->
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"test_{name}.py"]
         ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert ran.returncode == (0 if name == "same" else 1), ran.stdout
+
+
+def test_a_recorded_run_names_nothing_that_is_private(journal: Journal[Add], tmp_path: Path) -> None:
+    """The file lies in somebody's repository for years: it imports the program, and what gs.testing offers."""
+    gs.to_test(board, journal, tmp_path / "test_it.py", of="some.where:board")
+    imported = [line for line in (tmp_path / "test_it.py").read_text().splitlines() if "import" in line]
+    assert imported == ["from some.where import board", "from go_state.testing import Recording"]
+
+
+def test_a_recorded_run_outlives_a_new_schema() -> None:
+    """What was recorded under an older schema goes through the program's migrations."""
+    recording = gs.testing.Recording(
+        journal="j",
+        schema=1,
+        first='{"sum":1,"names":[]}',
+        last='{"sum":3,"names":[]}',
+        messages=[(0, 1.0, '["Add",{"more":2}]')],
+    )
+    renamed = gs.Migration(
+        model=lambda old: {"total": old["sum"], "names": old["names"]}, message=lambda old: ["Add", {"by": old[1]["more"]}]
+    )
+
+    def plain(model: Board, msg: Add) -> gs.Step[Board, Add]:
+        return replace(model, total=model.total + msg.by), ()
+
+    program = gs.Program(init, plain, schema=2, migrations={1: renamed})
+    assert recording.replay(program) == recording.expected(program) == Board(total=3)
+
+
+def test_a_recorded_run_outlives_a_second_class_of_messages(journal: Journal[Add], tmp_path: Path) -> None:
+    """Each message says what it is, also where there was one class of them."""
+    gs.to_test(board, journal, tmp_path / "test_it.py", of="some.where:board")
+
+    def more(model: Board, msg: Add | Board, turn: gs.Turn) -> gs.Step[Board, Add | Board]:
+        assert isinstance(msg, Add)
+        return replace(model, total=model.total + msg.by), ()
+
+    names: dict[str, Any] = {}
+    exec((tmp_path / "test_it.py").read_text().replace("from some.where import board", ""), names)
+    assert names["RECORDING"].replay(gs.Program(init, more)).total == gs.replay(board, journal).total

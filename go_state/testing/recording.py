@@ -1,0 +1,65 @@
+"""A recorded run as a value: what `gs.to_test` writes into a test, and how the test takes today's program through it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from go_state.core.migrations import migrate
+from go_state.core.program import Program, read_step
+from go_state.core.turn import Turn
+from go_state.loop.middleware import replayed
+from go_state.storage.codec import JsonCodec, MessageCodec, message_type, model_type
+
+Model = TypeVar("Model")
+Msg = TypeVar("Msg")
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """A run of a program: the model it began with, its messages, and the model it came to.
+
+    Models and messages are JSON, as the program stored them under its `schema` number; `messages` are
+    `(position, time of entry in seconds since 1970, JSON)`. `journal` is the id of the journal they were recorded in, from which
+    `turn.random()` and `turn.uuid()` follow.
+    """
+
+    journal: str
+    schema: int
+    first: str
+    last: str
+    messages: Sequence[tuple[int, float, str]]
+
+    def replay(self, program: Program[Model, Any]) -> Model:
+        """Return the model that today's program comes to; no command is performed.
+
+        Raises what `update` raises, and `ValueError` for a model or message that does not fit the program's types.
+        """
+        program = replayed(program)
+        update: Any = program.update
+        messages: MessageCodec[Any] = MessageCodec(message_type(program))
+        model: Model = self._model(program, self.first)
+        for position, at, text in self.messages:
+            message = messages.decode(self._today(program, text, "message"))
+            if message is not None:
+                turn = (Turn(at, position, f"{self.journal}/{position}"),) if program.takes_turn else ()
+                model = read_step(update(model, message, *turn), "update")[0]
+        return model
+
+    def expected(self, program: Program[Model, Any]) -> Model:
+        """Return the model that the recorded run came to."""
+        return self._model(program, self.last)
+
+    def _model(self, program: Program[Model, Any], text: str) -> Model:
+        codec: JsonCodec[Model] = JsonCodec(model_type(program))
+        return codec.decode(self._today(program, text, "model"))
+
+    def _today(self, program: Program[Any, Any], text: str, part: Literal["model", "message"]) -> bytes:
+        """Return the JSON as the program's schema has it."""
+        if self.schema == program.schema:
+            return text.encode()
+        from msgspec import json
+
+        migrations: Any = program.migrations  # as its constructor has checked them
+        return json.encode(migrate(json.decode(text), part, migrations, self.schema, program.schema))
