@@ -191,7 +191,7 @@ with gs.LMDBStore(sys.argv[1]) as store:
     try:
         gs.verify(test_replay.board, journal)
     except gs.Corrupt as error:
-        print(error.what)
+        print(error.what, flush=True)
     os._exit(0)
 """
     ran = subprocess.run(

@@ -69,8 +69,10 @@ def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
     """A file without permission raises StoreUnavailable; root, who may read everything, tries as nobody."""
     gs.LMDBStore(tmp_path / "s").close()
     (tmp_path / "s").chmod(0)
+    tmp_path.chmod(0o755)  # the folder is not what is refused
     script = """
 import os, go_state as gs
+gs.LMDBStore("mine").close()  # imports all of it before it is nobody, who may not read the checkout
 if os.geteuid() == 0:
     os.setuid(65534)
 try:
