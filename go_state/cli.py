@@ -9,7 +9,7 @@ import importlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any, TypeVar
 
@@ -23,16 +23,20 @@ from go_state.storage.exchange import lines
 from go_state.storage.lmdb import LMDBStore
 from go_state.storage.record_store import RecordStore
 from go_state.storage.snapshot import is_envelope, read_envelope
+from go_state.terminal import escaped, printable
 
 try:
     import typer
     from rich.console import Console
     from rich.progress import Progress
     from rich.table import Table
+    from rich.text import Text
 except ImportError:
     sys.exit(str(MissingExtra("cli", "the command go-state")))
 
 T = TypeVar("T")
+
+_SOME = 5  # of what there may be thousands of, so many are named
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="Look into the stores of go_state programs.")
 snapshots = typer.Typer(no_args_is_help=True, help="Models as they were saved.")
@@ -52,7 +56,8 @@ def main() -> None:
     try:
         app()
     except GoStateError as error:
-        Console(stderr=True, soft_wrap=True).print(f"error: {error}", style="red", markup=False, highlight=False)
+        said = printable(f"error: {error}")
+        Console(stderr=True, soft_wrap=True).print(said, style="red", markup=False, highlight=False, emoji=False)
         sys.exit(1)
 
 
@@ -70,7 +75,7 @@ def list_snapshots(db: Db, as_json: Json = False) -> None:
     table = Table("key", "schema", "revision", "positions", "bytes")
     for row in rows:
         positions = ", ".join(f"{name}: {position}" for name, position in row["positions"].items())
-        table.add_row(row["key"], f"{row['schema']} {row['number']}", str(row["revision"]), positions, f"{row['bytes']:,}")
+        _add(table, row["key"], f"{row['schema']} {row['number']}", row["revision"], positions, f"{row['bytes']:,}")
     Console().print(table)
 
 
@@ -84,7 +89,7 @@ def show_snapshot(
         if stored is None:
             kept = f"; keyframes are kept at {store.keyframes(key)}" if position is not None else ""
             raise UsageError(f"there is no such snapshot under {key!r}{kept}")
-        print(read_envelope(key, stored.data).payload.decode())  # noqa: T201
+        _print(escaped(read_envelope(key, stored.data).payload.decode(errors="replace")))
 
 
 @snapshots.command("export")
@@ -115,9 +120,9 @@ def check_snapshots(
         _print_json({**counts, "findings": [finding._asdict() for finding in findings]})
     else:
         for finding in findings:
-            print(finding)  # noqa: T201
+            _print(printable(str(finding)))
         of = "" if checked is None else f" {checked.snapshots:,} snapshots and {checked.messages:,} messages of {target} read."
-        print(f"Every record of {db} is whole.{of}")  # noqa: T201
+        _print(printable(f"Every record of {db} is whole.{of}"))
     sys.exit(0 if checked is None or checked.ok else 1)
 
 
@@ -126,19 +131,24 @@ def check_snapshots(
 
 @journal.command("list")
 def list_journals(db: Db, as_json: Json = False) -> None:
-    """List the journals: where they begin and end, and how far their readers have come."""
+    """List the journals: where they begin and end, how far their readers have come, and what is passed over."""
     with _open(db) as store:
         rows: list[dict[str, Any]] = []
         for name in store.journal_names():
             found = store.journal(name)
-            statistics = found.statistics()
-            rows.append({"name": name, "start": statistics.start, "end": statistics.end, "readers": found.cursors()})
+            statistics, aside = found.statistics(), {str(position): why for position, why in sorted(found.set_aside().items())}
+            rows.append(
+                {"name": name, "start": statistics.start, "end": statistics.end, "readers": found.cursors(), "aside": aside}
+            )
     if as_json:
         _print_json(rows)
         return
-    table = Table("journal", "start", "end", "readers")
+    table = Table("journal", "start", "end", "readers", "set aside")
     for row in rows:
-        table.add_row(row["name"], str(row["start"]), str(row["end"]), json.dumps(row["readers"]))
+        readers = ", ".join(f"{name}: {position}" for name, position in row["readers"].items())
+        passed_over = [f"{position}: {why}" for position, why in row["aside"].items()]
+        more = [f"and {len(passed_over) - _SOME:,} more"] if len(passed_over) > _SOME else []
+        _add(table, row["name"], row["start"], row["end"], readers, ", ".join([*passed_over[:_SOME], *more]))
     Console().print(table)
 
 
@@ -149,10 +159,10 @@ def show_journal(
     start: Annotated[int | None, typer.Option("--from", help="The first position.")] = None,
     until: Annotated[int | None, typer.Option(help="The position to stop before.")] = None,
 ) -> None:
-    """Print messages as lines of JSON, with their positions and times of entry."""
+    """Print messages as lines of JSON: positions, times of entry, and of those that are passed over, why."""
     with _open(db) as store:
         for line in lines(_journal(store, name), start, until):
-            sys.stdout.buffer.write(line)
+            _print(escaped(line.decode(errors="replace").removesuffix("\n")))
 
 
 @journal.command("export")
@@ -167,13 +177,14 @@ def export_journal(db: Db, name: Name, path: Annotated[str, typer.Argument(metav
 
 @journal.command("import")
 def import_journal(db: Db, name: Name, path: Annotated[str, typer.Argument(metavar="FILE")], target: Target) -> None:
-    """Append the messages of JSON Lines to a program's journal; none of them where one is no message of the program."""
+    """Append the messages of JSON Lines (- for standard input) to a program's journal; none of them if one does not fit."""
+    path = "/dev/stdin" if path == "-" else path
     with _open(db, new=True) as store:
         found: Any = store.journal(name)
         give_type(found, _program(target))
-        with _bar("import", 2 * _lines(path)) as advance:  # each is read twice: nothing enters where one is no message
+        with _bar("import", _twice_its_lines(path)) as advance:
             number = found.import_from(path, watch=advance)
-        print(f"{number:,} messages imported")  # noqa: T201
+        _print(f"{number:,} messages imported")
 
 
 @journal.command("verify")
@@ -189,7 +200,7 @@ def verify_journal(db: Db, name: Name, target: Target, as_json: Json = False) ->
         _print_json({"messages": verified.messages, "snapshots": verified.snapshots, "finding": finding})
     else:
         says = "they make what they made" if verified.finding is None else verified.finding
-        print(f"{verified.messages:,} messages and {verified.snapshots} snapshots checked: {says}")  # noqa: T201
+        _print(printable(f"{verified.messages:,} messages and {verified.snapshots} snapshots checked: {says}"))
     sys.exit(0 if verified.ok else 1)
 
 
@@ -197,7 +208,7 @@ def verify_journal(db: Db, name: Name, target: Target, as_json: Json = False) ->
 def truncate_journal(db: Db, name: Name, before: Annotated[int, typer.Argument(metavar="POSITION")]) -> None:
     """Forget the messages before a position, which every reader must have passed."""
     with _open(db) as store:
-        print(f"{name} begins at {_journal(store, name).truncate(before)}")  # noqa: T201
+        _print(printable(f"{name} begins at {_journal(store, name).truncate(before)}"))
 
 
 @journal.command("skip")
@@ -205,7 +216,7 @@ def skip_message(db: Db, name: Name, position: Annotated[int, typer.Argument(met
     """Set one message aside, so that its program and every replay pass over it."""
     with _open(db) as store:
         _journal(store, name).skip(position)
-        print(f"{name} passes over position {position}")  # noqa: T201
+        _print(printable(f"{name} passes over position {position}"))
 
 
 @app.command("replay")
@@ -220,9 +231,9 @@ def replay_journal(
     with _open(db) as store:
         names = store.journal_names()
         if not name and len(names) != 1:
-            raise UsageError(f"{db} has {len(names)} journals: say which with --name, one of {', '.join(names)}")
+            raise UsageError(f"{db} has {_named(names)}: say which with --name; `go-state journal list` shows them all")
         model = replay(program, _journal(store, name or names[0]), until=until)
-    print(JsonCodec[Any](model_type(program)).encode(model).decode())  # noqa: T201
+    _print(escaped(JsonCodec[Any](model_type(program)).encode(model).decode()))
 
 
 # ---------------------------------------------------------------- what they share
@@ -238,10 +249,15 @@ def _open(db: str, *, new: bool = False) -> RecordStore:
     return LMDBStore(db)
 
 
-def _lines(path: str) -> int:
+def _twice_its_lines(path: str) -> int | None:
+    """Return how many lines an import reads, each twice; None for what can be read only once, such as a pipe."""
+    if not os.path.exists(path):
+        raise UsageError(f"{path} is no file: give the path of JSON Lines, or - for standard input")
+    if not os.path.isfile(path):
+        return None
     try:
         with open(path, "rb") as file:
-            return sum(1 for _ in file)
+            return 2 * sum(1 for _ in file)
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from None
 
@@ -253,10 +269,17 @@ def _records(store: RecordStore) -> int:
 
 
 def _journal(store: RecordStore, name: str) -> Any:
-    if name not in store.journal_names():
-        there = ", ".join(map(repr, store.journal_names())) or "none"
-        raise UsageError(f"there is no journal {name!r} in {store.where}: there are {there}")
+    names = store.journal_names()
+    if name not in names:
+        raise UsageError(f"there is no journal {name!r} in {store.where}, which has {_named(names)}")
     return store.journal(name)
+
+
+def _named(names: Sequence[str]) -> str:
+    """Return how many journals there are, and the names of the first."""
+    first = ", ".join(map(repr, names[:_SOME]))
+    more = f" and {len(names) - _SOME:,} more" if len(names) > _SOME else ""
+    return f"{len(names):,} journal{'s' if len(names) != 1 else ''}{f' ({first}{more})' if names else ''}"
 
 
 def _snapshots(store: RecordStore) -> Iterator[tuple[str, bytes]]:
@@ -288,8 +311,17 @@ def _program(target: str) -> Program[Any, Any]:
     return found
 
 
+def _print(line: str) -> None:
+    print(line)  # noqa: T201
+
+
 def _print_json(value: object) -> None:
-    print(json.dumps(value))  # noqa: T201
+    _print(json.dumps(value))
+
+
+def _add(table: Table, *cells: object) -> None:
+    """Add a row as it is, which rich would otherwise search for markup."""
+    table.add_row(*(Text(printable(str(cell))) for cell in cells))
 
 
 @contextmanager
@@ -302,7 +334,7 @@ def _output(path: str) -> Iterator[Any]:
 
 
 @contextmanager
-def _bar(what: str, total: int) -> Iterator[Callable[[int], object]]:
+def _bar(what: str, total: int | None) -> Iterator[Callable[[int], object]]:
     """Show a bar where a person waits, and give the function that moves it."""
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:

@@ -67,13 +67,14 @@ class Command:
                 gs.Program(lambda: (Counter(), ()), update), journal, store=store, key="bot", snapshots=gs.Snapshots(every=2)
             )
 
-    def __call__(self, *args: str) -> tuple[int, str, str]:
+    def __call__(self, *args: str, stdin: str = "") -> tuple[int, str, str]:
         done = subprocess.run(
             [sys.executable, "-W", "error", "-m", "go_state.cli", *args],
             cwd=self.folder,
             capture_output=True,
             text=True,
             check=False,
+            input=stdin,
             env={"PATH": "", "COLUMNS": "120"},
         )
         return done.returncode, done.stdout, done.stderr
@@ -114,7 +115,7 @@ def test_journals_are_shown(go_state: Command) -> None:
     ]
     assert [(line["position"], line["message"]) for line in lines] == [(1, ["Add", {"by": 2}]), (2, ["Add", {"by": 4}])]
     assert json.loads(go_state("journal", "list", "bot.lmdb", "--json")[1]) == [
-        {"name": "bot", "start": 0, "end": 3, "readers": {"program": 3}}
+        {"name": "bot", "start": 0, "end": 3, "readers": {"program": 3}, "aside": {}}
     ]
 
 
@@ -162,7 +163,7 @@ def test_skip_and_truncate(go_state: Command) -> None:
     ("args", "teaches"),
     [
         (("journal", "show", "nothing.lmdb", "bot"), "nothing.lmdb is no file"),
-        (("journal", "show", "bot.lmdb", "other"), "there is no journal 'other' in bot.lmdb: there are 'bot'"),
+        (("journal", "show", "bot.lmdb", "other"), "there is no journal 'other' in bot.lmdb, which has 1 journal ('bot')"),
         (("snapshots", "show", "bot.lmdb", "other"), "there is no such snapshot under 'other'"),
         (("replay", "nowhere:x", "bot.lmdb"), "nowhere cannot be imported"),
         (("replay", "bot:Add", "bot.lmdb"), "bot:Add is no gs.Program"),
@@ -176,3 +177,97 @@ def test_wrong_use_teaches(go_state: Command, args: tuple[str, ...], teaches: st
     code, printed, error = go_state(*args)
     assert (code, printed) == (1, "")
     assert teaches in error
+
+
+HOSTILE = "[/x][bold]b\x1b]0;title\x07\x1b[2J\x9b2J\u202eevil"
+
+
+def test_names_and_contents_are_shown_and_never_obeyed(go_state: Command) -> None:
+    """Markup is text, and what a terminal would obey is an escape: in tables, in JSON and in errors."""
+
+    def init() -> gs.Step[str, str]:
+        return HOSTILE, ()
+
+    def keep(model: str, msg: str) -> gs.Step[str, str]:
+        return model, ()
+
+    with gs.LMDBStore(go_state.folder / "s.lmdb") as store:
+        gs.aggregate(gs.Program(init, keep), ["x"], store=store, key=HOSTILE)
+        store.journal(HOSTILE, of=str).put(HOSTILE)
+    shown = [
+        go_state("snapshots", "list", "s.lmdb"),
+        go_state("snapshots", "show", "s.lmdb", HOSTILE),
+        go_state("journal", "list", "s.lmdb"),
+        go_state("journal", "show", "s.lmdb", HOSTILE),
+        go_state("journal", "show", "s.lmdb", "other"),
+        go_state("journal", "truncate", "s.lmdb", HOSTILE, "0"),
+    ]
+    assert [code for code, _, _ in shown] == [0, 0, 0, 0, 1, 0]
+    printed = "".join(output + error for _, output, error in shown)
+    assert {each for each in printed if not each.isprintable()} == {"\n"}
+    assert all("[/x][bold]b" in output + error for _, output, error in shown)
+    assert json.loads(shown[1][1]) == json.loads(shown[3][1])["message"] == HOSTILE
+
+
+def test_what_is_passed_over_is_said(go_state: Command) -> None:
+    """list, show and export tell which messages were skipped, and an import passes over them too."""
+    with gs.LMDBStore(go_state.folder / "bot.lmdb") as store:
+        store.journal("bot", of=Add).put(Add(100), Add(1000))
+    go_state("journal", "skip", "bot.lmdb", "bot", "3")
+    assert json.loads(go_state("journal", "list", "bot.lmdb", "--json")[1])[0]["aside"] == {"3": "skipped"}
+    assert "3: skipped" in go_state("journal", "list", "bot.lmdb")[1]
+    shown = [json.loads(line) for line in go_state("journal", "show", "bot.lmdb", "bot")[1].splitlines()]
+    assert [line.get("aside") for line in shown] == [None, None, None, "skipped", None]
+    go_state("journal", "export", "bot.lmdb", "bot", "bot.jsonl")
+    assert go_state("journal", "import", "other.lmdb", "bot", "bot.jsonl", "bot:counter")[0] == 0
+    assert go_state("replay", "bot:counter", "other.lmdb")[1] == '{"count":1007}\n'
+
+
+def test_an_import_reads_a_pipe(go_state: Command) -> None:
+    """Lines come from standard input too, which can be read only once; none enters if one does not fit."""
+    lines = go_state("journal", "show", "bot.lmdb", "bot")[1]
+    args = ("journal", "import", "other.lmdb", "bot", "-", "bot:counter")
+    assert go_state(*args, stdin=lines + '{"at":1}')[0] == 1
+    assert go_state(*args, stdin=lines) == (0, "3 messages imported\n", "")
+    assert go_state("journal", "show", "other.lmdb", "bot")[1] == lines
+
+
+@pytest.mark.parametrize("at", [2**61, -(2**61), 253402300799_999_999, 1])
+def test_every_time_is_shown_and_imported_exactly(go_state: Command, at: int) -> None:
+    """To the microsecond; a time that the calendar has no year for is a number."""
+    with gs.LMDBStore(go_state.folder / "s.lmdb") as store:
+        store.journal("bot", of=Add).put_dated([Add(1)], [at])
+    lines = go_state("journal", "show", "s.lmdb", "bot")[1]
+    assert json.loads(lines)["message"] == ["Add", {"by": 1}]
+    assert go_state("journal", "import", "other.lmdb", "bot", "-", "bot:counter", stdin=lines)[0] == 0
+    assert go_state("journal", "show", "other.lmdb", "bot")[1] == lines
+
+
+def test_a_few_of_many_journals_are_named(go_state: Command) -> None:
+    """An error for people names the way on, not two thousand journals."""
+    with gs.LMDBStore(go_state.folder / "s.lmdb") as store:
+        for number in range(200):
+            store.journal(f"guild {number}", of=Add).put(Add(1))
+    for args in (("replay", "bot:counter", "s.lmdb"), ("journal", "show", "s.lmdb", "other")):
+        error = go_state(*args)[2]
+        assert "200 journals ('guild 0', 'guild 1', 'guild 10', 'guild 100', 'guild 101' and 195 more)" in error
+    assert "say which with --name" in go_state("replay", "bot:counter", "s.lmdb")[2]
+
+
+def test_a_check_runs_nothing_of_the_current_folder(go_state: Command) -> None:
+    """The child that reads the file imports what this process would, and no module that happens to lie beside the store."""
+    for module in ("lmdb", "struct", "orjson", "json"):
+        (go_state.folder / f"{module}.py").write_text("open('ran', 'w')")
+    code = "import sys; sys.path.remove(''); import go_state as gs\n"
+    code += "with gs.LMDBStore('bot.lmdb') as store: sys.path.insert(0, ''); store.check_damage()"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=go_state.folder, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert not (go_state.folder / "ran").exists()
+
+
+@pytest.mark.parametrize("python", ["", "/bin/true", "/bin/false", "/bin/echo"])
+def test_a_check_that_could_not_look_finds_no_damage(go_state: Command, python: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no child can read the file, as in an embedded Python, the store is not called corrupt."""
+    monkeypatch.setattr(sys, "executable", python)
+    with gs.LMDBStore(go_state.folder / "bot.lmdb") as store, pytest.raises(gs.StoreUnavailable, match="was not checked"):
+        store.check_damage()

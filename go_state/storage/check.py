@@ -6,38 +6,77 @@ by ending the process.
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING
 
-from go_state.core.errors import Corrupt
+from go_state.core.errors import Corrupt, StoreUnavailable
 
 if TYPE_CHECKING:
     from go_state.storage.lmdb import LMDBStore
 
+_WHOLE, _DAMAGED = "go_state: whole", "go_state: damaged: "  # how the child's answer begins; anything else is none
+_BY_DAMAGE = ("SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV")  # what a damaged page ends a process by
+
 
 def check_file(store: LMDBStore) -> None:
-    """Read the whole file in a child process; `Corrupt` for the first record that is damaged, or when the child dies of it."""
-    import signal
+    """Read the whole file in a child process.
+
+    Raises `Corrupt` for the first record that is damaged, or when the child dies of it, and `StoreUnavailable` for a child that
+    could not look.
+    """
     import subprocess
 
-    path = store.path
-    child = subprocess.run([sys.executable, "-c", _CHILD, path], capture_output=True, text=True, check=False)
-    if child.returncode < 0:
-        died = signal.Signals(-child.returncode).name
-        raise Corrupt(path, f"a page of the file is damaged: the process that read it was ended by {died}")
-    if child.returncode:
-        raise Corrupt(path, child.stdout.strip() or child.stderr.strip().rpartition("\n")[2])
+    if not sys.executable:
+        raise StoreUnavailable(f"{store.path} was not checked: there is no Python to read it in a process of its own")
+    child = subprocess.run(
+        [sys.executable, "-I", "-c", _CHILD, store.path, *_importable()],
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", check=False,
+    )  # fmt: skip
+    if child.returncode == 0 and child.stdout.startswith(_WHOLE):
+        return
+    if child.returncode == 0 and child.stdout.startswith(_DAMAGED):
+        raise Corrupt(store.path, child.stdout.removeprefix(_DAMAGED).strip())
+    ended = _ended_by(child.returncode)
+    if ended in _BY_DAMAGE:
+        raise Corrupt(store.path, f"a page of the file is damaged: the process that read it was ended by {ended}")
+    said = child.stderr.strip().rpartition("\n")[2]
+    raise StoreUnavailable(f"{store.path} was not checked: the process that was to read it was ended by {ended} ({said})")
 
 
-_CHILD = f"import sys; from {__name__} import print_damage; sys.exit(print_damage(sys.argv[1]))"
+def _ended_by(code: int) -> str:
+    import signal
+
+    if code >= 0:
+        return f"the exit code {code}"
+    try:
+        return signal.Signals(-code).name
+    except ValueError:  # a real-time signal has no name
+        return f"signal {-code}"
 
 
-def print_damage(path: str) -> int:
-    """Print the first damaged record of the file; return 1 when there is one, and 0 otherwise."""
+def _importable() -> list[str]:
+    """Return where the child may import from: where this process does, but never from the folder that happens to be the current one.
+
+    A program's folder is full of names, and one of them may be that of a module that the child needs.
+    """
+    import go_state
+
+    here = os.getcwd()
+    home = os.path.dirname(os.path.dirname(os.path.abspath(go_state.__file__)))
+    found = [each for each in sys.path if each and os.path.realpath(each) != here]
+    return found if home in found else [*found, home]  # last, because it may be the current folder all the same
+
+
+_CHILD = f"import sys; sys.path[:] = sys.argv[2:]; from {__name__} import print_damage; print_damage(sys.argv[1])"
+
+
+def print_damage(path: str) -> None:
+    """Print the first damaged record of the file, or that it is whole: what the parent reads."""
     from go_state.storage.lmdb import LMDBStore
 
     with LMDBStore(path) as store:
         for name, error in store._damaged():
-            print(f"{name}: {error}")  # noqa: T201  - what the parent reads
-            return 1
-    return 0
+            print(f"{_DAMAGED}{name}: {error}")  # noqa: T201
+            return
+    print(_WHOLE)  # noqa: T201

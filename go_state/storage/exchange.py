@@ -1,15 +1,22 @@
 """A journal as JSON Lines that a person can read and write, and back.
 
 {"position":0,"at":"2026-11-23T05:00:00.000000Z","message":["Add",{"by":1}]}
+{"position":1,"at":"2026-11-23T05:00:01.000000Z","aside":"ValueError","message":["Add",{"by":-1}]}
+
+`aside` says why runs and replays pass over the message; one that is imported is passed over likewise. `position` is for the reader:
+an import counts on from where the journal ends.
 """
 
 from __future__ import annotations
 
 import datetime
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from go_state.core.errors import BadRecord
 
@@ -36,55 +43,103 @@ def lines(journal: Journal[Any], start: int | None = None, end: int | None = Non
     """Give each message as a line."""
     import orjson
 
+    aside = journal.set_aside()
     for block, first, last in journal.raw(start, end):
         records = block.records()
         position = block.first
         for number, at in block.times():
             for _ in range(number):
                 if first <= position < last:
-                    when = datetime.datetime.fromtimestamp(at / 1e6, datetime.UTC).isoformat(timespec="microseconds")
-                    head = orjson.dumps({"position": position, "at": when.replace("+00:00", "Z")})
+                    why = {"aside": aside[position]} if position in aside else {}
+                    head = orjson.dumps({"position": position, "at": _written(at), **why})
                     yield head[:-1] + b',"message":' + records[position - block.first] + b"}\n"
                 position += 1
+
+
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_MICROSECOND = datetime.timedelta(microseconds=1)
+
+
+def _written(at: int) -> str | int:
+    """Return a time as people write it, or, where the calendar has no such year, its microseconds since 1970."""
+    try:
+        return (_EPOCH + at * _MICROSECOND).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    except OverflowError:
+        return at
+
+
+def _microseconds(at: object) -> int:
+    """Return the microseconds since 1970 of a time as `_written` writes it; one without a zone is UTC."""
+    if type(at) is int:
+        return at
+    if not isinstance(at, str):
+        raise TypeError(f"its time is a {type(at).__qualname__}")
+    try:
+        when = datetime.datetime.fromisoformat(at)
+    except ValueError:
+        raise ValueError("its time is no date and time as ISO 8601 writes them") from None
+    return (when.replace(tzinfo=when.tzinfo or datetime.UTC) - _EPOCH) // _MICROSECOND
 
 
 def import_from(journal: Journal[Msg], path: str | os.PathLike[str], *, watch: Callable[[int], object] | None = None) -> int:
     """Append the messages of such a file, with their times, and return how many they were; positions count on from the journal's.
 
-    Every line is read before the first message enters: `BadRecord` names the line that is no message of the journal's type.
-    `watch` is called with the number of lines read so far, which are twice those of the file in the end.
+    Every line is read before the first message enters: `BadRecord` names the line that is no message of the journal's type. So
+    what can be read only once, such as a pipe, is copied into a temporary file first. `watch` is called with the number of
+    lines read so far, which are twice those of the file in the end.
     """
-    checked, number = 0, 0
-    messages = _messages(journal, path)
-    while chunk := list(islice(messages, _CHUNK)):
-        checked += len(chunk)
-        if watch is not None:
-            watch(checked)
-    messages = _messages(journal, path)
-    while chunk := list(islice(messages, _CHUNK)):
-        journal.put_dated([message for _, message in chunk], [at for at, _ in chunk])
-        number += len(chunk)
-        if watch is not None:
-            watch(checked + number)
+    name, checked, number = os.fspath(path), 0, 0
+    with _reread(name) as file:
+        messages = _messages(journal, name, file)
+        while chunk := list(islice(messages, _CHUNK)):
+            checked += len(chunk)
+            if watch is not None:
+                watch(checked)
+        file.seek(0)
+        messages = islice(_messages(journal, name, file), checked)  # what was written to the file meanwhile is not checked
+        while chunk := list(islice(messages, _CHUNK)):
+            aside = {index: line.aside for index, line in enumerate(chunk) if line.aside}
+            journal.put_dated([line.message for line in chunk], [line.at for line in chunk], aside)
+            number += len(chunk)
+            if watch is not None:
+                watch(checked + number)
     journal.flush()
     return number
 
 
-def _messages(journal: Journal[Msg], path: str | os.PathLike[str]) -> Iterator[tuple[int, Msg]]:
-    """Give time (microseconds since 1970) and message of each line."""
+@contextmanager
+def _reread(path: str) -> Iterator[IO[bytes]]:
+    """Open a file that can be read again from its beginning."""
+    with open(path, "rb") as file:
+        if file.seekable():
+            yield file
+            return
+        with tempfile.TemporaryFile() as copy:
+            shutil.copyfileobj(file, copy)
+            copy.seek(0)
+            yield copy
+
+
+class _Line(NamedTuple):
+    """One message, when it entered (microseconds since 1970), and why it is passed over, if it is."""
+
+    at: int
+    message: Any
+    aside: str
+
+
+def _messages(journal: Journal[Any], name: str, file: IO[bytes]) -> Iterator[_Line]:
     import orjson
 
-    name = os.fspath(path)
-    with open(path, "rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                fields = orjson.loads(line)
-                at = round(datetime.datetime.fromisoformat(fields["at"]).timestamp() * 1e6)
-                message = journal.decode(orjson.dumps(fields["message"]))
-            except (ValueError, KeyError, TypeError) as error:
-                missing = f"it has no {error}" if isinstance(error, KeyError) else str(error)
-                why = f'{missing}; a line is {{"at": "2026-01-31T12:00:00Z", "message": ["Add", {{"by": 1}}]}}'
-                raise BadRecord(name, number, why) from None
-            yield at, message
+    for number, line in enumerate(file, 1):
+        if not line.strip():
+            continue
+        try:
+            fields = orjson.loads(line)
+            at = _microseconds(fields["at"])
+            message = journal.decode(orjson.dumps(fields["message"]))
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
+            missing = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+            why = f'{missing}; a line is {{"at": "2026-01-31T12:00:00Z", "message": ["Add", {{"by": 1}}]}}'
+            raise BadRecord(name, number, why) from None
+        yield _Line(at, message, str(fields.get("aside") or ""))

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from time import time_ns
+from types import MappingProxyType
 from typing import Literal, TypeVar
 
 from go_state.core.crash_points import reach
@@ -57,9 +58,16 @@ class Journal(Writing[Msg]):
         """Put one message, and call `know(position)` before any reader can have it."""
         self._put_carefully((message,), know=know)
 
-    def put_dated(self, messages: Sequence[Msg], at: Sequence[int]) -> None:
-        """Put messages that have entered elsewhere, at the times given (microseconds since 1970)."""
-        self._put_carefully(messages, [Times(1, each) for each in at])
+    def put_dated(self, messages: Sequence[Msg], at: Sequence[int], aside: Mapping[int, str] = MappingProxyType({})) -> None:
+        """Put messages that have entered elsewhere, at the times given (microseconds since 1970).
+
+        `aside` says of some, by their index among `messages`, why runs and replays pass over them.
+        """
+
+        def know(first: int) -> None:
+            self._aside.update({first + index: why for index, why in aside.items()})
+
+        self._put_carefully(messages, [Times(1, each) for each in at], know if aside else None)
 
     def _put_carefully(
         self,
