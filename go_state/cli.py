@@ -300,11 +300,15 @@ def _program(target: str) -> Program[Any, Any]:
     if not name:
         raise UsageError(f"a program is given as module:name, such as bot.main:program, not {target!r}")
     sys.path.insert(0, os.getcwd())
+    if not all(part.isidentifier() for part in module.split(".")):
+        raise UsageError(
+            f"{module!r} is no module's name: give it as `import` takes it, such as bot.main, with dots and without .py"
+        )
     try:
         found = getattr(importlib.import_module(module), name, None)
-    except ImportError as error:
+    except Exception as error:  # whatever the module does when it is imported
         raise UsageError(
-            f"{module} cannot be imported ({error}): run the command where `python -c 'import {module}'` works"
+            f"{module} cannot be imported ({type(error).__name__}: {error}): run the command where `python -c 'import {module}'` works"
         ) from None
     if not isinstance(found, Program):
         raise UsageError(f"{target} is no gs.Program")

@@ -59,6 +59,7 @@ class Command:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         (folder / "bot.py").write_text(BOT)
+        (folder / "broken.py").write_text("counter =")
         with gs.LMDBStore(folder / "bot.lmdb") as store:
             journal = store.journal("bot", of=Add)
             journal.put(Add(1), Add(2), Add(4))
@@ -167,6 +168,10 @@ def test_skip_and_truncate(go_state: Command) -> None:
         (("snapshots", "show", "bot.lmdb", "other"), "there is no such snapshot under 'other'"),
         (("replay", "nowhere:x", "bot.lmdb"), "nowhere cannot be imported"),
         (("replay", "bot:Add", "bot.lmdb"), "bot:Add is no gs.Program"),
+        (("replay", ".bot:counter", "bot.lmdb"), "'.bot' is no module's name"),
+        (("replay", "./bot.py:counter", "bot.lmdb"), "'./bot.py' is no module's name"),
+        (("replay", "broken:counter", "bot.lmdb"), "broken cannot be imported (SyntaxError"),
+        (("journal", "import", "bot.lmdb", "bot", "nothing.jsonl", "bot:counter"), "nothing.jsonl is no file"),
         (("replay", "bot:counter", "bot.lmdb", "--until", "9"), "has the positions 0 to 3, not 9"),
         (("journal", "skip", "bot.lmdb", "bot", "2"), "a message from position 3 to 2 can be skipped, not 2"),
         (("journal", "verify", "bot.py", "bot", "bot:counter"), "bot.py is no LMDB file"),

@@ -157,11 +157,17 @@ class StoreError(GoStateError):
 
 
 class Conflict(StoreError):
-    """Another writer changed the key since it was loaded; nothing was written."""
+    """Another writer was first; nothing was written.
 
-    def __init__(self, key: str, expected: int, found: int) -> None:
+    `expected` and `found` are versions of the key, or, of a journal, the positions where it was to end and where it does.
+    """
+
+    def __init__(self, key: str, expected: int, found: int, *, journal: bool = False) -> None:
         super().__init__(
-            f"key {key!r} is at version {found}, not {expected} as when it was loaded: another writer was first and "
+            f"the journal {key!r} ends at position {found}, not {expected} as when it was read: another writer was first and "
+            f"nothing was written; open the journal again"
+            if journal
+            else f"key {key!r} is at version {found}, not {expected} as when it was loaded: another writer was first and "
             f"nothing was written; load the key again and repeat the work"
         )
         self.key = key

@@ -86,6 +86,19 @@ def refuse_running_loop(called: str) -> None:
         raise InsideLoop(called)
 
 
+def require_running_loop(called: str, otherwise: str) -> None:
+    """Raise `UsageError` when no event loop is running in this thread, in which a task could be made."""
+    import asyncio
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        raise UsageError(
+            f"{called}() begins tasks of the running event loop, and none is running in this thread: call it inside a coroutine, "
+            f"or use {otherwise}()"
+        ) from None
+
+
 class Messages:
     """Wait until the reader has something to take; `TimedOut` after so many seconds."""
 

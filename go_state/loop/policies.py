@@ -30,7 +30,8 @@ class Stop:
 class SetAside(Generic[Msg]):
     """Put the failing message into `buffer`, as a `FailedMessage`, and go on with the next.
 
-    A batch lists it in its result as well, and needs no buffer; a run does. The model stays what it was before the message.
+    A batch lists it in its result as well, and needs no buffer, nor does a durable run, whose journal keeps it; any other run or
+    app needs one. The model stays what it was before the message.
     """
 
     buffer: Producer[FailedMessage[Msg]] | None = field(default=None)

@@ -220,7 +220,10 @@ class Loop(Generic[Model, Msg]):
         if policy.buffer is not None:
             yield Answer(policy.buffer.put(failed), "the put of SetAside's buffer")
         elif not self._lists:
-            raise UsageError("run has no result to list a message in: give SetAside a buffer") from failed.error
+            raise UsageError(
+                "SetAside() has nowhere to keep the message, because only a batch has a result that lists it: give it a buffer, "
+                "gs.SetAside(gs.Buffer()), or make the run durable with store= and key="
+            ) from failed.error
         if self._lists:
             self.set_aside.append(failed)
 

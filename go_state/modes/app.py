@@ -123,7 +123,10 @@ class App(Hosted[Model, Msg]):
     @property
     def model(self) -> Model:
         """The newest committed model. Raises `Empty` before the first, which entering the block waits for."""
-        return self._audience.models.peek()
+        try:
+            return self._audience.models.peek()
+        except Empty:
+            raise Empty("the app has no model yet: enter its `with` block, or wait with app.ready()") from None
 
     @property
     def version(self) -> int:

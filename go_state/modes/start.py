@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from go_state.core.errors import UsageError
 from go_state.core.ports import Log, Store
 from go_state.core.program import Program
+from go_state.loop.driver import require_running_loop
 from go_state.loop.flights import Flights
 from go_state.loop.outside import Effects, Outside, outside_of
 from go_state.loop.policies import OnError, Stop
@@ -70,7 +71,11 @@ def start_async(
     effects: Effects | None = None,
     clock: Clock | None = None,
 ) -> App[Model, Msg]:
-    """Start the program in a task of the running event loop and return the app, to be used as an `async with` block."""
+    """Start the program in a task of the running event loop and return the app, to be used as an `async with` block.
+
+    Raises `UsageError` where no loop is running.
+    """
+    require_running_loop("start_async", "start")
     how = (store, key, snapshots, durability, owner, restore, retention)
     outside = outside_of(env, effects, clock)
     return make_app(program, buffer, on_error, how, outside, on_denied=on_denied, on_loop=True)

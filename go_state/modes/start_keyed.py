@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 from go_state.core.errors import Closed, UsageError
 from go_state.core.ports import Store
 from go_state.core.program import Program, takes_key
-from go_state.loop.driver import refuse_running_loop
+from go_state.loop.driver import refuse_running_loop, require_running_loop
 from go_state.loop.outside import Effects, Outside, outside_of
 from go_state.loop.policies import OnError, Stop
 from go_state.loop.timers import Clock
@@ -320,6 +320,7 @@ def start_keyed_async(
     clock: Clock | None = None,
 ) -> KeyedApps[Model, Msg]:
     """Return the running programs of many keys, each in a task of the running event loop; see `start_keyed`."""
+    require_running_loop("start_keyed_async", "start_keyed")
     how, outside = (store, snapshots, durability, retention), outside_of(env, effects, clock)
     return _keyed(program, prefix, idle, limit, on_error, on_denied, how, outside, on_loop=True)
 

@@ -319,7 +319,7 @@ class Records:
         found = max(self.start, self._end(transaction) or 0)
         if found != entry.first:
             self._last_block(transaction)  # which raises where it is damaged
-            raise Conflict(self.name, entry.first, found)
+            raise Conflict(self.name, entry.first, found, journal=True)
         types = entry.types
         if types is not None:
             self.store._remember(transaction, types)

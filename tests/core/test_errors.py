@@ -16,7 +16,7 @@ from go_state.core import errors
 GIVEN = {
     "called": "run", "extra": "cli", "feature": "the command", "maxsize": 3, "missed": 2, "oldest": 7, "reason": "no", "key": "k",
     "expected": 1, "found": 2, "what": "a checksum", "name": "sales", "field": "count", "why": "it is gone", "path": "Model.x",
-    "record": 4, "position": 5,
+    "record": 4, "journal": True, "position": 5,
 }  # fmt: skip
 
 
@@ -69,3 +69,9 @@ def test_an_error_leaves_a_process_pool_as_it_is() -> None:
             pool.submit(raise_conflict).result(60)
         assert caught.value == errors.Conflict("k", 1, 2)
         assert pool.submit(len, "four").result(60) == 4
+
+
+def test_a_lost_race_says_what_was_counted() -> None:
+    """A key has versions, a journal positions."""
+    assert "key 'k' is at version 2, not 1" in str(errors.Conflict("k", 1, 2))
+    assert "the journal 'k' ends at position 2, not 1" in str(errors.Conflict("k", 1, 2, journal=True))

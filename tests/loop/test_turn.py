@@ -313,7 +313,7 @@ def test_set_aside_of_a_run_needs_a_buffer(drivers: Drivers, on_error: Any) -> N
     """A run has no result to list a message in: it ends with an error that tells the first one, and the message is given back."""
     buffer, error = filled("a", "bad"), ValueError("bad")
     consumer = buffer.consumer()
-    with pytest.raises(gs.UsageError, match="give SetAside a buffer") as raised:
+    with pytest.raises(gs.UsageError, match=r"give it a buffer, gs.SetAside\(gs.Buffer\(\)\)") as raised:
         drivers.run(tracing([], bad=error), producer=buffer, consumer=consumer, on_error=on_error)
     assert raised.value.__cause__ is error
     assert consumer.get_nowait() == "bad"

@@ -246,3 +246,19 @@ def test_wrong_value(make: Callable[[], object], teaches: str) -> None:
     """A value that cannot serve is refused where it is made, not where it would be used."""
     with pytest.raises(gs.GoStateError, match=teaches):
         make()
+
+
+@pytest.mark.parametrize("called", [gs.start_async, gs.start_keyed_async])
+def test_a_task_needs_a_loop(called: Any) -> None:
+    """Outside a coroutine the error names the call that needs none, and nothing has begun."""
+    with pytest.raises(gs.UsageError, match=rf"{called.__name__}\(\) .* or use {called.__name__.removesuffix('_async')}\(\)"):
+        called(gs.Program(lambda: (0, ()), lambda model, msg: (model, ())))
+
+
+async def test_an_app_without_a_model_speaks_of_itself() -> None:
+    """Before its block is entered there is no model, and the error says how to wait for one."""
+    app = gs.start_async(gs.Program(lambda: (0, ()), lambda model, msg: (model, ())))
+    with pytest.raises(gs.Empty, match="the app has no model yet: enter its `with` block"):
+        _ = app.model
+    async with app:
+        assert app.model == 0
