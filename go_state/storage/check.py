@@ -60,10 +60,9 @@ def _importable() -> list[str]:
 
     A program's folder is full of names, and one of them may be that of a module that the child needs.
     """
-    import go_state
-
     here = os.getcwd()
-    home = os.path.dirname(os.path.dirname(os.path.abspath(go_state.__file__)))
+    package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    home = os.path.dirname(package)
     found = [each for each in sys.path if each and os.path.realpath(each) != here]
     return found if home in found else [*found, home]  # last, because it may be the current folder all the same
 
