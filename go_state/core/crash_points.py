@@ -2,6 +2,7 @@
 
     flush        before-flush, after-flush           what is durable moves in between
     snapshot     before-snapshot, after-snapshot     the same of a flush that writes one
+    a part       after-part                          of a large snapshot, before the snapshot itself
     truncation   before-truncate, after-truncate
     a command    command-begins, command-lands       one that goes on after its turn; its message enters after the second
 
@@ -18,6 +19,7 @@ CRASH_POINTS: Final = (
     "after-flush",
     "before-snapshot",
     "after-snapshot",
+    "after-part",
     "before-truncate",
     "after-truncate",
     "command-begins",

@@ -14,7 +14,6 @@ from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from go_state.core.errors import Corrupt, Owned, StoreError, TimedOut, UsageError
-from go_state.core.ports import Write
 from go_state.core.program import Program, read_step
 from go_state.core.turn import Turn
 from go_state.loop.driver import Blocking, Flow, Messages
@@ -27,10 +26,12 @@ from go_state.modes.aside import Aside
 from go_state.modes.audience import Audience
 from go_state.modes.keyframes import MARK, Keyframe, fold, full_step, give_type, nearest, newest
 from go_state.modes.pace import Retain, Snapshots
+from go_state.modes.saving import Saving
 from go_state.modes.schema import schema_of
 from go_state.storage.journal import Journal
 from go_state.storage.journal_consumer import JournalConsumer
 from go_state.storage.lease import Owner
+from go_state.storage.parts import InParts
 from go_state.storage.record_store import RecordStore
 from go_state.storage.records import BLOCK, Snapshot
 from go_state.storage.snapshot import Mark, Schema
@@ -235,6 +236,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         self._journal = run.journal
         self._snapshots = run._durable.snapshots
         self._aside = set(run.journal.set_aside())
+        self._saving: Saving[Model] | None = None  # the save under way
         self._saved = keyframe
         self._saved_at = time.monotonic()
         self._shown: Any = None
@@ -249,8 +251,8 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
     def take(self) -> Flow[Iterator[Msg] | None]:
         """Give the next messages, with None in the place of those that were set aside."""
         self._settle((), self._given())
-        if self._save_due():
-            yield from self.save()
+        if self._saving is not None or self._save_due():
+            yield from self._go_on_saving()
         self._most = self._until_save()
         if self._journal.needs_flush(self._cursor):
             yield Blocking(self._journal.flush)
@@ -283,10 +285,13 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
     def _until_save(self) -> int:
         """Return how many messages there may be in a chunk for the next snapshot to stand where it has to."""
         every = self._snapshots.every
-        return CHUNK_LIMIT if every is None else min(CHUNK_LIMIT, every - self._since_save())
+        return CHUNK_LIMIT if every is None or self._saving is not None else min(CHUNK_LIMIT, every - self._since_save())
 
     def _idle(self) -> Flow[None]:
-        """Wait for messages, but no longer than until the next snapshot is due."""
+        """Wait for messages, but no longer than until the next snapshot is due; one that is under way is gone on with instead."""
+        if self._saving is not None:
+            yield from self._go_on_saving()
+            return
         seconds = self._snapshots.seconds
         if seconds is None or not self._since_save():
             yield from super()._idle()
@@ -304,20 +309,45 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
 
     def save(self, messages: Sequence[Msg] = ()) -> Flow[None]:
         """Write a snapshot of the model and all that a flush writes, and with them, or not at all, the messages."""
-        yield Blocking(lambda: self._save(messages))
+        if self._saving is None or self._saving.position != self.position:
+            self._begin_saving()
+        while not (yield Blocking(lambda: self._save_a_slice(messages))):
+            pass
         yield from self.publish()
 
-    def _save(self, messages: Sequence[Msg]) -> None:
-        run, model, position = self._run, self._run.loop.model, self.position
-        key = run._durable.key
+    def _go_on_saving(self) -> Flow[None]:
+        """Save for a few milliseconds: a small model whole, and of a large one as much as there is time for between two turns."""
+        if self._saving is None:
+            self._begin_saving()
+        if (yield Blocking(self._save_a_slice)):
+            yield from self.publish()
+
+    def _begin_saving(self) -> None:
+        run, position = self._run, self.position
+        marks = {MARK: Mark(position, self._journal.salt)}
+        self._saving = Saving(run._schema, self._journal, run._durable.key, run.loop.model, position, marks)
+
+    def _save_a_slice(self, messages: Sequence[Msg] = ()) -> bool:
+        """Go on with the save; tell whether it is done."""
+        saving, self._saving = self._saving, None  # one that fails is not gone on with
+        if saving is None:
+            return True
+        data = saving.go_on()
+        if data is None:
+            self._saving = saving
+            return False
+        self._saved_as(saving, data, messages)
+        return True
+
+    def _saved_as(self, saving: Saving[Model], data: bytes | InParts, messages: Sequence[Msg]) -> None:
+        run, position = self._run, saving.position
         run._schema.remember_types(run._durable.store)
-        data = run._schema.seal(key, model, {MARK: Mark(position, self._journal.salt)})
         replaces = None if self._saved is None else self._saved.position
         keep, needed = self._snapshots.keep, min([position, *positions_under_way(self._journal)])
-        snapshot = Snapshot(key, position, Write(data, self._version), replaces, keep, needed)
+        snapshot = Snapshot(run._durable.key, position, data, self._version, replaces, keep, needed)
         self._version = self._journal.snapshot(snapshot, messages)
         self._forget(position)
-        self._saved, self._saved_at = Keyframe(position, model, self._version, run._program.revision), time.monotonic()
+        self._saved, self._saved_at = Keyframe(position, saving.model, self._version, run._program.revision), time.monotonic()
 
     def _forget(self, covered: int) -> None:
         """Drop the messages that a snapshot covers, every cursor has passed and the retention does not ask for."""

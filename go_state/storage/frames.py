@@ -1,4 +1,7 @@
-"""The frame of every record in a store file: its version (8 bytes), a checksum over key, version and data (4 bytes), its data."""
+"""The frame of every record in a store file: its version (8 bytes), a checksum over key, version and data (4 bytes), its data.
+
+The version's highest bit says that the data goes on in parts, which are records of their own: see `parts.py`.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,18 @@ _FRAME = struct.Struct(">QI")
 FRAME_BYTES = _FRAME.size
 
 
-def pack(name: bytes, version: int, data: bytes) -> bytes:
+_IN_PARTS = 1 << 63
+
+
+def pack(name: bytes, version: int, data: bytes, *, in_parts: bool = False) -> bytes:
     """Return the record for the key."""
-    return _FRAME.pack(version, _checksum(name, version, data)) + data
+    written = version | _IN_PARTS if in_parts else version
+    return _FRAME.pack(written, _checksum(name, written, data)) + data
+
+
+def is_in_parts(record: bytes) -> bool:
+    """Tell whether the record's data goes on in parts."""
+    return record[:1] >= b"\x80"
 
 
 def unpack(key: str, name: bytes, record: bytes) -> Stored:
@@ -25,7 +37,7 @@ def unpack(key: str, name: bytes, record: bytes) -> Stored:
     data = record[_FRAME.size :]
     if checksum != _checksum(name, version, data):
         raise Corrupt(key, "the record's checksum does not match")
-    return Stored(data, version)
+    return Stored(data, version & ~_IN_PARTS)
 
 
 def _checksum(name: bytes, version: int, data: bytes) -> int:

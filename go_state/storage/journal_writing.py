@@ -19,6 +19,7 @@ from go_state.core.errors import Closed, Owned, UsageError
 from go_state.storage.journal_consumer import GROUP, JournalConsumer
 from go_state.storage.lease import Lease, Owner
 from go_state.storage.on_disk import OnDisk
+from go_state.storage.parts import Parts
 from go_state.storage.records import SNAPSHOT, Entry, Records, Snapshot, Times, merged
 from go_state.storage.stage import Stage, Staged
 from go_state.storage.tail import Tail
@@ -133,6 +134,10 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         with self._flushing:
             self._own()
             self._records.write(Entry())
+
+    def parts(self, key: str) -> Parts:
+        """Return what a large snapshot is written into bit by bit, before `snapshot` makes it count."""
+        return self._records.parts(key)
 
     def snapshot(self, snapshot: Snapshot, messages: Sequence[Msg] = ()) -> int:
         """Write a snapshot together with all that a flush writes, and return its version; the messages enter with it or not at all."""

@@ -3,6 +3,7 @@ r"""What every store of records is: models behind a version fence, journals, and
     s/<key>                  a model, or a program's newest snapshot
     k/<key>\0<position>      a snapshot that was kept of a journalled program besides the newest
     j/<name>\0...            a journal; see `records.py`
+    p/<id>..., w/<key>       parts of snapshots that are large; see `parts.py`
 
 A backend says how a transaction is opened and who may write a journal. Records have the frame of `frames.py`; the version of one is
 the number of the transaction that wrote it, so a key never has one twice.
@@ -12,15 +13,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 from weakref import WeakSet
 
 from go_state.core.errors import Conflict, Corrupt, UsageError
 from go_state.core.ports import Stored, Write
-from go_state.storage.frames import pack, unpack
+from go_state.storage.frames import is_in_parts, pack, unpack
 from go_state.storage.keys import key_bytes
+from go_state.storage.parts import InParts, count, forget, joined
 from go_state.storage.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -95,7 +97,7 @@ class RecordStore:
         name = _PREFIX + key_bytes(key)
         with self._transaction() as transaction:
             record = transaction.get(name)
-        return None if record is None else unpack(key, name, record)
+            return None if record is None else _whole(transaction, key, name, record)
 
     def store(self, writes: Mapping[str, Write]) -> Mapping[str, int]:
         """Make all writes or none, on disk, and return the new versions (0 for a deleted key).
@@ -159,7 +161,7 @@ class RecordStore:
         name = _keyframe(key, position)
         with self._transaction() as transaction:
             record = transaction.get(name)
-        return None if record is None else unpack(key, name, record)
+            return None if record is None else _whole(transaction, key, name, record)
 
     def restore(self, key: str, position: int) -> None:
         """Make a keyframe of a journalled program its newest snapshot; those after it go, damaged or not."""
@@ -169,26 +171,35 @@ class RecordStore:
             if record is None:
                 there = [int.from_bytes(each[len(prefix) :], "big") for each in transaction.names(prefix)]
                 raise UsageError(f"no snapshot of {key!r} was kept at position {position}: there are {there}")
+            _delete(transaction, key, name)
             data = unpack(key, keyframe, record).data
-            transaction.put(name, pack(name, transaction.id(), data))
+            transaction.put(name, pack(name, transaction.id(), data, in_parts=is_in_parts(record)))
+            transaction.delete(keyframe)  # its parts are those of the newest now
             for each in transaction.names(prefix):
-                if each >= keyframe:
-                    transaction.delete(each)
+                if each > keyframe:
+                    _delete(transaction, key, each)
 
     def _keep_snapshot(self, transaction: Transaction, snapshot: Snapshot) -> None:
         """Write a snapshot inside a journal's transaction; the one it replaces becomes a keyframe, and the oldest of them go."""
         key, name = snapshot.key, _PREFIX + key_bytes(snapshot.key)
-        old = self._write(transaction, key, name, snapshot.write)
+        record = self._fenced(transaction, key, name, snapshot.version)
         keeps = snapshot.keep > 1 or snapshot.needed < snapshot.position
-        if snapshot.replaces is not None and old is not None and keeps:
-            keyframe = _keyframe(key, snapshot.replaces)
-            transaction.put(keyframe, pack(keyframe, old.version, old.data))
+        if record is not None and snapshot.replaces is not None and keeps:
+            keyframe, old = _keyframe(key, snapshot.replaces), unpack(key, name, record)
+            transaction.put(keyframe, pack(keyframe, old.version, old.data, in_parts=is_in_parts(record)))
+        elif record is not None:
+            forget(transaction, key, name, record)
+        if isinstance(snapshot.data, InParts):
+            count(transaction, key, snapshot.data)
+            transaction.put(name, pack(name, transaction.id(), snapshot.data.data, in_parts=True))
+        else:
+            transaction.put(name, pack(name, transaction.id(), snapshot.data))
         kept = transaction.names(b"k/" + key_bytes(key) + b"\0")
         too_many = kept[: max(len(kept) - (snapshot.keep - 1), 0)]
         leads_there = [keyframe for keyframe in kept if keyframe <= _keyframe(key, snapshot.needed)][-1:]
         for keyframe in too_many:
             if snapshot.position <= snapshot.needed or keyframe not in leads_there:
-                transaction.delete(keyframe)
+                _delete(transaction, key, keyframe)
 
     def _remember(self, transaction: Transaction, types: Description) -> None:
         """Put the description of types into the store, unless it is there, inside a journal's transaction."""
@@ -196,25 +207,31 @@ class RecordStore:
         if transaction.get(name) is None:
             transaction.put(name, pack(name, transaction.id(), types.data))
 
-    def _write(self, transaction: Transaction, key: str, name: bytes, write: Write) -> Stored | None:
-        """Make one write, behind its fence, and return what it replaces."""
-        record = transaction.get(name)
-        old = None if record is None else unpack(key, name, record)
-        found = 0 if old is None else old.version
-        if found != write.version:
-            raise Conflict(key, write.version, found)
+    def _write(self, transaction: Transaction, key: str, name: bytes, write: Write) -> None:
+        """Make one write, behind its fence."""
+        record = self._fenced(transaction, key, name, write.version)
+        if record is not None:
+            forget(transaction, key, name, record)
         if write.data is None:
             transaction.delete(name)
         else:
             transaction.put(name, pack(name, transaction.id(), write.data))
-        return old
+
+    @staticmethod
+    def _fenced(transaction: Transaction, key: str, name: bytes, version: int) -> bytes | None:
+        """Return the record that is to be replaced; `Conflict` where it is not of the version expected."""
+        record = transaction.get(name)
+        found = 0 if record is None else unpack(key, name, record).version
+        if found != version:
+            raise Conflict(key, version, found)
+        return record
 
     def _damaged(self) -> Iterator[tuple[str, str]]:
         """Read every record and give the names of those that are damaged, and what is wrong with them."""
         with self._transaction() as transaction:
             for name, record in transaction.items(b""):
                 try:
-                    unpack(ascii(name)[2:-1], name, record)
+                    _whole(transaction, ascii(name)[2:-1], name, record)
                 except Corrupt as error:
                     yield error.key, error.what
 
@@ -234,6 +251,21 @@ class RecordStore:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
+
+
+def _whole(transaction: Transaction, key: str, name: bytes, record: bytes) -> Stored:
+    """Return what the record holds, with the parts that it may lie in."""
+    stored = unpack(key, name, record)
+    return Stored(joined(transaction, key, stored.data), stored.version) if is_in_parts(record) else stored
+
+
+def _delete(transaction: Transaction, key: str, name: bytes) -> None:
+    """Delete a record, damaged or not, and its parts."""
+    record = transaction.get(name)
+    if record is not None:
+        with suppress(Corrupt):  # then nobody knows its parts
+            forget(transaction, key, name, record)
+    transaction.delete(name)
 
 
 def _keyframe(key: str, position: int) -> bytes:

@@ -22,9 +22,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from go_state.core.errors import Conflict, Corrupt, InvalidKey, Lagged, Owned
-from go_state.core.ports import Write
 from go_state.storage.frames import FRAME_BYTES, pack, unpack
 from go_state.storage.keys import key_bytes
+from go_state.storage.parts import InParts, Parts
 
 if TYPE_CHECKING:
     from go_state.storage.description import Description
@@ -118,7 +118,8 @@ class Snapshot(NamedTuple):
 
     key: str
     position: int
-    write: Write
+    data: bytes | InParts
+    version: int  # of the one that it replaces
     replaces: int | None
     keep: int
     needed: int  # a position that one of them has to lead to
@@ -291,6 +292,10 @@ class Records:
         self.end = max(self.end, entry.first + len(entry.messages))
         return number
 
+    def parts(self, key: str) -> Parts:
+        """Return what a large snapshot of the program is written into, some of it at a time, before the entry that it belongs to."""
+        return Parts(self.store, key, self._check_token)
+
     def take_over(self, token: bytes) -> None:
         """Say in the journal that it is ours to write: whoever had it before and does not know finds it out at the next write."""
         if token:
@@ -300,12 +305,16 @@ class Records:
 
     def _founded(self, transaction: Transaction, start: int) -> str:
         """Begin the journal if it is new, or move its start, and return its salt; `Owned` where another has taken it over."""
-        if self.token and self._get(transaction, b"o") != self.token:
-            raise Owned(self.name)
+        self._check_token(transaction)
         salt = self.salt or os.urandom(16).hex()
         if not self.salt or start != self.start:
             self._put(transaction, b"m", b'{"start":%d,"salt":"%s"}' % (start, salt.encode()))
         return salt
+
+    def _check_token(self, transaction: Transaction) -> None:
+        """Raise `Owned` where another has taken the journal over."""
+        if self.token and self._get(transaction, b"o") != self.token:
+            raise Owned(self.name)
 
     def check_reader(self, name: str) -> None:
         """Raise `InvalidKey` for a name that no cursor can have."""

@@ -88,7 +88,7 @@ class _Builder:
             return Shape(kind)
         if (origin or kind) in _SEQUENCES:
             return self._sequence(origin or kind, args, path)
-        if (origin or kind) in (dict, Mapping, typing.Mapping) or _is_persistent_map(origin or kind):
+        if (origin or kind) in (dict, Mapping, typing.Mapping) or is_persistent_map(origin or kind):
             return self._mapping(origin or kind, args, path)
         if is_class_with_fields(kind):
             return self._class(kind, path)
@@ -133,7 +133,7 @@ class _Builder:
     def _mapping(self, container: Any, args: tuple[Any, ...], path: str) -> Shape:
         key = self.shape(args[0], f"{path} keys") if args else Shape(str)
         value = self.shape(args[1], f"{path}[...]") if args else Shape(Any)
-        persistent = _is_persistent_map(container)
+        persistent = is_persistent_map(container)
         make = container if persistent else dict
         # A dict has an order, which is kept; a persistent map has that of its keys' hashes.
         in_order: Convert = _in_order_of(key.mirror, operator.itemgetter(0)) if persistent else _same
@@ -280,7 +280,7 @@ class _Part(typing.NamedTuple):
         """The types whose values read back as they are, where the field can hold nothing else; empty when that is not known."""
         kind = without_wrapping(self.field.annotation)
         is_union = typing.get_origin(kind) in (typing.Union, types.UnionType)
-        members = set(_members(kind) if is_union else (kind,))
+        members = set(members_of(kind) if is_union else (kind,))
         if members <= _EXACT or self.shape.exact:
             return frozenset(typing.get_origin(member) or member for member in members)
         return frozenset()
@@ -291,12 +291,12 @@ class _Part(typing.NamedTuple):
         return self.at, typing.Union[self.shape.mirror, msgspec.UnsetType], msgspec.UNSET  # stored before the field was there
 
 
-def _members(kind: Any) -> list[Any]:
+def members_of(kind: Any) -> list[Any]:
     """Return the members of a union, those of unions inside it (under a name of their own) included."""
     kind = without_wrapping(kind)
     if typing.get_origin(kind) not in (typing.Union, types.UnionType):
         return [kind]
-    return [member for arg in typing.get_args(kind) for member in _members(arg)]
+    return [member for arg in typing.get_args(kind) for member in members_of(arg)]
 
 
 def _to_mirror(cls: type, mirror: type, parts: list[_Part]) -> tuple[Convert, bool]:
@@ -391,6 +391,7 @@ def _same(value: Any) -> Any:
     return value
 
 
-def _is_persistent_map(kind: Any) -> bool:
+def is_persistent_map(kind: Any) -> bool:
+    """Tell whether it is `immutables.Map`."""
     # By name, so that the optional package is not imported for those who do not use it; it lives in a C and a pure module.
     return getattr(kind, "__module__", "").split(".")[0] == "immutables" and getattr(kind, "__name__", "") == "Map"

@@ -9,8 +9,9 @@ The checksum is BLAKE2b over the key and everything but itself, so a snapshot un
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from go_state.core.errors import Corrupt, Incompatible, NotStorable
@@ -18,7 +19,10 @@ from go_state.core.migrations import Migration, NoMigrationError, migrate
 from go_state.core.ports import Codec, Position, Store, Stored
 
 if TYPE_CHECKING:
+    import hashlib
+
     from go_state.storage.description import Description
+    from go_state.storage.pieces import Plan
 
 Model = TypeVar("Model")
 
@@ -54,10 +58,17 @@ class Schema(Generic[Model]):
     revision: int = 1
     migrations: Mapping[int, Migration] = field(default_factory=dict, compare=False)
     types: Description | None = field(default=None, compare=False)
+    _plan: list[Plan] = field(default_factory=list, compare=False, repr=False)  # how models are taken apart, once it is made
     _known: set[str] = field(default_factory=set, compare=False, repr=False)  # digests of types that were compared, or stored
 
     def seal(self, key: str, model: Model, marks: Mapping[str, Mark]) -> bytes:
         """Return the snapshot's bytes; `NotStorable` when the model would not read back equal."""
+        sealing = self.sealing(key, model, marks)
+        body = b"".join(sealing.body())
+        return sealing.seal() + body
+
+    def sealing(self, key: str, model: Model, marks: Mapping[str, Mark]) -> Sealing:
+        """Return the snapshot as it is made in pieces, each in milliseconds. Raises `NotStorable` as `seal` does."""
         import orjson  # here and below: it costs more to import than it saves a program that stores nothing
 
         header = {
@@ -70,11 +81,21 @@ class Schema(Generic[Model]):
             head = orjson.dumps(header)
         except orjson.JSONEncodeError as error:
             raise NotStorable("the position of a source", f"it is no JSON value ({error})") from error
+        return Sealing(key, head, self._pieces(model))
+
+    def _pieces(self, model: Model) -> Iterator[bytes]:
+        from go_state.storage.codec import JsonCodec
+        from go_state.storage.pieces import pieces, plan_of
+
+        if isinstance(self.codec, JsonCodec):
+            if not self._plan:
+                self._plan.append(plan_of(self.codec))
+            yield from pieces(self._plan[0], model)
+            return
         payload = self.codec.encode(model)
         if not isinstance(payload, bytes):
             raise NotStorable("the model", f"its codec's encode returned a {type(payload).__qualname__}: it returns bytes")
-        body = b"%b\n%b" % (head, payload)
-        return b"%b %b\n%b" % (_FORMAT, _checksum(key, body), body)
+        yield payload
 
     def open(self, key: str, data: bytes) -> tuple[Model, dict[str, Mark]]:
         """Return the model and the marks; `Corrupt` or `Incompatible` when the bytes are not this schema's."""
@@ -132,6 +153,26 @@ class Schema(Generic[Model]):
             self._known.add(f"stored {self.types.digest}")
 
 
+class Sealing:
+    """A snapshot in the making: its body in pieces, of which some may be empty, and then the seal, which comes before the body."""
+
+    def __init__(self, key: str, head: bytes, payload: Iterator[bytes]) -> None:
+        self._key = key
+        self._head = head
+        self._payload = payload
+        self._digest = _digest(key)
+
+    def body(self) -> Iterator[bytes]:
+        """Give the body; to be gone through once, at any pace."""
+        for piece in chain([self._head, b"\n"], self._payload):
+            self._digest.update(piece)
+            yield piece
+
+    def seal(self) -> bytes:
+        """Return the first line, once the body is through."""
+        return b"%b %b\n" % (_FORMAT, self._digest.hexdigest().encode())
+
+
 def seal_of(data: bytes) -> bytes:
     """Return a snapshot's first line, which differs between any two snapshots of a key that differ."""
     return data.partition(b"\n")[0]
@@ -179,8 +220,12 @@ def read_envelope(key: str, data: bytes) -> Envelope:
 
 
 def _checksum(key: str, body: bytes) -> bytes:
-    from hashlib import blake2b  # here, as orjson above: OpenSSL comes with it
-
-    digest = blake2b(_FORMAT + b"\0" + key.encode() + b"\0", digest_size=8)
+    digest = _digest(key)
     digest.update(body)
     return digest.hexdigest().encode()
+
+
+def _digest(key: str) -> hashlib.blake2b:
+    from hashlib import blake2b  # here, as orjson above: OpenSSL comes with it
+
+    return blake2b(_FORMAT + b"\0" + key.encode() + b"\0", digest_size=8)

@@ -33,6 +33,7 @@ class Look:
 class Shop:
     orders: tuple[int, ...] = ()
     paid: tuple[int, ...] = ()
+    catalogue: tuple[str, ...] = tuple(f"{number:0250}" for number in range(6000))  # so large that a snapshot lies in parts
 
 def pay(number: int) -> int:
     with open(sys.argv[2], "a") as bank:

@@ -1,0 +1,122 @@
+"""A large value in pieces: the same bytes as in one, each piece small, and the same refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import immutables
+import msgspec
+import pytest
+
+import go_state as gs
+from go_state.storage.pieces import SMALL, pieces, plan_of
+
+
+@dataclass(frozen=True)
+class Item:
+    name: str
+    tags: list[str] = field(default_factory=list)
+
+
+class Pair(NamedTuple):
+    left: int
+    right: dict[str, int]
+
+
+class Node(msgspec.Struct, frozen=True):
+    value: int
+    children: tuple[Node, ...] = ()
+
+
+@dataclass(frozen=True)
+class Playing:
+    items: dict[str, Item]
+
+
+@dataclass(frozen=True)
+class Lobby:
+    guests: frozenset[str]
+
+
+MANY = range(SMALL + 100)
+
+LARGE: list[tuple[Any, Any]] = [
+    (list[int], list(MANY)),
+    (tuple[int, ...], tuple(MANY)),
+    (set[str], set(map(str, MANY))),
+    (frozenset[tuple[int, int]], frozenset((i, -i) for i in MANY)),
+    (dict[str, int], {str(i): i for i in reversed(MANY)}),
+    (dict[int, Item], {i: Item(str(i)) for i in MANY}),
+    (dict[tuple[int, int], str], {(i, i): "x" for i in MANY}),
+    (Mapping[str, int], {str(i): i for i in MANY}),
+    (Sequence[int], tuple(MANY)),
+    (immutables.Map[str, Item], immutables.Map({str(i): Item(str(i), ["a"] * (i % 3)) for i in MANY})),
+    (immutables.Map[int, int], immutables.Map({i: i for i in MANY})),
+    (immutables.Map[tuple[int, str], int], immutables.Map({(i, str(i)): i for i in MANY})),
+    (dict[str, list[int]], {"empty": [], "large": list(MANY), "small": [1]}),
+    (dict[tuple[int, int], dict[str, int]], {(1, 2): {str(i): i for i in MANY}, (3, 4): {}}),
+    (list[Pair], [Pair(1, {}), Pair(2, {str(i): i for i in MANY})]),
+    (Playing | Lobby, Playing({str(i): Item(str(i)) for i in MANY})),
+    (Playing | Lobby | None, Lobby(frozenset(map(str, MANY)))),
+    (list[int] | None, list(MANY)),
+    (Node, Node(1, tuple(Node(i) for i in MANY))),
+    (Pair, Pair(1, {str(i): i for i in MANY})),
+    (Any, list(MANY)),
+]
+
+
+@pytest.mark.parametrize(("kind", "value"), LARGE, ids=[str(kind) for kind, _ in LARGE])
+def test_the_pieces_are_the_whole(kind: Any, value: Any) -> None:
+    """Together they are the bytes that the codec makes in one call."""
+    codec = gs.JsonCodec(kind)
+    assert b"".join(pieces(plan_of(codec), value)) == codec.encode(value)
+
+
+@pytest.mark.parametrize(("kind", "value"), LARGE[:-3], ids=[str(kind) for kind, _ in LARGE[:-3]])
+def test_a_piece_is_small(kind: Any, value: Any) -> None:
+    """However large the value, no call encodes more than some dozens of its entries."""
+    assert max(len(piece) for piece in pieces(plan_of(gs.JsonCodec(kind)), value)) < 8_000
+
+
+def test_large_entries_come_fewer_at_a_time() -> None:
+    """A piece is bounded in bytes as well, after the first few have shown how large an entry is."""
+    value = {str(i): "x" * 100_000 for i in range(SMALL + 1)}
+    assert max(len(piece) for piece in pieces(plan_of(gs.JsonCodec(dict[str, str])), value)) < 1_000_000
+
+
+def test_a_small_value_is_one_piece() -> None:
+    """It is encoded in one call, as ever."""
+    assert list(pieces(plan_of(gs.JsonCodec(list[int])), [1, 2])) == [b"[1,2]"]
+
+
+def test_what_cannot_be_stored_is_named_from_the_top() -> None:
+    """In the depth of a large value the refusal names the way to it, as for a small one."""
+    value: Any = Playing({str(i): Item(str(i)) for i in MANY} | {"odd": Item("odd", [1])})  # type: ignore[list-item]
+    codec = gs.JsonCodec(Playing)
+    with pytest.raises(gs.NotStorable) as whole:
+        codec.encode(value)
+    with pytest.raises(gs.NotStorable) as taken_apart:
+        list(pieces(plan_of(codec), value))
+    assert str(taken_apart.value) == str(whole.value)
+
+
+def test_a_value_that_changes_meanwhile_is_refused() -> None:
+    """What is stored is one state of the value or none."""
+    value = {str(i): i for i in MANY}
+    making = pieces(plan_of(gs.JsonCodec(dict[str, int])), value)
+    next(making)
+    value["new"] = 1
+    with pytest.raises(gs.NotStorable, match="it was changed while it was being stored"):
+        list(making)
+
+
+class Own(dict[str, int]):
+    """A dictionary of a kind of its own."""
+
+
+def test_a_subclass_is_refused_as_by_the_codec() -> None:
+    """It would be read back as what it is derived from."""
+    with pytest.raises(gs.NotStorable):
+        list(pieces(plan_of(gs.JsonCodec(dict[str, int])), Own({str(i): i for i in MANY})))
