@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from msgspec import Raw
+
 from go_state.core.errors import BadRecord
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 Msg = TypeVar("Msg")
 
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _CHUNK = 1000  # messages that enter together
 
 
@@ -72,19 +75,32 @@ def import_from(journal: Journal[Msg], path: str | os.PathLike[str], *, watch: C
 
 def _messages(journal: Journal[Msg], path: str | os.PathLike[str]) -> Iterator[tuple[int, Msg]]:
     """Give time (microseconds since 1970) and message of each line."""
-    import orjson
+    from msgspec import json
 
-    name = os.fspath(path)
+    from go_state.storage.codec import without_contents
+
+    name, decoder = os.fspath(path), json.Decoder(dict[str, Raw])
     with open(path, "rb") as file:
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue
             try:
-                fields = orjson.loads(line)
-                at = round(datetime.datetime.fromisoformat(fields["at"]).timestamp() * 1e6)
-                message = journal.decode(orjson.dumps(fields["message"]))
-            except (ValueError, KeyError, TypeError) as error:
-                missing = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+                fields = decoder.decode(line)
+                at = _microseconds(json.decode(fields["at"]))
+                message = journal.decode(bytes(fields["message"]))  # as it is written: its numbers have passed through no float
+            except (ValueError, KeyError, TypeError, ArithmeticError) as error:
+                missing = f"it has no {error}" if isinstance(error, KeyError) else without_contents(error)
                 why = f'{missing}; a line is {{"at": "2026-01-31T12:00:00Z", "message": ["Add", {{"by": 1}}]}}'
                 raise BadRecord(name, number, why) from None
             yield at, message
+
+
+def _microseconds(text: object) -> int:
+    """Return the time since 1970; `ValueError` for what is no time, or one without a zone, which would be another elsewhere."""
+    try:
+        when = datetime.datetime.fromisoformat(text)  # type: ignore[arg-type]  # anything else is a TypeError
+    except (ValueError, TypeError):
+        raise ValueError('its "at" is no time') from None
+    if when.tzinfo is None:
+        raise ValueError('its "at" has no time zone')
+    return (when - _EPOCH) // datetime.timedelta(microseconds=1)

@@ -41,7 +41,7 @@ class Named(NamedTuple):
 def read(tmp_path: Path, data: str | bytes, of: Any = Row, **options: Any) -> list[Any]:
     path = tmp_path / "rows.csv"
     path.write_bytes(data if isinstance(data, bytes) else data.encode())
-    return list(gs.sources.CSV(path, of, **options).read())
+    return list(gs.sources.CSV(path, of, finished=True, **options).read())
 
 
 def test_rows_become_messages(tmp_path: Path) -> None:
@@ -77,7 +77,8 @@ def test_line_ends_of_every_system_are_read(tmp_path: Path) -> None:
 
 BAD_ROWS = {
     "too few": "3", "too many": "3,4,5", "wrong type": "x,4", "unclosed": '3,"4', "after quote": '3,"4"x', "fraction": "1.5,x",
-    "empty number": ",x", "spaces": "   ", "long field": "3," + "x" * 200_000,
+    "empty number": ",x", "spaces": "   ",
+    "long row": '3,4,"' + "x" * 200_000 + '"', "after a long quote": '3,"' + "x" * 200_000 + '"y', "long unclosed": '3,"' + "x\n" * 90_000,
 }  # fmt: skip
 
 
@@ -155,9 +156,10 @@ _joined: gs.Program[str, Row] = gs.reducer(str, _join)
         (b"a\nmy-secret\n", Row), (b"color\nmy-secret\n", Painted), (b"day,price\nmy-secret,1\n", Priced),
         (b"day,price\n2020-01-01,my-secret\n", Priced), (b"a,b\nmy-secret\n", None), (b"a,b\nmy-secret,2,3\n", None),
         (b'a,b\n"my-secret"x,1\n', None), (b'a,b\n1,"my-secret', None), (b"a,b\n1,my-secret\xff\n", None),
-        (b"a,b\n1,my-secret\xff\n", Row), (b"a,b\n1," + b"my-secret" * 30_000, Row),
+        (b"a,b\n1,my-secret\xff\n", Row), (b"a,b\nmy,secret" + b"my-secret" * 30_000, Row),
+        (b'a,b\n1,"my-secret"x' + b"my-secret" * 30_000, Row),
     ],
-    ids=range(11),
+    ids=range(12),
 )  # fmt: skip
 def test_a_bad_rows_traceback_does_not_tell_the_contents(tmp_path: Path, data: bytes, of: Any) -> None:
     """Neither the error nor what is logged of it, causes and contexts included, repeats the row."""
