@@ -167,6 +167,74 @@ def test_a_zip_holds_one_file(tmp_path: Path, members: int) -> None:
         list(gs.sources.JSONLines(tmp_path / "n.zip").read())
 
 
+@pytest.mark.parametrize(
+    "litter",
+    [".DS_Store", "folder/.DS_Store", "__MACOSX/x", "folder/__MACOSX/x", "a/Thumbs.db", "desktop.ini", "._inside.jsonl"],
+)
+def test_what_desktops_leave_in_a_zip_is_left_aside(tmp_path: Path, litter: str) -> None:
+    """A folder's own files of macOS and Windows do not count as files of the archive."""
+    with zipfile.ZipFile(tmp_path / "n.zip", "w") as archive:
+        archive.writestr("folder/", "")
+        archive.writestr(litter, b"\0\xff")
+        archive.writestr("folder/inside.jsonl", "1\n2\n")
+    assert list(gs.sources.JSONLines(tmp_path / "n.zip").read()) == [1, 2]
+
+
+def test_a_hidden_file_alone_in_a_zip_is_read(tmp_path: Path) -> None:
+    """Where nothing else is there, a file whose name begins with a dot is the one that is meant."""
+    with zipfile.ZipFile(tmp_path / "n.zip", "w") as archive:
+        archive.writestr(".log.jsonl", "1\n")
+    assert list(gs.sources.JSONLines(tmp_path / "n.zip").read()) == [1]
+
+
+@pytest.mark.parametrize(
+    ("offset", "value", "advice"),
+    [("method", 9, "Deflate64"), ("flags", 1, "encrypted"), ("version", 99, "unpack it"), ("method", 77, "unpack it")],
+)
+def test_a_zip_that_python_does_not_read_says_what_to_do(tmp_path: Path, offset: str, value: int, advice: str) -> None:
+    """An archive in Deflate64, an encrypted one and one of a newer kind raise SourceError with the path and advice."""
+    path = tmp_path / "n.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("n", "1\n")
+    data = bytearray(path.read_bytes())
+    central = data.index(b"PK\1\2")
+    local = {"version": 4, "flags": 6, "method": 8}[offset]
+    data[local] = data[central + local + 2] = value
+    path.write_bytes(bytes(data))
+    with pytest.raises(gs.SourceError, match=rf"n\.zip.*{advice}"):
+        list(gs.sources.JSONLines(path).read())
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, "gzip"])
+def test_no_damage_lets_an_error_of_a_library_out(tmp_path: Path, method: Any) -> None:
+    """Wherever a byte is changed or the file is cut off, it is read as it was, or an error of ours names the file."""
+    path, numbers = tmp_path / ("n.gz" if method == "gzip" else "n.zip"), [*range(20)]
+    whole = b"".join(b"%d\n" % n for n in numbers)
+    if method == "gzip":
+        path.write_bytes(gzip.compress(whole))
+    else:
+        with zipfile.ZipFile(path, "w", method) as archive:
+            archive.writestr("n", whole)
+    data = path.read_bytes()
+    for at in range(1, len(data)):
+        for damaged in (data[:at], data[:at] + bytes([data[at] ^ 0xFF]) + data[at + 1 :]):
+            path.write_bytes(damaged)
+            try:
+                assert list(gs.sources.JSONLines(path).read()) == numbers
+            except gs.SourceError as error:
+                assert path.name in str(error)  # noqa: PT017  - either is right
+
+
+def test_a_file_that_is_no_archive_is_not_quoted(tmp_path: Path) -> None:
+    """What a file under a wrong name begins with is somebody's data."""
+    for name in ("n.gz", "n.zip"):
+        (tmp_path / name).write_bytes(b"my-secret\n" * 20)
+        with pytest.raises(gs.SourceError, match=name) as raised:
+            list(gs.sources.JSONLines(tmp_path / name).read())
+        assert "my" not in str(raised.value).removeprefix(str(tmp_path))
+        assert "b'my'" not in "".join(traceback.format_exception(raised.value))
+
+
 def damaged(path: Path, how: str) -> Path:
     data = bytearray(path.read_bytes())
     if how == "cut":
