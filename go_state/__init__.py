@@ -55,6 +55,7 @@ from go_state.core.errors import (
     StoreUnavailable,
     TimedOut,
     TypesChanged,
+    UnfinishedRecord,
     UsageError,
     Waiting,
 )
@@ -172,6 +173,7 @@ __all__ = [
     "TimedOut",
     "Turn",
     "TypesChanged",
+    "UnfinishedRecord",
     "UsageError",
     "Value",
     "Verified",

@@ -218,8 +218,7 @@ class Buffer(Generic[Msg]):
 
     def diff(self, consumer: Consumer[Msg]) -> int:
         """Return how many messages the reader has yet to read; `UsageError` for another buffer's reader."""
-        if not consumer.belongs_to(self):
-            raise UsageError("diff() takes an open consumer of this buffer")
+        self._check_own("diff", consumer)
         return consumer.diff()
 
     def range(self, consumer: Consumer[Msg], fn: Callable[[int, Msg], object]) -> None:
@@ -227,9 +226,12 @@ class Buffer(Generic[Msg]):
 
         An exception of `fn` rolls that message back. `consumer.range` waits for more instead of ending.
         """
-        if not consumer.belongs_to(self):
-            raise UsageError("range() takes an open consumer of this buffer")
+        self._check_own("range", consumer)
         consumer.range(fn, wait=False)
+
+    def _check_own(self, called: str, consumer: object) -> None:
+        if not isinstance(consumer, Consumer) or not consumer.belongs_to(self):
+            raise UsageError(f"{called}() takes an open consumer of this buffer, not {_what_else(consumer)}")
 
     def statistics(self) -> BufferStatistics:
         """Return what an operator wants to know; see `BufferStatistics`."""
@@ -367,3 +369,9 @@ class Buffer(Generic[Msg]):
 
 
 _REFUSED = "the buffer is closed and takes no more messages: the message was not put"
+
+
+def _what_else(consumer: object) -> str:
+    if isinstance(consumer, Consumer):
+        return "one that is closed, or another buffer's"
+    return "None" if consumer is None else f"a {type(consumer).__qualname__}"

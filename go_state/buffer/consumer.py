@@ -6,6 +6,7 @@ given again. A wait that is cancelled or times out has moved nothing.
 
 from __future__ import annotations
 
+import inspect
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -256,6 +257,9 @@ class Consumer(Generic[Msg]):
 
         Without `wait` it ends when there is nothing to read. An exception of `fn` rolls that message back and passes on.
         """
+        if not callable(fn) or inspect.iscoroutinefunction(fn):  # also where there is no message to call it for
+            found = "a coroutine function" if callable(fn) else "None" if fn is None else f"a {type(fn).__qualname__}"
+            raise UsageError(f"range() takes a function of (index, message), not {found}")
         index = 0
         while True:
             try:

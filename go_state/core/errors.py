@@ -213,6 +213,21 @@ class TypesChanged(UserWarning):
     """A class has changed since its values were stored, without a new schema, and they may be read as something else."""
 
 
+class UnfinishedRecord(UserWarning):
+    """The last record of a file has no line end: it may still be growing, and was left for the next pass."""
+
+    def __init__(self, path: str, record: int) -> None:
+        super().__init__(path, record)  # what it is made of again, when it is unpickled
+        self.path = path
+        self.record = record
+
+    def __str__(self) -> str:
+        return (
+            f"record {self.record} of {self.path} has no end yet, and was left for the next pass: its writer may not be done with "
+            f"it; if the file is complete say finished=True, and if it grows finished=False, which leaves it without this warning"
+        )
+
+
 class LeftRunning(RuntimeWarning):
     """A command that was cancelled at the end of its run has not ended within the grace it had, or a consumer's get goes on."""
 
@@ -244,10 +259,10 @@ class SourceError(GoStateError):
 class SourceChanged(SourceError):
     """The stream is not the one whose position is stored under this name."""
 
-    def __init__(self, name: str, why: str) -> None:
+    def __init__(self, name: str, why: str, advice: str = "") -> None:
         super().__init__(
             f"the source {name!r} is not the one that was read before under that name ({why}): its stored position says "
-            f"nothing about it and nothing was read; give the new stream another name="
+            f"nothing about it and nothing was read; {advice or 'give the new stream another name='}"
         )
         self.name = name
 

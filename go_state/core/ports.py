@@ -194,6 +194,23 @@ class Source(Protocol[Got]):
 
 
 @runtime_checkable
+class Openable(Protocol[Got]):
+    """A source whose stream may be replaced at any moment, such as the file that a path names."""
+
+    def open(self) -> OpenedSource[Got]:
+        """Open the stream, so that what is recognised, described and read is one and the same."""
+        ...
+
+
+class OpenedSource(Source[Got], Protocol[Got]):
+    """A source that is open. A pass through it takes it over, and closes it at its end."""
+
+    def close(self) -> None:
+        """Close it, where no pass was begun; a second call is harmless."""
+        ...
+
+
+@runtime_checkable
 class Switch(Protocol):
     """Something that can be asked whether it is set, such as a `threading.Event`."""
 

@@ -89,8 +89,8 @@ def aggregate(
     """Run a batch on from the model in the store and save what it leads to, the model and the source's position in one transaction.
 
     Where the store has a snapshot under `key`, `init` is not run: the program goes on from that model, with the commands of
-    `on_restore(model)`. A `Source` is read on from the stored position, so each of its messages counts once, whatever happens
-    in between; a plain iterable or fetcher has no position, and running it again applies it again. A batch that fails, is
+    `on_restore(model)`. A `Source` or a journal is read on from the stored position, so each of its messages counts once, whatever
+    happens in between; a plain iterable or fetcher has no position, and running it again applies it again. A batch that fails, is
     cancelled or times out saves nothing more than `snapshots` had saved before.
 
     With a function as `key` there is one model for each key that it gives, for messages of the source and of commands alike;
@@ -105,14 +105,15 @@ def aggregate(
     something, with the models by key, deleted ones left out; it is called at most once for each save. The other arguments are those of `Options`.
 
     Raises what `batch` raises, and `Conflict` when another writer was first, `Corrupt`, `Incompatible`, `NotStorable`,
-    `StoreFull`, `SourceChanged`.
+    `StoreFull`, `SourceChanged`, and `Lagged` for a journal that was truncated beyond what was read.
     """
     refuse_running_loop("aggregate")
     if inspect.iscoroutinefunction(on_commit):
         raise UsageError("on_commit= is a coroutine function, which needs an event loop: use aggregate_async")
     plan = Plan(program, options, on_loop=False, called=aggregate)
     kept = _keeping(plan.program, store, key, codec, cache, retire, links, snapshots, on_commit)
-    intake = plan.intake(source, after=drive(kept.begin(source)))
+    reading, after = drive(kept.begin(source))
+    intake = plan.intake(reading, after=after)
     with plan.batch(intake, program=kept.program(), checkpoint=_checkpoint(kept, snapshots)) as running:
         drive(running.flow())
     return _result(running.result(), kept, store)
@@ -170,7 +171,8 @@ async def aggregate_async(
     """
     plan = Plan(program, options, on_loop=True, called=aggregate_async)
     kept = _keeping(plan.program, store, key, codec, cache, retire, links, snapshots, on_commit)
-    intake = plan.intake(source, after=await drive_async(kept.begin(source)))
+    reading, after = await drive_async(kept.begin(source))
+    intake = plan.intake(reading, after=after)
     async with plan.batch(intake, program=kept.program(), checkpoint=_checkpoint(kept, snapshots)) as running:
         await plan.drive_in_time(running.flow())
     return _result(running.result(), kept, store)

@@ -186,9 +186,13 @@ class _Next:
 class ReaderIntake(Intake[Msg]):
     """What a buffer holds: the batch ends when it has read all of it, and commits what it has saved."""
 
-    def __init__(self, consumer: Any, *, own: bool) -> None:
-        self._consumer = consumer  # a Reader; with position and commit, as the consumers of a Log have
+    def __init__(self, consumer: Any, *, own: bool, after: Position = None) -> None:
+        self._consumer = consumer  # a Reader; with position, seek and commit, as the consumers of a Log have
         self._own = own
+        # A journal outlives the run: its turns have the same names in the next one.
+        self.name = getattr(getattr(consumer, "journal", None), "name", "")
+        if after is not None and consumer.position < after:  # one that was opened further on has been told to
+            consumer.seek(after)
         super().__init__(self._read())
 
     def _read(self) -> Iterator[Msg]:
@@ -287,9 +291,9 @@ def _intake(source: Any, after: Position, pace: Pace, on_loop: bool) -> Intake[A
     if isinstance(source, Source):
         return SourceIntake(source, after)
     if isinstance(source, Reader):
-        return ReaderIntake(source, own=False)
+        return ReaderIntake(source, own=False, after=after)
     if isinstance(source, Log):
-        return ReaderIntake(source.consumer(), own=True)
+        return ReaderIntake(source.consumer(), own=True, after=after)
     if isinstance(source, AsyncIterable):
         if not on_loop:
             raise UsageError("an async source needs an event loop: use batch_async or aggregate_async")

@@ -11,9 +11,10 @@ from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 from go_state.core.errors import InvalidKey, UsageError
-from go_state.core.ports import Position, Source, Store, Write
+from go_state.core.ports import Openable, Position, Source, Store, Write
 from go_state.core.program import Program, Step, takes_key
 from go_state.loop.driver import Answer, Blocking, Flow
+from go_state.modes.journal_marks import journal_marks
 from go_state.modes.keyed import RESERVED, WorkingSet
 from go_state.storage.codec import JsonCodec
 from go_state.storage.keys import key_bytes
@@ -34,8 +35,9 @@ class Keeping(Generic[Model, Msg]):
         self._store = store
         self._on_commit = on_commit
         self._marks: dict[str, Mark] = {}
-        self._source: Source[Any] | None = None
-        self._fingerprint = ""
+        self._source_name: str | None = None  # of a source that has positions
+        self._describe: Callable[[], str] = str  # the source, to know it again by
+        self._opened: Any = None  # a source that is open, and belongs to nobody else yet
 
     # ------------------------------------------------------------------ what the two kinds say
 
@@ -57,26 +59,49 @@ class Keeping(Generic[Model, Msg]):
 
     # ------------------------------------------------------------------ the shared part
 
-    def begin(self, source: object) -> Flow[Position]:
-        """Load, and return the position after which the source is to be read; `SourceChanged` when it is another one."""
-        return (yield Blocking(lambda: self._begin(source)))
-
-    def _begin(self, source: object) -> Position:
-        self._marks = dict(self._load())
-        if not isinstance(source, Source):
-            return None
+    def begin(self, source: object) -> Flow[tuple[Any, Position]]:
+        """Load, and return the source to read, opened where it has to be, and after which position; `SourceChanged` for another."""
         try:
-            source.name.encode()
+            begun: tuple[Any, Position] = yield Blocking(lambda: self._begin(source))
+        except BaseException:  # also of a cancellation, after which nobody is given what was opened
+            if self._opened is not None:
+                self._opened.close()
+            raise
+        return begun
+
+    def _begin(self, source: object) -> tuple[object, Position]:
+        self._marks = dict(self._load())
+        journal = journal_marks(source)
+        if journal is not None:
+            mark = self._mark_of(journal.name)
+            journal.catch_up()
+            if mark is not None:
+                journal.recognise(mark.fingerprint, mark.position)
+            # Asked at each save: an empty journal can be known by nothing until its first write.
+            self._describe = journal.fingerprint
+            return source, None if mark is None else mark.position
+        if not isinstance(source, Source):
+            return source, None
+        mark = self._mark_of(source.name)
+        opened: Source[Any] = source
+        if isinstance(source, Openable):
+            opened = self._opened = source.open()
+        if mark is not None:
+            opened.recognise(mark.fingerprint)
+        fingerprint = opened.fingerprint()
+        self._describe = lambda: fingerprint
+        return opened, None if mark is None else mark.position
+
+    def _mark_of(self, name: str) -> Mark | None:
+        """Return how far the source of this name was read."""
+        try:
+            name.encode()
         except UnicodeEncodeError as error:
             raise UsageError(
                 "the name of the source holds a lone surrogate, which cannot be stored: give it another name="
             ) from error
-        self._source = source
-        mark = self._marks.get(source.name)
-        if mark is not None:
-            source.recognise(mark.fingerprint)
-        self._fingerprint = source.fingerprint()
-        return None if mark is None else mark.position
+        self._source_name = name
+        return self._marks.get(name)
 
     def save(self, model: Any, position: Position) -> Flow[None]:
         """Write what has changed and the source's position, in one transaction; nothing when nothing has."""
@@ -86,8 +111,8 @@ class Keeping(Generic[Model, Msg]):
 
     def _save(self, model: Any, position: Position) -> dict[str, Model] | None:
         marks = dict(self._marks)
-        if self._source is not None:
-            marks[self._source.name] = Mark(position, self._fingerprint)
+        if self._source_name is not None:
+            marks[self._source_name] = Mark(position, self._describe())
         writes = self._writes(model, marks)
         if writes:
             self.schema.remember_types(self._store)

@@ -3,16 +3,20 @@
 Positions are numbers of records. The fingerprint is the length of the file as it lies on disk and a hash of it all, so that a
 file that has only grown is the same stream, and one that was changed anywhere is not. To read a file is to read it twice, the
 second time from the page cache; SHA-256 takes about half a second a gigabyte.
+
+A plain or .gz file may still be growing, so its last record counts only once its line has ended; see `FileSource`.
 """
 
 from __future__ import annotations
 
-import math
 import os
+import warnings
 from collections.abc import Iterator
-from typing import IO, Any, Generic, Protocol, TypeVar
+from types import TracebackType
+from typing import IO, Generic, Protocol, Self, TypeVar
 
-from go_state.core.errors import BadRecord, SourceChanged, SourceError
+from go_state.core.errors import BadRecord, SourceChanged, SourceError, UnfinishedRecord, UsageError
+from go_state.sources.contents import Lines, Section, ShrunkError, UnreadableError, reader_of
 
 Msg = TypeVar("Msg", covariant=True)
 
@@ -22,20 +26,30 @@ _BLOCK = 1 << 20  # bytes
 class Records(Protocol[Msg]):
     """How a kind of file is read."""
 
-    def __call__(self, lines: Iterator[bytes], skip: int, /) -> Iterator[Msg]:
-        """Give the records of the lines that follow the first `skip` records."""
+    def __call__(self, lines: Lines, skip: int, /) -> Iterator[Msg]:
+        """Give the records of the lines that follow the first `skip` records; at their end, say in `lines` how they ended."""
         ...
 
 
 class FileSource(Generic[Msg]):
-    """A file of records; a `Source`. The name under which its position is stored is the file's own, unless one is given."""
+    """A file of records; a `Source`. The name under which its position is stored is the file's own, unless one is given.
 
-    def __init__(self, path: str | os.PathLike[str], name: str | None, records: Records[Msg]) -> None:
+    A last record without a line end may still be growing: it is left for the next pass, with the warning `UnfinishedRecord`.
+    `finished=True` says that the file is complete, and the record counts (a .zip is always complete); growth that continues the
+    record raises `SourceChanged` from then on. `finished=False` says that the file grows, and leaves the record without a warning.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], name: str | None, records: Records[Msg], finished: bool | None = None
+    ) -> None:
         self.path = os.fspath(path)
         # A file name may hold bytes that no text has; a stored name may not.
         self.name = os.path.basename(self.path).encode(errors="backslashreplace").decode() if name is None else name
-        self._records = records
-        self._length: int | None = None  # of what the fingerprint describes, for the pass that follows it
+        self.records = records
+        self.finished = finished
+        self._described: tuple[int, int, int] | None = None  # what the fingerprint describes, for the pass that follows it
+        if finished not in (None, True, False):
+            raise UsageError(f"finished= is True or False, or None for not known, not a {type(finished).__qualname__}")
         if not os.path.isfile(self.path):
             there = "a folder" if os.path.isdir(self.path) else "not there"
             raise SourceError(f"{self.path} is {there}: give the path of a file, plain, .gz or .zip")
@@ -50,127 +64,185 @@ class FileSource(Generic[Msg]):
         """Return the length of the file on disk, in bytes."""
         return os.path.getsize(self.path)
 
+    def open(self) -> OpenedFile[Msg]:
+        """Open the file, to recognise, describe and read one and the same, whatever the path names by then."""
+        return OpenedFile(self)
+
     def fingerprint(self) -> str:
         """Return the file's length and hash, as "length:hash"."""
-        with open(self.path, "rb") as file:
-            digest, length, _ = _hash(file, self.size())
-        self._length = length
-        return f"{length}:{digest}"
+        with self.open() as opened:
+            self._described = opened.identity
+            return opened.fingerprint()
 
     def recognise(self, fingerprint: str) -> None:
         """Raise `SourceChanged` unless the file begins with all that it was when it gave the fingerprint."""
-        stored, _, expected = fingerprint.partition(":")
-        if not stored.isdecimal():
-            raise SourceChanged(self.name, "what was read under this name was no file")
-        length, size = int(stored), self.size()
-        if size < length:
-            raise SourceChanged(self.name, f"it is {size} bytes long and was {length}")
-        with open(self.path, "rb") as file:
-            digest, _, last = _hash(file, length)
-        if digest != expected:
-            raise SourceChanged(self.name, f"its first {length} bytes are not what they were")
-        if size > length > 0 and last != b"\n" and not self.compression:
-            raise SourceChanged(self.name, "its last line had no end when it was read, and has grown since")
+        with self.open() as opened:
+            opened.recognise(fingerprint)
 
     def read(self, after: int | None = None) -> FileReading[Msg]:
-        """Begin a pass after so many records."""
-        described, self._length = self._length, None
-        return FileReading(self, self._records, after or 0, self.size() if described is None else described)
+        """Begin a pass after so many records; one that follows a fingerprint is of the file that was described, and no more."""
+        described, self._described = self._described, None
+        opened = self.open()
+        try:
+            if described is not None:
+                opened.limit_to(described)
+            return opened.read(after)
+        except BaseException:
+            opened.close()
+            raise
+
+
+class OpenedFile(Generic[Msg]):
+    """A file that was opened once: what it recognises, describes and reads is the same file, up to the length that it has now."""
+
+    def __init__(self, source: FileSource[Msg]) -> None:
+        import hashlib
+
+        self.name = source.name
+        self.source = source
+        try:
+            self.file: IO[bytes] = open(source.path, "rb")  # noqa: SIM115  - closed by close(), or by the reading that takes it over
+        except OSError as error:
+            raise SourceError(f"{source.path} cannot be opened: {error.strerror}") from error
+        found = os.fstat(self.file.fileno())
+        self.identity = (found.st_dev, found.st_ino, found.st_size)
+        self.length = found.st_size
+        self.finished = bool(source.finished)  # or whether it was said to be, when it was as long as it is now
+        self._hashed = 0
+        self._digest = hashlib.sha256()
+
+    def limit_to(self, described: tuple[int, int, int]) -> None:
+        """Read no further than to the length that was described; `SourceChanged` when that was another file."""
+        if described[:2] != self.identity[:2] or described[2] > self.length:
+            raise SourceChanged(self.name, "another file has taken its place since it was recognised")
+        self.length = described[2]
+
+    def fingerprint(self) -> str:
+        """Return the file's length and hash, and whether its last record counts without a line end."""
+        return f"{self.length}:{self._hash(self.length)}{':finished' if self.finished else ''}"
+
+    def recognise(self, fingerprint: str) -> None:
+        """Raise `SourceChanged` unless the file begins with all that it was when it gave the fingerprint."""
+        stored, _, rest = fingerprint.partition(":")
+        expected, _, finished = rest.partition(":")
+        if not stored.isdecimal():
+            raise SourceChanged(self.name, "what was read under this name was no file")
+        length = int(stored)
+        if self.length < length:
+            raise SourceChanged(self.name, f"it is {self.length} bytes long and was {length}")
+        if self._hash(length) != expected:
+            raise SourceChanged(self.name, f"its first {length} bytes are not what they were")
+        if not finished:
+            return
+        if self.length == length:
+            self.finished = True  # also where this run does not say so: its last record was counted
+        elif not self._ends_a_line(length):
+            raise SourceChanged(
+                self.name,
+                f"its last record had no line end when it was read, as finished=True allows, and has grown since byte {length}",
+                "what was counted of that record cannot be taken back: cut the file off there and give what follows as a file of "
+                "its own, or read it all again into another store, without finished=True",
+            )
+
+    def _hash(self, length: int) -> str:
+        """Return the hash of the first `length` bytes; what was hashed for a shorter length is not read again."""
+        import hashlib
+
+        if self._hashed > length:
+            self._hashed, self._digest = 0, hashlib.sha256()
+        self.file.seek(self._hashed)
+        while self._hashed < length:
+            block = self.file.read(min(length - self._hashed, _BLOCK))
+            if not block:
+                raise self.shrunk()
+            self._digest.update(block)
+            self._hashed += len(block)
+        return self._digest.hexdigest()
+
+    def _ends_a_line(self, length: int) -> bool:
+        """Tell whether a line, decompressed, had ended within the first `length` bytes, or ends right after them."""
+        path, compression = self.source.path, self.source.compression
+        try:
+            before, last = 0, b"\n"
+            read = reader_of(Section(self.file, length), path, compression)
+            while block := read(_BLOCK):
+                before, last = before + len(block), block[-1:]
+            read, left = reader_of(Section(self.file, self.length), path, compression), before
+            while left and (block := read(min(left, _BLOCK))):
+                left -= len(block)
+            return last in b"\r\n" or read(1) in b"\r\n"  # of which nothing is part as well
+        except ShrunkError:
+            raise self.shrunk() from None
+        except Exception as error:
+            raise SourceError(f"{path} cannot be read on ({type(error).__qualname__}): is it whole?") from None
+
+    def shrunk(self) -> SourceChanged:
+        """Return the error of a file that ends before the length that it had when it was opened."""
+        return SourceChanged(self.name, "it became shorter while it was being read")
+
+    def read(self, after: int | None = None) -> FileReading[Msg]:
+        """Begin a pass after so many records, which closes the file at its end."""
+        return FileReading(self, after or 0)
+
+    def close(self) -> None:
+        """Close the file; a second call is harmless."""
+        self.file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
 
 
 class FileReading(Generic[Msg]):
     """One pass through a file. `position` is the number of records given, those before the pass included.
 
-    A plain file is read to the length that its fingerprint describes: what is written meanwhile may be half a line, and is for
-    the next pass.
+    It ends at the length that the file had when it was opened: what is written meanwhile is for the next pass. `unfinished` is
+    the number of a last record that was left for the next pass, once the pass has come to it.
     """
 
-    def __init__(self, source: FileSource[Msg], records: Records[Msg], after: int, length: int) -> None:
-        self._length = length
+    def __init__(self, opened: OpenedFile[Msg], after: int) -> None:
         self.position = after
-        self._source = source
-        self._records = records
-        self._file: IO[bytes] = open(source.path, "rb")  # noqa: SIM115  - closed by close()
+        self.unfinished: int | None = None
+        self._opened = opened
+        self._path = opened.source.path
+        self._section = Section(opened.file, opened.length)
 
     def bytes_read(self) -> int:
         """Return how far the pass is in the file on disk, in bytes; a little ahead of the records given."""
-        return self._source.size() if self._file.closed else self._file.tell()
+        return self._opened.length if self._opened.file.closed else self._section.tell()
 
     def __iter__(self) -> Iterator[Msg]:
         try:
-            for record in self._records(_lines(self._file, self._source, self._length), self.position):
+            source = self._opened.source
+            read = reader_of(self._section, self._path, source.compression)
+            lines = Lines(read, finished=self._opened.finished or source.compression == ".zip")
+            for record in source.records(lines, self.position):
                 self.position += 1
                 yield record
+            self._look_at_end(lines)
         except UnicodeDecodeError as error:
             why = f"it is not UTF-8 ({error.reason}): save the file as UTF-8"
-            raise BadRecord(self._source.path, self.position + 1, why) from error
-        except Exception as error:
-            if not _is_damage(error):
-                raise
-            why = f"the file cannot be decompressed up to it ({error}): is it whole?"
-            raise BadRecord(self._source.path, self.position + 1, why) from error
+            raise BadRecord(self._path, self.position + 1, why) from error
+        except UnreadableError as error:
+            raise BadRecord(self._path, self.position + 1, str(error)) from None
+        except ShrunkError:
+            raise self._opened.shrunk() from None
         finally:
             self.close()
 
+    def _look_at_end(self, lines: Lines) -> None:
+        """Tell of a last record that was left, unless it was counted before, when the file was said to be finished."""
+        left = bool(lines.is_open or lines.rest.strip())
+        if lines.complete + left < self.position:
+            raise SourceChanged(self._opened.name, f"it has {lines.complete} records, and {self.position} of it were counted")
+        if not left or lines.complete < self.position:
+            return
+        self.unfinished = lines.complete + 1
+        if self._opened.source.finished is None:
+            warnings.warn(UnfinishedRecord(self._path, self.unfinished), stacklevel=2)
+
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
-
-
-def _lines(file: IO[bytes], source: FileSource[object], length: int) -> Iterator[bytes]:
-    """Give the file's lines, without a byte order mark, up to its length."""
-    left: float = math.inf if source.compression else length
-    first = True
-    for line in _decompressed(file, source):
-        left -= len(line)
-        if left < 0:
-            return
-        yield line.removeprefix(b"\xef\xbb\xbf") if first else line
-        first = False
-
-
-def _decompressed(file: IO[bytes], source: FileSource[object]) -> Any:  # a readable binary file, of one of three classes
-    match source.compression:
-        case ".gz":
-            import gzip
-
-            return gzip.GzipFile(fileobj=file)
-        case ".zip":
-            return _only_member(file, source)
-    return file
-
-
-def _only_member(file: IO[bytes], source: FileSource[object]) -> IO[bytes]:
-    import zipfile
-
-    try:
-        archive = zipfile.ZipFile(file)
-    except zipfile.BadZipFile as error:
-        raise SourceError(f"{source.path} is no zip file: {error}") from error
-    members = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")]
-    if len(members) != 1:
-        raise SourceError(
-            f"{source.path} holds {len(members)} files and a source is one of them: unpack it and give the path of one"
-        )
-    return archive.open(members[0])
-
-
-def _is_damage(error: Exception) -> bool:
-    """Tell whether gzip or zipfile has found the compressed data damaged or cut short."""
-    import gzip
-    import zipfile
-    import zlib
-
-    return isinstance(error, (EOFError, gzip.BadGzipFile, zipfile.BadZipFile, zlib.error))
-
-
-def _hash(file: IO[bytes], length: int) -> tuple[str, int, bytes]:
-    """Return the hash of the next `length` bytes, or of as many as there are, how many those were, and the last of them."""
-    import hashlib
-
-    digest, left, last = hashlib.sha256(), length, b""
-    while left and (block := file.read(min(left, _BLOCK))):
-        digest.update(block)
-        left -= len(block)
-        last = block[-1:]
-    return digest.hexdigest(), length - left, last
+        self._opened.close()

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from collections.abc import Iterator
 from typing import Any, TypeVar, overload
 
 from go_state.core.errors import BadRecord
+from go_state.sources.contents import Lines
 from go_state.sources.files import FileSource
 from go_state.storage.codec import without_contents
 
@@ -18,7 +21,7 @@ class _Records:
         self._name = name
         self._of = of
 
-    def __call__(self, lines: Iterator[bytes], skip: int, /) -> Iterator[Any]:
+    def __call__(self, lines: Lines, skip: int, /) -> Iterator[Any]:
         decode = self._decoder()
         record = 0
         for line in lines:
@@ -29,35 +32,57 @@ class _Records:
                 continue
             try:
                 message = decode(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise BadRecord(self._name, record, f"it is no message: {without_contents(error)}") from None
             except Exception as error:  # of a class that checks its own fields: its words are not ours to repeat
                 raise BadRecord(self._name, record, f"its class raised {type(error).__qualname__}") from None
             yield message
+        lines.complete = record
 
     def _decoder(self) -> Any:
         if self._of is None:
-            import orjson
-
-            return orjson.loads
+            return _decode_anything
         from go_state.storage.codec import JsonCodec
 
         codec: JsonCodec[Any] = JsonCodec(self._of)
         return codec.decode
 
 
+_MANY_DIGITS = re.compile(rb"\d{19}")  # fewer make a number that fits into 64 bits
+
+
+def _decode_anything(line: bytes) -> Any:
+    """Return what the line holds. orjson, which is strict, reads a whole number of more than 64 bits as a float; json does not."""
+    import orjson
+
+    value = orjson.loads(line)
+    return json.loads(line) if _MANY_DIGITS.search(line) else value
+
+
 class JSONLines(FileSource[Msg]):
-    """A file with one JSON value a line, plain, .gz or .zip; blank lines are skipped.
+    """A file with one JSON value a line, plain, .gz or .zip; blank lines are skipped, and lines end as on any system.
 
     `of` is the type of the messages, as for `JsonCodec`: a class is read from an object, a union of classes from
     `["Name", {...}]`. Without it a message is what JSON holds: a dict, a list, a string. Positions count records; `name` is what
-    the position is stored under, by default the file's name. Raises `SourceError` for a missing file, `BadRecord` for a line
+    the position is stored under, by default the file's name; `finished`
+    says whether a last record without a line end is whole, see `FileSource`. Raises `SourceError` for a missing file, `BadRecord` for a line
     that is no message.
     """
 
     @overload
-    def __init__(self: JSONLines[Any], path: str | os.PathLike[str], of: None = None, *, name: str | None = None) -> None: ...
+    def __init__(
+        self: JSONLines[Any],
+        path: str | os.PathLike[str],
+        of: None = None,
+        *,
+        name: str | None = None,
+        finished: bool | None = None,
+    ) -> None: ...
     @overload
-    def __init__(self, path: str | os.PathLike[str], of: type[Msg], *, name: str | None = None) -> None: ...
-    def __init__(self, path: str | os.PathLike[str], of: Any = None, *, name: str | None = None) -> None:
-        super().__init__(path, name, _Records(os.fspath(path), of))
+    def __init__(
+        self, path: str | os.PathLike[str], of: type[Msg], *, name: str | None = None, finished: bool | None = None
+    ) -> None: ...
+    def __init__(
+        self, path: str | os.PathLike[str], of: Any = None, *, name: str | None = None, finished: bool | None = None
+    ) -> None:
+        super().__init__(path, name, _Records(os.fspath(path), of), finished)

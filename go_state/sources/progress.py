@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Generic, TypeVar
 
 from go_state.core.errors import MissingExtra, UsageError
-from go_state.sources.files import FileReading, FileSource
+from go_state.sources.files import FileReading, FileSource, OpenedFile
 
 Msg = TypeVar("Msg", covariant=True)
 
@@ -37,6 +37,10 @@ class progress(Generic[Msg]):
         """The file's name."""
         return self._source.name
 
+    def open(self) -> _Opened[Msg]:
+        """Open the file, to recognise, describe and read one and the same."""
+        return _Opened(self._source.open(), self._description)
+
     def fingerprint(self) -> str:
         """Return the file's fingerprint."""
         return self._source.fingerprint()
@@ -48,6 +52,19 @@ class progress(Generic[Msg]):
     def read(self, after: Any = None) -> _Reading[Msg]:
         """Begin a pass with a bar."""
         return _Reading(self._source.read(after), self._source.size(), self._description)
+
+
+class _Opened(Generic[Msg]):
+    def __init__(self, opened: OpenedFile[Msg], description: str) -> None:
+        self.name = opened.name
+        self.fingerprint = opened.fingerprint
+        self.recognise = opened.recognise
+        self.close = opened.close
+        self._opened = opened
+        self._description = description
+
+    def read(self, after: Any = None) -> _Reading[Msg]:
+        return _Reading(self._opened.read(after), self._opened.length, self._description)
 
 
 class _Reading(Generic[Msg]):

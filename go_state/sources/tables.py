@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import csv
 import os
+import typing
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from go_state.core.errors import BadRecord, SourceError, UsageError
+from go_state.sources.contents import Lines
 from go_state.sources.files import FileSource
-from go_state.storage.codec import without_contents
+from go_state.sources.rows import Rows
+
+if TYPE_CHECKING:
+    from go_state.sources.columns import Parse
+    from go_state.storage.fields import Field
 
 Msg = TypeVar("Msg")
 
@@ -22,68 +27,111 @@ class _Records:
         self._missing = frozenset(missing)
         self._delimiter = delimiter
 
-    def __call__(self, lines: Iterator[bytes], skip: int, /) -> Iterator[Any]:
-        rows = csv.reader(map(bytes.decode, lines), delimiter=self._delimiter, strict=True)
+    def __call__(self, lines: Lines, skip: int, /) -> Iterator[Any]:
+        rows, record = Rows(lines, self._delimiter), 0
         full = (row for row in rows if row)  # a blank line is no row
-        record = 0
         try:
             header = next(full, None)
             if header is None:
+                lines.rest = b""  # at most half a header, and no record
                 return
-            message_of = self._converter(header)
-            record = sum(1 for _ in islice(full, skip))
+            width, message_of = len(header), self._reader(header)
             for row in full:
                 record += 1
-                if len(row) != len(header):
-                    why = f"it has {len(row)} columns, and the header {len(header)} (line {rows.line_num})"
-                    raise BadRecord(self._name, record, why)
-                try:
-                    message = message_of(row)
-                except ValueError as error:
-                    raise BadRecord(self._name, record, f"{without_contents(error)} (line {rows.line_num})") from None
-                except Exception as error:  # of a class that checks its own fields: its words are not ours to repeat
-                    why = f"its class raised {type(error).__qualname__} (line {rows.line_num})"
-                    raise BadRecord(self._name, record, why) from None
-                yield message
+                if record <= skip:
+                    continue
+                if len(row) != width:
+                    raise _BadRowError(f"it has {len(row)} columns, and the header {width}")
+                yield message_of(row)
+        except _BadRowError as error:
+            raise BadRecord(self._name, record, f"{error} (line {rows.line})") from None
         except csv.Error as error:
-            why = f"it cannot be split into columns: {error} (line {rows.line_num})"
-            raise BadRecord(self._name, record + 1, why) from error
+            if not lines.exhausted or lines.finished:
+                why = f"it cannot be split into columns: {error} (line {rows.line})"
+                raise BadRecord(self._name, record + 1, why) from None
+            lines.is_open = True  # the lines have ended between two quotes
+        finally:
+            lines.complete = record
+
+    def _reader(self, header: list[str]) -> Callable[[list[str]], Any]:
+        """Return what makes a message of a row."""
+        if self._of is not None:
+            return self._converter(header)
+        nameless = [i for i, name in enumerate(header) if not name] if header.count("") > 1 else []
+        self._check_names(header, {name for name in header if name})
+        if not nameless:
+            return lambda row: dict(zip(header, row, strict=True))
+
+        def without_nameless(row: list[str]) -> dict[str, str]:
+            if any(row[i] for i in nameless):
+                raise _BadRowError("it has something in a column without a name, of which there are several: name them")
+            return {name: text for name, text in zip(header, row, strict=True) if name}
+
+        return without_nameless
+
+    def _check_names(self, header: list[str], wanted: set[str]) -> None:
+        twice = sorted(name for name in wanted if header.count(name) > 1)
+        if twice:
+            raise SourceError(f"{self._name} has more than one column {', '.join(twice)}: give each a name of its own")
 
     def _converter(self, header: list[str]) -> Callable[[list[str]], Any]:
-        twice = {name for name in header if header.count(name) > 1}
-        if twice:
-            raise SourceError(f"{self._name} has more than one column {', '.join(sorted(twice))}: give each a name of its own")
-        if self._of is None:
-            return lambda row: dict(zip(header, row, strict=True))
-        from msgspec import convert
+        from go_state.sources.columns import parser_of
+        from go_state.storage.fields import fields_of, takes_fields_in_order
 
-        from go_state.storage.fields import fields_of
-        from go_state.storage.shape import shape_of
-
-        fields, shape, missing = fields_of(self._of), shape_of(self._of), self._missing
+        fields, cls = fields_of(self._of), typing.get_origin(self._of) or self._of
+        self._check_names(header, {field.name for field in fields})
         lacking = [field.name for field in fields if field.required and field.name not in header]
         if lacking:
             raise SourceError(
-                f"{self._name} has no column {', '.join(lacking)}, which {self._of.__qualname__} needs; its columns are {', '.join(header)}"
+                f"{self._name} has no column {', '.join(lacking)}, which {cls.__qualname__} needs; its columns are {', '.join(header)}"
             )
-        columns = [(field.name, header.index(field.name), field.may_be_none) for field in fields if field.name in header]
-        mirror, back = shape.mirror, shape.back
+        there = [field for field in fields if field.name in header]
+        parameters = [field.parameter for field in there]
+        columns = [(header.index(field.name), parser_of(field, self._missing)) for field in there]
+        in_order = len(there) == len(fields) and takes_fields_in_order(cls, parameters)
 
         def message_of(row: list[str]) -> Any:
-            values = {name: None if optional and row[i] in missing else row[i] for name, i, optional in columns}
-            message = convert(values, mirror, strict=False)
-            return message if back is None else back(message)
+            try:
+                values = [row[i] if parse is None else parse(row[i]) for i, parse in columns]
+            except Exception:  # of the parsers, which may quote the text
+                raise _BadRowError(self._misfit(row, there, columns)) from None
+            try:
+                return cls(*values) if in_order else cls(**dict(zip(parameters, values, strict=True)))
+            except Exception as error:  # of a class that checks its own fields: its words are not ours to repeat
+                raise _BadRowError(f"its class raised {type(error).__qualname__}") from None
 
         return message_of
+
+    def _misfit(self, row: list[str], fields: list[Field], columns: list[tuple[int, Parse | None]]) -> str:
+        """Say which column holds no value of its field, without the text."""
+        from go_state.sources.columns import may_be_none
+
+        for field, (i, parse) in zip(fields, columns, strict=True):
+            try:
+                _ = parse is None or parse(row[i])
+            except Exception as error:
+                kind = field.annotation.__qualname__ if isinstance(field.annotation, type) else str(field.annotation)
+                empty = row[i] in self._missing and not may_be_none(field.annotation)
+                hint = ", which missing= says is no value, and the field cannot be None" if empty else ""
+                return f"its column {field.name} holds no {kind} ({type(error).__qualname__}){hint}"
+        return "its columns hold other values each time they are read"
+
+
+class _BadRowError(Exception):
+    """A row that is no message; the text says why, and nothing of what it holds."""
 
 
 class CSV(FileSource[Msg]):
     """A table with a header row, plain, .gz or .zip.
 
-    `of` is the class of the messages: each of its fields takes the column of its name, turned into the field's type; other
-    columns are left aside. A field that may be None is None where the column holds one of `missing`. Without `of` a message is a
-    dict of strings. Positions count rows below the header; `name` is what the position is stored under, by default the file's
-    name. Raises `SourceError` for a missing file or column, `BadRecord` for a row that is no message.
+    `of` is the class of the messages: each of its fields takes the column of its name, turned into the field's type as Python
+    does: what `int`, `float`, `Decimal`, `UUID`, `date.fromisoformat` and their like take is taken, true, false, 1 and 0 are bools,
+    and nothing is guessed. Other columns are left aside. A field that may be None is None where the column holds one of `missing`.
+    Without `of` a message is a dict of strings.
+
+    Positions count rows below the header; `name` is what the position is stored under, by default the file's name; `finished`
+    says whether a last row without a line end is whole, see `FileSource`. Raises `SourceError` for a missing file or column,
+    `BadRecord` for a row that is no message.
     """
 
     @overload
@@ -94,6 +142,7 @@ class CSV(FileSource[Msg]):
         *,
         name: str | None = None,
         delimiter: str = ",",
+        finished: bool | None = None,
     ) -> None: ...
     @overload
     def __init__(
@@ -104,6 +153,7 @@ class CSV(FileSource[Msg]):
         name: str | None = None,
         missing: Sequence[str] = ("",),
         delimiter: str = ",",
+        finished: bool | None = None,
     ) -> None: ...
     def __init__(
         self,
@@ -113,6 +163,7 @@ class CSV(FileSource[Msg]):
         name: str | None = None,
         missing: Sequence[str] = ("",),
         delimiter: str = ",",
+        finished: bool | None = None,
     ) -> None:
         if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\r\n':
             raise UsageError(f'delimiter is one character, such as ";" or "\\t", not {delimiter!r}')
@@ -121,4 +172,4 @@ class CSV(FileSource[Msg]):
 
             if not fields_of(of):
                 raise UsageError(f"of= is a class whose fields are columns, such as a dataclass, not {of!r}")
-        super().__init__(path, name, _Records(os.fspath(path), of, missing, delimiter))
+        super().__init__(path, name, _Records(os.fspath(path), of, missing, delimiter), finished)

@@ -18,6 +18,8 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+from msgspec import Raw
+
 from go_state.core.errors import BadRecord
 
 if TYPE_CHECKING:
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
 
 Msg = TypeVar("Msg")
 
+_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_MICROSECOND = datetime.timedelta(microseconds=1)
 _CHUNK = 1000  # messages that enter together
 
 
@@ -56,10 +60,6 @@ def lines(journal: Journal[Any], start: int | None = None, end: int | None = Non
                 position += 1
 
 
-_EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-_MICROSECOND = datetime.timedelta(microseconds=1)
-
-
 def _written(at: int) -> str | int:
     """Return a time as people write it, or, where the calendar has no such year, its microseconds since 1970."""
     try:
@@ -69,16 +69,19 @@ def _written(at: int) -> str | int:
 
 
 def _microseconds(at: object) -> int:
-    """Return the microseconds since 1970 of a time as `_written` writes it; one without a zone is UTC."""
+    """Return the microseconds since 1970 of a time as `_written` writes it.
+
+    Raises `ValueError` for what is no time, or one without a zone, which would be another elsewhere.
+    """
     if type(at) is int:
         return at
-    if not isinstance(at, str):
-        raise TypeError(f"its time is a {type(at).__qualname__}")
     try:
-        when = datetime.datetime.fromisoformat(at)
-    except ValueError:
-        raise ValueError("its time is no date and time as ISO 8601 writes them") from None
-    return (when.replace(tzinfo=when.tzinfo or datetime.UTC) - _EPOCH) // _MICROSECOND
+        when = datetime.datetime.fromisoformat(at)  # type: ignore[arg-type]  # anything else is a TypeError
+    except (ValueError, TypeError):
+        raise ValueError('its "at" is no time') from None
+    if when.tzinfo is None:
+        raise ValueError('its "at" has no time zone')
+    return (when - _EPOCH) // _MICROSECOND
 
 
 def import_from(journal: Journal[Msg], path: str | os.PathLike[str], *, watch: Callable[[int], object] | None = None) -> int:
@@ -129,17 +132,21 @@ class _Line(NamedTuple):
 
 
 def _messages(journal: Journal[Any], name: str, file: IO[bytes]) -> Iterator[_Line]:
-    import orjson
+    from msgspec import json
 
+    from go_state.storage.codec import without_contents
+
+    decoder = json.Decoder(dict[str, Raw])
     for number, line in enumerate(file, 1):
         if not line.strip():
             continue
         try:
-            fields = orjson.loads(line)
-            at = _microseconds(fields["at"])
-            message = journal.decode(orjson.dumps(fields["message"]))
-        except (ValueError, KeyError, TypeError, OverflowError) as error:
-            missing = f"it has no {error}" if isinstance(error, KeyError) else str(error)
+            fields = decoder.decode(line)
+            at = _microseconds(json.decode(fields["at"]))
+            message = journal.decode(bytes(fields["message"]))  # as it is written: its numbers have passed through no float
+            aside = json.decode(fields["aside"], type=str) if "aside" in fields else ""
+        except (ValueError, KeyError, TypeError, ArithmeticError) as error:
+            missing = f"it has no {error}" if isinstance(error, KeyError) else without_contents(error)
             why = f'{missing}; a line is {{"at": "2026-01-31T12:00:00Z", "message": ["Add", {{"by": 1}}]}}'
             raise BadRecord(name, number, why) from None
-        yield _Line(at, message, str(fields.get("aside") or ""))
+        yield _Line(at, message, aside)

@@ -22,12 +22,6 @@ class Field(typing.NamedTuple):
     parameter: str
     required: bool
 
-    @property
-    def may_be_none(self) -> bool:
-        """Whether None is one of its values."""
-        kind = without_wrapping(self.annotation)
-        return typing.get_origin(kind) in (typing.Union, types.UnionType) and type(None) in typing.get_args(kind)
-
 
 def fields_of(kind: Any) -> list[Field]:
     """Return the fields of a dataclass, attrs class, msgspec Struct or NamedTuple, generic or not; an empty list for others."""

@@ -130,6 +130,10 @@ class Journal(Writing[Msg]):
             self._follow()
         return consumer
 
+    def catch_up(self) -> None:
+        """Look how far other processes have written; a reader that waits hears of it by itself."""
+        self._grown()
+
     def export_to(self, path: str | os.PathLike[str]) -> int:
         """Write the messages as JSON Lines that a person can read, and return how many they were; see `exchange.py`."""
         from go_state.storage.exchange import export_to

@@ -24,6 +24,11 @@ class JournalConsumer(Consumer[Msg]):
         self.name = name
         self._journal = journal
 
+    @property
+    def journal(self) -> Journal[Msg]:
+        """The journal that it reads."""
+        return self._journal
+
     def has_moved(self) -> bool:
         """Tell whether it has a name, and has committed more than is on disk."""
         return bool(self.name) and self._journal._cursors.get(self.name) != self.committed

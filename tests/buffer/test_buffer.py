@@ -195,6 +195,26 @@ def test_diff_and_range_want_a_reader_of_their_own() -> None:
             buffer.range(stranger, lambda index, message: True)
 
 
+async def _async(index: int, message: int) -> bool:
+    return True
+
+
+@pytest.mark.parametrize("none", [None, 5, _async], ids=["none", "number", "coroutine"])
+@pytest.mark.parametrize("filled", [True, False])
+def test_diff_and_range_take_nothing_for_something(none: Any, filled: bool) -> None:
+    """None or a number in place of a reader or a function is refused, also where there is nothing to read."""
+    buffer: Buffer[int] = Buffer()
+    consumer = buffer.consumer()
+    buffer.put(*([1] if filled else []))
+    for call in (
+        lambda: buffer.diff(none), lambda: buffer.range(none, lambda index, message: True), lambda: buffer.range(consumer, none),
+        lambda: consumer.range(none, wait=False),
+    ):  # fmt: skip
+        with pytest.raises(UsageError):
+            call()
+    assert consumer.committed == consumer.position == 0
+
+
 def test_range_reads_what_is_there() -> None:
     """It calls fn with index and message, commits each, and ends when nothing is left; an empty buffer means no call."""
     buffer: Buffer[str] = Buffer()

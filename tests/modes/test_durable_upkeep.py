@@ -114,6 +114,32 @@ def test_export_and_import_keep_messages_and_times(tmp_path: Path) -> None:
         assert list(first.read()) == list(second.read())
 
 
+@dataclass(frozen=True)
+class Noted:
+    what: Any
+
+
+@pytest.mark.parametrize("number", [2**64, -(2**63) - 1, 10**40])
+def test_export_and_import_keep_whole_numbers_whole(tmp_path: Path, number: int) -> None:
+    """An integer of more than 64 bits comes back as that integer, at any depth."""
+    with gs.LMDBStore(tmp_path / "a") as store:
+        one, two = store.journal("one", of=Noted), store.journal("two", of=Noted)
+        one.put(Noted(number), Noted([{"deep": number}]))
+        one.export_to(tmp_path / "j.jsonl")
+        two.import_from(tmp_path / "j.jsonl")
+        assert two.slice() == [Noted(number), Noted([{"deep": number}])]
+        assert type(two.slice()[0].what) is int
+
+
+@pytest.mark.parametrize("at", ['"2026-01-01T00:00:00"', '"my-secret"', "5", "null", '["my-secret"]'])
+def test_a_time_without_a_zone_is_not_guessed(tmp_path: Path, at: str) -> None:
+    """A time of entry that would be another one elsewhere, or is none, is refused, and not repeated."""
+    (tmp_path / "j.jsonl").write_text(f'{{"at":{at},"message":["Add",{{"by":1}}]}}\n')
+    with gs.LMDBStore(tmp_path / "a") as store, pytest.raises(gs.BadRecord, match='its "at"') as raised:
+        store.journal("j", of=Add).import_from(tmp_path / "j.jsonl")
+    assert "secret" not in str(raised.value)
+
+
 @pytest.mark.parametrize(
     "line", ["{}", "[]", '{"at":"yesterday","message":["Add",{"by":1}]}', '{"at":"2026-01-01","message":["Sub",{}]}']
 )

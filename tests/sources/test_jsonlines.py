@@ -3,6 +3,7 @@
 import datetime
 import decimal
 import enum
+import json
 import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +32,7 @@ class Sub:
 def read(tmp_path: Path, data: str | bytes, of: Any = None) -> list[Any]:
     path = tmp_path / "messages.jsonl"
     path.write_bytes(data if isinstance(data, bytes) else data.encode())
-    return list(gs.sources.JSONLines(path, of).read())
+    return list(gs.sources.JSONLines(path, of, finished=True).read())
 
 
 def test_plain_values_are_read(tmp_path: Path) -> None:
@@ -90,6 +91,37 @@ def test_a_message_type_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     """A type that JSON cannot hold raises NotStorable."""
     with pytest.raises(gs.NotStorable):
         read(tmp_path, "1\n", complex)
+
+
+@dataclass(frozen=True)
+class Anything:
+    value: Any
+    rest: list[Any]
+
+
+@pytest.mark.parametrize("number", [2**63, 2**64, -(2**63) - 1, 10**18, -(10**19), 3**200])
+def test_whole_numbers_stay_whole(tmp_path: Path, number: int) -> None:
+    """An integer of more than 64 bits is that integer, at any depth, with and without a type."""
+    data = f'{{"value":{number},"rest":[{number},1.5,{{"deep":[{number}]}}]}}\n'
+    rest = [number, 1.5, {"deep": [number]}]
+    assert read(tmp_path, data, Anything) == [Anything(number, rest)]
+    (found,) = read(tmp_path, data)
+    assert (found, type(found["value"]), type(found["rest"][0])) == ({"value": number, "rest": rest}, int, int)
+    assert read(tmp_path, f"{number}\n", int | float) == [number]
+
+
+@pytest.mark.parametrize("text", ["0." + "1" * 30, "1" * 30 + ".5", '"' + "1" * 30 + '"', "1" * 30 + "e0"])
+def test_other_numbers_of_many_digits_are_what_they_were(tmp_path: Path, text: str) -> None:
+    """A fraction is a float and a text is a text, however many digits they have."""
+    (found,) = read(tmp_path, text)
+    assert (found, type(found)) == (json.loads(text), type(json.loads(text)))
+
+
+@pytest.mark.parametrize("bad", ["1" * 25 + " NaN", '{"a":' + "1" * 25, '["\\ud800",' + "1" * 25 + "]", "[" * 3000 + "1" * 25])
+def test_a_bad_line_with_a_long_number_is_as_bad(tmp_path: Path, bad: str) -> None:
+    """What is refused with a short number is refused with a long one."""
+    with pytest.raises(gs.BadRecord):
+        read(tmp_path, bad)
 
 
 def test_null_is_no_message(tmp_path: Path) -> None:

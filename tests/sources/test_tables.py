@@ -1,5 +1,6 @@
 """CSV: typed rows, records of many lines, and errors that name the record."""
 
+import csv
 import datetime
 import decimal
 import enum
@@ -41,7 +42,7 @@ class Named(NamedTuple):
 def read(tmp_path: Path, data: str | bytes, of: Any = Row, **options: Any) -> list[Any]:
     path = tmp_path / "rows.csv"
     path.write_bytes(data if isinstance(data, bytes) else data.encode())
-    return list(gs.sources.CSV(path, of, **options).read())
+    return list(gs.sources.CSV(path, of, finished=True, **options).read())
 
 
 def test_rows_become_messages(tmp_path: Path) -> None:
@@ -77,7 +78,8 @@ def test_line_ends_of_every_system_are_read(tmp_path: Path) -> None:
 
 BAD_ROWS = {
     "too few": "3", "too many": "3,4,5", "wrong type": "x,4", "unclosed": '3,"4', "after quote": '3,"4"x', "fraction": "1.5,x",
-    "empty number": ",x", "spaces": "   ", "long field": "3," + "x" * 200_000,
+    "empty number": ",x", "spaces": "   ",
+    "long row": '3,4,"' + "x" * 200_000 + '"', "after a long quote": '3,"' + "x" * 200_000 + '"y', "long unclosed": '3,"' + "x\n" * 90_000,
 }  # fmt: skip
 
 
@@ -114,6 +116,49 @@ def test_a_column_twice_is_refused(tmp_path: Path) -> None:
     """Two columns of one name cannot be told apart: which one would be read is not guessed."""
     with pytest.raises(gs.SourceError):
         read(tmp_path, "a,a\n1,2\n")
+
+
+@pytest.mark.parametrize("header", ["a,b,b", "a,,", "a,b,,", "a,a ,a ", "b,b,a"])
+def test_columns_that_nobody_asks_for_may_have_one_name(tmp_path: Path, header: str) -> None:
+    """A name that no field has, or none at all, may stand over several columns, as at the end of many a spreadsheet."""
+    row = ",".join("1" if name == "a" else "" for name in header.split(","))
+    assert read(tmp_path, f"{header}\n{row}\n", Named) == [Named(1)]
+
+
+def test_columns_without_a_name_are_left_aside(tmp_path: Path) -> None:
+    """Without a class a single one is called "", and of several, which a dict cannot hold, each must be empty."""
+    assert read(tmp_path, ",a\n1,2\n", None) == [{"": "1", "a": "2"}]
+    assert read(tmp_path, "a,,\n1,,\n", None) == [{"a": "1"}]
+    with pytest.raises(gs.BadRecord, match="column without a name") as raised:
+        read(tmp_path, "a,,\n1,,\n1,,2\n", None)
+    assert raised.value.record == 2
+
+
+@pytest.mark.parametrize("limit", [100, 131_072])
+@pytest.mark.parametrize("end", ["", ",z", "\r\n", ",z\n", ',"q""q"\n', ",\r"])
+@pytest.mark.parametrize("long", ["plain", "quoted", "lines", "quotes", "first"])
+def test_long_fields_are_read(tmp_path: Path, long: str, end: str, limit: int) -> None:
+    """A field longer than the csv module takes is split by the same rules, and the module's limit stays as it is."""
+    before = csv.field_size_limit(limit)
+    text = {"lines": "x\ny\r\n", "quotes": 'x""'}.get(long, "x")
+    text *= 150_000 // len(text)
+    row = {"plain": f"1,{text}{end}", "first": f'"{text}",2{end}'}.get(long, f'1,"{text}"{end}')
+    data = f"a,b{',c' if 'z' in end or 'q' in end or end[:1] == ',' else ''}\n{row}"
+    try:
+        found = read(tmp_path, data.encode(), None)
+        assert csv.field_size_limit(10**9) == limit
+        with (tmp_path / "rows.csv").open(newline="") as file:
+            assert found == list(csv.DictReader(file, strict=True))
+    finally:
+        csv.field_size_limit(before)
+
+
+def test_rows_after_a_long_one_are_counted_on(tmp_path: Path) -> None:
+    """A row that was split apart is one record, and the lines of those after it are told rightly."""
+    long = '1,"' + "x\n" * 100_000 + '"\n'
+    with pytest.raises(gs.BadRecord, match=r"\(line 200005\)") as raised:
+        read(tmp_path, f"a,b\n\n{long}{long}bad,2\n")
+    assert raised.value.record == 3
 
 
 def test_errors_do_not_tell_the_contents(tmp_path: Path) -> None:
@@ -155,9 +200,10 @@ _joined: gs.Program[str, Row] = gs.reducer(str, _join)
         (b"a\nmy-secret\n", Row), (b"color\nmy-secret\n", Painted), (b"day,price\nmy-secret,1\n", Priced),
         (b"day,price\n2020-01-01,my-secret\n", Priced), (b"a,b\nmy-secret\n", None), (b"a,b\nmy-secret,2,3\n", None),
         (b'a,b\n"my-secret"x,1\n', None), (b'a,b\n1,"my-secret', None), (b"a,b\n1,my-secret\xff\n", None),
-        (b"a,b\n1,my-secret\xff\n", Row), (b"a,b\n1," + b"my-secret" * 30_000, Row),
+        (b"a,b\n1,my-secret\xff\n", Row), (b"a,b\nmy,secret" + b"my-secret" * 30_000, Row),
+        (b'a,b\n1,"my-secret"x' + b"my-secret" * 30_000, Row),
     ],
-    ids=range(11),
+    ids=range(12),
 )  # fmt: skip
 def test_a_bad_rows_traceback_does_not_tell_the_contents(tmp_path: Path, data: bytes, of: Any) -> None:
     """Neither the error nor what is logged of it, causes and contexts included, repeats the row."""

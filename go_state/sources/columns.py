@@ -1,0 +1,134 @@
+"""Text as the value of a field: what Python's own `int`, `float`, `date.fromisoformat` … take is taken, and nothing else."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import enum
+import types
+import typing
+import uuid
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, TypeAlias
+
+from go_state.storage.fields import Field, without_wrapping
+
+Parse: TypeAlias = Callable[[str], Any]
+"""Returns the value of a text, or raises any exception for one that is none."""
+
+_TRUTH = {"true": True, "1": True, "false": False, "0": False}
+
+
+def _bool(text: str) -> bool:
+    # Python's own bool takes every text for true but the empty one.
+    return _TRUTH[text.strip().lower()]
+
+
+_PARSERS: dict[Any, Parse] = {
+    int: int,
+    float: float,
+    bool: _bool,
+    decimal.Decimal: decimal.Decimal,
+    datetime.datetime: datetime.datetime.fromisoformat,
+    datetime.date: datetime.date.fromisoformat,
+    datetime.time: datetime.time.fromisoformat,
+    uuid.UUID: uuid.UUID,
+}
+_UNIONS = (typing.Union, types.UnionType)
+_TEXT = (str, Any, object)  # types whose value is the text itself
+
+
+def parser_of(field: Field, missing: Collection[str]) -> Parse | None:
+    """Return what makes the field's value of a text; None where the text is the value.
+
+    A field that may be None is None where the text is one of `missing`, and is nowhere else.
+    """
+    parse = _parser(field.annotation)
+    if not may_be_none(field.annotation):
+        return parse
+    if parse is None:
+        return lambda text: None if text in missing else text
+    return lambda text: None if text in missing else parse(text)
+
+
+def may_be_none(annotation: Any) -> bool:
+    """Tell whether None is a value of the type, also inside unions that have a name of their own, and literals."""
+    kind = without_wrapping(annotation)
+    if typing.get_origin(kind) in _UNIONS:
+        return any(map(may_be_none, typing.get_args(kind)))
+    return kind in (None, type(None)) or (typing.get_origin(kind) is typing.Literal and None in typing.get_args(kind))
+
+
+def _parser(annotation: Any) -> Parse | None:
+    kind = without_wrapping(annotation)
+    if kind in _TEXT:
+        return None
+    if kind in _PARSERS:
+        return _PARSERS[kind]
+    if typing.get_origin(kind) in _UNIONS:
+        return _union(typing.get_args(kind))
+    if typing.get_origin(kind) is typing.Literal:
+        return _literal(typing.get_args(kind))
+    if isinstance(kind, type) and issubclass(kind, enum.Enum):
+        return _enum(kind)
+    return _other(kind)
+
+
+def _union(members: Iterable[Any]) -> Parse | None:
+    """Return the parser of a union: of its members that which takes the text, whole numbers first; where text is one, the text."""
+    kinds = [without_wrapping(member) for member in members if member is not type(None)]
+    parsers = [_parser(kind) for kind in sorted(kinds, key=lambda kind: kind is not int)]
+    return None if None in parsers else _first_of([parse for parse in parsers if parse is not None])
+
+
+def _literal(values: tuple[Any, ...]) -> Parse:
+    options = {(type(value), value): value for value in values if value is not None}
+
+    def among(parse: Parse) -> Parse:
+        def option(text: str) -> Any:
+            value = parse(text)
+            return options[type(value), value]
+
+        return option
+
+    return _first_of([among(parse) for parse in _parsers_of(value for _, value in options)])
+
+
+def _enum(kind: type[enum.Enum]) -> Parse:
+    def member(parse: Parse) -> Parse:
+        return lambda text: kind(parse(text))
+
+    return _first_of([member(parse) for parse in _parsers_of(each.value for each in kind)])
+
+
+def _parsers_of(values: Iterable[Any]) -> list[Parse]:
+    """Return the parsers of the values' types, of each one once."""
+    return [_parser(kind) or str for kind in dict.fromkeys(type(value) for value in values)]
+
+
+def _first_of(parsers: list[Parse]) -> Parse:
+    if len(parsers) == 1:
+        return parsers[0]
+
+    def parse_any(text: str) -> Any:
+        for parse in parsers:
+            try:
+                return parse(text)
+            except Exception:
+                continue
+        raise ValueError("no type of the field takes it")
+
+    return parse_any
+
+
+def _other(kind: Any) -> Parse:
+    """Return the parser of a type that has a text in JSON, such as bytes in base64 or a duration; `NotStorable` for others."""
+    from msgspec import convert
+
+    from go_state.storage.shape import shape_of
+
+    shape = shape_of(kind)
+    mirror, back = shape.mirror, shape.back
+    if back is None:
+        return lambda text: convert(text, mirror)
+    return lambda text: back(convert(text, mirror))
