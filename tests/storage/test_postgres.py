@@ -20,7 +20,7 @@ import pytest
 from postgres_server import PASSWORD, PostgresServer
 
 import go_state as gs
-from go_state.storage import postgres
+from go_state.storage import postgres, postgres_opening
 
 postgres_server = servers.postgres_server
 
@@ -359,8 +359,8 @@ def test_a_commit_waits_for_the_disk(postgres_server: PostgresServer, schema: st
     with psycopg.connect(postgres_server.dsn, autocommit=True) as admin:
         admin.execute("ALTER ROLE owner SET synchronous_commit = off")
         try:
-            with opened(postgres_server, schema) as store, store._pool.connection() as connection:
-                assert connection.execute("SHOW synchronous_commit").fetchone() == ("on",)
+            with opened(postgres_server, schema) as store, store._transaction() as transaction:
+                assert transaction._connection.execute("SHOW synchronous_commit").fetchone() == ("on",)  # type: ignore[attr-defined]
         finally:
             admin.execute("ALTER ROLE owner RESET synchronous_commit")
 
@@ -381,7 +381,7 @@ def test_tables_are_brought_up_to_date(postgres_server: PostgresServer, schema: 
         store.store({"k": gs.Write(b"kept", 0)})
     newer = "ALTER TABLE {schema}.records ADD COLUMN note text"
     with monkeypatch.context() as patched:
-        patched.setattr(postgres, "MIGRATIONS", (*postgres.MIGRATIONS, newer))
+        patched.setattr(postgres_opening, "MIGRATIONS", (*postgres_opening.MIGRATIONS, newer))
         for _ in range(2):
             with opened(postgres_server, schema) as store:
                 assert store.load("k").data == b"kept"  # type: ignore[union-attr]
