@@ -19,6 +19,14 @@ import pytest
 PASSWORD = "a secret"
 
 
+def free_port() -> int:
+    """Return a port of loopback that nobody uses."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
 def _programs() -> Path:
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
     assert found, "this test starts Debian's Postgres: apt-get install postgresql"
@@ -38,9 +46,7 @@ class PostgresServer:
         if self._user is not None:
             shutil.chown(self.folder, self._user, self._user)
             shutil.chown(password, self._user, self._user)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         init = [
             "initdb",
             "--no-sync",

@@ -11,7 +11,7 @@ from urllib.parse import quote, quote_plus, unquote
 from go_state.core.errors import UsageError
 from go_state.storage.postgres_driver import psycopg
 
-_URL = re.compile(r"postgres(?:ql)?://([^/?]*)([^?]*)")
+_URL = re.compile(r"postgres(?:ql)?://(?:([^@/]*)@)?([^?]*)")  # who, as libpq reads it, and the host with the database
 _SHORT = 3  # characters of a secret that may as well be those of a word
 _TEACHES = (
     "dsn is a connection string, such as postgresql://user@host/database or 'host=... dbname=...'; what was given is none. "
@@ -32,11 +32,11 @@ class Dsn:
             raise UsageError(_TEACHES)
 
     def place(self) -> str:
-        """Return the host and the database."""
+        """Return the host and the database, and no secret."""
         given = self._given
         host = given.get("host") or given.get("hostaddr") or os.environ.get("PGHOST") or "localhost"
         database = given.get("dbname") or os.environ.get("PGDATABASE") or given.get("user") or "the default database"
-        return f"{host}/{database}"
+        return self.without_secrets(f"{host}/{database}")
 
     def arguments(self, seconds: float, timeout: float) -> dict[str, Any]:
         """Return what psycopg needs to connect within the seconds, to a server that is missed when it says nothing for `timeout`."""
@@ -65,16 +65,15 @@ class Dsn:
         forms = {
             form for value in values for form in (value, quote(value, safe=""), quote(value), quote_plus(value), unquote(value))
         }
-        found = _URL.match(self._text)
-        if found and "@" in found[1]:
-            forms.add(found[1].rpartition("@")[0].partition(":")[2])
+        if (found := _URL.match(self._text)) and found[1]:
+            forms.add(found[1].partition(":")[2])
         return sorted((form for form in forms if len(form) > _SHORT), key=len, reverse=True)
 
 
 def _is_meant(text: str) -> bool:
     """Tell whether no sign of a URL's user or password was taken for the end of it: the rest would be part of a host or database."""
     found = _URL.match(text)
-    return found is None or (found[1].count("@") <= 1 and "@" not in found[2])
+    return found is None or "@" not in found[2]
 
 
 def _is_port(text: str) -> bool:
