@@ -36,10 +36,10 @@ lint:
 	$(PYTHON) -m venv .venv || { apt-get update && apt-get install -y python3-venv && $(PYTHON) -m venv --clear .venv; }
 	touch $@
 
-# Tests drive a real browser and curl, and talk to real servers of IRC and Postgres, all Debian's.
+# Tests drive a real browser and curl, and talk to real servers of IRC and Postgres, with its pooler, all Debian's.
 .venv/debian: .venv/made
-	PATH="$$PATH:/usr/sbin"; { command -v chromium && command -v curl && command -v ngircd && ls /usr/lib/postgresql/*/bin/postgres; } > /dev/null 2>&1 \
-	  || { apt-get update && apt-get install -y --no-install-recommends chromium curl ngircd postgresql; }
+	PATH="$$PATH:/usr/sbin"; { command -v chromium && command -v curl && command -v ngircd && command -v pgbouncer && ls /usr/lib/postgresql/*/bin/postgres; } > /dev/null 2>&1 \
+	  || { apt-get update && apt-get install -y --no-install-recommends chromium curl ngircd pgbouncer postgresql; }
 	touch $@
 
 .venv/dev: .venv/made .venv/debian pyproject.toml

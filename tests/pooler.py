@@ -37,8 +37,9 @@ def pooled(server: PostgresServer, mode: str, *, size: int = 10) -> Iterator[str
     if user is not None:
         for each in (folder, settings):
             shutil.chown(each, user, user)
-    quiet = subprocess.DEVNULL
-    pooler = subprocess.Popen(["/usr/sbin/pgbouncer", settings], user=user, cwd=folder, stdout=quiet, stderr=quiet)
+    program, quiet = Path("/usr/sbin/pgbouncer"), subprocess.DEVNULL
+    assert program.exists(), "this test starts Debian's pgbouncer: apt-get install pgbouncer"
+    pooler = subprocess.Popen([program, settings], user=user, cwd=folder, stdout=quiet, stderr=quiet)
     try:
         _wait_for(port)
         yield f"postgresql://owner@127.0.0.1:{port}/postgres"
