@@ -49,8 +49,9 @@ pythons: .venv/debian
 	touch $@
 
 # What the tests need of Debian, of which only what is missing is installed: a real browser (and what playwright, which drives it,
-# is linked against), curl, and real servers of IRC and Postgres.
-PACKAGES := chromium curl libatomic1 ngircd postgresql
+# is linked against), curl, and real servers of IRC and Postgres,
+# with its pooler.
+PACKAGES := chromium curl libatomic1 ngircd pgbouncer postgresql
 .venv/debian:
 	mkdir -p .venv
 	@missing=; for package in $(PACKAGES); do dpkg -s $$package > /dev/null 2>&1 || missing="$$missing $$package"; done; \

@@ -45,6 +45,7 @@ app.add_typer(snapshots, name="snapshots")
 app.add_typer(journal, name="journal")
 
 Db = Annotated[str, typer.Argument(metavar="DB", help="The store's file, or postgresql://user@host/database.")]
+Schema = Annotated[str, typer.Option(help="The schema of a store in Postgres.")]
 Key = Annotated[str, typer.Argument(metavar="KEY", help="The key of a snapshot.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The journal's name: the key of its program.")]
 Target = Annotated[str, typer.Argument(metavar="MODULE:PROGRAM", help="Where the program is found, such as bot.main:program.")]
@@ -65,9 +66,9 @@ def main() -> None:
 
 
 @snapshots.command("list")
-def list_snapshots(db: Db, as_json: Json = False) -> None:
+def list_snapshots(db: Db, as_json: Json = False, schema: Schema = "go_state") -> None:
     """List the snapshots: key, schema, revision, the position of the journal or sources, and size."""
-    with _open(db) as store:
+    with _open(db, schema) as store:
         rows = [_described(key, data) for key, data in _snapshots(store)]
     if as_json:
         _print_json(rows)
@@ -81,10 +82,13 @@ def list_snapshots(db: Db, as_json: Json = False) -> None:
 
 @snapshots.command("show")
 def show_snapshot(
-    db: Db, key: Key, position: Annotated[int | None, typer.Option(help="A keyframe's position, instead of the newest.")] = None
+    db: Db,
+    key: Key,
+    position: Annotated[int | None, typer.Option(help="A keyframe's position, instead of the newest.")] = None,
+    schema: Schema = "go_state",
 ) -> None:
     """Print one snapshot's model as JSON."""
-    with _open(db) as store:
+    with _open(db, schema) as store:
         stored = store.load(key) if position is None else store.load_keyframe(key, position)
         if stored is None:
             kept = f"; keyframes are kept at {store.keyframes(key)}" if position is not None else ""
@@ -94,10 +98,12 @@ def show_snapshot(
 
 @snapshots.command("export")
 def export_snapshots(
-    db: Db, path: Annotated[str, typer.Argument(metavar="FILE", help="Where to, - for standard output.")] = "-"
+    db: Db,
+    path: Annotated[str, typer.Argument(metavar="FILE", help="Where to, - for standard output.")] = "-",
+    schema: Schema = "go_state",
 ) -> None:
     """Write every snapshot as a line of JSON: key, schema, revision, positions and model."""
-    with _open(db) as store, _output(path) as file:
+    with _open(db, schema) as store, _output(path) as file:
         for key, data in _snapshots(store):
             row = json.dumps(_described(key, data))
             file.write(row[:-1].encode() + b', "model": ' + read_envelope(key, data).payload + b"}\n")
@@ -105,10 +111,13 @@ def export_snapshots(
 
 @snapshots.command("check")
 def check_snapshots(
-    db: Db, target: Annotated[str | None, typer.Argument(metavar="[MODULE:PROGRAM]")] = None, as_json: Json = False
+    db: Db,
+    target: Annotated[str | None, typer.Argument(metavar="[MODULE:PROGRAM]")] = None,
+    as_json: Json = False,
+    schema: Schema = "go_state",
 ) -> None:
     """Read every record of the file, and with a program, read its models and messages with today's types and migrations."""
-    with _open(db) as store:
+    with _open(db, schema) as store:
         store.check_damage()
         checked = None
         if target is not None:
@@ -122,7 +131,7 @@ def check_snapshots(
         for finding in findings:
             _print(printable(str(finding)))
         of = "" if checked is None else f" {checked.snapshots:,} snapshots and {checked.messages:,} messages of {target} read."
-        _print(printable(f"Every record of {db} is whole.{of}"))
+        _print(printable(f"Every record of {store.where} is whole.{of}"))
     sys.exit(0 if checked is None or checked.ok else 1)
 
 
@@ -130,9 +139,9 @@ def check_snapshots(
 
 
 @journal.command("list")
-def list_journals(db: Db, as_json: Json = False) -> None:
+def list_journals(db: Db, as_json: Json = False, schema: Schema = "go_state") -> None:
     """List the journals: where they begin and end, how far their readers have come, and what is passed over."""
-    with _open(db) as store:
+    with _open(db, schema) as store:
         rows: list[dict[str, Any]] = []
         for name in store.journal_names():
             found = store.journal(name)
@@ -158,17 +167,20 @@ def show_journal(
     name: Name,
     start: Annotated[int | None, typer.Option("--from", help="The first position.")] = None,
     until: Annotated[int | None, typer.Option(help="The position to stop before.")] = None,
+    schema: Schema = "go_state",
 ) -> None:
     """Print messages as lines of JSON: positions, times of entry, and of those that are passed over, why."""
-    with _open(db) as store:
+    with _open(db, schema) as store:
         for line in lines(_journal(store, name), start, until):
             _print(escaped(line.decode(errors="replace").removesuffix("\n")))
 
 
 @journal.command("export")
-def export_journal(db: Db, name: Name, path: Annotated[str, typer.Argument(metavar="FILE")]) -> None:
+def export_journal(
+    db: Db, name: Name, path: Annotated[str, typer.Argument(metavar="FILE")], schema: Schema = "go_state"
+) -> None:
     """Write a journal as JSON Lines."""
-    with _open(db) as store, _output(path) as file:
+    with _open(db, schema) as store, _output(path) as file:
         found = _journal(store, name)
         statistics = found.statistics()
         for line in _with_bar("export", lines(found), statistics.end - statistics.start):
@@ -176,10 +188,12 @@ def export_journal(db: Db, name: Name, path: Annotated[str, typer.Argument(metav
 
 
 @journal.command("import")
-def import_journal(db: Db, name: Name, path: Annotated[str, typer.Argument(metavar="FILE")], target: Target) -> None:
+def import_journal(
+    db: Db, name: Name, path: Annotated[str, typer.Argument(metavar="FILE")], target: Target, schema: Schema = "go_state"
+) -> None:
     """Append the messages of JSON Lines (- for standard input) to a program's journal; none of them if one does not fit."""
     path = "/dev/stdin" if path == "-" else path
-    with _open(db, new=True) as store:
+    with _open(db, schema, new=True) as store:
         found: Any = store.journal(name)
         give_type(found, _program(target))
         with _bar("import", _twice_its_lines(path)) as advance:
@@ -188,9 +202,9 @@ def import_journal(db: Db, name: Name, path: Annotated[str, typer.Argument(metav
 
 
 @journal.command("verify")
-def verify_journal(db: Db, name: Name, target: Target, as_json: Json = False) -> None:
+def verify_journal(db: Db, name: Name, target: Target, as_json: Json = False, schema: Schema = "go_state") -> None:
     """Fold a journal through today's program and compare with its snapshots."""
-    with _open(db) as store:
+    with _open(db, schema) as store:
         found = _journal(store, name)
         end = found.statistics().end
         with _bar("verify", end) as advance:
@@ -205,16 +219,20 @@ def verify_journal(db: Db, name: Name, target: Target, as_json: Json = False) ->
 
 
 @journal.command("truncate")
-def truncate_journal(db: Db, name: Name, before: Annotated[int, typer.Argument(metavar="POSITION")]) -> None:
+def truncate_journal(
+    db: Db, name: Name, before: Annotated[int, typer.Argument(metavar="POSITION")], schema: Schema = "go_state"
+) -> None:
     """Forget the messages before a position, which every reader must have passed."""
-    with _open(db) as store:
+    with _open(db, schema) as store:
         _print(printable(f"{name} begins at {_journal(store, name).truncate(before)}"))
 
 
 @journal.command("skip")
-def skip_message(db: Db, name: Name, position: Annotated[int, typer.Argument(metavar="POSITION")]) -> None:
+def skip_message(
+    db: Db, name: Name, position: Annotated[int, typer.Argument(metavar="POSITION")], schema: Schema = "go_state"
+) -> None:
     """Set one message aside, so that its program and every replay pass over it."""
-    with _open(db) as store:
+    with _open(db, schema) as store:
         _journal(store, name).skip(position)
         _print(printable(f"{name} passes over position {position}"))
 
@@ -225,13 +243,16 @@ def replay_journal(
     db: Db,
     name: Annotated[str, typer.Option("--name", help="The journal, where the store has more than one.")] = "",
     until: Annotated[int | None, typer.Option(help="The position to stop before.")] = None,
+    schema: Schema = "go_state",
 ) -> None:
     """Print the model that a program comes to at a position of its journal, as JSON."""
     program = _program(target)
-    with _open(db) as store:
+    with _open(db, schema) as store:
         names = store.journal_names()
         if not name and len(names) != 1:
-            raise UsageError(f"{db} has {_named(names)}: say which with --name; `go-state journal list` shows them all")
+            raise UsageError(
+                f"{store.where} has {_named(names)}: say which with --name; `go-state journal list` shows them all"
+            )
         model = replay(program, _journal(store, name or names[0]), until=until)
     _print(escaped(JsonCodec[Any](model_type(program)).encode(model).decode()))
 
@@ -239,13 +260,14 @@ def replay_journal(
 # ---------------------------------------------------------------- what they share
 
 
-def _open(db: str, *, new: bool = False) -> RecordStore:
+def _open(db: str, schema: str, *, new: bool = False) -> RecordStore:
     if db.startswith(("postgres://", "postgresql://")):
         from go_state.storage.postgres import PostgresStore
 
-        return PostgresStore(db)
+        return PostgresStore(db, schema=schema, create=new)
     if not (new or os.path.isfile(db)):
-        raise UsageError(f"{db} is no file: give the path of a store, or postgresql://user@host/database")
+        what = "this, which may hold a password," if "@" in db else db
+        raise UsageError(f"{what} is no file: give the path of a store, or postgresql://user@host/database")
     return LMDBStore(db)
 
 

@@ -5,16 +5,26 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 import pytest
 
 PASSWORD = "a secret"
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody uses."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
 
 
 def _programs() -> Path:
@@ -36,9 +46,7 @@ class PostgresServer:
         if self._user is not None:
             shutil.chown(self.folder, self._user, self._user)
             shutil.chown(password, self._user, self._user)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = free_port()
         init = [
             "initdb",
             "--no-sync",
@@ -84,6 +92,26 @@ class PostgresServer:
             connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND usename = 'owner'"
             )
+
+    def execute(self, *statements: str) -> None:
+        """Run statements as its owner."""
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            for statement in statements:
+                connection.execute(statement.encode())
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Have all its processes stop for a block: it hangs up on nobody, and answers nothing."""
+        first = (self._data / "postmaster.pid").read_text().split()[0]
+        found = subprocess.run(["ps", "-o", "pid=", "--ppid", first], capture_output=True, text=True, check=True)
+        processes = [int(each) for each in (first, *found.stdout.split())]
+        for each in processes:
+            os.kill(each, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for each in processes:
+                os.kill(each, signal.SIGCONT)
 
     def remove(self) -> None:
         """Stop it for good."""

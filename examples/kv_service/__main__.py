@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import socket
+import sys
 from collections.abc import Callable
 from functools import partial
 
@@ -22,6 +23,10 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config)
         self._service = service
+
+    def end(self) -> None:
+        """End as a signal would."""
+        self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._service.end_watches()
@@ -46,14 +51,17 @@ def main() -> None:
         "lmdb": partial(gs.LMDBStore, given.path),
         "postgres": partial(gs.PostgresStore, given.dsn, schema="kv_service", timeout=3.0),
     }
-    service = Service(opens[given.backend])
+    service = Service(opens[given.backend], failed=lambda: server.end())
     app = make_app(service, token=os.environ.get("KV_TOKEN", ""), limits=limits)
     print(
         f"serving http://{given.host}:{given.port}/v1/ from {given.path if given.backend == 'lmdb' else given.backend}",
         flush=True,
     )
     config = uvicorn.Config(app, host=given.host, port=given.port, log_level="warning", timeout_graceful_shutdown=5)
-    Server(config, service).run()
+    server = Server(config, service)
+    server.run()
+    if service.failure is not None:
+        sys.exit(f"ended: {service.failure}")
 
 
 if __name__ == "__main__":

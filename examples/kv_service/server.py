@@ -22,16 +22,16 @@ from starlette.routing import Route
 
 import go_state as gs
 
+from .bodies import Bodies, TooLarge
 from .openapi import description
 from .program import ANY, Condition, Delete, Entry, Put, Refused
 from .service import Service, Unavailable
 
 PREFIX = "/v1/"
-SMALL = 1 << 16  # bytes of a body that nobody waits to be allowed to send
-LARGE_AT_ONCE = 64  # bodies that are larger than that
+LARGE_AT_ONCE = 64  # values that come at the same time, of those that are not small
 HEARTBEAT_SECONDS = 15.0  # between two signs of life to one who watches a key that does not change
 RETRY_SECONDS = 1
-_TAG = re.compile(r'\s*(W/)?"([^"]*)"\s*(?:,|$)')
+_TAG = re.compile(r'[\s,]*(W/)?"([^"]*)"\s*(?:,[\s,]*|$)')  # elements of a list may be empty
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class Keys:
         self._service = service
         self._token = token.encode()
         self._limits = limits
-        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
+        self._bodies = Bodies(limits.value, limits.body_seconds, LARGE_AT_ONCE)
 
     async def answer(self, request: Request) -> Response:
         """Answer a request."""
@@ -138,7 +138,7 @@ class Keys:
             case "DELETE":
                 return await self._change(Delete(key, condition_of(request)))
             case _ if "watch" in request.query_params:
-                return self._watch(key)
+                return self._watch(key, request.method)
             case _:
                 return self._get(key, request)
 
@@ -188,9 +188,12 @@ class Keys:
         )  # of one moment of the map
         return JSONResponse({"keys": found[:count], "more": len(found) > count})
 
-    def _watch(self, key: str) -> Response:
+    def _watch(self, key: str, method: str) -> Response:
         self._service.entries  # noqa: B018  - unavailable now, and not in the middle of the answer
-        return StreamingResponse(self._events(key), media_type="text/event-stream", headers={"Cache-Control": "no-store"})
+        how: Any = {"media_type": "text/event-stream", "headers": {"Cache-Control": "no-store"}}
+        if method == "HEAD":
+            return StreamingResponse(_nothing(), **how)  # the answer ends, unlike that of a GET
+        return StreamingResponse(self._events(key), **how)
 
     async def _events(self, key: str) -> AsyncIterator[bytes]:
         """Give the key's entry, and then each newest one: who reads slowly gets fewer of them."""
@@ -211,13 +214,10 @@ class Keys:
         too_large = Problem(413, f"the value has more than {most} bytes", Connection="close")
         if declared.isdigit() and int(declared) > most:
             raise too_large
-        small = declared.isdigit() and int(declared) <= SMALL
         try:
-            async with asyncio.timeout(self._limits.body_seconds):
-                if small:
-                    return await read(request, most, too_large)
-                async with self._large:
-                    return await read(request, most, too_large)
+            return await self._bodies.read(request.stream())
+        except TooLarge:
+            raise too_large from None
         except TimeoutError:
             raise Problem(408, "the value did not come in time", Connection="close") from None
 
@@ -231,14 +231,9 @@ class Keys:
         return Response(status_code=201 if done.created else 204, headers={"ETag": f'"{done.version}"'})
 
 
-async def read(request: Request, most: int, too_large: Problem) -> bytes:
-    chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > most:
-            raise too_large
-        chunks.append(chunk)
-    return b"".join(chunks)
+async def _nothing() -> AsyncIterator[bytes]:
+    return
+    yield
 
 
 def condition_of(request: Request) -> Condition:
@@ -252,7 +247,7 @@ def condition_of(request: Request) -> Condition:
 def _versions(headers: list[str], *, weak: bool) -> tuple[int, ...] | None:
     if not headers:
         return None
-    given = ",".join(headers).strip()
+    given = ",".join(headers).strip(" \t,")
     if given == "*":
         return (ANY,)
     tags, end = [], 0

@@ -28,11 +28,16 @@ class Unavailable(Exception):
 
 class Service:
     """A key-value map behind a store, or in memory alone where there is none. `open_store` is called at the start, and again after
-    every failure of the store, until it works; meanwhile every use raises `Unavailable`.
+    every failure of the store, until it works; meanwhile every use raises `Unavailable`. A failure that waiting does not mend, such as
+    `Corrupt`, ends it: `failed` is called, and leaving its block raises the error.
     """
 
-    def __init__(self, open_store: Callable[[], gs.LMDBStore | gs.PostgresStore] | None) -> None:
+    def __init__(
+        self, open_store: Callable[[], gs.LMDBStore | gs.PostgresStore] | None, *, failed: Callable[[], object] = lambda: None
+    ) -> None:
         self._open_store = open_store
+        self._failed = failed
+        self.failure: Exception | None = None  # what has ended it
         self._program = make_program(self._published)
         self._app: gs.App[Entries, Msg] | None = None
         self._why = "it is starting"
@@ -76,8 +81,9 @@ class Service:
                     log.warning("not available: %s", error)
                 self._why = str(error)
             except Exception as error:
-                self._why = str(error)
-                log.exception("ended")
+                self._why, self.failure = str(error), error
+                log.error("ended: %s", error)
+                self._failed()
                 raise
             finally:
                 self._app = None
@@ -132,7 +138,7 @@ class Service:
         """Make the change, and return once it is on disk; `Unavailable` when nobody knows whether it is."""
         try:
             answer: Done | Refused = await self.app.ask_async(msg)
-        except (*PASSING, gs.Closed) as error:
+        except gs.GoStateError as error:
             raise Unavailable(str(error)) from error
         return answer
 

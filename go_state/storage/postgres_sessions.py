@@ -1,72 +1,143 @@
-"""What has a Postgres connection of its own: the lease of a journal, and listening for journals that others write."""
+"""What has a Postgres connection of its own: the leases of the journals that are written, and listening for those that others write."""
 
 from __future__ import annotations
 
 import os
-import select
+import selectors
 import socket
 import threading
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from time import monotonic
 
 from go_state.core.errors import GoStateError, Owned, StoreUnavailable
 from go_state.storage.lease import Owner, check_owner
-from go_state.storage.postgres import channel_of, key_of
-
-if TYPE_CHECKING:
-    import psycopg
-
-    from go_state.storage.postgres import PostgresStore
+from go_state.storage.postgres_connections import BoundedConnection, Server
+from go_state.storage.postgres_driver import psycopg
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 5.0  # seconds between two tries to connect again
+_QUESTION = 5.0  # seconds that nothing was heard for before the server is asked, and that it has to answer
+_SLICE = 5.0  # seconds that the server is let wait for a lease, before it is asked again: so that one that is frozen is noticed
+
+
+class LeaseSession:
+    """A connection and the names of the leases that were taken on it. `Leases` guards it."""
+
+    def __init__(self, connection: BoundedConnection) -> None:
+        self.connection = connection
+        self.held: set[str] = set()
+
+
+class Leases:
+    """The leases of a store: advisory locks of one session for all of them, as long as there are any.
+
+    The server takes them back when the connection ends, also that of a machine that is gone. Their holders may learn of that last
+    of all, so each leaves a token in its journal, and a writer that finds another's writes nothing.
+    """
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self._lock = threading.Lock()  # guards all below, and is held while the server is asked
+        self._session: LeaseSession | None = None
+
+    def take(self, name: str, number: int) -> LeaseSession | None:
+        """Take a lease and return the session that has it, or None when somebody else has it."""
+        with self._lock, self.server.errors("reached"):
+            for last_try in (False, True):
+                session = self._session
+                if session is None or session.connection.closed:
+                    session = self._session = LeaseSession(self.server.connect())
+                try:
+                    taken = name not in session.held and _asked(session.connection, "SELECT pg_try_advisory_lock(%s)", number)
+                except psycopg.OperationalError:
+                    if last_try or not session.connection.closed:
+                        self._end_if_unused(session)
+                        raise
+                    continue  # it was lost while nobody asked it anything
+                if taken:
+                    session.held.add(name)
+                    return session
+                self._end_if_unused(session)
+                return None
+        raise AssertionError("one of the tries returns or raises")
+
+    def give_back(self, session: LeaseSession, name: str, number: int) -> None:
+        """Give a lease back. A session that cannot say so is closed, which says it."""
+        with self._lock:
+            session.held.discard(name)
+            if session.held and not session.connection.closed:
+                try:
+                    _asked(session.connection, "SELECT pg_advisory_unlock(%s)", number)
+                except psycopg.Error:
+                    session.connection.close()
+            self._end_if_unused(session)
+
+    def _end_if_unused(self, session: LeaseSession) -> None:
+        if not session.held:
+            session.connection.close()
+            if self._session is session:
+                self._session = None
+
+    def wait(self, name: str, number: int) -> LeaseSession:
+        """Wait until nobody has the lease, on a connection of its own, which then keeps it."""
+        with self.server.errors("reached"):
+            connection = self.server.connect()
+            try:
+                connection.execute(f"SET statement_timeout = 0; SET lock_timeout = {int(_SLICE * 1000)}".encode())
+                connection.limit = _SLICE + self.server.timeout
+                while True:
+                    with suppress(psycopg.errors.LockNotAvailable):
+                        connection.execute("SELECT pg_advisory_lock(%s)", [number])
+                        break
+            except BaseException:
+                connection.close()
+                raise
+        session = LeaseSession(connection)
+        session.held.add(name)
+        return session
 
 
 class PostgresLease:
-    """An advisory lock of a session, which the server takes back when the connection ends, also that of a machine that is gone.
+    """One of the `Leases`."""
 
-    Its holder may learn of that last of all, so each leaves a token in the journal, and a writer that finds another's writes nothing.
-    """
-
-    def __init__(self, store: PostgresStore, name: str) -> None:
-        self._store = store
+    def __init__(self, leases: Leases, name: str, number: int) -> None:
+        self._leases = leases
         self._name = name
-        self._lock = key_of("go_state", store.schema, name)
-        self._connection: psycopg.Connection[Any] | None = None
+        self._number = number
+        self._session: LeaseSession | None = None
         self._pid = os.getpid()
         self.token = b""  #: what the holder leaves in the journal
 
     def acquire(self, owner: Owner = "fail") -> bool:
         """Take the lease and tell whether it was not held before; `Owned` when somebody holds it, or, with "wait", block until nobody does."""
         check_owner(owner)
-        if self._connection is not None:
+        if self._session is not None:
             return False
-        connection = self._store.connect()
-        try:
-            with self._store.errors("reached"):
-                if owner == "wait":
-                    connection.execute("SELECT pg_advisory_lock(%s)", [self._lock])
-                elif not connection.execute("SELECT pg_try_advisory_lock(%s)", [self._lock]).fetchone()[0]:  # type: ignore[index]
-                    raise Owned(self._name)
-        except BaseException:
-            connection.close()
-            raise
-        self._connection, self.token = connection, uuid.uuid4().bytes
+        session = self._leases.take(self._name, self._number)
+        if session is None and owner == "fail":
+            raise Owned(self._name)
+        self._session = session or self._leases.wait(self._name, self._number)
+        self.token = uuid.uuid4().bytes
         return True
 
     def release(self) -> None:
         """Give the lease back; a second time is harmless, and in a forked child nothing is done."""
-        connection, self._connection = self._connection, None
-        if connection is not None and os.getpid() == self._pid:
-            connection.close()
+        session, self._session = self._session, None
+        if session is not None and os.getpid() == self._pid:
+            self._leases.give_back(session, self._name, self._number)
 
 
 class Listening:
-    """A thread that hears which journals have grown, on a connection that it makes again whenever it is lost."""
+    """A thread that hears which journals have grown, on a connection that it makes again whenever it is lost.
 
-    def __init__(self, store: PostgresStore) -> None:
-        self._store = store
+    When it hears nothing for a while it asks the server whether it is still there. A standby cannot notify: there it has the
+    journals looked at instead.
+    """
+
+    def __init__(self, server: Server, schema: str) -> None:
+        self._server = server
+        self._schema = schema
         self._lock = threading.Lock()  # guards the two below
         self._followers: dict[str, list[Callable[[], object]]] = {}
         self._closed = False
@@ -100,24 +171,45 @@ class Listening:
         wait = _FIRST_WAIT
         while not self._closed:
             try:
-                with self._store.connect() as connection:
-                    connection.execute(f"LISTEN {channel_of(self._store.schema)}".encode())
+                limit = min(_QUESTION, self._server.timeout)
+                with self._server.connect(monotonic() + limit, patient=False) as connection:
+                    connection.limit = limit
+                    notified = self._ask_for_notices(connection)
                     wait = _FIRST_WAIT
                     self._tell_all()  # of what was said while nobody listened
                     self._ready.set()
-                    self._hear(connection)
+                    self._hear(connection, notified)
             except Exception:  # whatever it is, it is over once there is a connection again
+                self._server.forget()  # if this one was lost, others were: who is woken would wait for their answers
                 self._ready.set()
-                select.select([self._bell], [], [], wait)
+                self._heard([self._bell], wait)
                 wait = min(wait * 2, _LONGEST_WAIT)
 
-    def _hear(self, connection: psycopg.Connection[Any]) -> None:
+    def _ask_for_notices(self, connection: BoundedConnection) -> bool:
+        try:
+            connection.execute(f"LISTEN {channel_of(self._schema)}".encode())
+        except psycopg.errors.ReadOnlySqlTransaction:
+            return False
+        return True
+
+    def _hear(self, connection: BoundedConnection, notified: bool) -> None:
         while not self._closed:
-            select.select([connection.fileno(), self._bell.fileno()], [], [])
+            if not self._heard([connection, self._bell], _QUESTION):
+                connection.execute("SELECT 1")
+                if not notified:
+                    self._tell_all()
             for journal in {said.payload for said in connection.notifies(timeout=0)}:
-                self._tell(journal)
+                self._tell(_journal_of(journal))
             if connection.closed or connection.broken:
-                raise StoreUnavailable(f"{self._store.where} has hung up")
+                raise StoreUnavailable(f"{self._server.where} has hung up")
+
+    @staticmethod
+    def _heard(files: list[BoundedConnection | socket.socket], seconds: float) -> bool:
+        """Wait until one of them has something to say, and tell whether it did in that time."""
+        with selectors.DefaultSelector() as selector:
+            for file in files:
+                selector.register(file, selectors.EVENT_READ)
+            return bool(selector.select(seconds))
 
     def _tell_all(self) -> None:
         for journal in tuple(self._followers):
@@ -127,5 +219,31 @@ class Listening:
         with self._lock:
             followers = list(self._followers.get(journal, ()))
         for grown in followers:
-            with suppress(GoStateError):  # a reader finds out by itself
+            try:
                 grown()
+            except StoreUnavailable:
+                raise  # it is told again once there is a connection: nobody else would wake the reader
+            except GoStateError:
+                pass  # a reader finds out by itself
+
+
+def channel_of(schema: str) -> str:
+    """Return the channel on which is said which journal has grown."""
+    return f"go_state_{schema}"
+
+
+def payload_of(journal: str) -> str:
+    """Return what is said of a journal: letters that a database in every encoding can send."""
+    return journal.encode().hex()
+
+
+def _journal_of(payload: str) -> str:
+    try:
+        return bytes.fromhex(payload).decode()
+    except ValueError:
+        return ""  # somebody else has said it
+
+
+def _asked(connection: BoundedConnection, query: str, *values: object) -> bool:
+    row = connection.execute(query.encode(), values).fetchone()
+    return row is not None and bool(row[0])

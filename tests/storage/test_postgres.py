@@ -20,7 +20,7 @@ import pytest
 from postgres_server import PASSWORD, PostgresServer
 
 import go_state as gs
-from go_state.storage import postgres
+from go_state.storage import postgres, postgres_opening
 
 postgres_server = servers.postgres_server
 
@@ -359,8 +359,8 @@ def test_a_commit_waits_for_the_disk(postgres_server: PostgresServer, schema: st
     with psycopg.connect(postgres_server.dsn, autocommit=True) as admin:
         admin.execute("ALTER ROLE owner SET synchronous_commit = off")
         try:
-            with opened(postgres_server, schema) as store, store._pool.connection() as connection:
-                assert connection.execute("SHOW synchronous_commit").fetchone() == ("on",)
+            with opened(postgres_server, schema) as store, store._transaction() as transaction:
+                assert transaction._connection.execute("SHOW synchronous_commit").fetchone() == ("on",)  # type: ignore[attr-defined]
         finally:
             admin.execute("ALTER ROLE owner RESET synchronous_commit")
 
@@ -381,7 +381,7 @@ def test_tables_are_brought_up_to_date(postgres_server: PostgresServer, schema: 
         store.store({"k": gs.Write(b"kept", 0)})
     newer = "ALTER TABLE {schema}.records ADD COLUMN note text"
     with monkeypatch.context() as patched:
-        patched.setattr(postgres, "MIGRATIONS", (*postgres.MIGRATIONS, newer))
+        patched.setattr(postgres_opening, "MIGRATIONS", (*postgres_opening.MIGRATIONS, newer))
         for _ in range(2):
             with opened(postgres_server, schema) as store:
                 assert store.load("k").data == b"kept"  # type: ignore[union-attr]
@@ -389,14 +389,54 @@ def test_tables_are_brought_up_to_date(postgres_server: PostgresServer, schema: 
         opened(postgres_server, schema)
 
 
-def test_the_command_reads_it(postgres_server: PostgresServer, tmp_path: Path) -> None:
-    """A database is given as a URL, and the password by the environment."""
-    with gs.PostgresStore(postgres_server.dsn) as store:
-        store.journal("orders", of=int).put(1, 2, 3)
-    url = postgres_server.dsn.replace(":" + PASSWORD.replace(" ", "%20"), "")
-    command = [Path(sys.executable).parent / "go-state", "journal", "list", url, "--json"]
+def command(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run the command, with the password in the environment."""
+    program = [Path(sys.executable).parent / "go-state", *map(str, arguments)]
     environment = os.environ | {"PGPASSWORD": PASSWORD}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, timeout=60, check=False)
+    return subprocess.run(program, capture_output=True, text=True, env=environment, timeout=60, check=False)
+
+
+def without_password(dsn: str) -> str:
+    return dsn.replace(":" + PASSWORD.replace(" ", "%20"), "")
+
+
+@pytest.mark.parametrize("given", [[], ["--schema", "elsewhere"]])
+def test_the_command_reads_it(postgres_server: PostgresServer, given: list[str]) -> None:
+    """A database is given as a URL, with its schema if that is another, and the password by the environment."""
+    with gs.PostgresStore(postgres_server.dsn, schema=given[-1] if given else "go_state") as store:
+        store.journal("orders", of=int).put(1, 2, 3)
+    done = command("journal", "list", without_password(postgres_server.dsn), "--json", *given)
     assert (done.returncode, done.stderr) == (0, "")
     [row] = json.loads(done.stdout)
     assert (row["name"], row["start"], row["end"]) == ("orders", 0, 3)
+
+
+def test_a_command_that_reads_creates_nothing(postgres_server: PostgresServer, schema: str) -> None:
+    """It says that there is no such store."""
+    for what in (["snapshots", "list"], ["snapshots", "check"], ["journal", "list"]):
+        done = command(*what, without_password(postgres_server.dsn), "--schema", schema)
+        assert (done.returncode, "not there" in done.stderr) == (1, True), done.stderr
+    with psycopg.connect(postgres_server.dsn) as admin:
+        assert admin.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [schema]).fetchone() is None
+
+
+def test_a_command_does_not_repeat_the_password(postgres_server: PostgresServer, schema: str) -> None:
+    """Where it was given in the URL, rightly or not."""
+    opened(postgres_server, schema).close()
+    right = postgres_server.dsn
+    for what in (right, right.replace("postgresql", "postgre"), right.replace("//", "/")):
+        done = command("snapshots", "check", what, "--schema", schema)
+        assert not any(secret in done.stdout + done.stderr for secret in (PASSWORD, "a%20secret"))
+
+
+def test_a_store_that_is_not_to_be_made_is_not(
+    postgres_server: PostgresServer, schema: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither is one of an older go_state changed."""
+    with pytest.raises(gs.StoreUnavailable, match="not there"):
+        opened(postgres_server, schema, create=False)
+    opened(postgres_server, schema).close()
+    opened(postgres_server, schema, create=False).close()
+    monkeypatch.setattr(postgres_opening, "MIGRATIONS", (*postgres_opening.MIGRATIONS, "SELECT 1"))
+    with pytest.raises(gs.StoreUnavailable, match="older"):
+        opened(postgres_server, schema, create=False)
