@@ -12,6 +12,7 @@ from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 from go_state.core.errors import Closed, UsageError
 from go_state.core.purity import field_names
+from go_state.watch.differing import differ
 from go_state.watch.value import UNSET, Value
 from go_state.watch.watcher import Watcher
 
@@ -61,7 +62,7 @@ class Fields:
         if type(model) is not type(last.model):
             names = self.names  # a program with models of several types: nothing that was known holds
         else:
-            names = [n for n in self.names if _differ(getattr(last.model, n, UNSET), getattr(model, n, UNSET))]
+            names = [n for n in self.names if differ(getattr(last.model, n, UNSET), getattr(model, n, UNSET))]
         state = _State(model, version, {**last.changed, **dict.fromkeys(names, version)})
         self._newest.publish(state)
         for name in names:
@@ -84,16 +85,6 @@ class Fields:
             raise UsageError(f"a {self._kind.__qualname__} has no field {field!r} to hear of: its fields are {have}")
         source = self._one[field] if isinstance(field, str) else self._newest
         return Changes(source, field, since=since, initial=self._newest.peek() if initial else None)
-
-
-def _differ(one: Any, other: Any) -> bool:
-    if one is other:
-        return False
-    if type(one) is not type(other):
-        return True
-    if hasattr(one, "__len__"):
-        return len(one) > _SHORT or len(other) > _SHORT or bool(one != other)
-    return bool(field_names(one)) or bool(one != other)
 
 
 class Changes(Generic[Model]):
@@ -146,7 +137,7 @@ class Changes(Generic[Model]):
 
     def _is_news(self, state: _State) -> bool:
         if callable(self._field):
-            return self._selected is UNSET or _differ(self._selected, self._field(state.model))
+            return self._selected is UNSET or differ(self._selected, self._field(state.model))
         return bool(self._fields(state))
 
     def _fields(self, state: _State) -> tuple[str, ...]:

@@ -49,7 +49,7 @@ class Watchable(Generic[T]):
 
     def peek(self, default: Any = UNSET) -> T:
         """Return the current value without waiting; `default` while there is none, or else raise `Empty`."""
-        slots = tuple(source._slot for source in self._sources)
+        slots = tuple([source._slot for source in self._sources])
         if all(version for version, _ in slots):
             return self._read(slots)
         if default is UNSET:
@@ -156,7 +156,7 @@ class Value(Watchable[T]):
     # ------------------------------------------------------------------ what watchers call
 
     def _leave_bell(self, bell: ThreadBell | TaskBell, seen: int) -> bool:
-        """Leave the bell to be rung at the next change; False when there is something newer than `seen`, or nothing to come."""
+        """Leave the bell to be rung at the next change; False when there has been one since version `seen`, or none will come."""
         with self._lock:
             self._bells[bell] = None
             if self._slot[0] > seen or self._closed:
