@@ -98,6 +98,11 @@ class Value(Watchable[T]):
         """How often the value was set."""
         return self._slot[0]
 
+    def versioned(self) -> tuple[int, T]:
+        """Return the version and the value of one moment, without waiting; `Empty` when there is none yet."""
+        slot = self._slot
+        return slot[0], self.peek() if not slot[0] else slot[1]
+
     def set(self, value: T) -> int:
         """Set the value and wake every watcher that waits; return its version. Raises `Closed`."""
         with self._lock:
