@@ -1,4 +1,4 @@
-"""How a reader sleeps: it leaves a bell with the buffer and whoever brings news rings it, once.
+"""How a reader sleeps: it leaves a bell with the buffer, and whoever brings news rings it.
 
 A thread sleeps on a plain lock; `loop_bell.py` is how a task sleeps.
 """
@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from typing import Protocol
 
 
 class Bell(Protocol):
-    """What is rung."""
+    """What is rung, by any number of threads at once, as often as they like; the sleeper wakes once."""
 
     def ring(self) -> None:
-        """Wake the sleeper; called at most once for each time the bell was left."""
+        """Wake the sleeper, if there still is one. Never raises: whoever rings has nothing to do with who sleeps."""
         ...
 
 
 class ThreadBell:
-    """Wakes one sleeping thread."""
+    """Wakes one sleeping thread, once: each sleep takes a new bell."""
 
     __slots__ = ("_lock",)
 
@@ -29,7 +30,8 @@ class ThreadBell:
 
     def ring(self) -> None:
         """Wake the thread; a second time does nothing."""
-        if self._lock.locked():
+        # To ask `locked()` first would let two threads that ring at the same moment both find it locked.
+        with suppress(RuntimeError):  # released already
             self._lock.release()
 
     def sleep(self, until: float | None) -> bool:

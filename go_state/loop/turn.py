@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from functools import wraps
 from typing import Any, Generic, Protocol, TypeVar
 
 from go_state.core.errors import InvalidKey, NotStorable, ProgramError, StoreError, UsageError
@@ -92,24 +90,6 @@ class Loop(Generic[Model, Msg]):
         self._program: Program[Model, Msg] = program if self._subscribed is None else self._subscribed.around(program)
         self._on_error = on_error
         self._on_failure = on_failure or on_error  # of a command whose turn is through
-
-    def keep_type(self, kind: type) -> None:
-        """Refuse models of another type, from the next messages taken on."""
-        wrapped: Any = self._program.update
-
-        @wraps(wrapped)
-        def checked(*args: Any) -> Any:
-            step = wrapped(*args)
-            model = read_step(step, "update")[0]
-            if type(model) is not kind:
-                raise ProgramError(
-                    f"the model's fields are followed, those of a {kind.__qualname__}, and update has made a {type(model).__qualname__}: "
-                    f"follow gs.ANY or what a function makes of the model, or keep to one type"
-                )
-            return step
-
-        keeping: Any = checked
-        self._program = replace(self._program, update=keeping)
 
     def run(self, feed: Feed[Msg]) -> Flow[None]:
         """Turn 0, then every message of the feed to its end."""

@@ -18,7 +18,7 @@ from go_state.modes.audience import Waiting
 from go_state.modes.hosted import Hosted
 from go_state.modes.rights import Reader, Sender, Watching
 from go_state.watch.bells import TaskBell, ThreadBell
-from go_state.watch.fields import ANY, Changes, Fields
+from go_state.watch.fields import ANY, Changes
 from go_state.watch.watcher import Watcher
 
 Model = TypeVar("Model")
@@ -153,18 +153,10 @@ class App(Hosted[Model, Msg]):
 
         The first change is the first after now; with `initial`, what is there now; with `since`, what has changed after that
         version, as far back as fields are followed, which begins with the first subscription: before that every field counts as
-        changed. Raises `UsageError` for a field that the model does not have.
+        changed. A model of another class than the last has changed in every field. Raises `UsageError` for a field that the model
+        does not have.
         """
-        model = self.model
-        audience = self._audience
-        with audience._lock:
-            if audience.fields is None:
-                audience.fields = Fields(model, self.version)
-                if isinstance(field, str):
-                    (self._loop or self._durable.loop).keep_type(type(model))
-                if self._audience.ended.version:
-                    audience.fields.close(self._error)
-        return audience.fields.changes(field, since=since, initial=initial)
+        return self._audience.follow().changes(field, since=since, initial=initial)
 
     def statistics(self) -> AppStatistics:
         """Return what an operator wants to know."""

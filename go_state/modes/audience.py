@@ -65,6 +65,8 @@ class Audience(Generic[Model]):
         self._lock = threading.Lock()  # guards the two below
         self._waiting: dict[int, Waiting] = {}  # by the position of their message
         self._over = False
+        self._following = threading.Lock()  # held by who begins to follow the fields
+        self._error: BaseException | None = None  # what the program has ended with
         self._made: list[Waiting] = []  # whose turn is through and not yet to be shown
         self._replies: list[object] = []  # of the turn under way
 
@@ -151,10 +153,28 @@ class Audience(Generic[Model]):
         for waiting in left:
             waiting.error = error or otherwise
         ring_all([waiting.bell for waiting in left])
+        self._error = error
         self.models.close(error)
         if self.fields is not None:
             self.fields.close(error)
         self.ended.set(True)
+
+    def follow(self) -> Fields:
+        """Return the fields of the models, which are compared from here on; from any thread. `Empty` before the first model.
+
+        The program goes on meanwhile. A model that it publishes is either seen here, and then begun with, or it is published after
+        the fields are there, and then the program compares it with the one begun with.
+        """
+        with self._following:
+            begun = self.fields is not None
+            while not begun:
+                version, model = self.models.versioned()
+                self.fields = Fields(model, version)
+                begun = self.models.version == version
+            fields: Fields = self.fields  # type: ignore[assignment]  # it was begun
+            if self.models.closed:  # looked at after the fields are there: `end` does it the other way round
+                fields.close(self._error)
+            return fields
 
     # ------------------------------------------------------------------ what others ask
 

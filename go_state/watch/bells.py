@@ -48,7 +48,7 @@ class TaskBell:
 
 
 def ring_all(bells: Iterable[ThreadBell | TaskBell]) -> None:
-    """Wake every sleeper, from any thread."""
+    """Wake every sleeper, from any thread and as often as one likes; never raises, and a loop that was closed is passed over."""
     tasks: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
     for bell in bells:
         if type(bell) is TaskBell:
@@ -56,10 +56,10 @@ def ring_all(bells: Iterable[ThreadBell | TaskBell]) -> None:
         else:
             bell.ring()  # type: ignore[union-attr]  # it is no TaskBell
     for loop, futures in tasks.items():
-        if _runs_here(loop):
-            loop.call_soon(_wake, futures)  # by itself, so that who has set the value goes on
-        else:
-            with suppress(RuntimeError):  # a closed loop has no task to wake
+        with suppress(RuntimeError):  # a closed loop has no task to wake
+            if _runs_here(loop):
+                loop.call_soon(_wake, futures)  # by itself, so that who has set the value goes on
+            else:
                 loop.call_soon_threadsafe(_wake, futures)
 
 

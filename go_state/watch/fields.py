@@ -6,12 +6,13 @@ large is taken for changed rather than compared at every commit.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Set
 from types import TracebackType
 from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 from go_state.core.errors import Closed, UsageError
 from go_state.core.purity import field_names
+from go_state.watch.differing import differ
 from go_state.watch.value import UNSET, Value
 from go_state.watch.watcher import Watcher
 
@@ -26,7 +27,7 @@ class _Any:
 ANY = _Any()
 """What is given for a field to hear of changes of all of them. No string, which a field may be named by."""
 
-_SHORT = 1024  # characters, bytes or members: to compare so many costs about a microsecond
+_CONTAINERS = (Mapping, Set, list)  # which may have fields as well, where they are classes of the user's
 
 
 class Change(NamedTuple, Generic[Model]):
@@ -38,31 +39,40 @@ class Change(NamedTuple, Generic[Model]):
 
 
 class _State(NamedTuple):
-    """A model, and the version at which each of its fields has last changed; the newest of those is the state's own."""
+    """A model, its fields, the version at which each has last changed, and the one at which anything of the model has."""
 
     model: Any
     version: int
+    fields: Collection[str]
     changed: Mapping[str, int]
+    touched: int
 
 
 class Fields:
-    """The fields of one program's models, compared at each commit by the one who commits."""
+    """The fields of one program's models, compared at each commit by the one who commits; nothing that a model does ends that.
+
+    Where a model is of another class than the one before, every field of both has changed. A model without fields, such as a
+    number or a dict, is compared as a whole.
+    """
 
     def __init__(self, model: Any, version: int) -> None:
-        self._kind = type(model)
-        self.names = field_names(model)
-        changed = dict.fromkeys(self.names, version)
-        self._newest: Value[_State] = Value(_State(model, version, changed))
-        self._one: dict[str, Value[_State]] = {name: Value(_State(model, version, changed)) for name in self.names}
+        names = field_names(model)
+        state = _State(model, version, names, dict.fromkeys(names, version), version)
+        self._newest: Value[_State] = Value(state)
+        self._one: dict[str, Value[_State]] = {name: Value(state) for name in names}  # written by the one who commits alone
 
     def committed(self, model: Any, version: int) -> None:
         """Hear of a new model and wake those who wait for one of the fields in which it differs from the last."""
         last: _State = self._newest.peek()
-        if type(model) is not type(last.model):
-            names = self.names  # a program with models of several types: nothing that was known holds
-        else:
-            names = [n for n in self.names if _differ(getattr(last.model, n, UNSET), getattr(model, n, UNSET))]
-        state = _State(model, version, {**last.changed, **dict.fromkeys(names, version)})
+        if version <= last.version:
+            return  # it was there when the first subscriber came
+        fields = field_names(model)
+        names = _changed(last, model, fields)
+        touched = version if names or _differs_as_a_whole(last.model, model) else last.touched
+        state = _State(model, version, fields, {**last.changed, **dict.fromkeys(names, version)}, touched)
+        for name in names:
+            if name not in self._one:
+                self._one[name] = Value(state)
         self._newest.publish(state)
         for name in names:
             self._one[name].publish(state)
@@ -79,21 +89,34 @@ class Fields:
 
     def changes(self, field: str | _Any | Callable[[Model], Any], *, since: int | None, initial: bool) -> Changes[Model]:
         """Return a subscription; see `App.changes`."""
+        newest: _State = self._newest.peek()
         if isinstance(field, str) and field not in self._one:
-            have = ", ".join(self.names) or "none"
-            raise UsageError(f"a {self._kind.__qualname__} has no field {field!r} to hear of: its fields are {have}")
+            kind, have = type(newest.model).__qualname__, ", ".join(newest.fields) or "none"
+            raise UsageError(f"a {kind} has no field {field!r} to hear of: its fields are {have}")
         source = self._one[field] if isinstance(field, str) else self._newest
-        return Changes(source, field, since=since, initial=self._newest.peek() if initial else None)
+        return Changes(source, field, since=since, initial=newest if initial else None)
 
 
-def _differ(one: Any, other: Any) -> bool:
-    if one is other:
-        return False
-    if type(one) is not type(other):
+def _changed(last: _State, model: Any, fields: Collection[str]) -> Collection[str]:
+    """Return the names of the fields in which the model differs from the last."""
+    names = dict.fromkeys((*last.fields, *fields)) if last.fields != fields else fields
+    if type(model) is not type(last.model):
+        return names
+    return [name for name in names if differ(_field(last.model, name), _field(model, name))]
+
+
+def _field(model: Any, name: str) -> Any:
+    try:
+        return getattr(model, name, UNSET)
+    except Exception:  # of a property, say, that the program does not use: it is for the watcher to meet
+        return object()
+
+
+def _differs_as_a_whole(last: Any, model: Any) -> bool:
+    """Tell whether two models differ that have no fields, or hold something besides."""
+    if type(model) is not type(last):
         return True
-    if hasattr(one, "__len__"):
-        return len(one) > _SHORT or len(other) > _SHORT or bool(one != other)
-    return bool(field_names(one)) or bool(one != other)
+    return (not field_names(model) or isinstance(model, _CONTAINERS)) and differ(last, model)
 
 
 class Changes(Generic[Model]):
@@ -110,7 +133,8 @@ class Changes(Generic[Model]):
         self._field = field
         self._watcher: Watcher[_State] = source.watch()
         self._seen = now.version if since is None else since
-        self._selected: Any = field(now.model) if callable(field) and since is None else UNSET
+        known = since is None or since >= now.version
+        self._selected: Any = field(now.model) if callable(field) and known else UNSET
         self._initial = initial  # the newest model of all, where the first delivery is to be what is there
         if initial is not None:
             self._seen, self._selected = -1, UNSET
@@ -146,8 +170,8 @@ class Changes(Generic[Model]):
 
     def _is_news(self, state: _State) -> bool:
         if callable(self._field):
-            return self._selected is UNSET or _differ(self._selected, self._field(state.model))
-        return bool(self._fields(state))
+            return self._selected is UNSET or differ(self._selected, self._field(state.model))
+        return state.touched > self._seen if self._field is ANY else bool(self._fields(state))
 
     def _fields(self, state: _State) -> tuple[str, ...]:
         if isinstance(self._field, str):

@@ -49,7 +49,7 @@ class Watchable(Generic[T]):
 
     def peek(self, default: Any = UNSET) -> T:
         """Return the current value without waiting; `default` while there is none, or else raise `Empty`."""
-        slots = tuple(source._slot for source in self._sources)
+        slots = tuple([source._slot for source in self._sources])
         if all(version for version, _ in slots):
             return self._read(slots)
         if default is UNSET:
@@ -97,6 +97,11 @@ class Value(Watchable[T]):
     def version(self) -> int:
         """How often the value was set."""
         return self._slot[0]
+
+    def versioned(self) -> tuple[int, T]:
+        """Return the version and the value of one moment, without waiting; `Empty` when there is none yet."""
+        slot = self._slot
+        return slot[0], self.peek() if not slot[0] else slot[1]
 
     def set(self, value: T) -> int:
         """Set the value and wake every watcher that waits; return its version. Raises `Closed`."""
@@ -156,7 +161,7 @@ class Value(Watchable[T]):
     # ------------------------------------------------------------------ what watchers call
 
     def _leave_bell(self, bell: ThreadBell | TaskBell, seen: int) -> bool:
-        """Leave the bell to be rung at the next change; False when there is something newer than `seen`, or nothing to come."""
+        """Leave the bell to be rung at the next change; False when there has been one since version `seen`, or none will come."""
         with self._lock:
             self._bells[bell] = None
             if self._slot[0] > seen or self._closed:

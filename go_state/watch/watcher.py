@@ -7,13 +7,15 @@ everything as it was.
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, Self, TypeVar
 
 from go_state.core.errors import Closed, ConcurrentGet, Empty, TimedOut, UsageError
 from go_state.watch.bells import TaskBell, ThreadBell, ring_all
+from go_state.watch.differing import unequal
 
 if TYPE_CHECKING:
     from go_state.watch.value import Slot, Value
@@ -22,6 +24,28 @@ T = TypeVar("T")
 
 _BREATH_SECONDS = 0.002  # how long an iteration may keep an event loop from its other tasks
 _NOTHING: Any = object()
+
+
+class _Look(NamedTuple, Generic[T]):
+    """What a watcher has found at one moment: the versions of its sources, those of them that need no second look, when a value
+    that is there already may be given, and the value to give, if there is one.
+    """
+
+    versions: tuple[int, ...]
+    passed_over: tuple[int, ...]
+    due: float
+    value: T = _NOTHING
+
+    def until(self, deadline: float | None) -> float | None:
+        """Return when to look again although nothing has changed."""
+        if self.due == math.inf:
+            return deadline
+        return self.due if deadline is None else min(deadline, self.due)
+
+    def check_time(self, rang: bool, deadline: float | None, timeout: float | None) -> None:
+        """Raise `TimedOut` when nothing was found and the time for it is over."""
+        if self.value is _NOTHING and not rang and deadline is not None and time.monotonic() >= deadline:
+            raise TimedOut(f"no newer value came within {timeout} seconds; nothing was taken")
 
 
 class Watcher(Generic[T]):
@@ -50,6 +74,7 @@ class Watcher(Generic[T]):
         self._due = 0.0  # when the next value may be given
         self._only_different = only_different
         self._last: Any = _NOTHING  # what was given, where only what differs from it is
+        self._lock = threading.Lock()  # guards the two below
         self._bell: ThreadBell | TaskBell | None = None  # of the get under way
         self._closed = False
 
@@ -64,126 +89,106 @@ class Watcher(Generic[T]):
         """Return the newest value, if it is newer than what was given last; else wait up to `timeout` seconds for one.
 
         A value for which `where` is false is passed over, and left for a later get. Raises `TimedOut`; `Closed`, or the value's
-        error, when no newer one will come; `ConcurrentGet` when another get of this watcher is under way.
+        error, when no newer one will come; `ConcurrentGet` when another get of this watcher is under way; and what `where` raises.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        passed_over = self._seen
-        while True:
-            passed_over, found = self._look(passed_over, where)
-            if found is not _NOTHING:
-                result: T = found
-                return result
-            until = self._until(passed_over, deadline)
+        look = self._look(self._seen, where)
+        while look.value is _NOTHING:
             bell = ThreadBell()
             try:
-                rang = not self._lie_down(bell, passed_over) or bell.sleep(until)
+                rang = not self._lie_down(bell, look.versions) or bell.sleep(look.until(deadline))
             finally:
                 self._get_up(bell)
-            self._check_time(rang, deadline, timeout)
+            look = self._look(look.passed_over, where)  # also when the time is over: a value may have come in the last moment
+            look.check_time(rang, deadline, timeout)
+        return look.value
 
     async def get_async(self, timeout: float | None = None, *, where: Callable[[T], bool] | None = None) -> T:
         """Return the newest value as `get` does, waiting on the event loop; a cancelled wait takes nothing."""
         deadline = None if timeout is None else time.monotonic() + timeout
-        passed_over = self._seen
-        while True:
-            passed_over, found = self._look(passed_over, where)
-            if found is not _NOTHING:
-                result: T = found
-                return result
-            until = self._until(passed_over, deadline)
+        look = self._look(self._seen, where)
+        while look.value is _NOTHING:
             bell = TaskBell()
             try:
-                rang = not self._lie_down(bell, passed_over) or await bell.sleep(until)
+                rang = not self._lie_down(bell, look.versions) or await bell.sleep(look.until(deadline))
             finally:
                 self._get_up(bell)
-            self._check_time(rang, deadline, timeout)
+            look = self._look(look.passed_over, where)  # also when the time is over: a value may have come in the last moment
+            look.check_time(rang, deadline, timeout)
+        return look.value
 
     def get_nowait(self, *, where: Callable[[T], bool] | None = None) -> T:
         """Return the newest value, or raise `Empty` when there is none that was not given yet; `Closed` at the end."""
-        passed_over, found = self._look(self._seen, where)
-        if found is _NOTHING:
-            self._check_more_may_come(passed_over)
+        look = self._look(self._seen, where)
+        if look.value is _NOTHING:
             raise Empty("there is no newer value right now")
-        result: T = found
-        return result
+        return look.value
 
     def peek(self) -> T:
         """Return the newest value, given before or not, and leave it to be given; `Empty` when there is none yet."""
-        slots = tuple(source._slot for source in self._sources)
+        slots = tuple([source._slot for source in self._sources])
         if not all(version for version, _ in slots):
             raise Empty("the value has not been set yet")
         return self._read(slots)
 
-    def _look(self, passed_over: tuple[int, ...], where: Callable[[T], bool] | None) -> tuple[tuple[int, ...], Any]:
-        """Return which versions have been looked at, and a value to give, if there is one."""
-        self._check_open()
+    def _look(self, passed_over: tuple[int, ...], where: Callable[[T], bool] | None) -> _Look[T]:
+        """Look at every source once, and give what is new since `passed_over`; raise when nothing more will come.
+
+        Everything that a get decides on comes from this one look: a slot that was read twice could change in between, and the
+        watcher would sleep although there is a value that it has not seen.
+        """
+        if self._closed:
+            raise Closed("this watcher is closed")
+        ended = [source for source in self._sources if source._closed]  # before the slots: after its end none is set any more
         slots = tuple([source._slot for source in self._sources])
         versions = tuple([version for version, _ in slots])
-        if not all(versions) or not any(map(int.__gt__, versions, passed_over)):
-            return passed_over, _NOTHING
-        if self._every and time.monotonic() < self._due and not self._at_end():
-            return passed_over, _NOTHING
-        value = self._read(slots)
-        if self._only_different and (value is self._last or (type(value) is type(self._last) and value == self._last)):
-            return versions, _NOTHING
-        if where is not None and not where(value):
-            return versions, _NOTHING
+        if all(versions) and any(map(int.__gt__, versions, passed_over)):
+            if self._every and not ended and time.monotonic() < self._due:
+                return _Look(versions, passed_over, self._due)
+            value = self._read(slots)
+            passed_over = versions
+            if not self._is_last(value) and (where is None or where(value)):
+                self._given(value, versions)
+                return _Look(versions, versions, math.inf, value)
+        if ended:
+            self._raise_end(ended)
+        return _Look(versions, passed_over, math.inf)
+
+    def _is_last(self, value: T) -> bool:
+        return self._only_different and not unequal(self._last, value)
+
+    def _given(self, value: T, versions: tuple[int, ...]) -> None:
         self._seen = versions
         self._due = time.monotonic() + self._every if self._every else 0.0
         if self._only_different:
             self._last = value
-        return versions, value
 
-    def _until(self, passed_over: tuple[int, ...], deadline: float | None) -> float | None:
-        """Return when to look again although nothing has changed: at the deadline, or when a value that is there may be given."""
-        newer = any(source._slot[0] > seen for source, seen in zip(self._sources, passed_over, strict=True))
-        if self._every and newer and time.monotonic() < self._due:
-            return self._due if deadline is None else min(deadline, self._due)
-        return deadline
-
-    def _check_time(self, rang: bool, deadline: float | None, timeout: float | None) -> None:
-        if not rang and deadline is not None and time.monotonic() >= deadline:
-            raise TimedOut(f"no newer value came within {timeout} seconds; nothing was taken")
+    @staticmethod
+    def _raise_end(ended: list[Value[Any]]) -> NoReturn:
+        for source in ended:
+            if source._error is not None:
+                raise source._error
+        raise Closed("the value is closed and its newest value was given")
 
     # ------------------------------------------------------------------ waiting
 
-    def _lie_down(self, bell: ThreadBell | TaskBell, passed_over: tuple[int, ...]) -> bool:
-        """Leave the bell with every source; False when there is something to look at already."""
-        if self._bell is not None:
-            raise ConcurrentGet("another thread or task already waits on this watcher: make one for each")
-        self._bell = bell
-        self._check_open()
-        self._check_more_may_come(passed_over)
-        limits: tuple[float, ...] = passed_over
-        if self._every and time.monotonic() < self._due:
-            limits = (math.inf,) * len(passed_over)  # what is there already has to wait: only the end is news
-        elif not all(source._slot[0] for source in self._sources):
-            limits = tuple([source._slot[0] for source in self._sources])  # what is set already waits for the others
-        return all(source._leave_bell(bell, limit) for source, limit in zip(self._sources, limits, strict=True))  # type: ignore[arg-type]
+    def _lie_down(self, bell: ThreadBell | TaskBell, versions: tuple[int, ...]) -> bool:
+        """Leave the bell with every source; False when one of them is not as it was at the last look."""
+        with self._lock:
+            if self._closed:
+                return False
+            if self._bell is not None:
+                raise ConcurrentGet("another thread or task already waits on this watcher: make one for each")
+            self._bell = bell
+        return all(source._leave_bell(bell, version) for source, version in zip(self._sources, versions, strict=True))
 
     def _get_up(self, bell: ThreadBell | TaskBell) -> None:
-        if self._bell is bell:
+        with self._lock:
+            if self._bell is not bell:
+                return  # it did not lie down, and another sleeps here
             self._bell = None
-            for source in self._sources:
-                source._take_bell(bell)
-
-    def _at_end(self) -> bool:
-        return any(source._closed for source in self._sources)
-
-    def _check_more_may_come(self, passed_over: tuple[int, ...]) -> None:
-        """Raise when a source has ended and there is nothing newer to look at."""
         for source in self._sources:
-            if source._closed:
-                slots = [(s._slot[0], seen) for s, seen in zip(self._sources, passed_over, strict=True)]
-                if all(version for version, _ in slots) and any(version > seen for version, seen in slots):
-                    return
-                if source._error is not None:
-                    raise source._error
-                raise Closed("the value is closed and its newest value was given")
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise Closed("this watcher is closed")
+            source._take_bell(bell)
 
     # ------------------------------------------------------------------ iterating and ending
 
@@ -209,8 +214,9 @@ class Watcher(Generic[T]):
 
     def close(self) -> None:
         """End the watcher and free a get that waits, with `Closed`; a second call is harmless."""
-        self._closed = True
-        bell = self._bell
+        with self._lock:
+            self._closed = True
+            bell = self._bell
         if bell is not None:
             ring_all((bell,))
 

@@ -199,6 +199,15 @@ class Pair(NamedTuple):
     right: int
 
 
+class Room(NamedTuple):
+    name: str
+
+
+@dataclass(frozen=True)
+class Nothing:
+    pass
+
+
 @attrs.frozen
 class Box:
     left: int
@@ -223,16 +232,155 @@ def test_every_kind_of_class_has_fields(kind: Any) -> None:
             app.changes("middle")
 
 
-def test_a_model_of_another_type_is_refused() -> None:
-    """While fields are followed, a model of another type than the first ends the turn with an error, and the model stays."""
-    app = gs.start(gs.reducer(lambda: Pair(1, 2), lambda _m, msg: msg))
-    app.ready()
-    app.changes("left")
-    with pytest.raises(gs.ProgramError, match=r"Pair.*Box"):
-        app.apply(Box(1, 2))
-    assert app.model == Pair(1, 2)
+def test_a_model_of_another_class_has_changed_in_every_field() -> None:
+    """Where a model is of another class than the last, equal fields count as changed too, and those that only one of them has."""
     with gs.start(gs.reducer(lambda: Pair(1, 2), lambda _m, msg: msg)) as app:
+        left, everything = app.changes("left"), app.changes()
         assert app.apply(Box(1, 2)) == Box(1, 2)
+        assert left.get(5) == gs.Change(2, ("left",), Box(1, 2))
+        assert everything.get(5) == gs.Change(2, ("left", "right"), Box(1, 2))
+        app.apply(Room("hall"))
+        for changes in (left, app.changes("name", since=2)):
+            assert changes.get(5).model == Room("hall")
+        assert everything.get(5).fields == ("left", "name", "right")
+        with pytest.raises(gs.UsageError, match="its fields are name"):
+            app.changes("middle")
+
+
+@pytest.mark.parametrize("model", [0, "a", (0, 1), {"k": 0}, Nothing(), [1], None])
+def test_a_model_without_fields_changes_as_a_whole(model: Any) -> None:
+    """All changes of a number, a text, a tuple or a dict are heard, with no names, and an equal one is none."""
+    other = [model]
+    with gs.start(gs.reducer(lambda: model, lambda _m, msg: msg)) as app, app.changes() as changes:
+        app.apply(other)
+        assert changes.get(5) == gs.Change(2, (), other)
+        app.apply([model])
+        with pytest.raises(gs.Empty):
+            changes.get_nowait()
+
+
+def test_a_container_with_fields_changes_as_a_whole_too() -> None:
+    """A dict of a class of its own, with attributes, has changed when either of the two has."""
+
+    class Titled(dict[str, int]):
+        title = ""
+
+    def titled(title: str, **items: int) -> Titled:
+        made = Titled(items)
+        made.title = title
+        return made
+
+    with gs.start(gs.reducer(lambda: titled("a"), lambda _m, msg: msg)) as app, app.changes() as changes:
+        app.apply(titled("a", x=1))
+        assert changes.get(5).fields == ()
+        app.apply(titled("b", x=1))
+        assert changes.get(5).fields == ("title",)
+
+
+class Array:
+    """Compares as arrays do: item by item, so that it has no single answer."""
+
+    def __init__(self, *items: int) -> None:
+        self.items = items
+
+    def __ne__(self, other: object) -> Any:
+        return self
+
+    def __bool__(self) -> bool:
+        raise ValueError("the truth of an array is ambiguous")
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+def test_what_cannot_be_compared_has_changed() -> None:
+    """A field whose comparison fails counts as changed, the program goes on, and so does a derived value."""
+    with gs.start(gs.reducer(lambda: Pair(0, Array(1)), lambda m, msg: m._replace(right=msg))) as app:  # type: ignore[arg-type]
+        with app.changes() as changes:
+            app.apply(Array(1))
+            assert changes.get(5).fields == ("right",)
+        assert app.state == "ready"
+    value = gs.Value(Array(1))
+    watcher = value.map(lambda array: array).watch()
+    watcher.get()
+    value.set(Array(2))
+    assert watcher.get(5).items == (2,)
+
+
+def test_a_field_that_cannot_be_read_has_changed() -> None:
+    """A model whose attribute raises does not end the program that nobody but a watcher asks for it."""
+
+    @dataclass(frozen=True)
+    class Lazy:
+        number: int
+
+        def __getattribute__(self, name: str) -> Any:
+            if name == "number":
+                raise OSError("not there")
+            return object.__getattribute__(self, name)
+
+    with gs.start(gs.reducer(lambda: Lazy(1), lambda _m, msg: Lazy(msg))) as app, app.changes("number") as changes:
+        app.apply(2)
+        assert changes.get(5).version == 2
+
+
+def test_a_selector_that_raises_ends_its_own_wait_alone() -> None:
+    """What a selector raises reaches who waits with it, and neither the program nor another watcher."""
+    with gs.start(gs.reducer(int, lambda _m, msg: msg)) as app:
+        inverse, everything = app.changes(lambda model: model and 1 / (model - 1)), app.changes()
+        app.apply(1)
+        with pytest.raises(ZeroDivisionError):
+            inverse.get(5)
+        assert everything.get(5).model == 1
+        app.apply(3)
+        assert inverse.get(5).model == 3
+
+
+class Crossed(gs.Value[Any]):
+    """A value that somebody reads while something else happens, right before the read with a given number."""
+
+    left = 0
+    cross: Callable[[], object]
+
+    @property
+    def _slot(self) -> Any:
+        self.left -= 1
+        if self.left == 0:
+            self.cross()
+        return self.__dict__["_slot"]
+
+    @_slot.setter
+    def _slot(self, slot: Any) -> None:
+        self.__dict__["_slot"] = slot
+
+
+@pytest.mark.parametrize("read", range(1, 4))
+def test_the_first_subscription_meets_a_model_that_is_being_published(read: int) -> None:
+    """Whatever the program publishes while it is first asked for changes: version and model belong together, and are the newest."""
+    with gs.start(program) as app:
+        models: Any = app._audience.models
+        models.__class__ = Crossed
+        models.cross, models.left = lambda: app.apply(to(count=7), timeout=30), read
+        changes = app.changes("count", initial=True)
+        models.left = 0
+        change = changes.get(30)
+        assert (change.version, change.model) == (app.version, app.model)
+
+
+def test_a_subscription_that_crosses_with_the_end_ends() -> None:
+    """Who first asks for changes while the program ends gets the last model, and then the end."""
+    found: list[gs.Changes[Model]] = []
+
+    class Ended(gs.Value[bool]):
+        def set(self, value: bool) -> int:
+            found.append(app.changes(initial=True))
+            return super().set(value)
+
+    with gs.start(program) as app:
+        app._audience.ended.__class__ = Ended
+    assert found[0].get(30).version == 1
+    with pytest.raises(gs.Closed):
+        found[0].get(30)
 
 
 def test_nobody_listening_costs_no_comparison() -> None:
