@@ -42,7 +42,7 @@ class _Records:
             return orjson.loads
         from go_state.storage.codec import JsonCodec
 
-        codec: JsonCodec[Any] = JsonCodec(self._of)
+        codec: JsonCodec[Any] = JsonCodec(self._of, whole_floats=True)
         return codec.decode
 
 
