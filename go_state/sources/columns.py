@@ -11,7 +11,8 @@ import uuid
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, TypeAlias
 
-from go_state.storage.fields import Field, without_wrapping
+from go_state.storage.annotations import without_wrapping
+from go_state.storage.fields import Field
 
 Parse: TypeAlias = Callable[[str], Any]
 """Returns the value of a text, or raises any exception for one that is none."""

@@ -44,7 +44,7 @@ class _Records:
             return _decode_anything
         from go_state.storage.codec import JsonCodec
 
-        codec: JsonCodec[Any] = JsonCodec(self._of)
+        codec: JsonCodec[Any] = JsonCodec(self._of, whole_floats=True)
         return codec.decode
 
 

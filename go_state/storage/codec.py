@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import datetime
 import inspect
 import re
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -15,8 +14,8 @@ from go_state.core.migrations import Migration, NoMigrationError, migrate
 from go_state.core.program import Program
 
 if TYPE_CHECKING:
+    from go_state.storage.mirror import Shape
     from go_state.storage.records import Block
-    from go_state.storage.shape import Shape
 
 Value = TypeVar("Value")
 
@@ -26,17 +25,19 @@ class JsonCodec(Generic[Value]):
 
     Made from the type: dataclasses, NamedTuples, attrs classes, msgspec Structs, `immutables.Map`, unions, and the plain and
     container types of Python. What cannot be stored raises `NotStorable`: a type when the codec is made, a value when it is
-    written, for `encode` reads back what it wrote and compares. So NaN, a subclass in its base's place, a tuple under `Any`, a
-    lone surrogate or a number over 64 bits never comes back as something else.
+    written, for `encode` reads back what it wrote and compares, unless the types prove that it comes back as it is. So NaN, a
+    subclass in its base's place, a tuple under `Any`, a lone surrogate or a class that changes what it is given never comes back
+    as something else. An int in a float's place, which type checkers allow, is read back as that int; with `whole_floats`, for
+    JSON that others have written, it is read as a float.
 
-    >>> JsonCodec(list[int]).encode([1, 2])
-    b'[1,2]'
+    >>> JsonCodec(list[float]).encode([1, 2.5])
+    b'[1,2.5]'
     """
 
-    def __init__(self, kind: type[Value] | Any) -> None:
+    def __init__(self, kind: type[Value] | Any, *, whole_floats: bool = False) -> None:
         from go_state.storage.shape import shape_of  # here, with msgspec: a program that stores nothing need not wait for them
 
-        self._use(kind, shape_of(kind))
+        self._use(kind, shape_of(kind, ints_in_floats=not whole_floats))
 
     def _use(self, kind: Any, shape: Shape) -> None:
         import msgspec
@@ -47,6 +48,7 @@ class JsonCodec(Generic[Value]):
         self._to = shape.to
         self._back = shape.back
         self._exact = shape.exact
+        self._nests = shape.nests
         self._encoder = msgspec.json.Encoder()
         try:
             self._decoder = msgspec.json.Decoder(shape.mirror)
@@ -61,21 +63,65 @@ class JsonCodec(Generic[Value]):
             data = self._encoder.encode(value if self._to is None else self._to(value))
             if self._exact:
                 return data
-            back = self.decode(data)
-            same = _is_same(value, back)
+            self._compare(value, data)
+        except RecursionError:
+            return self._encode_deep(value)
+        except NotStorable:
+            raise
         except _FAILURES as error:
-            raise NotStorable(self._name, without_contents(error)) from None  # what msgspec says may quote the model
-        if not same:
-            raise NotStorable(*_difference(value, back, self._name))
+            raise self._refusal(error) from None  # what msgspec says may quote the model
         return data
+
+    def _encode_deep(self, value: Value) -> bytes:
+        """Encode what the rest of this stack has no room for."""
+        from go_state.storage.depth import on_empty_stack
+
+        def encode() -> bytes:
+            data = self._encoder.encode(value if self._to is None else self._to(value))
+            self._compare(value, data)
+            return data
+
+        try:
+            return on_empty_stack(encode)
+        except RecursionError:
+            why = "it is nested too deeply, or holds itself: keep what is nested in a dict, by a key of its own"
+            raise NotStorable(self._name, why) from None
+        except NotStorable:
+            raise
+        except _FAILURES as error:
+            raise self._refusal(error) from None
+
+    def _compare(self, value: Value, data: bytes) -> None:
+        """Read the JSON back; `NotStorable` when it does not hold the value."""
+        from go_state.storage.depth import with_reserve
+        from go_state.storage.sameness import is_same, why_not_same
+
+        back = with_reserve(self._decode, data) if self._nests else self._decode(data)
+        if not is_same(value, back):
+            raise NotStorable(*why_not_same(value, back, self._name))
+
+    def _refusal(self, error: Exception) -> NotStorable:
+        from go_state.storage.misfit import MisfitError
+
+        if isinstance(error, MisfitError):
+            return NotStorable(self._name + error.path, error.why)
+        why = without_contents(error)
+        if "float" in why and "got `null`" in why:
+            why = f"JSON has no NaN and no infinity, store None or a number instead ({why})"
+        return NotStorable(self._name, why)
 
     def decode(self, data: bytes) -> Value:
         """Return the value; `ValueError` names the field that does not fit."""
+        from go_state.storage.depth import with_room
+
         try:
-            mirror = self._decoder.decode(data)
-            value: Value = mirror if self._back is None else self._back(mirror)
+            return with_room(self._decode, data)
         except _FAILURES as error:
             raise ValueError(f"the JSON does not hold a {self._name}: {without_contents(error)}") from None
+
+    def _decode(self, data: bytes) -> Value:
+        mirror = self._decoder.decode(data)
+        value: Value = mirror if self._back is None else self._back(mirror)
         return value
 
 
@@ -124,6 +170,8 @@ class MessageCodec(JsonCodec[Value]):
             if len(records) != block.number:
                 raise block.damaged(f"it holds {len(records)} messages and says {block.number}")
             return records if self._back is None else list(map(self._back, records))
+        except RecursionError:  # what is nested deeply is read one by one, where there is room for it
+            return [self._decoded(name, position, record) for position, record in self._apart(block)]
         except _FAILURES as error:
             self._find_misfit(name, block)
             raise Incompatible(name, f"messages {block.first} to {block.end - 1}", without_contents(error)) from None
@@ -161,11 +209,18 @@ class MessageCodec(JsonCodec[Value]):
 
     def _find_misfit(self, name: str, block: Block) -> None:
         """Raise `Incompatible` with the position of the first message that does not fit."""
-        for position, record in enumerate(block.records(), block.first):
-            try:
-                self.decode(record)
-            except ValueError as error:
-                raise Incompatible(name, f"message at position {position}", str(error)) from None
+        for position, record in self._apart(block):
+            self._decoded(name, position, record)
+
+    def _apart(self, block: Block) -> Iterable[tuple[int, bytes]]:
+        """Return each record's position and JSON."""
+        return enumerate(block.records(), block.first)
+
+    def _decoded(self, name: str, position: int, record: bytes) -> Value:
+        try:
+            return self.decode(record)
+        except ValueError as error:
+            raise Incompatible(name, f"message at position {position}", str(error)) from None
 
 
 _FAILURES = (TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)  # of bytes and values that do not fit
@@ -219,86 +274,3 @@ def _hints(fn: Callable[..., Any]) -> dict[str, Any]:
         ) from error
     except TypeError:
         return {}
-
-
-_IDENTITY: object = object.__eq__
-_SIMPLE = frozenset({int, str, bool, type(None), bytes})  # equal and of one type is the same
-
-
-def _is_same(value: Any, back: Any) -> bool:
-    """Tell whether what was read back is equal and of the same type at every depth; an int may come back as a float."""
-    kind: Any = type(value)
-    kind = getattr(kind, "__stands_for__", kind)  # the read-only twins of a strict program's model
-    if kind is not type(back):
-        return kind is int and type(back) is float and value == back
-    if kind in _SIMPLE:
-        return bool(value == back)
-    if kind is list or kind is tuple:
-        if (kinds := set(map(type, value))) <= _SIMPLE and kinds == set(map(type, back)):
-            return bool(value == back)
-        return len(value) == len(back) and all(map(_is_same, value, back))
-    if kind is dict:
-        return len(value) == len(back) and all(map(_is_same, value.items(), back.items()))
-    if kind is set or kind is frozenset:
-        return bool(value == back) and all(map(_is_same, sorted(value, key=_order), sorted(back, key=_order)))
-    if isinstance(value, datetime.datetime):
-        return bool(value == back) and value.tzinfo == back.tzinfo and value.fold == back.fold
-    if isinstance(value, Mapping):
-        return (
-            len(value) == len(back)
-            and _types(value) == _types(back)
-            and all(_is_same(each, back[key]) for key, each in value.items())
-        )
-    names = _field_names(value)
-    if names is None:
-        return bool(value == back)
-    if kind.__eq__ is _IDENTITY:  # equal to itself alone: what is read back is another
-        return False
-    return all(_is_same(getattr(value, name), getattr(back, name)) for name in names)
-
-
-def _order(value: Any) -> tuple[int, str]:
-    """Return what puts equal members of two sets in the same order."""
-    return hash(value), "" if isinstance(value, (int, float)) else type(value).__qualname__
-
-
-def _types(values: Any) -> list[str]:
-    return sorted(type(each).__qualname__ for each in values)
-
-
-def _field_names(value: Any) -> list[str] | None:
-    from go_state.storage.fields import field_names
-
-    kind: Any = type(value)
-    return field_names(kind)
-
-
-def _difference(value: Any, back: Any, path: str) -> tuple[str, str]:
-    """Return the path of the first part that did not come back the same, and why, without its contents."""
-    if type(value) is not type(back):
-        found, became = type(value).__qualname__, type(back).__qualname__
-        return path, f"a {found} would read back as a {became}: annotate the field with what it holds, or store what it says"
-    for name, one, other in _parts(value, back):
-        if not _is_same(one, other):
-            return _difference(one, other, f"{path}{name}")
-    if value != value:
-        return path, "it is not equal to itself (NaN): store None or a number instead"
-    if isinstance(value, datetime.datetime):
-        return path, "its time zone would read back as a fixed offset: store it in UTC"
-    return (
-        path,
-        f"a {type(value).__qualname__} would not read back equal: compare only what is stored and what is computed from it",
-    )
-
-
-def _parts(value: Any, back: Any) -> list[tuple[str, Any, Any]]:
-    names = _field_names(value)
-    if names is not None:
-        return [(f".{name}", getattr(value, name), getattr(back, name)) for name in names]
-    if isinstance(value, (list, tuple)):
-        return [(f"[{i}]", one, other) for i, (one, other) in enumerate(zip(value, back, strict=False))]
-    if isinstance(value, Mapping):
-        # A key may be somebody's data: it is not part of the path.
-        keys = [(" keys", one, other) for one, other in zip(value, back, strict=False)] if isinstance(value, dict) else []
-        return keys + [("[...]", one, back.get(key)) for key, one in value.items()]
-    return []

@@ -18,7 +18,8 @@ from typing import Any, NamedTuple, TypeAlias
 from go_state.core.errors import Conflict, Corrupt, InvalidKey
 from go_state.core.naming import names_of
 from go_state.core.ports import Store, Write
-from go_state.storage.fields import fields_of, is_class_with_fields, without_wrapping
+from go_state.storage.annotations import alias_of, endless, members_of, without_wrapping
+from go_state.storage.fields import fields_of, is_class_with_fields
 
 Node: TypeAlias = Any
 """A type in a description: the name of a plain type, or a list of a word and what belongs to it, such as `["list", "int"]`."""
@@ -87,8 +88,20 @@ class _Reading:
     def __init__(self) -> None:
         self.classes: dict[str, Any] = {}
         self._labels: dict[Any, str] = {}
+        self._inside: list[Any] = []  # type aliases that are under way, since the last class
 
     def node(self, kind: Any) -> Node:
+        """Return the type in words; `NotStorable` for an alias that refers to itself."""
+        if alias_of(kind) is None:
+            return self._node(kind)
+        if kind in self._inside:
+            raise endless(kind)
+        self._inside.append(kind)
+        node = self._node(kind)
+        self._inside.pop()
+        return node
+
+    def _node(self, kind: Any) -> Node:
         kind = without_wrapping(kind)
         origin, args = typing.get_origin(kind) or kind, typing.get_args(kind)
         if kind is None or kind is type(None):
@@ -96,7 +109,7 @@ class _Reading:
         if kind is Any or kind is object:
             return "Any"
         if origin in (typing.Union, types.UnionType):
-            return self._union(args)
+            return self._union(members_of(kind))
         if origin is typing.Literal:
             return ["one of", *sorted(map(_plain, args), key=repr)]
         if isinstance(kind, type) and issubclass(kind, enum.Enum):
@@ -115,12 +128,11 @@ class _Reading:
             return ["tuple", *([] if args == ((),) else map(self.node, args))]
         return [_LISTS[origin], self.node(args[0]) if args else "Any"]
 
-    def _union(self, args: tuple[Any, ...]) -> Node:
-        args = tuple(without_wrapping(arg) for arg in args)
-        others = [arg for arg in args if arg is not type(None)]
-        nodes = [self.node(others[0]), "None"] if len(others) == 1 else [self.member(arg) for arg in args]
-        flat = [each for node in nodes for each in (node[1:] if node[0] == "any of" else [node])]
-        return ["any of", *flat]
+    def _union(self, members: list[Any]) -> Node:
+        others = [member for member in members if member is not type(None)]
+        if len(others) == 1:
+            return ["any of", self.node(others[0]), "None"]
+        return ["any of", *map(self.member, members)]
 
     def member(self, kind: Any) -> Node:
         """Return a member of a union, where a class is stored with its name."""
@@ -137,8 +149,10 @@ class _Reading:
             label += "#"
         self._labels[kind] = label
         described = self.classes[label] = {"names": list(names), "fields": {}, "optional": []}
+        outside, self._inside = self._inside, []
         for field in fields_of(kind):
             described["fields"][field.name] = self.node(field.annotation)
             if not field.required:
                 described["optional"].append(field.name)
+        self._inside = outside
         return label

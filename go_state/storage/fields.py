@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import enum
 import functools
 import inspect
-import types
 import typing
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
-from go_state.core.errors import NotStorable
+from go_state.storage.annotations import resolved
 
 
 class Field(typing.NamedTuple):
@@ -29,23 +29,34 @@ def fields_of(kind: Any) -> list[Field]:
     named = _named_fields(cls)
     if named is None:
         return []
-    where = getattr(cls, "__qualname__", str(cls))
-    try:
-        hints = typing.get_type_hints(cls)
-    except NameError as error:
-        why = f"its annotations name {error.name!r}, which its module does not: define it there, or give a codec="
-        raise NotStorable(where, why) from error
-    given = _arguments(cls, kind)
-    return [
-        Field(name, _given(hints.get(name, Any), given, f"{where}.{name}"), parameter, required)
-        for name, parameter, required in named
-    ]
+    annotations = resolved(kind, {name: _owner(cls, name) for name, _, _ in named})
+    return [Field(name, annotations[name], parameter, required) for name, parameter, required in named]
+
+
+def _owner(cls: Any, name: str) -> type:
+    """Return the class that has said what the field holds: the one itself, or one that it has the field from."""
+    line: tuple[type, ...] = cls.__mro__
+    if hasattr(cls, "__attrs_attrs__"):
+        said = [base for base in line if _is_own_attribute(base, name)]
+    elif "__dataclass_fields__" in dir(cls):
+        # Subclasses hold the very field of the class that has made it, which stands behind them.
+        field = cls.__dataclass_fields__[name]
+        said = [base for base in line if vars(base).get("__dataclass_fields__", {}).get(name) is field][-1:]
+    elif issubclass(cls, msgspec.Struct):
+        said = [base for base in line if issubclass(base, msgspec.Struct) and name in vars(base).get("__annotations__", {})]
+    else:
+        said = [base for base in line if "_fields" in vars(base)]
+    return said[0] if said else line[0]
+
+
+def _is_own_attribute(cls: type, name: str) -> bool:
+    return any(each.name == name and not each.inherited for each in vars(cls).get("__attrs_attrs__", ()))
 
 
 def _named_fields(cls: Any) -> list[tuple[str, str, bool]] | None:
     """Return name, constructor's parameter and requiredness of each field; None when the class has no fields to speak of."""
     missing = dataclasses.MISSING
-    if not isinstance(cls, type):
+    if not isinstance(cls, type) or issubclass(cls, enum.Enum):
         return None
     if hasattr(cls, "__attrs_attrs__"):  # attrs drops leading underscores from parameters
         nothing = next((type(a.default) for a in cls.__attrs_attrs__ if type(a.default).__name__ == "_Nothing"), ())
@@ -83,28 +94,6 @@ def is_class_with_fields(kind: Any) -> bool:
     return _named_fields(typing.get_origin(kind) or kind) is not None
 
 
-def holds_what_it_is_given(cls: type) -> bool:
-    """Tell whether an object of the class has in its fields what its constructor was given, and is equal to another that has.
-
-    False where that is not known, as of a class with a constructor of its own or a `__post_init__`.
-    """
-    own = vars(cls)
-    if hasattr(cls, "__post_init__") or vars(object)["__eq__"] is cls.__eq__ or "__attrs_attrs__" in dir(cls):
-        return False
-    if "__dataclass_params__" in own:
-        fields = dataclasses.fields(cls)
-        plain = all(f.init and not _is_computed(own.get(f.name)) for f in fields)
-        return bool(own["__dataclass_params__"].init) and plain
-    if issubclass(cls, msgspec.Struct):
-        return cls.__init__ is msgspec.Struct.__init__
-    return issubclass(cls, tuple) and "_fields" in own
-
-
-def _is_computed(attribute: object) -> bool:
-    """Tell whether a class attribute is a property or another descriptor, the place of a slot aside."""
-    return hasattr(type(attribute), "__set__") and not isinstance(attribute, types.MemberDescriptorType)
-
-
 def takes_fields_in_order(cls: type, parameters: list[str]) -> bool:
     """Tell whether the constructor can be called with the fields as its positional arguments."""
     try:
@@ -113,38 +102,3 @@ def takes_fields_in_order(cls: type, parameters: list[str]) -> bool:
         return False
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return [p.name for p in given[: len(parameters)] if p.kind in positional] == parameters
-
-
-def _arguments(cls: type, kind: Any) -> dict[Any, Any]:
-    """Return what the type variables of the class and of its generic bases stand for."""
-    given = dict(zip(getattr(cls, "__parameters__", ()), typing.get_args(kind), strict=False))
-    for base in getattr(cls, "__orig_bases__", ()):
-        origin = typing.get_origin(base)
-        for variable, argument in zip(getattr(origin, "__parameters__", ()), typing.get_args(base), strict=False):
-            given.setdefault(variable, given.get(argument, argument))
-    return given
-
-
-def _given(annotation: Any, given: dict[Any, Any], path: str) -> Any:
-    """Put what a generic class was given in the place of its type variables."""
-    if isinstance(annotation, TypeVar):
-        if annotation not in given:
-            raise NotStorable(path, f"it has the type variable {annotation!r}: write what it stands for, such as Box[int]")
-        return given[annotation]
-    parameters = getattr(annotation, "__parameters__", ())
-    if parameters and not isinstance(annotation, type):
-        return annotation[tuple(_given(p, given, path) for p in parameters)]
-    return annotation
-
-
-def without_wrapping(kind: Any) -> Any:
-    """Return the type inside Annotated, Final, ClassVar, NewType and type aliases."""
-    while True:
-        if typing.get_origin(kind) in (typing.Annotated, typing.Final, typing.Required, typing.NotRequired):
-            kind = typing.get_args(kind)[0]
-        elif isinstance(kind, typing.NewType):
-            kind = kind.__supertype__
-        elif hasattr(kind, "__value__"):  # a `type X = ...` of Python 3.12
-            kind = kind.__value__
-        else:
-            return kind

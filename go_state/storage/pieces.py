@@ -18,9 +18,11 @@ from typing import Any
 
 from go_state.core.errors import NotStorable
 from go_state.core.naming import names_of
+from go_state.storage.annotations import members_of, without_wrapping
 from go_state.storage.codec import JsonCodec
-from go_state.storage.fields import fields_of, holds_what_it_is_given, is_class_with_fields, without_wrapping
-from go_state.storage.shape import is_persistent_map, members_of
+from go_state.storage.construction import holds_what_it_is_given
+from go_state.storage.fields import fields_of, is_class_with_fields
+from go_state.storage.shape import is_persistent_map
 
 SMALL = 5_000  # entries: a value that has no more, at any depth that is looked at, is encoded in one call, in milliseconds
 _MOST = 64  # entries in a piece: what is made for more of them at once lives long enough to have Python's garbage collector go

@@ -75,9 +75,11 @@ class Block(NamedTuple):
     def _part(self, name: str, kind: Any) -> Any:
         import msgspec
 
+        from go_state.storage.depth import with_room
+
         try:
-            found = msgspec.json.decode(self.data, type=dict[str, msgspec.Raw])[name]
-            return msgspec.json.decode(found, type=kind)
+            found = with_room(msgspec.json.Decoder(dict[str, msgspec.Raw]).decode, self.data)[name]
+            return with_room(msgspec.json.Decoder(kind).decode, found)
         except (ValueError, KeyError, RecursionError) as error:
             raise self.damaged(f"its {name} cannot be read: {type(error).__name__}") from None
 

@@ -1,0 +1,149 @@
+"""Annotations of fields: what each says in the class that has written it, with type variables replaced by what they stand for.
+
+A class may be generic, may fill the type variables of a generic base or pass its own on to it, and two classes may use one type
+variable for different things. So every class of the inheritance has a table of its own.
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, Generic, Protocol, TypeVar
+
+from go_state.core.errors import NotStorable
+
+Table = Mapping[Any, Any]
+
+
+def resolved(kind: Any, owners: Mapping[str, type]) -> dict[str, Any]:
+    """Return the annotation of each field; `owners` says which class has written it, `kind` is the class as it is used."""
+    cls = typing.get_origin(kind) or kind
+    tables, hints = _tables(kind), {owner: _own_hints(owner) for owner in set(owners.values())}
+    where = getattr(cls, "__qualname__", str(cls))
+    return {
+        name: _filled(hints[owner].get(name, Any), tables.get(owner, [{}]), f"{where}.{name}") for name, owner in owners.items()
+    }
+
+
+def without_wrapping(kind: Any) -> Any:
+    """Return the type inside Annotated, Final, NewType and type aliases."""
+    seen: list[Any] = []
+    while True:
+        if typing.get_origin(kind) in (typing.Annotated, typing.Final, typing.Required, typing.NotRequired):
+            kind = typing.get_args(kind)[0]
+        elif isinstance(kind, typing.NewType):
+            kind = kind.__supertype__
+        elif (alias := alias_of(kind)) is not None:
+            if kind in seen:
+                raise endless(kind)
+            seen.append(kind)
+            parameters, value = alias.__type_params__, alias.__value__
+            kind = substituted(value, dict(zip(parameters, typing.get_args(kind), strict=False)))
+        else:
+            return kind
+
+
+def alias_of(kind: Any) -> Any:
+    """Return the alias that the type is (`type X = ...` of Python 3.12, filled or not), or None."""
+    alias = typing.get_origin(kind) or kind
+    return alias if hasattr(type(alias), "__value__") else None
+
+
+def endless(alias: Any) -> NotStorable:
+    """Return the error for an alias that stands for something with itself inside."""
+    return NotStorable(
+        str(alias), "the alias refers to itself, so its values have no end that is known: make it a class with fields"
+    )
+
+
+def members_of(kind: Any) -> list[Any]:
+    """Return the members of a union, those of unions inside it (under a name of their own) included; of another type itself."""
+    found: dict[Any, None] = {}
+    _add_members(kind, found, ())
+    return list(found)
+
+
+def _add_members(kind: Any, found: dict[Any, None], inside: tuple[Any, ...]) -> None:
+    if alias_of(kind) is not None:
+        if kind in inside:
+            raise endless(kind)
+        inside = (*inside, kind)
+    kind = without_wrapping(kind)
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        for arg in typing.get_args(kind):
+            _add_members(arg, found, inside)
+    else:
+        found[type(None) if kind is None else kind] = None
+
+
+def _tables(kind: Any) -> dict[Any, list[Table]]:
+    """Return for each class that the type inherits from what its type variables stand for, once for each way that leads to it."""
+    found: dict[Any, list[Table]] = {}
+    waiting = [kind]
+    while waiting:
+        kind = waiting.pop()
+        cls = typing.get_origin(kind) or kind
+        if not isinstance(cls, type):
+            continue
+        table = _table(cls, typing.get_args(kind))
+        if table not in found.setdefault(cls, []):
+            found[cls].append(table)
+        bases = vars(cls).get("__orig_bases__", cls.__bases__)
+        waiting += [substituted(base, table) for base in bases if typing.get_origin(base) not in (Generic, Protocol)]
+    return found
+
+
+def _table(cls: type, args: tuple[Any, ...]) -> dict[Any, Any]:
+    parameters = getattr(cls, "__parameters__", ())
+    if not all(isinstance(parameter, TypeVar) for parameter in parameters):
+        return {}  # one that stands for several types: which are whose cannot be told by counting
+    given = dict(zip(parameters, args, strict=False))
+    for parameter in parameters[len(args) :]:
+        if getattr(parameter, "has_default", bool)():  # of Python 3.13
+            given[parameter] = parameter.__default__
+    return given
+
+
+def substituted(annotation: Any, given: Table) -> Any:
+    """Return the annotation with what is given in the place of type variables; others stay."""
+    if isinstance(annotation, TypeVar):
+        return given.get(annotation, annotation)
+    parameters = getattr(annotation, "__parameters__", ())
+    if not given or not parameters or isinstance(annotation, type):
+        return annotation
+    return annotation[tuple(given.get(parameter, parameter) for parameter in parameters)]
+
+
+def _filled(annotation: Any, tables: list[Table], path: str) -> Any:
+    """Return the annotation without type variables; `NotStorable` where it is not known what one stands for."""
+    found = [substituted(annotation, table) for table in tables]
+    left = [each for each in found if isinstance(each, TypeVar) or _open_parameters(each)]
+    filled = [each for each in found if each not in left]
+    if not filled:
+        open_parameters = _open_parameters(left[0]) or (left[0],)
+        raise NotStorable(path, f"it has the type variable {open_parameters[0]!r}: write what it stands for, such as Box[int]")
+    if any(each != filled[0] for each in filled):
+        raise NotStorable(path, "its bases say different things of what it holds: annotate the field again in the class itself")
+    return filled[0]
+
+
+def _open_parameters(annotation: Any) -> tuple[Any, ...]:
+    return () if isinstance(annotation, type) else getattr(annotation, "__parameters__", ())
+
+
+def _own_hints(owner: type) -> dict[str, Any]:
+    """Return the annotations that stand in the class itself, without those of its bases; text is evaluated in its module."""
+    own = vars(owner).get("__annotations__", {})
+    alone = type(owner.__name__, (), {"__annotations__": dict(own), "__module__": owner.__module__})
+    module = vars(sys.modules.get(owner.__module__, types.ModuleType("")))
+    parameters = {each.__name__: each for each in getattr(owner, "__type_params__", ())}  # of Python 3.12
+    try:
+        return typing.get_type_hints(alone, localns={**vars(owner), **module, **parameters})
+    except NameError as error:
+        why = f"its annotations name {error.name!r}, which its module does not: define it there, or give a codec="
+        raise NotStorable(owner.__qualname__, why) from error
+    except (TypeError, AttributeError, SyntaxError) as error:
+        why = f"one of its annotations cannot be evaluated ({type(error).__name__}): mend it, or give a codec="
+        raise NotStorable(owner.__qualname__, why) from error

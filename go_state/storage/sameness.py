@@ -1,0 +1,130 @@
+"""Sameness: whether what was read back is equal to what was written, and of the same types at every depth; where not, why."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import enum
+import math
+import zoneinfo
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+_IDENTITY: object = object.__eq__
+_SIMPLE = frozenset({int, str, bool, type(None), bytes})  # equal and of one type is the same
+_SETS = (set, frozenset)
+
+
+def is_same(value: Any, back: Any) -> bool:
+    """Tell whether what was read back is equal and of the same type at every depth."""
+    kind: Any = type(value)
+    kind = getattr(kind, "__stands_for__", kind)  # the read-only twins of a strict program's model
+    if kind is not type(back):
+        return False
+    if kind in _SIMPLE:
+        return bool(value == back)
+    if kind is list or kind is tuple:
+        if (kinds := list(map(type, value))) == list(map(type, back)) and _SIMPLE.issuperset(kinds):
+            return bool(value == back)
+        return len(value) == len(back) and all(map(is_same, value, back))
+    if kind is dict:
+        return len(value) == len(back) and all(map(is_same, value.items(), back.items()))
+    if kind in _SETS:
+        return len(value) == len(back) and _are_among(value, back)
+    if (names := _field_names(kind)) is not None:
+        return _has_same_fields(kind, names, value, back)
+    if issubclass(kind, Mapping):
+        return (
+            len(value) == len(back) and _are_among(value, back) and all(is_same(each, back[key]) for key, each in value.items())
+        )
+    return _is_same_scalar(kind, value, back)
+
+
+def _are_among(values: Iterable[Any], back: Iterable[Any]) -> bool:
+    """Tell whether each of the values, which have no order, came back the same. One that is unequal to itself (NaN) did not."""
+    came = {each: each for each in back}
+    missing = object()
+    return all(is_same(each, came.get(each, missing)) for each in values)
+
+
+def _has_same_fields(kind: Any, names: list[str], value: Any, back: Any) -> bool:
+    from go_state.storage.construction import equality_is_generated  # here: msgspec comes with it
+
+    if kind.__eq__ is _IDENTITY:  # equal to itself alone: what is read back is another
+        return False
+    if not all(is_same(getattr(value, name), getattr(back, name)) for name in names):
+        return False
+    return equality_is_generated(kind) or bool(value == back)
+
+
+def _is_same_scalar(kind: Any, value: Any, back: Any) -> bool:
+    if kind is float:
+        return bool(value == back) and math.copysign(1, value) == math.copysign(1, back)
+    if kind is decimal.Decimal:
+        return bool(value == back) and value.as_tuple() == back.as_tuple()
+    if kind is datetime.datetime or kind is datetime.time:
+        return _is_same_moment(value, back)
+    if issubclass(kind, enum.Enum):
+        return value is back or bool(value.name == back.name and value.value == back.value)
+    return bool(value == back)
+
+
+def _is_same_moment(value: Any, back: Any) -> bool:
+    naive = value.replace(tzinfo=None) == back.replace(tzinfo=None) and value.fold == back.fold
+    return naive and _is_same_zone(value.tzinfo, back.tzinfo)
+
+
+def _is_same_zone(one: Any, other: Any) -> bool:
+    if type(one) is not type(other):
+        return False
+    if type(one) is zoneinfo.ZoneInfo:
+        return one is other  # two of one name are unequal when one was made without the cache
+    if type(one) is datetime.timezone:
+        return bool(one == other) and one.tzname(None) == other.tzname(None)  # a name counts in no comparison
+    return one is None and other is None
+
+
+def _field_names(kind: Any) -> list[str] | None:
+    from go_state.storage.fields import field_names
+
+    return field_names(kind)
+
+
+def why_not_same(value: Any, back: Any, path: str) -> tuple[str, str]:
+    """Return the path of the first part that did not come back the same, and why, without its contents."""
+    kind: Any = getattr(type(value), "__stands_for__", type(value))
+    if kind is not type(back):
+        found, became = kind.__qualname__, type(back).__qualname__
+        return path, f"a {found} would read back as a {became}: annotate the field with what it holds, or store what it says"
+    for name, one, other in _parts(value, back):
+        if not is_same(one, other):
+            return why_not_same(one, other, f"{path}{name}")
+    if value != value:
+        return path, "it is not equal to itself (NaN): store None or a number instead"
+    if isinstance(value, (datetime.datetime, datetime.time)):
+        return (
+            path,
+            "its time zone would not read back: use a zoneinfo.ZoneInfo, or a datetime.timezone without a name of its own",
+        )
+    return (
+        path,
+        f"a {kind.__qualname__} would not read back equal: give it fields that its constructor sets as they are given, and compare "
+        f"only what is stored and what is computed from it",
+    )
+
+
+def _parts(value: Any, back: Any) -> list[tuple[str, Any, Any]]:
+    names = _field_names(type(value))
+    if names is not None:
+        return [(f".{name}", getattr(value, name), getattr(back, name)) for name in names]
+    if isinstance(value, (list, tuple)):
+        return [(f"[{i}]", one, other) for i, (one, other) in enumerate(zip(value, back, strict=False))]
+    if isinstance(value, dict):
+        # A key may be somebody's data: it is not part of the path.
+        items = list(zip(value.items(), back.items(), strict=False))
+        return [(" keys", one[0], other[0]) for one, other in items] + [("[...]", one[1], other[1]) for one, other in items]
+    if isinstance(value, Mapping):
+        came, missing = {each: each for each in back}, object()
+        keys = [(" keys", each, came[each]) for each in value if each in came]
+        return keys + [("[...]", one, back.get(key, missing)) for key, one in value.items() if key in came]
+    return []
