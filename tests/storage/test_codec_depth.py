@@ -65,7 +65,11 @@ def deepest(codec: gs.JsonCodec[Any], make: Callable[[int], Any]) -> bytes:
     return data
 
 
-@pytest.mark.parametrize(("kind", "make"), [(Node, chain), (Comment, thread), (Any, nested), (list[Any], nested)], ids=str)
+@pytest.mark.parametrize(
+    ("kind", "make"),
+    [(Node, chain), (Comment, thread), (Any, nested), (list[Any], nested)],
+    ids=["Node", "Comment", "Any", "list"],
+)
 def test_what_was_written_is_read_from_a_deep_stack(kind: Any, make: Callable[[int], Any]) -> None:
     """The deepest value that is written is read far below, where a web framework or a recursive function has left it little room."""
     codec = gs.JsonCodec[Any](kind)
