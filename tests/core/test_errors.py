@@ -32,7 +32,7 @@ def every_error() -> list[type[errors.GoStateError]]:
 def made(kind: type[errors.GoStateError]) -> errors.GoStateError:
     """Return an error of the class, with a value for each parameter and a note."""
     takes = inspect.signature(kind).parameters if inspect.isfunction(kind.__init__) else None
-    error = kind("a text") if takes is None else kind(**{name: GIVEN[name] for name in takes})
+    error = kind("a text") if takes is None else kind(**{name: GIVEN.get(name, name) for name in takes})
     error.add_note("at position 5")
     return error
 

@@ -131,7 +131,7 @@ def test_export_and_import_keep_whole_numbers_whole(tmp_path: Path, number: int)
         assert type(two.slice()[0].what) is int
 
 
-@pytest.mark.parametrize("at", ['"2026-01-01T00:00:00"', '"my-secret"', "5", "null", '["my-secret"]'])
+@pytest.mark.parametrize("at", ['"2026-01-01T00:00:00"', '"my-secret"', "5.5", "true", "null", '["my-secret"]'])
 def test_a_time_without_a_zone_is_not_guessed(tmp_path: Path, at: str) -> None:
     """A time of entry that would be another one elsewhere, or is none, is refused, and not repeated."""
     (tmp_path / "j.jsonl").write_text(f'{{"at":{at},"message":["Add",{{"by":1}}]}}\n')
