@@ -64,25 +64,25 @@ class FileSource(Generic[Msg]):
         """Return the length of the file on disk, in bytes."""
         return os.path.getsize(self.path)
 
-    def open(self) -> OpenedFile[Msg]:
+    def open_once(self) -> OpenedFile[Msg]:
         """Open the file, to recognise, describe and read one and the same, whatever the path names by then."""
         return OpenedFile(self)
 
     def fingerprint(self) -> str:
         """Return the file's length and hash, as "length:hash"."""
-        with self.open() as opened:
+        with self.open_once() as opened:
             self._described = opened.identity
             return opened.fingerprint()
 
     def recognise(self, fingerprint: str) -> None:
         """Raise `SourceChanged` unless the file begins with all that it was when it gave the fingerprint."""
-        with self.open() as opened:
+        with self.open_once() as opened:
             opened.recognise(fingerprint)
 
     def read(self, after: int | None = None) -> FileReading[Msg]:
         """Begin a pass after so many records; one that follows a fingerprint is of the file that was described, and no more."""
         described, self._described = self._described, None
-        opened = self.open()
+        opened = self.open_once()
         try:
             if described is not None:
                 opened.limit_to(described)
@@ -223,8 +223,8 @@ class FileReading(Generic[Msg]):
                 yield record
             self._look_at_end(lines)
         except UnicodeDecodeError as error:
-            why = f"it is not UTF-8 ({error.reason}): save the file as UTF-8"
-            raise BadRecord(self._path, self.position + 1, why) from error
+            why = f"it is not UTF-8 ({error.reason}): save the file as UTF-8; if it is compressed, its name ends in .gz or .zip"
+            raise BadRecord(self._path, self.position + 1, why) from None  # the cause would hold the line
         except UnreadableError as error:
             raise BadRecord(self._path, self.position + 1, str(error)) from None
         except ShrunkError:
