@@ -42,16 +42,17 @@ class FileSource(Generic[Msg]):
     def __init__(
         self, path: str | os.PathLike[str], name: str | None, records: Records[Msg], finished: bool | None = None
     ) -> None:
-        self.path = os.fspath(path)
+        self.path = os.fsdecode(path)
         # A file name may hold bytes that no text has; a stored name may not.
         self.name = os.path.basename(self.path).encode(errors="backslashreplace").decode() if name is None else name
         self.records = records
         self.finished = finished
+        self.location = os.path.abspath(self.path)  #: the file itself, whatever the current folder becomes
         self._described: tuple[int, int, int] | None = None  # what the fingerprint describes, for the pass that follows it
         if finished not in (None, True, False):
             raise UsageError(f"finished= is True or False, or None for not known, not a {type(finished).__qualname__}")
-        if not os.path.isfile(self.path):
-            there = "a folder" if os.path.isdir(self.path) else "not there"
+        if not os.path.isfile(self.location):
+            there = "a folder" if os.path.isdir(self.location) else "not there"
             raise SourceError(f"{self.path} is {there}: give the path of a file, plain, .gz or .zip")
 
     @property
@@ -62,7 +63,7 @@ class FileSource(Generic[Msg]):
 
     def size(self) -> int:
         """Return the length of the file on disk, in bytes."""
-        return os.path.getsize(self.path)
+        return os.path.getsize(self.location)
 
     def open_once(self) -> OpenedFile[Msg]:
         """Open the file, to recognise, describe and read one and the same, whatever the path names by then."""
@@ -101,7 +102,7 @@ class OpenedFile(Generic[Msg]):
         self.name = source.name
         self.source = source
         try:
-            self.file: IO[bytes] = open(source.path, "rb")  # noqa: SIM115  - closed by close(), or by the reading that takes it over
+            self.file: IO[bytes] = open(source.location, "rb")  # noqa: SIM115  - closed by close(), or by the reading that takes it over
         except OSError as error:
             raise SourceError(f"{source.path} cannot be opened: {error.strerror}") from error
         found = os.fstat(self.file.fileno())

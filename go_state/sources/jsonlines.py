@@ -75,4 +75,4 @@ class JSONLines(FileSource[Msg]):
     def __init__(
         self, path: str | os.PathLike[str], of: Any = None, *, name: str | None = None, finished: bool | None = None
     ) -> None:
-        super().__init__(path, name, _Records(os.fspath(path), of), finished)
+        super().__init__(path, name, _Records(os.fsdecode(path), of), finished)

@@ -125,6 +125,26 @@ def test_columns_that_nobody_asks_for_may_have_one_name(tmp_path: Path, header: 
     assert read(tmp_path, f"{header}\n{row}\n", Named) == [Named(1)]
 
 
+@dataclass(frozen=True)
+class Optional:
+    a: int = 0
+    b: str = ""
+
+
+def test_a_table_of_which_nothing_is_a_field_is_refused(tmp_path: Path) -> None:
+    """Under another delimiter than the file's every row would be made of defaults."""
+    with pytest.raises(gs.SourceError, match="delimiter"):
+        read(tmp_path, "a;b\n1;x\n", Optional)
+    assert read(tmp_path, "a;c\n1;x\n", Optional, delimiter=";") == [Optional(1)]
+
+
+@pytest.mark.parametrize("missing", ["NA", "", (None,), ("", 0)])
+def test_missing_is_a_tuple_of_texts(tmp_path: Path, missing: Any) -> None:
+    """A text alone would stand for each of its letters."""
+    with pytest.raises(gs.UsageError, match="missing="):
+        read(tmp_path, "a,b\n1,N\n", Row, missing=missing)
+
+
 def test_columns_without_a_name_are_left_aside(tmp_path: Path) -> None:
     """Without a class a single one is called "", and of several, which a dict cannot hold, each must be empty."""
     assert read(tmp_path, ",a\n1,2\n", None) == [{"": "1", "a": "2"}]
