@@ -153,7 +153,10 @@ class OpenedFile(Generic[Msg]):
             self._hashed, self._digest = 0, hashlib.sha256()
         self.file.seek(self._hashed)
         while self._hashed < length:
-            block = self.file.read(min(length - self._hashed, _BLOCK))
+            try:
+                block = self.file.read(min(length - self._hashed, _BLOCK))
+            except OSError as error:
+                raise SourceError(f"{self.source.path} cannot be read: {error.strerror}") from error
             if not block:
                 raise self.shrunk()
             self._digest.update(block)

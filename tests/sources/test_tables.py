@@ -4,14 +4,19 @@ import csv
 import datetime
 import decimal
 import enum
+import io
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import go_state as gs
+from go_state.sources.contents import Lines
+from go_state.sources.rows import Rows
 
 
 class Color(enum.Enum):
@@ -169,6 +174,30 @@ def test_long_fields_are_read(tmp_path: Path, long: str, end: str, limit: int) -
         assert csv.field_size_limit(10**9) == limit
         with (tmp_path / "rows.csv").open(newline="") as file:
             assert found == list(csv.DictReader(file, strict=True))
+    finally:
+        csv.field_size_limit(before)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.sampled_from(['"', '""', ",", "a", "bc", "\n", "\r\n", "\r", "long"])).map("".join), st.sampled_from([1, 2, 4])
+)
+def test_what_is_split_here_is_split_as_the_csv_module_does(text: str, limit: int) -> None:
+    """With a limit that few rows keep to, rows and refusals are those that the module gives without it."""
+
+    def rows_of(read: Any) -> tuple[list[list[str]], bool]:
+        rows: list[list[str]] = []
+        try:
+            rows.extend(read)
+        except csv.Error:
+            return rows, False
+        return rows, True
+
+    expected = rows_of(csv.reader(io.StringIO(text, newline=""), strict=True))
+    before = csv.field_size_limit(limit)
+    try:
+        contents = io.BytesIO(text.encode())
+        assert rows_of(iter(Rows(Lines(contents.read, finished=True), ","))) == expected
     finally:
         csv.field_size_limit(before)
 
