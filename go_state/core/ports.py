@@ -197,7 +197,7 @@ class Source(Protocol[Got]):
 class Openable(Protocol[Got]):
     """A source whose stream may be replaced at any moment, such as the file that a path names."""
 
-    def open(self) -> OpenedSource[Got]:
+    def open_once(self) -> OpenedSource[Got]:
         """Open the stream, so that what is recognised, described and read is one and the same."""
         ...
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from go_state.core.errors import Lagged, SourceChanged
-from go_state.core.ports import Log, Reader
+from go_state.core.errors import Lagged, SourceChanged, UsageError
+from go_state.core.ports import Log, Position, Reader
 
 if TYPE_CHECKING:
     from go_state.storage.journal import Journal
+    from go_state.storage.snapshot import Mark
 
 
 def journal_marks(source: object) -> JournalMarks | None:
@@ -29,20 +31,44 @@ class JournalMarks:
         self.name = f"journal {journal.name}"
         self._journal = journal
 
-    def catch_up(self) -> None:
-        """Look how far other processes have written by now."""
-        self._journal.catch_up()
-
     def fingerprint(self) -> str:
         """Return what tells this journal from every other; empty before anything was written to it."""
         return self._journal.salt
 
-    def recognise(self, fingerprint: str, position: int) -> None:
-        """Raise `SourceChanged` unless it is that journal and has all that was read of it, `Lagged` where it misses what follows."""
-        journal = self._journal
-        if fingerprint and fingerprint != journal.salt:
+    def begin(self, marks: Mapping[str, Mark]) -> Position:
+        """Return the position to read on from, None at first; the journal is looked at as other processes have written it by now.
+
+        Raises `SourceChanged` for another journal or an older copy, and `Lagged` if it misses what follows.
+        """
+        self._journal.catch_up()
+        mark = marks.get(self.name)
+        if mark is None:
+            return None
+        if mark.fingerprint not in ("", self._journal.salt):
             raise SourceChanged(self.name, "it is another journal of the same name, or it was begun anew")
-        found = journal.statistics()
+        self._check(mark.position)
+        return mark.position
+
+    def is_of_own_program(self, marks: Mapping[str, Mark]) -> bool:
+        """Tell whether the model is that of the program which keeps this journal, and has all that the journal holds.
+
+        Raises `UsageError` if there is more: to take it is for the program, which knows what of its commands is done.
+        """
+        from go_state.modes.keyframes import MARK
+
+        mark = marks.get(MARK)
+        if mark is None or mark.fingerprint != self._journal.salt:
+            return False
+        self._journal.catch_up()
+        if self._journal.statistics().end > mark.position:
+            raise UsageError(
+                f"the model is that of the program whose messages the journal {self._journal.name!r} holds, and has them up to "
+                f"position {mark.position}: go on with it by gs.start, or give the aggregate another key="
+            )
+        return True
+
+    def _check(self, position: int) -> None:
+        found = self._journal.statistics()
         if found.end < position:
             raise SourceChanged(
                 self.name,
@@ -52,7 +78,7 @@ class JournalMarks:
         if position < found.start:
             error = Lagged(found.start - position, found.start)
             error.add_note(
-                f"The aggregate has counted the journal {journal.name!r} up to position {position}, and what follows was "
+                f"The aggregate has counted the journal {self._journal.name!r} up to position {position}, and what follows was "
                 f"truncated: restore the journal, or begin again under another key."
             )
             raise error

@@ -73,19 +73,19 @@ class Keeping(Generic[Model, Msg]):
         self._marks = dict(self._load())
         journal = journal_marks(source)
         if journal is not None:
-            mark = self._mark_of(journal.name)
-            journal.catch_up()
-            if mark is not None:
-                journal.recognise(mark.fingerprint, mark.position)
+            if journal.is_of_own_program(self._marks):
+                return (), None  # it is all counted
+            after = journal.begin(self._marks)
+            self._source_name = journal.name
             # Asked at each save: an empty journal can be known by nothing until its first write.
             self._describe = journal.fingerprint
-            return source, None if mark is None else mark.position
+            return source, after
         if not isinstance(source, Source):
             return source, None
         mark = self._mark_of(source.name)
         opened: Source[Any] = source
         if isinstance(source, Openable):
-            opened = self._opened = source.open()
+            opened = self._opened = source.open_once()
         if mark is not None:
             opened.recognise(mark.fingerprint)
         fingerprint = opened.fingerprint()

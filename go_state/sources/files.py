@@ -42,16 +42,17 @@ class FileSource(Generic[Msg]):
     def __init__(
         self, path: str | os.PathLike[str], name: str | None, records: Records[Msg], finished: bool | None = None
     ) -> None:
-        self.path = os.fspath(path)
+        self.path = os.fsdecode(path)
         # A file name may hold bytes that no text has; a stored name may not.
         self.name = os.path.basename(self.path).encode(errors="backslashreplace").decode() if name is None else name
         self.records = records
         self.finished = finished
+        self.location = os.path.abspath(self.path)  #: the file itself, whatever the current folder becomes
         self._described: tuple[int, int, int] | None = None  # what the fingerprint describes, for the pass that follows it
         if finished not in (None, True, False):
             raise UsageError(f"finished= is True or False, or None for not known, not a {type(finished).__qualname__}")
-        if not os.path.isfile(self.path):
-            there = "a folder" if os.path.isdir(self.path) else "not there"
+        if not os.path.isfile(self.location):
+            there = "a folder" if os.path.isdir(self.location) else "not there"
             raise SourceError(f"{self.path} is {there}: give the path of a file, plain, .gz or .zip")
 
     @property
@@ -62,27 +63,27 @@ class FileSource(Generic[Msg]):
 
     def size(self) -> int:
         """Return the length of the file on disk, in bytes."""
-        return os.path.getsize(self.path)
+        return os.path.getsize(self.location)
 
-    def open(self) -> OpenedFile[Msg]:
+    def open_once(self) -> OpenedFile[Msg]:
         """Open the file, to recognise, describe and read one and the same, whatever the path names by then."""
         return OpenedFile(self)
 
     def fingerprint(self) -> str:
         """Return the file's length and hash, as "length:hash"."""
-        with self.open() as opened:
+        with self.open_once() as opened:
             self._described = opened.identity
             return opened.fingerprint()
 
     def recognise(self, fingerprint: str) -> None:
         """Raise `SourceChanged` unless the file begins with all that it was when it gave the fingerprint."""
-        with self.open() as opened:
+        with self.open_once() as opened:
             opened.recognise(fingerprint)
 
     def read(self, after: int | None = None) -> FileReading[Msg]:
         """Begin a pass after so many records; one that follows a fingerprint is of the file that was described, and no more."""
         described, self._described = self._described, None
-        opened = self.open()
+        opened = self.open_once()
         try:
             if described is not None:
                 opened.limit_to(described)
@@ -101,7 +102,7 @@ class OpenedFile(Generic[Msg]):
         self.name = source.name
         self.source = source
         try:
-            self.file: IO[bytes] = open(source.path, "rb")  # noqa: SIM115  - closed by close(), or by the reading that takes it over
+            self.file: IO[bytes] = open(source.location, "rb")  # noqa: SIM115  - closed by close(), or by the reading that takes it over
         except OSError as error:
             raise SourceError(f"{source.path} cannot be opened: {error.strerror}") from error
         found = os.fstat(self.file.fileno())
@@ -152,7 +153,10 @@ class OpenedFile(Generic[Msg]):
             self._hashed, self._digest = 0, hashlib.sha256()
         self.file.seek(self._hashed)
         while self._hashed < length:
-            block = self.file.read(min(length - self._hashed, _BLOCK))
+            try:
+                block = self.file.read(min(length - self._hashed, _BLOCK))
+            except OSError as error:
+                raise SourceError(f"{self.source.path} cannot be read: {error.strerror}") from error
             if not block:
                 raise self.shrunk()
             self._digest.update(block)
@@ -223,8 +227,8 @@ class FileReading(Generic[Msg]):
                 yield record
             self._look_at_end(lines)
         except UnicodeDecodeError as error:
-            why = f"it is not UTF-8 ({error.reason}): save the file as UTF-8"
-            raise BadRecord(self._path, self.position + 1, why) from error
+            why = f"it is not UTF-8 ({error.reason}): save the file as UTF-8; if it is compressed, its name ends in .gz or .zip"
+            raise BadRecord(self._path, self.position + 1, why) from None  # the cause would hold the line
         except UnreadableError as error:
             raise BadRecord(self._path, self.position + 1, str(error)) from None
         except ShrunkError:

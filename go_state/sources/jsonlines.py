@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 from collections.abc import Iterator
 from typing import Any, TypeVar, overload
 
@@ -32,6 +30,8 @@ class _Records:
                 continue
             try:
                 message = decode(line)
+            except UnicodeDecodeError:
+                raise
             except (ValueError, RecursionError) as error:
                 raise BadRecord(self._name, record, f"it is no message: {without_contents(error)}") from None
             except Exception as error:  # of a class that checks its own fields: its words are not ours to repeat
@@ -41,22 +41,13 @@ class _Records:
 
     def _decoder(self) -> Any:
         if self._of is None:
-            return _decode_anything
+            from msgspec import json
+
+            return json.Decoder().decode  # orjson would read a whole number of more than 64 bits as a float
         from go_state.storage.codec import JsonCodec
 
         codec: JsonCodec[Any] = JsonCodec(self._of, whole_floats=True)
         return codec.decode
-
-
-_MANY_DIGITS = re.compile(rb"\d{19}")  # fewer make a number that fits into 64 bits
-
-
-def _decode_anything(line: bytes) -> Any:
-    """Return what the line holds. orjson, which is strict, reads a whole number of more than 64 bits as a float; json does not."""
-    import orjson
-
-    value = orjson.loads(line)
-    return json.loads(line) if _MANY_DIGITS.search(line) else value
 
 
 class JSONLines(FileSource[Msg]):
@@ -64,9 +55,8 @@ class JSONLines(FileSource[Msg]):
 
     `of` is the type of the messages, as for `JsonCodec`: a class is read from an object, a union of classes from
     `["Name", {...}]`. Without it a message is what JSON holds: a dict, a list, a string. Positions count records; `name` is what
-    the position is stored under, by default the file's name; `finished`
-    says whether a last record without a line end is whole, see `FileSource`. Raises `SourceError` for a missing file, `BadRecord` for a line
-    that is no message.
+    the position is stored under, by default the file's name; `finished` says whether a last record without a line end is whole,
+    see `FileSource`. Raises `SourceError` for a missing file, `BadRecord` for a line that is no message.
     """
 
     @overload
@@ -85,4 +75,4 @@ class JSONLines(FileSource[Msg]):
     def __init__(
         self, path: str | os.PathLike[str], of: Any = None, *, name: str | None = None, finished: bool | None = None
     ) -> None:
-        super().__init__(path, name, _Records(os.fspath(path), of), finished)
+        super().__init__(path, name, _Records(os.fsdecode(path), of), finished)

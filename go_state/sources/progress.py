@@ -37,9 +37,9 @@ class progress(Generic[Msg]):
         """The file's name."""
         return self._source.name
 
-    def open(self) -> _Opened[Msg]:
+    def open_once(self) -> _Opened[Msg]:
         """Open the file, to recognise, describe and read one and the same."""
-        return _Opened(self._source.open(), self._description)
+        return _Opened(self._source.open_once(), self._description)
 
     def fingerprint(self) -> str:
         """Return the file's fingerprint."""

@@ -86,6 +86,10 @@ class _Records:
                 f"{self._name} has no column {', '.join(lacking)}, which {cls.__qualname__} needs; its columns are {', '.join(header)}"
             )
         there = [field for field in fields if field.name in header]
+        if not there:  # every row would be made of defaults
+            raise SourceError(
+                f"{self._name} has no column of {cls.__qualname__}'s fields; its columns are {', '.join(header)}: is the delimiter another?"
+            )
         parameters = [field.parameter for field in there]
         columns = [(header.index(field.name), parser_of(field, self._missing)) for field in there]
         in_order = len(there) == len(fields) and takes_fields_in_order(cls, parameters)
@@ -167,9 +171,11 @@ class CSV(FileSource[Msg]):
     ) -> None:
         if not isinstance(delimiter, str) or len(delimiter) != 1 or delimiter in '"\r\n':
             raise UsageError(f'delimiter is one character, such as ";" or "\\t", not {delimiter!r}')
+        if isinstance(missing, str) or not all(isinstance(text, str) for text in missing):
+            raise UsageError('missing= is a tuple of the texts that stand for None, such as ("", "NA")')
         if of is not None:
             from go_state.storage.fields import fields_of
 
             if not fields_of(of):
                 raise UsageError(f"of= is a class whose fields are columns, such as a dataclass, not {of!r}")
-        super().__init__(path, name, _Records(os.fspath(path), of, missing, delimiter), finished)
+        super().__init__(path, name, _Records(os.fsdecode(path), of, missing, delimiter), finished)

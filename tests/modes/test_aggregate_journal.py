@@ -179,6 +179,20 @@ def test_a_position_of_another_kind_of_source_is_not_the_journals(drivers: Drive
     assert models == [7, 71, 71]
 
 
+def test_the_model_of_the_journals_own_program_is_not_counted_again(drivers: Drivers, store: gs.LMDBStore) -> None:
+    """A durable program's model has its journal's messages; those it has not are for the program itself to take."""
+    with gs.start(digits, store=store, key="bot") as app:
+        app.send(Add(1))
+        app.send(Add(2))
+    assert drivers.aggregate(digits, store.journal("bot", of=Add), store=store, key="bot").model == 12
+    store.journal("bot", of=Add).put(Add(3))
+    store.journal("bot").flush()
+    with pytest.raises(gs.UsageError, match=r"gs\.start"):
+        drivers.aggregate(digits, store.journal("bot"), store=store, key="bot")
+    with gs.start(digits, store=store, key="bot") as app:
+        assert app.apply(Add(4), timeout=30) == 1234
+
+
 WRITER = """
 import sys, dataclasses, go_state as gs
 Add = dataclasses.make_dataclass("Add", [("by", int)], frozen=True)

@@ -1,8 +1,10 @@
 """How files end: a last record without its end is neither lost nor counted twice, and a file is opened once."""
 
+import asyncio
 import gzip
 import os
 import pickle
+import threading
 import warnings
 import zipfile
 from dataclasses import dataclass
@@ -274,4 +276,30 @@ def test_what_is_opened_is_closed_when_a_run_does_not_begin(drivers: Drivers, tm
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(gs.SourceChanged):
         gs.aggregate(_rows, gs.sources.CSV(path, Row), store=store, key="k", codec=ROWS)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("shown", [False, True])
+async def test_a_run_that_is_cancelled_while_a_file_is_opened_closes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shown: bool
+) -> None:
+    """What was opened in a thread for a run that nobody waits for any more is not left open."""
+    path, hashing, go_on, real = tmp_path / "a.csv", threading.Event(), threading.Event(), OpenedFile.fingerprint
+    append(path, b"n,word\n1,a\n")
+
+    def slow(opened: OpenedFile[Any]) -> str:
+        hashing.set()
+        assert go_on.wait(30)
+        return real(opened)
+
+    monkeypatch.setattr(OpenedFile, "fingerprint", slow)
+    source: Any = gs.sources.CSV(path, Row)
+    source = gs.sources.progress(source) if shown else source
+    before = len(os.listdir("/proc/self/fd"))
+    run = asyncio.ensure_future(gs.aggregate_async(_rows, source, store=gs.MemoryStore(), key="k", codec=ROWS))
+    await asyncio.to_thread(hashing.wait, 30)
+    run.cancel()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await run
     assert len(os.listdir("/proc/self/fd")) == before

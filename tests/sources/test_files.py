@@ -256,6 +256,17 @@ def test_a_damaged_archive_is_a_source_error(tmp_path: Path, suffix: str, how: s
         list(gs.sources.JSONLines(path).read())
 
 
+def test_a_source_stays_with_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A relative path is that of the folder in which the source was made, and may be given as bytes."""
+    for folder, number in (("one", 1), ("two", 2)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "n.jsonl").write_text(f"{number}\n")
+    monkeypatch.chdir(tmp_path / "one")
+    sources: Any = [gs.sources.JSONLines(path) for path in ("n.jsonl", Path("n.jsonl"), b"n.jsonl")]  # type: ignore[call-overload]
+    monkeypatch.chdir(tmp_path / "two")
+    assert [list(source.read()) for source in sources] == [[1], [1], [1]]
+
+
 def test_an_odd_file_name_is_read(tmp_path: Path) -> None:
     """A file whose name is not UTF-8 is aggregated, or refused by a go_state error that asks for a name."""
     path = tmp_path / os.fsdecode(b"\xff.jsonl")

@@ -4,14 +4,19 @@ import csv
 import datetime
 import decimal
 import enum
+import io
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import go_state as gs
+from go_state.sources.contents import Lines
+from go_state.sources.rows import Rows
 
 
 class Color(enum.Enum):
@@ -125,6 +130,26 @@ def test_columns_that_nobody_asks_for_may_have_one_name(tmp_path: Path, header: 
     assert read(tmp_path, f"{header}\n{row}\n", Named) == [Named(1)]
 
 
+@dataclass(frozen=True)
+class Optional:
+    a: int = 0
+    b: str = ""
+
+
+def test_a_table_of_which_nothing_is_a_field_is_refused(tmp_path: Path) -> None:
+    """Under another delimiter than the file's every row would be made of defaults."""
+    with pytest.raises(gs.SourceError, match="delimiter"):
+        read(tmp_path, "a;b\n1;x\n", Optional)
+    assert read(tmp_path, "a;c\n1;x\n", Optional, delimiter=";") == [Optional(1)]
+
+
+@pytest.mark.parametrize("missing", ["NA", "", (None,), ("", 0)])
+def test_missing_is_a_tuple_of_texts(tmp_path: Path, missing: Any) -> None:
+    """A text alone would stand for each of its letters."""
+    with pytest.raises(gs.UsageError, match="missing="):
+        read(tmp_path, "a,b\n1,N\n", Row, missing=missing)
+
+
 def test_columns_without_a_name_are_left_aside(tmp_path: Path) -> None:
     """Without a class a single one is called "", and of several, which a dict cannot hold, each must be empty."""
     assert read(tmp_path, ",a\n1,2\n", None) == [{"": "1", "a": "2"}]
@@ -149,6 +174,30 @@ def test_long_fields_are_read(tmp_path: Path, long: str, end: str, limit: int) -
         assert csv.field_size_limit(10**9) == limit
         with (tmp_path / "rows.csv").open(newline="") as file:
             assert found == list(csv.DictReader(file, strict=True))
+    finally:
+        csv.field_size_limit(before)
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.sampled_from(['"', '""', ",", "a", "bc", "\n", "\r\n", "\r", "long"])).map("".join), st.sampled_from([1, 2, 4])
+)
+def test_what_is_split_here_is_split_as_the_csv_module_does(text: str, limit: int) -> None:
+    """With a limit that few rows keep to, rows and refusals are those that the module gives without it."""
+
+    def rows_of(read: Any) -> tuple[list[list[str]], bool]:
+        rows: list[list[str]] = []
+        try:
+            rows.extend(read)
+        except csv.Error:
+            return rows, False
+        return rows, True
+
+    expected = rows_of(csv.reader(io.StringIO(text, newline=""), strict=True))
+    before = csv.field_size_limit(limit)
+    try:
+        contents = io.BytesIO(text.encode())
+        assert rows_of(iter(Rows(Lines(contents.read, finished=True), ","))) == expected
     finally:
         csv.field_size_limit(before)
 
