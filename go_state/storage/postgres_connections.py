@@ -6,6 +6,7 @@ itself and closes the connection, and asks the server to do the same with a clie
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -28,11 +29,19 @@ class Unanswered(psycopg.OperationalError):
     """The server did not answer in time, and the connection was closed."""
 
 
+class GivenUp(psycopg.OperationalError):
+    """Whoever waited for an answer does not want it any more, and the connection was closed."""
+
+
 class BoundedConnection(psycopg.Connection[Any]):
-    """A connection on which the server has `limit` seconds for each answer, or until the moment `until` if that is set."""
+    """A connection on which the server has `limit` seconds for each answer, or until the moment `until` if that is set.
+
+    When the event `given_up` is set a wait ends before.
+    """
 
     limit = float("inf")
     until: float | None = None
+    given_up: threading.Event | None = None
     kept_since = 0.0  # when it was given back
 
     def wait(self, gen: Generator[Any, Any, T], interval: float = _LOOK, timeout: float | None = None) -> T:
@@ -40,18 +49,20 @@ class BoundedConnection(psycopg.Connection[Any]):
         until = monotonic() + self.limit if self.until is None else self.until
         how = {} if timeout is None else {"timeout": timeout}
         try:
-            return super().wait(_ending(gen, until), interval, **how)
-        except Unanswered:
+            return super().wait(_ending(gen, until, self.given_up), interval, **how)
+        except (Unanswered, GivenUp):
             self.close()  # what it would say next is the answer to something else
             raise
 
 
-def _ending(gen: Generator[Any, Any, T], until: float) -> Generator[Any, Any, T]:
+def _ending(gen: Generator[Any, Any, T], until: float, given_up: threading.Event | None) -> Generator[Any, Any, T]:
     """Do what psycopg's generator does, and raise once the time is over."""
     try:
         wanted = next(gen)
         while True:
             wanted = gen.send((yield wanted))
+            if given_up is not None and given_up.is_set():
+                raise GivenUp
             if monotonic() >= until:
                 raise Unanswered("the server did not answer in time")
     except StopIteration as ended:
@@ -86,7 +97,7 @@ class Server:
                 return self._connect_once(until)
             except psycopg.OperationalError:
                 if not patient or monotonic() + wait >= until or self._closing.wait(wait):
-                    self._away = True
+                    self._away = self._away or patient
                     raise
                 wait = min(wait * 2, _LONGEST_WAIT)
 
@@ -113,10 +124,15 @@ class Server:
         )
 
     @contextmanager
-    def lent(self) -> Iterator[BoundedConnection]:
-        """Lend a new connection for a block, at once or not at all: what is wrong with it does not pass by waiting."""
-        with self.connect(patient=False) as connection:
+    def first(self) -> Iterator[BoundedConnection]:
+        """Give the first connection, at once or not at all: what is wrong when a store is opened does not pass by waiting."""
+        connection = self.connect(patient=False)
+        try:
             yield connection
+        except BaseException:
+            connection.close()
+            raise
+        self._keep(connection)
 
     def take(self, until: float) -> BoundedConnection:
         """Return a connection that is given back: a kept one, or a new one."""
@@ -149,6 +165,12 @@ class Server:
 
     def give_back(self, connection: BoundedConnection) -> None:
         """Keep the connection for the next who takes one, if it can still be used."""
+        try:
+            self._keep(connection)
+        finally:
+            self._places.release()
+
+    def _keep(self, connection: BoundedConnection) -> None:
         connection.until = None
         idle = not connection.closed and connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
         with self._lock:
@@ -158,7 +180,6 @@ class Server:
                 self._idle.append(connection)
         if not keeps:
             connection.close()
-        self._places.release()
 
     def forget(self) -> None:
         """Close the connections that are kept: one was lost, and the others will have been as well."""
@@ -177,11 +198,15 @@ class Server:
     @contextmanager
     def errors(self, verb: str) -> Iterator[None]:
         """Raise psycopg's errors as our own, in libpq's words, and without any secret of the connection string."""
+        handled = sys.exception()
         try:
             yield
         except GoStateError:
             raise
-        except psycopg.Error as error:
+        except psycopg.Error as raised:
+            error = _first(raised, handled)
+            if not isinstance(error, psycopg.Error):
+                raise error from None
             said = str(error).strip() or type(error).__name__
             secret = self._dsn.without_secrets(said) != said  # then the original is not to be seen either
             raise self._error(verb, error, self._dsn.without_secrets(said.split("\n")[0])) from None if secret else error
@@ -215,6 +240,15 @@ class Server:
             ": it is not known whether this write was kept" if unknown and isinstance(error, psycopg.OperationalError) else ""
         )
         return StoreUnavailable(f"{where} could not be {verb} ({said}){known}")
+
+
+def _first(error: BaseException, handled: BaseException | None) -> BaseException:
+    """Return what came first: leaving psycopg's pipeline may raise an error in the place of another, or of that of Ctrl-C."""
+    while (before := error.__context__) is not None and before is not handled:
+        if isinstance(before, Exception) and not isinstance(before, psycopg.Error):
+            break
+        error = before
+    return error
 
 
 def _settings(version: int, timeout: float) -> Iterator[tuple[str, int]]:

@@ -28,22 +28,19 @@ def open_store(server: Server, schema: str, *, create: bool) -> None:
 
     Raises `StoreUnavailable` for a server that cannot be reached or used, in libpq's words, and without waiting.
     """
-    with server.errors("reached"), server.lent() as connection:
+    with server.errors("reached"), server.first() as connection:
         _check_session(server, connection)
         done = _migrated(connection, schema)
-    if done > len(MIGRATIONS):
-        raise StoreUnavailable(f"the tables of {server.where} were made by a newer go_state: upgrade this one")
-    if done == len(MIGRATIONS):
-        return
-    if not create:
-        older = (
-            "were made by an older go_state: open them once with create=True"
-            if done
-            else "are not there: name the schema they are in"
-        )
-        raise StoreUnavailable(f"the tables of {server.where} {older}")
-    with server.errors("prepared"), server.lent() as connection, connection.transaction():
-        _migrate(connection, schema)
+        if done > len(MIGRATIONS):
+            raise StoreUnavailable(f"the tables of {server.where} were made by a newer go_state: upgrade this one")
+        if done < len(MIGRATIONS) and not create:
+            older = "were made by an older go_state: open them once with create=True"
+            raise StoreUnavailable(
+                f"the tables of {server.where} {older if done else 'are not there: name the schema they are in'}"
+            )
+        if done < len(MIGRATIONS):
+            with server.errors("prepared"), connection.transaction():
+                _migrate(connection, schema)
 
 
 def _migrate(connection: BoundedConnection, schema: str) -> None:
@@ -74,7 +71,9 @@ def _check_session(server: Server, connection: BoundedConnection) -> None:
     """Raise `StoreUnavailable` where a pooler gives each transaction another session: a lease and a notice belong to a session."""
     if _session(connection) == connection.info.backend_pid:
         return
-    with server.lent() as other:  # a pooler is between: two clients of one that pools sessions never have the same, nor another
+    with server.connect(
+        patient=False
+    ) as other:  # a pooler is between: two clients of one that pools sessions never have the same, nor another
         sessions = [(_session(connection), _session(other)) for _ in range(_POOLED_QUESTIONS)]
     if any(a == b for a, b in sessions) or any(before != after for before, after in pairwise(sessions)):
         raise StoreUnavailable(

@@ -13,20 +13,12 @@ from time import monotonic
 
 from go_state.core.errors import GoStateError, Owned, StoreUnavailable
 from go_state.storage.lease import Owner, check_owner
-from go_state.storage.postgres_connections import BoundedConnection, Server
+from go_state.storage.postgres_connections import BoundedConnection, GivenUp, Server, Unanswered
 from go_state.storage.postgres_driver import psycopg
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 5.0  # seconds between two tries to connect again
 _QUESTION = 5.0  # seconds that nothing was heard for before the server is asked, and that it has to answer
 _SLICE = 5.0  # seconds that the server is let wait for a lease, before it is asked again: so that one that is frozen is noticed
-
-
-class LeaseSession:
-    """A connection and the names of the leases that were taken on it. `Leases` guards it."""
-
-    def __init__(self, connection: BoundedConnection) -> None:
-        self.connection = connection
-        self.held: set[str] = set()
 
 
 class Leases:
@@ -37,65 +29,78 @@ class Leases:
     """
 
     def __init__(self, server: Server) -> None:
-        self.server = server
+        self._server = server
         self._lock = threading.Lock()  # guards all below, and is held while the server is asked
-        self._session: LeaseSession | None = None
+        self._connection: BoundedConnection | None = None
+        self._held: dict[str, int] = {}  # the locks of the session, by journal
 
-    def take(self, name: str, number: int) -> LeaseSession | None:
-        """Take a lease and return the session that has it, or None when somebody else has it."""
-        with self._lock, self.server.errors("reached"):
-            for last_try in (False, True):
-                session = self._session
-                if session is None or session.connection.closed:
-                    session = self._session = LeaseSession(self.server.connect())
-                try:
-                    taken = name not in session.held and _asked(session.connection, "SELECT pg_try_advisory_lock(%s)", number)
-                except psycopg.OperationalError:
-                    if last_try or not session.connection.closed:
-                        self._end_if_unused(session)
-                        raise
-                    continue  # it was lost while nobody asked it anything
-                if taken:
-                    session.held.add(name)
-                    return session
-                self._end_if_unused(session)
-                return None
-        raise AssertionError("one of the tries returns or raises")
+    def take(self, name: str, number: int) -> bool:
+        """Take a lease, and tell whether it was nobody's."""
+        with self._lock, self._server.errors("reached"):
+            try:
+                if name in self._held or not self._asked("SELECT pg_try_advisory_lock(%s)", number):
+                    return False
+                self._held[name] = number
+                return True
+            finally:
+                self._end_if_unused()
 
-    def give_back(self, session: LeaseSession, name: str, number: int) -> None:
+    def give_back(self, name: str, number: int) -> None:
         """Give a lease back. A session that cannot say so is closed, which says it."""
         with self._lock:
-            session.held.discard(name)
-            if session.held and not session.connection.closed:
-                try:
-                    _asked(session.connection, "SELECT pg_advisory_unlock(%s)", number)
-                except psycopg.Error:
-                    session.connection.close()
-            self._end_if_unused(session)
+            if self._held.pop(name, None) is not None and self._held and self._is_connected():
+                with suppress(GoStateError), self._server.errors("reached"):
+                    self._asked("SELECT pg_advisory_unlock(%s)", number)
+            self._end_if_unused()
 
-    def _end_if_unused(self, session: LeaseSession) -> None:
-        if not session.held:
-            session.connection.close()
-            if self._session is session:
-                self._session = None
+    def _is_connected(self) -> bool:
+        return self._connection is not None and not self._connection.closed
 
-    def wait(self, name: str, number: int) -> LeaseSession:
-        """Wait until nobody has the lease, on a connection of its own, which then keeps it."""
-        with self.server.errors("reached"):
-            connection = self.server.connect()
+    def _asked(self, query: str, number: int) -> bool:
+        for last_try in (False, True):
+            connection = self._connection
+            if connection is None or connection.closed:
+                connection = self._connect()
+            try:
+                row = connection.execute(query.encode(), [number]).fetchone()
+                return row is not None and bool(row[0])
+            except psycopg.OperationalError as error:
+                if last_try or not connection.closed or isinstance(error, Unanswered):
+                    raise  # otherwise it was lost while nobody asked it anything
+        raise AssertionError("one of the tries returns or raises")
+
+    def _connect(self) -> BoundedConnection:
+        """Begin a session, with the leases of one that was lost which nobody else has taken since."""
+        connection = self._connection = self._server.connect()
+        again = "SELECT number, pg_try_advisory_lock(number) FROM unnest(%s::bigint[]) AS number"
+        if self._held:
+            taken = dict(connection.execute(again, [list(self._held.values())]).fetchall())
+            self._held = {name: number for name, number in self._held.items() if taken.get(number)}
+        return connection
+
+    def _end_if_unused(self) -> None:
+        if not self._held and self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def wait(self, number: int, given_up: threading.Event | None) -> BoundedConnection | None:
+        """Wait until a lease is nobody's, on a connection of its own, which then has it; None when the wait was given up."""
+        with self._server.errors("reached"):
+            connection = self._server.connect()
             try:
                 connection.execute(f"SET statement_timeout = 0; SET lock_timeout = {int(_SLICE * 1000)}".encode())
-                connection.limit = _SLICE + self.server.timeout
+                connection.limit = _SLICE + self._server.timeout
+                connection.given_up = given_up
                 while True:
                     with suppress(psycopg.errors.LockNotAvailable):
                         connection.execute("SELECT pg_advisory_lock(%s)", [number])
-                        break
+                        connection.given_up = None
+                        return connection
+            except GivenUp:
+                return None
             except BaseException:
                 connection.close()
                 raise
-        session = LeaseSession(connection)
-        session.held.add(name)
-        return session
 
 
 class PostgresLease:
@@ -105,27 +110,33 @@ class PostgresLease:
         self._leases = leases
         self._name = name
         self._number = number
-        self._session: LeaseSession | None = None
+        self._held: BoundedConnection | bool = False  # or the connection on which it was waited for
         self._pid = os.getpid()
         self.token = b""  #: what the holder leaves in the journal
 
-    def acquire(self, owner: Owner = "fail") -> bool:
-        """Take the lease and tell whether it was not held before; `Owned` when somebody holds it, or, with "wait", block until nobody does."""
+    def acquire(self, owner: Owner = "fail", given_up: threading.Event | None = None) -> bool:
+        """Take the lease, unless it is held already; `Owned` when somebody else holds it, or, with "wait", block until nobody does.
+
+        False, and nothing is taken, when `given_up` was set while it blocked.
+        """
         check_owner(owner)
-        if self._session is not None:
-            return False
-        session = self._leases.take(self._name, self._number)
-        if session is None and owner == "fail":
-            raise Owned(self._name)
-        self._session = session or self._leases.wait(self._name, self._number)
-        self.token = uuid.uuid4().bytes
-        return True
+        if not self._held:
+            self._held = self._leases.take(self._name, self._number)
+            if not self._held and owner == "fail":
+                raise Owned(self._name)
+            self._held = self._held or self._leases.wait(self._number, given_up) or False
+            self.token = uuid.uuid4().bytes
+        return bool(self._held)
 
     def release(self) -> None:
         """Give the lease back; a second time is harmless, and in a forked child nothing is done."""
-        session, self._session = self._session, None
-        if session is not None and os.getpid() == self._pid:
-            self._leases.give_back(session, self._name, self._number)
+        held, self._held = self._held, False
+        if os.getpid() != self._pid or held is False:
+            return
+        if held is True:
+            self._leases.give_back(self._name, self._number)
+        else:
+            held.close()
 
 
 class Listening:
@@ -242,8 +253,3 @@ def _journal_of(payload: str) -> str:
         return bytes.fromhex(payload).decode()
     except ValueError:
         return ""  # somebody else has said it
-
-
-def _asked(connection: BoundedConnection, query: str, *values: object) -> bool:
-    row = connection.execute(query.encode(), values).fetchone()
-    return row is not None and bool(row[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import threading
 import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -63,9 +64,9 @@ def test_a_lease_outlives_the_sessions_that_are_ended_for_being_idle(postgres_se
     settings = {"idle_session_timeout": 1000, "statement_timeout": 1, "lock_timeout": 1}
     with gs.PostgresStore(with_settings(postgres_server, **settings), schema=schema) as store:
         store.journal("j", of=int, durability="put").put(1)
-        session = store._leases._session
+        session = store._leases._connection
         assert session is not None
-        [(idle, statement)] = session.connection.execute(
+        [(idle, statement)] = session.execute(
             "SELECT current_setting('idle_session_timeout'), current_setting('statement_timeout')"
         ).fetchall()
         assert (idle, statement) == ("0", "27s")
@@ -277,6 +278,39 @@ def test_leases_are_taken_again_after_the_session_was_lost(postgres_server: Post
             with pytest.raises(gs.Owned):
                 other.journal("kept", of=int).put(5)
         assert store.journal("lost").slice() == [1, 2]
+
+
+def test_a_session_that_was_lost_is_followed_by_one_with_its_leases(postgres_server: PostgresServer, schema: str) -> None:
+    """Once the store takes or gives back a lease, those that nobody else has taken meanwhile are its own again."""
+    with (
+        gs.PostgresStore(postgres_server.dsn, schema=schema) as store,
+        gs.PostgresStore(postgres_server.dsn, schema=schema) as other,
+    ):
+        store.journal("j", of=int, durability="put").put(1)
+        postgres_server.end_sessions()
+        store.journal("k", of=int, durability="put").put(1)
+        with pytest.raises(gs.Owned):
+            other.journal("j", of=int).put(2)
+
+
+def test_a_wait_for_a_lease_can_be_given_up(postgres_server: PostgresServer, schema: str) -> None:
+    """It takes nothing then, also not later."""
+    with (
+        gs.PostgresStore(postgres_server.dsn, schema=schema) as store,
+        gs.PostgresStore(postgres_server.dsn, schema=schema) as other,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        store.journal("j", of=int, durability="put").put(1)
+        lease, given_up = other._lease("j"), threading.Event()
+        waiting = pool.submit(lease.acquire, "wait", given_up)  # type: ignore[call-arg]
+        with pytest.raises(TimeoutError):
+            waiting.result(0.05)
+        given_up.set()
+        assert waiting.result(30) is False
+        store.journal("j").close()
+        third = store._lease("j")
+        assert third.acquire("wait")
+        third.release()
 
 
 # ---------------------------------------------------------------------- words

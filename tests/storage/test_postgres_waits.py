@@ -161,3 +161,18 @@ def test_a_server_that_cannot_be_reached_is_told_at_once(schema: str) -> None:
     with pytest.raises(gs.StoreUnavailable, match="refused"):
         gs.PostgresStore("host=127.0.0.1 port=1", schema=schema, timeout=LONG * 10)
     assert monotonic() - begun < LONG
+
+
+def test_a_server_that_restarts_is_waited_for(schema: str) -> None:
+    """An operation that finds nobody there goes on when it is back, also while somebody listens in vain."""
+    server = PostgresServer()
+    server.start()
+    try:
+        with gs.PostgresStore(server.dsn, schema=schema, timeout=60) as store, store.journal("j", of=int).consumer():
+            server.stop("immediate")
+            with ThreadPoolExecutor(1) as pool:
+                found = pool.submit(store.load, "k")
+                server.start()
+                assert found.result(LONG * 2) is None
+    finally:
+        server.remove()
