@@ -40,6 +40,9 @@ class State(Enum):
     STOPPED = "stopped"
 
 
+_RUNNING, _RESTING = State.RUNNING, State.RESTING  # looked at for every message
+
+
 class Places(Protocol):
     """What a place needs of all of them."""
 
@@ -116,26 +119,45 @@ class Place(Generic[Model, Msg]):
     # ------------------------------------------------------------------ using
 
     def enter(self, sent: Sent[Msg]) -> bool:
-        """Send, without waiting for anything but a put; False when the place is over and the key needs another.
+        """Send, without waiting for anything but a put; False when the caller is to look for the key's place once more.
 
         Raises `Closed` when the program has failed, and what the put raises.
         """
+        app = self._app
         with self._lock:
-            if self._state is State.STOPPED:
-                return False
-            app, state = self._app, self._check_failed()
-            if sent.waiting is not None and app is not None:
-                self._check_may_wait(app, state)
-            if state is State.RUNNING:
+            running = self._state is _RUNNING and app is self._app
+            if running:
                 self._entering += 1
-            else:
-                self._backlog.append(sent)
-                begins = self._claims()
-        if state is not State.RUNNING:
-            if begins:
-                self._begin_for(sent)
-        elif app is not None:
-            return self._put(sent, app)
+        if not running or app is None:
+            return self._enter_later(sent)
+        try:
+            if sent.waiting is not None:
+                self._check_may_wait(app)
+            sent.put_into(app)
+            return True
+        except Closed:
+            if app.error is not None:
+                raise has_failed(self.key, app.error) from app.error
+            return self._keep(sent)
+        finally:
+            with self._lock:
+                self._entering -= 1
+                last = self._state is _RESTING and not self._entering and self._app is app
+            if last:
+                app.rest(drain=self._drain)
+
+    def _enter_later(self, sent: Sent[Msg]) -> bool:
+        """Keep what was sent for the life that is begun, or the next one, and begin it if there is none; False to look again."""
+        with self._lock:
+            if self._state in (State.STOPPED, State.RUNNING):
+                return False
+            self._check_failed()
+            if sent.waiting is not None and self._app is not None:
+                self._check_may_wait(self._app, rests=True)
+            self._backlog.append(sent)
+            begins = self._claims()
+        if begins:
+            self._begin_for(sent)
         return True
 
     def live(self) -> App[Model, Msg] | None:
@@ -153,36 +175,20 @@ class Place(Generic[Model, Msg]):
                 app = self._apps.watch(since=lives).get()
         return app
 
-    def _check_failed(self) -> State:
+    def _check_failed(self) -> None:
         if self._state is State.FAILED:
             raise has_failed(self.key, self._error)
-        return self._state
 
     @staticmethod
-    def _check_may_wait(app: App[Model, Msg], state: State) -> None:
+    def _check_may_wait(app: App[Model, Msg], *, rests: bool = False) -> None:
         if app.holds_caller(in_turn=True):
             raise UsageError(
                 "to wait for a turn of a program within one of its turns would never end: return a command that sends the message"
             )
-        if state is not State.RUNNING and app.holds_caller():
+        if rests and app.holds_caller():
             raise UsageError(
                 "the program is being put to rest and waits for this command, which cannot wait for its next life: send the message"
             )
-
-    def _put(self, sent: Sent[Msg], app: App[Model, Msg]) -> bool:
-        try:
-            sent.put_into(app)
-            return True
-        except Closed:
-            if app.error is not None:
-                raise has_failed(self.key, app.error) from app.error
-            return self._keep(sent)
-        finally:
-            with self._lock:
-                self._entering -= 1
-                last = self._state is State.RESTING and not self._entering and self._app is app
-            if last:
-                app.rest(drain=self._drain)
 
     def _keep(self, sent: Sent[Msg]) -> bool:
         """Keep for the next life what an app has refused that ends by itself; False when it has ended."""
@@ -327,6 +333,7 @@ class Place(Generic[Model, Msg]):
             lost, self._backlog = [sent for sent in self._backlog if sent is not own], []
             self._state = State.FAILED if lost else State.STOPPED
             self._error = error if lost else None
+        self._apps.close(error)  # for those who wait for an app
         self._bury(lost)
 
     # ------------------------------------------------------------------ ending
