@@ -80,10 +80,11 @@ from go_state.storage.memory import MemoryStore
 if TYPE_CHECKING:  # what many a service never uses, and is imported at its first use: see below
     from go_state import sources, testing
     from go_state.modes.app import App, AppStatistics
+    from go_state.modes.keyed_apps import KeyedApp, KeyedApps
     from go_state.modes.replay import Verified, replay, to_test, verify
     from go_state.modes.rights import Reader, Sender, Watching
     from go_state.modes.start import start, start_async
-    from go_state.modes.start_keyed import KeyedApp, KeyedApps, start_keyed, start_keyed_async
+    from go_state.modes.start_keyed import start_keyed, start_keyed_async
     from go_state.modes.store_check import check_store
     from go_state.storage.postgres import PostgresStore
     from go_state.watch.fanout import fanout
@@ -96,10 +97,11 @@ __version__ = "0.1.0"
 
 _LATER = {
     "go_state.modes.app": ("App", "AppStatistics"),
+    "go_state.modes.keyed_apps": ("KeyedApp", "KeyedApps"),
     "go_state.modes.replay": ("Verified", "replay", "to_test", "verify"),
     "go_state.modes.rights": ("Reader", "Sender", "Watching"),
     "go_state.modes.start": ("start", "start_async"),
-    "go_state.modes.start_keyed": ("KeyedApp", "KeyedApps", "start_keyed", "start_keyed_async"),
+    "go_state.modes.start_keyed": ("start_keyed", "start_keyed_async"),
     "go_state.modes.store_check": ("check_store",),
     "go_state.storage.postgres": ("PostgresStore",),
     "go_state.watch.fanout": ("fanout",),

@@ -107,6 +107,10 @@ class App(Hosted[Model, Msg]):
         self._buffer.put_known(message, partial(self._audience.expect, waiting))
         return waiting
 
+    def put_for(self, waiting: Waiting, message: Msg) -> None:
+        """Put a message into the queue for one who waits for its turn elsewhere."""
+        self._buffer.put_known(message, partial(self._audience.expect, waiting))
+
     @staticmethod
     def _took_too_long(called: str, timeout: float | None) -> TimedOut:
         return TimedOut(f"the turn was not through within {timeout} seconds of {called}; the message stays in the queue")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from go_state.core.errors import Closed
@@ -39,11 +39,12 @@ class Hosted(Generic[Model, Msg]):
         on_denied: OnDenied | None,
         on_loop: bool,
         idle: float | None = None,
+        idled: Callable[[Any], object] | None = None,
         ended: Callable[[Any], object] | None = None,
-        first: Sequence[Msg] = (),
     ) -> None:
         check_on_error(on_error)
         self._idle = idle
+        self._when_idle = idled
         self._when_ended = ended
         self._audience: Audience[Model] = Audience(program.view, on_denied)
         self._on_error = on_error
@@ -65,8 +66,6 @@ class Hosted(Generic[Model, Msg]):
             self._audience.chain = self._durable.chain
             buffer = self._durable.journal
         self._buffer = buffer
-        if first:
-            buffer.put(*first)
         self._start()
 
     # ------------------------------------------------------------------ running
@@ -176,9 +175,9 @@ class Hosted(Generic[Model, Msg]):
         self._buffer.refuse()
 
     def _rest_if_unused(self) -> None:
-        """End, where nobody waits for a model, after nothing has come for long."""
-        if not self._audience.is_waited_for:
-            self.rest()
+        """Have whoever holds the app decide on its rest, where nobody waits for a model, after nothing has come for long."""
+        if self._when_idle is not None and not self._audience.is_waited_for:
+            self._when_idle(self)
 
     @property
     def is_ending(self) -> bool:
@@ -191,6 +190,10 @@ class Hosted(Generic[Model, Msg]):
     def _is_part(self) -> bool:
         """Tell whether the caller is something that the end of the app waits for."""
         return self._is_inside() or inside.get() is self._flights.workers
+
+    def holds_caller(self, *, in_turn: bool = False) -> bool:
+        """Tell whether the caller is something that the end of the app waits for, or, with `in_turn`, in one of its turns."""
+        return self._is_inside() if in_turn else self._is_part()
 
     @property
     def error(self) -> BaseException | None:

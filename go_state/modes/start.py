@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from go_state.core.errors import UsageError
@@ -91,8 +91,8 @@ def make_app(
     on_denied: OnDenied | None,
     on_loop: bool,
     idle: float | None = None,
+    idled: Callable[[App[Model, Msg]], object] | None = None,
     ended: Callable[[App[Model, Msg]], object] | None = None,
-    first: Sequence[Msg] = (),
 ) -> App[Model, Msg]:
     """Return the app of these arguments."""
     from go_state.buffer.buffer import Buffer
@@ -105,5 +105,5 @@ def make_app(
         raise UsageError(f"a {type(buffer).__qualname__} is no buffer: give a gs.Buffer, or none")
     flights = Flights(outside, on_loop=on_loop)
     return App(
-        program, buffer, on_error, flights, durable, on_denied=on_denied, on_loop=on_loop, idle=idle, ended=ended, first=first
+        program, buffer, on_error, flights, durable, on_denied=on_denied, on_loop=on_loop, idle=idle, idled=idled, ended=ended
     )

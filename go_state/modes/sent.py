@@ -1,0 +1,61 @@
+"""What was sent to a program that may have to be begun first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Generic, TypeVar
+
+from go_state.modes.app import App
+from go_state.modes.audience import Waiting
+from go_state.watch.bells import ring_all
+
+Msg = TypeVar("Msg")
+
+
+class Sent(Generic[Msg]):
+    """Messages that enter together, or one whose sender waits for its turn."""
+
+    __slots__ = ("error", "messages", "parts", "waiting")
+
+    def __init__(self, messages: Sequence[Msg], waiting: Waiting | None = None, parts: tuple[Sent[Msg], ...] = ()) -> None:
+        self.messages = messages
+        self.waiting = waiting
+        self.parts = parts  # what it was joined of
+        self.error: BaseException | None = None
+
+    def put_into(self, app: App[Any, Msg]) -> None:
+        """Put the messages into the app's queue. Raises as `App.send` does, and then none has entered."""
+        if self.waiting is None:
+            app.send(*self.messages)
+        else:
+            app.put_for(self.waiting, self.messages[0])
+
+    def refuse(self, error: BaseException) -> bool:
+        """Tell whoever waits that there will be no turn; False when nobody does."""
+        if self.waiting is None:
+            return False
+        self.error = error
+        ring_all((self.waiting.bell,))
+        return True
+
+    def outcome(self) -> Any:
+        """Return what the turn has made for the sender, or raise why there is nothing."""
+        if self.error is not None:
+            raise self.error
+        return None if self.waiting is None else self.waiting.outcome()
+
+
+def joined(batch: Sequence[Sent[Msg]]) -> Iterator[tuple[Sent[Msg], list[Sent[Msg]]]]:
+    """Give what was sent, those messages together for whose turn nobody waits, each with the rest of the batch from it on.
+
+    Where a put is a write to the disk, a long backlog is one write.
+    """
+    begun = 0
+    while begun < len(batch):
+        end = begun + 1
+        while batch[begun].waiting is None and end < len(batch) and batch[end].waiting is None:
+            end += 1
+        parts = tuple(batch[begun:end])
+        one = parts[0] if len(parts) == 1 else Sent([message for part in parts for message in part.messages], None, parts)
+        yield one, list(batch[begun:])
+        begun = end
