@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 import typing
@@ -10,10 +11,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from go_state.core.errors import Incompatible, NotStorable
-from go_state.core.migrations import Migration, NoMigrationError, migrate
+from go_state.core.migrations import FailedMigrationError, Migration, NoMigrationError, migrate
 from go_state.core.program import Program
 
 if TYPE_CHECKING:
+    from go_state.storage.description import Description
     from go_state.storage.mirror import Shape
     from go_state.storage.records import Block
 
@@ -33,6 +35,8 @@ class JsonCodec(Generic[Value]):
     >>> JsonCodec(list[float]).encode([1, 2.5])
     b'[1,2.5]'
     """
+
+    _tagged = False  # whether a class is stored with its name also where there is one
 
     def __init__(self, kind: type[Value] | Any, *, whole_floats: bool = False) -> None:
         from go_state.storage.shape import shape_of  # here, with msgspec: a program that stores nothing need not wait for them
@@ -56,6 +60,13 @@ class JsonCodec(Generic[Value]):
             raise NotStorable(
                 self._name, f"its parts cannot be told apart in JSON ({error}): give them classes of their own"
             ) from error
+
+    @functools.cached_property
+    def types(self) -> Description:
+        """What the type is made of, as a store remembers it."""
+        from go_state.storage.description import describe
+
+        return describe(self.kind, tagged=self._tagged)
 
     def encode(self, value: Value) -> bytes:
         """Return the value as JSON; `NotStorable` names the field that would not read back as it is."""
@@ -128,19 +139,19 @@ class JsonCodec(Generic[Value]):
 class MessageCodec(JsonCodec[Value]):
     """The same for the messages of a journal, of which each says what it is: `["Add", {"by": 1}]`, also where there is one class."""
 
+    _tagged = True
+
     def __init__(
         self, kind: type[Value] | Any, schema: int = 1, migrations: Mapping[int, Migration] = MappingProxyType({})
     ) -> None:
         import msgspec
 
-        from go_state.storage.description import describe
         from go_state.storage.shape import message_shape_of
 
         self.schema = schema
         self._migrations = migrations
         shape = message_shape_of(kind)
         self._use(kind, shape)
-        self.types = describe(kind, tagged=True)
         self._natives: dict[str, Callable[[Any], Any]] = {
             name: msgspec.json.Decoder(cls).decode for name, cls in (shape.natives or {}).items()
         }
@@ -197,11 +208,13 @@ class MessageCodec(JsonCodec[Value]):
         return messages if block.data.endswith(b',"records":%b}' % again) else None
 
     def _migrated(self, name: str, block: Block, position: int, record: bytes) -> Any:
-        from msgspec import json
+        from go_state.storage.json_values import from_json, to_json
 
         try:
-            message = migrate(json.decode(record), "message", self._migrations, block.schema, self.schema)
-            return None if message is None else self.decode(json.encode(message))
+            message = migrate(from_json(record), "message", self._migrations, block.schema, self.schema)
+            return None if message is None else self.decode(to_json(message, self.schema))
+        except FailedMigrationError as error:
+            raise Incompatible(name, f"message at position {position}", str(error)) from error.__cause__
         except NoMigrationError as error:
             raise Incompatible(name, f"the schema number of the message at position {position}", str(error)) from None
         except ValueError as error:

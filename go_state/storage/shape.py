@@ -105,7 +105,7 @@ class _Builder:
             return Shape(kind)
         if (origin or kind) in _SEQUENCES:
             return self._sequence(origin or kind, args, path)
-        if (origin or kind) in (dict, Mapping, typing.Mapping) or _is_persistent_map(origin or kind):
+        if (origin or kind) in (dict, Mapping, typing.Mapping) or is_persistent_map(origin or kind):
             return self._mapping(origin or kind, args, path)
         if is_class_with_fields(kind):
             return self._class(kind, path)
@@ -159,7 +159,7 @@ class _Builder:
     def _mapping(self, container: Any, args: tuple[Any, ...], path: str) -> Shape:
         key = self.shape(args[0], f"{path} keys") if args else Shape(str)
         value = self.shape(args[1], f"{path}[...]") if args else self._any()
-        persistent = _is_persistent_map(container)
+        persistent = is_persistent_map(container)
         make = container if persistent else dict
         # A dict has an order, which is kept; a persistent map has that of its keys' hashes.
         in_order: Convert = _in_order_of(key.mirror, operator.itemgetter(0)) if persistent else same
@@ -351,6 +351,7 @@ def _generic(container: Any, *args: Any) -> Any:
     return container[args] if len(args) != 1 else container[args[0]]
 
 
-def _is_persistent_map(kind: Any) -> bool:
+def is_persistent_map(kind: Any) -> bool:
+    """Tell whether it is `immutables.Map`."""
     # By name, so that the optional package is not imported for those who do not use it; it lives in a C and a pure module.
     return getattr(kind, "__module__", "").split(".")[0] == "immutables" and getattr(kind, "__name__", "") == "Map"

@@ -153,6 +153,36 @@ def test_a_message_that_a_migration_breaks_is_named(drivers: Drivers, tmp_path: 
 
 
 @pytest.mark.parametrize(
+    ("raising", "says"),
+    [
+        (lambda stored: {}["secret"], "its migration from schema 1 to 2 raised KeyError"),
+        (lambda stored: int("secret"), "its migration from schema 1 to 2 raised ValueError"),
+        (lambda stored: {"secret"} and Path, "its migration from schema 1 to 2 made what JSON cannot hold"),
+    ],
+)
+def test_a_migration_that_raises_is_named_with_key_position_and_schema(tmp_path: Path, raising: Any, says: str) -> None:
+    """What a migration raises names whose value it was, and is the cause of the error; contents are not repeated."""
+    path = tmp_path / "account.lmdb"
+    with gs.LMDBStore(path) as store:
+        journal = store.journal("account", of=PayV1)
+        journal.put(PayV1(1.5), PayV1(2.5))
+        journal.close()
+        gs.run(v1, journal, store=store, key="account")
+    both = gs.Migration(model=raising, message=raising)
+    program: gs.Program[Any, Any] = gs.Program(v2.init, update2, schema=2, migrations={1: both})
+    with gs.LMDBStore(path) as store:
+        with pytest.raises(gs.Incompatible, match=rf"'account'.*model: .*{says}") as of_model:
+            gs.load_model(program, store=store, key="account")
+        journal = store.journal("account", of=PayV2)
+        journal.give_type(PayV2, 2, program.migrations)  # type: ignore[arg-type]
+        with pytest.raises(gs.Incompatible, match=rf"'account'.*message at position 0: .*{says}") as of_message:
+            list(journal.read())
+    for raised in (of_model, of_message):
+        assert raised.value.__cause__ is not None
+        assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
     ("schema", "migrations", "teaches"),
     [
         (2, {2: to_cents}, "from the schemas 1 to 1 to the next, not from 2"),
