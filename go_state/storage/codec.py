@@ -246,12 +246,12 @@ def without_contents(error: Exception) -> str:
 
 def model_type(program: Program[Any, Any]) -> Any:
     """Return the type of the model as update's first parameter says, or else what init returns or is."""
-    update = inspect.unwrap(program.update)
-    parameters = list(inspect.signature(update).parameters)
+    update = _written(program.update)
+    parameters = _given_at_a_call(program.update)
     hints = _hints(update)
     if parameters and parameters[0] in hints:
         return hints[parameters[0]]
-    init = inspect.unwrap(program.init)
+    init = _written(program.init)
     if isinstance(init, type):
         return init
     returned = _hints(init).get("return")
@@ -265,8 +265,8 @@ def model_type(program: Program[Any, Any]) -> Any:
 
 def message_type(program: Program[Any, Any]) -> Any:
     """Return the type of the messages as update's second parameter says."""
-    update = inspect.unwrap(program.update)
-    parameters = list(inspect.signature(update).parameters)
+    update = _written(program.update)
+    parameters = _given_at_a_call(program.update)
     hints = _hints(update)
     if len(parameters) > 1 and parameters[1] in hints:
         return hints[parameters[1]]
@@ -274,6 +274,22 @@ def message_type(program: Program[Any, Any]) -> Any:
         getattr(update, "__qualname__", "update"),
         "its second parameter has no annotation that says what the messages are: write update(model: Model, msg: Msg)",
     )
+
+
+def _written(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function that somebody has written, without decorators and without `functools.partial` around it."""
+    while True:
+        inner = inspect.unwrap(fn)
+        inner = inner.func if isinstance(inner, functools.partial) else inner
+        if inner is fn:
+            return fn
+        fn = inner
+
+
+def _given_at_a_call(fn: Callable[..., Any]) -> list[str]:
+    """Return the names of the parameters that a call by position fills, in order: not those that a partial has filled."""
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [name for name, each in inspect.signature(inspect.unwrap(fn)).parameters.items() if each.kind in positional]
 
 
 def _hints(fn: Callable[..., Any]) -> dict[str, Any]:
@@ -284,6 +300,11 @@ def _hints(fn: Callable[..., Any]) -> dict[str, Any]:
         raise NotStorable(
             getattr(fn, "__qualname__", repr(fn)),
             f"its annotations name {error.name!r}, which its module does not define: define it there, or give codec=gs.JsonCodec(...)",
+        ) from error
+    except (AttributeError, SyntaxError) as error:
+        raise NotStorable(
+            getattr(fn, "__qualname__", repr(fn)),
+            f"one of its annotations cannot be evaluated ({type(error).__name__}): mend it, or give codec=gs.JsonCodec(...)",
         ) from error
     except TypeError:
         return {}
