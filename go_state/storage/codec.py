@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from go_state.core.errors import Incompatible, NotStorable
 from go_state.core.migrations import FailedMigrationError, Migration, NoMigrationError, migrate
 from go_state.core.program import Program
+from go_state.storage.depth import on_empty_stack, with_reserve
 
 if TYPE_CHECKING:
     from go_state.storage.description import Description
@@ -85,7 +86,6 @@ class JsonCodec(Generic[Value]):
 
     def _encode_deep(self, value: Value) -> bytes:
         """Encode what the rest of this stack has no room for."""
-        from go_state.storage.depth import on_empty_stack
 
         def encode() -> bytes:
             data = self._encoder.encode(value if self._to is None else self._to(value))
@@ -104,7 +104,6 @@ class JsonCodec(Generic[Value]):
 
     def _compare(self, value: Value, data: bytes) -> None:
         """Read the JSON back; `NotStorable` when it does not hold the value."""
-        from go_state.storage.depth import with_reserve
         from go_state.storage.sameness import is_same, why_not_same
 
         back = with_reserve(self._decode, data) if self._nests else self._decode(data)
@@ -123,12 +122,24 @@ class JsonCodec(Generic[Value]):
 
     def decode(self, data: bytes) -> Value:
         """Return the value; `ValueError` names the field that does not fit."""
-        from go_state.storage.depth import with_room
-
         try:
-            return with_room(self._decode, data)
+            mirror = self._decoder.decode(data)
+            value: Value = mirror if self._back is None else self._back(mirror)
+        except RecursionError:
+            return self._decode_deep(data)
         except _FAILURES as error:
-            raise ValueError(f"the JSON does not hold a {self._name}: {without_contents(error)}") from None
+            raise self._misfit(error) from None
+        return value
+
+    def _decode_deep(self, data: bytes) -> Value:
+        """Decode what the rest of this stack has no room for."""
+        try:
+            return on_empty_stack(self._decode, data)
+        except _FAILURES as error:
+            raise self._misfit(error) from None
+
+    def _misfit(self, error: Exception) -> ValueError:
+        return ValueError(f"the JSON does not hold a {self._name}: {without_contents(error)}")
 
     def _decode(self, data: bytes) -> Value:
         mirror = self._decoder.decode(data)

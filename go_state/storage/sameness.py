@@ -40,6 +40,14 @@ def is_same(value: Any, back: Any) -> bool:
     return _is_same_scalar(kind, value, back)
 
 
+def have_same_keys(one: Mapping[Any, Any], other: Mapping[Any, Any]) -> bool:
+    """Tell whether two mappings have equal keys, of the same types."""
+    kinds = set(map(type, one))
+    if len(kinds) == 1 and kinds <= _SIMPLE and kinds == set(map(type, other)):  # the usual case, and ten times as fast
+        return set(one) == set(other)
+    return len(one) == len(other) and _are_among(one, other)
+
+
 def _are_among(values: Iterable[Any], back: Iterable[Any]) -> bool:
     """Tell whether each of the values, which have no order, came back the same. One that is unequal to itself (NaN) did not."""
     came = {each: each for each in back}
