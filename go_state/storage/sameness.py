@@ -131,6 +131,9 @@ def _parts(value: Any, back: Any) -> list[tuple[str, Any, Any]]:
         # A key may be somebody's data: it is not part of the path.
         items = list(zip(value.items(), back.items(), strict=False))
         return [(" keys", one[0], other[0]) for one, other in items] + [("[...]", one[1], other[1]) for one, other in items]
+    if isinstance(value, _SETS):
+        came = {each: each for each in back}
+        return [("[]", each, came[each]) for each in value if each in came]
     if isinstance(value, Mapping):
         came, missing = {each: each for each in back}, object()
         keys = [(" keys", each, came[each]) for each in value if each in came]
