@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from go_state.core.errors import Corrupt, Incompatible
@@ -132,7 +133,7 @@ class _Check:
 
     def journal(self, key: str) -> None:
         """Read the messages of the journal under the key, if there is one."""
-        codec = self._codec()
+        codec = self._codec
         for block in self._blocks(key):
             self.read_messages += block.number
             self._tell()
@@ -157,33 +158,35 @@ class _Check:
                 else ", which is another program's"
             )
             self._found("impossible" if own else "other", "snapshots", key, None, "schema name", why + mend, 1)
-        for key in self._journals():
+        for key in sorted(self._journals):
             if key not in self.keys and (nothing_read or (key not in self._unmatched and self._holds_messages(key))):
                 self.journal(key)
 
     def _holds_messages(self, key: str) -> bool:
         """Tell whether the journal under the key holds messages that were written with types like those of the program's."""
-        codec = self._codec()
+        codec = self._codec
         *_, last = [None, *self._blocks(key, last=True)]
         if last is None:
             return False
         changed = self._compared(last.types, codec.types)
         return last.types == codec.types.digest or (bool(changed) and all(each.verdict != "impossible" for each in changed))
 
-    def _journals(self) -> list[str]:
+    @cached_property
+    def _journals(self) -> frozenset[str]:
         from go_state.storage.record_store import RecordStore
 
-        return self._store.journal_names() if isinstance(self._store, RecordStore) else []
+        return frozenset(self._store.journal_names() if isinstance(self._store, RecordStore) else ())
 
     def _blocks(self, key: str, *, last: bool = False) -> Iterator[Block]:
         """Give the blocks of the journal under the key, or the last one."""
         from go_state.storage.record_store import RecordStore
 
-        if isinstance(self._store, RecordStore) and key in self._journals():
+        if isinstance(self._store, RecordStore) and key in self._journals:
             journal = self._store.journal(key)
             for block, _, _ in journal.raw(journal.statistics().end - 1 if last else None):
                 yield block
 
+    @cached_property
     def _codec(self) -> MessageCodec[Any]:
         from go_state.storage.codec import message_type
         from go_state.storage.codecs import message_codec

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from go_state.core.errors import Incompatible, NotStorable
+from go_state.core.errors import Corrupt, Incompatible, NotStorable
 from go_state.core.migrations import FailedMigrationError, Migration, NoMigrationError, migrate
 from go_state.core.program import Program
 from go_state.storage.depth import on_empty_stack, with_reserve
@@ -78,10 +78,10 @@ class JsonCodec(Generic[Value]):
             self._compare(value, data)
         except RecursionError:
             return self._encode_deep(value)
-        except NotStorable:
+        except (NotStorable, MemoryError):
             raise
-        except _FAILURES as error:
-            raise self._refusal(error) from None  # what msgspec says may quote the model
+        except Exception as error:  # of a value that does not fit, or whatever its class raises
+            raise self._refusal(error) from None  # which may quote the model
         return data
 
     def _encode_deep(self, value: Value) -> bytes:
@@ -97,9 +97,9 @@ class JsonCodec(Generic[Value]):
         except RecursionError:
             why = "it is nested too deeply, or holds itself: keep what is nested in a dict, by a key of its own"
             raise NotStorable(self._name, why) from None
-        except NotStorable:
+        except (NotStorable, MemoryError):
             raise
-        except _FAILURES as error:
+        except Exception as error:
             raise self._refusal(error) from None
 
     def _compare(self, value: Value, data: bytes) -> None:
@@ -115,7 +115,7 @@ class JsonCodec(Generic[Value]):
 
         if isinstance(error, MisfitError):
             return NotStorable(self._name + error.path, error.why)
-        why = without_contents(error)
+        why = _words(error)
         if "float" in why and "got `null`" in why:
             why = f"JSON has no NaN and no infinity, store None or a number instead ({why})"
         return NotStorable(self._name, why)
@@ -127,7 +127,9 @@ class JsonCodec(Generic[Value]):
             value: Value = mirror if self._back is None else self._back(mirror)
         except RecursionError:
             return self._decode_deep(data)
-        except _FAILURES as error:
+        except MemoryError:
+            raise
+        except Exception as error:
             raise self._misfit(error) from None
         return value
 
@@ -135,11 +137,13 @@ class JsonCodec(Generic[Value]):
         """Decode what the rest of this stack has no room for."""
         try:
             return on_empty_stack(self._decode, data)
-        except _FAILURES as error:
+        except MemoryError:
+            raise
+        except Exception as error:
             raise self._misfit(error) from None
 
     def _misfit(self, error: Exception) -> ValueError:
-        return ValueError(f"the JSON does not hold a {self._name}: {without_contents(error)}")
+        return ValueError(f"the JSON does not hold a {self._name}: {_words(error)}")
 
     def _decode(self, data: bytes) -> Value:
         mirror = self._decoder.decode(data)
@@ -194,9 +198,11 @@ class MessageCodec(JsonCodec[Value]):
             return records if self._back is None else list(map(self._back, records))
         except RecursionError:  # what is nested deeply is read one by one, where there is room for it
             return [self._decoded(name, position, record) for position, record in self._apart(block)]
-        except _FAILURES as error:
+        except (Corrupt, MemoryError):
+            raise
+        except Exception as error:
             self._find_misfit(name, block)
-            raise Incompatible(name, f"messages {block.first} to {block.end - 1}", without_contents(error)) from None
+            raise Incompatible(name, f"messages {block.first} to {block.end - 1}", _words(error)) from None
 
     def _natively(self, block: Block) -> list[Value] | None:
         """Return the messages as msgspec reads them; None where something of them would be passed over.
@@ -208,7 +214,7 @@ class MessageCodec(JsonCodec[Value]):
         try:
             pairs = self._pair_decoder.decode(block.data).records
             messages = [natives[name](data) for name, data in pairs]
-        except (KeyError, *_FAILURES):
+        except (KeyError, TypeError, ValueError, RecursionError):
             return None
         if len(messages) != block.number:
             return None
@@ -247,12 +253,21 @@ class MessageCodec(JsonCodec[Value]):
             raise Incompatible(name, f"message at position {position}", str(error)) from None
 
 
-_FAILURES = (TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)  # of bytes and values that do not fit
-
-
 def without_contents(error: Exception) -> str:
     """Return the error's text without the values it quotes, which may be somebody's data."""
-    return re.sub(r"(?<=value )'.*'", "...", str(error), flags=re.DOTALL)
+    return re.sub(r"(?<=value )(?:'.*'|[^' ]+)", "...", str(error), flags=re.DOTALL)
+
+
+def _words(error: Exception) -> str:
+    """Return what the error says, where that is Python's, msgspec's or ours; of an error of somebody's class its kind alone."""
+    import msgspec
+
+    from go_state.storage.misfit import MisfitError
+
+    ours = isinstance(error, (msgspec.MsgspecError, MisfitError, UnicodeError, RecursionError))
+    if ours or type(error) in (TypeError, AttributeError, OverflowError) or str(error).startswith("Exceeds the limit"):
+        return without_contents(error)
+    return f"its class raised {type(error).__qualname__}"
 
 
 def model_type(program: Program[Any, Any]) -> Any:
