@@ -201,8 +201,8 @@ class Incompatible(StoreError):
 
     def __init__(self, key: str, field: str, why: str) -> None:
         super().__init__(
-            f"what is stored under {key!r} does not fit this program ({field}: {why}): nothing was loaded; run the program that "
-            f"wrote it, or store this one under another key"
+            f"what is stored under {key!r} does not fit this program ({field}: {why}): nothing was loaded; where its types have changed, "
+            f"give it a new schema= and migrations= from the old one; or run the program that wrote it, or store this one under another key"
         )
         self.key = key
         self.field = field

@@ -39,10 +39,21 @@ class NoMigrationError(Exception):
     """There is no way from the stored schema number to the program's."""
 
 
+class FailedMigrationError(Exception):
+    """A migration has raised, which is its cause; `schema` is the number it leads away from. The text quotes nothing of it."""
+
+    def __init__(self, schema: int, why: str) -> None:
+        super().__init__(f"it is of an older schema, and its migration from schema {schema} to {schema + 1} {why}")
+        self.schema = schema
+
+
 def migrate(
     value: Any, part: Literal["model", "message"], migrations: Mapping[int, Migration], stored: int, schema: int
 ) -> Any:
-    """Return the value as it is in the program's schema; `NoMigrationError`, which says why, when there is no way."""
+    """Return the value as it is in the program's schema.
+
+    Raises `NoMigrationError`, which says why, when there is no way, and `FailedMigrationError` when one of them raises.
+    """
     if stored > schema:
         raise NoMigrationError(f"it is {stored}, of a newer program, and this one's is {schema}: run the newer one")
     for number in range(stored, schema):
@@ -53,5 +64,8 @@ def migrate(
             )
         convert = getattr(migrations[number], part)
         if convert is not None and value is not None:
-            value = convert(value)
+            try:
+                value = convert(value)
+            except Exception as error:
+                raise FailedMigrationError(number, f"raised {type(error).__qualname__}: mend that function") from error
     return value

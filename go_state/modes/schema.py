@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import types
 import typing
+from collections.abc import Iterable
+from itertools import islice, product
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from go_state.core.naming import names_of
 from go_state.core.ports import Codec, Store
 from go_state.core.program import Program
 from go_state.storage.codec import JsonCodec, model_type
+from go_state.storage.codecs import json_codec
 from go_state.storage.links import Links, follow_links
 from go_state.storage.snapshot import Schema
 
@@ -31,26 +34,41 @@ def schema_of(program: Program[Model, Msg], codec: Codec[Model] | None) -> Schem
         return Schema((program.name,), program.schema, codec, program.revision, migrations, _types(codec))
     kind: Any = model_type(program)
     names = _names(kind)
-    codec = JsonCodec(kind) if codec is None else codec
+    codec = json_codec(kind) if codec is None else codec
     names = (program.name,) if program.name else names
     return Schema(names, program.schema, codec, program.revision, migrations, _types(codec))
 
 
 def _types(codec: Codec[Any]) -> Description | None:
     """Return what the codec's types are, where it is ours."""
-    from go_state.storage.description import describe  # here: a program that stores nothing need not wait for it
-
-    return describe(codec.kind) if isinstance(codec, JsonCodec) else None
+    return codec.types if isinstance(codec, JsonCodec) else None
 
 
 def _names(kind: Any) -> tuple[str, ...]:
-    """Return the names of a type, without modules, so that its classes may move."""
+    """Return the names of a type, without modules, so that its classes may move: the one it is stored under, then those it was
+    stored under before. A union has the same name in whichever order its members are written.
+    """
+    from go_state.storage.annotations import members_of, without_wrapping
+
+    kind = without_wrapping(kind)
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
-        return (" | ".join(_names(arg)[0] for arg in args),)
+        members = [_names(member) for member in members_of(kind)]
+        as_written = " | ".join(names[0] for names in members)
+        return _distinct([*(" | ".join(sorted(each)) for each in _choices(members)), as_written])
     if origin is not None:
-        return (f"{_names(origin)[0]}[{', '.join('...' if arg is ... else _names(arg)[0] for arg in args)}]",)
+        parts = [("...",) if arg is ... else _names(arg) for arg in args]
+        return _distinct(f"{own}[{', '.join(each)}]" for own, *each in _choices([_names(origin), *parts]))
     return names_of(kind) if isinstance(kind, type) else (str(kind),)
+
+
+def _choices(names: list[tuple[str, ...]]) -> Iterable[tuple[str, ...]]:
+    """Return each way to take one name of each part, today's first; not more than anybody will have renamed."""
+    return islice(product(*names), 256)
+
+
+def _distinct(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))
 
 
 def load_model(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from go_state.core.errors import Corrupt, Incompatible
@@ -10,8 +11,12 @@ from go_state.core.ports import Store, Stored
 from go_state.core.program import Program
 
 if TYPE_CHECKING:
+    from go_state.storage.codec import MessageCodec
     from go_state.storage.compatibility import Change
+    from go_state.storage.records import Block
     from go_state.storage.snapshot import Schema
+
+_MARKS = "positions of "  # how far the sources of a keyed program were read is stored under its name with this before it
 
 # What reads a store is imported in the functions: a program that keeps nothing need not wait for it.
 
@@ -19,8 +24,9 @@ if TYPE_CHECKING:
 class StoreFinding(NamedTuple):
     """What today's types make of something stored: of a key's snapshots, or of the messages from a position of its journal on.
 
-    `verdict` is "fine", "risky" (it may be read as something else) or "impossible" (it cannot be read); `field` is the path
-    of the field, and `records` counts the snapshots or messages that the same is true of, from this one on.
+    `verdict` is "fine", "risky" (it may be read as something else), "impossible" (it cannot be read) or "other" (it is another
+    program's, as it seems, and was not read); `field` is the path of the field, and `records` counts the snapshots or messages that
+    the same is true of, from this one on.
     """
 
     verdict: str
@@ -45,15 +51,18 @@ class StoreChecked(NamedTuple):
 
     @property
     def ok(self) -> bool:
-        """Whether everything can be read as what it was."""
-        return all(finding.verdict == "fine" for finding in self.findings)
+        """Whether everything of the program can be read as what it was."""
+        return all(finding.verdict in ("fine", "other") for finding in self.findings)
 
 
 def check_store(program: Program[Any, Any], store: Store, *, watch: Callable[[int], object] | None = None) -> StoreChecked:
     """Read every snapshot of the program, kept ones included, and every message of their journals with today's types and migrations.
 
     What was stored with other types is compared with today's as well, so that a field that was changed without a new schema is
-    named also where nothing stored happens to show it. Nothing is written. `watch` is called with the number of records read so far.
+    named also where nothing stored happens to show it. What is stored under another name is told as well: as impossible where it is
+    the program's own under a name that it had before, which is so where nothing has its name of today, or where the journal beside
+    it holds the program's messages; else as another program's. Nothing is written. `watch` is called with the number of records read so
+    far.
 
     Raises `Corrupt` for damaged records.
     """
@@ -64,6 +73,7 @@ def check_store(program: Program[Any, Any], store: Store, *, watch: Callable[[in
         check.snapshot(key, stored)
     for key in check.keys:
         check.journal(key)
+    check.others()
     return StoreChecked(check.read_snapshots, check.read_messages, tuple(check.findings.values()))
 
 
@@ -77,6 +87,7 @@ class _Check:
         self._watch = watch
         self._changes: dict[tuple[str, str], list[Change]] = {}  # by the digests of stored types and of today's
         self.keys: list[str] = []
+        self._unmatched: dict[str, str] = {}  # the names of models that are not the program's, by their keys
         self.read_snapshots = self.read_messages = 0
         self.findings: dict[tuple[str, ...], StoreFinding] = {}
 
@@ -89,7 +100,10 @@ class _Check:
             stored = self._store.load(key)
             if stored is None or not is_envelope(stored.data):
                 continue
-            if read_envelope(key, stored.data).name not in self._schema.names:
+            name = read_envelope(key, stored.data).name
+            if name not in self._schema.names:
+                if name.removeprefix(_MARKS) not in self._schema.names:
+                    self._unmatched[key] = name
                 continue
             self.keys.append(key)
             if isinstance(self._store, RecordStore):
@@ -111,7 +125,7 @@ class _Check:
         except Corrupt:
             raise
         except Exception as error:
-            self._found("impossible", "snapshots", key, None, "migrations", _failed(error), 1)
+            self._found("impossible", "snapshots", key, None, "codec", f"it has raised {type(error).__qualname__}", 1)
         envelope = read_envelope(key, stored.data)
         if envelope.number == self._schema.number and self._schema.types is not None:
             for change in self._compared(envelope.types, self._schema.types):
@@ -119,27 +133,66 @@ class _Check:
 
     def journal(self, key: str) -> None:
         """Read the messages of the journal under the key, if there is one."""
-        from go_state.storage.codec import MessageCodec, message_type
-        from go_state.storage.record_store import RecordStore
-
-        if not isinstance(self._store, RecordStore) or key not in self._store.journal_names():
-            return
-        migrations: Any = self._program.migrations  # as its constructor has checked them
-        codec: MessageCodec[Any] = MessageCodec(message_type(self._program), self._program.schema, migrations)
-        for block, _, _ in self._store.journal(key).raw():
+        codec = self._codec
+        for block in self._blocks(key):
             self.read_messages += block.number
             self._tell()
             try:
                 codec.decode_block(key, block)
             except Incompatible as error:
                 self._found("impossible", key, key, block.first, error.field, error.why, block.number)
-            except Corrupt:
-                raise
-            except Exception as error:
-                self._found("impossible", key, key, block.first, "migrations", _failed(error), block.number)
             if block.schema == codec.schema:
                 for change in self._compared(block.types, codec.types):
                     self._found(change.verdict, key, key, block.first, change.field, change.why, block.number)
+
+    def others(self) -> None:
+        """Tell what was passed over: snapshots of another name, and journals that no snapshot of the program belongs to."""
+        nothing_read = not self.keys
+        today = self._schema.names[0]
+        for key, name in self._unmatched.items():
+            own = nothing_read or self._holds_messages(key)
+            why = f"it is {name!r}, and the program's is {today!r}"
+            mend = (
+                ': keep the old one, with @gs.name(..., was=("...",)) or Program(name=...)'
+                if own
+                else ", which is another program's"
+            )
+            self._found("impossible" if own else "other", "snapshots", key, None, "schema name", why + mend, 1)
+        for key in sorted(self._journals):
+            if key not in self.keys and (nothing_read or (key not in self._unmatched and self._holds_messages(key))):
+                self.journal(key)
+
+    def _holds_messages(self, key: str) -> bool:
+        """Tell whether the journal under the key holds messages that were written with types like those of the program's."""
+        codec = self._codec
+        *_, last = [None, *self._blocks(key, last=True)]
+        if last is None:
+            return False
+        changed = self._compared(last.types, codec.types)
+        return last.types == codec.types.digest or (bool(changed) and all(each.verdict != "impossible" for each in changed))
+
+    @cached_property
+    def _journals(self) -> frozenset[str]:
+        from go_state.storage.record_store import RecordStore
+
+        return frozenset(self._store.journal_names() if isinstance(self._store, RecordStore) else ())
+
+    def _blocks(self, key: str, *, last: bool = False) -> Iterator[Block]:
+        """Give the blocks of the journal under the key, or the last one."""
+        from go_state.storage.record_store import RecordStore
+
+        if isinstance(self._store, RecordStore) and key in self._journals:
+            journal = self._store.journal(key)
+            for block, _, _ in journal.raw(journal.statistics().end - 1 if last else None):
+                yield block
+
+    @cached_property
+    def _codec(self) -> MessageCodec[Any]:
+        from go_state.storage.codec import message_type
+        from go_state.storage.codecs import message_codec
+
+        migrations: Any = self._program.migrations  # as its constructor has checked them
+        return message_codec(message_type(self._program), self._program.schema, migrations)
 
     def _compared(self, digest: str, today: Any) -> list[Change]:
         from go_state.storage.compatibility import changes
@@ -158,7 +211,3 @@ class _Check:
     def _tell(self) -> None:
         if self._watch is not None:
             self._watch(self.read_snapshots + self.read_messages)
-
-
-def _failed(error: Exception) -> str:
-    return f"a migration has failed with {type(error).__qualname__}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 import typing
@@ -9,11 +10,13 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from go_state.core.errors import Incompatible, NotStorable
-from go_state.core.migrations import Migration, NoMigrationError, migrate
+from go_state.core.errors import Corrupt, Incompatible, NotStorable
+from go_state.core.migrations import FailedMigrationError, Migration, NoMigrationError, migrate
 from go_state.core.program import Program
+from go_state.storage.depth import on_empty_stack, with_reserve
 
 if TYPE_CHECKING:
+    from go_state.storage.description import Description
     from go_state.storage.mirror import Shape
     from go_state.storage.records import Block
 
@@ -33,6 +36,8 @@ class JsonCodec(Generic[Value]):
     >>> JsonCodec(list[float]).encode([1, 2.5])
     b'[1,2.5]'
     """
+
+    _tagged = False  # whether a class is stored with its name also where there is one
 
     def __init__(self, kind: type[Value] | Any, *, whole_floats: bool = False) -> None:
         from go_state.storage.shape import shape_of  # here, with msgspec: a program that stores nothing need not wait for them
@@ -57,6 +62,13 @@ class JsonCodec(Generic[Value]):
                 self._name, f"its parts cannot be told apart in JSON ({error}): give them classes of their own"
             ) from error
 
+    @functools.cached_property
+    def types(self) -> Description:
+        """What the type is made of, as a store remembers it."""
+        from go_state.storage.description import describe
+
+        return describe(self.kind, tagged=self._tagged)
+
     def encode(self, value: Value) -> bytes:
         """Return the value as JSON; `NotStorable` names the field that would not read back as it is."""
         try:
@@ -66,15 +78,14 @@ class JsonCodec(Generic[Value]):
             self._compare(value, data)
         except RecursionError:
             return self._encode_deep(value)
-        except NotStorable:
+        except (NotStorable, MemoryError):
             raise
-        except _FAILURES as error:
-            raise self._refusal(error) from None  # what msgspec says may quote the model
+        except Exception as error:  # of a value that does not fit, or whatever its class raises
+            raise self._refusal(error) from None  # which may quote the model
         return data
 
     def _encode_deep(self, value: Value) -> bytes:
         """Encode what the rest of this stack has no room for."""
-        from go_state.storage.depth import on_empty_stack
 
         def encode() -> bytes:
             data = self._encoder.encode(value if self._to is None else self._to(value))
@@ -86,14 +97,13 @@ class JsonCodec(Generic[Value]):
         except RecursionError:
             why = "it is nested too deeply, or holds itself: keep what is nested in a dict, by a key of its own"
             raise NotStorable(self._name, why) from None
-        except NotStorable:
+        except (NotStorable, MemoryError):
             raise
-        except _FAILURES as error:
+        except Exception as error:
             raise self._refusal(error) from None
 
     def _compare(self, value: Value, data: bytes) -> None:
         """Read the JSON back; `NotStorable` when it does not hold the value."""
-        from go_state.storage.depth import with_reserve
         from go_state.storage.sameness import is_same, why_not_same
 
         back = with_reserve(self._decode, data) if self._nests else self._decode(data)
@@ -105,19 +115,35 @@ class JsonCodec(Generic[Value]):
 
         if isinstance(error, MisfitError):
             return NotStorable(self._name + error.path, error.why)
-        why = without_contents(error)
+        why = _words(error)
         if "float" in why and "got `null`" in why:
             why = f"JSON has no NaN and no infinity, store None or a number instead ({why})"
         return NotStorable(self._name, why)
 
     def decode(self, data: bytes) -> Value:
         """Return the value; `ValueError` names the field that does not fit."""
-        from go_state.storage.depth import with_room
-
         try:
-            return with_room(self._decode, data)
-        except _FAILURES as error:
-            raise ValueError(f"the JSON does not hold a {self._name}: {without_contents(error)}") from None
+            mirror = self._decoder.decode(data)
+            value: Value = mirror if self._back is None else self._back(mirror)
+        except RecursionError:
+            return self._decode_deep(data)
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise self._misfit(error) from None
+        return value
+
+    def _decode_deep(self, data: bytes) -> Value:
+        """Decode what the rest of this stack has no room for."""
+        try:
+            return on_empty_stack(self._decode, data)
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise self._misfit(error) from None
+
+    def _misfit(self, error: Exception) -> ValueError:
+        return ValueError(f"the JSON does not hold a {self._name}: {_words(error)}")
 
     def _decode(self, data: bytes) -> Value:
         mirror = self._decoder.decode(data)
@@ -128,19 +154,19 @@ class JsonCodec(Generic[Value]):
 class MessageCodec(JsonCodec[Value]):
     """The same for the messages of a journal, of which each says what it is: `["Add", {"by": 1}]`, also where there is one class."""
 
+    _tagged = True
+
     def __init__(
         self, kind: type[Value] | Any, schema: int = 1, migrations: Mapping[int, Migration] = MappingProxyType({})
     ) -> None:
         import msgspec
 
-        from go_state.storage.description import describe
         from go_state.storage.shape import message_shape_of
 
         self.schema = schema
         self._migrations = migrations
         shape = message_shape_of(kind)
         self._use(kind, shape)
-        self.types = describe(kind, tagged=True)
         self._natives: dict[str, Callable[[Any], Any]] = {
             name: msgspec.json.Decoder(cls).decode for name, cls in (shape.natives or {}).items()
         }
@@ -172,9 +198,11 @@ class MessageCodec(JsonCodec[Value]):
             return records if self._back is None else list(map(self._back, records))
         except RecursionError:  # what is nested deeply is read one by one, where there is room for it
             return [self._decoded(name, position, record) for position, record in self._apart(block)]
-        except _FAILURES as error:
+        except (Corrupt, MemoryError):
+            raise
+        except Exception as error:
             self._find_misfit(name, block)
-            raise Incompatible(name, f"messages {block.first} to {block.end - 1}", without_contents(error)) from None
+            raise Incompatible(name, f"messages {block.first} to {block.end - 1}", _words(error)) from None
 
     def _natively(self, block: Block) -> list[Value] | None:
         """Return the messages as msgspec reads them; None where something of them would be passed over.
@@ -186,7 +214,7 @@ class MessageCodec(JsonCodec[Value]):
         try:
             pairs = self._pair_decoder.decode(block.data).records
             messages = [natives[name](data) for name, data in pairs]
-        except (KeyError, *_FAILURES):
+        except (KeyError, TypeError, ValueError, RecursionError):
             return None
         if len(messages) != block.number:
             return None
@@ -197,11 +225,13 @@ class MessageCodec(JsonCodec[Value]):
         return messages if block.data.endswith(b',"records":%b}' % again) else None
 
     def _migrated(self, name: str, block: Block, position: int, record: bytes) -> Any:
-        from msgspec import json
+        from go_state.storage.json_values import from_json, to_json
 
         try:
-            message = migrate(json.decode(record), "message", self._migrations, block.schema, self.schema)
-            return None if message is None else self.decode(json.encode(message))
+            message = migrate(from_json(record), "message", self._migrations, block.schema, self.schema)
+            return None if message is None else self.decode(to_json(message, self.schema))
+        except FailedMigrationError as error:
+            raise Incompatible(name, f"message at position {position}", str(error)) from error.__cause__
         except NoMigrationError as error:
             raise Incompatible(name, f"the schema number of the message at position {position}", str(error)) from None
         except ValueError as error:
@@ -223,22 +253,31 @@ class MessageCodec(JsonCodec[Value]):
             raise Incompatible(name, f"message at position {position}", str(error)) from None
 
 
-_FAILURES = (TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)  # of bytes and values that do not fit
-
-
 def without_contents(error: Exception) -> str:
     """Return the error's text without the values it quotes, which may be somebody's data."""
-    return re.sub(r"(?<=value )'.*'", "...", str(error), flags=re.DOTALL)
+    return re.sub(r"(?<=value )(?:'.*'|[^' ]+)", "...", str(error), flags=re.DOTALL)
+
+
+def _words(error: Exception) -> str:
+    """Return what the error says, where that is Python's, msgspec's or ours; of an error of somebody's class its kind alone."""
+    import msgspec
+
+    from go_state.storage.misfit import MisfitError
+
+    ours = isinstance(error, (msgspec.MsgspecError, MisfitError, UnicodeError, RecursionError))
+    if ours or type(error) in (TypeError, AttributeError, OverflowError) or str(error).startswith("Exceeds the limit"):
+        return without_contents(error)
+    return f"its class raised {type(error).__qualname__}"
 
 
 def model_type(program: Program[Any, Any]) -> Any:
     """Return the type of the model as update's first parameter says, or else what init returns or is."""
-    update = inspect.unwrap(program.update)
-    parameters = list(inspect.signature(update).parameters)
+    update = _written(program.update)
+    parameters = _given_at_a_call(program.update)
     hints = _hints(update)
     if parameters and parameters[0] in hints:
         return hints[parameters[0]]
-    init = inspect.unwrap(program.init)
+    init = _written(program.init)
     if isinstance(init, type):
         return init
     returned = _hints(init).get("return")
@@ -252,8 +291,8 @@ def model_type(program: Program[Any, Any]) -> Any:
 
 def message_type(program: Program[Any, Any]) -> Any:
     """Return the type of the messages as update's second parameter says."""
-    update = inspect.unwrap(program.update)
-    parameters = list(inspect.signature(update).parameters)
+    update = _written(program.update)
+    parameters = _given_at_a_call(program.update)
     hints = _hints(update)
     if len(parameters) > 1 and parameters[1] in hints:
         return hints[parameters[1]]
@@ -261,6 +300,22 @@ def message_type(program: Program[Any, Any]) -> Any:
         getattr(update, "__qualname__", "update"),
         "its second parameter has no annotation that says what the messages are: write update(model: Model, msg: Msg)",
     )
+
+
+def _written(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function that somebody has written, without decorators and without `functools.partial` around it."""
+    while True:
+        inner = inspect.unwrap(fn)
+        inner = inner.func if isinstance(inner, functools.partial) else inner
+        if inner is fn:
+            return fn
+        fn = inner
+
+
+def _given_at_a_call(fn: Callable[..., Any]) -> list[str]:
+    """Return the names of the parameters that a call by position fills, in order: not those that a partial has filled."""
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [name for name, each in inspect.signature(inspect.unwrap(fn)).parameters.items() if each.kind in positional]
 
 
 def _hints(fn: Callable[..., Any]) -> dict[str, Any]:
@@ -271,6 +326,11 @@ def _hints(fn: Callable[..., Any]) -> dict[str, Any]:
         raise NotStorable(
             getattr(fn, "__qualname__", repr(fn)),
             f"its annotations name {error.name!r}, which its module does not define: define it there, or give codec=gs.JsonCodec(...)",
+        ) from error
+    except (AttributeError, SyntaxError) as error:
+        raise NotStorable(
+            getattr(fn, "__qualname__", repr(fn)),
+            f"one of its annotations cannot be evaluated ({type(error).__name__}): mend it, or give codec=gs.JsonCodec(...)",
         ) from error
     except TypeError:
         return {}

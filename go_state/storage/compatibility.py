@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from go_state.core.errors import TypesChanged
+from go_state.core.errors import Incompatible, TypesChanged
 from go_state.core.ports import Store
 from go_state.storage.description import Description, Node, recall
 
@@ -17,6 +17,8 @@ Verdict: TypeAlias = Literal["fine", "risky", "impossible"]
 
 _IN_JSON = {"int": "number", "float": "number", "bool": "boolean", "None": "null"}  # all other plain types are strings
 _LISTS = ("list", "set", "tuple", "pairs")
+_ENUMS = ("enum", "flag")
+_WHOLE = "the value"  # the path of a change that is not inside anything
 
 
 class Change(NamedTuple):
@@ -43,11 +45,19 @@ def changes(store: Store, digest: str, today: Description) -> list[Change]:
         return []  # of a later release, whose words are not known here: then only reading tells
 
 
-def warn_of_changes(store: Store, digest: str, today: Description, what: str) -> None:
-    """Warn with `TypesChanged` where what was stored may be read as something else."""
+def check_changes(store: Store, digest: str, today: Description, key: str, what: str) -> None:
+    """Raise `Incompatible` where what was stored cannot be read with today's types, and warn with `TypesChanged` where it may be
+    read as something else.
+
+    The former also where what is read now happens to hold none of it: what is written next would have another shape under the same
+    schema number, and no migration could tell the one from the other.
+    """
     import warnings
 
-    if doubtful := [change for change in changes(store, digest, today) if change.verdict != "fine"]:
+    found = changes(store, digest, today)
+    if impossible := next((change for change in found if change.verdict == "impossible"), None):
+        raise Incompatible(key, impossible.field, f"{what} was written when its types were others: {impossible.why}")
+    if doubtful := [change for change in found if change.verdict == "risky"]:
         said = "; ".join(map(str, doubtful))
         warnings.warn(
             f"{what} was written when its types were others ({said}): give the program a new schema= and a migration, and look "
@@ -55,6 +65,17 @@ def warn_of_changes(store: Store, digest: str, today: Description, what: str) ->
             TypesChanged,
             stacklevel=2,
         )
+
+
+def check_shapes(store: Store, digest: str, today: Description, name: str) -> None:
+    """Raise `Incompatible` where a class of messages that are about to be written has other fields than in those that are there.
+
+    Two writers may each know some of a journal's classes: that one does not know another's is no reason.
+    """
+    for change in changes(store, digest, today):
+        if change.verdict == "impossible" and change.field != _WHOLE:
+            why = f"what is there was written when its types were others, under the same schema number: {change.why}"
+            raise Incompatible(name, change.field, why)
 
 
 def compare(stored: Any, today: Any) -> list[Change]:
@@ -72,7 +93,7 @@ class _Comparison:
         self.changes: list[Change] = []
 
     def _note(self, verdict: Verdict, path: str, why: str) -> None:
-        self.changes.append(Change(verdict, path.lstrip(".") or "the value", why))
+        self.changes.append(Change(verdict, path.lstrip(".") or _WHOLE, why))
 
     def nodes(self, old: Node, new: Node, path: str) -> None:
         """Compare two types, at a path."""
@@ -84,8 +105,12 @@ class _Comparison:
             self._fields(old[1], new[1], path)
         elif all(word in ("list", "set") for word in words):
             self.nodes(old[1], new[1], f"{path}[]")
-            if _word(new) == "set" != _word(old):
-                self._note("risky", path, "it was a list and is a set, which holds equal items once and in no order")
+            if _word(new) != _word(old):
+                why = {
+                    "set": "it was a list and is a set, which holds equal items once and in no order",
+                    "list": "it was a set and is a list, whose items have an order, which those of a set had not",
+                }
+                self._note("risky", path, why[_word(new)])
         elif words == ("tuple", "tuple"):
             self._tuples(old[1:], new[1:], path)
         elif words in (("map", "map"), ("pairs", "pairs")):
@@ -97,13 +122,28 @@ class _Comparison:
             else:
                 self.nodes(old[1], new[1], f"{path} keys")
             self.nodes(old[2], new[2], f"{path}[...]")
-        elif words in (("one of", "one of"), ("enum", "enum")):
-            if gone := [value for value in old[1:] if value not in new[1:]]:
-                verdict = "risky" if len(gone) < len(old) - 1 else "impossible"
-                self._note(verdict, path, f"it could be {_listed(map(repr, gone))}, and no longer can")
-        elif old != new:
+        elif words == ("one of", "one of") or all(word in _ENUMS for word in words):
+            self._values(old, new, path)
+        elif not _is_equal(old, new):
             verdict = "risky" if self._alike(old, new) else "impossible"
             self._note(verdict, path, f"it was {self._said(old)} and is {self._said(new)}")
+
+    def _values(self, old: Node, new: Node, path: str) -> None:
+        """Compare two literals or enums: whether each value is still there, and is a member of the same name."""
+        before, after = _names_by_value(old), _names_by_value(new)
+        if gone := [value for value in before if value not in after]:
+            self._note(
+                "risky" if len(gone) < len(before) else "impossible",
+                path,
+                f"it could be {_listed(gone)}, and no longer can",
+            )
+        for value in before:
+            # A description of the first release has no names; an alias keeps a name that a member had.
+            if value in after and before[value] and after[value] and before[value].isdisjoint(after[value]):
+                was, now = (_listed(sorted(names[value])) for names in (before, after))
+                self._note("risky", path, f"{was} was stored as {value}, which is {now} today")
+        if (_word(old), _word(new)) == ("flag", "enum"):
+            self._note("risky", path, "it was a Flag, which can hold several members at once, and is an Enum, which holds one")
 
     def _unions(self, old: list[Node], new: list[Node], path: str) -> None:
         """Compare each stored member with the one that would read it."""
@@ -122,7 +162,7 @@ class _Comparison:
 
     def _reader(self, old: Node, new: list[Node]) -> Node:
         """Return the member that reads a stored one: the same, or the one that looks alike in JSON; None where there is none."""
-        if old in new and _word(old) not in ("class", "named"):
+        if any(_is_equal(old, each) for each in new) and _word(old) not in ("class", "named"):
             return old
         found: list[Node] = []
         if _word(old) == "named":
@@ -151,7 +191,7 @@ class _Comparison:
                 self.nodes(node, today["fields"][name], f"{path}.{name}")
             else:
                 self._note("impossible", f"{path}.{name}", "it was removed or has another name")
-        for name in today["fields"].keys() - stored["fields"].keys():
+        for name in sorted(today["fields"].keys() - stored["fields"].keys()):
             if name in today["optional"]:
                 self._note("fine", f"{path}.{name}", "it is new and has a default")
             else:
@@ -167,8 +207,8 @@ class _Comparison:
         word = _word(node)
         if word in ("class", "map"):
             return {"object"}
-        if word in ("one of", "enum"):
-            return {_kind(value) for value in node[1:]}
+        if word == "one of" or word in _ENUMS:
+            return {_kind(value) for value in _values_of(node)}
         if word in _LISTS or word == "named":
             return {"array"}
         return {"string", "number"} if node == "Decimal" else {_IN_JSON.get(node, "string")}
@@ -188,6 +228,25 @@ def _word(node: Node) -> str:
     return node[0] if isinstance(node, list) else ""
 
 
+def _is_equal(old: Node, new: Node) -> bool:
+    return repr(old) == repr(new)  # not ==, to which True is 1
+
+
+def _values_of(node: Node) -> list[Any]:
+    """Return the values of a literal, or of an enum with or without names."""
+    return list(node[1].values()) if len(node) > 1 and isinstance(node[1], dict) else list(node[1:])
+
+
+def _names_by_value(node: Node) -> dict[str, set[str]]:
+    """Return the names of each value, written as JSON would be: none where the description has no names."""
+    if len(node) < 2 or not isinstance(node[1], dict):
+        return {repr(value): set() for value in node[1:]}
+    names: dict[str, set[str]] = {}
+    for name, value in node[1].items():
+        names.setdefault(repr(value), set()).add(name)
+    return names
+
+
 def _members(node: Node) -> list[Node]:
     return list(node[1:]) if _word(node) == "any of" else [node]
 
@@ -200,8 +259,8 @@ def _written(node: Node) -> str:
         return str(parts[0]).rstrip("#")
     if word == "any of":
         return " | ".join(map(_written, parts))
-    if word in ("one of", "enum"):
-        return _listed(map(repr, parts))
+    if word == "one of" or word in _ENUMS:
+        return _listed(map(repr, _values_of(node)))
     return f"{'dict' if word in ('map', 'pairs') else word}[{', '.join(map(_written, parts))}]"
 
 

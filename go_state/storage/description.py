@@ -22,7 +22,9 @@ from go_state.storage.annotations import alias_of, endless, members_of, without_
 from go_state.storage.fields import fields_of, is_class_with_fields
 
 Node: TypeAlias = Any
-"""A type in a description: the name of a plain type, or a list of a word and what belongs to it, such as `["list", "int"]`."""
+"""A type in a description: the name of a plain type, or a list of a word and what belongs to it, such as `["list", "int"]`, or
+`["enum", {"RED": 1}]`, of which the first release wrote the values alone: `["enum", 1]`.
+"""
 
 _LISTS = {list: "list", set: "set", frozenset: "set", tuple: "list", Sequence: "list", typing.Sequence: "list"}
 _KEYS = (int, str)  # types that are keys of a JSON object; a mapping with others is a list of pairs
@@ -113,7 +115,9 @@ class _Reading:
         if origin is typing.Literal:
             return ["one of", *sorted(map(_plain, args), key=repr)]
         if isinstance(kind, type) and issubclass(kind, enum.Enum):
-            return ["enum", *sorted((_plain(member.value) for member in kind), key=repr)]
+            # Values are what is stored, and names what they mean: one may get the value of another.
+            members = {name: _plain(member.value) for name, member in kind.__members__.items()}
+            return ["flag" if issubclass(kind, enum.Flag) else "enum", members]
         if is_class_with_fields(kind):
             return ["class", self._class(kind)]
         if origin in _LISTS:

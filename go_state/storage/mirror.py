@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import operator
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeAlias
 
 import msgspec
@@ -130,39 +130,38 @@ def is_native(cls: type, parts: list[Part]) -> bool:
 def from_mirror(cls: type, parts: list[Part]) -> Convert:
     """Return the step from a mirror to a new object of the class."""
     read = _reader([part.at for part in parts])
-    steps = [part.shape.back for part in parts]
+    steps = [part.shape.back or same for part in parts]
     parameters = [part.field.parameter for part in parts]
     unset = msgspec.UNSET
 
-    def back_by_name(value: Any) -> Any:
-        given = {}
-        name = ""
+    def values_of(mirror: Any) -> list[Any]:
+        values: list[Any] = []
         try:
-            for name, step, field in zip(parameters, steps, read(value), strict=True):
-                if field is not unset:
-                    given[name] = field if step is None else step(field)
+            for step, value in zip(steps, read(mirror), strict=True):
+                values.append(unset if value is unset else step(value))
         except MisfitError as error:
-            raise error.within(f".{name}") from None
-        return made(given)
+            raise error.within(f".{parts[len(values)].field.name}") from None
+        return values
 
-    def made(given: dict[str, Any]) -> Any:
-        try:
-            return cls(**given)
-        except (RecursionError, MemoryError):
-            raise
-        except Exception as error:  # whatever the class raises; its words may quote what it was given
-            raise _unmakeable(cls, error) from None
+    def back_by_name(mirror: Any) -> Any:
+        given = zip(parameters, values_of(mirror), strict=True)
+        return _made(cls, (), {name: value for name, value in given if value is not unset})
 
-    def back_in_order(value: Any) -> Any:
-        try:
-            return cls(*read(value))
-        except (RecursionError, MemoryError):
-            raise
-        except Exception as error:
-            raise _unmakeable(cls, error) from None
+    in_order = all(part.field.required for part in parts) and takes_fields_in_order(cls, parameters)
+    if not in_order:
+        return back_by_name
+    plain = all(part.shape.back is None for part in parts)
+    return lambda mirror: _made(cls, read(mirror) if plain else values_of(mirror), {})
 
-    simple = all(part.field.required and part.shape.back is None for part in parts)
-    return back_in_order if simple and takes_fields_in_order(cls, parameters) else back_by_name
+
+def _made(cls: type, values: Iterable[Any], named: dict[str, Any]) -> Any:
+    """Call the class; `MisfitError` whatever it raises, for its words may quote what it was given."""
+    try:
+        return cls(*values, **named)
+    except (RecursionError, MemoryError):
+        raise
+    except Exception as error:
+        raise _unmakeable(cls, error) from None
 
 
 def _unmakeable(cls: type, error: Exception) -> MisfitError:

@@ -44,27 +44,34 @@ def writer(kind: type[Moment]) -> Callable[[Moment], str]:
 
 def reader(kind: type[Moment]) -> Callable[[str], Moment]:
     """Return the function that reads what `writer` writes, and what `isoformat` does; it raises `ValueError` for other text."""
-    is_datetime = kind is datetime.datetime
+    no_moment = f"the text is no {kind.__qualname__} as isoformat writes it"
+    parse: Callable[[str], Moment] = kind.fromisoformat
+    shortest = len("2024-01-01") if kind is datetime.datetime else 0  # a date alone is of another type
 
     def read(text: str) -> Moment:
-        named = _NAMED.fullmatch(text) if text.endswith("]") else None
-        iso, zone, fold = (text, None, None) if named is None else named.groups()
+        if text[-1:] == "]":
+            return read_named(text)
         try:
-            value = kind.fromisoformat(iso)
+            value = parse(text)
         except ValueError:
-            value = None
-        if value is None or (is_datetime and not _has_time(iso)) or (zone is not None and value.tzinfo is not None):
-            raise MisfitError(f"the text is no {kind.__qualname__} as isoformat writes it") from None
+            raise MisfitError(no_moment) from None
+        if len(text) <= shortest:
+            raise MisfitError(no_moment)
+        return value
+
+    def read_named(text: str) -> Moment:
+        named = _NAMED.fullmatch(text)
+        if named is None:
+            raise MisfitError(no_moment)
+        iso, zone, fold = named.groups()
+        value = read(iso)
         if zone is not None:
+            if value.tzinfo is not None:
+                raise MisfitError(no_moment)
             value = value.replace(tzinfo=_zone(zone))
         return value if fold is None else value.replace(fold=1)
 
     return read
-
-
-def _has_time(text: str) -> bool:
-    """Tell whether a time follows the date: a date alone is another type."""
-    return "T" in text or " " in text or "t" in text
 
 
 def _zone(name: str) -> zoneinfo.ZoneInfo:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from go_state.core.errors import UsageError
 from go_state.core.migrations import Migration
 from go_state.storage.codec import MessageCodec
+from go_state.storage.codecs import message_codec
 from go_state.storage.records import Block, Records
 
 if TYPE_CHECKING:
@@ -44,20 +45,22 @@ class OnDisk(Generic[Msg]):
         if schema is None:
             schema = 1 if self._codec is None else self._codec.schema
         if self._codec is not None and self._codec.is_for(kind, schema, migrations):
-            return  # making a codec costs milliseconds
-        codec: MessageCodec[Msg] = MessageCodec(kind, schema, migrations)
+            return
+        codec: MessageCodec[Msg] = message_codec(kind, schema, migrations)
         if self._codec is not None and self._codec.kind != codec.kind:
             raise UsageError(f"the journal {self.name!r} is open with messages of another type: {self._codec.kind!r}")
         self._codec = codec
         self._encode_one = codec.encode
 
     def warn_of_changes(self) -> None:
-        """Warn with `TypesChanged` where the messages that were written last may be read as something else today."""
-        from go_state.storage.compatibility import warn_of_changes
+        """Warn with `TypesChanged` where the messages that were written last may be read as something else today; raise
+        `Incompatible` where they cannot be read.
+        """
+        from go_state.storage.compatibility import check_changes
 
         last = self._records.last_block()
         if last is not None and self._codec is not None and last.schema == self._codec.schema:
-            warn_of_changes(self.store, last.types, self._codec.types, f"the journal {self.name!r}")
+            check_changes(self.store, last.types, self._codec.types, self.name, f"the journal {self.name!r}")
 
     def _encode(self, messages: Sequence[Msg]) -> list[bytes]:
         if self._codec is None:

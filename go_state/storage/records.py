@@ -142,6 +142,7 @@ class Records:
         self.end = 0  # the position of the next message
         self.salt = ""
         self.token = b""  # ours, once the lease is
+        self._fitting: set[str] = set()  # digests of types that were found to write what can be read with those before
         self.refresh()
 
     def refresh(self) -> None:
@@ -277,6 +278,8 @@ class Records:
 
         Raises `Conflict` when another process has written the journal or the snapshot meanwhile, and `StoreFull`.
         """
+        if entry.messages and entry.types is not None and entry.types.digest not in self._fitting:
+            self._check_shapes(entry.types, entry.schema)
         with self.store._transaction(write=True) as transaction:
             salt = self._founded(transaction, self.start)
             if entry.messages:
@@ -297,6 +300,15 @@ class Records:
     def parts(self, key: str) -> Parts:
         """Return what a large snapshot of the program is written into, some of it at a time, before the entry that it belongs to."""
         return Parts(self.store, key, self._check_token)
+
+    def _check_shapes(self, types: Description, schema: int) -> None:
+        """Raise `Incompatible` where messages of these types could not be told from those of the same schema that are there."""
+        from go_state.storage.compatibility import check_shapes
+
+        last = self.last_block()
+        if last is not None and last.schema == schema:
+            check_shapes(self.store, last.types, types, self.name)
+        self._fitting.add(types.digest)
 
     def take_over(self, token: bytes) -> None:
         """Say in the journal that it is ours to write: whoever had it before and does not know finds it out at the next write."""

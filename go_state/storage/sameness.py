@@ -40,6 +40,14 @@ def is_same(value: Any, back: Any) -> bool:
     return _is_same_scalar(kind, value, back)
 
 
+def have_same_keys(one: Mapping[Any, Any], other: Mapping[Any, Any]) -> bool:
+    """Tell whether two mappings have equal keys, of the same types."""
+    kinds = set(map(type, one))
+    if len(kinds) == 1 and kinds <= _SIMPLE and kinds == set(map(type, other)):  # the usual case, and ten times as fast
+        return set(one) == set(other)
+    return len(one) == len(other) and _are_among(one, other)
+
+
 def _are_among(values: Iterable[Any], back: Iterable[Any]) -> bool:
     """Tell whether each of the values, which have no order, came back the same. One that is unequal to itself (NaN) did not."""
     came = {each: each for each in back}
@@ -123,6 +131,9 @@ def _parts(value: Any, back: Any) -> list[tuple[str, Any, Any]]:
         # A key may be somebody's data: it is not part of the path.
         items = list(zip(value.items(), back.items(), strict=False))
         return [(" keys", one[0], other[0]) for one, other in items] + [("[...]", one[1], other[1]) for one, other in items]
+    if isinstance(value, _SETS):
+        came = {each: each for each in back}
+        return [("[]", each, came[each]) for each in value if each in came]
     if isinstance(value, Mapping):
         came, missing = {each: each for each in back}, object()
         keys = [(" keys", each, came[each]) for each in value if each in came]

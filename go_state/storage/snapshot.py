@@ -15,7 +15,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from go_state.core.errors import Corrupt, Incompatible, NotStorable
-from go_state.core.migrations import Migration, NoMigrationError, migrate
+from go_state.core.migrations import FailedMigrationError, Migration, NoMigrationError, migrate
 from go_state.core.ports import Codec, Position, Store, Stored
 
 if TYPE_CHECKING:
@@ -111,14 +111,16 @@ class Schema(Generic[Model]):
             return self.codec.decode(self._migrated(envelope))
         except NoMigrationError as error:
             raise Incompatible(key, "schema number", f"{error}{self._misfit(envelope)}") from None
+        except FailedMigrationError as error:
+            raise Incompatible(key, "model", str(error)) from error.__cause__
         except ValueError as error:
             raise Incompatible(key, "model", str(error)) from error
 
     def _migrated(self, envelope: Envelope) -> bytes:
-        from msgspec import json
+        from go_state.storage.json_values import from_json, to_json
 
-        stored = json.decode(envelope.payload)
-        return json.encode(migrate(stored, "model", self.migrations, envelope.number, self.number))
+        stored = from_json(envelope.payload)
+        return to_json(migrate(stored, "model", self.migrations, envelope.number, self.number), self.number)
 
     def _misfit(self, envelope: Envelope) -> str:
         """Return what of an older model does not fit today's, for an error to tell."""
@@ -134,14 +136,16 @@ class Schema(Generic[Model]):
         return None if stored is None else self.loaded(store, key, stored)
 
     def loaded(self, store: Store, key: str, stored: Stored) -> Loaded[Model]:
-        """Return what was stored under the key; warn with `TypesChanged` where a class is no longer what it was then."""
+        """Return what was stored under the key. Where a class is no longer what it was then, it warns with `TypesChanged`, or raises
+        `Incompatible` where what was stored cannot be read as it is now.
+        """
         envelope = read_envelope(key, stored.data)
         model = self._model(key, envelope)
         if self.types is not None and envelope.number == self.number and envelope.types not in self._known:
-            from go_state.storage.compatibility import warn_of_changes
+            from go_state.storage.compatibility import check_changes
 
+            check_changes(store, envelope.types, self.types, key, f"what is stored under {key!r}")
             self._known.add(envelope.types)
-            warn_of_changes(store, envelope.types, self.types, f"what is stored under {key!r}")
         return Loaded(model, stored.version, envelope.marks, seal_of(stored.data), envelope.revision)
 
     def remember_types(self, store: Store) -> None:

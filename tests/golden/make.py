@@ -6,9 +6,11 @@ must be read by every later one.
 
 from __future__ import annotations
 
+import datetime
+import enum
 import pathlib
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import go_state as gs
@@ -82,6 +84,42 @@ def account_3() -> tuple[gs.Program[Any, Any], list[Any]]:
     return gs.Program(lambda: (Account(), ()), update, schema=3), [Pay(7), Rename("ann"), Pay(1)]
 
 
+class Colour(enum.Enum):
+    RED = 1
+    GREEN = 2
+
+
+class Rooms(enum.Flag):
+    HALL = 1
+    STUDY = 2
+
+
+def lamps() -> tuple[gs.Program[Any, Any], list[Any]]:
+    """Return a program of the first release with an enum and a flag, whose names that did not store, and with times and floats."""
+
+    @gs.name("Lamps")
+    @dataclass(frozen=True)
+    class Lamps:
+        colour: Colour = Colour.RED
+        lit: Rooms = Rooms.HALL
+        since: tuple[datetime.datetime, ...] = ()
+        watts: dict[str, float] = field(default_factory=dict)
+
+    @gs.name("Switch")
+    @dataclass(frozen=True)
+    class Switch:
+        colour: Colour
+        at: datetime.datetime
+
+    def update(model: Any, msg: Any) -> Any:
+        return Lamps(msg.colour, Rooms.HALL | Rooms.STUDY, (*model.since, msg.at), {"hall": 5.0, "study": 2.5}), ()
+
+    update.__annotations__ = {"model": Lamps, "msg": Switch}
+    day = datetime.datetime(2024, 2, 29, 12, 30)
+    zones = (datetime.UTC, datetime.timezone(datetime.timedelta(hours=5, minutes=30)), None)
+    return gs.Program(lambda: (Lamps(), ()), update), [Switch(Colour.GREEN, day.replace(tzinfo=zone)) for zone in zones]
+
+
 def make(path: pathlib.Path, program: gs.Program[Any, Any], messages: list[Any]) -> None:
     """Write a store with a journalled program that is saved at every second message, and with an aggregate."""
     with gs.LMDBStore(path) as store:
@@ -97,8 +135,8 @@ def make(path: pathlib.Path, program: gs.Program[Any, Any], messages: list[Any])
 
 if __name__ == "__main__":
     here = pathlib.Path(__file__).parent
-    for number, account in enumerate((account_1, account_2, account_3), 1):
-        target = here / f"account_{number}.lmdb"
+    for account in (account_1, account_2, account_3, lamps):
+        target = here / f"{account.__name__}.lmdb"
         if target.exists():
             sys.exit(f"{target} is there, and golden")
         make(target, *account())

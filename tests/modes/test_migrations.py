@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,37 @@ def test_a_message_that_a_migration_breaks_is_named(drivers: Drivers, tmp_path: 
     program: gs.Program[Any, Any] = gs.Program(v2.init, update2, schema=2, migrations={1: broken})
     with gs.LMDBStore(path) as store, pytest.raises(gs.Incompatible, match="message at position 0"):
         gs.replay(program, store.journal("account"), until=1)
+
+
+@pytest.mark.parametrize(
+    ("raising", "says"),
+    [
+        (lambda stored: {}["secret"], "its migration from schema 1 to 2 raised KeyError"),
+        (lambda stored: int("secret"), "its migration from schema 1 to 2 raised ValueError"),
+        (lambda stored: {"secret": math.nan}, "its migration from schema 1 to 2 made a NaN"),
+        (lambda stored: {"secret"} and Path, "its migration from schema 1 to 2 made what JSON cannot hold"),
+    ],
+)
+def test_a_migration_that_raises_is_named_with_key_position_and_schema(tmp_path: Path, raising: Any, says: str) -> None:
+    """What a migration raises names whose value it was, and is the cause of the error; contents are not repeated."""
+    path = tmp_path / "account.lmdb"
+    with gs.LMDBStore(path) as store:
+        journal = store.journal("account", of=PayV1)
+        journal.put(PayV1(1.5), PayV1(2.5))
+        journal.close()
+        gs.run(v1, journal, store=store, key="account")
+    both = gs.Migration(model=raising, message=raising)
+    program: gs.Program[Any, Any] = gs.Program(v2.init, update2, schema=2, migrations={1: both})
+    with gs.LMDBStore(path) as store:
+        with pytest.raises(gs.Incompatible, match=rf"'account'.*model: .*{says}") as of_model:
+            gs.load_model(program, store=store, key="account")
+        journal = store.journal("account", of=PayV2)
+        journal.give_type(PayV2, 2, program.migrations)  # type: ignore[arg-type]
+        with pytest.raises(gs.Incompatible, match=rf"'account'.*message at position 0: .*{says}") as of_message:
+            list(journal.read())
+    for raised in (of_model, of_message):
+        assert "nan" in says.lower() or raised.value.__cause__ is not None
+        assert "secret" not in str(raised.value)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Union
 
 import both_drivers
 import pytest
@@ -155,5 +155,153 @@ def test_a_migration_that_fails_is_a_finding(lived: gs.LMDBStore) -> None:
     """A migration that raises is told with the key, and the rest is checked."""
     broken = program(Renamed, schema=2, migrations={1: lambda model: {"count": model["nope"]}})
     found = gs.check_store(broken, lived)
-    assert {(f.verdict, f.key, f.field, f.records) for f in found.findings} == {("impossible", "bot", "migrations", 3)}
+    assert {(f.verdict, f.key, f.field, f.records) for f in found.findings} == {("impossible", "bot", "model", 3)}
+    assert "its migration from schema 1 to 2 raised KeyError" in found.findings[0].why
     assert found.messages == 3
+
+
+# ---------------------------------------------------------------- what could not be matched
+
+
+@dataclass(frozen=True)
+class Tally:
+    count: int = 0
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Say:
+    text: str
+
+
+def test_a_renamed_class_is_impossible(lived: gs.LMDBStore) -> None:
+    """A model's class that has another name and no `was` is found, under each key, though not one snapshot was read."""
+    found = gs.check_store(program(Tally), lived)
+    assert not found.ok
+    assert (found.findings[0].verdict, found.findings[0].field, found.findings[0].records) == (
+        "impossible",
+        "schema name",
+        3 - 1,
+    )
+    assert "it is 'State', and the program's is 'Tally'" in found.findings[0].why
+    with pytest.raises(gs.Incompatible):
+        gs.run(program(Tally), store=lived, key="bot")
+
+
+def test_a_key_whose_journal_holds_the_programs_messages_is_the_programs(lived: gs.LMDBStore) -> None:
+    """A snapshot of another name beside a journal of the program's messages is its own, also where others were read."""
+    gs.aggregate(program(Tally), [Add(1)], store=lived, key="new")
+    found = gs.check_store(program(Tally), lived)
+    assert {(f.verdict, f.key) for f in found.findings} == {("impossible", "bot"), ("other", "other")}
+
+
+def test_what_is_another_programs_is_told_and_harmless(lived: gs.LMDBStore) -> None:
+    """A store of several programs is checked for each; what is the others' is told, and no reason to stop."""
+
+    def talk(model: str, msg: Say) -> gs.Step[str, Say]:
+        return model + msg.text, ()
+
+    with gs.start(gs.Program(lambda: ("", ()), talk, name="talk"), store=lived, key="talk") as app:
+        app.apply(Say("hello"))
+    found = gs.check_store(program(Old), lived)
+    assert found.ok
+    assert [(f.verdict, f.key) for f in found.findings] == [("other", "talk")]
+
+
+def test_a_journal_without_a_snapshot_is_read(tmp_path: Path) -> None:
+    """Messages that were put before any program has run are checked like all others."""
+    with gs.LMDBStore(tmp_path / "s.lmdb") as store:
+        store.journal("bot", of=Add).put(Add(1))
+    with gs.LMDBStore(tmp_path / "s.lmdb") as store:
+        assert gs.check_store(program(Old, AddFloat), store).messages == 1
+        assert not gs.check_store(program(Old, AddFloat), store).ok
+
+
+def test_the_order_of_a_unions_members_is_no_change(drivers: Drivers) -> None:
+    """A model that is one of several classes is read whichever is written first, and under names that they had before."""
+    store = gs.MemoryStore()
+
+    def keeping(*members: Any) -> gs.Program[Any, Any]:
+        def update(state: Any, msg: Any) -> Any:
+            return state, ()
+
+        update.__annotations__ = {"state": Union[members], "msg": Add}
+        return gs.Program(lambda: (Tally(1), ()), update)
+
+    drivers.aggregate(keeping(Tally, Old), [Add(1)], store=store, key="k")
+    again = gs.name("Count", was=("Tally",))(dataclass(frozen=True)(type("Count", (Tally,), {})))
+    for program_ in (keeping(Old, Tally), keeping(Old, again)):
+        assert gs.check_store(program_, store) == (1, 0, ())
+    assert drivers.aggregate(keeping(Old, Tally), [], store=store, key="k").model == Tally(1)
+
+
+# ---------------------------------------------------------------- what is impossible does not go on
+
+
+@gs.name("State")
+@dataclass(frozen=True)
+class Nested:
+    cards: tuple[Old, ...] = ()
+
+
+@gs.name("State")
+@dataclass(frozen=True)
+class NestedRenamed:
+    cards: tuple[Renamed, ...] = ()
+
+
+def test_an_impossible_change_stops_a_model_that_shows_nothing_of_it(drivers: Drivers) -> None:
+    """A model that happens to hold none of a changed class is refused all the same: what it wrote next could not be told apart."""
+    store = gs.MemoryStore()
+
+    def keep(kind: Any) -> gs.Program[Any, Any]:
+        def update(state: Any, msg: Any) -> Any:
+            return state, ()
+
+        update.__annotations__ = {"state": kind, "msg": Add}
+        return gs.Program(lambda: (kind(), ()), update)
+
+    drivers.aggregate(keep(Nested), [Add(1)], store=store, key="k")
+    before = store.load("k")
+    for _ in range(2):
+        with pytest.raises(gs.Incompatible, match=r"cards\[\]\.names: .*removed or has another name.*schema= and migrations="):
+            drivers.aggregate(keep(NestedRenamed), [Add(1)], store=store, key="k")
+    assert store.load("k") == before
+
+
+@gs.name("Add")
+@dataclass(frozen=True)
+class AddMore:
+    amount: int
+
+
+def test_an_impossible_change_of_a_message_stops_the_program(tmp_path: Path) -> None:
+    """A durable program whose messages have other fields than those on disk ends before its first turn, though all are processed."""
+    with gs.LMDBStore(tmp_path / "s.lmdb") as store:
+        with gs.start(program(Old), store=store, key="bot") as app:
+            app.apply(Add(1))
+        end = store.journal("bot").statistics().end
+
+        def more(state: Old, msg: AddMore) -> gs.Step[Old, AddMore]:
+            return Old(state.count + msg.amount), ()
+
+        with (
+            pytest.raises(gs.Incompatible, match=r"'bot'.*by: .*removed"),
+            gs.start(gs.Program(lambda: (Old(), ()), more), store=store, key="bot") as app,
+        ):
+            app.apply(AddMore(1))
+        assert store.journal("bot").statistics().end == end
+
+
+def test_a_writer_cannot_add_other_shapes_under_the_same_schema(tmp_path: Path) -> None:
+    """Whoever only puts messages is stopped as well, and one that knows other classes of the journal is not."""
+    with gs.LMDBStore(tmp_path / "s.lmdb") as store:
+        store.journal("bot", of=Add).put(Add(1))
+    with gs.LMDBStore(tmp_path / "s.lmdb") as store:
+        store.journal("bot", of=Say).put(Say("x"))
+    with gs.LMDBStore(tmp_path / "s.lmdb") as store:
+        store.journal("bot", of=Add | Say).put(Add(2))
+    with pytest.raises(gs.Incompatible, match=r"by: .*removed"), gs.LMDBStore(tmp_path / "s.lmdb") as store:
+        store.journal("bot", of=AddMore).put(AddMore(1))
+    with gs.LMDBStore(tmp_path / "s.lmdb") as store:
+        assert store.journal("bot").statistics().end == 3

@@ -77,6 +77,8 @@ def test_a_zone_that_would_not_come_back_is_refused(value: Any) -> None:
     """A zone of one's own, or a fixed one with a name, would come back as another, and is refused with advice."""
     with pytest.raises(gs.NotStorable, match="time zone"):
         gs.JsonCodec[Any](type(value)).encode(value)
+    with pytest.raises(gs.NotStorable, match="time zone"):
+        gs.JsonCodec[Any](set[type(value)]).encode({value})  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What is stored without reading it back is proved to come back: all other classes are read back when they are written."""
 
+import enum
 import subprocess
 import sys
 from collections import namedtuple
@@ -253,3 +254,44 @@ def test_a_misfit_names_its_path() -> None:
     with pytest.raises(gs.NotStorable) as raised:
         gs.JsonCodec(Outer).encode(Outer(Inner("text")))  # type: ignore[arg-type]
     assert raised.value.path == "Outer.inner.at"
+
+
+@dataclass
+class Quarrelling:
+    password: str
+
+    def __eq__(self, other: object) -> bool:
+        raise LookupError(self.password)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+@dataclass(frozen=True)
+class Unhashed:
+    password: str
+
+    def __hash__(self) -> int:
+        raise LookupError(self.password)
+
+
+def test_whatever_a_class_raises_is_a_refusal_without_contents() -> None:
+    """An equality or a hash that raises is told by its kind, when it is written and when it is read."""
+    for value in (Quarrelling("hunter2"), [Quarrelling("hunter2")]):
+        kind: Any = list[Quarrelling] if isinstance(value, list) else Quarrelling
+        with pytest.raises(gs.NotStorable, match="its class raised LookupError") as refused:
+            gs.JsonCodec(kind).encode(value)
+        assert "hunter2" not in str(refused.value)
+    with pytest.raises(ValueError, match="its class raised LookupError") as unread:
+        gs.JsonCodec(set[Unhashed]).decode(b'[{"password":"hunter2"}]')
+    assert "hunter2" not in str(unread.value)
+
+
+def test_an_unknown_number_of_an_enum_is_not_repeated() -> None:
+    """A value that is no member is contents, be it text or a number."""
+
+    class Room(enum.IntEnum):
+        HALL = 1
+
+    with pytest.raises(ValueError, match=r"Invalid enum value \.\.\.") as raised:
+        gs.JsonCodec(Room).decode(b"1234567890")
+    assert "1234567890" not in str(raised.value)

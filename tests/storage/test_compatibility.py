@@ -38,6 +38,57 @@ class Numbered(enum.IntEnum):
     ONE = 1
 
 
+class Renumbered(enum.IntEnum):
+    ZERO = 1
+    ONE = 2
+
+
+class NumberedFlag(enum.IntFlag):
+    ONE = 1
+
+
+class Swapped(enum.Enum):
+    RED = "blue"
+    BLUE = "red"
+
+
+class Aliased(enum.Enum):
+    SCARLET = "red"
+    RED = "red"  # noqa: PIE796  - an alias, as it is kept for those who know the old name
+    BLUE = "blue"
+
+
+class Word(enum.StrEnum):
+    YES = "y"
+    NO = "n"
+
+
+class OtherWord(enum.StrEnum):
+    YEAR = "y"
+    NIGHT = "n"
+
+
+class Access(enum.Flag):
+    READ = 1
+    WRITE = 2
+
+
+class MoreAccess(enum.Flag):
+    READ = 1
+    WRITE = 2
+    SHARE = 4
+
+
+class SwappedAccess(enum.Flag):
+    WRITE = 1
+    READ = 2
+
+
+class AccessAlone(enum.Enum):
+    READ = 1
+    WRITE = 2
+
+
 @dataclass(frozen=True)
 class Cat:
     lives: int = 9
@@ -92,15 +143,21 @@ def verdicts(old: Any, new: Any, *, tagged: bool = False) -> list[tuple[str, str
 
 
 SAME: list[tuple[Any, Any]] = [
-    (int, int), (list[int], tuple[int, ...]), (tuple[int, ...], list[int]), (set[int], list[int]), (dict[str, int], immutables.Map[str, int]),
+    (int, int), (list[int], tuple[int, ...]), (tuple[int, ...], list[int]), (set[int], frozenset[int]), (dict[str, int], immutables.Map[str, int]),
     (int, int | None), (int, int | str), (Optional[Cat], Optional[Cat]), (Union[Cat, Dog], Union[Cat, Dog, Point]),
-    (Cat | Dog, Dog | Cat), (Cat | Dog, Cat | Hound), (Colour, MoreColours), (Literal["a"], Literal["a", "b"]), (Tree, Tree),
+    (Access, MoreAccess), (Aliased, Colour), (Colour, Aliased), (Numbered, NumberedFlag), (Cat | Dog, Dog | Cat), (Cat | Dog, Cat | Hound),
+    (Colour, MoreColours), (Literal["a"], Literal["a", "b"]), (Tree, Tree),
     (dict[Point, int], dict[Point, int]), (datetime.datetime, datetime.datetime), (Any, Any), (list[Any], list), (Colour | None, Colour | None),
 ]  # fmt: skip
 RISKY: list[tuple[Any, Any, str]] = [
     (int, float, "the value"), (int | None, int, "the value"), (int | str, int, "the value"), (Cat | Dog | Point, Cat | Dog, "the value"),
     (Colour, FewerColours, "the value"), (str, Colour, "the value"), (str, uuid.UUID, "the value"), (uuid.UUID, str, "the value"),
     (int, Any, "the value"), (Any, int, "the value"), (list[int], list[float], "[]"), (list[int], set[int], "the value"),
+    (set[int], list[int], "the value"), (frozenset[str], tuple[str, ...], "the value"), (Colour, Swapped, "the value"),
+    (Numbered, Renumbered, "the value"),
+    (Word, OtherWord, "the value"), (Access, SwappedAccess, "the value"), (Access, AccessAlone, "the value"),
+    (dict[str, Colour], dict[str, Swapped], "[...]"),
+    (Colour | None, Swapped | None, "the value"), (Cat | Colour, Cat | Swapped, "the value"), (Literal[True, 2], Literal[1, 2], "the value"),
     (dict[str, int], dict[str, float], "[...]"), (tuple[int, str], tuple[float, str], "[0]"), (Tree, FloatTree, "value"),
     (Optional[int], float | None, "the value"), (int, decimal.Decimal, "the value"), (Cat | Dog, Any, "the value"),
     (Any, int | None, "the value"), (Any, Cat | Dog, "the value"), (Colour, Literal["red", "blue"], "the value"),
@@ -111,6 +168,7 @@ IMPOSSIBLE: list[tuple[Any, Any, str]] = [
     (Cat | Dog, NamelessCat | Dog, "(Cat).lives"), (Cat, Cat | Dog, "the value"), (Cat | Dog, Cat, "the value"), (Cat, int, "the value"),
     (list[int], int, "the value"), (tuple[int, int], tuple[int], "the value"), (list[Cat], list[NamelessCat], "[].lives"),
     (dict[str, int], dict[Point, int], "the value"), (int | str, bool | None, "the value"), (Colour, Numbered, "the value"),
+    (Literal[True], Literal[1, 2], "the value"), (Literal[1], Literal[True], "the value"), (Literal[1, 2], bool, "the value"),
 ]  # fmt: skip
 
 
@@ -213,3 +271,18 @@ def test_two_classes_of_one_name_keep_apart() -> None:
     one, two = (gs.name("X#")(dataclasses.make_dataclass("A", [("a", kind)])) for kind in (int, str))
     both = [dataclasses.make_dataclass("M", [("p", each), ("q", one)]) for each in (one, two)]
     assert verdicts(*both) == [("impossible", "p.a")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "found"), [(Colour, []), (MoreColours, []), (Swapped, []), (FewerColours, ["risky"]), (Numbered, ["impossible"])]
+)
+def test_a_description_without_names_still_tells_of_values(kind: Any, found: list[str]) -> None:
+    """What the first release has stored of an enum is its values alone: of those it is told what is gone."""
+    stored = {"type": ["enum", "blue", "red"], "classes": {}}
+    assert [change.verdict for change in compare(stored, json.decode(describe(kind).data))] == found
+
+
+def test_a_renumbered_member_is_told_by_both_names() -> None:
+    """Whoever reads the change sees which member is read as which."""
+    (change, *_) = compare(*(json.decode(describe(kind).data) for kind in (Numbered, Renumbered)))
+    assert change.why == "ONE was stored as 1, which is ZERO today"
