@@ -25,7 +25,7 @@ from go_state.loop.policies import OnError, SetAside, Stop, decide
 from go_state.loop.turn import Loop
 from go_state.modes.aside import Aside
 from go_state.modes.audience import Audience
-from go_state.modes.keyframes import MARK, Keyframe, fold, full_step, give_type, nearest, newest
+from go_state.modes.keyframes import MARK, Keyframe, fold, full_step, give_type, kept, nearest, newest
 from go_state.modes.pace import Retain, Snapshots
 from go_state.modes.schema import schema_of
 from go_state.storage.journal import Journal
@@ -137,24 +137,30 @@ class DurableRun(Generic[Model, Msg]):
 
     def _load(self) -> Keyframe[Model] | None:
         store, key, restore = self._durable.store, self._durable.key, self._durable.restore
+        begin, come = self.journal.statistics().start, self.journal.cursors().get(CURSOR, 0)
         if restore is not None and not self._stands_at(restore):
+            if restore < begin:
+                raise UsageError(
+                    f"the journal {key!r} begins at {begin}: what came after the snapshot at {restore} is forgotten"
+                )
+            _not_beyond(come, kept(self._schema, self.journal, restore), key)  # before the newest one goes
             store.restore(key, restore)
         try:
-            return newest(self._schema, store, key)
+            return _not_beyond(come, newest(self._schema, self.journal), key)
         except Corrupt as error:
-            earlier = store.keyframes(key)
+            earlier = [position for position in store.keyframes(key) if begin <= position <= come]
             offer = (
                 f"an earlier one stands at position {earlier[-1]}: run with restore={earlier[-1]} to go on from it; the messages "
                 f"after it are still in the journal"
                 if earlier
-                else "there is no earlier one"
+                else "there is no earlier one from which its messages are still there"
             )
             raise Corrupt(key, f"{error.what}; {offer}") from error
 
     def _stands_at(self, position: int) -> bool:
         """Tell whether the newest snapshot stands at the position already, as after a restart with the same arguments."""
         try:
-            found = newest(self._schema, self._durable.store, self._durable.key)
+            found = newest(self._schema, self.journal)
         except StoreError:
             return False
         return found is not None and found.position == position
@@ -211,7 +217,7 @@ class DurableRun(Generic[Model, Msg]):
                     raise UsageError(f"a command of the message at {position} is under way, and no snapshot leads there")
                 reached, model = frame.position, frame.model
             model = fold(program, journal, model, reached, position)
-            message = next(iter(journal.read(position, position + 1))).message
+            message = next(journal.exactly(position, position + 1)).message
             flights.where = partial(int, position)
             model, commands = full_step(program, journal, model, position, message)
             flights.resume(commands, message, names)
@@ -352,6 +358,13 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
             yield from self.save()
         else:
             yield from self.publish()
+
+
+def _not_beyond(come: int, frame: Keyframe[Model] | None, key: str) -> Keyframe[Model] | None:
+    """Return the snapshot; `Corrupt` when it has messages in it that its program has not come to, and would take again."""
+    if frame is not None and frame.position > come:
+        raise Corrupt(key, f"it stands at position {frame.position}, and its program has only come to {come}")
+    return frame
 
 
 def positions_under_way(journal: Journal[Any]) -> set[int]:

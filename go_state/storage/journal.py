@@ -191,7 +191,7 @@ class Journal(Writing[Msg]):
         try:
             block = self._records.block(self._tail.start)
         except Lagged:  # another process has truncated
-            self._tail.forget()
+            self._tail.catch_up()
             return self._oldest_age(now) if self._tail.start < self._tail.end else 0.0
         at = self._tail.times[0].at if block is None else block.times()[0].at  # of the oldest block, not message
         return max(time.time() - at / 1e6, 0.0)
@@ -238,7 +238,7 @@ class Journal(Writing[Msg]):
                 reach("before-truncate")
                 self._records.truncate(before)
                 reach("after-truncate")
-                self._tail.forget()
+                self._tail.catch_up()
                 return self._records.start
 
     def close(self, *, timeout: float | None = None) -> None:

@@ -55,7 +55,7 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         self._finished = False  # closed, and everything that was put before is written
         self._ended = False  # its store is closed
         self._lost = False  # another has taken the journal over: what is not written here never will be
-        self._cursors = records.cursors()  # of named readers, as they are on disk
+        self._cursors = dict(records.reached)  # of named readers, as they are on disk
         self._left: dict[str, int] = {}  # of named readers that were closed before a flush
         self._aside: dict[int, str] = {}  # what was set aside since the last flush
         self._under_way: dict[str, None] = {}  # the names of the commands of the run that writes it
@@ -99,7 +99,7 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         self._records.take_over(self._lease.token)
         with self._lock:
             self._records.refresh()
-            self._cursors = self._records.cursors()
+            self._cursors = dict(self._records.reached)
             self._tail.catch_up()
             self._owned = True
 
@@ -181,7 +181,7 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         """Count as written what an interrupted flush has written: the lease is ours, so nobody else has. Not while locked."""
         self._records.refresh()
         with self._lock:
-            self._cursors = self._records.cursors()
+            self._cursors = dict(self._records.reached)
             self._tail.written(min(self._records.end, self._tail.end))
             self._tail.catch_up()  # where messages that were staged are on disk as well
         self._writing = False
@@ -264,16 +264,18 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
     def _follow(self) -> None:
         """Have readers woken, where the store can, by what another process writes."""
         if self._end_following is None:
-            self._end_following = self.store._follow(self.name, self._grown)
+            self._end_following = self.store._follow(self.name, self.refresh)
 
-    def _grown(self) -> None:
-        """Hear that another process may have written."""
+    def refresh(self) -> None:
+        """Look what another process has written since; while the lease is ours nobody else does."""
         if self._owned or self._ended:
             return
         self._records.refresh()
         with self._lock:
-            self._tail.catch_up()
-            self._ring(self._bells)
+            if not self._owned:  # taken meanwhile, by which all of this is known, and more
+                self._cursors = dict(self._records.reached)
+                self._tail.catch_up()
+                self._ring(self._bells)
 
     def _let_go(self) -> None:
         """Give the lease back when nobody will write any more. Lock held."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-from go_state.core.errors import UsageError
+from go_state.core.errors import Corrupt, Lagged, UsageError
 from go_state.core.migrations import Migration
 from go_state.storage.codec import MessageCodec
 from go_state.storage.records import Block, Records
@@ -84,22 +84,48 @@ class OnDisk(Generic[Msg]):
     def read(self, start: int | None = None, end: int | None = None) -> Iterator[Recorded[Msg]]:
         """Give what is on disk from the position `start` to before `end`, with positions and times of entry.
 
-        It takes no part in retention. Raises `Corrupt` with the position of what is damaged.
+        It takes no part in retention, and begins later where the first ones were forgotten. Raises `Lagged` when others are
+        forgotten while they are read, and `Corrupt` with the position of what is damaged.
         """
         for block, first, last in self.raw(start, end):
             for recorded in self._recorded(block):
                 if first <= recorded.position < last:
                     yield recorded
 
+    def exactly(self, start: int, end: int) -> Iterator[Recorded[Msg]]:
+        """Give the messages from `start` to before `end`, every one of them: what is folded has no gap.
+
+        Raises `Lagged` when one was forgotten, and `Corrupt` when the journal ends before `end`.
+        """
+        for block, first, last in self._blocks(start, end):
+            for recorded in self._recorded(block):
+                if first <= recorded.position < last:
+                    yield recorded
+
     def chunks(self, start: int, end: int) -> Iterator[tuple[int, list[Msg]]]:
-        """Give the same without times, block by block: the position of the first message, and the messages."""
-        for block, first, last in self.raw(start, end):
-            messages = self._decode(block)
-            before = max(first - block.first, 0)
-            yield block.first + before, messages[before : last - block.first]
+        """Give exactly these without times, block by block: the position of the first message, and the messages."""
+        for block, first, last in self._blocks(start, end):
+            yield first, self._decode(block)[first - block.first : last - block.first]
+
+    def _blocks(self, start: int, end: int) -> Iterator[tuple[Block, int, int]]:
+        """Give each block that holds some of these positions, with the first of them that it holds, and the one after the last."""
+        if not self._owned:
+            self._records.refresh()
+        position, begin = start, self._records.start
+        if position < begin:
+            raise Lagged(begin - position, begin)
+        for block in self._records.blocks(position) if position < end else ():
+            last = min(block.end, end)
+            yield block, position, last
+            position = last
+            if position == end:
+                return
+        if position < end:
+            what = f"it ends at position {position}, and a program was at {end} already"
+            raise Corrupt(self.name, what, position=position)
 
     def raw(self, start: int | None = None, end: int | None = None) -> Iterator[tuple[Block, int, int]]:
-        """Give the blocks on disk that hold the positions from `start` to before `end`, with both bounds."""
+        """Give the blocks on disk that hold the positions from `start` to before `end`, as far as they are there, with both bounds."""
         if not self._owned:
             self._records.refresh()
         first = self._records.start if start is None else max(start, self._records.start)

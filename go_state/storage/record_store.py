@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from go_state.storage.lease import Lease, Owner
     from go_state.storage.records import Snapshot
 
+_JOURNALS = b"j/"
 _PREFIX = b"s/"  # it also makes the empty key one that LMDB takes
 
 
@@ -144,15 +145,25 @@ class RecordStore:
         return found
 
     def journal_names(self) -> list[str]:
-        """Return the names of the journals in the store."""
+        """Return the names of the journals in the store, in the order of their bytes.
+
+        A name ends at the first NUL, and what follows may be any bytes, those of a position among them. The records of a journal
+        lie together, so one is looked at of each journal, from the last on.
+        """
+        names: list[str] = []
+        before = _JOURNALS + b"\xff"  # no UTF-8 has this byte
         with self._transaction() as transaction:
-            return [name[2:-2].decode() for name in transaction.names(b"j/") if name.endswith(b"\0m")]
+            while (found := transaction.at_or_before(before, 0)) is not None and found[0].startswith(_JOURNALS):
+                name = found[0][len(_JOURNALS) :].partition(b"\0")[0]
+                before = _JOURNALS + name + b"\0"  # no record is called so: in each, its kind follows
+                if transaction.get(before + b"m") is not None:
+                    names.append(name.decode())
+        return names[::-1]
 
     def keyframes(self, key: str) -> list[int]:
         """Return the positions of the snapshots that were kept of a journalled program besides the newest, oldest first."""
-        prefix = b"k/" + key_bytes(key) + b"\0"
         with self._transaction() as transaction:
-            return [int.from_bytes(name[len(prefix) :], "big") for name in transaction.names(prefix)]
+            return [_position_in(name, key) for name in transaction.names(_keyframes(key))] if "\0" not in key else []
 
     def load_keyframe(self, key: str, position: int) -> Stored | None:
         """Return the snapshot that was kept of the model before the message at the position, or None."""
@@ -163,11 +174,11 @@ class RecordStore:
 
     def restore(self, key: str, position: int) -> None:
         """Make a keyframe of a journalled program its newest snapshot; those after it go, damaged or not."""
-        name, keyframe, prefix = _PREFIX + key_bytes(key), _keyframe(key, position), b"k/" + key_bytes(key) + b"\0"
+        name, keyframe, prefix = _PREFIX + key_bytes(key), _keyframe(key, position), _keyframes(key)
         with self._transaction(write=True) as transaction:
             record = transaction.get(keyframe)
             if record is None:
-                there = [int.from_bytes(each[len(prefix) :], "big") for each in transaction.names(prefix)]
+                there = [_position_in(each, key) for each in transaction.names(prefix)]
                 raise UsageError(f"no snapshot of {key!r} was kept at position {position}: there are {there}")
             data = unpack(key, keyframe, record).data
             transaction.put(name, pack(name, transaction.id(), data))
@@ -183,7 +194,7 @@ class RecordStore:
         if snapshot.replaces is not None and old is not None and keeps:
             keyframe = _keyframe(key, snapshot.replaces)
             transaction.put(keyframe, pack(keyframe, old.version, old.data))
-        kept = transaction.names(b"k/" + key_bytes(key) + b"\0")
+        kept = transaction.names(_keyframes(key))
         too_many = kept[: max(len(kept) - (snapshot.keep - 1), 0)]
         leads_there = [keyframe for keyframe in kept if keyframe <= _keyframe(key, snapshot.needed)][-1:]
         for keyframe in too_many:
@@ -236,8 +247,17 @@ class RecordStore:
         self.close()
 
 
+def _keyframes(key: str) -> bytes:
+    """Return how the names of a program's kept snapshots begin. Its journal's name has no NUL, so no other program's begin so."""
+    return b"k/" + key_bytes(key) + b"\0"
+
+
 def _keyframe(key: str, position: int) -> bytes:
-    return b"k/" + key_bytes(key) + b"\0" + position.to_bytes(8, "big")
+    return _keyframes(key) + position.to_bytes(8, "big")
+
+
+def _position_in(name: bytes, key: str) -> int:
+    return int.from_bytes(name.removeprefix(_keyframes(key)), "big")
 
 
 def _do_nothing() -> None:

@@ -93,12 +93,8 @@ class Tail(Retained[Msg]):
             del self._items[:dead]
             self._base += dead
 
-    def forget(self) -> None:
-        """Hear that the records begin later."""
-        self.start = self._records.start
-
     def catch_up(self) -> None:
-        """Hear that the records may have grown by what was not entered here. Nothing is pending where they have."""
+        """Hear that the records may begin later, or have grown by what was not entered here: then nothing is pending."""
         self.start = self._records.start
         if self._records.end > self.end:
             self._items = []
