@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from time import time_ns
-from typing import Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from go_state.buffer.buffer import Buffer
 from go_state.buffer.consumer import Consumer
@@ -19,6 +19,7 @@ from go_state.core.errors import Closed, Owned, UsageError
 from go_state.storage.journal_consumer import GROUP, JournalConsumer
 from go_state.storage.lease import Lease, Owner
 from go_state.storage.on_disk import OnDisk
+from go_state.storage.process import InheritedLock, is_written, keep_until_written
 from go_state.storage.records import SNAPSHOT, Entry, Records, Snapshot, Times, merged
 from go_state.storage.stage import Stage, Staged
 from go_state.storage.tail import Tail
@@ -54,6 +55,7 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         self._stage: Stage[Msg] = Stage()
         self._finished = False  # closed, and everything that was put before is written
         self._ended = False  # its store is closed
+        self._inherited = False  # from the process that has forked this one
         self._lost = False  # another has taken the journal over: what is not written here never will be
         self._cursors = dict(records.reached)  # of named readers, as they are on disk
         self._left: dict[str, int] = {}  # of named readers that were closed before a flush
@@ -102,6 +104,7 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
             self._cursors = dict(self._records.reached)
             self._tail.catch_up()
             self._owned = True
+        keep_until_written(self)
 
     @staticmethod
     def _now(number: int) -> list[Times]:
@@ -284,15 +287,22 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
 
     def _release(self) -> None:
         self._owned = False
+        is_written(self)
         self._lease.release()
         following, self._end_following = self._end_following, None
         if following is not None:
             following()
 
     def _forget_parent(self) -> None:
-        """In a forked child: the lease and the file are the parent's."""
-        self._locked_put = True
-        self._ended = True
+        """In a forked child: the lease, the file and what is not written yet are the parent's, and so are the locks."""
+        self._locked_put = self._ended = self._inherited = True
+        self._end_following = None  # who listens is a thread of the parent's
+        lock: Any = InheritedLock(self.store.check_usable)
+        self._lock = self._flushing = lock
+        self._stage.inherit(lock)
+        for reader in self._readers:
+            if isinstance(reader, JournalConsumer):
+                reader.inherit(lock)
         self._release()
 
     def _note(self, when: float) -> None:

@@ -39,7 +39,7 @@ _OPEN: WeakSet[RecordStore] = WeakSet()  # of this process; see _forget_parents
 
 def _forget_parents() -> None:
     """Let go of what a forked child inherits: LMDB would take the files for open in the child, Postgres its connections."""
-    for store in _OPEN:
+    for store in list(_OPEN):
         store._forget_parent()
 
 
@@ -130,6 +130,7 @@ class RecordStore:
         from go_state.storage.journal import Journal  # here, and what it needs: a store without one need not wait for them
         from go_state.storage.records import Records
 
+        self.check_usable()
         found = self._journals.get(name)
         if found is not None and found.closed and found.is_read:
             raise UsageError(f"the journal {name!r} is closed, and its readers are not done: wait for them, or close them")
@@ -235,7 +236,7 @@ class RecordStore:
         """Close the journals, with all that was put on disk, and let go of the store; a second call is harmless."""
         try:
             with ExitStack() as ends:  # each is ended, also where another fails
-                for journal in self._journals.values():
+                for journal in list(self._journals.values()):
                     ends.callback(journal._end)
         finally:
             self._release()

@@ -53,6 +53,10 @@ class Stage(Generic[Msg]):
         self._staged: list[Staged[Msg]] = []
         self._led = False
 
+    def inherit(self, lock: threading.Lock) -> None:
+        """In a forked child, have whoever comes told so: the stage's own lock may have been held at the fork."""
+        self._lock = lock
+
     @property
     def waiting(self) -> bool:
         """Whether something is to be written."""
