@@ -150,7 +150,7 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         if self._writing:
             self._catch_up_with_ourselves()
         if self._at_once or messages:
-            staged = self._stage.take()
+            staged = self._stage.to_write()
             if self._finished:  # closed before these could be written
                 for each in staged:
                     each.finish(Closed(_REFUSED))
@@ -195,6 +195,7 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
             return 0
         try:
             number = self._write(entry)
+            self._enter_staged(staged, entry)
         except Exception as error:
             for each in staged:
                 each.finish(error)
@@ -203,18 +204,18 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
             self._records.refresh()
             if self._records.end == entry.first + len(entry.messages):
                 self._enter_staged(staged, entry)
-            else:
-                self._stage.put_back(staged)
             raise
-        self._enter_staged(staged, entry)
         return number
 
     def _enter_staged(self, staged: list[Staged[Msg]], entry: Entry) -> None:
-        """Count the entry as written, wake its senders and the readers. Lock held."""
+        """Count the entry as written, wake its senders and the readers. Lock held. Done twice it is done once."""
+        position = entry.first + len(entry.messages) - sum(len(each.encoded) for each in staged)
         for each in staged:
-            if each.know is not None:
-                each.know(self._tail.end)
-            self._enter_encoded(each.messages, each.encoded, each.times)
+            if self._tail.end <= position:  # or it has entered before Ctrl-C came
+                if each.know is not None:
+                    each.know(position)
+                self._enter_encoded(each.messages, each.encoded, each.times)
+            position += len(each.encoded)
         self._written(entry)
         for each in staged:
             each.finish(None)

@@ -91,13 +91,8 @@ class Stage(Generic[Msg]):
                 self._staged[0].bell.ring()
             staged.leads = False
 
-    def put_back(self, staged: list[Staged[Msg]]) -> None:
-        """Stage again what could not be written."""
+    def to_write(self) -> list[Staged[Msg]]:
+        """Return what is to be written. It stays on the stage until it is done, so that who is interrupted loses none of it."""
         with self._lock:
-            self._staged[:0] = staged
-
-    def take(self) -> list[Staged[Msg]]:
-        """Take what is to be written."""
-        with self._lock:
-            staged, self._staged = self._staged, []
-            return staged
+            self._staged = [each for each in self._staged if not each.done]
+            return list(self._staged)
