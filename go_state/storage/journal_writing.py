@@ -48,7 +48,7 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         self._at_once = durability == "put"
         self._flushing = threading.Lock()  # held around the write of an entry, and taken before the buffer's lock
         self._writing = False
-        self._tail: Tail[Msg] = Tail(records, self._decode)  # this and all below: guarded by the buffer's lock
+        self._tail: Tail[Msg] = Tail(records, self._decode_as_far)  # this and all below: guarded by the buffer's lock
         self._retained = self._tail
         self._locked_put = True  # until the first put has taken the lease
         self._entries: list[tuple[Msg, bytes, int]] = self._inbox  # type: ignore[assignment]  # a journal's inbox holds entries
@@ -59,7 +59,6 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         self._lost = False  # another has taken the journal over: what is not written here never will be
         self._cursors = dict(records.reached)  # of named readers, as they are on disk
         self._left: dict[str, int] = {}  # of named readers that were closed before a flush
-        self._aside: dict[int, str] = {}  # what was set aside since the last flush
         self._under_way: dict[str, None] = {}  # the names of the commands of the run that writes it
         self._under_way_changed = False
         self._end_following: Callable[[], object] | None = None

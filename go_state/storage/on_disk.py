@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-from go_state.core.errors import Corrupt, Lagged, UsageError
+from go_state.core.errors import Corrupt, Incompatible, Lagged, UsageError
 from go_state.core.migrations import Migration
 from go_state.storage.codec import MessageCodec
 from go_state.storage.records import Block, Records
@@ -33,6 +33,7 @@ class OnDisk(Generic[Msg]):
         self.name = records.name
         self._records = records
         self._codec: MessageCodec[Msg] | None = None
+        self._aside: dict[int, str] = {}  # what was set aside since the last flush; guarded by the buffer's lock
         self._owned = (
             False  # whether the lease is ours, so that nobody else writes, and what others had written before is known
         )
@@ -65,11 +66,33 @@ class OnDisk(Generic[Msg]):
         return list(map(self._codec.encode, messages))
 
     def _decode(self, block: Block) -> list[Msg]:
+        messages, error = self._decode_as_far(block)
+        if error is not None:
+            raise error
+        return messages
+
+    def _decode_as_far(self, block: Block) -> tuple[list[Msg], Incompatible | None]:
+        """Return the block's messages, or those before the first that cannot be read, and why; None for what was set aside so.
+
+        What was set aside is looked for only where a message cannot be read: a message is rarely set aside, and blocks are many.
+        """
         if self._codec is None:
             from msgspec import json
 
-            return list(map(json.decode, block.records()))
-        return self._codec.decode_block(self.name, block)
+            return list(map(json.decode, block.records())), None
+        try:
+            return self._codec.decode_block(self.name, block), None
+        except Incompatible:
+            aside: dict[int, str] = self._records.set_aside() | self._aside
+        messages: list[Any] = []
+        for one in block.each():
+            try:
+                messages += self._codec.decode_block(self.name, one)
+            except Incompatible as error:
+                if one.first not in aside:
+                    return messages, error
+                messages.append(None)
+        return messages, None
 
     @property
     def store(self) -> RecordStore:
@@ -84,8 +107,9 @@ class OnDisk(Generic[Msg]):
     def read(self, start: int | None = None, end: int | None = None) -> Iterator[Recorded[Msg]]:
         """Give what is on disk from the position `start` to before `end`, with positions and times of entry.
 
-        It takes no part in retention, and begins later where the first ones were forgotten. Raises `Lagged` when others are
-        forgotten while they are read, and `Corrupt` with the position of what is damaged.
+        It takes no part in retention, and begins later where the first ones were forgotten. What was set aside because it cannot
+        be read is None. Raises `Lagged` when others are forgotten while they are read, and `Corrupt` with the position of what is
+        damaged.
         """
         for block, first, last in self.raw(start, end):
             for recorded in self._recorded(block):
@@ -134,6 +158,13 @@ class OnDisk(Generic[Msg]):
             if block.first >= last:
                 return
             yield block, first, last
+
+    def undecoded(self, position: int) -> Any:
+        """Return the message at the position as JSON that is of no type, such as ["Add", {"by": 1}]."""
+        from msgspec import json
+
+        block, _, _ = next(self._blocks(position, position + 1))
+        return json.decode(block.records()[position - block.first])
 
     def decode(self, data: bytes) -> Msg:
         """Return the message of a record's JSON; `ValueError` when it is none of the journal's."""

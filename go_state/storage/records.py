@@ -72,6 +72,11 @@ class Block(NamedTuple):
             raise self.damaged(f"it holds {len(records)} messages and says {self.number}")
         return records
 
+    def each(self) -> Iterator[Block]:
+        """Give each message as a block of its own, without its time."""
+        for position, record in enumerate(self.records(), self.first):
+            yield self._replace(first=position, number=1, data=b'{"at":[],"records":[%b]}' % record)
+
     def _part(self, name: str, kind: Any) -> Any:
         import msgspec
 

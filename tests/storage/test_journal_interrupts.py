@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import go_state as gs
 from buffer.test_interrupts import Interrupt, at_every_point
+
+import go_state as gs
 from go_state.storage.stage import Staged
 
 
