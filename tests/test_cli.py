@@ -164,7 +164,7 @@ def test_skip_and_truncate(go_state: Command) -> None:
     ("args", "teaches"),
     [
         (("journal", "show", "nothing.lmdb", "bot"), "nothing.lmdb is no file"),
-        (("journal", "show", "bot.lmdb", "other"), "there is no journal 'other' in bot.lmdb, which has 1 journal ('bot')"),
+        (("journal", "show", "bot.lmdb", "other"), "bot.lmdb, which has 1 journal ('bot')"),
         (("snapshots", "show", "bot.lmdb", "other"), "there is no such snapshot under 'other'"),
         (("replay", "nowhere:x", "bot.lmdb"), "nowhere cannot be imported"),
         (("replay", "bot:Add", "bot.lmdb"), "bot:Add is no gs.Program"),

@@ -199,18 +199,25 @@ class Consumer(Generic[Msg]):
         The reader's own messages enter after all that is already there, also when the buffer is full, or closed. With `follow`,
         where they are next to be read, they count as read and are returned.
         """
-        buffer, retained = self._buffer, self._retained
+        buffer, retained, number = self._buffer, self._retained, len(messages)
         following: Sequence[Msg] = ()
         with self._lock:
-            if messages:
+            if not number:
+                self.committed += count
+            else:
                 if buffer._inbox:
                     buffer._absorb()
+                buffer._note(buffer._clock())
                 follows = follow and self.position == retained.end
-                buffer._enter(messages)  # before anything has moved: what a journal cannot store is refused here
+                # No call until all has moved, so that Ctrl-C finds it before or after the step: see Buffer._absorb.
+                retained._items += messages
+                retained.end += number
+                self.committed += count
                 if follows:
-                    self.position += len(messages)
+                    self.position += number
                     following = messages
-            self.committed += count
+                if buffer._bells:
+                    buffer._ring(buffer._bells)
             if self.committed - retained.start >= _TRIM_STEP or buffer._closers:
                 buffer._settled()
         if buffer._asks_policy:

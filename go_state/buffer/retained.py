@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 Msg = TypeVar("Msg")
@@ -19,10 +19,12 @@ class Retained(Generic[Msg]):
         self.start = 0  # the oldest position that can be read; what lies before it in _items is waiting to be deleted
         self.end = 0  # the position that the next message gets
 
-    def extend(self, messages: Iterable[Msg]) -> None:
+    def extend(self, messages: Sequence[Msg]) -> None:
         """Append the messages."""
-        self._items.extend(messages)
-        self.end = self._base + len(self._items)
+        number = len(messages)
+        # No call between the two: CPython delivers signals after calls, and Ctrl-C must not leave a message that is not counted.
+        self._items += messages
+        self.end += number
 
     def read(self, position: int, limit: int) -> list[Msg]:
         """Return up to `limit` messages from the position on."""

@@ -18,7 +18,7 @@
     ├── StoreError
     │   ├── Conflict            somebody else wrote the key first    load again and retry
     │   ├── Owned               somebody else writes the journal     end the other, or wait
-    │   ├── Corrupt             stored bytes are damaged             restore them from a backup
+    │   ├── Corrupt             stored bytes are damaged             put a whole copy back
     │   ├── Incompatible        stored under another schema          migrate
     │   ├── NotStorable         it would not read back equal         change the type or the value
     │   ├── InvalidKey          the store cannot hold this key       choose another
@@ -179,7 +179,10 @@ class Corrupt(StoreError):
     """Stored bytes do not match their checksum, or cannot be what they claim to be."""
 
     def __init__(self, key: str, what: str, *, position: int | None = None) -> None:
-        super().__init__(f"what is stored under {key!r} is damaged ({what}): nothing was loaded; restore it from a backup")
+        super().__init__(
+            f"what is stored under {key!r} is damaged ({what}): nothing was loaded; put back a copy of the store that was made while "
+            f"no process had it open"
+        )
         self.key = key
         self.what = what
         self.position = position

@@ -154,7 +154,13 @@ class Loop(Generic[Model, Msg]):
                     yield from self._pass_over(feed)
                     continue
                 if commands is not none or each:
-                    yield from feed.settle(commands)
+                    try:
+                        yield from feed.settle(commands)
+                    except NotStorable as error:  # a message that a command has sent; nothing has moved
+                        flights.drop()
+                        yield from self._set_aside(message, feed.where(), error)
+                        yield from self._pass_over(feed)
+                        continue
                     if flights.held:
                         flights.begin()
                 model = proposal
@@ -187,7 +193,7 @@ class Loop(Generic[Model, Msg]):
         """Set the message aside if the policy says so; raise the error, with a note of where, if not."""
         if isinstance(error, StopIteration):  # a generator, such as a flow, cannot raise it
             error = ProgramError(f"StopIteration left update or a command: {error}").with_traceback(error.__traceback__)
-        if isinstance(error, StoreError) and not isinstance(error, InvalidKey):
+        if isinstance(error, StoreError) and not isinstance(error, (InvalidKey, NotStorable)):
             raise error  # the store has failed, not the message
         at = "" if position is None else f", position {position}"
         error.add_note(f"go_state was processing a message of type {type(message).__qualname__}{at}; the turn was rolled back")

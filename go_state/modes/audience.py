@@ -202,4 +202,5 @@ class Audience(Generic[Model]):
     def forget(self, waiting: Waiting) -> None:
         """Let go of one who waits no longer."""
         with self._lock:
-            self._waiting.pop(waiting.position, None)
+            if self._waiting.get(waiting.position) is waiting:  # or its message has not entered, and another has that position
+                del self._waiting[waiting.position]

@@ -13,19 +13,20 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from go_state.core.errors import Corrupt, Owned, StoreError, TimedOut, UsageError
+from go_state.core.errors import Incompatible, Owned, TimedOut, UsageError
 from go_state.core.program import Program, read_step
 from go_state.core.turn import Turn
-from go_state.loop.driver import Blocking, Flow, Messages
+from go_state.loop.driver import Answer, Blocking, Flow, Messages
 from go_state.loop.feeds import CHUNK_LIMIT, LogFeed
 from go_state.loop.flights import Flights
 from go_state.loop.middleware import Chain, Folded, replayed
-from go_state.loop.policies import OnError, SetAside, Stop, decide
+from go_state.loop.policies import FailedMessage, OnError, SetAside, Stop, decide
 from go_state.loop.turn import Loop
 from go_state.modes.aside import Aside
 from go_state.modes.audience import Audience
-from go_state.modes.keyframes import MARK, Keyframe, fold, full_step, give_type, nearest, newest
+from go_state.modes.keyframes import MARK, Keyframe, fold, full_step, give_type, nearest
 from go_state.modes.pace import Retain, Snapshots
+from go_state.modes.restoring import load
 from go_state.modes.saving import Saving
 from go_state.modes.schema import schema_of
 from go_state.storage.journal import Journal
@@ -137,28 +138,7 @@ class DurableRun(Generic[Model, Msg]):
                 self.journal.flush()  # what is through is through, also when the run fails
 
     def _load(self) -> Keyframe[Model] | None:
-        store, key, restore = self._durable.store, self._durable.key, self._durable.restore
-        if restore is not None and not self._stands_at(restore):
-            store.restore(key, restore)
-        try:
-            return newest(self._schema, store, key)
-        except Corrupt as error:
-            earlier = store.keyframes(key)
-            offer = (
-                f"an earlier one stands at position {earlier[-1]}: run with restore={earlier[-1]} to go on from it; the messages "
-                f"after it are still in the journal"
-                if earlier
-                else "there is no earlier one"
-            )
-            raise Corrupt(key, f"{error.what}; {offer}") from error
-
-    def _stands_at(self, position: int) -> bool:
-        """Tell whether the newest snapshot stands at the position already, as after a restart with the same arguments."""
-        try:
-            found = newest(self._schema, self._durable.store, self._durable.key)
-        except StoreError:
-            return False
-        return found is not None and found.position == position
+        return load(self._schema, self.journal, CURSOR, self._durable.restore)
 
     def _begin(self, keyframe: Keyframe[Model] | None, feed: DurableFeed[Model, Msg]) -> Flow[None]:
         program, journal = self._program, self.journal
@@ -212,7 +192,7 @@ class DurableRun(Generic[Model, Msg]):
                     raise UsageError(f"a command of the message at {position} is under way, and no snapshot leads there")
                 reached, model = frame.position, frame.model
             model = fold(program, journal, model, reached, position)
-            message = next(iter(journal.read(position, position + 1))).message
+            message = next(journal.exactly(position, position + 1)).message
             flights.where = partial(int, position)
             model, commands = full_step(program, journal, model, position, message)
             flights.resume(commands, message, names)
@@ -258,10 +238,24 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
             yield Blocking(self._journal.flush)
         if not self._cursor.has_moved():
             yield from self.publish()
-        messages = yield from super().take()
+        messages = yield from self._take()
         if self._aside and messages is not None:
             return self._without_those_set_aside(messages)
         return messages
+
+    def _take(self) -> Flow[Iterator[Msg] | None]:
+        """Give the next messages; one that cannot be read is set aside, if on_error says so, before it is decoded."""
+        while True:
+            try:
+                return (yield from super().take())
+            except Incompatible as error:  # of the message that the reader stands at
+                position = self._cursor.position
+                failed = FailedMessage(self._journal.undecoded(position), position, error)
+                policy = decide(self._run._on_error, failed.message, position, error)
+                if policy is None:
+                    raise
+                taken = Aside(self._journal, position, error, policy.buffer).put(failed)
+                yield Answer(taken, "the put of SetAside's buffer")
 
     def _without_those_set_aside(self, messages: Iterator[Msg]) -> Iterator[Msg]:
         nothing: Any = None  # what a turn passes over, as everywhere

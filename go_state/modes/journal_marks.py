@@ -40,7 +40,7 @@ class JournalMarks:
 
         Raises `SourceChanged` for another journal or an older copy, and `Lagged` if it misses what follows.
         """
-        self._journal.catch_up()
+        self._journal.refresh()
         mark = marks.get(self.name)
         if mark is None:
             return None
@@ -59,7 +59,7 @@ class JournalMarks:
         mark = marks.get(MARK)
         if mark is None or mark.fingerprint != self._journal.salt:
             return False
-        self._journal.catch_up()
+        self._journal.refresh()
         if self._journal.statistics().end > mark.position:
             raise UsageError(
                 f"the model is that of the program whose messages the journal {self._journal.name!r} holds, and has them up to "

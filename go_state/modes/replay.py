@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # The journal and what reads it are imported in the functions: a program that keeps none need not wait for them.
 
+_TRIES = 3  # to get to the end of a journal whose program goes on to newer snapshots, and forgets what is before them
+
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
@@ -36,16 +38,24 @@ def replay(program: Program[Model, Msg], journal: Journal[Msg], *, until: int | 
     program = replayed(without_key(program, "replay"))
     give_type(journal, program)
     journal.flush()
-    statistics = journal.statistics()
-    end = statistics.end if until is None else until
-    if not isinstance(end, int) or not 0 <= end <= statistics.end:
-        raise UsageError(
-            f"the journal {journal.name!r} has the positions {statistics.start} to {statistics.end}, not {until!r}"
-        )
-    frame = nearest(program, journal, end)
-    if frame is None:
-        raise Lagged(statistics.start - end, statistics.start)
-    return fold(program, journal, frame.model, frame.position, end)
+    for _ in range(_TRIES):
+        journal.refresh()
+        statistics = journal.statistics()
+        end = statistics.end if until is None else until
+        if not isinstance(end, int) or not 0 <= end <= statistics.end:
+            raise UsageError(
+                f"the journal {journal.name!r} has the positions {statistics.start} to {statistics.end}, not {until!r}"
+            )
+        try:
+            frame = nearest(program, journal, end)
+            if frame is None:
+                raise Lagged(statistics.start - end, statistics.start)
+            return fold(program, journal, frame.model, frame.position, end)
+        except Lagged as error:  # its program, which runs, has forgotten some of the messages meanwhile
+            lagged = error
+            if until is not None:
+                break
+    raise lagged
 
 
 class Finding(NamedTuple):
@@ -94,6 +104,7 @@ def verify(program: Program[Model, Msg], journal: Journal[Msg], *, watch: Callab
     give_type(journal, program)
     journal.flush()
     journal.store.check_damage()
+    journal.refresh()
     return Verification(program, journal).run(watch)
 
 
@@ -111,15 +122,21 @@ def to_test(program: Program[Model, Msg], journal: Journal[Msg], path: str | os.
         raise UsageError(f'of= says where the program is found, as "package.module:name", not {of!r}')
     give_type(journal, program)
     journal.flush()
-    start = keyframes(program, journal)[0]
+    journal.refresh()
+    end = journal.statistics().end
+    start = next(iter(keyframes(program, journal)), None)
+    if start is None:
+        raise UsageError(
+            f"the journal {journal.name!r} begins after every snapshot that was kept: there is nothing to start from"
+        )
     model = JsonCodec[Model](model_type(program))
     messages, aside = MessageCodec[Msg](message_type(program)), journal.set_aside()
     lines = [
         f"        ({position}, {at!r}, {messages.encode(message).decode()!r}),"
-        for position, at, message in journal.read(start.position)
+        for position, at, message in journal.exactly(start.position, end)
         if position not in aside and message is not None
     ]
-    last = replay(program, journal)
+    last = replay(program, journal, until=end)
     text = _TEST.format(
         about=f"A recorded run of the journal {journal.name!r}, replayed.".replace("\\", "").replace('"', "'"),
         module=module, name=name, journal=journal.salt, schema=program.schema, first=model.encode(start.model).decode(),

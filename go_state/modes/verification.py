@@ -25,22 +25,21 @@ class Verification(Generic[Model, Msg]):
         self._program = program
         self._journal = journal
         self._codec = JsonCodec[Model](model_type(program))
-        self._frames = [frame for frame in keyframes(program, journal) if frame.revision == program.revision]
-        if (
-            self._frames
-            and self._frames[0].version == 0
-            and any(f.revision != program.revision for f in keyframes(program, journal))
-        ):
+        frames = keyframes(program, journal)
+        self._frames = [frame for frame in frames if frame.revision == program.revision]
+        if self._frames and self._frames[0].version == 0 and len(self._frames) < len(frames):
             del self._frames[0]  # what init gives belongs to another revision's messages
 
     def run(self, watch: Callable[[int], object] | None) -> Verified:
         if not self._frames:
             return Verified(0, 0, None)
+        self._journal.refresh()  # after the snapshots: none of them stands beyond the end
+        end = self._journal.statistics().end
         first, *others = self._frames
         stored = {frame.position: frame for frame in others}
         model, aside, messages, snapshots = first.model, self._journal.set_aside(), 0, 0
         last = first.position
-        for position, _, message in self._journal.read(first.position):
+        for position, _, message in self._journal.exactly(first.position, end):
             if watch is not None and position % _WATCH == 0:
                 watch(position)
             finding = self._reached(stored, position, model, last)
@@ -62,7 +61,6 @@ class Verification(Generic[Model, Msg]):
                 what = "two runs of update differ"
                 return Verified(messages, snapshots, self._finding(position, message, what, differs))
             model, messages = after, messages + 1
-        end = self._journal.statistics().end
         finding = self._reached(stored, end, model, last)
         return Verified(messages, snapshots + (end in stored and finding is None), finding)
 

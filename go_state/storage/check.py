@@ -74,8 +74,12 @@ def print_damage(path: str) -> None:
     """Print the first damaged record of the file, or that it is whole: what the parent reads."""
     from go_state.storage.lmdb import LMDBStore
 
-    with LMDBStore(path) as store:
-        for name, error in store._damaged():
-            print(f"{_DAMAGED}{name}: {error}")  # noqa: T201
-            return
+    try:
+        with LMDBStore(path) as store:
+            for name, error in store._damaged():
+                print(f"{_DAMAGED}{name}: {error}")  # noqa: T201
+                return
+    except Corrupt as error:  # found when the file was opened
+        print(f"{_DAMAGED}{error.what}")  # noqa: T201
+        return
     print(_WHOLE)  # noqa: T201

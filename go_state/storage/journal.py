@@ -30,7 +30,8 @@ class Journal(Writing[Msg]):
     A message is on disk before a reader gets it. With the durability "group" `put` returns at once, and a crash may take up to
     4,096 messages (`GROUP`), or those of one put, that nobody has read, and as many commits of named readers, who are given those
     messages again. With "put", `put` and `commit` return when they are on disk, and a crash takes nothing; putting threads share
-    one sync. `flush` commits everything at any time, and so does `close`.
+    one sync. `flush` commits everything at any time, and so do `close` and the end of Python; `os._exit`, by which the children of
+    `multiprocessing` end, is like a crash.
 
     Messages are stored as `["Add", {"by": 1}]`. They stay until `truncate`; readers that are behind read them from disk.
     Raises `NotStorable` for a message that would not read back equal, `StoreFull`, `Owned`, and `Corrupt` with the position of what
@@ -130,10 +131,6 @@ class Journal(Writing[Msg]):
             self._follow()
         return consumer
 
-    def catch_up(self) -> None:
-        """Look how far other processes have written; a reader that waits hears of it by itself."""
-        self._grown()
-
     def export_to(self, path: str | os.PathLike[str]) -> int:
         """Write the messages as JSON Lines that a person can read, and return how many they were; see `exchange.py`."""
         from go_state.storage.exchange import export_to
@@ -203,7 +200,7 @@ class Journal(Writing[Msg]):
         try:
             block = self._records.block(self._tail.start)
         except Lagged:  # another process has truncated
-            self._tail.forget()
+            self._tail.catch_up()
             return self._oldest_age(now) if self._tail.start < self._tail.end else 0.0
         at = self._tail.times[0].at if block is None else block.times()[0].at  # of the oldest block, not message
         return max(time.time() - at / 1e6, 0.0)
@@ -250,11 +247,13 @@ class Journal(Writing[Msg]):
                 reach("before-truncate")
                 self._records.truncate(before)
                 reach("after-truncate")
-                self._tail.forget()
+                self._tail.catch_up()
                 return self._records.start
 
     def close(self, *, timeout: float | None = None) -> None:
-        """Refuse further puts, as a buffer does, and commit to disk what was put."""
+        """Refuse further puts, as a buffer does, and commit to disk what was put. In a forked child nothing is done."""
+        if self._inherited:
+            return
         try:
             super().close(timeout=timeout)
         finally:
@@ -262,6 +261,8 @@ class Journal(Writing[Msg]):
 
     async def close_async(self, *, timeout: float | None = None) -> None:
         """Close as `close` does, waiting on the event loop."""
+        if self._inherited:
+            return
         try:
             await super().close_async(timeout=timeout)
         finally:
@@ -278,6 +279,11 @@ class Journal(Writing[Msg]):
     def is_read(self) -> bool:
         """Whether a reader is open."""
         return bool(self._readers)
+
+    @property
+    def is_inherited(self) -> bool:
+        """Whether another process has opened it, which has forked this one: it is of no use here."""
+        return self._inherited
 
     def _end(self) -> None:
         """End with the store."""

@@ -76,8 +76,14 @@ class JournalConsumer(Consumer[Msg]):
         if self.name and self.committed - self._journal._cursors.get(self.name, 0) >= GROUP:
             self._journal.flush()
 
+    def inherit(self, lock: threading.Lock) -> None:
+        """In a forked child, take the journal's new lock: the one from before the fork may have been held."""
+        self._lock = lock
+
     def close(self) -> None:
-        """End the reader, its commits on disk."""
+        """End the reader, its commits on disk. In a forked child it is its parent's, and nothing is done."""
+        if self._journal.is_inherited:
+            return
         try:
             if self.has_moved() and not self._journal._ended:
                 self._journal.flush()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from time import time_ns
-from typing import Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from go_state.buffer.buffer import Buffer
 from go_state.buffer.consumer import Consumer
@@ -20,6 +20,7 @@ from go_state.storage.journal_consumer import GROUP, JournalConsumer
 from go_state.storage.lease import Lease, Owner
 from go_state.storage.on_disk import OnDisk
 from go_state.storage.parts import Parts
+from go_state.storage.process import InheritedLock, is_written, keep_until_written
 from go_state.storage.records import SNAPSHOT, Entry, Records, Snapshot, Times, merged
 from go_state.storage.stage import Stage, Staged
 from go_state.storage.tail import Tail
@@ -48,17 +49,17 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         self._at_once = durability == "put"
         self._flushing = threading.Lock()  # held around the write of an entry, and taken before the buffer's lock
         self._writing = False
-        self._tail: Tail[Msg] = Tail(records, self._decode)  # this and all below: guarded by the buffer's lock
+        self._tail: Tail[Msg] = Tail(records, self._decode_as_far)  # this and all below: guarded by the buffer's lock
         self._retained = self._tail
         self._locked_put = True  # until the first put has taken the lease
         self._entries: list[tuple[Msg, bytes, int]] = self._inbox  # type: ignore[assignment]  # a journal's inbox holds entries
         self._stage: Stage[Msg] = Stage()
         self._finished = False  # closed, and everything that was put before is written
         self._ended = False  # its store is closed
+        self._inherited = False  # from the process that has forked this one
         self._lost = False  # another has taken the journal over: what is not written here never will be
-        self._cursors = records.cursors()  # of named readers, as they are on disk
+        self._cursors = dict(records.reached)  # of named readers, as they are on disk
         self._left: dict[str, int] = {}  # of named readers that were closed before a flush
-        self._aside: dict[int, str] = {}  # what was set aside since the last flush
         self._under_way: dict[str, None] = {}  # the names of the commands of the run that writes it
         self._under_way_changed = False
         self._end_following: Callable[[], object] | None = None
@@ -100,9 +101,10 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         self._records.take_over(self._lease.token)
         with self._lock:
             self._records.refresh()
-            self._cursors = self._records.cursors()
+            self._cursors = dict(self._records.reached)
             self._tail.catch_up()
             self._owned = True
+        keep_until_written(self)
 
     @staticmethod
     def _now(number: int) -> list[Times]:
@@ -152,7 +154,7 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         if self._writing:
             self._catch_up_with_ourselves()
         if self._at_once or messages:
-            staged = self._stage.take()
+            staged = self._stage.to_write()
             if self._finished:  # closed before these could be written
                 for each in staged:
                     each.finish(Closed(_REFUSED))
@@ -186,7 +188,7 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         """Count as written what an interrupted flush has written: the lease is ours, so nobody else has. Not while locked."""
         self._records.refresh()
         with self._lock:
-            self._cursors = self._records.cursors()
+            self._cursors = dict(self._records.reached)
             self._tail.written(min(self._records.end, self._tail.end))
             self._tail.catch_up()  # where messages that were staged are on disk as well
         self._writing = False
@@ -197,6 +199,7 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
             return 0
         try:
             number = self._write(entry)
+            self._enter_staged(staged, entry)
         except Exception as error:
             for each in staged:
                 each.finish(error)
@@ -205,18 +208,18 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
             self._records.refresh()
             if self._records.end == entry.first + len(entry.messages):
                 self._enter_staged(staged, entry)
-            else:
-                self._stage.put_back(staged)
             raise
-        self._enter_staged(staged, entry)
         return number
 
     def _enter_staged(self, staged: list[Staged[Msg]], entry: Entry) -> None:
-        """Count the entry as written, wake its senders and the readers. Lock held."""
+        """Count the entry as written, wake its senders and the readers. Lock held. Done twice it is done once."""
+        position = entry.first + len(entry.messages) - sum(len(each.encoded) for each in staged)
         for each in staged:
-            if each.know is not None:
-                each.know(self._tail.end)
-            self._enter_encoded(each.messages, each.encoded, each.times)
+            if self._tail.end <= position:  # or it has entered before Ctrl-C came
+                if each.know is not None:
+                    each.know(position)
+                self._enter_encoded(each.messages, each.encoded, each.times)
+            position += len(each.encoded)
         self._written(entry)
         for each in staged:
             each.finish(None)
@@ -269,16 +272,18 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
     def _follow(self) -> None:
         """Have readers woken, where the store can, by what another process writes."""
         if self._end_following is None:
-            self._end_following = self.store._follow(self.name, self._grown)
+            self._end_following = self.store._follow(self.name, self.refresh)
 
-    def _grown(self) -> None:
-        """Hear that another process may have written."""
+    def refresh(self) -> None:
+        """Look what another process has written since; while the lease is ours nobody else does."""
         if self._owned or self._ended:
             return
         self._records.refresh()
         with self._lock:
-            self._tail.catch_up()
-            self._ring(self._bells)
+            if not self._owned:  # taken meanwhile, by which all of this is known, and more
+                self._cursors = dict(self._records.reached)
+                self._tail.catch_up()
+                self._ring(self._bells)
 
     def _let_go(self) -> None:
         """Give the lease back when nobody will write any more. Lock held."""
@@ -287,15 +292,22 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
 
     def _release(self) -> None:
         self._owned = False
+        is_written(self)
         self._lease.release()
         following, self._end_following = self._end_following, None
         if following is not None:
             following()
 
     def _forget_parent(self) -> None:
-        """In a forked child: the lease and the file are the parent's."""
-        self._locked_put = True
-        self._ended = True
+        """In a forked child: the lease, the file and what is not written yet are the parent's, and so are the locks."""
+        self._locked_put = self._ended = self._inherited = True
+        self._end_following = None  # who listens is a thread of the parent's
+        lock: Any = InheritedLock(self.store.check_usable)
+        self._lock = self._flushing = lock
+        self._stage.inherit(lock)
+        for reader in self._readers:
+            if isinstance(reader, JournalConsumer):
+                reader.inherit(lock)
         self._release()
 
     def _note(self, when: float) -> None:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from go_state.core.errors import Corrupt, StoreFull, StoreUnavailable, UsageError
+from go_state.storage.lmdb_file import Identity, check_before_opening, check_whole, identity
 from go_state.storage.record_store import RecordStore
 from go_state.storage.transaction import Transaction
 
@@ -30,9 +31,12 @@ class LMDBStore(RecordStore):
     """A store in the LMDB file at `path` (and `path-lock` beside it), made if it is missing.
 
     `map_size` is the most it may ever hold, in bytes. One process opens a file once and shares the store between its threads;
-    other processes open it for themselves. After a fork the child opens its own.
+    other processes open it for themselves. After a fork the child opens its own. Symbolic links to the file are followed when it is
+    opened, so that it is one store by whatever name; hard links to it are refused. Copy the file while no process has it open: a
+    copy that is made beside a writer has parts of several transactions.
 
-    Raises `StoreUnavailable` when the file cannot be opened, `StoreFull` when it or the disk is, `Corrupt` for damaged records.
+    Raises `StoreUnavailable` when the file cannot be opened, or is no longer the one that was opened, `StoreFull` when it or the
+    disk is full, and `Corrupt` for a file that is cut short or empty, and for damaged records.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, map_size: int = _MAP_SIZE) -> None:
@@ -41,15 +45,47 @@ class LMDBStore(RecordStore):
         import lmdb  # here, and below: a program that stores nothing need not wait for it
 
         super().__init__()
-        self.path = os.fspath(path)
+        self.path = os.path.realpath(os.fsdecode(path))  # what locks it lies beside it, whatever it is called
         self._map_size = map_size
         self._pid = os.getpid()
         self._env: lmdb.Environment | None = None
+        check_before_opening(self.path)
         try:
             self._env = lmdb.open(self.path, subdir=False, map_size=map_size, max_dbs=0, max_readers=_MAX_READERS)
             self._env.reader_check()  # frees the places of readers that were killed, and the pages they held
+            self._check_whole(self._env)
         except (lmdb.Error, OSError, ValueError, OverflowError) as error:
+            self._release()
             raise StoreUnavailable(self._why_not(error)) from error
+        except Corrupt:
+            self._release()
+            raise
+        self._files = self._identities()  # two openings that cross with a replacement find different ones from here on
+
+    def _check_whole(self, env: lmdb.Environment) -> None:
+        """Raise `Corrupt` when the file is shorter than it says, unless what it lacks is free."""
+        for tries_left in (2, 1, 0):  # beside a writer the list of free pages may have moved on before it was read
+            with env.begin() as transaction:
+                said = (env.info()["last_pgno"] + 1) * env.stat()["psize"]
+                if os.path.getsize(self.path) >= said:
+                    return
+                try:
+                    check_whole(self.path, transaction.id())
+                    return
+                except Corrupt:
+                    if not tries_left:
+                        raise
+
+    def _identities(self) -> tuple[Identity | None, Identity | None]:
+        return identity(self.path), identity(f"{self.path}-lock")
+
+    def _check_in_place(self) -> None:
+        """Raise `StoreUnavailable` when another file lies at the path: what is written to the one that was opened would be lost."""
+        if self._identities() != self._files:
+            raise StoreUnavailable(
+                f"{self.path}, or {self.path}-lock, was replaced or removed while the store was open, and nothing was written: "
+                f"open the store again"
+            )
 
     def check_usable(self) -> None:
         """Raise `StoreUnavailable` when the store is closed, or another process has opened it."""
@@ -92,6 +128,8 @@ class LMDBStore(RecordStore):
 
         self.check_usable()
         assert self._env is not None  # or it would not be usable
+        if write:
+            self._check_in_place()
         try:
             with self._env.begin(write=write) as transaction:
                 yield _LMDBTransaction(transaction)
@@ -119,7 +157,13 @@ class LMDBStore(RecordStore):
 
         path, folder = self.path, os.path.dirname(os.path.abspath(self.path))
         if isinstance(error, lmdb.InvalidError):
-            return f"{path} is no LMDB file, or is damaged ({error}): give another path, or restore it from a backup"
+            whole = "a copy that was made while no process had it open"
+            return f"{path} is no LMDB file, or is damaged ({error}): give another path, or put back {whole}"
+        if isinstance(error, lmdb.MemoryError):
+            return (
+                f"{path} cannot be opened, because a process may not have {self._map_size} bytes of address space here "
+                f"(see ulimit -v): give a smaller map_size, which is the most that the store may ever hold"
+            )
         if "already open" in str(error):
             return f"{path} is already open in this process: open it once and hand the store to whoever needs it"
         if os.path.isdir(path):

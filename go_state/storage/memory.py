@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator, Mapping
 from types import TracebackType
@@ -25,6 +26,7 @@ class MemoryStore:
         self._data: dict[bytes, Stored] = {}
         self._transactions = 0  # every version is the number of the transaction that wrote it, so none comes back
         self._closed = False
+        self._pid = os.getpid()
 
     def load(self, key: str) -> Stored | None:
         """Return what the key holds, or None."""
@@ -63,6 +65,8 @@ class MemoryStore:
         self._closed = True
 
     def _check_open(self) -> None:
+        if os.getpid() != self._pid:  # another thread may have held the lock at the fork, and what is stored here nobody sees
+            raise StoreUnavailable("the store was made before this process was forked: make a MemoryStore in the child")
         if self._closed:
             raise StoreUnavailable("the store is closed: use it inside its `with` block")
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-from go_state.core.errors import UsageError
+from go_state.core.errors import Corrupt, Incompatible, Lagged, UsageError
 from go_state.core.migrations import Migration
 from go_state.storage.codec import MessageCodec
 from go_state.storage.codecs import message_codec
@@ -34,6 +34,7 @@ class OnDisk(Generic[Msg]):
         self.name = records.name
         self._records = records
         self._codec: MessageCodec[Msg] | None = None
+        self._aside: dict[int, str] = {}  # what was set aside since the last flush; guarded by the buffer's lock
         self._owned = (
             False  # whether the lease is ours, so that nobody else writes, and what others had written before is known
         )
@@ -68,11 +69,33 @@ class OnDisk(Generic[Msg]):
         return list(map(self._codec.encode, messages))
 
     def _decode(self, block: Block) -> list[Msg]:
+        messages, error = self._decode_as_far(block)
+        if error is not None:
+            raise error
+        return messages
+
+    def _decode_as_far(self, block: Block) -> tuple[list[Msg], Incompatible | None]:
+        """Return the block's messages, or those before the first that cannot be read, and why; None for what was set aside so.
+
+        What was set aside is looked for only where a message cannot be read: a message is rarely set aside, and blocks are many.
+        """
         if self._codec is None:
             from msgspec import json
 
-            return list(map(json.decode, block.records()))
-        return self._codec.decode_block(self.name, block)
+            return list(map(json.decode, block.records())), None
+        try:
+            return self._codec.decode_block(self.name, block), None
+        except Incompatible:
+            aside: dict[int, str] = self._records.set_aside() | self._aside
+        messages: list[Any] = []
+        for one in block.each():
+            try:
+                messages += self._codec.decode_block(self.name, one)
+            except Incompatible as error:
+                if one.first not in aside:
+                    return messages, error
+                messages.append(None)
+        return messages, None
 
     @property
     def store(self) -> RecordStore:
@@ -87,22 +110,49 @@ class OnDisk(Generic[Msg]):
     def read(self, start: int | None = None, end: int | None = None) -> Iterator[Recorded[Msg]]:
         """Give what is on disk from the position `start` to before `end`, with positions and times of entry.
 
-        It takes no part in retention. Raises `Corrupt` with the position of what is damaged.
+        It takes no part in retention, and begins later where the first ones were forgotten. What was set aside because it cannot
+        be read is None. Raises `Lagged` when others are forgotten while they are read, and `Corrupt` with the position of what is
+        damaged.
         """
         for block, first, last in self.raw(start, end):
             for recorded in self._recorded(block):
                 if first <= recorded.position < last:
                     yield recorded
 
+    def exactly(self, start: int, end: int) -> Iterator[Recorded[Msg]]:
+        """Give the messages from `start` to before `end`, every one of them: what is folded has no gap.
+
+        Raises `Lagged` when one was forgotten, and `Corrupt` when the journal ends before `end`.
+        """
+        for block, first, last in self._blocks(start, end):
+            for recorded in self._recorded(block):
+                if first <= recorded.position < last:
+                    yield recorded
+
     def chunks(self, start: int, end: int) -> Iterator[tuple[int, list[Msg]]]:
-        """Give the same without times, block by block: the position of the first message, and the messages."""
-        for block, first, last in self.raw(start, end):
-            messages = self._decode(block)
-            before = max(first - block.first, 0)
-            yield block.first + before, messages[before : last - block.first]
+        """Give exactly these without times, block by block: the position of the first message, and the messages."""
+        for block, first, last in self._blocks(start, end):
+            yield first, self._decode(block)[first - block.first : last - block.first]
+
+    def _blocks(self, start: int, end: int) -> Iterator[tuple[Block, int, int]]:
+        """Give each block that holds some of these positions, with the first of them that it holds, and the one after the last."""
+        if not self._owned:
+            self._records.refresh()
+        position, begin = start, self._records.start
+        if position < begin:
+            raise Lagged(begin - position, begin)
+        for block in self._records.blocks(position) if position < end else ():
+            last = min(block.end, end)
+            yield block, position, last
+            position = last
+            if position == end:
+                return
+        if position < end:
+            what = f"it ends at position {position}, and a program was at {end} already"
+            raise Corrupt(self.name, what, position=position)
 
     def raw(self, start: int | None = None, end: int | None = None) -> Iterator[tuple[Block, int, int]]:
-        """Give the blocks on disk that hold the positions from `start` to before `end`, with both bounds."""
+        """Give the blocks on disk that hold the positions from `start` to before `end`, as far as they are there, with both bounds."""
         if not self._owned:
             self._records.refresh()
         first = self._records.start if start is None else max(start, self._records.start)
@@ -111,6 +161,13 @@ class OnDisk(Generic[Msg]):
             if block.first >= last:
                 return
             yield block, first, last
+
+    def undecoded(self, position: int) -> Any:
+        """Return the message at the position as JSON that is of no type, such as ["Add", {"by": 1}]."""
+        from msgspec import json
+
+        block, _, _ = next(self._blocks(position, position + 1))
+        return json.decode(block.records()[position - block.first])
 
     def decode(self, data: bytes) -> Msg:
         """Return the message of a record's JSON; `ValueError` when it is none of the journal's."""

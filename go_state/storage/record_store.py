@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from go_state.storage.lease import Lease, Owner
     from go_state.storage.records import Snapshot
 
+_JOURNALS = b"j/"
 _PREFIX = b"s/"  # it also makes the empty key one that LMDB takes
 
 
@@ -40,7 +41,7 @@ _OPEN: WeakSet[RecordStore] = WeakSet()  # of this process; see _forget_parents
 
 def _forget_parents() -> None:
     """Let go of what a forked child inherits: LMDB would take the files for open in the child, Postgres its connections."""
-    for store in _OPEN:
+    for store in list(_OPEN):
         store._forget_parent()
 
 
@@ -131,6 +132,7 @@ class RecordStore:
         from go_state.storage.journal import Journal  # here, and what it needs: a store without one need not wait for them
         from go_state.storage.records import Records
 
+        self.check_usable()
         found = self._journals.get(name)
         if found is not None and found.closed and found.is_read:
             raise UsageError(f"the journal {name!r} is closed, and its readers are not done: wait for them, or close them")
@@ -146,15 +148,25 @@ class RecordStore:
         return found
 
     def journal_names(self) -> list[str]:
-        """Return the names of the journals in the store."""
+        """Return the names of the journals in the store, in the order of their bytes.
+
+        A name ends at the first NUL, and what follows may be any bytes, those of a position among them. The records of a journal
+        lie together, so one is looked at of each journal, from the last on.
+        """
+        names: list[str] = []
+        before = _JOURNALS + b"\xff"  # no UTF-8 has this byte
         with self._transaction() as transaction:
-            return [name[2:-2].decode() for name in transaction.names(b"j/") if name.endswith(b"\0m")]
+            while (found := transaction.at_or_before(before, 0)) is not None and found[0].startswith(_JOURNALS):
+                name = found[0][len(_JOURNALS) :].partition(b"\0")[0]
+                before = _JOURNALS + name + b"\0"  # no record is called so: in each, its kind follows
+                if transaction.get(before + b"m") is not None:
+                    names.append(name.decode())
+        return names[::-1]
 
     def keyframes(self, key: str) -> list[int]:
         """Return the positions of the snapshots that were kept of a journalled program besides the newest, oldest first."""
-        prefix = b"k/" + key_bytes(key) + b"\0"
         with self._transaction() as transaction:
-            return [int.from_bytes(name[len(prefix) :], "big") for name in transaction.names(prefix)]
+            return [_position_in(name, key) for name in transaction.names(_keyframes(key))] if "\0" not in key else []
 
     def load_keyframe(self, key: str, position: int) -> Stored | None:
         """Return the snapshot that was kept of the model before the message at the position, or None."""
@@ -165,11 +177,11 @@ class RecordStore:
 
     def restore(self, key: str, position: int) -> None:
         """Make a keyframe of a journalled program its newest snapshot; those after it go, damaged or not."""
-        name, keyframe, prefix = _PREFIX + key_bytes(key), _keyframe(key, position), b"k/" + key_bytes(key) + b"\0"
+        name, keyframe, prefix = _PREFIX + key_bytes(key), _keyframe(key, position), _keyframes(key)
         with self._transaction(write=True) as transaction:
             record = transaction.get(keyframe)
             if record is None:
-                there = [int.from_bytes(each[len(prefix) :], "big") for each in transaction.names(prefix)]
+                there = [_position_in(each, key) for each in transaction.names(prefix)]
                 raise UsageError(f"no snapshot of {key!r} was kept at position {position}: there are {there}")
             _delete(transaction, key, name)
             data = unpack(key, keyframe, record).data
@@ -194,7 +206,7 @@ class RecordStore:
             transaction.put(name, pack(name, transaction.id(), snapshot.data.data, in_parts=True))
         else:
             transaction.put(name, pack(name, transaction.id(), snapshot.data))
-        kept = transaction.names(b"k/" + key_bytes(key) + b"\0")
+        kept = transaction.names(_keyframes(key))
         too_many = kept[: max(len(kept) - (snapshot.keep - 1), 0)]
         leads_there = [keyframe for keyframe in kept if keyframe <= _keyframe(key, snapshot.needed)][-1:]
         for keyframe in too_many:
@@ -241,7 +253,7 @@ class RecordStore:
         """Close the journals, with all that was put on disk, and let go of the store; a second call is harmless."""
         try:
             with ExitStack() as ends:  # each is ended, also where another fails
-                for journal in self._journals.values():
+                for journal in list(self._journals.values()):
                     ends.callback(journal._end)
         finally:
             self._release()
@@ -268,8 +280,17 @@ def _delete(transaction: Transaction, key: str, name: bytes) -> None:
     transaction.delete(name)
 
 
+def _keyframes(key: str) -> bytes:
+    """Return how the names of a program's kept snapshots begin. Its journal's name has no NUL, so no other program's begin so."""
+    return b"k/" + key_bytes(key) + b"\0"
+
+
 def _keyframe(key: str, position: int) -> bytes:
-    return b"k/" + key_bytes(key) + b"\0" + position.to_bytes(8, "big")
+    return _keyframes(key) + position.to_bytes(8, "big")
+
+
+def _position_in(name: bytes, key: str) -> int:
+    return int.from_bytes(name.removeprefix(_keyframes(key)), "big")
 
 
 def _do_nothing() -> None:

@@ -72,6 +72,11 @@ class Block(NamedTuple):
             raise self.damaged(f"it holds {len(records)} messages and says {self.number}")
         return records
 
+    def each(self) -> Iterator[Block]:
+        """Give each message as a block of its own, without its time."""
+        for position, record in enumerate(self.records(), self.first):
+            yield self._replace(first=position, number=1, data=b'{"at":[],"records":[%b]}' % record)
+
     def _part(self, name: str, kind: Any) -> Any:
         import msgspec
 
@@ -141,24 +146,31 @@ class Records:
         self.start = 0  # the first position that is still there
         self.end = 0  # the position of the next message
         self.salt = ""
+        self.reached: dict[str, int] = {}  # how far each named reader had come when it was looked at last
         self.token = b""  # ours, once the lease is
         self._fitting: set[str] = set()  # digests of types that were found to write what can be read with those before
         self.refresh()
 
     def refresh(self) -> None:
-        """Look where the journal begins and ends; another process may have written it."""
+        """Look where the journal begins and ends and how far its readers have come; another process may have written it."""
         with self.store._transaction() as transaction:
-            meta, end = self._get(transaction, b"m"), self._end(transaction)
+            self._look(transaction)
+
+    def _look(self, transaction: Transaction) -> None:
+        """Do so in this transaction: a cursor that is read later than the end may be beyond it."""
+        meta, end = self._get(transaction, b"m"), self._end(transaction)
+        start, salt = self.start, self.salt
         if meta is not None:
             try:
                 found = json.loads(meta)
-                start, self.salt = int(found["start"]), str(found["salt"])
+                start, salt = int(found["start"]), str(found["salt"])
             except (ValueError, KeyError, TypeError, RecursionError) as error:
                 raise Corrupt(self.name, f"where it begins cannot be read: {type(error).__name__}") from None
             if start > (start if end is None else end) or start < 0:
                 raise Corrupt(self.name, f"it is said to begin at {start}, and ends at {end or 0}")
-            self.start = start
-        self.end = max(self.start, end or 0)
+        end = max(start, end or 0)
+        cursors = self._cursors(transaction, end)
+        self.start, self.end, self.salt, self.reached = start, end, salt, cursors
 
     def _get(self, transaction: Transaction, suffix: bytes) -> bytes | None:
         name = self._prefix + suffix
@@ -177,9 +189,9 @@ class Records:
         """Return the block that holds the position, or None where the journal ends; `Corrupt` when it is damaged or missing."""
         with self.store._transaction() as transaction:
             block = self._block_of(transaction.at_or_before(self._prefix + b"b" + _POSITION.pack(position)))
-        if block is not None and block.first <= position < block.end:
-            return block
-        self.refresh()  # another process may have truncated
+            if block is not None and block.holds(position):
+                return block
+            self._look(transaction)  # another process may have truncated
         if position < self.start:
             raise Lagged(self.start - position, self.start)
         if position < self.end:
@@ -191,7 +203,7 @@ class Records:
         name, record = found or (b"", b"")
         if not name.startswith(self._prefix + b"b"):
             return None
-        first = self._position(name)
+        first = self._position(name, b"b")
         try:
             data = unpack(self.name, name, record).data
             head, _, body = data.partition(b"\n")
@@ -221,7 +233,7 @@ class Records:
         if not number.isdigit():
             last = self._last_block(transaction)  # raises that it is damaged
             return None if last is None else last.end
-        return self._position(name) + int(number)
+        return self._position(name, b"b") + int(number)
 
     def blocks(self, position: int) -> Iterator[Block]:
         """Give the blocks from the one that holds the position on, each read by itself, to where the journal ends now."""
@@ -234,13 +246,18 @@ class Records:
 
     def cursors(self) -> dict[str, int]:
         """Return how far each named reader has come."""
+        self.refresh()
+        return dict(self.reached)
+
+    def _cursors(self, transaction: Transaction, end: int) -> dict[str, int]:
+        """Return how far each named reader has come in a journal that ends there."""
         try:
-            found = {name.decode(): int(data) for name, data in self._all(b"c")}
+            found = {name.decode(): int(data) for name, data in self._all(transaction, b"c")}
         except ValueError as error:
             raise Corrupt(self.name, f"how far a reader has come cannot be read: {type(error).__name__}") from None
         for name, position in found.items():
-            if not 0 <= position <= self.end:
-                raise Corrupt(self.name, f"the reader {name!r} is said to be at {position}, and the journal ends at {self.end}")
+            if not 0 <= position <= end:
+                raise Corrupt(self.name, f"the reader {name!r} is said to be at {position}, and the journal ends at {end}")
         return found
 
     def under_way(self) -> list[str]:
@@ -254,22 +271,23 @@ class Records:
 
     def set_aside(self) -> dict[int, str]:
         """Return the positions of the messages that were set aside, and the kinds of their errors."""
-        return {self._position(name): data.decode(errors="replace") for name, data in self._all(b"x")}
+        prefix = self._prefix + b"x"
+        with self.store._transaction() as transaction:
+            found = self._all(transaction, b"x")
+        return {self._position(prefix + suffix, b"x"): data.decode(errors="replace") for suffix, data in found}
 
-    def _position(self, name: bytes) -> int:
-        """Return the position in which a record's name ends."""
-        suffix = name[-_POSITION.size :]
+    def _position(self, name: bytes, kind: bytes) -> int:
+        """Return the position that a record of this kind has after the journal's name."""
+        suffix = name.removeprefix(self._prefix + kind)
         if len(suffix) != _POSITION.size:
             raise Corrupt(self.name, "a record has a name without a position")
         (position,) = _POSITION.unpack(suffix)
         return int(position)
 
-    def _all(self, kind: bytes) -> list[tuple[bytes, bytes]]:
-        prefix, found = self._prefix + kind, []
-        with self.store._transaction() as transaction:
-            for name, record in transaction.items(prefix):
-                found.append((name[len(prefix) :], unpack(self.name, name, record).data))
-        return found
+    def _all(self, transaction: Transaction, kind: bytes) -> list[tuple[bytes, bytes]]:
+        """Return the records of this kind, each with what its name has after the kind."""
+        prefix = self._prefix + kind
+        return [(name[len(prefix) :], unpack(self.name, name, record).data) for name, record in transaction.items(prefix)]
 
     # ------------------------------------------------------------------ writing
 
@@ -367,7 +385,7 @@ class Records:
     def _delete_before(self, transaction: Transaction, start: int) -> None:
         """Delete the blocks that end there or before, and what was set aside of them."""
         last = transaction.at_or_before(self._prefix + b"b" + _POSITION.pack(start), _HEAD)
-        first_kept = self._position(last[0]) if last is not None and last[0].startswith(self._prefix + b"b") else 0
+        first_kept = self._position(last[0], b"b") if last is not None and last[0].startswith(self._prefix + b"b") else 0
         block = self._block_of(None if last is None else transaction.at_or_before(last[0]))
         if block is not None and block.end <= start:
             first_kept = start

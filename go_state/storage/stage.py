@@ -53,6 +53,10 @@ class Stage(Generic[Msg]):
         self._staged: list[Staged[Msg]] = []
         self._led = False
 
+    def inherit(self, lock: threading.Lock) -> None:
+        """In a forked child, have whoever comes told so: the stage's own lock may have been held at the fork."""
+        self._lock = lock
+
     @property
     def waiting(self) -> bool:
         """Whether something is to be written."""
@@ -87,13 +91,8 @@ class Stage(Generic[Msg]):
                 self._staged[0].bell.ring()
             staged.leads = False
 
-    def put_back(self, staged: list[Staged[Msg]]) -> None:
-        """Stage again what could not be written."""
+    def to_write(self) -> list[Staged[Msg]]:
+        """Return what is to be written. It stays on the stage until it is done, so that who is interrupted loses none of it."""
         with self._lock:
-            self._staged[:0] = staged
-
-    def take(self) -> list[Staged[Msg]]:
-        """Take what is to be written."""
-        with self._lock:
-            staged, self._staged = self._staged, []
-            return staged
+            self._staged = [each for each in self._staged if not each.done]
+            return list(self._staged)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from go_state.buffer.retained import Retained
-from go_state.core.errors import UsageError
+from go_state.core.errors import Incompatible, UsageError
 from go_state.storage.records import Block, Records, Times, after
 
 Msg = TypeVar("Msg")
@@ -20,7 +20,7 @@ class Tail(Retained[Msg]):
 
     __slots__ = ("_dated", "_decode", "_decoded", "_records", "durable", "pending", "times")
 
-    def __init__(self, records: Records, decode: Callable[[Block], list[Msg]]) -> None:
+    def __init__(self, records: Records, decode: Callable[[Block], tuple[list[Msg], Incompatible | None]]) -> None:
         super().__init__()
         self._records = records
         self._decode = decode
@@ -61,7 +61,11 @@ class Tail(Retained[Msg]):
             block = self._records.block(position)
             if block is None:
                 return []
-            messages = self._decode(block)
+            messages, error = self._decode(block)
+            if error is not None:  # those before it are given first, so that it is known which one it is
+                if position >= block.first + len(messages):
+                    raise error
+                return messages[position - block.first : position - block.first + limit]
             while len(self._decoded) >= _DECODED:
                 self._decoded.pop(next(iter(self._decoded)))
             self._decoded[block.first] = block, messages
@@ -93,12 +97,8 @@ class Tail(Retained[Msg]):
             del self._items[:dead]
             self._base += dead
 
-    def forget(self) -> None:
-        """Hear that the records begin later."""
-        self.start = self._records.start
-
     def catch_up(self) -> None:
-        """Hear that the records may have grown by what was not entered here. Nothing is pending where they have."""
+        """Hear that the records may begin later, or have grown by what was not entered here: then nothing is pending."""
         self.start = self._records.start
         if self._records.end > self.end:
             self._items = []
