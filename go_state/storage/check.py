@@ -36,8 +36,12 @@ def print_damage(path: str) -> int:
     """Print the first damaged record of the file; return 1 when there is one, and 0 otherwise."""
     from go_state.storage.lmdb import LMDBStore
 
-    with LMDBStore(path) as store:
-        for name, error in store._damaged():
-            print(f"{name}: {error}")  # noqa: T201  - what the parent reads
-            return 1
+    try:
+        with LMDBStore(path) as store:
+            for name, error in store._damaged():
+                print(f"{name}: {error}")  # noqa: T201  - what the parent reads
+                return 1
+    except Corrupt as cut_short:  # since the parent has opened it
+        print(cut_short.what)  # noqa: T201
+        return 1
     return 0
