@@ -34,13 +34,12 @@ from go_state.storage.journal_consumer import JournalConsumer
 from go_state.storage.lease import Owner
 from go_state.storage.parts import InParts
 from go_state.storage.record_store import RecordStore
-from go_state.storage.records import BLOCK, Snapshot
+from go_state.storage.records import BLOCK, PROGRAM, Snapshot
 from go_state.storage.snapshot import Mark, Schema
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
-CURSOR = "program"  # the name of the reader that is the program
 _ASK_SECONDS = (
     0.05  # between two looks at somebody else's lease, on an event loop: the system has no wait for it to be cancelled
 )
@@ -122,7 +121,7 @@ class DurableRun(Generic[Model, Msg]):
         yield _Owning(self.journal, self._durable.owner or self.journal.owner)
         if not self.journal.salt:
             yield Blocking(self.journal.begin)
-        with self.journal.consumer(name=CURSOR) as reader:  # first of all: there is one run of a program
+        with self.journal.consumer(name=PROGRAM) as reader:  # first of all: there is one run of a program
             keyframe: Keyframe[Model] | None = yield Blocking(self._load)
             yield Blocking(self.journal.warn_of_changes)
             self.feed = feed = DurableFeed(self, reader, keyframe, on_loop=self._on_loop)
@@ -138,7 +137,7 @@ class DurableRun(Generic[Model, Msg]):
                 self.journal.flush()  # what is through is through, also when the run fails
 
     def _load(self) -> Keyframe[Model] | None:
-        return load(self._schema, self.journal, CURSOR, self._durable.restore)
+        return load(self._schema, self.journal, PROGRAM, self._durable.restore)
 
     def _begin(self, keyframe: Keyframe[Model] | None, feed: DurableFeed[Model, Msg]) -> Flow[None]:
         program, journal = self._program, self.journal

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -55,7 +56,8 @@ def run(
     says what becomes of a message that the program fails on: `Stop()`, `SetAside(buffer)` or a function that returns one.
 
     With a `store` and a `key` the run is durable: its queue is `store.journal(key)`, which is opened unless it is given as
-    `buffer` (a journal that was closed already, to be drained, has to be given: another one would wait for messages). A message
+    `buffer` (a journal that was closed already, to be drained, has to be given: another one would wait for messages). A run of a
+    journal is always durable, and needs neither: the journal knows its store and its name. A message
     reaches update only once it is on disk, and after any crash the program goes on from its newest snapshot and the messages after
     it, which are replayed silently up to where it had come. `snapshots` says when to save besides at the end, `durability` when
     messages are committed to disk (see `Journal`), and `owner` whether to "fail" or "wait" while another process runs the program.
@@ -73,7 +75,7 @@ def run(
     refuse_running_loop("run")
     how = (store, key, snapshots, durability, owner, restore, retention)
     flights = Flights(outside_of(env, effects, clock), on_loop=False)
-    if any(argument is not None for argument in how):
+    if is_durable(buffer, how):
         ports = (buffer, producer, consumer, replaying)
         durable = durable_run(program, ports, on_error, flights, False, *how)
         with flights:
@@ -112,7 +114,7 @@ async def run_async(
     """
     how = (store, key, snapshots, durability, owner, restore, retention)
     flights = Flights(outside_of(env, effects, clock), on_loop=True)
-    if any(argument is not None for argument in how):
+    if is_durable(buffer, how):
         ports = (buffer, producer, consumer, replaying)
         durable = durable_run(program, ports, on_error, flights, True, *how)
         async with flights:
@@ -139,6 +141,8 @@ def durable_run(
     from go_state.storage.journal import Journal
 
     buffer, *others = ports
+    if isinstance(buffer, Journal):  # which knows both
+        store, key = buffer.store if store is None else store, buffer.name if key is None else key
     if store is None or key is None:
         raise UsageError(
             "a durable run has both a store= and a key=, which names its journal and snapshots; other runs keep nothing"
@@ -150,6 +154,12 @@ def durable_run(
     snapshots, *rest = how
     durable = Durable(buffer, store, key, Snapshots() if snapshots is None else snapshots, *rest)
     return DurableRun(without_key(program, "run"), durable, on_error, flights, on_loop=on_loop)
+
+
+def is_durable(buffer: object, how: tuple[Any, ...]) -> bool:
+    """Tell whether a run of this queue, with these arguments that only a durable run has, is durable."""
+    journals = sys.modules.get("go_state.storage.journal")  # whoever has a journal has imported it
+    return any(argument is not None for argument in how) or (journals is not None and isinstance(buffer, journals.Journal))
 
 
 def checked(program: Program[Model, Msg]) -> Program[Model, Msg]:

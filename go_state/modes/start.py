@@ -16,7 +16,7 @@ from go_state.loop.timers import Clock
 from go_state.modes.app import App
 from go_state.modes.audience import OnDenied
 from go_state.modes.pace import Retain, Snapshots
-from go_state.modes.run import without_key
+from go_state.modes.run import is_durable, without_key
 
 if TYPE_CHECKING:
     from go_state.storage.journal_writing import Durability
@@ -45,9 +45,9 @@ def start(
 ) -> App[Model, Msg]:
     """Start the program in a thread of its own and return the app, to be used as a `with` block.
 
-    Its queue is a `buffer`, by default a new one, which the app closes at its end. With a `store` and a `key` it is durable, and
-    the arguments are those of `run`. `on_denied(message, denied)` is called for what a middleware denies while nobody waits for it,
-    which is otherwise passed over.
+    Its queue is a `buffer`, by default a new one, which the app closes at its end. With a `store` and a `key`, or a journal as its
+    buffer, it is durable, and the arguments are those of `run`. `on_denied(message, denied)` is called for what a middleware denies
+    while nobody waits for it, which is otherwise passed over.
     """
     how = (store, key, snapshots, durability, owner, restore, retention)
     outside = outside_of(env, effects, clock)
@@ -98,7 +98,7 @@ def make_app(
     from go_state.buffer.buffer import Buffer
 
     program = without_key(program, "start")
-    durable = how if any(argument is not None for argument in how) else None
+    durable = how if is_durable(buffer, how) else None
     if durable is None and buffer is None:
         buffer = Buffer()
     if durable is None and not isinstance(buffer, Log):

@@ -18,8 +18,9 @@ from go_state.core.turn import Turn
 from go_state.storage.journal_consumer import GROUP, JournalConsumer
 from go_state.storage.journal_writing import Durability, Writing
 from go_state.storage.lease import Owner
-from go_state.storage.records import SNAPSHOT, Times
+from go_state.storage.records import PROGRAM, SNAPSHOT
 from go_state.storage.stage import Staged
+from go_state.storage.times import Times
 
 Msg = TypeVar("Msg")
 
@@ -226,6 +227,28 @@ class Journal(Writing[Msg]):
         """Return how far the named reader that is furthest behind has come, on disk; None when there is none."""
         with self._lock:
             return min(self._cursors.values(), default=None)
+
+    def remove_reader(self, name: str) -> None:
+        """Forget how far a named reader has come, by which its messages need not be kept for it any more.
+
+        Raises `UsageError` when there is none of that name, when it is open, and for the program whose snapshots the journal leads
+        on from: they would be at positions that it has not come to.
+        """
+        with self._flushing:
+            self._flush()
+            self._own()
+            with self._lock:
+                if any(isinstance(reader, JournalConsumer) and reader.name == name for reader in self._readers):
+                    raise UsageError(f"the reader {name!r} of the journal {self.name!r} is open: close it first")
+                if name not in self._cursors or name == SNAPSHOT:
+                    there = ", ".join(repr(each) for each in self._cursors if each != SNAPSHOT) or "none"
+                    raise UsageError(f"the journal {self.name!r} has no reader {name!r}: there are {there}")
+                if name == PROGRAM and SNAPSHOT in self._cursors:
+                    raise UsageError(
+                        f"the reader {name!r} is the program's, which goes on from it: it stays with its snapshots"
+                    )
+                self._records.remove_reader(name)
+                del self._cursors[name]
 
     def truncate(self, before: int) -> int:
         """Forget the messages before the position, and return where the journal begins now.

@@ -21,9 +21,10 @@ from go_state.storage.lease import Lease, Owner
 from go_state.storage.on_disk import OnDisk
 from go_state.storage.parts import Parts
 from go_state.storage.process import InheritedLock, is_written, keep_until_written
-from go_state.storage.records import SNAPSHOT, Entry, Records, Snapshot, Times, merged
+from go_state.storage.records import SNAPSHOT, Entry, Records, Snapshot
 from go_state.storage.stage import Stage, Staged
 from go_state.storage.tail import Tail
+from go_state.storage.times import Times, merged
 
 Msg = TypeVar("Msg")
 
@@ -289,6 +290,8 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         """Give the lease back when nobody will write any more. Lock held."""
         if self._closed and not self._readers:
             self._release()
+            if self._finished and not self._lost:  # or its store sees to it that what is left is tried once more
+                self.store.let_go(self)  # type: ignore[arg-type]
 
     def _release(self) -> None:
         self._owned = False

@@ -147,6 +147,11 @@ class RecordStore:
             found.give_type(of)
         return found
 
+    def let_go(self, journal: Journal[Any]) -> None:
+        """Forget a journal that was closed and has nothing more to do: a store may see any number of them."""
+        if self._journals.get(journal.name) is journal:
+            del self._journals[journal.name]
+
     def journal_names(self) -> list[str]:
         """Return the names of the journals in the store, in the order of their bytes.
 

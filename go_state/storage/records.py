@@ -25,6 +25,7 @@ from go_state.core.errors import Conflict, Corrupt, InvalidKey, Lagged, Owned
 from go_state.storage.frames import FRAME_BYTES, pack, unpack
 from go_state.storage.keys import key_bytes
 from go_state.storage.parts import InParts, Parts
+from go_state.storage.times import Times, split
 
 if TYPE_CHECKING:
     from go_state.storage.description import Description
@@ -32,18 +33,12 @@ if TYPE_CHECKING:
     from go_state.storage.transaction import Transaction
 
 SNAPSHOT = "@snapshot"  # the cursor of the newest snapshot: messages after it are needed, whoever has read them
+PROGRAM = "program"  # the name of the reader that is the program of a durable run
 BLOCK = 1024  # records: a position is found by decoding one block, which takes about 1 ms
 _POSITION = struct.Struct(">Q")
 _MAX_PREFIX = 450  # bytes; the rest is for positions and the names of readers
 _MAX_NAME = 511  # bytes; LMDB's limit for a key
 _HEAD = 64  # bytes of a block's record, in which the number of its messages is
-
-
-class Times(NamedTuple):
-    """When so many messages, one after the other, entered: microseconds since 1970, UTC."""
-
-    number: int
-    at: int
 
 
 class Block(NamedTuple):
@@ -374,6 +369,12 @@ class Records:
             self._put(transaction, b"b" + _POSITION.pack(entry.first + offset), data)
         transaction.announce(self.name)
 
+    def remove_reader(self, name: str) -> None:
+        """Forget how far a named reader has come."""
+        with self.store._transaction(write=True) as transaction:
+            self.salt = self._founded(transaction, self.start)
+            transaction.delete(self._prefix + b"c" + key_bytes(name))
+
     def truncate(self, before: int) -> None:
         """Forget the messages before the position, and what was set aside of them."""
         start = min(max(before, self.start), self.end)
@@ -391,32 +392,3 @@ class Records:
             first_kept = start
         for kind, before in ((b"b", first_kept), (b"x", start)):
             transaction.delete_range(self._prefix + kind, self._prefix + kind + _POSITION.pack(before))
-
-
-def split(times: Sequence[Times], count: int) -> tuple[list[Times], list[Times]]:
-    """Return the times of the first so many messages, and of the others."""
-    first: list[Times] = []
-    for index, (number, at) in enumerate(times):
-        if number >= count:
-            rest = [Times(number - count, at)] if number > count else []
-            return [*first, Times(count, at)] if count else first, [*rest, *times[index + 1 :]]
-        first.append(Times(number, at))
-        count -= number
-    return first, []
-
-
-def after(times: Sequence[Times], count: int) -> list[Times]:
-    """Return the times of the messages after the first so many."""
-    return split(times, count)[1]
-
-
-def merged(times: Sequence[int]) -> list[Times]:
-    """Return runs of the times (nanoseconds): what enters within a millisecond of a run's first shares its time."""
-    runs, first, number = [], times[0], 0
-    for at in times:
-        if at - first >= 1_000_000 or at < first:
-            runs.append(Times(number, first // 1000))
-            first, number = at, 0
-        number += 1
-    runs.append(Times(number, first // 1000))
-    return runs

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from go_state.buffer.bells import ThreadBell
-from go_state.storage.records import Times
+from go_state.storage.times import Times
 
 Msg = TypeVar("Msg")
 

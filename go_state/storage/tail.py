@@ -7,7 +7,8 @@ from typing import TypeVar
 
 from go_state.buffer.retained import Retained
 from go_state.core.errors import Incompatible, UsageError
-from go_state.storage.records import Block, Records, Times, after
+from go_state.storage.records import Block, Records
+from go_state.storage.times import Times, after
 
 Msg = TypeVar("Msg")
 

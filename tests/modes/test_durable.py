@@ -693,3 +693,26 @@ def refusal(store: gs.LMDBStore, journal: Any, drivers: Drivers = both_drivers.T
         return drivers.run(Life().program, journal, store=store, key="bot")
     except gs.GoStateError as error:
         return error
+
+
+# ------------------------------------------------------------------ a journal alone
+
+
+def test_a_run_of_a_journal_is_durable(drivers: Drivers, path: Path) -> None:
+    """The journal knows its store and its name: neither has to be given again, and nothing is run without being kept."""
+    for total in (3, 6):
+        with gs.LMDBStore(path) as store:
+            journal = store.journal("bot", of=Msg)
+            journal.put(Add(1), Add(2))
+            journal.close()
+            assert drivers.run(Life().program, journal).total == total
+    assert entries(path)[1]["program"] == 4
+
+
+def test_an_app_of_a_journal_is_durable(path: Path) -> None:
+    """As a run of it is."""
+    for total in (2, 4):
+        with gs.LMDBStore(path) as store:
+            with gs.start(Life().program, store.journal("bot")) as app:
+                assert app.apply(Add(2)).total == total
+            assert store.load("bot") is not None

@@ -175,8 +175,8 @@ def test_verify_passes_over_what_was_set_aside(tmp_path: Path) -> None:
         assert (gs.verify(program, journal).messages, gs.replay(program, journal).total) == (2, 5)
 
 
-def test_a_damaged_page_ends_a_child_and_not_the_parent(tmp_path: Path) -> None:
-    """A file that is cut short makes LMDB read where nothing is: verify reports it, and goes on living."""
+def test_a_file_that_is_cut_short_under_an_open_store_is_found_in_a_child(tmp_path: Path) -> None:
+    """LMDB would read where nothing is: verify has a child look first, reports it, and goes on living."""
     path = tmp_path / "cut.lmdb"
     with gs.LMDBStore(path) as store:
         journal = store.journal("board", of=Add)
@@ -198,7 +198,7 @@ with gs.LMDBStore(sys.argv[1]) as store:
         [sys.executable, "-c", script, path, Path(__file__).parent], capture_output=True, text=True, check=False
     )
     assert ran.returncode == 0, ran.stderr
-    assert "a page of the file is damaged" in ran.stdout
+    assert "the file is cut short" in ran.stdout
 
 
 def test_a_recorded_run_becomes_a_test(journal: Journal[Add], tmp_path: Path) -> None:

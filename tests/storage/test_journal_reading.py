@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 import go_state as gs
-from go_state.storage.records import Entry, Records, Times
+from go_state.storage.records import Entry, Records
+from go_state.storage.times import Times
 
 
 @pytest.fixture
