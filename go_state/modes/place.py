@@ -15,14 +15,14 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
 from typing import Any, Generic, Protocol, TypeVar
 
-from go_state.core.errors import Closed, Empty, NotStorable, UsageError
+from go_state.core.errors import Closed, Empty, UsageError
 from go_state.modes.app import App
-from go_state.modes.sent import Sent, joined
+from go_state.modes.sent import Sent, joined, put_into
 from go_state.watch.value import Value
 
 Model = TypeVar("Model")
@@ -86,7 +86,7 @@ class Place(Generic[Model, Msg]):
         self._state = State.NEW
         self._app: App[Model, Msg] | None = None  # of the present life
         self._backlog: list[Sent[Msg]] = []  # what was sent and is to be given to the next app
-        self._entering = 0  # how many are putting a message into the queue of the app
+        self._entering: list[Sent[Msg]] = []  # what is being put into the queue of the app, in any order
         self._elsewhere = False  # whether the life is to be begun by another thread, which has not come to it yet
         self._ended_early = False  # whether the app has ended while it was being given what was sent
         self._asked = False  # to rest, in this life
@@ -123,28 +123,28 @@ class Place(Generic[Model, Msg]):
 
         Raises `Closed` when the program has failed, and what the put raises.
         """
-        app = self._app
-        with self._lock:
-            running = self._state is _RUNNING and app is self._app
-            if running:
-                self._entering += 1
-        if not running or app is None:
-            return self._enter_later(sent)
+        app, entered = self._app, False
         try:
+            with self._lock:
+                if self._state is _RUNNING and app is self._app:
+                    entered = True
+                    self._entering.append(sent)
+            if not entered or app is None:
+                return self._enter_later(sent)
             if sent.waiting is not None:
                 self._check_may_wait(app)
             sent.put_into(app)
             return True
         except Closed:
+            if not entered or app is None:
+                raise
             if app.error is not None:
                 raise has_failed(self.key, app.error) from app.error
             return self._keep(sent)
         finally:
-            with self._lock:
-                self._entering -= 1
-                last = self._state is _RESTING and not self._entering and self._app is app
-            if last:
-                app.rest(drain=self._drain)
+            if entered:
+                self._entering.pop()  # the first call here, so that Ctrl-C cannot come before it
+                self._rest_if_left()
 
     def _enter_later(self, sent: Sent[Msg]) -> bool:
         """Keep what was sent for the life that is begun, or the next one, and begin it if there is none; False to look again."""
@@ -189,6 +189,13 @@ class Place(Generic[Model, Msg]):
             raise UsageError(
                 "the program is being put to rest and waits for this command, which cannot wait for its next life: send the message"
             )
+
+    def _rest_if_left(self) -> None:
+        """Put the app to rest that was asked to, if nobody is putting a message any more."""
+        with self._lock:
+            app = self._app if self._state is _RESTING and not self._entering else None
+        if app is not None:
+            app.rest(drain=self._drain)
 
     def _keep(self, sent: Sent[Msg]) -> bool:
         """Keep for the next life what an app has refused that ends by itself; False when it has ended."""
@@ -236,11 +243,11 @@ class Place(Generic[Model, Msg]):
         except BaseException as error:  # a journal that cannot be opened, no thread left, Ctrl-C
             self._not_begun(own, error)
             return error
-        with self._lock:
-            self._app = app
-        self._apps.set(app)
         failure: Exception | None = None
         try:
+            with self._lock:
+                self._app = app
+            self._apps.set(app)
             while (batch := self._next_batch()) is not None:
                 left, failed = self._give(app, batch, own)
                 failure = failure or failed
@@ -286,46 +293,21 @@ class Place(Generic[Model, Msg]):
         self, app: App[Model, Msg], batch: list[Sent[Msg]], own: Sent[Msg] | None
     ) -> tuple[list[Sent[Msg]], Exception | None]:
         """Put what was sent into the app's queue; return what is left where that has ended, and what the caller's own failed with."""
-        failed: Exception | None = None
+        failure: Exception | None = None
         for sent, rest in joined(batch):
             try:
-                sent.put_into(app)
+                refused = put_into(app, sent)
             except Closed:
-                return rest, failed  # it ends by itself, and says why when it has
-            except NotStorable as error:
-                failed = self._refuse_one_by_one(app, sent, own, error) or failed
-            except Exception as error:
-                failed = self._refuse([sent], own, error) or failed
-            except BaseException:
+                return rest, failure  # it ends by itself, and says why when it has
+            except BaseException:  # Ctrl-C, say
                 self._put_back(rest[max(len(sent.parts), 1) :])
                 raise
-        return [], failed
-
-    def _refuse_one_by_one(
-        self, app: App[Model, Msg], sent: Sent[Msg], own: Sent[Msg] | None, error: Exception
-    ) -> Exception | None:
-        """Find the messages among those that were sent one after the other which cannot be stored; the others enter."""
-        if not sent.parts:
-            return self._refuse([sent], own, error)
-        failed: Exception | None = None
-        for part in sent.parts:
-            try:
-                part.put_into(app)
-            except Exception as second:
-                failed = self._refuse([part], own, second) or failed
-        return failed
-
-    def _refuse(self, refused: Sequence[Sent[Msg]], own: Sent[Msg] | None, error: Exception) -> Exception | None:
-        """Tell the senders that their messages have no turn; return the error if the caller is one, and does not wait for it."""
-        found = None
-        for sent in (each for one in refused for each in (one.parts or (one,))):
-            if sent.refuse(error):
-                continue
-            if sent is own:
-                found = error
-            else:
-                self._places.lost(error)
-        return found
+            for each, error in refused:
+                if each is own and each.waiting is None:
+                    failure = error
+                elif not each.refuse(error):
+                    self._places.lost(error)
+        return [], failure
 
     def _not_begun(self, own: Sent[Msg] | None, error: BaseException) -> None:
         """Be over: for the caller alone if nobody else has sent anything, who may try again, and else for good."""
