@@ -15,14 +15,14 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
 from typing import Any, Generic, Protocol, TypeVar
 
-from go_state.core.errors import Closed, Empty, NotStorable, UsageError
+from go_state.core.errors import Closed, Empty, UsageError
 from go_state.modes.app import App
-from go_state.modes.sent import Sent, joined
+from go_state.modes.sent import Sent, joined, put_into
 from go_state.watch.value import Value
 
 Model = TypeVar("Model")
@@ -32,7 +32,7 @@ Msg = TypeVar("Msg")
 class State(Enum):
     """How it stands with the program of a key."""
 
-    NEW = "new"  # nobody has begun it yet
+    NEW = "new"  # nobody has begun it yet, or its next life
     LOADING = "loading"  # one thread begins an app, and gives it what was sent meanwhile
     RUNNING = "running"
     RESTING = "resting"  # its app was asked to end, or is about to
@@ -40,7 +40,7 @@ class State(Enum):
     STOPPED = "stopped"
 
 
-_RUNNING, _RESTING = State.RUNNING, State.RESTING  # looked at for every message
+_NEW, _RUNNING, _RESTING = State.NEW, State.RUNNING, State.RESTING  # looked at for every message
 
 
 class Places(Protocol):
@@ -86,9 +86,8 @@ class Place(Generic[Model, Msg]):
         self._state = State.NEW
         self._app: App[Model, Msg] | None = None  # of the present life
         self._backlog: list[Sent[Msg]] = []  # what was sent and is to be given to the next app
-        self._entering = 0  # how many are putting a message into the queue of the app
-        self._elsewhere = False  # whether the life is to be begun by another thread, which has not come to it yet
-        self._ended_early = False  # whether the app has ended while it was being given what was sent
+        self._entering: list[Sent[Msg]] = []  # what is being put into the queue of the app, in any order
+        self._ended_early: App[Model, Msg] | None = None  # an app that has ended while it was being given what was sent
         self._asked = False  # to rest, in this life
         self._for_good = False  # whether no further life is to go on beyond what was sent
         self._drain = True
@@ -123,28 +122,28 @@ class Place(Generic[Model, Msg]):
 
         Raises `Closed` when the program has failed, and what the put raises.
         """
-        app = self._app
-        with self._lock:
-            running = self._state is _RUNNING and app is self._app
-            if running:
-                self._entering += 1
-        if not running or app is None:
-            return self._enter_later(sent)
+        app, entered = self._app, False
         try:
+            with self._lock:
+                if self._state is _RUNNING and app is self._app:
+                    entered = True
+                    self._entering.append(sent)
+            if not entered or app is None:
+                return self._enter_later(sent)
             if sent.waiting is not None:
                 self._check_may_wait(app)
             sent.put_into(app)
             return True
         except Closed:
+            if not entered or app is None:
+                raise
             if app.error is not None:
                 raise has_failed(self.key, app.error) from app.error
             return self._keep(sent)
         finally:
-            with self._lock:
-                self._entering -= 1
-                last = self._state is _RESTING and not self._entering and self._app is app
-            if last:
-                app.rest(drain=self._drain)
+            if entered:
+                self._entering.pop()  # the first call here, so that Ctrl-C cannot come before it
+                self._rest_if_left()
 
     def _enter_later(self, sent: Sent[Msg]) -> bool:
         """Keep what was sent for the life that is begun, or the next one, and begin it if there is none; False to look again."""
@@ -155,7 +154,7 @@ class Place(Generic[Model, Msg]):
             if sent.waiting is not None and self._app is not None:
                 self._check_may_wait(self._app, rests=True)
             self._backlog.append(sent)
-            begins = self._claims()
+            begins = self._state is _NEW
         if begins:
             self._begin_for(sent)
         return True
@@ -166,7 +165,7 @@ class Place(Generic[Model, Msg]):
             if self._state is State.STOPPED:
                 return None
             self._check_failed()
-            begins = self._claims()
+            begins = self._state is _NEW
             app, lives = self._app, self._apps.version
         if begins:
             self._begin_for(None)
@@ -190,6 +189,13 @@ class Place(Generic[Model, Msg]):
                 "the program is being put to rest and waits for this command, which cannot wait for its next life: send the message"
             )
 
+    def _rest_if_left(self) -> None:
+        """Put the app to rest that was asked to, if nobody is putting a message any more."""
+        with self._lock:
+            app = self._app if self._state is _RESTING and not self._entering else None
+        if app is not None:
+            app.rest(drain=self._drain)
+
     def _keep(self, sent: Sent[Msg]) -> bool:
         """Keep for the next life what an app has refused that ends by itself; False when it has ended."""
         with self._lock:
@@ -205,42 +211,39 @@ class Place(Generic[Model, Msg]):
 
     # ------------------------------------------------------------------ beginning
 
-    def _claims(self) -> bool:
-        """Tell whether the caller is the one to begin the life. Lock held."""
-        if self._state is State.NEW:
-            self._state = State.LOADING
-            self._elsewhere = not self._places.is_here()
-            if self._elsewhere:
-                self._places.call_there(self._begin_elsewhere)
-            return not self._elsewhere
-        if self._elsewhere and self._places.is_here():
-            self._elsewhere = False  # before the one who was asked for it
-            return True
-        return False
-
-    def _begin_elsewhere(self) -> None:
-        with self._lock:
-            begins, self._elsewhere = self._elsewhere, False
-        if begins:
-            self._begin(None)
-
     def _begin_for(self, sent: Sent[Msg] | None) -> None:
-        error = self._begin(sent)
+        """Begin a life for one who uses the key, or have that done where it can be."""
+        error = self._begin_where_it_can_be(sent)
         if error is not None:
             raise error
 
+    def _begin_where_it_can_be(self, sent: Sent[Msg] | None) -> BaseException | None:
+        if self._places.is_here():
+            return self._begin(sent)
+        self._places.call_there(lambda: self._begin(None))
+        return None
+
     def _begin(self, own: Sent[Msg] | None) -> BaseException | None:
-        """Begin a life and give it what was sent meanwhile; return the error that concerns the caller, whose own message one is."""
+        """Begin a life, unless somebody else does, and give it what was sent meanwhile; return what its own sender is to be told."""
+        mine = False
         try:
+            with self._lock:
+                mine = self._state is _NEW
+                if mine:
+                    self._state = State.LOADING
+            if not mine:
+                return None
             app = self._places.make(self.key, self._idle, self._ended)
         except BaseException as error:  # a journal that cannot be opened, no thread left, Ctrl-C
+            if not mine:
+                raise
             self._not_begun(own, error)
             return error
-        with self._lock:
-            self._app = app
-        self._apps.set(app)
         failure: Exception | None = None
         try:
+            with self._lock:
+                self._app = app
+            self._apps.set(app)
             while (batch := self._next_batch()) is not None:
                 left, failed = self._give(app, batch, own)
                 failure = failure or failed
@@ -248,8 +251,9 @@ class Place(Generic[Model, Msg]):
                     self._put_back(left)
                     break
         except BaseException:  # Ctrl-C, say: the next life takes what this one was not given
+            self._asked = True
             self._put_back([])
-            app.rest()
+            self._begun(app)
             raise
         self._begun(app)
         return failure
@@ -257,10 +261,10 @@ class Place(Generic[Model, Msg]):
     def _next_batch(self) -> list[Sent[Msg]] | None:
         """Return what is to be given to the app that was begun; None, and it is no longer being begun, when that is all."""
         with self._lock:
-            if self._backlog and self._drain and not self._ended_early:
+            if self._backlog and self._drain and self._ended_early is not self._app:
                 batch, self._backlog = self._backlog, []
                 return batch
-            if not self._ended_early:
+            if self._ended_early is not self._app:
                 self._state = State.RESTING if self._asked else State.RUNNING
             return None
 
@@ -268,13 +272,13 @@ class Place(Generic[Model, Msg]):
         """Leave what was not given for the next life."""
         with self._lock:
             self._backlog[:0] = left
-            if not self._ended_early:
+            if self._ended_early is not self._app:
                 self._state = State.RESTING
 
     def _begun(self, app: App[Model, Msg]) -> None:
         """Go on from what has happened to the app while it was being begun."""
         with self._lock:
-            ended, self._ended_early = self._ended_early, False
+            ended, self._ended_early = self._ended_early is app, None
             rests = self._state is State.RESTING and self._asked and self._app is app
             drain = self._drain
         if ended:
@@ -286,51 +290,29 @@ class Place(Generic[Model, Msg]):
         self, app: App[Model, Msg], batch: list[Sent[Msg]], own: Sent[Msg] | None
     ) -> tuple[list[Sent[Msg]], Exception | None]:
         """Put what was sent into the app's queue; return what is left where that has ended, and what the caller's own failed with."""
-        failed: Exception | None = None
+        failure: Exception | None = None
         for sent, rest in joined(batch):
             try:
-                sent.put_into(app)
+                refused = put_into(app, sent)
             except Closed:
-                return rest, failed  # it ends by itself, and says why when it has
-            except NotStorable as error:
-                failed = self._refuse_one_by_one(app, sent, own, error) or failed
-            except Exception as error:
-                failed = self._refuse([sent], own, error) or failed
-            except BaseException:
+                return rest, failure  # it ends by itself, and says why when it has
+            except BaseException:  # Ctrl-C, say
                 self._put_back(rest[max(len(sent.parts), 1) :])
                 raise
-        return [], failed
-
-    def _refuse_one_by_one(
-        self, app: App[Model, Msg], sent: Sent[Msg], own: Sent[Msg] | None, error: Exception
-    ) -> Exception | None:
-        """Find the messages among those that were sent one after the other which cannot be stored; the others enter."""
-        if not sent.parts:
-            return self._refuse([sent], own, error)
-        failed: Exception | None = None
-        for part in sent.parts:
-            try:
-                part.put_into(app)
-            except Exception as second:
-                failed = self._refuse([part], own, second) or failed
-        return failed
-
-    def _refuse(self, refused: Sequence[Sent[Msg]], own: Sent[Msg] | None, error: Exception) -> Exception | None:
-        """Tell the senders that their messages have no turn; return the error if the caller is one, and does not wait for it."""
-        found = None
-        for sent in (each for one in refused for each in (one.parts or (one,))):
-            if sent.refuse(error):
-                continue
-            if sent is own:
-                found = error
-            else:
-                self._places.lost(error)
-        return found
+            for each, error in refused:
+                if each is own and each.waiting is None:
+                    failure = error
+                elif not each.refuse(error):
+                    self._places.lost(error)
+        return [], failure
 
     def _not_begun(self, own: Sent[Msg] | None, error: BaseException) -> None:
         """Be over: for the caller alone if nobody else has sent anything, who may try again, and else for good."""
         with self._lock:
             lost, self._backlog = [sent for sent in self._backlog if sent is not own], []
+            if not isinstance(error, Exception):  # who was interrupted tells nothing of the program: the next to come begins it
+                self._state, self._backlog = _NEW, lost
+                return
             self._state = State.FAILED if lost else State.STOPPED
             self._error = error if lost else None
         self._apps.close(error)  # for those who wait for an app
@@ -341,24 +323,30 @@ class Place(Generic[Model, Msg]):
     def _idle(self, app: App[Model, Msg]) -> None:
         """Hear from the app that nothing has come for long and nobody waits for its models."""
         with self._lock:
-            if self._state is not State.RUNNING or self._entering:
+            own = app is self._app  # and not one whose beginning was interrupted, and that nobody has
+            if own and (self._state is not State.RUNNING or self._entering):
                 return
-            self._state = State.RESTING
+            if own:
+                self._state = State.RESTING
         app.rest()
 
     def ask_to_rest(self, *, drain: bool = True, for_good: bool = False) -> None:
         """Have the app end when its queue is drained, or after the turn under way; `for_good`, with what was sent until now."""
         with self._lock:
             self._asked, self._drain, self._for_good = True, self._drain and drain, self._for_good or for_good
-            unused = self._state is State.NEW and for_good
+            new, lost = self._state is _NEW and for_good, list[Sent[Msg]]()
+            begins = new and self._drain and bool(self._backlog)
+            unused = new and not begins
             if unused:
-                self._state = State.STOPPED
+                self._state, lost, self._backlog = State.STOPPED, self._backlog, []
             elif self._state is State.RUNNING:
                 self._state = State.RESTING
             rests = self._state is State.RESTING and (not self._entering or not drain)
             app = self._app
         if unused:
-            self._bury([])
+            self._bury(lost)
+        elif begins:  # what was sent by one who was interrupted before it could be begun
+            self._begin_where_it_can_be(None)
         elif rests and app is not None:
             app.rest(drain=self._drain)
 
@@ -366,24 +354,23 @@ class Place(Generic[Model, Msg]):
         """Hear from the app that it has ended and let go of everything."""
         with self._lock:
             if self._state is State.LOADING:
-                self._ended_early = True  # whoever begins it goes on from here, when it has given what there is
+                self._ended_early = app  # whoever begins it goes on from here, when it has given what there is
                 return
+            if app is not self._app:
+                return  # its beginning was interrupted, and nobody has it
         self._end_life(app)
 
     def _end_life(self, app: App[Model, Msg]) -> None:
         """Begin the next life if something was sent meanwhile, or be over."""
         with self._lock:
-            lost: list[Sent[Msg]] = []
             self._error = app.error
-            if self._error is not None:
-                self._state = State.FAILED
-            elif self._backlog and self._drain and not _is_cancelled():
-                self._state, self._app, self._asked = State.LOADING, None, self._for_good
+            again = self._error is None and bool(self._backlog) and self._drain and not _is_cancelled()
+            if again:
+                self._state, self._app, self._asked = _NEW, None, self._for_good
             else:
-                self._state = State.STOPPED
-            if self._state is not State.LOADING:
+                self._state = State.STOPPED if self._error is None else State.FAILED
                 lost, self._backlog = self._backlog, []
-        if self._state is State.LOADING:
+        if again:
             self._begin(None)
         else:
             self._bury(lost)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
+from go_state.core.errors import Closed, NotStorable
 from go_state.modes.app import App
 from go_state.modes.audience import Waiting
 from go_state.watch.bells import ring_all
@@ -59,3 +60,29 @@ def joined(batch: Sequence[Sent[Msg]]) -> Iterator[tuple[Sent[Msg], list[Sent[Ms
         one = parts[0] if len(parts) == 1 else Sent([message for part in parts for message in part.messages], None, parts)
         yield one, list(batch[begun:])
         begun = end
+
+
+def put_into(app: App[Any, Msg], sent: Sent[Msg]) -> list[tuple[Sent[Msg], Exception]]:
+    """Put messages into an app's queue; return those that did not enter, and why. Raises `Closed` when the app takes none.
+
+    A message that cannot be stored does not keep those out that were sent before and after it.
+    """
+    try:
+        sent.put_into(app)
+    except Closed:
+        raise
+    except NotStorable as error:
+        return _put_one_by_one(app, sent.parts) if sent.parts else [(sent, error)]
+    except Exception as error:  # of the store: no message would enter
+        return [(each, error) for each in sent.parts or (sent,)]
+    return []
+
+
+def _put_one_by_one(app: App[Any, Msg], parts: Sequence[Sent[Msg]]) -> list[tuple[Sent[Msg], Exception]]:
+    refused: list[tuple[Sent[Msg], Exception]] = []
+    for part in parts:
+        try:
+            part.put_into(app)
+        except Exception as error:
+            refused.append((part, error))
+    return refused

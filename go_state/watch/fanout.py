@@ -14,7 +14,7 @@ from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar
 
 from go_state.buffer.buffer import Buffer
 from go_state.buffer.consumer import Consumer
-from go_state.core.errors import Closed, UsageError
+from go_state.core.errors import UsageError
 from go_state.watch.value import Value, Watchable
 
 T = TypeVar("T")
@@ -66,9 +66,7 @@ class fanout(Generic[T]):
 
     def _guarded(self, work: Callable[..., object], *args: Any) -> None:
         try:
-            work(*args)
-        except Closed:
-            pass
+            work(*args)  # a source that is closed, or a mailbox, ends the iteration: Closed is a sink's own
         except BaseException as error:
             self._error = self._error or error
             self.stop()

@@ -14,7 +14,7 @@ from go_state.core.errors import Closed, UsageError
 from go_state.core.purity import field_names
 from go_state.watch.differing import differ
 from go_state.watch.value import UNSET, Value
-from go_state.watch.watcher import Watcher
+from go_state.watch.watcher import Watcher, until_closed
 
 Model = TypeVar("Model")
 
@@ -202,12 +202,8 @@ class Changes(Generic[Model]):
         except Closed:
             return
 
-    async def __aiter__(self) -> AsyncIterator[Change[Model]]:
-        try:
-            while True:
-                yield await self.get_async()
-        except Closed:
-            return
+    def __aiter__(self) -> AsyncIterator[Change[Model]]:
+        return until_closed(self.get_async)
 
     # ------------------------------------------------------------------ ending
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, Self, TypeVar
 
@@ -24,6 +24,24 @@ T = TypeVar("T")
 
 _BREATH_SECONDS = 0.002  # how long an iteration may keep an event loop from its other tasks
 _NOTHING: Any = object()
+
+
+async def until_closed(get: Callable[[], Awaitable[T]]) -> AsyncIterator[T]:
+    """Give what `get` gives until it raises `Closed`, and the event loop to its other tasks now and then.
+
+    Values that come faster than they are used never have `get` wait, and would keep the loop from everybody else.
+    """
+    import asyncio
+
+    breath = time.monotonic() + _BREATH_SECONDS
+    try:
+        while True:
+            yield await get()
+            if time.monotonic() >= breath:
+                await asyncio.sleep(0)
+                breath = time.monotonic() + _BREATH_SECONDS
+    except Closed:
+        return
 
 
 class _Look(NamedTuple, Generic[T]):
@@ -199,18 +217,8 @@ class Watcher(Generic[T]):
         except Closed:
             return
 
-    async def __aiter__(self) -> AsyncIterator[T]:
-        import asyncio
-
-        breath = time.monotonic() + _BREATH_SECONDS
-        try:
-            while True:
-                yield await self.get_async()
-                if time.monotonic() >= breath:  # values that come faster than they are used must not stop the loop
-                    await asyncio.sleep(0)
-                    breath = time.monotonic() + _BREATH_SECONDS
-        except Closed:
-            return
+    def __aiter__(self) -> AsyncIterator[T]:
+        return until_closed(self.get_async)
 
     def close(self) -> None:
         """End the watcher and free a get that waits, with `Closed`; a second call is harmless."""

@@ -109,3 +109,13 @@ def test_wrong_arguments_teach() -> None:
     for wrong in (lambda: gs.fanout([1]), lambda: gs.fanout(gs.Value(1), 5), lambda: gs.fanout(gs.Value(1), policy="fast")):  # type: ignore[arg-type]
         with pytest.raises(gs.UsageError):
             wrong()
+
+
+@pytest.mark.parametrize("policy", ["latest", "buffer", "block"])
+def test_a_sink_that_raises_closed_ends_it_as_well(policy: Any) -> None:
+    """`Closed` that a sink raises, of a buffer that it writes to, say, is raised as every other error of a sink is."""
+    closed: gs.Buffer[int] = gs.Buffer()
+    closed.close()
+    fan = gs.fanout(gs.Value(1), closed.put, policy=policy)
+    with pytest.raises(gs.Closed, match="closed"):
+        fan.wait(30)

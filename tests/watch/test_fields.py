@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -192,6 +194,24 @@ def test_the_last_change_is_seen_after_cancel() -> None:
             reading.result(30)
     assert seen == sorted(set(seen))
     assert seen[-1] == 100_000
+
+
+async def test_changes_that_come_faster_than_they_are_used_leave_the_loop_to_others() -> None:
+    """A loop over changes, of which there is always another, lets the other tasks of the event loop go on."""
+    with_turn = asyncio.Event()
+    async with gs.start_async(program) as app:
+        changes = app.changes()
+        asyncio.get_running_loop().call_soon(with_turn.set)
+
+        async def at_once() -> gs.Change[Model]:
+            return gs.Change(1, (), app.model)
+
+        changes.get_async = at_once  # type: ignore[method-assign, assignment]
+        until = time.monotonic() + 5
+        async for _ in changes:
+            if with_turn.is_set() or time.monotonic() >= until:
+                break
+        assert with_turn.is_set()
 
 
 class Pair(NamedTuple):
