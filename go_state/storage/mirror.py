@@ -95,16 +95,7 @@ def to_mirror(cls: type, mirror: type, parts: list[Part]) -> tuple[Convert, bool
         fields = read(value)
         if exact and (kinds := tuple(map(type, fields))) not in seen:
             check_types(kinds)
-        return mirror(*fields) if steps is None else mirror(*converted(fields, steps))
-
-    def converted(fields: tuple[Any, ...], steps: list[Convert]) -> list[Any]:
-        made: list[Any] = []
-        try:
-            for step, field in zip(steps, fields, strict=True):
-                made.append(step(field))
-        except MisfitError as error:
-            raise error.within(f".{parts[len(made)].field.name}") from None
-        return made
+        return mirror(*fields) if steps is None else mirror(*_taken(parts, steps, fields))
 
     def checked(value: Any) -> Any:
         """Return the value itself: msgspec writes a flat dataclass as it would the mirror, by its fields."""
@@ -113,6 +104,17 @@ def to_mirror(cls: type, mirror: type, parts: list[Part]) -> tuple[Convert, bool
         return value
 
     return checked if exact and is_native(cls, parts) else to, exact
+
+
+def _taken(parts: list[Part], steps: list[Convert], fields: Iterable[Any]) -> list[Any]:
+    """Return each field after its step; a `MisfitError` gets the field's name in its path."""
+    made: list[Any] = []
+    try:
+        for step, field in zip(steps, fields, strict=True):
+            made.append(step(field))
+    except MisfitError as error:
+        raise error.within(f".{parts[len(made)].field.name}") from None
+    return made
 
 
 def is_native(cls: type, parts: list[Part]) -> bool:
@@ -130,18 +132,12 @@ def is_native(cls: type, parts: list[Part]) -> bool:
 def from_mirror(cls: type, parts: list[Part]) -> Convert:
     """Return the step from a mirror to a new object of the class."""
     read = _reader([part.at for part in parts])
-    steps = [part.shape.back or same for part in parts]
+    steps = [_unless_unset(part) for part in parts]
     parameters = [part.field.parameter for part in parts]
     unset = msgspec.UNSET
 
     def values_of(mirror: Any) -> list[Any]:
-        values: list[Any] = []
-        try:
-            for step, value in zip(steps, read(mirror), strict=True):
-                values.append(unset if value is unset else step(value))
-        except MisfitError as error:
-            raise error.within(f".{parts[len(values)].field.name}") from None
-        return values
+        return _taken(parts, steps, read(mirror))
 
     def back_by_name(mirror: Any) -> Any:
         given = zip(parameters, values_of(mirror), strict=True)
@@ -152,6 +148,14 @@ def from_mirror(cls: type, parts: list[Part]) -> Convert:
         return back_by_name
     plain = all(part.shape.back is None for part in parts)
     return lambda mirror: _made(cls, read(mirror) if plain else values_of(mirror), {})
+
+
+def _unless_unset(part: Part) -> Convert:
+    """Return the step back of a field, which does nothing where the field was not stored."""
+    back = part.shape.back
+    if back is None or part.field.required:
+        return back or same
+    return lambda value: value if value is msgspec.UNSET else back(value)
 
 
 def _made(cls: type, values: Iterable[Any], named: dict[str, Any]) -> Any:
