@@ -79,40 +79,52 @@ def to_mirror(cls: type, mirror: type, parts: list[Part]) -> tuple[Convert, bool
     """
     exact = holds_what_it_is_given(cls) and all(part.exact_types for part in parts)
     read = _reader([part.field.name for part in parts])
-    steps = [part.shape.to or same for part in parts] if any(part.shape.to for part in parts) else None
     seen: set[tuple[type, ...]] = set()
 
-    def check_types(kinds: tuple[type, ...]) -> None:
-        for part, found in zip(parts, kinds, strict=True):
-            if getattr(found, "__stands_for__", found) not in part.exact_types:
-                why = f"it holds a {found.__qualname__}: annotate it with what it holds, or store what it says"
-                raise MisfitError(why, f".{part.field.name}")
-        seen.add(kinds)
-
-    def to(value: Any) -> Any:
+    def check(value: Any) -> None:
         if type(value) is not cls:  # a subclass would be cut to its base, another class would be read back as this one
             raise MisfitError(f"a {type(value).__qualname__} stands where a {cls.__qualname__} is stored")
-        fields = read(value)
-        if exact and (kinds := tuple(map(type, fields))) not in seen:
-            check_types(kinds)
-        return mirror(*fields) if steps is None else mirror(*converted(fields, steps))
-
-    def converted(fields: tuple[Any, ...], steps: list[Convert]) -> list[Any]:
-        made: list[Any] = []
-        try:
-            for step, field in zip(steps, fields, strict=True):
-                made.append(step(field))
-        except MisfitError as error:
-            raise error.within(f".{parts[len(made)].field.name}") from None
-        return made
+        if exact and (kinds := tuple(map(type, read(value)))) not in seen:
+            _check_types(parts, kinds)
+            seen.add(kinds)
 
     def checked(value: Any) -> Any:
         """Return the value itself: msgspec writes a flat dataclass as it would the mirror, by its fields."""
         if type(value) is not cls or tuple(map(type, read(value))) not in seen:
-            to(value)
+            check(value)
         return value
 
-    return checked if exact and is_native(cls, parts) else to, exact
+    return checked if exact and is_native(cls, parts) else _filling(mirror, parts, read, check), exact
+
+
+def _filling(mirror: type, parts: list[Part], read: Convert, check: Convert) -> Convert:
+    """Return the step that fills the mirror. Its loop stands in it, as those below do: a value may be nested as deep as the stack
+    has room for, and each level takes as few frames as can be.
+    """
+    steps = [part.shape.to or same for part in parts]
+
+    def to(value: Any) -> Any:
+        check(value)
+        made: list[Any] = []
+        try:
+            for step, field in zip(steps, read(value), strict=True):
+                made.append(step(field))
+        except MisfitError as error:
+            raise error.within(f".{parts[len(made)].field.name}") from None
+        return mirror(*made)
+
+    def to_plain(value: Any) -> Any:
+        check(value)
+        return mirror(*read(value))
+
+    return to if any(part.shape.to for part in parts) else to_plain
+
+
+def _check_types(parts: list[Part], kinds: tuple[type, ...]) -> None:
+    for part, found in zip(parts, kinds, strict=True):
+        if getattr(found, "__stands_for__", found) not in part.exact_types:
+            why = f"it holds a {found.__qualname__}: annotate it with what it holds, or store what it says"
+            raise MisfitError(why, f".{part.field.name}")
 
 
 def is_native(cls: type, parts: list[Part]) -> bool:
@@ -130,28 +142,44 @@ def is_native(cls: type, parts: list[Part]) -> bool:
 def from_mirror(cls: type, parts: list[Part]) -> Convert:
     """Return the step from a mirror to a new object of the class."""
     read = _reader([part.at for part in parts])
-    steps = [part.shape.back or same for part in parts]
     parameters = [part.field.parameter for part in parts]
+    if not all(part.field.required for part in parts) or not takes_fields_in_order(cls, parameters):
+        return _made_by_name(cls, parts, read)
+    if any(part.shape.back for part in parts):
+        return _made_in_order(cls, parts, read)
+    return lambda mirror: _made(cls, read(mirror), {})
+
+
+def _made_by_name(cls: type, parts: list[Part], read: Convert) -> Convert:
+    steps = [part.shape.back or same for part in parts]
     unset = msgspec.UNSET
 
-    def values_of(mirror: Any) -> list[Any]:
-        values: list[Any] = []
+    def back(mirror: Any) -> Any:
+        made: list[Any] = []
         try:
             for step, value in zip(steps, read(mirror), strict=True):
-                values.append(unset if value is unset else step(value))
+                made.append(unset if value is unset else step(value))
         except MisfitError as error:
-            raise error.within(f".{parts[len(values)].field.name}") from None
-        return values
+            raise error.within(f".{parts[len(made)].field.name}") from None
+        given = zip(parts, made, strict=True)
+        return _made(cls, (), {part.field.parameter: value for part, value in given if value is not unset})
 
-    def back_by_name(mirror: Any) -> Any:
-        given = zip(parameters, values_of(mirror), strict=True)
-        return _made(cls, (), {name: value for name, value in given if value is not unset})
+    return back
 
-    in_order = all(part.field.required for part in parts) and takes_fields_in_order(cls, parameters)
-    if not in_order:
-        return back_by_name
-    plain = all(part.shape.back is None for part in parts)
-    return lambda mirror: _made(cls, read(mirror) if plain else values_of(mirror), {})
+
+def _made_in_order(cls: type, parts: list[Part], read: Convert) -> Convert:
+    steps = [part.shape.back or same for part in parts]
+
+    def back(mirror: Any) -> Any:
+        made: list[Any] = []
+        try:
+            for step, value in zip(steps, read(mirror), strict=True):
+                made.append(step(value))
+        except MisfitError as error:
+            raise error.within(f".{parts[len(made)].field.name}") from None
+        return _made(cls, made, {})
+
+    return back
 
 
 def _made(cls: type, values: Iterable[Any], named: dict[str, Any]) -> Any:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import datetime
 import decimal
 import enum
+import functools
 import math
 import zoneinfo
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-_IDENTITY: object = object.__eq__
 _SIMPLE = frozenset({int, str, bool, type(None), bytes})  # equal and of one type is the same
+_PLAIN = _SIMPLE | {float}
 _SETS = (set, frozenset)
 
 
@@ -19,25 +20,47 @@ def is_same(value: Any, back: Any) -> bool:
     """Tell whether what was read back is equal and of the same type at every depth."""
     kind: Any = type(value)
     kind = getattr(kind, "__stands_for__", kind)  # the read-only twins of a strict program's model
-    if kind is not type(back):
+    came: Any = type(back)
+    if kind is not came and kind is not getattr(came, "__stands_for__", came):
         return False
     if kind in _SIMPLE:
         return bool(value == back)
+    if kind is float:
+        return bool(value == back) and math.copysign(1, value) == math.copysign(1, back)
     if kind is list or kind is tuple:
-        if (kinds := list(map(type, value))) == list(map(type, back)) and _SIMPLE.issuperset(kinds):
+        if _are_plain(value, back):
             return bool(value == back)
         return len(value) == len(back) and all(map(is_same, value, back))
     if kind is dict:
-        return len(value) == len(back) and all(map(is_same, value.items(), back.items()))
+        if _are_plain(value, back) and _are_plain(value.values(), back.values()):
+            return list(value) == list(back) and bool(value == back)
+        for (key, one), (other_key, other) in zip(value.items(), back.items(), strict=False):
+            if not (is_same(key, other_key) and is_same(one, other)):
+                return False
+        return len(value) == len(back)
     if kind in _SETS:
         return len(value) == len(back) and _are_among(value, back)
-    if (names := _field_names(kind)) is not None:
-        return _has_same_fields(kind, names, value, back)
+    if (fields := _fields(kind)) is not None:
+        for (
+            name
+        ) in fields.names:  # here, and not in a function of its own: a value may be nested as deep as the stack has room for
+            if not is_same(getattr(value, name), getattr(back, name)):
+                return False
+        return fields.decide or bool(value == back)
     if issubclass(kind, Mapping):
         return (
             len(value) == len(back) and _are_among(value, back) and all(is_same(each, back[key]) for key, each in value.items())
         )
     return _is_same_scalar(kind, value, back)
+
+
+def _are_plain(values: Iterable[Any], back: Iterable[Any]) -> bool:
+    """Tell whether both hold the same types in the same order, and only such as are the same when they are equal.
+
+    A float is among them here, where no class is between it and JSON, which keeps even the sign of a zero.
+    """
+    kinds = list(map(type, values))
+    return _PLAIN.issuperset(kinds) and kinds == list(map(type, back))
 
 
 def have_same_keys(one: Mapping[Any, Any], other: Mapping[Any, Any]) -> bool:
@@ -55,19 +78,24 @@ def _are_among(values: Iterable[Any], back: Iterable[Any]) -> bool:
     return all(is_same(each, came.get(each, missing)) for each in values)
 
 
-def _has_same_fields(kind: Any, names: list[str], value: Any, back: Any) -> bool:
-    from go_state.storage.construction import equality_is_generated  # here: msgspec comes with it
+class _Fields(NamedTuple):
+    """The fields of a class, and whether two of its objects are known to be equal where those are."""
 
-    if kind.__eq__ is _IDENTITY:  # equal to itself alone: what is read back is another
-        return False
-    if not all(is_same(getattr(value, name), getattr(back, name)) for name in names):
-        return False
-    return equality_is_generated(kind) or bool(value == back)
+    names: list[str]
+    decide: bool
+
+
+@functools.cache
+def _fields(kind: Any) -> _Fields | None:
+    """Return what makes two objects of the class the same; None for a class without fields."""
+    from go_state.storage.construction import equality_is_generated  # here: msgspec comes with it
+    from go_state.storage.fields import field_names
+
+    names = field_names(kind)
+    return None if names is None else _Fields(names, equality_is_generated(kind))
 
 
 def _is_same_scalar(kind: Any, value: Any, back: Any) -> bool:
-    if kind is float:
-        return bool(value == back) and math.copysign(1, value) == math.copysign(1, back)
     if kind is decimal.Decimal:
         return bool(value == back) and value.as_tuple() == back.as_tuple()
     if kind is datetime.datetime or kind is datetime.time:
@@ -78,6 +106,8 @@ def _is_same_scalar(kind: Any, value: Any, back: Any) -> bool:
 
 
 def _is_same_moment(value: Any, back: Any) -> bool:
+    if value.tzinfo is back.tzinfo:
+        return bool(value == back) and value.fold == back.fold
     naive = value.replace(tzinfo=None) == back.replace(tzinfo=None) and value.fold == back.fold
     return naive and _is_same_zone(value.tzinfo, back.tzinfo)
 
@@ -90,12 +120,6 @@ def _is_same_zone(one: Any, other: Any) -> bool:
     if type(one) is datetime.timezone:
         return bool(one == other) and one.tzname(None) == other.tzname(None)  # a name counts in no comparison
     return one is None and other is None
-
-
-def _field_names(kind: Any) -> list[str] | None:
-    from go_state.storage.fields import field_names
-
-    return field_names(kind)
 
 
 def why_not_same(value: Any, back: Any, path: str) -> tuple[str, str]:
@@ -122,9 +146,9 @@ def why_not_same(value: Any, back: Any, path: str) -> tuple[str, str]:
 
 
 def _parts(value: Any, back: Any) -> list[tuple[str, Any, Any]]:
-    names = _field_names(type(value))
-    if names is not None:
-        return [(f".{name}", getattr(value, name), getattr(back, name)) for name in names]
+    kind: Any = type(value)
+    if (fields := _fields(kind)) is not None:
+        return [(f".{name}", getattr(value, name), getattr(back, name)) for name in fields.names]
     if isinstance(value, (list, tuple)):
         return [(f"[{i}]", one, other) for i, (one, other) in enumerate(zip(value, back, strict=False))]
     if isinstance(value, dict):

@@ -287,10 +287,7 @@ class _Builder:
                     why = f'two classes of its union are stored as "{name}": give one of them another name with @gs.name("...")'
                     raise NotStorable(path, why)
                 taken.add(name)
-                envelope = msgspec.defstruct(
-                    name, [("value", shape.mirror)], tag=name, array_like=True, forbid_unknown_fields=True, frozen=True
-                )
-                mirrors.append(envelope)
+                mirrors.append(envelope := _envelope(name, shape.mirror))
                 back_of[envelope] = shape.back or same
                 by_class.setdefault(cls, (name, shape.to or same))
 
@@ -311,6 +308,12 @@ class _Builder:
             return other_back(value) if found is None else found(value.value)
 
         return Shape(_union_of(mirrors), to, back, exact, natives)
+
+
+def _envelope(name: str, mirror: Any) -> type:
+    """Return what msgspec reads as `["Name", {...}]`."""
+    fields = [("value", mirror)]
+    return msgspec.defstruct(name, fields, tag=name, array_like=True, forbid_unknown_fields=True, frozen=True)
 
 
 _MOMENTS: dict[Any, Shape] = {
