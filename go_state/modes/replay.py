@@ -37,19 +37,17 @@ def replay(program: Program[Model, Msg], journal: Journal[Msg], *, until: int | 
 
     program = replayed(without_key(program, "replay"))
     give_type(journal, program)
-    journal.flush()
     for _ in range(_TRIES):
         journal.refresh()
-        statistics = journal.statistics()
-        end = statistics.end if until is None else until
-        if not isinstance(end, int) or not 0 <= end <= statistics.end:
-            raise UsageError(
-                f"the journal {journal.name!r} has the positions {statistics.start} to {statistics.end}, not {until!r}"
-            )
+        durable = journal.flush()  # what is put from now on is not on disk
+        start = journal.statistics().start
+        end = durable if until is None else until
+        if not isinstance(end, int) or not 0 <= end <= durable:
+            raise UsageError(f"the journal {journal.name!r} has the positions {start} to {durable}, not {until!r}")
         try:
             frame = nearest(program, journal, end)
             if frame is None:
-                raise Lagged(statistics.start - end, statistics.start)
+                raise Lagged(start - end, start)
             return fold(program, journal, frame.model, frame.position, end)
         except Lagged as error:  # its program, which runs, has forgotten some of the messages meanwhile
             lagged = error
@@ -121,14 +119,14 @@ def to_test(program: Program[Model, Msg], journal: Journal[Msg], path: str | os.
     if not module or not name.isidentifier():
         raise UsageError(f'of= says where the program is found, as "package.module:name", not {of!r}')
     give_type(journal, program)
-    journal.flush()
     journal.refresh()
-    end = journal.statistics().end
     start = next(iter(keyframes(program, journal)), None)
     if start is None:
         raise UsageError(
             f"the journal {journal.name!r} begins after every snapshot that was kept: there is nothing to start from"
         )
+    journal.refresh()
+    end = journal.flush()
     model = JsonCodec[Model](model_type(program))
     messages, aside = MessageCodec[Msg](message_type(program)), journal.set_aside()
     lines = [

@@ -34,7 +34,7 @@ class Verification(Generic[Model, Msg]):
         if not self._frames:
             return Verified(0, 0, None)
         self._journal.refresh()  # after the snapshots: none of them stands beyond the end
-        end = self._journal.statistics().end
+        end = self._journal.flush()
         first, *others = self._frames
         stored = {frame.position: frame for frame in others}
         model, aside, messages, snapshots = first.model, self._journal.set_aside(), 0, 0

@@ -176,11 +176,13 @@ class OnDisk(Generic[Msg]):
         return self._codec.decode(data)
 
     def _recorded(self, block: Block) -> Iterator[Recorded[Msg]]:
-        messages = iter(self._decode(block))
+        messages, error = self._decode_as_far(block)
         position = block.first
         for count, at in block.times():
             for _ in range(count):
-                yield Recorded(position, at / 1e6, next(messages))
+                if position - block.first == len(messages) and error is not None:
+                    raise error
+                yield Recorded(position, at / 1e6, messages[position - block.first])
                 position += 1
 
     def entered_by(self, seconds: float) -> int:
