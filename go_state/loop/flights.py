@@ -16,7 +16,7 @@ from contextvars import Token
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from go_state.core.commands import After, Cmd
+from go_state.core.commands import After, Cmd, name_of
 from go_state.core.crash_points import reach
 from go_state.core.environment import environment
 from go_state.core.errors import LeftRunning, ProgramError, TimedOut
@@ -26,6 +26,7 @@ from go_state.loop.effects import effect, failure_of
 from go_state.loop.flight import Flight, Origin, Outcome, wrapped
 from go_state.loop.landing import Landing
 from go_state.loop.outside import Outside
+from go_state.loop.raised import as_failure
 from go_state.loop.timers import SystemClock, Timers
 from go_state.loop.workers import Workers
 
@@ -85,7 +86,7 @@ class Flights(Board):
         token = effect.set(lambda: flight.name)
         try:
             result = command.fn(*command.args)
-        except Exception as error:
+        except BaseException as error:
             self.news.append((self.failed, flight, error))
             return True
         finally:
@@ -126,8 +127,7 @@ class Flights(Board):
 
     def _time_out(self, flight: Flight) -> None:
         if not flight.over:
-            name = getattr(flight.command.fn, "__qualname__", flight.command.fn)
-            error = TimedOut(f"{name} took longer than {flight.command.timeout:g} seconds")
+            error = TimedOut(f"{name_of(flight.command.fn)} took longer than {flight.command.timeout:g} seconds")
             self.news.append((self.failed, flight, error))
 
     # ------------------------------------------------------------------ landing
@@ -171,7 +171,7 @@ class Flights(Board):
                 sent.extend(wrapped(each, flight.scope) for each in command.messages if each is not None)
             else:
                 self._said(command, result, flight.scope, sent)
-        except Exception as error:
+        except BaseException as error:
             return Trouble(error, flight.origin, lambda sent: self._end(flight, Outcome.FAILED, sent))
         self._landing = flight
         return None
@@ -183,7 +183,7 @@ class Flights(Board):
             return None
         try:
             self._end(flight, Outcome.DONE, sent)
-        except Exception as error:
+        except BaseException as error:
             return Trouble(error, flight.origin, lambda sent: self._end(flight, Outcome.FAILED, sent))
         return None
 
@@ -194,7 +194,8 @@ class Flights(Board):
 
     def failed(self, flight: Flight, error: BaseException, sent: list[Any]) -> Trouble | None:
         """Send what a command's failure is made into, or return the trouble."""
-        if flight.over:
+        error = as_failure(error, name_of(flight.command.fn))
+        if flight.over and isinstance(error, Exception):
             return None
         self._origin = flight.origin
         if flight.stop is not None and isinstance(error, TimedOut):
@@ -204,8 +205,8 @@ class Flights(Board):
         if err is not None and isinstance(error, Exception) and not isinstance(error, ProgramError):
             try:
                 self._say(err(failure_of(error)), flight.scope, sent)
-            except Exception as second:
-                error = second
+            except BaseException as second:
+                error = as_failure(second, "err= of a command")
             else:
                 self._end(flight, Outcome.FAILED, sent)
                 return None

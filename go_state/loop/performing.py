@@ -15,6 +15,7 @@ from go_state.core.subscriptions import Scope
 from go_state.loop.driver import is_awaitable
 from go_state.loop.effects import failure_of, replies
 from go_state.loop.flight import Flight, Group, Origin, Outcome, Path, keyed, wrapped, written
+from go_state.loop.raised import as_failure
 
 
 class Cancelling(NamedTuple):
@@ -134,7 +135,7 @@ class Performing:
         try:
             result = call.fn(*call.args)
         except Exception as error:
-            if call.err is None or isinstance(error, ProgramError):
+            if call.err is None or isinstance(as_failure(error), ProgramError):
                 raise
             self._say(call.err(failure_of(error)), scope, sent)
             return Outcome.FAILED

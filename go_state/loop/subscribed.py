@@ -12,12 +12,15 @@ from contextvars import copy_context
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from go_state.core.commands import name_of
 from go_state.core.errors import ProgramError, UsageError
 from go_state.core.program import Program
 from go_state.core.subscriptions import At, Every, Signal, Stream, Sub, checked_subscriptions
 from go_state.loop.flight import Origin, inside, wrapped
 from go_state.loop.flights import AHEAD, Flights, Trouble
+from go_state.loop.raised import as_failure
 from go_state.loop.timers import Timer
+from go_state.loop.workers import unasked
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -157,8 +160,7 @@ class Subscribed:
                 if inspect.iscoroutine(items):
                     items.close()
                 raise ProgramError(
-                    f"{getattr(sub.fn, '__qualname__', sub.fn)} of Sub.stream is no async generator function: make it an "
-                    f"async def that yields"
+                    f"{name_of(sub.fn)} of Sub.stream is no async generator function: make it an async def that yields"
                 )
             if not hasattr(items, "aclose"):
                 items = (item async for item in items)
@@ -167,12 +169,12 @@ class Subscribed:
                     await running.room.acquire()
                     self._flights.tell(self.arrive, running, item)
         except BaseException as error:
-            if not running.over:
-                if isinstance(error, asyncio.CancelledError):
-                    error = ProgramError("the stream of a subscription was cancelled, and not by its end")
-                self._flights.tell(self._fail, running, error)
-            elif not isinstance(error, Exception):
-                raise
+            if isinstance(error, asyncio.CancelledError):
+                if running.over:
+                    raise
+                error = unasked(error, f"the stream {name_of(sub.fn)}", "the end of its subscription")
+            # KeyboardInterrupt and SystemExit are told too: a task would raise them out of its event loop.
+            self._flights.tell(self._fail, running, error)
 
     def _listen(self, running: Running) -> None:
         if not self._flights.hears_signals:
@@ -216,12 +218,15 @@ class Subscribed:
             message = _message(sub, item)
             if message is not None:
                 sent.append(wrapped(message, sub.scope))
-        except Exception as error:
+        except BaseException as error:
             return Trouble(error, self._origin(running), _nothing_more)
         return None
 
     def _fail(self, running: Running, error: BaseException, sent: list[Any]) -> Trouble | None:
-        return None if running.over else Trouble(error, self._origin(running), _nothing_more)
+        failure = as_failure(error, f"the stream {name_of(running.sub.fn)}")
+        if running.over and isinstance(failure, Exception):
+            return None
+        return Trouble(failure, self._origin(running), _nothing_more)
 
     @staticmethod
     def _origin(running: Running) -> Origin:

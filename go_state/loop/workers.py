@@ -12,6 +12,7 @@ from contextlib import suppress
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 
+from go_state.core.commands import name_of
 from go_state.core.errors import MissingExtra, ProgramError
 from go_state.loop.driver import is_awaitable
 from go_state.loop.effects import effect
@@ -119,9 +120,7 @@ class Workers:
         except asyncio.CancelledError as error:
             if flight.over:
                 raise
-            cancelled = ProgramError("the command was cancelled, and not by Cmd.cancel")
-            cancelled.__cause__ = error
-            self._failed(flight, cancelled)
+            self._failed(flight, unasked(error, name_of(flight.command.fn), "Cmd.cancel"))
         except BaseException as error:
             self._failed(flight, error)
         else:
@@ -152,7 +151,7 @@ class Workers:
         if is_awaitable(result):
             return await result
         raise ProgramError(
-            f"{getattr(command.fn, '__qualname__', command.fn)} is a plain function, which cannot be interrupted: for a timeout or a "
+            f"{name_of(command.fn)} is a plain function, which cannot be interrupted: for a timeout or a "
             f"retry give Cmd.call thread=True, or make it a coroutine function"
         )
 
@@ -191,9 +190,7 @@ class Workers:
         if is_awaitable(result):
             if hasattr(result, "close"):
                 result.close()
-            raise ProgramError(
-                f"{getattr(command.fn, '__qualname__', command.fn)} is a coroutine function: leave thread=True out, it is a task"
-            )
+            raise ProgramError(f"{name_of(command.fn)} is a coroutine function: leave thread=True out, it is a task")
         return result
 
     # ------------------------------------------------------------------ ending
@@ -245,6 +242,18 @@ class Workers:
         tasks = [task.get_coro().__qualname__ for task in tuple(self._tasks) if not task.done()]  # type: ignore[union-attr]
         calls = [str(flight.command.fn) for call, flight in tuple(self._calls.items()) if not call.done()]
         return [*tasks, *calls]
+
+
+def unasked(error: BaseException, what: str, ends_it: str) -> BaseException:
+    """Return what a CancelledError counts as in a task that we have not cancelled: somebody else has, or nobody."""
+    import asyncio
+
+    task = asyncio.current_task()
+    if task is None or not task.cancelling():
+        return error  # it was raised, as any other
+    failure = ProgramError(f"{what} was cancelled, and not by {ends_it}: let it return instead")
+    failure.__cause__ = error
+    return failure
 
 
 def _tenacity() -> Any:
