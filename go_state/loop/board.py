@@ -66,20 +66,31 @@ class Board(Performing):
 
     def begin(self) -> None:
         """Begin what the committed turn has held, in order."""
-        held, self.held = self.held, []
         self.stir()
-        for each in held:
+        for each in self.held:  # held until all are begun: an interrupt in between ends the run, and loses the note of none
             self._act(each)
+        self.held = []
         self.settled()
 
     def drop(self) -> None:
-        """Forget what a turn that is rolled back has held."""
+        """Forget what a turn that is rolled back has held: the turn is taken again, and asks for it again."""
+        dropped = self.leave()
+        if self.marks is not None:
+            for flight in dropped:
+                self.marks.ended([flight.name, *marks_of(flight.group)])
+
+    def leave(self) -> list[Flight]:
+        """Let go of what is held, which stays noted as under way: a run that ends here has not begun it, and the next one does."""
         held, self.held = self.held, []
-        for each in held:
-            if isinstance(each, Flight):
-                forget_coroutine(each)
-                if self.marks is not None:
-                    self.marks.ended([each.name, *marks_of(each.group)])
+        left = [each for each in held if isinstance(each, Flight)]
+        for flight in left:
+            forget_coroutine(flight)
+        return left
+
+    def noted(self) -> set[str]:
+        """Return the names by which what is held is noted as under way, and those of what it is a part of."""
+        held = [each for each in self.held if isinstance(each, Flight)]
+        return {flight.name for flight in held}.union(*(marks_of(flight.group) for flight in held))
 
     def settled(self) -> None:
         """Hear that the messages of the last arrival are in the queue."""

@@ -291,7 +291,7 @@ class Flights(Board):
         self._tokens = [(effect, effect.set(self._name_inline)), (environment, environment.set(self._env))]
 
     def _stop_all(self) -> None:
-        self.drop()
+        self.leave()
         self.end_subscriptions()
         for flight in reversed(tuple(self._under_way)):
             self.cancelled.append(flight.command)
