@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from typing import Protocol
 
 
@@ -14,7 +15,7 @@ class Bell(Protocol):
     """What is rung."""
 
     def ring(self) -> None:
-        """Wake the sleeper; called at most once for each time the bell was left."""
+        """Wake the sleeper, also out of a finalizer or a signal handler; a second time does nothing."""
         ...
 
 
@@ -29,7 +30,7 @@ class ThreadBell:
 
     def ring(self) -> None:
         """Wake the thread; a second time does nothing."""
-        if self._lock.locked():
+        with suppress(RuntimeError):  # two may ring at once: only one of them finds it locked
             self._lock.release()
 
     def sleep(self, until: float | None) -> bool:

@@ -94,8 +94,7 @@ class Sub(Generic[Msg]):
 
         The program has to run in the main thread, the only one in which Python handles signals.
         """
-        if not isinstance(number, int):
-            raise ProgramError(f"Sub.signal takes the number of a signal, such as signal.SIGTERM, not {number!r}")
+        _check_signal(number)
         return Signal(number, message, ("signal", int(number)) if key is None else _key(key))
 
     @staticmethod
@@ -159,6 +158,20 @@ def checked_subscriptions(subs: object) -> list[Any]:
         if not isinstance(sub, (Every, At, Stream, Signal)):
             raise ProgramError(f"a {type(sub).__qualname__} is among the subscriptions: they are made by gs.Sub")
     return checked
+
+
+def _check_signal(number: object) -> None:
+    """Raise `ProgramError` unless it is a signal that a process can handle."""
+    if not isinstance(number, int) or isinstance(number, bool):
+        raise ProgramError(f"Sub.signal takes the number of a signal, such as signal.SIGTERM, not {number!r}")
+    import signal  # here: few programs listen for one
+
+    unheard = {getattr(signal, name, None) for name in ("SIGKILL", "SIGSTOP")}
+    if number not in signal.valid_signals() or number in unheard:
+        raise ProgramError(
+            f"Sub.signal takes a signal that a process can handle, such as signal.SIGTERM, not {number!r}: the system has no such "
+            f"signal, or lets nobody handle it, as SIGKILL and SIGSTOP"
+        )
 
 
 def _key(key: Any, *otherwise: object) -> Hashable:

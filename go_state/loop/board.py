@@ -87,7 +87,7 @@ class Board(Performing):
             forget_coroutine(flight)
         return left
 
-    def noted(self) -> set[str]:
+    def held_names(self) -> set[str]:
         """Return the names by which what is held is noted as under way, and those of what it is a part of."""
         held = [each for each in self.held if isinstance(each, Flight)]
         return {flight.name for flight in held}.union(*(marks_of(flight.group) for flight in held))

@@ -221,7 +221,7 @@ class DurableRun(Generic[Model, Msg]):
             flights.resume(commands, message, names)
             reached = position + 1
         flights.where = self.feed.where if self.feed is not None else flights.where
-        noted = flights.noted()
+        noted = flights.held_names()
         journal.ended([name for name in names if name not in noted])
 
     def _replay(self, model: Model, start: int, end: int) -> Model:

@@ -51,7 +51,7 @@ class Journal(Writing[Msg]):
             self.flush()  # before this one enters: where the disk is full it has not
         self._entries.append(entry)  # the fast path of every buffer, with entries in the place of messages
         if self._attention:
-            self._attend(entry)  # type: ignore[arg-type]
+            self._attend((entry,))  # type: ignore[arg-type]
 
     def put_known(self, message: Msg, know: Callable[[int], object]) -> None:
         """Put one message, and call `know(position)` before any reader can have it."""

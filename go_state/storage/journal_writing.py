@@ -64,12 +64,12 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
 
     def _absorb(self) -> None:
         """Move the entries of the inbox into the tail. Lock held."""
-        if self._closed:
+        if self._cut:
             return  # as in every buffer: what is still there is about to be refused
-        dated, self._attention = not self._attention, True
+        dated, entered, self._attention = not self._attention, self._entered, True
         count = len(self._entries)
         if count:
-            self._note(self._entered if dated else self._clock())
+            self._note(entered if dated else self._clock())
             messages, encoded, times = zip(*self._entries[:count], strict=True)
             entries, tail, runs = self._entries, self._tail, merged(times)
             items, pending, all_runs = tail._items, tail.pending, tail.times
@@ -79,6 +79,7 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
             all_runs += runs
             tail.end += count
             del entries[:count]
+        self._cut = self._closed
 
     def _check_open(self) -> None:
         if self._closed:

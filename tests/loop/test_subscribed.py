@@ -315,6 +315,10 @@ def test_a_keyed_aggregate_has_none() -> None:
         (lambda: gs.Sub.at("tomorrow", "x"), "seconds since 1970"),
         (lambda: gs.Sub.stream(3), "async generator function"),
         (lambda: gs.Sub.signal("TERM", "x"), "number of a signal"),
+        (lambda: gs.Sub.signal(signal.SIGKILL, "x"), "a signal that a process can handle"),
+        (lambda: gs.Sub.signal(signal.SIGSTOP, "x"), "a signal that a process can handle"),
+        (lambda: gs.Sub.signal(0, "x"), "a signal that a process can handle"),
+        (lambda: gs.Sub.signal(10_000, "x"), "a signal that a process can handle"),
         (lambda: gs.Sub.every(1, ["x"]), "give it one by key="),
     ],
 )
