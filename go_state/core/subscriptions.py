@@ -41,7 +41,9 @@ class Sub(Generic[Msg]):
     def every(seconds: float, message: Sent, *, key: Hashable = None) -> Sub[Sent]: ...
     @staticmethod
     def every(seconds: float, message: Any, *, key: Hashable = None) -> Sub[Any]:
-        """Send the message, or what the function makes, every so many seconds; a tick that comes too late for its time is left out."""
+        """Send the message, or what the function makes, every so many seconds. A beat that comes too late for its time is left out,
+        and so is one that comes while the one before still waits in the queue.
+        """
         if type(seconds) not in (int, float) or not 0 < seconds < float("inf"):
             raise ProgramError(f"the time of Sub.every is a number of seconds greater than 0, not {seconds!r}")
         return Every(seconds, message, _key(key, "every", seconds, message))
@@ -55,7 +57,8 @@ class Sub(Generic[Msg]):
     @staticmethod
     def at(when: float, message: Any, *, key: Hashable = None) -> Sub[Any]:
         """Send the message, or what the function makes, once at the time `when`, in seconds since 1970 (UTC), or at once where that
-        is over; the clock that counts is the system's, also where it is set meanwhile.
+        is over. The clock that counts is the system's: where it is set back meanwhile the message waits for its time, and where it is
+        set forward, or has gone on while the machine slept, the run sees it when it next looks up from its wait.
         """
         if type(when) not in (int, float) or when != when:
             raise ProgramError(f"the time of Sub.at is a number of seconds since 1970, such as turn.at + 60, not {when!r}")

@@ -9,6 +9,7 @@ two turns: in the order in which it was done. What was cancelled, replaced or ha
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -31,6 +32,9 @@ from go_state.loop.timers import SystemClock, Timers
 from go_state.loop.workers import Workers
 
 AHEAD = 64  # messages in the queue beyond which streams wait
+ARRIVALS = (
+    64  # that enter the queue together: a fraction of a millisecond, and a number, so that a simulated clock repeats itself
+)
 
 
 class Trouble(NamedTuple):
@@ -58,6 +62,8 @@ class Flights(Board):
         self.waiting = False  # whether the run's feed waits
         self.cancelled: list[Cmd[Any]] = []  # what the end of the run has cancelled
         self.backlog: Callable[[], int] = int  # how many messages are in the queue
+        self.taken: Callable[[], float] = lambda: math.inf  # how many were ever taken from it; endless where nobody knows
+        self.landing_seconds = 0.0  # spent on arrivals since the feed last asked
         self.owed: list[Callable[[], object]] = []  # what lets streams give more, when the queue is short again
         self.subscriptions = 0  # how many are under way
         self.end_subscriptions: Callable[[], object] = _do_nothing
@@ -147,10 +153,15 @@ class Flights(Board):
         self._origin = origin
 
     def arrivals(self) -> Iterator[tuple[Callable[..., Trouble | None], tuple[Any, ...]]]:
-        """Give what has come so far, in order: a function that returns a trouble or `None`, and its arguments but the last."""
-        while (action := self.timers.next_due()) is not None:
+        """Give what has come so far, in order, up to `ARRIVALS`: a function that returns a trouble or `None`, and its arguments but
+        the last. The rest comes when some messages have had their turns, however fast more arrives.
+        """
+        by = self.timers.clock.monotonic()
+        for _ in range(ARRIVALS):
+            if (action := self.timers.next_due(by)) is None:
+                break
             action()
-        for _ in range(len(self.news)):
+        for _ in range(min(len(self.news), ARRIVALS)):
             function, *arguments = self.news.popleft()
             if function is not _do_nothing:
                 self._in_turn = False
@@ -246,7 +257,7 @@ class Flights(Board):
         def has_rest() -> bool:
             return self.waiting and not self.news and not self._busy() and resting()
 
-        return clock.left(self.timers.due(), has_rest, self.wake)
+        return clock.left(self.timers.next_wait(), has_rest, self.wake)
 
     def repay(self) -> None:
         """Let streams give more, unless the queue is long: what they give would only lie in the memory."""

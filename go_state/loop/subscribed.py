@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import _thread
 import inspect
+import math
 import signal
 import threading
 from collections.abc import Callable, Hashable, Iterable
 from contextlib import aclosing
 from contextvars import copy_context
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 from go_state.core.commands import name_of
@@ -25,17 +27,16 @@ from go_state.loop.workers import unasked
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
-_LOOK_SECONDS = 60.0  # how often a wait for a time looks at the system's clock, which may be set meanwhile
-
 
 class Running:
     """One subscription under way."""
 
-    __slots__ = ("over", "room", "stop", "sub", "timer")
+    __slots__ = ("beat", "over", "room", "stop", "sub", "timer")
 
     def __init__(self, sub: Any) -> None:
         self.sub = sub  # as the newest model has it
         self.over = False
+        self.beat = 0.0  # how many messages will have been taken when the last beat of an `every` has; endless while it arrives
         self.timer: Timer | None = None
         self.stop: Callable[[], object] | None = None  # what ends a stream's task, or gives a signal's old handler back
         self.room: Any = None  # an asyncio.Semaphore: how many more items of a stream may wait
@@ -118,8 +119,11 @@ class Subscribed:
         match running.sub:
             case Every(seconds=seconds):
                 self._tick_in(running, seconds, self._flights.timers.clock.monotonic() + seconds)
-            case At():
-                self._wait_until(running)
+            case At(when=when):
+                if when <= self._flights.timers.clock.time():
+                    self._flights.news.append((self.arrive, running, None))
+                elif when != math.inf:
+                    running.timer = self._flights.timers.set_at(when, partial(self._at, running))
             case Stream():
                 self._read(running)
             case Signal():
@@ -129,7 +133,9 @@ class Subscribed:
 
     def _tick_in(self, running: Running, seconds: float, due: float) -> None:
         def tick() -> None:
-            self._flights.news.append((self.arrive, running, None))
+            if running.beat <= self._flights.taken() or (running.beat != math.inf and not self._flights.backlog()):
+                running.beat = math.inf
+                self._flights.news.append((self.arrive, running, None))
             every, now = running.sub.seconds, self._flights.timers.clock.monotonic()
             late = max(int((now - due) // every), 0)  # whole ticks that are over already, and are left out
             following = due + (late + 1) * every
@@ -137,12 +143,11 @@ class Subscribed:
 
         running.timer = self._flights.timers.set(max(seconds, 0.0), tick)
 
-    def _wait_until(self, running: Running) -> None:
-        left = running.sub.when - self._flights.timers.clock.time()
-        if left <= 0:
+    def _at(self, running: Running) -> None:
+        if running.sub.when <= self._flights.timers.clock.time():
             self._flights.news.append((self.arrive, running, None))
-        else:
-            running.timer = self._flights.timers.set(min(left, _LOOK_SECONDS), lambda: self._wait_until(running))
+        else:  # the clock was set back
+            running.timer = self._flights.timers.set_at(running.sub.when, partial(self._at, running))
 
     def _read(self, running: Running) -> None:
         context = copy_context()
@@ -213,6 +218,8 @@ class Subscribed:
         if running.over:
             return None
         sub = running.sub
+        if type(sub) is Every:
+            running.beat = self._flights.taken() + self._flights.backlog() + 1
         self._flights.say_of(self._origin(running))
         try:
             message = _message(sub, item)

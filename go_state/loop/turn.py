@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import wraps
@@ -10,7 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from go_state.core.errors import InvalidKey, NotStorable, ProgramError, StoreError, UsageError
 from go_state.core.program import Program, not_a_step, read_step
 from go_state.core.turn import Turn
-from go_state.loop.driver import Answer, Flow
+from go_state.loop.driver import BREATH_SECONDS, Answer, Breath, Flow
 from go_state.loop.flights import Flights, Trouble
 from go_state.loop.policies import FailedMessage, OnError, SetAside, Stop, check_on_error, decide
 from go_state.loop.raised import as_failure
@@ -230,6 +231,7 @@ class Loop(Generic[Model, Msg]):
 
     def land(self, feed: Feed[Msg]) -> Flow[None]:
         """Let the messages in that commands under way have brought, and decide what becomes of those that have failed."""
+        begun = breath = time.monotonic()
         try:
             for arrive, arguments in self.flights.arrivals():
                 sent: list[Any] = []
@@ -244,10 +246,14 @@ class Loop(Generic[Model, Msg]):
                     yield from self._decide_on(trouble)
                     trouble.then([])
                 self.flights.settled()
+                if time.monotonic() - breath >= BREATH_SECONDS:
+                    yield Breath()
+                    breath = time.monotonic()
         except BaseException as error:
             if not isinstance(error, GeneratorExit):
                 yield from give_back(feed, error, through=True)
             raise
+        self.flights.landing_seconds += time.monotonic() - begun
 
     def _let_in(self, sent: list[Msg], feed: Feed[Msg]) -> Flow[Trouble | None]:
         """Put messages that commands have brought; return the trouble with one that cannot be stored."""

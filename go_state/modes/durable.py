@@ -22,6 +22,7 @@ from go_state.loop.feeds import CHUNK_LIMIT, LogFeed
 from go_state.loop.flights import Flights
 from go_state.loop.middleware import Chain, Folded, replayed
 from go_state.loop.policies import OnError, SetAside, Stop, decide
+from go_state.loop.timers import SystemClock
 from go_state.loop.turn import Loop
 from go_state.modes.aside import Aside
 from go_state.modes.audience import Audience
@@ -87,6 +88,8 @@ class DurableRun(Generic[Model, Msg]):
             durable.key, durability=durable.durability, owner=durable.owner
         )
         give_type(self.journal, program)
+        if not isinstance(flights.timers.clock, SystemClock):
+            self.journal.date_by(flights.timers.clock.time)
         self._on_error = self.on_failure = on_error  # of messages, and of commands whose turn is through
         self.flights = flights
         self.audience: Audience[Model] | None = None

@@ -52,6 +52,7 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         self._locked_put = True  # until the first put has taken the lease
         self._entries: list[tuple[Msg, bytes, int]] = self._inbox  # type: ignore[assignment]  # a journal's inbox holds entries
         self._stage: Stage[Msg] = Stage()
+        self._time_ns: Callable[[], int] = time_ns
         self._finished = False  # closed, and everything that was put before is written
         self._ended = False  # its store is closed
         self._lost = False  # another has taken the journal over: what is not written here never will be
@@ -104,10 +105,13 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
             self._tail.catch_up()
             self._owned = True
 
-    @staticmethod
-    def _now(number: int) -> list[Times]:
+    def date_by(self, time: Callable[[], float]) -> None:
+        """Date what enters from now on by another clock than the system's, in seconds since 1970."""
+        self._time_ns = lambda: round(time() * 1e9)
+
+    def _now(self, number: int) -> list[Times]:
         """Return the times of so many messages that enter now."""
-        return [Times(number, time_ns() // 1000)]
+        return [Times(number, self._time_ns() // 1000)]
 
     def _enter_encoded(self, messages: Sequence[Msg], encoded: list[bytes], times: Sequence[Times]) -> None:
         self._note(self._clock())
