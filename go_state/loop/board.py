@@ -5,7 +5,7 @@ held ──▶ (key taken? behind it) ──▶ (too many? waiting) ──▶ la
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Hashable, Sequence
 from typing import Any, Protocol
 
@@ -37,7 +37,7 @@ class Board(Performing):
         self._by_key: dict[Hashable, Flight] = {}
         self._behind: dict[Hashable, deque[Flight]] = {}  # what waits for the end of the one with its key
         self._running: dict[Flight, None] = {}  # those that a task or thread has
-        self._waiting: deque[Flight] = deque()  # for one of those that run to end
+        self._waiting: OrderedDict[Flight, None] = OrderedDict()  # for one of those that run to end
         self._ended: list[str] = []
 
     # ------------------------------------------------------------------ at the commit
@@ -127,7 +127,7 @@ class Board(Performing):
         if type(command) is After:
             self._launch(flight)
         elif len(self._running) >= self._at_once:
-            self._waiting.append(flight)
+            self._waiting[flight] = None
         else:
             self._start(flight)
 
@@ -153,6 +153,7 @@ class Board(Performing):
     def _remove(self, flight: Flight) -> None:
         flight.over = True
         self._under_way.pop(flight, None)
+        self._waiting.pop(flight, None)
         self._ended.append(flight.name)
         for timer in flight.timers:
             timer.cancel()
@@ -177,7 +178,7 @@ class Board(Performing):
 
     def _start_waiting(self) -> None:
         while self._waiting and len(self._running) < self._at_once:
-            flight = self._waiting.popleft()
+            flight, _ = self._waiting.popitem(last=False)
             if not flight.over:
                 self._start(flight)
 

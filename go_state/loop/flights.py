@@ -55,7 +55,7 @@ class Flights(Board):
         effects = outside.effects
         self._env = outside.env
         self._effects = effects
-        self.workers = Workers(self._tell_done, self._tell_failed, self._tell_parked, on_loop=on_loop, threads=effects.at_once)
+        self.workers = Workers(self._tell_done, self._tell_failed, self._tell_parked, on_loop=on_loop, at_once=effects.at_once)
         self.timers = Timers(outside.clock)
         self.news: deque[tuple[Any, ...]] = deque()  # a function, and its arguments but the last
         self.wake_feed: Callable[[], object] = _do_nothing
