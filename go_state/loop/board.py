@@ -259,7 +259,11 @@ class Board(Performing):
 
 def marks_of(group: Group | None) -> list[str]:
     """Return the marks of what a command is a part of."""
-    return [] if group is None else [group.mark, *marks_of(group.parent)]
+    marks = []
+    while group is not None:
+        marks.append(group.mark)
+        group = group.parent
+    return marks
 
 
 def forget_coroutine(flight: Flight) -> None:

@@ -303,3 +303,17 @@ def test_a_life_that_fails_in_on_restore_forgets_no_command(tmp_path: Path, worl
     third = worlds()
     third.let_go.set()
     assert sorted(life(tmp_path / "s", third, waits_for(4)).done) == ["last", "quick", "slow", "slow2"]
+
+
+@pytest.mark.filterwarnings("ignore::go_state.core.errors.LeftRunning")
+def test_what_is_nested_deeply_is_begun_again(tmp_path: Path, worlds: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part of many sequences in one another is begun again as any other, and what follows it comes after it."""
+    nested = call("slow")
+    for _ in range(1000):
+        nested = gs.Cmd.seq(gs.Cmd.all(nested))
+    monkeypatch.setitem(SHAPES, "deep", [gs.Cmd.seq(nested, call("last"))])
+    first = worlds()
+    life(tmp_path / "s", first, crashes(first, "deep"))
+    second = worlds()
+    second.let_go.set()
+    assert life(tmp_path / "s", second, waits_for(2)).done == ("slow", "last")
