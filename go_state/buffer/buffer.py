@@ -14,12 +14,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
-from typing import Generic, Literal, NamedTuple, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from go_state.buffer.bells import Bell, ThreadBell
 from go_state.buffer.consumer import Consumer
+from go_state.buffer.figures import BufferStatistics, ReaderStatistics
 from go_state.buffer.held import Lock, is_held_here
-from go_state.buffer.retained import Retained
+from go_state.buffer.retained import Retained, take_out
 from go_state.buffer.retention import Retention, drop_committed, keep_all
 from go_state.core.deadlines import deadline
 from go_state.core.errors import Closed, Full, TimedOut, UsageError
@@ -28,31 +29,6 @@ Msg = TypeVar("Msg")
 
 _AGE_STEP = 0.01  # seconds: what entered within so short a time shares one note of when, which bounds the notes by time
 _RATE_NOTES = 128  # the rate is the mean over at most so many notes
-
-
-class ReaderStatistics(NamedTuple):
-    """One reader: the position it reads next, the first one it has not committed, and how many messages it has yet to read."""
-
-    position: int
-    committed: int
-    lag: int
-
-
-class BufferStatistics(NamedTuple):
-    """The buffer at one moment.
-
-    `size` messages are retained, at the positions from `start` to before `end`. The oldest of them entered about
-    `oldest_age` seconds ago (None when there is none; never less than the truth, and at most 10 ms or one read's worth more).
-    `rate` messages a second entered lately.
-    """
-
-    size: int
-    start: int
-    end: int
-    oldest_age: float | None
-    rate: float
-    closed: bool
-    readers: tuple[ReaderStatistics, ...]
 
 
 class Buffer(Generic[Msg]):
@@ -160,15 +136,8 @@ class Buffer(Generic[Msg]):
 
         Equal objects put by two threads may swap their answers: as many enter as are told so.
         """
-        refused = False
         with self._lock:
-            inbox = self._inbox
-            for message in messages:
-                for index, left in enumerate(inbox):
-                    if left is message:
-                        del inbox[index]
-                        refused = True
-                        break
+            refused = take_out(messages, self._inbox)
         if refused:
             raise Closed(_REFUSED)
 
