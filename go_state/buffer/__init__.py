@@ -4,8 +4,9 @@
 and `retention.py` says what may be forgotten.
 """
 
-from go_state.buffer.buffer import Buffer, BufferStatistics, ReaderStatistics
+from go_state.buffer.buffer import Buffer
 from go_state.buffer.consumer import Consumer
+from go_state.buffer.figures import BufferStatistics, ReaderStatistics
 from go_state.buffer.retention import drop_committed, fixed, keep_all
 
 __all__ = ["Buffer", "BufferStatistics", "Consumer", "ReaderStatistics", "drop_committed", "fixed", "keep_all"]

@@ -15,7 +15,7 @@ class Bell(Protocol):
     """What is rung, by any number of threads at once, as often as they like; the sleeper wakes once."""
 
     def ring(self) -> None:
-        """Wake the sleeper, if there still is one. Never raises: whoever rings has nothing to do with who sleeps."""
+        """Wake the sleeper, also out of a finalizer or a signal handler; never raises, and a second time does nothing."""
         ...
 
 

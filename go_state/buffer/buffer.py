@@ -12,13 +12,17 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import TracebackType
-from typing import Generic, Literal, NamedTuple, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from go_state.buffer.bells import Bell, ThreadBell
 from go_state.buffer.consumer import Consumer
-from go_state.buffer.retained import Retained
+from go_state.buffer.figures import BufferStatistics, ReaderStatistics
+from go_state.buffer.held import Lock, is_held_here
+from go_state.buffer.retained import Retained, take_out
 from go_state.buffer.retention import Retention, drop_committed, keep_all
+from go_state.core.deadlines import deadline
 from go_state.core.errors import Closed, Full, TimedOut, UsageError
 
 Msg = TypeVar("Msg")
@@ -27,38 +31,13 @@ _AGE_STEP = 0.01  # seconds: what entered within so short a time shares one note
 _RATE_NOTES = 128  # the rate is the mean over at most so many notes
 
 
-class ReaderStatistics(NamedTuple):
-    """One reader: the position it reads next, the first one it has not committed, and how many messages it has yet to read."""
-
-    position: int
-    committed: int
-    lag: int
-
-
-class BufferStatistics(NamedTuple):
-    """The buffer at one moment.
-
-    `size` messages are retained, at the positions from `start` to before `end`. The oldest of them entered about
-    `oldest_age` seconds ago (None when there is none; never less than the truth, and at most 10 ms or one read's worth more).
-    `rate` messages a second entered lately.
-    """
-
-    size: int
-    start: int
-    end: int
-    oldest_age: float | None
-    rate: float
-    closed: bool
-    readers: tuple[ReaderStatistics, ...]
-
-
 class Buffer(Generic[Msg]):
     """An unbounded, thread-safe, one-to-many queue.
 
     `maxsize` makes `put` raise `Full` while that many messages are retained; a run's own messages always enter. `retention` says
     what may be forgotten (`drop_committed`, `fixed`, `keep_all`, or a function of yours). `clock` gives seconds, serves
-    `statistics` only, and must not use the buffer. Nor may a signal handler, which may interrupt a thread that holds the buffer's
-    lock: see `go_state.signals`.
+    `statistics` only, and must not use the buffer. A finalizer (`__del__`, a `weakref` callback) or a signal handler may put, and do
+    nothing else with it: it may interrupt a thread that holds the buffer's lock, for which `put` does not wait.
 
     >>> with Buffer() as buffer, buffer.consumer() as consumer:
     ...     buffer.put("a", "b")
@@ -84,18 +63,25 @@ class Buffer(Generic[Msg]):
         # _attention first and reads the inbox after, so that a put either is seen or sees the flag and comes to _attend.
         self._inbox: list[Msg] = []
         self._append = self._inbox.append
+        self._extend = self._inbox.extend
         self._attention = True
         self._asks_policy = retention not in (drop_committed, keep_all)  # a policy of the user's, called outside the lock
-        self._locked_put = maxsize is not None or self._asks_policy  # these must act at every put
+        self._counts = maxsize is not None or self._asks_policy  # these must act at every put
+        self._locked_put = self._counts
 
-        self._lock = threading.Lock()  # guards everything below, and the removal of messages from the inbox
+        # Guards everything below, and the removal of messages from the inbox. Only what counts has to know whose it is.
+        self._lock: Lock = threading.RLock() if self._counts else threading.Lock()
         self._retained: Retained[Msg] = Retained()
         self._readers: list[Consumer[Msg]] = []
-        self._bells: list[Bell] = []  # of sleeping readers; whoever rings them takes them out
+        self._bells: list[Bell] = []  # of sleeping readers; whoever rings them takes them out, with the lock or without
         self._closed = False
+        self._cut = False  # closed, and what is in the inbox came too late
         self._closers: list[Bell] = []  # of those who wait for the readers to finish
         self._entered = 0.0  # when the first message of the inbox entered
         self._notes: deque[tuple[int, float]] = deque()  # (position, when it entered), sparse: see _AGE_STEP
+        self._later: list[
+            tuple[int, float]
+        ] = []  # the same, of messages that found others in the inbox; appended without the lock
         self._rates: deque[tuple[int, float]] = deque(maxlen=_RATE_NOTES)  # the same, kept although trimmed
 
     # ------------------------------------------------------------------ putting
@@ -106,11 +92,11 @@ class Buffer(Generic[Msg]):
         Raises `Closed` after `close`, and `Full` when a `maxsize` was asked for and the messages do not fit; then none entered.
         """
         if self._locked_put or len(messages) != 1:
-            self._put_locked(messages)
+            self._put_together(messages)
             return
         self._append(messages[0])
         if self._attention:
-            self._attend(messages[0])
+            self._attend(messages)
 
     def put_known(self, message: Msg, know: Callable[[int], object]) -> None:
         """Put one message, and call `know(position)` before any reader can have it. Raises as `put` does, and then has not called."""
@@ -118,40 +104,72 @@ class Buffer(Generic[Msg]):
             if self._closed:
                 raise Closed(_REFUSED)
             retained = self._look()
-            if self._maxsize is not None and retained.end - retained.start + 1 > self._maxsize:
-                raise Full(self._maxsize)
+            self._check_room(1)
             know(retained.end)
             self._enter((message,))
         if self._asks_policy:
             self._apply_retention()
 
-    def _attend(self, message: Msg) -> None:
-        """Do what the fast path has no time for: date the first message of the inbox, wake sleepers, notice a close."""
-        with self._lock:
-            if self._closed:
-                # The append crossed with close(). What close() took in is accepted, what it left behind is refused. Equal
-                # objects put by two threads may swap their answers: as many enter as are told so.
-                for index, left in enumerate(self._inbox):
-                    if left is message:
-                        del self._inbox[index]
-                        raise Closed(_REFUSED)
-                return
-            self._attention = False
-            self._entered = self._clock()
-            self._ring(self._bells)
+    def _attend(self, messages: Sequence[Msg]) -> None:
+        """Do what the fast path has no time for: date the first message of the inbox, wake sleepers, notice a close.
 
-    def _put_locked(self, messages: tuple[Msg, ...]) -> None:
+        No lock is taken: this thread may hold it, further up, where a finalizer or a signal handler has interrupted it.
+        """
+        if self._closed:
+            self._take_back(messages)
+            return
+        now = self._clock()
+        try:
+            if self._attention:
+                self._entered = now
+            self._attention = self._closed  # in one step: once it is closed this stays set, and every put comes here
+            self._ring(self._bells)
+        except BaseException:  # Ctrl-C: the message may be there with nobody woken
+            self._attention = True
+            self._ring(self._bells)
+            raise
+        if self._closed:
+            self._take_back(messages)
+
+    def _take_back(self, messages: Sequence[Msg]) -> None:
+        """Raise `Closed` where the put has crossed with close() and came too late; what close() took in is accepted.
+
+        Equal objects put by two threads may swap their answers: as many enter as are told so.
+        """
+        with self._lock:
+            refused = take_out(messages, self._inbox)
+        if refused:
+            raise Closed(_REFUSED)
+
+    def _put_together(self, messages: tuple[Msg, ...]) -> None:
+        if self._closed:
+            raise Closed(_REFUSED)
+        if not messages:
+            return
+        if self._counts and not is_held_here(self._lock):
+            self._put_counted(messages)
+            return
+        if self._maxsize is not None:
+            self._check_room(len(messages) + len(self._inbox))
+        if self._inbox:
+            self._later.append((self._retained.end + len(self._inbox), self._clock()))
+        self._extend(messages)  # in one step
+        if self._attention:
+            self._attend(messages)
+
+    def _put_counted(self, messages: tuple[Msg, ...]) -> None:
         with self._lock:
             if self._closed:
                 raise Closed(_REFUSED)
-            if not messages:
-                return
-            retained = self._look()
-            if self._maxsize is not None and retained.end - retained.start + len(messages) > self._maxsize:
-                raise Full(self._maxsize)
+            self._look()
+            self._check_room(len(messages))
             self._enter(messages)
         if self._asks_policy:
             self._apply_retention()
+
+    def _check_room(self, more: int) -> None:
+        if self._maxsize is not None and self._retained.end - self._retained.start + more > self._maxsize:
+            raise Full(self._maxsize)
 
     def _enter(self, messages: Sequence[Msg]) -> None:
         """Append to what is retained and wake the sleepers. Lock held, inbox absorbed."""
@@ -162,33 +180,44 @@ class Buffer(Generic[Msg]):
 
     @staticmethod
     def _ring(bells: list[Bell]) -> None:
-        """Ring each bell and take it out, in this order: Ctrl-C in between wakes one twice, and leaves none asleep. Lock held."""
+        """Ring each bell and take it out, in this order: Ctrl-C in between wakes one twice, and leaves none asleep.
+
+        Others may ring at the same time, and be faster.
+        """
         while bells:
-            bells[-1].ring()
-            bells.pop()
+            try:
+                bell = bells[-1]
+            except IndexError:
+                return
+            bell.ring()
+            with suppress(ValueError):
+                bells.remove(bell)
 
     def _absorb(self) -> None:
         """Move the inbox into what is retained. Lock held."""
-        if self._closed:
+        if self._cut:
             return  # what is still in the inbox was put after the close and is about to be refused
-        dated, self._attention = not self._attention, True  # before the inbox is read: see __init__
+        dated, entered, self._attention = not self._attention, self._entered, True  # before the inbox is read: see __init__
         count = len(self._inbox)
         if count:
-            self._note(self._entered if dated else self._clock())  # not dated: its put waits for this lock, so it is new
+            self._note(entered if dated else self._clock())  # not dated: its put is on its way there, so it is new
             # No call between the two: CPython delivers signals after calls, and Ctrl-C must not leave a message in both lists.
             inbox, retained, items = self._inbox, self._retained, self._retained._items
             items += inbox[:count]
             retained.end += count
             del inbox[:count]
+        self._cut = self._closed
 
     def _note(self, when: float) -> None:
         """Note when the next message to be retained entered. Lock held."""
-        notes, position = self._notes, self._retained.end
-        if not notes or when - notes[-1][1] >= _AGE_STEP:
-            while len(notes) > 1 and notes[1][0] <= self._retained.start:
-                notes.popleft()
-            notes.append((position, when))
-            self._rates.append((position, when))
+        notes, later = self._notes, self._later
+        self._later = []
+        for position, entered in [(self._retained.end, when), *later]:
+            if not notes or entered - notes[-1][1] >= _AGE_STEP:
+                while len(notes) > 1 and notes[1][0] <= self._retained.start:
+                    notes.popleft()
+                notes.append((position, entered))
+                self._rates.append((position, entered))
 
     # ------------------------------------------------------------------ reading
 
@@ -303,11 +332,11 @@ class Buffer(Generic[Msg]):
         With a `timeout` also wait so many seconds for every open reader to commit all, and raise `TimedOut` otherwise; the
         buffer is closed all the same. A second call is harmless.
         """
-        bell = ThreadBell()
+        bell, until = ThreadBell(), deadline(timeout)
         self._shut(bell if timeout is not None else None)
         if timeout is not None:
             try:
-                rang = bell.sleep(time.monotonic() + timeout)
+                rang = bell.sleep(until)
             finally:
                 self._forget(bell)
             self._check_drained(rang, timeout)
@@ -320,20 +349,19 @@ class Buffer(Generic[Msg]):
         """Close as `close` does, waiting on the event loop."""
         from go_state.buffer.loop_bell import LoopBell
 
-        bell = LoopBell()
+        bell, until = LoopBell(), deadline(timeout)
         self._shut(bell if timeout is not None else None)
         try:
-            rang = timeout is None or await bell.sleep(time.monotonic() + timeout)
+            rang = timeout is None or await bell.sleep(until)
         finally:
             self._forget(bell)
-            await bell.put_away_async()
         self._check_drained(rang, timeout)
 
     def _shut(self, closer: Bell | None) -> None:
         with self._lock:
             self._locked_put = True
-            self._absorb()  # the cut: what is in the inbox now is accepted, what comes later is refused
             self._closed = True
+            self._absorb()  # the cut: what is in the inbox now is accepted, what comes later is refused
             self._ring(self._bells)
             if closer is not None:
                 self._closers.append(closer)

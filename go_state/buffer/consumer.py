@@ -7,23 +7,25 @@ given again. A wait that is cancelled or times out has moved nothing.
 from __future__ import annotations
 
 import inspect
-import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Generic, Literal, Self, TypeVar
 
 from go_state.buffer.bells import Bell, ThreadBell
+from go_state.buffer.held import Lock
 from go_state.buffer.retained import Retained
+from go_state.core.deadlines import check_timeout, deadline
 from go_state.core.errors import Closed, ConcurrentGet, Empty, Lagged, NothingPending, TimedOut, UsageError
 
 if TYPE_CHECKING:
     from go_state.buffer.buffer import Buffer
-    from go_state.buffer.loop_bell import LoopBell
 
 Msg = TypeVar("Msg")
 
 _TRIM_STEP = 64  # messages: a run that settles every turn leaves the trimming to whoever looks, or until so many have gathered
+_BREATH_SECONDS = 0.002  # how long a task that gets message after message may keep the event loop from the others
 
 
 class Consumer(Generic[Msg]):
@@ -34,7 +36,7 @@ class Consumer(Generic[Msg]):
     """
 
     def __init__(
-        self, buffer: Buffer[Msg], retained: Retained[Msg], lock: threading.Lock, start: Literal["oldest", "newest"] | int
+        self, buffer: Buffer[Msg], retained: Retained[Msg], lock: Lock, start: Literal["oldest", "newest"] | int
     ) -> None:
         self._buffer = buffer
         self._retained = retained
@@ -42,9 +44,9 @@ class Consumer(Generic[Msg]):
         self.committed = self._find(start)  #: the first position that is not committed
         self.position = self.committed  #: the position that is read next
         self._bell: Bell | None = None  # the one that this reader sleeps by
-        self._loop_bell: LoopBell | None = None  # kept between the waits on one event loop
         self._closed = False
         self._woken = False
+        self._breath_at = 0.0  # when the event loop is to be given back
 
     # ------------------------------------------------------------------ reading
 
@@ -62,14 +64,25 @@ class Consumer(Generic[Msg]):
 
         Raises `TimedOut`, `Closed`, `Lagged`, or `ConcurrentGet` when another thread or task waits on this reader.
         """
+        if timeout is not None:
+            check_timeout(timeout)
         while not (messages := self.take(1)):
             self.wait(timeout)
         return messages[0]
 
     async def get_async(self, timeout: float | None = None) -> Msg:
-        """Return the next message as `get` does, waiting on the event loop; a cancelled wait loses nothing."""
+        """Return the next message as `get` does, waiting on the event loop; a cancelled wait loses nothing.
+
+        Whoever gets one after the other gives the event loop back every few milliseconds, however many there are.
+        """
+        if timeout is not None:
+            check_timeout(timeout)
+        if time.monotonic() >= self._breath_at:
+            await _breathe()
+            self._breath_at = time.monotonic() + _BREATH_SECONDS
         while not (messages := self.take(1)):
             await self.wait_async(timeout)
+            self._breath_at = time.monotonic() + _BREATH_SECONDS
         return messages[0]
 
     def take(self, limit: int) -> list[Msg]:
@@ -89,13 +102,13 @@ class Consumer(Generic[Msg]):
 
     def wait(self, timeout: float | None = None) -> None:
         """Block until there is a message to read. Raises like `get`."""
-        deadline = None if timeout is None else time.monotonic() + timeout
+        until = deadline(timeout)
         while True:
             bell = ThreadBell()
             try:
                 if self._lie_down(bell):
                     return
-                rang = bell.sleep(deadline)
+                rang = bell.sleep(until)
             finally:
                 self._get_up(bell)
             if not rang:
@@ -103,13 +116,15 @@ class Consumer(Generic[Msg]):
 
     async def wait_async(self, timeout: float | None = None) -> None:
         """Wait on the event loop until there is a message to read. Raises like `get`."""
-        deadline = None if timeout is None else time.monotonic() + timeout
+        from go_state.buffer.loop_bell import LoopBell
+
+        until = deadline(timeout)
         while True:
-            bell = self._bell_for_this_loop()
+            bell = LoopBell()
             try:
                 if self._lie_down(bell):
                     return
-                rang = await bell.sleep(deadline)
+                rang = await bell.sleep(until)
             finally:
                 self._get_up(bell)
             if not rang:
@@ -141,8 +156,12 @@ class Consumer(Generic[Msg]):
                 return True
             self._check_alone()
             self._bell = bell
-            self._buffer._bells.append(bell)
-            return False
+            buffer = self._buffer
+            buffer._bells.append(bell)
+            # A put takes no lock. One that had appended before the look above may have dated and rung before the bell was there:
+            # from here on it is seen in the inbox, or sees the flag and rings.
+            buffer._attention = True
+            return bool(buffer._inbox)
 
     def _check_alone(self) -> None:
         if self._bell is not None:
@@ -153,20 +172,8 @@ class Consumer(Generic[Msg]):
             if self._bell is not bell:
                 return  # it did not lie down, and another sleeps here
             self._bell = None
-            if bell in self._buffer._bells:
+            with suppress(ValueError):  # whoever has rung it has taken it out
                 self._buffer._bells.remove(bell)
-
-    def _bell_for_this_loop(self) -> LoopBell:
-        import asyncio
-
-        from go_state.buffer.loop_bell import LoopBell
-
-        self._check_alone()  # before the bell of another loop, by which somebody may be sleeping, is put away
-        if self._loop_bell is None or self._loop_bell.loop is not asyncio.get_running_loop():
-            if self._loop_bell is not None:
-                self._loop_bell.put_away()
-            self._loop_bell = LoopBell()
-        return self._loop_bell
 
     # ------------------------------------------------------------------ moving
 
@@ -325,16 +332,12 @@ class Consumer(Generic[Msg]):
             self._buffer._remove(self)
             if self._bell is not None:
                 self._bell.ring()
-        if self._loop_bell is not None:
-            self._loop_bell.put_away()
         if self._buffer._asks_policy:
             self._buffer._apply_retention()
 
     async def aclose(self) -> None:
-        """Close, and wait until the event loop is free of this reader."""
+        """Close on an event loop."""
         self.close()
-        if self._loop_bell is not None:
-            await self._loop_bell.put_away_async()
 
     def __enter__(self) -> Self:
         return self
@@ -349,6 +352,13 @@ class Consumer(Generic[Msg]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+
+async def _breathe() -> None:
+    """Give other tasks of the event loop their turn."""
+    import asyncio
+
+    await asyncio.sleep(0)
 
 
 class Transaction(Generic[Msg]):

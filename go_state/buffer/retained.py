@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Generic, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import Any, Generic, TypeVar
 
 Msg = TypeVar("Msg")
+
+
+def take_out(messages: Iterable[object], items: list[Any]) -> bool:
+    """Take each of the very messages out of the list, and tell whether one of them was there."""
+    found = False
+    for message in messages:
+        for index, left in enumerate(items):
+            if left is message:
+                del items[index]
+                found = True
+                break
+    return found
 
 
 class Retained(Generic[Msg]):

@@ -312,6 +312,12 @@ def checked_commands(commands: object) -> Sequence[Any]:
     )
 
 
+def name_of(fn: object) -> str:
+    """Return what a function is called where it is defined; of another object, which may print somebody's data, its class."""
+    name: str = getattr(fn, "__qualname__", None) or type(fn).__qualname__
+    return name
+
+
 def _named(fn: object) -> str:
     """Return what a function is called where it is defined, and what any other object prints."""
     return getattr(fn, "__qualname__", None) or repr(fn)

@@ -41,7 +41,9 @@ class Sub(Generic[Msg]):
     def every(seconds: float, message: Sent, *, key: Hashable = None) -> Sub[Sent]: ...
     @staticmethod
     def every(seconds: float, message: Any, *, key: Hashable = None) -> Sub[Any]:
-        """Send the message, or what the function makes, every so many seconds; a tick that comes too late for its time is left out."""
+        """Send the message, or what the function makes, every so many seconds. A beat that comes too late for its time is left out,
+        and so is one that comes while the one before still waits in the queue.
+        """
         if type(seconds) not in (int, float) or not 0 < seconds < float("inf"):
             raise ProgramError(f"the time of Sub.every is a number of seconds greater than 0, not {seconds!r}")
         return Every(seconds, message, _key(key, "every", seconds, message))
@@ -55,7 +57,8 @@ class Sub(Generic[Msg]):
     @staticmethod
     def at(when: float, message: Any, *, key: Hashable = None) -> Sub[Any]:
         """Send the message, or what the function makes, once at the time `when`, in seconds since 1970 (UTC), or at once where that
-        is over; the clock that counts is the system's, also where it is set meanwhile.
+        is over. The clock that counts is the system's: where it is set back meanwhile the message waits for its time, and where it is
+        set forward, or has gone on while the machine slept, the run sees it when it next looks up from its wait.
         """
         if type(when) not in (int, float) or when != when:
             raise ProgramError(f"the time of Sub.at is a number of seconds since 1970, such as turn.at + 60, not {when!r}")
@@ -94,8 +97,7 @@ class Sub(Generic[Msg]):
 
         The program has to run in the main thread, the only one in which Python handles signals.
         """
-        if not isinstance(number, int):
-            raise ProgramError(f"Sub.signal takes the number of a signal, such as signal.SIGTERM, not {number!r}")
+        _check_signal(number)
         return Signal(number, message, ("signal", int(number)) if key is None else _key(key))
 
     @staticmethod
@@ -159,6 +161,20 @@ def checked_subscriptions(subs: object) -> list[Any]:
         if not isinstance(sub, (Every, At, Stream, Signal)):
             raise ProgramError(f"a {type(sub).__qualname__} is among the subscriptions: they are made by gs.Sub")
     return checked
+
+
+def _check_signal(number: object) -> None:
+    """Raise `ProgramError` unless it is a signal that a process can handle."""
+    if not isinstance(number, int) or isinstance(number, bool):
+        raise ProgramError(f"Sub.signal takes the number of a signal, such as signal.SIGTERM, not {number!r}")
+    import signal  # here: few programs listen for one
+
+    unheard = {getattr(signal, name, None) for name in ("SIGKILL", "SIGSTOP")}
+    if number not in signal.valid_signals() or number in unheard:
+        raise ProgramError(
+            f"Sub.signal takes a signal that a process can handle, such as signal.SIGTERM, not {number!r}: the system has no such "
+            f"signal, or lets nobody handle it, as SIGKILL and SIGSTOP"
+        )
 
 
 def _key(key: Any, *otherwise: object) -> Hashable:

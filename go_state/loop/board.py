@@ -5,7 +5,7 @@ held ──▶ (key taken? behind it) ──▶ (too many? waiting) ──▶ la
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Hashable, Sequence
 from typing import Any, Protocol
 
@@ -37,7 +37,7 @@ class Board(Performing):
         self._by_key: dict[Hashable, Flight] = {}
         self._behind: dict[Hashable, deque[Flight]] = {}  # what waits for the end of the one with its key
         self._running: dict[Flight, None] = {}  # those that a task or thread has
-        self._waiting: deque[Flight] = deque()  # for one of those that run to end
+        self._waiting: OrderedDict[Flight, None] = OrderedDict()  # for one of those that run to end
         self._ended: list[str] = []
 
     # ------------------------------------------------------------------ at the commit
@@ -66,20 +66,31 @@ class Board(Performing):
 
     def begin(self) -> None:
         """Begin what the committed turn has held, in order."""
-        held, self.held = self.held, []
         self.stir()
-        for each in held:
+        for each in self.held:  # held until all are begun: an interrupt in between ends the run, and loses the note of none
             self._act(each)
+        self.held = []
         self.settled()
 
     def drop(self) -> None:
-        """Forget what a turn that is rolled back has held."""
+        """Forget what a turn that is rolled back has held: the turn is taken again, and asks for it again."""
+        dropped = self.leave()
+        if self.marks is not None:
+            for flight in dropped:
+                self.marks.ended([flight.name, *marks_of(flight.group)])
+
+    def leave(self) -> list[Flight]:
+        """Let go of what is held, which stays noted as under way: a run that ends here has not begun it, and the next one does."""
         held, self.held = self.held, []
-        for each in held:
-            if isinstance(each, Flight):
-                forget_coroutine(each)
-                if self.marks is not None:
-                    self.marks.ended([each.name, *marks_of(each.group)])
+        left = [each for each in held if isinstance(each, Flight)]
+        for flight in left:
+            forget_coroutine(flight)
+        return left
+
+    def held_names(self) -> set[str]:
+        """Return the names by which what is held is noted as under way, and those of what it is a part of."""
+        held = [each for each in self.held if isinstance(each, Flight)]
+        return {flight.name for flight in held}.union(*(marks_of(flight.group) for flight in held))
 
     def settled(self) -> None:
         """Hear that the messages of the last arrival are in the queue."""
@@ -116,7 +127,7 @@ class Board(Performing):
         if type(command) is After:
             self._launch(flight)
         elif len(self._running) >= self._at_once:
-            self._waiting.append(flight)
+            self._waiting[flight] = None
         else:
             self._start(flight)
 
@@ -142,6 +153,7 @@ class Board(Performing):
     def _remove(self, flight: Flight) -> None:
         flight.over = True
         self._under_way.pop(flight, None)
+        self._waiting.pop(flight, None)
         self._ended.append(flight.name)
         for timer in flight.timers:
             timer.cancel()
@@ -166,7 +178,7 @@ class Board(Performing):
 
     def _start_waiting(self) -> None:
         while self._waiting and len(self._running) < self._at_once:
-            flight = self._waiting.popleft()
+            flight, _ = self._waiting.popitem(last=False)
             if not flight.over:
                 self._start(flight)
 
@@ -247,7 +259,11 @@ class Board(Performing):
 
 def marks_of(group: Group | None) -> list[str]:
     """Return the marks of what a command is a part of."""
-    return [] if group is None else [group.mark, *marks_of(group.parent)]
+    marks = []
+    while group is not None:
+        marks.append(group.mark)
+        group = group.parent
+    return marks
 
 
 def forget_coroutine(flight: Flight) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 
 from go_state.core.errors import InsideLoop, UsageError
 from go_state.core.ports import Reader
+from go_state.loop.raised import as_failure, is_cancellation
 
 T = TypeVar("T")
 
@@ -50,32 +51,52 @@ def drive(flow: Flow[T]) -> T:
             try:
                 answer = wait.in_thread()
             except BaseException as error:
-                wait = flow.throw(error)
+                wait = flow.throw(as_failure(error))
             else:
                 wait = flow.send(answer)
     except StopIteration as end:
         result: T = end.value
         return result
+    except BaseException as error:
+        raise as_failure(error)  # noqa: B904  - it has its cause, or is the error itself
     finally:
         flow.close()
 
 
 async def drive_async(flow: Flow[T]) -> T:
     """Run the flow on the running event loop; a cancellation reaches it at the wait it is in."""
+    cancelled = False
     try:
         wait = next(flow)
         while True:
             try:
                 answer = await wait.on_loop()
             except BaseException as error:
-                wait = flow.throw(error)
+                cancelled = _was_cancelled(error)
+                wait = flow.throw(error if cancelled else as_failure(error))
             else:
                 wait = flow.send(answer)
     except StopIteration as end:
         result: T = end.value
         return result
+    except BaseException as error:
+        if cancelled and (is_cancellation(error) or isinstance(error, GeneratorExit)):
+            raise
+        raise as_failure(error)  # noqa: B904  - it has its cause, or is the error itself
     finally:
         flow.close()
+
+
+def _was_cancelled(error: BaseException) -> bool:
+    """Tell whether somebody has cancelled the task, or closed its coroutine, so that what it awaited has raised this."""
+    if isinstance(error, GeneratorExit):
+        return True
+    if not is_cancellation(error):
+        return False
+    import asyncio
+
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
 
 
 def refuse_running_loop(called: str) -> None:
@@ -138,6 +159,9 @@ class Answer:
         return await self._returned if inspect.isawaitable(self._returned) else self._returned
 
 
+BREATH_SECONDS = 0.002  # how long an event loop may be kept from its other tasks, plus the one turn that is under way
+
+
 class Breath:
     """Give other tasks of the event loop their turn."""
 
@@ -170,9 +194,9 @@ class Blocking:
         import asyncio
 
         await asyncio.sleep(0)  # where a cancellation that was asked for already takes effect, before anything has begun
-        running = asyncio.ensure_future(asyncio.to_thread(self._fn))
+        running = asyncio.ensure_future(asyncio.to_thread(self._outcome))
         try:
-            return await asyncio.shield(running)
+            return result_of(await asyncio.shield(running))
         except asyncio.CancelledError:
             while not running.done():
                 try:
@@ -183,7 +207,32 @@ class Blocking:
                 running.exception()  # looked at, so that asyncio does not report it: the cancellation wins
             raise
 
+    def _outcome(self) -> Any:
+        try:
+            return self._fn()
+        except BaseException as error:  # a future hangs by StopIteration, and a task raises SystemExit out of its event loop
+            return Raised(error)
 
-async def awaited(value: Awaitable[T]) -> T:
-    """Await anything as a coroutine, which is what a task is made of."""
-    return await value
+
+class Raised:
+    """An exception on its way from a task or thread to whoever waits for its result."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+def result_of(outcome: Any) -> Any:
+    """Return what a task or thread has brought, or raise what it has failed with."""
+    if type(outcome) is Raised:
+        raise outcome.error
+    return outcome
+
+
+async def awaited(value: Awaitable[Any]) -> Any:
+    """Await anything as a coroutine, which is what a task is made of; its outcome is for `result_of`."""
+    try:
+        return await value
+    except (KeyboardInterrupt, SystemExit) as error:  # a task would raise it out of its event loop
+        return Raised(error)

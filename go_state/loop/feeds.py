@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from go_state.core.errors import Closed, NothingPending, TimedOut, UsageError
 from go_state.core.ports import Consumer, Producer, Reader
 from go_state.core.turn import Turn
-from go_state.loop.driver import Answer, Breath, Flow, Messages, is_awaitable
+from go_state.loop.driver import BREATH_SECONDS, Answer, Breath, Flow, Messages, is_awaitable
 from go_state.loop.flights import Flights
 from go_state.loop.getting import NOTHING_YET, Getting
 from go_state.loop.turn import give_back
@@ -21,7 +21,6 @@ Msg = TypeVar("Msg")
 
 CHUNK_SECONDS = 0.001  # a chunk may grow while it takes less: what a reader has taken shows as unread until it is settled
 CHUNK_LIMIT = 1024  # messages; by then the cost of taking a chunk, about 2 us, is 2 ns a message
-BREATH_SECONDS = 0.002  # how long an event loop may be kept from its other tasks, plus the one turn that is under way
 
 
 class LogFeed(Generic[Msg]):
@@ -41,13 +40,16 @@ class LogFeed(Generic[Msg]):
         self.idle_seconds: float | None = None
         self.idled: Callable[[], object] = _do_nothing  # called whenever nothing has come for so long
         self._flights: Flights | None = None
+        self._time: Callable[[], float] = time.time
         self._most = CHUNK_LIMIT
         self._taken_at = self._breath_at = time.monotonic()
 
     def attend(self, flights: Flights) -> None:
         """Have waits end when commands under way have brought something."""
         self._flights = flights
-        flights.where, flights.wake_feed, flights.backlog = self.where, self._reader.wake, self._backlog
+        flights.where, flights.wake_feed = self.where, self._reader.wake
+        flights.backlog, flights.taken = self._backlog, lambda: self._first + self._given()
+        self._time = flights.timers.clock.time
 
     def take(self) -> Flow[Iterator[Msg] | None]:
         """Give what is left of the chunk, or the next one; None once the log is closed and drained and nothing is under way."""
@@ -106,6 +108,9 @@ class LogFeed(Generic[Msg]):
 
     def _adapt(self) -> None:
         now = time.monotonic()
+        if self._flights is not None:
+            landing, self._flights.landing_seconds = self._flights.landing_seconds, 0.0
+            self._taken_at += landing  # which is none of the chunk's
         if now - self._taken_at < CHUNK_SECONDS:
             self._size = min(self._size * 2, self._most)
         else:
@@ -155,7 +160,7 @@ class LogFeed(Generic[Msg]):
 
     def turn(self) -> Turn:
         """Return a turn that begins now."""
-        return Turn(time.time(), self.where())
+        return Turn(self._time(), self.where())
 
 
 class PortFeed(Generic[Msg]):
@@ -175,11 +180,13 @@ class PortFeed(Generic[Msg]):
         self._pending = False  # a message was got and is not committed
         self._ended = False
         self._flights: Flights | None = None
+        self._time: Callable[[], float] = time.time
         self._getting: Getting | None = None
 
     def attend(self, flights: Flights) -> None:
         """Have waits end when commands under way have brought something."""
         self._flights, self._getting = flights, Getting(self._get, self._rollback, flights)
+        self._time = flights.timers.clock.time
 
     def take(self) -> Flow[Iterator[Msg] | None]:
         """Give an iterator that gets message after message, or one at a time where more is to be done between them."""
@@ -272,7 +279,7 @@ class PortFeed(Generic[Msg]):
 
     def turn(self) -> Turn:
         """Return a turn that begins now."""
-        return Turn(time.time(), None)
+        return Turn(self._time(), None)
 
 
 def _do_nothing() -> None:

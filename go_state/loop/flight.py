@@ -119,7 +119,11 @@ def keyed(scope: Scope, key: Hashable) -> Hashable:
 
 def written(path: Path) -> str:
     """Return a path as text: `2.0.1`."""
-    return str(path[0]) if len(path) == 1 else f"{written(path[0])}.{path[1]}"
+    numbers = []
+    while len(path) > 1:
+        path, number = path
+        numbers.append(str(number))
+    return ".".join([str(path[0]), *reversed(numbers)])
 
 
 def wrapped(message: Any, scope: Scope) -> Any:

@@ -9,6 +9,7 @@ two turns: in the order in which it was done. What was cancelled, replaced or ha
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -16,7 +17,7 @@ from contextvars import Token
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from go_state.core.commands import After, Cmd
+from go_state.core.commands import After, Cmd, name_of
 from go_state.core.crash_points import reach
 from go_state.core.environment import environment
 from go_state.core.errors import LeftRunning, ProgramError, TimedOut
@@ -26,10 +27,14 @@ from go_state.loop.effects import effect, failure_of
 from go_state.loop.flight import Flight, Origin, Outcome, wrapped
 from go_state.loop.landing import Landing
 from go_state.loop.outside import Outside
+from go_state.loop.raised import as_failure
 from go_state.loop.timers import SystemClock, Timers
 from go_state.loop.workers import Workers
 
 AHEAD = 64  # messages in the queue beyond which streams wait
+ARRIVALS = (
+    64  # that enter the queue together: a fraction of a millisecond, and a number, so that a simulated clock repeats itself
+)
 
 
 class Trouble(NamedTuple):
@@ -50,13 +55,15 @@ class Flights(Board):
         effects = outside.effects
         self._env = outside.env
         self._effects = effects
-        self.workers = Workers(self._tell_done, self._tell_failed, self._tell_parked, on_loop=on_loop, threads=effects.at_once)
+        self.workers = Workers(self._tell_done, self._tell_failed, self._tell_parked, on_loop=on_loop, at_once=effects.at_once)
         self.timers = Timers(outside.clock)
         self.news: deque[tuple[Any, ...]] = deque()  # a function, and its arguments but the last
         self.wake_feed: Callable[[], object] = _do_nothing
         self.waiting = False  # whether the run's feed waits
         self.cancelled: list[Cmd[Any]] = []  # what the end of the run has cancelled
         self.backlog: Callable[[], int] = int  # how many messages are in the queue
+        self.taken: Callable[[], float] = lambda: math.inf  # how many were ever taken from it; endless where nobody knows
+        self.landing_seconds = 0.0  # spent on arrivals since the feed last asked
         self.owed: list[Callable[[], object]] = []  # what lets streams give more, when the queue is short again
         self.subscriptions = 0  # how many are under way
         self.end_subscriptions: Callable[[], object] = _do_nothing
@@ -85,7 +92,7 @@ class Flights(Board):
         token = effect.set(lambda: flight.name)
         try:
             result = command.fn(*command.args)
-        except Exception as error:
+        except BaseException as error:
             self.news.append((self.failed, flight, error))
             return True
         finally:
@@ -126,8 +133,7 @@ class Flights(Board):
 
     def _time_out(self, flight: Flight) -> None:
         if not flight.over:
-            name = getattr(flight.command.fn, "__qualname__", flight.command.fn)
-            error = TimedOut(f"{name} took longer than {flight.command.timeout:g} seconds")
+            error = TimedOut(f"{name_of(flight.command.fn)} took longer than {flight.command.timeout:g} seconds")
             self.news.append((self.failed, flight, error))
 
     # ------------------------------------------------------------------ landing
@@ -147,10 +153,15 @@ class Flights(Board):
         self._origin = origin
 
     def arrivals(self) -> Iterator[tuple[Callable[..., Trouble | None], tuple[Any, ...]]]:
-        """Give what has come so far, in order: a function that returns a trouble or `None`, and its arguments but the last."""
-        while (action := self.timers.next_due()) is not None:
+        """Give what has come so far, in order, up to `ARRIVALS`: a function that returns a trouble or `None`, and its arguments but
+        the last. The rest comes when some messages have had their turns, however fast more arrives.
+        """
+        by = self.timers.clock.monotonic()
+        for _ in range(ARRIVALS):
+            if (action := self.timers.next_due(by)) is None:
+                break
             action()
-        for _ in range(len(self.news)):
+        for _ in range(min(len(self.news), ARRIVALS)):
             function, *arguments = self.news.popleft()
             if function is not _do_nothing:
                 self._in_turn = False
@@ -171,7 +182,7 @@ class Flights(Board):
                 sent.extend(wrapped(each, flight.scope) for each in command.messages if each is not None)
             else:
                 self._said(command, result, flight.scope, sent)
-        except Exception as error:
+        except BaseException as error:
             return Trouble(error, flight.origin, lambda sent: self._end(flight, Outcome.FAILED, sent))
         self._landing = flight
         return None
@@ -183,7 +194,7 @@ class Flights(Board):
             return None
         try:
             self._end(flight, Outcome.DONE, sent)
-        except Exception as error:
+        except BaseException as error:
             return Trouble(error, flight.origin, lambda sent: self._end(flight, Outcome.FAILED, sent))
         return None
 
@@ -194,7 +205,8 @@ class Flights(Board):
 
     def failed(self, flight: Flight, error: BaseException, sent: list[Any]) -> Trouble | None:
         """Send what a command's failure is made into, or return the trouble."""
-        if flight.over:
+        error = as_failure(error, name_of(flight.command.fn))
+        if flight.over and isinstance(error, Exception):
             return None
         self._origin = flight.origin
         if flight.stop is not None and isinstance(error, TimedOut):
@@ -204,8 +216,8 @@ class Flights(Board):
         if err is not None and isinstance(error, Exception) and not isinstance(error, ProgramError):
             try:
                 self._say(err(failure_of(error)), flight.scope, sent)
-            except Exception as second:
-                error = second
+            except BaseException as second:
+                error = as_failure(second, "err= of a command")
             else:
                 self._end(flight, Outcome.FAILED, sent)
                 return None
@@ -245,7 +257,7 @@ class Flights(Board):
         def has_rest() -> bool:
             return self.waiting and not self.news and not self._busy() and resting()
 
-        return clock.left(self.timers.due(), has_rest, self.wake)
+        return clock.left(self.timers.next_wait(), has_rest, self.wake)
 
     def repay(self) -> None:
         """Let streams give more, unless the queue is long: what they give would only lie in the memory."""
@@ -290,7 +302,7 @@ class Flights(Board):
         self._tokens = [(effect, effect.set(self._name_inline)), (environment, environment.set(self._env))]
 
     def _stop_all(self) -> None:
-        self.drop()
+        self.leave()
         self.end_subscriptions()
         for flight in reversed(tuple(self._under_way)):
             self.cancelled.append(flight.command)

@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from go_state.core.errors import LeftRunning, NothingPending
-from go_state.loop.driver import Answer, awaited, is_awaitable
+from go_state.loop.driver import Answer, awaited, is_awaitable, result_of
 
 if TYPE_CHECKING:
     import asyncio
@@ -105,7 +105,7 @@ class Getting:
         if not self._task.done():
             return NOTHING_YET
         done, self._task = self._task, None
-        return done.result()
+        return result_of(done.result())
 
     def close(self) -> None:
         """Give up a get that is under way in a thread, and warn where it goes on; what it brings, or has brought, is given again."""

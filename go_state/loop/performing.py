@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Hashable, Sequence
+from types import NoneType
 from typing import Any, NamedTuple
 
 from go_state.core.commands import After, All, Call, Cancel, Cmd, Map, Reply, Send, Seq, checked_commands, not_a_command
@@ -15,6 +16,7 @@ from go_state.core.subscriptions import Scope
 from go_state.loop.driver import is_awaitable
 from go_state.loop.effects import failure_of, replies
 from go_state.loop.flight import Flight, Group, Origin, Outcome, Path, keyed, wrapped, written
+from go_state.loop.raised import as_failure
 
 
 class Cancelling(NamedTuple):
@@ -22,6 +24,13 @@ class Cancelling(NamedTuple):
 
     scope: Scope
     key: Hashable
+
+
+def unmapped(command: Any, scope: Scope) -> tuple[Any, Scope]:
+    """Return a child's command, and in its scope what its messages are wrapped by."""
+    while type(command) is Map:
+        command, scope = command.command, (*scope, (command.wrap, *command.leading))
+    return command, scope
 
 
 class Performing:
@@ -72,47 +81,57 @@ class Performing:
                 self._number += 1
 
     def _resume(self, command: Any, scope: Scope, group: Group | None, path: Path, names: Collection[str]) -> Outcome:
-        match command:
-            case Map(child, wrap, leading):
-                return self._resume(child, (*scope, (wrap, *leading)), group, path, names)
-            case Seq():
-                group = Group(command, scope, group, path, self._turn())
-                for number, child in group.rest:
-                    if self._resume(child, scope, group, (path, number), names) is Outcome.UNDER_WAY:
-                        return Outcome.UNDER_WAY
-            case All():
-                group = Group(command, scope, group, path, self._turn())
-                for number, child in group.rest:
-                    group.open += self._resume(child, scope, group, (path, number), names) is Outcome.UNDER_WAY
-                group.begun = True
-                if group.open and group.mark in names:
-                    self._fail(group)
-                return Outcome.UNDER_WAY if group.open else Outcome.DONE
-            case Call() | After() if (flight := Flight(command, scope, group, path, self._turn(), None)).name in names:
+        command, scope = unmapped(command, scope)
+        if isinstance(command, (Seq, All)):
+            return self._resume_parts(Group(command, scope, group, path, self._turn()), names)
+        call = command if isinstance(command, (Cmd, NoneType)) else Call(command)
+        if isinstance(call, (Call, After)):
+            flight = Flight(call, scope, group, path, self._turn(), None)
+            if flight.name in names:
                 return self._hold(flight)
-            case _ if callable(command):
-                return self._resume(Call(command), scope, group, path, names)
         return Outcome.DONE
+
+    def _resume_parts(self, top: Group, names: Collection[str]) -> Outcome:
+        """Resume the parts of a `seq` or `all`, however deep they are nested."""
+        group, outcome = top, Outcome.DONE
+        while True:
+            part = None if group.in_order and outcome is Outcome.UNDER_WAY else next(group.rest, None)
+            if part is not None:
+                command, scope = unmapped(part[1], group.scope)
+                path = (group.path, part[0])
+                if isinstance(command, (Seq, All)):
+                    group, outcome = Group(command, scope, group, path, self._turn()), Outcome.DONE
+                    continue
+                outcome = self._resume(command, scope, group, path, names)
+            else:
+                if not group.in_order:
+                    group.begun = True
+                    if group.open and group.mark in names:
+                        self._fail(group)
+                    outcome = Outcome.UNDER_WAY if group.open else Outcome.DONE
+                if group is top or group.parent is None:
+                    return outcome
+                group = group.parent
+            group.open += outcome is Outcome.UNDER_WAY
 
     def _perform(self, command: Any, scope: Scope, group: Group | None, path: Path, sent: list[Any]) -> Outcome:
         """Perform the command as far as that goes at once; its messages are added to `sent`."""
         if type(command) is Call:
             return self._call(command, scope, group, path, sent)
+        command, scope = unmapped(command, scope)
         match command:
             case None:
                 pass
             case Send(messages):
                 sent.extend(wrapped(each, scope) for each in messages if each is not None)
-            case Map(child, wrap, leading):
-                return self._perform(child, (*scope, (wrap, *leading)), group, path, sent)
+            case Call():
+                return self._call(command, scope, group, path, sent)
             case After():
                 return self._hold(Flight(command, scope, group, path, self._turn(), None))
             case Cancel(key):
                 self._hold(Cancelling(scope, None if key is None else keyed(scope, key)))
-            case Seq():
+            case Seq() | All():
                 return self._go_on(Group(command, scope, group, path, self._turn()), sent)
-            case All():
-                return self._begin_all(Group(command, scope, group, path, self._turn()), sent)
             case Reply(value):
                 if self._in_turn and (asked := replies.get()) is not None:
                     asked.append(value)
@@ -134,7 +153,7 @@ class Performing:
         try:
             result = call.fn(*call.args)
         except Exception as error:
-            if call.err is None or isinstance(error, ProgramError):
+            if call.err is None or isinstance(as_failure(error), ProgramError):
                 raise
             self._say(call.err(failure_of(error)), scope, sent)
             return Outcome.FAILED
@@ -184,21 +203,30 @@ class Performing:
             raise UsageError("effect_id() is known inside a command alone: what Cmd.call calls, or a bare callable")
         return f"{self._turn().name}/{written(self._path)}"
 
-    def _go_on(self, group: Group, sent: list[Any]) -> Outcome:
-        """Perform the rest of a sequence, as far as that goes at once."""
-        for number, command in group.rest:
-            outcome = self._perform(command, group.scope, group, (group.path, number), sent)
-            if outcome is not Outcome.DONE:
-                return outcome
-        return Outcome.DONE
-
-    def _begin_all(self, group: Group, sent: list[Any]) -> Outcome:
-        for number, command in group.rest:
-            group.open += 1
-            outcome = self._perform(command, group.scope, group, (group.path, number), sent)
+    def _go_on(self, top: Group, sent: list[Any]) -> Outcome:
+        """Perform what is left of a `seq` or `all`, however deep its parts are nested, as far as that goes at once."""
+        group, outcome = top, Outcome.DONE
+        while True:
+            part = None if group.in_order and outcome is not Outcome.DONE else next(group.rest, None)
+            if part is not None:
+                command, scope = unmapped(part[1], group.scope)
+                path = (group.path, part[0])
+                group.open += 1
+                if isinstance(command, (Seq, All)):
+                    group, outcome = Group(command, scope, group, path, self._turn()), Outcome.DONE
+                    continue
+                outcome = self._perform(command, scope, group, path, sent)
+            else:
+                if not group.in_order:
+                    outcome = self._all_begun(group)
+                if group is top or group.parent is None:
+                    return outcome
+                group = group.parent
             if outcome is not Outcome.UNDER_WAY:
                 group.open -= 1
                 group.failed |= outcome is Outcome.FAILED
+
+    def _all_begun(self, group: Group) -> Outcome:
         group.begun = True
         if not group.open:
             return group.outcome()

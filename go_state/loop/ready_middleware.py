@@ -7,7 +7,9 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from go_state.core.errors import Denied, UsageError
+from go_state.core.program import read_step
 from go_state.core.purity import field_names
+from go_state.core.turn import Turn
 from go_state.loop.middleware import Proposal
 
 
@@ -60,19 +62,16 @@ def authorise(rule: Callable[[Any, Any], bool | str]) -> Callable[[Proposal[Any,
     return authorised
 
 
-def expire(
-    field: str, older_than: float, *, at: Callable[[Any], float]
-) -> Callable[[Proposal[Any, Any]], Generator[Any, Any, None]]:
+def expire(field: str, older_than: float, *, at: Callable[[Any], float]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Drop the entries of a tuple, list or mapping field whose time, `at(entry)`, is more than so many seconds before the message's.
 
-    The clock is the time at which the message entered, so a replay drops the same ones; nothing is dropped while no message comes.
-    The model is a dataclass.
+    They are dropped before update, which does not see them, and from what update makes. The clock is the time at which the message
+    entered, so a replay drops the same ones; nothing is dropped while no message comes. The model is a dataclass.
     """
-    if not older_than >= 0:
+    if not isinstance(older_than, (int, float)) or not older_than >= 0:
         raise UsageError(f"older_than is a number of seconds, not {older_than!r}")
 
-    def expired(proposal: Proposal[Any, Any]) -> Generator[Any, Any, None]:
-        model, oldest = proposal.proposed, proposal.turn.at - older_than
+    def fresh(model: Any, oldest: float) -> Any:
         if not is_dataclass(model) or isinstance(model, type) or field not in {each.name for each in fields(model)}:
             raise UsageError(f"expire({field!r}) finds no such field in a {type(model).__qualname__}")
         entries = getattr(model, field)
@@ -81,6 +80,14 @@ def expire(
             kept = kept if type(entries) is dict else type(entries)(kept)  # type: ignore[call-arg]
         else:
             kept = type(entries)(entry for entry in entries if at(entry) >= oldest)
-        yield None if len(kept) == len(entries) else replace(model, **{field: kept})
+        return model if len(kept) == len(entries) else replace(model, **{field: kept})
 
-    return expired
+    def around(update: Callable[[Any, Any, Turn], Any]) -> Callable[[Any, Any, Turn], Any]:
+        def expiring(model: Any, message: Any, turn: Turn) -> Any:
+            oldest = turn.at - older_than
+            proposed, commands = read_step(update(fresh(model, oldest), message, turn), "update")
+            return fresh(proposed, oldest), commands
+
+        return expiring
+
+    return around

@@ -4,35 +4,39 @@ from __future__ import annotations
 
 import _thread
 import inspect
+import math
 import signal
 import threading
 from collections.abc import Callable, Hashable, Iterable
 from contextlib import aclosing
 from contextvars import copy_context
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
+from go_state.core.commands import name_of
 from go_state.core.errors import ProgramError, UsageError
 from go_state.core.program import Program
 from go_state.core.subscriptions import At, Every, Signal, Stream, Sub, checked_subscriptions
 from go_state.loop.flight import Origin, inside, wrapped
 from go_state.loop.flights import AHEAD, Flights, Trouble
+from go_state.loop.raised import as_failure
 from go_state.loop.timers import Timer
+from go_state.loop.workers import unasked
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
-
-_LOOK_SECONDS = 60.0  # how often a wait for a time looks at the system's clock, which may be set meanwhile
 
 
 class Running:
     """One subscription under way."""
 
-    __slots__ = ("over", "room", "stop", "sub", "timer")
+    __slots__ = ("beat", "over", "room", "stop", "sub", "timer")
 
     def __init__(self, sub: Any) -> None:
         self.sub = sub  # as the newest model has it
         self.over = False
+        self.beat = 0.0  # how many messages will have been taken when the last beat of an `every` has; endless while it arrives
         self.timer: Timer | None = None
         self.stop: Callable[[], object] | None = None  # what ends a stream's task, or gives a signal's old handler back
         self.room: Any = None  # an asyncio.Semaphore: how many more items of a stream may wait
@@ -115,8 +119,11 @@ class Subscribed:
         match running.sub:
             case Every(seconds=seconds):
                 self._tick_in(running, seconds, self._flights.timers.clock.monotonic() + seconds)
-            case At():
-                self._wait_until(running)
+            case At(when=when):
+                if when <= self._flights.timers.clock.time():
+                    self._flights.news.append((self.arrive, running, None))
+                elif when != math.inf:
+                    running.timer = self._flights.timers.set_at(when, partial(self._at, running))
             case Stream():
                 self._read(running)
             case Signal():
@@ -126,7 +133,9 @@ class Subscribed:
 
     def _tick_in(self, running: Running, seconds: float, due: float) -> None:
         def tick() -> None:
-            self._flights.news.append((self.arrive, running, None))
+            if running.beat <= self._flights.taken() or (running.beat != math.inf and not self._flights.backlog()):
+                running.beat = math.inf
+                self._flights.news.append((self.arrive, running, None))
             every, now = running.sub.seconds, self._flights.timers.clock.monotonic()
             late = max(int((now - due) // every), 0)  # whole ticks that are over already, and are left out
             following = due + (late + 1) * every
@@ -134,12 +143,11 @@ class Subscribed:
 
         running.timer = self._flights.timers.set(max(seconds, 0.0), tick)
 
-    def _wait_until(self, running: Running) -> None:
-        left = running.sub.when - self._flights.timers.clock.time()
-        if left <= 0:
+    def _at(self, running: Running) -> None:
+        if running.sub.when <= self._flights.timers.clock.time():
             self._flights.news.append((self.arrive, running, None))
-        else:
-            running.timer = self._flights.timers.set(min(left, _LOOK_SECONDS), lambda: self._wait_until(running))
+        else:  # the clock was set back
+            running.timer = self._flights.timers.set_at(running.sub.when, partial(self._at, running))
 
     def _read(self, running: Running) -> None:
         context = copy_context()
@@ -157,8 +165,7 @@ class Subscribed:
                 if inspect.iscoroutine(items):
                     items.close()
                 raise ProgramError(
-                    f"{getattr(sub.fn, '__qualname__', sub.fn)} of Sub.stream is no async generator function: make it an "
-                    f"async def that yields"
+                    f"{name_of(sub.fn)} of Sub.stream is no async generator function: make it an async def that yields"
                 )
             if not hasattr(items, "aclose"):
                 items = (item async for item in items)
@@ -167,12 +174,12 @@ class Subscribed:
                     await running.room.acquire()
                     self._flights.tell(self.arrive, running, item)
         except BaseException as error:
-            if not running.over:
-                if isinstance(error, asyncio.CancelledError):
-                    error = ProgramError("the stream of a subscription was cancelled, and not by its end")
-                self._flights.tell(self._fail, running, error)
-            elif not isinstance(error, Exception):
-                raise
+            if isinstance(error, asyncio.CancelledError):
+                if running.over:
+                    raise
+                error = unasked(error, f"the stream {name_of(sub.fn)}", "the end of its subscription")
+            # KeyboardInterrupt and SystemExit are told too: a task would raise them out of its event loop.
+            self._flights.tell(self._fail, running, error)
 
     def _listen(self, running: Running) -> None:
         if not self._flights.hears_signals:
@@ -211,17 +218,22 @@ class Subscribed:
         if running.over:
             return None
         sub = running.sub
+        if type(sub) is Every:
+            running.beat = self._flights.taken() + self._flights.backlog() + 1
         self._flights.say_of(self._origin(running))
         try:
             message = _message(sub, item)
             if message is not None:
                 sent.append(wrapped(message, sub.scope))
-        except Exception as error:
+        except BaseException as error:
             return Trouble(error, self._origin(running), _nothing_more)
         return None
 
     def _fail(self, running: Running, error: BaseException, sent: list[Any]) -> Trouble | None:
-        return None if running.over else Trouble(error, self._origin(running), _nothing_more)
+        failure = as_failure(error, f"the stream {name_of(running.sub.fn)}")
+        if running.over and isinstance(failure, Exception):
+            return None
+        return Trouble(failure, self._origin(running), _nothing_more)
 
     @staticmethod
     def _origin(running: Running) -> Origin:

@@ -62,15 +62,17 @@ class SystemClock:
 
 
 _FEW = 100  # cancelled timers, which nothing is done about
+_STEP = 0.01  # second: two looks at the clocks differ by less while nobody sets one
 
 
 class Timer:
     """Something to be done at `due` of the monotonic clock."""
 
-    __slots__ = ("_timers", "action", "due")
+    __slots__ = ("_timers", "action", "due", "when")
 
-    def __init__(self, due: float, action: Callable[[], object], timers: Timers) -> None:
+    def __init__(self, due: float, action: Callable[[], object], timers: Timers, when: float | None = None) -> None:
         self.due = due
+        self.when = when  # the same in seconds since 1970, of one that is set by that
         self.action: Callable[[], object] | None = action
         self._timers = timers
 
@@ -87,6 +89,8 @@ class Timers:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         self._heap: list[tuple[float, int, Timer]] = []
+        self._of_day = 0  # how many were set by the time since 1970
+        self._offset = 0.0  # seconds since 1970 at zero of the monotonic clock, when the last of these was set
         self._numbers = count()
         self._cancelled = 0  # how many of those in the heap
 
@@ -96,11 +100,32 @@ class Timers:
         heapq.heappush(self._heap, (timer.due, next(self._numbers), timer))
         return timer
 
+    def set_at(self, when: float, action: Callable[[], object]) -> Timer:
+        """Have the action called at the time, in seconds since 1970; not before the clock says so, also where it is set back."""
+        self._look_at_clock()
+        self._of_day += 1
+        timer = Timer(when - self._offset, action, self, when)
+        heapq.heappush(self._heap, (timer.due, next(self._numbers), timer))
+        return timer
+
+    def _look_at_clock(self) -> None:
+        """Have timers that go by the time of day go by what the clock says now, if somebody has set it."""
+        offset = self.clock.time() - self.clock.monotonic()
+        if abs(offset - self._offset) < _STEP:
+            return
+        self._offset = offset
+        for _, _, timer in self._heap:
+            if timer.when is not None:
+                timer.due = timer.when - offset
+        self._heap = [(timer.due, number, timer) for _, number, timer in self._heap]
+        heapq.heapify(self._heap)
+
     def note_cancelled(self) -> None:
         """Hear that one was cancelled: it lies in the heap until its time, or until half of the heap is such ones."""
         self._cancelled += 1
         if self._cancelled > max(len(self._heap) // 2, _FEW):
             self._heap = [entry for entry in self._heap if entry[2].action is not None]
+            self._of_day = sum(entry[2].when is not None for entry in self._heap)
             heapq.heapify(self._heap)
             self._cancelled = 0
 
@@ -111,19 +136,27 @@ class Timers:
     def due(self) -> float | None:
         """Return when the next one is due."""
         while self._heap and self._heap[0][2].action is None:
-            heapq.heappop(self._heap)
+            self._of_day -= heapq.heappop(self._heap)[2].when is not None
             self._cancelled -= 1
         return self._heap[0][0] if self._heap else None
+
+    def next_wait(self) -> float | None:
+        """Return when the next one is due, for a run that is about to wait; the clock may have been set since it last did."""
+        if self._of_day:
+            self._look_at_clock()
+        return self.due()
 
     def is_due(self) -> bool:
         """Tell whether one is due now."""
         due = self.due()
         return due is not None and due <= self.clock.monotonic()
 
-    def next_due(self) -> Callable[[], object] | None:
-        """Take the action of the next timer that is due now."""
-        if not self.is_due():
+    def next_due(self, by: float | None = None) -> Callable[[], object] | None:
+        """Take the action of the next timer that is due now, or by the time given."""
+        due = self.due()
+        if due is None or due > (self.clock.monotonic() if by is None else by):
             return None
         timer = heapq.heappop(self._heap)[2]
+        self._of_day -= timer.when is not None
         action, timer.action = timer.action, None
         return action

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
-from go_state.core.errors import InvalidKey, NotStorable, ProgramError, StoreError, UsageError
+from go_state.core.errors import InvalidKey, NotStorable, StoreError, UsageError
 from go_state.core.program import Program, not_a_step, read_step
 from go_state.core.turn import Turn
-from go_state.loop.driver import Answer, Flow
+from go_state.loop.driver import BREATH_SECONDS, Answer, Breath, Flow
 from go_state.loop.flights import Flights, Trouble
 from go_state.loop.policies import FailedMessage, OnError, SetAside, Stop, check_on_error, decide
+from go_state.loop.raised import as_failure
 from go_state.loop.subscribed import Subscribed
 
 Model = TypeVar("Model")
@@ -148,9 +150,12 @@ class Loop(Generic[Model, Msg]):
                         raise not_a_step(step, "update") from None
                     if commands is not none:
                         commands = perform(commands, message)  # from here on the messages that they sent
-                except Exception as error:
+                except BaseException as error:
                     flights.drop()
-                    yield from self._set_aside(message, feed.where(), error)
+                    failure = as_failure(error, "update or one of its commands")
+                    if not isinstance(failure, Exception):
+                        raise
+                    yield from self._set_aside(message, feed.where(), failure)
                     yield from self._pass_over(feed)
                     continue
                 if commands is not none or each:
@@ -169,9 +174,9 @@ class Loop(Generic[Model, Msg]):
                         shown: Any = view(model)
                         if shown.__class__ is Answer:  # a middleware has something to be waited for
                             yield shown
-                    except BaseException:
+                    except BaseException as error:
                         committed = True
-                        raise
+                        raise as_failure(error, "a function that is shown the model")  # noqa: B904  - it has its cause
         except BaseException as error:
             if not isinstance(error, GeneratorExit):  # a flow that is being closed has nobody to wait for it
                 yield from give_back(feed, error, through=committed)
@@ -191,8 +196,6 @@ class Loop(Generic[Model, Msg]):
 
     def _set_aside(self, message: Msg, position: object, error: Exception) -> Flow[None]:
         """Set the message aside if the policy says so; raise the error, with a note of where, if not."""
-        if isinstance(error, StopIteration):  # a generator, such as a flow, cannot raise it
-            error = ProgramError(f"StopIteration left update or a command: {error}").with_traceback(error.__traceback__)
         if isinstance(error, StoreError) and not isinstance(error, (InvalidKey, NotStorable)):
             raise error  # the store has failed, not the message
         at = "" if position is None else f", position {position}"
@@ -217,6 +220,7 @@ class Loop(Generic[Model, Msg]):
 
     def land(self, feed: Feed[Msg]) -> Flow[None]:
         """Let the messages in that commands under way have brought, and decide what becomes of those that have failed."""
+        begun = breath = time.monotonic()
         try:
             for arrive, arguments in self.flights.arrivals():
                 sent: list[Any] = []
@@ -231,10 +235,14 @@ class Loop(Generic[Model, Msg]):
                     yield from self._decide_on(trouble)
                     trouble.then([])
                 self.flights.settled()
+                if time.monotonic() - breath >= BREATH_SECONDS:
+                    yield Breath()
+                    breath = time.monotonic()
         except BaseException as error:
             if not isinstance(error, GeneratorExit):
                 yield from give_back(feed, error, through=True)
             raise
+        self.flights.landing_seconds += time.monotonic() - begun
 
     def _let_in(self, sent: list[Msg], feed: Feed[Msg]) -> Flow[Trouble | None]:
         """Put messages that commands have brought; return the trouble with one that cannot be stored."""
@@ -247,7 +255,8 @@ class Loop(Generic[Model, Msg]):
 
     def _decide_on(self, trouble: Trouble) -> Flow[None]:
         """Raise what a command has failed with, or set its message aside."""
-        error, origin = trouble.error, trouble.origin
+        origin = trouble.origin
+        error = as_failure(trouble.error, f"a command of {origin}")
         if not isinstance(error, Exception):
             raise error
         error.add_note(f"go_state was performing a command of {origin}; its turn stays")
@@ -261,5 +270,8 @@ def give_back(feed: Feed[Msg], error: BaseException, *, through: bool) -> Flow[N
     """Roll back because of the error, which a rollback that fails as well does not hide."""
     try:
         yield from feed.rollback(through=through)
-    except Exception as second:
+    except BaseException as caught:
+        second = as_failure(caught, "the rollback of the consumer")
+        if not isinstance(second, Exception):
+            raise
         error.add_note(f"go_state could not roll the consumer back either: {type(second).__qualname__}: {second}")

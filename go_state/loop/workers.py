@@ -10,16 +10,18 @@ import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from contextvars import Context, copy_context
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from go_state.core.commands import name_of
 from go_state.core.errors import MissingExtra, ProgramError
 from go_state.loop.driver import is_awaitable
 from go_state.loop.effects import effect
 from go_state.loop.flight import Flight, inside, under_way
+from go_state.loop.threads import Threads
 
 if TYPE_CHECKING:
     import asyncio
-    import concurrent.futures
 
 Told = Callable[..., None]
 _MOMENT = 1.0  # second, for an event loop to say that the time is over
@@ -28,17 +30,16 @@ _MOMENT = 1.0  # second, for an event loop to say that the time is over
 class Workers:
     """The tasks and threads of one run."""
 
-    def __init__(self, done: Told, failed: Told, park: Told, *, on_loop: bool, threads: int) -> None:
+    def __init__(self, done: Told, failed: Told, park: Told, *, on_loop: bool, at_once: int) -> None:
         self._done = done  # called with a flight and its result
         self._failed = failed  # with a flight and its exception
         self._park = park  # with a flight, how many seconds it is to wait, and what ends the wait
         self._on_loop = on_loop
-        self._most_threads = threads
+        self._at_once = at_once
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._pool: concurrent.futures.ThreadPoolExecutor | None = None
-        self._calls: dict[concurrent.futures.Future[None], Flight] = {}
+        self._threads: Threads[Flight] | None = None
 
     # ------------------------------------------------------------------ starting
 
@@ -94,20 +95,17 @@ class Workers:
         return self._loop
 
     def _start_in_thread(self, flight: Flight, context: Context) -> None:
-        if self._pool is None:
-            import concurrent.futures
-
-            self._pool = concurrent.futures.ThreadPoolExecutor(self._most_threads, "go_state effect")
-        future = self._pool.submit(context.run, self._call, flight)
-        self._calls[future] = flight
-        future.add_done_callback(lambda ended: self._calls.pop(ended, None))
+        if self._threads is None:
+            self._threads = Threads(self._at_once)
+        threads = self._threads
 
         def stop() -> None:
-            future.cancel()  # one that has begun cannot be ended, and is not listened to any more
+            threads.forget(flight)  # one that has begun cannot be ended, and is not listened to any more
             if flight.unpark is not None:
                 flight.unpark()
 
         flight.stop = stop
+        threads.begin(flight, partial(context.run, self._call, flight))
 
     # ------------------------------------------------------------------ in the task or thread
 
@@ -119,9 +117,7 @@ class Workers:
         except asyncio.CancelledError as error:
             if flight.over:
                 raise
-            cancelled = ProgramError("the command was cancelled, and not by Cmd.cancel")
-            cancelled.__cause__ = error
-            self._failed(flight, cancelled)
+            self._failed(flight, unasked(error, name_of(flight.command.fn), "Cmd.cancel"))
         except BaseException as error:
             self._failed(flight, error)
         else:
@@ -152,7 +148,7 @@ class Workers:
         if is_awaitable(result):
             return await result
         raise ProgramError(
-            f"{getattr(command.fn, '__qualname__', command.fn)} is a plain function, which cannot be interrupted: for a timeout or a "
+            f"{name_of(command.fn)} is a plain function, which cannot be interrupted: for a timeout or a "
             f"retry give Cmd.call thread=True, or make it a coroutine function"
         )
 
@@ -191,9 +187,7 @@ class Workers:
         if is_awaitable(result):
             if hasattr(result, "close"):
                 result.close()
-            raise ProgramError(
-                f"{getattr(command.fn, '__qualname__', command.fn)} is a coroutine function: leave thread=True out, it is a task"
-            )
+            raise ProgramError(f"{name_of(command.fn)} is a coroutine function: leave thread=True out, it is a task")
         return result
 
     # ------------------------------------------------------------------ ending
@@ -203,35 +197,20 @@ class Workers:
         if self._thread is not None and self._loop is not None:
             import asyncio
 
-            ending = asyncio.run_coroutine_threadsafe(self._wait_for_tasks(seconds), self._loop)
+            ending = asyncio.run_coroutine_threadsafe(self._end_tasks(seconds), self._loop)
             with suppress(TimeoutError):  # a task that blocks the loop: its daemon thread is left
-                ending.result(seconds + _MOMENT)
+                ending.result(min(seconds + 2 * _MOMENT, threading.TIMEOUT_MAX))
                 self._loop.call_soon_threadsafe(self._loop.stop)
                 self._thread.join()
                 self._loop.close()
-        if self._pool is not None:
-            import concurrent.futures
-
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            concurrent.futures.wait(list(self._calls), timeout=seconds)
-            self._join_pool()
+        if self._threads is not None:
+            self._threads.wait(seconds)
 
     async def aclose(self, seconds: float) -> None:
         """Wait as `close` does, on the event loop."""
-        import asyncio
-
         await self._wait_for_tasks(seconds)
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            calls = [asyncio.wrap_future(call) for call in tuple(self._calls)]
-            if calls:
-                await asyncio.wait(calls, timeout=seconds)
-            self._join_pool()
-
-    def _join_pool(self) -> None:
-        """Wait for the pool's threads, which have nothing more to do, unless one of them is stuck."""
-        if self._pool is not None and all(call.done() for call in tuple(self._calls)):
-            self._pool.shutdown(wait=True)
+        if self._threads is not None:
+            await self._threads.wait_async(seconds)
 
     async def _wait_for_tasks(self, seconds: float) -> None:
         import asyncio
@@ -240,11 +219,41 @@ class Workers:
             await asyncio.wait(set(self._tasks), timeout=seconds)
             await asyncio.sleep(0)  # for their done callbacks
 
+    async def _end_tasks(self, seconds: float) -> None:
+        """Wait for tasks on a loop of our own, and end those that commands have begun by themselves, as asyncio.run does."""
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        await self._wait_for_tasks(seconds)
+        ours = {asyncio.current_task(), *self._tasks}
+        while others := asyncio.all_tasks() - ours:
+            for task in others:
+                task.cancel()
+            _, pending = await asyncio.wait(others, timeout=max(until - loop.time(), 0))
+            self._tasks |= pending  # to be told of
+            ours |= pending
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(until - loop.time(), _MOMENT)):
+                await loop.shutdown_asyncgens()
+
     def left(self) -> Iterable[str]:
         """Return what did not end."""
         tasks = [task.get_coro().__qualname__ for task in tuple(self._tasks) if not task.done()]  # type: ignore[union-attr]
-        calls = [str(flight.command.fn) for call, flight in tuple(self._calls.items()) if not call.done()]
+        calls = [] if self._threads is None else [name_of(flight.command.fn) for flight in self._threads.busy()]
         return [*tasks, *calls]
+
+
+def unasked(error: BaseException, what: str, ends_it: str) -> BaseException:
+    """Return what a CancelledError counts as in a task that we have not cancelled: somebody else has, or nobody."""
+    import asyncio
+
+    task = asyncio.current_task()
+    if task is None or not task.cancelling():
+        return error  # it was raised, as any other
+    failure = ProgramError(f"{what} was cancelled, and not by {ends_it}: let it return instead")
+    failure.__cause__ = error
+    return failure
 
 
 def _tenacity() -> Any:

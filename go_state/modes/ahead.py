@@ -8,6 +8,7 @@ from contextlib import suppress
 from queue import Empty
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from go_state.loop.raised import as_failure
 from go_state.modes.pace import Pace
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class ReadAhead(Generic[Item]):
             except janus.SyncQueueShutDown:
                 raise
             except BaseException as error:  # whatever it is, the batch has to hear of it
-                self._error = error
+                self._error = as_failure(error, "the source")
             self._queue.sync_q.put(None)
         except janus.SyncQueueShutDown:
             pass  # the batch has ended

@@ -6,12 +6,12 @@ send, apply, ask ──▶ queue ──▶ turns, in the app's own thread or tas
 from __future__ import annotations
 
 import threading
-import time
 from functools import partial
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self, TypeAlias, TypeVar
 
 from go_state.core.commands import Cmd
+from go_state.core.deadlines import check_timeout, deadline
 from go_state.core.errors import Closed, Empty, TimedOut, UsageError
 from go_state.loop.driver import Blocking, refuse_running_loop
 from go_state.modes.audience import Waiting
@@ -79,10 +79,10 @@ class App(Hosted[Model, Msg]):
 
     def _wait_for(self, message: Msg, timeout: float | None, called: str) -> Any:
         self._check_may_wait(f"app.{called}")
-        bell = ThreadBell()
+        bell, until = ThreadBell(), deadline(timeout)
         waiting = self._enter(message, called, bell)
         try:
-            rang = bell.sleep(None if timeout is None else time.monotonic() + timeout)
+            rang = bell.sleep(until)
         finally:
             self._audience.forget(waiting)
         if not rang:
@@ -90,10 +90,10 @@ class App(Hosted[Model, Msg]):
         return waiting.outcome()
 
     async def _wait_for_async(self, message: Msg, timeout: float | None, called: str) -> Any:
-        bell = TaskBell()
+        bell, until = TaskBell(), deadline(timeout)
         waiting = self._enter(message, called, bell)
         try:
-            rang = await bell.sleep(None if timeout is None else time.monotonic() + timeout)
+            rang = await bell.sleep(until)
         finally:
             self._audience.forget(waiting)
         if not rang:
@@ -229,6 +229,7 @@ class App(Hosted[Model, Msg]):
         What the program has failed with is not raised here. Called inside a turn, or by one of its own commands or streams, it asks
         for the end and does not wait for it.
         """
+        check_timeout(timeout)
         self._ask_to_end(drain)
         if self._is_part():
             self._buffer.close()
@@ -244,6 +245,7 @@ class App(Hosted[Model, Msg]):
 
     async def stop_async(self, *, drain: bool = True, timeout: float | None = None) -> None:
         """End the app as `stop` does, waiting on the event loop."""
+        check_timeout(timeout)
         self._ask_to_end(drain)
         await Blocking(self._buffer.close).on_loop() if self._durable is not None else self._buffer.close()
         if self._is_part():

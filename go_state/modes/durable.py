@@ -21,6 +21,7 @@ from go_state.loop.feeds import CHUNK_LIMIT, LogFeed
 from go_state.loop.flights import Flights
 from go_state.loop.middleware import Chain, Folded, replayed
 from go_state.loop.policies import FailedMessage, OnError, SetAside, Stop, decide
+from go_state.loop.timers import SystemClock
 from go_state.loop.turn import Loop
 from go_state.modes.aside import Aside
 from go_state.modes.audience import Audience
@@ -88,6 +89,8 @@ class DurableRun(Generic[Model, Msg]):
             durable.key, durability=durable.durability, owner=durable.owner
         )
         give_type(self.journal, program)
+        if not isinstance(flights.timers.clock, SystemClock):
+            self.journal.date_by(flights.timers.clock.time)
         self._on_error = self.on_failure = on_error  # of messages, and of commands whose turn is through
         self.flights = flights
         self.audience: Audience[Model] | None = None
@@ -153,7 +156,7 @@ class DurableRun(Generic[Model, Msg]):
         model = yield Blocking(lambda: self._replay(model, 0 if keyframe is None else keyframe.position, applied))
         flights = self.flights
         flights.marks = journal
-        self._resume(applied)
+        self._resume(applied, begun=keyframe is not None or replayed)
         name = "init"
         if keyframe is not None or replayed:
             commands = () if program.on_restore is None else program.on_restore(model)
@@ -171,15 +174,19 @@ class DurableRun(Generic[Model, Msg]):
         self.loop.follow(model)
         yield from feed.publish()
 
-    def _resume(self, applied: int) -> None:
-        """Hold the commands again that were under way when the last run ended, whose turns are not taken again."""
+    def _resume(self, applied: int, *, begun: bool) -> None:
+        """Hold the commands again that were under way when the last run ended, whose turns are not taken again.
+
+        `begun` tells whether turn 0 is one of these.
+        """
         journal, flights = self.journal, self.flights
         names, positions = journal.under_way(), positions_under_way(journal)
         if not names:
             return
-        journal.ended(names)  # in memory: what is held below is noted again, before anything is written
+        for name in names:
+            journal.opened(name)  # it stays noted in this life: one that fails before it has begun them forgets none
         flights.turn_name = lambda: f"{journal.salt}/{flights.where()}"
-        if any(name.startswith(f"{journal.salt}/init/") for name in names):
+        if begun and any(name.startswith(f"{journal.salt}/init/") for name in names):
             flights.where = lambda: "init"
             flights.resume(read_step(self._program.init(), "init")[1], None, names)
         program, reached = replayed(self._program), -1
@@ -197,6 +204,8 @@ class DurableRun(Generic[Model, Msg]):
             flights.resume(commands, message, names)
             reached = position + 1
         flights.where = self.feed.where if self.feed is not None else flights.where
+        noted = flights.held_names()
+        journal.ended([name for name in names if name not in noted])
 
     def _replay(self, model: Model, start: int, end: int) -> Model:
         self.journal.flush()

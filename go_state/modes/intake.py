@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from go_state.core.errors import Closed, NothingPending, UsageError
 from go_state.core.ports import Log, Position, Reader, Reading, Source
-from go_state.loop.driver import Answer, Flow, awaited, drive
+from go_state.loop.driver import Answer, Flow, awaited, drive, result_of
 from go_state.modes.ahead import ReadAhead
 from go_state.modes.pace import Pace
 
@@ -169,7 +169,7 @@ class _Next:
         if not self._task.done():
             return _NOTHING_YET
         task, self._task = self._task, None
-        return task.result()
+        return result_of(task.result())
 
     async def cancel(self) -> None:
         """End a wait that was left."""

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from go_state.core.errors import TimedOut, UsageError
 from go_state.core.ports import Switch
-from go_state.loop.feeds import BREATH_SECONDS
+from go_state.loop.driver import BREATH_SECONDS
 from go_state.loop.flights import Flights
 
 

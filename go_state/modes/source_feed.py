@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
@@ -60,8 +59,9 @@ class SourceFeed(Generic[Msg]):
         self._schedule()
 
     def attend(self, flights: Flights) -> None:
-        """Have positions known to commands; this feed looks to its loop's flights in any case."""
+        """Have positions known to commands, and how long the queue is; this feed looks to its loop's flights in any case."""
         flights.where = self.where
+        flights.backlog, flights.taken = lambda: len(self._queue), lambda: self._queued - len(self._queue)
 
     @property
     def through(self) -> int:
@@ -175,7 +175,7 @@ class SourceFeed(Generic[Msg]):
 
     def turn(self) -> Turn:
         """Return a turn that begins now."""
-        return Turn(time.time(), self.where())
+        return Turn(self._flights.timers.clock.time(), self.where())
 
 
 class QueuedSourceFeed(SourceFeed[Msg]):
@@ -194,6 +194,10 @@ class QueuedSourceFeed(SourceFeed[Msg]):
     ) -> None:
         super().__init__(loop, intake, pace, limit, checkpoint)
         self._port = queue
+
+    def attend(self, flights: Flights) -> None:
+        """Have positions known to commands; how long somebody's own queue is nobody knows."""
+        flights.where = self.where
 
     @property
     def through(self) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from time import time_ns
 from types import MappingProxyType
 from typing import Literal, TypeVar
 
@@ -49,12 +48,12 @@ class Journal(Writing[Msg]):
         if self._locked_put or len(messages) != 1:
             self._put_carefully(messages)
             return
-        entry = messages[0], self._encode_one(messages[0]), time_ns()
+        entry = messages[0], self._encode_one(messages[0]), self._time_ns()
         if len(self._entries) + len(self._tail.pending) >= GROUP:
             self.flush()  # before this one enters: where the disk is full it has not
         self._entries.append(entry)  # the fast path of every buffer, with entries in the place of messages
         if self._attention:
-            self._attend(entry)  # type: ignore[arg-type]
+            self._attend((entry,))  # type: ignore[arg-type]
 
     def put_known(self, message: Msg, know: Callable[[int], object]) -> None:
         """Put one message, and call `know(position)` before any reader can have it."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from go_state.buffer.consumer import Consumer
+from go_state.buffer.held import Lock
 
 if TYPE_CHECKING:
     from go_state.storage.journal import Journal
@@ -19,7 +19,7 @@ GROUP = 4096  # messages: what a crash may take of a journal whose durability is
 class JournalConsumer(Consumer[Msg]):
     """A reader of a journal; with a name its commits are durable."""
 
-    def __init__(self, journal: Journal[Msg], tail: Any, lock: threading.Lock, start: Any, name: str) -> None:
+    def __init__(self, journal: Journal[Msg], tail: Any, lock: Lock, start: Any, name: str) -> None:
         super().__init__(journal, tail, lock, start)
         self.name = name
         self._journal = journal
@@ -76,7 +76,7 @@ class JournalConsumer(Consumer[Msg]):
         if self.name and self.committed - self._journal._cursors.get(self.name, 0) >= GROUP:
             self._journal.flush()
 
-    def inherit(self, lock: threading.Lock) -> None:
+    def inherit(self, lock: Lock) -> None:
         """In a forked child, take the journal's new lock: the one from before the fork may have been held."""
         self._lock = lock
 

@@ -55,6 +55,7 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         self._locked_put = True  # until the first put has taken the lease
         self._entries: list[tuple[Msg, bytes, int]] = self._inbox  # type: ignore[assignment]  # a journal's inbox holds entries
         self._stage: Stage[Msg] = Stage()
+        self._time_ns: Callable[[], int] = time_ns
         self._finished = False  # closed, and everything that was put before is written
         self._ended = False  # its store is closed
         self._inherited = False  # from the process that has forked this one
@@ -67,12 +68,12 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
 
     def _absorb(self) -> None:
         """Move the entries of the inbox into the tail. Lock held."""
-        if self._closed:
+        if self._cut:
             return  # as in every buffer: what is still there is about to be refused
-        dated, self._attention = not self._attention, True
+        dated, entered, self._attention = not self._attention, self._entered, True
         count = len(self._entries)
         if count:
-            self._note(self._entered if dated else self._clock())
+            self._note(entered if dated else self._clock())
             messages, encoded, times = zip(*self._entries[:count], strict=True)
             entries, tail, runs = self._entries, self._tail, merged(times)
             items, pending, all_runs = tail._items, tail.pending, tail.times
@@ -82,6 +83,7 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
             all_runs += runs
             tail.end += count
             del entries[:count]
+        self._cut = self._closed
 
     def _check_open(self) -> None:
         if self._closed:
@@ -107,10 +109,13 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
             self._owned = True
         keep_until_written(self)
 
-    @staticmethod
-    def _now(number: int) -> list[Times]:
+    def date_by(self, time: Callable[[], float]) -> None:
+        """Date what enters from now on by another clock than the system's, in seconds since 1970."""
+        self._time_ns = lambda: round(time() * 1e9)
+
+    def _now(self, number: int) -> list[Times]:
         """Return the times of so many messages that enter now."""
-        return [Times(number, time_ns() // 1000)]
+        return [Times(number, self._time_ns() // 1000)]
 
     def _enter_encoded(self, messages: Sequence[Msg], encoded: list[bytes], times: Sequence[Times]) -> None:
         self._note(self._clock())

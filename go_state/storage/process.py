@@ -35,6 +35,9 @@ class InheritedLock:
     def __exit__(self, *error: object) -> None:
         """Nothing was taken."""
 
+    def _is_owned(self) -> bool:
+        return False
+
     def release(self) -> None:
         """Nothing was taken, unless before the fork, by the thread that forked."""
 

@@ -9,6 +9,7 @@ import math
 import threading
 from collections.abc import Callable
 
+from go_state.core.deadlines import check_timeout
 from go_state.core.errors import TimedOut, UsageError
 from go_state.loop.flight import under_way
 
@@ -90,7 +91,8 @@ class SimClock:
         Waits before each step, and at the end, until every run has done what there was to do; raises `TimedOut` when one has not
         within `timeout` real seconds, such as one whose command does not return.
         """
-        if not seconds >= 0:
+        check_timeout(timeout)
+        if not isinstance(seconds, (int, float)) or not seconds >= 0:
             raise UsageError(f"time goes forward: advance by a number of seconds from 0, not {seconds!r}")
         end = self._now + seconds
         while True:

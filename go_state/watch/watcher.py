@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, Self, TypeVar
 
+from go_state.core.deadlines import check_timeout
 from go_state.core.errors import Closed, ConcurrentGet, Empty, TimedOut, UsageError
 from go_state.watch.bells import TaskBell, ThreadBell, ring_all
 from go_state.watch.differing import unequal
@@ -109,6 +110,7 @@ class Watcher(Generic[T]):
         A value for which `where` is false is passed over, and left for a later get. Raises `TimedOut`; `Closed`, or the value's
         error, when no newer one will come; `ConcurrentGet` when another get of this watcher is under way; and what `where` raises.
         """
+        check_timeout(timeout)
         deadline = None if timeout is None else time.monotonic() + timeout
         look = self._look(self._seen, where)
         while look.value is _NOTHING:
@@ -123,6 +125,7 @@ class Watcher(Generic[T]):
 
     async def get_async(self, timeout: float | None = None, *, where: Callable[[T], bool] | None = None) -> T:
         """Return the newest value as `get` does, waiting on the event loop; a cancelled wait takes nothing."""
+        check_timeout(timeout)
         deadline = None if timeout is None else time.monotonic() + timeout
         look = self._look(self._seen, where)
         while look.value is _NOTHING:

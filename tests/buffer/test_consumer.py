@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import itertools
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
 
-from go_state import Buffer, Closed, ConcurrentGet, Consumer, Empty, NothingPending, TimedOut
+from go_state import Buffer, Closed, ConcurrentGet, Consumer, Empty, NothingPending, TimedOut, UsageError
 
 
 @pytest.fixture
@@ -490,3 +491,48 @@ def test_a_loop_ends_quietly_while_others_put(buffer: Buffer[int], crew: Any, ca
     crew.join()
     gc.collect()
     assert (buffer._bells, caplog.records) == ([], [])
+
+
+def test_async_for_gives_the_loop_back(buffer: Buffer[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A task that reads a backlog lets others have their turn every few milliseconds, by iterating as by getting."""
+    milliseconds = itertools.count()
+    monkeypatch.setattr("go_state.buffer.consumer.time.monotonic", lambda: next(milliseconds) / 1000)
+    buffer.put(*range(400))
+    buffer.close()
+    turns = 0
+
+    async def beat() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def main() -> None:
+        beating = asyncio.create_task(beat())
+        consumer = buffer.consumer()
+        for _ in range(200):
+            await consumer.get_async()
+        before = turns
+        assert before > 50
+        async for _ in consumer:
+            pass
+        assert turns > before + 50
+        beating.cancel()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("timeout", [float("nan"), "1", [1]])
+def test_a_timeout_is_a_number_of_seconds(buffer: Buffer[int], timeout: Any) -> None:
+    """Anything else is refused before the wait, whether or not a message is there."""
+    buffer.put(1)
+    consumer = buffer.consumer()
+    for wait in (consumer.get, consumer.wait, buffer.consumer("newest").wait):
+        with pytest.raises(UsageError, match="timeout is a number of seconds"):
+            wait(timeout=timeout)
+    for wait_async in (consumer.get_async, consumer.wait_async, buffer.close_async):
+        with pytest.raises(UsageError, match="timeout is a number of seconds"):
+            asyncio.run(wait_async(timeout=timeout))
+    with pytest.raises(UsageError, match="timeout is a number of seconds"):
+        buffer.close(timeout=timeout)
+    assert not buffer.closed

@@ -138,7 +138,7 @@ RAISED = {
     "raises": (call(gives_up, "x"), LookupError, "x"),
     "raises in a thread": (call(gives_up_in_thread, "x", thread=True), LookupError, "x"),
     "hangs": (call(hang, "x", timeout=3), gs.TimedOut, "hang took longer than 3 seconds"),
-    "is cancelled by itself": (call(cancels_itself, "x"), gs.ProgramError, "was cancelled, and not by Cmd.cancel"),
+    "is cancelled by itself": (call(cancels_itself, "x"), gs.ProgramError, "cancels_itself raised CancelledError"),
     "ok raises": (call(soon, "x", ok=gives_up_in_thread, err=err), LookupError, "x"),
     "err raises": (call(gives_up, "x", err=lambda failure: [][1]), IndexError, "out of range"),
     "gives no message": (call(no_message, "x"), gs.ProgramError, "3.5 is no message"),

@@ -256,3 +256,22 @@ def test_timers_that_are_cancelled_take_no_room() -> None:
         action()
     assert gone_off == list(range(0, 100_000, 1000))
     assert not timers
+
+
+@pytest.mark.parametrize("leaf", [lambda: "done", task("done"), thread("done")], ids=["inline", "task", "thread"])
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda command: gs.Cmd.seq(command),
+        lambda command: gs.Cmd.all(command),
+        lambda command: gs.Cmd.map([command], str)[0],
+        lambda command: gs.Cmd.seq(gs.Cmd.all(gs.Cmd.map([command], str)[0])),
+    ],
+    ids=["seq", "all", "map", "mixed"],
+)
+def test_commands_may_be_nested_deeply(leaf: Any, around: Any) -> None:
+    """Thousands deep they are performed as one would be."""
+    command = leaf
+    for _ in range(2000):
+        command = around(command)
+    assert gs.batch(heard(command), []).model == ("done",)

@@ -14,6 +14,7 @@ from both_drivers import Drivers
 
 import go_state as gs
 from go_state.middleware import ChangeLog, Final, Proposal, authorise, expire
+from go_state.testing import SimClock
 
 drivers = both_drivers.drivers
 
@@ -239,6 +240,23 @@ def test_expiry_goes_by_the_message_s_time(tmp_path: Path) -> None:
         assert gs.replay(noting, store.journal("k")) == live
     with pytest.raises(gs.UsageError, match="no such field"):
         gs.testing.play(program(expire("nothing", 1, at=float)), Add(1))
+
+
+def test_update_does_not_see_what_has_expired() -> None:
+    """It decides by the entries that are left, and returns them as it was given them."""
+    clock = SimClock()
+    seen: list[int] = []
+
+    def note(model: Model, msg: Add, turn: gs.Turn) -> gs.Step[Model, Add]:
+        seen.append(len(model.notes))
+        return replace(model, notes=(*model.notes, (turn.at, "x"))) if msg.by else model, ()
+
+    noting = gs.Program(lambda: (Model(), ()), note, middleware=[expire("notes", 60, at=lambda entry: entry[0])])
+    with gs.start(noting, clock=clock) as app:
+        for by, seconds in ((1, 50), (1, 50), (0, 50), (0, 0)):
+            app.apply(Add(by))
+            clock.advance(seconds)
+        assert (seen, app.model.notes) == ([0, 1, 1, 0], ())
 
 
 def test_what_is_no_middleware_teaches() -> None:

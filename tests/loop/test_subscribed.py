@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import math
 import os
 import signal
 import threading
@@ -14,9 +16,10 @@ from typing import Any
 import both_drivers
 import pytest
 from both_drivers import Drivers
-from flights_support import Gate
+from flights_support import Gate, closed
 
 import go_state as gs
+from go_state.loop.timers import Timers
 from go_state.testing import SimClock
 
 drivers = both_drivers.drivers
@@ -315,6 +318,10 @@ def test_a_keyed_aggregate_has_none() -> None:
         (lambda: gs.Sub.at("tomorrow", "x"), "seconds since 1970"),
         (lambda: gs.Sub.stream(3), "async generator function"),
         (lambda: gs.Sub.signal("TERM", "x"), "number of a signal"),
+        (lambda: gs.Sub.signal(signal.SIGKILL, "x"), "a signal that a process can handle"),
+        (lambda: gs.Sub.signal(signal.SIGSTOP, "x"), "a signal that a process can handle"),
+        (lambda: gs.Sub.signal(0, "x"), "a signal that a process can handle"),
+        (lambda: gs.Sub.signal(10_000, "x"), "a signal that a process can handle"),
         (lambda: gs.Sub.every(1, ["x"]), "give it one by key="),
     ],
 )
@@ -336,3 +343,94 @@ def test_wrong_lists_teach(subs: Any, teaches: str) -> None:
     """What `subscriptions` returns is looked at before anything is begun."""
     with pytest.raises(gs.ProgramError, match=teaches):
         gs.batch(counting(lambda model: subs), [])
+
+
+def test_waiting_for_a_far_time_wakes_nobody() -> None:
+    """A simulated month passes in one step, and so does one to a time that never comes."""
+    looks = 0
+
+    class Clock(SimClock):
+        def left(self, *args: Any) -> float | None:
+            nonlocal looks
+            looks += 1
+            return super().left(*args)
+
+    month = 30 * 86_400.0
+    program = counting(lambda model: [gs.Sub.at(month, "due"), gs.Sub.at(math.inf, "never")])
+    clock = Clock()
+    with gs.start(program, clock=clock) as app:
+        clock.advance(month)
+        assert app.model == ("due",)
+    assert looks < 20
+
+
+@pytest.mark.parametrize("seconds", [3600.0, -3600.0])
+def test_a_time_is_that_of_the_clock_also_when_it_is_set(seconds: float) -> None:
+    """Set forward it is due when the run next waits, set back it is not due before the clock says so."""
+
+    class Clock(SimClock):
+        set_by = 0.0
+
+        def time(self) -> float:
+            return self.monotonic() + self.set_by
+
+    clock = Clock()
+    timers = Timers(clock)
+    gone_off: list[float] = []
+    timers.set_at(7200.0, lambda: gone_off.append(clock.time()))
+    timers.set(10_000.0, lambda: None)
+    clock.set_by = seconds
+    assert timers.next_wait() == min(7200.0 - seconds, 10_000.0)
+    clock.set(7200.0 - seconds)
+    while (action := timers.next_due()) is not None:
+        action()
+    assert gone_off == [7200.0]
+
+
+def test_beats_that_nobody_can_keep_up_with_are_left_out() -> None:
+    """Each waits at most once in the queue, so that others' messages have their turn, and so has the end."""
+    beats = [gs.Sub.every(0.001, "beat", key=number) for number in range(2000)]
+    program = gs.Program(lambda: (0, ()), lambda model, msg: (model + (msg == "other"), ()), subscriptions=lambda model: beats)
+    with gs.start(program) as app:
+        for number in range(1, 4):
+            assert app.apply("other", timeout=20) == number
+            assert app.statistics().queue_size <= 2001
+        app.stop(drain=False, timeout=20)
+
+
+def test_many_timers_at_once_give_the_loop_back() -> None:
+    """While 20,000 are due, other tasks of the event loop have their turns in between."""
+    arrived = itertools.count(1)
+    due = gs.Cmd.map([gs.Cmd.after(0.0, "due")] * 20_000, lambda message: next(arrived))
+    program = gs.Program(lambda: (0, due), lambda model, number: (number, ()))
+    seen = [0]
+
+    async def main() -> None:
+        async with gs.start_async(program):
+            while seen[-1] < 20_000:
+                seen.append(next(arrived))
+                await asyncio.sleep(0)
+
+    asyncio.run(main())
+    assert max(after - before for before, after in itertools.pairwise(seen)) < 5_000
+
+
+def test_a_turn_is_dated_by_the_clock_of_its_run(drivers: Drivers, tmp_path: Path) -> None:
+    """The clock that was given is that of turn.at, in memory, in a batch, with ports of one's own and in a journal."""
+    program = gs.Program(lambda: ((), ()), lambda model, msg, turn: ((*model, turn.at), ()))
+    assert drivers.batch(program, [1], clock=SimClock(5.0)).model == (5.0,)
+    assert drivers.run(program, closed(1), clock=SimClock(5.0)) == (5.0,)
+    buffer, other = closed(1), gs.Buffer[Any]()
+    assert drivers.run(program, producer=other, consumer=buffer.consumer(), clock=SimClock(5.0)) == (5.0,)
+    with gs.start(program, clock=SimClock(5.0)) as app:
+        assert app.apply(1) == (5.0,)
+    dated: gs.Program[Any, int] = gs.Program(lambda: (0.0, ()), dated_update)
+    with gs.LMDBStore(tmp_path / "s") as store:
+        with gs.start(dated, store=store, key="k", clock=SimClock(5.0)) as durable:
+            assert durable.apply(1) == 5.0
+            durable.send(1, 1)
+        assert gs.replay(dated, store.journal("k")) == 5.0
+
+
+def dated_update(model: float, msg: int, turn: gs.Turn) -> gs.Step[float, int]:
+    return turn.at, ()

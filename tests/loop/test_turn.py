@@ -186,7 +186,7 @@ def test_closed_aside_buffer_ends_the_run(drivers: Drivers) -> None:
 
 def test_stop_iteration_is_an_error_like_others(drivers: Drivers) -> None:
     """A StopIteration that escapes update does not end the run as if it were done."""
-    with pytest.raises(gs.ProgramError, match="StopIteration left update"):
+    with pytest.raises(gs.ProgramError, match="update or one of its commands raised StopIteration"):
         drivers.run(tracing([], a=StopIteration("a")), filled("a"))
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import go_state as gs
+from go_state.loop.flights import Flights
 
 
 @dataclass(frozen=True)
@@ -250,3 +251,69 @@ def test_a_command_that_fails_for_good_is_asked_for_again_in_the_next_life(tmp_p
     assert (first.log, second.log, third.log) == (["slow 0/0"], ["slow 0/0"], [])
     with gs.LMDBStore(tmp_path / "s") as store:
         assert gs.verify(program(), store.journal("k")).finding is None
+
+
+def interrupted_in(monkeypatch: pytest.MonkeyPatch, method: str, after: int) -> None:
+    """Have Ctrl-C interrupt the run once, where it enters the method for the last of so many times."""
+    left, real = [after], getattr(Flights, method)
+
+    def interrupted(flights: Flights, *args: Any) -> Any:
+        if flights.held and left:
+            left[0] -= 1
+            if not left[0]:
+                left.clear()
+                raise KeyboardInterrupt
+        return real(flights, *args)
+
+    monkeypatch.setattr(Flights, method, interrupted)
+
+
+@pytest.mark.parametrize(("method", "after"), [("begin", 1), ("_act", 1), ("_act", 2), ("_launch", 1)])
+@pytest.mark.filterwarnings("ignore::go_state.core.errors.LeftRunning")
+def test_an_interrupt_before_its_beginning_forgets_no_command(
+    tmp_path: Path, worlds: Any, monkeypatch: pytest.MonkeyPatch, method: str, after: int
+) -> None:
+    """A turn that is committed has its commands begun, if not in this life, then in the next."""
+    with gs.LMDBStore(tmp_path / "s") as store:
+        journal = store.journal("k", of=Msg)
+        journal.put(Ask("beside"))
+        journal.close()
+        interrupted_in(monkeypatch, method, after)
+        first = worlds()
+        first.let_go.set()
+        with pytest.raises(KeyboardInterrupt):
+            gs.run(program(), journal, store=store, key="k", env=first)
+    second = worlds()
+    second.let_go.set()
+    assert set(life(tmp_path / "s", second, waits_for(3)).done) == {"sent", "quick", "slow"}
+
+
+@pytest.mark.parametrize("kind", [LookupError, KeyboardInterrupt])
+@pytest.mark.filterwarnings("ignore::go_state.core.errors.LeftRunning")
+def test_a_life_that_fails_in_on_restore_forgets_no_command(tmp_path: Path, worlds: Any, kind: type[BaseException]) -> None:
+    """What was under way when the life before it ended is begun by the life after it."""
+    first = worlds()
+    life(tmp_path / "s", first, crashes(first, "all", quick=1))
+
+    def fails(model: Model) -> Any:
+        raise kind
+
+    with pytest.raises(kind):
+        life(tmp_path / "s", worlds(), lambda app: None, program=program(on_restore=fails))
+    third = worlds()
+    third.let_go.set()
+    assert sorted(life(tmp_path / "s", third, waits_for(4)).done) == ["last", "quick", "slow", "slow2"]
+
+
+@pytest.mark.filterwarnings("ignore::go_state.core.errors.LeftRunning")
+def test_what_is_nested_deeply_is_begun_again(tmp_path: Path, worlds: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part of many sequences in one another is begun again as any other, and what follows it comes after it."""
+    nested = call("slow")
+    for _ in range(1000):
+        nested = gs.Cmd.seq(gs.Cmd.all(nested))
+    monkeypatch.setitem(SHAPES, "deep", [gs.Cmd.seq(nested, call("last"))])
+    first = worlds()
+    life(tmp_path / "s", first, crashes(first, "deep"))
+    second = worlds()
+    second.let_go.set()
+    assert life(tmp_path / "s", second, waits_for(2)).done == ("slow", "last")

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 import both_drivers
@@ -262,3 +263,16 @@ async def test_an_app_without_a_model_speaks_of_itself() -> None:
         _ = app.model
     async with app:
         assert app.model == 0
+
+
+@pytest.mark.parametrize("timeout", [float("nan"), "1"])
+def test_a_timeout_of_an_app_is_a_number_of_seconds(timeout: Any) -> None:
+    """Anything else is refused, and neither sends a message nor ends the app."""
+    with gs.start(total) as app:
+        waits = (partial(app.apply, 1), partial(app.ask, 1), app.ready, app.wait, app.stop, app.watch().get, app.changes().get)
+        for wait in waits:
+            with pytest.raises(gs.UsageError, match="timeout is a number of seconds"):
+                wait(timeout=timeout)
+        with pytest.raises(gs.UsageError, match="timeout is a number of seconds"):
+            gs.testing.SimClock().advance(1, timeout=timeout)
+        assert (app.state, app.apply(5)) == ("ready", 5)
