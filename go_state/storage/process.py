@@ -8,7 +8,6 @@ into journals that nobody has closed is written.
 from __future__ import annotations
 
 import atexit
-import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -55,6 +54,11 @@ def is_written(journal: Writing[Any]) -> None:
     _written.discard(journal)
 
 
+def let_go_of_all() -> None:
+    """In a forked child: they are the parent's to write."""
+    _written.clear()
+
+
 def _write_all() -> None:
     """Write what is left; where one journal fails the others are written, and the error is shown."""
     with ExitStack() as flushes:
@@ -63,4 +67,3 @@ def _write_all() -> None:
 
 
 atexit.register(_write_all)
-os.register_at_fork(after_in_child=_written.clear)  # they are the parent's to write

@@ -23,6 +23,7 @@ from go_state.core.ports import Stored, Write
 from go_state.storage.frames import is_in_parts, pack, unpack
 from go_state.storage.keys import key_bytes
 from go_state.storage.parts import InParts, count, forget, joined
+from go_state.storage.process import let_go_of_all
 from go_state.storage.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ def _forget_parents() -> None:
     """Let go of what a forked child inherits: LMDB would take the files for open in the child, Postgres its connections."""
     for store in list(_OPEN):
         store._forget_parent()
+    let_go_of_all()
 
 
 os.register_at_fork(after_in_child=_forget_parents)
