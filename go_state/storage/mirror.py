@@ -177,7 +177,12 @@ def _made_in_order(cls: type, parts: list[Part], read: Convert) -> Convert:
                 made.append(step(value))
         except MisfitError as error:
             raise error.within(f".{parts[len(made)].field.name}") from None
-        return _made(cls, made, {})
+        try:
+            return cls(*made)
+        except (RecursionError, MemoryError):
+            raise
+        except Exception as error:
+            raise _unmakeable(cls, error) from None
 
     return back
 

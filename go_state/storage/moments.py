@@ -49,20 +49,18 @@ def reader(kind: type[Moment]) -> Callable[[str], Moment]:
     shortest = len("2024-01-01") if kind is datetime.datetime else 0  # a date alone is of another type
 
     def read(text: str) -> Moment:
-        if text[-1:] == "]":
-            return read_named(text)
         try:
             value = parse(text)
         except ValueError:
-            raise MisfitError(no_moment) from None
-        if len(text) <= shortest:
-            raise MisfitError(no_moment)
-        return value
+            return read_named(text)
+        if len(text) > shortest:
+            return value
+        raise MisfitError(no_moment)
 
     def read_named(text: str) -> Moment:
         named = _NAMED.fullmatch(text)
-        if named is None:
-            raise MisfitError(no_moment)
+        if named is None or text[-1] != "]":
+            raise MisfitError(no_moment) from None
         iso, zone, fold = named.groups()
         value = read(iso)
         if zone is not None:
