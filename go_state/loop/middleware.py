@@ -10,7 +10,7 @@ another.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -18,6 +18,7 @@ from go_state.core.errors import Denied, ProgramError
 from go_state.core.program import Program, read_step
 from go_state.core.turn import Turn
 from go_state.loop.driver import Answer
+from go_state.loop.inside import Part, in_turn, parts
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -45,6 +46,7 @@ class Chain(Generic[Model, Msg]):
     def __init__(self, program: Program[Model, Msg]) -> None:
         self.denied: Denied | None = None  # what the turn under way was denied with
         self.message: Any = None  # of that turn
+        self.run: object = None  # what the turns are of, where somebody may wait for it
         self._final: tuple[Any, Any] | None = None
         self._open: list[Generator[Any, Any, Any]] = []  # of the turn under way, waiting to hear what becomes of it
         self._due: list[tuple[list[Generator[Any, Any, Any]], Any]] = []  # of turns that are through and not shown
@@ -114,32 +116,50 @@ class Chain(Generic[Model, Msg]):
     def shown(self) -> Answer | None:
         """Tell the middleware what became of the turns that may be shown, in order; return what is to be waited for."""
         due, self._due = self._due, []
-        waits: list[Awaitable[Any]] = []
-        for middleware, outcome in due:
-            for asked in middleware:
-                try:
-                    asked.send(outcome)
-                except StopIteration as end:
-                    if inspect.isawaitable(end.value):
-                        waits.append(end.value)
-                else:
-                    asked.close()
-                    raise ProgramError("a middleware yields once, and this one has yielded again")
-        return Answer(_OneAfterAnother(waits), "a middleware") if waits else None
+        if not due:
+            return None
+        with in_turn(self.run) as part:
+            waits = [wait for middleware, outcome in due for wait in _told(middleware, outcome)]
+        if not waits:
+            return None
+        part.over = False  # it goes on, with what is waited for
+        return Answer(_OneAfterAnother(waits, part), "a middleware")
+
+
+def _told(middleware: list[Generator[Any, Any, Any]], outcome: Any) -> Iterator[Awaitable[Any]]:
+    """Tell each middleware of one turn what became of it; give what each returns to be waited for."""
+    for asked in middleware:
+        try:
+            asked.send(outcome)
+        except StopIteration as end:
+            if inspect.isawaitable(end.value):
+                yield end.value
+        else:
+            asked.close()
+            raise ProgramError("a middleware yields once, and this one has yielded again")
 
 
 class _OneAfterAnother:
-    """What several middleware have returned, to be awaited in order."""
+    """What several middleware have returned, to be awaited in order; all of it is a part of their turn."""
 
-    def __init__(self, waits: list[Awaitable[Any]]) -> None:
+    def __init__(self, waits: list[Awaitable[Any]], part: Part) -> None:
         self._waits = waits
+        self._part = part
 
     def __await__(self) -> Generator[Any, Any, None]:
-        for wait in self._waits:
-            yield from wait.__await__()
+        before = parts.get()
+        parts.set((*before, self._part))
+        try:
+            for wait in self._waits:
+                yield from wait.__await__()
+        finally:
+            self._part.over = True
+            if self._part in parts.get():  # not where somebody else has closed it, in a context of their own
+                parts.set(before)
 
     def close(self) -> None:
         """Give up on those that are coroutines."""
+        self._part.over = True
         for wait in self._waits:
             if inspect.iscoroutine(wait):
                 wait.close()

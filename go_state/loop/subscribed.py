@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 from go_state.core.errors import ProgramError, UsageError
 from go_state.core.program import Program
 from go_state.core.subscriptions import At, Every, Signal, Stream, Sub, checked_subscriptions
-from go_state.loop.flight import Origin, inside, wrapped
+from go_state.loop.flight import Origin, wrapped
 from go_state.loop.flights import AHEAD, Flights, Trouble
+from go_state.loop.inside import Part, part_in
 from go_state.loop.timers import Timer
 
 Model = TypeVar("Model")
@@ -143,10 +144,10 @@ class Subscribed:
 
     def _read(self, running: Running) -> None:
         context = copy_context()
-        context.run(inside.set, self._flights.workers)
-        self._flights.workers.spawn(running, lambda: self._give(running), context)
+        part = part_in(context, self._flights.workers)
+        self._flights.workers.spawn(running, lambda: self._give(running, part), context)
 
-    async def _give(self, running: Running) -> None:
+    async def _give(self, running: Running, part: Part) -> None:
         import asyncio
 
         sub = running.sub
@@ -173,6 +174,8 @@ class Subscribed:
                 self._flights.tell(self._fail, running, error)
             elif not isinstance(error, Exception):
                 raise
+        finally:
+            part.over = True
 
     def _listen(self, running: Running) -> None:
         if not self._flights.hears_signals:

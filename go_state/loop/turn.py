@@ -92,6 +92,7 @@ class Loop(Generic[Model, Msg]):
         self._program: Program[Model, Msg] = program if self._subscribed is None else self._subscribed.around(program)
         self._on_error = on_error
         self._on_failure = on_failure or on_error  # of a command whose turn is through
+        self.undone: Callable[[BaseException], object] = _do_nothing  # called when a turn ends the run and is rolled back
 
     def keep_type(self, kind: type) -> None:
         """Refuse models of another type, from the next messages taken on."""
@@ -187,6 +188,8 @@ class Loop(Generic[Model, Msg]):
                         committed = True
                         raise
         except BaseException as error:
+            if not committed:
+                self.undone(error)
             if not isinstance(error, GeneratorExit):  # a flow that is being closed has nobody to wait for it
                 yield from give_back(feed, error, through=committed)
             raise
@@ -266,6 +269,10 @@ class Loop(Generic[Model, Msg]):
         if policy is None:
             raise error
         yield from self._keep(FailedMessage(origin.message, origin.position, error), policy)
+
+
+def _do_nothing(_: object) -> None:
+    """Take no notice."""
 
 
 def give_back(feed: Feed[Msg], error: BaseException, *, through: bool) -> Flow[None]:
