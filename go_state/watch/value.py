@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from types import TracebackType
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from go_state.core.errors import Closed, Empty
@@ -81,7 +82,13 @@ class Value(Watchable[T]):
         self._lock = threading.Lock()  # guards the two below, and writing the slot
         self._bells: dict[ThreadBell | TaskBell, None] = {}  # of those who wait
         self._closed = False
-        self._error: BaseException | None = None
+        self._failure: BaseException | None = None
+        self._trace: TracebackType | None = None  # of the failure, as it was then
+
+    @property
+    def _error(self) -> BaseException | None:
+        """What the value has ended with. Everybody who waits raises the one error, and each adds to its traceback from here."""
+        return None if self._failure is None else self._failure.with_traceback(self._trace)
 
     def _read(self, slots: tuple[Slot, ...]) -> T:
         value: T = slots[0][1]
@@ -135,7 +142,8 @@ class Value(Watchable[T]):
         """End the value: watchers get what they have not seen, and then `Closed`, or the error. A second call is harmless."""
         with self._lock:
             if not self._closed:
-                self._closed, self._error = True, error
+                self._failure, self._trace = error, None if error is None else error.__traceback__
+                self._closed = True
         self._wake()
 
     @property
