@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 
 from go_state.buffer.bells import Bell, ThreadBell
 from go_state.buffer.retained import Retained
@@ -43,6 +43,7 @@ class Consumer(Generic[Msg]):
         self._bell: Bell | None = None  # the one that this reader sleeps by
         self._loop_bell: LoopBell | None = None  # kept between the waits on one event loop
         self._closed = False
+        self._in_parent = False  # whether this is what a forked child has of it
         self._woken = False
 
     # ------------------------------------------------------------------ reading
@@ -307,6 +308,8 @@ class Consumer(Generic[Msg]):
 
     def close(self) -> None:
         """End the reader; what it did not commit is its loss alone. A waiting get is freed with `Closed`."""
+        if self._in_parent:
+            return
         with self._lock:
             if self._closed:
                 return
@@ -319,8 +322,15 @@ class Consumer(Generic[Msg]):
         if self._buffer._asks_policy:
             self._buffer._apply_retention()
 
+    def forget_parent(self, lock: Any) -> None:
+        """In a forked child: have every use raise, as the lock does; to close it is harmless."""
+        self._lock = lock
+        self._in_parent = True
+
     async def aclose(self) -> None:
         """Close, and wait until the event loop is free of this reader."""
+        if self._in_parent:
+            return
         self.close()
         if self._loop_bell is not None:
             await self._loop_bell.put_away_async()

@@ -7,7 +7,6 @@ is registered here, and in a child it raises `UsageError` where it would wait, o
 from __future__ import annotations
 
 import os
-import threading
 from typing import Any, NoReturn, Protocol
 from weakref import WeakSet
 
@@ -50,7 +49,12 @@ def share(shared: Shared) -> None:
     _SHARED.add(shared)
 
 
-def free(lock: threading.Lock) -> None:
+def parents(what: str) -> Any:
+    """Return what stands in a forked child in the place of what is the parent's."""
+    return InParent(what)
+
+
+def free(lock: Any) -> None:
     """In a forked child: release a lock whose holder, if there is one, is a thread that does not live here."""
     if lock.locked():
         lock.release()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from go_state.core.errors import UsageError
-from go_state.core.forks import InParent, share
+from go_state.core.forks import parents, share
 from go_state.core.program import Program
 from go_state.loop.driver import Flow, drive, drive_async
 from go_state.loop.feeds import LogFeed
@@ -271,8 +271,8 @@ class Hosted(Generic[Model, Msg]):
 
     def forget_parent(self) -> None:
         """In a forked child: be over. The thread or task that runs the program is the parent's."""
-        parents: Any = InParent(f"the app {self._name()}")
-        self._in_parent, self._buffer, self._audience, self._flights = True, parents, parents, parents
+        self._in_parent = True
+        self._buffer = self._audience = self._flights = parents(f"the app {self._name()}")
 
     @property
     def error(self) -> BaseException | None:

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from go_state.core.errors import Closed, UsageError
+from go_state.core.forks import share
 from go_state.core.ports import Store
 from go_state.core.program import Program, takes_key
 from go_state.loop.driver import refuse_running_loop
@@ -64,6 +65,7 @@ class KeyedApps(Generic[Model, Msg]):
         self._places: dict[str, _Place[Model, Msg]] = {}  # by key, the least recently used first
         self._errors: list[Exception] = []
         self._closed = False
+        share(self)
 
     def __getitem__(self, key: str) -> KeyedApp[Model, Msg]:
         if not isinstance(key, str):
@@ -146,6 +148,11 @@ class KeyedApps(Generic[Model, Msg]):
                 place.app.rest()
 
     # ------------------------------------------------------------------ ending
+
+    def forget_parent(self) -> None:
+        """In a forked child: be stopped. The programs run in the parent."""
+        self._lock = threading.RLock()  # a thread of the parent may have held the other one
+        self._places, self._errors, self._closed = {}, [], True
 
     def stop(self, *, drain: bool = True, timeout: float | None = None) -> None:
         """End every app, as `App.stop` does, all of them at once."""

@@ -287,6 +287,9 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         if following is not None:
             following()
 
+    def forget_parent(self) -> None:
+        """Do nothing more: its store lets go of what is the parent's."""
+
     def _forget_parent(self) -> None:
         """In a forked child: the lease and the file are the parent's."""
         self._locked_put = True

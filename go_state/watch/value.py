@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from go_state.core.errors import Closed, Empty
+from go_state.core.forks import free, parents, share
 from go_state.watch.bells import TaskBell, ThreadBell, ring_all
 from go_state.watch.watcher import Watcher
 
@@ -84,6 +85,8 @@ class Value(Watchable[T]):
         self._closed = False
         self._failure: BaseException | None = None
         self._trace: TracebackType | None = None  # of the failure, as it was then
+        self.in_parent = False  #: whether this is what a forked child has of it
+        share(self)
 
     @property
     def _error(self) -> BaseException | None:
@@ -140,6 +143,8 @@ class Value(Watchable[T]):
 
     def close(self, error: BaseException | None = None) -> None:
         """End the value: watchers get what they have not seen, and then `Closed`, or the error. A second call is harmless."""
+        if self.in_parent:
+            return
         with self._lock:
             if not self._closed:
                 self._failure, self._trace = error, None if error is None else error.__traceback__
@@ -160,6 +165,13 @@ class Value(Watchable[T]):
             with self._lock:
                 bells, self._bells = self._bells, {}
             ring_all(bells)
+
+    def forget_parent(self) -> None:
+        """In a forked child: have every use raise, for whoever sets it is the parent's; to close it is harmless."""
+        lock, self._lock = self._lock, parents("a value")
+        self._slot = parents("a value")
+        self.in_parent = True
+        free(lock)
 
     # ------------------------------------------------------------------ what watchers call
 
@@ -182,6 +194,8 @@ class Value(Watchable[T]):
         return bool(self._bells)
 
     def __repr__(self) -> str:
+        if self.in_parent:
+            return "<Value of another process>"
         return f"<Value version {self._slot[0]}{', closed' if self._closed else ''}>"
 
 

@@ -77,6 +77,12 @@ async def test_who_has_had_a_turn_is_told_its_model_when_the_app_fails(kind: Kin
     assert (app.model, counting.shown[-1], counting.heard) == (29, 29, list(range(1, 30)))
 
 
+async def apply_for_ever(app: Any) -> None:
+    """Apply one message after another."""
+    while True:
+        await app.apply_async(2, timeout=20)
+
+
 async def test_what_a_command_fails_with_is_no_answer_of_another_turn(kind: Kind) -> None:
     """It ends the app after the turn that has begun it: that one is answered, and who comes after hears of the cause."""
     failed = asyncio.Event()
@@ -91,8 +97,7 @@ async def test_what_a_command_fails_with_is_no_answer_of_another_turn(kind: Kind
     app = kind.start(gs.Program(lambda: (0, ()), update))
     assert await app.ask_async(1, timeout=20) == 1
     with pytest.raises(gs.Closed) as raised:
-        while True:
-            await app.apply_async(2, timeout=20)
+        await apply_for_ever(app)
     with pytest.raises(OSError, match="no network"):
         await app.wait_async(20)
     assert raised.value.__cause__ in (app.error, None)
