@@ -10,7 +10,7 @@ another.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Generator, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import replace
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -22,6 +22,9 @@ from go_state.loop.inside import Part, in_turn, parts
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
+
+
+_NO_PART = Part(None, is_turn=True)  # of a run that nobody waits for from within
 
 
 class Proposal(NamedTuple, Generic[Model, Msg]):
@@ -46,7 +49,7 @@ class Chain(Generic[Model, Msg]):
     def __init__(self, program: Program[Model, Msg]) -> None:
         self.denied: Denied | None = None  # what the turn under way was denied with
         self.message: Any = None  # of that turn
-        self.run: object = None  # what the turns are of, where somebody may wait for it
+        self.run: object = None  # what the turns are of, where tasks that are begun after one may wait for it
         self._final: tuple[Any, Any] | None = None
         self._open: list[Generator[Any, Any, Any]] = []  # of the turn under way, waiting to hear what becomes of it
         self._due: list[tuple[list[Generator[Any, Any, Any]], Any]] = []  # of turns that are through and not shown
@@ -116,27 +119,28 @@ class Chain(Generic[Model, Msg]):
     def shown(self) -> Answer | None:
         """Tell the middleware what became of the turns that may be shown, in order; return what is to be waited for."""
         due, self._due = self._due, []
-        if not due:
-            return None
+        waits: list[Awaitable[Any]] = []
+        if not due or self.run is None:
+            _tell(due, waits)
+            return Answer(_OneAfterAnother(waits, _NO_PART), "a middleware") if waits else None
         with in_turn(self.run) as part:
-            waits = [wait for middleware, outcome in due for wait in _told(middleware, outcome)]
-        if not waits:
-            return None
-        part.over = False  # it goes on, with what is waited for
-        return Answer(_OneAfterAnother(waits, part), "a middleware")
+            _tell(due, waits)
+        part.over = not waits  # it goes on, with what is waited for
+        return Answer(_OneAfterAnother(waits, part), "a middleware") if waits else None
 
 
-def _told(middleware: list[Generator[Any, Any, Any]], outcome: Any) -> Iterator[Awaitable[Any]]:
-    """Tell each middleware of one turn what became of it; give what each returns to be waited for."""
-    for asked in middleware:
-        try:
-            asked.send(outcome)
-        except StopIteration as end:
-            if inspect.isawaitable(end.value):
-                yield end.value
-        else:
-            asked.close()
-            raise ProgramError("a middleware yields once, and this one has yielded again")
+def _tell(due: list[tuple[list[Generator[Any, Any, Any]], Any]], waits: list[Awaitable[Any]]) -> None:
+    """Tell the middleware of each turn what became of it; add what they return to be waited for."""
+    for middleware, outcome in due:
+        for asked in middleware:
+            try:
+                asked.send(outcome)
+            except StopIteration as end:
+                if end.value is not None and inspect.isawaitable(end.value):
+                    waits.append(end.value)
+            else:
+                asked.close()
+                raise ProgramError("a middleware yields once, and this one has yielded again")
 
 
 class _OneAfterAnother:

@@ -125,13 +125,6 @@ class App(Hosted[Model, Msg]):
     def _took_too_long(called: str, timeout: float | None) -> TimedOut:
         return TimedOut(f"the turn was not through within {timeout} seconds of {called}; the message stays in the queue")
 
-    def _check_may_wait(self, called: str) -> None:
-        """Raise `UsageError` where the caller is in a turn of the app."""
-        if self._is_inside():
-            raise UsageError(
-                f"{called} waits for a turn, and this one is not over: return a command that sends the message instead"
-            )
-
     def _check_may_wait_for_end(self, called: str) -> None:
         """Raise `UsageError` where the caller is something that the end of the app waits for."""
         if self._is_part():

@@ -113,16 +113,15 @@ class Audience(Generic[Model]):
         if self._stopping:
             raise Stopped
 
-    def shown(self, model: Model) -> None:
-        """Hear of the newest model that may be shown."""
-        self.stands(model)
-        if self._view is not None:
-            self._view(model)
-
     def stands(self, model: Model) -> bool:
-        """Hear of the newest model that stays, whatever comes now; tell those who wait, and whether it is a new one."""
+        """Hear of the newest model that stays, whatever comes now; tell those who wait, and whether the view has yet to see it."""
         is_new = model is not self._model
-        if is_new:
+        self.shown(model, False)
+        return is_new
+
+    def shown(self, model: Model, to_view: bool = True) -> None:
+        """Hear of the newest model that may be shown."""
+        if model is not self._model:
             self._model = model
             self.models.publish(model)
             if self.fields is not None:
@@ -130,7 +129,8 @@ class Audience(Generic[Model]):
         if self._made:
             made, self._made = self._made, []
             ring_all([waiting.bell for waiting in made])
-        return is_new
+        if to_view and self._view is not None:
+            self._view(model)
 
     def turned_and_shown(self, model: Model) -> Answer | None:
         """Hear of a turn that is shown at once."""

@@ -71,7 +71,7 @@ class Hosted(Generic[Model, Msg]):
             self._durable.idle_seconds, self._durable.idled = idle, self._rest_if_unused
             self._audience.chain = self._durable.chain
             if self._durable.chain is not None:
-                self._durable.chain.run = flights.workers
+                self._durable.chain.run = flights.workers if on_loop else None
             buffer = self._durable.journal
         self._buffer = buffer
         if first:
@@ -178,6 +178,7 @@ class Hosted(Generic[Model, Msg]):
     def _flow(self) -> Flow[None]:
         audience = self._audience
         audience.begin(self._flights)
+        audience.models.before_wait = lambda: self._check_may_wait("a watcher of its app")
         return self._flow_on_disk() if self._durable is not None else self._flow_in_memory()
 
     def _flow_on_disk(self) -> Flow[None]:
@@ -198,7 +199,7 @@ class Hosted(Generic[Model, Msg]):
         update: Any = self._program.update
         if self._program.middleware:
             audience.chain = Chain(self._program)
-            audience.chain.run = self._flights.workers
+            audience.chain.run = self._flights.workers if self._on_loop else None
             update = Folded(audience.chain.update, update)
         program = Program(self._program.init, update, view=audience.turned_and_shown, subscriptions=self._program.subscriptions)
         self._loop = loop = Loop(program, self._flights, on_error=self._policy, on_failure=self._on_error, lists=False)
@@ -264,6 +265,13 @@ class Hosted(Generic[Model, Msg]):
 
     def _is_inside(self) -> bool:
         return takes_turn_of(self._flights.workers)
+
+    def _check_may_wait(self, who: str) -> None:
+        """Raise `UsageError` where the caller is in a turn of the app."""
+        if self._is_inside():
+            raise UsageError(
+                f"{who} waits for a turn, and this one is not over: return a command that sends the message instead"
+            )
 
     def _is_part(self) -> bool:
         """Tell whether the caller is something that the end of the app waits for."""

@@ -85,6 +85,7 @@ class Value(Watchable[T]):
         self._closed = False
         self._failure: BaseException | None = None
         self._trace: TracebackType | None = None  # of the failure, as it was then
+        self.before_wait: Callable[[], object] | None = None  #: called before a watcher waits; raises where it must not
         self.in_parent = False  #: whether this is what a forked child has of it
         share(self)
 
@@ -177,6 +178,8 @@ class Value(Watchable[T]):
 
     def _leave_bell(self, bell: ThreadBell | TaskBell, seen: int) -> bool:
         """Leave the bell to be rung at the next change; False when there is something newer than `seen`, or nothing to come."""
+        if self.before_wait is not None:
+            self.before_wait()
         with self._lock:
             self._bells[bell] = None
             if self._slot[0] > seen or self._closed:

@@ -34,6 +34,7 @@ WAITS: list[Callable[[Any], object]] = [
     lambda app: app.apply_async("nested"),
     lambda app: app.ask_async("nested"),
     lambda app: app.ready_async(),
+    lambda app: app.watch(since=app.version).get(),
 ]
 WAITS_FOR_THE_END: list[Callable[[Any], object]] = [
     lambda app: app.wait(),
@@ -140,7 +141,7 @@ async def test_in_a_turn_whatever_would_wait_for_itself_raises(kind: Kind, place
             errors.append(str(raised.value))
 
     app = await ended(kind, Inside(place, act))
-    assert (app.state, app.error, len(errors)) == ("stopped", None, 12)
+    assert (app.state, app.error, len(errors)) == ("stopped", None, 13)
     assert all("return a command" in error for error in errors)
 
 
@@ -336,7 +337,7 @@ async def test_a_command_that_waits_does_not_hold_up_an_end_without_drain(kind: 
     app.send("go")
     await asyncio.to_thread(entered.wait, 20)
     await kind(app, "stop", drain=False)
-    assert len(told) == 1
+    assert told
 
 
 def test_an_update_that_stops_its_app_may_be_replayed(tmp_path: Path) -> None:
