@@ -287,8 +287,12 @@ async def test_what_a_command_leaves_to_itself_may_wait(tmp_path: Path) -> None:
     """A task that outlives the command that made it may wait for the app's end."""
     waiting: list[asyncio.Task[int]] = []
 
+    async def later() -> int:
+        await asyncio.sleep(0)  # where tasks are eager this one begins while the command runs, and counts as it
+        return await app.wait_async()
+
     async def command() -> None:
-        waiting.append(asyncio.create_task(app.wait_async()))
+        waiting.append(asyncio.create_task(later()))
 
     app = gs.start_async(gs.Program(lambda: (0, ()), of_commands(lambda: [gs.Cmd.call(command)])))
     async with app:
