@@ -24,6 +24,7 @@ from go_state.buffer.retained import Retained, take_out
 from go_state.buffer.retention import Retention, drop_committed, keep_all
 from go_state.core.deadlines import deadline
 from go_state.core.errors import Closed, Full, TimedOut, UsageError
+from go_state.core.forks import free, parents, share
 
 Msg = TypeVar("Msg")
 
@@ -76,6 +77,7 @@ class Buffer(Generic[Msg]):
         self._bells: list[Bell] = []  # of sleeping readers; whoever rings them takes them out, with the lock or without
         self._closed = False
         self._cut = False  # closed, and what is in the inbox came too late
+        self._in_parent = False  # whether this is what a forked child has of it
         self._closers: list[Bell] = []  # of those who wait for the readers to finish
         self._entered = 0.0  # when the first message of the inbox entered
         self._notes: deque[tuple[int, float]] = deque()  # (position, when it entered), sparse: see _AGE_STEP
@@ -83,6 +85,7 @@ class Buffer(Generic[Msg]):
             tuple[int, float]
         ] = []  # the same, of messages that found others in the inbox; appended without the lock
         self._rates: deque[tuple[int, float]] = deque(maxlen=_RATE_NOTES)  # the same, kept although trimmed
+        share(self)
 
     # ------------------------------------------------------------------ putting
 
@@ -332,6 +335,8 @@ class Buffer(Generic[Msg]):
         With a `timeout` also wait so many seconds for every open reader to commit all, and raise `TimedOut` otherwise; the
         buffer is closed all the same. A second call is harmless.
         """
+        if self._in_parent:
+            return
         bell, until = ThreadBell(), deadline(timeout)
         self._shut(bell if timeout is not None else None)
         if timeout is not None:
@@ -343,12 +348,15 @@ class Buffer(Generic[Msg]):
 
     def refuse(self) -> None:
         """Refuse further puts, as `close` does, and do nothing more; a journal is then closed by its last reader's end."""
-        self._shut(None)
+        if not self._in_parent:
+            self._shut(None)
 
     async def close_async(self, *, timeout: float | None = None) -> None:
         """Close as `close` does, waiting on the event loop."""
         from go_state.buffer.loop_bell import LoopBell
 
+        if self._in_parent:
+            return
         bell, until = LoopBell(), deadline(timeout)
         self._shut(bell if timeout is not None else None)
         try:
@@ -375,6 +383,14 @@ class Buffer(Generic[Msg]):
 
     def _is_drained(self) -> bool:
         return all(reader.committed >= self._retained.end for reader in self._readers)
+
+    def forget_parent(self) -> None:
+        """In a forked child: have every use raise, for its readers are the parent's; to close it is harmless."""
+        lock, self._lock = self._lock, parents("a buffer")
+        self._in_parent = self._locked_put = True
+        for reader in self._readers:
+            reader.forget_parent(self._lock)
+        free(lock)  # which readers that were closed know, too
 
     def _forget(self, closer: Bell) -> None:
         with self._lock:

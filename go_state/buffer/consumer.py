@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Generic, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 
 from go_state.buffer.bells import Bell, ThreadBell
 from go_state.buffer.held import Lock
@@ -45,6 +45,7 @@ class Consumer(Generic[Msg]):
         self.position = self.committed  #: the position that is read next
         self._bell: Bell | None = None  # the one that this reader sleeps by
         self._closed = False
+        self._in_parent = False  # whether this is what a forked child has of it
         self._woken = False
         self._breath_at = 0.0  # when the event loop is to be given back
 
@@ -325,6 +326,8 @@ class Consumer(Generic[Msg]):
 
     def close(self) -> None:
         """End the reader; what it did not commit is its loss alone. A waiting get is freed with `Closed`."""
+        if self._in_parent:
+            return
         with self._lock:
             if self._closed:
                 return
@@ -335,8 +338,15 @@ class Consumer(Generic[Msg]):
         if self._buffer._asks_policy:
             self._buffer._apply_retention()
 
+    def forget_parent(self, lock: Any) -> None:
+        """In a forked child: have every use raise, as the lock does; to close it is harmless."""
+        self._lock = lock
+        self._in_parent = True
+
     async def aclose(self) -> None:
         """Close on an event loop."""
+        if self._in_parent:
+            return
         self.close()
 
     def __enter__(self) -> Self:

@@ -75,10 +75,10 @@ class UsageError(GoStateError, ValueError):
 class InsideLoop(UsageError, RuntimeError):
     """A blocking mode was called in a thread whose event loop is running."""
 
-    def __init__(self, called: str) -> None:
+    def __init__(self, called: str, instead: str | None = None) -> None:
         super().__init__(
             f"{called}() blocks its thread, and an event loop is running in this one: "
-            f"use `await {called}_async(...)` here, or call {called}() from a thread of its own"
+            f"use `{instead or f'await {called}_async(...)'}` here, or call {called}() from a thread of its own"
         )
         self.called = called
 

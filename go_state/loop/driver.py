@@ -99,12 +99,12 @@ def _was_cancelled(error: BaseException) -> bool:
     return task is None or task.cancelling() > 0
 
 
-def refuse_running_loop(called: str) -> None:
-    """Raise `InsideLoop` when this thread is running an event loop, which a blocking mode would stop."""
+def refuse_running_loop(called: str, instead: str | None = None) -> None:
+    """Raise `InsideLoop` when this thread is running an event loop, which a blocking mode would stop; it names what to use there."""
     asyncio = sys.modules.get("asyncio")  # where nobody imported it, or another thread is about to, no loop is running
     running = getattr(asyncio, "_get_running_loop", None)
     if running is not None and running() is not None:
-        raise InsideLoop(called)
+        raise InsideLoop(called, instead)
 
 
 def require_running_loop(called: str, otherwise: str) -> None:

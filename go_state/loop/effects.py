@@ -9,7 +9,6 @@ from go_state.core.commands import Failure
 from go_state.core.errors import UsageError
 
 effect: ContextVar[Callable[[], str] | None] = ContextVar("go_state_effect", default=None)  # names the command under way
-replies: ContextVar[list[object] | None] = ContextVar("go_state_replies", default=None)  # of the turn under way, in an app
 
 
 def effect_id() -> str:

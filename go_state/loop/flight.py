@@ -98,9 +98,6 @@ class Flight:
         return f"<Flight {self.name}: {self.command}>"
 
 
-inside: ContextVar[object] = ContextVar(
-    "go_state_inside", default=None
-)  # the workers of the run that a task or thread is part of
 under_way: ContextVar[Flight | None] = ContextVar("go_state_under_way", default=None)  # in its task or thread
 
 

@@ -331,8 +331,10 @@ class Flights(Board):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stop_all()
-        self.workers.close(self._effects.grace)
-        self._say_what_is_left()
+        try:
+            self.workers.close(self._effects.grace)
+        finally:
+            self._say_what_is_left()
 
     async def __aenter__(self) -> Self:
         self.open()
@@ -341,9 +343,15 @@ class Flights(Board):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if kind is GeneratorExit:  # its event loop is closed, and what ran in it is over: nothing can be awaited any more
+            self.drop()
+            self.withdraw()
+            return
         self._stop_all()
-        await self.workers.aclose(self._effects.grace)
-        self._say_what_is_left()
+        try:
+            await self.workers.aclose(self._effects.grace)
+        finally:
+            self._say_what_is_left()
 
 
 def _do_nothing(*_: object) -> None:

@@ -18,9 +18,13 @@ from go_state.core.errors import Denied, ProgramError
 from go_state.core.program import Program, read_step
 from go_state.core.turn import Turn
 from go_state.loop.driver import Answer
+from go_state.loop.inside import Part, in_turn, parts
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
+
+
+_NO_PART = Part(None, is_turn=True)  # of a run that nobody waits for from within
 
 
 class Proposal(NamedTuple, Generic[Model, Msg]):
@@ -45,6 +49,7 @@ class Chain(Generic[Model, Msg]):
     def __init__(self, program: Program[Model, Msg]) -> None:
         self.denied: Denied | None = None  # what the turn under way was denied with
         self.message: Any = None  # of that turn
+        self.run: object = None  # what the turns are of, where tasks that are begun after one may wait for it
         self._final: tuple[Any, Any] | None = None
         self._open: list[Generator[Any, Any, Any]] = []  # of the turn under way, waiting to hear what becomes of it
         self._due: list[tuple[list[Generator[Any, Any, Any]], Any]] = []  # of turns that are through and not shown
@@ -115,31 +120,50 @@ class Chain(Generic[Model, Msg]):
         """Tell the middleware what became of the turns that may be shown, in order; return what is to be waited for."""
         due, self._due = self._due, []
         waits: list[Awaitable[Any]] = []
-        for middleware, outcome in due:
-            for asked in middleware:
-                try:
-                    asked.send(outcome)
-                except StopIteration as end:
-                    if inspect.isawaitable(end.value):
-                        waits.append(end.value)
-                else:
-                    asked.close()
-                    raise ProgramError("a middleware yields once, and this one has yielded again")
-        return Answer(_OneAfterAnother(waits), "a middleware") if waits else None
+        if not due or self.run is None:
+            _tell(due, waits)
+            return Answer(_OneAfterAnother(waits, _NO_PART), "a middleware") if waits else None
+        with in_turn(self.run) as part:
+            _tell(due, waits)
+        part.over = not waits  # it goes on, with what is waited for
+        return Answer(_OneAfterAnother(waits, part), "a middleware") if waits else None
+
+
+def _tell(due: list[tuple[list[Generator[Any, Any, Any]], Any]], waits: list[Awaitable[Any]]) -> None:
+    """Tell the middleware of each turn what became of it; add what they return to be waited for."""
+    for middleware, outcome in due:
+        for asked in middleware:
+            try:
+                asked.send(outcome)
+            except StopIteration as end:
+                if end.value is not None and inspect.isawaitable(end.value):
+                    waits.append(end.value)
+            else:
+                asked.close()
+                raise ProgramError("a middleware yields once, and this one has yielded again")
 
 
 class _OneAfterAnother:
-    """What several middleware have returned, to be awaited in order."""
+    """What several middleware have returned, to be awaited in order; all of it is a part of their turn."""
 
-    def __init__(self, waits: list[Awaitable[Any]]) -> None:
+    def __init__(self, waits: list[Awaitable[Any]], part: Part) -> None:
         self._waits = waits
+        self._part = part
 
     def __await__(self) -> Generator[Any, Any, None]:
-        for wait in self._waits:
-            yield from wait.__await__()
+        before = parts.get()
+        parts.set((*before, self._part))
+        try:
+            for wait in self._waits:
+                yield from wait.__await__()
+        finally:
+            self._part.over = True
+            if self._part in parts.get():  # not where somebody else has closed it, in a context of their own
+                parts.set(before)
 
     def close(self) -> None:
         """Give up on those that are coroutines."""
+        self._part.over = True
         for wait in self._waits:
             if inspect.iscoroutine(wait):
                 wait.close()

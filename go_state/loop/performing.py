@@ -14,7 +14,7 @@ from go_state.core.commands import After, All, Call, Cancel, Cmd, Map, Reply, Se
 from go_state.core.errors import ProgramError, UsageError
 from go_state.core.subscriptions import Scope
 from go_state.loop.driver import is_awaitable
-from go_state.loop.effects import failure_of, replies
+from go_state.loop.effects import failure_of
 from go_state.loop.flight import Flight, Group, Origin, Outcome, Path, keyed, wrapped, written
 from go_state.loop.raised import as_failure
 
@@ -42,6 +42,7 @@ class Performing:
         self.turn_name: Callable[[], str] = self._name_turn
         self._last_named: tuple[object, int] = (None, -1)
         self.held: list[Flight | Cancelling] = []  # what the turn under way begins, or ends, once it is committed
+        self.replies: list[object] | None = None  # of the turn under way, where somebody may have asked
         self._in_turn = True
         self._path: Path | None = None  # of the inline command under way
         self._number = 0  # of the turn's commands that are more than messages
@@ -133,8 +134,8 @@ class Performing:
             case Seq() | All():
                 return self._go_on(Group(command, scope, group, path, self._turn()), sent)
             case Reply(value):
-                if self._in_turn and (asked := replies.get()) is not None:
-                    asked.append(value)
+                if self._in_turn and self.replies is not None and self._message is not None:
+                    self.replies.append(value)
             case Cmd():
                 raise not_a_command(command)
             case _ if callable(command):

@@ -18,8 +18,9 @@ from go_state.core.commands import name_of
 from go_state.core.errors import ProgramError, UsageError
 from go_state.core.program import Program
 from go_state.core.subscriptions import At, Every, Signal, Stream, Sub, checked_subscriptions
-from go_state.loop.flight import Origin, inside, wrapped
+from go_state.loop.flight import Origin, wrapped
 from go_state.loop.flights import AHEAD, Flights, Trouble
+from go_state.loop.inside import Part, part_in
 from go_state.loop.raised import as_failure
 from go_state.loop.timers import Timer
 from go_state.loop.workers import unasked
@@ -151,10 +152,10 @@ class Subscribed:
 
     def _read(self, running: Running) -> None:
         context = copy_context()
-        context.run(inside.set, self._flights.workers)
-        self._flights.workers.spawn(running, lambda: self._give(running), context)
+        part = part_in(context, self._flights.workers)
+        self._flights.workers.spawn(running, lambda: self._give(running, part), context)
 
-    async def _give(self, running: Running) -> None:
+    async def _give(self, running: Running, part: Part) -> None:
         import asyncio
 
         sub = running.sub
@@ -180,6 +181,8 @@ class Subscribed:
                 error = unasked(error, f"the stream {name_of(sub.fn)}", "the end of its subscription")
             # KeyboardInterrupt and SystemExit are told too: a task would raise them out of its event loop.
             self._flights.tell(self._fail, running, error)
+        finally:
+            part.over = True
 
     def _listen(self, running: Running) -> None:
         if not self._flights.hears_signals:

@@ -92,6 +92,7 @@ class Loop(Generic[Model, Msg]):
         self._program: Program[Model, Msg] = program if self._subscribed is None else self._subscribed.around(program)
         self._on_error = on_error
         self._on_failure = on_failure or on_error  # of a command whose turn is through
+        self.undone: Callable[[BaseException], object] = _do_nothing  # called when a turn ends the run and is rolled back
 
     def run(self, feed: Feed[Msg]) -> Flow[None]:
         """Turn 0, then every message of the feed to its end."""
@@ -178,6 +179,8 @@ class Loop(Generic[Model, Msg]):
                         committed = True
                         raise as_failure(error, "a function that is shown the model")  # noqa: B904  - it has its cause
         except BaseException as error:
+            if not committed:
+                self.undone(error)
             if not isinstance(error, GeneratorExit):  # a flow that is being closed has nobody to wait for it
                 yield from give_back(feed, error, through=committed)
             raise
@@ -264,6 +267,10 @@ class Loop(Generic[Model, Msg]):
         if policy is None:
             raise error
         yield from self._keep(FailedMessage(origin.message, origin.position, error), policy)
+
+
+def _do_nothing(_: object) -> None:
+    """Take no notice."""
 
 
 def give_back(feed: Feed[Msg], error: BaseException, *, through: bool) -> Flow[None]:

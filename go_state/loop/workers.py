@@ -17,7 +17,8 @@ from go_state.core.commands import name_of
 from go_state.core.errors import MissingExtra, ProgramError
 from go_state.loop.driver import is_awaitable
 from go_state.loop.effects import effect
-from go_state.loop.flight import Flight, inside, under_way
+from go_state.loop.flight import Flight, under_way
+from go_state.loop.inside import Part, part_in
 from go_state.loop.threads import Threads
 
 if TYPE_CHECKING:
@@ -48,11 +49,11 @@ class Workers:
         context = copy_context()
         context.run(effect.set, lambda: flight.name)
         context.run(under_way.set, flight)
-        context.run(inside.set, self)
+        part = part_in(context, self)
         if flight.command.thread:
-            self._start_in_thread(flight, context)
+            self._start_in_thread(flight, part, context)
         else:
-            self.spawn(flight, lambda: self._fly(flight), context)
+            self.spawn(flight, lambda: self._fly(flight, part), context)
 
     def spawn(self, flight: Any, work: Callable[[], Any], context: Context) -> None:
         """Begin a task, and have the flight's `stop` end it."""
@@ -94,7 +95,7 @@ class Workers:
             self._thread.start()
         return self._loop
 
-    def _start_in_thread(self, flight: Flight, context: Context) -> None:
+    def _start_in_thread(self, flight: Flight, part: Part, context: Context) -> None:
         if self._threads is None:
             self._threads = Threads(self._at_once)
         threads = self._threads
@@ -105,15 +106,15 @@ class Workers:
                 flight.unpark()
 
         flight.stop = stop
-        threads.begin(flight, partial(context.run, self._call, flight))
+        threads.begin(flight, partial(context.run, self._call, flight, part))
 
     # ------------------------------------------------------------------ in the task or thread
 
-    async def _fly(self, flight: Flight) -> None:
+    async def _fly(self, flight: Flight, part: Part) -> None:
         import asyncio
 
         try:
-            result = await self._tried(flight)
+            result = await self._tried(flight, part)
         except asyncio.CancelledError as error:
             if flight.over:
                 raise
@@ -123,7 +124,13 @@ class Workers:
         else:
             self._done(flight, result)
 
-    async def _tried(self, flight: Flight) -> Any:
+    async def _tried(self, flight: Flight, part: Part) -> Any:
+        try:
+            return await self._with_tries(flight)
+        finally:
+            part.over = True  # what it has begun and left to itself is none of the run's any more
+
+    async def _with_tries(self, flight: Flight) -> Any:
         command = flight.command
         if command.retry is None:
             return await self._once(flight)
@@ -152,15 +159,21 @@ class Workers:
             f"retry give Cmd.call thread=True, or make it a coroutine function"
         )
 
-    def _call(self, flight: Flight) -> None:
+    def _call(self, flight: Flight, part: Part) -> None:
         try:
-            result = self._tried_in_thread(flight)
+            result = self._tried_in_thread(flight, part)
         except BaseException as error:
             self._failed(flight, error)
         else:
             self._done(flight, result)
 
-    def _tried_in_thread(self, flight: Flight) -> Any:
+    def _tried_in_thread(self, flight: Flight, part: Part) -> Any:
+        try:
+            return self._with_tries_in_thread(flight)
+        finally:
+            part.over = True
+
+    def _with_tries_in_thread(self, flight: Flight) -> Any:
         command = flight.command
         if command.retry is None:
             return self._once_in_thread(flight)

@@ -5,6 +5,7 @@ send, apply, ask ──▶ queue ──▶ turns, in the app's own thread or tas
 
 from __future__ import annotations
 
+import sys
 import threading
 from functools import partial
 from types import TracebackType
@@ -12,10 +13,11 @@ from typing import Any, Literal, NamedTuple, Self, TypeAlias, TypeVar
 
 from go_state.core.commands import Cmd
 from go_state.core.deadlines import check_timeout, deadline
-from go_state.core.errors import Closed, Empty, TimedOut, UsageError
-from go_state.loop.driver import Blocking, refuse_running_loop
+from go_state.core.errors import Closed, Empty, InsideLoop, TimedOut, UsageError
+from go_state.loop.driver import refuse_running_loop
 from go_state.modes.audience import Waiting
 from go_state.modes.hosted import Hosted
+from go_state.modes.leaving import outlast, outlast_async
 from go_state.modes.rights import Reader, Sender, Watching
 from go_state.watch.bells import TaskBell, ThreadBell
 from go_state.watch.fields import ANY, Changes
@@ -26,6 +28,11 @@ Msg = TypeVar("Msg")
 
 State: TypeAlias = Literal["replaying", "ready", "draining", "stopped", "failed"]
 """How it stands with an app: before its first model is there, then, while it is asked to end, and after it has."""
+
+
+_MOMENT = (
+    1.0  # second, for which an event loop may be stopped by an error that is a mistake, so that it leaves no thread behind
+)
 
 
 class AppStatistics(NamedTuple):
@@ -44,8 +51,12 @@ class App(Hosted[Model, Msg]):
     """A running program; made by `start` or `start_async`.
 
     A context manager, of both kinds: entered it has its first model; left, it drains its queue, or ends after the turn under
-    way when the block raises. What the program fails with ends the app, reaches everybody who waits, and is raised from the block.
-    Every method may be called from any thread; those that wait have a twin with `_async` for event loops.
+    way when the block raises, or when leaving it is interrupted: by Ctrl-C, a timeout or a cancellation, which are raised once nothing
+    of the app runs any more. What the program fails with ends the app, reaches everybody who waits, and is raised from the block.
+    Every method may be called from any thread; those that wait have a twin with `_async` for event loops. In a turn, and in what a
+    middleware does after one, whatever waits for a turn or for the end raises `UsageError`, for it would wait for itself; and so does,
+    in a command or a stream, whatever waits for the end. A command may wait for a turn: `apply`, in a thread or a task of its own.
+    A task that a command begins counts as the command while that runs. In a forked child everything raises, for the app is the parent's.
     """
 
     # ------------------------------------------------------------------ sending
@@ -60,8 +71,9 @@ class App(Hosted[Model, Msg]):
     def apply(self, message: Msg, *, timeout: float | None = None) -> Model:
         """Send one message, wait until its turn is committed, and return the model that it has made.
 
-        Raises what the program fails with, `Denied`, `TimedOut` (the message stays in the queue), `Closed`, and `UsageError` or
-        `InsideLoop` where waiting would never end: inside a turn, or in a thread whose event loop runs.
+        Raises what the program fails with on this message, `Denied`, `TimedOut` (the message stays in the queue), `Closed` when the
+        app ends before the message has its turn (where it has failed, that is the cause), and `UsageError` or `InsideLoop` where
+        waiting would never end: inside a turn, or in a thread whose event loop runs.
         """
         return self._wait_for(message, timeout, "apply")  # type: ignore[no-any-return]
 
@@ -79,6 +91,7 @@ class App(Hosted[Model, Msg]):
 
     def _wait_for(self, message: Msg, timeout: float | None, called: str) -> Any:
         self._check_may_wait(f"app.{called}")
+        refuse_running_loop(f"app.{called}")
         bell, until = ThreadBell(), deadline(timeout)
         waiting = self._enter(message, called, bell)
         try:
@@ -90,6 +103,7 @@ class App(Hosted[Model, Msg]):
         return waiting.outcome()
 
     async def _wait_for_async(self, message: Msg, timeout: float | None, called: str) -> Any:
+        self._check_may_wait(f"app.{called}_async")
         bell, until = TaskBell(), deadline(timeout)
         waiting = self._enter(message, called, bell)
         try:
@@ -115,12 +129,13 @@ class App(Hosted[Model, Msg]):
     def _took_too_long(called: str, timeout: float | None) -> TimedOut:
         return TimedOut(f"the turn was not through within {timeout} seconds of {called}; the message stays in the queue")
 
-    def _check_may_wait(self, called: str) -> None:
-        if self._is_inside():
+    def _check_may_wait_for_end(self, called: str) -> None:
+        """Raise `UsageError` where the caller is something that the end of the app waits for."""
+        if self._is_part():
             raise UsageError(
-                f"{called} waits for a turn, and this one is not over: return a command that sends the message instead"
+                f"{called} waits for the end of the app, which waits for this {'turn' if self._is_inside() else 'command'}: ask for the "
+                f"end with app.stop(), which does not wait here, or return a command that sends a message instead"
             )
-        refuse_running_loop(called)
 
     # ------------------------------------------------------------------ looking
 
@@ -140,6 +155,8 @@ class App(Hosted[Model, Msg]):
     @property
     def state(self) -> State:
         """How it stands with the app."""
+        if self._in_parent:
+            return "stopped"
         if self._audience.ended.version:
             return "stopped" if self._error is None else "failed"
         if self._draining:
@@ -195,15 +212,18 @@ class App(Hosted[Model, Msg]):
     def ready(self, timeout: float | None = None) -> None:
         """Wait until the first model is there: init has run, or the journal was replayed. Raises what the program fails with."""
         self._check_may_wait("app.ready")
+        refuse_running_loop("app.ready")
         self._audience.models.watch().get(timeout)
 
     async def ready_async(self, timeout: float | None = None) -> None:
         """Wait as `ready` does, on the event loop."""
+        self._check_may_wait("app.ready_async")
         await self._audience.models.watch().get_async(timeout)
 
     def wait(self, timeout: float | None = None) -> Model:
-        """Wait until the app has ended, and return the last model; raises what it has failed with, and `TimedOut`."""
-        self._check_may_wait("app.wait")
+        """Wait until the app has ended, and return the last model; raises what it has failed with, `TimedOut`, and `UsageError` inside."""
+        self._check_may_wait_for_end("app.wait")
+        refuse_running_loop("app.wait")
         self._audience.ended.watch().get(timeout)
         if isinstance(self._host, threading.Thread):
             self._host.join()
@@ -211,12 +231,13 @@ class App(Hosted[Model, Msg]):
 
     async def wait_async(self, timeout: float | None = None) -> Model:
         """Wait as `wait` does, on the event loop."""
+        self._check_may_wait_for_end("app.wait_async")
         await self._audience.ended.watch().get_async(timeout)
         return self._result()
 
     def _result(self) -> Model:
         if self._error is not None:
-            raise self._error
+            raise self._error.with_traceback(self._trace)
         try:
             return self.model
         except Empty:
@@ -227,15 +248,14 @@ class App(Hosted[Model, Msg]):
 
         Without `drain` it ends after the turn under way, and so it does when `timeout` seconds are over, which raises `TimedOut`.
         What the program has failed with is not raised here. Called inside a turn, or by one of its own commands or streams, it asks
-        for the end and does not wait for it.
+        for the end and does not wait for it; a `timeout` raises `UsageError` there.
         """
         check_timeout(timeout)
-        self._ask_to_end(drain)
         if self._is_part():
-            self._buffer.close()
+            self._ask_from_inside("app.stop", drain, timeout)
             return
         refuse_running_loop("app.stop")
-        self._buffer.close()
+        self.rest(drain=drain)
         try:
             self._audience.ended.watch().get(timeout)
         except TimedOut:
@@ -244,16 +264,21 @@ class App(Hosted[Model, Msg]):
             self._host.join()
 
     async def stop_async(self, *, drain: bool = True, timeout: float | None = None) -> None:
-        """End the app as `stop` does, waiting on the event loop."""
+        """End the app as `stop` does, waiting on the event loop; cancelled meanwhile, it has asked for the end all the same."""
         check_timeout(timeout)
-        self._ask_to_end(drain)
-        await Blocking(self._buffer.close).on_loop() if self._durable is not None else self._buffer.close()
         if self._is_part():
+            self._ask_from_inside("app.stop_async", drain, timeout)
             return
+        self.rest(drain=drain)
         try:
             await self._audience.ended.watch().get_async(timeout)
         except TimedOut:
             raise self._out_of_time(timeout) from None
+
+    def _ask_from_inside(self, called: str, drain: bool, timeout: float | None) -> None:
+        if timeout is not None:
+            self._check_may_wait_for_end(f"{called}(timeout=...)")
+        self.rest(drain=drain)
 
     def _out_of_time(self, timeout: float | None) -> TimedOut:
         self._end_at_next_turn()
@@ -264,36 +289,93 @@ class App(Hosted[Model, Msg]):
 
     def __enter__(self) -> Self:
         try:
+            refuse_running_loop("with gs.start", "async with gs.start_async(...)")
             self.ready()
-        except BaseException:
-            self.stop(drain=False)
+        except BaseException as error:
+            self._leave(error)
             raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.stop(drain=error is None)
+        self._leave(error)
         self._raise_after(error)
+
+    def _leave(self, error: BaseException | None) -> None:
+        """Have the app be over, or raise what has interrupted that."""
+        if not self._may_leave(error):
+            return
+        try:
+            refuse_running_loop("leaving the block of an app", "async with")
+        except InsideLoop:
+            self.rest(drain=False)
+            if isinstance(self._host, threading.Thread):
+                self._host.join(_MOMENT)
+            if error is None:
+                raise
+            return
+
+        def end() -> None:
+            self.rest(drain=error is None)
+            self._audience.ended.watch().get()
+            if isinstance(self._host, threading.Thread):
+                self._host.join()
+
+        try:
+            outlast(end, self._end_at_next_turn)
+        except BaseException as interruption:
+            self._raise_after(interruption)
+            raise
 
     async def __aenter__(self) -> Self:
         try:
             await self.ready_async()
-        except BaseException:
-            await self.stop_async(drain=False)
+        except BaseException as error:
+            await self._leave_async(error)
             raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.stop_async(drain=error is None)
+        await self._leave_async(error)
         self._raise_after(error)
 
-    def _raise_after(self, error: BaseException | None) -> None:
-        if self._error is None or self._error is error:
+    async def _leave_async(self, error: BaseException | None) -> None:
+        if not self._may_leave(error):
             return
+        ended = self._audience.ended
+        self.rest(drain=error is None)
+        try:
+            await outlast_async(lambda: ended.watch().get_async(), lambda: ended.version, self._end_at_next_turn)
+        except BaseException as interruption:
+            self._raise_after(interruption)
+            raise
+
+    def _may_leave(self, error: BaseException | None) -> bool:
+        """Return False where the end is not to be waited for; raise `UsageError` where that would be waiting for itself."""
+        if self._in_parent:
+            return False
+        if not self._is_part():
+            return True
+        self.rest(drain=error is None)
         if error is None:
-            raise self._error
-        error.add_note(f"the app had failed as well: {type(self._error).__qualname__}: {self._error}")
+            self._check_may_wait_for_end("leaving the block of an app")
+        return False
+
+    def _raise_after(self, error: BaseException | None) -> None:
+        """Raise what the app has failed with, or add it to the error that the block is left with."""
+        failure = self._error
+        if failure is None or failure is error or self._in_parent:
+            return
+        if error is None or _is_cancellation(error):  # which a timeout or a scope is going to swallow, and the note with it
+            raise failure.with_traceback(self._trace)
+        error.add_note(f"the app had failed as well: {type(failure).__qualname__}: {failure}")
 
     def __repr__(self) -> str:
-        return f"<App {self._name()}: {self.state}, version {self.version}>"
+        version = "of another process" if self._in_parent else f"version {self.version}"
+        return f"<App {self._name()}: {self.state}, {version}>"
+
+
+def _is_cancellation(error: BaseException) -> bool:
+    asyncio = sys.modules.get("asyncio")
+    return asyncio is not None and isinstance(error, asyncio.CancelledError)

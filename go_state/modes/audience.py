@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from types import TracebackType
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from go_state.core.errors import Denied, NoReply
+from go_state.core.errors import Closed, Denied, NoReply
 from go_state.loop.driver import Answer
-from go_state.loop.effects import replies
+from go_state.loop.flights import Flights
+from go_state.loop.inside import running_task
 from go_state.loop.middleware import Chain
 from go_state.watch.bells import TaskBell, ThreadBell, ring_all
 from go_state.watch.fields import Fields
@@ -32,7 +34,7 @@ class Stopped(BaseException):
 class Waiting:
     """One sender who sleeps until the turn of its message is through: for the model after it, or for its answer."""
 
-    __slots__ = ("asks", "bell", "error", "position", "result")
+    __slots__ = ("asks", "bell", "error", "position", "result", "trace")
 
     def __init__(self, bell: ThreadBell | TaskBell, *, asks: bool) -> None:
         self.asks = asks
@@ -40,12 +42,33 @@ class Waiting:
         self.position = -1
         self.result: Any = UNSET
         self.error: BaseException | None = None
+        self.trace: TracebackType | None = None  # of the error, which others raise as well: each begins from here
+
+    def fail(self, error: BaseException) -> None:
+        """Have the outcome be an error, as it is now."""
+        self.error, self.trace = error, error.__traceback__
 
     def outcome(self) -> Any:
         """Return what the turn has made for the sender, or raise what it has failed with."""
         if self.error is not None:
-            raise self.error
+            raise self.error.with_traceback(self.trace)
         return self.result
+
+
+def _ended_before(error: BaseException | None) -> Closed:
+    if error is None:
+        return Closed("the app has ended before the message had its turn")
+    closed = Closed(
+        f"the app has failed before the message had its turn, with a {type(error).__qualname__}, which is the cause of this"
+    )
+    closed.__cause__ = error
+    return closed
+
+
+async def _then_stopped(waits: Answer) -> None:
+    """Wait for what the middleware of the last turn asks for, and end the run then."""
+    await waits.on_loop()
+    raise Stopped
 
 
 class Audience(Generic[Model]):
@@ -68,13 +91,14 @@ class Audience(Generic[Model]):
         self._following = threading.Lock()  # held by who begins to follow the fields
         self._error: BaseException | None = None  # what the program has ended with
         self._made: list[Waiting] = []  # whose turn is through and not yet to be shown
+        self._failed: list[Waiting] = []  # whose turn has ended the run
         self._replies: list[object] = []  # of the turn under way
 
     # ------------------------------------------------------------------ what the loop tells
 
-    def begin(self) -> None:
-        """Begin, in the thread or task that runs the program."""
-        replies.set(self._replies)
+    def begin(self, flights: Flights) -> None:
+        """Begin to hear what the turns of a run answer."""
+        flights.replies = self._replies
 
     def turned(self, model: Model) -> None:
         """Hear of a turn: its model, which may not be shown yet."""
@@ -91,7 +115,13 @@ class Audience(Generic[Model]):
         if self._stopping:
             raise Stopped
 
-    def shown(self, model: Model) -> None:
+    def stands(self, model: Model) -> bool:
+        """Hear of the newest model that stays, whatever comes now; tell those who wait, and whether the view has yet to see it."""
+        is_new = model is not self._model
+        self.shown(model, False)
+        return is_new
+
+    def shown(self, model: Model, to_view: bool = True) -> None:
         """Hear of the newest model that may be shown."""
         if model is not self._model:
             self._model = model
@@ -101,7 +131,7 @@ class Audience(Generic[Model]):
         if self._made:
             made, self._made = self._made, []
             ring_all([waiting.bell for waiting in made])
-        if self._view is not None:
+        if to_view and self._view is not None:
             self._view(model)
 
     def turned_and_shown(self, model: Model) -> Answer | None:
@@ -114,9 +144,11 @@ class Audience(Generic[Model]):
                 stopping = True
         self.shown(model)
         waits = None if self.chain is None else self.chain.shown()
-        if stopping:
+        if not stopping:
+            return waits
+        if waits is None or running_task() is None:
             raise Stopped
-        return waits
+        return Answer(_then_stopped(waits), "a middleware")
 
     def _keep(self, model: Model) -> None:
         """Note what the turn under way has made for the one who waits for it."""
@@ -141,18 +173,29 @@ class Audience(Generic[Model]):
         with self._lock:
             waiting = self._waiting.pop(self.where(), None)  # type: ignore[call-overload]
         if waiting is not None:
-            waiting.error = error
+            waiting.fail(error)
             ring_all((waiting.bell,))
 
-    def end(self, error: BaseException | None, otherwise: BaseException) -> None:
-        """End: everybody who waits gets the error, or else the other one; watchers get the last model and then the error."""
+    def undone(self, error: BaseException) -> None:
+        """Hear that the turn under way was rolled back, and that its error ends the run."""
+        with self._lock:
+            waiting = self._waiting.pop(self.where(), None)  # type: ignore[call-overload]
+        if waiting is not None and isinstance(error, Exception):
+            waiting.fail(error)
+            self._failed.append(waiting)
+
+    def over(self, error: BaseException | None) -> None:
+        """Hear that there will be no more turns; tell those whose message had none, or whose turn is not known to stay."""
         with self._lock:
             self._over = True
             left = [*self._made, *self._waiting.values()]
-            self._waiting, self._made = {}, []
+            failed, self._waiting, self._made, self._failed = self._failed, {}, [], []
         for waiting in left:
-            waiting.error = error or otherwise
-        ring_all([waiting.bell for waiting in left])
+            waiting.fail(_ended_before(error))
+        ring_all([waiting.bell for waiting in (*failed, *left)])
+
+    def end(self, error: BaseException | None) -> None:
+        """End: watchers get the last model, and then the error."""
         self._error = error
         self.models.close(error)
         if self.fields is not None:

@@ -19,6 +19,7 @@ from go_state.core.turn import Turn
 from go_state.loop.driver import Answer, Blocking, Flow, Messages
 from go_state.loop.feeds import CHUNK_LIMIT, LogFeed
 from go_state.loop.flights import Flights
+from go_state.loop.inside import in_turn
 from go_state.loop.middleware import Chain, Folded, replayed
 from go_state.loop.policies import FailedMessage, OnError, SetAside, Stop, decide
 from go_state.loop.timers import SystemClock
@@ -98,6 +99,8 @@ class DurableRun(Generic[Model, Msg]):
         self.idle_seconds: float | None = None  # this and the next: see LogFeed
         self.idled: Callable[[], object] = lambda: None
         self.chain: Chain[Model, Msg] | None = Chain(program) if program.middleware else None
+        self._stands = False  # whether the last flush of the run is done
+        self._unshown = False  # whether the view has not seen the last model by then
         self._make_loop(None if self.chain is None else self.chain.turned)
 
     def _make_loop(self, turned: Callable[[Model], object] | None) -> None:
@@ -121,6 +124,7 @@ class DurableRun(Generic[Model, Msg]):
         """Load, replay, and run live until the journal is closed and drained."""
         if self.audience is not None:
             self._make_loop(self.audience.turned)
+            self.loop.undone = self.audience.undone
         yield _Owning(self.journal, self._durable.owner or self.journal.owner)
         if not self.journal.salt:
             yield Blocking(self.journal.begin)
@@ -131,6 +135,8 @@ class DurableRun(Generic[Model, Msg]):
             feed.attend(self.flights)
             if self.audience is not None:
                 self.audience.where = feed.where
+                if self.audience.stopping:  # which is seen here, or else by whoever asks, for there is a feed now
+                    return
                 feed.idle_seconds, feed.idled = self.idle_seconds, self.idled
             yield from self._begin(keyframe, feed)
             try:
@@ -138,6 +144,22 @@ class DurableRun(Generic[Model, Msg]):
                 yield from feed.end()
             finally:
                 self.journal.flush()  # what is through is through, also when the run fails
+                self._tell_audience()
+
+    def _tell_audience(self) -> None:
+        """Tell those who wait of the turns that are on disk, whatever the run ends by."""
+        if self.audience is not None:
+            self._unshown = self.audience.stands(self.loop.model)
+            self._stands = True
+
+    def show_last(self) -> Flow[None]:
+        """Show what the last turns have made, where the run has ended before it came to that."""
+        if not self._stands:
+            return
+        if self._unshown and self._program.view is not None:
+            self._program.view(self.loop.model)
+        if self.chain is not None and (waits := self.chain.shown()) is not None:
+            yield waits
 
     def _load(self) -> Keyframe[Model] | None:
         return load(self._schema, self.journal, PROGRAM, self._durable.restore)
@@ -209,7 +231,8 @@ class DurableRun(Generic[Model, Msg]):
 
     def _replay(self, model: Model, start: int, end: int) -> Model:
         self.journal.flush()
-        return fold(replayed(self._program), self.journal, model, start, end)
+        with in_turn(self.flights.workers):  # wherever it is called: in a thread of its own, where the run is on an event loop
+            return fold(replayed(self._program), self.journal, model, start, end)
 
 
 class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):

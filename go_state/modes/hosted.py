@@ -6,12 +6,13 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from go_state.core.errors import Closed
+from go_state.core.errors import UsageError
+from go_state.core.forks import parents, share
 from go_state.core.program import Program
 from go_state.loop.driver import Flow, drive, drive_async
 from go_state.loop.feeds import LogFeed
-from go_state.loop.flight import inside
 from go_state.loop.flights import Flights
+from go_state.loop.inside import begin_turns, is_part_of, takes_turn_of
 from go_state.loop.middleware import Chain, Folded
 from go_state.loop.policies import OnError, Stop, check_on_error
 from go_state.loop.turn import Loop
@@ -20,6 +21,9 @@ from go_state.modes.run import durable_run
 
 if TYPE_CHECKING:
     import asyncio
+    from types import TracebackType
+
+    from go_state.modes.loop_end import LoopEnd
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -50,7 +54,10 @@ class Hosted(Generic[Model, Msg]):
         self._on_error = on_error
         self._flights = flights
         self._error: BaseException | None = None
+        self._trace: TracebackType | None = None  # of the error, where everybody who raises it begins
         self._draining = False
+        self._in_parent = False  # whether this is what a forked child has of it
+        self._loop_end: LoopEnd | None = None
         self._feed: LogFeed[Msg] | None = None
         self._reader: Any = None
         self._loop: Any = None
@@ -64,8 +71,11 @@ class Hosted(Generic[Model, Msg]):
             self._durable.audience = self._audience
             self._durable.idle_seconds, self._durable.idled = idle, self._rest_if_unused
             self._audience.chain = self._durable.chain
+            if self._durable.chain is not None:
+                self._durable.chain.run = flights.workers if on_loop else None
             buffer = self._durable.journal
         self._buffer = buffer
+        share(self)
         self._start()
 
     # ------------------------------------------------------------------ running
@@ -75,6 +85,9 @@ class Hosted(Generic[Model, Msg]):
         if self._on_loop:
             import asyncio
 
+            from go_state.modes.loop_end import LoopEnd
+
+            self._loop_end = LoopEnd(self._end_with_loop)
             self._host = task = asyncio.create_task(self._run_on_loop(), name=f"go_state app {self._name()}")
             task.add_done_callback(lambda _: self._end_unbegun())
         else:
@@ -85,32 +98,45 @@ class Hosted(Generic[Model, Msg]):
         return self._program.name or getattr(self._program.update, "__qualname__", "program")
 
     def _run_in_thread(self) -> None:
+        turns = begin_turns(self._flights.workers)
         try:
             with self._flights:
-                drive(self._flow())
+                drive(self._whole_flow())
         except Stopped:
             pass
         except BaseException as error:
-            self._error = error
+            self._fail(error)
         finally:
+            turns.over = True
             self._end()
 
     async def _run_on_loop(self) -> None:
         import asyncio
 
+        turns = None
         try:
+            if self._host is None:  # an eager task, that runs before whoever starts it has the app
+                await asyncio.sleep(0)
+            turns = begin_turns(self._flights.workers)
             async with self._flights:
-                await drive_async(self._flow())
+                await drive_async(self._whole_flow())
         except Stopped:
             pass
         except asyncio.CancelledError:
             raise  # whoever has cancelled the task wants it cancelled; the app is then stopped
+        except GeneratorExit:
+            self._reader = None  # the flow has closed it; the event loop is closed as well, and nothing can be awaited
+            raise
         except BaseException as error:
-            self._error = error
+            self._fail(error)
         finally:
-            if self._reader is not None:
-                await self._reader.aclose()
-            self._end()
+            if turns is not None:
+                turns.over = True
+            try:
+                if self._reader is not None:
+                    await self._reader.aclose()
+            finally:  # also where the task is cancelled again
+                self._end()
 
     def _end_unbegun(self) -> None:
         """End where the task was cancelled before it had begun, and so has ended nothing."""
@@ -118,15 +144,61 @@ class Hosted(Generic[Model, Msg]):
             self._flights.withdraw()
             self._end()
 
+    def _end_with_loop(self) -> None:
+        """Hear that the event loop was closed, and the task will not go on: end it here, and tell those who wait elsewhere."""
+        if self._audience.ended.version:
+            return
+        self._fail(
+            UsageError("the event loop of the app was closed while the app ran in it: leave its block, or stop it, before")
+        )
+        host: Any = self._host
+        try:
+            host.get_coro().close()
+        finally:
+            self._end_unbegun()
+
+    def _whole_flow(self) -> Flow[None]:
+        """Run, and tell those who wait for a turn how it stands, before commands are ended: some of them may wait for one."""
+        failure: BaseException | None = None
+        try:
+            yield from self._flow()
+        except Exception as error:
+            self._fail(error)
+            failure = error
+            raise
+        finally:
+            self._buffer.refuse()
+            self._audience.over(failure or self._error)
+
+    def _fail(self, error: BaseException) -> None:
+        if self._error is None:
+            self._error, self._trace = error, error.__traceback__
+
     def _flow(self) -> Flow[None]:
         audience = self._audience
-        audience.begin()
-        if self._durable is not None:
+        audience.begin(self._flights)
+        audience.models.before_wait = lambda: self._check_may_wait("a watcher of its app")
+        return self._flow_on_disk() if self._durable is not None else self._flow_in_memory()
+
+    def _flow_on_disk(self) -> Flow[None]:
+        try:
             yield from self._durable.flow()
-            return
+        except Stopped:
+            yield from self._durable.show_last()
+            raise
+        except Exception as error:
+            try:
+                yield from self._durable.show_last()
+            except Exception as second:
+                error.add_note(f"the view or a middleware has failed as well: {type(second).__qualname__}: {second}")
+            raise
+
+    def _flow_in_memory(self) -> Flow[None]:
+        audience = self._audience
         update: Any = self._program.update
         if self._program.middleware:
             audience.chain = Chain(self._program)
+            audience.chain.run = self._flights.workers if self._on_loop else None
             update = Folded(audience.chain.update, update)
         program = Program(self._program.init, update, view=audience.turned_and_shown, subscriptions=self._program.subscriptions)
         self._loop = loop = Loop(program, self._flights, on_error=self._policy, on_failure=self._on_error, lists=False)
@@ -136,9 +208,12 @@ class Hosted(Generic[Model, Msg]):
         feed.idle_seconds, feed.idled = self._idle, self._rest_if_unused
         if audience.stopping:
             return
+        loop.undone = audience.undone
         try:
             yield from loop.run(feed)
         finally:
+            if hasattr(loop, "model"):
+                audience.stands(loop.model)  # what is through is through, also where telling of it has failed
             self._reader.close()
 
     def _policy(self, message: Msg, position: Any, error: Exception) -> Any:
@@ -148,11 +223,14 @@ class Hosted(Generic[Model, Msg]):
         return policy
 
     def _end(self) -> None:
+        if self._loop_end is not None:
+            self._loop_end.forget()
         try:
             self._buffer.close()
         except Exception as error:  # a journal that cannot be written
-            self._error = self._error or error
-        self._audience.end(self._error, Closed("the app has ended before the message had its turn"))
+            self._fail(error)
+        self._audience.over(self._error)  # those who came before there was a flow
+        self._audience.end(self._error)
         if self._when_ended is not None:
             self._when_ended(self)
 
@@ -185,11 +263,23 @@ class Hosted(Generic[Model, Msg]):
         return self._draining or self._audience.ended.version > 0
 
     def _is_inside(self) -> bool:
-        return self._host is threading.current_thread()
+        return takes_turn_of(self._flights.workers)
+
+    def _check_may_wait(self, who: str) -> None:
+        """Raise `UsageError` where the caller is in a turn of the app."""
+        if self._is_inside():
+            raise UsageError(
+                f"{who} waits for a turn, and this one is not over: return a command that sends the message instead"
+            )
 
     def _is_part(self) -> bool:
         """Tell whether the caller is something that the end of the app waits for."""
-        return self._is_inside() or inside.get() is self._flights.workers
+        return is_part_of(self._flights.workers)
+
+    def forget_parent(self) -> None:
+        """In a forked child: be over. The thread or task that runs the program is the parent's."""
+        self._in_parent = True
+        self._buffer = self._audience = self._flights = parents(f"the app {self._name()}")
 
     def holds_caller(self, *, in_turn: bool = False) -> bool:
         """Tell whether the caller is something that the end of the app waits for, or, with `in_turn`, in one of its turns."""

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar
 
 from go_state.core.errors import Closed, TimedOut, UsageError
+from go_state.core.forks import share
 from go_state.loop.driver import refuse_running_loop
 from go_state.modes.app import App
 from go_state.modes.audience import Waiting
@@ -49,6 +50,7 @@ class KeyedApps(Generic[Model, Msg]):
         self._failed: dict[str, BaseException] = {}
         self._errors: list[BaseException] = []
         self._closed = False
+        share(self)
 
     def __getitem__(self, key: str) -> KeyedApp[Model, Msg]:
         return KeyedApp(self, _checked_key(key))
@@ -167,6 +169,11 @@ class KeyedApps(Generic[Model, Msg]):
                 self._errors.append(error)
 
     # ------------------------------------------------------------------ ending
+
+    def forget_parent(self) -> None:
+        """In a forked child: be stopped. The programs run in the parent."""
+        self._lock = threading.Lock()  # a thread of the parent may have held the other one
+        self._places, self._failed, self._errors, self._closed = {}, {}, [], True
 
     def stop(self, *, drain: bool = True, timeout: float | None = None) -> None:
         """End every app, as `App.stop` does, all of them at once, within `timeout` seconds for all of them together.

@@ -306,6 +306,9 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         if following is not None:
             following()
 
+    def forget_parent(self) -> None:
+        """Do nothing more: its store lets go of what is the parent's."""
+
     def _forget_parent(self) -> None:
         """In a forked child: the lease, the file and what is not written yet are the parent's, and so are the locks."""
         self._locked_put = self._ended = self._inherited = True

@@ -42,6 +42,7 @@ class fanout(Generic[T]):
         self._reader: Any = source.watch() if isinstance(source, Watchable) else source
         self._stopped = False
         self._error: BaseException | None = None
+        self._trace: TracebackType | None = None  # of the error, where everybody who raises it begins
         self._lock = threading.Lock()  # guards the two below
         self._running = 1
         self._ends: list[tuple[Any, Any]] = []  # each sink's mailbox, and its reader
@@ -68,7 +69,8 @@ class fanout(Generic[T]):
         try:
             work(*args)  # a source that is closed, or a mailbox, ends the iteration: Closed is a sink's own
         except BaseException as error:
-            self._error = self._error or error
+            if self._error is None:
+                self._error, self._trace = error, error.__traceback__
             self.stop()
         finally:
             with self._lock:
@@ -105,7 +107,7 @@ class fanout(Generic[T]):
         """Wait until the source has ended and every sink has had what is its own. Raises what a sink has, and `TimedOut`."""
         self._ended.watch().get(timeout)
         if self._error is not None:
-            raise self._error
+            raise self._error.with_traceback(self._trace)
 
     def __enter__(self) -> Self:
         return self
@@ -113,4 +115,4 @@ class fanout(Generic[T]):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
         if error is None and self._error is not None:
-            raise self._error
+            raise self._error.with_traceback(self._trace)

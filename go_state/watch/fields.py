@@ -210,7 +210,7 @@ class Changes(Generic[Model]):
     def close(self) -> None:
         """End the subscription; what is pending is still delivered. A second call is harmless."""
         if not self._ended:
-            self._left = [self._source.peek()]
+            self._left = [] if self._source.in_parent else [self._source.peek()]
             self._ended = True
             self._watcher.close()
 

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from go_state.core.errors import UsageError
+from go_state.core.forks import free, share
 
 Model = TypeVar("Model")
 
@@ -34,6 +35,7 @@ class throttle(Generic[Model]):
         self._next = 0.0  # when the next model may be shown
         self._timer: threading.Timer | None = None
         self._error: BaseException | None = None
+        share(self)
 
     def __call__(self, model: Model) -> None:
         """Show the model, or keep it to be shown as soon as it may be."""
@@ -69,6 +71,12 @@ class throttle(Generic[Model]):
         error, self._error = self._error, None
         if error is not None:
             raise error
+
+    def forget_parent(self) -> None:
+        """In a forked child: begin anew. What is pending is shown by the parent."""
+        free(self._showing)
+        free(self._lock)
+        self._pending, self._timer = _NOTHING, None
 
     def close(self) -> None:
         """Show what is pending now; a second call is harmless."""

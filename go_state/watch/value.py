@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from types import TracebackType
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from go_state.core.errors import Closed, Empty
+from go_state.core.forks import free, parents, share
 from go_state.watch.bells import TaskBell, ThreadBell, ring_all
 from go_state.watch.watcher import Watcher
 
@@ -81,7 +83,16 @@ class Value(Watchable[T]):
         self._lock = threading.Lock()  # guards the two below, and writing the slot
         self._bells: dict[ThreadBell | TaskBell, None] = {}  # of those who wait
         self._closed = False
-        self._error: BaseException | None = None
+        self._failure: BaseException | None = None
+        self._trace: TracebackType | None = None  # of the failure, as it was then
+        self.before_wait: Callable[[], object] | None = None  #: called before a watcher waits; raises where it must not
+        self.in_parent = False  #: whether this is what a forked child has of it
+        share(self)
+
+    @property
+    def _error(self) -> BaseException | None:
+        """What the value has ended with. Everybody who waits raises the one error, and each adds to its traceback from here."""
+        return None if self._failure is None else self._failure.with_traceback(self._trace)
 
     def _read(self, slots: tuple[Slot, ...]) -> T:
         value: T = slots[0][1]
@@ -138,9 +149,12 @@ class Value(Watchable[T]):
 
     def close(self, error: BaseException | None = None) -> None:
         """End the value: watchers get what they have not seen, and then `Closed`, or the error. A second call is harmless."""
+        if self.in_parent:
+            return
         with self._lock:
             if not self._closed:
-                self._closed, self._error = True, error
+                self._failure, self._trace = error, None if error is None else error.__traceback__
+                self._closed = True
         self._wake()
 
     @property
@@ -158,10 +172,19 @@ class Value(Watchable[T]):
                 bells, self._bells = self._bells, {}
             ring_all(bells)
 
+    def forget_parent(self) -> None:
+        """In a forked child: have every use raise, for whoever sets it is the parent's; to close it is harmless."""
+        lock, self._lock = self._lock, parents("a value")
+        self._slot = parents("a value")
+        self.in_parent = True
+        free(lock)
+
     # ------------------------------------------------------------------ what watchers call
 
     def _leave_bell(self, bell: ThreadBell | TaskBell, seen: int) -> bool:
         """Leave the bell to be rung at the next change; False when there has been one since version `seen`, or none will come."""
+        if self.before_wait is not None:
+            self.before_wait()
         with self._lock:
             self._bells[bell] = None
             if self._slot[0] > seen or self._closed:
@@ -179,6 +202,8 @@ class Value(Watchable[T]):
         return bool(self._bells)
 
     def __repr__(self) -> str:
+        if self.in_parent:
+            return "<Value of another process>"
         return f"<Value version {self._slot[0]}{', closed' if self._closed else ''}>"
 
 

@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import random
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from app_support import KINDS, Kind
 
 import go_state as gs
 from go_state.watch.bells import ThreadBell
@@ -56,46 +57,7 @@ def update(model: Counter, msg: Msg) -> gs.Step[Counter, Msg]:
 counter: gs.Program[Counter, Msg] = gs.Program(lambda: (Counter(), ()), update)
 
 
-class Kind:
-    """An app in a thread or in a task, in memory or on a journal, used by the same test."""
-
-    def __init__(self, name: str, folder: Path, ends: ExitStack) -> None:
-        self.on_loop = "loop" in name
-        self._store = gs.LMDBStore(folder / "app.lmdb") if "journal" in name else None
-        if self._store is not None:
-            ends.enter_context(self._store)
-
-    def start(self, program: gs.Program[Any, Any] = counter, **options: Any) -> gs.App[Any, Any]:
-        if self._store is not None:
-            options |= {"store": self._store, "key": "k"}
-        return (gs.start_async if self.on_loop else gs.start)(program, **options)
-
-    async def __call__(self, app: Any, method: str, *args: Any, **options: Any) -> Any:
-        """Call a method that waits, off the event loop where it would block it."""
-        if self.on_loop:
-            return await getattr(app, f"{method}_async")(*args, **options)
-        return await asyncio.to_thread(getattr(app, method), *args, **options)
-
-    async def within(self, app: Any, body: Callable[[], Awaitable[object]]) -> None:
-        """Run the body inside the app's block."""
-        if self.on_loop:
-            async with app:
-                await body()
-            return
-        loop = asyncio.get_running_loop()
-
-        def block() -> None:
-            with app:
-                asyncio.run_coroutine_threadsafe(_as_coroutine(body()), loop).result()
-
-        await asyncio.to_thread(block)
-
-
-async def _as_coroutine(waited: Awaitable[object]) -> None:
-    await waited
-
-
-@pytest.fixture(params=["thread", "loop", "thread journal", "loop journal"])
+@pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kind]:
     with ExitStack() as ends:
         yield Kind(request.param, tmp_path, ends)
@@ -103,7 +65,7 @@ def kind(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kind]:
 
 async def test_apply_and_ask(kind: Kind) -> None:
     """Apply returns the model that its own turn has made, ask what the turn has answered."""
-    app = kind.start()
+    app = kind.start(counter)
     await kind(app, "ready", 5)
     assert (app.model, app.version, app.state) == (Counter(), 1, "ready")
     app.send(Add(1), Add(2))
@@ -119,7 +81,7 @@ async def test_apply_and_ask(kind: Kind) -> None:
 
 async def test_each_apply_gets_its_own_model(kind: Kind) -> None:
     """A hundred that apply at once each get the model of their own turn."""
-    app = kind.start()
+    app = kind.start(counter)
     models = await asyncio.gather(*[kind(app, "apply", Add(1), timeout=20) for _ in range(100)])
     await kind(app, "stop")
     assert sorted(model.count for model in models) == list(range(1, 101))
@@ -127,7 +89,7 @@ async def test_each_apply_gets_its_own_model(kind: Kind) -> None:
 
 async def test_the_block_drains(kind: Kind) -> None:
     """Leaving the block takes everything through its turn, the messages of its commands included; then send is refused."""
-    app = kind.start()
+    app = kind.start(counter)
 
     async def body() -> None:
         app.send(*[Later(1)] * 100)
@@ -141,7 +103,7 @@ async def test_the_block_drains(kind: Kind) -> None:
 
 async def test_a_failure_reaches_everybody(kind: Kind) -> None:
     """What the program fails with ends the app, and is raised from apply, ask, wait, watchers and the block."""
-    app = kind.start()
+    app = kind.start(counter)
     caught: list[BaseException | None] = []
 
     async def body() -> None:
@@ -179,7 +141,7 @@ async def test_init_that_fails(kind: Kind) -> None:
 
 async def test_the_body_s_error_ends_the_app_at_once(kind: Kind) -> None:
     """A block that raises does not drain; its error passes on, with a note of the app's own if that has failed as well."""
-    app = kind.start()
+    app = kind.start(counter)
     entered, go_on = threading.Event(), threading.Event()
 
     def slow(model: Counter, msg: Add) -> gs.Step[Counter, Add]:
@@ -206,7 +168,7 @@ async def test_the_body_s_error_ends_the_app_at_once(kind: Kind) -> None:
 
 async def test_set_aside_answers_the_one_who_waits(kind: Kind) -> None:
     """A message that is set aside raises its error from apply, and the app goes on."""
-    app = kind.start(on_error=gs.SetAside(gs.Buffer()))
+    app = kind.start(counter, on_error=gs.SetAside(gs.Buffer()))
     with pytest.raises(ValueError, match="boo"):
         await kind(app, "apply", Fail("boo"), timeout=5)
     assert await kind(app, "apply", Add(1), timeout=5) == Counter(1)
@@ -215,7 +177,7 @@ async def test_set_aside_answers_the_one_who_waits(kind: Kind) -> None:
 
 async def test_stop_without_drain_leaves_the_queue(kind: Kind) -> None:
     """Without drain the app ends after the turn under way; those whose turn did not come get Closed."""
-    app = kind.start()
+    app = kind.start(counter)
     await kind(app, "ready")
     app.send(*[Add(1)] * 5000)
     waiting = asyncio.ensure_future(kind(app, "apply", Add(1), timeout=20))
@@ -293,7 +255,7 @@ def test_stop_inside_a_turn_asks_for_the_end() -> None:
 
 async def test_watchers_see_the_last_model(kind: Kind) -> None:
     """A watcher sees increasing models, skips what it has no time for, ends with the last one and then the app's end."""
-    app = kind.start()
+    app = kind.start(counter)
     seen: list[int] = []
 
     async def follow() -> None:

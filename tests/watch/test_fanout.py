@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import traceback
 from typing import Any
 
 import pytest
@@ -102,6 +103,20 @@ def test_a_sink_that_fails_ends_it() -> None:
         fan.wait(10)
     with pytest.raises(OSError, match="disk"), fan:
         pass
+
+
+def test_an_error_that_is_raised_again_keeps_its_traceback() -> None:
+    """However often it is waited for."""
+
+    def fail(_: int) -> None:
+        raise ValueError("sink")
+
+    fan, lengths = gs.fanout(gs.Value(1), fail), set()
+    for _ in range(5):
+        with pytest.raises(ValueError, match="sink") as raised:
+            fan.wait(20)
+        lengths.add(len(list(traceback.walk_tb(raised.value.__traceback__))))
+    assert len(lengths) == 1
 
 
 def test_wrong_arguments_teach() -> None:
