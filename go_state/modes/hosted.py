@@ -99,6 +99,7 @@ class Hosted(Generic[Model, Msg]):
     async def _run_on_loop(self) -> None:
         import asyncio
 
+        await asyncio.sleep(0)  # where tasks begin eagerly: whoever starts the app has it before it does anything
         try:
             async with self._flights:
                 await drive_async(self._flow())
