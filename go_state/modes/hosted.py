@@ -15,6 +15,7 @@ from go_state.loop.flights import Flights
 from go_state.loop.inside import begin_turns, is_part_of, takes_turn_of
 from go_state.loop.middleware import Chain, Folded
 from go_state.loop.policies import OnError, Stop, check_on_error
+from go_state.loop.raised import as_failure
 from go_state.loop.turn import Loop
 from go_state.modes.audience import Audience, OnDenied, Stopped
 from go_state.modes.run import durable_run
@@ -163,9 +164,9 @@ class Hosted(Generic[Model, Msg]):
         try:
             yield from self._flow()
         except Exception as error:
-            self._fail(error)
-            failure = error
-            raise
+            failure = as_failure(error)
+            self._fail(failure)
+            raise failure  # noqa: B904  - it has its cause, or is the error itself
         finally:
             self._buffer.refuse()
             self._audience.over(failure or self._error)

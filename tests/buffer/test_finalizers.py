@@ -141,7 +141,7 @@ def test_a_put_may_interrupt_every_bytecode(kind: str, what: str, count: int) ->
 
     def work() -> None:
         number = 0
-        while interrupted(number):
+        while interrupted(number) or number < 2:  # Python 3.12 traces no bytecode of the first call
             number += 1
         assert number > 10
 

@@ -289,7 +289,7 @@ async def begin(server: Server, path: Path, point: str = "-", nth: int = 0) -> a
         point,
         cwd=ROOT,
         stderr=subprocess.PIPE,
-        env=os.environ | {"PYTHONWARNINGS": "error"},
+        env=os.environ | {"PYTHONWARNINGS": "error", "PYTHONASYNCIODEBUG": ""},  # which would say how long its beginning took
     )
 
 

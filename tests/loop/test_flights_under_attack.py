@@ -170,6 +170,24 @@ async def test_streams_can_stop_their_app() -> None:
         assert await holder[0].wait_async() == ("first",)
 
 
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="tasks begin eagerly from Python 3.12 on")
+def test_an_app_begins_when_its_starter_has_it() -> None:
+    """Also where tasks begin eagerly: what its streams and commands do first finds it started."""
+    holder: list[gs.App[Any, Any]] = []
+
+    async def ending() -> Any:
+        yield "first"
+        await holder[0].stop_async()
+
+    async def main() -> Any:
+        asyncio.get_running_loop().set_task_factory(asyncio.eager_task_factory)  # type: ignore[attr-defined]
+        holder.append(gs.start_async(heard(subscriptions=lambda model: [gs.Sub.stream(ending)])))
+        async with asyncio.timeout(10):
+            return await holder[0].wait_async()
+
+    assert asyncio.run(main()) == ("first",)
+
+
 def test_a_failed_part_is_remembered_through_a_crash() -> None:
     """What follows an `all` of which a part had failed is left out in the next life as well; and no mark of it stays."""
     both = gs.Cmd.all(gs.Cmd.call(failing, "a", err=lambda failure: "a failed"), gs.Cmd.call(soon, "b"))

@@ -158,7 +158,9 @@ def test_error_at_every_point(
                 on_commit=lambda changed, position, trap=trap: trap.passing("on_commit"),
             )
         except BaseException as raised:
-            assert isinstance(raised, error)  # noqa: PT017  - whether it is reached depends on nth
+            # One that nobody has asked for is a fault of the program, as any other.
+            found = raised.__cause__ if error is asyncio.CancelledError else raised
+            assert isinstance(found, error)
         else:
             assert trap.left > 0
         finish_and_check(store, before)
