@@ -7,7 +7,10 @@ and `Reader`. `modes` keeps models through `Store` and `Codec` and reads streams
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+
+if TYPE_CHECKING:
+    from go_state.core.own_thread import OwnThread
 
 Msg = TypeVar("Msg")
 Put = TypeVar("Put", contravariant=True)
@@ -83,6 +86,32 @@ class Reader(Protocol[Msg]):
 
         With `follow`, where all that came before was taken already, they count as taken too and are returned.
         """
+        ...
+
+
+@runtime_checkable
+class DiskReader(Reader[Msg], Protocol[Msg]):
+    """A reader whose messages lie on disk: on an event loop it takes what is in memory, and has the rest brought there first."""
+
+    @property
+    def thread(self) -> OwnThread:
+        """The thread in which the disk is used on behalf of an event loop."""
+        ...
+
+    def take_written(self, limit: int) -> list[Msg]:
+        """Read up to `limit` messages without writing anything; without the disk when `needs_disk()` is false."""
+        ...
+
+    def needs_disk(self) -> bool:
+        """Tell whether the next message has to be written or read first."""
+        ...
+
+    def prepare(self) -> None:
+        """Write or read what `needs_disk` has told of."""
+        ...
+
+    async def commit_async(self) -> int:
+        """Commit what was taken, waiting on the event loop for the disk."""
         ...
 
 

@@ -170,9 +170,10 @@ async def aggregate_async(
     """
     plan = Plan(program, options, on_loop=True, called=aggregate_async)
     kept = _keeping(plan.program, store, key, codec, cache, retire, links, snapshots, on_commit)
-    intake = plan.intake(source, after=await drive_async(kept.begin(source)))
-    async with plan.batch(intake, program=kept.program(), checkpoint=_checkpoint(kept, snapshots)) as running:
-        await plan.drive_in_time(running.flow())
+    async with kept.thread:
+        intake = plan.intake(source, after=await drive_async(kept.begin(source)))
+        async with plan.batch(intake, program=kept.program(), checkpoint=_checkpoint(kept, snapshots)) as running:
+            await plan.drive_in_time(running.flow())
     return _result(running.result(), kept, store)
 
 

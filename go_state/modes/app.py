@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import threading
 import time
-from functools import partial
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self, TypeAlias, TypeVar
 
 from go_state.core.commands import Cmd
 from go_state.core.errors import Closed, Empty, TimedOut, UsageError
-from go_state.loop.driver import Blocking, refuse_running_loop
+from go_state.loop.driver import refuse_running_loop
 from go_state.modes.audience import Waiting
 from go_state.modes.hosted import Hosted
 from go_state.modes.rights import Reader, Sender, Watching
@@ -55,7 +54,7 @@ class App(Hosted[Model, Msg]):
 
         Raises `Closed` after the end, and `Full` where the buffer has a bound; then none has entered.
         """
-        self._buffer.put(*messages)
+        self._put(*messages)
 
     def apply(self, message: Msg, *, timeout: float | None = None) -> Model:
         """Send one message, wait until its turn is committed, and return the model that it has made.
@@ -104,7 +103,7 @@ class App(Hosted[Model, Msg]):
         if message is None:
             raise UsageError(f"None is no message and has no turn: give {called} one")
         waiting = Waiting(bell, asks=called == "ask")
-        self._buffer.put_known(message, partial(self._audience.expect, waiting))
+        self._put_known(message, waiting)
         return waiting
 
     @staticmethod
@@ -165,12 +164,10 @@ class App(Hosted[Model, Msg]):
 
     def statistics(self) -> AppStatistics:
         """Return what an operator wants to know."""
-        buffer = self._buffer.statistics()
         feed = self._durable.feed if self._durable is not None else self._feed
-        lag = 0 if feed is None else max(buffer.end - feed.committed, 0)
-        return AppStatistics(
-            0 if feed is None else feed.through, lag, buffer.oldest_age if lag else None, buffer.rate, self._flights.count
-        )
+        waits = self._buffer.backlog(None if feed is None else feed.committed)
+        through = 0 if feed is None else feed.through
+        return AppStatistics(through, waits.size, waits.oldest_age, waits.rate, self._flights.count)
 
     @property
     def cancelled(self) -> tuple[Cmd[Any], ...]:
@@ -232,10 +229,8 @@ class App(Hosted[Model, Msg]):
         """
         self._ask_to_end(drain)
         if self._is_part():
-            self._buffer.close()
             return
         refuse_running_loop("app.stop")
-        self._buffer.close()
         try:
             self._audience.ended.watch().get(timeout)
         except TimedOut:
@@ -246,7 +241,6 @@ class App(Hosted[Model, Msg]):
     async def stop_async(self, *, drain: bool = True, timeout: float | None = None) -> None:
         """End the app as `stop` does, waiting on the event loop."""
         self._ask_to_end(drain)
-        await Blocking(self._buffer.close).on_loop() if self._durable is not None else self._buffer.close()
         if self._is_part():
             return
         try:

@@ -32,12 +32,13 @@ class Stopped(BaseException):
 class Waiting:
     """One sender who sleeps until the turn of its message is through: for the model after it, or for its answer."""
 
-    __slots__ = ("asks", "bell", "error", "position", "result")
+    __slots__ = ("asks", "bell", "error", "gone", "position", "result")
 
     def __init__(self, bell: ThreadBell | TaskBell, *, asks: bool) -> None:
         self.asks = asks
         self.bell = bell
         self.position = -1
+        self.gone = False  # whether it waits no longer
         self.result: Any = UNSET
         self.error: BaseException | None = None
 
@@ -62,8 +63,9 @@ class Audience(Generic[Model]):
         self._view = view
         self._model: Any = UNSET
         self._stopping = False
-        self._lock = threading.Lock()  # guards the two below
+        self._lock = threading.Lock()  # guards the three below
         self._waiting: dict[int, Waiting] = {}  # by the position of their message
+        self._entering: set[Waiting] = set()  # whose message has no position yet
         self._over = False
         self._made: list[Waiting] = []  # whose turn is through and not yet to be shown
         self._replies: list[object] = []  # of the turn under way
@@ -146,8 +148,8 @@ class Audience(Generic[Model]):
         """End: everybody who waits gets the error, or else the other one; watchers get the last model and then the error."""
         with self._lock:
             self._over = True
-            left = [*self._made, *self._waiting.values()]
-            self._waiting, self._made = {}, []
+            left = [*self._made, *self._waiting.values(), *self._entering]
+            self._waiting, self._made, self._entering = {}, [], set()
         for waiting in left:
             waiting.error = error or otherwise
         ring_all([waiting.bell for waiting in left])
@@ -172,14 +174,22 @@ class Audience(Generic[Model]):
         """Whether somebody waits for a model, or for a change."""
         return self.models.is_waited_for or (self.fields is not None and self.fields.is_waited_for)
 
+    def enter(self, waiting: Waiting) -> None:
+        """Have the one hear of the end, until `expect` says which position its message has."""
+        with self._lock:
+            self._entering.add(waiting)
+
     def expect(self, waiting: Waiting, position: int) -> None:
         """Have the one wait for the message at the position, which no reader has yet."""
         with self._lock:
+            self._entering.discard(waiting)
             waiting.position = position
-            if not self._over:
+            if not (self._over or waiting.gone):
                 self._waiting[position] = waiting
 
     def forget(self, waiting: Waiting) -> None:
         """Let go of one who waits no longer."""
         with self._lock:
+            waiting.gone = True
+            self._entering.discard(waiting)
             self._waiting.pop(waiting.position, None)

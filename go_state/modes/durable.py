@@ -8,12 +8,14 @@ messages and the cursor that passes its message, a snapshot and the position it 
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from go_state.core.errors import Corrupt, Owned, StoreError, TimedOut, UsageError
+from go_state.core.errors import Closed, Corrupt, StoreError, TimedOut, UsageError
+from go_state.core.own_thread import OwnThread
 from go_state.core.ports import Write
 from go_state.core.program import Program, read_step
 from go_state.core.turn import Turn
@@ -24,13 +26,15 @@ from go_state.loop.middleware import Chain, Folded, replayed
 from go_state.loop.policies import OnError, SetAside, Stop, decide
 from go_state.loop.turn import Loop
 from go_state.modes.aside import Aside
-from go_state.modes.audience import Audience
-from go_state.modes.keyframes import MARK, Keyframe, fold, full_step, give_type, nearest, newest
+from go_state.modes.audience import Audience, Stopped
+from go_state.modes.entrance import Entrance
+from go_state.modes.keyframes import MARK, Keyframe, full_step, give_type, nearest, newest
 from go_state.modes.pace import Retain, Snapshots
+from go_state.modes.replaying import replay_flow
 from go_state.modes.schema import schema_of
 from go_state.storage.journal import Journal
 from go_state.storage.journal_consumer import JournalConsumer
-from go_state.storage.lease import Owner
+from go_state.storage.on_disk import Recorded
 from go_state.storage.record_store import RecordStore
 from go_state.storage.records import BLOCK, Snapshot
 from go_state.storage.snapshot import Mark, Schema
@@ -39,9 +43,6 @@ Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
 CURSOR = "program"  # the name of the reader that is the program
-_ASK_SECONDS = (
-    0.05  # between two looks at somebody else's lease, on an event loop: the system has no wait for it to be cancelled
-)
 
 
 class Durable(NamedTuple):
@@ -83,10 +84,14 @@ class DurableRun(Generic[Model, Msg]):
         self._durable = durable
         self._on_loop = on_loop
         self._schema: Schema[Model] = schema_of(program, None)
-        self.journal: Journal[Msg] = durable.journal or durable.store.journal(
+        self.journal: Journal[Msg] = durable.journal or durable.store.journal_unread(
             durable.key, durability=durable.durability, owner=durable.owner
         )
+        self.thread = OwnThread(f"go_state disk {durable.key}")  #: in which a run on an event loop uses the store
+        self.given_up = threading.Event()  #: ends the wait for the lease
+        self._is_live = False  # whether it has begun to take messages
         give_type(self.journal, program)
+        self.entrance: Entrance[Msg] = Entrance(self.journal)
         self._on_error = self.on_failure = on_error  # of messages, and of commands whose turn is through
         self.flights = flights
         self.audience: Audience[Model] | None = None
@@ -117,23 +122,75 @@ class DurableRun(Generic[Model, Msg]):
         """Load, replay, and run live until the journal is closed and drained."""
         if self.audience is not None:
             self._make_loop(self.audience.turned)
-        yield _Owning(self.journal, self._durable.owner or self.journal.owner)
+        if not (yield from self._taken()):
+            return
+        reader: JournalConsumer[Msg] = yield self.with_disk(self._opened)  # first of all: there is one run of a program
+        try:
+            yield from self._run(reader)
+        except GeneratorExit:
+            reader.close()  # whoever drives the flow drops it: nobody waits for a thread any more
+            raise
+        except BaseException:
+            yield self.with_disk(lambda: self._leave(reader), certain=True)
+            raise
+        yield self.with_disk(lambda: self._leave(reader), certain=True)
+
+    @property
+    def has_nothing_to_do(self) -> bool:
+        """Whether it waits for the lease, and nothing was sent that would have to be drained."""
+        return self.journal.is_unused
+
+    def with_disk(self, fn: Callable[[], Any], *, certain: bool = False) -> Blocking:
+        """Return the wait for a function that uses the store."""
+        return Blocking(fn, self.thread, certain=certain)
+
+    def _taken(self) -> Flow[bool]:
+        """Wait for the lease of the journal; False where the app was asked to end first."""
+        owner = self._durable.owner or self.journal.owner
+        try:
+            yield Blocking(lambda: self.journal.own(owner, given_up=self.given_up), self.thread, cancel=self.given_up.set)
+        except Closed:
+            if self.audience is None:
+                raise
+            return False
+        return True
+
+    def _opened(self) -> JournalConsumer[Msg]:
         if not self.journal.salt:
-            yield Blocking(self.journal.begin)
-        with self.journal.consumer(name=CURSOR) as reader:  # first of all: there is one run of a program
-            keyframe: Keyframe[Model] | None = yield Blocking(self._load)
-            yield Blocking(self.journal.warn_of_changes)
-            self.feed = feed = DurableFeed(self, reader, keyframe, on_loop=self._on_loop)
-            feed.attend(self.flights)
-            if self.audience is not None:
-                self.audience.where = feed.where
-                feed.idle_seconds, feed.idled = self.idle_seconds, self.idled
-            yield from self._begin(keyframe, feed)
-            try:
-                yield from self.loop.live(feed)
-                yield from feed.end()
-            finally:
-                self.journal.flush()  # what is through is through, also when the run fails
+            self.journal.begin()
+        return self.journal.consumer(name=CURSOR)
+
+    def _leave(self, reader: JournalConsumer[Msg]) -> None:
+        """Write what is through, also when the run fails, and let go of the journal."""
+        try:
+            if self._is_live:
+                self.journal.flush()
+        finally:
+            reader.close()
+
+    def _run(self, reader: JournalConsumer[Msg]) -> Flow[None]:
+        keyframe, aside = yield self.with_disk(self._look_back)
+        self.feed = feed = DurableFeed(self, reader, keyframe, aside, on_loop=self._on_loop)
+        feed.attend(self.flights)
+        if self.audience is not None:
+            self.audience.where = feed.where
+            feed.idle_seconds, feed.idled = self.idle_seconds, self.idled
+        self._check_stopping()
+        yield from self._begin(keyframe, feed)
+        self._is_live = True
+        yield from self.loop.live(feed)
+        yield from feed.end()
+
+    def _check_stopping(self) -> None:
+        """End the run where its app was asked to end, before it has come to its first turn."""
+        if self.audience is not None and self.audience.stopping:
+            raise Stopped
+
+    def _look_back(self) -> tuple[Keyframe[Model] | None, set[int]]:
+        """Return the newest snapshot and the positions of the messages that were set aside."""
+        keyframe = self._load()
+        self.journal.warn_of_changes()
+        return keyframe, set(self.journal.set_aside())
 
     def _load(self) -> Keyframe[Model] | None:
         store, key, restore = self._durable.store, self._durable.key, self._durable.restore
@@ -162,20 +219,21 @@ class DurableRun(Generic[Model, Msg]):
     def _begin(self, keyframe: Keyframe[Model] | None, feed: DurableFeed[Model, Msg]) -> Flow[None]:
         program, journal = self._program, self.journal
         if keyframe is None:
-            start = journal.statistics().start
+            start = yield self.with_disk(lambda: journal.statistics().start)
             if start:
                 raise UsageError(f"the journal {journal.name!r} begins at {start} and no snapshot covers what was before it")
             model, commands = read_step(program.init(), "init")
         else:
             model, commands = keyframe.model, ()
         applied = feed.position
-        replayed = applied > (0 if keyframe is None else keyframe.position)
-        model = yield Blocking(lambda: self._replay(model, 0 if keyframe is None else keyframe.position, applied))
+        first = 0 if keyframe is None else keyframe.position
+        yield self.with_disk(journal.flush)
+        model = yield from self._folded(replayed(program), model, first, applied)
         flights = self.flights
         flights.marks = journal
-        self._resume(applied)
+        yield from self._resume(applied)
         name = "init"
-        if keyframe is not None or replayed:
+        if keyframe is not None or applied > first:
             commands = () if program.on_restore is None else program.on_restore(model)
             name = f"restore/{applied}"
         flights.turn_name = lambda: f"{journal.salt}/{name}"
@@ -191,12 +249,18 @@ class DurableRun(Generic[Model, Msg]):
         self.loop.follow(model)
         yield from feed.publish()
 
-    def _resume(self, applied: int) -> None:
+    def _folded(self, program: Program[Any, Any], model: Any, start: int, end: int) -> Flow[Any]:
+        """Replay the messages from `start` to before `end`, silently."""
+        thread = self.thread if self._on_loop else None
+        return (yield from replay_flow(program, self.journal, model, start, end, thread=thread, check=self._check_stopping))
+
+    def _resume(self, applied: int) -> Flow[None]:
         """Hold the commands again that were under way when the last run ended, whose turns are not taken again."""
         journal, flights = self.journal, self.flights
-        names, positions = journal.under_way(), positions_under_way(journal)
+        names: list[str] = yield self.with_disk(journal.under_way)
         if not names:
             return
+        positions = positions_of(names)
         journal.ended(names)  # in memory: what is held below is noted again, before anything is written
         flights.turn_name = lambda: f"{journal.salt}/{flights.where()}"
         if any(name.startswith(f"{journal.salt}/init/") for name in names):
@@ -206,35 +270,42 @@ class DurableRun(Generic[Model, Msg]):
         model: Any = None
         for position in sorted(position for position in positions if position < applied):
             if reached < 0:
-                frame = nearest(self._program, journal, position)
+                frame = yield self.with_disk(partial(nearest, self._program, journal, position))
                 if frame is None:
                     raise UsageError(f"a command of the message at {position} is under way, and no snapshot leads there")
                 reached, model = frame.position, frame.model
-            model = fold(program, journal, model, reached, position)
-            message = next(iter(journal.read(position, position + 1))).message
+            model = yield from self._folded(program, model, reached, position)
+            recorded = yield self.with_disk(partial(_recorded_at, journal, position))
             flights.where = partial(int, position)
-            model, commands = full_step(program, journal, model, position, message)
-            flights.resume(commands, message, names)
+            model, commands = full_step(program, model, recorded.message, recorded.at, position, journal.salt)
+            flights.resume(commands, recorded.message, names)
             reached = position + 1
         flights.where = self.feed.where if self.feed is not None else flights.where
 
-    def _replay(self, model: Model, start: int, end: int) -> Model:
-        self.journal.flush()
-        return fold(replayed(self._program), self.journal, model, start, end)
+
+def _recorded_at(journal: Journal[Msg], position: int) -> Recorded[Msg]:
+    return next(iter(journal.read(position, position + 1)))
 
 
 class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
     """The feed of a durable run: between two chunks it flushes what has to be on disk, saves, and shows the model."""
 
     def __init__(
-        self, run: DurableRun[Model, Msg], reader: JournalConsumer[Msg], keyframe: Keyframe[Model] | None, *, on_loop: bool
+        self,
+        run: DurableRun[Model, Msg],
+        reader: JournalConsumer[Msg],
+        keyframe: Keyframe[Model] | None,
+        aside: set[int],
+        *,
+        on_loop: bool,
     ) -> None:
         super().__init__(reader, on_loop=on_loop)
+        self.thread = run.thread
         self._cursor = reader
         self._run = run
         self._journal = run.journal
         self._snapshots = run._durable.snapshots
-        self._aside = set(run.journal.set_aside())
+        self._aside = aside
         self._saved = keyframe
         self._saved_at = time.monotonic()
         self._shown: Any = None
@@ -253,7 +324,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
             yield from self.save()
         self._most = self._until_save()
         if self._journal.needs_flush(self._cursor):
-            yield Blocking(self._journal.flush)
+            yield self._run.with_disk(self._journal.flush)
         if not self._cursor.has_moved():
             yield from self.publish()
         messages = yield from super().take()
@@ -304,7 +375,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
 
     def save(self, messages: Sequence[Msg] = ()) -> Flow[None]:
         """Write a snapshot of the model and all that a flush writes, and with them, or not at all, the messages."""
-        yield Blocking(lambda: self._save(messages))
+        yield self._run.with_disk(lambda: self._save(messages))
         yield from self.publish()
 
     def _save(self, messages: Sequence[Msg]) -> None:
@@ -356,28 +427,10 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
 
 def positions_under_way(journal: Journal[Any]) -> set[int]:
     """Return the positions of the messages whose commands are under way."""
-    turns = (name.split("/")[1] for name in journal.under_way())
+    return positions_of(journal.under_way())
+
+
+def positions_of(names: Sequence[str]) -> set[int]:
+    """Return the positions of the messages that sent the commands of these names."""
+    turns = (name.split("/")[1] for name in names)
     return {int(turn) for turn in turns if turn.isdecimal()}
-
-
-class _Owning:
-    """Wait for the lease of a journal."""
-
-    def __init__(self, journal: Journal[Any], owner: Owner) -> None:
-        self._journal = journal
-        self._owner: Owner = owner
-
-    def in_thread(self) -> None:
-        self._journal.own(self._owner)
-
-    async def on_loop(self) -> None:
-        import asyncio
-
-        while True:
-            try:
-                await Blocking(lambda: self._journal.own("fail")).on_loop()  # a database may be slow to answer
-                return
-            except Owned:
-                if self._owner == "fail":
-                    raise
-            await asyncio.sleep(_ASK_SECONDS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from go_state.core.errors import Closed
@@ -15,7 +16,7 @@ from go_state.loop.flights import Flights
 from go_state.loop.middleware import Chain, Folded
 from go_state.loop.policies import OnError, Stop, check_on_error
 from go_state.loop.turn import Loop
-from go_state.modes.audience import Audience, OnDenied, Stopped
+from go_state.modes.audience import Audience, OnDenied, Stopped, Waiting
 from go_state.modes.run import durable_run
 
 if TYPE_CHECKING:
@@ -65,8 +66,11 @@ class Hosted(Generic[Model, Msg]):
             self._audience.chain = self._durable.chain
             buffer = self._durable.journal
         self._buffer = buffer
+        self._put: Callable[..., None] = buffer.put
+        if self._durable is not None:
+            self._put = self._durable.entrance.put
         if first:
-            buffer.put(*first)
+            buffer.enqueue(*first)
         self._start()
 
     # ------------------------------------------------------------------ running
@@ -81,6 +85,18 @@ class Hosted(Generic[Model, Msg]):
         else:
             self._host = threading.Thread(target=self._run_in_thread, name=f"go_state app {self._name()}", daemon=True)
             self._host.start()
+
+    def _put_known(self, message: Msg, waiting: Waiting) -> None:
+        know = partial(self._audience.expect, waiting)
+        if self._durable is None:
+            self._buffer.put_known(message, know)
+            return
+        self._audience.enter(waiting)
+        try:
+            self._durable.entrance.put_known(message, know)
+        except BaseException:
+            self._audience.forget(waiting)
+            raise
 
     def _name(self) -> str:
         return self._program.name or getattr(self._program.update, "__qualname__", "program")
@@ -111,7 +127,7 @@ class Hosted(Generic[Model, Msg]):
         finally:
             if self._reader is not None:
                 await self._reader.aclose()
-            self._end()
+            await self._end_on_loop()
 
     def _end_unbegun(self) -> None:
         """End where the task was cancelled before it had begun, and so has ended nothing."""
@@ -149,10 +165,29 @@ class Hosted(Generic[Model, Msg]):
         return policy
 
     def _end(self) -> None:
+        self._close_buffer()
+        self._tell_end()
+
+    async def _end_on_loop(self) -> None:
+        """End with the disk's part in the run's own thread, which ends as well."""
+        try:
+            if self._durable is not None:
+                try:
+                    await self._durable.thread.finish(self._close_buffer)
+                finally:
+                    await self._durable.thread.aclose()
+            else:
+                self._close_buffer()
+        finally:
+            self._tell_end()
+
+    def _close_buffer(self) -> None:
         try:
             self._buffer.close()
         except Exception as error:  # a journal that cannot be written
             self._error = self._error or error
+
+    def _tell_end(self) -> None:
         self._audience.end(self._error, Closed("the app has ended before the message had its turn"))
         if self._when_ended is not None:
             self._when_ended(self)
@@ -163,9 +198,14 @@ class Hosted(Generic[Model, Msg]):
         self._draining = True
         if not drain:
             self._end_at_next_turn()
+        self._buffer.refuse()
+        if self._durable is not None and self._durable.has_nothing_to_do:
+            self._durable.given_up.set()
 
     def _end_at_next_turn(self) -> None:
         self._audience.stop()
+        if self._durable is not None:
+            self._durable.given_up.set()
         feed = self._durable.feed if self._durable is not None else self._feed
         if feed is not None:
             feed.end_at_next_turn()
@@ -173,7 +213,6 @@ class Hosted(Generic[Model, Msg]):
     def rest(self, *, drain: bool = True) -> None:
         """Ask the app to end, and do not wait for it."""
         self._ask_to_end(drain)
-        self._buffer.refuse()
 
     def _rest_if_unused(self) -> None:
         """End, where nobody waits for a model, after nothing has come for long."""

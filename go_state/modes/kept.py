@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 from go_state.core.errors import InvalidKey, UsageError
+from go_state.core.own_thread import OwnThread
 from go_state.core.ports import Position, Source, Store, Write
 from go_state.core.program import Program, Step, takes_key
 from go_state.loop.driver import Answer, Blocking, Flow
@@ -30,6 +31,7 @@ class Keeping(Generic[Model, Msg]):
     """The marks of the sources that were read, and the saving of models together with them."""
 
     def __init__(self, schema: Schema[Model], store: Store, on_commit: OnCommit | None) -> None:
+        self.thread = OwnThread("go_state store")  # in which an aggregate on an event loop uses the store
         self.schema = schema
         self._store = store
         self._on_commit = on_commit
@@ -59,7 +61,7 @@ class Keeping(Generic[Model, Msg]):
 
     def begin(self, source: object) -> Flow[Position]:
         """Load, and return the position after which the source is to be read; `SourceChanged` when it is another one."""
-        return (yield Blocking(lambda: self._begin(source)))
+        return (yield Blocking(lambda: self._begin(source), self.thread))
 
     def _begin(self, source: object) -> Position:
         self._marks = dict(self._load())
@@ -80,7 +82,7 @@ class Keeping(Generic[Model, Msg]):
 
     def save(self, model: Any, position: Position) -> Flow[None]:
         """Write what has changed and the source's position, in one transaction; nothing when nothing has."""
-        changed: dict[str, Model] | None = yield Blocking(lambda: self._save(model, position))
+        changed: dict[str, Model] | None = yield Blocking(lambda: self._save(model, position), self.thread)
         if changed is not None and self._on_commit is not None:
             yield Answer(self._on_commit(changed, position), "on_commit")
 

@@ -115,7 +115,7 @@ async def run_async(
     if any(argument is not None for argument in how):
         ports = (buffer, producer, consumer, replaying)
         durable = durable_run(program, ports, on_error, flights, True, *how)
-        async with flights:
+        async with durable.thread, flights:
             await drive_async(durable.flow())
         return durable.loop.model
     loop = Loop(silenced(chained(without_key(program, "run")), replaying), flights, on_error=on_error, lists=False)

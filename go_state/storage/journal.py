@@ -8,17 +8,20 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from time import time_ns
+from types import TracebackType
 from typing import Literal, TypeVar
 
+from go_state.buffer.buffer import Backlog
 from go_state.core.crash_points import reach
-from go_state.core.errors import ConcurrentGet, Lagged, UsageError
+from go_state.core.errors import ConcurrentGet, Lagged, Owned, UsageError
 from go_state.core.turn import Turn
 from go_state.storage.journal_consumer import GROUP, JournalConsumer
 from go_state.storage.journal_writing import Durability, Writing
 from go_state.storage.lease import Owner
 from go_state.storage.records import SNAPSHOT, Times
-from go_state.storage.stage import Staged
+from go_state.storage.stage import Staged, TaskBell
 
 Msg = TypeVar("Msg")
 
@@ -53,6 +56,30 @@ class Journal(Writing[Msg]):
         if self._attention:
             self._attend(entry)  # type: ignore[arg-type]
 
+    async def put_async(self, *messages: Msg) -> None:
+        """Append the messages as `put` does, with the disk's part in a thread; what several tasks put shares one sync."""
+        self._check_open()
+        if not self._owned:
+            await self.thread.call(self.own)
+        if not self._at_once:
+            self.enqueue(*messages)
+            if len(self._entries) + len(self._tail.pending) >= GROUP:
+                await self.thread.call(self.flush)
+            return
+        bell, encoded = TaskBell(), self._encode(messages)
+        staged = Staged(messages, encoded, self._now(len(encoded)), bell=bell)
+        try:
+            if await self._stage.enter_async(staged, bell):
+                await self.thread.finish(partial(self._lead, staged))
+        finally:
+            self._stage.leave(staged)
+        if staged.error is not None:
+            raise staged.error
+
+    async def flush_async(self) -> int:
+        """Commit to disk as `flush` does, in a thread."""
+        return await self.thread.call(self.flush)
+
     def put_known(self, message: Msg, know: Callable[[int], object]) -> None:
         """Put one message, and call `know(position)` before any reader can have it."""
         self._put_carefully((message,), know=know)
@@ -60,6 +87,29 @@ class Journal(Writing[Msg]):
     def put_dated(self, messages: Sequence[Msg], at: Sequence[int]) -> None:
         """Put messages that have entered elsewhere, at the times given (microseconds since 1970)."""
         self._put_carefully(messages, [Times(1, each) for each in at])
+
+    def enqueue(self, *messages: Msg, know: Callable[[int], object] | None = None) -> None:
+        """Put the messages without waiting, not even for the disk or the lease: the program that reads the journal writes them.
+
+        This is how a running program is sent to. What cannot be written ends the program. Raises `Closed` and `NotStorable`; then
+        none of them has entered.
+        """
+        if not self._locked_put and len(messages) == 1 and know is None:
+            entry = messages[0], self._encode_one(messages[0]), time_ns()
+            self._entries.append(entry)
+            if self._attention:
+                self._attend(entry)  # type: ignore[arg-type]
+            return
+        encoded = self._encode(messages)
+        staged = Staged(messages, encoded, self._now(len(encoded)), know, waits=False)
+        with self._lock:
+            self._check_open()
+            if messages:
+                self._stage.add(staged)
+            if self._owned and not self._at_once:
+                self._enter_waiting()
+                self._locked_put = False
+            self._ring(self._bells)
 
     def _put_carefully(
         self,
@@ -88,9 +138,7 @@ class Journal(Writing[Msg]):
     def _put_at_once(self, staged: Staged[Msg]) -> None:
         try:
             if self._stage.enter(staged):
-                with self._flushing:
-                    if not staged.done:
-                        self._flush()
+                self._lead(staged)
         finally:
             try:
                 self._stage.leave(staged)
@@ -99,6 +147,12 @@ class Journal(Writing[Msg]):
                 raise
         if staged.error is not None:
             raise staged.error
+
+    def _lead(self, staged: Staged[Msg]) -> None:
+        """Write what is staged, unless another has written it meanwhile."""
+        with self._flushing:
+            if not staged.done:
+                self._flush()
 
     # ------------------------------------------------------------------ reading
 
@@ -147,7 +201,8 @@ class Journal(Writing[Msg]):
     def set_aside(self) -> dict[int, str]:
         """Return the positions that runs and replays pass over, and why."""
         with self._lock:
-            return self._records.set_aside() | self._aside
+            aside = dict(self._aside)  # first: what is written meanwhile is found on disk
+        return self._records.set_aside() | aside
 
     def skip(self, position: int) -> None:
         """Have runs and replays pass over a message that no reader has committed yet, such as one that the program fails on.
@@ -172,7 +227,9 @@ class Journal(Writing[Msg]):
     def under_way(self) -> list[str]:
         """Return the names of the commands that are under way, or were when the last run ended."""
         with self._lock:
-            return list(self._under_way) if self._under_way or self._under_way_changed else self._records.under_way()
+            if self._under_way or self._under_way_changed:
+                return list(self._under_way)
+        return self._records.under_way()
 
     def opened(self, name: str) -> None:
         """Note a command that is under way; it is written with what its turn commits, or before."""
@@ -186,6 +243,16 @@ class Journal(Writing[Msg]):
             for name in names:
                 self._under_way.pop(name, None)
             self._under_way_changed = True
+
+    def backlog(self, position: int | None) -> Backlog:
+        """Return what waits from the position on, or else is not on disk, also where it waits for the lease; it asks no disk."""
+        with self._lock:
+            self._absorb()
+            position = self._tail.durable if position is None else position
+            size = max(self._tail.end - position, 0) if self._owned else 0
+            at = self._tail.entered_in_memory(position) if size else self._stage.oldest
+            age = None if at is None else max(time.time() - at, 0.0)
+            return Backlog(size + self._stage.size, age, self._rate(self._clock()))
 
     def _oldest_age(self, now: float) -> float:
         try:
@@ -235,29 +302,47 @@ class Journal(Writing[Msg]):
                         else f"the reader {slowest[0]!r} has only come to"
                     )
                     raise UsageError(f"{who} {slowest[1]}: truncate before that at most")
-                reach("before-truncate")
-                self._records.truncate(before)
-                reach("after-truncate")
+            reach("before-truncate")
+            self._records.truncate(before)
+            reach("after-truncate")
+            with self._lock:
                 self._tail.forget()
                 return self._records.start
 
     def close(self, *, timeout: float | None = None) -> None:
         """Refuse further puts, as a buffer does, and commit to disk what was put."""
+        self._given_up.set()
         try:
             super().close(timeout=timeout)
         finally:
             self._finish()
+            self.thread.close()
 
     async def close_async(self, *, timeout: float | None = None) -> None:
         """Close as `close` does, waiting on the event loop."""
+        self._given_up.set()
         try:
             await super().close_async(timeout=timeout)
         finally:
-            self._finish()
+            try:
+                await self.thread.finish(self._finish)
+            finally:
+                await self.thread.aclose()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close_async()
 
     def _finish(self) -> None:
-        if not self._lost:
-            self.flush()
+        try:
+            if not self._lost:
+                self.flush()
+        except Owned as error:
+            with self._lock:
+                for each in self._stage.take():  # sent while the lease was waited for, and never to be written
+                    each.finish(error)
+            raise
         with self._lock:
             self._finished = True  # what is staged from here on is refused
             self._let_go()
@@ -269,6 +354,8 @@ class Journal(Writing[Msg]):
 
     def _end(self) -> None:
         """End with the store."""
+        for given_up in tuple(self._lease_waits):
+            given_up.set()
         try:
             self.close()
         finally:

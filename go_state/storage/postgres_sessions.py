@@ -11,8 +11,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from go_state.core.errors import GoStateError, Owned, StoreUnavailable
-from go_state.storage.lease import Owner, check_owner
+from go_state.core.errors import GoStateError, StoreUnavailable
+from go_state.storage.lease import Owner, check_owner, wait_for_lock
 from go_state.storage.postgres import channel_of, key_of
 
 if TYPE_CHECKING:
@@ -37,23 +37,27 @@ class PostgresLease:
         self._pid = os.getpid()
         self.token = b""  #: what the holder leaves in the journal
 
-    def acquire(self, owner: Owner = "fail") -> bool:
-        """Take the lease and tell whether it was not held before; `Owned` when somebody holds it, or, with "wait", block until nobody does."""
+    def acquire(self, owner: Owner = "fail", given_up: threading.Event | None = None) -> bool:
+        """Take the lease, unless it is held already; `Owned` when somebody else holds it, or, with "wait", block until nobody does.
+
+        False, and nothing is taken, when `given_up` was set while it blocked.
+        """
         check_owner(owner)
         if self._connection is not None:
-            return False
+            return True
         connection = self._store.connect()
         try:
             with self._store.errors("reached"):
-                if owner == "wait":
-                    connection.execute("SELECT pg_advisory_lock(%s)", [self._lock])
-                elif not connection.execute("SELECT pg_try_advisory_lock(%s)", [self._lock]).fetchone()[0]:  # type: ignore[index]
-                    raise Owned(self._name)
-        except BaseException:
-            connection.close()
-            raise
-        self._connection, self.token = connection, uuid.uuid4().bytes
-        return True
+                if taken := wait_for_lock(lambda: self._locked(connection), self._name, owner, given_up):
+                    self._connection, self.token = connection, uuid.uuid4().bytes
+        finally:
+            if self._connection is not connection:
+                connection.close()
+        return taken
+
+    def _locked(self, connection: psycopg.Connection[Any]) -> bool:
+        found = connection.execute("SELECT pg_try_advisory_lock(%s)", [self._lock]).fetchone()
+        return bool(found and found[0])
 
     def release(self) -> None:
         """Give the lease back; a second time is harmless, and in a forked child nothing is done."""

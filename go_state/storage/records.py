@@ -139,7 +139,6 @@ class Records:
         self.end = 0  # the position of the next message
         self.salt = ""
         self.token = b""  # ours, once the lease is
-        self.refresh()
 
     def refresh(self) -> None:
         """Look where the journal begins and ends; another process may have written it."""

@@ -1,0 +1,36 @@
+"""Where messages for a durable app enter its journal, whoever sends them and from wherever."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from go_state.loop.driver import is_loop_running
+from go_state.storage.journal import Journal
+
+Msg = TypeVar("Msg")
+
+
+class Entrance(Generic[Msg]):
+    """The put of a journal, as far as it may be waited for.
+
+    In a thread a message is put as into any journal, so with the durability "put" it is on disk when `put` returns. On an event
+    loop, which waits for no disk, and while the app waits for its lease, it is left to the app to be written.
+    """
+
+    def __init__(self, journal: Journal[Msg]) -> None:
+        self._journal = journal
+
+    def put(self, *messages: Msg) -> None:
+        """Put the messages, in order and together. Raises as a journal's put."""
+        if self._journal.is_owned and not is_loop_running():
+            self._journal.put(*messages)
+        else:
+            self._journal.enqueue(*messages)
+
+    def put_known(self, message: Msg, know: Callable[[int], object]) -> None:
+        """Put one message; `know(position)` is called before its turn. Raises as a journal's put."""
+        if self._journal.is_owned and not is_loop_running():
+            self._journal.put_known(message, know)
+        else:
+            self._journal.enqueue(message, know=know)
