@@ -56,6 +56,7 @@ class Durable(NamedTuple):
     owner: Any
     restore: int | None
     retention: Retain | None
+    thread: OwnThread | None = None  # of several runs on an event loop; each has one of its own otherwise
 
 
 class DurableRun(Generic[Model, Msg]):
@@ -87,7 +88,8 @@ class DurableRun(Generic[Model, Msg]):
         self.journal: Journal[Msg] = durable.journal or durable.store.journal_unread(
             durable.key, durability=durable.durability, owner=durable.owner
         )
-        self.thread = OwnThread(f"go_state disk {durable.key}")  #: in which a run on an event loop uses the store
+        self._own_thread = OwnThread(f"go_state disk {durable.key}")
+        self.thread = durable.thread or self._own_thread  #: in which a run on an event loop uses the store
         self.given_up = threading.Event()  #: ends the wait for the lease
         self._is_live = False  # whether it has begun to take messages
         give_type(self.journal, program)
@@ -134,6 +136,10 @@ class DurableRun(Generic[Model, Msg]):
             yield self.with_disk(lambda: self._leave(reader), certain=True)
             raise
         yield self.with_disk(lambda: self._leave(reader), certain=True)
+
+    async def end_thread(self) -> None:
+        """End the thread, unless it is that of other runs as well."""
+        await self._own_thread.aclose()
 
     @property
     def has_nothing_to_do(self) -> bool:

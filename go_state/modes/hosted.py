@@ -175,7 +175,7 @@ class Hosted(Generic[Model, Msg]):
                 try:
                     await self._durable.thread.finish(self._close_buffer)
                 finally:
-                    await self._durable.thread.aclose()
+                    await self._durable.end_thread()
             else:
                 self._close_buffer()
         finally:

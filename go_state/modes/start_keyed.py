@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from go_state.core.errors import Closed, UsageError
+from go_state.core.own_thread import OwnThread
 from go_state.core.ports import Store
 from go_state.core.program import Program, takes_key
 from go_state.loop.driver import refuse_running_loop
@@ -56,9 +57,15 @@ class KeyedApps(Generic[Model, Msg]):
     """
 
     def __init__(
-        self, make: Callable[[str, Sequence[Msg], Callable[[App[Model, Msg]], object]], App[Model, Msg]], limit: int
+        self,
+        make: Callable[[str, Sequence[Msg], Callable[[App[Model, Msg]], object]], App[Model, Msg]],
+        limit: int,
+        thread: OwnThread,
     ) -> None:
         self._make = make
+        self._thread = (
+            thread  # in which programs on an event loop use the store, all of them: a thread for each would be too many
+        )
         self._limit = limit
         self._lock = threading.RLock()  # guards all below; an app may end while it is being looked at
         self._places: dict[str, _Place[Model, Msg]] = {}  # by key, the least recently used first
@@ -161,6 +168,7 @@ class KeyedApps(Generic[Model, Msg]):
             await app.stop_async(drain=drain, timeout=timeout)
         while drain and (left := self._left()):
             await left[0].stop_async(timeout=timeout)
+        await self._thread.aclose()
 
     def _end_all(self, drain: bool) -> list[App[Model, Msg]]:
         with self._lock:
@@ -344,11 +352,13 @@ def _keyed(
             "snapshots=, durability= and retention= say how programs are kept in a store=: give one, or leave them out"
         )
     asks_key = takes_key(checked(program))
+    thread = OwnThread("go_state disk of many keys")
 
     def make(key: str, first: Sequence[Msg], ended: Callable[[App[Model, Msg]], object]) -> App[Model, Msg]:
         own = replace(program, init=partial(program.init, key)) if asks_key else program
-        durable = (None,) * 7 if store is None else (store, prefix + key, snapshots, durability, None, None, retention)
+        kept = (store, prefix + key, snapshots, durability, None, None, retention, thread)
+        durable = (None,) * 7 if store is None else kept
         given = own, None, on_error, durable, outside
         return make_app(*given, on_denied=on_denied, on_loop=on_loop, idle=idle, ended=ended, first=first)
 
-    return KeyedApps(make, limit)
+    return KeyedApps(make, limit, thread)
