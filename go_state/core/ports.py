@@ -128,6 +128,16 @@ class Log(Protocol[Put]):
         ...
 
 
+@runtime_checkable
+class DiskLog(Log[Put], Protocol[Put]):
+    """A log on disk, whose readers are `DiskReader`s."""
+
+    @property
+    def thread(self) -> OwnThread:
+        """The thread in which the disk is used on behalf of an event loop."""
+        ...
+
+
 class Stored(NamedTuple):
     """What a key holds: the bytes, and the version that the next write of the key has to name."""
 

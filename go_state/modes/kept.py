@@ -16,6 +16,7 @@ from go_state.core.ports import Position, Source, Store, Write
 from go_state.core.program import Program, Step, takes_key
 from go_state.loop.driver import Answer, Blocking, Flow
 from go_state.modes.keyed import RESERVED, WorkingSet
+from go_state.modes.loaded_first import Loading
 from go_state.storage.codec import JsonCodec
 from go_state.storage.keys import key_bytes
 from go_state.storage.links import Links, follow_links
@@ -44,6 +45,10 @@ class Keeping(Generic[Model, Msg]):
     def program(self) -> Program[Any, Msg]:
         """Return the program to run from here."""
         raise NotImplementedError
+
+    def loading(self) -> Loading[Msg] | None:
+        """Return what loads models before their messages, where the program loads some in its turns."""
+        return None
 
     def _load(self) -> Mapping[str, Mark]:
         """Load what there is to begin with and return the marks that are stored."""
@@ -184,6 +189,9 @@ class KeptModels(Keeping[Model, Msg]):
 
     def program(self) -> Program[Any, Msg]:
         return self._working_set.as_program()
+
+    def loading(self) -> Loading[Msg] | None:
+        return Loading(self._working_set.missing, self._working_set.load_ahead, self.thread)
 
     def _writes(self, model: Any, marks: Mapping[str, Mark]) -> dict[str, Write]:
         writes = self._working_set.writes(model)

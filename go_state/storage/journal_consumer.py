@@ -116,6 +116,8 @@ class JournalConsumer(Consumer[Msg]):
 
     def close(self) -> None:
         """End the reader, its commits on disk."""
+        if self._closed:
+            return
         try:
             if self.has_moved() and not self._journal._ended:
                 self._journal.flush()
