@@ -93,7 +93,7 @@ class DurableRun(Generic[Model, Msg]):
         self.given_up = threading.Event()  #: ends the wait for the lease
         self._is_live = False  # whether it has begun to take messages
         give_type(self.journal, program)
-        self.entrance: Entrance[Msg] = Entrance(self.journal)
+        self.entrance: Entrance[Msg] = Entrance(self.journal, on_loop=on_loop)
         self._on_error = self.on_failure = on_error  # of messages, and of commands whose turn is through
         self.flights = flights
         self.audience: Audience[Model] | None = None

@@ -100,16 +100,14 @@ class Journal(Writing[Msg]):
             if self._attention:
                 self._attend(entry)  # type: ignore[arg-type]
             return
-        encoded = self._encode(messages)
-        staged = Staged(messages, encoded, self._now(len(encoded)), know, waits=False)
+        encoded, times = self._encode(messages), self._now(len(messages))
         with self._lock:
             self._check_open()
-            if messages:
-                self._stage.add(staged)
             if self._owned and not self._at_once:
-                self._enter_waiting()
-                self._locked_put = False
-            self._ring(self._bells)
+                self._place(messages, encoded, times, know)
+            elif messages:
+                self._stage.add(Staged(messages, encoded, times, know, waits=False))
+                self._ring(self._bells)
 
     def _put_carefully(
         self,
@@ -128,12 +126,18 @@ class Journal(Writing[Msg]):
             self.flush()
         with self._lock:
             self._check_open()
-            self._absorb()
-            if know is not None:
-                know(self._tail.end)
-            if messages:
-                self._enter_encoded(messages, encoded, times)
-            self._locked_put = self._closed
+            self._place(messages, encoded, times, know)
+
+    def _place(
+        self, messages: Sequence[Msg], encoded: list[bytes], times: Sequence[Times], know: Callable[[int], object] | None
+    ) -> None:
+        """Append messages behind all that has entered. Lock held."""
+        self._absorb()
+        if know is not None:
+            know(self._tail.end)
+        if messages:
+            self._enter_encoded(messages, encoded, times)
+        self._locked_put = self._closed
 
     def _put_at_once(self, staged: Staged[Msg]) -> None:
         try:

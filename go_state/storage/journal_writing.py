@@ -181,6 +181,11 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         return many or self._at_once or reader.position >= self._tail.end
 
     @property
+    def is_full(self) -> bool:
+        """Whether as many messages wait to be written as a crash may take."""
+        return len(self._inbox) + len(self._tail.pending) >= GROUP
+
+    @property
     def is_owned(self) -> bool:
         """Whether the lease is ours."""
         return self._owned
