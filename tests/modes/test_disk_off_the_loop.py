@@ -95,7 +95,7 @@ def test_an_app_from_its_opening_to_its_end(store: WatchedLMDBStore, durability:
 
 @durabilities
 def test_a_restart_replays_and_resumes(store: WatchedLMDBStore, durability: Any) -> None:
-    """What a cancelled life has left is replayed, and its commands go on."""
+    """What a life that failed has left is replayed, and its commands go on."""
 
     async def left() -> None:
         async with app(store, durability=durability) as opened:
@@ -103,12 +103,12 @@ def test_a_restart_replays_and_resumes(store: WatchedLMDBStore, durability: Any)
                 opened.send(Add(1))
             opened.send(Call())
             await opened.apply_async(Add(1))
-            raise KeyError
+            opened.send(Bad())
 
     async def main() -> Sum:
-        with pytest.raises(KeyError):
+        with pytest.raises(ValueError, match="bad"):
             await left()
-        async with app(store, durability=durability) as opened:
+        async with app(store, durability=durability, on_error=gs.SetAside(gs.Buffer())) as opened:
             assert opened.statistics().commands_in_flight == 1
             model = await opened.apply_async(Add(1))
             await opened.stop_async(drain=False)
