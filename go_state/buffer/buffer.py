@@ -53,9 +53,7 @@ class BufferStatistics(NamedTuple):
 
 
 class Backlog(NamedTuple):
-    """What waits for one reader: how many messages, how many seconds ago the oldest of them entered, if that is known, and how many
-    messages a second entered the buffer lately.
-    """
+    """What waits for one reader: how many messages, the age of the oldest in seconds, and how many a second entered lately."""
 
     size: int
     oldest_age: float | None
@@ -395,7 +393,7 @@ class Buffer(Generic[Msg]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.close_async()
+        self.close()  # as a journal, which has something to write, does not
 
 
 _REFUSED = "the buffer is closed and takes no more messages: the message was not put"

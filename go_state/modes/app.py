@@ -50,8 +50,10 @@ class App(Hosted[Model, Msg]):
     # ------------------------------------------------------------------ sending
 
     def send(self, *messages: Msg) -> None:
-        """Put the messages into the program's queue, in order and together; never waits.
+        """Put the messages into the program's queue, in order and together; never waits for a turn, nor for a lease.
 
+        With a journal whose durability is "put" they are on disk when it returns to a thread. On an event loop it does not wait for
+        the disk either: the app writes them, and `apply_async` returns once they are there.
         Raises `Closed` after the end, and `Full` where the buffer has a bound; then none has entered.
         """
         self._put(*messages)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from go_state.core.errors import Closed, Corrupt, StoreError, TimedOut, UsageError
@@ -28,13 +27,13 @@ from go_state.loop.turn import Loop
 from go_state.modes.aside import Aside
 from go_state.modes.audience import Audience, Stopped
 from go_state.modes.entrance import Entrance
-from go_state.modes.keyframes import MARK, Keyframe, full_step, give_type, nearest, newest
+from go_state.modes.keyframes import MARK, Keyframe, give_type, newest
 from go_state.modes.pace import Retain, Snapshots
 from go_state.modes.replaying import replay_flow
+from go_state.modes.resuming import positions_under_way, resume_flow
 from go_state.modes.schema import schema_of
 from go_state.storage.journal import Journal
 from go_state.storage.journal_consumer import JournalConsumer
-from go_state.storage.on_disk import Recorded
 from go_state.storage.record_store import RecordStore
 from go_state.storage.records import BLOCK, Snapshot
 from go_state.storage.snapshot import Mark, Schema
@@ -140,11 +139,6 @@ class DurableRun(Generic[Model, Msg]):
     async def end_thread(self) -> None:
         """End the thread, unless it is that of other runs as well."""
         await self._own_thread.aclose()
-
-    @property
-    def has_nothing_to_do(self) -> bool:
-        """Whether it waits for the lease, and nothing was sent that would have to be drained."""
-        return self.journal.is_unused
 
     def with_disk(self, fn: Callable[[], Any], *, certain: bool = False) -> Blocking:
         """Return the wait for a function that uses the store."""
@@ -261,36 +255,10 @@ class DurableRun(Generic[Model, Msg]):
         return (yield from replay_flow(program, self.journal, model, start, end, thread=thread, check=self._check_stopping))
 
     def _resume(self, applied: int) -> Flow[None]:
-        """Hold the commands again that were under way when the last run ended, whose turns are not taken again."""
-        journal, flights = self.journal, self.flights
-        names: list[str] = yield self.with_disk(journal.under_way)
-        if not names:
-            return
-        positions = positions_of(names)
-        journal.ended(names)  # in memory: what is held below is noted again, before anything is written
-        flights.turn_name = lambda: f"{journal.salt}/{flights.where()}"
-        if any(name.startswith(f"{journal.salt}/init/") for name in names):
-            flights.where = lambda: "init"
-            flights.resume(read_step(self._program.init(), "init")[1], None, names)
-        program, reached = replayed(self._program), -1
-        model: Any = None
-        for position in sorted(position for position in positions if position < applied):
-            if reached < 0:
-                frame = yield self.with_disk(partial(nearest, self._program, journal, position))
-                if frame is None:
-                    raise UsageError(f"a command of the message at {position} is under way, and no snapshot leads there")
-                reached, model = frame.position, frame.model
-            model = yield from self._folded(program, model, reached, position)
-            recorded = yield self.with_disk(partial(_recorded_at, journal, position))
-            flights.where = partial(int, position)
-            model, commands = full_step(program, model, recorded.message, recorded.at, position, journal.salt)
-            flights.resume(commands, recorded.message, names)
-            reached = position + 1
-        flights.where = self.feed.where if self.feed is not None else flights.where
-
-
-def _recorded_at(journal: Journal[Msg], position: int) -> Recorded[Msg]:
-    return next(iter(journal.read(position, position + 1)))
+        """Hold the commands again that were under way when the last run ended."""
+        where = self.flights.where
+        yield from resume_flow(self._program, self.journal, self.flights, applied, self.with_disk, self._folded)
+        self.flights.where = where
 
 
 class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
@@ -429,14 +397,3 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
             yield from self.save()
         else:
             yield from self.publish()
-
-
-def positions_under_way(journal: Journal[Any]) -> set[int]:
-    """Return the positions of the messages whose commands are under way."""
-    return positions_of(journal.under_way())
-
-
-def positions_of(names: Sequence[str]) -> set[int]:
-    """Return the positions of the messages that sent the commands of these names."""
-    turns = (name.split("/")[1] for name in names)
-    return {int(turn) for turn in turns if turn.isdecimal()}

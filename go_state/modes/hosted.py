@@ -133,7 +133,8 @@ class Hosted(Generic[Model, Msg]):
         """End where the task was cancelled before it had begun, and so has ended nothing."""
         if not self._audience.ended.version:
             self._flights.withdraw()
-            self._end()
+            self._buffer.refuse()  # what was sent is written by the next run, or when the store is closed
+            self._tell_end()
 
     def _flow(self) -> Flow[None]:
         audience = self._audience
@@ -199,7 +200,7 @@ class Hosted(Generic[Model, Msg]):
         if not drain:
             self._end_at_next_turn()
         self._buffer.refuse()
-        if self._durable is not None and self._durable.has_nothing_to_do:
+        if self._durable is not None and self._durable.journal.is_unused:  # nothing to drain, and no lease
             self._durable.given_up.set()
 
     def _end_at_next_turn(self) -> None:

@@ -32,7 +32,9 @@ class Journal(Writing[Msg]):
     A message is on disk before a reader gets it. With the durability "group" `put` returns at once, and a crash may take up to
     4,096 messages (`GROUP`), or those of one put, that nobody has read, and as many commits of named readers, who are given those
     messages again. With "put", `put` and `commit` return when they are on disk, and a crash takes nothing; putting threads share
-    one sync. `flush` commits everything at any time, and so does `close`.
+    one sync. `flush` commits everything at any time, and so does `close`. In a coroutine these would keep the event loop waiting for
+    the disk: `put_async`, `flush_async`, `close_async` and the async methods of readers use it in a thread of the journal's own, which
+    ends when it is closed. Tasks that put share a sync as threads do.
 
     Messages are stored as `["Add", {"by": 1}]`. They stay until `truncate`; readers that are behind read them from disk.
     Raises `NotStorable` for a message that would not read back equal, `StoreFull`, `Owned`, and `Corrupt` with the position of what
@@ -253,7 +255,7 @@ class Journal(Writing[Msg]):
         with self._lock:
             self._absorb()
             position = self._tail.durable if position is None else position
-            size = max(self._tail.end - position, 0) if self._owned else 0
+            size = max(self._tail.end - position, 0)
             at = self._tail.entered_in_memory(position) if size else self._stage.oldest
             age = None if at is None else max(time.time() - at, 0.0)
             return Backlog(size + self._stage.size, age, self._rate(self._clock()))

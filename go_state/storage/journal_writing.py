@@ -164,7 +164,7 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
 
     def flush(self) -> int:
         """Commit to disk all that was put and every cursor that has moved; return the position up to which all is durable."""
-        if not self._owned and not self._closed and self._has_news():
+        if not (self._owned or self._closed) and self._has_news():
             self.own()
         with self._flushing:
             self._flush()
@@ -207,10 +207,8 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
 
     def bring(self, position: int) -> None:
         """Read the message at the position from disk, if it is not in memory, together with its neighbours."""
-        if self.is_in_memory(position):
-            return
-        found = self._tail.fetch(position)  # not while the lock is held: an event loop that wants it would wait for the disk
-        if found is not None:
+        # Not while the lock is held: an event loop that wants it would wait for the disk.
+        if not self.is_in_memory(position) and (found := self._tail.fetch(position)) is not None:
             with self._lock:
                 self._tail.keep(*found)
 
@@ -264,10 +262,8 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         """Give what is staged its place behind all that has entered; it is written, or taken out again. Lock held."""
         self._absorb()
         for each in self._stage.take():
-            if self._finished:  # closed before it could be written
-                each.finish(Closed(_REFUSED))
-            else:
-                self._enter_staged(each)
+            # What could not be written before the end is refused.
+            each.finish(Closed(_REFUSED)) if self._finished else self._enter_staged(each)
         if not self._at_once:
             self._finish_entered(self._tail.end)  # in a group a message has entered before it is on disk
 

@@ -181,6 +181,22 @@ def test_a_cancelled_run_ends(store: WatchedLMDBStore, durability: Any) -> None:
     assert journal.cursors()["program"] == 1
 
 
+def test_an_app_that_is_cancelled_before_it_begins(store: WatchedLMDBStore) -> None:
+    """It has ended, and what was sent to it is written by whoever opens its journal next."""
+
+    async def main() -> None:
+        opened = app(store)
+        opened.send(Add(1))
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            if task.get_name().startswith("go_state"):
+                task.cancel()
+        with pytest.raises(gs.Closed):
+            await opened.wait_async()
+
+    run_watched(main(), store.seen)
+    assert store.journal("bot", of=Msg).slice() == [Add(1)]
+
+
 def test_programs_of_many_keys(store: WatchedLMDBStore) -> None:
     """They are opened, put to rest and opened again."""
 
