@@ -75,6 +75,14 @@ class WatchedLMDBStore(Watched, gs.LMDBStore):
         super().__init__(path)
 
 
+class WatchedPostgresStore(Watched, gs.PostgresStore):
+    """A database that is not used on a loop's thread."""
+
+    def __init__(self, dsn: str, *, schema: str) -> None:
+        self.seen = Seen()
+        super().__init__(dsn, schema=schema)
+
+
 class WatchedMemoryStore(gs.MemoryStore):
     """A store in memory whose calls count as a disk's."""
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import postgres_server as servers
 import pytest
-from no_disk_on_the_loop import WatchedLMDBStore, run_watched
+from no_disk_on_the_loop import WatchedLMDBStore, WatchedPostgresStore, run_watched
 
 import go_state as gs
 
@@ -62,18 +63,27 @@ program = gs.Program(init, update)
 durabilities = pytest.mark.parametrize("durability", ["group", "put"])
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[WatchedLMDBStore]:
-    with WatchedLMDBStore(tmp_path / "state.lmdb") as opened:
-        yield opened
+postgres_server = servers.postgres_server
+Watched = WatchedLMDBStore | WatchedPostgresStore
 
 
-def app(store: WatchedLMDBStore, **how: Any) -> gs.App[Sum, Msg]:
+@pytest.fixture(params=["lmdb", "postgres"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Watched]:
+    if request.param == "lmdb":
+        with WatchedLMDBStore(tmp_path / "state.lmdb") as opened:
+            yield opened
+        return
+    server: servers.PostgresServer = request.getfixturevalue("postgres_server")
+    with WatchedPostgresStore(server.dsn, schema=server.fresh_schema()) as database:
+        yield database
+
+
+def app(store: Watched, **how: Any) -> gs.App[Sum, Msg]:
     return gs.start_async(program, store=store, key="bot", **how)
 
 
 @durabilities
-def test_an_app_from_its_opening_to_its_end(store: WatchedLMDBStore, durability: Any) -> None:
+def test_an_app_from_its_opening_to_its_end(store: Watched, durability: Any) -> None:
     """Messages before the first model, after an idle moment, at once and one by one."""
 
     async def main() -> Sum:
@@ -94,7 +104,7 @@ def test_an_app_from_its_opening_to_its_end(store: WatchedLMDBStore, durability:
 
 
 @durabilities
-def test_a_restart_replays_and_resumes(store: WatchedLMDBStore, durability: Any) -> None:
+def test_a_restart_replays_and_resumes(store: Watched, durability: Any) -> None:
     """What a life that failed has left is replayed, and its commands go on."""
 
     async def left() -> None:
@@ -118,7 +128,7 @@ def test_a_restart_replays_and_resumes(store: WatchedLMDBStore, durability: Any)
 
 
 @durabilities
-def test_a_backlog_on_disk_is_read(store: WatchedLMDBStore, durability: Any) -> None:
+def test_a_backlog_on_disk_is_read(store: Watched, durability: Any) -> None:
     """Messages of a journal that is written before any program reads it."""
     journal = store.journal("bot", of=Msg, durability=durability)
     for _ in range(3):
@@ -128,7 +138,7 @@ def test_a_backlog_on_disk_is_read(store: WatchedLMDBStore, durability: Any) -> 
     assert model.total == 6000
 
 
-def test_retention_forgets(store: WatchedLMDBStore) -> None:
+def test_retention_forgets(store: Watched) -> None:
     """Messages that a snapshot covers are deleted."""
 
     async def main() -> None:
@@ -143,7 +153,7 @@ def test_retention_forgets(store: WatchedLMDBStore) -> None:
 
 
 @durabilities
-def test_a_failing_program_ends(store: WatchedLMDBStore, durability: Any) -> None:
+def test_a_failing_program_ends(store: Watched, durability: Any) -> None:
     """A message that update fails on ends the app, and one that is set aside does not."""
 
     async def main() -> None:
@@ -163,7 +173,7 @@ def test_a_failing_program_ends(store: WatchedLMDBStore, durability: Any) -> Non
 
 
 @durabilities
-def test_a_cancelled_run_ends(store: WatchedLMDBStore, durability: Any) -> None:
+def test_a_cancelled_run_ends(store: Watched, durability: Any) -> None:
     """Its cursor is written before the task has ended."""
     journal = store.journal("bot", of=Msg, durability=durability)
     journal.put(Add(1))
@@ -181,7 +191,7 @@ def test_a_cancelled_run_ends(store: WatchedLMDBStore, durability: Any) -> None:
     assert journal.cursors()["program"] == 1
 
 
-def test_an_app_that_is_cancelled_before_it_begins(store: WatchedLMDBStore) -> None:
+def test_an_app_that_is_cancelled_before_it_begins(store: Watched) -> None:
     """It has ended, and what was sent to it is written by whoever opens its journal next."""
 
     async def main() -> None:
@@ -197,7 +207,7 @@ def test_an_app_that_is_cancelled_before_it_begins(store: WatchedLMDBStore) -> N
     assert store.journal("bot", of=Msg).slice() == [Add(1)]
 
 
-def test_programs_of_many_keys(store: WatchedLMDBStore) -> None:
+def test_programs_of_many_keys(store: Watched) -> None:
     """They are opened, put to rest and opened again."""
 
     async def main() -> None:
@@ -209,7 +219,7 @@ def test_programs_of_many_keys(store: WatchedLMDBStore) -> None:
     run_watched(main(), store.seen)
 
 
-def test_a_thread_sends_to_an_app_on_a_loop(store: WatchedLMDBStore) -> None:
+def test_a_thread_sends_to_an_app_on_a_loop(store: Watched) -> None:
     """A thread that waits for its own put does not make the loop wait."""
 
     async def main() -> Sum:
@@ -225,7 +235,7 @@ def test_a_thread_sends_to_an_app_on_a_loop(store: WatchedLMDBStore) -> None:
     assert run_watched(main(), store.seen).total == 5
 
 
-def test_a_coroutine_sends_to_an_app_in_a_thread(store: WatchedLMDBStore) -> None:
+def test_a_coroutine_sends_to_an_app_in_a_thread(store: Watched) -> None:
     """The app's own thread writes what comes from a loop."""
 
     async def main(opened: gs.App[Sum, Msg]) -> Sum:
