@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import postgres_server as servers
 import pytest
 
 import go_state as gs
@@ -23,6 +24,7 @@ def init() -> gs.Step[tuple[int, ...], int]:
 
 
 program = gs.Program(init, update)
+postgres_server = servers.postgres_server
 durabilities = pytest.mark.parametrize("durability", ["group", "put"])
 
 
@@ -151,3 +153,20 @@ def test_a_put_that_waits_ends_when_the_journal_is_closed(store: gs.LMDBStore, o
     journal.close()
     thread.join(30)
     assert len(told) == 1
+
+
+def test_a_lease_of_a_database_is_given_up_as_well(postgres_server: servers.PostgresServer) -> None:
+    """The app ends while the session of another holds the lock, and keeps no connection."""
+    dsn, schema = postgres_server.dsn, postgres_server.fresh_schema()
+    with (
+        gs.PostgresStore(dsn, schema=schema) as first,
+        gs.start(program, store=first, key="bot"),
+        gs.PostgresStore(dsn, schema=schema) as second,
+    ):
+        app = gs.start(program, store=second, key="bot", owner="wait")
+        with pytest.raises(gs.TimedOut):
+            app.apply(1, timeout=0.05)
+        with pytest.raises(gs.TimedOut):
+            app.stop(timeout=0.05)
+        app.stop(drain=False, timeout=30)
+        assert isinstance(app.error, gs.Owned)
