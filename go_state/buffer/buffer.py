@@ -18,7 +18,7 @@ from typing import Generic, Literal, TypeVar
 
 from go_state.buffer.bells import Bell, ThreadBell
 from go_state.buffer.consumer import Consumer
-from go_state.buffer.figures import BufferStatistics, ReaderStatistics
+from go_state.buffer.figures import Backlog, BufferStatistics, ReaderStatistics
 from go_state.buffer.held import Lock, is_held_here
 from go_state.buffer.retained import Retained, take_out
 from go_state.buffer.retention import Retention, drop_committed, keep_all
@@ -101,6 +101,10 @@ class Buffer(Generic[Msg]):
         if self._attention:
             self._attend(messages)
 
+    async def put_async(self, *messages: Msg) -> None:
+        """Append the messages as `put` does, waiting on the event loop where they have to be written to disk."""
+        self.put(*messages)
+
     def put_known(self, message: Msg, know: Callable[[int], object]) -> None:
         """Put one message, and call `know(position)` before any reader can have it. Raises as `put` does, and then has not called."""
         with self._lock:
@@ -112,6 +116,13 @@ class Buffer(Generic[Msg]):
             self._enter((message,))
         if self._asks_policy:
             self._apply_retention()
+
+    def enqueue(self, *messages: Msg, know: Callable[[int], object] | None = None) -> None:
+        """Put messages without waiting for a disk, which no buffer in memory has: see `Journal.enqueue`."""
+        if know is None:
+            self.put(*messages)
+        else:
+            self.put_known(messages[0], know)
 
     def _attend(self, messages: Sequence[Msg]) -> None:
         """Do what the fast path has no time for: date the first message of the inbox, wake sleepers, notice a close.
@@ -272,16 +283,27 @@ class Buffer(Generic[Msg]):
             now = self._clock()  # after the last message there is a note of: nothing is younger than now
             start, end = retained.start, retained.end
             readers = tuple(ReaderStatistics(r.position, r.committed, end - r.position) for r in self._readers)
-            first, since = self._rates[0] if self._rates else (end, now)
             return BufferStatistics(
                 size=end - start,
                 start=start,
                 end=end,
                 oldest_age=None if start == end else self._oldest_age(now),
-                rate=(end - first) / (now - since) if now > since else 0.0,
+                rate=self._rate(now),
                 closed=self._closed,
                 readers=readers,
             )
+
+    def _rate(self, now: float) -> float:
+        """Return how many messages a second entered lately. Lock held, inbox absorbed."""
+        end = self._retained.end
+        first, since = self._rates[0] if self._rates else (end, now)
+        return (end - first) / (now - since) if now > since else 0.0
+
+    def backlog(self, position: int | None) -> Backlog:
+        """Return what waits from the position on, which is that of a reader of yours, or else all of it."""
+        found = self.statistics()
+        size = max(found.end - (found.start if position is None else position), 0)
+        return Backlog(size, found.oldest_age if size else None, found.rate)
 
     def _oldest_age(self, now: float) -> float:
         """Return how long ago the oldest message entered, of which there is one. Lock held."""
@@ -409,7 +431,7 @@ class Buffer(Generic[Msg]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        self.close()  # as a journal, which has something to write, does not
 
 
 _REFUSED = "the buffer is closed and takes no more messages: the message was not put"

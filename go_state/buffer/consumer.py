@@ -182,6 +182,10 @@ class Consumer(Generic[Msg]):
         """Take what was read for done and return how many messages that were; `NothingPending` when there are none."""
         return self._finish(commit=True)
 
+    async def commit_async(self) -> int:
+        """Commit as `commit` does, waiting on the event loop for what has to be written."""
+        return self.commit()
+
     def rollback(self) -> int:
         """Go back to the first uncommitted message and return how many will be given again; `NothingPending` for none."""
         return self._finish(commit=False)
@@ -310,13 +314,17 @@ class Consumer(Generic[Msg]):
         try:
             while True:
                 yield await self.get_async()
-                self._commit_pending()
+                await self._commit_pending_async()
         except Closed:
             return
 
     def _commit_pending(self) -> None:
         if self.position != self.committed:  # the loop's body may have committed or rolled back by itself
             self.commit()
+
+    async def _commit_pending_async(self) -> None:
+        if self.position != self.committed:
+            await self.commit_async()
 
     def _rollback_pending(self) -> None:
         if self.position != self.committed:
@@ -393,4 +401,7 @@ class Transaction(Generic[Msg]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.__exit__(kind, error, trace)
+        if error is None:
+            await self._consumer._commit_pending_async()
+        else:
+            self._consumer._rollback_pending()

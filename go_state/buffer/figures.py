@@ -28,3 +28,11 @@ class BufferStatistics(NamedTuple):
     rate: float
     closed: bool
     readers: tuple[ReaderStatistics, ...]
+
+
+class Backlog(NamedTuple):
+    """What waits for one reader: how many messages, the age of the oldest in seconds, and how many a second entered lately."""
+
+    size: int
+    oldest_age: float | None
+    rate: float

@@ -7,7 +7,10 @@ and `Reader`. `modes` keeps models through `Store` and `Codec` and reads streams
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+
+if TYPE_CHECKING:
+    from go_state.core.own_thread import OwnThread
 
 Msg = TypeVar("Msg")
 Put = TypeVar("Put", contravariant=True)
@@ -87,6 +90,32 @@ class Reader(Protocol[Msg]):
 
 
 @runtime_checkable
+class DiskReader(Reader[Msg], Protocol[Msg]):
+    """A reader whose messages lie on disk: on an event loop it takes what is in memory, and has the rest brought there first."""
+
+    @property
+    def thread(self) -> OwnThread:
+        """The thread in which the disk is used on behalf of an event loop."""
+        ...
+
+    def take_written(self, limit: int) -> list[Msg]:
+        """Read up to `limit` messages without writing anything; without the disk when `needs_disk()` is false."""
+        ...
+
+    def needs_disk(self) -> bool:
+        """Tell whether the next message has to be written or read first."""
+        ...
+
+    def prepare(self) -> None:
+        """Write or read what `needs_disk` has told of."""
+        ...
+
+    async def commit_async(self) -> int:
+        """Commit what was taken, waiting on the event loop for the disk."""
+        ...
+
+
+@runtime_checkable
 class Log(Protocol[Put]):
     """A lossless ordered log with one position per reader."""
 
@@ -96,6 +125,16 @@ class Log(Protocol[Put]):
 
     def consumer(self) -> Any:
         """Open a `Reader` that is also a context manager, at the oldest message still there."""
+        ...
+
+
+@runtime_checkable
+class DiskLog(Log[Put], Protocol[Put]):
+    """A log on disk, whose readers are `DiskReader`s."""
+
+    @property
+    def thread(self) -> OwnThread:
+        """The thread in which the disk is used on behalf of an event loop."""
         ...
 
 

@@ -13,6 +13,7 @@ from types import CoroutineType, GeneratorType
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from go_state.core.errors import InsideLoop, UsageError
+from go_state.core.own_thread import OwnThread
 from go_state.core.ports import Reader
 from go_state.loop.raised import as_failure, is_cancellation
 
@@ -99,11 +100,16 @@ def _was_cancelled(error: BaseException) -> bool:
     return task is None or task.cancelling() > 0
 
 
-def refuse_running_loop(called: str, instead: str | None = None) -> None:
-    """Raise `InsideLoop` when this thread is running an event loop, which a blocking mode would stop; it names what to use there."""
+def is_loop_running() -> bool:
+    """Tell whether this thread is running an event loop."""
     asyncio = sys.modules.get("asyncio")  # where nobody imported it, or another thread is about to, no loop is running
     running = getattr(asyncio, "_get_running_loop", None)
-    if running is not None and running() is not None:
+    return running is not None and running() is not None
+
+
+def refuse_running_loop(called: str, instead: str | None = None) -> None:
+    """Raise `InsideLoop` when this thread is running an event loop, which a blocking mode would stop; it names what to use there."""
+    if is_loop_running():
         raise InsideLoop(called, instead)
 
 
@@ -177,41 +183,30 @@ class Breath:
 
 
 class Blocking:
-    """Wait for a function that blocks, such as a transaction: on an event loop it runs in a thread of its own.
+    """Wait for a function that blocks, such as a transaction: on an event loop it is called in a thread of our own.
 
-    Cancelled meanwhile, the wait ends only when the function has: a transaction is done or not done, never abandoned.
+    Cancelled meanwhile, the wait ends only when the function has: a transaction is done or not done, never abandoned. `cancel` is
+    called then, to have a function end soon that itself waits. A wait that is `certain` calls the function also where a cancellation
+    was asked for before it: an end has to be made.
     """
 
-    __slots__ = ("_fn",)
+    __slots__ = ("_cancel", "_certain", "_fn", "_thread")
 
-    def __init__(self, fn: Callable[[], Any]) -> None:
+    def __init__(
+        self, fn: Callable[[], Any], thread: OwnThread, *, certain: bool = False, cancel: Callable[[], object] | None = None
+    ) -> None:
         self._fn = fn
+        self._thread = thread
+        self._certain = certain
+        self._cancel = cancel
 
     def in_thread(self) -> Any:
         return self._fn()
 
     async def on_loop(self) -> Any:
-        import asyncio
-
-        await asyncio.sleep(0)  # where a cancellation that was asked for already takes effect, before anything has begun
-        running = asyncio.ensure_future(asyncio.to_thread(self._outcome))
-        try:
-            return result_of(await asyncio.shield(running))
-        except asyncio.CancelledError:
-            while not running.done():
-                try:
-                    await asyncio.wait({running})
-                except asyncio.CancelledError:
-                    continue  # asked again; the answer is the same
-            if not running.cancelled():
-                running.exception()  # looked at, so that asyncio does not report it: the cancellation wins
-            raise
-
-    def _outcome(self) -> Any:
-        try:
-            return self._fn()
-        except BaseException as error:  # a future hangs by StopIteration, and a task raises SystemExit out of its event loop
-            return Raised(error)
+        if self._certain:
+            return await self._thread.finish(self._fn, self._cancel)
+        return await self._thread.call(self._fn, self._cancel)
 
 
 class Raised:

@@ -10,9 +10,9 @@ from types import CoroutineType
 from typing import Any, Generic, TypeVar
 
 from go_state.core.errors import Closed, NothingPending, TimedOut, UsageError
-from go_state.core.ports import Consumer, Producer, Reader
+from go_state.core.ports import Consumer, DiskReader, Producer, Reader
 from go_state.core.turn import Turn
-from go_state.loop.driver import BREATH_SECONDS, Answer, Breath, Flow, Messages, is_awaitable
+from go_state.loop.driver import BREATH_SECONDS, Answer, Blocking, Breath, Flow, Messages, is_awaitable
 from go_state.loop.flights import Flights
 from go_state.loop.getting import NOTHING_YET, Getting
 from go_state.loop.turn import give_back
@@ -43,6 +43,10 @@ class LogFeed(Generic[Msg]):
         self._time: Callable[[], float] = time.time
         self._most = CHUNK_LIMIT
         self._taken_at = self._breath_at = time.monotonic()
+        self._take = reader.take
+        self._disk: DiskReader[Msg] | None = None  # the reader, where it needs the disk, for which an event loop does not wait
+        if on_loop and isinstance(reader, DiskReader):
+            self._disk, self._take, self.thread = reader, reader.take_written, reader.thread
 
     def attend(self, flights: Flights) -> None:
         """Have waits end when commands under way have brought something."""
@@ -61,7 +65,12 @@ class LogFeed(Generic[Msg]):
             return None
         if not length_hint(self._rest):
             self._adapt()
-            while not (chunk := self._reader.take(self._size)):
+            while True:
+                if self._disk is not None and self._disk.needs_disk():
+                    yield Blocking(self._disk.prepare, self.thread)
+                    self._breath_at = time.monotonic() + BREATH_SECONDS  # the loop has had its turn
+                if chunk := self._take(self._size):
+                    break
                 if self._flights is not None and self._flights.stirred:
                     return iter(())
                 try:

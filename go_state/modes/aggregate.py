@@ -166,15 +166,17 @@ async def aggregate_async(
 ) -> Result[Any, Any] | KeyedResult[Any, Any]:
     """Aggregate on the running event loop, as `aggregate` does in a thread; see `batch_async` for the sources.
 
-    A save runs in a thread of its own, and `on_commit` may be a coroutine function. In a keyed aggregate a model is loaded on the
-    loop. A save that has begun is finished, also when the task is cancelled: it is whole, or not there.
+    The store is used in a thread of the aggregate's own, and `on_commit` may be a coroutine function. The result's `models` are loaded
+    where they are asked for. A save that has begun is finished, also when the task is cancelled: it is whole, or not there.
     """
     plan = Plan(program, options, on_loop=True, called=aggregate_async)
     kept = _keeping(plan.program, store, key, codec, cache, retire, links, snapshots, on_commit)
-    reading, after = await drive_async(kept.begin(source))
-    intake = plan.intake(reading, after=after)
-    async with plan.batch(intake, program=kept.program(), checkpoint=_checkpoint(kept, snapshots)) as running:
-        await plan.drive_in_time(running.flow())
+    async with kept.thread:
+        reading, after = await drive_async(kept.begin(source))
+        intake = plan.intake(reading, after=after)
+        checkpoint, loading = _checkpoint(kept, snapshots), kept.loading()
+        async with plan.batch(intake, program=kept.program(), checkpoint=checkpoint, loading=loading) as running:
+            await plan.drive_in_time(running.flow())
     return _result(running.result(), kept, store)
 
 

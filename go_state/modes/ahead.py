@@ -8,6 +8,7 @@ from contextlib import suppress
 from queue import Empty
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from go_state.core.own_thread import call_once
 from go_state.loop.raised import as_failure
 from go_state.modes.pace import Pace
 
@@ -141,8 +142,6 @@ class ReadAhead(Generic[Item]):
 
     async def aclose(self) -> BaseException | None:
         """Close without blocking the event loop."""
-        import asyncio
-
-        error = await asyncio.to_thread(self.close)
+        error = await call_once(self.close, "go_state end of reading ahead")
         await self._queue.wait_closed()
         return error

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import sys
 import threading
-from functools import partial
 from types import TracebackType
 from typing import Any, Literal, NamedTuple, Self, TypeAlias, TypeVar
 
@@ -62,11 +61,13 @@ class App(Hosted[Model, Msg]):
     # ------------------------------------------------------------------ sending
 
     def send(self, *messages: Msg) -> None:
-        """Put the messages into the program's queue, in order and together; never waits.
+        """Put the messages into the program's queue, in order and together; never waits for a turn, nor for a lease.
 
+        With a journal whose durability is "put" they are on disk when it returns to a thread. On an event loop it does not wait for
+        the disk either: the app writes them, and `apply_async` returns once they are there.
         Raises `Closed` after the end, and `Full` where the buffer has a bound; then none has entered.
         """
-        self._buffer.put(*messages)
+        self._put(*messages)
 
     def apply(self, message: Msg, *, timeout: float | None = None) -> Model:
         """Send one message, wait until its turn is committed, and return the model that it has made.
@@ -118,12 +119,12 @@ class App(Hosted[Model, Msg]):
         if message is None:
             raise UsageError(f"None is no message and has no turn: give {called} one")
         waiting = Waiting(bell, asks=called == "ask")
-        self._buffer.put_known(message, partial(self._audience.expect, waiting))
+        self._put_known(message, waiting)
         return waiting
 
     def put_for(self, waiting: Waiting, message: Msg) -> None:
         """Put a message into the queue for one who waits for its turn elsewhere."""
-        self._buffer.put_known(message, partial(self._audience.expect, waiting))
+        self._put_known(message, waiting)
 
     @staticmethod
     def _took_too_long(called: str, timeout: float | None) -> TimedOut:
@@ -181,12 +182,10 @@ class App(Hosted[Model, Msg]):
 
     def statistics(self) -> AppStatistics:
         """Return what an operator wants to know."""
-        buffer = self._buffer.statistics()
         feed = self._durable.feed if self._durable is not None else self._feed
-        lag = 0 if feed is None else max(buffer.end - feed.committed, 0)
-        return AppStatistics(
-            0 if feed is None else feed.through, lag, buffer.oldest_age if lag else None, buffer.rate, self._flights.count
-        )
+        waits = self._buffer.backlog(None if feed is None else feed.committed)
+        through = 0 if feed is None else feed.through
+        return AppStatistics(through, waits.size, waits.oldest_age, waits.rate, self._flights.count)
 
     @property
     def cancelled(self) -> tuple[Cmd[Any], ...]:

@@ -34,12 +34,13 @@ class Stopped(BaseException):
 class Waiting:
     """One sender who sleeps until the turn of its message is through: for the model after it, or for its answer."""
 
-    __slots__ = ("asks", "bell", "error", "position", "result", "trace")
+    __slots__ = ("asks", "bell", "error", "gone", "position", "result", "trace")
 
     def __init__(self, bell: ThreadBell | TaskBell, *, asks: bool) -> None:
         self.asks = asks
         self.bell = bell
         self.position = -1
+        self.gone = False  # whether it waits no longer
         self.result: Any = UNSET
         self.error: BaseException | None = None
         self.trace: TracebackType | None = None  # of the error, which others raise as well: each begins from here
@@ -85,8 +86,9 @@ class Audience(Generic[Model]):
         self._view = view
         self._model: Any = UNSET
         self._stopping = False
-        self._lock = threading.Lock()  # guards the two below
+        self._lock = threading.Lock()  # guards the three below
         self._waiting: dict[int, Waiting] = {}  # by the position of their message
+        self._entering: set[Waiting] = set()  # whose message has no position yet
         self._over = False
         self._following = threading.Lock()  # held by who begins to follow the fields
         self._error: BaseException | None = None  # what the program has ended with
@@ -188,8 +190,9 @@ class Audience(Generic[Model]):
         """Hear that there will be no more turns; tell those whose message had none, or whose turn is not known to stay."""
         with self._lock:
             self._over = True
-            left = [*self._made, *self._waiting.values()]
+            left = [*self._made, *self._waiting.values(), *self._entering]
             failed, self._waiting, self._made, self._failed = self._failed, {}, [], []
+            self._entering = set()
         for waiting in left:
             waiting.fail(_ended_before(error))
         ring_all([waiting.bell for waiting in (*failed, *left)])
@@ -235,15 +238,23 @@ class Audience(Generic[Model]):
         """Whether somebody waits for a model, or for a change."""
         return self.models.is_waited_for or (self.fields is not None and self.fields.is_waited_for)
 
+    def enter(self, waiting: Waiting) -> None:
+        """Have the one hear of the end, until `expect` says which position its message has."""
+        with self._lock:
+            self._entering.add(waiting)
+
     def expect(self, waiting: Waiting, position: int) -> None:
         """Have the one wait for the message at the position, which no reader has yet."""
         with self._lock:
+            self._entering.discard(waiting)
             waiting.position = position
-            if not self._over:
+            if not (self._over or waiting.gone):
                 self._waiting[position] = waiting
 
     def forget(self, waiting: Waiting) -> None:
         """Let go of one who waits no longer."""
         with self._lock:
+            waiting.gone = True
+            self._entering.discard(waiting)
             if self._waiting.get(waiting.position) is waiting:  # or its message has not entered, and another has that position
                 del self._waiting[waiting.position]

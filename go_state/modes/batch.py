@@ -22,6 +22,7 @@ from go_state.loop.silence import silenced
 from go_state.loop.timers import Clock
 from go_state.loop.turn import Loop
 from go_state.modes.intake import Intake, open_intake
+from go_state.modes.loaded_first import LoadedFirst, Loading
 from go_state.modes.pace import Pace
 from go_state.modes.run import checked, without_key
 from go_state.modes.source_feed import Checkpoint, Ended, QueuedSourceFeed, SourceFeed
@@ -134,16 +135,22 @@ class Plan(Generic[Model, Msg]):
         return open_intake(source, after=after, prefetch=self._prefetch, limit=limit, pace=self._pace, on_loop=self._on_loop)
 
     def batch(
-        self, intake: Intake[Msg], *, program: Program[Any, Msg] | None = None, checkpoint: Checkpoint | None = None
+        self,
+        intake: Intake[Msg],
+        *,
+        program: Program[Any, Msg] | None = None,
+        checkpoint: Checkpoint | None = None,
+        loading: Loading[Msg] | None = None,
     ) -> Batch[Model, Msg]:
-        """Return the batch, of another program than the plan's where one is given."""
+        """Return the batch, of another program than the plan's where one is given; with `loading` models are loaded beforehand."""
         flights = Flights(self._outside, on_loop=self._on_loop)
         flights.salt = intake.name
         loop: Loop[Any, Msg] = Loop(silenced(program or self.program, self._replaying), flights, on_error=self._on_error)
-        if self._ports is None:
-            return Batch(loop, intake, SourceFeed(loop, intake, self._pace, self._limit, checkpoint), checkpoint)
-        queue = PortFeed(*self._ports, on_loop=self._on_loop, one_at_a_time=True)
-        return Batch(loop, intake, QueuedSourceFeed(loop, intake, self._pace, self._limit, checkpoint, queue), checkpoint)
+        feed = SourceFeed(loop, intake, self._pace, self._limit, checkpoint)
+        if self._ports is not None:
+            queue = PortFeed(*self._ports, on_loop=self._on_loop, one_at_a_time=True)
+            feed = QueuedSourceFeed(loop, intake, self._pace, self._limit, checkpoint, queue)
+        return Batch(loop, intake, feed if loading is None else LoadedFirst(feed, *loading), checkpoint)
 
     async def drive_in_time(self, flow: Flow[None]) -> None:
         """Drive the flow on the event loop; `TimedOut` when the timeout is over, also in the middle of a wait."""
@@ -182,7 +189,11 @@ class Batch(Generic[Model, Msg]):
     """A batch under way, which lets go of its source at the end of its `with` block."""
 
     def __init__(
-        self, loop: Loop[Model, Msg], intake: Intake[Msg], feed: SourceFeed[Msg], checkpoint: Checkpoint | None
+        self,
+        loop: Loop[Model, Msg],
+        intake: Intake[Msg],
+        feed: SourceFeed[Msg] | LoadedFirst[Msg],
+        checkpoint: Checkpoint | None,
     ) -> None:
         self.loop = loop
         self.intake = intake
@@ -194,7 +205,7 @@ class Batch(Generic[Model, Msg]):
         yield from self.loop.run(self._feed)
         if self._checkpoint is not None:
             yield from self._checkpoint.save(self.loop.model, self.intake.position())
-        self.intake.saved()
+        yield from self.intake.saved()
 
     def result(self) -> Result[Model, Msg]:
         """Return how it ended."""

@@ -8,32 +8,35 @@ messages and the cursor that passes its message, a snapshot and the position it 
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from go_state.core.errors import Incompatible, Owned, TimedOut, UsageError
+from go_state.core.errors import Closed, Incompatible, TimedOut, UsageError
+from go_state.core.own_thread import OwnThread
 from go_state.core.program import Program, read_step
 from go_state.core.turn import Turn
 from go_state.loop.driver import Answer, Blocking, Flow, Messages
 from go_state.loop.feeds import CHUNK_LIMIT, LogFeed
 from go_state.loop.flights import Flights
-from go_state.loop.inside import in_turn
 from go_state.loop.middleware import Chain, Folded, replayed
 from go_state.loop.policies import FailedMessage, OnError, SetAside, Stop, decide
 from go_state.loop.timers import SystemClock
 from go_state.loop.turn import Loop
 from go_state.modes.aside import Aside
-from go_state.modes.audience import Audience
-from go_state.modes.keyframes import MARK, Keyframe, fold, full_step, give_type, nearest
+from go_state.modes.audience import Audience, Stopped
+from go_state.modes.entrance import Entrance
+from go_state.modes.keyframes import MARK, Keyframe, give_type
 from go_state.modes.pace import Retain, Snapshots
+from go_state.modes.replaying import replay_flow
 from go_state.modes.restoring import load
+from go_state.modes.resuming import positions_under_way, resume_flow
 from go_state.modes.saving import Saving
 from go_state.modes.schema import schema_of
 from go_state.storage.journal import Journal
 from go_state.storage.journal_consumer import JournalConsumer
-from go_state.storage.lease import Owner
 from go_state.storage.parts import InParts
 from go_state.storage.record_store import RecordStore
 from go_state.storage.records import BLOCK, PROGRAM, Snapshot
@@ -41,10 +44,6 @@ from go_state.storage.snapshot import Mark, Schema
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
-
-_ASK_SECONDS = (
-    0.05  # between two looks at somebody else's lease, on an event loop: the system has no wait for it to be cancelled
-)
 
 
 class Durable(NamedTuple):
@@ -58,6 +57,7 @@ class Durable(NamedTuple):
     owner: Any
     restore: int | None
     retention: Retain | None
+    thread: OwnThread | None = None  # of several runs on an event loop; each has one of its own otherwise
 
 
 class DurableRun(Generic[Model, Msg]):
@@ -86,12 +86,17 @@ class DurableRun(Generic[Model, Msg]):
         self._durable = durable
         self._on_loop = on_loop
         self._schema: Schema[Model] = schema_of(program, None)
-        self.journal: Journal[Msg] = durable.journal or durable.store.journal(
+        self.journal: Journal[Msg] = durable.journal or durable.store.journal_unread(
             durable.key, durability=durable.durability, owner=durable.owner
         )
+        self._own_thread = OwnThread(f"go_state disk {durable.key}")
+        self.thread = durable.thread or self._own_thread  #: in which a run on an event loop uses the store
+        self.given_up = threading.Event()  #: ends the wait for the lease
+        self._is_live = False  # whether it has begun to take messages
         give_type(self.journal, program)
         if not isinstance(flights.timers.clock, SystemClock):
             self.journal.date_by(flights.timers.clock.time)
+        self.entrance: Entrance[Msg] = Entrance(self.journal, on_loop=on_loop)
         self._on_error = self.on_failure = on_error  # of messages, and of commands whose turn is through
         self.flights = flights
         self.audience: Audience[Model] | None = None
@@ -125,30 +130,61 @@ class DurableRun(Generic[Model, Msg]):
         if self.audience is not None:
             self._make_loop(self.audience.turned)
             self.loop.undone = self.audience.undone
-        yield _Owning(self.journal, self._durable.owner or self.journal.owner)
-        if not self.journal.salt:
-            yield Blocking(self.journal.begin)
-        with self.journal.consumer(name=PROGRAM) as reader:  # first of all: there is one run of a program
-            keyframe: Keyframe[Model] | None = yield Blocking(self._load)
-            yield Blocking(self.journal.warn_of_changes)
-            self.feed = feed = DurableFeed(self, reader, keyframe, on_loop=self._on_loop)
-            feed.attend(self.flights)
-            if self.audience is not None:
-                self.audience.where = feed.where
-                if self.audience.stopping:  # which is seen here, or else by whoever asks, for there is a feed now
-                    return
-                feed.idle_seconds, feed.idled = self.idle_seconds, self.idled
-            yield from self._begin(keyframe, feed)
-            try:
-                yield from self.loop.live(feed)
-                yield from feed.end()
-            finally:
-                self.journal.flush()  # what is through is through, also when the run fails
-                self._tell_audience()
+        if not (yield from self._taken()):
+            return
+        reader: JournalConsumer[Msg] = yield self.with_disk(self._opened)  # first of all: there is one run of a program
+        try:
+            yield from self._run(reader)
+        except GeneratorExit:
+            reader.close()  # whoever drives the flow drops it: nobody waits for a thread any more
+            raise
+        except BaseException:
+            yield from self._left(reader)
+            raise
+        yield from self._left(reader)
 
-    def _tell_audience(self) -> None:
-        """Tell those who wait of the turns that are on disk, whatever the run ends by."""
-        if self.audience is not None:
+    async def end_thread(self) -> None:
+        """End the thread, unless it is that of other runs as well."""
+        await self._own_thread.aclose()
+
+    def close_thread(self) -> None:
+        """End the thread where no event loop is left to wait for it."""
+        self._own_thread.close()
+
+    def with_disk(self, fn: Callable[[], Any], *, certain: bool = False) -> Blocking:
+        """Return the wait for a function that uses the store."""
+        return Blocking(fn, self.thread, certain=certain)
+
+    def _taken(self) -> Flow[bool]:
+        """Wait for the lease of the journal; False where the app was asked to end first."""
+        owner = self._durable.owner or self.journal.owner
+        try:
+            yield Blocking(lambda: self.journal.own(owner, given_up=self.given_up), self.thread, cancel=self.given_up.set)
+        except Closed:
+            if self.audience is None:
+                raise
+            return False
+        return True
+
+    def _opened(self) -> JournalConsumer[Msg]:
+        if not self.journal.salt:
+            self.journal.begin()
+        return self.journal.consumer(name=PROGRAM)
+
+    def _left(self, reader: JournalConsumer[Msg]) -> Flow[None]:
+        """Write what is through, also when the run fails, and let go of the journal."""
+
+        def leave() -> None:
+            try:
+                if self._is_live:
+                    self.journal.flush()
+            finally:
+                reader.close()
+
+        yield self.with_disk(leave, certain=True)
+        if (
+            self._is_live and self.audience is not None
+        ):  # tell those who wait of the turns that are on disk now, whatever the run ends by
             self._unshown = self.audience.stands(self.loop.model)
             self._stands = True
 
@@ -161,26 +197,51 @@ class DurableRun(Generic[Model, Msg]):
         if self.chain is not None and (waits := self.chain.shown()) is not None:
             yield waits
 
+    def _run(self, reader: JournalConsumer[Msg]) -> Flow[None]:
+        keyframe, aside = yield self.with_disk(self._look_back)
+        self.feed = feed = DurableFeed(self, reader, keyframe, aside, on_loop=self._on_loop)
+        feed.attend(self.flights)
+        if self.audience is not None:
+            self.audience.where = feed.where
+            feed.idle_seconds, feed.idled = self.idle_seconds, self.idled
+        self._check_stopping()
+        yield from self._begin(keyframe, feed)
+        self._is_live = True
+        yield from self.loop.live(feed)
+        yield from feed.end()
+
+    def _check_stopping(self) -> None:
+        """End the run where its app was asked to end, and not by a turn that is replayed, before it has come to its first turn."""
+        if self.audience is not None and self.audience.stopping and self.given_up.is_set():
+            raise Stopped
+
+    def _look_back(self) -> tuple[Keyframe[Model] | None, set[int]]:
+        """Return the newest snapshot and the positions of the messages that were set aside."""
+        keyframe = self._load()
+        self.journal.warn_of_changes()
+        return keyframe, set(self.journal.set_aside())
+
     def _load(self) -> Keyframe[Model] | None:
         return load(self._schema, self.journal, PROGRAM, self._durable.restore)
 
     def _begin(self, keyframe: Keyframe[Model] | None, feed: DurableFeed[Model, Msg]) -> Flow[None]:
         program, journal = self._program, self.journal
         if keyframe is None:
-            start = journal.statistics().start
+            start = yield self.with_disk(lambda: journal.statistics().start)
             if start:
                 raise UsageError(f"the journal {journal.name!r} begins at {start} and no snapshot covers what was before it")
             model, commands = read_step(program.init(), "init")
         else:
             model, commands = keyframe.model, ()
         applied = feed.position
-        replayed = applied > (0 if keyframe is None else keyframe.position)
-        model = yield Blocking(lambda: self._replay(model, 0 if keyframe is None else keyframe.position, applied))
+        first = 0 if keyframe is None else keyframe.position
+        yield self.with_disk(journal.flush)
+        model = yield from self._folded(replayed(program), model, first, applied)
         flights = self.flights
         flights.marks = journal
-        self._resume(applied, begun=keyframe is not None or replayed)
+        yield from self._resume(applied, begun=keyframe is not None or applied > first)
         name = "init"
-        if keyframe is not None or replayed:
+        if keyframe is not None or applied > first:
             commands = () if program.on_restore is None else program.on_restore(model)
             name = f"restore/{applied}"
         flights.turn_name = lambda: f"{journal.salt}/{name}"
@@ -196,57 +257,37 @@ class DurableRun(Generic[Model, Msg]):
         self.loop.follow(model)
         yield from feed.publish()
 
-    def _resume(self, applied: int, *, begun: bool) -> None:
-        """Hold the commands again that were under way when the last run ended, whose turns are not taken again.
+    def _folded(self, program: Program[Any, Any], model: Any, start: int, end: int) -> Flow[Any]:
+        """Replay the messages from `start` to before `end`, silently."""
+        thread = self.thread if self._on_loop else None
+        return (yield from replay_flow(program, self.journal, model, start, end, thread=thread, check=self._check_stopping))
 
-        `begun` tells whether turn 0 is one of these.
-        """
-        journal, flights = self.journal, self.flights
-        names, positions = journal.under_way(), positions_under_way(journal)
-        if not names:
-            return
-        for name in names:
-            journal.opened(name)  # it stays noted in this life: one that fails before it has begun them forgets none
-        flights.turn_name = lambda: f"{journal.salt}/{flights.where()}"
-        if begun and any(name.startswith(f"{journal.salt}/init/") for name in names):
-            flights.where = lambda: "init"
-            flights.resume(read_step(self._program.init(), "init")[1], None, names)
-        program, reached = replayed(self._program), -1
-        model: Any = None
-        for position in sorted(position for position in positions if position < applied):
-            if reached < 0:
-                frame = nearest(self._program, journal, position)
-                if frame is None:
-                    raise UsageError(f"a command of the message at {position} is under way, and no snapshot leads there")
-                reached, model = frame.position, frame.model
-            model = fold(program, journal, model, reached, position)
-            message = next(journal.exactly(position, position + 1)).message
-            flights.where = partial(int, position)
-            model, commands = full_step(program, journal, model, position, message)
-            flights.resume(commands, message, names)
-            reached = position + 1
-        flights.where = self.feed.where if self.feed is not None else flights.where
-        noted = flights.held_names()
-        journal.ended([name for name in names if name not in noted])
-
-    def _replay(self, model: Model, start: int, end: int) -> Model:
-        self.journal.flush()
-        with in_turn(self.flights.workers):  # wherever it is called: in a thread of its own, where the run is on an event loop
-            return fold(replayed(self._program), self.journal, model, start, end)
+    def _resume(self, applied: int, *, begun: bool) -> Flow[None]:
+        """Hold the commands again that were under way when the last run ended; `begun` tells whether turn 0 is through."""
+        where = self.flights.where
+        yield from resume_flow(self._program, self.journal, self.flights, applied, self.with_disk, self._folded, begun=begun)
+        self.flights.where = where
 
 
 class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
     """The feed of a durable run: between two chunks it flushes what has to be on disk, saves, and shows the model."""
 
     def __init__(
-        self, run: DurableRun[Model, Msg], reader: JournalConsumer[Msg], keyframe: Keyframe[Model] | None, *, on_loop: bool
+        self,
+        run: DurableRun[Model, Msg],
+        reader: JournalConsumer[Msg],
+        keyframe: Keyframe[Model] | None,
+        aside: set[int],
+        *,
+        on_loop: bool,
     ) -> None:
         super().__init__(reader, on_loop=on_loop)
+        self.thread = run.thread
         self._cursor = reader
         self._run = run
         self._journal = run.journal
         self._snapshots = run._durable.snapshots
-        self._aside = set(run.journal.set_aside())
+        self._aside = aside
         self._saving: Saving[Model] | None = None  # the save under way
         self._saved = keyframe
         self._saved_at = time.monotonic()
@@ -266,22 +307,23 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
             yield from self._go_on_saving()
         self._most = self._until_save()
         if self._journal.needs_flush(self._cursor):
-            yield Blocking(self._journal.flush)
+            yield self._run.with_disk(self._journal.flush)
         if not self._cursor.has_moved():
             yield from self.publish()
-        messages = yield from self._take()
+        messages = yield from self._readable()
         if self._aside and messages is not None:
             return self._without_those_set_aside(messages)
         return messages
 
-    def _take(self) -> Flow[Iterator[Msg] | None]:
+    def _readable(self) -> Flow[Iterator[Msg] | None]:
         """Give the next messages; one that cannot be read is set aside, if on_error says so, before it is decoded."""
         while True:
             try:
                 return (yield from super().take())
             except Incompatible as error:  # of the message that the reader stands at
                 position = self._cursor.position
-                failed = FailedMessage(self._journal.undecoded(position), position, error)
+                undecoded = yield self._run.with_disk(partial(self._journal.undecoded, position))
+                failed = FailedMessage(undecoded, position, error)
                 policy = decide(self._run._on_error, failed.message, position, error)
                 if policy is None:
                     raise
@@ -336,7 +378,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         """Write a snapshot of the model and all that a flush writes, and with them, or not at all, the messages."""
         if self._saving is None or self._saving.position != self.position:
             self._begin_saving()
-        while not (yield Blocking(lambda: self._save_a_slice(messages))):
+        while not (yield self._run.with_disk(lambda: self._save_a_slice(messages))):
             pass
         yield from self.publish()
 
@@ -344,7 +386,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         """Save for a few milliseconds: a small model whole, and of a large one as much as there is time for between two turns."""
         if self._saving is None:
             self._begin_saving()
-        if (yield Blocking(self._save_a_slice)):
+        if (yield self._run.with_disk(self._save_a_slice)):
             yield from self.publish()
 
     def _begin_saving(self) -> None:
@@ -407,32 +449,3 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
             yield from self.save()
         else:
             yield from self.publish()
-
-
-def positions_under_way(journal: Journal[Any]) -> set[int]:
-    """Return the positions of the messages whose commands are under way."""
-    turns = (name.split("/")[1] for name in journal.under_way())
-    return {int(turn) for turn in turns if turn.isdecimal()}
-
-
-class _Owning:
-    """Wait for the lease of a journal."""
-
-    def __init__(self, journal: Journal[Any], owner: Owner) -> None:
-        self._journal = journal
-        self._owner: Owner = owner
-
-    def in_thread(self) -> None:
-        self._journal.own(self._owner)
-
-    async def on_loop(self) -> None:
-        import asyncio
-
-        while True:
-            try:
-                await Blocking(lambda: self._journal.own("fail")).on_loop()  # a database may be slow to answer
-                return
-            except Owned:
-                if self._owner == "fail":
-                    raise
-            await asyncio.sleep(_ASK_SECONDS)

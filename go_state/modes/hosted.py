@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from go_state.core.errors import UsageError
@@ -17,7 +18,7 @@ from go_state.loop.middleware import Chain, Folded
 from go_state.loop.policies import OnError, Stop, check_on_error
 from go_state.loop.raised import as_failure
 from go_state.loop.turn import Loop
-from go_state.modes.audience import Audience, OnDenied, Stopped
+from go_state.modes.audience import Audience, OnDenied, Stopped, Waiting
 from go_state.modes.run import durable_run
 
 if TYPE_CHECKING:
@@ -76,6 +77,9 @@ class Hosted(Generic[Model, Msg]):
                 self._durable.chain.run = flights.workers if on_loop else None
             buffer = self._durable.journal
         self._buffer = buffer
+        self._put: Callable[..., None] = buffer.put
+        if self._durable is not None:
+            self._put = self._durable.entrance.put
         share(self)
         self._start()
 
@@ -94,6 +98,18 @@ class Hosted(Generic[Model, Msg]):
         else:
             self._host = threading.Thread(target=self._run_in_thread, name=f"go_state app {self._name()}", daemon=True)
             self._host.start()
+
+    def _put_known(self, message: Msg, waiting: Waiting) -> None:
+        know = partial(self._audience.expect, waiting)
+        if self._durable is None:
+            self._buffer.put_known(message, know)
+            return
+        self._audience.enter(waiting)
+        try:
+            self._durable.entrance.put_known(message, know)
+        except BaseException:
+            self._audience.forget(waiting)
+            raise
 
     def _name(self) -> str:
         return self._program.name or getattr(self._program.update, "__qualname__", "program")
@@ -114,7 +130,7 @@ class Hosted(Generic[Model, Msg]):
     async def _run_on_loop(self) -> None:
         import asyncio
 
-        turns = None
+        turns, loop_closed = None, False
         try:
             if self._host is None:  # an eager task, that runs before whoever starts it has the app
                 await asyncio.sleep(0)
@@ -126,7 +142,7 @@ class Hosted(Generic[Model, Msg]):
         except asyncio.CancelledError:
             raise  # whoever has cancelled the task wants it cancelled; the app is then stopped
         except GeneratorExit:
-            self._reader = None  # the flow has closed it; the event loop is closed as well, and nothing can be awaited
+            self._reader, loop_closed = None, True  # the flow has closed the reader; and nothing can be awaited any more
             raise
         except BaseException as error:
             self._fail(error)
@@ -137,13 +153,19 @@ class Hosted(Generic[Model, Msg]):
                 if self._reader is not None:
                     await self._reader.aclose()
             finally:  # also where the task is cancelled again
-                self._end()
+                if loop_closed:
+                    self._end()
+                else:
+                    await self._end_on_loop()
 
     def _end_unbegun(self) -> None:
         """End where the task was cancelled before it had begun, and so has ended nothing."""
         if not self._audience.ended.version:
             self._flights.withdraw()
-            self._end()
+            self._buffer.refuse()  # what was sent is written by the next run, or when the store is closed
+            if self._durable is not None:
+                self._durable.close_thread()
+            self._tell_end()
 
     def _end_with_loop(self) -> None:
         """Hear that the event loop was closed, and the task will not go on: end it here, and tell those who wait elsewhere."""
@@ -224,12 +246,33 @@ class Hosted(Generic[Model, Msg]):
         return policy
 
     def _end(self) -> None:
-        if self._loop_end is not None:
-            self._loop_end.forget()
+        self._close_buffer()
+        if self._durable is not None:
+            self._durable.close_thread()
+        self._tell_end()
+
+    async def _end_on_loop(self) -> None:
+        """End with the disk's part in the run's own thread, which ends as well."""
+        try:
+            if self._durable is not None:
+                try:
+                    await self._durable.thread.finish(self._close_buffer)
+                finally:
+                    await self._durable.end_thread()
+            else:
+                self._close_buffer()
+        finally:
+            self._tell_end()
+
+    def _close_buffer(self) -> None:
         try:
             self._buffer.close()
         except Exception as error:  # a journal that cannot be written
             self._fail(error)
+
+    def _tell_end(self) -> None:
+        if self._loop_end is not None:
+            self._loop_end.forget()
         self._audience.over(self._error)  # those who came before there was a flow
         self._audience.end(self._error)
         if self._when_ended is not None:
@@ -241,9 +284,14 @@ class Hosted(Generic[Model, Msg]):
         self._draining = True
         if not drain:
             self._end_at_next_turn()
+        self._buffer.refuse()
+        if self._durable is not None and self._durable.journal.is_unused:  # nothing to drain, and no lease
+            self._durable.given_up.set()
 
     def _end_at_next_turn(self) -> None:
         self._audience.stop()
+        if self._durable is not None and not self._is_inside():  # a turn that is replayed ends nothing but itself
+            self._durable.given_up.set()
         feed = self._durable.feed if self._durable is not None else self._feed
         if feed is not None:
             feed.end_at_next_turn()
@@ -251,7 +299,6 @@ class Hosted(Generic[Model, Msg]):
     def rest(self, *, drain: bool = True) -> None:
         """Ask the app to end, and do not wait for it."""
         self._ask_to_end(drain)
-        self._buffer.refuse()
 
     def _rest_if_unused(self) -> None:
         """Have whoever holds the app decide on its rest, where nobody waits for a model, after nothing has come for long."""
@@ -280,7 +327,9 @@ class Hosted(Generic[Model, Msg]):
     def forget_parent(self) -> None:
         """In a forked child: be over. The thread or task that runs the program is the parent's."""
         self._in_parent = True
-        self._buffer = self._audience = self._flights = parents(f"the app {self._name()}")
+        mine = parents(f"the app {self._name()}")
+        self._buffer = self._audience = self._flights = self._durable = mine
+        self._put = lambda *_: mine.put
 
     def holds_caller(self, *, in_turn: bool = False) -> bool:
         """Tell whether the caller is something that the end of the app waits for, or, with `in_turn`, in one of its turns."""

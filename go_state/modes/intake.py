@@ -11,8 +11,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from go_state.core.errors import Closed, NothingPending, UsageError
-from go_state.core.ports import Log, Position, Reader, Reading, Source
-from go_state.loop.driver import Answer, Flow, awaited, drive, result_of
+from go_state.core.own_thread import OwnThread
+from go_state.core.ports import DiskLog, DiskReader, Log, Position, Reader, Reading, Source
+from go_state.loop.driver import Answer, Blocking, Flow, awaited, drive, result_of
 from go_state.modes.ahead import ReadAhead
 from go_state.modes.pace import Pace
 
@@ -52,8 +53,10 @@ class Intake(Generic[Msg]):
         """Tell whether a message was taken from the source and not given yet; then it is not the time to end."""
         return False
 
-    def saved(self) -> None:
+    def saved(self) -> Flow[None]:
         """Hear that everything given so far is saved, or done with."""
+        return
+        yield
 
     def close(self) -> BaseException | None:
         """Let go of the source and return an error that was not raised yet."""
@@ -205,9 +208,11 @@ class ReaderIntake(Intake[Msg]):
     def where(self) -> Position:
         return self._consumer.position - 1
 
-    def saved(self) -> None:
+    def saved(self) -> Flow[None]:
         with suppress(NothingPending):
             self._consumer.commit()
+        return
+        yield
 
     def close(self) -> None:
         if self._own:
@@ -215,6 +220,55 @@ class ReaderIntake(Intake[Msg]):
         else:
             with suppress(NothingPending, Closed):
                 self._consumer.rollback()
+
+
+class DiskIntake(Intake[Msg]):
+    """What a journal holds, read on an event loop: everything that the disk has to do with it is done in the journal's thread."""
+
+    def __init__(self, log: Any, after: Position) -> None:
+        self._log = log  # a DiskLog, of which a reader is opened, or a DiskReader
+        self._opens = isinstance(log, DiskLog)
+        self._thread: OwnThread = log.thread
+        self._reader: Any = None  # with a position, as the consumers of a Log have
+        self._after = after
+        self.name = log.name if self._opens else getattr(getattr(log, "journal", None), "name", "")
+
+    def more(self) -> Flow[Iterator[Msg | None] | None]:
+        if self._reader is None:
+            self._reader = yield Blocking(self._open, self._thread)
+        if self._reader.needs_disk():
+            yield Blocking(self._reader.prepare, self._thread)
+        return self._read() if self._reader.diff() > 0 else None
+
+    def _open(self) -> Any:
+        reader = self._log.consumer() if self._opens else self._log
+        if self._after is not None and reader.position < self._after:  # one that was opened further on has been told to
+            reader.seek(self._after)
+        return reader
+
+    def _read(self) -> Iterator[Msg]:
+        while not self._reader.needs_disk() and (messages := self._reader.take_written(1)):
+            yield messages[0]
+
+    def position(self) -> Position:
+        return None if self._reader is None else self._reader.position
+
+    def where(self) -> Position:
+        return None if self._reader is None else self._reader.position - 1
+
+    def saved(self) -> Flow[None]:
+        if self._reader is not None and self._reader.position != self._reader.committed:
+            yield Answer(self._reader.commit_async(), "the commit of a journal's reader")
+
+    async def aclose(self) -> None:
+        if self._reader is None:
+            return
+        if self._opens:
+            await self._reader.aclose()
+        else:
+            with suppress(NothingPending, Closed):
+                self._reader.rollback()
+            await self._thread.aclose()  # the journal begins another when it needs one
 
 
 class AheadIntake(Intake[Msg]):
@@ -290,6 +344,8 @@ def open_intake(source: Any, *, after: Position, prefetch: int, limit: float, pa
 def _intake(source: Any, after: Position, pace: Pace, on_loop: bool) -> Intake[Any]:
     if isinstance(source, Source):
         return SourceIntake(source, after)
+    if on_loop and isinstance(source, (DiskReader, DiskLog)):
+        return DiskIntake(source, after)
     if isinstance(source, Reader):
         return ReaderIntake(source, own=False, after=after)
     if isinstance(source, Log):

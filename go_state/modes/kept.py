@@ -11,11 +11,13 @@ from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 from go_state.core.errors import InvalidKey, UsageError
+from go_state.core.own_thread import OwnThread
 from go_state.core.ports import Openable, Position, Source, Store, Write
 from go_state.core.program import Program, Step, takes_key
 from go_state.loop.driver import Answer, Blocking, Flow
 from go_state.modes.journal_marks import journal_marks
 from go_state.modes.keyed import RESERVED, WorkingSet
+from go_state.modes.loaded_first import Loading
 from go_state.storage.codec import JsonCodec
 from go_state.storage.keys import key_bytes
 from go_state.storage.links import Links, follow_links
@@ -31,6 +33,7 @@ class Keeping(Generic[Model, Msg]):
     """The marks of the sources that were read, and the saving of models together with them."""
 
     def __init__(self, schema: Schema[Model], store: Store, on_commit: OnCommit | None) -> None:
+        self.thread = OwnThread("go_state store")  # in which an aggregate on an event loop uses the store
         self.schema = schema
         self._store = store
         self._on_commit = on_commit
@@ -44,6 +47,10 @@ class Keeping(Generic[Model, Msg]):
     def program(self) -> Program[Any, Msg]:
         """Return the program to run from here."""
         raise NotImplementedError
+
+    def loading(self) -> Loading[Msg] | None:
+        """Return what loads models before their messages, where the program loads some in its turns."""
+        return None
 
     def _load(self) -> Mapping[str, Mark]:
         """Load what there is to begin with and return the marks that are stored."""
@@ -62,7 +69,7 @@ class Keeping(Generic[Model, Msg]):
     def begin(self, source: object) -> Flow[tuple[Any, Position]]:
         """Load, and return the source to read, opened where it has to be, and after which position; `SourceChanged` for another."""
         try:
-            begun: tuple[Any, Position] = yield Blocking(lambda: self._begin(source))
+            begun: tuple[Any, Position] = yield Blocking(lambda: self._begin(source), self.thread)
         except BaseException:  # also of a cancellation, after which nobody is given what was opened
             if self._opened is not None:
                 self._opened.close()
@@ -105,7 +112,7 @@ class Keeping(Generic[Model, Msg]):
 
     def save(self, model: Any, position: Position) -> Flow[None]:
         """Write what has changed and the source's position, in one transaction; nothing when nothing has."""
-        changed: dict[str, Model] | None = yield Blocking(lambda: self._save(model, position))
+        changed: dict[str, Model] | None = yield Blocking(lambda: self._save(model, position), self.thread)
         if changed is not None and self._on_commit is not None:
             yield Answer(self._on_commit(changed, position), "on_commit")
 
@@ -207,6 +214,9 @@ class KeptModels(Keeping[Model, Msg]):
 
     def program(self) -> Program[Any, Msg]:
         return self._working_set.as_program()
+
+    def loading(self) -> Loading[Msg] | None:
+        return Loading(self._working_set.missing, self._working_set.load_ahead, self.thread)
 
     def _writes(self, model: Any, marks: Mapping[str, Mark]) -> dict[str, Write]:
         writes = self._working_set.writes(model)

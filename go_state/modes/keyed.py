@@ -16,7 +16,7 @@ from go_state.core.ports import Store, Stored, Write
 from go_state.core.program import Program, read_step, takes_key
 from go_state.core.turn import Turn
 from go_state.storage.keys import key_bytes
-from go_state.storage.snapshot import Schema, is_envelope, read_envelope, seal_of
+from go_state.storage.snapshot import Loaded, Schema, is_envelope, read_envelope, seal_of
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -69,6 +69,8 @@ class WorkingSet(Generic[Model, Msg]):
         self._retired: set[str] = set()  # of the dirty ones, those that the save under way deletes
         self._writing: dict[str, bytes] = {}  # the seals of those that it writes
         self._taken_over: Change | None = None
+        self._ahead: tuple[str, Loaded[Model] | Exception | None] | None = None  # a key, and what was loaded for it beforehand
+        self._keyed: tuple[Any, Any] | None = None  # the message whose key was asked for last, and the key
         self._turn = 0
 
     def as_program(self) -> Program[Change | None, Msg]:
@@ -83,7 +85,8 @@ class WorkingSet(Generic[Model, Msg]):
 
     def _update(self, last: Change | None, message: Msg, *turn: Any) -> tuple[Change, Any]:
         self._take_over(last)
-        key = self._key(message)
+        keyed, self._keyed = self._keyed, None
+        key = self._key(message) if keyed is None or keyed[0] is not message else keyed[1]
         entry = self._dirty.get(key) or self._clean.get(key)
         first: Any = ()
         if entry is None:
@@ -102,6 +105,8 @@ class WorkingSet(Generic[Model, Msg]):
         key, entry, model = change
         self._turn += 1
         entry.model, entry.used = model, self._turn
+        if self._ahead is not None and self._ahead[0] == key:
+            self._ahead = None  # it is older than the model from here on
         if key not in self._dirty:
             self._clean.pop(key, None)
             self._dirty[key] = entry
@@ -114,7 +119,7 @@ class WorkingSet(Generic[Model, Msg]):
                 f'keys that begin with "{RESERVED}" are go_state\'s own: put something before it in the key function'
             )
         self._let_go()
-        loaded = self._schema.load(self._store, key)
+        loaded = self._loaded(key)
         if loaded is not None:
             on_restore = self._program.on_restore
             commands = () if on_restore is None else on_restore(loaded.model)
@@ -122,6 +127,35 @@ class WorkingSet(Generic[Model, Msg]):
         step = self._program.init(key) if self._takes_key else self._program.init()
         model, commands = read_step(step, "init")
         return Entry(model, 0, None), checked_commands(commands)
+
+    def _loaded(self, key: str) -> Loaded[Model] | None:
+        if self._ahead is None or self._ahead[0] != key:
+            return self._schema.load(self._store, key)
+        found = self._ahead[1]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    # ------------------------------------------------------------------ loading beforehand, for an event loop
+
+    def missing(self, message: Msg) -> str | None:
+        """Return the key whose model has to be loaded before the message's turn, None where it is in memory."""
+        try:
+            key = self._key(message)
+            known = key in self._dirty or key in self._clean
+        except Exception:  # which the turn raises
+            return None
+        self._keyed = message, key
+        if known or not isinstance(key, str) or (self._ahead is not None and self._ahead[0] == key):
+            return None
+        return key
+
+    def load_ahead(self, key: str) -> None:
+        """Load the key's model, or keep the error for the turn that asks for it."""
+        try:
+            self._ahead = key, self._schema.load(self._store, key)
+        except Exception as error:
+            self._ahead = key, error
 
     def _let_go(self) -> None:
         """Forget the least recently used clean models when there are more than the cache may hold, a tenth at a time."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar
 
 from go_state.core.errors import Closed, TimedOut, UsageError
 from go_state.core.forks import share
+from go_state.core.own_thread import OwnThread
 from go_state.loop.driver import refuse_running_loop
 from go_state.modes.app import App
 from go_state.modes.audience import Waiting
@@ -40,8 +41,9 @@ class KeyedApps(Generic[Model, Msg]):
     has failed refuses further use. What is sent to a program that is being put to rest goes to its next life, once and in order.
     """
 
-    def __init__(self, make: Make, limit: int, loop: asyncio.AbstractEventLoop | None) -> None:
+    def __init__(self, make: Make, limit: int, thread: OwnThread, loop: asyncio.AbstractEventLoop | None) -> None:
         self._make = make
+        self._thread = thread  # in which programs on an event loop use the store: one for each would be too many
         self._limit = limit
         self._loop = loop  # in which the programs run; None where each has a thread
         self._context = copy_context()  # in which they begin, whoever is the first to use them
@@ -205,6 +207,7 @@ class KeyedApps(Generic[Model, Msg]):
                 await place.over.watch().get_async(_left(until))
         except TimedOut:
             raise self._out_of_time(timeout) from None
+        await self._thread.aclose()
 
     def _holds_caller(self) -> bool:
         with self._lock:

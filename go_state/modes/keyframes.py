@@ -91,13 +91,15 @@ def nearest(program: Program[Model, Msg], journal: Journal[Msg], end: int) -> Ke
 
 def step(program: Program[Model, Any], journal: Journal[Any], model: Model, position: int, message: Any) -> Model:
     """Return the model after the message; its commands are not performed."""
-    after: Model = full_step(program, journal, model, position, message)[0]
+    turn: tuple[Turn, ...] = (journal.turn(position),) if program.takes_turn else ()
+    update: Any = program.update
+    after: Model = read_step(update(model, message, *turn), "update")[0]
     return after
 
 
-def full_step(program: Program[Model, Any], journal: Journal[Any], model: Any, position: int, message: Any) -> tuple[Any, Any]:
-    """Return the model after the message, and its commands."""
-    turn: tuple[Turn, ...] = (journal.turn(position),) if program.takes_turn else ()
+def full_step(program: Program[Model, Any], model: Any, message: Any, at: float, position: int, salt: str) -> tuple[Any, Any]:
+    """Return the model after the message, which has entered `at` that time, and its commands."""
+    turn: tuple[Turn, ...] = (Turn(at, position, f"{salt}/{position}"),) if program.takes_turn else ()
     update: Any = program.update
     return read_step(update(model, message, *turn), "update")
 

@@ -117,8 +117,11 @@ async def run_async(
     if is_durable(buffer, how):
         ports = (buffer, producer, consumer, replaying)
         durable = durable_run(program, ports, on_error, flights, True, *how)
-        async with flights:
-            await drive_async(durable.flow())
+        try:
+            async with flights:
+                await drive_async(durable.flow())
+        finally:
+            await durable.end_thread()
         return durable.loop.model
     loop = Loop(silenced(chained(without_key(program, "run")), replaying), flights, on_error=on_error, lists=False)
     async with Queue(buffer, producer, consumer, on_loop=True) as feed, flights:

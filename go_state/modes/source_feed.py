@@ -145,7 +145,7 @@ class SourceFeed(Generic[Msg]):
     def _save(self) -> Flow[None]:
         assert self._checkpoint is not None  # only a checkpoint schedules one
         yield from self._checkpoint.save(self._loop.model, self._intake.position())
-        self._intake.saved()
+        yield from self._intake.saved()
         self._schedule()
 
     def _schedule(self) -> None:

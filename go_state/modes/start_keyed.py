@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from go_state.core.errors import UsageError
+from go_state.core.own_thread import OwnThread
 from go_state.core.ports import Store
 from go_state.core.program import Program, takes_key
 from go_state.loop.driver import require_running_loop
@@ -105,14 +106,16 @@ def _keyed(
         )
     asks_key = takes_key(checked(program))
     loop = _current_loop() if on_loop else None
+    thread = OwnThread("go_state disk of many keys")
 
     def make(key: str, idled: Callable[[Any], object], ended: Callable[[Any], object]) -> App[Model, Msg]:
         own = replace(program, init=partial(program.init, key)) if asks_key else program
-        durable = (None,) * 7 if store is None else (store, prefix + key, snapshots, durability, None, None, retention)
+        kept = (store, prefix + key, snapshots, durability, None, None, retention, thread)
+        durable = (None,) * 7 if store is None else kept
         given = own, None, on_error, durable, outside
         return make_app(*given, on_denied=on_denied, on_loop=on_loop, idle=idle, idled=idled, ended=ended)
 
-    return KeyedApps(make, limit, loop)
+    return KeyedApps(make, limit, thread, loop)
 
 
 def _current_loop() -> asyncio.AbstractEventLoop:

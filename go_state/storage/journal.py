@@ -8,17 +8,19 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+from functools import partial
+from types import MappingProxyType, TracebackType
 from typing import Literal, TypeVar
 
+from go_state.buffer.figures import Backlog
 from go_state.core.crash_points import reach
-from go_state.core.errors import ConcurrentGet, Lagged, UsageError
+from go_state.core.errors import ConcurrentGet, Lagged, Owned, UsageError
 from go_state.core.turn import Turn
 from go_state.storage.journal_consumer import GROUP, JournalConsumer
 from go_state.storage.journal_writing import Durability, Writing
 from go_state.storage.lease import Owner
 from go_state.storage.records import PROGRAM, SNAPSHOT
-from go_state.storage.stage import Staged
+from go_state.storage.stage import Staged, TaskBell
 from go_state.storage.times import Times
 
 Msg = TypeVar("Msg")
@@ -31,7 +33,9 @@ class Journal(Writing[Msg]):
     4,096 messages (`GROUP`), or those of one put, that nobody has read, and as many commits of named readers, who are given those
     messages again. With "put", `put` and `commit` return when they are on disk, and a crash takes nothing; putting threads share
     one sync. `flush` commits everything at any time, and so do `close` and the end of Python; `os._exit`, by which the children of
-    `multiprocessing` end, is like a crash.
+    `multiprocessing` end, is like a crash. In a coroutine these would keep the event loop waiting for the disk: `put_async`,
+    `flush_async`, `close_async` and the async methods of readers use it in a thread of the journal's own, which ends when it is
+    closed. Tasks that put share a sync as threads do.
 
     Messages are stored as `["Add", {"by": 1}]`. They stay until `truncate`; readers that are behind read them from disk.
     Raises `NotStorable` for a message that would not read back equal, `StoreFull`, `Owned`, and `Corrupt` with the position of what
@@ -55,6 +59,30 @@ class Journal(Writing[Msg]):
         if self._attention:
             self._attend((entry,))  # type: ignore[arg-type]
 
+    async def put_async(self, *messages: Msg) -> None:
+        """Append the messages as `put` does, with the disk's part in a thread; what several tasks put shares one sync."""
+        self._check_open()
+        if not self._owned:
+            await self.thread.call(self.own)
+        if not self._at_once:
+            self.enqueue(*messages)
+            if len(self._entries) + len(self._tail.pending) >= GROUP:
+                await self.thread.call(self.flush)
+            return
+        bell, encoded = TaskBell(), self._encode(messages)
+        staged = Staged(messages, encoded, self._now(len(encoded)), bell=bell)
+        try:
+            if await self._stage.enter_async(staged, bell):
+                await self.thread.finish(partial(self._lead, staged))
+        finally:
+            self._stage.leave(staged)
+        if staged.error is not None:
+            raise staged.error
+
+    async def flush_async(self) -> int:
+        """Commit to disk as `flush` does, in a thread."""
+        return await self.thread.call(self.flush)
+
     def put_known(self, message: Msg, know: Callable[[int], object]) -> None:
         """Put one message, and call `know(position)` before any reader can have it."""
         self._put_carefully((message,), know=know)
@@ -69,6 +97,27 @@ class Journal(Writing[Msg]):
             self._aside.update({first + index: why for index, why in aside.items()})
 
         self._put_carefully(messages, [Times(1, each) for each in at], know if aside else None)
+
+    def enqueue(self, *messages: Msg, know: Callable[[int], object] | None = None) -> None:
+        """Put the messages without waiting, not even for the disk or the lease: the program that reads the journal writes them.
+
+        This is how a running program is sent to. What cannot be written ends the program. Raises `Closed` and `NotStorable`; then
+        none of them has entered.
+        """
+        if not self._locked_put and len(messages) == 1 and know is None:
+            entry = messages[0], self._encode_one(messages[0]), self._time_ns()
+            self._entries.append(entry)
+            if self._attention:
+                self._attend((entry,))  # type: ignore[arg-type]
+            return
+        encoded, times = self._encode(messages), self._now(len(messages))
+        with self._lock:
+            self._check_open()
+            if self._owned and not self._at_once:
+                self._place(messages, encoded, times, know)
+            elif messages:
+                self._stage.add(Staged(messages, encoded, times, know, waits=False))
+                self._ring(self._bells)
 
     def _put_carefully(
         self,
@@ -87,19 +136,23 @@ class Journal(Writing[Msg]):
             self.flush()
         with self._lock:
             self._check_open()
-            self._absorb()
-            if know is not None:
-                know(self._tail.end)
-            if messages:
-                self._enter_encoded(messages, encoded, times)
-            self._locked_put = self._closed
+            self._place(messages, encoded, times, know)
+
+    def _place(
+        self, messages: Sequence[Msg], encoded: list[bytes], times: Sequence[Times], know: Callable[[int], object] | None
+    ) -> None:
+        """Append messages behind all that has entered. Lock held."""
+        self._absorb()
+        if know is not None:
+            know(self._tail.end)
+        if messages:
+            self._enter_encoded(messages, encoded, times)
+        self._locked_put = self._closed
 
     def _put_at_once(self, staged: Staged[Msg]) -> None:
         try:
             if self._stage.enter(staged):
-                with self._flushing:
-                    if not staged.done:
-                        self._flush()
+                self._lead(staged)
         finally:
             try:
                 self._stage.leave(staged)
@@ -108,6 +161,12 @@ class Journal(Writing[Msg]):
                 raise
         if staged.error is not None:
             raise staged.error
+
+    def _lead(self, staged: Staged[Msg]) -> None:
+        """Write what is staged, unless another has written it meanwhile."""
+        with self._flushing:
+            if not staged.done:
+                self._flush()
 
     # ------------------------------------------------------------------ reading
 
@@ -156,7 +215,8 @@ class Journal(Writing[Msg]):
     def set_aside(self) -> dict[int, str]:
         """Return the positions that runs and replays pass over, and why."""
         with self._lock:
-            return self._records.set_aside() | self._aside
+            aside = dict(self._aside)  # first: what is written meanwhile is found on disk
+        return self._records.set_aside() | aside
 
     def skip(self, position: int) -> None:
         """Have runs and replays pass over a message that no reader has committed yet, such as one that the program fails on.
@@ -181,7 +241,9 @@ class Journal(Writing[Msg]):
     def under_way(self) -> list[str]:
         """Return the names of the commands that are under way, or were when the last run ended."""
         with self._lock:
-            return list(self._under_way) if self._under_way or self._under_way_changed else self._records.under_way()
+            if self._under_way or self._under_way_changed:
+                return list(self._under_way)
+        return self._records.under_way()
 
     def opened(self, name: str) -> None:
         """Note a command that is under way; it is written with what its turn commits, or before."""
@@ -195,6 +257,16 @@ class Journal(Writing[Msg]):
             for name in names:
                 self._under_way.pop(name, None)
             self._under_way_changed = True
+
+    def backlog(self, position: int | None) -> Backlog:
+        """Return what waits from the position on, or else is not on disk, also where it waits for the lease; it asks no disk."""
+        with self._lock:
+            self._absorb()
+            position = self._tail.durable if position is None else position
+            size = max(self._tail.end - position, 0)
+            at = self._tail.entered_in_memory(position) if size else self._stage.oldest
+            age = None if at is None else max(time.time() - at, 0.0)
+            return Backlog(size + self._stage.size, age, self._rate(self._clock()))
 
     def _oldest_age(self, now: float) -> float:
         try:
@@ -266,9 +338,10 @@ class Journal(Writing[Msg]):
                         else f"the reader {slowest[0]!r} has only come to"
                     )
                     raise UsageError(f"{who} {slowest[1]}: truncate before that at most")
-                reach("before-truncate")
-                self._records.truncate(before)
-                reach("after-truncate")
+            reach("before-truncate")
+            self._records.truncate(before)
+            reach("after-truncate")
+            with self._lock:
                 self._tail.catch_up()
                 return self._records.start
 
@@ -276,23 +349,40 @@ class Journal(Writing[Msg]):
         """Refuse further puts, as a buffer does, and commit to disk what was put. In a forked child nothing is done."""
         if self._inherited:
             return
+        self._given_up.set()
         try:
             super().close(timeout=timeout)
         finally:
             self._finish()
+            self.thread.close()
 
     async def close_async(self, *, timeout: float | None = None) -> None:
         """Close as `close` does, waiting on the event loop."""
         if self._inherited:
             return
+        self._given_up.set()
         try:
             await super().close_async(timeout=timeout)
         finally:
-            self._finish()
+            try:
+                await self.thread.finish(self._finish)
+            finally:
+                await self.thread.aclose()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close_async()
 
     def _finish(self) -> None:
-        if not self._lost:
-            self.flush()
+        try:
+            if not self._lost:
+                self.flush()
+        except Owned as error:
+            with self._lock:
+                for each in self._stage.to_write():  # sent while the lease was waited for, and never to be written
+                    each.finish(error)
+            raise
         with self._lock:
             self._finished = True  # what is staged from here on is refused
             self._let_go()
@@ -309,6 +399,8 @@ class Journal(Writing[Msg]):
 
     def _end(self) -> None:
         """End with the store."""
+        for given_up in tuple(self._lease_waits):
+            given_up.set()
         try:
             self.close()
         finally:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from go_state.buffer.consumer import Consumer
 from go_state.buffer.held import Lock
+from go_state.core.own_thread import OwnThread
 
 if TYPE_CHECKING:
     from go_state.storage.journal import Journal
@@ -36,17 +38,56 @@ class JournalConsumer(Consumer[Msg]):
     def take(self, limit: int) -> list[Msg]:
         """Read up to `limit` messages that are on disk; those that are not yet are committed first."""
         journal = self._journal
-        if self.position >= journal._tail.durable and (journal._entries or journal._tail.pending):
+        if journal.has_staged or (self.position >= journal._tail.durable and (journal._entries or journal._tail.pending)):
             journal.flush()
         return super().take(limit)
+
+    def take_written(self, limit: int) -> list[Msg]:
+        """Read up to `limit` messages as `take` does, of those that are on disk already; it writes nothing."""
+        return super().take(limit)
+
+    @property
+    def thread(self) -> OwnThread:
+        """The thread in which the journal's async faces use the disk."""
+        return self._journal.thread
+
+    def needs_disk(self) -> bool:
+        """Tell whether the next message has to be written or read first, which `prepare` does."""
+        return self._journal.needs_flush(self) or not self._journal.is_in_memory(self.position)
+
+    def prepare(self) -> None:
+        """Write what is to be written before the next message can be taken, and read the block in which it lies."""
+        journal = self._journal
+        if journal.needs_flush(self):
+            journal.flush()
+        journal.bring(self.position)
+
+    async def get_async(self, timeout: float | None = None) -> Msg:
+        """Return the next message as `get` does, waiting on the event loop, with the disk's part in a thread."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            if self.needs_disk():
+                await self._journal.thread.call(self.prepare)
+            if messages := self.take_written(1):
+                return messages[0]
+            await self.wait_async(None if deadline is None else max(deadline - time.monotonic(), 0))
+
+    async def commit_async(self) -> int:
+        """Take what was read for done as `commit` does, with the disk's part in a thread."""
+        count = super().commit()
+        if self._is_due():
+            await self._journal.thread.finish(self._journal.flush)
+        return count
+
+    def _look(self) -> bool:
+        """Count what is staged as well: it is read once it is written."""
+        return self._journal.has_staged or super()._look()
 
     def commit(self) -> int:
         """Take what was read for done. With a name it is durable at the next flush, and at once where the durability is "put"."""
         count = super().commit()
-        if self._journal._at_once and self.name:
+        if self._is_due():
             self._journal.flush()
-        else:
-            self._flush_if_due()
         return count
 
     def settle(self, count: int, messages: Sequence[Msg] = (), follow: bool = False, /) -> Sequence[Msg]:
@@ -72,9 +113,11 @@ class JournalConsumer(Consumer[Msg]):
             journal._ring(journal._bells)
         return following
 
-    def _flush_if_due(self) -> None:
-        if self.name and self.committed - self._journal._cursors.get(self.name, 0) >= GROUP:
-            self._journal.flush()
+    def _is_due(self) -> bool:
+        """Tell whether the commits have to be on disk now."""
+        if not self.name:
+            return False
+        return self._journal._at_once or self.committed - self._journal._cursors.get(self.name, 0) >= GROUP
 
     def inherit(self, lock: Lock) -> None:
         """In a forked child, take the journal's new lock: the one from before the fork may have been held."""
@@ -82,7 +125,7 @@ class JournalConsumer(Consumer[Msg]):
 
     def close(self) -> None:
         """End the reader, its commits on disk. In a forked child it is its parent's, and nothing is done."""
-        if self._journal.is_inherited:
+        if self._closed or self._journal.is_inherited:
             return
         try:
             if self.has_moved() and not self._journal._ended:
@@ -91,3 +134,12 @@ class JournalConsumer(Consumer[Msg]):
             super().close()
             with self._lock:
                 self._journal._let_go()
+
+    async def aclose(self) -> None:
+        """End the reader as `close` does, with the disk's part in a thread, and wait until the event loop is free of it."""
+        try:
+            await self._journal.thread.finish(self.close)
+        finally:
+            await super().aclose()
+            if not self._journal.is_read:
+                await self._journal.thread.aclose()

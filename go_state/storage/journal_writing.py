@@ -16,6 +16,7 @@ from go_state.buffer.buffer import Buffer
 from go_state.buffer.consumer import Consumer
 from go_state.core.crash_points import reach
 from go_state.core.errors import Closed, Owned, UsageError
+from go_state.core.own_thread import OwnThread
 from go_state.storage.journal_consumer import GROUP, JournalConsumer
 from go_state.storage.lease import Lease, Owner
 from go_state.storage.on_disk import OnDisk
@@ -38,7 +39,15 @@ _REFUSED = "the journal is closed: messages may no longer be put"
 class Writing(Buffer[Msg], OnDisk[Msg]):
     """The half of `Journal` that writes: `Journal` says what, this says how and when."""
 
-    def __init__(self, records: Records, lease: Lease, durability: Durability, owner: Owner) -> None:
+    def __init__(
+        self,
+        records: Records,
+        lease: Lease,
+        durability: Durability,
+        owner: Owner,
+        *,
+        before: Callable[[], object] | None = None,
+    ) -> None:
         if durability not in ("group", "put"):
             raise UsageError(f'durability is "group" or "put", not {durability!r}')
         if owner not in ("fail", "wait"):
@@ -60,7 +69,14 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         self._ended = False  # its store is closed
         self._inherited = False  # from the process that has forked this one
         self._lost = False  # another has taken the journal over: what is not written here never will be
-        self._cursors = dict(records.reached)  # of named readers, as they are on disk
+        self._in_hand: list[Staged[Msg]] = []  # what was staged and is being written
+        self._before = before  # finishes the journal that was here before, which may have failed when it was closed
+        self._known = False  # whether it was read where it begins and ends
+        self._leasing = threading.Lock()  # held while the lease is waited for, and by nobody who holds another lock
+        self._given_up = threading.Event()  # ends the wait of those who put
+        self._lease_waits: list[threading.Event] = []  # what ends each wait that is under way
+        self.thread = OwnThread(f"go_state journal {records.name}")  #: in which the async faces use the disk
+        self._cursors: dict[str, int] = {}  # of named readers, as they are on disk
         self._left: dict[str, int] = {}  # of named readers that were closed before a flush
         self._under_way: dict[str, None] = {}  # the names of the commands of the run that writes it
         self._under_way_changed = False
@@ -89,25 +105,58 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         if self._closed:
             raise Closed(_REFUSED)
 
-    def own(self, owner: Owner | None = None) -> None:
-        """Take the lease, which the first write does otherwise; `Owned` when somebody else has it, or wait for it."""
-        if not self._owned:
+    def look(self) -> None:
+        """Read where the journal begins and ends, and how far its readers have come, unless that is known."""
+        if not self._known:
             with self._flushing:
-                self._own(owner)
+                self._look_at_disk()
 
-    def _own(self, owner: Owner | None = None) -> None:
+    def own(self, owner: Owner | None = None, *, given_up: threading.Event | None = None) -> None:
+        """Take the lease, which the first write does otherwise; `Owned` when somebody else has it, or wait for it.
+
+        While it is waited for nothing else of the journal waits. `Closed` when the journal is closed meanwhile, or `given_up` is set.
+        """
+        if self._owned:
+            return
+        if (owner or self._owner) == "wait":
+            self._wait_for_lease(self._given_up if given_up is None else given_up)
+        with self._flushing:
+            self._own()
+
+    def _wait_for_lease(self, given_up: threading.Event) -> None:
+        self._lease_waits.append(given_up)
+        try:
+            with self._leasing:
+                self.store.check_usable()
+                if not self._lease.acquire("wait", given_up):
+                    raise Closed(f"the lease of the journal {self.name!r} is not waited for any more")
+        finally:
+            self._lease_waits.remove(given_up)
+
+    def _own(self) -> None:
         """Take the lease, if it is not ours yet, and look what others have written before. Not while the lock is held."""
         if self._owned:
             return
         self.store.check_usable()
-        self._lease.acquire(owner or self._owner)
+        self._lease.acquire("fail")
         self._records.take_over(self._lease.token)
+        self._look_at_disk(owned=True)
+
+    def _look_at_disk(self, *, owned: bool = False) -> None:
+        before, self._before = self._before, None
+        if before is not None:
+            before()
+        self._records.refresh()
         with self._lock:
-            self._records.refresh()
             self._cursors = dict(self._records.reached)
             self._tail.catch_up()
-            self._owned = True
-        keep_until_written(self)
+            self._known = True
+            if owned:
+                self._owned = True
+                if not self._at_once:
+                    self._enter_waiting()  # what was put before now, and before all that is put from now on
+        if owned:
+            keep_until_written(self)
 
     def date_by(self, time: Callable[[], float]) -> None:
         """Date what enters from now on by another clock than the system's, in seconds since 1970."""
@@ -124,18 +173,53 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
 
     def flush(self) -> int:
         """Commit to disk all that was put and every cursor that has moved; return the position up to which all is durable."""
+        if not (self._owned or self._closed) and self._has_news():
+            self.own()
         with self._flushing:
             self._flush()
         return self._tail.durable
 
     def needs_flush(self, reader: JournalConsumer[Msg]) -> bool:
         """Tell whether the reader has come to the end of what is on disk, and there is something to write."""
-        if reader.position >= self._tail.durable and (self._entries or self._tail.pending):
+        waiting = len(self._entries) + len(self._tail.pending)
+        if self.has_staged or waiting >= GROUP or (waiting and reader.position >= self._tail.durable):
             return True
         if not (reader.has_moved() or self._aside or self._under_way_changed):
             return False
         many = reader.committed - self._cursors.get(reader.name, 0) >= GROUP
         return many or self._at_once or reader.position >= self._tail.end
+
+    @property
+    def is_full(self) -> bool:
+        """Whether as many messages wait to be written as a crash may take."""
+        return len(self._inbox) + len(self._tail.pending) >= GROUP
+
+    @property
+    def is_owned(self) -> bool:
+        """Whether the lease is ours."""
+        return self._owned
+
+    @property
+    def is_unused(self) -> bool:
+        """Whether the lease is not ours, and no message waits for it to be."""
+        return not (self._owned or self._stage.waiting)
+
+    @property
+    def has_staged(self) -> bool:
+        """Whether messages wait to be written and are not counted among those that have entered."""
+        return self._owned and self._stage.waiting
+
+    def is_in_memory(self, position: int) -> bool:
+        """Tell whether the message at the position can be read without the disk, or is not on it."""
+        with self._lock:
+            return self._tail.is_in_memory(position)
+
+    def bring(self, position: int) -> None:
+        """Read the message at the position from disk, if it is not in memory, together with its neighbours."""
+        # Not while the lock is held: an event loop that wants it would wait for the disk.
+        if not self.is_in_memory(position) and (found := self._tail.fetch(position)) is not None:
+            with self._lock:
+                self._tail.keep(found)
 
     def begin(self) -> None:
         """Give the journal its salt, which the first write does otherwise."""
@@ -159,24 +243,74 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
             self._own()
         if self._writing:
             self._catch_up_with_ourselves()
-        if self._at_once or messages:
-            staged = self._stage.to_write()
-            if self._finished:  # closed before these could be written
-                for each in staged:
-                    each.finish(Closed(_REFUSED))
-                staged = []
-            if messages:
-                staged.append(Staged(messages, self._encode(messages), self._now(len(messages))))
-            with self._lock:  # those who put wait for it anyway, and their messages have to follow all that is pending
-                return self._flush_staged(staged, snapshot)
+        own = [Staged(messages, self._encode(messages), self._now(len(messages)))] if messages else []
         with self._lock:
+            self._enter_waiting()
+            for each in own:
+                self._enter_staged(each)
             entry = self._entry(snapshot)
         if entry is None:
             return 0
-        number = self._write(entry)
+        number = self._write_or_withdraw(entry)
         with self._lock:
             self._written(entry)
         return number
+
+    def _write_or_withdraw(self, entry: Entry) -> int:
+        """Write the entry. Not while the lock is held: an event loop that wants it would wait for the disk.
+
+        Ctrl-C, say, is for this thread alone: what it has interrupted is written, or found to be, by the next flush.
+        """
+        try:
+            return self._write(entry)
+        except Exception as error:
+            with self._lock:
+                self._withdraw(error)
+            raise
+
+    def _enter_waiting(self) -> None:
+        """Give what is staged its place behind all that has entered; it is written, or taken out again. Lock held."""
+        self._absorb()
+        for each in self._stage.to_write():
+            if each.first >= 0:
+                continue  # it has its place, from a flush that was interrupted
+            # What could not be written before the end is refused.
+            each.finish(Closed(_REFUSED)) if self._finished else self._enter_staged(each)
+        if not self._at_once:
+            self._finish_entered(self._tail.end)  # in a group a message has entered before it is on disk
+
+    def _enter_staged(self, staged: Staged[Msg]) -> None:
+        self._note(self._clock())
+        tail, in_hand, messages, number = self._tail, self._in_hand, list(staged.messages), len(staged.messages)
+        # No call until all has moved, so that Ctrl-C finds it before or after the step: see Buffer._absorb.
+        tail.pending += staged.encoded
+        tail.times += staged.times
+        tail._items += messages
+        staged.first = tail.end
+        tail.end += number
+        in_hand += (staged,)
+
+    def _finish_entered(self, end: int) -> None:
+        """Tell the senders of what ends there or before that their messages are in the journal. Lock held."""
+        while self._in_hand and self._in_hand[0].end <= end:
+            staged = self._in_hand[0]
+            if staged.know is not None:
+                staged.know(staged.first)
+            staged.finish(None)
+            self._in_hand.pop(0)
+
+    def _withdraw(self, error: Exception) -> None:
+        """Take out what could not be written. Its senders hear of the error; what nobody waits for stays staged. Lock held."""
+        staged, self._in_hand = self._in_hand, []
+        for each in reversed(staged):
+            self._tail.withdraw(each.first, len(each.messages))
+            each.first = -1
+        for reader in self._readers:  # one that was opened at the end meanwhile
+            reader.position = min(reader.position, self._tail.end)
+            reader.committed = min(reader.committed, self._tail.end)
+        for each in staged:
+            if each.waits:
+                each.finish(error)
 
     def _write(self, entry: Entry) -> int:
         self._writing = True  # until it is known to be written, or not: Ctrl-C may come in between
@@ -196,39 +330,9 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         with self._lock:
             self._cursors = dict(self._records.reached)
             self._tail.written(min(self._records.end, self._tail.end))
-            self._tail.catch_up()  # where messages that were staged are on disk as well
+            self._tail.catch_up()
+            self._finish_entered(self._tail.durable)
         self._writing = False
-
-    def _flush_staged(self, staged: list[Staged[Msg]], snapshot: Snapshot | None) -> int:
-        entry = self._entry(snapshot, staged)
-        if entry is None:
-            return 0
-        try:
-            number = self._write(entry)
-            self._enter_staged(staged, entry)
-        except Exception as error:
-            for each in staged:
-                each.finish(error)
-            raise
-        except BaseException:  # Ctrl-C, say, which is for this thread alone: the others' messages go with the next flush
-            self._records.refresh()
-            if self._records.end == entry.first + len(entry.messages):
-                self._enter_staged(staged, entry)
-            raise
-        return number
-
-    def _enter_staged(self, staged: list[Staged[Msg]], entry: Entry) -> None:
-        """Count the entry as written, wake its senders and the readers. Lock held. Done twice it is done once."""
-        position = entry.first + len(entry.messages) - sum(len(each.encoded) for each in staged)
-        for each in staged:
-            if self._tail.end <= position:  # or it has entered before Ctrl-C came
-                if each.know is not None:
-                    each.know(position)
-                self._enter_encoded(each.messages, each.encoded, each.times)
-            position += len(each.encoded)
-        self._written(entry)
-        for each in staged:
-            each.finish(None)
 
     def _moved(self) -> dict[str, int]:
         open_ones = {r.name: r.committed for r in self._readers if isinstance(r, JournalConsumer) and r.has_moved()}
@@ -245,16 +349,13 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
             self._absorb()
             return bool(self._tail.pending or self._stage.waiting or self._aside or self._under_way_changed or self._moved())
 
-    def _entry(self, snapshot: Snapshot | None, staged: Sequence[Staged[Msg]] = ()) -> Entry | None:
+    def _entry(self, snapshot: Snapshot | None) -> Entry | None:
         """Return what is to be written, None for nothing. Lock held."""
         tail = self._tail
         cursors = self._moved()
         if snapshot is not None:
             cursors[SNAPSHOT] = snapshot.position
         messages, times = list(tail.pending), list(tail.times)
-        for each in staged:
-            messages += each.encoded
-            times += each.times
         under_way = list(self._under_way) if self._under_way_changed else None
         if not (messages or cursors or self._aside or snapshot or under_way is not None):
             return None
@@ -263,7 +364,9 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
 
     def _written(self, entry: Entry) -> None:
         """Hear that the entry is on disk. Lock held."""
-        self._tail.written(entry.first + len(entry.messages))
+        self._finish_entered(entry.first + len(entry.messages))  # they know their position before a reader has them
+        self._tail.written(entry.first + len(entry.messages), entry.times)
+        self._ring(self._bells)
         self._cursors.update(entry.cursors)
         self._left = {name: position for name, position in self._left.items() if self._cursors.get(name) != position}
         for position in entry.set_aside:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import threading
+from collections.abc import Callable
 from typing import Literal, Protocol
 
 from go_state.core.errors import Owned, UsageError
 
 Owner = Literal["fail", "wait"]
+_ASK_SECONDS = 0.05  # between two looks at somebody else's lock
 
 
 class Lease(Protocol):
@@ -20,8 +23,11 @@ class Lease(Protocol):
         """What the holder leaves in the journal for those who had it before to see; empty where nobody can lose it."""
         ...
 
-    def acquire(self, owner: Owner = "fail") -> bool:
-        """Take the lease and tell whether it was not held before; `Owned` when somebody holds it, or, with "wait", block until nobody does."""
+    def acquire(self, owner: Owner = "fail", given_up: threading.Event | None = None) -> bool:
+        """Take the lease, unless it is held already; `Owned` when somebody else holds it, or, with "wait", block until nobody does.
+
+        False, and nothing is taken, when `given_up` was set while it blocked.
+        """
         ...
 
     def release(self) -> None:
@@ -47,22 +53,22 @@ class FileLease:
         """Nothing: the system takes the lock from the dead alone."""
         return b""
 
-    def acquire(self, owner: Owner = "fail") -> bool:
-        """Take the lease and tell whether it was not held before; `Owned` when somebody holds it, or, with "wait", block until nobody does."""
+    def acquire(self, owner: Owner = "fail", given_up: threading.Event | None = None) -> bool:
+        """Take the lease, unless it is held already; `Owned` when somebody else holds it, or, with "wait", block until nobody does.
+
+        False, and nothing is taken, when `given_up` was set while it blocked.
+        """
         check_owner(owner)
         if self._file is not None:
-            return False
+            return True
         file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | (fcntl.LOCK_NB if owner == "fail" else 0))
-        except BlockingIOError:
-            os.close(file)
-            raise Owned(self._name) from None
-        except BaseException:
-            os.close(file)
-            raise
-        self._file = file
-        return True
+            if taken := wait_for_lock(lambda: _locked(file), self._name, owner, given_up):
+                self._file = file
+        finally:
+            if self._file != file:
+                os.close(file)
+        return taken
 
     def release(self) -> None:
         """Give the lease back; a second time is harmless. In a forked child it closes the child's hold on it alone."""
@@ -70,6 +76,28 @@ class FileLease:
         if file is not None:
             with contextlib.suppress(OSError):
                 os.close(file)
+
+
+def _locked(file: int) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def wait_for_lock(lock: Callable[[], bool], name: str, owner: Owner, given_up: threading.Event | None) -> bool:
+    """Call `lock` until it says that the lock is taken, or the wait for it is given up; with "fail" once, and `Owned` if it is not.
+
+    It asks now and then: neither the system nor a database has a wait for a lock that another thread can end.
+    """
+    ended = threading.Event() if given_up is None else given_up
+    while not lock():
+        if owner == "fail":
+            raise Owned(name)
+        if ended.wait(_ASK_SECONDS):
+            return False
+    return True
 
 
 def check_owner(owner: object) -> None:

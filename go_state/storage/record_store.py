@@ -131,6 +131,14 @@ class RecordStore:
         of a name. `durability` says when messages are committed to disk: "group", the default, or "put". Its first write takes the
         lease, and raises `Owned` when another process has it, or waits for it with `owner="wait"`.
         """
+        found = self.journal_unread(name, durability=durability, owner=owner)
+        found.look()
+        if of is not None:
+            found.give_type(of)
+        return found
+
+    def journal_unread(self, name: str, *, durability: Durability | None = None, owner: Owner | None = None) -> Journal[Any]:
+        """Return the journal of this name without a look at the disk: it reads what it has to know when its lease is taken."""
         from go_state.storage.journal import Journal  # here, and what it needs: a store without one need not wait for them
         from go_state.storage.records import Records
 
@@ -139,14 +147,12 @@ class RecordStore:
         if found is not None and found.closed and found.is_read:
             raise UsageError(f"the journal {name!r} is closed, and its readers are not done: wait for them, or close them")
         if found is None or found.closed:
-            if found is not None:
-                found._finish()  # where it failed when it was closed
             how = durability or "group", owner or "fail"
-            found = self._journals[name] = Journal(Records(self, name), self._lease(name), *how)
+            found = self._journals[name] = Journal(
+                Records(self, name), self._lease(name), *how, before=None if found is None else found._finish
+            )
         elif durability is not None and durability != found.durability:
             raise UsageError(f"the journal {name!r} is open already, with durability={found.durability!r}: close it first")
-        if of is not None:
-            found.give_type(of)
         return found
 
     def let_go(self, journal: Journal[Any]) -> None:

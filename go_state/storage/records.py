@@ -144,7 +144,6 @@ class Records:
         self.reached: dict[str, int] = {}  # how far each named reader had come when it was looked at last
         self.token = b""  # ours, once the lease is
         self._fitting: set[str] = set()  # digests of types that were found to write what can be read with those before
-        self.refresh()
 
     def refresh(self) -> None:
         """Look where the journal begins and ends and how far its readers have come; another process may have written it."""

@@ -9,18 +9,45 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from contextlib import suppress
+from typing import TYPE_CHECKING, Generic, TypeVar
 
-from go_state.buffer.bells import ThreadBell
+from go_state.buffer.bells import Bell, ThreadBell
 from go_state.storage.times import Times
 
+if TYPE_CHECKING:
+    import asyncio
+
 Msg = TypeVar("Msg")
+
+
+class TaskBell:
+    """Wakes one task that waits for its messages to be written."""
+
+    def __init__(self) -> None:
+        import asyncio  # here: a program without an event loop need not wait for it
+
+        self._loop = asyncio.get_running_loop()
+        self._future: asyncio.Future[None] = self._loop.create_future()
+
+    def ring(self) -> None:
+        """Wake the task, from any thread; a second time does nothing."""
+        with suppress(RuntimeError):  # a closed loop has no task to wake
+            self._loop.call_soon_threadsafe(self._wake)
+
+    def _wake(self) -> None:
+        if not self._future.done():
+            self._future.set_result(None)
+
+    async def sleep(self) -> None:
+        """Wait until the bell rings."""
+        await self._future
 
 
 class Staged(Generic[Msg]):
     """Messages whose sender waits until they are on disk, or cannot be."""
 
-    __slots__ = ("bell", "done", "encoded", "error", "know", "leads", "messages", "times")
+    __slots__ = ("bell", "done", "encoded", "error", "first", "know", "leads", "messages", "times", "waits")
 
     def __init__(
         self,
@@ -28,6 +55,9 @@ class Staged(Generic[Msg]):
         encoded: list[bytes],
         times: Sequence[Times],
         know: Callable[[int], object] | None = None,
+        *,
+        waits: bool = True,
+        bell: Bell | None = None,
     ) -> None:
         self.messages = messages
         self.encoded = encoded
@@ -36,7 +66,14 @@ class Staged(Generic[Msg]):
         self.done = False
         self.error: Exception | None = None
         self.leads = False
-        self.bell = ThreadBell()
+        self.first = -1  # the position of the first of them, once they have one
+        self.waits = waits  # whether a sender waits; it hears of a failure, and may be asked to lead
+        self.bell: Bell = ThreadBell() if bell is None else bell
+
+    @property
+    def end(self) -> int:
+        """The position after the last of them."""
+        return self.first + len(self.messages)
 
     def finish(self, error: Exception | None) -> None:
         """Wake the sender: the messages are on disk, or the error says why they are not."""
@@ -60,20 +97,50 @@ class Stage(Generic[Msg]):
     @property
     def waiting(self) -> bool:
         """Whether something is to be written."""
-        return bool(self._staged)
+        for each in tuple(self._staged):
+            if not each.done:
+                return True
+        return False
+
+    @property
+    def size(self) -> int:
+        """How many messages are to be written."""
+        with self._lock:
+            return sum(len(each.messages) for each in self._staged if each.first < 0 and not each.done)
+
+    @property
+    def oldest(self) -> float | None:
+        """When the first of them was put, in seconds since 1970; None where there is none."""
+        with self._lock:
+            return next((each.times[0].at / 1e6 for each in self._staged if not each.done), None)
 
     def enter(self, staged: Staged[Msg]) -> bool:
         """Wait until the messages are written, or return True when the caller is to write what is staged, its own among it.
 
         Whoever has called this calls `leave` afterwards, also when Ctrl-C has ended the call.
         """
+        self._add(staged)
+        if not staged.leads and isinstance(staged.bell, ThreadBell):
+            staged.bell.sleep(None)
+        return staged.leads
+
+    async def enter_async(self, staged: Staged[Msg], bell: TaskBell) -> bool:
+        """Wait on the event loop, as `enter` does in a thread."""
+        self._add(staged)
+        if not staged.leads:
+            await bell.sleep()
+        return staged.leads
+
+    def _add(self, staged: Staged[Msg]) -> None:
         with self._lock:
             self._staged.append(staged)
             if not self._led:
                 self._led = staged.leads = True
-        if not staged.leads:
-            staged.bell.sleep(None)
-        return staged.leads
+
+    def add(self, staged: Staged[Msg]) -> None:
+        """Stage messages whose sender does not wait: whoever reads them has them written."""
+        with self._lock:
+            self._staged.append(staged)
 
     def leave(self, staged: Staged[Msg]) -> None:
         """Take the messages off the stage if they are not written, and hand the lead on, to one who waits or to nobody.
@@ -85,10 +152,11 @@ class Stage(Generic[Msg]):
                 self._staged.remove(staged)
             if not staged.leads:
                 return
-            self._led = bool(self._staged)
-            if self._led:
-                self._staged[0].leads = True
-                self._staged[0].bell.ring()
+            following = next((each for each in self._staged if each.waits and not each.done), None)
+            self._led = following is not None
+            if following is not None:
+                following.leads = True
+                following.bell.ring()
             staged.leads = False
 
     def to_write(self) -> list[Staged[Msg]]:

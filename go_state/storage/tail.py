@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import TypeVar
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from typing import Generic, NamedTuple, TypeVar
 
 from go_state.buffer.retained import Retained
 from go_state.core.errors import Incompatible, UsageError
 from go_state.storage.records import Block, Records
-from go_state.storage.times import Times, after
+from go_state.storage.times import Times, after, split
 
 Msg = TypeVar("Msg")
 
@@ -16,17 +17,26 @@ _DECODED = 4  # blocks kept decoded: readers that read one message at a time sta
 _IN_MEMORY = 16 * 1024  # messages; a reader further behind reads them from disk
 
 
+class Decoded(NamedTuple, Generic[Msg]):
+    """A block, its messages as far as they can be read, and why not further."""
+
+    block: Block
+    messages: list[Msg]
+    error: Incompatible | None
+
+
 class Tail(Retained[Msg]):
     """A `Retained` whose messages up to `durable` are on disk; those after it are `pending`. The journal's lock guards it."""
 
-    __slots__ = ("_dated", "_decode", "_decoded", "_records", "durable", "pending", "times")
+    __slots__ = ("_dated", "_decode", "_decoded", "_records", "_runs", "durable", "pending", "times")
 
     def __init__(self, records: Records, decode: Callable[[Block], tuple[list[Msg], Incompatible | None]]) -> None:
         super().__init__()
         self._records = records
         self._decode = decode
-        self._dated: tuple[Block, list[Times]] | None = None  # the block whose times were last asked for
-        self._decoded: dict[int, tuple[Block, list[Msg]]] = {}
+        self._dated: tuple[int, int, list[Times]] | None = None  # what times were last asked for, and of which positions
+        self._runs: dict[int, list[Times]] = {}  # of what was written and is in memory, by the position after the last of them
+        self._decoded: dict[int, Decoded[Msg]] = {}
         self.pending: list[bytes] = []  # the JSON of the messages that are not on disk
         self.times: list[Times] = []  # when those entered
         self.start = records.start
@@ -42,8 +52,21 @@ class Tail(Retained[Msg]):
         self._items += messages
         self.end += number
 
-    def written(self, position: int) -> None:
-        """Hear that the messages before the position are on disk. Done twice it is done once, whatever came between."""
+    def withdraw(self, first: int, number: int) -> None:
+        """Take out messages that could not be written; what has entered after them moves up."""
+        kept, rest = split(self.times, first - self.durable)
+        self.times = kept + after(rest, number)
+        del self.pending[first - self.durable : first - self.durable + number]
+        del self._items[first - self._base : first - self._base + number]
+        self.end -= number
+
+    def written(self, position: int, times: Sequence[Times] = ()) -> None:
+        """Hear that the messages before the position are on disk, and when the last of them entered.
+
+        Done twice it is done once, whatever came between.
+        """
+        if times:
+            self._runs[position] = list(times)
         self.durable = max(position, self.durable)
         left = self.end - self.durable
         del self.pending[: len(self.pending) - left]
@@ -57,39 +80,73 @@ class Tail(Retained[Msg]):
             return []
         if position >= self._base:
             return super().read(position, limit)
-        block, messages = next((b for b in self._decoded.values() if b[0].holds(position)), (None, None))
-        if block is None or messages is None:
-            block = self._records.block(position)
-            if block is None:
+        found = self._in_memory(position)
+        if found is None:
+            found = self.fetch(position)
+            if found is None:
                 return []
-            messages, error = self._decode(block)
-            if error is not None:  # those before it are given first, so that it is known which one it is
-                if position >= block.first + len(messages):
-                    raise error
-                return messages[position - block.first : position - block.first + limit]
-            while len(self._decoded) >= _DECODED:
-                self._decoded.pop(next(iter(self._decoded)))
-            self._decoded[block.first] = block, messages
+            self.keep(found)
+        block, messages, error = found
+        if error is not None and position >= block.first + len(
+            messages
+        ):  # those before it were given, so it is known which one it is
+            self._decoded.pop(block.first, None)  # to be read anew once this one is set aside
+            raise error
         return messages[position - block.first : position - block.first + limit]
+
+    def _in_memory(self, position: int) -> Decoded[Msg] | None:
+        return next((each for each in self._decoded.values() if each[0].holds(position)), None)
+
+    def is_in_memory(self, position: int) -> bool:
+        """Tell whether the message at the position can be read without the disk, or is not on it."""
+        return position >= min(self._base, self.durable) or self._in_memory(position) is not None
+
+    def fetch(self, position: int) -> Decoded[Msg] | None:
+        """Read the block that holds the position from disk, None where there is none; the lock need not be held."""
+        block = self._records.block(position)
+        return None if block is None else Decoded(block, *self._decode(block))
+
+    def keep(self, found: Decoded[Msg]) -> None:
+        """Keep a block that was fetched, for a while."""
+        while len(self._decoded) >= _DECODED:
+            self._decoded.pop(next(iter(self._decoded)))
+        self._decoded[found.block.first] = found
 
     def entered(self, position: int) -> float:
         """Return when the message at the position entered, in seconds since 1970."""
+        found = self.entered_in_memory(position)
+        if found is None and (block := self._records.block(position)) is not None:
+            self._dated = block.first, block.end, block.times()
+            found = self.entered_in_memory(position)
+        if found is None:
+            raise UsageError(f"there is no message at position {position}")
+        return found
+
+    def entered_in_memory(self, position: int) -> float | None:
+        """Return the same, or None where the disk would have to be asked."""
         if position >= self.durable:
             times, first = self.times, self.durable
         else:
-            block = (
-                self._records.block(position) if self._dated is None or not self._dated[0].holds(position) else self._dated[0]
-            )
-            if block is None:
-                raise UsageError(f"there is no message at position {position}")
-            if self._dated is None or self._dated[0] is not block:
-                self._dated = block, block.times()
-            times, first = self._dated[1], block.first
+            if self._dated is None or not self._dated[0] <= position < self._dated[1]:
+                self._dated = self._dates_of(position)
+            first, _, times = self._dated or (0, 0, [])
         for run in times:
             first += run.number
             if position < first:
                 return run.at / 1e6
-        raise UsageError(f"there is no message at position {position}")
+        return None
+
+    def _dates_of(self, position: int) -> tuple[int, int, list[Times]] | None:
+        """Return the first position, the one after the last, and the times of messages that were written together."""
+        ends = list(self._runs)
+        index = bisect_right(ends, position)
+        if index < len(ends):
+            times = self._runs[ends[index]]
+            first = ends[index] - sum(run.number for run in times)
+            if first <= position:
+                return first, ends[index], times
+        found = self._in_memory(position)
+        return None if found is None else (found[0].first, found[0].end, found[0].times())
 
     def trim(self, start: int) -> None:
         """Forget in memory what is before `start` and on disk."""
@@ -97,13 +154,14 @@ class Tail(Retained[Msg]):
         if dead > 0 and dead * 2 >= len(self._items):  # amortised, as of any Retained
             del self._items[:dead]
             self._base += dead
+            self._runs = {end: times for end, times in self._runs.items() if end > self._base}
 
     def catch_up(self) -> None:
         """Hear that the records may begin later, or have grown by what was not entered here: then nothing is pending."""
         self.start = self._records.start
         if self._records.end > self.end:
             self._items = []
-            self._decoded = {}
+            self._decoded, self._runs = {}, {}
             self.end = self.durable = self._base = self._records.end
 
     def bound(self) -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable
+from functools import partial
 
 from go_state.core.deadlines import check_timeout
 from go_state.core.errors import TimedOut, UsageError
+from go_state.core.own_thread import call_once
 from go_state.loop.flight import under_way
 
 
@@ -110,9 +112,7 @@ class SimClock:
 
     async def advance_async(self, seconds: float, *, timeout: float = 10.0) -> None:
         """Let so many seconds pass, as `advance` does, while the event loop goes on."""
-        import asyncio
-
-        await asyncio.to_thread(self.advance, seconds, timeout=timeout)
+        await call_once(partial(self.advance, seconds, timeout=timeout), "go_state clock")
 
     async def sleep(self, seconds: float = math.inf) -> None:
         """Wait inside a command until so many seconds of this clock have passed: what a fake takes its time by, or hangs for good."""

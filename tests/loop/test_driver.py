@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from go_state.core.errors import InsideLoop
+from go_state.core.own_thread import OwnThread
 from go_state.loop.driver import Answer, Blocking, Breath, Flow, drive, drive_async
 
 
@@ -25,7 +26,7 @@ def test_flow_returns_what_it_returns(driver: Any) -> None:
 
     def flow() -> Iterator[Any]:
         one = yield Answer(1, "one")
-        two = yield Blocking(lambda: 2)
+        two = yield Blocking(lambda: 2, OwnThread("test"))
         yield Breath()
         return one + two
 
@@ -86,8 +87,9 @@ async def test_cancelled_transaction_is_finished_first() -> None:
         done.append(True)
 
     def flow() -> Iterator[Any]:
-        yield Blocking(transaction)
+        yield Blocking(transaction, thread)
 
+    thread = OwnThread("test")
     task = asyncio.create_task(drive_async(flow()))
     await asyncio.to_thread(begun.wait)
     task.cancel()
@@ -98,6 +100,7 @@ async def test_cancelled_transaction_is_finished_first() -> None:
     go.set()
     with pytest.raises(asyncio.CancelledError):
         await task
+    await thread.aclose()
     assert done == [True]
 
 
@@ -109,7 +112,7 @@ async def test_transaction_does_not_begin_after_cancel() -> None:
         task = asyncio.current_task()
         assert task is not None
         task.cancel()
-        yield Blocking(lambda: done.append(True))
+        yield Blocking(lambda: done.append(True), OwnThread("test"))
 
     task = asyncio.create_task(drive_async(flow()))
     with pytest.raises(asyncio.CancelledError):

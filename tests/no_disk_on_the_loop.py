@@ -1,0 +1,126 @@
+"""Stores whose calls fail on an event loop's thread, and a loop whose default executor takes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import go_state as gs
+from go_state.storage.lease import Lease
+from go_state.storage.transaction import Transaction
+
+
+class Seen(list[str]):
+    """What was done on the thread of an event loop."""
+
+    def check(self, what: str) -> None:
+        """Note it where this thread is running an event loop, and raise."""
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return
+        self.append(what)
+        raise AssertionError(f"{what} on the thread of an event loop")
+
+
+class WatchedLease:
+    """A lease that may not be taken or given back on a loop's thread."""
+
+    def __init__(self, inner: Lease, seen: Seen) -> None:
+        self._inner = inner
+        self._seen = seen
+
+    @property
+    def token(self) -> bytes:
+        return self._inner.token
+
+    def acquire(self, *how: Any) -> bool:
+        self._seen.check("a lease was taken")
+        return self._inner.acquire(*how)
+
+    def release(self) -> None:
+        self._seen.check("a lease was given back")
+        self._inner.release()
+
+
+class Watched:
+    """What a store of records is mixed with."""
+
+    seen: Seen
+
+    def _transaction(self, *, write: bool = False) -> AbstractContextManager[Transaction]:
+        inner = super()._transaction(write=write)  # type: ignore[misc]
+
+        @contextmanager
+        def watched() -> Iterator[Transaction]:
+            self.seen.check("a transaction")
+            with inner as transaction:
+                yield transaction
+
+        return watched()
+
+    def _lease(self, journal: str) -> Lease:
+        return WatchedLease(super()._lease(journal), self.seen)  # type: ignore[misc]
+
+
+class WatchedLMDBStore(Watched, gs.LMDBStore):
+    """A file that is not used on a loop's thread."""
+
+    def __init__(self, path: Any) -> None:
+        self.seen = Seen()
+        super().__init__(path)
+
+
+class WatchedPostgresStore(Watched, gs.PostgresStore):
+    """A database that is not used on a loop's thread."""
+
+    def __init__(self, dsn: str, *, schema: str) -> None:
+        self.seen = Seen()
+        super().__init__(dsn, schema=schema)
+
+
+class WatchedMemoryStore(gs.MemoryStore):
+    """A store in memory whose calls count as a disk's."""
+
+    def __init__(self) -> None:
+        self.seen = Seen()
+        super().__init__()
+
+    def load(self, key: str) -> gs.Stored | None:
+        self.seen.check("load")
+        return super().load(key)
+
+    def store(self, writes: Mapping[str, gs.Write]) -> Mapping[str, int]:
+        self.seen.check("store")
+        return super().store(writes)
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        self.seen.check("keys")
+        return super().keys(prefix)
+
+
+class NoExecutor(ThreadPoolExecutor):
+    """The default executor of a loop, which belongs to the user."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        raise AssertionError(f"{fn} was given to the loop's default executor")
+
+
+def run_watched(main: Coroutine[Any, Any, Any], seen: Seen) -> Any:
+    """Run it; nothing is done on the loop's thread or in its executor, and no thread is left."""
+    before = set(threading.enumerate())
+
+    async def watched() -> Any:
+        asyncio.get_running_loop().set_default_executor(NoExecutor())
+        async with asyncio.timeout(60):
+            result = await main
+        assert set(threading.enumerate()) == before
+        return result
+
+    result = asyncio.run(watched())
+    assert not seen, seen
+    return result
