@@ -90,6 +90,10 @@ class _Builder:
 
     def _shape(self, kind: Any, path: str) -> Shape:
         kind = without_wrapping(kind)
+        if not _has_hash(kind):  # as `[int]`, where `list[int]` is meant
+            raise NotStorable(
+                path, f"{kind!r} has no hash: write a type, such as list[int], without anything in it that can be changed"
+            )
         origin, args = typing.get_origin(kind), typing.get_args(kind)
         if kind is Any or kind is object:
             return self._any()  # whatever JSON holds; the codec compares what it reads back
@@ -323,11 +327,21 @@ _MOMENTS: dict[Any, Shape] = {
 _ALIKE = "the parts of its union cannot be told apart in JSON: give them classes of their own"
 
 
+def _has_hash(kind: Any) -> bool:
+    try:
+        hash(kind)
+    except TypeError:
+        return False
+    return True
+
+
 def _can_be_told_apart(mirror: Any) -> bool:
     try:
         msgspec.json.Decoder(mirror)
     except TypeError:
         return False
+    except NotImplementedError:  # of a member that the codec, which makes the same decoder, refuses with its reason
+        return True
     return True
 
 
