@@ -24,6 +24,7 @@ import msgspec
 from go_state.core.errors import NotStorable
 from go_state.core.naming import names_of
 from go_state.storage.annotations import alias_of, endless, members_of, without_wrapping
+from go_state.storage.construction import holds_contents
 from go_state.storage.fields import fields_of, is_class_with_fields
 from go_state.storage.mirror import Convert, Part, Shape, from_mirror, is_native, mirror_of, same, to_mirror
 from go_state.storage.misfit import MisfitError
@@ -37,18 +38,6 @@ _SEQUENCES: dict[Any, Callable[..., Any]] = {
     list: list, tuple: tuple, set: set, frozenset: frozenset, Sequence: tuple, typing.Sequence: tuple,
 }  # fmt: skip
 _UNORDERED = (set, frozenset)
-_CONTENTS = (
-    dict,
-    list,
-    set,
-    frozenset,
-    str,
-    bytes,
-    bytearray,
-    int,
-    float,
-    complex,
-)  # what an object may hold beside its fields
 
 
 def shape_of(kind: Any, *, ints_in_floats: bool = False) -> Shape:
@@ -194,7 +183,7 @@ class _Builder:
             return self._reference(self._building[kind])
         later = self._building[kind] = []
         cls: Any = typing.get_origin(kind) or kind
-        if issubclass(cls, _CONTENTS):
+        if holds_contents(cls):
             why = f"{cls.__qualname__} holds more than its fields, which would be lost: make what it inherits from a field"
             raise NotStorable(path, why)
         outside, self._inside = self._inside, []
