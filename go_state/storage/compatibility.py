@@ -18,7 +18,7 @@ Verdict: TypeAlias = Literal["fine", "risky", "impossible"]
 _IN_JSON = {"int": "number", "float": "number", "bool": "boolean", "None": "null"}  # all other plain types are strings
 _LISTS = ("list", "set", "tuple", "pairs")
 _ENUMS = ("enum", "flag")
-_WHOLE = "the value"  # the path of a change that is not inside anything
+WHOLE = "the value"  # the path of a change that is not inside anything
 
 
 class Change(NamedTuple):
@@ -73,7 +73,7 @@ def check_shapes(store: Store, digest: str, today: Description, name: str) -> No
     Two writers may each know some of a journal's classes: that one does not know another's is no reason.
     """
     for change in changes(store, digest, today):
-        if change.verdict == "impossible" and change.field != _WHOLE:
+        if change.verdict == "impossible" and change.field != WHOLE:
             why = f"what is there was written when its types were others, under the same schema number: {change.why}"
             raise Incompatible(name, change.field, why)
 
@@ -93,7 +93,7 @@ class _Comparison:
         self.changes: list[Change] = []
 
     def _note(self, verdict: Verdict, path: str, why: str) -> None:
-        self.changes.append(Change(verdict, path.lstrip(".") or _WHOLE, why))
+        self.changes.append(Change(verdict, path.lstrip(".") or WHOLE, why))
 
     def nodes(self, old: Node, new: Node, path: str) -> None:
         """Compare two types, at a path."""
