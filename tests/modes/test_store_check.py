@@ -227,7 +227,7 @@ def test_a_journal_without_a_snapshot_is_read(tmp_path: Path) -> None:
     ("written", "message", "found"),
     [
         (Add, Add(1), []),
-        (AddFloat, AddFloat(1.0), ["risky"]),
+        (AddFloat, AddFloat(1), ["risky"]),
         (AddName, AddName("a"), ["impossible"]),
         (Say, Say("a"), ["other"]),
     ],
