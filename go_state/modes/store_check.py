@@ -61,7 +61,8 @@ def check_store(program: Program[Any, Any], store: Store, *, watch: Callable[[in
     What was stored with other types is compared with today's as well, so that a field that was changed without a new schema is
     named also where nothing stored happens to show it. What is stored under another name is told as well: as impossible where it is
     the program's own under a name that it had before, which is so where nothing has its name of today, or where the journal beside
-    it holds the program's messages; else as another program's. Nothing is written. `watch` is called with the number of records read so
+    it holds the program's messages; else as another program's. A journal without a snapshot is read where one of its classes is the
+    program's, and told of where none is. Nothing is written. `watch` is called with the number of records read so
     far.
 
     Raises `Corrupt` for damaged records.
@@ -140,7 +141,8 @@ class _Check:
             try:
                 codec.decode_block(key, block)
             except Incompatible as error:
-                self._found("impossible", key, key, block.first, error.field, error.why, block.number)
+                field, _, _ = error.field.partition(" at position ")  # one finding for all that the same is true of
+                self._found("impossible", key, key, block.first, field, error.why, block.number)
             if block.schema == codec.schema:
                 for change in self._compared(block.types, codec.types):
                     self._found(change.verdict, key, key, block.first, change.field, change.why, block.number)
@@ -158,18 +160,37 @@ class _Check:
                 else ", which is another program's"
             )
             self._found("impossible" if own else "other", "snapshots", key, None, "schema name", why + mend, 1)
-        for key in sorted(self._journals):
-            if key not in self.keys and (nothing_read or (key not in self._unmatched and self._holds_messages(key))):
+        for key in sorted(self._journals.difference(self.keys)):
+            if nothing_read:
                 self.journal(key)
+            elif key not in self._unmatched:
+                self._orphan(key)
+
+    def _orphan(self, key: str) -> None:
+        """Read the messages of a journal without a snapshot where one of their classes is the program's, or tell that they were not."""
+        from go_state.storage.compatibility import WHOLE
+
+        last = self._last_block(key)
+        if last is None:
+            return
+        changed = self._compared(last.types, self._codec.types)
+        if self._holds_messages(key) or any(each.verdict != "impossible" or each.field != WHOLE for each in changed):
+            self.journal(key)
+        else:
+            why = "they are none of the program's, as it seems, and no snapshot of it is beside them: they were not read"
+            self._found("other", key, key, last.first, "messages", why, last.number)
 
     def _holds_messages(self, key: str) -> bool:
         """Tell whether the journal under the key holds messages that were written with types like those of the program's."""
-        codec = self._codec
-        *_, last = [None, *self._blocks(key, last=True)]
+        last, today = self._last_block(key), self._codec.types
         if last is None:
             return False
-        changed = self._compared(last.types, codec.types)
-        return last.types == codec.types.digest or (bool(changed) and all(each.verdict != "impossible" for each in changed))
+        changed = self._compared(last.types, today)
+        return last.types == today.digest or (bool(changed) and all(each.verdict != "impossible" for each in changed))
+
+    def _last_block(self, key: str) -> Block | None:
+        *_, last = [None, *self._blocks(key, last=True)]
+        return last
 
     @cached_property
     def _journals(self) -> frozenset[str]:

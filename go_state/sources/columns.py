@@ -36,6 +36,7 @@ _PARSERS: dict[Any, Parse] = {
     uuid.UUID: uuid.UUID,
 }
 _UNIONS = (typing.Union, types.UnionType)
+_TURN = {int: 0, bool: 2, datetime.datetime: 2}  # when a member of a union is tried; 1 is that of all others
 _TEXT = (str, Any, object)  # types whose value is the text itself
 
 
@@ -76,9 +77,12 @@ def _parser(annotation: Any) -> Parse | None:
 
 
 def _union(members: Iterable[Any]) -> Parse | None:
-    """Return the parser of a union: of its members that which takes the text, whole numbers first; where text is one, the text."""
+    """Return the parser of a union: of its members the first that takes the text, or the text itself where that is one.
+
+    Whole numbers come first, and last what would take the text of another member for its own: 1 as True, a date as a midnight.
+    """
     kinds = [without_wrapping(member) for member in members if member is not type(None)]
-    parsers = [_parser(kind) for kind in sorted(kinds, key=lambda kind: kind is not int)]
+    parsers = [_parser(kind) for kind in sorted(kinds, key=lambda kind: _TURN.get(kind, 1))]
     return None if None in parsers else _first_of([parse for parse in parsers if parse is not None])
 
 

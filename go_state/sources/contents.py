@@ -7,11 +7,13 @@ what is written meanwhile may be half a line, or half a compressed block, and is
 from __future__ import annotations
 
 import io
+import zlib
 from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import IO, Any, cast
 
 from go_state.core.errors import SourceError
+from go_state.sources.gzipped import Gunzip
 
 _BLOCK = 1 << 18  # bytes; a block is cut into lines at once, which costs a third of reading line by line
 _ENDS = (b"\n", b"\r")
@@ -117,12 +119,13 @@ class Lines:
             raise UnreadableError(_why_unreadable(error)) from None
 
 
-def reader_of(section: Section, path: str, compression: str) -> ReadBlock:
-    """Return what reads the section's contents, decompressed; `SourceError` for an archive that cannot be opened."""
-    if compression == ".gz":
-        import gzip
+def reader_of(section: Section, path: str, compression: str, *, grows: bool) -> ReadBlock:
+    """Return what reads the section's contents, decompressed; `SourceError` for an archive that cannot be opened.
 
-        return gzip.GzipFile(fileobj=section, mode="rb").read1
+    Of a .gz file that grows what is there is read, also where it ends in the middle of what is compressed.
+    """
+    if compression == ".gz":
+        return Gunzip(section, grows=grows).read
     if compression == ".zip":
         return cast("ReadBlock", _only_member(section, path).read1)
     return section.read
@@ -167,4 +170,5 @@ def _why_unreadable(error: Exception) -> str:
         return f"the file cannot be read ({error.strerror}): look to the disk, and run again"
     if isinstance(error, (NotImplementedError, MemoryError)):
         return f"the file cannot be decompressed ({type(error).__qualname__}): unpack it and give the path of the file"
-    return f"the file cannot be decompressed ({type(error).__qualname__}): it is damaged, or not compressed; get it again"
+    kind = "zlib's error" if isinstance(error, zlib.error) else type(error).__qualname__
+    return f"the file cannot be decompressed ({kind}): it is damaged, or not compressed; get it again"

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import IO, Generic, Protocol, Self, TypeVar
 
 from go_state.core.errors import BadRecord, SourceChanged, SourceError, UnfinishedRecord, UsageError
-from go_state.sources.contents import Lines, Section, ShrunkError, UnreadableError, reader_of
+from go_state.sources.contents import Lines, ReadBlock, Section, ShrunkError, UnreadableError, reader_of
 
 Msg = TypeVar("Msg", covariant=True)
 
@@ -36,7 +36,8 @@ class FileSource(Generic[Msg]):
 
     A last record without a line end may still be growing: it is left for the next pass, with the warning `UnfinishedRecord`.
     `finished=True` says that the file is complete, and the record counts (a .zip is always complete); growth that continues the
-    record raises `SourceChanged` from then on. `finished=False` says that the file grows, and leaves the record without a warning.
+    record raises `SourceChanged` from then on. `finished=False` says that the file grows, and leaves the record without a warning; of
+    a .gz that is still being written it reads what is there, where otherwise one that is cut short raises `BadRecord`.
     """
 
     def __init__(
@@ -135,9 +136,10 @@ class OpenedFile(Generic[Msg]):
             raise SourceChanged(self.name, f"its first {length} bytes are not what they were")
         if not finished:
             return
-        if self.length == length:
+        following = b"" if self.length == length else self._first_after(length)
+        if not following:
             self.finished = True  # also where this run does not say so: its last record was counted
-        elif not self._ends_a_line(length):
+        elif following not in b"\r\n":
             raise SourceChanged(
                 self.name,
                 f"its last record had no line end when it was read, as finished=True allows, and has grown since byte {length}",
@@ -163,22 +165,28 @@ class OpenedFile(Generic[Msg]):
             self._hashed += len(block)
         return self._digest.hexdigest()
 
-    def _ends_a_line(self, length: int) -> bool:
-        """Tell whether a line, decompressed, had ended within the first `length` bytes, or ends right after them."""
-        path, compression = self.source.path, self.source.compression
+    def _first_after(self, length: int) -> bytes:
+        """Return the first byte, decompressed, that follows the first `length` bytes; a line end where a line had ended by then."""
         try:
             before, last = 0, b"\n"
-            read = reader_of(Section(self.file, length), path, compression)
+            read = self.reader(Section(self.file, length))
             while block := read(_BLOCK):
                 before, last = before + len(block), block[-1:]
-            read, left = reader_of(Section(self.file, self.length), path, compression), before
+            if last in b"\r\n":
+                return last
+            read, left = self.reader(Section(self.file, self.length)), before
             while left and (block := read(min(left, _BLOCK))):
                 left -= len(block)
-            return last in b"\r\n" or read(1) in b"\r\n"  # of which nothing is part as well
+            return read(1)
         except ShrunkError:
             raise self.shrunk() from None
         except Exception as error:
-            raise SourceError(f"{path} cannot be read on ({type(error).__qualname__}): is it whole?") from None
+            raise SourceError(f"{self.source.path} cannot be read on ({type(error).__qualname__}): is it whole?") from None
+
+    def reader(self, section: Section) -> ReadBlock:
+        """Return what reads a section of the file, decompressed."""
+        source = self.source
+        return reader_of(section, source.path, source.compression, grows=source.finished is False)
 
     def shrunk(self) -> SourceChanged:
         """Return the error of a file that ends before the length that it had when it was opened."""
@@ -220,8 +228,7 @@ class FileReading(Generic[Msg]):
     def __iter__(self) -> Iterator[Msg]:
         try:
             source = self._opened.source
-            read = reader_of(self._section, self._path, source.compression)
-            lines = Lines(read, finished=self._opened.finished or source.compression == ".zip")
+            lines = Lines(self._opened.reader(self._section), finished=self._opened.finished or source.compression == ".zip")
             for record in source.records(lines, self.position):
                 self.position += 1
                 yield record

@@ -57,6 +57,9 @@ class JsonCodec(Generic[Value]):
         self._encoder = msgspec.json.Encoder()
         try:
             self._decoder = msgspec.json.Decoder(shape.mirror)
+        except NotImplementedError:
+            why = "an enum or a Literal in it has a whole number of 64 bits or more: give its members smaller numbers, or texts"
+            raise NotStorable(self._name, why) from None
         except TypeError as error:
             raise NotStorable(
                 self._name, f"its parts cannot be told apart in JSON ({error}): give them classes of their own"

@@ -18,7 +18,7 @@ Verdict: TypeAlias = Literal["fine", "risky", "impossible"]
 _IN_JSON = {"int": "number", "float": "number", "bool": "boolean", "None": "null"}  # all other plain types are strings
 _LISTS = ("list", "set", "tuple", "pairs")
 _ENUMS = ("enum", "flag")
-_WHOLE = "the value"  # the path of a change that is not inside anything
+WHOLE = "the value"  # the path of a change that is not inside anything
 
 
 class Change(NamedTuple):
@@ -73,7 +73,7 @@ def check_shapes(store: Store, digest: str, today: Description, name: str) -> No
     Two writers may each know some of a journal's classes: that one does not know another's is no reason.
     """
     for change in changes(store, digest, today):
-        if change.verdict == "impossible" and change.field != _WHOLE:
+        if change.verdict == "impossible" and change.field != WHOLE:
             why = f"what is there was written when its types were others, under the same schema number: {change.why}"
             raise Incompatible(name, change.field, why)
 
@@ -93,7 +93,7 @@ class _Comparison:
         self.changes: list[Change] = []
 
     def _note(self, verdict: Verdict, path: str, why: str) -> None:
-        self.changes.append(Change(verdict, path.lstrip(".") or _WHOLE, why))
+        self.changes.append(Change(verdict, path.lstrip(".") or WHOLE, why))
 
     def nodes(self, old: Node, new: Node, path: str) -> None:
         """Compare two types, at a path."""
@@ -138,8 +138,7 @@ class _Comparison:
                 f"it could be {_listed(gone)}, and no longer can",
             )
         for value in before:
-            # A description of the first release has no names; an alias keeps a name that a member had.
-            if value in after and before[value] and after[value] and before[value].isdisjoint(after[value]):
+            if value in after and _means_another(value, before, after):
                 was, now = (_listed(sorted(names[value])) for names in (before, after))
                 self._note("risky", path, f"{was} was stored as {value}, which is {now} today")
         if (_word(old), _word(new)) == ("flag", "enum"):
@@ -186,6 +185,11 @@ class _Comparison:
             return
         self._seen.add((old, new))
         stored, today = self._stored[old], self._today[new]
+        was, names = stored["names"][0], today["names"]
+        if path and was not in names:  # the model itself is known by its schema's name, and a member of a union by its own
+            self._note(
+                "risky", path, f'it was a {was} and is a {names[0]}: if only the name is new, say @gs.name(..., was=("{was}",))'
+            )
         for name, node in stored["fields"].items():
             if name in today["fields"]:
                 self.nodes(node, today["fields"][name], f"{path}.{name}")
@@ -245,6 +249,14 @@ def _names_by_value(node: Node) -> dict[str, set[str]]:
     for name, value in node[1].items():
         names.setdefault(repr(value), set()).add(name)
     return names
+
+
+def _means_another(value: str, before: dict[str, set[str]], after: dict[str, set[str]]) -> bool:
+    """Tell whether a value was that of other members: of none with a name of today's, or of one that has another value by now."""
+    if not (before[value] and after[value]):
+        return False  # a description of the first release has no names
+    elsewhere = {name for each, names in after.items() if each != value for name in names}
+    return before[value].isdisjoint(after[value]) or not before[value].isdisjoint(elsewhere)
 
 
 def _members(node: Node) -> list[Node]:

@@ -16,6 +16,8 @@ from typing import Any
 
 import msgspec
 
+from go_state.storage.fields import names_beside
+
 _METACLASSES = (type, abc.ABCMeta, type(msgspec.Struct))
 _TUPLE_FIELD = type(vars(collections.namedtuple("_Sample", ["field"]))["field"])
 
@@ -31,6 +33,14 @@ def holds_what_it_is_given(cls: type) -> bool:
     if issubclass(cls, msgspec.Struct):
         return _is_plain_struct(cls)
     return issubclass(cls, tuple) and _is_plain_tuple(cls)
+
+
+def holds_contents(cls: type) -> bool:
+    """Tell whether an object of the class holds something in C that is in none of its fields, as one that is also a dict does."""
+    maker = next(base for base in cls.__mro__ if isinstance(vars(base).get("__new__"), types.BuiltinFunctionType))
+    if maker is tuple:
+        return not hasattr(cls, "_fields")
+    return maker not in (object, msgspec.Struct) and not issubclass(maker, BaseException)
 
 
 def equality_is_generated(cls: Any) -> bool:
@@ -51,6 +61,7 @@ def _is_plain_dataclass(cls: Any) -> bool:
         and (how.frozen or cls.__setattr__ is object.__setattr__)  # a frozen one sets its fields past __setattr__
         and _is_generated(own.get("__eq__"), "__eq__")
         and all(_is_plain_attribute(cls, name) for name in names)
+        and not names_beside(cls)
     )
 
 

@@ -30,6 +30,7 @@ Msg = TypeVar("Msg")
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MICROSECOND = datetime.timedelta(microseconds=1)
 _CHUNK = 1000  # messages that enter together
+_TIMES = range(-(1 << 63), 1 << 63)  # what is read again from a journal's lines; the calendar has its place in the middle of it
 
 
 def export_to(journal: Journal[Any], path: str | os.PathLike[str], *, start: int | None = None, end: int | None = None) -> int:
@@ -74,6 +75,8 @@ def _microseconds(at: object) -> int:
     Raises `ValueError` for what is no time, or one without a zone, which would be another elsewhere.
     """
     if type(at) is int:
+        if at not in _TIMES:
+            raise ValueError('its "at" is too far away to be a time in microseconds')
         return at
     try:
         when = datetime.datetime.fromisoformat(at)  # type: ignore[arg-type]  # anything else is a TypeError
@@ -135,17 +138,18 @@ def _messages(journal: Journal[Any], name: str, file: IO[bytes]) -> Iterator[_Li
     from msgspec import json
 
     from go_state.storage.codec import without_contents
+    from go_state.storage.depth import with_room
 
     decoder = json.Decoder(dict[str, Raw])
     for number, line in enumerate(file, 1):
         if not line.strip():
             continue
         try:
-            fields = decoder.decode(line)
+            fields = with_room(decoder.decode, line)
             at = _microseconds(json.decode(fields["at"]))
             message = journal.decode(bytes(fields["message"]))  # as it is written: its numbers have passed through no float
             aside = json.decode(fields["aside"], type=str) if "aside" in fields else ""
-        except (ValueError, KeyError, TypeError, ArithmeticError) as error:
+        except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
             missing = f"it has no {error}" if isinstance(error, KeyError) else without_contents(error)
             why = f'{missing}; a line is {{"at": "2026-01-31T12:00:00Z", "message": ["Add", {{"by": 1}}]}}'
             raise BadRecord(name, number, why) from None

@@ -89,6 +89,47 @@ def field_names(cls: Any) -> list[str] | None:
     return names
 
 
+@functools.cache
+def names_beside(cls: Any) -> tuple[str, ...]:
+    """Return the names of what an object of the class may hold beside its fields, which would be lost, as far as the class tells.
+
+    Those are what its own constructor takes and no field has, under that name or with an underscore in front, and what a class
+    annotates that inherits its fields and was not decorated itself.
+    """
+    named = _named_fields(cls)
+    if named is None:
+        return ()
+    fields = {name for name, _, _ in named} | {attribute.name for attribute in getattr(cls, "__attrs_attrs__", ())}
+    if dataclasses.is_dataclass(cls):
+        fields |= {field.name for field in dataclasses.fields(cls)}
+    taken = [name for name in _parameters(cls) if name not in {parameter for _, parameter, _ in named}]
+    undecorated = [base for base in cls.__mro__ if is_class_with_fields(base) and not _says_its_fields(base)]
+    annotated = [name for base in undecorated for name in vars(base).get("__annotations__", {})]
+    found = [*taken, *(f"_{name}" for name in taken), *annotated]
+    return tuple(name for name in dict.fromkeys(found) if name not in fields and not _is_method(cls, name))
+
+
+def _is_method(cls: type, name: str) -> bool:
+    return inspect.isroutine(inspect.getattr_static(cls, name, None))
+
+
+def _parameters(cls: Any) -> list[str]:
+    """Return the names of what the constructor takes, but for the rest that `*args` and `**kwargs` take."""
+    several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    try:
+        return [each.name for each in inspect.signature(cls).parameters.values() if each.kind not in several]
+    except (ValueError, TypeError):
+        return []
+
+
+def _says_its_fields(cls: type) -> bool:
+    """Tell whether the fields are the class's own, and not just those of a base."""
+    own = vars(cls)
+    return issubclass(cls, msgspec.Struct) or any(
+        word in own for word in ("__attrs_attrs__", "__dataclass_fields__", "_fields")
+    )
+
+
 def is_class_with_fields(kind: Any) -> bool:
     """Tell whether it is one of these classes."""
     return _named_fields(typing.get_origin(kind) or kind) is not None

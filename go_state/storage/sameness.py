@@ -46,6 +46,10 @@ def is_same(value: Any, back: Any) -> bool:
         ) in fields.names:  # here, and not in a function of its own: a value may be nested as deep as the stack has room for
             if not is_same(getattr(value, name), getattr(back, name)):
                 return False
+        for name in fields.beside:
+            one, other = getattr(value, name, None), getattr(back, name, None)
+            if one is not other and not is_same(one, other):
+                return False
         return fields.decide or bool(value == back)
     if issubclass(kind, Mapping):
         return (
@@ -79,9 +83,10 @@ def _are_among(values: Iterable[Any], back: Iterable[Any]) -> bool:
 
 
 class _Fields(NamedTuple):
-    """The fields of a class, and whether two of its objects are known to be equal where those are."""
+    """The fields of a class, what else its objects may hold, and whether two of them are known to be equal where those are."""
 
     names: list[str]
+    beside: tuple[str, ...]
     decide: bool
 
 
@@ -89,10 +94,10 @@ class _Fields(NamedTuple):
 def _fields(kind: Any) -> _Fields | None:
     """Return what makes two objects of the class the same; None for a class without fields."""
     from go_state.storage.construction import equality_is_generated  # here: msgspec comes with it
-    from go_state.storage.fields import field_names
+    from go_state.storage.fields import field_names, names_beside
 
     names = field_names(kind)
-    return None if names is None else _Fields(names, equality_is_generated(kind))
+    return None if names is None else _Fields(names, names_beside(kind), equality_is_generated(kind))
 
 
 def _is_same_scalar(kind: Any, value: Any, back: Any) -> bool:
@@ -148,7 +153,8 @@ def why_not_same(value: Any, back: Any, path: str) -> tuple[str, str]:
 def _parts(value: Any, back: Any) -> list[tuple[str, Any, Any]]:
     kind: Any = type(value)
     if (fields := _fields(kind)) is not None:
-        return [(f".{name}", getattr(value, name), getattr(back, name)) for name in fields.names]
+        names = (*fields.names, *fields.beside)
+        return [(f".{name}", getattr(value, name, None), getattr(back, name, None)) for name in names]
     if isinstance(value, (list, tuple)):
         return [(f"[{i}]", one, other) for i, (one, other) in enumerate(zip(value, back, strict=False))]
     if isinstance(value, dict):

@@ -24,6 +24,7 @@ import msgspec
 from go_state.core.errors import NotStorable
 from go_state.core.naming import names_of
 from go_state.storage.annotations import alias_of, endless, members_of, without_wrapping
+from go_state.storage.construction import holds_contents
 from go_state.storage.fields import fields_of, is_class_with_fields
 from go_state.storage.mirror import Convert, Part, Shape, from_mirror, is_native, mirror_of, same, to_mirror
 from go_state.storage.misfit import MisfitError
@@ -37,18 +38,6 @@ _SEQUENCES: dict[Any, Callable[..., Any]] = {
     list: list, tuple: tuple, set: set, frozenset: frozenset, Sequence: tuple, typing.Sequence: tuple,
 }  # fmt: skip
 _UNORDERED = (set, frozenset)
-_CONTENTS = (
-    dict,
-    list,
-    set,
-    frozenset,
-    str,
-    bytes,
-    bytearray,
-    int,
-    float,
-    complex,
-)  # what an object may hold beside its fields
 
 
 def shape_of(kind: Any, *, ints_in_floats: bool = False) -> Shape:
@@ -90,6 +79,10 @@ class _Builder:
 
     def _shape(self, kind: Any, path: str) -> Shape:
         kind = without_wrapping(kind)
+        if not _has_hash(kind):  # as `[int]`, where `list[int]` is meant
+            raise NotStorable(
+                path, f"{kind!r} has no hash: write a type, such as list[int], without anything in it that can be changed"
+            )
         origin, args = typing.get_origin(kind), typing.get_args(kind)
         if kind is Any or kind is object:
             return self._any()  # whatever JSON holds; the codec compares what it reads back
@@ -190,7 +183,7 @@ class _Builder:
             return self._reference(self._building[kind])
         later = self._building[kind] = []
         cls: Any = typing.get_origin(kind) or kind
-        if issubclass(cls, _CONTENTS):
+        if holds_contents(cls):
             why = f"{cls.__qualname__} holds more than its fields, which would be lost: make what it inherits from a field"
             raise NotStorable(path, why)
         outside, self._inside = self._inside, []
@@ -323,11 +316,21 @@ _MOMENTS: dict[Any, Shape] = {
 _ALIKE = "the parts of its union cannot be told apart in JSON: give them classes of their own"
 
 
+def _has_hash(kind: Any) -> bool:
+    try:
+        hash(kind)
+    except TypeError:
+        return False
+    return True
+
+
 def _can_be_told_apart(mirror: Any) -> bool:
     try:
         msgspec.json.Decoder(mirror)
     except TypeError:
         return False
+    except NotImplementedError:  # of a member that the codec, which makes the same decoder, refuses with its reason
+        return True
     return True
 
 

@@ -140,9 +140,25 @@ def test_a_time_without_a_zone_is_not_guessed(tmp_path: Path, at: str) -> None:
     assert "secret" not in str(raised.value)
 
 
+@pytest.mark.parametrize("at", [2**63, -(2**63) - 1, 10**30])
+def test_a_time_that_could_not_be_exported_again_does_not_enter(tmp_path: Path, at: int) -> None:
+    """A journal can always be written as lines, whatever the lines said that it was read from."""
+    (tmp_path / "j.jsonl").write_text(f'{{"at":{at},"message":["Add",{{"by":1}}]}}\n')
+    with gs.LMDBStore(tmp_path / "a") as store:
+        journal = store.journal("j", of=Add)
+        with pytest.raises(gs.BadRecord, match='its "at" is too far away'):
+            journal.import_from(tmp_path / "j.jsonl")
+        assert journal.export_to(tmp_path / "k.jsonl") == 0
+
+
 @pytest.mark.parametrize(
-    "line", ["{}", "[]", '{"at":"yesterday","message":["Add",{"by":1}]}', '{"at":"2026-01-01","message":["Sub",{}]}']
-)
+    "line",
+    [
+        "{}", "[]", '{"at":"yesterday","message":["Add",{"by":1}]}', '{"at":"2026-01-01","message":["Sub",{}]}',
+        '{"at":"2026-01-01T00:00:00Z","message":' + "[" * 100_000,
+    ],
+    ids=["nothing", "a list", "no time", "another message", "too deep"],
+)  # fmt: skip
 def test_a_line_that_is_no_message_enters_nothing(tmp_path: Path, line: str) -> None:
     """The line is named with what belongs there, and those before it have not entered."""
     (tmp_path / "j.jsonl").write_text('{"at":"2026-01-01T00:00:00Z","message":["Add",{"by":1}]}\n' + line)

@@ -169,6 +169,12 @@ class Tally:
     names: tuple[str, ...] = ()
 
 
+@gs.name("Add")
+@dataclass(frozen=True)
+class AddName:
+    name: str
+
+
 @dataclass(frozen=True)
 class Say:
     text: str
@@ -215,6 +221,34 @@ def test_a_journal_without_a_snapshot_is_read(tmp_path: Path) -> None:
     with gs.LMDBStore(tmp_path / "s.lmdb") as store:
         assert gs.check_store(program(Old, AddFloat), store).messages == 1
         assert not gs.check_store(program(Old, AddFloat), store).ok
+
+
+@pytest.mark.parametrize(
+    ("written", "message", "found"),
+    [
+        (Add, Add(1), []),
+        (AddFloat, AddFloat(1), ["risky"]),
+        (AddName, AddName("a"), ["impossible"]),
+        (Say, Say("a"), ["other"]),
+    ],
+)
+def test_a_journal_that_no_snapshot_belongs_to_is_not_passed_over(
+    lived: gs.LMDBStore, written: Any, message: Any, found: list[str]
+) -> None:
+    """Where one of its classes is the program's it is read; else it is told of, since nobody knows whose it is."""
+    with lived.journal("alone", of=written) as journal:
+        journal.put(message)
+    findings = gs.check_store(program(Old), lived).findings
+    assert sorted({finding.verdict for finding in findings if finding.key == "alone"}) == found
+
+
+def test_what_is_true_of_many_messages_is_one_finding(lived: gs.LMDBStore) -> None:
+    """A journal of a class that is gone gives one finding with their number, however many there are."""
+    with gs.start(program(Old), store=lived, key="bot") as app:
+        for number in range(20):
+            app.apply(Add(number), timeout=10)
+    found = [f for f in gs.check_store(program(Old, Say), lived).findings if f.field == "message"]
+    assert [(f.verdict, f.position, f.records) for f in found] == [("impossible", 0, 23)]
 
 
 def test_the_order_of_a_unions_members_is_no_change(drivers: Drivers) -> None:

@@ -146,6 +146,9 @@ Count = NewType("Count", int)
         (Literal["a", 1], "a", "a"), (Literal["a", 1], "1", 1), (Literal[True], "true", True), (Count, "05", 5),
         (bool, "True", True), (bool, "0", False), (int | float, "5", 5), (float | int, "5", 5), (int | float, ".5", 0.5),
         (int | str, "05", "05"), (str | datetime.date, "20240101", "20240101"), (Any, "5", "5"),
+        (bool | float, "1", 1.0), (bool | decimal.Decimal, "0", decimal.Decimal(0)), (bool | float, "true", True),
+        (datetime.datetime | datetime.date, "2024-01-01", datetime.date(2024, 1, 1)),
+        (datetime.datetime | datetime.date, "2024-01-01T05:00", datetime.datetime(2024, 1, 1, 5)),
         (datetime.timedelta, "P1D", datetime.timedelta(days=1)), (bytes, "YQ==", b"a"),
     ],
 )  # fmt: skip

@@ -7,6 +7,7 @@ import pickle
 import threading
 import warnings
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,42 @@ def test_a_finished_record_that_goes_on_is_refused(tmp_path: Path, kind: str, be
         with pytest.raises(gs.SourceChanged, match=f"since byte {cut}.*cut the file off there"):
             read(path, store, finished=finished)
     assert store.load("k") == before
+
+
+@pytest.mark.parametrize("nothing", [gzip.compress(b""), b"\0\0"], ids=["an empty member", "padding"])
+def test_a_finished_record_is_remembered_while_nothing_is_added(tmp_path: Path, nothing: bytes) -> None:
+    """A .gz file that grew by bytes that hold nothing still says of its last record that it was counted without a line end."""
+    path, store = tmp_path / "a.csv.gz", gs.MemoryStore()
+    append(path, b"n,word\n1,a\n2,b")
+    read(path, store, finished=True)
+    path.write_bytes(path.read_bytes() + nothing)
+    assert read(path, store) == (Row(1, "a"), Row(2, "b"))
+    append(path, b"c\n3,d\n")
+    with pytest.raises(gs.SourceChanged, match="finished=True allows"):
+        read(path, store)
+
+
+@pytest.mark.parametrize("kind", ["a.csv.gz", "a.jsonl.gz"])
+def test_a_gz_file_that_grows_is_read_wherever_its_writer_has_come_to(tmp_path: Path, kind: str) -> None:
+    """Cut at any byte, also amid a header or checksum, it gives each record once, when its line is there."""
+    path, store, counted = tmp_path / kind, gs.MemoryStore(), list[int]()
+    data = b"".join(gzip.compress(part) for part in (as_lines(kind, 1, 2), as_lines(kind, 3)[:3], as_lines(kind, 3)[3:]))
+    for end in range(len(data) + 1):
+        path.write_bytes(data[:end])
+        counted.append(len(read(path, store, finished=False)))
+    assert counted == sorted(counted)
+    assert [row.n for row in read(path, store)] == [1, 2, 3]
+
+
+def test_a_gz_file_that_is_being_written_gives_what_was_flushed(tmp_path: Path) -> None:
+    """Its writer has not ended the member, and what has been flushed of it is read, each time from where the last run stopped."""
+    path, store, writer, counted = tmp_path / "a.csv.gz", gs.MemoryStore(), zlib.compressobj(wbits=31), list[list[int]]()
+    with path.open("ab") as file:
+        for part in (b"n,word\n1,a\n", b"2,b\n3", b",c\n"):
+            file.write(writer.compress(part) + writer.flush(zlib.Z_SYNC_FLUSH))
+            file.flush()
+            counted.append([row.n for row in read(path, store, finished=False)])
+    assert counted == [[1], [1, 2], [1, 2, 3]]
 
 
 @pytest.mark.parametrize("kind", KINDS)

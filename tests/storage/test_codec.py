@@ -484,6 +484,11 @@ REFUSED_TYPES: list[tuple[Any, str]] = [
     (list[int] | set[int], ""),
     (Add | list[int], ""),
     (Add | tuple[str, int], ""),
+    ([int], ""),
+    (dict[str, Annotated[int, []]], "dict"),
+    (Literal[2**63], "Literal"),
+    (Literal[-(2**63) - 1] | None, ""),
+    (enum.IntEnum("Far", {"AWAY": 10**30}) | str, ""),
 ]
 
 

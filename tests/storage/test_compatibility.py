@@ -52,6 +52,12 @@ class Swapped(enum.Enum):
     BLUE = "red"
 
 
+class Split(enum.Enum):
+    SCARLET = "red"
+    RED = "crimson"
+    BLUE = "blue"
+
+
 class Aliased(enum.Enum):
     SCARLET = "red"
     RED = "red"  # noqa: PIE796  - an alias, as it is kept for those who know the old name
@@ -118,6 +124,23 @@ class NamelessCat:
     pass
 
 
+@dataclass(frozen=True)
+class Metres:
+    number: int = 1
+
+
+@gs.name("Feet")
+@dataclass(frozen=True)
+class Feet:
+    number: int = 1
+
+
+@gs.name("Meters", was=("Metres",))
+@dataclass(frozen=True)
+class Meters:
+    number: int = 1
+
+
 class Point(NamedTuple):
     x: int
     y: int
@@ -146,7 +169,7 @@ SAME: list[tuple[Any, Any]] = [
     (int, int), (list[int], tuple[int, ...]), (tuple[int, ...], list[int]), (set[int], frozenset[int]), (dict[str, int], immutables.Map[str, int]),
     (int, int | None), (int, int | str), (Optional[Cat], Optional[Cat]), (Union[Cat, Dog], Union[Cat, Dog, Point]),
     (Access, MoreAccess), (Aliased, Colour), (Colour, Aliased), (Numbered, NumberedFlag), (Cat | Dog, Dog | Cat), (Cat | Dog, Cat | Hound),
-    (Colour, MoreColours), (Literal["a"], Literal["a", "b"]), (Tree, Tree),
+    (Colour, MoreColours), (list[Metres], list[Meters]), (Literal["a"], Literal["a", "b"]), (Tree, Tree),
     (dict[Point, int], dict[Point, int]), (datetime.datetime, datetime.datetime), (Any, Any), (list[Any], list), (Colour | None, Colour | None),
 ]  # fmt: skip
 RISKY: list[tuple[Any, Any, str]] = [
@@ -154,7 +177,8 @@ RISKY: list[tuple[Any, Any, str]] = [
     (Colour, FewerColours, "the value"), (str, Colour, "the value"), (str, uuid.UUID, "the value"), (uuid.UUID, str, "the value"),
     (int, Any, "the value"), (Any, int, "the value"), (list[int], list[float], "[]"), (list[int], set[int], "the value"),
     (set[int], list[int], "the value"), (frozenset[str], tuple[str, ...], "the value"), (Colour, Swapped, "the value"),
-    (Numbered, Renumbered, "the value"),
+    (Numbered, Renumbered, "the value"), (Aliased, Split, "the value"), (list[Metres], list[Feet], "[]"),
+    (dict[str, Metres | None], dict[str, Feet | None], "[...]"),
     (Word, OtherWord, "the value"), (Access, SwappedAccess, "the value"), (Access, AccessAlone, "the value"),
     (dict[str, Colour], dict[str, Swapped], "[...]"),
     (Colour | None, Swapped | None, "the value"), (Cat | Colour, Cat | Swapped, "the value"), (Literal[True, 2], Literal[1, 2], "the value"),
