@@ -72,6 +72,12 @@ def _named_fields(cls: Any) -> list[tuple[str, str, bool]] | None:
     return None
 
 
+def constructor_names(cls: Any) -> list[str] | None:
+    """Return the names of the fields that the constructor takes, and so of what is stored; None for a class without fields."""
+    named = _named_fields(cls)
+    return None if named is None else [name for name, _, _ in named]
+
+
 @functools.cache
 def field_names(cls: Any) -> list[str] | None:
     """Return the names of the fields that make two values of the class the same; None when it has no fields to speak of.

@@ -18,7 +18,7 @@ from go_state.storage.pieces import SMALL
 @dataclass(frozen=True)
 class Big:
     total: int = 0
-    ballast: tuple[int, ...] = tuple(range(10 * SMALL))
+    ballast: tuple[int, ...] = tuple(range(50 * SMALL))
 
 
 def update(model: Big, msg: int) -> gs.Step[Big, int]:
