@@ -22,7 +22,7 @@ from go_state.core.errors import Conflict, Corrupt, UsageError
 from go_state.core.ports import Stored, Write
 from go_state.storage.frames import is_in_parts, pack, unpack
 from go_state.storage.keys import key_bytes
-from go_state.storage.parts import InParts, count, forget, joined
+from go_state.storage.parts import InParts, count, forget, forget_unfinished, joined
 from go_state.storage.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -203,6 +203,7 @@ class RecordStore:
         keeps = snapshot.keep > 1 or snapshot.needed < snapshot.position
         if record is not None and snapshot.replaces is not None and keeps:
             keyframe, old = _keyframe(key, snapshot.replaces), unpack(key, name, record)
+            _delete(transaction, key, keyframe)  # one of an earlier revision at the same position
             transaction.put(keyframe, pack(keyframe, old.version, old.data, in_parts=is_in_parts(record)))
         elif record is not None:
             forget(transaction, key, name, record)
@@ -210,6 +211,7 @@ class RecordStore:
             count(transaction, key, snapshot.data)
             transaction.put(name, pack(name, transaction.id(), snapshot.data.data, in_parts=True))
         else:
+            forget_unfinished(transaction, key)
             transaction.put(name, pack(name, transaction.id(), snapshot.data))
         kept = transaction.names(_keyframes(key))
         too_many = kept[: max(len(kept) - (snapshot.keep - 1), 0)]
@@ -230,6 +232,7 @@ class RecordStore:
         if record is not None:
             forget(transaction, key, name, record)
         if write.data is None:
+            forget_unfinished(transaction, key)
             transaction.delete(name)
         else:
             transaction.put(name, pack(name, transaction.id(), write.data))
