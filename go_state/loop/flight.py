@@ -116,11 +116,12 @@ def keyed(scope: Scope, key: Hashable) -> Hashable:
 
 def written(path: Path) -> str:
     """Return a path as text: `2.0.1`."""
-    numbers = []
-    while len(path) > 1:
-        path, number = path
+    numbers: list[str] = []
+    rest: Any = path  # a tuple in a tuple, of which no type checker knows the depth
+    while len(rest) > 1:
+        rest, number = rest
         numbers.append(str(number))
-    return ".".join([str(path[0]), *reversed(numbers)])
+    return ".".join([str(rest[0]), *reversed(numbers)])
 
 
 def wrapped(message: Any, scope: Scope) -> Any:

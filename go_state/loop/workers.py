@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from contextvars import Context, copy_context
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from go_state.core.commands import name_of
@@ -106,7 +105,7 @@ class Workers:
                 flight.unpark()
 
         flight.stop = stop
-        threads.begin(flight, partial(context.run, self._call, flight, part))
+        threads.begin(flight, lambda: context.run(self._call, flight, part))
 
     # ------------------------------------------------------------------ in the task or thread
 

@@ -364,6 +364,7 @@ class Place(Generic[Model, Msg]):
         """Begin the next life if something was sent meanwhile, or be over."""
         with self._lock:
             self._error = app.error
+            lost: list[Sent[Msg]] = []
             again = self._error is None and bool(self._backlog) and self._drain and not _is_cancelled()
             if again:
                 self._state, self._app, self._asked = _NEW, None, self._for_good

@@ -37,6 +37,7 @@ def replay(program: Program[Model, Msg], journal: Journal[Msg], *, until: int | 
 
     program = replayed(without_key(program, "replay"))
     give_type(journal, program)
+    lagged: Lagged | None = None
     for _ in range(_TRIES):
         journal.refresh()
         durable = journal.flush()  # what is put from now on is not on disk
@@ -53,6 +54,7 @@ def replay(program: Program[Model, Msg], journal: Journal[Msg], *, until: int | 
             lagged = error
             if until is not None:
                 break
+    assert lagged is not None  # it was tried, and has not returned
     raise lagged
 
 

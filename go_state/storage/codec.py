@@ -43,6 +43,11 @@ class JsonCodec(Generic[Value]):
         from go_state.storage.shape import shape_of  # here, with msgspec: a program that stores nothing need not wait for them
 
         self._use(kind, shape_of(kind, ints_in_floats=not whole_floats))
+        self._whole_floats = whole_floats
+
+    def of_part(self, kind: Any) -> JsonCodec[Any]:
+        """Return the codec of a part of its values, which reads numbers as this one does."""
+        return JsonCodec(kind, whole_floats=self._whole_floats)
 
     def _use(self, kind: Any, shape: Shape) -> None:
         import msgspec

@@ -72,6 +72,12 @@ def _named_fields(cls: Any) -> list[tuple[str, str, bool]] | None:
     return None
 
 
+def constructor_names(cls: Any) -> list[str] | None:
+    """Return the names of the fields that the constructor takes, and so of what is stored; None for a class without fields."""
+    named = _named_fields(cls)
+    return None if named is None else [name for name, _, _ in named]
+
+
 @functools.cache
 def field_names(cls: Any) -> list[str] | None:
     """Return the names of the fields that make two values of the class the same; None when it has no fields to speak of.
@@ -100,7 +106,7 @@ def names_beside(cls: Any) -> tuple[str, ...]:
     if named is None:
         return ()
     fields = {name for name, _, _ in named} | {attribute.name for attribute in getattr(cls, "__attrs_attrs__", ())}
-    if dataclasses.is_dataclass(cls):
+    if "__dataclass_fields__" in dir(cls):
         fields |= {field.name for field in dataclasses.fields(cls)}
     taken = [name for name in _parameters(cls) if name not in {parameter for _, parameter, _ in named}]
     undecorated = [base for base in cls.__mro__ if is_class_with_fields(base) and not _says_its_fields(base)]

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import threading
 from collections.abc import Callable
 from typing import Literal, Protocol
 
-from go_state.core.errors import Owned, UsageError
+from go_state.core.errors import Owned, StoreUnavailable, UsageError
 
 Owner = Literal["fail", "wait"]
 _ASK_SECONDS = 0.05  # between two looks at somebody else's lock
@@ -61,6 +60,7 @@ class FileLease:
         check_owner(owner)
         if self._file is not None:
             return True
+        _check_system()
         file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             if taken := wait_for_lock(lambda: _locked(file), self._name, owner, given_up):
@@ -78,7 +78,20 @@ class FileLease:
                 os.close(file)
 
 
+def _check_system() -> None:
+    """Raise `StoreUnavailable` where the system has no lock that it takes back from the dead."""
+    try:
+        import fcntl  # noqa: F401
+    except ImportError:
+        raise StoreUnavailable(
+            "a journal in a file needs a lock that only POSIX systems have (flock), and this system is none: keep journals in a "
+            "gs.PostgresStore here; models can be kept in a gs.LMDBStore without one"
+        ) from None
+
+
 def _locked(file: int) -> bool:
+    import fcntl  # here, where it is known to be there
+
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

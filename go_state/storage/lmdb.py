@@ -112,9 +112,9 @@ class LMDBStore(RecordStore):
 
         return FileLease(self.path, journal)
 
-    def _forget_parent(self) -> None:
+    def forget_parent(self) -> None:
         self._env = None
-        super()._forget_parent()
+        super().forget_parent()
 
     def _release(self) -> None:
         env, self._env = self._env, None
@@ -149,8 +149,9 @@ class LMDBStore(RecordStore):
             raise StoreUnavailable(f"{self.path} could not be written ({error}): {kept}") from error
 
     def _disk_is_full(self) -> bool:
-        disk = os.statvfs(self.path)
-        return disk.f_bavail * disk.f_frsize < _LITTLE
+        from shutil import disk_usage
+
+        return disk_usage(os.path.dirname(self.path) or ".").free < _LITTLE
 
     def _why_not(self, error: Exception) -> str:
         import lmdb

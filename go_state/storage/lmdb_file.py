@@ -77,8 +77,8 @@ def _is_being_made(path: str) -> bool:
 def check_whole(path: str, transaction: int) -> None:
     """Raise `Corrupt` when pages that are in use, as of the transaction, lie beyond the end of the file."""
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    size = os.fstat(file).st_size
     try:
-        size = os.fstat(file).st_size
         lacks = _File(file).lacks(transaction, size)
     except (struct.error, IndexError, RecursionError):
         lacks = True  # the list of free pages itself is not there

@@ -4,7 +4,7 @@
     w/<key>          the id of the snapshot of this key that is being written: parts that no record needs yet
 
 So no transaction takes long, and no flush of messages has to wait for one. The record of the snapshot itself, written last, names the
-id, the number of parts, and what the data begins with. What a crash leaves behind goes when the key's next snapshot is begun.
+id, the number of parts, and what the data begins with. What a crash leaves behind goes with the key's next snapshot, or with the key.
 """
 
 from __future__ import annotations
@@ -74,6 +74,8 @@ class Parts:
             self._check(transaction)
             if not self._id:
                 self._id = _begin(transaction, self._key)
+            else:
+                _check_begun(transaction, self._key, self._id)
             name = _part(self._id, self._number)
             transaction.put(name, pack(name, transaction.id(), data))
         reach("after-part")
@@ -82,22 +84,33 @@ class Parts:
 
 def _begin(transaction: Transaction, key: str) -> bytes:
     """Forget what a snapshot of the key that came to nothing has left, and return an id for the next."""
-    being_written = _being_written(key)
-    left = transaction.get(being_written)
-    if left is not None:
-        _delete(transaction, unpack(key, being_written, left).data)
-    new = os.urandom(_ID)
+    forget_unfinished(transaction, key)
+    being_written, new = _being_written(key), os.urandom(_ID)
     transaction.put(being_written, pack(being_written, transaction.id(), new))
     return new
 
 
-def count(transaction: Transaction, key: str, written: InParts) -> None:
-    """Make the parts those of a record that is put in this transaction; `Conflict` where another writer has begun meanwhile."""
+def forget_unfinished(transaction: Transaction, key: str) -> None:
+    """Delete the parts of a snapshot of the key that never came to count."""
+    being_written = _being_written(key)
+    left = transaction.get(being_written)
+    if left is not None:
+        _delete(transaction, unpack(key, being_written, left).data)
+        transaction.delete(being_written)
+
+
+def _check_begun(transaction: Transaction, key: str, part_id: bytes) -> None:
+    """Raise `Conflict` unless these are the parts that were begun last: nobody would know of one that is written now."""
     being_written = _being_written(key)
     record = transaction.get(being_written)
-    if record is None or unpack(key, being_written, record).data != written.id:
+    if record is None or unpack(key, being_written, record).data != part_id:
         raise Conflict(key, 0, transaction.id())
-    transaction.delete(being_written)
+
+
+def count(transaction: Transaction, key: str, written: InParts) -> None:
+    """Make the parts those of a record that is put in this transaction; `Conflict` where another writer has begun meanwhile."""
+    _check_begun(transaction, key, written.id)
+    transaction.delete(_being_written(key))
 
 
 def forget(transaction: Transaction, key: str, name: bytes, record: bytes) -> None:

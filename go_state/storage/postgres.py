@@ -157,9 +157,9 @@ class PostgresStore(RecordStore):
         if server is not None:
             server.close()
 
-    def _forget_parent(self) -> None:
+    def forget_parent(self) -> None:
         self._server = self._listening = None  # psycopg does not end connections that it finds in a forked child
-        super()._forget_parent()
+        super().forget_parent()
 
 
 class _PostgresTransaction:

@@ -6,7 +6,8 @@ from go_state.core.errors import MissingExtra
 
 try:
     import psycopg
+    from psycopg.conninfo import conninfo_to_dict
 except ImportError:
     raise MissingExtra("postgres", "a PostgresStore") from None
 
-__all__ = ["psycopg"]
+__all__ = ["conninfo_to_dict", "psycopg"]

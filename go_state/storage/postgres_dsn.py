@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus, unquote
 
 from go_state.core.errors import UsageError
-from go_state.storage.postgres_driver import psycopg
+from go_state.storage.postgres_driver import conninfo_to_dict, psycopg
 
 _URL = re.compile(r"postgres(?:ql)?://(?:([^@/]*)@)?([^?]*)")  # who, as libpq reads it, and the host with the database
 _SHORT = 3  # characters of a secret that may as well be those of a word
@@ -24,7 +24,7 @@ class Dsn:
 
     def __init__(self, text: str) -> None:
         try:
-            self._given = psycopg.conninfo.conninfo_to_dict(text)
+            self._given = conninfo_to_dict(text)
         except (psycopg.ProgrammingError, TypeError, UnicodeError):
             raise UsageError(_TEACHES) from None
         self._text = text

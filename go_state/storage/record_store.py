@@ -11,19 +11,17 @@ the number of the transaction that wrote it, so a key never has one twice.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
-from weakref import WeakSet
 
 from go_state.core.errors import Conflict, Corrupt, UsageError
+from go_state.core.forks import share
 from go_state.core.ports import Stored, Write
 from go_state.storage.frames import is_in_parts, pack, unpack
 from go_state.storage.keys import key_bytes
-from go_state.storage.parts import InParts, count, forget, joined
-from go_state.storage.process import let_go_of_all
+from go_state.storage.parts import InParts, count, forget, forget_unfinished, joined
 from go_state.storage.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -37,25 +35,12 @@ _JOURNALS = b"j/"
 _PREFIX = b"s/"  # it also makes the empty key one that LMDB takes
 
 
-_OPEN: WeakSet[RecordStore] = WeakSet()  # of this process; see _forget_parents
-
-
-def _forget_parents() -> None:
-    """Let go of what a forked child inherits: LMDB would take the files for open in the child, Postgres its connections."""
-    for store in list(_OPEN):
-        store._forget_parent()
-    let_go_of_all()
-
-
-os.register_at_fork(after_in_child=_forget_parents)
-
-
 class RecordStore:
     """A store whose backend keeps records in the order of their names; see `LMDBStore` and `PostgresStore`."""
 
     def __init__(self) -> None:
         self._journals: dict[str, Journal[Any]] = {}
-        _OPEN.add(self)
+        share(self)
 
     # ------------------------------------------------------------------ what a backend says
 
@@ -88,7 +73,7 @@ class RecordStore:
         """Let go of the file or the connections; a second time is harmless."""
         raise NotImplementedError
 
-    def _forget_parent(self) -> None:
+    def forget_parent(self) -> None:
         """In a forked child: let go of what is the parent's, without ending it."""
         for journal in self._journals.values():
             journal._forget_parent()
@@ -211,6 +196,7 @@ class RecordStore:
         keeps = snapshot.keep > 1 or snapshot.needed < snapshot.position
         if record is not None and snapshot.replaces is not None and keeps:
             keyframe, old = _keyframe(key, snapshot.replaces), unpack(key, name, record)
+            _delete(transaction, key, keyframe)  # one of an earlier revision at the same position
             transaction.put(keyframe, pack(keyframe, old.version, old.data, in_parts=is_in_parts(record)))
         elif record is not None:
             forget(transaction, key, name, record)
@@ -218,6 +204,7 @@ class RecordStore:
             count(transaction, key, snapshot.data)
             transaction.put(name, pack(name, transaction.id(), snapshot.data.data, in_parts=True))
         else:
+            forget_unfinished(transaction, key)
             transaction.put(name, pack(name, transaction.id(), snapshot.data))
         kept = transaction.names(_keyframes(key))
         too_many = kept[: max(len(kept) - (snapshot.keep - 1), 0)]
@@ -238,6 +225,7 @@ class RecordStore:
         if record is not None:
             forget(transaction, key, name, record)
         if write.data is None:
+            forget_unfinished(transaction, key)
             transaction.delete(name)
         else:
             transaction.put(name, pack(name, transaction.id(), write.data))

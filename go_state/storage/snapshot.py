@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import hashlib
 
     from go_state.storage.description import Description
-    from go_state.storage.pieces import Plan
+    from go_state.storage.plans import Plan
 
 Model = TypeVar("Model")
 

@@ -18,14 +18,19 @@ from go_state.storage.pieces import SMALL
 @dataclass(frozen=True)
 class Big:
     total: int = 0
-    ballast: tuple[int, ...] = tuple(range(10 * SMALL))
+    ballast: tuple[int, ...] = tuple(range(50 * SMALL))
 
 
 def update(model: Big, msg: int) -> gs.Step[Big, int]:
     return replace(model, total=model.total + msg), ()
 
 
+def counted(model: int, msg: int) -> gs.Step[int, int]:
+    return model + msg, ()
+
+
 big = gs.Program(lambda: (Big(), ()), update)
+small = gs.Program(lambda: (0, ()), counted)
 
 
 @pytest.fixture(autouse=True)
@@ -40,12 +45,17 @@ def store(tmp_path: Path) -> Iterator[gs.LMDBStore]:
         yield store
 
 
-def fed(store: gs.LMDBStore, *messages: int) -> Big:
-    """Return what a durable run comes to that saves after each third message, and keeps two keyframes."""
+def closed(store: gs.LMDBStore, *messages: int) -> gs.Journal[int]:
+    """Return the journal with the messages, whose run ends when they are through."""
     journal = store.journal("big", of=int)
     journal.put(*messages)
     journal.close()
-    return gs.run(big, journal, store=store, key="big", snapshots=gs.Snapshots(every=3, keep=3))
+    return journal
+
+
+def fed(store: gs.LMDBStore, *messages: int) -> Big:
+    """Return what a durable run comes to that saves after each third message, and keeps two keyframes."""
+    return gs.run(big, closed(store, *messages), store=store, key="big", snapshots=gs.Snapshots(every=3, keep=3))
 
 
 def ids(store: gs.LMDBStore) -> set[bytes]:
@@ -154,6 +164,45 @@ def test_what_a_crash_has_left_goes_with_the_next_snapshot(store: gs.LMDBStore) 
     assert fed(store) == Big(10)
     assert leftovers(store) == []
     assert len(ids(store)) == 1 + len(store.keyframes("big"))
+
+
+def test_what_a_crash_has_left_goes_with_a_small_snapshot_or_the_key(store: gs.LMDBStore) -> None:
+    """Also where the model has become so small that its snapshot has no parts, or is deleted."""
+    for number in range(2):
+        parts.Parts(store, "big", lambda transaction: None).add(b"x" * 20_000)
+        assert len(ids(store)) == 1
+        if number == 0:
+            gs.run(small, closed(store), store=store, key="big")
+        else:
+            stored = store.load("big")
+            assert stored is not None
+            store.store({"big": gs.Write(None, stored.version)})
+        assert ids(store) == set()
+        assert leftovers(store) == []
+
+
+def test_a_snapshot_that_takes_the_place_of_another_at_its_position_forgets_its_parts(store: gs.LMDBStore) -> None:
+    """As one of each revision of a program that is started again and again without a message."""
+    fed(store, 1)
+    for revision in range(2, 6):
+        gs.run(
+            gs.Program(big.init, update, revision=revision),
+            closed(store),
+            store=store,
+            key="big",
+            snapshots=gs.Snapshots(keep=9),
+        )
+    assert len(ids(store)) == 1 + len(store.keyframes("big"))
+
+
+def test_a_writer_that_was_overtaken_writes_no_more(store: gs.LMDBStore) -> None:
+    """A part that nobody knows of would stay for ever."""
+    one, other = (parts.Parts(store, "k", lambda transaction: None) for _ in range(2))
+    for each in (one, other):
+        each.add(b"x" * 20_000)
+    with pytest.raises(gs.Conflict):
+        one.add(b"x" * 20_000)
+    assert len(ids(store)) == 1
 
 
 def test_a_writer_that_was_overtaken_makes_nothing_count(store: gs.LMDBStore) -> None:
