@@ -61,7 +61,13 @@ class FileLease:
         if self._file is not None:
             return True
         _check_system()
-        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise StoreUnavailable(
+                f"{self._path} cannot be opened ({error.strerror}): who writes a journal holds a lock on this file, which it and its "
+                f"folder have to allow"
+            ) from error
         try:
             if taken := wait_for_lock(lambda: _locked(file), self._name, owner, given_up):
                 self._file = file

@@ -4,6 +4,7 @@ import contextlib
 import subprocess
 import sys
 from collections.abc import Iterator
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,15 @@ except gs.StoreUnavailable as error:
         [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
     )
     assert "cannot be opened" in ended.stdout, ended.stderr
+
+
+def test_a_lease_that_may_not_be_taken_says_so(tmp_path: Path) -> None:
+    """Where the folder or the lock file cannot be written, the error names the file and what it is for."""
+    with gs.LMDBStore(tmp_path / "s") as store:
+        journal = store.journal("j", of=int)
+        (tmp_path / "s").with_name(f"s-owner-{blake2b(b'j', digest_size=8).hexdigest()}").mkdir()
+        with pytest.raises(gs.StoreUnavailable, match=r"s-owner-\w+ cannot be opened .* holds a lock on this file"):
+            journal.put(1)
 
 
 def fill(store: gs.LMDBStore) -> dict[str, int]:
