@@ -195,6 +195,8 @@ class Watcher(Generic[T]):
 
     def _lie_down(self, bell: ThreadBell | TaskBell, versions: tuple[int, ...]) -> bool:
         """Leave the bell with every source; False when one of them is not as it was at the last look."""
+        if any(source._slot[0] > version for source, version in zip(self._sources, versions, strict=True)):
+            return False  # news that came meanwhile needs neither a bell nor a lock
         with self._lock:
             if self._closed:
                 return False
