@@ -43,12 +43,16 @@ def pieces(plan: Plan, value: Any) -> Iterator[bytes]:
 
     Raises `NotStorable` as the codec does, and where the value changes meanwhile.
     """
-    if plan.weight(value) <= SMALL:
-        yield plan.codec.encode(value)
-        return
     try:
-        yield from plan.pieces(value)
-    except NotStorable:
+        if plan.weight(value) <= SMALL:
+            yield plan.codec.encode(value)
+        else:
+            yield from plan.pieces(value)
+    except (
+        NotStorable,
+        TypeError,
+        AttributeError,
+    ):  # the latter of what has no order among the others, or not all of its fields
         plan.codec.encode(value)  # which names the way to what is wrong from the top
         raise
     except RuntimeError as error:  # a container that has changed while it was gone through
