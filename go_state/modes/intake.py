@@ -196,7 +196,7 @@ class ReaderIntake(Intake[Msg]):
         self._own = own
         # A journal outlives the run: its turns have the same names in the next one.
         self.name = getattr(getattr(consumer, "journal", None), "name", "")
-        if after is not None and consumer.position < after:  # one that was opened further on has been told to
+        if after is not None and consumer.position != after:  # also one that stands further on: nothing in between was counted
             consumer.seek(after)
         super().__init__(self._read())
 
