@@ -6,7 +6,7 @@ A source is an iterable, an async iterable, a function that fetches `(messages, 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -100,11 +100,16 @@ class FetchIntake(Intake[Msg]):
 
 
 def _fetched(answer: object) -> tuple[list[Any], bool]:
-    if isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], Iterable) and isinstance(answer[1], bool):
+    if isinstance(answer, tuple) and len(answer) == 2 and _are_messages(answer[0]) and isinstance(answer[1], bool):
         return list(answer[0]), answer[1]
-    raise UsageError(
-        f"a source that is a function returns (messages, more), with more=False at the end, not a {type(answer).__qualname__}"
-    )
+    kinds = ", ".join(type(each).__qualname__ for each in answer) if isinstance(answer, tuple) else ""
+    found = f"({kinds})" if kinds else f"a {type(answer).__qualname__}"
+    raise UsageError(f"a source that is a function returns (messages, more), such as a list and False at the end, not {found}")
+
+
+def _are_messages(found: object) -> bool:
+    """Tell whether it can be iterated, and is nothing that is one message, such as a text or a dict."""
+    return isinstance(found, Iterable) and not isinstance(found, (str, bytes, Mapping))
 
 
 class AsyncIntake(Intake[Msg]):
@@ -194,7 +199,7 @@ class ReaderIntake(Intake[Msg]):
         self._own = own
         # A journal outlives the run: its turns have the same names in the next one.
         self.name = getattr(getattr(consumer, "journal", None), "name", "")
-        if after is not None and consumer.position < after:  # one that was opened further on has been told to
+        if after is not None and consumer.position != after:  # also one that stands further on: nothing in between was counted
             consumer.seek(after)
         super().__init__(self._read())
 
@@ -354,7 +359,7 @@ def _intake(source: Any, after: Position, pace: Pace, on_loop: bool) -> Intake[A
         if not on_loop:
             raise UsageError("an async source needs an event loop: use batch_async or aggregate_async")
         return AsyncIntake(source, pace)
-    if isinstance(source, Iterable) and not isinstance(source, (str, bytes)):
+    if _are_messages(source):
         return Intake(source)
     if callable(source):
         return FetchIntake(source)

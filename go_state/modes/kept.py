@@ -101,6 +101,10 @@ class Keeping(Generic[Model, Msg]):
 
     def _mark_of(self, name: str) -> Mark | None:
         """Return how far the source of this name was read."""
+        if not isinstance(name, str):
+            raise UsageError(
+                f"the name of a source is a text, by which its position is found again, not a {type(name).__qualname__}"
+            )
         try:
             name.encode()
         except UnicodeEncodeError as error:

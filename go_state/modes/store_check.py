@@ -140,12 +140,23 @@ class _Check:
             self._tell()
             try:
                 codec.decode_block(key, block)
-            except Incompatible as error:
-                field, _, _ = error.field.partition(" at position ")  # one finding for all that the same is true of
-                self._found("impossible", key, key, block.first, field, error.why, block.number)
+            except Incompatible:
+                self._misfits(key, block)
             if block.schema == codec.schema:
                 for change in self._compared(block.types, codec.types):
                     self._found(change.verdict, key, key, block.first, change.field, change.why, block.number)
+
+    def _misfits(self, key: str, block: Block) -> None:
+        """Tell of the messages that cannot be read, but for those that were set aside, which every run passes over."""
+        store: Any = self._store  # one with journals, where the block comes from
+        aside = store.journal(key).set_aside()
+        for one in block.each():
+            try:
+                self._codec.decode_block(key, one)
+            except Incompatible as error:
+                if one.first not in aside:
+                    field, _, _ = error.field.partition(" at position ")  # one finding for all that the same is true of
+                    self._found("impossible", key, key, one.first, field, error.why, 1)
 
     def others(self) -> None:
         """Tell what was passed over: snapshots of another name, and journals that no snapshot of the program belongs to."""

@@ -53,7 +53,8 @@ class FileSource(Generic[Msg]):
         if finished not in (None, True, False):
             raise UsageError(f"finished= is True or False, or None for not known, not a {type(finished).__qualname__}")
         if not os.path.isfile(self.location):
-            there = "a folder" if os.path.isdir(self.location) else "not there"
+            there = "no file" if os.path.exists(self.location) else "not there"  # as a pipe, which can be read but once
+            there = "a folder" if os.path.isdir(self.location) else there
             raise SourceError(f"{self.path} is {there}: give the path of a file, plain, .gz or .zip")
 
     @property

@@ -71,7 +71,7 @@ class Schema(Generic[Model]):
         """Return the snapshot as it is made in pieces, each in milliseconds. Raises `NotStorable` as `seal` does."""
         import orjson  # here and below: it costs more to import than it saves a program that stores nothing
 
-        header = {
+        header: dict[str, Any] = {
             "schema": [self.names[0], self.number],
             "types": "" if self.types is None else self.types.digest,
             "revision": self.revision,
@@ -81,6 +81,8 @@ class Schema(Generic[Model]):
             head = orjson.dumps(header)
         except orjson.JSONEncodeError as error:
             raise NotStorable("the position of a source", f"it is no JSON value ({error})") from error
+        if any(type(mark.position) is not int for mark in marks.values()):
+            _check_positions(head, header["positions"])
         return Sealing(key, head, self._pieces(model))
 
     def _pieces(self, model: Model) -> Iterator[bytes]:
@@ -221,6 +223,19 @@ def read_envelope(key: str, data: bytes) -> Envelope:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Corrupt(key, "its header cannot be read") from error
     return Envelope(name, number, types, revision, marks, payload)
+
+
+def _check_positions(head: bytes, positions: object) -> None:
+    """Raise `NotStorable` for positions that the header has as something else, as it has a tuple, a date or a NaN."""
+    import orjson
+
+    from go_state.storage.sameness import is_same
+
+    if not is_same(positions, orjson.loads(head)["positions"]):
+        why = (
+            "it would not read back as it is: make it of dicts with strings as keys, lists, strings, numbers, booleans and None"
+        )
+        raise NotStorable("the position of a source", why)
 
 
 def _checksum(key: str, body: bytes) -> bytes:

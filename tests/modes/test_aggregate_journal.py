@@ -71,6 +71,15 @@ def test_a_reader_of_a_journal_is_read_on(drivers: Drivers, store: gs.LMDBStore,
             assert behind.committed == 4
 
 
+@pytest.mark.parametrize("name", ["", "reader"])
+def test_a_reader_that_stands_further_on_than_the_model_skips_nothing(drivers: Drivers, store: gs.LMDBStore, name: str) -> None:
+    """One reader may serve two models: each is counted from where it stands itself."""
+    drivers.aggregate(digits, put(store, 1), store=store, key="k")
+    with put(store, 2, 3).consumer("oldest", name=name) as reader:
+        assert drivers.aggregate(digits, reader, store=store, key="other").model == 123
+        assert drivers.aggregate(digits, reader, store=store, key="k").model == 123
+
+
 def test_models_may_be_kept_in_another_store(drivers: Drivers, store: gs.LMDBStore) -> None:
     """The position goes where the models go, not where the journal is."""
     models = gs.MemoryStore()

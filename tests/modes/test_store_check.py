@@ -242,6 +242,16 @@ def test_a_journal_that_no_snapshot_belongs_to_is_not_passed_over(
     assert sorted({finding.verdict for finding in findings if finding.key == "alone"}) == found
 
 
+def test_what_was_set_aside_is_not_counted_as_impossible(tmp_path: Path) -> None:
+    """A message that no run will read is none that has to be readable, and those that have to be are counted one by one."""
+    with gs.LMDBStore(tmp_path / "s.lmdb") as store, store.journal("bot", of=Add | Say) as journal:
+        journal.put(Add(1), Say("a"), Say("b"), Add(2))
+        journal.skip(1)
+        journal.flush()
+        found = [f for f in gs.check_store(program(Old), store).findings if f.verdict == "impossible"]
+        assert [(f.position, f.field, f.records) for f in found] == [(2, "message", 1)]
+
+
 def test_what_is_true_of_many_messages_is_one_finding(lived: gs.LMDBStore) -> None:
     """A journal of a class that is gone gives one finding with their number, however many there are."""
     with gs.start(program(Old), store=lived, key="bot") as app:

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import both_drivers
@@ -62,6 +63,9 @@ async def test_blocking_mode_in_a_thread_beside_a_loop() -> None:
         (None, {}, "a NoneType is no source"),
         ("text", {}, "a str is no source"),
         (lambda: [1], {}, r"returns \(messages, more\).* not a list"),
+        ({"add": 1}, {}, "a dict is no source"),
+        (lambda: ("text", False), {}, r"returns \(messages, more\).* not \(str, bool\)"),
+        (lambda: ({"add": 1}, False), {}, r"returns \(messages, more\).* not \(dict, bool\)"),
         (lambda: ([1], False, 1), {}, r"returns \(messages, more\)"),
         (lambda: ([1], None), {}, r"returns \(messages, more\)"),
         (lambda: (1, True), {}, r"returns \(messages, more\)"),
@@ -88,6 +92,14 @@ def test_wrong_run(drivers: Drivers, args: list[Any], options: dict[str, Any], t
     """Each wrong queue of a run is named, with what belongs there."""
     with pytest.raises(gs.UsageError, match=teaches):
         drivers.run(total, *args, **options)
+
+
+@pytest.mark.parametrize("name", [5, b"sales"])
+def test_a_name_that_is_no_text(drivers: Drivers, tmp_path: Path, name: Any) -> None:
+    """A source is found again by a name that can be stored."""
+    (tmp_path / "n.jsonl").write_text("1\n")
+    with pytest.raises(gs.UsageError, match="the name of a source is a text"):
+        drivers.aggregate(total, gs.sources.JSONLines(tmp_path / "n.jsonl", name=name), store=gs.MemoryStore(), key="k")
 
 
 @pytest.mark.parametrize(

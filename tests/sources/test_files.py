@@ -149,11 +149,12 @@ def test_the_fingerprint_of_another_kind_of_source_is_refused(tmp_path: Path) ->
         gs.sources.JSONLines(lines(tmp_path / "n.jsonl")).recognise("topic-7")
 
 
-@pytest.mark.parametrize("path", ["missing.csv", "."])
-def test_what_is_no_file_is_refused_at_once(tmp_path: Path, path: str) -> None:
-    """A missing file and a folder raise SourceError when the source is made."""
+@pytest.mark.parametrize(("path", "what"), [("missing.csv", "not there"), (".", "a folder"), ("pipe", "no file")])
+def test_what_is_no_file_is_refused_at_once(tmp_path: Path, path: str, what: str) -> None:
+    """What is missing, a folder or a pipe raises SourceError when the source is made, and says which it is."""
+    os.mkfifo(tmp_path / "pipe")
     for kind in (gs.sources.CSV, gs.sources.JSONLines):
-        with pytest.raises(gs.SourceError):
+        with pytest.raises(gs.SourceError, match=f"is {what}: give the path of a file"):
             kind(tmp_path / path)
 
 

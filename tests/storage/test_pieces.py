@@ -140,6 +140,20 @@ def test_what_cannot_be_stored_is_named_from_the_top() -> None:
     assert str(taken_apart.value) == str(whole.value)
 
 
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (set[str], {1, *map(str, MANY)}), (dict[str, frozenset[int]], {"few": frozenset({1}), "many": frozenset({"odd", *MANY})}),
+        (immutables.Map[str, int], immutables.Map({1: 1} | {str(i): i for i in MANY})), (Lobby, object.__new__(Lobby)),
+    ],
+    ids=["a set", "a set inside", "a map", "an object without its field"],
+)  # fmt: skip
+def test_what_cannot_be_put_in_order_or_taken_apart_is_refused(kind: Any, value: Any) -> None:
+    """A member of another type has no place among the others, which is an error of the value and not one of sorting."""
+    with pytest.raises(gs.NotStorable):
+        list(pieces(plan_of(gs.JsonCodec(kind)), value))
+
+
 def test_a_value_that_changes_meanwhile_is_refused() -> None:
     """What is stored is one state of the value or none."""
     value = {str(i): i for i in MANY}

@@ -1,5 +1,6 @@
 """The snapshot envelope: what is not exactly as it was written is refused, never read as another model."""
 
+import datetime
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -198,6 +199,7 @@ def test_what_the_codec_says_is_passed_on(codec: Any, teaches: str) -> None:
 
 
 def test_a_position_that_is_no_json_is_named() -> None:
-    """A source whose position cannot be stored is told so."""
-    with pytest.raises(gs.NotStorable, match="the position of a source cannot be stored"):
-        SCHEMA.seal("key", Counter(3), {"mine": Mark(object(), "")})
+    """A source whose position cannot be stored, or would be another when it is read, is told so."""
+    for position in (object(), ("topic", 3), {0: 5}, float("nan"), datetime.date(2024, 1, 1), Counter(3)):
+        with pytest.raises(gs.NotStorable, match="the position of a source cannot be stored"):
+            SCHEMA.seal("key", Counter(3), {"mine": Mark(position, "")})
