@@ -9,6 +9,7 @@ an import counts on from where the journal ends.
 
 from __future__ import annotations
 
+import base64
 import datetime
 import os
 import shutil
@@ -29,11 +30,13 @@ Msg = TypeVar("Msg")
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MICROSECOND = datetime.timedelta(microseconds=1)
+_FAR = 1 << 63  # microseconds, and more than any clock counts
 _CHUNK = 1000  # messages that enter together
 
 
 def export_to(journal: Journal[Any], path: str | os.PathLike[str], *, start: int | None = None, end: int | None = None) -> int:
     """Write the messages from `start` to before `end`, one a line, and return how many they were."""
+    journal.store.check_not_own(path)
     journal.flush()
     number = 0
     with open(path, "wb") as file:
@@ -60,6 +63,17 @@ def lines(journal: Journal[Any], start: int | None = None, end: int | None = Non
                 position += 1
 
 
+def as_member(payload: bytes) -> bytes:
+    """Return a stored model as the member of an object in one line: as JSON, or in base64, where its codec makes something else."""
+    from msgspec import DecodeError
+    from msgspec.json import format as formatted
+
+    try:
+        return b'"model": ' + formatted(payload, indent=-1)
+    except (DecodeError, RecursionError):
+        return b'"base64": "%b"' % base64.b64encode(payload)
+
+
 def _written(at: int) -> str | int:
     """Return a time as people write it, or, where the calendar has no such year, its microseconds since 1970."""
     try:
@@ -74,6 +88,8 @@ def _microseconds(at: object) -> int:
     Raises `ValueError` for what is no time, or one without a zone, which would be another elsewhere.
     """
     if type(at) is int:
+        if not -_FAR <= at < _FAR:
+            raise ValueError('its "at" is no time')
         return at
     try:
         when = datetime.datetime.fromisoformat(at)  # type: ignore[arg-type]  # anything else is a TypeError
@@ -145,7 +161,7 @@ def _messages(journal: Journal[Any], name: str, file: IO[bytes]) -> Iterator[_Li
             at = _microseconds(json.decode(fields["at"]))
             message = journal.decode(bytes(fields["message"]))  # as it is written: its numbers have passed through no float
             aside = json.decode(fields["aside"], type=str) if "aside" in fields else ""
-        except (ValueError, KeyError, TypeError, ArithmeticError) as error:
+        except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
             missing = f"it has no {error}" if isinstance(error, KeyError) else without_contents(error)
             why = f'{missing}; a line is {{"at": "2026-01-31T12:00:00Z", "message": ["Add", {{"by": 1}}]}}'
             raise BadRecord(name, number, why) from None

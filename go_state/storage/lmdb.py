@@ -101,6 +101,11 @@ class LMDBStore(RecordStore):
         """The file's path."""
         return self.path
 
+    def check_not_own(self, path: str | os.PathLike[str]) -> None:
+        """Raise `UsageError` for the store's file, or the one that locks it, by whatever name."""
+        if identity(os.fspath(path)) in (self._files[0], self._files[1]):
+            raise UsageError(f"{os.fspath(path)} is a file of the store itself, which it would destroy: give another one")
+
     def check_damage(self) -> None:
         """Read the whole file, in a process of its own, which a damaged page may end."""
         from go_state.storage.check import check_file
