@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar, overload
 
 from go_state.core.errors import ProgramError
+from go_state.core.naming import number_or_kind
 
 Msg = TypeVar("Msg", covariant=True)
 Child = TypeVar("Child")
@@ -43,7 +44,7 @@ class Sub(Generic[Msg]):
     def every(seconds: float, message: Any, *, key: Hashable = None) -> Sub[Any]:
         """Send the message, or what the function makes, every so many seconds; a tick that comes too late for its time is left out."""
         if type(seconds) not in (int, float) or not 0 < seconds < float("inf"):
-            raise ProgramError(f"the time of Sub.every is a number of seconds greater than 0, not {seconds!r}")
+            raise ProgramError(f"the time of Sub.every is a number of seconds greater than 0, not {number_or_kind(seconds)}")
         return Every(seconds, message, _key(key, "every", seconds, message))
 
     @overload
@@ -58,7 +59,9 @@ class Sub(Generic[Msg]):
         is over; the clock that counts is the system's, also where it is set meanwhile.
         """
         if type(when) not in (int, float) or when != when:
-            raise ProgramError(f"the time of Sub.at is a number of seconds since 1970, such as turn.at + 60, not {when!r}")
+            raise ProgramError(
+                f"the time of Sub.at is a number of seconds since 1970, such as turn.at + 60, not {number_or_kind(when)}"
+            )
         return At(when, message, _key(key, "at", when, message))
 
     @overload

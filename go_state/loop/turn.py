@@ -192,7 +192,7 @@ class Loop(Generic[Model, Msg]):
     def _set_aside(self, message: Msg, position: object, error: Exception) -> Flow[None]:
         """Set the message aside if the policy says so; raise the error, with a note of where, if not."""
         if isinstance(error, StopIteration):  # a generator, such as a flow, cannot raise it
-            error = ProgramError(f"StopIteration left update or a command: {error}").with_traceback(error.__traceback__)
+            error = ProgramError("StopIteration left update or a command").with_traceback(error.__traceback__)
         if isinstance(error, StoreError) and not isinstance(error, (InvalidKey, NotStorable)):
             raise error  # the store has failed, not the message
         at = "" if position is None else f", position {position}"
