@@ -90,7 +90,9 @@ class LMDBStore(RecordStore):
         found, size = seen(self.path)
         if self._files is None or found == self._files[0]:
             if size < had:
-                raise Corrupt(self.path, f"the file is cut short: it has {size:,} bytes, and had {had:,} when it was opened, or since")
+                raise Corrupt(
+                    self.path, f"the file is cut short: it has {size:,} bytes, and had {had:,} when it was opened, or since"
+                )
             self._size = size
         return found
 
