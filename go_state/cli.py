@@ -9,9 +9,10 @@ import importlib
 import json
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar
 
 from go_state.core.errors import GoStateError, MissingExtra, UsageError
 from go_state.core.program import Program
@@ -19,11 +20,11 @@ from go_state.modes.keyframes import give_type
 from go_state.modes.replay import replay, verify
 from go_state.modes.store_check import check_store
 from go_state.storage.codec import JsonCodec, model_type
-from go_state.storage.exchange import lines
+from go_state.storage.exchange import as_member, lines
 from go_state.storage.lmdb import LMDBStore
 from go_state.storage.record_store import RecordStore
 from go_state.storage.snapshot import is_envelope, read_envelope
-from go_state.terminal import escaped, printable
+from go_state.terminal import printable, show, show_json
 
 try:
     import typer
@@ -36,9 +37,16 @@ except ImportError:
 
 T = TypeVar("T")
 
+_FRAMES = 6  # of a traceback: the last ones, which are not those of the command itself
 _SOME = 5  # of what there may be thousands of, so many are named
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Look into the stores of go_state programs.")
+# An error of a program is printed by `main`, which takes care of what a terminal would obey.
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Look into the stores of go_state programs.",
+)
 snapshots = typer.Typer(no_args_is_help=True, help="Models as they were saved.")
 journal = typer.Typer(no_args_is_help=True, help="Messages as they were put.")
 app.add_typer(snapshots, name="snapshots")
@@ -53,13 +61,24 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def main() -> None:
-    """Run the command; an error of go_state is a sentence on standard error and the exit code 1."""
+    """Run the command; an error of go_state, or of a file, is a sentence on standard error and the exit code 1.
+
+    Any other is one of the program that was given, and told with its traceback.
+    """
     try:
         app()
     except GoStateError as error:
-        said = printable(f"error: {error}")
-        Console(stderr=True, soft_wrap=True).print(said, style="red", markup=False, highlight=False, emoji=False)
-        sys.exit(1)
+        _fail(f"error: {error}")
+    except OSError as error:
+        _fail(f"error: {error.filename or 'a file'} cannot be read or written: {error.strerror or error}")
+    except Exception as error:
+        _fail("".join(traceback.format_exception(error, limit=-_FRAMES)).removesuffix("\n"))
+
+
+def _fail(why: str) -> NoReturn:
+    said = printable(why, sys.stderr.encoding)
+    Console(stderr=True, soft_wrap=True).print(said, style="red", markup=False, highlight=False, emoji=False)
+    sys.exit(1)
 
 
 # ---------------------------------------------------------------- snapshots
@@ -93,7 +112,7 @@ def show_snapshot(
         if stored is None:
             kept = f"; keyframes are kept at {store.keyframes(key)}" if position is not None else ""
             raise UsageError(f"there is no such snapshot under {key!r}{kept}")
-        _print(escaped(read_envelope(key, stored.data).payload.decode(errors="replace")))
+        show_json(read_envelope(key, stored.data).payload)
 
 
 @snapshots.command("export")
@@ -102,11 +121,11 @@ def export_snapshots(
     path: Annotated[str, typer.Argument(metavar="FILE", help="Where to, - for standard output.")] = "-",
     schema: Schema = "go_state",
 ) -> None:
-    """Write every snapshot as a line of JSON: key, schema, revision, positions and model."""
-    with _open(db, schema) as store, _output(path) as file:
+    """Write every snapshot as a line of JSON: key, schema, revision, positions and model (in base64, where its codec makes no JSON)."""
+    with _open(db, schema) as store, _output(store, path) as file:
         for key, data in _snapshots(store):
             row = json.dumps(_described(key, data))
-            file.write(row[:-1].encode() + b', "model": ' + read_envelope(key, data).payload + b"}\n")
+            file.write(row[:-1].encode() + b", " + as_member(read_envelope(key, data).payload) + b"}\n")
 
 
 @snapshots.command("check")
@@ -129,9 +148,9 @@ def check_snapshots(
         _print_json({**counts, "findings": [finding._asdict() for finding in findings]})
     else:
         for finding in findings:
-            _print(printable(str(finding)))
+            show(str(finding))
         of = "" if checked is None else f" {checked.snapshots:,} snapshots and {checked.messages:,} messages of {target} read."
-        _print(printable(f"Every record of {store.where} is whole.{of}"))
+        show(f"Every record of {store.where} is whole.{of}")
     sys.exit(0 if checked is None or checked.ok else 1)
 
 
@@ -172,7 +191,7 @@ def show_journal(
     """Print messages as lines of JSON: positions, times of entry, and of those that are passed over, why."""
     with _open(db, schema) as store:
         for line in lines(_journal(store, name), start, until):
-            _print(escaped(line.decode(errors="replace").removesuffix("\n")))
+            show_json(line.removesuffix(b"\n"))
 
 
 @journal.command("export")
@@ -180,7 +199,7 @@ def export_journal(
     db: Db, name: Name, path: Annotated[str, typer.Argument(metavar="FILE")], schema: Schema = "go_state"
 ) -> None:
     """Write a journal as JSON Lines."""
-    with _open(db, schema) as store, _output(path) as file:
+    with _open(db, schema) as store, _output(store, path) as file:
         found = _journal(store, name)
         statistics = found.statistics()
         for line in _with_bar("export", lines(found), statistics.end - statistics.start):
@@ -198,7 +217,7 @@ def import_journal(
         give_type(found, _program(target))
         with _bar("import", _twice_its_lines(path)) as advance:
             number = found.import_from(path, watch=advance)
-        _print(f"{number:,} messages imported")
+        show(f"{number:,} messages imported")
 
 
 @journal.command("verify")
@@ -214,7 +233,7 @@ def verify_journal(db: Db, name: Name, target: Target, as_json: Json = False, sc
         _print_json({"messages": verified.messages, "snapshots": verified.snapshots, "finding": finding})
     else:
         says = "they make what they made" if verified.finding is None else verified.finding
-        _print(printable(f"{verified.messages:,} messages and {verified.snapshots} snapshots checked: {says}"))
+        show(f"{verified.messages:,} messages and {verified.snapshots} snapshots checked: {says}")
     sys.exit(0 if verified.ok else 1)
 
 
@@ -224,7 +243,7 @@ def truncate_journal(
 ) -> None:
     """Forget the messages before a position, which every reader must have passed."""
     with _open(db, schema) as store:
-        _print(printable(f"{name} begins at {_journal(store, name).truncate(before)}"))
+        show(f"{name} begins at {_journal(store, name).truncate(before)}")
 
 
 @journal.command("skip")
@@ -234,7 +253,7 @@ def skip_message(
     """Set one message aside, so that its program and every replay pass over it."""
     with _open(db, schema) as store:
         _journal(store, name).skip(position)
-        _print(printable(f"{name} passes over position {position}"))
+        show(f"{name} passes over position {position}")
 
 
 @app.command("replay")
@@ -254,7 +273,7 @@ def replay_journal(
                 f"{store.where} has {_named(names)}: say which with --name; `go-state journal list` shows them all"
             )
         model = replay(program, _journal(store, name or names[0]), until=until)
-    _print(escaped(JsonCodec[Any](model_type(program)).encode(model).decode()))
+    show_json(JsonCodec[Any](model_type(program)).encode(model))
 
 
 # ---------------------------------------------------------------- what they share
@@ -266,14 +285,14 @@ def _open(db: str, schema: str, *, new: bool = False) -> RecordStore:
 
         return PostgresStore(db, schema=schema, create=new)
     if not (new or os.path.isfile(db)):
-        what = "this, which may hold a password," if "@" in db else db
+        what = "this, which may hold a password," if "@" in db or "=" in db else db
         raise UsageError(f"{what} is no file: give the path of a store, or postgresql://user@host/database")
     return LMDBStore(db)
 
 
 def _twice_its_lines(path: str) -> int | None:
     """Return how many lines an import reads, each twice; None for what can be read only once, such as a pipe."""
-    if not os.path.exists(path):
+    if not os.path.exists(path) or os.path.isdir(path):
         raise UsageError(f"{path} is no file: give the path of JSON Lines, or - for standard input")
     if not os.path.isfile(path):
         return None
@@ -328,7 +347,7 @@ def _program(target: str) -> Program[Any, Any]:
         )
     try:
         found = getattr(importlib.import_module(module), name, None)
-    except Exception as error:  # whatever the module does when it is imported
+    except (Exception, SystemExit) as error:  # whatever the module does when it is imported; a script may end there
         raise UsageError(
             f"{module} cannot be imported ({type(error).__name__}: {error}): run the command where `python -c 'import {module}'` works"
         ) from None
@@ -337,24 +356,21 @@ def _program(target: str) -> Program[Any, Any]:
     return found
 
 
-def _print(line: str) -> None:
-    print(line)  # noqa: T201
-
-
 def _print_json(value: object) -> None:
-    _print(json.dumps(value))
+    show(json.dumps(value))
 
 
 def _add(table: Table, *cells: object) -> None:
     """Add a row as it is, which rich would otherwise search for markup."""
-    table.add_row(*(Text(printable(str(cell))) for cell in cells))
+    table.add_row(*(Text(printable(str(cell), sys.stdout.encoding)) for cell in cells))
 
 
 @contextmanager
-def _output(path: str) -> Iterator[Any]:
+def _output(store: RecordStore, path: str) -> Iterator[Any]:
     if path == "-":
         yield sys.stdout.buffer
         return
+    store.check_not_own(path)
     with open(path, "wb") as file:
         yield file
 

@@ -60,6 +60,7 @@ class Command:
         self.folder = folder
         (folder / "bot.py").write_text(BOT)
         (folder / "broken.py").write_text("counter =")
+        (folder / "script.py").write_text("import sys; sys.exit()")
         with gs.LMDBStore(folder / "bot.lmdb") as store:
             journal = store.journal("bot", of=Add)
             journal.put(Add(1), Add(2), Add(4))
@@ -68,7 +69,7 @@ class Command:
                 gs.Program(lambda: (Counter(), ()), update), journal, store=store, key="bot", snapshots=gs.Snapshots(every=2)
             )
 
-    def __call__(self, *args: str, stdin: str = "") -> tuple[int, str, str]:
+    def __call__(self, *args: str, stdin: str = "", encoding: str = "utf-8") -> tuple[int, str, str]:
         done = subprocess.run(
             [sys.executable, "-W", "error", "-m", "go_state.cli", *args],
             cwd=self.folder,
@@ -76,7 +77,7 @@ class Command:
             text=True,
             check=False,
             input=stdin,
-            env={"PATH": "", "COLUMNS": "120"},
+            env={"PATH": "", "COLUMNS": "120", "PYTHONIOENCODING": encoding},
         )
         return done.returncode, done.stdout, done.stderr
 
@@ -136,6 +137,57 @@ def test_an_import_that_fails_enters_nothing(go_state: Command) -> None:
     assert '"end": 3' in go_state("journal", "list", "bot.lmdb", "--json")[1]
 
 
+@pytest.mark.parametrize("line", ['{"at":9223372036854775808,"message":["Add",{"by":1}]}', '{"at":' + "[" * 100_000])
+def test_an_import_takes_nothing_that_cannot_be_shown(go_state: Command, line: str) -> None:
+    """A time beyond all clocks, which no export could write, is refused, and so is what is nested too deeply to be read."""
+    code, _, error = go_state("journal", "import", "bot.lmdb", "bot", "-", "bot:counter", stdin=line)
+    assert (code, "record 1 of /dev/stdin" in error) == (1, True)
+    assert len(go_state("journal", "show", "bot.lmdb", "bot")[1].splitlines()) == 3
+
+
+@pytest.mark.parametrize("what", [("journal", "export", "bot.lmdb", "bot"), ("snapshots", "export", "bot.lmdb")])
+def test_an_export_never_takes_the_place_of_its_store(go_state: Command, what: tuple[str, ...]) -> None:
+    """Whatever the store's file is called: it would be emptied before anything is read."""
+    (go_state.folder / "link").symlink_to("bot.lmdb")
+    for path in ("bot.lmdb", "./bot.lmdb", "link", "bot.lmdb-lock"):
+        code, _, error = go_state(*what, path)
+        assert (code, "a file of the store itself" in error) == (1, True)
+    assert go_state("replay", "bot:counter", "bot.lmdb") == (0, '{"count":7}\n', "")
+
+
+def test_a_model_that_is_no_json_is_exported_in_base64(go_state: Command) -> None:
+    """Each line is JSON, whatever a codec of one's own has made; JSON of several lines becomes one."""
+
+    class Codec:
+        encode = staticmethod(lambda model: b"\xff\n" if model == "no" else b'{"a":\n1}')
+        decode = staticmethod(lambda data: "")
+
+    program = gs.Program(lambda: ("", ()), lambda model, msg: (msg, ()), name="text")
+    with gs.LMDBStore(go_state.folder / "s.lmdb") as store:
+        for key in ("no", "yes"):
+            gs.aggregate(program, [key], store=store, key=key, codec=Codec())
+    no, yes = map(json.loads, go_state("snapshots", "export", "s.lmdb")[1].splitlines())
+    assert (no["base64"], yes["model"]) == ("/wo=", {"a": 1})
+
+
+def test_a_terminal_without_the_letters_is_shown_escapes(go_state: Command) -> None:
+    """What its encoding does not have is escaped, in JSON as JSON escapes it."""
+    with gs.LMDBStore(go_state.folder / "s.lmdb") as store:
+        store.journal("é", of=str).put("é漢😀")
+    assert "\\xe9" in go_state("journal", "list", "s.lmdb", encoding="ascii")[1]
+    code, shown, _ = go_state("journal", "show", "s.lmdb", "é", encoding="ascii")
+    assert (code, shown.isascii(), json.loads(shown)["message"]) == (0, True, "é漢😀")
+
+
+def test_an_error_of_the_program_is_told_with_where_it_was_raised(go_state: Command) -> None:
+    """The traceback is the program's; what a terminal would obey is an escape in it too."""
+    failing = BOT.replace("return replace(model, count=model.count + msg.by), ()", r'raise ValueError("\x1b[2J")', 1)
+    (go_state.folder / "failing.py").write_text(failing)
+    code, _, error = go_state("journal", "verify", "bot.lmdb", "bot", "failing:counter")
+    assert (code, "in update" in error, "typer" in error) == (1, True, False)
+    assert {each for each in error if not each.isprintable()} == {"\n"}
+
+
 def test_verify(go_state: Command) -> None:
     """An update that makes what it made passes; one that has changed is reported with position, path and both values."""
     assert go_state("journal", "verify", "bot.lmdb", "bot", "bot:counter")[0] == 0
@@ -175,6 +227,16 @@ def test_skip_and_truncate(go_state: Command) -> None:
         (("replay", "bot:counter", "bot.lmdb", "--until", "9"), "has the positions 0 to 3, not 9"),
         (("journal", "skip", "bot.lmdb", "bot", "2"), "a message from position 3 to 2 can be skipped, not 2"),
         (("journal", "verify", "bot.py", "bot", "bot:counter"), "bot.py is no LMDB file"),
+        (("snapshots", "check", "bot.lmdb", "script:counter"), "script cannot be imported (SystemExit"),
+        (
+            ("journal", "export", "bot.lmdb", "bot", "no/folder.jsonl"),
+            "no/folder.jsonl cannot be read or written: No such file",
+        ),
+        (("snapshots", "export", "bot.lmdb", "."), ". cannot be read or written: Is a directory"),
+        (("journal", "import", "bot.lmdb", "bot", ".", "bot:counter"), ". is no file"),
+        (("snapshots", "show", "bot.lmdb", "bot", "--position", "-1"), "a whole number from 0, not -1"),
+        (("snapshots", "show", "bot.lmdb", "bot", "--position", str(2**64)), f"a whole number from 0, not {2**64}"),
+        (("snapshots", "list", "host=localhost password=x"), "this, which may hold a password, is no file"),
     ],
 )
 def test_wrong_use_teaches(go_state: Command, args: tuple[str, ...], teaches: str) -> None:

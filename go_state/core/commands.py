@@ -24,6 +24,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Generic, Literal, Never, TypeAlias, TypedDict, TypeVar, Union, Unpack, overload
 
 from go_state.core.errors import ProgramError
+from go_state.core.naming import number_or_kind
 
 Msg = TypeVar("Msg", covariant=True)
 Child = TypeVar("Child")
@@ -335,4 +336,4 @@ def _checked_key(key: Hashable) -> Hashable:
 
 def _check_seconds(role: str, seconds: object) -> None:
     if type(seconds) not in (int, float) or not 0 <= seconds < float("inf"):  # type: ignore[operator]  # a number by then
-        raise ProgramError(f"{role} is a number of seconds from 0, not {seconds!r}")
+        raise ProgramError(f"{role} is a number of seconds from 0, not {number_or_kind(seconds)}")

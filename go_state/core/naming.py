@@ -37,3 +37,8 @@ def names_of(cls: type) -> tuple[str, ...]:
     """Return the name the class is stored under, then those it was stored under before."""
     own: tuple[str, ...] = vars(cls).get(_ATTRIBUTE, (cls.__name__,))  # vars: a subclass does not inherit its base's name
     return own
+
+
+def number_or_kind(value: object) -> str:
+    """Return a number as it is, and of anything else its kind, which quotes nothing: for an error that says what was given."""
+    return repr(value) if type(value) in (int, float) else f"a {type(value).__qualname__}"

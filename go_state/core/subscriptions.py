@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar, overload
 
 from go_state.core.errors import ProgramError
+from go_state.core.naming import number_or_kind
 
 Msg = TypeVar("Msg", covariant=True)
 Child = TypeVar("Child")
@@ -45,7 +46,7 @@ class Sub(Generic[Msg]):
         and so is one that comes while the one before still waits in the queue.
         """
         if type(seconds) not in (int, float) or not 0 < seconds < float("inf"):
-            raise ProgramError(f"the time of Sub.every is a number of seconds greater than 0, not {seconds!r}")
+            raise ProgramError(f"the time of Sub.every is a number of seconds greater than 0, not {number_or_kind(seconds)}")
         return Every(seconds, message, _key(key, "every", seconds, message))
 
     @overload
@@ -61,7 +62,9 @@ class Sub(Generic[Msg]):
         set forward, or has gone on while the machine slept, the run sees it when it next looks up from its wait.
         """
         if type(when) not in (int, float) or when != when:
-            raise ProgramError(f"the time of Sub.at is a number of seconds since 1970, such as turn.at + 60, not {when!r}")
+            raise ProgramError(
+                f"the time of Sub.at is a number of seconds since 1970, such as turn.at + 60, not {number_or_kind(when)}"
+            )
         return At(when, message, _key(key, "at", when, message))
 
     @overload

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from keyword import iskeyword
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from go_state.core.errors import Lagged, UsageError
@@ -117,9 +118,10 @@ def to_test(program: Program[Model, Msg], journal: Journal[Msg], path: str | os.
     from go_state.modes.keyframes import give_type, keyframes
     from go_state.storage.codec import JsonCodec, MessageCodec, message_type, model_type
 
-    module, _, name = of.partition(":")
-    if not module or not name.isidentifier():
+    module, _, name = of.partition(":") if isinstance(of, str) else ("", "", "")
+    if not all(part.isidentifier() and not iskeyword(part) for part in (*module.split("."), name)):
         raise UsageError(f'of= says where the program is found, as "package.module:name", not {of!r}')
+    journal.store.check_not_own(path)
     give_type(journal, program)
     journal.refresh()
     start = next(iter(keyframes(program, journal)), None)

@@ -262,8 +262,11 @@ class MessageCodec(JsonCodec[Value]):
 
 
 def without_contents(error: Exception) -> str:
-    """Return the error's text without the values it quotes, which may be somebody's data."""
-    return re.sub(r"(?<=value )(?:'.*'|[^' ]+)", "...", str(error), flags=re.DOTALL)
+    """Return the error's text without the values it quotes, which may be somebody's data, and without names that no field has."""
+    text = re.sub(r"(?<=value )(?:'.*'|[^' ]+)", "...", str(error), flags=re.DOTALL)
+    return re.sub(
+        r"(?<=unknown field )`(.*)`", lambda found: found[0] if found[1].isidentifier() else "...", text, flags=re.DOTALL
+    )
 
 
 def _words(error: Exception) -> str:
@@ -272,10 +275,30 @@ def _words(error: Exception) -> str:
 
     from go_state.storage.misfit import MisfitError
 
-    ours = isinstance(error, (msgspec.MsgspecError, MisfitError, UnicodeError, RecursionError))
-    if ours or type(error) in (TypeError, AttributeError, OverflowError) or str(error).startswith("Exceeds the limit"):
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    if isinstance(error, (msgspec.MsgspecError, MisfitError)) or (
+        _is_raised_here(error)
+        and (
+            type(error) in (TypeError, AttributeError, OverflowError)
+            or isinstance(error, UnicodeError)
+            or _is_of_a_limit(error)
+        )
+    ):
         return without_contents(error)
     return f"its class raised {type(error).__qualname__}"
+
+
+def _is_raised_here(error: Exception) -> bool:
+    """Tell whether no code but this package's has raised it: what others say may quote what they were given."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("go_state.")
+
+
+def _is_of_a_limit(error: Exception) -> bool:
+    return str(error).startswith("Exceeds the limit")  # of the digits that Python reads
 
 
 def model_type(program: Program[Any, Any]) -> Any:

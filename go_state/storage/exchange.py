@@ -9,6 +9,7 @@ an import counts on from where the journal ends.
 
 from __future__ import annotations
 
+import base64
 import datetime
 import os
 import shutil
@@ -35,6 +36,7 @@ _TIMES = range(-(1 << 63), 1 << 63)  # what is read again from a journal's lines
 
 def export_to(journal: Journal[Any], path: str | os.PathLike[str], *, start: int | None = None, end: int | None = None) -> int:
     """Write the messages from `start` to before `end`, one a line, and return how many they were."""
+    journal.store.check_not_own(path)
     journal.flush()
     number = 0
     with open(path, "wb") as file:
@@ -59,6 +61,17 @@ def lines(journal: Journal[Any], start: int | None = None, end: int | None = Non
                     head = orjson.dumps({"position": position, "at": _written(at), **why})
                     yield head[:-1] + b',"message":' + records[position - block.first] + b"}\n"
                 position += 1
+
+
+def as_member(payload: bytes) -> bytes:
+    """Return a stored model as the member of an object in one line: as JSON, or in base64, where its codec makes something else."""
+    from msgspec import DecodeError
+    from msgspec.json import format as formatted
+
+    try:
+        return b'"model": ' + formatted(payload, indent=-1)
+    except (DecodeError, RecursionError):
+        return b'"base64": "%b"' % base64.b64encode(payload)
 
 
 def _written(at: int) -> str | int:

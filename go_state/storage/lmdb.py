@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from go_state.core.errors import Corrupt, StoreFull, StoreUnavailable, UsageError
-from go_state.storage.lmdb_file import Identity, check_before_opening, check_whole, identity
+from go_state.storage.lmdb_file import Identity, check_before_opening, check_whole, identity, real_path, seen
 from go_state.storage.record_store import RecordStore
 from go_state.storage.transaction import Transaction
 
@@ -45,7 +45,7 @@ class LMDBStore(RecordStore):
         import lmdb  # here, and below: a program that stores nothing need not wait for it
 
         super().__init__()
-        self.path = os.path.realpath(os.fsdecode(path))  # what locks it lies beside it, whatever it is called
+        self.path = real_path(path)  # what locks it lies beside it, whatever it is called
         self._map_size = map_size
         self._pid = os.getpid()
         self._env: lmdb.Environment | None = None
@@ -60,6 +60,8 @@ class LMDBStore(RecordStore):
         except Corrupt:
             self._release()
             raise
+        self._size = 0  # that the file had; LMDB never makes it smaller
+        self._files: tuple[Identity | None, Identity | None] | None = None
         self._files = self._identities()  # two openings that cross with a replacement find different ones from here on
 
     def _check_whole(self, env: lmdb.Environment) -> None:
@@ -77,7 +79,22 @@ class LMDBStore(RecordStore):
                         raise
 
     def _identities(self) -> tuple[Identity | None, Identity | None]:
-        return identity(self.path), identity(f"{self.path}-lock")
+        return self._identity(), identity(f"{self.path}-lock")
+
+    def _identity(self) -> Identity | None:
+        """Return which file lies at the path; `Corrupt` where the one that was opened has become smaller.
+
+        LMDB would read where nothing is, which the system answers by ending the process.
+        """
+        had = self._size  # before the next line: the file may grow meanwhile
+        found, size = seen(self.path)
+        if self._files is None or found == self._files[0]:
+            if size < had:
+                raise Corrupt(
+                    self.path, f"the file is cut short: it has {size:,} bytes, and had {had:,} when it was opened, or since"
+                )
+            self._size = size
+        return found
 
     def _check_in_place(self) -> None:
         """Raise `StoreUnavailable` when another file lies at the path: what is written to the one that was opened would be lost."""
@@ -101,10 +118,16 @@ class LMDBStore(RecordStore):
         """The file's path."""
         return self.path
 
+    def check_not_own(self, path: str | os.PathLike[str]) -> None:
+        """Raise `UsageError` for the store's file, or the one that locks it, by whatever name."""
+        if identity(os.fspath(path)) in (self._files or ()):
+            raise UsageError(f"{os.fspath(path)} is a file of the store itself, which it would destroy: give another one")
+
     def check_damage(self) -> None:
         """Read the whole file, in a process of its own, which a damaged page may end."""
         from go_state.storage.check import check_file
 
+        self._identity()
         check_file(self)
 
     def _lease(self, journal: str) -> Lease:
@@ -130,6 +153,8 @@ class LMDBStore(RecordStore):
         assert self._env is not None  # or it would not be usable
         if write:
             self._check_in_place()
+        else:
+            self._identity()
         try:
             with self._env.begin(write=write) as transaction:
                 yield _LMDBTransaction(transaction)

@@ -9,11 +9,12 @@ and which is read here as it lies in the file; see `struct MDB_meta` and `struct
 from __future__ import annotations
 
 import os
+import stat
 import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from go_state.core.errors import Corrupt, StoreUnavailable
+from go_state.core.errors import Corrupt, StoreUnavailable, UsageError
 
 _PAGE = struct.Struct("=QHHHH")  # the header: number, padding, flags, where the offsets of its nodes end, where the nodes begin
 _META = struct.Struct(
@@ -35,11 +36,24 @@ class Identity(NamedTuple):
 
 def identity(path: str) -> Identity | None:
     """Return which file lies at the path, None for none."""
+    return seen(path)[0]
+
+
+def seen(path: str) -> tuple[Identity | None, int]:
+    """Return which file lies at the path, and how many bytes it has; None and 0 for none."""
     try:
         found = os.stat(path)
     except OSError:
-        return None
-    return Identity(found.st_dev, found.st_ino)
+        return None, 0
+    return Identity(found.st_dev, found.st_ino), found.st_size
+
+
+def real_path(path: str | os.PathLike[str]) -> str:
+    """Return the path without symbolic links; `UsageError` for what is none."""
+    try:
+        return os.path.realpath(os.fsdecode(path))
+    except (TypeError, ValueError):
+        raise UsageError("the path of a store is a string or a pathlib.Path, without a NUL in it") from None
 
 
 def check_before_opening(path: str) -> None:
@@ -53,6 +67,8 @@ def check_before_opening(path: str) -> None:
             f"{path} has {found.st_nlink} names (hard links), and what locks it lies beside each of them: processes that open it by "
             f"different names would write over each other; remove the others, or make symbolic links of them"
         )
+    if not (os.path.isfile(path) or os.path.isdir(path) or stat.S_ISBLK(found.st_mode)):
+        raise StoreUnavailable(f"{path} is no file: a store is a file that can be written anywhere, and not a pipe or a device")
     if not found.st_size and os.path.isfile(path) and not _is_being_made(path) and not os.path.getsize(path):
         raise Corrupt(path, "the file is empty, which no store is; delete it if a new one is to begin there")
 
@@ -66,7 +82,7 @@ def _is_being_made(path: str) -> bool:
     except (ImportError, OSError):
         return False
     try:
-        fcntl.lockf(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.lockf(lock, fcntl.LOCK_SH | fcntl.LOCK_NB, 1)  # the first byte: others are held by whoever reads
     except OSError:
         return True
     finally:

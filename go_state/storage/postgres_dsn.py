@@ -25,7 +25,7 @@ class Dsn:
     def __init__(self, text: str) -> None:
         try:
             self._given = conninfo_to_dict(text)
-        except (psycopg.ProgrammingError, TypeError, UnicodeError):
+        except (psycopg.ProgrammingError, TypeError, AttributeError, UnicodeError):  # some of what is no text
             raise UsageError(_TEACHES) from None
         self._text = text
         if not (_is_meant(text) and all(_is_port(each) for each in str(self._given.get("port", "")).split(","))):

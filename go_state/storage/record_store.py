@@ -53,6 +53,9 @@ class RecordStore:
         """Raise `StoreUnavailable` when the store is closed, or another process has opened it."""
         raise NotImplementedError
 
+    def check_not_own(self, path: str | os.PathLike[str]) -> None:
+        """Raise `UsageError` for a file that is the store's own: who writes another into its place destroys it."""
+
     def check_damage(self) -> None:
         """Read everything; `Corrupt` for the first record that is damaged."""
         for key, what in self._damaged():
@@ -287,6 +290,8 @@ def _keyframes(key: str) -> bytes:
 
 
 def _keyframe(key: str, position: int) -> bytes:
+    if not isinstance(position, int) or not 0 <= position < 1 << 64:
+        raise UsageError(f"the position of a snapshot is a whole number from 0, not {position!r}")
     return _keyframes(key) + position.to_bytes(8, "big")
 
 

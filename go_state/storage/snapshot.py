@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-from go_state.core.errors import Corrupt, Incompatible, NotStorable
+from go_state.core.errors import Corrupt, Incompatible, NotStorable, StoreError
 from go_state.core.migrations import FailedMigrationError, Migration, NoMigrationError, migrate
 from go_state.core.ports import Codec, Position, Store, Stored
 
@@ -94,7 +94,12 @@ class Schema(Generic[Model]):
                 self._plan.append(plan_of(self.codec))
             yield from pieces(self._plan[0], model)
             return
-        payload = self.codec.encode(model)
+        try:
+            payload = self.codec.encode(model)
+        except (StoreError, MemoryError):
+            raise
+        except Exception as error:  # of somebody's codec, whose words may quote the model
+            raise NotStorable("the model", f"its codec's encode raised {type(error).__qualname__}") from error
         if not isinstance(payload, bytes):
             raise NotStorable("the model", f"its codec's encode returned a {type(payload).__qualname__}: it returns bytes")
         yield payload
@@ -108,15 +113,26 @@ class Schema(Generic[Model]):
         if envelope.name not in self.names:
             raise Incompatible(key, "schema name", f"it is {envelope.name!r}, and the program's is {self.names[0]!r}")
         try:
-            if envelope.number == self.number:
-                return self.codec.decode(envelope.payload)
-            return self.codec.decode(self._migrated(envelope))
+            return self._decoded(envelope.payload if envelope.number == self.number else self._migrated(envelope))
         except NoMigrationError as error:
             raise Incompatible(key, "schema number", f"{error}{self._misfit(envelope)}") from None
         except FailedMigrationError as error:
             raise Incompatible(key, "model", str(error)) from error.__cause__
         except ValueError as error:
-            raise Incompatible(key, "model", str(error)) from error
+            raise Incompatible(key, "model", str(error)) from error.__cause__
+
+    def _decoded(self, payload: bytes) -> Model:
+        """Return the model; `ValueError`, which says why, where the payload is none."""
+        from go_state.storage.codec import JsonCodec
+
+        try:
+            return self.codec.decode(payload)
+        except (StoreError, MemoryError):
+            raise
+        except Exception as error:  # of somebody's codec, whose words may quote the model
+            if isinstance(self.codec, JsonCodec) and isinstance(error, ValueError):
+                raise
+            raise ValueError(f"its codec's decode raised {type(error).__qualname__}") from error
 
     def _migrated(self, envelope: Envelope) -> bytes:
         from go_state.storage.json_values import from_json, to_json
@@ -127,7 +143,7 @@ class Schema(Generic[Model]):
     def _misfit(self, envelope: Envelope) -> str:
         """Return what of an older model does not fit today's, for an error to tell."""
         try:
-            self.codec.decode(envelope.payload)
+            self._decoded(envelope.payload)
         except ValueError as error:
             return f" ({error})"
         return ""

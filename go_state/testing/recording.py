@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from go_state.core.migrations import migrate
+from go_state.core.errors import UsageError
+from go_state.core.migrations import FailedMigrationError, NoMigrationError, migrate
 from go_state.core.program import Program, read_step
 from go_state.core.turn import Turn
 from go_state.loop.middleware import replayed
@@ -59,7 +60,12 @@ class Recording:
         """Return the JSON as the program's schema has it."""
         if self.schema == program.schema:
             return text.encode()
-        from msgspec import json
+        from go_state.storage.json_values import from_json, to_json
 
         migrations: Any = program.migrations  # as its constructor has checked them
-        return json.encode(migrate(json.decode(text), part, migrations, self.schema, program.schema))
+        try:
+            return to_json(migrate(from_json(text.encode()), part, migrations, self.schema, program.schema), program.schema)
+        except (NoMigrationError, FailedMigrationError) as error:
+            raise UsageError(
+                f"the recording cannot be read as the program's schema {program.schema}: {error}"
+            ) from error.__cause__

@@ -134,3 +134,21 @@ def test_program_error_inside_a_call_is_not_a_failure() -> None:
     bad: Any = gs.Cmd.call(broken, err=lambda failure: 1)
     with pytest.raises(gs.ProgramError):
         sent_by(bad)
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda value: gs.Cmd.after(value, "message"),
+        lambda value: gs.Sub.every(value, "message"),
+        lambda value: gs.Sub.at(value, "message"),
+    ],
+    ids=["after", "every", "at"],
+)
+def test_what_stands_in_the_place_of_a_time_is_not_quoted(made: Callable[[Any], object]) -> None:
+    """It comes from a model or a message; a number is shown."""
+    with pytest.raises(gs.ProgramError, match="not a str") as raised:
+        made("secret")
+    assert "secret" not in str(raised.value)
+    with pytest.raises(gs.ProgramError, match="not nan"):
+        made(float("nan"))

@@ -175,8 +175,8 @@ def test_verify_passes_over_what_was_set_aside(tmp_path: Path) -> None:
         assert (gs.verify(program, journal).messages, gs.replay(program, journal).total) == (2, 5)
 
 
-def test_a_file_that_is_cut_short_under_an_open_store_is_found_in_a_child(tmp_path: Path) -> None:
-    """LMDB would read where nothing is: verify has a child look first, reports it, and goes on living."""
+def test_a_file_that_is_cut_short_under_an_open_store_is_found(tmp_path: Path) -> None:
+    """LMDB would read where nothing is: verify looks first, reports it, and goes on living."""
     path = tmp_path / "cut.lmdb"
     with gs.LMDBStore(path) as store:
         journal = store.journal("board", of=Add)
@@ -237,6 +237,32 @@ def test_a_recorded_run_outlives_a_new_schema() -> None:
 
     program = gs.Program(init, plain, schema=2, migrations={1: renamed})
     assert recording.replay(program) == recording.expected(program) == Board(total=3)
+
+
+@pytest.mark.parametrize("stored", [3, 1])
+def test_a_recorded_run_without_a_way_to_todays_schema_says_so(stored: int) -> None:
+    """As of a newer program, or where a migration is missing."""
+    recording = gs.testing.Recording(journal="j", schema=stored, first="{}", last="{}", messages=[])
+    with pytest.raises(gs.UsageError, match="the recording cannot be read as the program's schema 2"):
+        recording.replay(gs.Program(init, update, schema=2))
+
+
+@pytest.mark.parametrize("of", ["os, sys:board", "import:board", "some.where:class", ".:board", "", 5])
+def test_a_recorded_run_imports_only_what_python_can(journal: Journal[Add], tmp_path: Path, of: Any) -> None:
+    """What is no module and no name would be written into a file that is run."""
+    with pytest.raises(gs.UsageError, match="where the program is found"):
+        gs.to_test(board, journal, tmp_path / "test_it.py", of=of)
+
+
+def test_a_recorded_run_never_takes_the_place_of_its_store(journal: Journal[Add]) -> None:
+    """Nor does an export: the store would be emptied."""
+    for write in (
+        lambda: gs.to_test(board, journal, journal.store.where, of="a:b"),
+        lambda: journal.export_to(journal.store.where),
+    ):
+        with pytest.raises(gs.UsageError, match="a file of the store itself"):
+            write()
+    assert gs.verify(board, journal).ok
 
 
 def test_a_recorded_run_outlives_a_second_class_of_messages(journal: Journal[Add], tmp_path: Path) -> None:

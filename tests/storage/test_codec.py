@@ -681,3 +681,39 @@ def test_any_value_comes_back_the_same_or_is_refused(value: Rich) -> None:
     except gs.NotStorable:
         return
     assert same(RICH_CODEC.decode(data), value)
+
+
+@dataclass(frozen=True)
+class Unequal:
+    text: str
+
+    def __eq__(self, other: object) -> bool:
+        raise TypeError(f"{self.text} cannot be compared")
+
+    def __hash__(self) -> int:
+        return 0
+
+
+@dataclass(frozen=True)
+class Deep:
+    text: str
+
+    def __post_init__(self) -> None:
+        if self.text == "secret":
+            raise RecursionError(self.text)
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        lambda: gs.JsonCodec(Unequal).encode(Unequal("secret")),
+        lambda: gs.JsonCodec(Deep).decode(b'{"text":"secret"}'),
+        lambda: gs.JsonCodec(Deep).decode(b'{"text":"a","a secret":1}'),
+    ],
+    ids=["compared", "recursion", "unknown field"],
+)
+def test_what_classes_and_names_say_is_not_quoted(refused: Callable[[], object]) -> None:
+    """An error that a class raises may hold the value, and a name that no field can have was a key once."""
+    with pytest.raises((gs.NotStorable, ValueError)) as raised:
+        refused()
+    assert "secret" not in str(raised.value)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import postgres_server as servers
@@ -346,6 +347,13 @@ def test_a_port_that_is_none_is_not_quoted(schema: str) -> None:
     with pytest.raises(gs.UsageError) as caught:
         gs.PostgresStore(f"postgresql://owner:{PARTS[0]}", schema=schema)
     assert PARTS[0] not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("dsn", [5, None, b"host=127.0.0.1"])
+def test_what_is_no_connection_string_is_told(dsn: Any) -> None:
+    """As an error of the call."""
+    with pytest.raises(gs.UsageError, match="dsn is a connection string"):
+        gs.PostgresStore(dsn)
 
 
 def test_a_password_in_what_the_server_says_is_not_told(postgres_server: PostgresServer, schema: str) -> None:

@@ -203,3 +203,31 @@ def test_a_position_that_is_no_json_is_named() -> None:
     for position in (object(), ("topic", 3), {0: 5}, float("nan"), datetime.date(2024, 1, 1), Counter(3)):
         with pytest.raises(gs.NotStorable, match="the position of a source cannot be stored"):
             SCHEMA.seal("key", Counter(3), {"mine": Mark(position, "")})
+
+
+class Quoting:
+    """A codec whose errors quote what they were given."""
+
+    def __init__(self, kind: type[Exception]) -> None:
+        self._kind = kind
+
+    def encode(self, value: str) -> bytes:
+        raise self._kind(value)
+
+    def decode(self, data: bytes) -> str:
+        raise self._kind(data)
+
+
+@pytest.mark.parametrize("kind", [ValueError, KeyError, TypeError, RuntimeError])
+def test_what_a_codec_of_ones_own_raises_is_named_and_not_quoted(kind: type[Exception]) -> None:
+    """Its words may hold the model; they stay with its own error, which is the cause."""
+    schema: Schema[str] = Schema(("text",), 1, Quoting(kind))
+    sealed = Schema(("text",), 1, _Raw()).seal("key", b"secret", {})
+    for code, error in (
+        (lambda: schema.seal("key", "secret", {}), gs.NotStorable),
+        (lambda: schema.open("key", sealed), gs.Incompatible),
+    ):
+        with pytest.raises(error, match=f"raised {kind.__name__}") as raised:
+            code()
+        assert "secret" not in str(raised.value)
+        assert type(raised.value.__cause__) is kind

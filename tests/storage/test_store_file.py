@@ -7,6 +7,7 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -123,6 +124,48 @@ def test_an_empty_file_is_not_a_new_store(tmp_path: Path) -> None:
         gs.LMDBStore(path)
     path.unlink()
     gs.LMDBStore(path).close()
+
+
+USES = {
+    "read": "store.load('key 1')",
+    "write": "store.store({'new': gs.Write(b'1', 0)})",
+    "put": "store.journal('j', of=int, durability='put').put(1)",
+    "check": "store.check_damage()",
+}
+
+
+@pytest.mark.parametrize("size", [0, 4096, 40_000])
+@pytest.mark.parametrize("use", USES)
+def test_a_file_that_is_cut_short_while_it_is_open_ends_nobody(path: Path, use: str, size: int) -> None:
+    """LMDB would read where nothing is, by which the system ends the process; nothing more is read or written."""
+    script = f"""
+import os, sys, go_state as gs
+store = gs.LMDBStore(sys.argv[1])
+list(store.keys())
+os.truncate(sys.argv[1], {size})
+try:
+    {USES[use]}
+except gs.Corrupt:
+    print("told")
+"""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    ran = subprocess.run([sys.executable, "-c", script, path], env=environment, capture_output=True, text=True, check=False)
+    assert (ran.returncode, ran.stdout) == (0, "told\n")
+    assert path.stat().st_size == size
+
+
+@pytest.mark.parametrize("path", [3, None, "a\0b"])
+def test_what_is_no_path_is_told(path: Any) -> None:
+    """As an error of the call."""
+    with pytest.raises(gs.UsageError, match="the path of a store is a string"):
+        gs.LMDBStore(path)
+
+
+def test_a_pipe_is_no_store(tmp_path: Path) -> None:
+    """Opening one would wait for somebody at its other end."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(gs.StoreUnavailable, match="is no file"):
+        gs.LMDBStore(tmp_path / "pipe")
 
 
 def test_a_process_with_little_address_space_is_told_of_map_size(tmp_path: Path) -> None:
