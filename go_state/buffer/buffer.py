@@ -408,7 +408,8 @@ class Buffer(Generic[Msg]):
 
     def forget_parent(self) -> None:
         """In a forked child: have every use raise, for its readers are the parent's; to close it is harmless."""
-        lock, self._lock = self._lock, parents("a buffer")
+        lock, stands = self._lock, parents("a buffer")
+        self._lock = self._append = self._extend = stands  # a put takes no lock
         self._in_parent = self._locked_put = True
         for reader in self._readers:
             reader.forget_parent(self._lock)

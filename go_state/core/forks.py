@@ -35,7 +35,7 @@ class InParent:
             f"process that uses it"
         )
 
-    __enter__ = __iter__ = __getitem__ = __getattr__ = _refuse
+    __enter__ = __call__ = __iter__ = __getitem__ = __getattr__ = _refuse
 
     def __exit__(self, *_: object) -> None:
         """Do nothing: no block was entered."""
@@ -56,8 +56,7 @@ def parents(what: str) -> Any:
 
 def free(lock: Any) -> None:
     """In a forked child: release a lock whose holder, if there is one, is a thread that does not live here."""
-    if lock.locked():
-        lock.release()
+    lock._at_fork_reinit()  # as threading's own do it: a reentrant one can be released by nobody but its holder
 
 
 def _forget_parent() -> None:

@@ -73,8 +73,9 @@ async def drive_async(flow: Flow[T]) -> T:
             try:
                 answer = await wait.on_loop()
             except BaseException as error:
-                cancelled = _was_cancelled(error)
-                wait = flow.throw(error if cancelled else as_failure(error))
+                asked = _was_cancelled(error)
+                cancelled = cancelled or asked  # also where a wait fails by which the flow makes an end of it
+                wait = flow.throw(error if asked else as_failure(error))
             else:
                 wait = flow.send(answer)
     except StopIteration as end:

@@ -12,6 +12,7 @@ from contextlib import aclosing
 from contextvars import copy_context
 from dataclasses import replace
 from functools import partial
+from types import FrameType
 from typing import Any, TypeVar
 
 from go_state.core.commands import name_of
@@ -138,8 +139,8 @@ class Subscribed:
                 running.beat = math.inf
                 self._flights.news.append((self.arrive, running, None))
             every, now = running.sub.seconds, self._flights.timers.clock.monotonic()
-            late = max(int((now - due) // every), 0)  # whole ticks that are over already, and are left out
-            following = due + (late + 1) * every
+            late = max((now - due) // every, 0)  # whole ticks that are over already, and are left out
+            following = min(due + (late + 1) * every, now + every)  # the first is endless where they are too many to count
             self._tick_in(running, following - now, following)
 
         running.timer = self._flights.timers.set(max(seconds, 0.0), tick)
@@ -194,23 +195,33 @@ class Subscribed:
             )
 
         number = running.sub.number
-        if number not in self._signals:
-            self._signals[number] = {}, signal.signal(number, self._handle)
+        running.stop = partial(self._stop_listening, running, number)
+        if number in self._signals:
+            self._signals[number][0][running] = None
+        else:
+            self._signals[number] = {running: None}, signal.getsignal(number)  # first: the signal may come at once
+            signal.signal(number, self._handle)
+
+    def _stop_listening(self, running: Running, number: int) -> None:
         listeners, before = self._signals[number]
-        listeners[running] = None
+        listeners.pop(running, None)
+        # Where somebody else has taken the handler's place, it is theirs to give back; until then, and after, it passes signals on.
+        if not listeners and signal.getsignal(number) == self._handle:
+            signal.signal(number, signal.SIG_DFL if before is None else before)
+            del self._signals[number]
 
-        def stop() -> None:
-            listeners.pop(running, None)
-            if not listeners and number in self._signals:
-                del self._signals[number]
-                signal.signal(number, signal.SIG_DFL if before is None else before)
-
-        running.stop = stop
-
-    def _handle(self, number: int, frame: object) -> None:
-        for running in tuple(self._signals[number][0]):
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        listeners, before = self._signals[number]
+        for running in tuple(listeners):
             # From a thread of its own, and a bare one: what it takes the lock of, the interrupted code may hold.
             _thread.start_new_thread(self._flights.tell, (self.arrive, running, None))
+        if listeners or before == signal.SIG_IGN:
+            return
+        if callable(before):
+            before(number, frame)
+        else:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
 
     # ------------------------------------------------------------------ what they bring
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any
 
-from go_state.core.commands import name_of
+from go_state.core.commands import Call, name_of
 from go_state.core.errors import MissingExtra, ProgramError
 from go_state.loop.driver import is_awaitable
 from go_state.loop.effects import effect
@@ -151,12 +151,8 @@ class Workers:
         command = flight.command
         coroutine, flight.coroutine = flight.coroutine, None
         result = command.fn(*command.args) if coroutine is None else coroutine
-        if is_awaitable(result):
-            return await result
-        raise ProgramError(
-            f"{name_of(command.fn)} is a plain function, which cannot be interrupted: for a timeout or a "
-            f"retry give Cmd.call thread=True, or make it a coroutine function"
-        )
+        check_kind(command, result)
+        return await result
 
     def _call(self, flight: Flight, part: Part) -> None:
         try:
@@ -196,10 +192,7 @@ class Workers:
     def _once_in_thread(flight: Flight) -> Any:
         command = flight.command
         result = command.fn(*command.args)
-        if is_awaitable(result):
-            if hasattr(result, "close"):
-                result.close()
-            raise ProgramError(f"{name_of(command.fn)} is a coroutine function: leave thread=True out, it is a task")
+        check_kind(command, result)
         return result
 
     # ------------------------------------------------------------------ ending
@@ -254,6 +247,20 @@ class Workers:
         tasks = [task.get_coro().__qualname__ for task in tuple(self._tasks) if not task.done()]  # type: ignore[union-attr]
         calls = [] if self._threads is None else [name_of(flight.command.fn) for flight in self._threads.busy()]
         return [*tasks, *calls]
+
+
+def check_kind(command: Call[Any], result: Any) -> None:
+    """Raise `ProgramError` where what the function has returned shows that it cannot be called as the command says."""
+    awaitable = is_awaitable(result)
+    if awaitable and command.thread:
+        if hasattr(result, "close"):
+            result.close()
+        raise ProgramError(f"{name_of(command.fn)} is a coroutine function: leave thread=True out, it is a task")
+    if not awaitable and not command.thread and (command.timeout is not None or command.retry is not None):
+        raise ProgramError(
+            f"{name_of(command.fn)} is a plain function, which cannot be interrupted: for a timeout or a "
+            f"retry give Cmd.call thread=True, or make it a coroutine function"
+        )
 
 
 def unasked(error: BaseException, what: str, ends_it: str) -> BaseException:

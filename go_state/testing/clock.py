@@ -41,7 +41,7 @@ class SimClock:
     """
 
     def __init__(self, start: float = 0.0, *, jumps: bool = False) -> None:
-        self._now = float(start)
+        self._now = _time(start)
         self._jumps = jumps
         self._changed = threading.Condition()  # guards the two below, and the time
         self._runs: dict[Callable[[], object], _Run] = {}
@@ -94,8 +94,7 @@ class SimClock:
         within `timeout` real seconds, such as one whose command does not return.
         """
         check_timeout(timeout)
-        if not isinstance(seconds, (int, float)) or not seconds >= 0:
-            raise UsageError(f"time goes forward: advance by a number of seconds from 0, not {seconds!r}")
+        check_forward(seconds)
         end = self._now + seconds
         while True:
             with self._changed:
@@ -118,6 +117,8 @@ class SimClock:
         """Wait inside a command until so many seconds of this clock have passed: what a fake takes its time by, or hangs for good."""
         import asyncio
 
+        if not isinstance(seconds, (int, float)) or math.isnan(seconds):
+            raise UsageError(f"sleep takes a number of seconds, or nothing to sleep for good, not {seconds!r}")
         loop, over, flight = asyncio.get_running_loop(), asyncio.Event(), under_way.get()
 
         def wake() -> None:
@@ -140,7 +141,7 @@ class SimClock:
 
     def set(self, now: float) -> None:
         """Have it be this time, in seconds since 1970, and wake nobody."""
-        self._now = float(now)
+        self._now = _time(now)
 
     def settle(self, *, timeout: float = 10.0) -> None:
         """Wait until every run has done what there is to do now."""
@@ -160,6 +161,18 @@ class SimClock:
         for _, run in due:
             run.due, run.resting = None, _never
         return [wake for wake, _ in due]
+
+
+def check_forward(seconds: object) -> None:
+    """Raise `UsageError` unless time can advance by it: what repeats would have no end in an endless time."""
+    if not isinstance(seconds, (int, float)) or not 0 <= seconds < math.inf:
+        raise UsageError(f"time goes forward: advance by a number of seconds from 0, not {seconds!r}")
+
+
+def _time(seconds: object) -> float:
+    if not isinstance(seconds, (int, float)) or not math.isfinite(seconds):
+        raise UsageError(f"a time is a number of seconds since 1970, not {seconds!r}")
+    return float(seconds)
 
 
 def _never() -> bool:

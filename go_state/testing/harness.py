@@ -14,16 +14,19 @@ from typing import Any, Generic, TypeVar
 
 from go_state.core.commands import Call, Command
 from go_state.core.environment import NOTHING, environment
-from go_state.core.errors import ProgramError, UsageError
+from go_state.core.errors import InsideLoop, ProgramError, UsageError
 from go_state.core.program import Program, read_step, takes_key
 from go_state.core.turn import Turn
+from go_state.loop.driver import is_awaitable, is_loop_running
 from go_state.loop.effects import effect
 from go_state.loop.flight import Flight
-from go_state.loop.flights import Flights
+from go_state.loop.flights import Flights, Trouble
 from go_state.loop.middleware import replayed
 from go_state.loop.outside import Outside
+from go_state.loop.raised import as_failure
 from go_state.loop.subscribed import Subscribed
-from go_state.testing.clock import SimClock
+from go_state.loop.workers import check_kind
+from go_state.testing.clock import SimClock, check_forward
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -179,11 +182,14 @@ class Harness(Generic[Model, Msg]):
         tokens = environment.set(self._env), effect.set(lambda: flight.name)
         try:
             result = flight.command.fn(*flight.command.args)
-            if inspect.isawaitable(result):
-                import asyncio
-
-                result = asyncio.run(_awaited(result))
-        except Exception as error:
+            check_kind(flight.command, result)
+            if is_awaitable(result):
+                result = _run_to_its_end(result)
+        except InsideLoop:
+            raise
+        except BaseException as error:
+            if not isinstance(as_failure(error), Exception):
+                raise
             return self.fail(flight.command, error)
         finally:
             environment.reset(tokens[0])
@@ -204,8 +210,7 @@ class Harness(Generic[Model, Msg]):
 
     def advance(self, seconds: float) -> Harness[Model, Msg]:
         """Let so many seconds pass, timer after timer, each with all that it leads to."""
-        if not seconds >= 0:
-            raise UsageError(f"time goes forward: advance by a number of seconds from 0, not {seconds!r}")
+        check_forward(seconds)
         end = self.clock.time() + seconds
         while (due := self._flights.timers.due()) is not None and due <= end:
             self.clock.set(due)
@@ -255,38 +260,48 @@ class Harness(Generic[Model, Msg]):
         return read_step(update(model, message, *turn), "update")
 
     def _perform(self, commands: Any, message: Any) -> None:
-        self._queue.extend(self._flights.perform(commands, message))
+        self._commit(self._flights.perform(commands, message))
+
+    def _commit(self, sent: Sequence[Any]) -> None:
+        self._queue.extend(sent)
         if self._flights.held:
             self._flights.begin()
 
     def _run(self) -> Harness[Model, Msg]:
-        while self._queue or self._flights.stirred:
-            while self._queue:
-                self._take(self._queue.popleft())
-            for arrive, arguments in self._flights.arrivals():
-                sent: list[Any] = []
-                trouble = arrive(*arguments, sent)
-                if trouble is not None:
-                    raise trouble.error
-                self._queue.extend(sent)
-                sent = []
-                trouble = self._flights.entered(sent)
-                self._queue.extend(sent)
-                if trouble is not None:
-                    raise trouble.error
-                self._flights.settled()
+        try:
+            while self._queue or self._flights.stirred:
+                while self._queue:
+                    self._take(self._queue.popleft())
+                for arrive, arguments in self._flights.arrivals():
+                    self._let_in(lambda sent, arrive=arrive, arguments=arguments: arrive(*arguments, sent))  # type: ignore[misc]
+                    self._let_in(self._flights.entered)
+                    self._flights.settled()
+        except BaseException as error:
+            raise as_failure(error)  # noqa: B904  - it has its cause, or is the error itself
         return self
+
+    def _let_in(self, arrive: Callable[[list[Any]], Trouble | None]) -> None:
+        """Put what has arrived into the queue; raise the error of what has failed, which is over by then."""
+        sent: list[Any] = []
+        trouble = arrive(sent)
+        self._queue.extend(sent)
+        if trouble is not None:
+            trouble.then([])
+            self._flights.settled()
+            raise trouble.error
 
     def _take(self, message: Any) -> None:
         self._entered.append(self.clock.time())
         self.messages.append(message)
         try:
             model, commands = self._step(self._model, message, len(self.messages) - 1)
-        except BaseException:
+            sent = self._flights.perform(commands, message)
+        except BaseException:  # the turn is rolled back
             self.messages.pop()
             self._entered.pop()
+            self._flights.drop()
             raise
-        self._perform(commands, message)
+        self._commit(sent)
         if model is not self._model:
             self._model = model
             if self._subscribed is not None:
@@ -299,6 +314,17 @@ class Harness(Generic[Model, Msg]):
             said = "nothing is pending" if not calls else f"pending are {[flight.command for flight in calls]}"
             raise UsageError(f"{'which one?' if found else f'no call of {what!r} is pending'}: {said}")
         return found[0]
+
+
+def _run_to_its_end(result: Any) -> Any:
+    """Await what a function has returned, on an event loop of its own."""
+    import asyncio
+
+    if is_loop_running():
+        if inspect.iscoroutine(result):
+            result.close()
+        raise InsideLoop("perform", "h.resolve(fn, await fn(...))")
+    return asyncio.run(_awaited(result))
 
 
 async def _awaited(result: Any) -> Any:

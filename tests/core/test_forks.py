@@ -47,7 +47,8 @@ def all_raise(*calls: Callable[[], object]) -> Callable[[], object]:
 
 def first_step(returned: Any) -> None:
     if asyncio.iscoroutine(returned):
-        returned.send(None)
+        while returned.send(None) is None:  # it has given the event loop back, and waits for nothing
+            pass
 
 
 counter: gs.Program[int, int] = gs.Program(lambda: (0, ()), lambda model, msg: (model + msg, ()))
@@ -138,9 +139,10 @@ def with_all(locks: list[Any], act: Callable[[], object]) -> None:
 
 
 @pytest.mark.parametrize("held", [False, True])
-def test_a_buffer_is_its_parent_s(held: bool) -> None:
+@pytest.mark.parametrize("maxsize", [None, 9])
+def test_a_buffer_is_its_parent_s(maxsize: int | None, held: bool) -> None:
     """A child neither puts nor gets; what it closes is closed for nobody."""
-    with gs.Buffer[int]() as buffer, buffer.consumer() as consumer:
+    with gs.Buffer[int](maxsize=maxsize) as buffer, buffer.consumer() as consumer:
         closed = buffer.consumer()
         closed.close()
         buffer.put(1)

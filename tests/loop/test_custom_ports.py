@@ -197,6 +197,24 @@ async def test_cancelled_get_rolls_back() -> None:
     assert log == ["rollback"]
 
 
+async def test_a_cancel_whose_rollback_fails_is_a_cancel() -> None:
+    """The rollback's own error is a note of the CancelledError, which ends the task as cancelled."""
+    waiting = asyncio.Event()
+
+    class Endless(AsyncQueue):
+        async def get(self) -> Any:
+            waiting.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(gs.run_async(program(), **ports(Endless(Queue(rollback=OSError("gone"))))))
+    await waiting.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError) as caught:
+        await task
+    assert task.cancelled()
+    assert "OSError: gone" in caught.value.__notes__[0]
+
+
 def test_abandoned_run_closes_quietly() -> None:
     """A run whose event loop is gone can be closed, also when its consumer's rollback would have to wait."""
 

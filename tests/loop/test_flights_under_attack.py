@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 import threading
 import types
+from collections.abc import Iterator
 from typing import Any
 
 import both_drivers
@@ -147,6 +149,89 @@ def test_several_may_listen_for_one_signal() -> None:
     model = gs.run(gs.Program(lambda: ((), [gs.Cmd.send("again")]), update, subscriptions=subscriptions), buffer)
     assert (model[0], sorted(model[1:3]), model[3:]) == ("again", ["a", "b"], ("again", "b"))
     assert signal.getsignal(signal.SIGUSR1) is before
+
+
+@pytest.fixture
+def usr1() -> Iterator[list[int]]:
+    """What the process's own handler of SIGUSR1 was called with."""
+    heard: list[int] = []
+    before = signal.signal(signal.SIGUSR1, lambda number, frame: heard.append(number))
+    yield heard
+    signal.signal(signal.SIGUSR1, before)
+
+
+def on_usr1() -> gs.Program[tuple[str, ...], str]:
+    return heard(subscriptions=lambda model: [gs.Sub.signal(signal.SIGUSR1, "usr1")])
+
+
+async def test_programs_that_listen_for_one_signal_may_end_in_any_order(usr1: list[int]) -> None:
+    """When all have ended, the process's own handler is called again."""
+    one, other = gs.start_async(on_usr1()), gs.start_async(on_usr1())
+    for app in (one, other):
+        await app.__aenter__()
+        await app.ready_async()
+    await one.__aexit__(None, None, None)
+    signal.raise_signal(signal.SIGUSR1)
+    with other.watch() as models:
+        while await models.get_async() != ("usr1",):
+            pass
+    assert usr1 == []
+    await other.__aexit__(None, None, None)
+    signal.raise_signal(signal.SIGUSR1)
+    assert usr1 == [signal.SIGUSR1]
+
+
+def test_a_signal_that_python_does_not_handle_does_what_it_does() -> None:
+    """Programs that have ended in the order in which they began leave a process that SIGTERM ends."""
+    body = """
+import asyncio, signal, go_state as gs
+program = gs.Program(lambda: (0, ()), lambda model, msg: (model, ()), subscriptions=lambda model: [gs.Sub.signal(signal.SIGTERM, 1)])
+async def main():
+    one, other = gs.start_async(program), gs.start_async(program)
+    for app in (one, other):
+        await app.__aenter__()
+        await app.ready_async()
+    for app in (one, other):
+        await app.__aexit__(None, None, None)
+    signal.raise_signal(signal.SIGTERM)
+asyncio.run(main())
+"""
+    assert subprocess.run([sys.executable, "-c", body], timeout=60, check=False).returncode == -signal.SIGTERM
+
+
+def test_a_signal_may_come_while_its_handler_is_put_in_its_place(usr1: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is there hears it, also while the process gets its own handler back."""
+    install = signal.signal
+
+    def noisy(number: int, handler: Any) -> Any:
+        if number != signal.SIGUSR1:
+            return install(number, handler)
+        signal.raise_signal(number)
+        before = install(number, handler)
+        signal.raise_signal(number)
+        return before
+
+    monkeypatch.setattr(signal, "signal", noisy)
+    buffer = gs.Buffer[str]()
+    program = gs.Program(
+        lambda: ((), ()),
+        lambda model, msg: ((*model, msg), [gs.Cmd.call(buffer.close)]),
+        subscriptions=lambda model: [gs.Sub.signal(signal.SIGUSR1, "usr1")],
+    )
+    assert gs.run(program, buffer) == ("usr1",)
+    assert len(usr1) == 3
+
+
+def test_a_beat_too_fast_to_be_counted_goes_on() -> None:
+    """Where the beats that are late are more than a number can say, the next one comes at once."""
+    program = gs.Program(
+        lambda: (0, ()),
+        lambda model, msg: (model + 1, ()),
+        subscriptions=lambda model: [gs.Sub.every(5e-324, "beat")] if model < 5 else [],
+    )
+    with gs.start(program) as app, app.watch() as models:
+        while models.get(timeout=20) < 5:
+            pass
 
 
 def test_a_harness_leaves_signals_alone() -> None:

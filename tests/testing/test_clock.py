@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+from typing import Any
 
 import pytest
 
@@ -71,8 +73,19 @@ def test_a_run_that_hangs_is_said() -> None:
     assert clock.time() == 1
 
 
-@pytest.mark.parametrize("seconds", [-1, float("nan")])
-def test_time_does_not_go_back(seconds: float) -> None:
-    """Nor nowhere."""
+@pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf"), "5"])
+def test_time_does_not_go_back(seconds: Any) -> None:
+    """Nor nowhere, nor to an end that it does not have."""
     with pytest.raises(gs.UsageError, match="time goes forward"):
         SimClock().advance(seconds)
+
+
+@pytest.mark.parametrize("time", [float("nan"), float("inf"), "5", None])
+def test_a_time_is_a_number_of_seconds(time: Any) -> None:
+    """Whatever else a clock is set to is refused, and so is a sleep that would never be over."""
+    with pytest.raises(gs.UsageError, match="a number of seconds since 1970"):
+        SimClock(time)
+    with pytest.raises(gs.UsageError, match="a number of seconds since 1970"):
+        SimClock().set(time)
+    with pytest.raises(gs.UsageError, match="sleep takes a number of seconds"):
+        asyncio.run(SimClock().sleep(float("nan")))

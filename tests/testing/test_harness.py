@@ -199,6 +199,68 @@ def test_mistakes_teach() -> None:
         h.advance(-1)
 
 
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), "5"])
+def test_time_advances_by_a_number_of_seconds(seconds: Any) -> None:
+    """What repeats would have no end in an endless time."""
+    with pytest.raises(gs.UsageError, match="time goes forward"):
+        Harness(bot).advance(seconds)
+
+
+def answering(command: Any) -> gs.Program[tuple[Any, ...], Any]:
+    """Return a program that performs the command when it gets "go"."""
+    return gs.Program(lambda: ((), ()), lambda model, msg: ((*model, msg), [command] if msg == "go" else ()))
+
+
+def test_a_turn_whose_commands_fail_is_rolled_back() -> None:
+    """Nothing of it is pending, and its message is none that was taken."""
+    h = Harness(gs.Program(lambda: (0, ()), lambda model, msg: (model + 1, [gs.Cmd.call(note, msg), msg])))
+    with pytest.raises(gs.ProgramError, match="a str is among the commands"):
+        h.send("no command")
+    assert (h.send(None).model, h.messages, h.pending) == (0, [], ())
+    assert h.send(print).pending == (gs.Cmd.call(note, print), gs.Cmd.call(print))
+
+
+def test_a_call_that_has_failed_is_over() -> None:
+    """Also where the test has got its error, as after one that was set aside."""
+    h = Harness(answering(gs.Cmd.call(note, 1, key="note", busy="skip"))).send("go")
+    with pytest.raises(LookupError):
+        h.fail(note, LookupError())
+    assert h.pending == ()
+    assert len(h.crash().pending) == 0
+    assert len(h.send("go").pending) == 1
+
+
+async def test_a_coroutine_is_not_performed_inside_an_event_loop() -> None:
+    """The call stays pending, and does not fail with what only the test has done wrong."""
+    h = Harness(answering(gs.Cmd.call(fetch, "x", ok=Found, err=Failed)), env=Web()).send("go")
+    with pytest.raises(gs.InsideLoop, match=r"h.resolve"):
+        h.perform()
+    assert h.resolve(fetch, await Web().fetch("x")).model == ("go", Found(1))
+
+
+def test_a_call_is_performed_as_a_run_would() -> None:
+    """A function that a run could not call so is a mistake here, too."""
+    for command, text in (
+        (gs.Cmd.call(fetch, "x", thread=True, err=Failed), "leave thread=True out"),
+        (gs.Cmd.call(len, "x", timeout=1, err=Failed), "a plain function"),
+    ):
+        with pytest.raises(gs.ProgramError, match=text):
+            Harness(answering(command), env=Web()).send("go").perform()
+
+
+def cancelled(*_: Any) -> Any:
+    raise asyncio.CancelledError
+
+
+def test_what_belongs_to_python_is_a_failure() -> None:
+    """A CancelledError that nobody asked for is the error of a program, as in a run."""
+    calling = Harness(answering(gs.Cmd.call(cancelled))).send("go")
+    hearing = Harness(answering(gs.Cmd.call(note, 1, ok=cancelled))).send("go")
+    for raising in (calling.perform, hearing.resolve, lambda: Harness(gs.Program(lambda: (0, ()), cancelled)).send("go")):
+        with pytest.raises(gs.ProgramError, match="raised CancelledError"):
+            raising()
+
+
 def test_a_changed_model_is_found() -> None:
     """The program is a strict one here."""
 
