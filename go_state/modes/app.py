@@ -94,8 +94,9 @@ class App(Hosted[Model, Msg]):
         self._check_may_wait(f"app.{called}")
         refuse_running_loop(f"app.{called}")
         bell, until = ThreadBell(), deadline(timeout)
-        waiting = self._enter(message, called, bell)
+        waiting = self._waiting_for(message, called, bell)
         try:
+            self._put_known(message, waiting)
             rang = bell.sleep(until)
         finally:
             self._audience.forget(waiting)
@@ -106,8 +107,9 @@ class App(Hosted[Model, Msg]):
     async def _wait_for_async(self, message: Msg, timeout: float | None, called: str) -> Any:
         self._check_may_wait(f"app.{called}_async")
         bell, until = TaskBell(), deadline(timeout)
-        waiting = self._enter(message, called, bell)
+        waiting = self._waiting_for(message, called, bell)
         try:
+            self._put_known(message, waiting)
             rang = await bell.sleep(until)
         finally:
             self._audience.forget(waiting)
@@ -115,12 +117,11 @@ class App(Hosted[Model, Msg]):
             raise self._took_too_long(called, timeout)
         return waiting.outcome()
 
-    def _enter(self, message: Msg, called: str, bell: ThreadBell | TaskBell) -> Waiting:
+    @staticmethod
+    def _waiting_for(message: Msg, called: str, bell: ThreadBell | TaskBell) -> Waiting:
         if message is None:
             raise UsageError(f"None is no message and has no turn: give {called} one")
-        waiting = Waiting(bell, asks=called == "ask")
-        self._put_known(message, waiting)
-        return waiting
+        return Waiting(bell, asks=called == "ask")
 
     def put_for(self, waiting: Waiting, message: Msg) -> None:
         """Put a message into the queue for one who waits for its turn elsewhere."""

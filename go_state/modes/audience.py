@@ -7,7 +7,7 @@ disk where there is one. All of this runs in the program's own thread or task; o
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -86,10 +86,11 @@ class Audience(Generic[Model]):
         self._view = view
         self._model: Any = UNSET
         self._stopping = False
-        self._lock = threading.Lock()  # guards the three below
+        self._lock = threading.Lock()  # guards the four below
         self._waiting: dict[int, Waiting] = {}  # by the position of their message
         self._entering: set[Waiting] = set()  # whose message has no position yet
         self._over = False
+        self._over_by: BaseException | None = None
         self._following = threading.Lock()  # held by who begins to follow the fields
         self._error: BaseException | None = None  # what the program has ended with
         self._made: list[Waiting] = []  # whose turn is through and not yet to be shown
@@ -189,13 +190,12 @@ class Audience(Generic[Model]):
     def over(self, error: BaseException | None) -> None:
         """Hear that there will be no more turns; tell those whose message had none, or whose turn is not known to stay."""
         with self._lock:
-            self._over = True
+            self._over, self._over_by = True, error
             left = [*self._made, *self._waiting.values(), *self._entering]
             failed, self._waiting, self._made, self._failed = self._failed, {}, [], []
             self._entering = set()
-        for waiting in left:
-            waiting.fail(_ended_before(error))
-        ring_all([waiting.bell for waiting in (*failed, *left)])
+        self._tell_of_end(left)
+        ring_all([waiting.bell for waiting in failed])
 
     def end(self, error: BaseException | None) -> None:
         """End: watchers get the last model, and then the error."""
@@ -238,10 +238,15 @@ class Audience(Generic[Model]):
         """Whether somebody waits for a model, or for a change."""
         return self.models.is_waited_for or (self.fields is not None and self.fields.is_waited_for)
 
-    def enter(self, waiting: Waiting) -> None:
-        """Have the one hear of the end, until `expect` says which position its message has."""
+    def entered(self, waiting: Waiting) -> None:
+        """Hear that the one's message was taken; until `expect` says which position it has, the one hears of the end."""
         with self._lock:
-            self._entering.add(waiting)
+            if waiting.position >= 0 or waiting.gone:
+                return
+            if not self._over:
+                self._entering.add(waiting)
+                return
+        self._tell_of_end((waiting,))
 
     def expect(self, waiting: Waiting, position: int) -> None:
         """Have the one wait for the message at the position, which no reader has yet."""
@@ -250,6 +255,15 @@ class Audience(Generic[Model]):
             waiting.position = position
             if not (self._over or waiting.gone):
                 self._waiting[position] = waiting
+            if not self._over:
+                return
+        self._tell_of_end((waiting,))  # to whom that was told before, it changes nothing
+
+    def _tell_of_end(self, left: Collection[Waiting]) -> None:
+        for waiting in left:
+            if waiting.error is None:
+                waiting.fail(_ended_before(self._over_by))
+        ring_all([waiting.bell for waiting in left])
 
     def forget(self, waiting: Waiting) -> None:
         """Let go of one who waits no longer."""

@@ -104,12 +104,14 @@ class Hosted(Generic[Model, Msg]):
         if self._durable is None:
             self._buffer.put_known(message, know)
             return
-        self._audience.enter(waiting)
         try:
             self._durable.entrance.put_known(message, know)
-        except BaseException:
-            self._audience.forget(waiting)
+        except Exception:
+            raise  # it has not entered, and the one may be told of another app's turn
+        except BaseException:  # Ctrl-C, say, which may have come after it had entered
+            self._audience.entered(waiting)
             raise
+        self._audience.entered(waiting)
 
     def _name(self) -> str:
         return self._program.name or getattr(self._program.update, "__qualname__", "program")

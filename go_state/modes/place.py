@@ -324,8 +324,8 @@ class Place(Generic[Model, Msg]):
         """Hear from the app that nothing has come for long and nobody waits for its models."""
         with self._lock:
             own = app is self._app  # and not one whose beginning was interrupted, and that nobody has
-            if own and (self._state is not State.RUNNING or self._entering):
-                return
+            if self._state is State.LOADING or (own and (self._state is not State.RUNNING or self._entering)):
+                return  # it may be the one that is begun, and about to be given what was sent
             if own:
                 self._state = State.RESTING
         app.rest()

@@ -17,6 +17,7 @@ import pytest
 from app_support import KINDS, Kind
 
 import go_state as gs
+from go_state.modes.audience import Waiting
 from go_state.watch.bells import ThreadBell
 
 
@@ -96,7 +97,7 @@ async def test_the_block_drains(kind: Kind) -> None:
 
     await kind.within(app, body)
     assert app.model == Counter(200)
-    for use in (lambda: app.send(Add(1)), lambda: app._enter(Add(1), "apply", ThreadBell())):
+    for use in (lambda: app.send(Add(1)), lambda: app.put_for(Waiting(ThreadBell(), asks=False), Add(1))):
         with pytest.raises(gs.Closed):
             use()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,8 @@ from typing import Any
 import pytest
 
 import go_state as gs
+from go_state.modes.audience import Waiting
+from go_state.watch.bells import ThreadBell
 
 LONG = 30.0  # seconds: what hangs fails here
 Words = tuple[str, ...]
@@ -407,3 +410,39 @@ def test_threads_at_keys_that_keep_falling_idle(tmp_path: Path, durability: Any)
     finally:
         sys.setswitchinterval(before)
     assert (set(seen.values()), len(seen), wrong) == ({1}, 900, [])
+
+
+def test_a_program_that_falls_idle_while_it_is_begun_is_given_what_was_sent(shop: Shop) -> None:
+    """An app that is idle before anybody has it is not put to rest."""
+    with gs.start_keyed(shop.program) as rooms:
+        make = rooms._make
+
+        def idle_at_once(key: str, idled: Any, ended: Any) -> Any:
+            app = make(key, idled, ended)
+            idled(app)
+            return app
+
+        rooms._make = idle_at_once
+        rooms["a"].apply("first", timeout=LONG)
+        assert not rooms._places["a"].app.is_ending
+
+
+def test_whom_an_app_refuses_at_its_end_another_tells(tmp_path: Path, shop: Shop) -> None:
+    """Who waits for a turn hears nothing of the app that has not taken the message, and of the turn by the one that has."""
+    bell = ThreadBell()
+    waiting = Waiting(bell, asks=False)
+    with gs.LMDBStore(tmp_path / "s") as store:
+        with gs.start(shop.program, store=store, key="a") as app:
+            put = app._durable.entrance.put_known
+
+            def put_at_the_end(*args: Any) -> None:
+                app.stop()
+                put(*args)
+
+            app._durable.entrance.put_known = put_at_the_end
+            with pytest.raises(gs.Closed):
+                app.put_for(waiting, "first")
+        with gs.start(shop.program, store=store, key="a") as app:
+            app.put_for(waiting, "first")
+            assert bell.sleep(time.monotonic() + LONG)
+            assert waiting.outcome() == ("first",)
