@@ -231,12 +231,14 @@ class Journal(Writing[Msg]):
             if not isinstance(position, int) or not max(start, done) <= position < end:
                 raise UsageError(f"a message from position {max(start, done)} to {end - 1} can be skipped, not {position!r}")
             self._aside[position] = "skipped"
+            self._tail.forget(position)
         self.flush()
 
     def remember_aside(self, position: int, kind: str) -> None:
         """Have replays pass over a message that a run has set aside; it is written with the cursor that passes it."""
         with self._lock:
             self._aside[position] = kind
+            self._tail.forget(position)
 
     def under_way(self) -> list[str]:
         """Return the names of the commands that are under way, or were when the last run ended."""
