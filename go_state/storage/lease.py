@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import Literal, Protocol
 
-from go_state.core.errors import Owned, UsageError
+from go_state.core.errors import Owned, StoreUnavailable, UsageError
 
 Owner = Literal["fail", "wait"]
 _ASK_SECONDS = 0.05  # between two looks at somebody else's lock
@@ -47,6 +47,7 @@ class FileLease:
         self._name = name
         self._path = f"{path}-owner-{blake2b(name.encode(), digest_size=8).hexdigest()}"
         self._file: int | None = None
+        self._trying = threading.Lock()  # held for a moment, by one of the threads that wait
 
     @property
     def token(self) -> bytes:
@@ -61,14 +62,26 @@ class FileLease:
         check_owner(owner)
         if self._file is not None:
             return True
-        file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        try:
-            if taken := wait_for_lock(lambda: _locked(file), self._name, owner, given_up):
-                self._file = file
-        finally:
-            if self._file != file:
-                os.close(file)
-        return taken
+        return wait_for_lock(self._try, self._name, owner, given_up)
+
+    def _try(self) -> bool:
+        """Take the lock if it is free, or another thread has taken it for this lease."""
+        with self._trying:
+            if self._file is not None:
+                return True
+            try:
+                file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            except OSError as error:
+                raise StoreUnavailable(_why_not(self._path, error)) from error
+            try:
+                if _locked(file):
+                    self._file = file
+            except OSError as error:
+                raise StoreUnavailable(_why_not(self._path, error)) from error
+            finally:
+                if self._file != file:
+                    os.close(file)
+            return self._file is not None
 
     def release(self) -> None:
         """Give the lease back; a second time is harmless. In a forked child it closes the child's hold on it alone."""
@@ -76,6 +89,13 @@ class FileLease:
         if file is not None:
             with contextlib.suppress(OSError):
                 os.close(file)
+
+
+def _why_not(path: str, error: OSError) -> str:
+    return (
+        f"the lease {path} cannot be taken ({error.strerror or error}): check that it can be read and written, in a folder whose "
+        f"file system has locks"
+    )
 
 
 def _locked(file: int) -> bool:

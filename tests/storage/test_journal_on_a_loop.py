@@ -77,3 +77,25 @@ def test_a_timeout_is_checked_and_told_as_it_was_given(store: WatchedLMDBStore) 
     with pytest.raises(gs.TimedOut, match=r"within 0\.01 seconds"):
         asyncio.run(reader.get_async(0.01))
     reader.close()
+
+
+def test_what_a_full_disk_refuses_has_not_entered(store: WatchedLMDBStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A put that writes what is there has its own message enter after that, or not at all."""
+    journal: Journal[int] = store.journal("j", of=int)
+    journal.put(0)
+    write = journal._records.write
+
+    def fail(entry: Any) -> int:
+        raise gs.StoreFull("the disk is full")
+
+    async def main() -> None:
+        for number in range(1, 4096):
+            await journal.put_async(number)
+        monkeypatch.setattr(journal._records, "write", fail)
+        with pytest.raises(gs.StoreFull):
+            await journal.put_async(-1)
+        monkeypatch.setattr(journal._records, "write", write)
+        await journal.close_async()
+
+    run_watched(main(), store.seen)
+    assert journal.slice() == list(range(4096))
