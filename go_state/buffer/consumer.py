@@ -78,28 +78,39 @@ class Consumer(Generic[Msg]):
         """
         if timeout is not None:
             check_timeout(timeout)
-        if time.monotonic() >= self._breath_at:
-            await _breathe()
-            self._breath_at = time.monotonic() + _BREATH_SECONDS
+        await self._give_way()
         while not (messages := self.take(1)):
             await self.wait_async(timeout)
-            self._breath_at = time.monotonic() + _BREATH_SECONDS
+            self._has_given_way()
         return messages[0]
+
+    async def _give_way(self) -> None:
+        """Give the event loop back if it had no turn for a while."""
+        if time.monotonic() >= self._breath_at:
+            await _breathe()
+            self._has_given_way()
+
+    def _has_given_way(self) -> None:
+        self._breath_at = time.monotonic() + _BREATH_SECONDS
 
     def take(self, limit: int) -> list[Msg]:
         """Read up to `limit` messages without waiting; an empty list when there is none. Raises `Lagged`."""
         if limit < 1:
             raise UsageError(f"take() reads at least one message, not {limit}")
         with self._lock:
-            if self._closed:
-                raise Closed("this consumer is closed")
-            self._buffer._absorb()
-            retained, position = self._retained, self.position
-            if position < retained.start:
-                raise Lagged(retained.start - position, retained.start)
-            messages = retained.read(position, limit)
-            self.position = position + len(messages)
-            return messages
+            return self._take(limit)
+
+    def _take(self, limit: int) -> list[Msg]:
+        """Do so. Lock held."""
+        if self._closed:
+            raise Closed("this consumer is closed")
+        self._buffer._absorb()
+        retained, position = self._retained, self.position
+        if position < retained.start:
+            raise Lagged(retained.start - position, retained.start)
+        messages = retained.read(position, limit)
+        self.position = position + len(messages)
+        return messages
 
     def wait(self, timeout: float | None = None) -> None:
         """Block until there is a message to read. Raises like `get`."""

@@ -27,6 +27,7 @@ class _Call(NamedTuple):
     context: Context
     loop: asyncio.AbstractEventLoop
     outcome: asyncio.Future[tuple[Any, BaseException | None]]
+    unclaimed: list[None]  # of one element, which the thread takes to call it, or who waits to drop it
 
 
 class OwnThread:
@@ -46,25 +47,31 @@ class OwnThread:
         import asyncio
 
         await asyncio.sleep(0)  # where such a cancellation is raised, before anything has begun
-        return await self.finish(fn, cancel)
+        return await self._made(fn, cancel, certain=False)
 
     async def finish(self, fn: Callable[[], T], cancel: Callable[[], object] | None = None) -> T:
         """Call the function in the thread although the task may be about to be cancelled: for what an end has to do.
 
         `cancel` is called when it is cancelled, to have a function end soon that itself waits.
         """
+        return await self._made(fn, cancel, certain=True)
+
+    async def _made(self, fn: Callable[[], T], cancel: Callable[[], object] | None, *, certain: bool) -> T:
         import asyncio
 
         loop = asyncio.get_running_loop()
         outcome: asyncio.Future[tuple[Any, BaseException | None]] = loop.create_future()
         self._begin()
-        self._calls.put(_Call(fn, copy_context(), loop, outcome))
+        call = _Call(fn, copy_context(), loop, outcome, [None])
+        self._calls.put(call)
         cancelled: asyncio.CancelledError | None = None
         while not outcome.done():
             try:
                 await asyncio.wait((outcome,))  # which a cancellation ends, and leaves the future as it is
             except asyncio.CancelledError as error:
                 cancelled = cancelled or error
+                if not certain and _claim(call):
+                    raise  # it waits for others' calls still, and is not made
                 if cancel is not None:
                     cancel()
         result, failure = outcome.result()
@@ -114,6 +121,8 @@ class OwnThread:
 def _serve(calls: SimpleQueue[_Call | None]) -> None:
     """Make the calls, in order, until there is None instead of one."""
     while (call := calls.get()) is not None:
+        if not _claim(call):
+            continue
         result, failure = None, None
         try:
             result = call.context.run(call.fn)
@@ -122,6 +131,15 @@ def _serve(calls: SimpleQueue[_Call | None]) -> None:
         with suppress(RuntimeError):  # a closed loop has no task that waits
             call.loop.call_soon_threadsafe(_settle, call.outcome, (result, failure))
         del call, result, failure  # which this thread would keep alive until the next call
+
+
+def _claim(call: _Call) -> bool:
+    """Tell whether the call is the caller's to make, or to drop, which it is for one alone."""
+    try:
+        call.unclaimed.pop()
+    except IndexError:
+        return False
+    return True
 
 
 def _settle(outcome: asyncio.Future[Any], found: tuple[Any, BaseException | None]) -> None:
@@ -133,10 +151,10 @@ def _do_nothing() -> None:
     """Take part in the order of the calls, and nothing else."""
 
 
-async def call_once(fn: Callable[[], T], name: str) -> T:
+async def call_once(fn: Callable[[], T], name: str, cancel: Callable[[], object] | None = None) -> T:
     """Call a function in a thread of its own, which has ended when this returns; it is finished also when the task is cancelled."""
     thread = OwnThread(name)
     try:
-        return await thread.finish(fn)
+        return await thread.finish(fn, cancel)
     finally:
         await thread.aclose()

@@ -62,12 +62,11 @@ class Journal(Writing[Msg]):
     async def put_async(self, *messages: Msg) -> None:
         """Append the messages as `put` does, with the disk's part in a thread; what several tasks put shares one sync."""
         self._check_open()
-        if not self._owned:
-            await self.thread.call(self.own)
+        await self.own_async()
         if not self._at_once:
+            while len(self._entries) + len(self._tail.pending) >= GROUP:
+                await self.thread.call(self.flush)  # before these enter: where the disk is full they have not
             self.enqueue(*messages)
-            if len(self._entries) + len(self._tail.pending) >= GROUP:
-                await self.thread.call(self.flush)
             return
         bell, encoded = TaskBell(), self._encode(messages)
         staged = Staged(messages, encoded, self._now(len(encoded)), bell=bell)
@@ -81,6 +80,8 @@ class Journal(Writing[Msg]):
 
     async def flush_async(self) -> int:
         """Commit to disk as `flush` does, in a thread."""
+        if not (self._owned or self._closed) and self._has_news():
+            await self.own_async()
         return await self.thread.call(self.flush)
 
     def put_known(self, message: Msg, know: Callable[[int], object]) -> None:
@@ -231,12 +232,14 @@ class Journal(Writing[Msg]):
             if not isinstance(position, int) or not max(start, done) <= position < end:
                 raise UsageError(f"a message from position {max(start, done)} to {end - 1} can be skipped, not {position!r}")
             self._aside[position] = "skipped"
+            self._tail.forget(position)
         self.flush()
 
     def remember_aside(self, position: int, kind: str) -> None:
         """Have replays pass over a message that a run has set aside; it is written with the cursor that passes it."""
         with self._lock:
             self._aside[position] = kind
+            self._tail.forget(position)
 
     def under_way(self) -> list[str]:
         """Return the names of the commands that are under way, or were when the last run ended."""
@@ -349,7 +352,7 @@ class Journal(Writing[Msg]):
         """Refuse further puts, as a buffer does, and commit to disk what was put. In a forked child nothing is done."""
         if self._inherited:
             return
-        self._given_up.set()
+        self._give_up()
         try:
             super().close(timeout=timeout)
         finally:
@@ -360,7 +363,7 @@ class Journal(Writing[Msg]):
         """Close as `close` does, waiting on the event loop."""
         if self._inherited:
             return
-        self._given_up.set()
+        self._give_up()
         try:
             await super().close_async(timeout=timeout)
         finally:

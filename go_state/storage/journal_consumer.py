@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from go_state.buffer.consumer import Consumer
 from go_state.buffer.held import Lock
+from go_state.core.deadlines import check_timeout, deadline
+from go_state.core.errors import TimedOut
 from go_state.core.own_thread import OwnThread
 
 if TYPE_CHECKING:
@@ -43,8 +45,12 @@ class JournalConsumer(Consumer[Msg]):
         return super().take(limit)
 
     def take_written(self, limit: int) -> list[Msg]:
-        """Read up to `limit` messages as `take` does, of those that are on disk already; it writes nothing."""
-        return super().take(limit)
+        """Read up to `limit` messages as `take` does, of those that are in memory: it asks no disk, and may find none; see `needs_disk`.
+
+        Between `prepare` and this others may have read so much that the block is not kept any more.
+        """
+        with self._lock:
+            return self._take(limit) if self._journal._tail.is_in_memory(self.position) else []
 
     @property
     def thread(self) -> OwnThread:
@@ -64,13 +70,24 @@ class JournalConsumer(Consumer[Msg]):
 
     async def get_async(self, timeout: float | None = None) -> Msg:
         """Return the next message as `get` does, waiting on the event loop, with the disk's part in a thread."""
-        deadline = None if timeout is None else time.monotonic() + timeout
+        if timeout is not None:
+            check_timeout(timeout)
+        until = deadline(timeout)
+        await self._give_way()
         while True:
             if self.needs_disk():
                 await self._journal.thread.call(self.prepare)
+                self._has_given_way()
             if messages := self.take_written(1):
                 return messages[0]
-            await self.wait_async(None if deadline is None else max(deadline - time.monotonic(), 0))
+            await self._wait_until(until, timeout)
+            self._has_given_way()
+
+    async def _wait_until(self, until: float | None, timeout: float | None) -> None:
+        try:
+            await self.wait_async(None if until is None else max(until - time.monotonic(), 0))
+        except TimedOut:
+            raise TimedOut(f"nothing came within {timeout} seconds; nothing was consumed") from None
 
     async def commit_async(self) -> int:
         """Take what was read for done as `commit` does, with the disk's part in a thread."""

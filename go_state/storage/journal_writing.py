@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from time import time_ns
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+from weakref import WeakKeyDictionary
 
 from go_state.buffer.buffer import Buffer
 from go_state.buffer.consumer import Consumer
 from go_state.core.crash_points import reach
 from go_state.core.errors import Closed, Owned, UsageError
-from go_state.core.own_thread import OwnThread
+from go_state.core.own_thread import OwnThread, call_once
 from go_state.storage.journal_consumer import GROUP, JournalConsumer
-from go_state.storage.lease import Lease, Owner
+from go_state.storage.lease import Lease, Owner, wait_for_lock
 from go_state.storage.on_disk import OnDisk
 from go_state.storage.parts import Parts
 from go_state.storage.process import InheritedLock, is_written, keep_until_written
@@ -26,6 +28,9 @@ from go_state.storage.records import SNAPSHOT, Entry, Records, Snapshot
 from go_state.storage.stage import Stage, Staged
 from go_state.storage.tail import Tail
 from go_state.storage.times import Times, merged
+
+if TYPE_CHECKING:
+    import asyncio
 
 Msg = TypeVar("Msg")
 
@@ -72,8 +77,10 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         self._in_hand: list[Staged[Msg]] = []  # what was staged and is being written
         self._before = before  # finishes the journal that was here before, which may have failed when it was closed
         self._known = False  # whether it was read where it begins and ends
-        self._leasing = threading.Lock()  # held while the lease is waited for, and by nobody who holds another lock
-        self._given_up = threading.Event()  # ends the wait of those who put
+        self._leasing: object | None = None  # the call that waits for the lease; others wait for it, each as long as it likes
+        self._given_up = threading.Event()  # ends the wait of the threads that put
+        self._own_waits: list[threading.Event] = []  # and of the tasks
+        self._owning: WeakKeyDictionary[Any, asyncio.Lock] = WeakKeyDictionary()  # of each event loop: whose turn it is to wait
         self._lease_waits: list[threading.Event] = []  # what ends each wait that is under way
         self.thread = OwnThread(f"go_state journal {records.name}")  #: in which the async faces use the disk
         self._cursors: dict[str, int] = {}  # of named readers, as they are on disk
@@ -124,14 +131,57 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
             self._own()
 
     def _wait_for_lease(self, given_up: threading.Event) -> None:
+        turn = object()
         self._lease_waits.append(given_up)
         try:
-            with self._leasing:
-                self.store.check_usable()
-                if not self._lease.acquire("wait", given_up):
-                    raise Closed(f"the lease of the journal {self.name!r} is not waited for any more")
+            taken = wait_for_lock(lambda: self._takes_turn(turn), self.name, "wait", given_up)
+            self.store.check_usable()
+            if not (taken and self._lease.acquire("wait", given_up)):
+                raise Closed(f"the lease of the journal {self.name!r} is not waited for any more")
         finally:
+            if self._leasing is turn:
+                self._leasing = None
             self._lease_waits.remove(given_up)
+
+    def _takes_turn(self, turn: object) -> bool:
+        """Tell whether it is this call's turn to wait for the lease: a lock would be one that nobody stops waiting for."""
+        with self._lock:
+            if self._leasing is None:
+                self._leasing = turn
+            return self._owned or self._leasing is turn
+
+    async def own_async(self) -> None:
+        """Take the lease as `own` does, in a thread: one of its own where it is waited for, and one however many tasks wait."""
+        if self._owned:
+            return
+        if self._owner != "wait":
+            await self.thread.call(self.own)
+            return
+        async with self._turn_to_own():
+            self._check_open()
+            if not self._owned:
+                await self._own_in_thread()
+
+    def _turn_to_own(self) -> asyncio.Lock:
+        import asyncio
+
+        return self._owning.setdefault(asyncio.get_running_loop(), asyncio.Lock())
+
+    async def _own_in_thread(self) -> None:
+        given_up = threading.Event()
+        self._own_waits.append(given_up)
+        if self._given_up.is_set():
+            given_up.set()  # it was closed before it could know of this wait
+        try:
+            await call_once(partial(self.own, given_up=given_up), f"go_state lease {self.name}", given_up.set)
+        finally:
+            self._own_waits.remove(given_up)
+
+    def _give_up(self) -> None:
+        """End the waits for the lease of those who put."""
+        self._given_up.set()
+        for given_up in tuple(self._own_waits):
+            given_up.set()
 
     def _own(self) -> None:
         """Take the lease, if it is not ours yet, and look what others have written before. Not while the lock is held."""

@@ -46,6 +46,7 @@ class FileLease:
         self._name = name
         self._path = f"{path}-owner-{blake2b(name.encode(), digest_size=8).hexdigest()}"
         self._file: int | None = None
+        self._trying = threading.Lock()  # held for a moment, by one of the threads that wait
 
     @property
     def token(self) -> bytes:
@@ -61,20 +62,26 @@ class FileLease:
         if self._file is not None:
             return True
         _check_system()
-        try:
-            file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        except OSError as error:
-            raise StoreUnavailable(
-                f"{self._path} cannot be opened ({error.strerror}): who writes a journal holds a lock on this file, which it and its "
-                f"folder have to allow"
-            ) from error
-        try:
-            if taken := wait_for_lock(lambda: _locked(file), self._name, owner, given_up):
-                self._file = file
-        finally:
-            if self._file != file:
-                os.close(file)
-        return taken
+        return wait_for_lock(self._try, self._name, owner, given_up)
+
+    def _try(self) -> bool:
+        """Take the lock if it is free, or another thread has taken it for this lease."""
+        with self._trying:
+            if self._file is not None:
+                return True
+            try:
+                file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            except OSError as error:
+                raise StoreUnavailable(_why_not(self._path, error)) from error
+            try:
+                if _locked(file):
+                    self._file = file
+            except OSError as error:
+                raise StoreUnavailable(_why_not(self._path, error)) from error
+            finally:
+                if self._file != file:
+                    os.close(file)
+            return self._file is not None
 
     def release(self) -> None:
         """Give the lease back; a second time is harmless. In a forked child it closes the child's hold on it alone."""
@@ -93,6 +100,13 @@ def _check_system() -> None:
             "a journal in a file needs a lock that only POSIX systems have (flock), and this system is none: keep journals in a "
             "gs.PostgresStore here; models can be kept in a gs.LMDBStore without one"
         ) from None
+
+
+def _why_not(path: str, error: OSError) -> str:
+    return (
+        f"the lease {path} cannot be taken ({error.strerror or error}): check that it can be read and written, in a folder whose "
+        f"file system has locks"
+    )
 
 
 def _locked(file: int) -> bool:

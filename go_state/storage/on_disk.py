@@ -86,7 +86,8 @@ class OnDisk(Generic[Msg]):
         try:
             return self._codec.decode_block(self.name, block), None
         except Incompatible:
-            aside: dict[int, str] = self._records.set_aside() | self._aside
+            aside = dict(self._aside)  # first: what is written meanwhile is found on disk
+            aside |= self._records.set_aside()
         messages: list[Any] = []
         for one in block.each():
             try:

@@ -11,6 +11,7 @@ the number of the transaction that wrote it, so a key never has one twice.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, suppress
 from types import TracebackType
@@ -22,6 +23,7 @@ from go_state.core.ports import Stored, Write
 from go_state.storage.frames import is_in_parts, pack, unpack
 from go_state.storage.keys import key_bytes
 from go_state.storage.parts import InParts, count, forget, forget_unfinished, joined
+from go_state.storage.process import let_go_of_all
 from go_state.storage.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -80,6 +82,7 @@ class RecordStore:
         """In a forked child: let go of what is the parent's, without ending it."""
         for journal in self._journals.values():
             journal._forget_parent()
+        let_go_of_all()
 
     # ------------------------------------------------------------------ models
 

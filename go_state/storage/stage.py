@@ -97,7 +97,7 @@ class Stage(Generic[Msg]):
     @property
     def waiting(self) -> bool:
         """Whether something is to be written."""
-        for each in tuple(self._staged):  # noqa: SIM110  - a generator would swallow a Ctrl-C
+        for each in tuple(self._staged):  # noqa: SIM110 - Ctrl-C is lost in a generator that `any` drops
             if not each.done:
                 return True
         return False

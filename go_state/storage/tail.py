@@ -112,6 +112,11 @@ class Tail(Retained[Msg]):
             self._decoded.pop(next(iter(self._decoded)))
         self._decoded[found.block.first] = found
 
+    def forget(self, position: int) -> None:
+        """Have the block that holds the position read anew: a message in it need not be readable any more."""
+        if (found := self._in_memory(position)) is not None:
+            del self._decoded[found.block.first]
+
     def entered(self, position: int) -> float:
         """Return when the message at the position entered, in seconds since 1970."""
         found = self.entered_in_memory(position)

@@ -12,6 +12,7 @@ import postgres_server as servers
 import pytest
 
 import go_state as gs
+from go_state.storage.journal import Journal
 from go_state.storage.lease import FileLease
 
 
@@ -55,6 +56,74 @@ def other(path: Path, store: gs.LMDBStore) -> Iterator[Other]:
     somebody = Other(path)
     yield somebody
     somebody.ends()
+
+
+@pytest.fixture
+def journal(store: gs.LMDBStore) -> Journal[int]:
+    found: Journal[int] = store.journal("bot", of=int, owner="wait")
+    return found
+
+
+def test_a_task_that_waits_can_be_cancelled(journal: Journal[int], other: Other) -> None:
+    """A put on a loop ends with its timeout, the second as the first, and what they wait for is taken once it is free."""
+
+    async def main() -> None:
+        first = asyncio.create_task(journal.put_async(1))
+        for _ in range(2):
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(journal.put_async(2), 0.05)
+        other.ends()
+        await first
+        await journal.close_async()
+
+    asyncio.run(asyncio.wait_for(main(), 30))
+    assert journal.slice() == [1]
+
+
+def test_a_closed_journal_is_not_waited_for(journal: Journal[int], other: Other) -> None:
+    """Every task that waits to put is told."""
+
+    async def main() -> list[Any]:
+        putting = [asyncio.create_task(journal.put_async(number)) for number in range(3)]
+        await asyncio.sleep(0)
+        await journal.close_async()
+        return await asyncio.gather(*putting, return_exceptions=True)
+
+    assert [type(error) for error in asyncio.run(asyncio.wait_for(main(), 30))] == [gs.Closed] * 3
+
+
+def test_a_journal_is_read_while_a_task_waits_to_put(store: gs.LMDBStore, path: Path) -> None:
+    """What is on disk is given at once."""
+    with store.journal("bot", of=int) as before:
+        before.put(7)
+    other, journal = Other(path), store.journal("bot", of=int, owner="wait")
+
+    async def main() -> int:
+        reader, putting = journal.consumer(), asyncio.create_task(journal.put_async(1))
+        await asyncio.sleep(0)
+        found: int = await asyncio.wait_for(reader.get_async(), 10)
+        other.ends()
+        await putting
+        await reader.aclose()
+        return found
+
+    assert asyncio.run(asyncio.wait_for(main(), 30)) == 7
+
+
+def test_who_waits_behind_another_can_stop_waiting(journal: Journal[int], other: Other) -> None:
+    """Of two who wait for the lease each gives up by itself."""
+    given_up = threading.Event()
+    given_up.set()
+    assert journal._takes_turn("another's")
+    with pytest.raises(gs.Closed):
+        journal.own(given_up=given_up)
+
+
+def test_a_lease_that_cannot_be_taken_is_told_with_advice(path: Path, store: gs.LMDBStore) -> None:
+    """What the system says of its file is not raised as it is."""
+    Path(FileLease(str(path), "bot")._path).mkdir()
+    with pytest.raises(gs.StoreUnavailable, match=r"cannot be taken .*: check that it can be read and written"):
+        store.journal("bot", of=int).put(1)
 
 
 def waiting(store: gs.LMDBStore, **how: Any) -> gs.App[tuple[int, ...], int]:

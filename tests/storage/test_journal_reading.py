@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import go_state as gs
+from go_state.storage.journal import Journal
 from go_state.storage.records import Entry, Records
 from go_state.storage.times import Times
 
@@ -118,3 +119,38 @@ def test_what_is_folded_has_no_gap(store: gs.LMDBStore) -> None:
         list(journal.exactly(3, 8))
     assert list(journal.chunks(5, 8)) == [(5, [5, 6, 7])]
     assert [each.message for each in journal.exactly(9, 10)] == [9]
+
+
+@pytest.fixture
+def unreadable(store: gs.LMDBStore, tmp_path: Path) -> Iterator[Journal[int]]:
+    """Give a journal with a message in its middle that is of another type."""
+    with gs.LMDBStore(tmp_path / "unreadable") as before:
+        before.journal("j", of=int | str).put(1, "two", 3)
+    with gs.LMDBStore(tmp_path / "unreadable") as now:
+        yield now.journal("j", of=int)
+
+
+def test_what_is_skipped_while_it_is_being_read_is_passed_over(unreadable: Journal[int]) -> None:
+    """A reader that has the block in memory hears of it."""
+    with unreadable.consumer() as reader:
+        assert reader.take(3) == [1]
+        unreadable.skip(1)
+        assert reader.take(3) == [None, 3]
+
+
+def test_what_is_set_aside_is_found_while_it_is_being_written(
+    unreadable: Journal[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It leaves the memory for the disk between two looks."""
+    unreadable.own()
+    unreadable.remember_aside(1, "Incompatible")
+    look, flushes = unreadable._records.set_aside, [unreadable.flush]
+
+    def then_flush() -> dict[int, str]:
+        found = look()
+        while flushes:
+            flushes.pop()()
+        return found
+
+    monkeypatch.setattr(unreadable._records, "set_aside", then_flush)
+    assert [each.message for each in unreadable.read()] == [1, None, 3]
