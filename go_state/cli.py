@@ -24,7 +24,7 @@ from go_state.storage.exchange import as_member, lines
 from go_state.storage.lmdb import LMDBStore
 from go_state.storage.record_store import RecordStore
 from go_state.storage.snapshot import is_envelope, read_envelope
-from go_state.terminal import printable, show, show_json
+from go_state.terminal import encoding_of, printable, show, show_json
 
 try:
     import typer
@@ -76,7 +76,7 @@ def main() -> None:
 
 
 def _fail(why: str) -> NoReturn:
-    said = printable(why, sys.stderr.encoding)
+    said = printable(why, encoding_of(sys.stderr))
     Console(stderr=True, soft_wrap=True).print(said, style="red", markup=False, highlight=False, emoji=False)
     sys.exit(1)
 
@@ -362,7 +362,7 @@ def _print_json(value: object) -> None:
 
 def _add(table: Table, *cells: object) -> None:
     """Add a row as it is, which rich would otherwise search for markup."""
-    table.add_row(*(Text(printable(str(cell), sys.stdout.encoding)) for cell in cells))
+    table.add_row(*(Text(printable(str(cell), encoding_of(sys.stdout))) for cell in cells))
 
 
 @contextmanager

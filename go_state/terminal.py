@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
+from typing import TextIO
 
 _NOT_ASCII_OR_CONTROL = re.compile(r"[^\n -~]")
 
@@ -49,11 +50,16 @@ def _json_escape(character: str) -> str:
     return "".join(f"\\u{units[i] << 8 | units[i + 1]:04x}" for i in range(0, len(units), 2))
 
 
+def encoding_of(stream: TextIO | None) -> str | None:
+    """Return the encoding of standard output or error, which a process may have been started without."""
+    return None if stream is None else stream.encoding
+
+
 def show(text: str) -> None:
     """Print it, with escapes for what the terminal cannot show or would obey."""
-    print(printable(text, sys.stdout.encoding))  # noqa: T201
+    print(printable(text, encoding_of(sys.stdout)))  # noqa: T201
 
 
 def show_json(json_text: bytes) -> None:
     """Print JSON so that it stays JSON."""
-    show(escaped(json_text.decode(errors="replace"), sys.stdout.encoding))
+    show(escaped(json_text.decode(errors="replace"), encoding_of(sys.stdout)))
