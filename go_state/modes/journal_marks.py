@@ -21,15 +21,16 @@ def journal_marks(source: object) -> JournalMarks | None:
     from go_state.storage.journal_consumer import JournalConsumer
 
     journal = source.journal if isinstance(source, JournalConsumer) else source
-    return JournalMarks(journal) if isinstance(journal, Journal) else None
+    return JournalMarks(journal, from_the_start=journal is source) if isinstance(journal, Journal) else None
 
 
 class JournalMarks:
     """What a journal is called among sources, and how it is known again. Positions are those of its messages."""
 
-    def __init__(self, journal: Journal[Any]) -> None:
+    def __init__(self, journal: Journal[Any], *, from_the_start: bool) -> None:
         self.name = f"journal {journal.name}"
         self._journal = journal
+        self._from_the_start = from_the_start  # or from where a reader stands, who has been told where to begin
 
     def fingerprint(self) -> str:
         """Return what tells this journal from every other; empty before anything was written to it."""
@@ -43,6 +44,8 @@ class JournalMarks:
         self._journal.refresh()
         mark = marks.get(self.name)
         if mark is None:
+            if self._from_the_start:
+                self._check(0)
             return None
         if mark.fingerprint not in ("", self._journal.salt):
             raise SourceChanged(self.name, "it is another journal of the same name, or it was begun anew")
@@ -79,6 +82,6 @@ class JournalMarks:
             error = Lagged(found.start - position, found.start)
             error.add_note(
                 f"The aggregate has counted the journal {self._journal.name!r} up to position {position}, and what follows was "
-                f"truncated: restore the journal, or begin again under another key."
+                f"truncated: restore the journal, or begin under a key of its own with a reader, journal.consumer(), of what is left."
             )
             raise error

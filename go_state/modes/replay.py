@@ -49,7 +49,7 @@ def replay(program: Program[Model, Msg], journal: Journal[Msg], *, until: int | 
         try:
             frame = nearest(program, journal, end)
             if frame is None:
-                raise Lagged(start - end, start)
+                raise Lagged(start, start)  # a fold without a keyframe needs all of them
             return fold(program, journal, frame.model, frame.position, end)
         except Lagged as error:  # its program, which runs, has forgotten some of the messages meanwhile
             lagged = error

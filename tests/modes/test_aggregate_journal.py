@@ -180,6 +180,19 @@ def test_a_journal_that_was_truncated_beyond_what_was_read_is_refused(drivers: D
     assert gs.load_model(digits, store=store, key="k") == 1234
 
 
+def test_a_journal_whose_beginning_was_forgotten_is_counted_by_a_reader_alone(drivers: Drivers, store: gs.LMDBStore) -> None:
+    """A model that has counted nothing yet would lack what went before; a reader says that what is left is meant."""
+    put(store, 1, 2, 3).flush()
+    put(store).truncate(2)
+    with pytest.raises(gs.Lagged) as raised:
+        drivers.aggregate(digits, put(store), store=store, key="k")
+    assert (raised.value.missed, raised.value.oldest) == (2, 2)
+    assert store.load("k") is None
+    with put(store, 4).consumer("oldest") as reader:
+        assert drivers.aggregate(digits, reader, store=store, key="k").model == 34
+    assert drivers.aggregate(digits, put(store, 5), store=store, key="k").model == 345
+
+
 def test_a_position_of_another_kind_of_source_is_not_the_journals(drivers: Drivers, store: gs.LMDBStore) -> None:
     """A file and a journal of one name stand beside each other."""
     (Path(store.where).parent / "j").write_text('{"by":7}\n')

@@ -92,8 +92,9 @@ def test_replay_of_no_position_teaches(journal: Journal[Add], until: Any) -> Non
 def test_replay_before_a_truncation_lags(journal: Journal[Add]) -> None:
     """What was forgotten cannot be replayed; what a keyframe stands at can."""
     journal.truncate(20)
-    with pytest.raises(gs.Lagged):
+    with pytest.raises(gs.Lagged) as raised:
         gs.replay(board, journal, until=19)
+    assert raised.value.missed == raised.value.oldest > 0
     assert gs.replay(board, journal, until=20).total == sum(range(20))
 
 
