@@ -56,18 +56,28 @@ def _ended_by(code: int) -> str:
 
 
 def _importable() -> list[str]:
-    """Return where the child may import from: where this process does, but never from the folder that happens to be the current one.
+    """Return the folder of this very package, and where the child may import other things from: where this process does.
 
-    A program's folder is full of names, and one of them may be that of a module that the child needs.
+    Never from the folder that happens to be the current one: a program's folder is full of names, and one of them may be that of a
+    module that the child needs. The package's folder is empty where the package is no folder, as in a zip file.
     """
     here = os.getcwd()
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    home = os.path.dirname(package)
-    found = [each for each in sys.path if each and os.path.realpath(each) != here]
-    return found if home in found else [*found, home]  # last, because it may be the current folder all the same
+    others = [each for each in sys.path if each and os.path.realpath(each) != here]
+    return [package if os.path.isdir(package) else "", *others]
 
 
-_CHILD = f"import sys; sys.path[:] = sys.argv[2:]; from {__name__} import print_damage; print_damage(sys.argv[1])"
+_CHILD = f"""
+import sys
+from importlib import util
+path, package, *sys.path[:] = sys.argv[1:]
+if package:
+    spec = util.spec_from_file_location("go_state", package + "/__init__.py", submodule_search_locations=[package])
+    sys.modules["go_state"] = module = util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+from {__name__} import print_damage
+print_damage(path)
+"""
 
 
 def print_damage(path: str) -> None:
