@@ -25,7 +25,7 @@ Update: TypeAlias = Union[Callable[[Model, Msg], Step[Model, Msg]], Callable[[Mo
 View: TypeAlias = Callable[[Model], object]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, of which Python 3.11 cannot call Program[Model, Msg](...)
 class Program(Generic[Model, Msg]):
     """What to start with and how each message changes it.
 

@@ -12,7 +12,7 @@ from go_state.core.ports import Producer
 Msg = TypeVar("Msg")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class FailedMessage(Generic[Msg]):
     """A message that was set aside: its turn was rolled back and the run went on with the next."""
 
@@ -26,7 +26,7 @@ class Stop:
     """Raise: the failing message ends the run. The default."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SetAside(Generic[Msg]):
     """Put the failing message into `buffer`, as a `FailedMessage`, and go on with the next.
 

@@ -158,3 +158,17 @@ def test_reducer_hands_on_what_belongs_to_a_program() -> None:
     """View, name and schema of a reducer are its program's."""
     program = gs.reducer(int, lambda model, msg: model + msg, view=print, name="total", schema=3)
     assert (program.view, program.name, program.schema) == (print, "total", 3)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: gs.Program[int, int](lambda: (0, ()), lambda model, msg: (model, ())),
+        lambda: gs.FailedMessage[int](1, 0, ValueError()),
+        lambda: gs.SetAside[int](gs.Buffer()),
+    ],
+    ids=["Program", "FailedMessage", "SetAside"],
+)
+def test_a_generic_value_is_made_with_its_types_said(make: Callable[[], object]) -> None:
+    """Program[Model, Msg](...) is the same as Program(...)."""
+    assert make() is not None
