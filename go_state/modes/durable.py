@@ -305,7 +305,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         self._settle((), self._given())
         if self._saving is not None or self._save_due():
             yield from self._go_on_saving()
-        self._most = self._until_save()
+        self._most = max(self._until_save(), 1)  # overdue where a large model was being saved: one begins next
         if self._journal.needs_flush(self._cursor):
             yield self._run.with_disk(self._journal.flush)
         if not self._cursor.has_moved():

@@ -247,7 +247,7 @@ class DiskIntake(Intake[Msg]):
 
     def _open(self) -> Any:
         reader = self._log.consumer() if self._opens else self._log
-        if self._after is not None and reader.position < self._after:  # one that was opened further on has been told to
+        if self._after is not None and reader.position != self._after:  # see ReaderIntake
             reader.seek(self._after)
         return reader
 

@@ -10,6 +10,7 @@ import pytest
 
 import go_state as gs
 from go_state.core import crash_points
+from go_state.loop import feeds
 from go_state.modes import saving
 from go_state.storage import parts
 from go_state.storage.pieces import SMALL
@@ -140,6 +141,37 @@ def test_turns_are_taken_while_a_snapshot_is_written(store: gs.LMDBStore, monkey
     assert store.keyframes("big")[:2] == [0, 3]
     assert gs.load_model(big, store=store, key="big") == model == Big(sum(turns))
     assert gs.verify(big, store.journal("big", of=int)).ok
+
+
+def test_a_save_that_is_overdue_when_the_last_one_is_done_is_begun(
+    store: gs.LMDBStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More turns than there are to be between two snapshots are taken while one is written: the next follows, and so do messages."""
+    monkeypatch.setattr(saving, "SLICE", 0.0)
+    monkeypatch.setattr(feeds, "CHUNK_SECONDS", 60.0)  # as on a disk that writes at once
+    journal = store.journal("big", of=int)
+    journal.put(1)
+    snapshots = turns = 0
+
+    def counted(model: Big, msg: int) -> gs.Step[Big, int]:
+        nonlocal turns
+        turns += 1
+        if snapshots < 4:
+            journal.put(1)  # there is always another
+        else:
+            journal.refuse()
+        return update(model, msg)
+
+    def reached(point: str) -> None:
+        nonlocal snapshots
+        snapshots += point == "after-snapshot"
+
+    crash_points.watch(reached)
+    try:
+        model = gs.run(gs.Program(big.init, counted), journal, store=store, key="big", snapshots=gs.Snapshots(every=1))
+    finally:
+        crash_points.watch(None)
+    assert model == gs.load_model(big, store=store, key="big") == Big(turns)
 
 
 def test_what_a_crash_has_left_goes_with_the_next_snapshot(store: gs.LMDBStore) -> None:
