@@ -71,6 +71,9 @@ class Retry:
             raise ProgramError(f"attempts of a Retry is a whole number from 1, not {self.attempts!r}")
         for word in ("wait", "longest", "jitter"):
             _check_seconds(f"{word} of a Retry", getattr(self, word))
+        kinds = self.on if isinstance(self.on, tuple) else (self.on,)
+        if not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in kinds):
+            raise ProgramError("on of a Retry is a tuple of classes of exceptions, such as (OSError,)")
 
 
 class How(TypedDict, total=False):

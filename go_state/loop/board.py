@@ -35,6 +35,7 @@ class Board(Performing):
         self._at_once = at_once
         self._under_way: dict[Flight, None] = {}  # in the order of their beginning, those that wait included
         self._by_key: dict[Hashable, Flight] = {}
+        self._held_keys: dict[Hashable, bool] = {}  # whether what is held will have taken the key, or given it up
         self._behind: dict[Hashable, deque[Flight]] = {}  # what waits for the end of the one with its key
         self._running: dict[Flight, None] = {}  # those that a task or thread has
         self._waiting: OrderedDict[Flight, None] = OrderedDict()  # for one of those that run to end
@@ -47,18 +48,21 @@ class Board(Performing):
         if not self._in_turn:
             return self._act(held)
         self.held.append(held)
-        if isinstance(held, Flight) and self.marks is not None:
+        if isinstance(held, Cancelling):
+            given_up = [held.key] if held.key is not None else [key for key in self._all_keys() if self._is_in(key, held.scope)]
+            self._held_keys.update(dict.fromkeys(given_up, False))
+            return Outcome.UNDER_WAY
+        if held.key is not None:
+            self._held_keys[held.key] = True
+        if self.marks is not None:
             self.marks.opened(held.name)
         return Outcome.UNDER_WAY
 
+    def _all_keys(self) -> set[Hashable]:
+        return {*self._by_key, *self._held_keys}
+
     def _is_taken(self, key: Hashable) -> bool:
-        taken = key in self._by_key
-        for held in self.held:
-            if isinstance(held, Flight):
-                taken |= held.key == key
-            elif held.key == key or (held.key is None and self._is_in(key, held.scope)):
-                taken = False
-        return taken
+        return self._held_keys.get(key, key in self._by_key)
 
     @staticmethod
     def _is_in(key: Any, scope: Any) -> bool:
@@ -69,7 +73,7 @@ class Board(Performing):
         self.stir()
         for each in self.held:  # held until all are begun: an interrupt in between ends the run, and loses the note of none
             self._act(each)
-        self.held = []
+        self.held, self._held_keys = [], {}
         self.settled()
 
     def drop(self) -> None:
@@ -81,7 +85,7 @@ class Board(Performing):
 
     def leave(self) -> list[Flight]:
         """Let go of what is held, which stays noted as under way: a run that ends here has not begun it, and the next one does."""
-        held, self.held = self.held, []
+        held, self.held, self._held_keys = self.held, [], {}
         left = [each for each in held if isinstance(each, Flight)]
         for flight in left:
             forget_coroutine(flight)

@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 from go_state.core.errors import InsideLoop, UsageError
 from go_state.core.own_thread import OwnThread
 from go_state.core.ports import Reader
+from go_state.loop.inside import running_task
 from go_state.loop.raised import as_failure, is_cancellation
 
 T = TypeVar("T")
@@ -66,14 +67,14 @@ def drive(flow: Flow[T]) -> T:
 
 async def drive_async(flow: Flow[T]) -> T:
     """Run the flow on the running event loop; a cancellation reaches it at the wait it is in."""
-    cancelled = False
+    cancelled, task = False, running_task()
     try:
         wait = next(flow)
         while True:
             try:
                 answer = await wait.on_loop()
             except BaseException as error:
-                asked = _was_cancelled(error)
+                asked = _was_cancelled(error, task)
                 cancelled = cancelled or asked  # also where a wait fails by which the flow makes an end of it
                 wait = flow.throw(error if asked else as_failure(error))
             else:
@@ -89,16 +90,11 @@ async def drive_async(flow: Flow[T]) -> T:
         flow.close()
 
 
-def _was_cancelled(error: BaseException) -> bool:
+def _was_cancelled(error: BaseException, task: Any) -> bool:
     """Tell whether somebody has cancelled the task, or closed its coroutine, so that what it awaited has raised this."""
     if isinstance(error, GeneratorExit):
-        return True
-    if not is_cancellation(error):
-        return False
-    import asyncio
-
-    task = asyncio.current_task()
-    return task is None or task.cancelling() > 0
+        return task is None or running_task() is not task  # a task cannot close the coroutine that it is running
+    return is_cancellation(error) and (task is None or task.cancelling() > 0)
 
 
 def is_loop_running() -> bool:

@@ -27,7 +27,7 @@ class Outcome(Enum):
 class Group:
     """A `seq` or `all` of which something is under way."""
 
-    __slots__ = ("begun", "failed", "in_order", "mark", "open", "parent", "path", "rest", "scope")
+    __slots__ = ("_origin", "begun", "failed", "in_order", "open", "parent", "path", "rest", "scope")
 
     def __init__(self, command: Seq[Any] | All[Any], scope: Scope, parent: Group | None, path: Path, origin: Origin) -> None:
         self.in_order = type(command) is Seq
@@ -38,7 +38,12 @@ class Group:
         self.open = 0  # how many of an `all` are under way
         self.begun = False  # whether all of an `all` were begun
         self.failed = False
-        self.mark = f"{origin.name}/{written(path)}!"  # what a durable run notes while something of a failed `all` is under way
+        self._origin = origin
+
+    @property
+    def mark(self) -> str:
+        """What a durable run notes while something of a failed `all` is under way."""
+        return f"{self._origin.name}/{written(self.path)}!"
 
     def outcome(self) -> Outcome:
         """Return how an `all` has ended."""

@@ -238,6 +238,9 @@ class Workers:
             _, pending = await asyncio.wait(others, timeout=max(until - loop.time(), 0))
             self._tasks |= pending  # to be told of
             ours |= pending
+            if loop.time() >= until:  # those that begin others whenever they are ended have no end
+                self._tasks |= asyncio.all_tasks() - ours
+                break
         with suppress(TimeoutError):
             async with asyncio.timeout(max(until - loop.time(), _MOMENT)):
                 await loop.shutdown_asyncgens()

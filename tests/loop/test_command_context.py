@@ -239,6 +239,8 @@ def test_a_cancelled_call_is_not_tried_again() -> None:
     [
         lambda: gs.Retry(attempts=0),
         lambda: gs.Retry(wait=-1),
+        lambda: gs.Retry(on=[ValueError]),  # type: ignore[arg-type]
+        lambda: gs.Retry(on=(ValueError, "ValueError")),  # type: ignore[arg-type]
         lambda: gs.Cmd.call(greet, retry=3),
         lambda: gs.Cmd.call(greet, timeout="5"),
         lambda: gs.Cmd.call(greet, busy="wait"),

@@ -215,6 +215,15 @@ async def test_a_cancel_whose_rollback_fails_is_a_cancel() -> None:
     assert "OSError: gone" in caught.value.__notes__[0]
 
 
+@pytest.mark.parametrize("port", ["get", "put", "commit"])
+def test_a_generator_exit_of_a_port_is_a_failure(port: str) -> None:
+    """Raised by a coroutine of a queue of one's own it ends the run as a ProgramError, and the message is given again."""
+    queue = Queue("a", **{port: GeneratorExit()})  # type: ignore[arg-type]
+    with pytest.raises(gs.ProgramError, match="raised GeneratorExit"):
+        asyncio.run(gs.run_async(program(a=[gs.Cmd.send("b")]), **ports(AsyncQueue(queue))))
+    assert queue.log[-1] == "rollback"
+
+
 def test_abandoned_run_closes_quietly() -> None:
     """A run whose event loop is gone can be closed, also when its consumer's rollback would have to wait."""
 

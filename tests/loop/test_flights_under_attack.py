@@ -15,7 +15,7 @@ from typing import Any
 import both_drivers
 import pytest
 from both_drivers import Drivers
-from flights_support import Gate, failing, heard, plain, soon, task
+from flights_support import Gate, closed, failing, heard, plain, soon, task
 
 import go_state as gs
 from go_state.loop.driver import refuse_running_loop
@@ -149,6 +149,28 @@ def test_several_may_listen_for_one_signal() -> None:
     model = gs.run(gs.Program(lambda: ((), [gs.Cmd.send("again")]), update, subscriptions=subscriptions), buffer)
     assert (model[0], sorted(model[1:3]), model[3:]) == ("again", ["a", "b"], ("again", "b"))
     assert signal.getsignal(signal.SIGUSR1) is before
+
+
+class Key:
+    """A key that counts how often two of its kind are compared."""
+
+    compared = 0
+
+    def __eq__(self, other: object) -> bool:
+        Key.compared += 1
+        return self is other
+
+    def __hash__(self) -> int:
+        return object.__hash__(self)
+
+
+def test_many_keyed_commands_of_one_turn_are_not_compared_with_each_other(drivers: Drivers) -> None:
+    """Each is looked up, and what is given up in the turn is free again."""
+    Key.compared = 0
+    calls = [gs.Cmd.call(plain, 1, key=Key(), busy="skip", ok=lambda result: None) for _ in range(50)]
+    calls = [each for call in calls for each in (gs.Cmd.after(0, None, key=call.key), gs.Cmd.cancel(call.key), call)]  # type: ignore[attr-defined]
+    drivers.run(gs.Program(lambda: (0, calls), lambda model, msg: (model, ())), closed())
+    assert Key.compared < 50
 
 
 @pytest.fixture

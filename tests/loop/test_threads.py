@@ -124,3 +124,24 @@ def test_tasks_that_a_command_has_begun_are_ended_with_the_run() -> None:
         assert begun.wait(20)
     assert [each.done() for each in kept] == [True, True]
     assert seen[0] == "cleaned up"
+
+
+def test_tasks_that_begin_others_whenever_they_are_ended_are_left() -> None:
+    """A run that is over leaves no event loop on which they would go on doing so for ever."""
+    kept: list[Any] = []
+    over = threading.Event()
+
+    async def hydra() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            if not over.is_set():
+                kept.append(asyncio.create_task(hydra()))
+
+    async def begin() -> None:
+        kept.append(asyncio.create_task(hydra()))
+        await asyncio.sleep(0)
+
+    gs.batch(heard(gs.Cmd.call(begin)), [], effects=gs.Effects(grace=0))
+    over.set()
+    assert [thread for thread in threading.enumerate() if thread.name == "go_state effects"] == []
