@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from go_state.core.errors import UsageError
+from go_state.core.errors import Closed, UsageError
 from go_state.core.forks import parents, share
 from go_state.core.program import Program
 from go_state.loop.driver import Flow, drive, drive_async
@@ -202,7 +202,7 @@ class Hosted(Generic[Model, Msg]):
     def _flow(self) -> Flow[None]:
         audience = self._audience
         audience.begin(self._flights)
-        audience.models.before_wait = lambda: self._check_may_wait("a watcher of its app")
+        audience.models.before_wait = self._check_may_watch
         return self._flow_on_disk() if self._durable is not None else self._flow_in_memory()
 
     def _flow_on_disk(self) -> Flow[None]:
@@ -321,6 +321,12 @@ class Hosted(Generic[Model, Msg]):
             raise UsageError(
                 f"{who} waits for a turn, and this one is not over: return a command that sends the message instead"
             )
+
+    def _check_may_watch(self) -> None:
+        """Raise where the caller is about to wait for a model, and the app waits for the caller."""
+        self._check_may_wait("a watcher of its app")
+        if self._audience.is_drained and self._is_part():
+            raise Closed("the app ends, and waits for this command, which can wait for its models no longer")
 
     def _is_part(self) -> bool:
         """Tell whether the caller is something that the end of the app waits for."""

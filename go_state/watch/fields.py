@@ -55,11 +55,17 @@ class Fields:
     number or a dict, is compared as a whole.
     """
 
-    def __init__(self, model: Any, version: int) -> None:
+    def __init__(self, model: Any, version: int, before_wait: Callable[[], object] | None = None) -> None:
         names = field_names(model)
         state = _State(model, version, names, dict.fromkeys(names, version), version)
-        self._newest: Value[_State] = Value(state)
-        self._one: dict[str, Value[_State]] = {name: Value(state) for name in names}  # written by the one who commits alone
+        self._before_wait = before_wait  # called before a subscriber sleeps
+        self._newest: Value[_State] = self._value(state)
+        self._one = {name: self._value(state) for name in names}  # written by the one who commits alone
+
+    def _value(self, state: _State) -> Value[_State]:
+        value = Value(state)
+        value.before_wait = self._before_wait
+        return value
 
     def committed(self, model: Any, version: int) -> None:
         """Hear of a new model and wake those who wait for one of the fields in which it differs from the last."""
@@ -72,7 +78,7 @@ class Fields:
         state = _State(model, version, fields, {**last.changed, **dict.fromkeys(names, version)}, touched)
         for name in names:
             if name not in self._one:
-                self._one[name] = Value(state)
+                self._one[name] = self._value(state)
         self._newest.publish(state)
         for name in names:
             self._one[name].publish(state)
@@ -81,6 +87,11 @@ class Fields:
     def is_waited_for(self) -> bool:
         """Whether somebody waits for a change."""
         return any(value.is_waited_for for value in (self._newest, *self._one.values()))
+
+    def wake(self) -> None:
+        """Have those who wait look once more, and ask whether they may wait."""
+        for value in (self._newest, *self._one.values()):
+            value.wake()
 
     def close(self, error: BaseException | None) -> None:
         """End with the program."""
