@@ -14,7 +14,7 @@ from go_state.core.errors import Closed, UsageError
 from go_state.core.purity import field_names
 from go_state.watch.differing import differ
 from go_state.watch.value import UNSET, Value
-from go_state.watch.watcher import Watcher, until_closed
+from go_state.watch.watcher import Watcher, check_since, until_closed
 
 Model = TypeVar("Model")
 
@@ -101,6 +101,10 @@ class Fields:
     def changes(self, field: str | _Any | Callable[[Model], Any], *, since: int | None, initial: bool) -> Changes[Model]:
         """Return a subscription; see `App.changes`."""
         newest: _State = self._newest.peek()
+        if since is not None:
+            check_since(since)
+        if not (isinstance(field, str) or field is ANY or callable(field)):
+            raise UsageError(f"changes are of a field by its name, of gs.ANY, or of a function of the model, not of {field!r}")
         if isinstance(field, str) and field not in self._one:
             kind, have = type(newest.model).__qualname__, ", ".join(newest.fields) or "none"
             raise UsageError(f"a {kind} has no field {field!r} to hear of: its fields are {have}")

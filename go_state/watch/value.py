@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from go_state.core.errors import Closed, Empty
+from go_state.core.errors import Closed, Empty, UsageError
 from go_state.core.forks import free, parents, share
 from go_state.watch.bells import TaskBell, ThreadBell, ring_all
 from go_state.watch.watcher import Watcher
@@ -236,6 +236,9 @@ def select(*values: Watchable[Any]) -> Derived[tuple[Any, ...]]:
     >>> select(name, age).peek()
     ('ann', 7)
     """
+    for value in values:
+        if not isinstance(value, Watchable):
+            raise UsageError(f"select() is of values and of what is derived from them, not of a {type(value).__qualname__}")
     sources = tuple(source for value in values for source in value._sources)
     bounds: list[tuple[Watchable[Any], int, int]] = []
     start = 0
