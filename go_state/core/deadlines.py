@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 from go_state.core.errors import UsageError
+
+_LONGEST = 1e9  # seconds, thirty years: an int of any size may be given, and a float has an end
 
 
 def check_timeout(timeout: float | None) -> None:
@@ -16,4 +19,9 @@ def check_timeout(timeout: float | None) -> None:
 def deadline(timeout: float | None) -> float | None:
     """Return when the timeout is over, of the monotonic clock; None for never. Raises as `check_timeout` does."""
     check_timeout(timeout)
-    return None if timeout is None else time.monotonic() + timeout
+    return None if timeout is None else time.monotonic() + min(timeout, _LONGEST)
+
+
+def is_number(value: Any) -> bool:
+    """Tell whether it is a number, and not what counts as one by chance: NaN, True."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and value == value

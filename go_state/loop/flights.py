@@ -67,6 +67,7 @@ class Flights(Board):
         self.owed: list[Callable[[], object]] = []  # what lets streams give more, when the queue is short again
         self.subscriptions = 0  # how many are under way
         self.end_subscriptions: Callable[[], object] = _do_nothing
+        self.drained: Callable[[], object] = _do_nothing  # told when what is under way alone is waited for
         self.ring: Callable[[], object] | None = None  # wakes one who waits for a landing alone
         self._landing: Flight | None = None  # what has arrived last, and is to end once its messages are in the queue
         self._tokens: list[tuple[Any, Token[Any]]] = []
@@ -278,6 +279,7 @@ class Flights(Board):
         self.end_subscriptions()
         if not self._under_way and not self.news:
             return False
+        self.drained()
         if not self.stirred:
             yield self.landing(seconds)
         return True

@@ -79,6 +79,7 @@ class Audience(Generic[Model]):
         self.models: Value[Model] = Value()
         self.ended: Value[bool] = Value()
         self.fields: Fields | None = None
+        self.is_drained = False  #: whether the end of the app waits for nothing but its commands
         self.where: Callable[[], object] = lambda: None  # the position of the turn under way
         self.chain: Chain[Model, Any] | None = None  # of the program's middleware
         self._denied: Denied | None = None  # what the turn under way was denied with
@@ -102,6 +103,16 @@ class Audience(Generic[Model]):
     def begin(self, flights: Flights) -> None:
         """Begin to hear what the turns of a run answer."""
         flights.replies = self._replies
+        flights.drained = self._drained
+
+    def _drained(self) -> None:
+        """Hear that what is under way alone is waited for, none of which is to wait for a model from now on."""
+        if self.is_drained:
+            return
+        self.is_drained = True
+        self.models.wake()
+        if self.fields is not None:
+            self.fields.wake()
 
     def turned(self, model: Model) -> None:
         """Hear of a turn: its model, which may not be shown yet."""
@@ -215,7 +226,9 @@ class Audience(Generic[Model]):
             begun = self.fields is not None
             while not begun:
                 version, model = self.models.versioned()
-                self.fields = Fields(model, version)
+                self.fields = Fields(model, version, self.models.before_wait)
+                if self.is_drained:  # looked at after the fields are there: `drained` does it the other way round
+                    self.fields.wake()
                 begun = self.models.version == version
             fields: Fields = self.fields  # type: ignore[assignment]  # it was begun
             if self.models.closed:  # looked at after the fields are there: `end` does it the other way round

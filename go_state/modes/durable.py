@@ -46,6 +46,9 @@ Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
 
+_NOTHING: Any = object()  # which no model is
+
+
 class Durable(NamedTuple):
     """Where and how a durable run is kept: the arguments of `run` that concern it."""
 
@@ -291,7 +294,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         self._saving: Saving[Model] | None = None  # the save under way
         self._saved = keyframe
         self._saved_at = time.monotonic()
-        self._shown: Any = None
+        self._shown: Any = _NOTHING
         self._version = 0 if keyframe is None else keyframe.version
 
     @property
@@ -434,10 +437,10 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
     def publish(self) -> Flow[None]:
         """Show the view the model, now that it is on disk: the newest, where several turns were flushed together."""
         model, view, audience = self._run.loop.model, self._run._program.view, self._run.audience
+        is_new, self._shown = model is not self._shown, model
         if audience is not None:
-            audience.shown(model)
-        elif view is not None and model is not self._shown:
-            self._shown = model
+            audience.shown(model, is_new)
+        elif view is not None and is_new:
             view(model)
         chain = self._run.chain
         if chain is not None and (waits := chain.shown()) is not None:

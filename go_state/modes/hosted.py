@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from go_state.core.errors import UsageError
+from go_state.core.errors import Closed, TimedOut, UsageError
 from go_state.core.forks import parents, share
 from go_state.core.program import Program
 from go_state.loop.driver import Flow, drive, drive_async
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
+
+_MOMENT = 1.0  # second, for the thread of an app that was not begun to the end to be over
 
 
 class Hosted(Generic[Model, Msg]):
@@ -81,7 +84,11 @@ class Hosted(Generic[Model, Msg]):
         if self._durable is not None:
             self._put = self._durable.entrance.put
         share(self)
-        self._start()
+        try:
+            self._start()
+        except BaseException:  # Ctrl-C, say, while the thread begins: nobody has the app, so nobody else can end it
+            self._end_unheld()
+            raise
 
     # ------------------------------------------------------------------ running
 
@@ -98,6 +105,12 @@ class Hosted(Generic[Model, Msg]):
         else:
             self._host = threading.Thread(target=self._run_in_thread, name=f"go_state app {self._name()}", daemon=True)
             self._host.start()
+
+    def _end_unheld(self) -> None:
+        self._ask_to_end(drain=False)
+        if isinstance(self._host, threading.Thread):  # which may have begun, or not: there is no telling
+            with suppress(TimedOut):
+                self._audience.ended.watch().get(_MOMENT)
 
     def _put_known(self, message: Msg, waiting: Waiting) -> None:
         know = partial(self._audience.expect, waiting)
@@ -202,7 +215,7 @@ class Hosted(Generic[Model, Msg]):
     def _flow(self) -> Flow[None]:
         audience = self._audience
         audience.begin(self._flights)
-        audience.models.before_wait = lambda: self._check_may_wait("a watcher of its app")
+        audience.models.before_wait = self._check_may_watch
         return self._flow_on_disk() if self._durable is not None else self._flow_in_memory()
 
     def _flow_on_disk(self) -> Flow[None]:
@@ -321,6 +334,12 @@ class Hosted(Generic[Model, Msg]):
             raise UsageError(
                 f"{who} waits for a turn, and this one is not over: return a command that sends the message instead"
             )
+
+    def _check_may_watch(self) -> None:
+        """Raise where the caller is about to wait for a model, and the app waits for the caller."""
+        self._check_may_wait("a watcher of its app")
+        if self._audience.is_drained and self._is_part():
+            raise Closed("the app ends, and waits for this command, which can wait for its models no longer")
 
     def _is_part(self) -> bool:
         """Tell whether the caller is something that the end of the app waits for."""

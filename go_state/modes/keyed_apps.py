@@ -11,6 +11,7 @@ from contextvars import copy_context
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar
 
+from go_state.core.deadlines import deadline
 from go_state.core.errors import Closed, TimedOut, UsageError
 from go_state.core.forks import share
 from go_state.core.own_thread import OwnThread
@@ -67,7 +68,7 @@ class KeyedApps(Generic[Model, Msg]):
 
     def __contains__(self, key: object) -> bool:
         """Tell whether the key's app is running."""
-        place = self._places.get(key)  # type: ignore[call-overload]
+        place = self._places.get(key) if isinstance(key, str) else None
         return place is not None and not place.is_over
 
     def _running(self) -> list[str]:
@@ -87,7 +88,7 @@ class KeyedApps(Generic[Model, Msg]):
     def wait_for(self, key: str, message: Msg, *, timeout: float | None, called: str) -> Any:
         """Send one message and return what `apply` or `ask`, as which it is called, has to return."""
         refuse_running_loop(called)
-        until = _until(timeout)
+        until = deadline(timeout)
         bell = ThreadBell()
         sent = self._enter_for(key, message, called, bell)
         if not bell.sleep(until):
@@ -96,7 +97,7 @@ class KeyedApps(Generic[Model, Msg]):
 
     async def wait_for_async(self, key: str, message: Msg, *, timeout: float | None, called: str) -> Any:
         """Send one message and wait as `wait_for` does, on the event loop."""
-        until = _until(timeout)
+        until = deadline(timeout)
         bell = TaskBell()
         sent = self._enter_for(key, message, called, bell)
         if not await bell.sleep(until):
@@ -182,10 +183,10 @@ class KeyedApps(Generic[Model, Msg]):
 
         Called in a turn of one of them, or by one of its commands, it asks for the end and does not wait for it.
         """
-        inside = self._holds_caller()
+        until, inside = deadline(timeout), self._holds_caller()
         if not inside:
             refuse_running_loop("stop")
-        places, until = self._ask_all(drain), _until(timeout)
+        places = self._ask_all(drain)
         if inside:
             return
         try:
@@ -198,8 +199,8 @@ class KeyedApps(Generic[Model, Msg]):
 
     async def stop_async(self, *, drain: bool = True, timeout: float | None = None) -> None:
         """End every app as `stop` does, waiting on the event loop."""
-        inside = self._holds_caller()
-        places, until = self._ask_all(drain), _until(timeout)
+        until, inside = deadline(timeout), self._holds_caller()
+        places = self._ask_all(drain)
         if inside:
             return
         try:
@@ -296,10 +297,6 @@ def _running_loop() -> object:
     return None if asyncio is None else asyncio._get_running_loop()
 
 
-def _until(timeout: float | None) -> float | None:
-    return None if timeout is None else time.monotonic() + timeout
-
-
 def _left(until: float | None) -> float | None:
     return None if until is None else max(until - time.monotonic(), 0.0)
 
@@ -339,12 +336,12 @@ class KeyedApp(Generic[Model, Msg]):
 
     def ready(self, timeout: float | None = None) -> None:
         """Wait until the program has its first model."""
-        until = _until(timeout)
+        until = deadline(timeout)
         self._apps.live(self.key).ready(_left(until))
 
     async def ready_async(self, timeout: float | None = None) -> None:
         """Wait on the event loop until the program has its first model."""
-        until = _until(timeout)
+        until = deadline(timeout)
         await self._apps.live(self.key).ready_async(_left(until))
 
     @property

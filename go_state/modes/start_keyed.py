@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from go_state.core.deadlines import is_number
 from go_state.core.errors import UsageError
 from go_state.core.own_thread import OwnThread
 from go_state.core.ports import Store
@@ -97,8 +98,12 @@ def _keyed(
     *,
     on_loop: bool,
 ) -> KeyedApps[Model, Msg]:
-    if not idle > 0 or limit < 1:
+    if not (is_number(idle) and idle > 0 and isinstance(limit, int) and is_number(limit) and limit >= 1):
         raise UsageError(f"idle= is a number of seconds above 0 and limit= a number of apps from 1, not {idle!r} and {limit!r}")
+    if not isinstance(prefix, str):
+        raise UsageError(
+            f"prefix= is what the names of the programs in the store begin with, not a {type(prefix).__qualname__}"
+        )
     store, snapshots, durability, retention = how
     if store is None and any(argument is not None for argument in how):
         raise UsageError(

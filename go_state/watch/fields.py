@@ -14,7 +14,7 @@ from go_state.core.errors import Closed, UsageError
 from go_state.core.purity import field_names
 from go_state.watch.differing import differ
 from go_state.watch.value import UNSET, Value
-from go_state.watch.watcher import Watcher, until_closed
+from go_state.watch.watcher import Watcher, check_since, until_closed
 
 Model = TypeVar("Model")
 
@@ -55,11 +55,17 @@ class Fields:
     number or a dict, is compared as a whole.
     """
 
-    def __init__(self, model: Any, version: int) -> None:
+    def __init__(self, model: Any, version: int, before_wait: Callable[[], object] | None = None) -> None:
         names = field_names(model)
         state = _State(model, version, names, dict.fromkeys(names, version), version)
-        self._newest: Value[_State] = Value(state)
-        self._one: dict[str, Value[_State]] = {name: Value(state) for name in names}  # written by the one who commits alone
+        self._before_wait = before_wait  # called before a subscriber sleeps
+        self._newest: Value[_State] = self._value(state)
+        self._one = {name: self._value(state) for name in names}  # written by the one who commits alone
+
+    def _value(self, state: _State) -> Value[_State]:
+        value = Value(state)
+        value.before_wait = self._before_wait
+        return value
 
     def committed(self, model: Any, version: int) -> None:
         """Hear of a new model and wake those who wait for one of the fields in which it differs from the last."""
@@ -72,7 +78,7 @@ class Fields:
         state = _State(model, version, fields, {**last.changed, **dict.fromkeys(names, version)}, touched)
         for name in names:
             if name not in self._one:
-                self._one[name] = Value(state)
+                self._one[name] = self._value(state)
         self._newest.publish(state)
         for name in names:
             self._one[name].publish(state)
@@ -82,6 +88,11 @@ class Fields:
         """Whether somebody waits for a change."""
         return any(value.is_waited_for for value in (self._newest, *self._one.values()))
 
+    def wake(self) -> None:
+        """Have those who wait look once more, and ask whether they may wait."""
+        for value in (self._newest, *self._one.values()):
+            value.wake()
+
     def close(self, error: BaseException | None) -> None:
         """End with the program."""
         for value in (self._newest, *self._one.values()):
@@ -90,6 +101,10 @@ class Fields:
     def changes(self, field: str | _Any | Callable[[Model], Any], *, since: int | None, initial: bool) -> Changes[Model]:
         """Return a subscription; see `App.changes`."""
         newest: _State = self._newest.peek()
+        if since is not None:
+            check_since(since)
+        if not (isinstance(field, str) or field is ANY or callable(field)):
+            raise UsageError(f"changes are of a field by its name, of gs.ANY, or of a function of the model, not of {field!r}")
         if isinstance(field, str) and field not in self._one:
             kind, have = type(newest.model).__qualname__, ", ".join(newest.fields) or "none"
             raise UsageError(f"a {kind} has no field {field!r} to hear of: its fields are {have}")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
+from go_state.core.deadlines import is_number
 from go_state.core.errors import UsageError
 from go_state.core.forks import free, share
 
@@ -25,7 +26,7 @@ class throttle(Generic[Model]):
     """
 
     def __init__(self, view: Callable[[Model], object], *, hz: float) -> None:
-        if not hz > 0:
+        if not (is_number(hz) and hz > 0):
             raise UsageError(f"hz= is how many times a second to show a model at most, not {hz!r}")
         self._view = view
         self._interval = 1 / hz

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from go_state.core.errors import Closed, Empty
+from go_state.core.errors import Closed, Empty, UsageError
 from go_state.core.forks import free, parents, share
 from go_state.watch.bells import TaskBell, ThreadBell, ring_all
 from go_state.watch.watcher import Watcher
@@ -85,7 +85,7 @@ class Value(Watchable[T]):
         self._closed = False
         self._failure: BaseException | None = None
         self._trace: TracebackType | None = None  # of the failure, as it was then
-        self.before_wait: Callable[[], object] | None = None  #: called before a watcher waits; raises where it must not
+        self.before_wait: Callable[[], object] | None = None  #: called before a watcher sleeps; raises where it must not
         self.in_parent = False  #: whether this is what a forked child has of it
         share(self)
 
@@ -166,6 +166,10 @@ class Value(Watchable[T]):
         if self._closed:
             raise Closed("the value is closed: it may no longer be set") from self._error
 
+    def wake(self) -> None:
+        """Have those who wait look once more, and ask whether they may wait."""
+        self._wake()
+
     def _wake(self) -> None:
         if self._bells:
             with self._lock:
@@ -183,13 +187,13 @@ class Value(Watchable[T]):
 
     def _leave_bell(self, bell: ThreadBell | TaskBell, seen: int) -> bool:
         """Leave the bell to be rung at the next change; False when there has been one since version `seen`, or none will come."""
-        if self.before_wait is not None:
-            self.before_wait()
         with self._lock:
             self._bells[bell] = None
             if self._slot[0] > seen or self._closed:
                 del self._bells[bell]
                 return False
+        if self.before_wait is not None:  # after the bell is there: whoever forbids to wait from now on rings those that are
+            self.before_wait()
         return True
 
     def _take_bell(self, bell: ThreadBell | TaskBell) -> None:
@@ -232,6 +236,9 @@ def select(*values: Watchable[Any]) -> Derived[tuple[Any, ...]]:
     >>> select(name, age).peek()
     ('ann', 7)
     """
+    for value in values:
+        if not isinstance(value, Watchable):
+            raise UsageError(f"select() is of values and of what is derived from them, not of a {type(value).__qualname__}")
     sources = tuple(source for value in values for source in value._sources)
     bounds: list[tuple[Watchable[Any], int, int]] = []
     start = 0

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, Self, TypeVar
 
-from go_state.core.deadlines import check_timeout
+from go_state.core.deadlines import deadline, is_number
 from go_state.core.errors import Closed, ConcurrentGet, Empty, TimedOut, UsageError
 from go_state.watch.bells import TaskBell, ThreadBell, ring_all
 from go_state.watch.differing import unequal
@@ -43,6 +43,12 @@ async def until_closed(get: Callable[[], Awaitable[T]]) -> AsyncIterator[T]:
                 breath = time.monotonic() + _BREATH_SECONDS
     except Closed:
         return
+
+
+def check_since(since: object) -> None:
+    """Raise `UsageError` for what is no version."""
+    if not isinstance(since, int) or isinstance(since, bool) or since < 0:
+        raise UsageError(f"since= is a version, a whole number from 0, not {since!r}")
 
 
 class _Look(NamedTuple, Generic[T]):
@@ -82,9 +88,9 @@ class Watcher(Generic[T]):
         every: float = 0.0,
         only_different: bool = False,
     ) -> None:
-        if not all(isinstance(version, int) and version >= 0 for version in seen):
-            raise UsageError(f"since= is a version, a whole number from 0, not {seen[0]!r}")
-        if not every >= 0:
+        for version in seen:
+            check_since(version)
+        if not (is_number(every) and every >= 0):
             raise UsageError(f"every= is a number of seconds, not {every!r}")
         self._sources = sources
         self._read = read
@@ -110,32 +116,30 @@ class Watcher(Generic[T]):
         A value for which `where` is false is passed over, and left for a later get. Raises `TimedOut`; `Closed`, or the value's
         error, when no newer one will come; `ConcurrentGet` when another get of this watcher is under way; and what `where` raises.
         """
-        check_timeout(timeout)
-        deadline = None if timeout is None else time.monotonic() + timeout
+        until = deadline(timeout)
         look = self._look(self._seen, where)
         while look.value is _NOTHING:
             bell = ThreadBell()
             try:
-                rang = not self._lie_down(bell, look.versions) or bell.sleep(look.until(deadline))
+                rang = not self._lie_down(bell, look.versions) or bell.sleep(look.until(until))
             finally:
                 self._get_up(bell)
             look = self._look(look.passed_over, where)  # also when the time is over: a value may have come in the last moment
-            look.check_time(rang, deadline, timeout)
+            look.check_time(rang, until, timeout)
         return look.value
 
     async def get_async(self, timeout: float | None = None, *, where: Callable[[T], bool] | None = None) -> T:
         """Return the newest value as `get` does, waiting on the event loop; a cancelled wait takes nothing."""
-        check_timeout(timeout)
-        deadline = None if timeout is None else time.monotonic() + timeout
+        until = deadline(timeout)
         look = self._look(self._seen, where)
         while look.value is _NOTHING:
             bell = TaskBell()
             try:
-                rang = not self._lie_down(bell, look.versions) or await bell.sleep(look.until(deadline))
+                rang = not self._lie_down(bell, look.versions) or await bell.sleep(look.until(until))
             finally:
                 self._get_up(bell)
             look = self._look(look.passed_over, where)  # also when the time is over: a value may have come in the last moment
-            look.check_time(rang, deadline, timeout)
+            look.check_time(rang, until, timeout)
         return look.value
 
     def get_nowait(self, *, where: Callable[[T], bool] | None = None) -> T:

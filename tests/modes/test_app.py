@@ -399,3 +399,37 @@ def test_an_app_that_was_cancelled_before_it_began_is_over() -> None:
     assert app.state == "stopped"
     with pytest.raises(gs.Closed):
         app.send(1)
+
+
+async def test_the_view_sees_each_model_once(kind: Kind) -> None:
+    """However often a program looks whether there is something to do, the view is shown what is new."""
+    shown: list[Any] = []
+
+    def update(model: Counter, msg: Add) -> gs.Step[Counter, Add]:
+        return Counter(model.count + msg.by), ()
+
+    app = kind.start(gs.Program(lambda: (Counter(0), ()), update, view=shown.append))
+
+    async def body() -> None:
+        await kind(app, "apply", Add(1))
+
+    await kind.within(app, body)
+    assert shown == [Counter(0), Counter(1)]
+
+
+def test_an_app_whose_beginning_is_interrupted_is_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while the thread begins leaves nobody with the app, and the journal to the next one."""
+    start = threading.Thread.start
+
+    def start_and_interrupt(thread: threading.Thread) -> None:
+        start(thread)
+        if thread.name.startswith("go_state app"):
+            raise KeyboardInterrupt
+
+    with gs.LMDBStore(tmp_path / "s") as store:
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", start_and_interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                gs.start(counter, store=store, key="k")
+        with gs.start(counter, store=store, key="k") as app:
+            assert app.apply(Add(1)) == Counter(1)

@@ -288,3 +288,53 @@ def test_a_timeout_of_an_app_is_a_number_of_seconds(timeout: Any) -> None:
         with pytest.raises(gs.UsageError, match="timeout is a number of seconds"):
             gs.testing.SimClock().advance(1, timeout=timeout)
         assert (app.state, app.apply(5)) == ("ready", 5)
+
+
+NO_NUMBERS = ["1", None, float("nan"), True]
+
+
+@pytest.mark.parametrize("wrong", NO_NUMBERS)
+def test_what_is_no_number_is_refused_where_one_is_asked_for(wrong: Any) -> None:
+    """A text, None, NaN or a truth value is no number of seconds or apps, and no library's exception says so."""
+    for use in (
+        lambda: gs.Value(1).watch(every=wrong),
+        lambda: gs.Value(1).watch(since=wrong),
+        lambda: gs.start_keyed(total, idle=wrong),
+        lambda: gs.start_keyed(total, limit=wrong),
+        lambda: gs.throttle(print, hz=wrong),
+    ):
+        with pytest.raises(gs.UsageError):
+            use()
+
+
+@pytest.mark.parametrize("timeout", ["1", float("nan"), [1]])
+def test_a_timeout_of_keyed_programs_is_checked_before_anything_is_sent(timeout: Any) -> None:
+    """What is refused has not sent its message, nor asked for the end."""
+    with gs.start_keyed(total) as rooms:
+        room = rooms["a"]
+        for use in (lambda: room.apply(1, timeout=timeout), lambda: room.ready(timeout), lambda: rooms.stop(timeout=timeout)):
+            with pytest.raises(gs.UsageError, match="timeout is a number of seconds"):
+                use()
+        assert room.apply(2) == 2
+
+
+def test_a_subscription_to_nothing_is_refused() -> None:
+    """Changes are of a field, of all, or of what a function makes; what is none of these would never come."""
+    with gs.start(total) as app:
+        for wrong in ({"field": None}, {"field": 5}, {"since": "1"}, {"since": -1}):
+            with pytest.raises(gs.UsageError):
+                app.changes(**wrong)
+        assert app.apply(1, timeout=10**400) == 1
+
+
+def test_keyed_programs_take_texts() -> None:
+    """What is no text begins no name in the store, and is no key."""
+    with pytest.raises(gs.UsageError, match="prefix="):
+        gs.start_keyed(total, prefix=5)  # type: ignore[arg-type]
+    assert [] not in gs.start_keyed(total)
+
+
+def test_select_is_of_values() -> None:
+    """What is no value cannot be selected."""
+    with pytest.raises(gs.UsageError, match="not of a int"):
+        gs.select(1)  # type: ignore[arg-type]
