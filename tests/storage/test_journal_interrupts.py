@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 from buffer.test_interrupts import Interrupt, at_every_point
 
 import go_state as gs
+from go_state.storage.records import Entry, Snapshot
 from go_state.storage.stage import Staged
 
 
@@ -25,5 +27,46 @@ def test_an_interrupted_writer_leaves_nobody_asleep(tmp_path: Path) -> None:
             journal.flush()
             assert journal.slice()[told[-1] :][:1] == ["other"]
             assert other.done
+
+    at_every_point(interrupted)
+
+
+def test_an_interrupted_writer_that_fails_leaves_nobody_asleep(tmp_path: Path) -> None:
+    """The others have been told of the failure, or lead, or are written for: what they were told is so."""
+
+    def fail(entry: Entry) -> int:
+        raise gs.StoreFull("the disk is full")
+
+    def interrupted(interrupt: Interrupt) -> None:
+        with gs.LMDBStore(tmp_path / f"{interrupt.left}") as store:
+            journal = store.journal("j", of=str, durability="put")
+            journal.begin()
+            other = Staged(["other"], journal._encode(["other"]), journal._now(1))
+            journal._stage._staged.append(other)
+            write, journal._records.write = journal._records.write, fail  # type: ignore[method-assign]
+            with interrupt, suppress(gs.StoreFull):
+                journal.put("mine")
+            journal._records.write = write  # type: ignore[method-assign]
+            if other.leads:
+                journal._lead(other)
+                journal._stage.leave(other)
+            journal.flush()
+            assert other.done
+            assert journal.slice().count("other") == (other.error is None)
+
+    at_every_point(interrupted)
+
+
+def test_messages_enter_with_their_snapshot_or_not_at_all(tmp_path: Path) -> None:
+    """What an interrupted save would have written with it is not left to a flush without it."""
+
+    def interrupted(interrupt: Interrupt) -> None:
+        with gs.LMDBStore(tmp_path / f"{interrupt.left}") as store:
+            journal = store.journal("j", of=str)
+            journal.put("first")
+            with interrupt:
+                journal.snapshot(Snapshot("j", 0, b"model", 0, None, 1, 0), ["with it"])
+            journal.put("last")
+            assert journal.slice() == ["first", *(["with it"] if store.load("j") else []), "last"]
 
     at_every_point(interrupted)
