@@ -127,10 +127,16 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         """
         if self._owned:
             return
-        if (owner or self._owner) == "wait":
-            self._wait_for_lease(self._given_up if given_up is None else given_up)
-        with self._flushing:
-            self._own()
+        try:
+            if (owner or self._owner) == "wait":
+                self._wait_for_lease(self._given_up if given_up is None else given_up)
+            with self._flushing:
+                self._own()
+        except BaseException:  # nobody else would give back a lease that nobody is known to have
+            with self._flushing:
+                if not self._owned:
+                    self._lease.release()
+            raise
 
     def _wait_for_lease(self, given_up: threading.Event) -> None:
         turn = object()
@@ -487,6 +493,11 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
                 self._cursors = dict(self._records.reached)
                 self._tail.catch_up()
                 self._ring(self._bells)
+
+    def let_go(self) -> None:
+        """Give the lease back if the journal is closed and nobody reads it, for a run that has taken it and come no further."""
+        with self._lock:
+            self._let_go()
 
     def _let_go(self) -> None:
         """Give the lease back when nobody will write any more. Lock held."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
 from buffer.test_interrupts import Interrupt, at_every_point
 
 import go_state as gs
@@ -70,3 +71,37 @@ def test_messages_enter_with_their_snapshot_or_not_at_all(tmp_path: Path) -> Non
             assert journal.slice() == ["first", *(["with it"] if store.load("j") else []), "last"]
 
     at_every_point(interrupted)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a file that is dropped is closed, and says so
+def test_an_interrupted_owner_leaves_no_lease(tmp_path: Path) -> None:
+    """A journal that was closed already has nobody who would give it back later."""
+
+    def interrupted(interrupt: Interrupt) -> None:
+        path = tmp_path / f"{interrupt.left}"
+        with gs.LMDBStore(path) as store:
+            journal = store.journal("j", of=str)
+            journal.put("first")
+            journal.close()
+            with interrupt:
+                journal.own()
+            journal.let_go()
+            with store.journal("j", of=str) as next_one:
+                next_one.put("last")
+
+    at_every_point(interrupted)
+
+
+def test_an_interrupted_reader_is_not_open(tmp_path: Path) -> None:
+    """Nobody has it, to close it: the next one of its name is opened."""
+    with gs.LMDBStore(tmp_path / "s") as store:
+        journal = store.journal("j", of=str)
+        journal.put("first")
+
+        def interrupted(interrupt: Interrupt) -> None:
+            with interrupt:
+                journal.consumer(name="mailer")
+            if interrupt.came:
+                journal.consumer(name="mailer").close()
+
+        at_every_point(interrupted)

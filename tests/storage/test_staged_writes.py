@@ -162,5 +162,6 @@ def test_a_task_whose_loop_is_closed_does_not_lead(journal: Journal[str], monkey
     putting.join(30)
     assert not putting.is_alive()
     assert journal.slice() == ["first", "left", "last"]
-    tasks[0].get_coro().close()  # nobody runs it any more
-    tasks[0]._log_destroy_pending = False
+    left: Any = tasks[0]
+    left.get_coro().close()  # nobody runs it any more
+    left._log_destroy_pending = False
