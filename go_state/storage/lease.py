@@ -70,7 +70,7 @@ class FileLease:
                 return True
             try:
                 with ExitStack() as unless_taken:
-                    file = unless_taken.enter_context(open(self._path, "ab", buffering=0))  # noqa: SIM115 - see release
+                    file = unless_taken.enter_context(open(self._path, "ab", buffering=0))
                     if _locked(file.fileno()):
                         self._file = file
                         unless_taken.pop_all()

@@ -105,3 +105,23 @@ def test_an_interrupted_reader_is_not_open(tmp_path: Path) -> None:
                 journal.consumer(name="mailer").close()
 
         at_every_point(interrupted)
+
+
+def test_an_interrupted_write_keeps_no_other_from_beginning(tmp_path: Path) -> None:
+    """The transaction it has left open is undone by the thread's next one, whoever holds on to the error."""
+    with gs.LMDBStore(tmp_path / "s") as store:
+        journal = store.journal("j", of=str)
+
+        def interrupted(interrupt: Interrupt) -> None:
+            journal.put("message")
+            try:
+                interrupt.__enter__()
+                journal.flush()
+            except KeyboardInterrupt:  # held while the next one is written
+                journal.flush()
+            finally:
+                interrupt.__exit__(None)
+            journal.put("another")
+            journal.flush()
+
+        at_every_point(interrupted)
