@@ -103,6 +103,7 @@ class DurableRun(Generic[Model, Msg]):
         self._on_error = self.on_failure = on_error  # of messages, and of commands whose turn is through
         self.flights = flights
         self.audience: Audience[Model] | None = None
+        self._reader: JournalConsumer[Msg] | None = None
         self.feed: DurableFeed[Model, Msg] | None = None
         self.idle_seconds: float | None = None  # this and the next: see LogFeed
         self.idled: Callable[[], object] = lambda: None
@@ -133,18 +134,19 @@ class DurableRun(Generic[Model, Msg]):
         if self.audience is not None:
             self._make_loop(self.audience.turned)
             self.loop.undone = self.audience.undone
-        if not (yield from self._taken()):
-            return
-        reader: JournalConsumer[Msg] = yield self.with_disk(self._opened)  # first of all: there is one run of a program
         try:
-            yield from self._run(reader)
+            if not (yield from self._taken()):
+                return
+            yield self.with_disk(self._open)  # first of all: there is one run of a program
+            assert self._reader is not None
+            yield from self._run(self._reader)
         except GeneratorExit:
-            reader.close()  # whoever drives the flow drops it: nobody waits for a thread any more
+            self._let_go()  # whoever drives the flow drops it: nobody waits for a thread any more
             raise
         except BaseException:
-            yield from self._left(reader)
+            yield from self._left()
             raise
-        yield from self._left(reader)
+        yield from self._left()
 
     async def end_thread(self) -> None:
         """End the thread, unless it is that of other runs as well."""
@@ -169,12 +171,18 @@ class DurableRun(Generic[Model, Msg]):
             return False
         return True
 
-    def _opened(self) -> JournalConsumer[Msg]:
+    def _open(self) -> None:
         if not self.journal.salt:
             self.journal.begin()
-        return self.journal.consumer(name=PROGRAM)
+        self._reader = self.journal.consumer(name=PROGRAM)
 
-    def _left(self, reader: JournalConsumer[Msg]) -> Flow[None]:
+    def _let_go(self) -> None:
+        if self._reader is None:
+            self.journal.let_go()
+        else:
+            self._reader.close()
+
+    def _left(self) -> Flow[None]:
         """Write what is through, also when the run fails, and let go of the journal."""
 
         def leave() -> None:
@@ -182,7 +190,7 @@ class DurableRun(Generic[Model, Msg]):
                 if self._is_live:
                     self.journal.flush()
             finally:
-                reader.close()
+                self._let_go()
 
         yield self.with_disk(leave, certain=True)
         if (

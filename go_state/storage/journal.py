@@ -179,16 +179,21 @@ class Journal(Writing[Msg]):
         if name:
             self._records.check_reader(name)
             self.own()  # its commits are writes, and what another process has committed under the name is to be known
-        with self._lock:
-            if name and any(isinstance(r, JournalConsumer) and r.name == name for r in self._readers):
-                raise ConcurrentGet(
-                    f"the reader {name!r} of the journal {self.name!r} is open already: end the run that it belongs to, or give "
-                    f"another reader a name of its own"
-                )
-            consumer = JournalConsumer(self, self._look(), self._lock, (self._cursors | self._left).get(name, start), name)
-            self._readers.append(consumer)
-        if not self._owned:
-            self._follow()
+        consumer: JournalConsumer[Msg] | None = None
+        try:
+            with self._lock:
+                if name and any(isinstance(r, JournalConsumer) and r.name == name for r in self._readers):
+                    raise ConcurrentGet(
+                        f"the reader {name!r} of the journal {self.name!r} is open already: end the run that it belongs to, or "
+                        f"give another reader a name of its own"
+                    )
+                consumer = JournalConsumer(self, self._look(), self._lock, (self._cursors | self._left).get(name, start), name)
+                self._readers.append(consumer)
+            if not self._owned:
+                self._follow()
+        except BaseException:  # Ctrl-C: nobody would have it, to close it
+            self._readers[:] = [reader for reader in self._readers if reader is not consumer]
+            raise
         return consumer
 
     def export_to(self, path: str | os.PathLike[str]) -> int:

@@ -17,7 +17,7 @@ from weakref import WeakKeyDictionary
 from go_state.buffer.buffer import Buffer
 from go_state.buffer.consumer import Consumer
 from go_state.core.crash_points import reach
-from go_state.core.errors import Closed, Owned, UsageError
+from go_state.core.errors import Closed, Conflict, Owned, StoreFull, UsageError
 from go_state.core.own_thread import OwnThread, call_once
 from go_state.storage.journal_consumer import GROUP, JournalConsumer
 from go_state.storage.lease import Lease, Owner, wait_for_lock
@@ -38,6 +38,7 @@ Durability: TypeAlias = Literal["group", "put"]
 """When messages are committed to disk; see `Journal`."""
 
 
+_NOT_WRITTEN = (Conflict, Owned, StoreFull)  # errors that come before anything is written
 _REFUSED = "the journal is closed: messages may no longer be put"
 
 
@@ -74,6 +75,7 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         self._ended = False  # its store is closed
         self._inherited = False  # from the process that has forked this one
         self._lost = False  # another has taken the journal over: what is not written here never will be
+        self._failure: Exception | None = None  # of the last write, until what it has left in hand is on disk or taken out
         self._in_hand: list[Staged[Msg]] = []  # what was staged and is being written
         self._before = before  # finishes the journal that was here before, which may have failed when it was closed
         self._known = False  # whether it was read where it begins and ends
@@ -125,10 +127,16 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         """
         if self._owned:
             return
-        if (owner or self._owner) == "wait":
-            self._wait_for_lease(self._given_up if given_up is None else given_up)
-        with self._flushing:
-            self._own()
+        try:
+            if (owner or self._owner) == "wait":
+                self._wait_for_lease(self._given_up if given_up is None else given_up)
+            with self._flushing:
+                self._own()
+        except BaseException:  # nobody else would give back a lease that nobody is known to have
+            with self._flushing:
+                if not self._owned:
+                    self._lease.release()
+            raise
 
     def _wait_for_lease(self, given_up: threading.Event) -> None:
         turn = object()
@@ -293,7 +301,8 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
             self._own()
         if self._writing:
             self._catch_up_with_ourselves()
-        own = [Staged(messages, self._encode(messages), self._now(len(messages)))] if messages else []
+        own = [Staged(messages, self._encode(messages), self._now(len(messages)), with_snapshot=True)] if messages else []
+        self._writing = bool(own)  # from here on: Ctrl-C must not leave them to a flush without the snapshot
         with self._lock:
             self._enter_waiting()
             for each in own:
@@ -301,22 +310,41 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
             entry = self._entry(snapshot)
         if entry is None:
             return 0
-        number = self._write_or_withdraw(entry)
+        number = self._written_as(entry)
         with self._lock:
             self._written(entry)
         return number
 
-    def _write_or_withdraw(self, entry: Entry) -> int:
-        """Write the entry. Not while the lock is held: an event loop that wants it would wait for the disk.
+    def _written_as(self, entry: Entry) -> int:
+        """Write the entry, and return its number. Not while the lock is held: an event loop that wants it would wait for the disk.
 
         Ctrl-C, say, is for this thread alone: what it has interrupted is written, or found to be, by the next flush.
         """
         try:
             return self._write(entry)
         except Exception as error:
+            self._failure = error
+            if not self._is_written_all_the_same(entry, error):
+                raise
+            return 0
+
+    def _is_written_all_the_same(self, entry: Entry, error: Exception) -> bool:
+        """Tell whether the messages of a write that has failed are on disk, as where a connection is lost while it is committed.
+
+        Where they are not they are taken out again. Where nobody knows yet they keep their place until the next flush finds out.
+        """
+        if isinstance(error, _NOT_WRITTEN):
             with self._lock:
-                self._withdraw(error)
-            raise
+                self._withdraw()
+            return False
+        try:
+            self._catch_up_with_ourselves()
+        except Exception:  # the first error tells more
+            with self._lock:
+                self._tell_waiting(error)
+            return False
+        there = self._tail.durable >= entry.first + len(entry.messages)
+        return there and bool(entry.messages) and entry.snapshot is None
 
     def _enter_waiting(self) -> None:
         """Give what is staged its place behind all that has entered; it is written, or taken out again. Lock held."""
@@ -349,16 +377,33 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
             staged.finish(None)
             self._in_hand.pop(0)
 
-    def _withdraw(self, error: Exception) -> None:
-        """Take out what could not be written. Its senders hear of the error; what nobody waits for stays staged. Lock held."""
-        staged, self._in_hand = self._in_hand, []
-        for each in reversed(staged):
-            self._tail.withdraw(each.first, len(each.messages))
+    def _withdraw(self) -> None:
+        """Take out what is not on disk after a failure, and what goes with a snapshot or not at all. Lock held.
+
+        Its senders hear of the error; what nobody waits for stays staged.
+        """
+        in_hand, tail = self._in_hand, self._tail
+        while in_hand and (self._failure is not None or in_hand[-1].with_snapshot):
+            each = in_hand[-1]
+            first, number = each.first, len(each.messages)
+            if self._failure is not None and each.waits:
+                each.finish(self._failure)
+            for reader in self._readers:  # one that was opened at the end meanwhile
+                reader.position = _without(reader.position, first, number)
+                reader.committed = _without(reader.committed, first, number)
+            times, place, item = tail.times_without(first, number), first - tail.durable, first - tail._base
+            # No call until all has moved: see Buffer._absorb.
+            tail.times = times
+            del tail.pending[place : place + number]
+            del tail._items[item : item + number]
+            tail.end -= number
             each.first = -1
-        for reader in self._readers:  # one that was opened at the end meanwhile
-            reader.position = min(reader.position, self._tail.end)
-            reader.committed = min(reader.committed, self._tail.end)
-        for each in staged:
+            del in_hand[-1]
+        self._failure = None
+
+    def _tell_waiting(self, error: Exception) -> None:
+        """Tell the senders of what is in hand that nobody knows what has become of it. Lock held."""
+        for each in self._in_hand:
             if each.waits:
                 each.finish(error)
 
@@ -376,12 +421,17 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
 
     def _catch_up_with_ourselves(self) -> None:
         """Count as written what an interrupted flush has written: the lease is ours, so nobody else has. Not while locked."""
-        self._records.refresh()
+        try:
+            self._records.refresh()
+        except Exception as error:
+            self._failure = self._failure or error  # who leads now is told that it is not written: so it is not to be
+            raise
         with self._lock:
             self._cursors = dict(self._records.reached)
             self._tail.written(min(self._records.end, self._tail.end))
             self._tail.catch_up()
             self._finish_entered(self._tail.durable)
+            self._withdraw()
         self._writing = False
 
     def _moved(self) -> dict[str, int]:
@@ -423,7 +473,7 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
             self._aside.pop(position, None)
         if entry.under_way == list(self._under_way):
             self._under_way_changed = False
-        self._writing = False
+        self._writing, self._failure = False, None
         self._settled()
         self._tail.bound()
         self._let_go()
@@ -443,6 +493,11 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
                 self._cursors = dict(self._records.reached)
                 self._tail.catch_up()
                 self._ring(self._bells)
+
+    def let_go(self) -> None:
+        """Give the lease back if the journal is closed and nobody reads it, for a run that has taken it and come no further."""
+        with self._lock:
+            self._let_go()
 
     def _let_go(self) -> None:
         """Give the lease back when nobody will write any more. Lock held."""
@@ -478,3 +533,8 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         """Note for the rate alone when messages enter: their ages are on disk. Lock held."""
         if not self._rates or when - self._rates[-1][1] >= 0.01:
             self._rates.append((self._tail.end, when))
+
+
+def _without(position: int, first: int, number: int) -> int:
+    """Return where a reader stands once so many messages from `first` on are taken out."""
+    return max(position - number, min(position, first))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import threading
 from collections.abc import Callable
-from typing import Literal, Protocol
+from contextlib import ExitStack, suppress
+from typing import BinaryIO, Literal, Protocol
 
 from go_state.core.errors import Owned, StoreUnavailable, UsageError
 
@@ -45,7 +44,7 @@ class FileLease:
 
         self._name = name
         self._path = f"{path}-owner-{blake2b(name.encode(), digest_size=8).hexdigest()}"
-        self._file: int | None = None
+        self._file: BinaryIO | None = None
         self._trying = threading.Lock()  # held for a moment, by one of the threads that wait
 
     @property
@@ -59,7 +58,7 @@ class FileLease:
         False, and nothing is taken, when `given_up` was set while it blocked.
         """
         check_owner(owner)
-        if self._file is not None:
+        if self._is_held():
             return True
         _check_system()
         return wait_for_lock(self._try, self._name, owner, given_up)
@@ -67,28 +66,27 @@ class FileLease:
     def _try(self) -> bool:
         """Take the lock if it is free, or another thread has taken it for this lease."""
         with self._trying:
-            if self._file is not None:
+            if self._is_held():
                 return True
             try:
-                file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+                with ExitStack() as unless_taken:
+                    file = unless_taken.enter_context(open(self._path, "ab", buffering=0))
+                    if _locked(file.fileno()):
+                        self._file = file
+                        unless_taken.pop_all()
             except OSError as error:
                 raise StoreUnavailable(_why_not(self._path, error)) from error
-            try:
-                if _locked(file):
-                    self._file = file
-            except OSError as error:
-                raise StoreUnavailable(_why_not(self._path, error)) from error
-            finally:
-                if self._file != file:
-                    os.close(file)
-            return self._file is not None
+            return self._is_held()
+
+    def _is_held(self) -> bool:
+        return self._file is not None and not self._file.closed
 
     def release(self) -> None:
         """Give the lease back; a second time is harmless. In a forked child it closes the child's hold on it alone."""
-        file, self._file = self._file, None
-        if file is not None:
-            with contextlib.suppress(OSError):
-                os.close(file)
+        if self._file is not None:
+            with suppress(OSError):
+                self._file.close()  # which Ctrl-C may cut short: then it is done again
+            self._file = None
 
 
 def _check_system() -> None:

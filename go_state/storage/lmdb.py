@@ -7,8 +7,9 @@ LMDB's no-sync flags are never used.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from go_state.core.errors import Corrupt, StoreFull, StoreUnavailable, UsageError
@@ -48,6 +49,7 @@ class LMDBStore(RecordStore):
         self.path = real_path(path)  # what locks it lies beside it, whatever it is called
         self._map_size = map_size
         self._pid = os.getpid()
+        self._own = threading.local()  # of each thread, the transaction that `writes`
         self._env: lmdb.Environment | None = None
         check_before_opening(self.path)
         try:
@@ -153,11 +155,19 @@ class LMDBStore(RecordStore):
         assert self._env is not None  # or it would not be usable
         if write:
             self._check_in_place()
+            self._abort_interrupted()
         else:
             self._identity()
         try:
             with self._env.begin(write=write) as transaction:
-                yield _LMDBTransaction(transaction)
+                if not write:
+                    yield _LMDBTransaction(transaction)
+                    return
+                self._own.writes = transaction
+                try:
+                    yield _LMDBTransaction(transaction)
+                finally:
+                    self._own.writes = None
         except lmdb.MapFullError as error:
             raise StoreFull(
                 f"{self.path} is full: nothing of this write was kept and nothing stored before is lost; open it with a "
@@ -172,6 +182,15 @@ class LMDBStore(RecordStore):
             if self._disk_is_full():  # LMDB calls it an input/output error
                 raise StoreFull(f"the disk of {self.path} is full: {kept}; free space on it") from error
             raise StoreUnavailable(f"{self.path} could not be written ({error}): {kept}") from error
+
+    def _abort_interrupted(self) -> None:
+        """End this thread's last write, which Ctrl-C has kept from its end if it has not come there: no other could begin."""
+        import lmdb
+
+        last = getattr(self._own, "writes", None)
+        if last is not None:
+            with suppress(lmdb.Error):  # it has come to its end
+                last.abort()
 
     def _disk_is_full(self) -> bool:
         from shutil import disk_usage

@@ -39,6 +39,11 @@ class TaskBell:
         if not self._future.done():
             self._future.set_result(None)
 
+    @property
+    def is_dead(self) -> bool:
+        """Whether its event loop was closed, and the task with it."""
+        return self._loop.is_closed()
+
     async def sleep(self) -> None:
         """Wait until the bell rings."""
         await self._future
@@ -47,7 +52,7 @@ class TaskBell:
 class Staged(Generic[Msg]):
     """Messages whose sender waits until they are on disk, or cannot be."""
 
-    __slots__ = ("bell", "done", "encoded", "error", "first", "know", "leads", "messages", "times", "waits")
+    __slots__ = ("bell", "done", "encoded", "error", "first", "know", "leads", "messages", "times", "waits", "with_snapshot")
 
     def __init__(
         self,
@@ -57,6 +62,7 @@ class Staged(Generic[Msg]):
         know: Callable[[int], object] | None = None,
         *,
         waits: bool = True,
+        with_snapshot: bool = False,
         bell: Bell | None = None,
     ) -> None:
         self.messages = messages
@@ -68,12 +74,18 @@ class Staged(Generic[Msg]):
         self.leads = False
         self.first = -1  # the position of the first of them, once they have one
         self.waits = waits  # whether a sender waits; it hears of a failure, and may be asked to lead
+        self.with_snapshot = with_snapshot  # whether they are written together with one, or not at all
         self.bell: Bell = ThreadBell() if bell is None else bell
 
     @property
     def end(self) -> int:
         """The position after the last of them."""
         return self.first + len(self.messages)
+
+    @property
+    def can_lead(self) -> bool:
+        """Whether a sender waits who can be asked to write."""
+        return self.waits and not self.done and not (isinstance(self.bell, TaskBell) and self.bell.is_dead)
 
     def finish(self, error: Exception | None) -> None:
         """Wake the sender: the messages are on disk, or the error says why they are not."""
@@ -152,7 +164,7 @@ class Stage(Generic[Msg]):
                 self._staged.remove(staged)
             if not staged.leads:
                 return
-            following = next((each for each in self._staged if each.waits and not each.done), None)
+            following = next((each for each in self._staged if each.can_lead), None)
             self._led = following is not None
             if following is not None:
                 following.leads = True

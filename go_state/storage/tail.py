@@ -52,13 +52,10 @@ class Tail(Retained[Msg]):
         self._items += messages
         self.end += number
 
-    def withdraw(self, first: int, number: int) -> None:
-        """Take out messages that could not be written; what has entered after them moves up."""
+    def times_without(self, first: int, number: int) -> list[Times]:
+        """Return when those entered that are not on disk, but for so many from `first` on."""
         kept, rest = split(self.times, first - self.durable)
-        self.times = kept + after(rest, number)
-        del self.pending[first - self.durable : first - self.durable + number]
-        del self._items[first - self._base : first - self._base + number]
-        self.end -= number
+        return kept + after(rest, number)
 
     def written(self, position: int, times: Sequence[Times] = ()) -> None:
         """Hear that the messages before the position are on disk, and when the last of them entered.

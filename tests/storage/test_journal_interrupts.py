@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
+import pytest
 from buffer.test_interrupts import Interrupt, at_every_point
 
 import go_state as gs
+from go_state.storage.records import Entry, Snapshot
 from go_state.storage.stage import Staged
 
 
@@ -27,3 +30,98 @@ def test_an_interrupted_writer_leaves_nobody_asleep(tmp_path: Path) -> None:
             assert other.done
 
     at_every_point(interrupted)
+
+
+def test_an_interrupted_writer_that_fails_leaves_nobody_asleep(tmp_path: Path) -> None:
+    """The others have been told of the failure, or lead, or are written for: what they were told is so."""
+
+    def fail(entry: Entry) -> int:
+        raise gs.StoreFull("the disk is full")
+
+    def interrupted(interrupt: Interrupt) -> None:
+        with gs.LMDBStore(tmp_path / f"{interrupt.left}") as store:
+            journal = store.journal("j", of=str, durability="put")
+            journal.begin()
+            other = Staged(["other"], journal._encode(["other"]), journal._now(1))
+            journal._stage._staged.append(other)
+            write, journal._records.write = journal._records.write, fail  # type: ignore[method-assign]
+            with interrupt, suppress(gs.StoreFull):
+                journal.put("mine")
+            journal._records.write = write  # type: ignore[method-assign]
+            if other.leads:
+                journal._lead(other)
+                journal._stage.leave(other)
+            journal.flush()
+            assert other.done
+            assert journal.slice().count("other") == (other.error is None)
+
+    at_every_point(interrupted)
+
+
+def test_messages_enter_with_their_snapshot_or_not_at_all(tmp_path: Path) -> None:
+    """What an interrupted save would have written with it is not left to a flush without it."""
+
+    def interrupted(interrupt: Interrupt) -> None:
+        with gs.LMDBStore(tmp_path / f"{interrupt.left}") as store:
+            journal = store.journal("j", of=str)
+            journal.put("first")
+            with interrupt:
+                journal.snapshot(Snapshot("j", 0, b"model", 0, None, 1, 0), ["with it"])
+            journal.put("last")
+            assert journal.slice() == ["first", *(["with it"] if store.load("j") else []), "last"]
+
+    at_every_point(interrupted)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a file that is dropped is closed, and says so
+def test_an_interrupted_owner_leaves_no_lease(tmp_path: Path) -> None:
+    """A journal that was closed already has nobody who would give it back later."""
+
+    def interrupted(interrupt: Interrupt) -> None:
+        path = tmp_path / f"{interrupt.left}"
+        with gs.LMDBStore(path) as store:
+            journal = store.journal("j", of=str)
+            journal.put("first")
+            journal.close()
+            with interrupt:
+                journal.own()
+            journal.let_go()
+            with store.journal("j", of=str) as next_one:
+                next_one.put("last")
+
+    at_every_point(interrupted)
+
+
+def test_an_interrupted_reader_is_not_open(tmp_path: Path) -> None:
+    """Nobody has it, to close it: the next one of its name is opened."""
+    with gs.LMDBStore(tmp_path / "s") as store:
+        journal = store.journal("j", of=str)
+        journal.put("first")
+
+        def interrupted(interrupt: Interrupt) -> None:
+            with interrupt:
+                journal.consumer(name="mailer")
+            if interrupt.came:
+                journal.consumer(name="mailer").close()
+
+        at_every_point(interrupted)
+
+
+def test_an_interrupted_write_keeps_no_other_from_beginning(tmp_path: Path) -> None:
+    """The transaction it has left open is undone by the thread's next one, whoever holds on to the error."""
+    with gs.LMDBStore(tmp_path / "s") as store:
+        journal = store.journal("j", of=str)
+
+        def interrupted(interrupt: Interrupt) -> None:
+            journal.put("message")
+            try:
+                interrupt.__enter__()
+                journal.flush()
+            except KeyboardInterrupt:  # held while the next one is written
+                journal.flush()
+            finally:
+                interrupt.__exit__(None)
+            journal.put("another")
+            journal.flush()
+
+        at_every_point(interrupted)

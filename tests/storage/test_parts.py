@@ -37,7 +37,7 @@ small = gs.Program(lambda: (0, ()), counted)
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """A snapshot of Big has some dozens."""
-    monkeypatch.setattr(parts, "PART", 10_000)
+    monkeypatch.setattr(parts, "PART", 2_000)
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -74,3 +76,92 @@ def test_looking_does_not_wait_for_the_disk(journal: Journal[str], monkeypatch: 
     assert looked == [([], 2)]
     assert reader.take(1) == ["second"]
     reader.close()
+
+
+def test_a_write_that_says_it_failed_and_did_not_is_counted(journal: Journal[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was committed before the connection was lost is put, and nothing that entered meanwhile is taken for it."""
+    write = journal._records.write
+
+    def lose(entry: Any) -> int:
+        monkeypatch.setattr(journal._records, "write", write)
+        write(entry)
+        reader.settle(0, ["own"])
+        raise gs.StoreUnavailable("the connection was lost")
+
+    journal.put("first")
+    with journal.consumer(name="program") as reader:
+        monkeypatch.setattr(journal._records, "write", lose)
+        journal.put("second")
+        journal.put("last")
+        assert reader.take(10) == ["first", "second", "own", "last"]
+    assert [each.message for each in journal.read()] == ["first", "second", "own", "last"]
+
+
+@pytest.mark.parametrize("is_there", [True, False], ids=["written", "not-written"])
+def test_what_nobody_knows_of_is_found_out_later(
+    journal: Journal[str], monkeypatch: pytest.MonkeyPatch, is_there: bool
+) -> None:
+    """A put hears of the failure; whether its message is there is known, and counted, once the store answers again."""
+    journal.put("first")
+    with journal.consumer(name="program") as reader, monkeypatch.context() as lost:
+        write = journal._records.write
+
+        def lose(entry: Any) -> int:
+            if is_there:
+                write(entry)
+            reader.settle(0, ["own"])
+            raise gs.StoreUnavailable("the connection was lost")
+
+        def refuse() -> None:
+            raise gs.StoreUnavailable("there is none")
+
+        lost.setattr(journal._records, "write", lose)
+        lost.setattr(journal._records, "refresh", refuse)
+        with pytest.raises(gs.StoreUnavailable, match="was lost"):
+            journal.put("second")
+        lost.undo()
+        journal.put("last")
+        assert reader.take(10) == ["first", *(["second"] if is_there else []), "own", "last"]
+
+
+def test_a_reader_that_begins_behind_what_is_refused_misses_nothing(
+    journal: Journal[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was opened at the end while a write was under way that fails: what enters later is read by it."""
+    journal.put("first")
+    late: list[Any] = []
+
+    def open_one() -> None:
+        late.append(journal.consumer("newest"))
+        program.settle(0, ["own"])
+
+    with journal.consumer(name="program") as program:
+        failing_once(journal, monkeypatch, open_one)
+        with pytest.raises(gs.StoreFull):
+            journal.put("refused")
+        journal.flush()
+        assert late[0].take(10) == ["own"]
+        late[0].close()
+
+
+def test_a_task_whose_loop_is_closed_does_not_lead(journal: Journal[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits behind one that was left on a closed loop writes instead of it."""
+    loop, tasks = asyncio.new_event_loop(), []
+
+    def leave_one() -> None:
+        tasks.append(loop.create_task(journal.put_async("left")))
+        loop.run_until_complete(asyncio.sleep(0))
+        loop.close()
+
+    journal.put("first")
+    failing_once(journal, monkeypatch, leave_one)
+    with pytest.raises(gs.StoreFull):
+        journal.put("refused")
+    putting = threading.Thread(target=journal.put, args=("last",), daemon=True)
+    putting.start()
+    putting.join(30)
+    assert not putting.is_alive()
+    assert journal.slice() == ["first", "left", "last"]
+    left: Any = tasks[0]
+    left.get_coro().close()  # nobody runs it any more
+    left._log_destroy_pending = False
