@@ -50,7 +50,9 @@ class Threads(Generic[Name]):
         """Have the work done, which raises nothing; `name` tells it from others."""
         with self._lock:
             if self._idle:
-                self._busy[name] = worker = self._idle.pop()
+                # No call until the worker is busy: Ctrl-C comes after calls, and one that is neither idle nor busy would never end.
+                self._busy[name] = worker = self._idle[-1]
+                del self._idle[-1]
                 worker.mailbox.put((name, work))
                 return
             if len(self._workers) < self._most:

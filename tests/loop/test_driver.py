@@ -23,14 +23,16 @@ both = pytest.mark.parametrize("driver", [drive, drive_on_loop])
 @both
 def test_flow_returns_what_it_returns(driver: Any) -> None:
     """Answers are sent in, and the return value comes out."""
+    thread = OwnThread("test")
 
     def flow() -> Iterator[Any]:
         one = yield Answer(1, "one")
-        two = yield Blocking(lambda: 2, OwnThread("test"))
+        two = yield Blocking(lambda: 2, thread)
         yield Breath()
         return one + two
 
     assert driver(flow()) == 3
+    thread.close()
 
 
 @both

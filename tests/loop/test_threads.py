@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -145,3 +146,27 @@ def test_tasks_that_begin_others_whenever_they_are_ended_are_left() -> None:
     gs.batch(heard(gs.Cmd.call(begin)), [], effects=gs.Effects(grace=0))
     over.set()
     assert [thread for thread in threading.enumerate() if thread.name == "go_state effects"] == []
+
+
+class Interrupted(list[Any]):
+    """A list that Ctrl-C comes to as soon as something was called on it."""
+
+    def pop(self, *index: Any) -> Any:
+        super().pop(*index)
+        raise KeyboardInterrupt
+
+
+def test_an_interrupted_beginning_loses_no_thread() -> None:
+    """A thread that was taken to begin a call ends with the others."""
+    threads: Threads[str] = Threads(1)
+    done = threading.Event()
+    threads.begin("first", print)
+    while threads.busy():
+        pass
+    threads._idle = Interrupted(threads._idle)
+    with suppress(KeyboardInterrupt):
+        threads.begin("second", done.set)
+    ending = threading.Thread(target=threads.wait, args=(20,), daemon=True)
+    ending.start()
+    ending.join(20)
+    assert not ending.is_alive()
