@@ -36,7 +36,7 @@ def test_put_against_close_counts(crew: Any, hasty: None, kind: str) -> None:
         accepted: list[Any] = []
         barrier.wait(60)
         try:
-            for number in range(100_000):
+            for number in range(5_000_000):
                 several = kind == "together" or (kind == "mixed" and number % 3 == 0)
                 messages = [None] if kind == "same object" else [(thread, number, i) for i in range(1 + 2 * several)]
                 buffer.put(*messages)
