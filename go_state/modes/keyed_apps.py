@@ -196,6 +196,7 @@ class KeyedApps(Generic[Model, Msg]):
             raise self._out_of_time(timeout) from None
         for place in places:
             place.join()
+        self._thread.close()
 
     async def stop_async(self, *, drain: bool = True, timeout: float | None = None) -> None:
         """End every app as `stop` does, waiting on the event loop."""
