@@ -13,7 +13,6 @@ unread, or be sent a second time by a sender who believes that it was not taken.
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,8 +20,9 @@ from enum import Enum
 from typing import Any, Generic, Protocol, TypeVar
 
 from go_state.core.errors import Closed, Empty, UsageError
+from go_state.loop.inside import running_task
 from go_state.modes.app import App
-from go_state.modes.sent import Sent, joined, put_into
+from go_state.modes.sent import Sent, has_failed, joined, put_into
 from go_state.watch.value import Value
 
 Model = TypeVar("Model")
@@ -46,8 +46,10 @@ _NEW, _RUNNING, _RESTING = State.NEW, State.RUNNING, State.RESTING  # looked at 
 class Places(Protocol):
     """What a place needs of all of them."""
 
-    def make(self, key: str, idled: Callable[[Any], object], ended: Callable[[Any], object], /) -> App[Any, Any]:
-        """Begin an app of the key, and have it tell when it is idle, and when it has ended."""
+    def make(
+        self, key: str, idled: Callable[[Any], object], ended: Callable[[Any], object], begun: Callable[[Any], object], /
+    ) -> App[Any, Any]:
+        """Begin an app of the key, and have it tell when it is idle, when it has ended, and first of all that it is there."""
         ...
 
     def is_here(self) -> bool:
@@ -65,13 +67,6 @@ class Places(Protocol):
     def lost(self, error: Exception, /) -> None:
         """Hear why a message had no turn whose sender cannot be told any more."""
         ...
-
-
-def has_failed(key: str, error: BaseException | None) -> Closed:
-    """Return what whoever uses a key gets once its program has failed."""
-    closed = Closed(f"the program of {key!r} has failed: nothing more is taken for it")
-    closed.__cause__ = error
-    return closed
 
 
 class Place(Generic[Model, Msg]):
@@ -225,7 +220,7 @@ class Place(Generic[Model, Msg]):
 
     def _begin(self, own: Sent[Msg] | None) -> BaseException | None:
         """Begin a life, unless somebody else does, and give it what was sent meanwhile; return what its own sender is to be told."""
-        mine = False
+        mine, made = False, list[App[Model, Msg]]()
         try:
             with self._lock:
                 mine = self._state is _NEW
@@ -233,11 +228,14 @@ class Place(Generic[Model, Msg]):
                     self._state = State.LOADING
             if not mine:
                 return None
-            app = self._places.make(self.key, self._idle, self._ended)
+            app = self._places.make(self.key, self._idle, self._ended, made.append)
         except BaseException as error:  # a journal that cannot be opened, no thread left, Ctrl-C
             if not mine:
                 raise
-            self._not_begun(own, error)
+            if made and not isinstance(error, Exception):
+                self._interrupted(made[0])
+            else:
+                self._not_begun(own, error)
             return error
         failure: Exception | None = None
         try:
@@ -250,13 +248,19 @@ class Place(Generic[Model, Msg]):
                 if left:
                     self._put_back(left)
                     break
-        except BaseException:  # Ctrl-C, say: the next life takes what this one was not given
-            self._asked = True
-            self._put_back([])
-            self._begun(app)
+        except BaseException:
+            self._interrupted(app)
             raise
         self._begun(app)
         return failure
+
+    def _interrupted(self, app: App[Model, Msg]) -> None:
+        """Put an app to rest whose beginning Ctrl-C, say, has ended: the next life takes what this one was not given."""
+        with self._lock:
+            self._app, self._asked = app, True
+        self._apps.set(app)
+        self._put_back([])
+        self._begun(app)
 
     def _next_batch(self) -> list[Sent[Msg]] | None:
         """Return what is to be given to the app that was begun; None, and it is no longer being begun, when that is all."""
@@ -393,8 +397,5 @@ _STOPPED = "the programs were stopped before the message had its turn"
 
 def _is_cancelled() -> bool:
     """Tell whether the calling task was cancelled, as all are when an event loop ends: nothing is begun there any more."""
-    asyncio = sys.modules.get("asyncio")
-    if asyncio is None or asyncio._get_running_loop() is None:
-        return False
-    task = asyncio.current_task()
+    task: Any = running_task()
     return task is not None and task.cancelling() > 0
