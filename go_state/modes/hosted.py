@@ -119,17 +119,16 @@ class Hosted(Generic[Model, Msg]):
 
     def _put_known(self, message: Msg, waiting: Waiting) -> None:
         know = partial(self._audience.expect, waiting)
-        if self._durable is None:
-            self._buffer.put_known(message, know)
-            return
+        put = self._buffer.put_known if self._durable is None else self._durable.entrance.put_known
         try:
-            self._durable.entrance.put_known(message, know)
+            put(message, know)
         except Exception:
             raise  # it has not entered, and the one may be told of another app's turn
         except BaseException:  # Ctrl-C, say, which may have come after it had entered
             self._audience.entered(waiting)
             raise
-        self._audience.entered(waiting)
+        if self._durable is not None:  # in memory it has its position by now
+            self._audience.entered(waiting)
 
     def _name(self) -> str:
         return self._program.name or getattr(self._program.update, "__qualname__", "program")

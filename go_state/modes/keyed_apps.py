@@ -18,7 +18,7 @@ from go_state.core.own_thread import OwnThread
 from go_state.loop.driver import refuse_running_loop
 from go_state.modes.app import App
 from go_state.modes.audience import Waiting
-from go_state.modes.place import Place
+from go_state.modes.place import Place, Told
 from go_state.modes.sent import Sent, has_failed
 from go_state.watch.bells import TaskBell, ThreadBell
 from go_state.watch.fields import ANY, Changes
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
-
-Told: TypeAlias = Callable[[Any], object]
-"""What an app tells something of itself."""
 
 Make: TypeAlias = Callable[[str, Told, Told, Told], App[Any, Any]]
 """What begins an app of a key, and has it tell when it is idle, when it has ended, and first of all that it is there."""

@@ -17,8 +17,9 @@ from go_state.loop.policies import OnError, Stop
 from go_state.loop.timers import Clock
 from go_state.modes.app import App
 from go_state.modes.audience import OnDenied
-from go_state.modes.keyed_apps import KeyedApps, Told
+from go_state.modes.keyed_apps import KeyedApps
 from go_state.modes.pace import Retain, Snapshots
+from go_state.modes.place import Told
 from go_state.modes.run import checked
 from go_state.modes.start import make_app
 

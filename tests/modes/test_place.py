@@ -462,3 +462,20 @@ def test_a_program_whose_beginning_is_interrupted_has_another_life(tmp_path: Pat
         with pytest.raises(KeyboardInterrupt):
             rooms["a"].send("first")
         assert rooms["a"].apply("second", timeout=LONG)[-1] == "second"
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_what_others_have_sent_outlives_an_interrupted_beginning(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C for one who begins a program, when it is about to be given what was sent, leaves that to the next life."""
+
+    def interrupted(batch: Any) -> Any:
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    with gs.start_keyed(shop.program) as rooms:
+        with resting(rooms, shop):
+            rooms["a"].send("second")
+            monkeypatch.setattr("go_state.modes.place.joined", interrupted)
+        rooms._places["a"].app.wait(LONG)
+        rooms["a"].apply("third", timeout=LONG)
+    assert shop.taken == ["hold", "second", "third"]
