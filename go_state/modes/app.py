@@ -65,9 +65,14 @@ class App(Hosted[Model, Msg]):
 
         With a journal whose durability is "put" they are on disk when it returns to a thread. On an event loop it does not wait for
         the disk either: the app writes them, and `apply_async` returns once they are there.
-        Raises `Closed` after the end, and `Full` where the buffer has a bound; then none has entered.
+        Raises `Closed` after the end, with what the app has failed with as its cause, and `Full` where the buffer has a bound; then
+        none has entered.
         """
-        self._put(*messages)
+        try:
+            self._put(*messages)
+        except Closed:
+            self._raise_failed()
+            raise
 
     def apply(self, message: Msg, *, timeout: float | None = None) -> Model:
         """Send one message, wait until its turn is committed, and return the model that it has made.
@@ -96,7 +101,7 @@ class App(Hosted[Model, Msg]):
         bell, until = ThreadBell(), deadline(timeout)
         waiting = self._waiting_for(message, called, bell)
         try:
-            self._put_known(message, waiting)
+            self._put_for_outcome(message, waiting)
             rang = bell.sleep(until)
         finally:
             self._audience.forget(waiting)
@@ -109,7 +114,7 @@ class App(Hosted[Model, Msg]):
         bell, until = TaskBell(), deadline(timeout)
         waiting = self._waiting_for(message, called, bell)
         try:
-            self._put_known(message, waiting)
+            self._put_for_outcome(message, waiting)
             rang = await bell.sleep(until)
         finally:
             self._audience.forget(waiting)
@@ -122,6 +127,20 @@ class App(Hosted[Model, Msg]):
         if message is None:
             raise UsageError(f"None is no message and has no turn: give {called} one")
         return Waiting(bell, asks=called == "ask")
+
+    def _raise_failed(self) -> None:
+        """Raise why nothing is taken any more, where that is a failure."""
+        if self._error is not None:
+            raise Closed(
+                f"the app has failed with a {type(self._error).__qualname__}, which is the cause of this: nothing more is taken"
+            ) from self._error
+
+    def _put_for_outcome(self, message: Msg, waiting: Waiting) -> None:
+        try:
+            self._put_known(message, waiting)
+        except Closed:
+            self._raise_failed()
+            raise
 
     def put_for(self, waiting: Waiting, message: Msg) -> None:
         """Put a message into the queue for one who waits for its turn elsewhere."""

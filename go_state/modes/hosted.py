@@ -50,6 +50,7 @@ class Hosted(Generic[Model, Msg]):
         idle: float | None = None,
         idled: Callable[[Any], object] | None = None,
         ended: Callable[[Any], object] | None = None,
+        begun: Callable[[Any], object] | None = None,
     ) -> None:
         check_on_error(on_error)
         self._idle = idle
@@ -85,6 +86,8 @@ class Hosted(Generic[Model, Msg]):
             self._put = self._durable.entrance.put
         share(self)
         try:
+            if begun is not None:  # first: whoever begins an app has it whenever it may be running
+                begun(self)
             self._start()
         except BaseException:  # Ctrl-C, say, while the thread begins: nobody has the app, so nobody else can end it
             self._end_unheld()
@@ -111,20 +114,21 @@ class Hosted(Generic[Model, Msg]):
         if isinstance(self._host, threading.Thread):  # which may have begun, or not: there is no telling
             with suppress(TimedOut):
                 self._audience.ended.watch().get(_MOMENT)
+        if self._host is None or getattr(self._host, "ident", 0) is None:
+            self._end_unbegun()
 
     def _put_known(self, message: Msg, waiting: Waiting) -> None:
         know = partial(self._audience.expect, waiting)
-        if self._durable is None:
-            self._buffer.put_known(message, know)
-            return
+        put = self._buffer.put_known if self._durable is None else self._durable.entrance.put_known
         try:
-            self._durable.entrance.put_known(message, know)
+            put(message, know)
         except Exception:
             raise  # it has not entered, and the one may be told of another app's turn
         except BaseException:  # Ctrl-C, say, which may have come after it had entered
             self._audience.entered(waiting)
             raise
-        self._audience.entered(waiting)
+        if self._durable is not None:  # in memory it has its position by now
+            self._audience.entered(waiting)
 
     def _name(self) -> str:
         return self._program.name or getattr(self._program.update, "__qualname__", "program")

@@ -18,8 +18,8 @@ from go_state.core.own_thread import OwnThread
 from go_state.loop.driver import refuse_running_loop
 from go_state.modes.app import App
 from go_state.modes.audience import Waiting
-from go_state.modes.place import Place, has_failed
-from go_state.modes.sent import Sent
+from go_state.modes.place import Place, Told
+from go_state.modes.sent import Sent, has_failed
 from go_state.watch.bells import TaskBell, ThreadBell
 from go_state.watch.fields import ANY, Changes
 from go_state.watch.watcher import Watcher
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
-Make: TypeAlias = Callable[[str, Callable[[Any], object], Callable[[Any], object]], App[Any, Any]]
-"""What begins an app of a key, and has it tell when it is idle and when it has ended."""
+Make: TypeAlias = Callable[[str, Told, Told, Told], App[Any, Any]]
+"""What begins an app of a key, and has it tell when it is idle, when it has ended, and first of all that it is there."""
 
 
 class KeyedApps(Generic[Model, Msg]):
@@ -140,11 +140,11 @@ class KeyedApps(Generic[Model, Msg]):
 
     # ------------------------------------------------------------------ what the places call
 
-    def make(self, key: str, idled: Callable[[Any], object], ended: Callable[[Any], object], /) -> App[Model, Msg]:
+    def make(self, key: str, idled: Told, ended: Told, begun: Told, /) -> App[Model, Msg]:
         """Begin an app of the key."""
         if self._loop is not None and self._loop.is_closed():
             raise Closed("the event loop in which the programs run is closed: nothing more is taken")
-        return self._context.copy().run(self._make, key, idled, ended)
+        return self._context.copy().run(self._make, key, idled, ended, begun)
 
     def is_here(self) -> bool:
         """Tell whether an app can be begun in the calling thread."""
@@ -196,6 +196,7 @@ class KeyedApps(Generic[Model, Msg]):
             raise self._out_of_time(timeout) from None
         for place in places:
             place.join()
+        self._thread.close()
 
     async def stop_async(self, *, drain: bool = True, timeout: float | None = None) -> None:
         """End every app as `stop` does, waiting on the event loop."""

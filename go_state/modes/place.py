@@ -13,20 +13,21 @@ unread, or be sent a second time by a sender who believes that it was not taken.
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from enum import Enum
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from go_state.core.errors import Closed, Empty, UsageError
+from go_state.loop.inside import running_task
 from go_state.modes.app import App
-from go_state.modes.sent import Sent, joined, put_into
+from go_state.modes.sent import Sent, has_failed, joined, put_into
 from go_state.watch.value import Value
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
+Told: TypeAlias = Callable[[Any], object]  # what an app tells something of itself
 
 
 class State(Enum):
@@ -46,32 +47,20 @@ _NEW, _RUNNING, _RESTING = State.NEW, State.RUNNING, State.RESTING  # looked at 
 class Places(Protocol):
     """What a place needs of all of them."""
 
-    def make(self, key: str, idled: Callable[[Any], object], ended: Callable[[Any], object], /) -> App[Any, Any]:
-        """Begin an app of the key, and have it tell when it is idle, and when it has ended."""
-        ...
+    def make(self, key: str, idled: Told, ended: Told, begun: Told, /) -> App[Any, Any]:
+        """Begin an app of the key, and have it tell when it is idle, when it has ended, and first of all that it is there."""
 
     def is_here(self) -> bool:
         """Tell whether an app can be begun in the calling thread."""
-        ...
 
     def call_there(self, begin: Callable[[], object], /) -> None:
         """Have `begin` called where an app can be begun."""
-        ...
 
     def forget(self, place: Place[Any, Any], error: BaseException | None, /) -> None:
         """Hear that the place is over, with the error that its program has failed with."""
-        ...
 
     def lost(self, error: Exception, /) -> None:
         """Hear why a message had no turn whose sender cannot be told any more."""
-        ...
-
-
-def has_failed(key: str, error: BaseException | None) -> Closed:
-    """Return what whoever uses a key gets once its program has failed."""
-    closed = Closed(f"the program of {key!r} has failed: nothing more is taken for it")
-    closed.__cause__ = error
-    return closed
 
 
 class Place(Generic[Model, Msg]):
@@ -86,6 +75,7 @@ class Place(Generic[Model, Msg]):
         self._state = State.NEW
         self._app: App[Model, Msg] | None = None  # of the present life
         self._backlog: list[Sent[Msg]] = []  # what was sent and is to be given to the next app
+        self._giving: list[Sent[Msg]] = []  # what is in the hands of whoever begins an app
         self._entering: list[Sent[Msg]] = []  # what is being put into the queue of the app, in any order
         self._ended_early: App[Model, Msg] | None = None  # an app that has ended while it was being given what was sent
         self._asked = False  # to rest, in this life
@@ -225,7 +215,7 @@ class Place(Generic[Model, Msg]):
 
     def _begin(self, own: Sent[Msg] | None) -> BaseException | None:
         """Begin a life, unless somebody else does, and give it what was sent meanwhile; return what its own sender is to be told."""
-        mine = False
+        mine, made = False, list[App[Model, Msg]]()
         try:
             with self._lock:
                 mine = self._state is _NEW
@@ -233,11 +223,14 @@ class Place(Generic[Model, Msg]):
                     self._state = State.LOADING
             if not mine:
                 return None
-            app = self._places.make(self.key, self._idle, self._ended)
+            app = self._places.make(self.key, self._idle, self._ended, made.append)
         except BaseException as error:  # a journal that cannot be opened, no thread left, Ctrl-C
             if not mine:
                 raise
-            self._not_begun(own, error)
+            if made and not isinstance(error, Exception):
+                self._interrupted(made[0])
+            else:
+                self._not_begun(own, error)
             return error
         failure: Exception | None = None
         try:
@@ -250,19 +243,26 @@ class Place(Generic[Model, Msg]):
                 if left:
                     self._put_back(left)
                     break
-        except BaseException:  # Ctrl-C, say: the next life takes what this one was not given
-            self._asked = True
-            self._put_back([])
-            self._begun(app)
+        except BaseException:
+            self._interrupted(app)
             raise
         self._begun(app)
         return failure
+
+    def _interrupted(self, app: App[Model, Msg]) -> None:
+        """Put an app to rest whose beginning Ctrl-C, say, has ended: the next life takes what this one was not given."""
+        with self._lock:
+            self._app, self._asked = app, True
+        self._apps.set(app)
+        self._put_back(self._giving)
+        self._begun(app)
 
     def _next_batch(self) -> list[Sent[Msg]] | None:
         """Return what is to be given to the app that was begun; None, and it is no longer being begun, when that is all."""
         with self._lock:
             if self._backlog and self._drain and self._ended_early is not self._app:
-                batch, self._backlog = self._backlog, []
+                batch = self._giving = self._backlog
+                self._backlog = []
                 return batch
             if self._ended_early is not self._app:
                 self._state = State.RESTING if self._asked else State.RUNNING
@@ -271,7 +271,7 @@ class Place(Generic[Model, Msg]):
     def _put_back(self, left: list[Sent[Msg]]) -> None:
         """Leave what was not given for the next life."""
         with self._lock:
-            self._backlog[:0] = left
+            self._backlog[:0], self._giving = left, []
             if self._ended_early is not self._app:
                 self._state = State.RESTING
 
@@ -297,13 +297,14 @@ class Place(Generic[Model, Msg]):
             except Closed:
                 return rest, failure  # it ends by itself, and says why when it has
             except BaseException:  # Ctrl-C, say
-                self._put_back(rest[max(len(sent.parts), 1) :])
+                self._giving = rest[max(len(sent.parts), 1) :]
                 raise
             for each, error in refused:
                 if each is own and each.waiting is None:
                     failure = error
                 elif not each.refuse(error):
                     self._places.lost(error)
+            self._giving = rest[max(len(sent.parts), 1) :]
         return [], failure
 
     def _not_begun(self, own: Sent[Msg] | None, error: BaseException) -> None:
@@ -394,8 +395,5 @@ _STOPPED = "the programs were stopped before the message had its turn"
 
 def _is_cancelled() -> bool:
     """Tell whether the calling task was cancelled, as all are when an event loop ends: nothing is begun there any more."""
-    asyncio = sys.modules.get("asyncio")
-    if asyncio is None or asyncio._get_running_loop() is None:
-        return False
-    task = asyncio.current_task()
+    task: Any = running_task()
     return task is not None and task.cancelling() > 0

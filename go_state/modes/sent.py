@@ -13,6 +13,13 @@ from go_state.watch.bells import ring_all
 Msg = TypeVar("Msg")
 
 
+def has_failed(key: str, error: BaseException | None) -> Closed:
+    """Return what whoever uses a key gets once its program has failed."""
+    closed = Closed(f"the program of {key!r} has failed: nothing more is taken for it")
+    closed.__cause__ = error
+    return closed
+
+
 class Sent(Generic[Msg]):
     """Messages that enter together, or one whose sender waits for its turn."""
 

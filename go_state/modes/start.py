@@ -93,6 +93,7 @@ def make_app(
     idle: float | None = None,
     idled: Callable[[App[Model, Msg]], object] | None = None,
     ended: Callable[[App[Model, Msg]], object] | None = None,
+    begun: Callable[[App[Model, Msg]], object] | None = None,
 ) -> App[Model, Msg]:
     """Return the app of these arguments."""
     from go_state.buffer.buffer import Buffer
@@ -104,6 +105,5 @@ def make_app(
     if durable is None and not isinstance(buffer, Log):
         raise UsageError(f"a {type(buffer).__qualname__} is no buffer: give a gs.Buffer, or none")
     flights = Flights(outside, on_loop=on_loop)
-    return App(
-        program, buffer, on_error, flights, durable, on_denied=on_denied, on_loop=on_loop, idle=idle, idled=idled, ended=ended
-    )
+    told = {"idled": idled, "ended": ended, "begun": begun}
+    return App(program, buffer, on_error, flights, durable, on_denied=on_denied, on_loop=on_loop, idle=idle, **told)

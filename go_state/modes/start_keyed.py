@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -20,6 +19,7 @@ from go_state.modes.app import App
 from go_state.modes.audience import OnDenied
 from go_state.modes.keyed_apps import KeyedApps
 from go_state.modes.pace import Retain, Snapshots
+from go_state.modes.place import Told
 from go_state.modes.run import checked
 from go_state.modes.start import make_app
 
@@ -113,12 +113,12 @@ def _keyed(
     loop = _current_loop() if on_loop else None
     thread = OwnThread("go_state disk of many keys")
 
-    def make(key: str, idled: Callable[[Any], object], ended: Callable[[Any], object]) -> App[Model, Msg]:
+    def make(key: str, idled: Told, ended: Told, begun: Told) -> App[Model, Msg]:
         own = replace(program, init=partial(program.init, key)) if asks_key else program
         kept = (store, prefix + key, snapshots, durability, None, None, retention, thread)
         durable = (None,) * 7 if store is None else kept
         given = own, None, on_error, durable, outside
-        return make_app(*given, on_denied=on_denied, on_loop=on_loop, idle=idle, idled=idled, ended=ended)
+        return make_app(*given, on_denied=on_denied, on_loop=on_loop, idle=idle, idled=idled, ended=ended, begun=begun)
 
     return KeyedApps(make, limit, thread, loop)
 

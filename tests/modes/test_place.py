@@ -417,8 +417,8 @@ def test_a_program_that_falls_idle_while_it_is_begun_is_given_what_was_sent(shop
     with gs.start_keyed(shop.program) as rooms:
         make = rooms._make
 
-        def idle_at_once(key: str, idled: Any, ended: Any) -> Any:
-            app = make(key, idled, ended)
+        def idle_at_once(key: str, idled: Any, *told: Any) -> Any:
+            app = make(key, idled, *told)
             idled(app)
             return app
 
@@ -446,3 +446,36 @@ def test_whom_an_app_refuses_at_its_end_another_tells(tmp_path: Path, shop: Shop
             app.put_for(waiting, "first")
             assert bell.sleep(time.monotonic() + LONG)
             assert waiting.outcome() == ("first",)
+
+
+def test_a_program_whose_beginning_is_interrupted_has_another_life(tmp_path: Path, shop: Shop) -> None:
+    """Ctrl-C between an app's beginning and its use leaves no app that keeps the journal, and no failed program."""
+    with gs.LMDBStore(tmp_path / "s") as store, gs.start_keyed(shop.program, store=store) as rooms:
+        make = rooms._make
+
+        def begin_and_interrupt(*how: Any) -> Any:
+            rooms._make = make
+            make(*how)
+            raise KeyboardInterrupt
+
+        rooms._make = begin_and_interrupt
+        with pytest.raises(KeyboardInterrupt):
+            rooms["a"].send("first")
+        assert rooms["a"].apply("second", timeout=LONG)[-1] == "second"
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_what_others_have_sent_outlives_an_interrupted_beginning(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C for one who begins a program, when it is about to be given what was sent, leaves that to the next life."""
+
+    def interrupted(batch: Any) -> Any:
+        monkeypatch.undo()
+        raise KeyboardInterrupt
+
+    with gs.start_keyed(shop.program) as rooms:
+        with resting(rooms, shop):
+            rooms["a"].send("second")
+            monkeypatch.setattr("go_state.modes.place.joined", interrupted)
+        rooms._places["a"].app.wait(LONG)
+        rooms["a"].apply("third", timeout=LONG)
+    assert shop.taken == ["hold", "second", "third"]

@@ -156,3 +156,18 @@ async def test_an_app_begins_when_whoever_starts_it_has_it() -> None:
     with pytest.raises(ExceptionGroup, match="failed"):
         async with apps:
             apps["a"].send(1)
+
+
+async def test_what_is_sent_after_a_failure_is_told_of_it(kind: Kind) -> None:
+    """To say only that something is closed would leave whoever sends without the reason."""
+
+    def update(model: int, msg: int) -> gs.Step[int, int]:
+        raise ValueError(f"no {msg}")
+
+    app = kind.start(gs.Program(lambda: (0, ()), update))
+    with pytest.raises(ValueError, match="no 1"):
+        await kind(app, "apply", 1)
+    for use in (lambda: kind(app, "apply", 2), lambda: kind(app, "ask", 2), lambda: asyncio.to_thread(app.send, 2)):
+        with pytest.raises(gs.Closed, match="has failed with a ValueError") as told:
+            await use()
+        assert isinstance(told.value.__cause__, ValueError)
