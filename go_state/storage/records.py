@@ -323,9 +323,12 @@ class Records:
         self._fitting.add(types.digest)
 
     def take_over(self, token: bytes) -> None:
-        """Say in the journal that it is ours to write: whoever had it before and does not know finds it out at the next write."""
-        if token:
-            with self.store._transaction(write=True) as transaction:
+        """Say in the journal that it is ours to write: whoever had it before and does not know finds it out at the next write.
+
+        What a writer had committed when it was killed LMDB shows only after the next one has begun, though it writes nothing.
+        """
+        with self.store._transaction(write=True) as transaction:
+            if token:
                 self._put(transaction, b"o", token)
         self.token = token
 
