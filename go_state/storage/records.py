@@ -345,6 +345,12 @@ class Records:
         if self.token and self._get(transaction, b"o") != self.token:
             raise Owned(self.name)
 
+    def check_ours(self) -> None:
+        """Raise `Owned` where another has taken the journal over, who may have written what is at its end."""
+        if self.token:
+            with self.store._transaction() as transaction:
+                self._check_token(transaction)
+
     def check_reader(self, name: str) -> None:
         """Raise `InvalidKey` for a name that no cursor can have."""
         if not isinstance(name, str) or name.startswith("@"):
