@@ -347,9 +347,7 @@ class Consumer(Generic[Msg]):
         """End the reader; what it did not commit is its loss alone. A waiting get is freed with `Closed`."""
         if self._in_parent:
             return
-        with self._lock:
-            if self._closed:
-                return
+        with self._lock:  # done twice it is done once, so that what Ctrl-C has cut short is done again
             self._closed = True
             self._buffer._remove(self)
             if self._bell is not None:

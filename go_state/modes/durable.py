@@ -140,13 +140,13 @@ class DurableRun(Generic[Model, Msg]):
             yield self.with_disk(self._open)  # first of all: there is one run of a program
             assert self._reader is not None
             yield from self._run(self._reader)
+            yield from self._left()
         except GeneratorExit:
             self._let_go()  # whoever drives the flow drops it: nobody waits for a thread any more
             raise
         except BaseException:
             yield from self._left()
             raise
-        yield from self._left()
 
     async def end_thread(self) -> None:
         """End the thread, unless it is that of other runs as well."""

@@ -142,10 +142,10 @@ class JournalConsumer(Consumer[Msg]):
 
     def close(self) -> None:
         """End the reader, its commits on disk. In a forked child it is its parent's, and nothing is done."""
-        if self._closed or self._journal.is_inherited:
+        if self._journal.is_inherited:
             return
         try:
-            if self.has_moved() and not self._journal._ended:
+            if not self._closed and self.has_moved() and not self._journal._ended:
                 self._journal.flush()
         finally:
             super().close()

@@ -339,6 +339,7 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
             return False
         try:
             self._catch_up_with_ourselves()
+            self._records.check_ours()
         except Exception:  # the first error tells more
             with self._lock:
                 self._tell_waiting(error)

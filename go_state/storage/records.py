@@ -323,9 +323,12 @@ class Records:
         self._fitting.add(types.digest)
 
     def take_over(self, token: bytes) -> None:
-        """Say in the journal that it is ours to write: whoever had it before and does not know finds it out at the next write."""
-        if token:
-            with self.store._transaction(write=True) as transaction:
+        """Say in the journal that it is ours to write: whoever had it before and does not know finds it out at the next write.
+
+        What a writer had committed when it was killed LMDB shows only after the next one has begun, though it writes nothing.
+        """
+        with self.store._transaction(write=True) as transaction:
+            if token:
                 self._put(transaction, b"o", token)
         self.token = token
 
@@ -341,6 +344,12 @@ class Records:
         """Raise `Owned` where another has taken the journal over."""
         if self.token and self._get(transaction, b"o") != self.token:
             raise Owned(self.name)
+
+    def check_ours(self) -> None:
+        """Raise `Owned` where another has taken the journal over, who may have written what is at its end."""
+        if self.token:
+            with self.store._transaction() as transaction:
+                self._check_token(transaction)
 
     def check_reader(self, name: str) -> None:
         """Raise `InvalidKey` for a name that no cursor can have."""

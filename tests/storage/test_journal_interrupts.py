@@ -125,3 +125,54 @@ def test_an_interrupted_write_keeps_no_other_from_beginning(tmp_path: Path) -> N
             journal.flush()
 
         at_every_point(interrupted)
+
+
+def test_an_interrupted_close_of_a_reader_is_done_again(tmp_path: Path) -> None:
+    """The second one ends it, and gives the lease of a closed journal back."""
+
+    def interrupted(interrupt: Interrupt) -> None:
+        with gs.LMDBStore(tmp_path / f"{interrupt.left}") as store:
+            journal = store.journal("j", of=str)
+            journal.put("first")
+            reader = journal.consumer(name="mailer")
+            journal.close()
+            with interrupt:
+                reader.close()
+            reader.close()
+            with store.journal("j", of=str) as next_one:
+                next_one.put("last")
+
+    at_every_point(interrupted)
+
+
+@pytest.mark.slow
+def test_an_interrupted_run_leaves_its_journal_to_the_next(tmp_path: Path) -> None:
+    """Its reader is closed and its lease given back, wherever Ctrl-C comes once its last turn is through."""
+
+    def update(model: int, msg: int) -> gs.Step[int, int]:
+        if interrupts:
+            interrupts.pop().__enter__()
+        return model + msg, ()
+
+    def init() -> gs.Step[int, int]:
+        return 0, ()
+
+    interrupts: list[Interrupt] = []
+
+    def interrupted(interrupt: Interrupt) -> None:
+        with gs.LMDBStore(tmp_path / f"{interrupt.left}") as store:
+            journal = store.journal("sum", of=int)
+            journal.put(1)
+            journal.close()
+            interrupts.append(interrupt)
+            try:  # a block of `suppress` would be interrupted itself
+                gs.run(gs.Program(init, update), journal)
+            except KeyboardInterrupt:
+                pass
+            finally:
+                interrupt.__exit__(None)
+            with store.journal("sum", of=int) as again:
+                again.put(2)
+            assert gs.run(gs.Program(init, update), again) == 3
+
+    at_every_point(interrupted)

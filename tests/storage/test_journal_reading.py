@@ -154,3 +154,17 @@ def test_what_is_set_aside_is_found_while_it_is_being_written(
 
     monkeypatch.setattr(unreadable._records, "set_aside", then_flush)
     assert [each.message for each in unreadable.read()] == [1, None, 3]
+
+
+def test_who_takes_the_lease_sees_what_the_dead_have_written(store: gs.LMDBStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """LMDB shows what a killed writer has committed last only once another has begun to write."""
+    kinds: list[bool] = []
+    journal, real = store.journal("j", of=int), store._transaction
+
+    def noted(*, write: bool = False) -> Any:
+        kinds.append(write)
+        return real(write=write)
+
+    monkeypatch.setattr(store, "_transaction", noted)
+    journal.own()
+    assert kinds == [True, False]
