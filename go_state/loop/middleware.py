@@ -110,6 +110,16 @@ class Chain(Generic[Model, Msg]):
         for asked in left:
             asked.close()
 
+    def roll_back(self, error: Exception) -> None:
+        """Close what the turn that has failed with the error has left, before the next one begins: it is none of that one's."""
+        self.denied = self._final = None
+        left, self._open = self._open, []
+        for asked in left:
+            try:
+                asked.close()
+            except Exception as second:
+                error.add_note(f"a middleware has failed as well when it was closed: {type(second).__qualname__}")
+
     def turned(self, model: Model) -> None:
         """Hear that the turn is through, with this model."""
         if self._open:
@@ -188,7 +198,7 @@ def chained(program: Program[Model, Msg]) -> Program[Model, Msg]:
             program.view(model)
         return waits
 
-    return replace(program, update=Folded(chain.update, program.update), view=view, middleware=())
+    return replace(program, update=Folded(chain.update, program.update, chain.roll_back), view=view, middleware=())
 
 
 def replayed(program: Program[Model, Msg]) -> Program[Model, Msg]:
@@ -208,14 +218,17 @@ def replayed(program: Program[Model, Msg]) -> Program[Model, Msg]:
 class Folded:
     """An update with middleware around it: it takes the turn, and has the annotations of the program's own."""
 
-    __slots__ = ("__wrapped__", "_update")
+    __slots__ = ("__wrapped__", "_update", "roll_back")
     __signature__ = inspect.signature(Chain.update).replace(
         parameters=list(inspect.signature(Chain.update).parameters.values())[1:]
     )
 
-    def __init__(self, update: Callable[..., Any], wrapped: Callable[..., Any]) -> None:
+    def __init__(
+        self, update: Callable[..., Any], wrapped: Callable[..., Any], roll_back: Callable[[Exception], object] | None = None
+    ) -> None:
         self._update = update
         self.__wrapped__ = wrapped
+        self.roll_back = roll_back  # is told of the error that a turn is rolled back by
 
     def __call__(self, model: Any, message: Any, turn: Turn) -> Any:
         return self._update(model, message, turn)

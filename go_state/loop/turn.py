@@ -92,6 +92,8 @@ class Loop(Generic[Model, Msg]):
         self._program: Program[Model, Msg] = program if self._subscribed is None else self._subscribed.around(program)
         self._on_error = on_error
         self._on_failure = on_failure or on_error  # of a command whose turn is through
+        # Of middleware, which learns that a turn was rolled back before another begins.
+        self._roll_back: Callable[[Exception], object] | None = getattr(program.update, "roll_back", None)
         self.undone: Callable[[BaseException], object] = _do_nothing  # called when a turn ends the run and is rolled back
 
     def run(self, feed: Feed[Msg]) -> Flow[None]:
@@ -199,6 +201,8 @@ class Loop(Generic[Model, Msg]):
 
     def _set_aside(self, message: Msg, position: object, error: Exception) -> Flow[None]:
         """Set the message aside if the policy says so; raise the error, with a note of where, if not."""
+        if self._roll_back is not None:
+            self._roll_back(error)
         if isinstance(error, StoreError) and not isinstance(error, (InvalidKey, NotStorable)):
             raise error  # the store has failed, not the message
         at = "" if position is None else f", position {position}"

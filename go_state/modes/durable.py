@@ -113,7 +113,11 @@ class DurableRun(Generic[Model, Msg]):
         self._make_loop(None if self.chain is None else self.chain.turned)
 
     def _make_loop(self, turned: Callable[[Model], object] | None) -> None:
-        update = self._program.update if self.chain is None else Folded(self.chain.update, self._program.update)
+        update = (
+            self._program.update
+            if self.chain is None
+            else Folded(self.chain.update, self._program.update, self.chain.roll_back)
+        )
         # The program's own view is shown what is on disk, by the feed.
         program = Program(self._program.init, update, view=turned, subscriptions=self._program.subscriptions)
         self.loop: Loop[Model, Msg] = Loop(

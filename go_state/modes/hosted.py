@@ -241,7 +241,7 @@ class Hosted(Generic[Model, Msg]):
         if self._program.middleware:
             audience.chain = Chain(self._program)
             audience.chain.run = self._flights.workers if self._on_loop else None
-            update = Folded(audience.chain.update, update)
+            update = Folded(audience.chain.update, update, audience.chain.roll_back)
         program = Program(self._program.init, update, view=audience.turned_and_shown, subscriptions=self._program.subscriptions)
         self._loop = loop = Loop(program, self._flights, on_error=self._policy, on_failure=self._on_error, lists=False)
         self._reader = self._buffer.consumer()

@@ -317,3 +317,27 @@ def test_middleware_that_waits_for_its_own_app_is_told() -> None:
     with app:
         app.send(Add(1))
     assert len(caught) == 2
+
+
+def test_what_a_rolled_back_turn_has_left_is_no_fault_of_the_next(drivers: Drivers) -> None:
+    """A generator that fails when it is closed is closed with its own turn, and the error of that turn says so."""
+
+    def noting(proposal: Proposal[Any, Any]) -> Generator[Any, Any, None]:
+        try:
+            yield
+        finally:
+            if proposal.message == "bad":
+                raise ValueError("in the end")
+
+    def update(model: tuple[str, ...], msg: str) -> gs.Step[tuple[str, ...], str]:
+        def fail() -> None:
+            raise LookupError
+
+        return (*model, msg), [fail] if msg == "bad" else ()
+
+    noted = gs.Program(lambda: ((), ()), update, middleware=[noting])
+    result = drivers.batch(noted, ["bad", "good"], on_error=gs.SetAside())
+    assert result.model == ("good",)
+    ((failed,),) = (result.set_aside,)
+    assert (failed.message, type(failed.error)) == ("bad", LookupError)
+    assert "a middleware has failed as well when it was closed: ValueError" in failed.error.__notes__
