@@ -72,6 +72,7 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         self._stage: Stage[Msg] = Stage()
         self._time_ns: Callable[[], int] = time_ns
         self._finished = False  # closed, and everything that was put before is written
+        self._is_let_go = False  # finished, with nobody who reads it, and the lease given back
         self._ended = False  # its store is closed
         self._inherited = False  # from the process that has forked this one
         self._lost = False  # another has taken the journal over: what is not written here never will be
@@ -210,6 +211,7 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
             self._tail.catch_up()
             self._known = True
             if owned:
+                self._is_let_go = False
                 self._owned = True
                 if not self._at_once:
                     self._enter_waiting()  # what was put before now, and before all that is put from now on
@@ -502,10 +504,11 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
 
     def _let_go(self) -> None:
         """Give the lease back when nobody will write any more. Lock held."""
-        if self._closed and not self._readers:
+        if self._closed and not self._readers and not self._is_let_go:
             self._release()
             if self._finished and not self._lost:  # or its store sees to it that what is left is tried once more
                 self.store.let_go(self)  # type: ignore[arg-type]
+                self._is_let_go = True
 
     def _release(self) -> None:
         self._owned = False
