@@ -49,18 +49,23 @@ class Places(Protocol):
 
     def make(self, key: str, idled: Told, ended: Told, begun: Told, /) -> App[Any, Any]:
         """Begin an app of the key, and have it tell when it is idle, when it has ended, and first of all that it is there."""
+        ...
 
     def is_here(self) -> bool:
         """Tell whether an app can be begun in the calling thread."""
+        ...
 
     def call_there(self, begin: Callable[[], object], /) -> None:
         """Have `begin` called where an app can be begun."""
+        ...
 
     def forget(self, place: Place[Any, Any], error: BaseException | None, /) -> None:
         """Hear that the place is over, with the error that its program has failed with."""
+        ...
 
     def lost(self, error: Exception, /) -> None:
         """Hear why a message had no turn whose sender cannot be told any more."""
+        ...
 
 
 class Place(Generic[Model, Msg]):
