@@ -145,6 +145,7 @@ def test_an_import_takes_nothing_that_cannot_be_shown(go_state: Command, line: s
     assert len(go_state("journal", "show", "bot.lmdb", "bot")[1].splitlines()) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", [("journal", "export", "bot.lmdb", "bot"), ("snapshots", "export", "bot.lmdb")])
 def test_an_export_never_takes_the_place_of_its_store(go_state: Command, what: tuple[str, ...]) -> None:
     """Whatever the store's file is called: it would be emptied before anything is read."""
@@ -249,6 +250,7 @@ def test_wrong_use_teaches(go_state: Command, args: tuple[str, ...], teaches: st
 HOSTILE = "[/x][bold]b\x1b]0;title\x07\x1b[2J\x9b2J\u202eevil"
 
 
+@pytest.mark.slow
 def test_names_and_contents_are_shown_and_never_obeyed(go_state: Command) -> None:
     """Markup is text, and what a terminal would obey is an escape: in tables, in JSON and in errors."""
 
@@ -276,6 +278,7 @@ def test_names_and_contents_are_shown_and_never_obeyed(go_state: Command) -> Non
     assert json.loads(shown[1][1]) == json.loads(shown[3][1])["message"] == HOSTILE
 
 
+@pytest.mark.slow
 def test_what_is_passed_over_is_said(go_state: Command) -> None:
     """list, show and export tell which messages were skipped, and an import passes over them too."""
     with gs.LMDBStore(go_state.folder / "bot.lmdb") as store:
@@ -299,6 +302,7 @@ def test_an_import_reads_a_pipe(go_state: Command) -> None:
     assert go_state("journal", "show", "other.lmdb", "bot")[1] == lines
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [2**61, -(2**61), 253402300799_999_999, 1])
 def test_every_time_is_shown_and_imported_exactly(go_state: Command, at: int) -> None:
     """To the microsecond; a time that the calendar has no year for is a number."""

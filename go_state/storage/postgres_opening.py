@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from itertools import pairwise
 from typing import Any
 
 from go_state.core.errors import StoreUnavailable
 from go_state.storage.postgres_connections import BoundedConnection, Server
 
-_POOLED_QUESTIONS = (
-    4  # from each of two connections; a pooler between transactions gives itself away at the first unless it is busy
-)
+# How often two connections are asked, where a pooler is between. One between transactions gives itself away at the first
+# unless it is busy; then the answers depend on how the questions fall in with those of its other clients.
+_POOLED_QUESTIONS = 16
 
 # What makes the tables, and what has changed them since: each is run once, in order. What was released is never edited.
 MIGRATIONS = (
@@ -71,11 +70,14 @@ def _check_session(server: Server, connection: BoundedConnection) -> None:
     """Raise `StoreUnavailable` where a pooler gives each transaction another session: a lease and a notice belong to a session."""
     if _session(connection) == connection.info.backend_pid:
         return
-    with server.connect(
-        patient=False
-    ) as other:  # a pooler is between: two clients of one that pools sessions never have the same, nor another
-        sessions = [(_session(connection), _session(other)) for _ in range(_POOLED_QUESTIONS)]
-    if any(a == b for a, b in sessions) or any(before != after for before, after in pairwise(sessions)):
+    # A pooler is between. Two clients of one that pools sessions never have the same session, nor does either get another.
+    # Each is asked twice in a row as well as in turn, so that no client that keeps step with them hides what they share.
+    with server.connect(patient=False) as other:
+        sessions = [
+            ({_session(connection), _session(connection)}, {_session(other), _session(other)}) for _ in range(_POOLED_QUESTIONS)
+        ]
+    mine, others = (set[int]().union(*asked) for asked in zip(*sessions, strict=True))
+    if mine & others or len(mine) > 1 or len(others) > 1:
         raise StoreUnavailable(
             f"{server.where} is reached through a pooler that gives each transaction another session, such as pgbouncer with "
             f"pool_mode=transaction: nobody would own a journal there, or hear that it has grown; name the server itself, or a pooler "
@@ -84,7 +86,9 @@ def _check_session(server: Server, connection: BoundedConnection) -> None:
 
 
 def _session(connection: BoundedConnection) -> int:
-    return _one(connection, "SELECT pg_backend_pid()")
+    row = connection.execute("SELECT pg_backend_pid()", prepare=False).fetchone()  # which another session would not know
+    assert row is not None
+    return int(row[0])
 
 
 def _one(connection: BoundedConnection, query: str, *values: Any) -> int:

@@ -75,6 +75,7 @@ def live(path: Path, *crash: object) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("nth", [1, 3])
 @pytest.mark.parametrize("point", CRASH_POINTS)
 def test_a_crash_at_each_point_is_made_good(tmp_path: Path, point: str, nth: int) -> None:

@@ -344,6 +344,7 @@ MOMENTS = [  # late enough in a life that something was promised in it; the firs
 ]
 
 
+@pytest.mark.slow
 async def test_it_remembers_through_ten_kills_and_a_restart_of_the_server(server: Server, tmp_path: Path) -> None:
     """Karma is what its journal has heard, and every promised reminder comes, twice at most where a crash fell in between."""
     async with Person(server.port, "ann") as ann:  # who misses nothing

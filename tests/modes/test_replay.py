@@ -202,6 +202,7 @@ with gs.LMDBStore(sys.argv[1]) as store:
     assert "the file is cut short" in ran.stdout
 
 
+@pytest.mark.slow
 def test_a_recorded_run_becomes_a_test(journal: Journal[Add], tmp_path: Path) -> None:
     """The written test passes with the program that was recorded, and fails with one that does something else."""
     source = Path(__file__).read_text().split("@pytest.fixture")[0]

@@ -70,6 +70,7 @@ def leftovers(store: gs.LMDBStore) -> list[bytes]:
         return transaction.names(b"w/")
 
 
+@pytest.mark.slow
 def test_a_snapshot_in_parts_is_loaded_whole(store: gs.LMDBStore) -> None:
     """The newest and the keyframes, by a run, by load_model and by replay."""
     assert fed(store, 1, 2, 3, 4, 5) == Big(15)
@@ -143,6 +144,7 @@ def test_turns_are_taken_while_a_snapshot_is_written(store: gs.LMDBStore, monkey
     assert gs.replay(big, store.journal("big", of=int), until=3) == Big(6)
 
 
+@pytest.mark.slow
 def test_a_save_that_is_overdue_when_the_last_one_is_done_is_begun(
     store: gs.LMDBStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -110,7 +110,7 @@ def test_a_pooler_of_transactions_is_refused(postgres_server: PostgresServer, sc
 
 def test_a_pooler_of_transactions_is_noticed_beside_its_other_clients(postgres_server: PostgresServer, schema: str) -> None:
     """They take sessions in between, so that none is met twice in a row."""
-    with pooled(postgres_server, "transaction") as dsn, ExitStack() as ends, ThreadPoolExecutor(4) as pool:
+    with pooled(postgres_server, "transaction") as dsn, ThreadPoolExecutor(4) as pool, ExitStack() as ends:
         ended: list[bool] = []
         ends.callback(ended.append, True)
 

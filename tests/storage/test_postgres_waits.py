@@ -17,6 +17,7 @@ from silent_proxy import SilentProxy
 import go_state as gs
 from go_state.storage.postgres_opening import key_of
 
+pytestmark = pytest.mark.slow
 postgres_server = servers.postgres_server
 LONG = 30.0  # seconds in which a test ends that would hang
 
