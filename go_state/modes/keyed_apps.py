@@ -11,6 +11,7 @@ from contextvars import copy_context
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar
 
+from go_state.buffer.bells import ThreadBell
 from go_state.core.deadlines import deadline
 from go_state.core.errors import Closed, TimedOut, UsageError
 from go_state.core.forks import share
@@ -20,12 +21,13 @@ from go_state.modes.app import App
 from go_state.modes.audience import Waiting
 from go_state.modes.place import Place, Told
 from go_state.modes.sent import Sent, has_failed
-from go_state.watch.bells import TaskBell, ThreadBell
 from go_state.watch.fields import ANY, Changes
 from go_state.watch.watcher import Watcher
 
 if TYPE_CHECKING:
     import asyncio
+
+    from go_state.buffer.loop_bell import LoopBell
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -97,8 +99,10 @@ class KeyedApps(Generic[Model, Msg]):
 
     async def wait_for_async(self, key: str, message: Msg, *, timeout: float | None, called: str) -> Any:
         """Send one message and wait as `wait_for` does, on the event loop."""
+        from go_state.buffer.loop_bell import LoopBell
+
         until = deadline(timeout)
-        bell = TaskBell()
+        bell = LoopBell()
         sent = self._enter_for(key, message, called, bell)
         if not await bell.sleep(until):
             raise _took_too_long(called, timeout)
@@ -110,7 +114,7 @@ class KeyedApps(Generic[Model, Msg]):
             continue  # it has just ended: the key has another place now
         return app
 
-    def _enter_for(self, key: str, message: Msg, called: str, bell: ThreadBell | TaskBell) -> Sent[Msg]:
+    def _enter_for(self, key: str, message: Msg, called: str, bell: ThreadBell | LoopBell) -> Sent[Msg]:
         if message is None:
             raise UsageError(f"None is no message and has no turn: give {called} one")
         sent = Sent((message,), Waiting(bell, asks=called.startswith("ask")))
