@@ -5,7 +5,6 @@ send, apply, ask ──▶ queue ──▶ turns, in the app's own thread or tas
 
 from __future__ import annotations
 
-import sys
 import threading
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeAlias, TypeVar
@@ -15,6 +14,7 @@ from go_state.core.commands import Cmd
 from go_state.core.deadlines import check_timeout, deadline
 from go_state.core.errors import Closed, Empty, InsideLoop, TimedOut, UsageError
 from go_state.loop.driver import refuse_running_loop
+from go_state.loop.raised import is_cancellation
 from go_state.modes.audience import Waiting
 from go_state.modes.hosted import Hosted
 from go_state.modes.leaving import outlast, outlast_async
@@ -391,15 +391,10 @@ class App(Hosted[Model, Msg]):
         failure = self._error
         if failure is None or failure is error or self._in_parent:
             return
-        if error is None or _is_cancellation(error):  # which a timeout or a scope is going to swallow, and the note with it
+        if error is None or is_cancellation(error):  # which a timeout or a scope is going to swallow, and the note with it
             raise failure.with_traceback(self._trace)
         error.add_note(f"the app had failed as well: {type(failure).__qualname__}: {failure}")
 
     def __repr__(self) -> str:
         version = "of another process" if self._in_parent else f"version {self.version}"
         return f"<App {self._name()}: {self.state}, {version}>"
-
-
-def _is_cancellation(error: BaseException) -> bool:
-    asyncio = sys.modules.get("asyncio")
-    return asyncio is not None and isinstance(error, asyncio.CancelledError)

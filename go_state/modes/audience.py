@@ -12,9 +12,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from go_state.core.errors import Closed, Denied, NoReply
+from go_state.core.running import running_task
 from go_state.loop.driver import Answer
 from go_state.loop.flights import Flights
-from go_state.loop.inside import running_task
 from go_state.loop.middleware import Chain
 from go_state.watch.bells import ring_all
 from go_state.watch.fields import Fields

@@ -324,11 +324,6 @@ class Hosted(Generic[Model, Msg]):
         if self._when_idle is not None and not self._audience.is_waited_for:
             self._when_idle(self)
 
-    @property
-    def is_ending(self) -> bool:
-        """Whether it was asked to end, or has."""
-        return self._draining or self._audience.ended.version > 0
-
     def _is_inside(self) -> bool:
         return takes_turn_of(self._flights.workers)
 

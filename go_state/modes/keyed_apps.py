@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -16,6 +15,7 @@ from go_state.core.deadlines import deadline
 from go_state.core.errors import Closed, TimedOut, UsageError
 from go_state.core.forks import share
 from go_state.core.own_thread import OwnThread
+from go_state.core.running import running_loop
 from go_state.loop.driver import refuse_running_loop
 from go_state.modes.app import App
 from go_state.modes.audience import Waiting
@@ -152,7 +152,7 @@ class KeyedApps(Generic[Model, Msg]):
 
     def is_here(self) -> bool:
         """Tell whether an app can be begun in the calling thread."""
-        return self._loop is None or self._loop.is_closed() or _running_loop() is self._loop
+        return self._loop is None or self._loop.is_closed() or running_loop() is self._loop
 
     def call_there(self, begin: Callable[[], object], /) -> None:
         """Have `begin` called on the event loop of the programs."""
@@ -295,11 +295,6 @@ def _checked_key(key: object) -> str:
     if not isinstance(key, str):
         raise UsageError(f"the key of a program is a string, not a {type(key).__qualname__}")
     return key
-
-
-def _running_loop() -> object:
-    asyncio = sys.modules.get("asyncio")
-    return None if asyncio is None else asyncio._get_running_loop()
 
 
 def _left(until: float | None) -> float | None:

@@ -20,7 +20,7 @@ from go_state.core.crash_points import reach
 from go_state.core.errors import Closed, Conflict, Owned, StoreFull, UsageError
 from go_state.core.own_thread import OwnThread, call_once
 from go_state.storage.journal_consumer import GROUP, JournalConsumer
-from go_state.storage.lease import Lease, Owner, wait_for_lock
+from go_state.storage.lease import Lease, Owner, check_owner, wait_for_lock
 from go_state.storage.on_disk import OnDisk
 from go_state.storage.parts import Parts
 from go_state.storage.process import InheritedLock, is_written, keep_until_written
@@ -56,8 +56,7 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
     ) -> None:
         if durability not in ("group", "put"):
             raise UsageError(f'durability is "group" or "put", not {durability!r}')
-        if owner not in ("fail", "wait"):
-            raise UsageError(f'owner is "fail" or "wait", not {owner!r}')
+        check_owner(owner)
         Buffer.__init__(self)
         OnDisk.__init__(self, records)
         self._lease = lease
@@ -466,7 +465,7 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         return Entry(tail.durable, schema, messages, times, cursors, dict(self._aside), snapshot, types, under_way)
 
     def _written(self, entry: Entry) -> None:
-        """Hear that the entry is on disk. Lock held."""
+        """Called when the entry is on disk. Lock held."""
         self._finish_entered(entry.first + len(entry.messages))  # they know their position before a reader has them
         self._tail.written(entry.first + len(entry.messages), entry.times)
         self._ring(self._bells)

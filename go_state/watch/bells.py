@@ -6,12 +6,12 @@ of janus for each it was five to ten.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from go_state.buffer.bells import ThreadBell
+from go_state.core.running import running_loop
 
 if TYPE_CHECKING:
     import asyncio
@@ -29,14 +29,10 @@ def ring_all(bells: Iterable[ThreadBell | LoopBell]) -> None:
             tasks.setdefault(bell.loop, []).append(bell.future)
     for loop, futures in tasks.items():
         with suppress(RuntimeError):  # a closed loop has no task to wake
-            if _runs_here(loop):
+            if running_loop() is loop:
                 loop.call_soon(_wake, futures)  # by itself, so that who has set the value goes on
             else:
                 loop.call_soon_threadsafe(_wake, futures)
-
-
-def _runs_here(loop: Any) -> bool:
-    return sys.modules["asyncio"]._get_running_loop() is loop
 
 
 def _wake(futures: list[asyncio.Future[None]]) -> None:
