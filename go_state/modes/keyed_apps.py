@@ -92,10 +92,10 @@ class KeyedApps(Generic[Model, Msg]):
         refuse_running_loop(called)
         until = deadline(timeout)
         bell = ThreadBell()
-        sent = self._enter_for(key, message, called, bell)
+        waiting = self._enter_for(key, message, called, bell)
         if not bell.sleep(until):
             raise _took_too_long(called, timeout)
-        return sent.outcome()
+        return waiting.outcome()
 
     async def wait_for_async(self, key: str, message: Msg, *, timeout: float | None, called: str) -> Any:
         """Send one message and wait as `wait_for` does, on the event loop."""
@@ -103,10 +103,10 @@ class KeyedApps(Generic[Model, Msg]):
 
         until = deadline(timeout)
         bell = LoopBell()
-        sent = self._enter_for(key, message, called, bell)
+        waiting = self._enter_for(key, message, called, bell)
         if not await bell.sleep(until):
             raise _took_too_long(called, timeout)
-        return sent.outcome()
+        return waiting.outcome()
 
     def live(self, key: str) -> App[Model, Msg]:
         """Return the app of the key, started if it is not running; it may be about to end."""
@@ -114,12 +114,12 @@ class KeyedApps(Generic[Model, Msg]):
             continue  # it has just ended: the key has another place now
         return app
 
-    def _enter_for(self, key: str, message: Msg, called: str, bell: ThreadBell | LoopBell) -> Sent[Msg]:
+    def _enter_for(self, key: str, message: Msg, called: str, bell: ThreadBell | LoopBell) -> Waiting:
         if message is None:
             raise UsageError(f"None is no message and has no turn: give {called} one")
-        sent = Sent((message,), Waiting(bell, asks=called.startswith("ask")))
-        self._enter(key, sent)
-        return sent
+        waiting = Waiting(bell, asks=called.startswith("ask"))
+        self._enter(key, Sent((message,), waiting))
+        return waiting
 
     def _enter(self, key: str, sent: Sent[Msg]) -> None:
         while not self._place(key).enter(sent):
