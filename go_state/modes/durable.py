@@ -197,9 +197,8 @@ class DurableRun(Generic[Model, Msg]):
                 self._let_go()
 
         yield self.with_disk(leave, certain=True)
-        if (
-            self._is_live and self.audience is not None
-        ):  # tell those who wait of the turns that are on disk now, whatever the run ends by
+        if self._is_live and self.audience is not None:
+            # Tell those who wait of the turns that are on disk now, whatever the run ends by.
             self._unshown = self.audience.stands(self.loop.model)
             self._stands = True
 

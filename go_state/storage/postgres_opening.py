@@ -71,9 +71,8 @@ def _check_session(server: Server, connection: BoundedConnection) -> None:
     """Raise `StoreUnavailable` where a pooler gives each transaction another session: a lease and a notice belong to a session."""
     if _session(connection) == connection.info.backend_pid:
         return
-    with server.connect(
-        patient=False
-    ) as other:  # a pooler is between: two clients of one that pools sessions never have the same, nor another
+    # A pooler is between: two clients of one that pools sessions never have the same, nor another.
+    with server.connect(patient=False) as other:
         sessions = [(_session(connection), _session(other)) for _ in range(_POOLED_QUESTIONS)]
     if any(a == b for a, b in sessions) or any(before != after for before, after in pairwise(sessions)):
         raise StoreUnavailable(
