@@ -357,7 +357,7 @@ class Journal(Writing[Msg]):
 
     def close(self, *, timeout: float | None = None) -> None:
         """Refuse further puts, as a buffer does, and commit to disk what was put. In a forked child nothing is done."""
-        if self._inherited:
+        if self._in_parent:
             return
         self._give_up()
         try:
@@ -368,7 +368,7 @@ class Journal(Writing[Msg]):
 
     async def close_async(self, *, timeout: float | None = None) -> None:
         """Close as `close` does, waiting on the event loop."""
-        if self._inherited:
+        if self._in_parent:
             return
         self._give_up()
         try:
@@ -405,7 +405,7 @@ class Journal(Writing[Msg]):
     @property
     def is_inherited(self) -> bool:
         """Whether another process has opened it, which has forked this one: it is of no use here."""
-        return self._inherited
+        return self._in_parent
 
     def _end(self) -> None:
         """End with the store."""

@@ -73,7 +73,6 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         self._finished = False  # closed, and everything that was put before is written
         self._is_let_go = False  # finished, with nobody who reads it, and the lease given back
         self._ended = False  # its store is closed
-        self._inherited = False  # from the process that has forked this one
         self._lost = False  # another has taken the journal over: what is not written here never will be
         self._failure: Exception | None = None  # of the last write, until what it has left in hand is on disk or taken out
         self._in_hand: list[Staged[Msg]] = []  # what was staged and is being written
@@ -522,14 +521,14 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
 
     def _forget_parent(self) -> None:
         """In a forked child: the lease, the file and what is not written yet are the parent's, and so are the locks."""
-        self._locked_put = self._ended = self._inherited = True
+        self._locked_put = self._ended = self._in_parent = True
         self._end_following = None  # who listens is a thread of the parent's
         lock: Any = InheritedLock(self.store.check_usable)
         self._lock = self._flushing = lock
         self._stage.inherit(lock)
         for reader in self._readers:
             if isinstance(reader, JournalConsumer):
-                reader.inherit(lock)
+                reader.forget_parent(lock)
         self._release()
 
     def _note(self, when: float) -> None:
