@@ -16,29 +16,34 @@ from contextlib import suppress
 class LoopBell:
     """Wakes one sleeping task of the event loop it was made in, once: every wait has a bell of its own."""
 
-    __slots__ = ("_loop", "_rung")
+    __slots__ = ("future", "loop")
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._rung = self._loop.create_future()
+        self.loop = asyncio.get_running_loop()
+        self.future: asyncio.Future[None] = self.loop.create_future()  #: done once the bell has rung
 
     def ring(self) -> None:
         """Wake the task, from any thread; a closed loop has no task to wake."""
         with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._wake)
+            self.loop.call_soon_threadsafe(self._wake)
 
     def _wake(self) -> None:
-        if not self._rung.done():
-            self._rung.set_result(None)
+        if not self.future.done():
+            self.future.set_result(None)
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether its event loop was closed, and the task with it."""
+        return self.loop.is_closed()
 
     async def sleep(self, until: float | None) -> bool:
         """Wait until the bell rings; False when it is `until` of the monotonic clock first."""
         if until is None:
-            await self._rung
+            await self.future
             return True
         try:
             async with asyncio.timeout(min(until - time.monotonic(), threading.TIMEOUT_MAX)):
-                await self._rung
+                await self.future
         except TimeoutError:
             return False
         return True

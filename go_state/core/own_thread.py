@@ -13,6 +13,8 @@ from contextvars import Context, copy_context
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
+from go_state.core.forks import share
+
 if TYPE_CHECKING:
     import asyncio
     from types import TracebackType
@@ -41,6 +43,11 @@ class OwnThread:
         self._name = name
         self._calls: SimpleQueue[_Call | None] = SimpleQueue()  # None ends the thread
         self._thread: threading.Thread | None = None
+        share(self)
+
+    def forget_parent(self) -> None:
+        """In a forked child: have no thread, for it is the parent's; the next call begins another."""
+        self._thread, self._calls = None, SimpleQueue()
 
     async def call(self, fn: Callable[[], T], cancel: Callable[[], object] | None = None) -> T:
         """Call the function in the thread, and return what it returns; a cancellation asked for earlier comes first."""

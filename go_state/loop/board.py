@@ -249,16 +249,8 @@ class Board(Performing):
 
     def begun(self) -> list[Flight]:
         """Return what is under way and was begun, in order."""
-        behind = self._not_begun()
+        behind = {*self._waiting, *(flight for behind in self._behind.values() for flight in behind)}
         return [flight for flight in self._under_way if flight not in behind]
-
-    def not_begun(self) -> list[Flight]:
-        """Return what waits to be begun, in order."""
-        behind = self._not_begun()
-        return [flight for flight in self._under_way if flight in behind]
-
-    def _not_begun(self) -> set[Flight]:
-        return {*self._waiting, *(flight for behind in self._behind.values() for flight in behind)}
 
 
 def marks_of(group: Group | None) -> list[str]:

@@ -7,7 +7,6 @@ fulfils each wait by blocking its thread, `drive_async` by awaiting. The flow is
 from __future__ import annotations
 
 import inspect
-import sys
 from collections.abc import Awaitable, Callable, Generator
 from types import CoroutineType, GeneratorType
 from typing import Any, Protocol, TypeAlias, TypeVar
@@ -15,7 +14,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 from go_state.core.errors import InsideLoop, UsageError
 from go_state.core.own_thread import OwnThread
 from go_state.core.ports import Reader
-from go_state.loop.inside import running_task
+from go_state.core.running import running_loop, running_task
 from go_state.loop.raised import as_failure, is_cancellation
 
 T = TypeVar("T")
@@ -97,16 +96,9 @@ def _was_cancelled(error: BaseException, task: Any) -> bool:
     return is_cancellation(error) and (task is None or task.cancelling() > 0)
 
 
-def is_loop_running() -> bool:
-    """Tell whether this thread is running an event loop."""
-    asyncio = sys.modules.get("asyncio")  # where nobody imported it, or another thread is about to, no loop is running
-    running = getattr(asyncio, "_get_running_loop", None)
-    return running is not None and running() is not None
-
-
 def refuse_running_loop(called: str, instead: str | None = None) -> None:
     """Raise `InsideLoop` when this thread is running an event loop, which a blocking mode would stop; it names what to use there."""
-    if is_loop_running():
+    if running_loop() is not None:
         raise InsideLoop(called, instead)
 
 

@@ -32,9 +32,8 @@ from go_state.loop.timers import SystemClock, Timers
 from go_state.loop.workers import Workers
 
 AHEAD = 64  # messages in the queue beyond which streams wait
-ARRIVALS = (
-    64  # that enter the queue together: a fraction of a millisecond, and a number, so that a simulated clock repeats itself
-)
+# That enter the queue together: a fraction of a millisecond, and a number, so that a simulated clock repeats itself.
+ARRIVALS = 64
 
 
 class Trouble(NamedTuple):

@@ -8,11 +8,12 @@ for each would cost a tenth of a turn, count only in the thread or task that tak
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import Context, ContextVar
+
+from go_state.core.running import running_task
 
 
 class Part:
@@ -34,14 +35,6 @@ class Part:
 
 
 parts: ContextVar[tuple[Part, ...]] = ContextVar("go_state_parts", default=())
-
-
-def running_task() -> object:
-    """Return the task that runs in this thread, or None."""
-    asyncio = sys.modules.get("asyncio")
-    if asyncio is None or asyncio._get_running_loop() is None:
-        return None
-    return asyncio.current_task()
 
 
 def begin_turns(run: object) -> Part:

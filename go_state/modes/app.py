@@ -5,22 +5,25 @@ send, apply, ask ──▶ queue ──▶ turns, in the app's own thread or tas
 
 from __future__ import annotations
 
-import sys
 import threading
 from types import TracebackType
-from typing import Any, Literal, NamedTuple, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeAlias, TypeVar
 
+from go_state.buffer.bells import ThreadBell
 from go_state.core.commands import Cmd
 from go_state.core.deadlines import check_timeout, deadline
 from go_state.core.errors import Closed, Empty, InsideLoop, TimedOut, UsageError
 from go_state.loop.driver import refuse_running_loop
+from go_state.loop.raised import is_cancellation
 from go_state.modes.audience import Waiting
 from go_state.modes.hosted import Hosted
 from go_state.modes.leaving import outlast, outlast_async
 from go_state.modes.rights import Reader, Sender, Watching
-from go_state.watch.bells import TaskBell, ThreadBell
 from go_state.watch.fields import ANY, Changes
 from go_state.watch.watcher import Watcher
+
+if TYPE_CHECKING:
+    from go_state.buffer.loop_bell import LoopBell
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -110,8 +113,10 @@ class App(Hosted[Model, Msg]):
         return waiting.outcome()
 
     async def _wait_for_async(self, message: Msg, timeout: float | None, called: str) -> Any:
+        from go_state.buffer.loop_bell import LoopBell
+
         self._check_may_wait(f"app.{called}_async")
-        bell, until = TaskBell(), deadline(timeout)
+        bell, until = LoopBell(), deadline(timeout)
         waiting = self._waiting_for(message, called, bell)
         try:
             self._put_for_outcome(message, waiting)
@@ -123,7 +128,7 @@ class App(Hosted[Model, Msg]):
         return waiting.outcome()
 
     @staticmethod
-    def _waiting_for(message: Msg, called: str, bell: ThreadBell | TaskBell) -> Waiting:
+    def _waiting_for(message: Msg, called: str, bell: ThreadBell | LoopBell) -> Waiting:
         if message is None:
             raise UsageError(f"None is no message and has no turn: give {called} one")
         return Waiting(bell, asks=called == "ask")
@@ -386,15 +391,10 @@ class App(Hosted[Model, Msg]):
         failure = self._error
         if failure is None or failure is error or self._in_parent:
             return
-        if error is None or _is_cancellation(error):  # which a timeout or a scope is going to swallow, and the note with it
+        if error is None or is_cancellation(error):  # which a timeout or a scope is going to swallow, and the note with it
             raise failure.with_traceback(self._trace)
         error.add_note(f"the app had failed as well: {type(failure).__qualname__}: {failure}")
 
     def __repr__(self) -> str:
         version = "of another process" if self._in_parent else f"version {self.version}"
         return f"<App {self._name()}: {self.state}, {version}>"
-
-
-def _is_cancellation(error: BaseException) -> bool:
-    asyncio = sys.modules.get("asyncio")
-    return asyncio is not None and isinstance(error, asyncio.CancelledError)

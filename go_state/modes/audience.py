@@ -9,16 +9,20 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Collection
 from types import TracebackType
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from go_state.core.errors import Closed, Denied, NoReply
+from go_state.core.running import running_task
 from go_state.loop.driver import Answer
 from go_state.loop.flights import Flights
-from go_state.loop.inside import running_task
 from go_state.loop.middleware import Chain
-from go_state.watch.bells import TaskBell, ThreadBell, ring_all
+from go_state.watch.bells import ring_all
 from go_state.watch.fields import Fields
 from go_state.watch.value import UNSET, Value
+
+if TYPE_CHECKING:
+    from go_state.buffer.bells import ThreadBell
+    from go_state.buffer.loop_bell import LoopBell
 
 Model = TypeVar("Model")
 
@@ -36,7 +40,7 @@ class Waiting:
 
     __slots__ = ("asks", "bell", "error", "gone", "position", "result", "trace")
 
-    def __init__(self, bell: ThreadBell | TaskBell, *, asks: bool) -> None:
+    def __init__(self, bell: ThreadBell | LoopBell, *, asks: bool) -> None:
         self.asks = asks
         self.bell = bell
         self.position = -1

@@ -63,28 +63,31 @@ class Durable(NamedTuple):
     thread: OwnThread | None = None  # of several runs on an event loop; each has one of its own otherwise
 
 
+def _check(durable: Durable) -> None:
+    """Raise `UsageError` for an argument that is none."""
+    if not isinstance(durable.store, RecordStore):
+        raise UsageError(
+            f"a durable run is kept in an open gs.LMDBStore or gs.PostgresStore, not in a {type(durable.store).__qualname__}"
+        )
+    if durable.journal is not None and durable.journal.store is not durable.store:
+        raise UsageError("the journal lies in another store than store=: give store.journal(key)")
+    if not isinstance(durable.snapshots, Snapshots):
+        raise UsageError(f"snapshots= is a gs.Snapshots(every=..., seconds=...), not a {type(durable.snapshots).__qualname__}")
+    if not isinstance(durable.retention, (Retain, type(None))):
+        raise UsageError(f"retention= is a gs.Retain(...), not a {type(durable.retention).__qualname__}")
+    if durable.restore is not None and (not isinstance(durable.restore, int) or durable.restore < 0):
+        raise UsageError(f"restore= is the position of a snapshot that was kept, not {durable.restore!r}")
+    if not isinstance(durable.key, str):
+        raise UsageError(f"key= is the name of the program's journal and snapshots, not a {type(durable.key).__qualname__}")
+
+
 class DurableRun(Generic[Model, Msg]):
     """One run of a journalled program."""
 
     def __init__(
         self, program: Program[Model, Msg], durable: Durable, on_error: OnError, flights: Flights, *, on_loop: bool
     ) -> None:
-        if not isinstance(durable.store, RecordStore):
-            raise UsageError(
-                f"a durable run is kept in an open gs.LMDBStore or gs.PostgresStore, not in a {type(durable.store).__qualname__}"
-            )
-        if durable.journal is not None and durable.journal.store is not durable.store:
-            raise UsageError("the journal lies in another store than store=: give store.journal(key)")
-        if not isinstance(durable.snapshots, Snapshots):
-            raise UsageError(
-                f"snapshots= is a gs.Snapshots(every=..., seconds=...), not a {type(durable.snapshots).__qualname__}"
-            )
-        if not isinstance(durable.retention, (Retain, type(None))):
-            raise UsageError(f"retention= is a gs.Retain(...), not a {type(durable.retention).__qualname__}")
-        if durable.restore is not None and (not isinstance(durable.restore, int) or durable.restore < 0):
-            raise UsageError(f"restore= is the position of a snapshot that was kept, not {durable.restore!r}")
-        if not isinstance(durable.key, str):
-            raise UsageError(f"key= is the name of the program's journal and snapshots, not a {type(durable.key).__qualname__}")
+        _check(durable)
         self._program = program
         self._durable = durable
         self._on_loop = on_loop
@@ -197,9 +200,8 @@ class DurableRun(Generic[Model, Msg]):
                 self._let_go()
 
         yield self.with_disk(leave, certain=True)
-        if (
-            self._is_live and self.audience is not None
-        ):  # tell those who wait of the turns that are on disk now, whatever the run ends by
+        if self._is_live and self.audience is not None:
+            # Tell those who wait of the turns that are on disk now, whatever the run ends by.
             self._unshown = self.audience.stands(self.loop.model)
             self._stands = True
 

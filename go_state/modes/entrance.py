@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from go_state.loop.driver import is_loop_running
+from go_state.core.running import running_loop
 from go_state.storage.journal import Journal
 
 Msg = TypeVar("Msg")
@@ -38,7 +38,7 @@ class Entrance(Generic[Msg]):
         self._journal.enqueue(*messages)
 
     def _may_write(self) -> bool:
-        return self._journal.is_owned and not is_loop_running()
+        return self._journal.is_owned and running_loop() is None
 
     def put_known(self, message: Msg, know: Callable[[int], object]) -> None:
         """Put one message; `know(position)` is called before its turn. Raises as a journal's put."""

@@ -70,20 +70,9 @@ class Hosted(Generic[Model, Msg]):
         self._program = program
         self._on_loop = on_loop
         self._host: threading.Thread | asyncio.Task[None] | None = None
-        self._durable: Any = None
-        if durable is not None:
-            self._durable = durable_run(program, (buffer, None, None, None), self._policy, flights, on_loop, *durable)
-            self._durable.on_failure = on_error
-            self._durable.audience = self._audience
-            self._durable.idle_seconds, self._durable.idled = idle, self._rest_if_unused
-            self._audience.chain = self._durable.chain
-            if self._durable.chain is not None:
-                self._durable.chain.run = flights.workers if on_loop else None
-            buffer = self._durable.journal
-        self._buffer = buffer
-        self._put: Callable[..., None] = buffer.put
-        if self._durable is not None:
-            self._put = self._durable.entrance.put
+        self._durable: Any = None if durable is None else self._durable_run(buffer, durable)
+        self._buffer = buffer if self._durable is None else self._durable.journal
+        self._put: Callable[..., None] = buffer.put if self._durable is None else self._durable.entrance.put
         share(self)
         try:
             if begun is not None:  # first: whoever begins an app has it whenever it may be running
@@ -92,6 +81,17 @@ class Hosted(Generic[Model, Msg]):
         except BaseException:  # Ctrl-C, say, while the thread begins: nobody has the app, so nobody else can end it
             self._end_unheld()
             raise
+
+    def _durable_run(self, buffer: Any, arguments: tuple[Any, ...]) -> Any:
+        """Return the durable run that tells this app what becomes of its turns."""
+        ports = (buffer, None, None, None)
+        run = durable_run(self._program, ports, self._policy, self._flights, self._on_loop, *arguments)
+        run.on_failure, run.audience = self._on_error, self._audience
+        run.idle_seconds, run.idled = self._idle, self._rest_if_unused
+        self._audience.chain = run.chain
+        if run.chain is not None:
+            run.chain.run = self._flights.workers if self._on_loop else None
+        return run
 
     # ------------------------------------------------------------------ running
 
@@ -323,11 +323,6 @@ class Hosted(Generic[Model, Msg]):
         """Have whoever holds the app decide on its rest, where nobody waits for a model, after nothing has come for long."""
         if self._when_idle is not None and not self._audience.is_waited_for:
             self._when_idle(self)
-
-    @property
-    def is_ending(self) -> bool:
-        """Whether it was asked to end, or has."""
-        return self._draining or self._audience.ended.version > 0
 
     def _is_inside(self) -> bool:
         return takes_turn_of(self._flights.workers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -11,21 +10,24 @@ from contextvars import copy_context
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar
 
+from go_state.buffer.bells import ThreadBell
 from go_state.core.deadlines import deadline
 from go_state.core.errors import Closed, TimedOut, UsageError
 from go_state.core.forks import share
 from go_state.core.own_thread import OwnThread
+from go_state.core.running import running_loop
 from go_state.loop.driver import refuse_running_loop
 from go_state.modes.app import App
 from go_state.modes.audience import Waiting
 from go_state.modes.place import Place, Told
 from go_state.modes.sent import Sent, has_failed
-from go_state.watch.bells import TaskBell, ThreadBell
 from go_state.watch.fields import ANY, Changes
 from go_state.watch.watcher import Watcher
 
 if TYPE_CHECKING:
     import asyncio
+
+    from go_state.buffer.loop_bell import LoopBell
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -90,19 +92,21 @@ class KeyedApps(Generic[Model, Msg]):
         refuse_running_loop(called)
         until = deadline(timeout)
         bell = ThreadBell()
-        sent = self._enter_for(key, message, called, bell)
+        waiting = self._enter_for(key, message, called, bell)
         if not bell.sleep(until):
             raise _took_too_long(called, timeout)
-        return sent.outcome()
+        return waiting.outcome()
 
     async def wait_for_async(self, key: str, message: Msg, *, timeout: float | None, called: str) -> Any:
         """Send one message and wait as `wait_for` does, on the event loop."""
+        from go_state.buffer.loop_bell import LoopBell
+
         until = deadline(timeout)
-        bell = TaskBell()
-        sent = self._enter_for(key, message, called, bell)
+        bell = LoopBell()
+        waiting = self._enter_for(key, message, called, bell)
         if not await bell.sleep(until):
             raise _took_too_long(called, timeout)
-        return sent.outcome()
+        return waiting.outcome()
 
     def live(self, key: str) -> App[Model, Msg]:
         """Return the app of the key, started if it is not running; it may be about to end."""
@@ -110,12 +114,12 @@ class KeyedApps(Generic[Model, Msg]):
             continue  # it has just ended: the key has another place now
         return app
 
-    def _enter_for(self, key: str, message: Msg, called: str, bell: ThreadBell | TaskBell) -> Sent[Msg]:
+    def _enter_for(self, key: str, message: Msg, called: str, bell: ThreadBell | LoopBell) -> Waiting:
         if message is None:
             raise UsageError(f"None is no message and has no turn: give {called} one")
-        sent = Sent((message,), Waiting(bell, asks=called.startswith("ask")))
-        self._enter(key, sent)
-        return sent
+        waiting = Waiting(bell, asks=called.startswith("ask"))
+        self._enter(key, Sent((message,), waiting))
+        return waiting
 
     def _enter(self, key: str, sent: Sent[Msg]) -> None:
         while not self._place(key).enter(sent):
@@ -148,7 +152,7 @@ class KeyedApps(Generic[Model, Msg]):
 
     def is_here(self) -> bool:
         """Tell whether an app can be begun in the calling thread."""
-        return self._loop is None or self._loop.is_closed() or _running_loop() is self._loop
+        return self._loop is None or self._loop.is_closed() or running_loop() is self._loop
 
     def call_there(self, begin: Callable[[], object], /) -> None:
         """Have `begin` called on the event loop of the programs."""
@@ -291,11 +295,6 @@ def _checked_key(key: object) -> str:
     if not isinstance(key, str):
         raise UsageError(f"the key of a program is a string, not a {type(key).__qualname__}")
     return key
-
-
-def _running_loop() -> object:
-    asyncio = sys.modules.get("asyncio")
-    return None if asyncio is None else asyncio._get_running_loop()
 
 
 def _left(until: float | None) -> float | None:

@@ -18,9 +18,7 @@ def outlast(wait: Callable[[], object], hasten: Callable[[], object]) -> None:
 
     try:
         wait()
-    except (
-        BaseException
-    ):  # of a signal's handler, which runs in the main thread, wherever that is; and so it may here, once more
+    except BaseException:  # of a signal's handler, which may run here once more, as it may anywhere in the main thread
         outlast(hastened, hasten)
         raise
 

@@ -98,9 +98,8 @@ def signals(*numbers: int) -> Iterator[StopSwitch]:
 
     def restore() -> None:
         for number, handler in before.items():
-            signal.signal(
-                number, signal.SIG_DFL if handler is None else handler
-            )  # None: installed by something that is not Python
+            # None: installed by something that is not Python.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
     def ask(number: int, frame: object) -> None:
         restore()

@@ -20,7 +20,7 @@ from enum import Enum
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from go_state.core.errors import Closed, Empty, UsageError
-from go_state.loop.inside import running_task
+from go_state.core.running import running_task
 from go_state.modes.app import App
 from go_state.modes.sent import Sent, has_failed, joined, put_into
 from go_state.watch.value import Value
@@ -400,5 +400,5 @@ _STOPPED = "the programs were stopped before the message had its turn"
 
 def _is_cancelled() -> bool:
     """Tell whether the calling task was cancelled, as all are when an event loop ends: nothing is begun there any more."""
-    task: Any = running_task()
+    task = running_task()
     return task is not None and task.cancelling() > 0

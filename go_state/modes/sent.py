@@ -8,7 +8,6 @@ from typing import Any, Generic, TypeVar
 from go_state.core.errors import Closed, NotStorable
 from go_state.modes.app import App
 from go_state.modes.audience import Waiting
-from go_state.watch.bells import ring_all
 
 Msg = TypeVar("Msg")
 
@@ -23,13 +22,12 @@ def has_failed(key: str, error: BaseException | None) -> Closed:
 class Sent(Generic[Msg]):
     """Messages that enter together, or one whose sender waits for its turn."""
 
-    __slots__ = ("error", "messages", "parts", "waiting")
+    __slots__ = ("messages", "parts", "waiting")
 
     def __init__(self, messages: Sequence[Msg], waiting: Waiting | None = None, parts: tuple[Sent[Msg], ...] = ()) -> None:
         self.messages = messages
         self.waiting = waiting
         self.parts = parts  # what it was joined of
-        self.error: BaseException | None = None
 
     def put_into(self, app: App[Any, Msg]) -> None:
         """Put the messages into the app's queue. Raises as `App.send` does, and then none has entered."""
@@ -42,15 +40,9 @@ class Sent(Generic[Msg]):
         """Tell whoever waits that there will be no turn; False when nobody does."""
         if self.waiting is None:
             return False
-        self.error = error
-        ring_all((self.waiting.bell,))
+        self.waiting.fail(error)
+        self.waiting.bell.ring()
         return True
-
-    def outcome(self) -> Any:
-        """Return what the turn has made for the sender, or raise why there is nothing."""
-        if self.error is not None:
-            raise self.error
-        return None if self.waiting is None else self.waiting.outcome()
 
 
 def joined(batch: Sequence[Sent[Msg]]) -> Iterator[tuple[Sent[Msg], list[Sent[Msg]]]]:

@@ -53,7 +53,6 @@ class JsonCodec(Generic[Value]):
         import msgspec
 
         self.kind = kind
-        self._mirror = shape.mirror
         self._name = getattr(kind, "__name__", str(kind))
         self._to = shape.to
         self._back = shape.back

@@ -34,13 +34,13 @@ _CHUNK = 1000  # messages that enter together
 _TIMES = range(-(1 << 63), 1 << 63)  # what is read again from a journal's lines; the calendar has its place in the middle of it
 
 
-def export_to(journal: Journal[Any], path: str | os.PathLike[str], *, start: int | None = None, end: int | None = None) -> int:
-    """Write the messages from `start` to before `end`, one a line, and return how many they were."""
+def export_to(journal: Journal[Any], path: str | os.PathLike[str]) -> int:
+    """Write the messages, one a line, and return how many they were."""
     journal.store.check_not_own(path)
     journal.flush()
     number = 0
     with open(path, "wb") as file:
-        for line in lines(journal, start, end):
+        for line in lines(journal):
             file.write(line)
             number += 1
     return number

@@ -20,7 +20,7 @@ from go_state.storage.journal_consumer import GROUP, JournalConsumer
 from go_state.storage.journal_writing import Durability, Writing
 from go_state.storage.lease import Owner
 from go_state.storage.records import PROGRAM, SNAPSHOT
-from go_state.storage.stage import Staged, TaskBell
+from go_state.storage.stage import Staged
 from go_state.storage.times import Times
 
 Msg = TypeVar("Msg")
@@ -61,6 +61,8 @@ class Journal(Writing[Msg]):
 
     async def put_async(self, *messages: Msg) -> None:
         """Append the messages as `put` does, with the disk's part in a thread; what several tasks put shares one sync."""
+        from go_state.buffer.loop_bell import LoopBell
+
         self._check_open()
         await self.own_async()
         if not self._at_once:
@@ -68,7 +70,7 @@ class Journal(Writing[Msg]):
                 await self.thread.call(self.flush)  # before these enter: where the disk is full they have not
             self.enqueue(*messages)
             return
-        bell, encoded = TaskBell(), self._encode(messages)
+        bell, encoded = LoopBell(), self._encode(messages)
         staged = Staged(messages, encoded, self._now(len(encoded)), bell=bell)
         try:
             if await self._stage.enter_async(staged, bell):
@@ -355,7 +357,7 @@ class Journal(Writing[Msg]):
 
     def close(self, *, timeout: float | None = None) -> None:
         """Refuse further puts, as a buffer does, and commit to disk what was put. In a forked child nothing is done."""
-        if self._inherited:
+        if self._in_parent:
             return
         self._give_up()
         try:
@@ -366,7 +368,7 @@ class Journal(Writing[Msg]):
 
     async def close_async(self, *, timeout: float | None = None) -> None:
         """Close as `close` does, waiting on the event loop."""
-        if self._inherited:
+        if self._in_parent:
             return
         self._give_up()
         try:
@@ -403,7 +405,7 @@ class Journal(Writing[Msg]):
     @property
     def is_inherited(self) -> bool:
         """Whether another process has opened it, which has forked this one: it is of no use here."""
-        return self._inherited
+        return self._in_parent
 
     def _end(self) -> None:
         """End with the store."""

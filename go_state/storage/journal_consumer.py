@@ -136,10 +136,6 @@ class JournalConsumer(Consumer[Msg]):
             return False
         return self._journal._at_once or self.committed - self._journal._cursors.get(self.name, 0) >= GROUP
 
-    def inherit(self, lock: Lock) -> None:
-        """In a forked child, take the journal's new lock: the one from before the fork may have been held."""
-        self._lock = lock
-
     def close(self) -> None:
         """End the reader, its commits on disk. In a forked child it is its parent's, and nothing is done."""
         if self._journal.is_inherited:
@@ -154,6 +150,8 @@ class JournalConsumer(Consumer[Msg]):
 
     async def aclose(self) -> None:
         """End the reader as `close` does, with the disk's part in a thread, and wait until the event loop is free of it."""
+        if self._journal.is_inherited:
+            return
         try:
             await self._journal.thread.finish(self.close)
         finally:

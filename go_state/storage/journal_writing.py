@@ -20,7 +20,7 @@ from go_state.core.crash_points import reach
 from go_state.core.errors import Closed, Conflict, Owned, StoreFull, UsageError
 from go_state.core.own_thread import OwnThread, call_once
 from go_state.storage.journal_consumer import GROUP, JournalConsumer
-from go_state.storage.lease import Lease, Owner, wait_for_lock
+from go_state.storage.lease import Lease, Owner, check_owner, wait_for_lock
 from go_state.storage.on_disk import OnDisk
 from go_state.storage.parts import Parts
 from go_state.storage.process import InheritedLock, is_written, keep_until_written
@@ -56,8 +56,7 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
     ) -> None:
         if durability not in ("group", "put"):
             raise UsageError(f'durability is "group" or "put", not {durability!r}')
-        if owner not in ("fail", "wait"):
-            raise UsageError(f'owner is "fail" or "wait", not {owner!r}')
+        check_owner(owner)
         Buffer.__init__(self)
         OnDisk.__init__(self, records)
         self._lease = lease
@@ -74,7 +73,6 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         self._finished = False  # closed, and everything that was put before is written
         self._is_let_go = False  # finished, with nobody who reads it, and the lease given back
         self._ended = False  # its store is closed
-        self._inherited = False  # from the process that has forked this one
         self._lost = False  # another has taken the journal over: what is not written here never will be
         self._failure: Exception | None = None  # of the last write, until what it has left in hand is on disk or taken out
         self._in_hand: list[Staged[Msg]] = []  # what was staged and is being written
@@ -466,7 +464,7 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         return Entry(tail.durable, schema, messages, times, cursors, dict(self._aside), snapshot, types, under_way)
 
     def _written(self, entry: Entry) -> None:
-        """Hear that the entry is on disk. Lock held."""
+        """Called when the entry is on disk. Lock held."""
         self._finish_entered(entry.first + len(entry.messages))  # they know their position before a reader has them
         self._tail.written(entry.first + len(entry.messages), entry.times)
         self._ring(self._bells)
@@ -523,14 +521,14 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
 
     def _forget_parent(self) -> None:
         """In a forked child: the lease, the file and what is not written yet are the parent's, and so are the locks."""
-        self._locked_put = self._ended = self._inherited = True
+        self._locked_put = self._ended = self._in_parent = True
         self._end_following = None  # who listens is a thread of the parent's
         lock: Any = InheritedLock(self.store.check_usable)
         self._lock = self._flushing = lock
         self._stage.inherit(lock)
         for reader in self._readers:
             if isinstance(reader, JournalConsumer):
-                reader.inherit(lock)
+                reader.forget_parent(lock)
         self._release()
 
     def _note(self, when: float) -> None:

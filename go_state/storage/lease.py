@@ -120,7 +120,7 @@ def _locked(file: int) -> bool:
 def wait_for_lock(lock: Callable[[], bool], name: str, owner: Owner, given_up: threading.Event | None) -> bool:
     """Call `lock` until it says that the lock is taken, or the wait for it is given up; with "fail" once, and `Owned` if it is not.
 
-    It asks now and then: neither the system nor a database has a wait for a lock that another thread can end.
+    It asks now and then: no system has a wait for a lock of a file that another thread can end.
     """
     ended = threading.Event() if given_up is None else given_up
     while not lock():

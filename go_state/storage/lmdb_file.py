@@ -17,9 +17,8 @@ from typing import NamedTuple
 from go_state.core.errors import Corrupt, StoreUnavailable, UsageError
 
 _PAGE = struct.Struct("=QHHHH")  # the header: number, padding, flags, where the offsets of its nodes end, where the nodes begin
-_META = struct.Struct(
-    "=24xI36xQ48xQQ"
-)  # after the header: size of a page, root of the free pages' tree, last page, transaction
+# After the header: size of a page, root of the free pages' tree, last page, transaction.
+_META = struct.Struct("=24xI36xQ48xQQ")
 _NODE = struct.Struct("=HHHH")  # two halves of a number, flags (or the rest of the number), size of the key
 _BRANCH, _LEAF = 0x01, 0x02  # flags of pages
 _BIG = 0x01  # of a node: its data lies on pages of their own

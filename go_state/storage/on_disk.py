@@ -35,9 +35,8 @@ class OnDisk(Generic[Msg]):
         self._records = records
         self._codec: MessageCodec[Msg] | None = None
         self._aside: dict[int, str] = {}  # what was set aside since the last flush; guarded by the buffer's lock
-        self._owned = (
-            False  # whether the lease is ours, so that nobody else writes, and what others had written before is known
-        )
+        # Whether the lease is ours, so that nobody else writes, and what others had written before is known.
+        self._owned = False
 
     def give_type(
         self, kind: Any, schema: int | None = None, migrations: Mapping[int, Migration] = MappingProxyType({})

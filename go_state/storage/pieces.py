@@ -50,9 +50,8 @@ def pieces(plan: Plan, value: Any) -> Iterator[bytes]:
             yield from plan.pieces(value)
     except MemoryError:
         raise
-    except (
-        Exception
-    ) as error:  # of an entry that is not of its type, or of a container that has changed while it was gone through
+    except Exception as error:
+        # Of an entry that is not of its type, or of a container that has changed while it was gone through.
         plan.codec.encode(value)  # which says what is wrong, and names the way to it from the top
         if isinstance(error, NotStorable):
             raise

@@ -149,7 +149,7 @@ class Listening:
     def __init__(self, server: Server, schema: str) -> None:
         self._server = server
         self._schema = schema
-        self._lock = threading.Lock()  # guards the two below
+        self._lock = threading.Lock()  # guards the one below
         self._followers: dict[str, list[Callable[[], object]]] = {}
         self._closed = False
         self._bell, self._ring = socket.socketpair()  # wakes the thread to end

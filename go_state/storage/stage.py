@@ -9,44 +9,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from go_state.buffer.bells import Bell, ThreadBell
+from go_state.buffer.bells import ThreadBell
 from go_state.storage.times import Times
 
 if TYPE_CHECKING:
-    import asyncio
+    from go_state.buffer.loop_bell import LoopBell
 
 Msg = TypeVar("Msg")
-
-
-class TaskBell:
-    """Wakes one task that waits for its messages to be written."""
-
-    def __init__(self) -> None:
-        import asyncio  # here: a program without an event loop need not wait for it
-
-        self._loop = asyncio.get_running_loop()
-        self._future: asyncio.Future[None] = self._loop.create_future()
-
-    def ring(self) -> None:
-        """Wake the task, from any thread; a second time does nothing."""
-        with suppress(RuntimeError):  # a closed loop has no task to wake
-            self._loop.call_soon_threadsafe(self._wake)
-
-    def _wake(self) -> None:
-        if not self._future.done():
-            self._future.set_result(None)
-
-    @property
-    def is_dead(self) -> bool:
-        """Whether its event loop was closed, and the task with it."""
-        return self._loop.is_closed()
-
-    async def sleep(self) -> None:
-        """Wait until the bell rings."""
-        await self._future
 
 
 class Staged(Generic[Msg]):
@@ -63,7 +34,7 @@ class Staged(Generic[Msg]):
         *,
         waits: bool = True,
         with_snapshot: bool = False,
-        bell: Bell | None = None,
+        bell: LoopBell | None = None,
     ) -> None:
         self.messages = messages
         self.encoded = encoded
@@ -75,7 +46,7 @@ class Staged(Generic[Msg]):
         self.first = -1  # the position of the first of them, once they have one
         self.waits = waits  # whether a sender waits; it hears of a failure, and may be asked to lead
         self.with_snapshot = with_snapshot  # whether they are written together with one, or not at all
-        self.bell: Bell = ThreadBell() if bell is None else bell
+        self.bell: ThreadBell | LoopBell = ThreadBell() if bell is None else bell
 
     @property
     def end(self) -> int:
@@ -85,7 +56,7 @@ class Staged(Generic[Msg]):
     @property
     def can_lead(self) -> bool:
         """Whether a sender waits who can be asked to write."""
-        return self.waits and not self.done and not (isinstance(self.bell, TaskBell) and self.bell.is_dead)
+        return self.waits and not self.done and (isinstance(self.bell, ThreadBell) or not self.bell.is_dead)
 
     def finish(self, error: Exception | None) -> None:
         """Wake the sender: the messages are on disk, or the error says why they are not."""
@@ -136,11 +107,11 @@ class Stage(Generic[Msg]):
             staged.bell.sleep(None)
         return staged.leads
 
-    async def enter_async(self, staged: Staged[Msg], bell: TaskBell) -> bool:
+    async def enter_async(self, staged: Staged[Msg], bell: LoopBell) -> bool:
         """Wait on the event loop, as `enter` does in a thread."""
         self._add(staged)
         if not staged.leads:
-            await bell.sleep()
+            await bell.sleep(None)
         return staged.leads
 
     def _add(self, staged: Staged[Msg]) -> None:

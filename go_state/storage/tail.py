@@ -84,9 +84,8 @@ class Tail(Retained[Msg]):
                 return []
             self.keep(found)
         block, messages, error = found
-        if error is not None and position >= block.first + len(
-            messages
-        ):  # those before it were given, so it is known which one it is
+        if error is not None and position >= block.first + len(messages):
+            # Those before it were given, so it is known which one it is.
             self._decoded.pop(block.first, None)  # to be read anew once this one is set aside
             raise error
         return messages[position - block.first : position - block.first + limit]

@@ -16,8 +16,9 @@ from go_state.core.commands import Call, Command
 from go_state.core.environment import NOTHING, environment
 from go_state.core.errors import InsideLoop, ProgramError, UsageError
 from go_state.core.program import Program, read_step, takes_key
+from go_state.core.running import running_loop
 from go_state.core.turn import Turn
-from go_state.loop.driver import is_awaitable, is_loop_running
+from go_state.loop.driver import is_awaitable
 from go_state.loop.effects import effect
 from go_state.loop.flight import Flight
 from go_state.loop.flights import Flights, Trouble
@@ -320,7 +321,7 @@ def _run_to_its_end(result: Any) -> Any:
     """Await what a function has returned, on an event loop of its own."""
     import asyncio
 
-    if is_loop_running():
+    if running_loop() is not None:
         if inspect.iscoroutine(result):
             result.close()
         raise InsideLoop("perform", "h.resolve(fn, await fn(...))")

@@ -9,12 +9,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from go_state.core.errors import Closed, Empty, UsageError
 from go_state.core.forks import free, parents, share
-from go_state.watch.bells import TaskBell, ThreadBell, ring_all
+from go_state.watch.bells import ring_all
 from go_state.watch.watcher import Watcher
+
+if TYPE_CHECKING:
+    from go_state.buffer.bells import ThreadBell
+    from go_state.buffer.loop_bell import LoopBell
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -81,7 +85,7 @@ class Value(Watchable[T]):
         super().__init__((self,))
         self._slot: Slot = (0, UNSET) if value is UNSET else (1, value)
         self._lock = threading.Lock()  # guards the two below, and writing the slot
-        self._bells: dict[ThreadBell | TaskBell, None] = {}  # of those who wait
+        self._bells: dict[ThreadBell | LoopBell, None] = {}  # of those who wait
         self._closed = False
         self._failure: BaseException | None = None
         self._trace: TracebackType | None = None  # of the failure, as it was then
@@ -185,7 +189,7 @@ class Value(Watchable[T]):
 
     # ------------------------------------------------------------------ what watchers call
 
-    def _leave_bell(self, bell: ThreadBell | TaskBell, seen: int) -> bool:
+    def _leave_bell(self, bell: ThreadBell | LoopBell, seen: int) -> bool:
         """Leave the bell to be rung at the next change; False when there has been one since version `seen`, or none will come."""
         with self._lock:
             self._bells[bell] = None
@@ -196,7 +200,7 @@ class Value(Watchable[T]):
             self.before_wait()
         return True
 
-    def _take_bell(self, bell: ThreadBell | TaskBell) -> None:
+    def _take_bell(self, bell: ThreadBell | LoopBell) -> None:
         with self._lock:
             self._bells.pop(bell, None)
 

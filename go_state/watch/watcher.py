@@ -13,12 +13,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, Self, TypeVar
 
+from go_state.buffer.bells import ThreadBell
 from go_state.core.deadlines import deadline, is_number
 from go_state.core.errors import Closed, ConcurrentGet, Empty, TimedOut, UsageError
-from go_state.watch.bells import TaskBell, ThreadBell, ring_all
+from go_state.watch.bells import ring_all
 from go_state.watch.differing import unequal
 
 if TYPE_CHECKING:
+    from go_state.buffer.loop_bell import LoopBell
     from go_state.watch.value import Slot, Value
 
 T = TypeVar("T")
@@ -100,7 +102,7 @@ class Watcher(Generic[T]):
         self._only_different = only_different
         self._last: Any = _NOTHING  # what was given, where only what differs from it is
         self._lock = threading.Lock()  # guards the two below
-        self._bell: ThreadBell | TaskBell | None = None  # of the get under way
+        self._bell: ThreadBell | LoopBell | None = None  # of the get under way
         self._closed = False
 
     @property
@@ -130,10 +132,12 @@ class Watcher(Generic[T]):
 
     async def get_async(self, timeout: float | None = None, *, where: Callable[[T], bool] | None = None) -> T:
         """Return the newest value as `get` does, waiting on the event loop; a cancelled wait takes nothing."""
+        from go_state.buffer.loop_bell import LoopBell
+
         until = deadline(timeout)
         look = self._look(self._seen, where)
         while look.value is _NOTHING:
-            bell = TaskBell()
+            bell = LoopBell()
             try:
                 rang = not self._lie_down(bell, look.versions) or await bell.sleep(look.until(until))
             finally:
@@ -197,7 +201,7 @@ class Watcher(Generic[T]):
 
     # ------------------------------------------------------------------ waiting
 
-    def _lie_down(self, bell: ThreadBell | TaskBell, versions: tuple[int, ...]) -> bool:
+    def _lie_down(self, bell: ThreadBell | LoopBell, versions: tuple[int, ...]) -> bool:
         """Leave the bell with every source; False when one of them is not as it was at the last look."""
         if any(source._slot[0] > version for source, version in zip(self._sources, versions, strict=True)):
             return False  # news that came meanwhile needs neither a bell nor a lock
@@ -209,7 +213,7 @@ class Watcher(Generic[T]):
             self._bell = bell
         return all(source._leave_bell(bell, version) for source, version in zip(self._sources, versions, strict=True))
 
-    def _get_up(self, bell: ThreadBell | TaskBell) -> None:
+    def _get_up(self, bell: ThreadBell | LoopBell) -> None:
         with self._lock:
             if self._bell is not bell:
                 return  # it did not lie down, and another sleeps here

@@ -82,7 +82,7 @@ def rest_while_putting(rooms: gs.KeyedApps[Any, Any]) -> None:
         stage.enter = enter
         leads = enter(staged)
         app._rest_if_unused()
-        if app.is_ending:
+        if app._draining:
             app._audience.ended.watch().get(LONG)
         return leads  # type: ignore[no-any-return]
 
@@ -424,7 +424,7 @@ def test_a_program_that_falls_idle_while_it_is_begun_is_given_what_was_sent(shop
 
         rooms._make = idle_at_once
         rooms["a"].apply("first", timeout=LONG)
-        assert not rooms._places["a"].app.is_ending
+        assert not rooms._places["a"].app._draining
 
 
 def test_whom_an_app_refuses_at_its_end_another_tells(tmp_path: Path, shop: Shop) -> None:

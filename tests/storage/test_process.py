@@ -59,7 +59,6 @@ OF_A_JOURNAL: dict[str, Callable[[Any, Any], object]] = {
     "under_way": lambda journal, reader: journal.under_way(),
     "cursors": lambda journal, reader: journal.cursors(),
     "truncate": lambda journal, reader: journal.truncate(1),
-    "refuse": lambda journal, reader: journal.refuse(),
     "get": lambda journal, reader: reader.get(timeout=1),
     "get_nowait": lambda journal, reader: reader.get_nowait(),
     "get_async": lambda journal, reader: asyncio.run(reader.get_async(timeout=1)),
@@ -87,6 +86,21 @@ def test_a_journal_is_of_no_use_in_a_forked_child(tmp_path: Path, name: str, dur
         assert journal.slice() == [1, 2]
 
 
+def test_no_forked_child_waits_for_the_thread_of_its_parent(tmp_path: Path) -> None:
+    """What was used on an event loop before the fork has a thread in the parent alone, and what uses it in the child ends."""
+
+    async def begin() -> Any:
+        await journal.put_async(1)
+        reader = journal.consumer()
+        await reader.get_async()
+        return reader
+
+    with gs.LMDBStore(tmp_path / "s") as store:
+        journal = store.journal("j", of=int)
+        with asyncio.run(begin()) as reader:
+            assert in_a_child(lambda: asyncio.run(reader.aclose())) == "nothing"
+
+
 def test_a_forked_child_may_leave_the_blocks_of_its_parent(tmp_path: Path) -> None:
     """Closing what is the parent's does nothing and waits for nothing: what the parent has put is written once, by the parent."""
     with gs.LMDBStore(tmp_path / "s") as store:
@@ -94,7 +108,7 @@ def test_a_forked_child_may_leave_the_blocks_of_its_parent(tmp_path: Path) -> No
         reader = journal.consumer(name="mailer")
         journal.put(1)
         with journal._flushing, journal._lock:
-            assert in_a_child(lambda: (reader.close(), journal.close(), store.close())) == "nothing"
+            assert in_a_child(lambda: (reader.close(), journal.refuse(), journal.close(), store.close())) == "nothing"
         assert journal.slice() == [1]
 
 

@@ -1,0 +1,18 @@
+"""The event loop of the calling thread, as far as one can tell without importing asyncio, which takes longer than all of go_state."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+
+def running_loop() -> Any:
+    """Return the event loop that runs in this thread, or None."""
+    asyncio = sys.modules.get("asyncio")  # where nobody imported it, or another thread is about to, no loop is running
+    running = getattr(asyncio, "_get_running_loop", None)
+    return None if running is None else running()
+
+
+def running_task() -> Any:
+    """Return the task that runs in this thread, or None."""
+    return None if running_loop() is None else sys.modules["asyncio"].current_task()
