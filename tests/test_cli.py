@@ -12,6 +12,8 @@ import pytest
 
 import go_state as gs
 
+pytestmark = pytest.mark.processes
+
 BOT = """
 from dataclasses import dataclass, replace
 import go_state as gs

@@ -37,6 +37,8 @@ from examples.irc_bot.bot import (
 )
 from go_state.testing import Harness, messages
 
+pytestmark = pytest.mark.processes
+
 ROOT = Path(gs.__file__).parents[1]
 
 # ---------------------------------------------------------------------- the program alone

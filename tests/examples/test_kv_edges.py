@@ -21,6 +21,8 @@ from examples.kv_service.program import Put
 from examples.kv_service.server import make_app
 from examples.kv_service.service import Service, Unavailable
 
+pytestmark = pytest.mark.processes
+
 postgres_server = servers.postgres_server
 
 

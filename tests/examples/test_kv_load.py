@@ -18,6 +18,8 @@ from examples.kv_service import service as services
 from examples.kv_service.program import Put
 from examples.kv_service.service import KEY, Service
 
+pytestmark = pytest.mark.processes
+
 CLIENTS = 1000
 LARGE = b"x" * (1 << 20)
 

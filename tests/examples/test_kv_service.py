@@ -23,6 +23,8 @@ from examples.kv_service.program import ANY, Condition, Delete, Done, Put, Refus
 from examples.kv_service.server import Limits, make_app
 from examples.kv_service.service import KEY, Service
 
+pytestmark = pytest.mark.processes
+
 postgres_server = servers.postgres_server
 
 # ---------------------------------------------------------------------- the program

@@ -22,6 +22,8 @@ from postgres_server import PASSWORD, PostgresServer
 import go_state as gs
 from go_state.storage import postgres, postgres_opening
 
+pytestmark = pytest.mark.processes
+
 postgres_server = servers.postgres_server
 
 

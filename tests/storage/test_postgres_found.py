@@ -22,6 +22,8 @@ from postgres_server import PostgresServer
 
 import go_state as gs
 
+pytestmark = pytest.mark.processes
+
 postgres_server = servers.postgres_server
 
 
