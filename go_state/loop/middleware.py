@@ -56,13 +56,11 @@ class Chain(Generic[Model, Msg]):
         innermost: Any = program.update
         layer: Any = innermost if program.takes_turn else lambda model, message, _turn: innermost(model, message)
         for middleware in program.middleware:
-            if inspect.isgeneratorfunction(_function(middleware)):
-                layer = self._asking(middleware, layer)
-            else:
-                layer = self._wrapping(middleware(layer), layer)
+            asks = inspect.isgeneratorfunction(_function(middleware))
+            layer = self._asking(middleware, layer) if asks else self._wrapping(middleware(layer))
         self._outermost = layer
 
-    def _wrapping(self, wrapped: Any, inner: Any) -> Any:
+    def _wrapping(self, wrapped: Any) -> Any:
         if not callable(wrapped):
             raise ProgramError(
                 f"a middleware is a generator function of a proposal, or takes an update and returns one, and not a {type(wrapped).__qualname__}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import selectors
 import socket
@@ -16,6 +17,7 @@ from go_state.storage.lease import Owner, check_owner
 from go_state.storage.postgres_connections import BoundedConnection, GivenUp, Server, Unanswered
 from go_state.storage.postgres_driver import psycopg
 
+_log = logging.getLogger("go_state")
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 5.0  # seconds between two tries to connect again
 _QUESTION = 5.0  # seconds that nothing was heard for before the server is asked, and that it has to answer
 _SLICE = 5.0  # seconds that the server is let wait for a lease, before it is asked again: so that one that is frozen is noticed
@@ -190,7 +192,10 @@ class Listening:
                     self._tell_all()  # of what was said while nobody listened
                     self._ready.set()
                     self._hear(connection, notified)
-            except Exception:  # whatever it is, it is over once there is a connection again
+            except Exception as error:  # whatever it is, it is over once there is a connection again
+                if wait == _FIRST_WAIT and not self._closed:  # once for each loss, by its kind: its words may hold a password
+                    kind = type(error).__name__
+                    _log.warning("%s is not heard, connecting again: readers wait until then (%s)", self._server.where, kind)
                 self._server.forget()  # if this one was lost, others were: who is woken would wait for their answers
                 self._ready.set()
                 self._heard([self._bell], wait)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import tempfile
@@ -365,3 +366,38 @@ def test_a_password_in_what_the_server_says_is_not_told(postgres_server: Postgre
         gs.PostgresStore(dsn, schema=schema)
     assert 'database "***"' in str(caught.value)
     assert servers.PASSWORD not in "".join(traceback.format_exception(caught.value))
+
+
+class Heard(logging.Handler):
+    """What the log says, and when it has said something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[str] = []
+        self.something = threading.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.said.append(record.getMessage())
+        self.something.set()
+
+
+def test_a_listener_that_is_cut_off_says_so_once(postgres_server: PostgresServer, schema: str) -> None:
+    """Whoever looks for why readers waited finds it in the log, by its kind."""
+    heard, log = Heard(), logging.getLogger("go_state")
+    with gs.PostgresStore(postgres_server.dsn, schema=schema) as store, ExitStack() as ends:
+        journal = store.journal("j", of=int, durability="put")
+        reader = ends.enter_context(
+            ends.enter_context(gs.PostgresStore(postgres_server.dsn, schema=schema)).journal("j", of=int).consumer()
+        )
+        log.addHandler(heard)
+        ends.callback(log.removeHandler, heard)
+        journal.put(1)
+        assert reader.get(timeout=30) == 1
+        postgres_server.execute(
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'LISTEN go_state_{schema}'"
+        )
+        assert heard.something.wait(30)
+        journal.put(2)
+        assert reader.get(timeout=30) == 2
+    (said,) = heard.said
+    assert "is not heard, connecting again" in said
