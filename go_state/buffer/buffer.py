@@ -166,10 +166,16 @@ class Buffer(Generic[Msg]):
         if self._maxsize is not None:
             self._check_room(len(messages) + len(self._inbox))
         if self._inbox:
-            self._later.append((self._retained.end + len(self._inbox), self._clock()))
+            self._note_later()
         self._extend(messages)  # in one step
         if self._attention:
             self._attend(messages)
+
+    def _note_later(self) -> None:
+        """Note when messages enter that find others in the inbox: seldom, or putting would outrun a reader that takes in the notes."""
+        later, now = self._later, self._clock()  # a reader may take the list away at any time; then a note is lost
+        if not later or now - later[-1][1] >= _AGE_STEP:
+            later.append((self._retained.end + len(self._inbox), now))
 
     def _put_counted(self, messages: tuple[Msg, ...]) -> None:
         with self._lock:

@@ -281,7 +281,7 @@ def test_age_after_an_idle_time_is_not_the_last_messages(clock: Any) -> None:
 
 def test_age_is_never_negative(crew: Any) -> None:
     """Messages that enter while the statistics are taken are not from the future."""
-    buffer: Buffer[int] = Buffer(clock=itertools.count().__next__)
+    buffer: Buffer[int] = Buffer(clock=itertools.count(step=2**-20).__next__)  # a step that adds up exactly
     stop = threading.Event()
 
     def put() -> None:
@@ -296,6 +296,18 @@ def test_age_is_never_negative(crew: Any) -> None:
             ages.append(buffer.statistics().oldest_age)
         stop.set()
     assert min(age for age in [*ages, 0] if age is not None) == 0
+
+
+def test_many_puts_in_a_short_time_leave_few_notes() -> None:
+    """A thread that puts pairs in a tight loop makes no more work for the reader than the time that passed."""
+    asked = itertools.count()
+    buffer: Buffer[int] = Buffer(clock=lambda: next(asked) * 2**-20)
+    for _ in range(50_000):
+        buffer.put(1, 2)
+    with buffer.consumer() as consumer:
+        consumer.seek("newest")
+        assert len(buffer._notes) <= 50_000 * 2**-20 / 0.01 + 1  # one for each hundredth of a second
+        assert buffer.statistics().size == 0
 
 
 # ---------------------------------------------------------------------- the bound
