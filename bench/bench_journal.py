@@ -17,7 +17,7 @@ import msgspec
 from ratio import compare, line, seconds
 
 import go_state as gs
-from go_state.storage.journal import Journal
+from go_state.storage.journal.journal import Journal
 
 COUNT = 300_000
 

@@ -1,6 +1,6 @@
 """go_state: messages in, model out. A map of the package.
 
-    What a program is           Program, reducer, Step, Turn, Cmd, Command, Failure, Retry, Sub, name
+    What a program is           Program, reducer, Step, Turn, Cmd, Command, Failure, Retry, Sub, stored_as
     ... and its commands need   env, effect_id, Effects
     Feed it: the queue          Buffer, Consumer; retention: drop_committed, fixed, keep_all
     Run it                      run, run_async
@@ -11,7 +11,7 @@
     Run it over a source        batch, batch_async, Result; sources.CSV, sources.JSONLines, sources.progress
     ... and keep the model      aggregate, aggregate_async, KeyedResult, Snapshots, load_model
     End it early                signals, StopSwitch
-    When a message fails        Stop, SetAside, FailedMessage
+    When a message fails        Raise, SetAside, FailedMessage
     Where models are kept       LMDBStore, MemoryStore, PostgresStore, JsonCodec; for a store of your own Stored and Write
     When something is wrong     GoStateError and all below it: go_state.core.errors
     Test it                     testing.Harness, testing.play, testing.SimClock, testing.messages, testing.crash_at
@@ -26,7 +26,6 @@ from typing import TYPE_CHECKING, Any
 from go_state import middleware
 from go_state.buffer import Buffer, BufferStatistics, Consumer, ReaderStatistics, drop_committed, fixed, keep_all
 from go_state.core.commands import Cmd, Command, Failure, Retry
-from go_state.core.environment import env
 from go_state.core.errors import (
     BadRecord,
     Closed,
@@ -41,12 +40,12 @@ from go_state.core.errors import (
     InsideLoop,
     InvalidKey,
     Lagged,
+    LeaseHeld,
     LeftRunning,
     MissingExtra,
     NoReply,
     NothingPending,
     NotStorable,
-    Owned,
     ProgramError,
     SourceChanged,
     SourceError,
@@ -60,33 +59,34 @@ from go_state.core.errors import (
     Waiting,
 )
 from go_state.core.migrations import Migration
-from go_state.core.naming import name
+from go_state.core.naming import stored_as
 from go_state.core.ports import Stored, Write
 from go_state.core.program import Program, Step, reducer
 from go_state.core.subscriptions import Sub
 from go_state.core.turn import Turn
-from go_state.loop.effects import effect_id
-from go_state.loop.outside import Effects
-from go_state.loop.policies import FailedMessage, SetAside, Stop
-from go_state.modes.aggregate import KeyedResult, aggregate, aggregate_async
-from go_state.modes.batch import Result, batch, batch_async
-from go_state.modes.pace import Retain, Snapshots, StopSwitch, signals
+from go_state.modes.aggregate.aggregate import KeyedResult, aggregate, aggregate_async
+from go_state.modes.batch.batch import Result, batch, batch_async
+from go_state.modes.keeping.schema import load_model
+from go_state.modes.limits import Retain, Snapshots, StopSwitch, signals
 from go_state.modes.run import run, run_async
-from go_state.modes.schema import load_model
-from go_state.storage.codec import JsonCodec
-from go_state.storage.lmdb import LMDBStore
-from go_state.storage.memory import MemoryStore
+from go_state.runtime.effects.context import effect_id
+from go_state.runtime.effects.environment import env
+from go_state.runtime.on_error import FailedMessage, Raise, SetAside
+from go_state.runtime.resources import Effects
+from go_state.storage.backends.lmdb import LMDBStore
+from go_state.storage.backends.memory import MemoryStore
+from go_state.storage.codec.codec import JsonCodec
 
 if TYPE_CHECKING:  # what many a service never uses, and is imported at its first use: see below
     from go_state import sources, testing
-    from go_state.modes.app import App, AppStatistics
-    from go_state.modes.keyed_apps import KeyedApp, KeyedApps
-    from go_state.modes.replay import Verified, replay, to_test, verify
-    from go_state.modes.rights import Reader, Sender, Watching
-    from go_state.modes.start import start, start_async
-    from go_state.modes.start_keyed import start_keyed, start_keyed_async
-    from go_state.modes.store_check import check_store
-    from go_state.storage.postgres import PostgresStore
+    from go_state.history.replay import Verified, replay, to_test, verify
+    from go_state.history.store_check import check_store
+    from go_state.modes.app.app import App, AppStatistics
+    from go_state.modes.app.capabilities import Reader, Sender, Watching
+    from go_state.modes.app.start import start, start_async
+    from go_state.modes.keyed_apps.keyed_apps import KeyedApp, KeyedApps
+    from go_state.modes.keyed_apps.start_keyed import start_keyed, start_keyed_async
+    from go_state.storage.backends.postgres.store import PostgresStore
     from go_state.watch.fanout import fanout
     from go_state.watch.fields import ANY, Change, Changes
     from go_state.watch.throttle import throttle
@@ -96,14 +96,14 @@ if TYPE_CHECKING:  # what many a service never uses, and is imported at its firs
 __version__ = "0.1.0"
 
 _LATER = {
-    "go_state.modes.app": ("App", "AppStatistics"),
-    "go_state.modes.keyed_apps": ("KeyedApp", "KeyedApps"),
-    "go_state.modes.replay": ("Verified", "replay", "to_test", "verify"),
-    "go_state.modes.rights": ("Reader", "Sender", "Watching"),
-    "go_state.modes.start": ("start", "start_async"),
-    "go_state.modes.start_keyed": ("start_keyed", "start_keyed_async"),
-    "go_state.modes.store_check": ("check_store",),
-    "go_state.storage.postgres": ("PostgresStore",),
+    "go_state.modes.app.app": ("App", "AppStatistics"),
+    "go_state.modes.keyed_apps.keyed_apps": ("KeyedApp", "KeyedApps"),
+    "go_state.history.replay": ("Verified", "replay", "to_test", "verify"),
+    "go_state.modes.app.capabilities": ("Reader", "Sender", "Watching"),
+    "go_state.modes.app.start": ("start", "start_async"),
+    "go_state.modes.keyed_apps.start_keyed": ("start_keyed", "start_keyed_async"),
+    "go_state.history.store_check": ("check_store",),
+    "go_state.storage.backends.postgres.store": ("PostgresStore",),
     "go_state.watch.fanout": ("fanout",),
     "go_state.watch.fields": ("ANY", "Change", "Changes"),
     "go_state.watch.throttle": ("throttle",),
@@ -143,6 +143,7 @@ __all__ = [
     "KeyedResult",
     "LMDBStore",
     "Lagged",
+    "LeaseHeld",
     "LeftRunning",
     "MemoryStore",
     "Migration",
@@ -150,10 +151,10 @@ __all__ = [
     "NoReply",
     "NotStorable",
     "NothingPending",
-    "Owned",
     "PostgresStore",
     "Program",
     "ProgramError",
+    "Raise",
     "Reader",
     "ReaderStatistics",
     "Result",
@@ -165,7 +166,6 @@ __all__ = [
     "SourceChanged",
     "SourceError",
     "Step",
-    "Stop",
     "StopSwitch",
     "StoreError",
     "StoreFull",
@@ -196,7 +196,6 @@ __all__ = [
     "keep_all",
     "load_model",
     "middleware",
-    "name",
     "reducer",
     "replay",
     "run",
@@ -208,6 +207,7 @@ __all__ = [
     "start_async",
     "start_keyed",
     "start_keyed_async",
+    "stored_as",
     "testing",
     "throttle",
     "to_test",

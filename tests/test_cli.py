@@ -73,7 +73,7 @@ class Command:
 
     def __call__(self, *args: str, stdin: str = "", encoding: str = "utf-8") -> tuple[int, str, str]:
         done = subprocess.run(
-            [sys.executable, "-W", "error", "-m", "go_state.cli", *args],
+            [sys.executable, "-W", "error", "-m", "go_state.cli.main", *args],
             cwd=self.folder,
             capture_output=True,
             text=True,

@@ -17,7 +17,7 @@ from .program import Delete, Done, Entries, Entry, Msg, Put, Refused, make_progr
 KEY = "kv-service"  # of the program in its store
 SNAPSHOTS = gs.Snapshots(every=10_000, seconds=300, keep=2)
 FIRST_WAIT, LONGEST_WAIT = 0.1, 2.0  # seconds between two tries to go on
-PASSING = gs.StoreUnavailable, gs.StoreFull, gs.Owned, gs.Conflict  # what may be over by the next try
+PASSING = gs.StoreUnavailable, gs.StoreFull, gs.LeaseHeld, gs.Conflict  # what may be over by the next try
 
 log = logging.getLogger("kv_service")
 

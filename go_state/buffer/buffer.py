@@ -16,15 +16,15 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Generic, Literal, TypeVar
 
-from go_state.buffer.bells import Bell, ThreadBell
 from go_state.buffer.consumer import Consumer
-from go_state.buffer.figures import Backlog, BufferStatistics, ReaderStatistics
-from go_state.buffer.held import Lock, is_held_here
+from go_state.buffer.locks import Lock, is_held_here
 from go_state.buffer.retained import Retained, take_out
 from go_state.buffer.retention import Retention, drop_committed, keep_all
-from go_state.core.deadlines import deadline
+from go_state.buffer.statistics import Backlog, BufferStatistics, ReaderStatistics
 from go_state.core.errors import Closed, Full, TimedOut, UsageError
-from go_state.core.forks import free, parents, share
+from go_state.system.forks import free, parents, share
+from go_state.waking.deadlines import deadline
+from go_state.waking.thread_waker import Bell, ThreadBell
 
 Msg = TypeVar("Msg")
 
@@ -381,7 +381,7 @@ class Buffer(Generic[Msg]):
 
     async def close_async(self, *, timeout: float | None = None) -> None:
         """Close as `close` does, waiting on the event loop."""
-        from go_state.buffer.loop_bell import LoopBell
+        from go_state.waking.loop_waker import LoopBell
 
         if self._in_parent:
             return

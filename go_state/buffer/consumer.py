@@ -13,11 +13,11 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 
-from go_state.buffer.bells import Bell, ThreadBell
-from go_state.buffer.held import Lock
+from go_state.buffer.locks import Lock
 from go_state.buffer.retained import Retained
-from go_state.core.deadlines import check_timeout, deadline
 from go_state.core.errors import Closed, ConcurrentGet, Empty, Lagged, NothingPending, TimedOut, UsageError
+from go_state.waking.deadlines import check_timeout, deadline
+from go_state.waking.thread_waker import Bell, ThreadBell
 
 if TYPE_CHECKING:
     from go_state.buffer.buffer import Buffer
@@ -128,7 +128,7 @@ class Consumer(Generic[Msg]):
 
     async def wait_async(self, timeout: float | None = None) -> None:
         """Wait on the event loop until there is a message to read. Raises like `get`."""
-        from go_state.buffer.loop_bell import LoopBell
+        from go_state.waking.loop_waker import LoopBell
 
         until = deadline(timeout)
         while True:

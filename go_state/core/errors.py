@@ -17,7 +17,7 @@
     ├── Denied                  a middleware refused the message     its reason says why
     ├── StoreError
     │   ├── Conflict            somebody else wrote the key first    load again and retry
-    │   ├── Owned               somebody else writes the journal     end the other, or wait
+    │   ├── LeaseHeld               somebody else writes the journal     end the other, or wait
     │   ├── Corrupt             stored bytes are damaged             put a whole copy back
     │   ├── Incompatible        stored under another schema          migrate
     │   ├── NotStorable         it would not read back equal         change the type or the value
@@ -188,13 +188,13 @@ class Corrupt(StoreError):
         self.position = position
 
 
-class Owned(StoreError):
+class LeaseHeld(StoreError):
     """Somebody else writes the journal: another process, or another part of this one."""
 
     def __init__(self, name: str) -> None:
         super().__init__(
             f"the journal {name!r} has an owner, which may be a program that is still running: two would do every effect twice; "
-            f'end the other, or wait for it with owner="wait"'
+            f'end the other, or wait for it with lease="wait"'
         )
         self.name = name
 

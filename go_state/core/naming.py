@@ -12,19 +12,19 @@ Class = TypeVar("Class", bound=type)
 _ATTRIBUTE = "__go_state_names__"
 
 
-def name(stored: str, *, was: tuple[str, ...] = ()) -> Callable[[Class], Class]:
+def stored_as(stored: str, *, was: tuple[str, ...] = ()) -> Callable[[Class], Class]:
     """Store instances of the class as `stored`, and read those stored as one of `was` as well.
 
     Without it a class is stored under its own name, without its module.
 
-    >>> @name("Add", was=("Plus",))
+    >>> @stored_as("Add", was=("Plus",))
     ... class Increase: ...
     >>> names_of(Increase)
     ('Add', 'Plus')
     """
     names = (stored, *was)
     if isinstance(was, str) or not all(isinstance(each, str) and each for each in names):
-        raise UsageError('a stored name is a non-empty string and `was` a tuple of them: @gs.name("Add", was=("Plus",))')
+        raise UsageError('a stored name is a non-empty string and `was` a tuple of them: @gs.stored_as("Add", was=("Plus",))')
 
     def decorate(cls: Class) -> Class:
         setattr(cls, _ATTRIBUTE, names)

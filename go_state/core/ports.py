@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 if TYPE_CHECKING:
-    from go_state.core.own_thread import OwnThread
+    from go_state.system.own_thread import OwnThread
 
 Msg = TypeVar("Msg")
 Put = TypeVar("Put", contravariant=True)

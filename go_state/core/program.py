@@ -36,9 +36,9 @@ class Program(Generic[Model, Msg]):
     `schema` are stored with each snapshot and message; what has another name or a newer schema raises `Incompatible`, and what has
     an older one goes through `migrations`, by the schema number they lead away from: `{1: f, 2: Migration(...)}`. `revision`
     grows when update is to make something else of the same messages: `verify` then checks from its first snapshot on. A `strict`
-    program raises `ProgramError` where update changes the model that it is given; see `purity.py` for what that costs.
+    program raises `ProgramError` where update changes the model that it is given; see `strict.py` for what that costs.
 
-    `middleware` is folded around update, in order; see `loop/middleware.py`.
+    `middleware` is folded around update, in order; see `middleware/chain.py`.
 
     Raises `ProgramError` when one of them cannot be called as it will be.
     """
@@ -80,7 +80,7 @@ class Program(Generic[Model, Msg]):
                     "return what is to be awaited after the yield"
                 )
         if self.strict:
-            from go_state.core.purity import guarded  # here: the guard is for tests and for programs that ask for it
+            from go_state.core.strict import guarded  # here: the guard is for tests and for programs that ask for it
 
             object.__setattr__(self, "update", guarded(self.update))
 

@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from go_state.core.errors import UsageError
 from go_state.core.ports import Consumer, Log, Producer, Reader, Store
 from go_state.core.program import Program, takes_key
-from go_state.loop.driver import drive, drive_async, refuse_running_loop
-from go_state.loop.feeds import LogFeed, PortFeed
-from go_state.loop.flights import Flights
-from go_state.loop.middleware import chained
-from go_state.loop.outside import Effects, outside_of
-from go_state.loop.policies import OnError, Stop
-from go_state.loop.silence import silenced
-from go_state.loop.timers import Clock
-from go_state.loop.turn import Feed, Loop
-from go_state.modes.pace import Retain, Snapshots
+from go_state.middleware.chain import chained
+from go_state.modes.limits import Retain, Snapshots
+from go_state.runtime.effects.flights import Flights
+from go_state.runtime.effects.timers import Clock
+from go_state.runtime.feeds.feeds import LogFeed, PortFeed
+from go_state.runtime.flow.driver import drive, drive_async, refuse_running_loop
+from go_state.runtime.on_error import OnError, Raise
+from go_state.runtime.replaying import silenced
+from go_state.runtime.resources import Effects, outside_of
+from go_state.runtime.turn import Feed, Loop
 
 if TYPE_CHECKING:
-    from go_state.modes.durable import DurableRun
-    from go_state.storage.journal_writing import Durability
-    from go_state.storage.lease import Owner
+    from go_state.modes.durable.durable import DurableRun
+    from go_state.storage.journal.writer import Durability
+    from go_state.storage.records.lease import IfHeld
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -37,12 +37,12 @@ def run(
     producer: Producer[Msg] | None = None,
     consumer: Consumer[Msg] | None = None,
     replaying: Callable[[], bool] | None = None,
-    on_error: OnError = Stop(),
+    on_error: OnError = Raise(),
     store: Store | None = None,
     key: str | None = None,
     snapshots: Snapshots | None = None,
     durability: Durability | None = None,
-    owner: Owner | None = None,
+    lease: IfHeld | None = None,
     restore: int | None = None,
     retention: Retain | None = None,
     env: object = None,
@@ -53,14 +53,14 @@ def run(
 
     The queue is a `buffer`, read from its oldest message on, or a `producer` with `put` and a `consumer` with `get`, `commit`
     and `rollback`, whose end is `Closed`. While `replaying()` is true no command is performed and no view is shown. `on_error`
-    says what becomes of a message that the program fails on: `Stop()`, `SetAside(buffer)` or a function that returns one.
+    says what becomes of a message that the program fails on: `Raise()`, `SetAside(buffer)` or a function that returns one.
 
     With a `store` and a `key` the run is durable: its queue is `store.journal(key)`, which is opened unless it is given as
     `buffer` (a journal that was closed already, to be drained, has to be given: another one would wait for messages). A run of a
     journal is always durable, and needs neither: the journal knows its store and its name. A message
     reaches update only once it is on disk, and after any crash the program goes on from its newest snapshot and the messages after
     it, which are replayed silently up to where it had come. `snapshots` says when to save besides at the end, `durability` when
-    messages are committed to disk (see `Journal`), and `owner` whether to "fail" or "wait" while another process runs the program.
+    messages are committed to disk (see `Journal`), and `lease` whether to "fail" or "wait" while another process runs the program.
     The view is shown what is on disk: the newest model where several turns were committed together. Messages that were set aside
     are passed over for good.
     Where the newest snapshot is damaged, `restore` names the position of the earlier one to go on from. `retention` says which
@@ -73,7 +73,7 @@ def run(
     in a thread whose event loop runs.
     """
     refuse_running_loop("run")
-    how = (store, key, snapshots, durability, owner, restore, retention)
+    how = (store, key, snapshots, durability, lease, restore, retention)
     flights = Flights(outside_of(env, effects, clock), on_loop=False)
     if is_durable(buffer, how):
         ports = (buffer, producer, consumer, replaying)
@@ -94,12 +94,12 @@ async def run_async(
     producer: Producer[Msg] | None = None,
     consumer: Consumer[Msg] | None = None,
     replaying: Callable[[], bool] | None = None,
-    on_error: OnError = Stop(),
+    on_error: OnError = Raise(),
     store: Store | None = None,
     key: str | None = None,
     snapshots: Snapshots | None = None,
     durability: Durability | None = None,
-    owner: Owner | None = None,
+    lease: IfHeld | None = None,
     restore: int | None = None,
     retention: Retain | None = None,
     env: object = None,
@@ -112,7 +112,7 @@ async def run_async(
     custom producer and consumer `put_async`, `get_async`, `commit_async` and `rollback_async` are preferred where they exist;
     what the methods return is awaited if it can be.
     """
-    how = (store, key, snapshots, durability, owner, restore, retention)
+    how = (store, key, snapshots, durability, lease, restore, retention)
     flights = Flights(outside_of(env, effects, clock), on_loop=True)
     if is_durable(buffer, how):
         ports = (buffer, producer, consumer, replaying)
@@ -140,8 +140,8 @@ def durable_run(
     *how: Any,
 ) -> DurableRun[Model, Msg]:
     """Return the durable run of these arguments, or raise `UsageError`."""
-    from go_state.modes.durable import Durable, DurableRun  # here: a program that stores nothing need not wait for them
-    from go_state.storage.journal import Journal
+    from go_state.modes.durable.durable import Durable, DurableRun  # here: a program that stores nothing need not wait for them
+    from go_state.storage.journal.journal import Journal
 
     buffer, *others = ports
     if isinstance(buffer, Journal):  # which knows both
@@ -161,7 +161,7 @@ def durable_run(
 
 def is_durable(buffer: object, how: tuple[Any, ...]) -> bool:
     """Tell whether a run of this queue, with these arguments that only a durable run has, is durable."""
-    journals = sys.modules.get("go_state.storage.journal")  # whoever has a journal has imported it
+    journals = sys.modules.get("go_state.storage.journal.journal")  # whoever has a journal has imported it
     return any(argument is not None for argument in how) or (journals is not None and isinstance(buffer, journals.Journal))
 
 

@@ -11,8 +11,8 @@ import uuid
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, TypeAlias
 
-from go_state.storage.annotations import without_wrapping
-from go_state.storage.fields import Field
+from go_state.storage.types.annotations import without_wrapping
+from go_state.storage.types.fields import Field
 
 Parse: TypeAlias = Callable[[str], Any]
 """Returns the value of a text, or raises any exception for one that is none."""
@@ -130,7 +130,7 @@ def _other(kind: Any) -> Parse:
     """Return the parser of a type that has a text in JSON, such as bytes in base64 or a duration; `NotStorable` for others."""
     from msgspec import convert
 
-    from go_state.storage.shape import shape_of
+    from go_state.storage.types.shape import shape_of
 
     shape = shape_of(kind)
     mirror, back = shape.mirror, shape.back

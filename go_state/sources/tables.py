@@ -15,7 +15,7 @@ from go_state.sources.rows import Rows
 
 if TYPE_CHECKING:
     from go_state.sources.columns import Parse
-    from go_state.storage.fields import Field
+    from go_state.storage.types.fields import Field
 
 Msg = TypeVar("Msg")
 
@@ -76,7 +76,7 @@ class _Records:
 
     def _converter(self, header: list[str]) -> Callable[[list[str]], Any]:
         from go_state.sources.columns import parser_of
-        from go_state.storage.fields import fields_of, takes_fields_in_order
+        from go_state.storage.types.fields import fields_of, takes_fields_in_order
 
         fields, cls = fields_of(self._of), typing.get_origin(self._of) or self._of
         self._check_names(header, {field.name for field in fields})
@@ -174,7 +174,7 @@ class CSV(FileSource[Msg]):
         if isinstance(missing, str) or not all(isinstance(text, str) for text in missing):
             raise UsageError('missing= is a tuple of the texts that stand for None, such as ("", "NA")')
         if of is not None:
-            from go_state.storage.fields import fields_of
+            from go_state.storage.types.fields import fields_of
 
             if not fields_of(of):
                 raise UsageError(f"of= is a class whose fields are columns, such as a dataclass, not {of!r}")

@@ -2,7 +2,7 @@
 their own, and `Recording`, a run that `gs.to_test` has written down.
 """
 
-from go_state.core.crash_points import CRASH_POINTS
+from go_state.system.crash_points import CRASH_POINTS
 from go_state.testing.clock import SimClock
 from go_state.testing.contracts import BufferContract, StoreContract
 from go_state.testing.crashing import crash_at

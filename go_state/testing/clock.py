@@ -10,10 +10,10 @@ import threading
 from collections.abc import Callable
 from functools import partial
 
-from go_state.core.deadlines import check_timeout
 from go_state.core.errors import TimedOut, UsageError
-from go_state.core.own_thread import call_once
-from go_state.loop.flight import under_way
+from go_state.runtime.effects.effect import under_way
+from go_state.system.own_thread import call_once
+from go_state.waking.deadlines import check_timeout
 
 
 class _Run:

@@ -13,20 +13,20 @@ from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 from go_state.core.commands import Call, Command
-from go_state.core.environment import NOTHING, environment
 from go_state.core.errors import InsideLoop, ProgramError, UsageError
 from go_state.core.program import Program, read_step, takes_key
-from go_state.core.running import running_loop
 from go_state.core.turn import Turn
-from go_state.loop.driver import is_awaitable
-from go_state.loop.effects import effect
-from go_state.loop.flight import Flight
-from go_state.loop.flights import Flights, Trouble
-from go_state.loop.middleware import replayed
-from go_state.loop.outside import Outside
-from go_state.loop.raised import as_failure
-from go_state.loop.subscribed import Subscribed
-from go_state.loop.workers import check_kind
+from go_state.middleware.chain import replayed
+from go_state.runtime.effects.context import effect
+from go_state.runtime.effects.effect import Flight
+from go_state.runtime.effects.environment import NOTHING, environment
+from go_state.runtime.effects.executor import check_kind
+from go_state.runtime.effects.flights import Flights, Trouble
+from go_state.runtime.flow.driver import is_awaitable
+from go_state.runtime.raised import as_failure
+from go_state.runtime.resources import Outside
+from go_state.runtime.subscriptions import Subscribed
+from go_state.system.running import running_loop
 from go_state.testing.clock import SimClock, check_forward
 
 Model = TypeVar("Model")

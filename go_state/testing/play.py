@@ -9,7 +9,7 @@ from go_state.core.commands import Cmd, Command, checked_commands, not_a_command
 from go_state.core.errors import UsageError
 from go_state.core.program import Program, read_step, takes_key
 from go_state.core.turn import Turn
-from go_state.loop.middleware import replayed
+from go_state.middleware.chain import replayed
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")

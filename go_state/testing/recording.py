@@ -10,8 +10,8 @@ from go_state.core.errors import UsageError
 from go_state.core.migrations import FailedMigrationError, NoMigrationError, migrate
 from go_state.core.program import Program, read_step
 from go_state.core.turn import Turn
-from go_state.loop.middleware import replayed
-from go_state.storage.codec import JsonCodec, MessageCodec, message_type, model_type
+from go_state.middleware.chain import replayed
+from go_state.storage.codec.codec import JsonCodec, MessageCodec, message_type, model_type
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -60,7 +60,7 @@ class Recording:
         """Return the JSON as the program's schema has it."""
         if self.schema == program.schema:
             return text.encode()
-        from go_state.storage.json_values import from_json, to_json
+        from go_state.storage.codec.json_values import from_json, to_json
 
         migrations: Any = program.migrations  # as its constructor has checked them
         try:

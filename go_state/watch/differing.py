@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from go_state.core.purity import field_names
+from go_state.core.strict import field_names
 
 _SHORT = 1024  # characters, bytes or members: to compare so many costs about a microsecond
 

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 from go_state.core.errors import Closed, UsageError
-from go_state.core.purity import field_names
+from go_state.core.strict import field_names
 from go_state.watch.differing import differ
 from go_state.watch.value import UNSET, Value
 from go_state.watch.watcher import Watcher, check_since, until_closed

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
-from go_state.core.deadlines import is_number
 from go_state.core.errors import UsageError
-from go_state.core.forks import free, share
+from go_state.system.forks import free, share
+from go_state.waking.deadlines import is_number
 
 Model = TypeVar("Model")
 

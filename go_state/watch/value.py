@@ -12,13 +12,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from go_state.core.errors import Closed, Empty, UsageError
-from go_state.core.forks import free, parents, share
-from go_state.watch.bells import ring_all
+from go_state.system.forks import free, parents, share
+from go_state.waking.together import ring_all
 from go_state.watch.watcher import Watcher
 
 if TYPE_CHECKING:
-    from go_state.buffer.bells import ThreadBell
-    from go_state.buffer.loop_bell import LoopBell
+    from go_state.waking.loop_waker import LoopBell
+    from go_state.waking.thread_waker import ThreadBell
 
 T = TypeVar("T")
 U = TypeVar("U")

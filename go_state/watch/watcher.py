@@ -13,14 +13,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, Self, TypeVar
 
-from go_state.buffer.bells import ThreadBell
-from go_state.core.deadlines import deadline, is_number
 from go_state.core.errors import Closed, ConcurrentGet, Empty, TimedOut, UsageError
-from go_state.watch.bells import ring_all
+from go_state.waking.deadlines import deadline, is_number
+from go_state.waking.thread_waker import ThreadBell
+from go_state.waking.together import ring_all
 from go_state.watch.differing import unequal
 
 if TYPE_CHECKING:
-    from go_state.buffer.loop_bell import LoopBell
+    from go_state.waking.loop_waker import LoopBell
     from go_state.watch.value import Slot, Value
 
 T = TypeVar("T")
@@ -132,7 +132,7 @@ class Watcher(Generic[T]):
 
     async def get_async(self, timeout: float | None = None, *, where: Callable[[T], bool] | None = None) -> T:
         """Return the newest value as `get` does, waiting on the event loop; a cancelled wait takes nothing."""
-        from go_state.buffer.loop_bell import LoopBell
+        from go_state.waking.loop_waker import LoopBell
 
         until = deadline(timeout)
         look = self._look(self._seen, where)

@@ -133,7 +133,7 @@ def test_threads_that_share_a_sync_lose_nothing(tmp_path: Path) -> None:
 
 
 def test_a_killed_owner_frees_the_lease(tmp_path: Path) -> None:
-    """While the owner lives the journal is Owned; the moment it is killed another may write."""
+    """While the owner lives the journal is LeaseHeld; the moment it is killed another may write."""
     script = HEAD + 'j = gs.LMDBStore(sys.argv[1]).journal("j", of=int)\nj.put(1)\nj.flush()\nsay(1)\nsys.stdin.read()'
     with (
         subprocess.Popen(
@@ -144,7 +144,7 @@ def test_a_killed_owner_frees_the_lease(tmp_path: Path) -> None:
         assert owner.stdout is not None
         assert owner.stdout.readline() == b"1\n"
         journal = store.journal("j", of=int)
-        with pytest.raises(gs.Owned):
+        with pytest.raises(gs.LeaseHeld):
             journal.put(2)
         owner.kill()
         owner.wait(60)

@@ -19,12 +19,12 @@ import go_state as gs
 def account_1() -> tuple[gs.Program[Any, Any], list[Any]]:
     """Return the first program, whose balance is a float, and its messages."""
 
-    @gs.name("Account")
+    @gs.stored_as("Account")
     @dataclass(frozen=True)
     class Account:
         balance: float = 0.0
 
-    @gs.name("Pay")
+    @gs.stored_as("Pay")
     @dataclass(frozen=True)
     class Pay:
         amount: float
@@ -39,12 +39,12 @@ def account_1() -> tuple[gs.Program[Any, Any], list[Any]]:
 def account_2() -> tuple[gs.Program[Any, Any], list[Any]]:
     """Return the second, which counts cents."""
 
-    @gs.name("Account")
+    @gs.stored_as("Account")
     @dataclass(frozen=True)
     class Account:
         cents: int = 0
 
-    @gs.name("Pay")
+    @gs.stored_as("Pay")
     @dataclass(frozen=True)
     class Pay:
         cents: int
@@ -59,18 +59,18 @@ def account_2() -> tuple[gs.Program[Any, Any], list[Any]]:
 def account_3() -> tuple[gs.Program[Any, Any], list[Any]]:
     """Return the third, which has owners and withdrawals."""
 
-    @gs.name("Account")
+    @gs.stored_as("Account")
     @dataclass(frozen=True)
     class Account:
         cents: int = 0
         owner: str = "nobody"
 
-    @gs.name("Pay")
+    @gs.stored_as("Pay")
     @dataclass(frozen=True)
     class Pay:
         cents: int
 
-    @gs.name("Rename")
+    @gs.stored_as("Rename")
     @dataclass(frozen=True)
     class Rename:
         owner: str
@@ -97,7 +97,7 @@ class Rooms(enum.Flag):
 def lamps() -> tuple[gs.Program[Any, Any], list[Any]]:
     """Return a program of the first release with an enum and a flag, whose names that did not store, and with times and floats."""
 
-    @gs.name("Lamps")
+    @gs.stored_as("Lamps")
     @dataclass(frozen=True)
     class Lamps:
         colour: Colour = Colour.RED
@@ -105,7 +105,7 @@ def lamps() -> tuple[gs.Program[Any, Any], list[Any]]:
         since: tuple[datetime.datetime, ...] = ()
         watts: dict[str, float] = field(default_factory=dict)
 
-    @gs.name("Switch")
+    @gs.stored_as("Switch")
     @dataclass(frozen=True)
     class Switch:
         colour: Colour

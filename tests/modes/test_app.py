@@ -17,8 +17,8 @@ import pytest
 from app_support import KINDS, Kind
 
 import go_state as gs
-from go_state.modes.audience import Waiting
-from go_state.watch.bells import ThreadBell
+from go_state.modes.app.observers import Waiting
+from go_state.waking.together import ThreadBell
 
 
 @dataclass(frozen=True)

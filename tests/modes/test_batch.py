@@ -479,9 +479,9 @@ def test_function_decides(drivers: Drivers) -> None:
     """A function sees message, position and error, and decides for each."""
     seen: list[Any] = []
 
-    def decide(message: Any, position: Any, error: Exception) -> gs.Stop | gs.SetAside[Any]:
+    def decide(message: Any, position: Any, error: Exception) -> gs.Raise | gs.SetAside[Any]:
         seen.append((message, position, type(error)))
-        return gs.SetAside() if message == "x" else gs.Stop()
+        return gs.SetAside() if message == "x" else gs.Raise()
 
     with pytest.raises(ZeroDivisionError):
         drivers.batch(gs.reducer(int, lambda model, msg: model if msg == 1 else int(msg) // 0), [1, "x", 2], on_error=decide)

@@ -541,20 +541,20 @@ def another_owner(path: Path) -> Iterator["subprocess.Popen[str]"]:
 
 
 def test_a_second_process_is_refused(drivers: Drivers, path: Path) -> None:
-    """While another process owns the key a run raises Owned, and says how to wait."""
-    with another_owner(path), pytest.raises(gs.Owned, match='owner="wait"'):
+    """While another process owns the key a run raises LeaseHeld, and says how to wait."""
+    with another_owner(path), pytest.raises(gs.LeaseHeld, match='lease="wait"'):
         live(drivers, path)
 
 
 @pytest.mark.parametrize("how", ["ends", "is killed"])
 def test_who_waits_starts_when_the_other(drivers: Drivers, path: Path, how: str) -> None:
-    """With owner="wait" the run starts when the owner ends or is killed, and goes on from what it has left."""
+    """With lease="wait" the run starts when the owner ends or is killed, and goes on from what it has left."""
     with gs.LMDBStore(path) as store, another_owner(path) as other:
         assert other.stdin is not None
         seen = threading.Event()
         program = replace(Life().program, view=lambda model: seen.set())
         found: list[Any] = []
-        options: Any = {"store": store, "key": "bot", "owner": "wait"}
+        options: Any = {"store": store, "key": "bot", "lease": "wait"}
         thread = threading.Thread(target=lambda: found.append(drivers.run(program, **options)))
         thread.start()
         assert not seen.wait(0.2)
@@ -570,7 +570,7 @@ def test_a_wait_for_the_owner_can_be_cancelled(path: Path) -> None:
     """On an event loop the wait ends when it is cancelled, and leaves the store usable."""
 
     async def wait(store: gs.LMDBStore) -> None:
-        await asyncio.wait_for(gs.run_async(Life().program, store=store, key="bot", owner="wait"), 0.2)
+        await asyncio.wait_for(gs.run_async(Life().program, store=store, key="bot", lease="wait"), 0.2)
 
     with gs.LMDBStore(path) as store, another_owner(path):
         with pytest.raises(TimeoutError):
@@ -629,7 +629,7 @@ def test_a_full_store_loses_and_doubles_nothing(drivers: Drivers, path: Path) ->
         ({"key": 5}, "key= is the name"),
         ({"store": gs.MemoryStore()}, "an open gs.LMDBStore"),
         ({"durability": "disk"}, '"group" or "put"'),
-        ({"owner": "me"}, '"fail" or "wait"'),
+        ({"lease": "me"}, '"fail" or "wait"'),
         ({"replaying": lambda: False}, "leave producer=, consumer= and replaying= out"),
         ({"buffer": gs.Buffer()}, r"leave it out, or give store.journal\('bot'\)"),
     ],

@@ -39,7 +39,7 @@ class Pay:
     cents: int
 
 
-@gs.name("Renamed", was=("Rename",))
+@gs.stored_as("Renamed", was=("Rename",))
 @dataclass(frozen=True)
 class Renamed:
     owner: str

@@ -19,31 +19,31 @@ drivers = both_drivers.drivers
 # ---------------------------------------------------------------- three generations of one program
 
 
-@gs.name("Account")
+@gs.stored_as("Account")
 @dataclass(frozen=True)
 class AccountV1:
     balance: float
 
 
-@gs.name("Pay")
+@gs.stored_as("Pay")
 @dataclass(frozen=True)
 class PayV1:
     amount: float
 
 
-@gs.name("Account")
+@gs.stored_as("Account")
 @dataclass(frozen=True)
 class AccountV2:
     cents: int
 
 
-@gs.name("Pay")
+@gs.stored_as("Pay")
 @dataclass(frozen=True)
 class PayV2:
     cents: int
 
 
-@gs.name("Account")
+@gs.stored_as("Account")
 @dataclass(frozen=True)
 class AccountV3:
     cents: int

@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 import go_state as gs
-from go_state.modes.audience import Waiting
-from go_state.watch.bells import ThreadBell
+from go_state.modes.app.observers import Waiting
+from go_state.waking.together import ThreadBell
 
 LONG = 30.0  # seconds: what hangs fails here
 Words = tuple[str, ...]
@@ -475,7 +475,7 @@ def test_what_others_have_sent_outlives_an_interrupted_beginning(shop: Shop, mon
     with gs.start_keyed(shop.program) as rooms:
         with resting(rooms, shop):
             rooms["a"].send("second")
-            monkeypatch.setattr("go_state.modes.place.joined", interrupted)
+            monkeypatch.setattr("go_state.modes.keyed_apps.place.joined", interrupted)
         rooms._places["a"].app.wait(LONG)
         rooms["a"].apply("third", timeout=LONG)
     assert shop.taken == ["hold", "second", "third"]

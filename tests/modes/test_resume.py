@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import go_state as gs
-from go_state.loop.flights import Flights
+from go_state.runtime.effects.flights import Flights
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import pytest
 
 import go_state as gs
 from go_state.core.ports import Write
-from go_state.storage.on_disk import OnDisk
+from go_state.storage.journal.history import OnDisk
 
 
 @dataclass(frozen=True)

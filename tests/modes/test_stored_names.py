@@ -27,13 +27,13 @@ class Shop:
     cents: int = 0
 
 
-@gs.name("New", was=("Shop",))
+@gs.stored_as("New", was=("Shop",))
 @dataclass(frozen=True)
 class Renamed:
     cents: int = 0
 
 
-@gs.name("Newest", was=("New", "Shop"))
+@gs.stored_as("Newest", was=("New", "Shop"))
 @dataclass(frozen=True)
 class RenamedAgain:
     cents: int = 0

@@ -1,4 +1,4 @@
-"""While somebody else has the journal, and `owner="wait"`, nobody waits longer than was asked for."""
+"""While somebody else has the journal, and `lease="wait"`, nobody waits longer than was asked for."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import postgres_server as servers
 import pytest
 
 import go_state as gs
-from go_state.storage.journal import Journal
-from go_state.storage.lease import FileLease
+from go_state.storage.journal.journal import Journal
+from go_state.storage.records.lease import FileLease
 
 
 def update(model: tuple[int, ...], msg: int) -> gs.Step[tuple[int, ...], int]:
@@ -60,7 +60,7 @@ def other(path: Path, store: gs.LMDBStore) -> Iterator[Other]:
 
 @pytest.fixture
 def journal(store: gs.LMDBStore) -> Journal[int]:
-    found: Journal[int] = store.journal("bot", of=int, owner="wait")
+    found: Journal[int] = store.journal("bot", of=int, lease="wait")
     return found
 
 
@@ -96,7 +96,7 @@ def test_a_journal_is_read_while_a_task_waits_to_put(store: gs.LMDBStore, path: 
     """What is on disk is given at once."""
     with store.journal("bot", of=int) as before:
         before.put(7)
-    other, journal = Other(path), store.journal("bot", of=int, owner="wait")
+    other, journal = Other(path), store.journal("bot", of=int, lease="wait")
 
     async def main() -> int:
         reader, putting = journal.consumer(), asyncio.create_task(journal.put_async(1))
@@ -127,7 +127,7 @@ def test_a_lease_that_cannot_be_taken_is_told_with_advice(path: Path, store: gs.
 
 
 def waiting(store: gs.LMDBStore, **how: Any) -> gs.App[tuple[int, ...], int]:
-    return gs.start(program, store=store, key="bot", owner="wait", **how)
+    return gs.start(program, store=store, key="bot", lease="wait", **how)
 
 
 @durabilities
@@ -141,7 +141,7 @@ def test_no_call_waits_longer_than_it_was_asked_to(store: gs.LMDBStore, other: O
     with pytest.raises(gs.TimedOut, match="2 messages are left"):
         app.stop(timeout=0.05)
     app.stop(drain=False)
-    assert isinstance(app.error, gs.Owned), "two messages were accepted and not written"
+    assert isinstance(app.error, gs.LeaseHeld), "two messages were accepted and not written"
 
 
 @durabilities
@@ -149,13 +149,13 @@ def test_the_same_on_an_event_loop(store: gs.LMDBStore, other: Other, durability
     """Every wait ends in time, and an app that was sent nothing ends at once."""
 
     async def main() -> None:
-        app = gs.start_async(program, store=store, key="bot", owner="wait", durability=durability)
+        app = gs.start_async(program, store=store, key="bot", lease="wait", durability=durability)
         with pytest.raises(gs.TimedOut):
             await app.ready_async(0.05)
         with pytest.raises(gs.TimedOut):
             await app.ask_async(2, timeout=0.05)
         await app.stop_async(drain=False)
-        unused = gs.start_async(program, store=store, key="bot", owner="wait", durability=durability)
+        unused = gs.start_async(program, store=store, key="bot", lease="wait", durability=durability)
         await unused.stop_async()
         with pytest.raises(gs.Closed):
             await unused.wait_async()
@@ -183,7 +183,7 @@ def test_a_loop_sends_while_the_lease_is_waited_for(store: gs.LMDBStore, other: 
     """The answer comes once the other has ended."""
 
     async def main() -> Any:
-        app = gs.start_async(program, store=store, key="bot", owner="wait")
+        app = gs.start_async(program, store=store, key="bot", lease="wait")
         asking = asyncio.create_task(app.ask_async(1))
         await asyncio.sleep(0)
         other.ends()
@@ -208,7 +208,7 @@ def test_ctrl_c_ends_the_entering_of_a_block(store: gs.LMDBStore, other: Other, 
 
 def test_a_put_that_waits_ends_when_the_journal_is_closed(store: gs.LMDBStore, other: Other) -> None:
     """The thread that closes does not wait, and the message has not entered."""
-    journal = store.journal("bot", of=int, owner="wait")
+    journal = store.journal("bot", of=int, lease="wait")
     told: list[BaseException] = []
 
     def put() -> None:
@@ -232,10 +232,10 @@ def test_a_lease_of_a_database_is_given_up_as_well(postgres_server: servers.Post
         gs.start(program, store=first, key="bot"),
         gs.PostgresStore(dsn, schema=schema) as second,
     ):
-        app = gs.start(program, store=second, key="bot", owner="wait")
+        app = gs.start(program, store=second, key="bot", lease="wait")
         with pytest.raises(gs.TimedOut):
             app.apply(1, timeout=0.05)
         with pytest.raises(gs.TimedOut):
             app.stop(timeout=0.05)
         app.stop(drain=False, timeout=30)
-        assert isinstance(app.error, gs.Owned)
+        assert isinstance(app.error, gs.LeaseHeld)

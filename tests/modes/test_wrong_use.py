@@ -55,8 +55,8 @@ async def test_blocking_mode_in_a_thread_beside_a_loop() -> None:
         ([], {"budget": "3"}, "budget is a number of seconds greater than 0, not '3'"),
         ([], {"prefetch": -1}, "prefetch is a whole number of messages"),
         ([], {"stop": True}, r"stop is something with is_set\(\)"),
-        ([], {"on_error": gs.Stop}, r"on_error is gs.Stop\(\)"),
-        ([], {"on_error": "stop"}, r"on_error is gs.Stop\(\)"),
+        ([], {"on_error": gs.Raise}, r"on_error is gs.Raise\(\)"),
+        ([], {"on_error": "stop"}, r"on_error is gs.Raise\(\)"),
         ([], {"producer": Half()}, "both a producer= .* and a consumer="),
         ([], {"producer": Half(), "consumer": Half()}, "both a producer= .* and a consumer="),
         (5, {}, "a int is no source"),
@@ -85,7 +85,7 @@ def test_wrong_batch(drivers: Drivers, source: Any, options: dict[str, Any], tea
         ([[1, 2]], {}, "a list is no buffer"),
         ([gs.Buffer()], {"producer": Half()}, "not both"),
         ([], {"producer": Half()}, "a consumer= with get, commit and rollback"),
-        ([gs.Buffer()], {"on_error": 1}, r"on_error is gs.Stop\(\)"),
+        ([gs.Buffer()], {"on_error": 1}, r"on_error is gs.Raise\(\)"),
     ],
 )
 def test_wrong_run(drivers: Drivers, args: list[Any], options: dict[str, Any], teaches: str) -> None:
@@ -183,7 +183,7 @@ def test_model_without_annotation(drivers: Drivers) -> None:
 
 def test_on_error_that_returns_nothing(drivers: Drivers) -> None:
     """A function that forgets to return a policy is told what to return, and the cause is kept."""
-    with pytest.raises(gs.UsageError, match=r"it returns gs.Stop\(\) or gs.SetAside") as caught:
+    with pytest.raises(gs.UsageError, match=r"it returns gs.Raise\(\) or gs.SetAside") as caught:
         drivers.batch(total, ["x"], on_error=lambda message, position, error: None)
     assert isinstance(caught.value.__cause__, TypeError)
 

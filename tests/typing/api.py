@@ -56,8 +56,8 @@ def failed(failure: gs.Failure) -> Msg:
     return Reset()
 
 
-def decide(message: Msg, position: Any, error: Exception) -> gs.Stop | gs.SetAside[Msg]:
-    return gs.SetAside() if isinstance(error, ValueError) else gs.Stop()
+def decide(message: Msg, position: Any, error: Exception) -> gs.Raise | gs.SetAside[Msg]:
+    return gs.SetAside() if isinstance(error, ValueError) else gs.Raise()
 
 
 def key_of(msg: Msg) -> str:
@@ -167,7 +167,7 @@ def policies() -> None:
     gs.batch(program, messages, on_error=gs.SetAside(gs.Buffer[gs.FailedMessage[Msg]]()))
     gs.run(program, gs.Buffer[Msg](), on_error=decide)
     gs.batch(program, messages, on_error="stop")  # type: ignore[arg-type]
-    gs.batch(program, messages, on_error=gs.Stop)  # type: ignore[arg-type]  # the class, not a policy
+    gs.batch(program, messages, on_error=gs.Raise)  # type: ignore[arg-type]  # the class, not a policy
     gs.batch(program, messages, on_error=fetch)  # type: ignore[arg-type]  # takes a text
     gs.run(program, gs.Buffer[Msg](), on_error=True)  # type: ignore[arg-type]
     gs.SetAside(gs.Buffer[int]())  # type: ignore[arg-type]  # dead letters are FailedMessages

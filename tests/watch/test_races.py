@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import go_state as gs
-from go_state.buffer.bells import ThreadBell
+from go_state.waking.thread_waker import ThreadBell
 
 LONG = 30.0  # seconds: a wake-up that is lost fails here
 

@@ -1,0 +1,232 @@
+"""Middleware: functions folded around update, that look at what it proposes before it is committed, and at what became of it.
+
+A *generator* is called with each `Proposal`. Up to its `yield` it is part of the program: it decides, changes nothing and waits for
+nothing, and is replayed. It yields nothing to agree, another model to change what is proposed, `Final(model)` to pass over the
+middleware after it, or raises `Denied`. The `yield` returns what became of it: the committed model, or the denial. What comes after is
+an effect: it is not replayed, and what the generator returns is awaited if it can be. A *wrapper* is given an update and returns
+another.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from dataclasses import replace
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from go_state.core.errors import Denied, ProgramError
+from go_state.core.program import Program, read_step
+from go_state.core.turn import Turn
+from go_state.runtime.flow.driver import Answer
+from go_state.runtime.inside import Part, in_turn, parts
+
+Model = TypeVar("Model")
+Msg = TypeVar("Msg")
+
+
+_NO_PART = Part(None, is_turn=True)  # of a run that nobody waits for from within
+
+
+class Proposal(NamedTuple, Generic[Model, Msg]):
+    """A turn that is not committed: the message, the model as it is, the one that is proposed, its commands, and the turn."""
+
+    message: Msg
+    model: Model
+    proposed: Model
+    commands: Sequence[Any]
+    turn: Turn
+
+
+class Final(NamedTuple, Generic[Model]):
+    """The model to commit without asking the middleware that comes after."""
+
+    model: Model
+
+
+class Chain(Generic[Model, Msg]):
+    """The middleware of one run, around its update."""
+
+    def __init__(self, program: Program[Model, Msg]) -> None:
+        self.denied: Denied | None = None  # what the turn under way was denied with
+        self.message: Any = None  # of that turn
+        self.run: object = None  # what the turns are of, where tasks that are begun after one may wait for it
+        self._final: tuple[Any, Any] | None = None
+        self._open: list[Generator[Any, Any, Any]] = []  # of the turn under way, waiting to hear what becomes of it
+        self._due: list[tuple[list[Generator[Any, Any, Any]], Any]] = []  # of turns that are through and not shown
+        innermost: Any = program.update
+        layer: Any = innermost if program.takes_turn else lambda model, message, _turn: innermost(model, message)
+        for middleware in program.middleware:
+            asks = inspect.isgeneratorfunction(_function(middleware))
+            layer = self._asking(middleware, layer) if asks else self._wrapping(middleware(layer))
+        self._outermost = layer
+
+    def _wrapping(self, wrapped: Any) -> Any:
+        if not callable(wrapped):
+            raise ProgramError(
+                f"a middleware is a generator function of a proposal, or takes an update and returns one, and not a {type(wrapped).__qualname__}"
+            )
+
+        def layer(model: Model, message: Msg, turn: Turn) -> Any:
+            step = wrapped(model, message, turn)
+            return step if self._final is None else self._final
+
+        return layer
+
+    def _asking(self, middleware: Any, inner: Any) -> Any:
+        def layer(model: Model, message: Msg, turn: Turn) -> Any:
+            step = inner(model, message, turn)
+            if self._final is not None:
+                return self._final
+            proposed, commands = read_step(step, "update")
+            asked = middleware(Proposal(message, model, proposed, commands, turn))
+            try:
+                answer = next(asked)
+            except StopIteration:
+                return step  # it has looked, and does not care what becomes of it
+            self._open.append(asked)
+            if isinstance(answer, Final):
+                self._final = answer.model, commands
+                return self._final
+            return step if answer is None else (answer, commands)
+
+        return layer
+
+    def update(self, model: Model, message: Msg, turn: Turn) -> Any:
+        """Return the step that update and the middleware make; the model as it is where it is denied."""
+        self.forget()
+        self.message = message
+        try:
+            return self._outermost(model, message, turn)
+        except Denied as denied:
+            self.denied = denied
+            return model, ()
+
+    def forget(self) -> None:
+        """Close what is left of a turn that was rolled back, or replayed."""
+        self.denied = self._final = None
+        left, self._open = self._open, []
+        for asked in left:
+            asked.close()
+
+    def roll_back(self, error: Exception) -> None:
+        """Close what the turn that has failed with the error has left, before the next one begins: it is none of that one's."""
+        self.denied = self._final = None
+        left, self._open = self._open, []
+        for asked in left:
+            try:
+                asked.close()
+            except Exception as second:
+                error.add_note(f"a middleware has failed as well when it was closed: {type(second).__qualname__}")
+
+    def turned(self, model: Model) -> None:
+        """Hear that the turn is through, with this model."""
+        if self._open:
+            self._due.append((self._open, model if self.denied is None else self.denied))
+            self._open = []
+
+    def shown(self) -> Answer | None:
+        """Tell the middleware what became of the turns that may be shown, in order; return what is to be waited for."""
+        due, self._due = self._due, []
+        waits: list[Awaitable[Any]] = []
+        if not due or self.run is None:
+            _tell(due, waits)
+            return Answer(_OneAfterAnother(waits, _NO_PART), "a middleware") if waits else None
+        with in_turn(self.run) as part:
+            _tell(due, waits)
+        part.over = not waits  # it goes on, with what is waited for
+        return Answer(_OneAfterAnother(waits, part), "a middleware") if waits else None
+
+
+def _tell(due: list[tuple[list[Generator[Any, Any, Any]], Any]], waits: list[Awaitable[Any]]) -> None:
+    """Tell the middleware of each turn what became of it; add what they return to be waited for."""
+    for middleware, outcome in due:
+        for asked in middleware:
+            try:
+                asked.send(outcome)
+            except StopIteration as end:
+                if end.value is not None and inspect.isawaitable(end.value):
+                    waits.append(end.value)
+            else:
+                asked.close()
+                raise ProgramError("a middleware yields once, and this one has yielded again")
+
+
+class _OneAfterAnother:
+    """What several middleware have returned, to be awaited in order; all of it is a part of their turn."""
+
+    def __init__(self, waits: list[Awaitable[Any]], part: Part) -> None:
+        self._waits = waits
+        self._part = part
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        before = parts.get()
+        parts.set((*before, self._part))
+        try:
+            for wait in self._waits:
+                yield from wait.__await__()
+        finally:
+            self._part.over = True
+            if self._part in parts.get():  # not where somebody else has closed it, in a context of their own
+                parts.set(before)
+
+    def close(self) -> None:
+        """Give up on those that are coroutines."""
+        self._part.over = True
+        for wait in self._waits:
+            if inspect.iscoroutine(wait):
+                wait.close()
+
+
+def _function(middleware: Any) -> Any:
+    """Return what is called, of a function or of an object with `__call__`."""
+    middleware = inspect.unwrap(middleware)
+    return middleware if inspect.isroutine(middleware) else type(middleware).__call__
+
+
+def chained(program: Program[Model, Msg]) -> Program[Model, Msg]:
+    """Return the program with its middleware folded in; itself, where it has none."""
+    if not program.middleware:
+        return program
+    chain: Chain[Model, Msg] = Chain(program)
+
+    def view(model: Model) -> Answer | None:
+        chain.turned(model)
+        waits = chain.shown()
+        if program.view is not None:
+            program.view(model)
+        return waits
+
+    return replace(program, update=Folded(chain.update, program.update, chain.roll_back), view=view, middleware=())
+
+
+def replayed(program: Program[Model, Msg]) -> Program[Model, Msg]:
+    """Return the program as a replay runs it: what its middleware does after the yield is not done."""
+    if not program.middleware:
+        return program
+    chain: Chain[Model, Msg] = Chain(program)
+
+    def update(model: Model, message: Msg, turn: Turn) -> Any:
+        step = chain.update(model, message, turn)
+        chain.forget()
+        return step
+
+    return replace(program, update=Folded(update, program.update), middleware=())
+
+
+class Folded:
+    """An update with middleware around it: it takes the turn, and has the annotations of the program's own."""
+
+    __slots__ = ("__wrapped__", "_update", "roll_back")
+    __signature__ = inspect.signature(Chain.update).replace(
+        parameters=list(inspect.signature(Chain.update).parameters.values())[1:]
+    )
+
+    def __init__(
+        self, update: Callable[..., Any], wrapped: Callable[..., Any], roll_back: Callable[[Exception], object] | None = None
+    ) -> None:
+        self._update = update
+        self.__wrapped__ = wrapped
+        self.roll_back = roll_back  # is told of the error that a turn is rolled back by
+
+    def __call__(self, model: Any, message: Any, turn: Turn) -> Any:
+        return self._update(model, message, turn)

@@ -1,0 +1,93 @@
+"""Middleware that many programs need: a log of changes, authorisation, and the expiry of old entries."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import fields, is_dataclass, replace
+from typing import Any
+
+from go_state.core.errors import Denied, UsageError
+from go_state.core.program import read_step
+from go_state.core.strict import field_names
+from go_state.core.turn import Turn
+from go_state.middleware.chain import Proposal
+
+
+class ChangeLog:
+    """Says which fields each committed turn has changed, and what was denied; it can be switched on and off while it runs.
+
+    `write` is given a line, such as a logger's method. With `values` it holds the values before and after as well, which may be
+    somebody's data.
+    """
+
+    def __init__(self, write: Callable[[str], object], *, on: bool = True, values: bool = False) -> None:
+        self._write = write
+        self._values = values
+        self.on = on  #: whether it writes; any thread may change it
+
+    def __call__(self, proposal: Proposal[Any, Any]) -> Generator[None, Any, None]:
+        """Look at one turn."""
+        before = proposal.model
+        outcome = yield
+        if self.on:
+            kind = type(proposal.message).__qualname__
+            said = f"denied: {outcome.reason}" if isinstance(outcome, Denied) else self._changes(before, outcome)
+            if said:
+                self._write(f"{kind}: {said}")
+
+    def _changes(self, before: Any, after: Any) -> str:
+        if before is after:
+            return ""
+        names = field_names(after)
+        if type(before) is not type(after) or not names:
+            return f"{before!r} -> {after!r}" if self._values else "the model"
+        changed = [name for name in names if getattr(before, name) != getattr(after, name)]
+        if self._values:
+            changed = [f"{name}: {getattr(before, name)!r} -> {getattr(after, name)!r}" for name in changed]
+        return ", ".join(changed)
+
+
+def authorise(rule: Callable[[Any, Any], bool | str]) -> Callable[[Proposal[Any, Any]], Generator[None, Any, None]]:
+    """Deny what `rule(model, message)` does not allow: it returns True, or False, or the reason why not.
+
+    The rule is part of the program: it looks at nothing else, for a replay asks it again.
+    """
+
+    def authorised(proposal: Proposal[Any, Any]) -> Generator[None, Any, None]:
+        answer = rule(proposal.model, proposal.message)
+        if answer is not True:
+            raise Denied(answer if isinstance(answer, str) and answer else "not allowed")
+        yield
+
+    return authorised
+
+
+def expire(field: str, older_than: float, *, at: Callable[[Any], float]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Drop the entries of a tuple, list or mapping field whose time, `at(entry)`, is more than so many seconds before the message's.
+
+    They are dropped before update, which does not see them, and from what update makes. The clock is the time at which the message
+    entered, so a replay drops the same ones; nothing is dropped while no message comes. The model is a dataclass.
+    """
+    if not isinstance(older_than, (int, float)) or not older_than >= 0:
+        raise UsageError(f"older_than is a number of seconds, not {older_than!r}")
+
+    def fresh(model: Any, oldest: float) -> Any:
+        if not is_dataclass(model) or isinstance(model, type) or field not in {each.name for each in fields(model)}:
+            raise UsageError(f"expire({field!r}) finds no such field in a {type(model).__qualname__}")
+        entries = getattr(model, field)
+        if isinstance(entries, Mapping):
+            kept: Any = {key: entry for key, entry in entries.items() if at(entry) >= oldest}
+            kept = kept if type(entries) is dict else type(entries)(kept)  # type: ignore[call-arg]
+        else:
+            kept = type(entries)(entry for entry in entries if at(entry) >= oldest)
+        return model if len(kept) == len(entries) else replace(model, **{field: kept})
+
+    def around(update: Callable[[Any, Any, Turn], Any]) -> Callable[[Any, Any, Turn], Any]:
+        def expiring(model: Any, message: Any, turn: Turn) -> Any:
+            oldest = turn.at - older_than
+            proposed, commands = read_step(update(fresh(model, oldest), message, turn), "update")
+            return fresh(proposed, oldest), commands
+
+        return expiring
+
+    return around

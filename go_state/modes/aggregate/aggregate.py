@@ -1,0 +1,230 @@
+"""Aggregate: a batch that begins with the model a store has, and saves the model and the source's position in one transaction."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, Unpack, overload
+
+from go_state.core.errors import UsageError
+from go_state.core.ports import Codec, Position, Store
+from go_state.core.program import Program
+from go_state.modes.aggregate.keyed import Models, WorkingSet
+from go_state.modes.aggregate.model_store import Keeping, KeptModel, KeptModels, OnCommit
+from go_state.modes.batch.batch import Options, Plan, Result, Stream
+from go_state.modes.batch.source_feed import Checkpoint, Ended
+from go_state.modes.keeping.schema import schema_of
+from go_state.modes.limits import Snapshots
+from go_state.runtime.flow.driver import drive, drive_async, refuse_running_loop
+from go_state.runtime.on_error import FailedMessage
+from go_state.storage.snapshots.links import Links
+
+Model = TypeVar("Model")
+Msg = TypeVar("Msg")
+
+_CACHE = 100_000  # models; at 1 kB each that is 100 MB
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedResult(Generic[Model, Msg]):
+    """How a keyed aggregate ended; see `Result`.
+
+    `models` is a lazy mapping of every model the program has in the store, those of earlier runs included: each is loaded when
+    it is asked for, while the store is open.
+    """
+
+    models: Mapping[str, Model]
+    processed: int
+    position: Position
+    ended: Ended
+    set_aside: tuple[FailedMessage[Msg], ...]
+
+
+@overload
+def aggregate(
+    program: Program[Model, Msg],
+    source: Stream[Msg],
+    *,
+    store: Store,
+    key: str,
+    codec: Codec[Model] | None = ...,
+    links: Links[Model] | None = ...,
+    snapshots: Snapshots = ...,
+    on_commit: OnCommit | None = ...,
+    **options: Unpack[Options[Msg]],
+) -> Result[Model, Msg]: ...
+
+
+@overload
+def aggregate(
+    program: Program[Model, Msg],
+    source: Stream[Msg],
+    *,
+    store: Store,
+    key: Callable[[Msg], str],
+    codec: Codec[Model] | None = ...,
+    cache: int = ...,
+    retire: Callable[[Model], bool] | None = ...,
+    snapshots: Snapshots = ...,
+    on_commit: OnCommit | None = ...,
+    **options: Unpack[Options[Msg]],
+) -> KeyedResult[Model, Msg]: ...
+
+
+def aggregate(
+    program: Program[Any, Any],
+    source: Stream[Any],
+    *,
+    store: Store,
+    key: str | Callable[[Any], str],
+    codec: Codec[Any] | None = None,
+    cache: int = _CACHE,
+    retire: Callable[[Any], bool] | None = None,
+    links: Links[Any] | None = None,
+    snapshots: Snapshots = Snapshots(),
+    on_commit: OnCommit | None = None,
+    **options: Unpack[Options[Any]],
+) -> Result[Any, Any] | KeyedResult[Any, Any]:
+    """Run a batch on from the model in the store and save what it leads to, the model and the source's position in one transaction.
+
+    Where the store has a snapshot under `key`, `init` is not run: the program goes on from that model, with the commands of
+    `on_restore(model)`. A `Source` or a journal is read on from the stored position, so each of its messages counts once, whatever
+    happens in between; a plain iterable or fetcher has no position, and running it again applies it again. A batch that fails, is
+    cancelled or times out saves nothing more than `snapshots` had saved before.
+
+    With a function as `key` there is one model for each key that it gives, for messages of the source and of commands alike;
+    `init` may take the key. A model is loaded when its key is first met, and its beginning and its first message are one turn;
+    `on_restore` runs whenever a model is loaded, also one that was let go. Positions are kept under the program's name (by
+    default the model's): two keyed programs in one store need different names, and different keys. Beyond `cache` models the
+    least recently used that are saved are let go. A changed model for which `retire(model)` is true is deleted from the store at
+    the next save.
+
+    `codec` turns models into bytes (by default `JsonCodec` of update's annotations). `links(model)`, for a single key, says
+    which other models to load and attach; see `load_model`. `on_commit(changed, position)` is called after each save that wrote
+    something, with the models by key, deleted ones left out; it is called at most once for each save. The other arguments are those of `Options`.
+
+    Raises what `batch` raises, and `Conflict` when another writer was first, `Corrupt`, `Incompatible`, `NotStorable`,
+    `StoreFull`, `SourceChanged`, and `Lagged` for a journal that was truncated beyond what was read.
+    """
+    refuse_running_loop("aggregate")
+    if inspect.iscoroutinefunction(on_commit):
+        raise UsageError("on_commit= is a coroutine function, which needs an event loop: use aggregate_async")
+    plan = Plan(program, options, on_loop=False, called=aggregate)
+    kept = _keeping(plan.program, store, key, codec, cache, retire, links, snapshots, on_commit)
+    reading, after = drive(kept.begin(source))
+    intake = plan.intake(reading, after=after)
+    with plan.batch(intake, program=kept.program(), checkpoint=_checkpoint(kept, snapshots)) as running:
+        drive(running.flow())
+    return _result(running.result(), kept, store)
+
+
+@overload
+async def aggregate_async(
+    program: Program[Model, Msg],
+    source: Stream[Msg],
+    *,
+    store: Store,
+    key: str,
+    codec: Codec[Model] | None = ...,
+    links: Links[Model] | None = ...,
+    snapshots: Snapshots = ...,
+    on_commit: OnCommit | None = ...,
+    **options: Unpack[Options[Msg]],
+) -> Result[Model, Msg]: ...
+
+
+@overload
+async def aggregate_async(
+    program: Program[Model, Msg],
+    source: Stream[Msg],
+    *,
+    store: Store,
+    key: Callable[[Msg], str],
+    codec: Codec[Model] | None = ...,
+    cache: int = ...,
+    retire: Callable[[Model], bool] | None = ...,
+    snapshots: Snapshots = ...,
+    on_commit: OnCommit | None = ...,
+    **options: Unpack[Options[Msg]],
+) -> KeyedResult[Model, Msg]: ...
+
+
+async def aggregate_async(
+    program: Program[Any, Any],
+    source: Stream[Any],
+    *,
+    store: Store,
+    key: str | Callable[[Any], str],
+    codec: Codec[Any] | None = None,
+    cache: int = _CACHE,
+    retire: Callable[[Any], bool] | None = None,
+    links: Links[Any] | None = None,
+    snapshots: Snapshots = Snapshots(),
+    on_commit: OnCommit | None = None,
+    **options: Unpack[Options[Any]],
+) -> Result[Any, Any] | KeyedResult[Any, Any]:
+    """Aggregate on the running event loop, as `aggregate` does in a thread; see `batch_async` for the sources.
+
+    The store is used in a thread of the aggregate's own, and `on_commit` may be a coroutine function. The result's `models` are loaded
+    where they are asked for. A save that has begun is finished, also when the task is cancelled: it is whole, or not there.
+    """
+    plan = Plan(program, options, on_loop=True, called=aggregate_async)
+    kept = _keeping(plan.program, store, key, codec, cache, retire, links, snapshots, on_commit)
+    async with kept.thread:
+        reading, after = await drive_async(kept.begin(source))
+        intake = plan.intake(reading, after=after)
+        checkpoint, loading = _checkpoint(kept, snapshots), kept.loading()
+        async with plan.batch(intake, program=kept.program(), checkpoint=checkpoint, loading=loading) as running:
+            await plan.drive_in_time(running.flow())
+    return _result(running.result(), kept, store)
+
+
+def _keeping(
+    program: Program[Any, Any],
+    store: Store,
+    key: str | Callable[[Any], str],
+    codec: Codec[Any] | None,
+    cache: int,
+    retire: Callable[[Any], bool] | None,
+    links: Links[Any] | None,
+    snapshots: Snapshots,
+    on_commit: OnCommit | None,
+) -> Keeping[Any, Any]:
+    if isinstance(store, type) or not isinstance(store, Store):
+        found = f"the class {store.__qualname__} itself" if isinstance(store, type) else f"a {type(store).__qualname__}"
+        raise UsageError(
+            f"store= is an open gs.LMDBStore, gs.MemoryStore or another with load, store, keys and close, not {found}"
+        )
+    if not isinstance(snapshots, Snapshots):
+        raise UsageError(f"snapshots= is a gs.Snapshots(every=..., seconds=...), not a {type(snapshots).__qualname__}")
+    if on_commit is not None and not callable(on_commit):
+        raise UsageError(f"on_commit= is a function of (changed, position), not a {type(on_commit).__qualname__}")
+    schema = schema_of(program, codec)
+    if isinstance(key, str):
+        if retire is not None:
+            raise UsageError("retire= belongs to a keyed aggregate: give key= a function of the message")
+        return KeptModel(program, schema, store, key, on_commit, links)
+    if not callable(key):
+        raise UsageError(
+            f"key= is the model's key, or a function of a message that returns one, not a {type(key).__qualname__}"
+        )
+    if links is not None:
+        raise UsageError("links= belongs to an aggregate with a single key")
+    if program.subscriptions is not None:
+        raise UsageError(
+            "an aggregate with a model for each key has no one model for subscriptions to follow: use start_keyed, or leave them out"
+        )
+    if not isinstance(cache, int) or cache < 1:
+        raise UsageError(f"cache is a number of models from 1, not {cache!r}")
+    return KeptModels(WorkingSet(program, schema, store, key, cache=cache, retire=retire), schema, store, on_commit)
+
+
+def _checkpoint(kept: Keeping[Any, Any], snapshots: Snapshots) -> Checkpoint:
+    return Checkpoint(kept.save, snapshots.every, snapshots.seconds)
+
+
+def _result(result: Result[Any, Any], kept: Keeping[Any, Any], store: Store) -> Result[Any, Any] | KeyedResult[Any, Any]:
+    if isinstance(kept, KeptModel):
+        return result
+    return KeyedResult(Models(kept.schema, store), result.processed, result.position, result.ended, result.set_aside)

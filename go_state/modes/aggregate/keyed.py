@@ -1,0 +1,234 @@
+"""One model per key, as a program: update looks the model up by the message's key, and a turn's new model is kept when it commits.
+
+The models of a run are the *working set*. Clean ones are as the store has them and may be let go; dirty ones were used since the
+last save. To the loop it all looks like one program whose model is the latest change: the working set takes a change over when the loop
+comes back with it, which it does only once the turn is committed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from go_state.core.commands import checked_commands
+from go_state.core.errors import InvalidKey
+from go_state.core.ports import Store, Stored, Write
+from go_state.core.program import Program, read_step, takes_key
+from go_state.core.turn import Turn
+from go_state.storage.records.keys import key_bytes
+from go_state.storage.snapshots.snapshot import Loaded, Schema, is_envelope, read_envelope, seal_of
+
+Model = TypeVar("Model")
+Msg = TypeVar("Msg")
+
+RESERVED = "@"  # begins the keys under which go_state keeps what is no model
+
+
+class Entry(Generic[Model]):
+    """One key's model, the version and seal of what the store has of it (0 and None for nothing), and the last turn to use it."""
+
+    __slots__ = ("model", "seal", "used", "version")
+
+    def __init__(self, model: Model, version: int, seal: bytes | None) -> None:
+        self.model = model
+        self.version = version
+        self.seal = seal
+        self.used = 0
+
+
+class Change(NamedTuple):
+    """What a turn makes of a key's model."""
+
+    key: str
+    entry: Entry[Any]
+    model: Any
+
+
+class WorkingSet(Generic[Model, Msg]):
+    """The models in use, by key."""
+
+    def __init__(
+        self,
+        program: Program[Model, Msg],
+        schema: Schema[Model],
+        store: Store,
+        key: Callable[[Msg], str],
+        *,
+        cache: int,
+        retire: Callable[[Model], bool] | None,
+    ) -> None:
+        self._program = program
+        self._schema = schema
+        self._store = store
+        self._key = key
+        self._cache = cache
+        self._retire = retire
+        self._takes_key = takes_key(program)
+        self._clean: dict[str, Entry[Model]] = {}
+        self._dirty: dict[str, Entry[Model]] = {}
+        self._retired: set[str] = set()  # of the dirty ones, those that the save under way deletes
+        self._writing: dict[str, bytes] = {}  # the seals of those that it writes
+        self._taken_over: Change | None = None
+        self._ahead: tuple[str, Loaded[Model] | Exception | None] | None = None  # a key, and what was loaded for it beforehand
+        self._keyed: tuple[Any, Any] | None = None  # the message whose key was asked for last, and the key
+        self._turn = 0
+
+    def as_program(self) -> Program[Change | None, Msg]:
+        """Return the program that the loop runs."""
+        update: Any = self._update_in_turn if self._program.takes_turn else self._update
+        return Program(lambda: (None, ()), update, view=None if self._program.view is None else self._view)
+
+    # ------------------------------------------------------------------ the turn
+
+    def _update_in_turn(self, last: Change | None, message: Msg, turn: Turn) -> tuple[Change, Any]:
+        return self._update(last, message, turn)
+
+    def _update(self, last: Change | None, message: Msg, *turn: Any) -> tuple[Change, Any]:
+        self._take_over(last)
+        keyed, self._keyed = self._keyed, None
+        key = self._key(message) if keyed is None or keyed[0] is not message else keyed[1]
+        entry = self._dirty.get(key) or self._clean.get(key)
+        first: Any = ()
+        if entry is None:
+            entry, first = self._meet(key)
+        model, commands = read_step(self._program.update(entry.model, message, *turn), "update")
+        return Change(key, entry, model), [*first, *checked_commands(commands)] if first else commands
+
+    def _view(self, change: Change | None) -> object:
+        return None if change is None or self._program.view is None else self._program.view(change.model)
+
+    def _take_over(self, change: Change | None) -> None:
+        """Make the change of a committed turn part of the working set."""
+        if change is None or change is self._taken_over:
+            return
+        self._taken_over = change
+        key, entry, model = change
+        self._turn += 1
+        entry.model, entry.used = model, self._turn
+        if self._ahead is not None and self._ahead[0] == key:
+            self._ahead = None  # it is older than the model from here on
+        if key not in self._dirty:
+            self._clean.pop(key, None)
+            self._dirty[key] = entry
+
+    def _meet(self, key: object) -> tuple[Entry[Model], Any]:
+        """Load the key's model, or begin it; return it with the commands that its beginning asks for."""
+        key_bytes(key)
+        if not isinstance(key, str) or key.startswith(RESERVED):
+            raise InvalidKey(
+                f'keys that begin with "{RESERVED}" are go_state\'s own: put something before it in the key function'
+            )
+        self._let_go()
+        loaded = self._loaded(key)
+        if loaded is not None:
+            on_restore = self._program.on_restore
+            commands = () if on_restore is None else on_restore(loaded.model)
+            return Entry(loaded.model, loaded.version, loaded.seal), checked_commands(commands)
+        step = self._program.init(key) if self._takes_key else self._program.init()
+        model, commands = read_step(step, "init")
+        return Entry(model, 0, None), checked_commands(commands)
+
+    def _loaded(self, key: str) -> Loaded[Model] | None:
+        if self._ahead is None or self._ahead[0] != key:
+            return self._schema.load(self._store, key)
+        found = self._ahead[1]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    # ------------------------------------------------------------------ loading beforehand, for an event loop
+
+    def missing(self, message: Msg) -> str | None:
+        """Return the key whose model has to be loaded before the message's turn, None where it is in memory."""
+        try:
+            key = self._key(message)
+            known = key in self._dirty or key in self._clean
+        except Exception:  # which the turn raises
+            return None
+        self._keyed = message, key
+        if known or not isinstance(key, str) or (self._ahead is not None and self._ahead[0] == key):
+            return None
+        return key
+
+    def load_ahead(self, key: str) -> None:
+        """Load the key's model, or keep the error for the turn that asks for it."""
+        try:
+            self._ahead = key, self._schema.load(self._store, key)
+        except Exception as error:
+            self._ahead = key, error
+
+    def _let_go(self) -> None:
+        """Forget the least recently used clean models when there are more than the cache may hold, a tenth at a time."""
+        excess = len(self._clean) + len(self._dirty) + 1 - self._cache
+        if excess <= 0 or not self._clean:
+            return
+        oldest = sorted(self._clean, key=lambda key: self._clean[key].used)
+        for key in oldest[: max(excess, self._cache // 10)]:
+            del self._clean[key]
+
+    # ------------------------------------------------------------------ the save
+
+    def writes(self, last: Change | None) -> dict[str, Write]:
+        """Return what has to be written for the store to hold the working set; what it has already is left out."""
+        self._take_over(last)
+        writes = {}
+        self._retired = {key for key, entry in self._dirty.items() if self._retire is not None and self._retire(entry.model)}
+        self._writing = {}
+        for key, entry in self._dirty.items():
+            if key in self._retired:
+                if entry.version:
+                    writes[key] = Write(None, entry.version)
+                continue
+            data = self._schema.seal(key, entry.model, {})
+            if seal_of(data) != entry.seal:
+                self._writing[key] = seal_of(data)
+                writes[key] = Write(data, entry.version)
+        return writes
+
+    def saved(self, versions: Mapping[str, int]) -> dict[str, Model]:
+        """Hear that the writes are in the store; return the models that changed there."""
+        changed = {}
+        for key, entry in self._dirty.items():
+            if key in self._retired:
+                continue  # the next message for the key begins anew
+            if key in self._writing:
+                entry.version, entry.seal = versions[key], self._writing[key]
+                changed[key] = entry.model
+            self._clean[key] = entry
+        self._dirty = {}
+        self._let_go()
+        return changed
+
+
+class Models(Mapping[str, Model]):
+    """The models in a store, by key, each loaded when it is asked for. The store has to be open."""
+
+    def __init__(self, schema: Schema[Model], store: Store) -> None:
+        self._schema = schema
+        self._store = store
+
+    def __getitem__(self, key: str) -> Model:
+        stored = None if key.startswith(RESERVED) else self._store.load(key)
+        if stored is None or not self._is_ours(key, stored):
+            raise KeyError(key)
+        return self._schema.open(key, stored.data)[0]
+
+    def __iter__(self) -> Iterator[str]:
+        for key in self._store.keys():  # noqa: SIM118  - a store is no mapping
+            if key.startswith(RESERVED):
+                continue
+            stored = self._store.load(key)
+            if stored is not None and self._is_ours(key, stored):
+                yield key
+
+    def _is_ours(self, key: str, stored: Stored) -> bool:
+        """Tell whether it is a model of this program: others, and records of the user's own, may share the store."""
+        if not is_envelope(stored.data):
+            return False
+        return read_envelope(key, stored.data).name in self._schema.names
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __repr__(self) -> str:
+        return f"<models of {self._schema.names[0]} in {type(self._store).__qualname__}>"

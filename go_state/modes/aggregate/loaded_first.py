@@ -1,0 +1,90 @@
+"""The feed of a keyed aggregate on an event loop: before a message is given, the model of its key is loaded, in a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from go_state.core.turn import Turn
+from go_state.modes.batch.source_feed import Ended, SourceFeed
+from go_state.runtime.effects.flights import Flights
+from go_state.runtime.flow.driver import Blocking, Flow
+from go_state.system.own_thread import OwnThread
+
+Msg = TypeVar("Msg")
+
+
+class Loading(NamedTuple, Generic[Msg]):
+    """What a message lacks, None for nothing; what loads it, and keeps its errors for the message's turn; and where it is loaded."""
+
+    missing: Callable[[Msg], str | None]
+    load: Callable[[str], object]
+    thread: OwnThread
+
+
+class LoadedFirst(Generic[Msg]):
+    """Another feed, which stops before a message whose model is not in memory."""
+
+    def __init__(
+        self, feed: SourceFeed[Msg], missing: Callable[[Msg], str | None], load: Callable[[str], object], thread: OwnThread
+    ) -> None:
+        self._feed = feed
+        self._missing = missing
+        self._load = load
+        self._thread = thread
+        self._held: tuple[Msg, str, Iterator[Msg | None]] | None = None  # a message, what it lacks, and those that follow it
+        self.each = feed.each
+
+    @property
+    def through(self) -> int:
+        """How many messages are through."""
+        return self._feed.through
+
+    @property
+    def ended(self) -> Ended:
+        """Why the feed has ended."""
+        return self._feed.ended
+
+    def attend(self, flights: Flights) -> None:
+        """Have positions known to commands."""
+        self._feed.attend(flights)
+
+    def take(self) -> Flow[Iterator[Msg | None] | None]:
+        """Give the next messages, after loading what the first of them lacks; None at the end."""
+        if self._held is None:
+            messages = yield from self._feed.take()
+            return None if messages is None else self._until_missing(messages)
+        (message, key, rest), self._held = self._held, None
+        yield Blocking(lambda: self._load(key), self._thread)
+        return self._first(message, rest)
+
+    def _first(self, message: Msg, rest: Iterator[Msg | None]) -> Iterator[Msg | None]:
+        yield message
+        yield from self._until_missing(rest)
+
+    def _until_missing(self, messages: Iterator[Msg | None]) -> Iterator[Msg | None]:
+        for message in messages:
+            if message is not None and (key := self._missing(message)) is not None:
+                self._held = message, key, messages
+                return
+            yield message
+
+    def settle(self, messages: Sequence[Msg], /) -> Flow[None] | tuple[()]:
+        """Let in what the turn has sent."""
+        return self._feed.settle(messages)
+
+    def put(self, messages: Sequence[Msg], /) -> Flow[None] | tuple[()]:
+        """Let in what no turn has sent."""
+        return self._feed.put(messages)
+
+    def rollback(self, *, through: bool) -> Flow[None] | tuple[()]:
+        """Take back what is not through."""
+        return self._feed.rollback(through=through)
+
+    def where(self) -> Any:
+        """Return the position of the message last given."""
+        return self._feed.where()
+
+    def turn(self) -> Turn:
+        """Return the turn of the message last given."""
+        return self._feed.turn()

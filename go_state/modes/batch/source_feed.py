@@ -1,0 +1,241 @@
+"""The feed of a batch: a source's messages, and before the next one is taken, everything that the last one led to."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, islice
+from typing import Any, Generic, Literal, TypeAlias, TypeVar
+
+from go_state.core.errors import Closed
+from go_state.core.ports import Position
+from go_state.core.turn import Turn
+from go_state.modes.batch.source_reader import Intake
+from go_state.modes.limits import Pace
+from go_state.runtime.effects.flights import Flights
+from go_state.runtime.feeds.feeds import PortFeed
+from go_state.runtime.flow.driver import Breath, Flow
+from go_state.runtime.turn import Loop
+
+Msg = TypeVar("Msg")
+
+Ended: TypeAlias = Literal["exhausted", "limit", "stopped", "budget"]
+"""Why a batch has ended: its source did, or it was asked to end early."""
+
+
+class Checkpoint:
+    """When to save in mid-stream, and how. `save` is called where the queue is empty, with the model and the source's position."""
+
+    def __init__(self, save: Callable[[Any, Position], Flow[None]], every: int | None, seconds: float | None) -> None:
+        self.save = save
+        self.every = every  # messages of the source
+        self.seconds = seconds
+
+
+class SourceFeed(Generic[Msg]):
+    """Messages of a source, and before the next one is taken, everything that the last one led to."""
+
+    each = False
+
+    def __init__(
+        self, loop: Loop[Any, Msg], intake: Intake[Msg], pace: Pace, limit: int | None, checkpoint: Checkpoint | None
+    ) -> None:
+        self._loop = loop
+        self._intake = intake
+        self._pace = pace
+        self._limit = math.inf if limit is None else limit
+        self._checkpoint = checkpoint
+        self._run: Iterator[Msg | None] | None = None  # the source's messages that are being taken
+        self._taken = 0  # how many of the source's messages were taken
+        self._idle = 0  # how often it gave None instead
+        self._save_at = math.inf  # at how many a checkpoint is due
+        self._queue: deque[Msg] = deque()
+        self._queued = 0  # how many messages have entered the queue
+        self._unseen = 0  # how many messages of a fetch are still in it
+        self._flights = loop.flights
+        pace.flights = loop.flights
+        self.ended: Ended = "exhausted"
+        self._schedule()
+
+    def attend(self, flights: Flights) -> None:
+        """Have positions known to commands, and how long the queue is; this feed looks to its loop's flights in any case."""
+        flights.where = self.where
+        flights.backlog, flights.taken = lambda: len(self._queue), lambda: self._queued - len(self._queue)
+
+    @property
+    def through(self) -> int:
+        """How many messages were given; asked when all of them are through."""
+        return self._queued if self._intake.whole else self._taken + self._idle + self._queued
+
+    def take(self) -> Flow[Iterator[Msg | None] | None]:
+        """Give what is queued, or else the source's next messages; None at the end."""
+        while True:
+            self._pace.check_deadline()
+            if self._pace.breath_due():
+                yield Breath()
+            if self._queue:
+                return self._until_due(self._drain()) if self._pace.watches else self._drain()
+            if self._flights.stirred:
+                return iter(())
+            if self._taken >= self._save_at or self._pace.save_due():
+                if self._flights.count:  # a save is of everything that has happened, and nothing that is under way
+                    yield self._flights.landing(self._pace.timeout_left())
+                    return iter(())
+                yield from self._save()
+            ended: Ended | None = self._pace.ended() or ("limit" if self._taken >= self._limit else None)
+            if ended is not None and not self._intake.in_hand():
+                self.ended = ended
+                return (yield from self._last_ones())
+            if self._flights.is_full:  # more would only wait in the memory
+                yield self._flights.landing(self._pace.seconds_left())
+                return iter(())
+            if self._run is not None:
+                return self._take_from(self._run)
+            self._run = yield from self._intake.more()
+            if self._run is None:
+                return (yield from self._last_ones())
+            if not self._intake.whole:
+                return self._take_from(self._run)  # also when it is time to end by now: what was brought is not given again
+            self._admit(list(self._run))
+
+    def _last_ones(self) -> Flow[Iterator[Msg | None] | None]:
+        """Wait for commands under way when the source gives no more; None when there are none."""
+        return iter(()) if (yield from self._flights.last_ones(self._pace.timeout_left())) else None
+
+    def _take_from(self, run: Iterator[Msg | None]) -> Iterator[Msg | None]:
+        """Give messages of the source until there is something else to do; what follows a yield runs between two turns."""
+        watches, timers, news = self._pace.watches, self._flights.timers, self._flights.news
+        timed = bool(timers)
+        stop_at = min(self._limit, self._save_at)
+        for message in run:
+            if message is None:
+                self._idle += 1
+            else:
+                self._taken += 1
+            yield message
+            if self._queue or news or self._taken >= stop_at or (watches and self._pace.due()) or (timed and timers.is_due()):
+                return
+        self._run = None
+
+    def _admit(self, messages: list[Msg | None]) -> None:
+        self._run = None
+        self._unseen = sum(message is not None for message in messages)
+        self._taken += self._unseen
+        self._enqueue(messages)
+
+    def _enqueue(self, messages: Sequence[Any]) -> None:
+        self._queue.extend(messages)
+        self._queued += len(messages)
+
+    def _drain(self) -> Iterator[Msg]:
+        queue = self._queue
+        while queue:
+            message = queue.popleft()
+            if self._unseen and message is not None:
+                self._unseen -= 1
+            yield message
+
+    def _until_due(self, messages: Iterator[Msg]) -> Iterator[Msg]:
+        for message in messages:
+            yield message
+            if self._pace.due():
+                return
+
+    def _save(self) -> Flow[None]:
+        assert self._checkpoint is not None  # only a checkpoint schedules one
+        yield from self._checkpoint.save(self._loop.model, self._intake.position())
+        yield from self._intake.saved()
+        self._schedule()
+
+    def _schedule(self) -> None:
+        if self._checkpoint is not None and self._checkpoint.every is not None:
+            self._save_at = self._taken + self._checkpoint.every
+        if self._checkpoint is not None and self._checkpoint.seconds is not None:
+            self._pace.save_in(self._checkpoint.seconds)
+
+    def settle(self, messages: Sequence[Msg], /) -> Flow[None] | tuple[()]:
+        """Queue what the turn has sent."""
+        self._enqueue(messages)
+        return ()
+
+    def put(self, messages: Sequence[Msg], /) -> Flow[None] | tuple[()]:
+        """Queue what no turn has sent."""
+        self._enqueue(messages)
+        return ()
+
+    def rollback(self, *, through: bool) -> Flow[None] | tuple[()]:
+        """Do nothing: a batch that fails leaves no model, and its source is not told that anything was done."""
+        return ()
+
+    def where(self) -> Position:
+        """Return the position of the source, or how many of its messages were taken before this one."""
+        position = self._intake.where()
+        return self._taken - 1 - self._unseen if position is None else position
+
+    def turn(self) -> Turn:
+        """Return a turn that begins now."""
+        return Turn(self._flights.timers.clock.time(), self.where())
+
+
+class QueuedSourceFeed(SourceFeed[Msg]):
+    """The same, with somebody's own queue between the source and the turns."""
+
+    each = True
+
+    def __init__(
+        self,
+        loop: Loop[Any, Msg],
+        intake: Intake[Msg],
+        pace: Pace,
+        limit: int | None,
+        checkpoint: Checkpoint | None,
+        queue: PortFeed[Msg],
+    ) -> None:
+        super().__init__(loop, intake, pace, limit, checkpoint)
+        self._port = queue
+
+    def attend(self, flights: Flights) -> None:
+        """Have positions known to commands; how long somebody's own queue is nobody knows."""
+        flights.where = self.where
+
+    @property
+    def through(self) -> int:
+        """How many messages were committed."""
+        return self._port.through
+
+    def take(self) -> Flow[Iterator[Msg | None] | None]:
+        """Give the next message of the queue; when it is empty, put the source's next messages into it."""
+        while True:
+            self._pace.check_deadline()
+            if not (yield from self._port.empty()):
+                given = yield from self._port.take()
+                if given is None:
+                    raise Closed("the consumer was closed before the batch had processed what is in its queue")
+                return given
+            messages = yield from super().take()
+            if messages is None:
+                return None
+            # A fetch is put as a whole, also where it is time for the event loop's other tasks in the middle of it.
+            rest = self._drain() if self._intake.whole else ()
+            together = chain(messages if self._intake.whole else islice(messages, 1), rest)
+            entering = [message for message in together if message is not None]
+            yield from self._port.put(entering)
+            if not entering and self._flights.stirred:
+                return iter(())
+
+    def settle(self, messages: Sequence[Msg], /) -> Flow[None] | tuple[()]:
+        """Put, then commit."""
+        return self._port.settle(messages)
+
+    def put(self, messages: Sequence[Msg], /) -> Flow[None] | tuple[()]:
+        """Put what no turn has sent."""
+        return self._port.put(messages)
+
+    def rollback(self, *, through: bool) -> Flow[None] | tuple[()]:
+        """Ask the consumer to give its message again."""
+        return self._port.rollback(through=through)
+
+    def where(self) -> Position:
+        """Return the position of the source; None where a fetch has put many messages into the queue at once."""
+        return None if self._intake.whole else super().where()

@@ -1,0 +1,369 @@
+"""What a batch can read, made one shape: an intake gives runs of messages until there are no more.
+
+A source is an iterable, an async iterable, a function that fetches `(messages, more)`, a `Source` with positions, or a buffer.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from go_state.core.errors import Closed, NothingPending, UsageError
+from go_state.core.ports import DiskLog, DiskReader, Log, Position, Reader, Reading, Source
+from go_state.modes.batch.prefetch import ReadAhead
+from go_state.modes.limits import Pace
+from go_state.runtime.flow.driver import Answer, Blocking, Flow, awaited, drive, result_of
+from go_state.system.own_thread import OwnThread
+
+if TYPE_CHECKING:
+    import asyncio
+
+Msg = TypeVar("Msg")
+
+_END: Any = object()
+_NOTHING_YET: Any = object()
+
+
+class Intake(Generic[Msg]):
+    """An iterable of messages, and the base of the others."""
+
+    name = ""  # of a source that knows itself again
+    whole = False  # whether a run of messages enters the queue as a whole, before anything that its first message sends
+
+    def __init__(self, messages: Iterable[Msg | None]) -> None:
+        self._messages: Iterator[Msg | None] | None = iter(messages)
+
+    def more(self) -> Flow[Iterator[Msg | None] | None]:
+        """Return the next messages, or None at the end; an empty run when there was no time to wait for them."""
+        messages, self._messages = self._messages, None
+        return messages
+        yield
+
+    def position(self) -> Position:
+        """Return where the message last given stands; None where nothing counts."""
+        return None
+
+    def where(self) -> Position:
+        """Return the position of the message last given, for errors to tell."""
+        return self.position()
+
+    def in_hand(self) -> bool:
+        """Tell whether a message was taken from the source and not given yet; then it is not the time to end."""
+        return False
+
+    def saved(self) -> Flow[None]:
+        """Hear that everything given so far is saved, or done with."""
+        return
+        yield
+
+    def close(self) -> BaseException | None:
+        """Let go of the source and return an error that was not raised yet."""
+        return None
+
+    async def aclose(self) -> BaseException | None:
+        """Let go of the source on an event loop."""
+        return self.close()
+
+
+class SourceIntake(Intake[Msg]):
+    """A source with positions, read on from one."""
+
+    def __init__(self, source: Source[Msg], after: Position) -> None:
+        self.source = source
+        self.name = source.name
+        self._reading: Reading[Msg] = source.read(after)
+        super().__init__(self._reading)
+
+    def position(self) -> Position:
+        return self._reading.position
+
+    def close(self) -> None:
+        self._reading.close()
+
+
+class FetchIntake(Intake[Msg]):
+    """A function that returns `(messages, more)`; the messages that come with `more=False` are the last."""
+
+    whole = True
+
+    def __init__(self, fetch: Callable[[], Any]) -> None:
+        self._fetch = fetch
+        self._more = True
+
+    def more(self) -> Flow[Iterator[Msg | None] | None]:
+        if not self._more:
+            return None
+        messages, self._more = _fetched((yield Answer(self._fetch(), "the source")))
+        return iter(messages)
+
+
+def _fetched(answer: object) -> tuple[list[Any], bool]:
+    if isinstance(answer, tuple) and len(answer) == 2 and _are_messages(answer[0]) and isinstance(answer[1], bool):
+        return list(answer[0]), answer[1]
+    kinds = ", ".join(type(each).__qualname__ for each in answer) if isinstance(answer, tuple) else ""
+    found = f"({kinds})" if kinds else f"a {type(answer).__qualname__}"
+    raise UsageError(f"a source that is a function returns (messages, more), such as a list and False at the end, not {found}")
+
+
+def _are_messages(found: object) -> bool:
+    """Tell whether it can be iterated, and is nothing that is one message, such as a text or a dict."""
+    return isinstance(found, Iterable) and not isinstance(found, (str, bytes, Mapping))
+
+
+class AsyncIntake(Intake[Msg]):
+    """An async iterable, one message at a time."""
+
+    def __init__(self, messages: AsyncIterable[Msg], pace: Pace) -> None:
+        self._next = _Next(aiter(messages), pace)
+
+    def more(self) -> Flow[Iterator[Msg | None] | None]:
+        message = yield self._next
+        if message is _END:
+            return None
+        return iter(() if message is _NOTHING_YET else (message,))
+
+    def in_hand(self) -> bool:
+        return self._next.in_hand()
+
+    async def aclose(self) -> None:
+        await self._next.cancel()
+
+
+class _Next:
+    """Wait for an async iterator, but not longer than the pace allows; a wait that is left goes on in the next one."""
+
+    def __init__(self, messages: AsyncIterator[Any], pace: Pace) -> None:
+        self._messages = messages
+        self._pace = pace
+        self._task: asyncio.Task[Any] | None = None  # cancelling it would end an async generator: it is kept until the end
+
+    def in_hand(self) -> bool:
+        """Tell whether a wait that was left has brought its message."""
+        return self._task is not None and self._task.done()
+
+    def in_thread(self) -> Any:
+        raise UsageError("an async source needs an event loop: use batch_async or aggregate_async")
+
+    async def on_loop(self) -> Any:
+        try:
+            if self._task is None and not self._pace.limits_waits:
+                return await anext(self._messages)
+            return await self._in_time()
+        except StopAsyncIteration:
+            return _END
+
+    async def _in_time(self) -> Any:
+        import asyncio
+
+        if self._task is None:
+            self._task = asyncio.ensure_future(awaited(anext(self._messages)))
+        loop, woken = asyncio.get_running_loop(), asyncio.Event()
+
+        def wake() -> None:
+            with suppress(RuntimeError):  # the loop may be closed by now
+                loop.call_soon_threadsafe(woken.set)
+
+        with self._pace.calling(wake):
+            if not self._task.done() and self._pace.looks_up():
+                return _NOTHING_YET
+            waking = asyncio.ensure_future(woken.wait())
+            try:
+                await asyncio.wait({self._task, waking}, timeout=self._pace.wait_seconds(), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                waking.cancel()
+            await asyncio.sleep(0)  # lets a message that is on its way arrive before it is said that there is none
+        if not self._task.done():
+            return _NOTHING_YET
+        task, self._task = self._task, None
+        return result_of(task.result())
+
+    async def cancel(self) -> None:
+        """End a wait that was left."""
+        import asyncio
+
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task})
+            if not task.cancelled():
+                task.exception()  # looked at, so that asyncio does not report it: the batch has ended
+
+
+class ReaderIntake(Intake[Msg]):
+    """What a buffer holds: the batch ends when it has read all of it, and commits what it has saved."""
+
+    def __init__(self, consumer: Any, *, own: bool, after: Position = None) -> None:
+        self._consumer = consumer  # a Reader; with position, seek and commit, as the consumers of a Log have
+        self._own = own
+        # A journal outlives the run: its turns have the same names in the next one.
+        self.name = getattr(getattr(consumer, "journal", None), "name", "")
+        if after is not None and consumer.position != after:  # also one that stands further on: nothing in between was counted
+            consumer.seek(after)
+        super().__init__(self._read())
+
+    def _read(self) -> Iterator[Msg]:
+        while messages := self._consumer.take(1):  # Closed, when somebody closes the reader under the batch, ends it
+            yield messages[0]
+
+    def position(self) -> Position:
+        return self._consumer.position
+
+    def where(self) -> Position:
+        return self._consumer.position - 1
+
+    def saved(self) -> Flow[None]:
+        with suppress(NothingPending):
+            self._consumer.commit()
+        return
+        yield
+
+    def close(self) -> None:
+        if self._own:
+            self._consumer.close()
+        else:
+            with suppress(NothingPending, Closed):
+                self._consumer.rollback()
+
+
+class DiskIntake(Intake[Msg]):
+    """What a journal holds, read on an event loop: everything that the disk has to do with it is done in the journal's thread."""
+
+    def __init__(self, log: Any, after: Position) -> None:
+        self._log = log  # a DiskLog, of which a reader is opened, or a DiskReader
+        self._opens = isinstance(log, DiskLog)
+        self._thread: OwnThread = log.thread
+        self._reader: Any = None  # with a position, as the consumers of a Log have
+        self._after = after
+        self.name = log.name if self._opens else getattr(getattr(log, "journal", None), "name", "")
+
+    def more(self) -> Flow[Iterator[Msg | None] | None]:
+        if self._reader is None:
+            self._reader = yield Blocking(self._open, self._thread)
+        if self._reader.needs_disk():
+            yield Blocking(self._reader.prepare, self._thread)
+        return self._read() if self._reader.diff() > 0 else None
+
+    def _open(self) -> Any:
+        reader = self._log.consumer() if self._opens else self._log
+        if self._after is not None and reader.position != self._after:  # see ReaderIntake
+            reader.seek(self._after)
+        return reader
+
+    def _read(self) -> Iterator[Msg]:
+        while not self._reader.needs_disk() and (messages := self._reader.take_written(1)):
+            yield messages[0]
+
+    def position(self) -> Position:
+        return None if self._reader is None else self._reader.position
+
+    def where(self) -> Position:
+        return None if self._reader is None else self._reader.position - 1
+
+    def saved(self) -> Flow[None]:
+        if self._reader is not None and self._reader.position != self._reader.committed:
+            yield Answer(self._reader.commit_async(), "the commit of a journal's reader")
+
+    async def aclose(self) -> None:
+        if self._reader is None:
+            return
+        if self._opens:
+            await self._reader.aclose()
+        else:
+            with suppress(NothingPending, Closed):
+                self._reader.rollback()
+            await self._thread.aclose()  # the journal begins another when it needs one
+
+
+class AheadIntake(Intake[Msg]):
+    """Another intake's messages, read ahead in a thread."""
+
+    def __init__(self, inner: Intake[Msg], count: int, pace: Pace, limit: float) -> None:
+        self.whole = inner.whole
+        self.name = inner.name
+        self._inner = inner
+        self._position: Position = inner.position()
+        self._items: deque[tuple[Any, Position]] = deque()  # a message, or what one fetch gave, and the position after it
+        self._ahead: ReadAhead[tuple[Any, Position]] = ReadAhead(_with_positions(inner, limit), count, pace)
+
+    def more(self) -> Flow[Iterator[Msg | None] | None]:
+        if not self._items:
+            items = self._ahead.take()
+            if items is None:
+                items = yield self._ahead
+            if items is None:
+                return iter(())
+            if not items:
+                return None
+            self._items.extend(items)
+        if self.whole:
+            fetched: list[Msg | None] = self._items.popleft()[0]
+            return iter(fetched)
+        return self._one_by_one()
+
+    def _one_by_one(self) -> Iterator[Msg | None]:
+        while self._items:
+            message, self._position = self._items.popleft()
+            yield message
+
+    def position(self) -> Position:
+        return self._position
+
+    def close(self) -> BaseException | None:
+        error = self._ahead.close()
+        self._inner.close()
+        return error
+
+    async def aclose(self) -> BaseException | None:
+        error = await self._ahead.aclose()
+        self._inner.close()
+        return error
+
+
+def _with_positions(inner: Intake[Any], limit: float) -> Iterator[tuple[Any, Position]]:
+    """Give what the intake gives, up to the limit: what was read beyond it would be lost."""
+    taken = 0
+    if isinstance(inner, FetchIntake):
+        while taken < limit and (fetched := drive(inner.more())) is not None:
+            whole = list(fetched)
+            taken += sum(message is not None for message in whole)
+            yield whole, None
+        return
+    run = drive(inner.more())
+    messages: Iterator[Any] = iter(()) if run is None else run
+    while taken < limit and (message := next(messages, _END)) is not _END:
+        taken += message is not None
+        yield message, inner.position()
+
+
+def open_intake(source: Any, *, after: Position, prefetch: int, limit: float, pace: Pace, on_loop: bool) -> Intake[Any]:
+    """Return the intake of whatever the source is; `UsageError` when it is nothing that can be read."""
+    if not prefetch:
+        return _intake(source, after, pace, on_loop)
+    if isinstance(source, (AsyncIterable, Reader, Log)):
+        raise UsageError("prefetch= reads ahead in a thread, which an async source or a buffer has no need of: leave it out")
+    return AheadIntake(_intake(source, after, pace, on_loop), prefetch, pace, limit)
+
+
+def _intake(source: Any, after: Position, pace: Pace, on_loop: bool) -> Intake[Any]:
+    if isinstance(source, Source):
+        return SourceIntake(source, after)
+    if on_loop and isinstance(source, (DiskReader, DiskLog)):
+        return DiskIntake(source, after)
+    if isinstance(source, Reader):
+        return ReaderIntake(source, own=False, after=after)
+    if isinstance(source, Log):
+        return ReaderIntake(source.consumer(), own=True, after=after)
+    if isinstance(source, AsyncIterable):
+        if not on_loop:
+            raise UsageError("an async source needs an event loop: use batch_async or aggregate_async")
+        return AsyncIntake(source, pace)
+    if _are_messages(source):
+        return Intake(source)
+    if callable(source):
+        return FetchIntake(source)
+    raise UsageError(
+        f"a {type(source).__qualname__} is no source: give an iterable of messages, an async iterable, a function that returns "
+        f"(messages, more), a Source such as gs.sources.CSV, or a gs.Buffer"
+    )

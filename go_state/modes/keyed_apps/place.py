@@ -1,0 +1,404 @@
+"""A place: the program of one key among many, through all its lives, one at a time.
+
+    new ──▶ loading ──▶ running ──▶ resting ──▶ stopped
+               ▲            │           │
+               │            └─ failed ◀─┤       failed and stopped are for good
+               └── if something was ────┘
+                   sent meanwhile
+
+Only a running program is given messages directly. It is asked to end when nobody is putting one, and from then on what is sent is
+kept here, in order, for the next life. So no message can come to a queue whose end the program has already seen, where it would lie
+unread, or be sent a second time by a sender who believes that it was not taken.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from enum import Enum
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+
+from go_state.core.errors import Closed, Empty, UsageError
+from go_state.modes.app.app import App
+from go_state.modes.keyed_apps.sent import Sent, has_failed, joined, put_into
+from go_state.system.running import running_task
+from go_state.watch.value import Value
+
+Model = TypeVar("Model")
+Msg = TypeVar("Msg")
+Told: TypeAlias = Callable[[Any], object]  # what an app tells something of itself
+
+
+class State(Enum):
+    """How it stands with the program of a key."""
+
+    NEW = "new"  # nobody has begun it yet, or its next life
+    LOADING = "loading"  # one thread begins an app, and gives it what was sent meanwhile
+    RUNNING = "running"
+    RESTING = "resting"  # its app was asked to end, or is about to
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+_NEW, _RUNNING, _RESTING = State.NEW, State.RUNNING, State.RESTING  # looked at for every message
+
+
+class Places(Protocol):
+    """What a place needs of all of them."""
+
+    def make(self, key: str, idled: Told, ended: Told, begun: Told, /) -> App[Any, Any]:
+        """Begin an app of the key, and have it tell when it is idle, when it has ended, and first of all that it is there."""
+        ...
+
+    def is_here(self) -> bool:
+        """Tell whether an app can be begun in the calling thread."""
+        ...
+
+    def call_there(self, begin: Callable[[], object], /) -> None:
+        """Have `begin` called where an app can be begun."""
+        ...
+
+    def forget(self, place: Place[Any, Any], error: BaseException | None, /) -> None:
+        """Hear that the place is over, with the error that its program has failed with."""
+        ...
+
+    def lost(self, error: Exception, /) -> None:
+        """Hear why a message had no turn whose sender cannot be told any more."""
+        ...
+
+
+class Place(Generic[Model, Msg]):
+    """The program of one key, used from any thread."""
+
+    def __init__(self, key: str, places: Places) -> None:
+        self.key = key
+        self.over: Value[bool] = Value()  # set once it has failed or stopped
+        self._places = places
+        self._apps: Value[App[Model, Msg]] = Value()  # each life's
+        self._lock = threading.Lock()  # guards all below; nobody waits for anything while holding it
+        self._state = State.NEW
+        self._app: App[Model, Msg] | None = None  # of the present life
+        self._backlog: list[Sent[Msg]] = []  # what was sent and is to be given to the next app
+        self._giving: list[Sent[Msg]] = []  # what is in the hands of whoever begins an app
+        self._entering: list[Sent[Msg]] = []  # what is being put into the queue of the app, in any order
+        self._ended_early: App[Model, Msg] | None = None  # an app that has ended while it was being given what was sent
+        self._asked = False  # to rest, in this life
+        self._for_good = False  # whether no further life is to go on beyond what was sent
+        self._drain = True
+        self._error: BaseException | None = None
+
+    @property
+    def app(self) -> App[Model, Msg]:
+        """The app of the present life, or of the last; `Empty` while it is being begun."""
+        if self._app is None:
+            raise Empty(f"the program of {self.key!r} is being begun")
+        return self._app
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no app of it is running, or will be."""
+        return self.over.version > 0
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether it is over and the key may have another place."""
+        return self._state is State.STOPPED
+
+    def holds_caller(self) -> bool:
+        """Tell whether the caller is something that the end of the app waits for."""
+        app = self._app
+        return app is not None and app.holds_caller()
+
+    # ------------------------------------------------------------------ using
+
+    def enter(self, sent: Sent[Msg]) -> bool:
+        """Send, without waiting for anything but a put; False when the caller is to look for the key's place once more.
+
+        Raises `Closed` when the program has failed, and what the put raises.
+        """
+        app, entered = self._app, False
+        try:
+            with self._lock:
+                if self._state is _RUNNING and app is self._app:
+                    entered = True
+                    self._entering.append(sent)
+            if not entered or app is None:
+                return self._enter_later(sent)
+            if sent.waiting is not None:
+                self._check_may_wait(app)
+            sent.put_into(app)
+            return True
+        except Closed:
+            if not entered or app is None:
+                raise
+            if app.error is not None:
+                raise has_failed(self.key, app.error) from app.error
+            return self._keep(sent)
+        finally:
+            if entered:
+                self._entering.pop()  # the first call here, so that Ctrl-C cannot come before it
+                self._rest_if_left()
+
+    def _enter_later(self, sent: Sent[Msg]) -> bool:
+        """Keep what was sent for the life that is begun, or the next one, and begin it if there is none; False to look again."""
+        with self._lock:
+            if self._state in (State.STOPPED, State.RUNNING):
+                return False
+            self._check_failed()
+            if sent.waiting is not None and self._app is not None:
+                self._check_may_wait(self._app, rests=True)
+            self._backlog.append(sent)
+            begins = self._state is _NEW
+        if begins:
+            self._begin_for(sent)
+        return True
+
+    def live(self) -> App[Model, Msg] | None:
+        """Return the app, begun if there is none; it may be about to end. None when the place is over. Raises as `enter` does."""
+        with self._lock:
+            if self._state is State.STOPPED:
+                return None
+            self._check_failed()
+            begins = self._state is _NEW
+            app, lives = self._app, self._apps.version
+        if begins:
+            self._begin_for(None)
+        if app is None:  # the thread that begins it needs no more than a moment
+            with suppress(Closed):  # it could not be begun
+                app = self._apps.watch(since=lives).get()
+        return app
+
+    def _check_failed(self) -> None:
+        if self._state is State.FAILED:
+            raise has_failed(self.key, self._error)
+
+    @staticmethod
+    def _check_may_wait(app: App[Model, Msg], *, rests: bool = False) -> None:
+        if app.holds_caller(in_turn=True):
+            raise UsageError(
+                "to wait for a turn of a program within one of its turns would never end: return a command that sends the message"
+            )
+        if rests and app.holds_caller():
+            raise UsageError(
+                "the program is being put to rest and waits for this command, which cannot wait for its next life: send the message"
+            )
+
+    def _rest_if_left(self) -> None:
+        """Put the app to rest that was asked to, if nobody is putting a message any more."""
+        with self._lock:
+            app = self._app if self._state is _RESTING and not self._entering else None
+        if app is not None:
+            app.rest(drain=self._drain)
+
+    def _keep(self, sent: Sent[Msg]) -> bool:
+        """Keep for the next life what an app has refused that ends by itself; False when it has ended."""
+        with self._lock:
+            if self._state is State.STOPPED:
+                return False
+            self._check_failed()
+            if not self._drain:
+                raise Closed(_STOPPED)
+            if self._state is State.RUNNING:
+                self._state = State.RESTING
+            self._backlog.append(sent)
+            return True
+
+    # ------------------------------------------------------------------ beginning
+
+    def _begin_for(self, sent: Sent[Msg] | None) -> None:
+        """Begin a life for one who uses the key, or have that done where it can be."""
+        error = self._begin_where_it_can_be(sent)
+        if error is not None:
+            raise error
+
+    def _begin_where_it_can_be(self, sent: Sent[Msg] | None) -> BaseException | None:
+        if self._places.is_here():
+            return self._begin(sent)
+        self._places.call_there(lambda: self._begin(None))
+        return None
+
+    def _begin(self, own: Sent[Msg] | None) -> BaseException | None:
+        """Begin a life, unless somebody else does, and give it what was sent meanwhile; return what its own sender is to be told."""
+        mine, made = False, list[App[Model, Msg]]()
+        try:
+            with self._lock:
+                mine = self._state is _NEW
+                if mine:
+                    self._state = State.LOADING
+            if not mine:
+                return None
+            app = self._places.make(self.key, self._idle, self._ended, made.append)
+        except BaseException as error:  # a journal that cannot be opened, no thread left, Ctrl-C
+            if not mine:
+                raise
+            if made and not isinstance(error, Exception):
+                self._interrupted(made[0])
+            else:
+                self._not_begun(own, error)
+            return error
+        failure: Exception | None = None
+        try:
+            with self._lock:
+                self._app = app
+            self._apps.set(app)
+            while (batch := self._next_batch()) is not None:
+                left, failed = self._give(app, batch, own)
+                failure = failure or failed
+                if left:
+                    self._put_back(left)
+                    break
+        except BaseException:
+            self._interrupted(app)
+            raise
+        self._begun(app)
+        return failure
+
+    def _interrupted(self, app: App[Model, Msg]) -> None:
+        """Put an app to rest whose beginning Ctrl-C, say, has ended: the next life takes what this one was not given."""
+        with self._lock:
+            self._app, self._asked = app, True
+        self._apps.set(app)
+        self._put_back(self._giving)
+        self._begun(app)
+
+    def _next_batch(self) -> list[Sent[Msg]] | None:
+        """Return what is to be given to the app that was begun; None, and it is no longer being begun, when that is all."""
+        with self._lock:
+            if self._backlog and self._drain and self._ended_early is not self._app:
+                batch = self._giving = self._backlog
+                self._backlog = []
+                return batch
+            if self._ended_early is not self._app:
+                self._state = State.RESTING if self._asked else State.RUNNING
+            return None
+
+    def _put_back(self, left: list[Sent[Msg]]) -> None:
+        """Leave what was not given for the next life."""
+        with self._lock:
+            self._backlog[:0], self._giving = left, []
+            if self._ended_early is not self._app:
+                self._state = State.RESTING
+
+    def _begun(self, app: App[Model, Msg]) -> None:
+        """Go on from what has happened to the app while it was being begun."""
+        with self._lock:
+            ended, self._ended_early = self._ended_early is app, None
+            rests = self._state is State.RESTING and self._asked and self._app is app
+            drain = self._drain
+        if ended:
+            self._end_life(app)
+        elif rests:
+            app.rest(drain=drain)
+
+    def _give(
+        self, app: App[Model, Msg], batch: list[Sent[Msg]], own: Sent[Msg] | None
+    ) -> tuple[list[Sent[Msg]], Exception | None]:
+        """Put what was sent into the app's queue; return what is left where that has ended, and what the caller's own failed with."""
+        failure: Exception | None = None
+        for sent, rest in joined(batch):
+            try:
+                refused = put_into(app, sent)
+            except Closed:
+                return rest, failure  # it ends by itself, and says why when it has
+            except BaseException:  # Ctrl-C, say
+                self._giving = rest[max(len(sent.parts), 1) :]
+                raise
+            for each, error in refused:
+                if each is own and each.waiting is None:
+                    failure = error
+                elif not each.refuse(error):
+                    self._places.lost(error)
+            self._giving = rest[max(len(sent.parts), 1) :]
+        return [], failure
+
+    def _not_begun(self, own: Sent[Msg] | None, error: BaseException) -> None:
+        """Be over: for the caller alone if nobody else has sent anything, who may try again, and else for good."""
+        with self._lock:
+            lost, self._backlog = [sent for sent in self._backlog if sent is not own], []
+            if not isinstance(error, Exception):  # who was interrupted tells nothing of the program: the next to come begins it
+                self._state, self._backlog = _NEW, lost
+                return
+            self._state = State.FAILED if lost else State.STOPPED
+            self._error = error if lost else None
+        self._apps.close(error)  # for those who wait for an app
+        self._bury(lost)
+
+    # ------------------------------------------------------------------ ending
+
+    def _idle(self, app: App[Model, Msg]) -> None:
+        """Hear from the app that nothing has come for long and nobody waits for its models."""
+        with self._lock:
+            own = app is self._app  # and not one whose beginning was interrupted, and that nobody has
+            if self._state is State.LOADING or (own and (self._state is not State.RUNNING or self._entering)):
+                return  # it may be the one that is begun, and about to be given what was sent
+            if own:
+                self._state = State.RESTING
+        app.rest()
+
+    def ask_to_rest(self, *, drain: bool = True, for_good: bool = False) -> None:
+        """Have the app end when its queue is drained, or after the turn under way; `for_good`, with what was sent until now."""
+        with self._lock:
+            self._asked, self._drain, self._for_good = True, self._drain and drain, self._for_good or for_good
+            new, lost = self._state is _NEW and for_good, list[Sent[Msg]]()
+            begins = new and self._drain and bool(self._backlog)
+            unused = new and not begins
+            if unused:
+                self._state, lost, self._backlog = State.STOPPED, self._backlog, []
+            elif self._state is State.RUNNING:
+                self._state = State.RESTING
+            rests = self._state is State.RESTING and (not self._entering or not drain)
+            app = self._app
+        if unused:
+            self._bury(lost)
+        elif begins:  # what was sent by one who was interrupted before it could be begun
+            self._begin_where_it_can_be(None)
+        elif rests and app is not None:
+            app.rest(drain=self._drain)
+
+    def _ended(self, app: App[Model, Msg]) -> None:
+        """Hear from the app that it has ended and let go of everything."""
+        with self._lock:
+            if self._state is State.LOADING:
+                self._ended_early = app  # whoever begins it goes on from here, when it has given what there is
+                return
+            if app is not self._app:
+                return  # its beginning was interrupted, and nobody has it
+        self._end_life(app)
+
+    def _end_life(self, app: App[Model, Msg]) -> None:
+        """Begin the next life if something was sent meanwhile, or be over."""
+        with self._lock:
+            self._error = app.error
+            lost: list[Sent[Msg]] = []
+            again = self._error is None and bool(self._backlog) and self._drain and not _is_cancelled()
+            if again:
+                self._state, self._app, self._asked = _NEW, None, self._for_good
+            else:
+                self._state = State.STOPPED if self._error is None else State.FAILED
+                lost, self._backlog = self._backlog, []
+        if again:
+            self._begin(None)
+        else:
+            self._bury(lost)
+
+    def _bury(self, lost: list[Sent[Msg]]) -> None:
+        for sent in lost:
+            sent.refuse(has_failed(self.key, self._error) if self._error is not None else Closed(_STOPPED))
+        self._places.forget(self, self._error)
+        self._apps.close()
+        self.over.set(True)
+
+    def join(self) -> None:
+        """Wait for the thread of the last app, which has nothing more to do."""
+        if self._app is not None:
+            self._app.stop()
+
+
+_STOPPED = "the programs were stopped before the message had its turn"
+
+
+def _is_cancelled() -> bool:
+    """Tell whether the calling task was cancelled, as all are when an event loop ends: nothing is begun there any more."""
+    task = running_task()
+    return task is not None and task.cancelling() > 0

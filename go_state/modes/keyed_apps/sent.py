@@ -1,0 +1,87 @@
+"""What was sent to a program that may have to be begun first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Generic, TypeVar
+
+from go_state.core.errors import Closed, NotStorable
+from go_state.modes.app.app import App
+from go_state.modes.app.observers import Waiting
+
+Msg = TypeVar("Msg")
+
+
+def has_failed(key: str, error: BaseException | None) -> Closed:
+    """Return what whoever uses a key gets once its program has failed."""
+    closed = Closed(f"the program of {key!r} has failed: nothing more is taken for it")
+    closed.__cause__ = error
+    return closed
+
+
+class Sent(Generic[Msg]):
+    """Messages that enter together, or one whose sender waits for its turn."""
+
+    __slots__ = ("messages", "parts", "waiting")
+
+    def __init__(self, messages: Sequence[Msg], waiting: Waiting | None = None, parts: tuple[Sent[Msg], ...] = ()) -> None:
+        self.messages = messages
+        self.waiting = waiting
+        self.parts = parts  # what it was joined of
+
+    def put_into(self, app: App[Any, Msg]) -> None:
+        """Put the messages into the app's queue. Raises as `App.send` does, and then none has entered."""
+        if self.waiting is None:
+            app.send(*self.messages)
+        else:
+            app.put_for(self.waiting, self.messages[0])
+
+    def refuse(self, error: BaseException) -> bool:
+        """Tell whoever waits that there will be no turn; False when nobody does."""
+        if self.waiting is None:
+            return False
+        self.waiting.fail(error)
+        self.waiting.bell.ring()
+        return True
+
+
+def joined(batch: Sequence[Sent[Msg]]) -> Iterator[tuple[Sent[Msg], list[Sent[Msg]]]]:
+    """Give what was sent, those messages together for whose turn nobody waits, each with the rest of the batch from it on.
+
+    Where a put is a write to the disk, a long backlog is one write.
+    """
+    begun = 0
+    while begun < len(batch):
+        end = begun + 1
+        while batch[begun].waiting is None and end < len(batch) and batch[end].waiting is None:
+            end += 1
+        parts = tuple(batch[begun:end])
+        one = parts[0] if len(parts) == 1 else Sent([message for part in parts for message in part.messages], None, parts)
+        yield one, list(batch[begun:])
+        begun = end
+
+
+def put_into(app: App[Any, Msg], sent: Sent[Msg]) -> list[tuple[Sent[Msg], Exception]]:
+    """Put messages into an app's queue; return those that did not enter, and why. Raises `Closed` when the app takes none.
+
+    A message that cannot be stored does not keep those out that were sent before and after it.
+    """
+    try:
+        sent.put_into(app)
+    except Closed:
+        raise
+    except NotStorable as error:
+        return _put_one_by_one(app, sent.parts) if sent.parts else [(sent, error)]
+    except Exception as error:  # of the store: no message would enter
+        return [(each, error) for each in sent.parts or (sent,)]
+    return []
+
+
+def _put_one_by_one(app: App[Any, Msg], parts: Sequence[Sent[Msg]]) -> list[tuple[Sent[Msg], Exception]]:
+    refused: list[tuple[Sent[Msg], Exception]] = []
+    for part in parts:
+        try:
+            part.put_into(app)
+        except Exception as error:
+            refused.append((part, error))
+    return refused

@@ -1,0 +1,47 @@
+"""What a run is given of the world outside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from go_state.core.errors import UsageError
+from go_state.runtime.effects.environment import NOTHING
+from go_state.runtime.effects.timers import Clock, SystemClock
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """How a run performs commands that go on after their turn: so many `at_once` at most, the others after them, and when it ends
+    it waits up to `grace` seconds for those that it has cancelled.
+
+    A thread cannot be ended: a call that was cancelled or took too long goes on there, and is counted no more. At most `at_once` such
+    threads, and at least 64, are left to themselves; while there are more, further calls in threads wait. None of them keeps the
+    process from ending.
+    """
+
+    at_once: int = 100
+    grace: float = 5.0
+
+    def __post_init__(self) -> None:
+        if type(self.at_once) is not int or self.at_once < 1:
+            raise UsageError(f"at_once is a number of commands from 1, not {self.at_once!r}")
+        if not isinstance(self.grace, (int, float)) or not self.grace >= 0:
+            raise UsageError(f"grace is a number of seconds from 0, not {self.grace!r}")
+
+
+class Outside(NamedTuple):
+    """What a run is given of the world outside: the environment of its commands, how they are performed, and the time."""
+
+    env: Any = NOTHING
+    effects: Effects = Effects()
+    clock: Clock = SystemClock()
+
+
+def outside_of(env: Any, effects: Effects | None, clock: Clock | None) -> Outside:
+    """Return what a run is given, or raise `UsageError`."""
+    if not isinstance(effects, (Effects, type(None))):
+        raise UsageError(f"effects= is a gs.Effects(at_once=..., grace=...), not a {type(effects).__qualname__}")
+    if clock is not None and not all(hasattr(clock, method) for method in ("time", "monotonic", "left", "leave")):
+        raise UsageError(f"clock= is a gs.testing.SimClock, or nothing for the system's, not a {type(clock).__qualname__}")
+    return Outside(NOTHING if env is None else env, effects or Effects(), clock or SystemClock())

@@ -1,0 +1,149 @@
+"""Group commit: senders who each wait until their messages are on disk, and share one sync.
+
+The first to come leads: it writes what is staged while the others, and those that come meanwhile, sleep. Then it wakes those
+whose messages it has written and hands the lead to one of the rest. A lock that all of them queued for did not do: whoever had
+it took it again before the next could wake, and 64 senders were no faster than one.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from go_state.storage.records.times import Times
+from go_state.waking.thread_waker import ThreadBell
+
+if TYPE_CHECKING:
+    from go_state.waking.loop_waker import LoopBell
+
+Msg = TypeVar("Msg")
+
+
+class Staged(Generic[Msg]):
+    """Messages whose sender waits until they are on disk, or cannot be."""
+
+    __slots__ = ("bell", "done", "encoded", "error", "first", "know", "leads", "messages", "times", "waits", "with_snapshot")
+
+    def __init__(
+        self,
+        messages: Sequence[Msg],
+        encoded: list[bytes],
+        times: Sequence[Times],
+        know: Callable[[int], object] | None = None,
+        *,
+        waits: bool = True,
+        with_snapshot: bool = False,
+        bell: LoopBell | None = None,
+    ) -> None:
+        self.messages = messages
+        self.encoded = encoded
+        self.times = times
+        self.know = know  # is told the position, before a reader can have the messages
+        self.done = False
+        self.error: Exception | None = None
+        self.leads = False
+        self.first = -1  # the position of the first of them, once they have one
+        self.waits = waits  # whether a sender waits; it hears of a failure, and may be asked to lead
+        self.with_snapshot = with_snapshot  # whether they are written together with one, or not at all
+        self.bell: ThreadBell | LoopBell = ThreadBell() if bell is None else bell
+
+    @property
+    def end(self) -> int:
+        """The position after the last of them."""
+        return self.first + len(self.messages)
+
+    @property
+    def can_lead(self) -> bool:
+        """Whether a sender waits who can be asked to write."""
+        return self.waits and not self.done and (isinstance(self.bell, ThreadBell) or not self.bell.is_dead)
+
+    def finish(self, error: Exception | None) -> None:
+        """Wake the sender: the messages are on disk, or the error says why they are not."""
+        self.error = error
+        self.done = True
+        self.bell.ring()
+
+
+class Stage(Generic[Msg]):
+    """Who waits, and whether somebody leads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()  # guards the two below, and who leads
+        self._staged: list[Staged[Msg]] = []
+        self._led = False
+
+    def inherit(self, lock: threading.Lock) -> None:
+        """In a forked child, have whoever comes told so: the stage's own lock may have been held at the fork."""
+        self._lock = lock
+
+    @property
+    def waiting(self) -> bool:
+        """Whether something is to be written."""
+        for each in tuple(self._staged):  # noqa: SIM110 - Ctrl-C is lost in a generator that `any` drops
+            if not each.done:
+                return True
+        return False
+
+    @property
+    def size(self) -> int:
+        """How many messages are to be written."""
+        with self._lock:
+            return sum(len(each.messages) for each in self._staged if each.first < 0 and not each.done)
+
+    @property
+    def oldest(self) -> float | None:
+        """When the first of them was put, in seconds since 1970; None where there is none."""
+        with self._lock:
+            return next((each.times[0].at / 1e6 for each in self._staged if not each.done), None)
+
+    def enter(self, staged: Staged[Msg]) -> bool:
+        """Wait until the messages are written, or return True when the caller is to write what is staged, its own among it.
+
+        Whoever has called this calls `leave` afterwards, also when Ctrl-C has ended the call.
+        """
+        self._add(staged)
+        if not staged.leads and isinstance(staged.bell, ThreadBell):
+            staged.bell.sleep(None)
+        return staged.leads
+
+    async def enter_async(self, staged: Staged[Msg], bell: LoopBell) -> bool:
+        """Wait on the event loop, as `enter` does in a thread."""
+        self._add(staged)
+        if not staged.leads:
+            await bell.sleep(None)
+        return staged.leads
+
+    def _add(self, staged: Staged[Msg]) -> None:
+        with self._lock:
+            self._staged.append(staged)
+            if not self._led:
+                self._led = staged.leads = True
+
+    def add(self, staged: Staged[Msg]) -> None:
+        """Stage messages whose sender does not wait: whoever reads them has them written."""
+        with self._lock:
+            self._staged.append(staged)
+
+    def leave(self, staged: Staged[Msg]) -> None:
+        """Take the messages off the stage if they are not written, and hand the lead on, to one who waits or to nobody.
+
+        Done twice it is done once, so that who is interrupted in it can do it again: nobody would wake the others otherwise.
+        """
+        with self._lock:
+            if staged in self._staged:
+                self._staged.remove(staged)
+            if not staged.leads:
+                return
+            following = next((each for each in self._staged if each.can_lead), None)
+            self._led = following is not None
+            if following is not None:
+                following.leads = True
+                following.bell.ring()
+            staged.leads = False
+
+    def to_write(self) -> list[Staged[Msg]]:
+        """Return what is to be written. It stays on the stage until it is done, so that who is interrupted loses none of it."""
+        with self._lock:
+            self._staged = [each for each in self._staged if not each.done]
+            return list(self._staged)

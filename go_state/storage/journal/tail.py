@@ -1,0 +1,171 @@
+"""What a journal retains: every message on disk, the newest of them in memory as well."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Sequence
+from typing import Generic, NamedTuple, TypeVar
+
+from go_state.buffer.retained import Retained
+from go_state.core.errors import Incompatible, UsageError
+from go_state.storage.records.records import Block, Records
+from go_state.storage.records.times import Times, after, split
+
+Msg = TypeVar("Msg")
+
+_DECODED = 4  # blocks kept decoded: readers that read one message at a time stand in few places
+_IN_MEMORY = 16 * 1024  # messages; a reader further behind reads them from disk
+
+
+class Decoded(NamedTuple, Generic[Msg]):
+    """A block, its messages as far as they can be read, and why not further."""
+
+    block: Block
+    messages: list[Msg]
+    error: Incompatible | None
+
+
+class Tail(Retained[Msg]):
+    """A `Retained` whose messages up to `durable` are on disk; those after it are `pending`. The journal's lock guards it."""
+
+    __slots__ = ("_dated", "_decode", "_decoded", "_records", "_runs", "durable", "pending", "times")
+
+    def __init__(self, records: Records, decode: Callable[[Block], tuple[list[Msg], Incompatible | None]]) -> None:
+        super().__init__()
+        self._records = records
+        self._decode = decode
+        self._dated: tuple[int, int, list[Times]] | None = None  # what times were last asked for, and of which positions
+        self._runs: dict[int, list[Times]] = {}  # of what was written and is in memory, by the position after the last of them
+        self._decoded: dict[int, Decoded[Msg]] = {}
+        self.pending: list[bytes] = []  # the JSON of the messages that are not on disk
+        self.times: list[Times] = []  # when those entered
+        self.start = records.start
+        self.end = self.durable = self._base = records.end
+
+    def enter(self, messages: Iterable[Msg], encoded: Iterable[bytes], times: Iterable[Times]) -> None:
+        """Append messages that are not on disk yet."""
+        messages = list(messages)
+        number = len(messages)
+        # No call from here on: see Buffer._absorb.
+        self.pending += encoded
+        self.times += times
+        self._items += messages
+        self.end += number
+
+    def times_without(self, first: int, number: int) -> list[Times]:
+        """Return when those entered that are not on disk, but for so many from `first` on."""
+        kept, rest = split(self.times, first - self.durable)
+        return kept + after(rest, number)
+
+    def written(self, position: int, times: Sequence[Times] = ()) -> None:
+        """Hear that the messages before the position are on disk, and when the last of them entered.
+
+        Done twice it is done once, whatever came between.
+        """
+        if times:
+            self._runs[position] = list(times)
+        self.durable = max(position, self.durable)
+        left = self.end - self.durable
+        del self.pending[: len(self.pending) - left]
+        over = sum(run.number for run in self.times) - left
+        self.times = self.times if over <= 0 else after(self.times, over)
+
+    def read(self, position: int, limit: int) -> list[Msg]:
+        """Return up to `limit` messages from the position on: from memory, or those of one block on disk."""
+        limit = min(limit, self.durable - position)
+        if limit <= 0:
+            return []
+        if position >= self._base:
+            return super().read(position, limit)
+        found = self._in_memory(position)
+        if found is None:
+            found = self.fetch(position)
+            if found is None:
+                return []
+            self.keep(found)
+        block, messages, error = found
+        if error is not None and position >= block.first + len(messages):
+            # Those before it were given, so it is known which one it is.
+            self._decoded.pop(block.first, None)  # to be read anew once this one is set aside
+            raise error
+        return messages[position - block.first : position - block.first + limit]
+
+    def _in_memory(self, position: int) -> Decoded[Msg] | None:
+        return next((each for each in self._decoded.values() if each[0].holds(position)), None)
+
+    def is_in_memory(self, position: int) -> bool:
+        """Tell whether the message at the position can be read without the disk, or is not on it."""
+        return position >= min(self._base, self.durable) or self._in_memory(position) is not None
+
+    def fetch(self, position: int) -> Decoded[Msg] | None:
+        """Read the block that holds the position from disk, None where there is none; the lock need not be held."""
+        block = self._records.block(position)
+        return None if block is None else Decoded(block, *self._decode(block))
+
+    def keep(self, found: Decoded[Msg]) -> None:
+        """Keep a block that was fetched, for a while."""
+        while len(self._decoded) >= _DECODED:
+            self._decoded.pop(next(iter(self._decoded)))
+        self._decoded[found.block.first] = found
+
+    def forget(self, position: int) -> None:
+        """Have the block that holds the position read anew: a message in it need not be readable any more."""
+        if (found := self._in_memory(position)) is not None:
+            del self._decoded[found.block.first]
+
+    def entered(self, position: int) -> float:
+        """Return when the message at the position entered, in seconds since 1970."""
+        found = self.entered_in_memory(position)
+        if found is None and (block := self._records.block(position)) is not None:
+            self._dated = block.first, block.end, block.times()
+            found = self.entered_in_memory(position)
+        if found is None:
+            raise UsageError(f"there is no message at position {position}")
+        return found
+
+    def entered_in_memory(self, position: int) -> float | None:
+        """Return the same, or None where the disk would have to be asked."""
+        if position >= self.durable:
+            times, first = self.times, self.durable
+        else:
+            if self._dated is None or not self._dated[0] <= position < self._dated[1]:
+                self._dated = self._dates_of(position)
+            first, _, times = self._dated or (0, 0, [])
+        for run in times:
+            first += run.number
+            if position < first:
+                return run.at / 1e6
+        return None
+
+    def _dates_of(self, position: int) -> tuple[int, int, list[Times]] | None:
+        """Return the first position, the one after the last, and the times of messages that were written together."""
+        ends = list(self._runs)
+        index = bisect_right(ends, position)
+        if index < len(ends):
+            times = self._runs[ends[index]]
+            first = ends[index] - sum(run.number for run in times)
+            if first <= position:
+                return first, ends[index], times
+        found = self._in_memory(position)
+        return None if found is None else (found[0].first, found[0].end, found[0].times())
+
+    def trim(self, start: int) -> None:
+        """Forget in memory what is before `start` and on disk."""
+        dead = min(start, self.durable) - self._base
+        if dead > 0 and dead * 2 >= len(self._items):  # amortised, as of any Retained
+            del self._items[:dead]
+            self._base += dead
+            self._runs = {end: times for end, times in self._runs.items() if end > self._base}
+
+    def catch_up(self) -> None:
+        """Hear that the records may begin later, or have grown by what was not entered here: then nothing is pending."""
+        self.start = self._records.start
+        if self._records.end > self.end:
+            self._items = []
+            self._decoded, self._runs = {}, {}
+            self.end = self.durable = self._base = self._records.end
+
+    def bound(self) -> None:
+        """Keep no more in memory than a reader that keeps up needs."""
+        if self.durable - self._base > _IN_MEMORY:
+            self.trim(self.durable)
