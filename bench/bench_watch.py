@@ -56,7 +56,7 @@ async def waited_for() -> float:
     for number in range(9):
         tasks = [asyncio.create_task(value.watch(since=number).get_async()) for _ in range(WATCHERS)]
         await asyncio.sleep(0)  # after which all of them wait
-        assert len(value._bells) == WATCHERS
+        assert len(value._wakers) == WATCHERS
         began = time.perf_counter()
         value.publish(number)
         spent.append((time.perf_counter() - began) / WATCHERS)

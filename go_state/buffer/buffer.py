@@ -24,7 +24,7 @@ from go_state.buffer.statistics import Backlog, BufferStatistics, ReaderStatisti
 from go_state.core.errors import Closed, Full, TimedOut, UsageError
 from go_state.system.forks import free, parents, share
 from go_state.waking.deadlines import deadline
-from go_state.waking.thread_waker import Bell, ThreadBell
+from go_state.waking.thread_waker import ThreadWaker, Waker
 
 Msg = TypeVar("Msg")
 
@@ -74,11 +74,11 @@ class Buffer(Generic[Msg]):
         self._lock: Lock = threading.RLock() if self._counts else threading.Lock()
         self._retained: Retained[Msg] = Retained()
         self._readers: list[Consumer[Msg]] = []
-        self._bells: list[Bell] = []  # of sleeping readers; whoever rings them takes them out, with the lock or without
+        self._wakers: list[Waker] = []  # of sleeping readers; whoever rings them takes them out, with the lock or without
         self._closed = False
         self._cut = False  # closed, and what is in the inbox came too late
         self._in_parent = False  # whether this is what a forked child has of it
-        self._closers: list[Bell] = []  # of those who wait for the readers to finish
+        self._closers: list[Waker] = []  # of those who wait for the readers to finish
         self._entered = 0.0  # when the first message of the inbox entered
         self._notes: deque[tuple[int, float]] = deque()  # (position, when it entered), sparse: see _AGE_STEP
         self._later: list[
@@ -137,10 +137,10 @@ class Buffer(Generic[Msg]):
             if self._attention:
                 self._entered = now
             self._attention = self._closed  # in one step: once it is closed this stays set, and every put comes here
-            self._ring(self._bells)
+            self._wake_all(self._wakers)
         except BaseException:  # Ctrl-C: the message may be there with nobody woken
             self._attention = True
-            self._ring(self._bells)
+            self._wake_all(self._wakers)
             raise
         if self._closed:
             self._take_back(messages)
@@ -195,23 +195,23 @@ class Buffer(Generic[Msg]):
         """Append to what is retained and wake the sleepers. Lock held, inbox absorbed."""
         self._note(self._clock())
         self._retained.extend(messages)
-        if self._bells:
-            self._ring(self._bells)
+        if self._wakers:
+            self._wake_all(self._wakers)
 
     @staticmethod
-    def _ring(bells: list[Bell]) -> None:
-        """Ring each bell and take it out, in this order: Ctrl-C in between wakes one twice, and leaves none asleep.
+    def _wake_all(wakers: list[Waker]) -> None:
+        """Ring each waker and take it out, in this order: Ctrl-C in between wakes one twice, and leaves none asleep.
 
         Others may ring at the same time, and be faster.
         """
-        while bells:
+        while wakers:
             try:
-                bell = bells[-1]
+                waker = wakers[-1]
             except IndexError:
                 return
-            bell.ring()
+            waker.wake()
             with suppress(ValueError):
-                bells.remove(bell)
+                wakers.remove(waker)
 
     def _absorb(self) -> None:
         """Move the inbox into what is retained. Lock held."""
@@ -329,7 +329,7 @@ class Buffer(Generic[Msg]):
         if readers and self._retention is drop_committed:
             self._retained.trim(readers[0].committed if len(readers) == 1 else min([reader.committed for reader in readers]))
         if self._closers and self._is_drained():
-            self._ring(self._closers)
+            self._wake_all(self._closers)
 
     def _remove(self, consumer: Consumer[Msg]) -> None:
         """Strike the reader off. Lock held."""
@@ -365,13 +365,13 @@ class Buffer(Generic[Msg]):
         """
         if self._in_parent:
             return
-        bell, until = ThreadBell(), deadline(timeout)
-        self._shut(bell if timeout is not None else None)
+        waker, until = ThreadWaker(), deadline(timeout)
+        self._shut(waker if timeout is not None else None)
         if timeout is not None:
             try:
-                rang = bell.sleep(until)
+                rang = waker.sleep(until)
             finally:
-                self._forget(bell)
+                self._forget(waker)
             self._check_drained(rang, timeout)
 
     def refuse(self) -> None:
@@ -381,28 +381,28 @@ class Buffer(Generic[Msg]):
 
     async def close_async(self, *, timeout: float | None = None) -> None:
         """Close as `close` does, waiting on the event loop."""
-        from go_state.waking.loop_waker import LoopBell
+        from go_state.waking.loop_waker import LoopWaker
 
         if self._in_parent:
             return
-        bell, until = LoopBell(), deadline(timeout)
-        self._shut(bell if timeout is not None else None)
+        waker, until = LoopWaker(), deadline(timeout)
+        self._shut(waker if timeout is not None else None)
         try:
-            rang = timeout is None or await bell.sleep(until)
+            rang = timeout is None or await waker.sleep(until)
         finally:
-            self._forget(bell)
+            self._forget(waker)
         self._check_drained(rang, timeout)
 
-    def _shut(self, closer: Bell | None) -> None:
+    def _shut(self, closer: Waker | None) -> None:
         with self._lock:
             self._locked_put = True
             self._closed = True
             self._absorb()  # the cut: what is in the inbox now is accepted, what comes later is refused
-            self._ring(self._bells)
+            self._wake_all(self._wakers)
             if closer is not None:
                 self._closers.append(closer)
                 if self._is_drained():
-                    self._ring(self._closers)
+                    self._wake_all(self._closers)
 
     @staticmethod
     def _check_drained(drained: bool, timeout: float | None) -> None:
@@ -421,7 +421,7 @@ class Buffer(Generic[Msg]):
             reader.forget_parent(self._lock)
         free(lock)  # which readers that were closed know, too
 
-    def _forget(self, closer: Bell) -> None:
+    def _forget(self, closer: Waker) -> None:
         with self._lock:
             if closer in self._closers:
                 self._closers.remove(closer)

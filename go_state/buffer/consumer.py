@@ -17,7 +17,7 @@ from go_state.buffer.locks import Lock
 from go_state.buffer.retained import Retained
 from go_state.core.errors import Closed, ConcurrentGet, Empty, Lagged, NothingPending, TimedOut, UsageError
 from go_state.waking.deadlines import check_timeout, deadline
-from go_state.waking.thread_waker import Bell, ThreadBell
+from go_state.waking.thread_waker import ThreadWaker, Waker
 
 if TYPE_CHECKING:
     from go_state.buffer.buffer import Buffer
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Msg = TypeVar("Msg")
 
 _TRIM_STEP = 64  # messages: a run that settles every turn leaves the trimming to whoever looks, or until so many have gathered
-_BREATH_SECONDS = 0.002  # how long a task that gets message after message may keep the event loop from the others
+_CHECKPOINT_SECONDS = 0.002  # how long a task that gets message after message may keep the event loop from the others
 
 
 class Consumer(Generic[Msg]):
@@ -43,11 +43,11 @@ class Consumer(Generic[Msg]):
         self._lock = lock  # the buffer's; guards all below
         self.committed = self._find(start)  #: the first position that is not committed
         self.position = self.committed  #: the position that is read next
-        self._bell: Bell | None = None  # the one that this reader sleeps by
+        self._waker: Waker | None = None  # the one that this reader sleeps by
         self._closed = False
         self._in_parent = False  # whether this is what a forked child has of it
         self._woken = False
-        self._breath_at = 0.0  # when the event loop is to be given back
+        self._checkpoint_at = 0.0  # when the event loop is to be given back
 
     # ------------------------------------------------------------------ reading
 
@@ -86,12 +86,12 @@ class Consumer(Generic[Msg]):
 
     async def _give_way(self) -> None:
         """Give the event loop back if it had no turn for a while."""
-        if time.monotonic() >= self._breath_at:
+        if time.monotonic() >= self._checkpoint_at:
             await _breathe()
             self._has_given_way()
 
     def _has_given_way(self) -> None:
-        self._breath_at = time.monotonic() + _BREATH_SECONDS
+        self._checkpoint_at = time.monotonic() + _CHECKPOINT_SECONDS
 
     def take(self, limit: int) -> list[Msg]:
         """Read up to `limit` messages without waiting; an empty list when there is none. Raises `Lagged`."""
@@ -116,29 +116,29 @@ class Consumer(Generic[Msg]):
         """Block until there is a message to read. Raises like `get`."""
         until = deadline(timeout)
         while True:
-            bell = ThreadBell()
+            waker = ThreadWaker()
             try:
-                if self._lie_down(bell):
+                if self._lie_down(waker):
                     return
-                rang = bell.sleep(until)
+                rang = waker.sleep(until)
             finally:
-                self._get_up(bell)
+                self._get_up(waker)
             if not rang:
                 raise TimedOut(f"nothing came within {timeout} seconds; nothing was consumed")
 
     async def wait_async(self, timeout: float | None = None) -> None:
         """Wait on the event loop until there is a message to read. Raises like `get`."""
-        from go_state.waking.loop_waker import LoopBell
+        from go_state.waking.loop_waker import LoopWaker
 
         until = deadline(timeout)
         while True:
-            bell = LoopBell()
+            waker = LoopWaker()
             try:
-                if self._lie_down(bell):
+                if self._lie_down(waker):
                     return
-                rang = await bell.sleep(until)
+                rang = await waker.sleep(until)
             finally:
-                self._get_up(bell)
+                self._get_up(waker)
             if not rang:
                 raise TimedOut(f"nothing came within {timeout} seconds; nothing was consumed")
 
@@ -146,8 +146,8 @@ class Consumer(Generic[Msg]):
         """Have a wait that is under way, or else the next one, return at once though there may be nothing; from any thread."""
         with self._lock:
             self._woken = True
-            if self._bell is not None:
-                self._bell.ring()
+            if self._waker is not None:
+                self._waker.wake()
 
     def _look(self) -> bool:
         """Tell whether a read would give or raise something; `Closed` when nothing will ever come. Lock held."""
@@ -160,32 +160,32 @@ class Consumer(Generic[Msg]):
             raise Closed("the buffer is closed and this reader has read all of it")
         return False
 
-    def _lie_down(self, bell: Bell) -> bool:
-        """Return True when there is something to read, else leave the bell with the buffer."""
+    def _lie_down(self, waker: Waker) -> bool:
+        """Return True when there is something to read, else leave the waker with the buffer."""
         with self._lock:
             woken, self._woken = self._woken, False
             if self._look() or woken:
                 return True
             self._check_alone()
-            self._bell = bell
+            self._waker = waker
             buffer = self._buffer
-            buffer._bells.append(bell)
-            # A put takes no lock. One that had appended before the look above may have dated and rung before the bell was there:
+            buffer._wakers.append(waker)
+            # A put takes no lock. One that had appended before the look above may have dated and rung before the waker was there:
             # from here on it is seen in the inbox, or sees the flag and rings.
             buffer._attention = True
             return bool(buffer._inbox)
 
     def _check_alone(self) -> None:
-        if self._bell is not None:
+        if self._waker is not None:
             raise ConcurrentGet("another thread or task already waits on this consumer: open one for each")
 
-    def _get_up(self, bell: Bell) -> None:
+    def _get_up(self, waker: Waker) -> None:
         with self._lock:
-            if self._bell is not bell:
+            if self._waker is not waker:
                 return  # it did not lie down, and another sleeps here
-            self._bell = None
+            self._waker = None
             with suppress(ValueError):  # whoever has rung it has taken it out
-                self._buffer._bells.remove(bell)
+                self._buffer._wakers.remove(waker)
 
     # ------------------------------------------------------------------ moving
 
@@ -239,8 +239,8 @@ class Consumer(Generic[Msg]):
                 if follows:
                     self.position += number
                     following = messages
-                if buffer._bells:
-                    buffer._ring(buffer._bells)
+                if buffer._wakers:
+                    buffer._wake_all(buffer._wakers)
             if self.committed - retained.start >= _TRIM_STEP or buffer._closers:
                 buffer._settled()
         if buffer._asks_policy:
@@ -350,8 +350,8 @@ class Consumer(Generic[Msg]):
         with self._lock:  # done twice it is done once, so that what Ctrl-C has cut short is done again
             self._closed = True
             self._buffer._remove(self)
-            if self._bell is not None:
-                self._bell.ring()
+            if self._waker is not None:
+                self._waker.wake()
         if self._buffer._asks_policy:
             self._buffer._apply_retention()
 

@@ -19,7 +19,7 @@ from go_state.core.errors import GoStateError, MissingExtra, UsageError
 from go_state.core.program import Program
 from go_state.history.replay import replay, verify
 from go_state.history.store_check import check_store
-from go_state.modes.keeping.keyframes import give_type
+from go_state.modes.keeping.keyframes import set_message_type
 from go_state.storage.backends.lmdb import LMDBStore
 from go_state.storage.codec.codec import JsonCodec, model_type
 from go_state.storage.journal.exchange import as_member, lines
@@ -214,7 +214,7 @@ def import_journal(
     path = "/dev/stdin" if path == "-" else path
     with _open(db, schema, new=True) as store:
         found: Any = store.journal(name)
-        give_type(found, _program(target))
+        set_message_type(found, _program(target))
         with _bar("import", _twice_its_lines(path)) as advance:
             number = found.import_from(path, progress=advance)
         show(f"{number:,} messages imported")

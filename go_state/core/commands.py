@@ -1,7 +1,7 @@
 """Commands: what a program wants done, as values.
 
 A turn returns commands beside its model. They are equal when they ask for the same, print what they ask for, and do nothing by
-themselves: `loop.flights` performs them. A bare callable without arguments is a command too, and `None` is none.
+themselves: `loop.manager` performs them. A bare callable without arguments is a command too, and `None` is none.
 
     in the turn       send, reply, calls of plain functions, and what `seq` and `all` hold of these
     after the commit  calls of coroutine functions and with `thread=True`, `after`; of a `seq` all that follows one of these

@@ -34,10 +34,10 @@ def replay(program: Program[Model, Msg], journal: Journal[Msg], *, until: int | 
     set aside are passed over. Raises `UsageError` for a position that the journal does not have, `Lagged` for one that was
     forgotten, `Corrupt` with the position of what is damaged, and `Incompatible`.
     """
-    from go_state.modes.keeping.keyframes import fold, give_type, nearest
+    from go_state.modes.keeping.keyframes import fold, nearest, set_message_type
 
     program = replayed(without_key(program, "replay"))
-    give_type(journal, program)
+    set_message_type(journal, program)
     lagged: Lagged | None = None
     for _ in range(_TRIES):
         journal.refresh()
@@ -99,10 +99,10 @@ def verify(program: Program[Model, Msg], journal: Journal[Msg], *, progress: Cal
     position of what is damaged, and what `update` raises, with a note of the position.
     """
     from go_state.history.verification import Verification
-    from go_state.modes.keeping.keyframes import give_type
+    from go_state.modes.keeping.keyframes import set_message_type
 
     program = replayed(without_key(program, "verify"))
-    give_type(journal, program)
+    set_message_type(journal, program)
     journal.flush()
     journal.store.check_damage()
     journal.refresh()
@@ -115,14 +115,14 @@ def to_test(program: Program[Model, Msg], journal: Journal[Msg], path: str | os.
     `of` says where the program is found, "module:name". The messages lie in the file as JSON that a person can read; those that
     were set aside are left out, and what a turn tells is recorded with its message.
     """
-    from go_state.modes.keeping.keyframes import give_type, keyframes
+    from go_state.modes.keeping.keyframes import keyframes, set_message_type
     from go_state.storage.codec.codec import JsonCodec, MessageCodec, message_type, model_type
 
     module, _, name = of.partition(":") if isinstance(of, str) else ("", "", "")
     if not all(part.isidentifier() and not iskeyword(part) for part in (*module.split("."), name)):
         raise UsageError(f'of= says where the program is found, as "package.module:name", not {of!r}')
     journal.store.check_not_own(path)
-    give_type(journal, program)
+    set_message_type(journal, program)
     journal.refresh()
     start = next(iter(keyframes(program, journal)), None)
     if start is None:
@@ -141,7 +141,7 @@ def to_test(program: Program[Model, Msg], journal: Journal[Msg], path: str | os.
     last = replay(program, journal, until=end)
     text = _TEST.format(
         about=f"A recorded run of the journal {journal.name!r}, replayed.".replace("\\", "").replace('"', "'"),
-        module=module, name=name, journal=journal.salt, schema=program.schema, first=model.encode(start.model).decode(),
+        module=module, name=name, journal=journal.journal_id, schema=program.schema, first=model.encode(start.model).decode(),
         last=model.encode(last).decode(), messages="\n".join(lines),
     )  # fmt: skip
     with open(path, "w", encoding="utf-8") as file:

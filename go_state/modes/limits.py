@@ -14,8 +14,8 @@ from typing import Any, Literal
 
 from go_state.core.errors import TimedOut, UsageError
 from go_state.core.ports import Switch
-from go_state.runtime.effects.flights import Flights
-from go_state.runtime.flow.driver import BREATH_SECONDS
+from go_state.runtime.effects.manager import EffectManager
+from go_state.runtime.flow.driver import CHECKPOINT_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +131,12 @@ class Pace:
         self._deadline = math.inf if timeout is None else now + timeout
         self._budget_end = math.inf if budget is None else now + budget
         self._save_at = math.inf
-        self._breath_at = now + BREATH_SECONDS if on_loop else math.inf
-        self.flights: Flights | None = None
+        self._checkpoint_at = now + CHECKPOINT_SECONDS if on_loop else math.inf
+        self.manager: EffectManager | None = None
         self._plan()
 
     def _plan(self) -> None:
-        self._next = min(self._deadline, self._budget_end, self._save_at, self._breath_at)
+        self._next = min(self._deadline, self._budget_end, self._save_at, self._checkpoint_at)
 
     @property
     def watches(self) -> bool:
@@ -167,30 +167,30 @@ class Pace:
     @property
     def _flies(self) -> bool:
         """Whether commands under way may bring something."""
-        return self.flights is not None and self.flights.active
+        return self.manager is not None and self.manager.active
 
     @contextmanager
     def calling(self, wake: Callable[[], object]) -> Iterator[None]:
         """Call the function, from whichever thread, when something ends a wait early, for the length of the block."""
-        flights = self.flights
+        manager = self.manager
         with self.stop.calling(wake) if isinstance(self.stop, StopSwitch) else nullcontext():
-            if flights is not None:
-                flights.ring = wake
+            if manager is not None:
+                manager.ring = wake
             try:
                 yield
             finally:
-                if flights is not None:
-                    flights.ring, flights.waiting = None, False
+                if manager is not None:
+                    manager.ring, manager.waiting = None, False
 
     def looks_up(self) -> bool:
         """Tell whether a wait that begins now would have to end at once."""
         stopped = self.stop is not None and self.stop.is_set()
-        return stopped or (self.flights is not None and self.flights.stirred)
+        return stopped or (self.manager is not None and self.manager.has_arrivals)
 
     def wait_seconds(self) -> float | None:
         """Return how long the batch may wait that is about to; None for as long as it takes."""
         seconds = self.seconds_left()
-        left = None if self.flights is None else self.flights.left(_always)
+        left = None if self.manager is None else self.manager.left(_always)
         return min((each for each in (seconds, left) if each is not None), default=None)
 
     def seconds_left(self) -> float | None:
@@ -205,9 +205,9 @@ class Pace:
     def breath_due(self) -> bool:
         """Tell whether the event loop's other tasks have waited long enough, and begin their next wait."""
         now = time.monotonic()
-        if now < self._breath_at:
+        if now < self._checkpoint_at:
             return False
-        self._breath_at = now + BREATH_SECONDS
+        self._checkpoint_at = now + CHECKPOINT_SECONDS
         self._plan()
         return True
 

@@ -12,13 +12,13 @@ from go_state.core.ports import Consumer, Log, Producer, Reader, Store
 from go_state.core.program import Program, takes_key
 from go_state.middleware.chain import chained
 from go_state.modes.limits import Retain, Snapshots
-from go_state.runtime.effects.flights import Flights
+from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.effects.timers import Clock
 from go_state.runtime.feeds.feeds import LogFeed, PortFeed
 from go_state.runtime.flow.driver import drive, drive_async, refuse_running_loop
 from go_state.runtime.on_error import OnError, Raise
 from go_state.runtime.replaying import silenced
-from go_state.runtime.resources import Effects, outside_of
+from go_state.runtime.resources import Effects, resources_of
 from go_state.runtime.turn import Feed, Loop
 
 if TYPE_CHECKING:
@@ -74,15 +74,15 @@ def run(
     """
     refuse_running_loop("run")
     how = (store, key, snapshots, durability, lease, restore, retention)
-    flights = Flights(outside_of(env, effects, clock), on_loop=False)
+    manager = EffectManager(resources_of(env, effects, clock), on_loop=False)
     if is_durable(buffer, how):
         ports = (buffer, producer, consumer, replaying)
-        durable = durable_run(program, ports, on_error, flights, False, *how)
-        with flights:
+        durable = durable_run(program, ports, on_error, manager, False, *how)
+        with manager:
             drive(durable.flow())
         return durable.loop.model
-    loop = Loop(silenced(chained(without_key(program, "run")), replaying), flights, on_error=on_error, lists=False)
-    with Queue(buffer, producer, consumer, on_loop=False) as feed, flights:
+    loop = Loop(silenced(chained(without_key(program, "run")), replaying), manager, on_error=on_error, lists=False)
+    with Queue(buffer, producer, consumer, on_loop=False) as feed, manager:
         drive(loop.run(feed))
     return loop.model
 
@@ -113,18 +113,18 @@ async def run_async(
     what the methods return is awaited if it can be.
     """
     how = (store, key, snapshots, durability, lease, restore, retention)
-    flights = Flights(outside_of(env, effects, clock), on_loop=True)
+    manager = EffectManager(resources_of(env, effects, clock), on_loop=True)
     if is_durable(buffer, how):
         ports = (buffer, producer, consumer, replaying)
-        durable = durable_run(program, ports, on_error, flights, True, *how)
+        durable = durable_run(program, ports, on_error, manager, True, *how)
         try:
-            async with flights:
+            async with manager:
                 await drive_async(durable.flow())
         finally:
             await durable.end_thread()
         return durable.loop.model
-    loop = Loop(silenced(chained(without_key(program, "run")), replaying), flights, on_error=on_error, lists=False)
-    async with Queue(buffer, producer, consumer, on_loop=True) as feed, flights:
+    loop = Loop(silenced(chained(without_key(program, "run")), replaying), manager, on_error=on_error, lists=False)
+    async with Queue(buffer, producer, consumer, on_loop=True) as feed, manager:
         await drive_async(loop.run(feed))
     return loop.model
 
@@ -133,7 +133,7 @@ def durable_run(
     program: Program[Model, Msg],
     ports: tuple[Any, ...],
     on_error: OnError,
-    flights: Flights,
+    manager: EffectManager,
     on_loop: bool,
     store: Any,
     key: Any,
@@ -156,7 +156,7 @@ def durable_run(
         raise UsageError(f"the queue of a durable run is its journal: leave it out, or give store.journal({key!r})")
     snapshots, *rest = how
     durable = Durable(buffer, store, key, Snapshots() if snapshots is None else snapshots, *rest)
-    return DurableRun(without_key(program, "run"), durable, on_error, flights, on_loop=on_loop)
+    return DurableRun(without_key(program, "run"), durable, on_error, manager, on_loop=on_loop)
 
 
 def is_durable(buffer: object, how: tuple[Any, ...]) -> bool:

@@ -30,7 +30,7 @@ class Effects:
             raise UsageError(f"grace is a number of seconds from 0, not {self.grace!r}")
 
 
-class Outside(NamedTuple):
+class Resources(NamedTuple):
     """What a run is given of the world outside: the environment of its commands, how they are performed, and the time."""
 
     env: Any = NOTHING
@@ -38,10 +38,10 @@ class Outside(NamedTuple):
     clock: Clock = SystemClock()
 
 
-def outside_of(env: Any, effects: Effects | None, clock: Clock | None) -> Outside:
+def resources_of(env: Any, effects: Effects | None, clock: Clock | None) -> Resources:
     """Return what a run is given, or raise `UsageError`."""
     if not isinstance(effects, (Effects, type(None))):
         raise UsageError(f"effects= is a gs.Effects(at_once=..., grace=...), not a {type(effects).__qualname__}")
     if clock is not None and not all(hasattr(clock, method) for method in ("time", "monotonic", "left", "leave")):
         raise UsageError(f"clock= is a gs.testing.SimClock, or nothing for the system's, not a {type(clock).__qualname__}")
-    return Outside(NOTHING if env is None else env, effects or Effects(), clock or SystemClock())
+    return Resources(NOTHING if env is None else env, effects or Effects(), clock or SystemClock())

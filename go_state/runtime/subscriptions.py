@@ -21,7 +21,7 @@ from go_state.core.program import Program
 from go_state.core.subscriptions import At, Every, Signal, Stream, Sub, checked_subscriptions
 from go_state.runtime.effects.effect import Origin, wrapped
 from go_state.runtime.effects.executor import unasked
-from go_state.runtime.effects.flights import AHEAD, Flights, Trouble
+from go_state.runtime.effects.manager import AHEAD, EffectManager, Trouble
 from go_state.runtime.effects.timers import Timer
 from go_state.runtime.inside import Part, part_in
 from go_state.runtime.raised import as_failure
@@ -55,14 +55,14 @@ class Running:
 class Subscribed:
     """The subscriptions of one run."""
 
-    def __init__(self, subscriptions: Callable[[Any], Iterable[Sub[Any]] | None], flights: Flights) -> None:
+    def __init__(self, subscriptions: Callable[[Any], Iterable[Sub[Any]] | None], manager: EffectManager) -> None:
         self._subscriptions = subscriptions
-        self._flights = flights
+        self._manager = manager
         self._running: dict[Hashable, Running] = {}
         self._model: Any = self  # no model of anybody's
         self._ended = False
         self._signals: dict[int, tuple[dict[Running, None], Any]] = {}  # who listens, and the handler that was there before
-        flights.end_subscriptions = self.end
+        manager.end_subscriptions = self.end
 
     def around(self, program: Program[Model, Msg]) -> Program[Model, Msg]:
         """Return the program whose every model is followed before it is shown."""
@@ -97,7 +97,7 @@ class Subscribed:
                 running.end()
             self._running[key] = begun = Running(sub)
             self._begin(begun)
-        self._flights.subscriptions = len(self._running)
+        self._manager.subscriptions = len(self._running)
 
     def under_way(self) -> tuple[Any, ...]:
         """Return those that are under way."""
@@ -113,48 +113,48 @@ class Subscribed:
         for running in self._running.values():
             running.end()
         self._running.clear()
-        self._flights.subscriptions = 0
+        self._manager.subscriptions = 0
 
     # ------------------------------------------------------------------ each kind
 
     def _begin(self, running: Running) -> None:
         match running.sub:
             case Every(seconds=seconds):
-                self._tick_in(running, seconds, self._flights.timers.clock.monotonic() + seconds)
+                self._tick_in(running, seconds, self._manager.timers.clock.monotonic() + seconds)
             case At(when=when):
-                if when <= self._flights.timers.clock.time():
-                    self._flights.news.append((self.arrive, running, None))
+                if when <= self._manager.timers.clock.time():
+                    self._manager.news.append((self.arrive, running, None))
                 elif when != math.inf:
-                    running.timer = self._flights.timers.set_at(when, partial(self._at, running))
+                    running.timer = self._manager.timers.set_at(when, partial(self._at, running))
             case Stream():
                 self._read(running)
             case Signal():
                 self._listen(running)
-        self._flights.stir()
-        self._flights.wake()
+        self._manager.stir()
+        self._manager.wake()
 
     def _tick_in(self, running: Running, seconds: float, due: float) -> None:
         def tick() -> None:
-            if running.beat <= self._flights.taken() or (running.beat != math.inf and not self._flights.backlog()):
+            if running.beat <= self._manager.taken() or (running.beat != math.inf and not self._manager.backlog()):
                 running.beat = math.inf
-                self._flights.news.append((self.arrive, running, None))
-            every, now = running.sub.seconds, self._flights.timers.clock.monotonic()
+                self._manager.news.append((self.arrive, running, None))
+            every, now = running.sub.seconds, self._manager.timers.clock.monotonic()
             late = max((now - due) // every, 0)  # whole ticks that are over already, and are left out
             following = min(due + (late + 1) * every, now + every)  # the first is endless where they are too many to count
             self._tick_in(running, following - now, following)
 
-        running.timer = self._flights.timers.set(max(seconds, 0.0), tick)
+        running.timer = self._manager.timers.set(max(seconds, 0.0), tick)
 
     def _at(self, running: Running) -> None:
-        if running.sub.when <= self._flights.timers.clock.time():
-            self._flights.news.append((self.arrive, running, None))
+        if running.sub.when <= self._manager.timers.clock.time():
+            self._manager.news.append((self.arrive, running, None))
         else:  # the clock was set back
-            running.timer = self._flights.timers.set_at(running.sub.when, partial(self._at, running))
+            running.timer = self._manager.timers.set_at(running.sub.when, partial(self._at, running))
 
     def _read(self, running: Running) -> None:
         context = copy_context()
-        part = part_in(context, self._flights.workers)
-        self._flights.workers.spawn(running, lambda: self._give(running, part), context)
+        part = part_in(context, self._manager.workers)
+        self._manager.workers.spawn(running, lambda: self._give(running, part), context)
 
     async def _give(self, running: Running, part: Part) -> None:
         import asyncio
@@ -174,19 +174,19 @@ class Subscribed:
             async with aclosing(items):
                 async for item in items:
                     await running.room.acquire()
-                    self._flights.tell(self.arrive, running, item)
+                    self._manager.tell(self.arrive, running, item)
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError):
                 if running.over:
                     raise
                 error = unasked(error, f"the stream {name_of(sub.fn)}", "the end of its subscription")
             # KeyboardInterrupt and SystemExit are told too: a task would raise them out of its event loop.
-            self._flights.tell(self._fail, running, error)
+            self._manager.tell(self._fail, running, error)
         finally:
             part.over = True
 
     def _listen(self, running: Running) -> None:
-        if not self._flights.hears_signals:
+        if not self._manager.hears_signals:
             return
         if threading.current_thread() is not threading.main_thread():
             raise UsageError(
@@ -214,7 +214,7 @@ class Subscribed:
         listeners, before = self._signals[number]
         for running in tuple(listeners):
             # From a thread of its own, and a bare one: what it takes the lock of, the interrupted code may hold.
-            _thread.start_new_thread(self._flights.tell, (self.arrive, running, None))
+            _thread.start_new_thread(self._manager.tell, (self.arrive, running, None))
         if listeners or before == signal.SIG_IGN:
             return
         if callable(before):
@@ -228,13 +228,13 @@ class Subscribed:
     def arrive(self, running: Running, item: Any, sent: list[Any]) -> Trouble | None:
         """Send what a subscription brings."""
         if running.room is not None:
-            self._flights.owed.append(running.room.release)
+            self._manager.credits.append(running.room.release)
         if running.over:
             return None
         sub = running.sub
         if type(sub) is Every:
-            running.beat = self._flights.taken() + self._flights.backlog() + 1
-        self._flights.say_of(self._origin(running))
+            running.beat = self._manager.taken() + self._manager.backlog() + 1
+        self._manager.say_of(self._origin(running))
         try:
             message = _message(sub, item)
             if message is not None:

@@ -9,8 +9,8 @@ from typing import Any, Generic, Protocol, TypeVar
 from go_state.core.errors import InvalidKey, NotStorable, StoreError, UsageError
 from go_state.core.program import Program, not_a_step, read_step
 from go_state.core.turn import Turn
-from go_state.runtime.effects.flights import Flights, Trouble
-from go_state.runtime.flow.driver import BREATH_SECONDS, Answer, Breath, Flow
+from go_state.runtime.effects.manager import EffectManager, Trouble
+from go_state.runtime.flow.driver import CHECKPOINT_SECONDS, Answer, Checkpoint, Flow
 from go_state.runtime.on_error import FailedMessage, OnError, Raise, SetAside, check_on_error, decide
 from go_state.runtime.raised import as_failure
 from go_state.runtime.subscriptions import Subscribed
@@ -64,7 +64,7 @@ class Feed(Protocol[Msg]):
         """Return the turn of the message last given, for an update that asks for it."""
         ...
 
-    def attend(self, flights: Flights, /) -> None:
+    def listen_to(self, manager: EffectManager, /) -> None:
         """Have the feed look up from its messages, and from its waits, when commands under way have brought something."""
         ...
 
@@ -77,15 +77,15 @@ class Loop(Generic[Model, Msg]):
     def __init__(
         self,
         program: Program[Model, Msg],
-        flights: Flights,
+        manager: EffectManager,
         *,
         on_error: OnError = Raise(),
         on_failure: OnError | None = None,
         lists: bool = True,
     ) -> None:
         check_on_error(on_error)
-        self.flights = flights
-        self._subscribed = None if program.subscriptions is None else Subscribed(program.subscriptions, flights)
+        self.manager = manager
+        self._subscribed = None if program.subscriptions is None else Subscribed(program.subscriptions, manager)
         self._lists = lists  # whether messages that are set aside are kept for a result
         self.passed_over = 0  # messages without a turn: None, or set aside
         self.set_aside: list[FailedMessage[Msg]] = []
@@ -98,7 +98,7 @@ class Loop(Generic[Model, Msg]):
 
     def run(self, feed: Feed[Msg]) -> Flow[None]:
         """Turn 0, then every message of the feed to its end."""
-        feed.attend(self.flights)
+        feed.listen_to(self.manager)
         yield from self.start(feed)
         yield from self.live(feed)
 
@@ -109,22 +109,22 @@ class Loop(Generic[Model, Msg]):
 
     def live(self, feed: Feed[Msg]) -> Flow[None]:
         """Take every message of the feed through its turn, and between them let in what commands under way have brought."""
-        flights = self.flights
+        manager = self.manager
         while (messages := (yield from feed.take())) is not None:
             yield from self.turns(messages, feed)
-            if flights.stirred:
+            if manager.has_arrivals:
                 yield from self.land(feed)
-            if flights.owed:
-                flights.repay()
+            if manager.credits:
+                manager.grant()
 
     def start(self, feed: Feed[Msg]) -> Flow[None]:
         """Turn 0: init, its commands, the first view. Nothing is taken from the feed."""
         model, commands = read_step(self._program.init(), "init")
-        sent = self.flights.perform(commands)
+        sent = self.manager.perform(commands)
         if sent:
             yield from feed.settle(sent)
-        if self.flights.held:
-            self.flights.begin()
+        if self.manager.held:
+            self.manager.begin()
         self.model = model
         if self._program.view is not None:
             self._program.view(model)
@@ -135,8 +135,8 @@ class Loop(Generic[Model, Msg]):
         An exception up to the commit leaves the model as it was; one in the view comes after the turn is done.
         """
         update: Any = self._with_turn(feed) if self._program.takes_turn else self._program.update
-        flights = self.flights
-        view, each, perform = self._program.view, feed.each, flights.perform
+        manager = self.manager
+        view, each, perform = self._program.view, feed.each, manager.perform
         model, committed, none = self.model, False, _NONE
         try:
             for message in messages:
@@ -154,7 +154,7 @@ class Loop(Generic[Model, Msg]):
                     if commands is not none:
                         commands = perform(commands, message)  # from here on the messages that they sent
                 except BaseException as error:
-                    flights.drop()
+                    manager.drop()
                     failure = as_failure(error, "update or one of its commands")
                     if not isinstance(failure, Exception):
                         raise
@@ -165,12 +165,12 @@ class Loop(Generic[Model, Msg]):
                     try:
                         yield from feed.settle(commands)
                     except NotStorable as error:  # a message that a command has sent; nothing has moved
-                        flights.drop()
+                        manager.drop()
                         yield from self._set_aside(message, feed.where(), error)
                         yield from self._pass_over(feed)
                         continue
-                    if flights.held:
-                        flights.begin()
+                    if manager.held:
+                        manager.begin()
                 model = proposal
                 if view is not None:
                     try:
@@ -229,27 +229,27 @@ class Loop(Generic[Model, Msg]):
         """Let the messages in that commands under way have brought, and decide what becomes of those that have failed."""
         begun = breath = time.monotonic()
         try:
-            for arrive, arguments in self.flights.arrivals():
+            for arrive, arguments in self.manager.arrivals():
                 sent: list[Any] = []
                 trouble = arrive(*arguments, sent)
                 if trouble is None:
                     trouble = yield from self._let_in(sent, feed)
                 if trouble is None:
                     sent = []
-                    trouble = self.flights.entered(sent)
+                    trouble = self.manager.entered(sent)
                     trouble = (yield from self._let_in(sent, feed)) or trouble  # of a sequence, what came before the trouble
                 if trouble is not None:
                     yield from self._decide_on(trouble)
                     trouble.then([])
-                self.flights.settled()
-                if time.monotonic() - breath >= BREATH_SECONDS:
-                    yield Breath()
+                self.manager.settled()
+                if time.monotonic() - breath >= CHECKPOINT_SECONDS:
+                    yield Checkpoint()
                     breath = time.monotonic()
         except BaseException as error:
             if not isinstance(error, GeneratorExit):
                 yield from give_back(feed, error, through=True)
             raise
-        self.flights.landing_seconds += time.monotonic() - begun
+        self.manager.landing_seconds += time.monotonic() - begun
 
     def _let_in(self, sent: list[Msg], feed: Feed[Msg]) -> Flow[Trouble | None]:
         """Put messages that commands have brought; return the trouble with one that cannot be stored."""
@@ -257,7 +257,7 @@ class Loop(Generic[Model, Msg]):
             try:
                 yield from feed.put(sent)
             except NotStorable as error:
-                return self.flights.refused(error)
+                return self.manager.refused(error)
         return None
 
     def _decide_on(self, trouble: Trouble) -> Flow[None]:

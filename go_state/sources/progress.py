@@ -16,7 +16,7 @@ _EVERY = 1000  # records between two looks at the position, which cost about 1 u
 class progress(Generic[Msg]):
     """The file as a source that shows a bar on standard error while it is read; needs the extra `cli`.
 
-    `gs.aggregate(program, gs.sources.progress(gs.sources.CSV(path, Flight)), ...)`. Where standard error is no terminal nothing
+    `gs.aggregate(program, gs.sources.progress(gs.sources.CSV(path, Effect)), ...)`. Where standard error is no terminal nothing
     is drawn.
     """
 

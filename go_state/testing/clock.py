@@ -119,13 +119,13 @@ class SimClock:
 
         if not isinstance(seconds, (int, float)) or math.isnan(seconds):
             raise UsageError(f"sleep takes a number of seconds, or nothing to sleep for good, not {seconds!r}")
-        loop, over, flight = asyncio.get_running_loop(), asyncio.Event(), under_way.get()
+        loop, over, effect = asyncio.get_running_loop(), asyncio.Event(), under_way.get()
 
         def wake() -> None:
             loop.call_soon_threadsafe(over.set)
 
-        if flight is not None:
-            flight.parked = True
+        if effect is not None:
+            effect.parked = True
         with self._changed:
             sleeper = self._runs[wake] = _Run()
             sleeper.due, sleeper.resting = None if seconds == math.inf else self._now + seconds, _always
@@ -135,8 +135,8 @@ class SimClock:
         try:
             await over.wait()
         finally:
-            if flight is not None:
-                flight.parked = False
+            if effect is not None:
+                effect.parked = False
             self.leave(wake)
 
     def set(self, now: float) -> None:

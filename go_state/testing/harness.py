@@ -17,14 +17,14 @@ from go_state.core.errors import InsideLoop, ProgramError, UsageError
 from go_state.core.program import Program, read_step, takes_key
 from go_state.core.turn import Turn
 from go_state.middleware.chain import replayed
-from go_state.runtime.effects.context import effect
-from go_state.runtime.effects.effect import Flight
+from go_state.runtime.effects.context import effect_name
+from go_state.runtime.effects.effect import Effect
 from go_state.runtime.effects.environment import NOTHING, environment
 from go_state.runtime.effects.executor import check_kind
-from go_state.runtime.effects.flights import Flights, Trouble
+from go_state.runtime.effects.manager import EffectManager, Trouble
 from go_state.runtime.flow.driver import is_awaitable
 from go_state.runtime.raised import as_failure
-from go_state.runtime.resources import Outside
+from go_state.runtime.resources import Resources
 from go_state.runtime.subscriptions import Subscribed
 from go_state.system.running import running_loop
 from go_state.testing.clock import SimClock, check_forward
@@ -39,7 +39,7 @@ class _Desk:
     def __init__(self) -> None:
         self.streams: dict[Any, None] = {}
 
-    def start(self, flight: Flight) -> None:
+    def start(self, effect: Effect) -> None:
         """Leave it on the desk."""
 
     def spawn(self, running: Any, work: Callable[[], Any], context: Any) -> None:
@@ -67,22 +67,22 @@ class _Marks:
             self.names.pop(name, None)
 
 
-class _BenchFlights(Flights):
-    """Flights whose calls are all left to the test, inline ones too."""
+class _BenchEffects(EffectManager):
+    """EffectManager whose calls are all left to the test, inline ones too."""
 
     hears_signals = False
 
     def __init__(self, clock: SimClock) -> None:
-        super().__init__(Outside(clock=clock), on_loop=False)
+        super().__init__(Resources(clock=clock), on_loop=False)
         self.desk = _Desk()
         self.marks = self.noted = _Marks()
         self.workers: Any = self.desk
 
-    def _call_here(self, flight: Flight) -> bool:
+    def _call_here(self, effect: Effect) -> bool:
         return False
 
     def _call(self, call: Call[Any], scope: Any, group: Any, path: Any, sent: list[Any]) -> Any:
-        return self._hold(Flight(call, scope, group, path, self._turn(), None))
+        return self._hold(Effect(call, scope, group, path, self._turn(), None))
 
 
 class Harness(Generic[Model, Msg]):
@@ -115,22 +115,22 @@ class Harness(Generic[Model, Msg]):
         self._strict: Program[Model, Msg] = replayed(replace(program, strict=True))
         model, commands = read_step(program.init(key) if takes_key(program) else program.init(), "init")
         self._model: Model = model
-        self._flights = self._begin()
-        self._flights.turn_name = lambda: "bench/init"
+        self._manager = self._begin()
+        self._manager.turn_name = lambda: "bench/init"
         self._perform(commands, None)
-        self._flights.turn_name = lambda: f"bench/{len(self.messages) - 1}"
+        self._manager.turn_name = lambda: f"bench/{len(self.messages) - 1}"
         self._subscribed = self._subscribe()
         self._run()
 
-    def _begin(self) -> _BenchFlights:
-        flights = _BenchFlights(self.clock)
-        flights.where = lambda: len(self.messages) - 1
-        return flights
+    def _begin(self) -> _BenchEffects:
+        manager = _BenchEffects(self.clock)
+        manager.where = lambda: len(self.messages) - 1
+        return manager
 
     def _subscribe(self) -> Subscribed | None:
         if self.program.subscriptions is None:
             return None
-        subscribed = Subscribed(self.program.subscriptions, self._flights)
+        subscribed = Subscribed(self.program.subscriptions, self._manager)
         subscribed.follow(self._model)
         return subscribed
 
@@ -146,12 +146,12 @@ class Harness(Generic[Model, Msg]):
         """The calls and timers under way, in the order in which they were begun; those that wait behind others of their key or for
         room are not there yet.
         """
-        return tuple(flight.command for flight in self._flights.begun())
+        return tuple(effect.command for effect in self._manager.begun())
 
     @property
     def effect_ids(self) -> tuple[str, ...]:
         """What `gs.effect_id()` would say in each pending command."""
-        return tuple(flight.name for flight in self._flights.begun())
+        return tuple(effect.name for effect in self._manager.begun())
 
     @property
     def subscriptions(self) -> tuple[Any, ...]:
@@ -167,23 +167,23 @@ class Harness(Generic[Model, Msg]):
 
     def resolve(self, what: Any = None, result: Any = None) -> Harness[Model, Msg]:
         """Have the oldest pending call return `result`; `what` is its function, or the command, and by default the only one."""
-        flight = self._find(what)
-        self._flights.news.append((self._flights.done, flight, result))
+        effect = self._find(what)
+        self._manager.news.append((self._manager.done, effect, result))
         return self._run()
 
     def fail(self, what: Any = None, error: BaseException | None = None) -> Harness[Model, Msg]:
         """Have the oldest pending call raise the error; without `err=` the test gets it, as `on_error` would."""
-        flight = self._find(what)
-        self._flights.news.append((self._flights.failed, flight, RuntimeError("failed") if error is None else error))
+        effect = self._find(what)
+        self._manager.news.append((self._manager.failed, effect, RuntimeError("failed") if error is None else error))
         return self._run()
 
     def perform(self, what: Any = None) -> Harness[Model, Msg]:
         """Call the pending function for real, with the harness's `env`, and resolve it, or fail it, with what comes of that."""
-        flight = self._find(what)
-        tokens = environment.set(self._env), effect.set(lambda: flight.name)
+        effect = self._find(what)
+        tokens = environment.set(self._env), effect_name.set(lambda: effect.name)
         try:
-            result = flight.command.fn(*flight.command.args)
-            check_kind(flight.command, result)
+            result = effect.command.fn(*effect.command.args)
+            check_kind(effect.command, result)
             if is_awaitable(result):
                 result = _run_to_its_end(result)
         except InsideLoop:
@@ -191,29 +191,29 @@ class Harness(Generic[Model, Msg]):
         except BaseException as error:
             if not isinstance(as_failure(error), Exception):
                 raise
-            return self.fail(flight.command, error)
+            return self.fail(effect.command, error)
         finally:
             environment.reset(tokens[0])
-            effect.reset(tokens[1])
-        return self.resolve(flight.command, result)
+            effect_name.reset(tokens[1])
+        return self.resolve(effect.command, result)
 
     def give(self, what: Any, *items: Any) -> Harness[Model, Msg]:
         """Have a stream under way give items; `what` is its async generator function, or its key. For a signal give its number alone."""
         if self._subscribed is not None and not items and (found := self._subscribed.listening(what)):
-            self._flights.news.extend((self._subscribed.arrive, running, None) for running in found)
+            self._manager.news.extend((self._subscribed.arrive, running, None) for running in found)
             return self._run()
-        for running in self._flights.desk.streams:
+        for running in self._manager.desk.streams:
             if what in (running.sub.fn, running.sub.key) and self._subscribed is not None:
                 for item in items:
-                    self._flights.news.append((self._subscribed.arrive, running, item))
+                    self._manager.news.append((self._subscribed.arrive, running, item))
                 return self._run()
-        raise UsageError(f"no stream of {what!r} is under way: {[each.sub for each in self._flights.desk.streams]}")
+        raise UsageError(f"no stream of {what!r} is under way: {[each.sub for each in self._manager.desk.streams]}")
 
     def advance(self, seconds: float) -> Harness[Model, Msg]:
         """Let so many seconds pass, timer after timer, each with all that it leads to."""
         check_forward(seconds)
         end = self.clock.time() + seconds
-        while (due := self._flights.timers.due()) is not None and due <= end:
+        while (due := self._manager.timers.due()) is not None and due <= end:
             self.clock.set(due)
             self._run()
         self.clock.set(end)
@@ -228,19 +228,19 @@ class Harness(Generic[Model, Msg]):
         model, turns = self._replayed()
         if model != self._model:
             raise ProgramError("the replayed model is not the one that was live: update depends on more than its arguments")
-        names = tuple(self._flights.noted.names)
+        names = tuple(self._manager.noted.names)
         self._model = model
-        self._flights = self._begin()
+        self._manager = self._begin()
         for number, (message, commands) in enumerate(turns, -1):
             name = "init" if number < 0 else str(number)
-            self._flights.turn_name = lambda name=name: f"bench/{name}"  # type: ignore[misc]
-            self._flights.where = lambda number=number: number  # type: ignore[misc]
-            self._flights.resume(commands, message, names)
-        self._flights.where = lambda: len(self.messages) - 1
-        self._flights.turn_name = lambda: f"bench/restore/{len(self.messages)}"
+            self._manager.turn_name = lambda name=name: f"bench/{name}"  # type: ignore[misc]
+            self._manager.where = lambda number=number: number  # type: ignore[misc]
+            self._manager.resume(commands, message, names)
+        self._manager.where = lambda: len(self.messages) - 1
+        self._manager.turn_name = lambda: f"bench/restore/{len(self.messages)}"
         restored = () if self.program.on_restore is None else self.program.on_restore(model)
         self._perform(restored, None)
-        self._flights.turn_name = lambda: f"bench/{len(self.messages) - 1}"
+        self._manager.turn_name = lambda: f"bench/{len(self.messages) - 1}"
         self._subscribed = self._subscribe()
         return self._run()
 
@@ -261,22 +261,22 @@ class Harness(Generic[Model, Msg]):
         return read_step(update(model, message, *turn), "update")
 
     def _perform(self, commands: Any, message: Any) -> None:
-        self._commit(self._flights.perform(commands, message))
+        self._commit(self._manager.perform(commands, message))
 
     def _commit(self, sent: Sequence[Any]) -> None:
         self._queue.extend(sent)
-        if self._flights.held:
-            self._flights.begin()
+        if self._manager.held:
+            self._manager.begin()
 
     def _run(self) -> Harness[Model, Msg]:
         try:
-            while self._queue or self._flights.stirred:
+            while self._queue or self._manager.has_arrivals:
                 while self._queue:
                     self._take(self._queue.popleft())
-                for arrive, arguments in self._flights.arrivals():
+                for arrive, arguments in self._manager.arrivals():
                     self._let_in(lambda sent, arrive=arrive, arguments=arguments: arrive(*arguments, sent))  # type: ignore[misc]
-                    self._let_in(self._flights.entered)
-                    self._flights.settled()
+                    self._let_in(self._manager.entered)
+                    self._manager.settled()
         except BaseException as error:
             raise as_failure(error)  # noqa: B904  - it has its cause, or is the error itself
         return self
@@ -288,7 +288,7 @@ class Harness(Generic[Model, Msg]):
         self._queue.extend(sent)
         if trouble is not None:
             trouble.then([])
-            self._flights.settled()
+            self._manager.settled()
             raise trouble.error
 
     def _take(self, message: Any) -> None:
@@ -296,11 +296,11 @@ class Harness(Generic[Model, Msg]):
         self.messages.append(message)
         try:
             model, commands = self._step(self._model, message, len(self.messages) - 1)
-            sent = self._flights.perform(commands, message)
+            sent = self._manager.perform(commands, message)
         except BaseException:  # the turn is rolled back
             self.messages.pop()
             self._entered.pop()
-            self._flights.drop()
+            self._manager.drop()
             raise
         self._commit(sent)
         if model is not self._model:
@@ -308,11 +308,11 @@ class Harness(Generic[Model, Msg]):
             if self._subscribed is not None:
                 self._subscribed.follow(model)
 
-    def _find(self, what: Any) -> Flight:
-        calls = [flight for flight in self._flights.begun() if type(flight.command) is Call]
-        found = [flight for flight in calls if what is None or what == flight.command or what is flight.command.fn]
+    def _find(self, what: Any) -> Effect:
+        calls = [effect for effect in self._manager.begun() if type(effect.command) is Call]
+        found = [effect for effect in calls if what is None or what == effect.command or what is effect.command.fn]
         if not found or (what is None and len(found) > 1):
-            said = "nothing is pending" if not calls else f"pending are {[flight.command for flight in calls]}"
+            said = "nothing is pending" if not calls else f"pending are {[effect.command for effect in calls]}"
             raise UsageError(f"{'which one?' if found else f'no call of {what!r} is pending'}: {said}")
         return found[0]
 

@@ -13,16 +13,16 @@ import time
 from contextlib import suppress
 
 
-class LoopBell:
-    """Wakes one sleeping task of the event loop it was made in, once: every wait has a bell of its own."""
+class LoopWaker:
+    """Wakes one sleeping task of the event loop it was made in, once: every wait has a waker of its own."""
 
     __slots__ = ("future", "loop")
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
-        self.future: asyncio.Future[None] = self.loop.create_future()  #: done once the bell has rung
+        self.future: asyncio.Future[None] = self.loop.create_future()  #: done once the waker has rung
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Wake the task, from any thread; a closed loop has no task to wake."""
         with suppress(RuntimeError):
             self.loop.call_soon_threadsafe(self._wake)
@@ -37,7 +37,7 @@ class LoopBell:
         return self.loop.is_closed()
 
     async def sleep(self, until: float | None) -> bool:
-        """Wait until the bell rings; False when it is `until` of the monotonic clock first."""
+        """Wait until the waker rings; False when it is `until` of the monotonic clock first."""
         if until is None:
             await self.future
             return True

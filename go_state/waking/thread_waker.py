@@ -1,4 +1,4 @@
-"""How a reader sleeps: it leaves a bell with the buffer, and whoever brings news rings it.
+"""How a reader sleeps: it leaves a waker with the buffer, and whoever brings news rings it.
 
 A thread sleeps on a plain lock; `loop_waker.py` is how a task sleeps.
 """
@@ -11,16 +11,16 @@ from contextlib import suppress
 from typing import Protocol
 
 
-class Bell(Protocol):
+class Waker(Protocol):
     """What is rung, by any number of threads at once, as often as they like; the sleeper wakes once."""
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Wake the sleeper, also out of a finalizer or a signal handler; never raises, and a second time does nothing."""
         ...
 
 
-class ThreadBell:
-    """Wakes one sleeping thread, once: each sleep takes a new bell."""
+class ThreadWaker:
+    """Wakes one sleeping thread, once: each sleep takes a new waker."""
 
     __slots__ = ("_lock",)
 
@@ -28,13 +28,13 @@ class ThreadBell:
         self._lock = threading.Lock()
         self._lock.acquire()
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Wake the thread; a second time does nothing."""
         # To ask `locked()` first would let two threads that ring at the same moment both find it locked.
         with suppress(RuntimeError):  # released already
             self._lock.release()
 
     def sleep(self, until: float | None) -> bool:
-        """Block until the bell rings; False when it is `until` of the monotonic clock first."""
+        """Block until the waker rings; False when it is `until` of the monotonic clock first."""
         seconds = -1 if until is None else min(max(until - time.monotonic(), 0), threading.TIMEOUT_MAX)
         return self._lock.acquire(timeout=seconds)

@@ -11,22 +11,22 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from go_state.system.running import running_loop
-from go_state.waking.thread_waker import ThreadBell
+from go_state.waking.thread_waker import ThreadWaker
 
 if TYPE_CHECKING:
     import asyncio
 
-    from go_state.waking.loop_waker import LoopBell
+    from go_state.waking.loop_waker import LoopWaker
 
 
-def ring_all(bells: Iterable[ThreadBell | LoopBell]) -> None:
+def wake_all(wakers: Iterable[ThreadWaker | LoopWaker]) -> None:
     """Wake every sleeper, from any thread and as often as one likes; never raises, and a loop that was closed is passed over."""
     tasks: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
-    for bell in bells:
-        if isinstance(bell, ThreadBell):
-            bell.ring()
+    for waker in wakers:
+        if isinstance(waker, ThreadWaker):
+            waker.wake()
         else:
-            tasks.setdefault(bell.loop, []).append(bell.future)
+            tasks.setdefault(waker.loop, []).append(waker.future)
     for loop, futures in tasks.items():
         with suppress(RuntimeError):  # a closed loop has no task to wake
             if running_loop() is loop:

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from go_state.core.errors import Closed, Empty, UsageError
 from go_state.system.forks import free, parents, share
-from go_state.waking.together import ring_all
+from go_state.waking.together import wake_all
 from go_state.watch.watcher import Watcher
 
 if TYPE_CHECKING:
-    from go_state.waking.loop_waker import LoopBell
-    from go_state.waking.thread_waker import ThreadBell
+    from go_state.waking.loop_waker import LoopWaker
+    from go_state.waking.thread_waker import ThreadWaker
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -85,7 +85,7 @@ class Value(Watchable[T]):
         super().__init__((self,))
         self._slot: Slot = (0, UNSET) if value is UNSET else (1, value)
         self._lock = threading.Lock()  # guards the two below, and writing the slot
-        self._bells: dict[ThreadBell | LoopBell, None] = {}  # of those who wait
+        self._wakers: dict[ThreadWaker | LoopWaker, None] = {}  # of those who wait
         self._closed = False
         self._failure: BaseException | None = None
         self._trace: TracebackType | None = None  # of the failure, as it was then
@@ -130,7 +130,7 @@ class Value(Watchable[T]):
     def publish(self, value: T) -> None:
         """Set the value, for one who alone does so: without a lock, where nobody waits."""
         self._slot = self._slot[0] + 1, value
-        if self._bells:  # looked at after the slot is written: who lies down looks at the slot after its bell is there
+        if self._wakers:  # looked at after the slot is written: who lies down looks at the slot after its waker is there
             self._wake()
 
     def update(self, fn: Callable[[T], T]) -> T:
@@ -175,10 +175,10 @@ class Value(Watchable[T]):
         self._wake()
 
     def _wake(self) -> None:
-        if self._bells:
+        if self._wakers:
             with self._lock:
-                bells, self._bells = self._bells, {}
-            ring_all(bells)
+                wakers, self._wakers = self._wakers, {}
+            wake_all(wakers)
 
     def forget_parent(self) -> None:
         """In a forked child: have every use raise, for whoever sets it is the parent's; to close it is harmless."""
@@ -189,25 +189,25 @@ class Value(Watchable[T]):
 
     # ------------------------------------------------------------------ what watchers call
 
-    def _leave_bell(self, bell: ThreadBell | LoopBell, seen: int) -> bool:
-        """Leave the bell to be rung at the next change; False when there has been one since version `seen`, or none will come."""
+    def _leave_waker(self, waker: ThreadWaker | LoopWaker, seen: int) -> bool:
+        """Leave the waker to be rung at the next change; False when there has been one since version `seen`, or none will come."""
         with self._lock:
-            self._bells[bell] = None
+            self._wakers[waker] = None
             if self._slot[0] > seen or self._closed:
-                del self._bells[bell]
+                del self._wakers[waker]
                 return False
-        if self.before_wait is not None:  # after the bell is there: whoever forbids to wait from now on rings those that are
+        if self.before_wait is not None:  # after the waker is there: whoever forbids to wait from now on rings those that are
             self.before_wait()
         return True
 
-    def _take_bell(self, bell: ThreadBell | LoopBell) -> None:
+    def _take_waker(self, waker: ThreadWaker | LoopWaker) -> None:
         with self._lock:
-            self._bells.pop(bell, None)
+            self._wakers.pop(waker, None)
 
     @property
     def is_waited_for(self) -> bool:
         """Whether a watcher waits at this moment."""
-        return bool(self._bells)
+        return bool(self._wakers)
 
     def __repr__(self) -> str:
         if self.in_parent:

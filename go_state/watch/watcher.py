@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, Self, Type
 
 from go_state.core.errors import Closed, ConcurrentGet, Empty, TimedOut, UsageError
 from go_state.waking.deadlines import deadline, is_number
-from go_state.waking.thread_waker import ThreadBell
-from go_state.waking.together import ring_all
+from go_state.waking.thread_waker import ThreadWaker
+from go_state.waking.together import wake_all
 from go_state.watch.differing import unequal
 
 if TYPE_CHECKING:
-    from go_state.waking.loop_waker import LoopBell
+    from go_state.waking.loop_waker import LoopWaker
     from go_state.watch.value import Slot, Value
 
 T = TypeVar("T")
 
-_BREATH_SECONDS = 0.002  # how long an iteration may keep an event loop from its other tasks
+_CHECKPOINT_SECONDS = 0.002  # how long an iteration may keep an event loop from its other tasks
 _NOTHING: Any = object()
 
 
@@ -36,13 +36,13 @@ async def until_closed(get: Callable[[], Awaitable[T]]) -> AsyncIterator[T]:
     """
     import asyncio
 
-    breath = time.monotonic() + _BREATH_SECONDS
+    breath = time.monotonic() + _CHECKPOINT_SECONDS
     try:
         while True:
             yield await get()
             if time.monotonic() >= breath:
                 await asyncio.sleep(0)
-                breath = time.monotonic() + _BREATH_SECONDS
+                breath = time.monotonic() + _CHECKPOINT_SECONDS
     except Closed:
         return
 
@@ -102,7 +102,7 @@ class Watcher(Generic[T]):
         self._only_different = only_different
         self._last: Any = _NOTHING  # what was given, where only what differs from it is
         self._lock = threading.Lock()  # guards the two below
-        self._bell: ThreadBell | LoopBell | None = None  # of the get under way
+        self._waker: ThreadWaker | LoopWaker | None = None  # of the get under way
         self._closed = False
 
     @property
@@ -121,27 +121,27 @@ class Watcher(Generic[T]):
         until = deadline(timeout)
         look = self._look(self._seen, where)
         while look.value is _NOTHING:
-            bell = ThreadBell()
+            waker = ThreadWaker()
             try:
-                rang = not self._lie_down(bell, look.versions) or bell.sleep(look.until(until))
+                rang = not self._lie_down(waker, look.versions) or waker.sleep(look.until(until))
             finally:
-                self._get_up(bell)
+                self._get_up(waker)
             look = self._look(look.passed_over, where)  # also when the time is over: a value may have come in the last moment
             look.check_time(rang, until, timeout)
         return look.value
 
     async def get_async(self, timeout: float | None = None, *, where: Callable[[T], bool] | None = None) -> T:
         """Return the newest value as `get` does, waiting on the event loop; a cancelled wait takes nothing."""
-        from go_state.waking.loop_waker import LoopBell
+        from go_state.waking.loop_waker import LoopWaker
 
         until = deadline(timeout)
         look = self._look(self._seen, where)
         while look.value is _NOTHING:
-            bell = LoopBell()
+            waker = LoopWaker()
             try:
-                rang = not self._lie_down(bell, look.versions) or await bell.sleep(look.until(until))
+                rang = not self._lie_down(waker, look.versions) or await waker.sleep(look.until(until))
             finally:
-                self._get_up(bell)
+                self._get_up(waker)
             look = self._look(look.passed_over, where)  # also when the time is over: a value may have come in the last moment
             look.check_time(rang, until, timeout)
         return look.value
@@ -201,25 +201,25 @@ class Watcher(Generic[T]):
 
     # ------------------------------------------------------------------ waiting
 
-    def _lie_down(self, bell: ThreadBell | LoopBell, versions: tuple[int, ...]) -> bool:
-        """Leave the bell with every source; False when one of them is not as it was at the last look."""
+    def _lie_down(self, waker: ThreadWaker | LoopWaker, versions: tuple[int, ...]) -> bool:
+        """Leave the waker with every source; False when one of them is not as it was at the last look."""
         if any(source._slot[0] > version for source, version in zip(self._sources, versions, strict=True)):
-            return False  # news that came meanwhile needs neither a bell nor a lock
+            return False  # news that came meanwhile needs neither a waker nor a lock
         with self._lock:
             if self._closed:
                 return False
-            if self._bell is not None:
+            if self._waker is not None:
                 raise ConcurrentGet("another thread or task already waits on this watcher: make one for each")
-            self._bell = bell
-        return all(source._leave_bell(bell, version) for source, version in zip(self._sources, versions, strict=True))
+            self._waker = waker
+        return all(source._leave_waker(waker, version) for source, version in zip(self._sources, versions, strict=True))
 
-    def _get_up(self, bell: ThreadBell | LoopBell) -> None:
+    def _get_up(self, waker: ThreadWaker | LoopWaker) -> None:
         with self._lock:
-            if self._bell is not bell:
+            if self._waker is not waker:
                 return  # it did not lie down, and another sleeps here
-            self._bell = None
+            self._waker = None
         for source in self._sources:
-            source._take_bell(bell)
+            source._take_waker(waker)
 
     # ------------------------------------------------------------------ iterating and ending
 
@@ -237,9 +237,9 @@ class Watcher(Generic[T]):
         """End the watcher and free a get that waits, with `Closed`; a second call is harmless."""
         with self._lock:
             self._closed = True
-            bell = self._bell
-        if bell is not None:
-            ring_all((bell,))
+            waker = self._waker
+        if waker is not None:
+            wake_all((waker,))
 
     def __enter__(self) -> Self:
         return self

@@ -297,14 +297,14 @@ async def test_settle_wakes_the_other_readers(
 
 
 def test_one_news_wakes_only_who_sleeps(buffer: Buffer[int], crew: Any, asleep: Callable[..., None]) -> None:
-    """A reader that sleeps is rung once, not once per message: its bell is gone after the first put."""
+    """A reader that sleeps is rung once, not once per message: its waker is gone after the first put."""
     consumers = [buffer.consumer() for _ in range(3)]
     for consumer in consumers:
         crew.start(consumer.get)
         asleep(consumer)
-    assert len(buffer._bells) == 3
+    assert len(buffer._wakers) == 3
     buffer.put(1)
-    assert buffer._bells == []
+    assert buffer._wakers == []
     buffer.put(2)
     assert crew.join() == [1, 1, 1]
 
@@ -466,7 +466,7 @@ def test_one_consumer_in_two_loops_one_after_the_other(buffer: Buffer[int], cons
 
 
 def test_a_loop_ends_quietly_while_others_put(buffer: Buffer[int], crew: Any, caplog: pytest.LogCaptureFixture) -> None:
-    """Loops whose waiting tasks are cancelled at their end leave no bell, task or warning behind."""
+    """Loops whose waiting tasks are cancelled at their end leave no waker, task or warning behind."""
     stop = threading.Event()
 
     def put() -> None:
@@ -490,7 +490,7 @@ def test_a_loop_ends_quietly_while_others_put(buffer: Buffer[int], crew: Any, ca
     stop.set()
     crew.join()
     gc.collect()
-    assert (buffer._bells, caplog.records) == ([], [])
+    assert (buffer._wakers, caplog.records) == ([], [])
 
 
 def test_async_for_gives_the_loop_back(buffer: Buffer[int], monkeypatch: pytest.MonkeyPatch) -> None:

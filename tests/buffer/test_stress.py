@@ -343,7 +343,7 @@ def test_a_million_messages(crew: Any, caplog: pytest.LogCaptureFixture) -> None
     assert sum(map(len, accepted)) >= PUTTERS * EACH
     check(readings, accepted)
     gc.collect()
-    assert (buffer._bells, caplog.records) == ([], [])
+    assert (buffer._wakers, caplog.records) == ([], [])
 
 
 def check(readings: list[Reading], accepted: list[list[int]]) -> None:

@@ -21,27 +21,27 @@ def closed(*messages: Any) -> gs.Buffer[Any]:
 
 def test_chance_with_a_seed_is_the_same_again() -> None:
     """Two turns of one seed give the same numbers and UUIDs, call by call."""
-    one, other = gs.Turn(1.5, 7, "salt/7"), gs.Turn(1.5, 7, "salt/7")
+    one, other = gs.Turn(1.5, 7, "journal_id/7"), gs.Turn(1.5, 7, "journal_id/7")
     assert [one.random(), one.uuid(), one.random()] == [other.random(), other.uuid(), other.random()]
 
 
 def test_chance_is_another_at_every_call_and_in_every_turn() -> None:
     """No two calls give the same, in one turn or in two."""
-    turns = [gs.Turn(1.5, 7, "salt/7"), gs.Turn(1.5, 8, "salt/8"), gs.Turn(1.5, 7), gs.Turn(1.5, 7)]
+    turns = [gs.Turn(1.5, 7, "journal_id/7"), gs.Turn(1.5, 8, "journal_id/8"), gs.Turn(1.5, 7), gs.Turn(1.5, 7)]
     found = {each for turn in turns for _ in range(10) for each in (turn.random(), turn.uuid())}
     assert len(found) == 80
 
 
 def test_chance_has_the_usual_form() -> None:
     """A random number lies from 0 to below 1, and a UUID is of version 4."""
-    turn = gs.Turn(1.5, 7, "salt/7")
+    turn = gs.Turn(1.5, 7, "journal_id/7")
     assert all(0 <= turn.random() < 1 for _ in range(100))
     assert turn.uuid().version == 4
 
 
 def test_a_turn_prints_when_and_where() -> None:
     """What it prints holds the time and the position, and no seed."""
-    assert repr(gs.Turn(1.5, 7, "salt/7")) == "Turn(at=1.5, position=7)"
+    assert repr(gs.Turn(1.5, 7, "journal_id/7")) == "Turn(at=1.5, position=7)"
 
 
 def test_a_run_tells_the_turn(drivers: Drivers) -> None:

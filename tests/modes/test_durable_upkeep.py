@@ -64,7 +64,7 @@ def test_an_effect_keeps_its_name_when_it_is_repeated(drivers: Drivers, tmp_path
 
 
 def test_only_commands_have_a_name() -> None:
-    """Outside a command there is nothing to name."""
+    """Resources a command there is nothing to name."""
     with pytest.raises(gs.UsageError, match="inside a command alone"):
         gs.effect_id()
 

@@ -17,7 +17,7 @@ import pytest
 
 import go_state as gs
 from go_state.modes.app.observers import Waiting
-from go_state.waking.together import ThreadBell
+from go_state.waking.together import ThreadWaker
 
 LONG = 30.0  # seconds: what hangs fails here
 Words = tuple[str, ...]
@@ -429,8 +429,8 @@ def test_a_program_that_falls_idle_while_it_is_begun_is_given_what_was_sent(shop
 
 def test_whom_an_app_refuses_at_its_end_another_tells(tmp_path: Path, shop: Shop) -> None:
     """Who waits for a turn hears nothing of the app that has not taken the message, and of the turn by the one that has."""
-    bell = ThreadBell()
-    waiting = Waiting(bell, asks=False)
+    waker = ThreadWaker()
+    waiting = Waiting(waker, asks=False)
     with gs.LMDBStore(tmp_path / "s") as store:
         with gs.start(shop.program, store=store, key="a") as app:
             put = app._durable.entrance.put_known
@@ -444,7 +444,7 @@ def test_whom_an_app_refuses_at_its_end_another_tells(tmp_path: Path, shop: Shop
                 app.put_for(waiting, "first")
         with gs.start(shop.program, store=store, key="a") as app:
             app.put_for(waiting, "first")
-            assert bell.sleep(time.monotonic() + LONG)
+            assert waker.sleep(time.monotonic() + LONG)
             assert waiting.outcome() == ("first",)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import go_state as gs
-from go_state.runtime.effects.flights import Flights
+from go_state.runtime.effects.manager import EffectManager
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def program(**parts: Any) -> gs.Program[Model, Msg]:
 
 
 class Crash(Exception):
-    """The end of a life, in mid-flight."""
+    """The end of a life, in mid-effect."""
 
 
 def life(path: Path, world: World, work: Callable[[gs.App[Model, Msg]], object], **how: Any) -> Model:
@@ -93,7 +93,7 @@ def life(path: Path, world: World, work: Callable[[gs.App[Model, Msg]], object],
 
 
 def crashes(world: World, *asked: str, quick: int = 0) -> Callable[[gs.App[Model, Msg]], object]:
-    """Return work that asks, waits until what is slow is under way and so many others have answered, and stops in mid-flight."""
+    """Return work that asks, waits until what is slow is under way and so many others have answered, and stops in mid-effect."""
 
     def work(app: gs.App[Model, Msg]) -> None:
         for what in asked:
@@ -255,17 +255,17 @@ def test_a_command_that_fails_for_good_is_asked_for_again_in_the_next_life(tmp_p
 
 def interrupted_in(monkeypatch: pytest.MonkeyPatch, method: str, after: int) -> None:
     """Have Ctrl-C interrupt the run once, where it enters the method for the last of so many times."""
-    left, real = [after], getattr(Flights, method)
+    left, real = [after], getattr(EffectManager, method)
 
-    def interrupted(flights: Flights, *args: Any) -> Any:
-        if flights.held and left:
+    def interrupted(manager: EffectManager, *args: Any) -> Any:
+        if manager.held and left:
             left[0] -= 1
             if not left[0]:
                 left.clear()
                 raise KeyboardInterrupt
-        return real(flights, *args)
+        return real(manager, *args)
 
-    monkeypatch.setattr(Flights, method, interrupted)
+    monkeypatch.setattr(EffectManager, method, interrupted)
 
 
 @pytest.mark.parametrize(("method", "after"), [("begin", 1), ("_act", 1), ("_act", 2), ("_launch", 1)])

@@ -12,7 +12,7 @@ import pytest
 
 import go_state as gs
 from go_state.core.ports import Write
-from go_state.storage.journal.history import OnDisk
+from go_state.storage.journal.history import History
 
 
 @dataclass(frozen=True)
@@ -88,14 +88,14 @@ def test_a_test_begins_where_the_journal_does(begins_at_4500: gs.LMDBStore, tmp_
 def meanwhile(path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Callable[[], object]]:
     """Return a list of what its program does between a replay's choice of a snapshot and its reading of the messages."""
     acts: list[Callable[[], object]] = []
-    real = OnDisk.chunks
+    real = History.chunks
 
     def chunks(journal: Any, start: int, end: int) -> Any:
         if acts:
             acts.pop()()
         return real(journal, start, end)
 
-    monkeypatch.setattr(OnDisk, "chunks", chunks)
+    monkeypatch.setattr(History, "chunks", chunks)
     return acts
 
 

@@ -116,7 +116,7 @@ def test_who_waits_behind_another_can_stop_waiting(journal: Journal[int], other:
     given_up.set()
     assert journal._takes_turn("another's")
     with pytest.raises(gs.Closed):
-        journal.own(given_up=given_up)
+        journal.acquire(given_up=given_up)
 
 
 def test_a_lease_that_cannot_be_taken_is_told_with_advice(path: Path, store: gs.LMDBStore) -> None:

@@ -248,7 +248,7 @@ async def test_signals_outside_the_main_thread() -> None:
         (lambda: gs.Snapshots(every="1"), "every is a number of messages"),
         (lambda: gs.Snapshots(seconds="1"), "seconds is a number greater than 0"),
         (lambda: gs.LMDBStore("never.lmdb", map_size="1 GB"), "map_size is the most bytes"),
-        (lambda: gs.sources.progress("flights.csv"), "give it a gs.sources.CSV"),
+        (lambda: gs.sources.progress("manager.csv"), "give it a gs.sources.CSV"),
         (lambda: gs.Cmd.call(len("abc")), "fn of Cmd.call is a function, not a int: pass the function itself"),
         (lambda: gs.Cmd.call(len, "abc", ok=1), "ok of Cmd.call is a function"),
         (lambda: gs.Cmd.map([], "Wrap"), "Cmd.map wraps each message by a function or class"),
@@ -263,7 +263,7 @@ def test_wrong_value(make: Callable[[], object], teaches: str) -> None:
 
 @pytest.mark.parametrize("called", [gs.start_async, gs.start_keyed_async])
 def test_a_task_needs_a_loop(called: Any) -> None:
-    """Outside a coroutine the error names the call that needs none, and nothing has begun."""
+    """Resources a coroutine the error names the call that needs none, and nothing has begun."""
     with pytest.raises(gs.UsageError, match=rf"{called.__name__}\(\) .* or use {called.__name__.removesuffix('_async')}\(\)"):
         called(gs.Program(lambda: (0, ()), lambda model, msg: (model, ())))
 

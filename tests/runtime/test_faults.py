@@ -13,7 +13,7 @@ from typing import Any
 import both_drivers
 import pytest
 from both_drivers import Drivers
-from flights_support import closed, soon
+from effects_support import closed, soon
 
 import go_state as gs
 from go_state.testing import SimClock

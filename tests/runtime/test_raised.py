@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import pytest
-from flights_support import closed, soon
+from effects_support import closed, soon
 
 import go_state as gs
 from tests.both_drivers import THREAD, Drivers, drivers  # noqa: F401  - a fixture

@@ -16,7 +16,7 @@ from typing import Any
 import both_drivers
 import pytest
 from both_drivers import Drivers
-from flights_support import Gate, closed
+from effects_support import Gate, closed
 
 import go_state as gs
 from go_state.runtime.effects.timers import Timers

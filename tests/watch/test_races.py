@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import go_state as gs
-from go_state.waking.thread_waker import ThreadBell
+from go_state.waking.thread_waker import ThreadWaker
 
 LONG = 30.0  # seconds: a wake-up that is lost fails here
 
@@ -125,7 +125,7 @@ def test_a_selection_may_be_set_from_two_sides(hasty: None) -> None:
 
 
 class SeenByTwo:
-    """A bell's lock that two threads have seen locked, of whom one was faster."""
+    """A waker's lock that two threads have seen locked, of whom one was faster."""
 
     def locked(self) -> bool:
         return True
@@ -135,10 +135,10 @@ class SeenByTwo:
 
 
 def test_a_bell_may_be_rung_by_many() -> None:
-    """Whoever rings a bell that somebody else has rung at that moment is not told of it."""
-    bell = ThreadBell()
-    bell._lock = SeenByTwo()  # type: ignore[assignment]
-    bell.ring()
+    """Whoever rings a waker that somebody else has rung at that moment is not told of it."""
+    waker = ThreadWaker()
+    waker._lock = SeenByTwo()  # type: ignore[assignment]
+    waker.wake()
 
 
 def test_closing_watchers_does_not_end_the_app(hasty: None) -> None:

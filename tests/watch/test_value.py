@@ -151,7 +151,7 @@ def test_close_frees_those_who_wait() -> None:
     error = KeyError("gone")
     with ThreadPoolExecutor() as pool:
         waiting = [pool.submit(value.watch().get) for _ in range(3)]
-        while len(value._bells) < 3:
+        while len(value._wakers) < 3:
             threading.Event().wait(0.001)
         value.close(error)
         assert all(each.exception(5) is error for each in waiting)
@@ -179,7 +179,7 @@ def test_idle_watchers_are_not_known_to_the_value() -> None:
     value = gs.Value(0)
     watchers = [value.watch() for _ in range(10_000)]
     assert [watcher.get() for watcher in watchers] == [0] * 10_000
-    assert value._bells == {}
+    assert value._wakers == {}
     assert not hasattr(value, "_watchers")
 
 

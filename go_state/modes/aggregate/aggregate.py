@@ -13,7 +13,7 @@ from go_state.core.program import Program
 from go_state.modes.aggregate.keyed import Models, WorkingSet
 from go_state.modes.aggregate.model_store import Keeping, KeptModel, KeptModels, OnCommit
 from go_state.modes.batch.batch import Options, Plan, Result, Stream
-from go_state.modes.batch.source_feed import Checkpoint, Ended
+from go_state.modes.batch.source_feed import Ended, SavePoint
 from go_state.modes.keeping.schema import schema_of
 from go_state.modes.limits import Snapshots
 from go_state.runtime.flow.driver import drive, drive_async, refuse_running_loop
@@ -220,8 +220,8 @@ def _keeping(
     return KeptModels(WorkingSet(program, schema, store, key, cache=cache, retire=retire), schema, store, on_commit)
 
 
-def _checkpoint(kept: Keeping[Any, Any], snapshots: Snapshots) -> Checkpoint:
-    return Checkpoint(kept.save, snapshots.every, snapshots.seconds)
+def _checkpoint(kept: Keeping[Any, Any], snapshots: Snapshots) -> SavePoint:
+    return SavePoint(kept.save, snapshots.every, snapshots.seconds)
 
 
 def _result(result: Result[Any, Any], kept: Keeping[Any, Any], store: Store) -> Result[Any, Any] | KeyedResult[Any, Any]:

@@ -34,7 +34,7 @@ class JournalMarks:
 
     def fingerprint(self) -> str:
         """Return what tells this journal from every other; empty before anything was written to it."""
-        return self._journal.salt
+        return self._journal.journal_id
 
     def begin(self, marks: Mapping[str, Mark]) -> Position:
         """Return the position to read on from, None at first; the journal is looked at as other processes have written it by now.
@@ -47,7 +47,7 @@ class JournalMarks:
             if self._from_the_start:
                 self._check(0)
             return None
-        if mark.fingerprint not in ("", self._journal.salt):
+        if mark.fingerprint not in ("", self._journal.journal_id):
             raise SourceChanged(self.name, "it is another journal of the same name, or it was begun anew")
         self._check(mark.position)
         return mark.position
@@ -60,7 +60,7 @@ class JournalMarks:
         from go_state.modes.keeping.keyframes import MARK
 
         mark = marks.get(MARK)
-        if mark is None or mark.fingerprint != self._journal.salt:
+        if mark is None or mark.fingerprint != self._journal.journal_id:
             return False
         self._journal.refresh()
         if self._journal.statistics().end > mark.position:

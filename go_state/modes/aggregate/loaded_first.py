@@ -7,7 +7,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from go_state.core.turn import Turn
 from go_state.modes.batch.source_feed import Ended, SourceFeed
-from go_state.runtime.effects.flights import Flights
+from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.flow.driver import Blocking, Flow
 from go_state.system.own_thread import OwnThread
 
@@ -45,9 +45,9 @@ class LoadedFirst(Generic[Msg]):
         """Why the feed has ended."""
         return self._feed.ended
 
-    def attend(self, flights: Flights) -> None:
+    def listen_to(self, manager: EffectManager) -> None:
         """Have positions known to commands."""
-        self._feed.attend(flights)
+        self._feed.listen_to(manager)
 
     def take(self) -> Flow[Iterator[Msg | None] | None]:
         """Give the next messages, after loading what the first of them lacks; None at the end."""

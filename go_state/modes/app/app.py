@@ -18,12 +18,12 @@ from go_state.modes.app.observers import Waiting
 from go_state.runtime.flow.driver import refuse_running_loop
 from go_state.runtime.raised import is_cancellation
 from go_state.waking.deadlines import check_timeout, deadline
-from go_state.waking.thread_waker import ThreadBell
+from go_state.waking.thread_waker import ThreadWaker
 from go_state.watch.fields import ANY, Changes
 from go_state.watch.watcher import Watcher
 
 if TYPE_CHECKING:
-    from go_state.waking.loop_waker import LoopBell
+    from go_state.waking.loop_waker import LoopWaker
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -46,7 +46,7 @@ class AppStatistics(NamedTuple):
     queue_size: int
     oldest_age: float | None
     rate: float
-    commands_in_flight: int
+    commands_in_effect: int
 
 
 class App(Hosted[Model, Msg]):
@@ -101,11 +101,11 @@ class App(Hosted[Model, Msg]):
     def _wait_for(self, message: Msg, timeout: float | None, called: str) -> Any:
         self._check_may_wait(f"app.{called}")
         refuse_running_loop(f"app.{called}")
-        bell, until = ThreadBell(), deadline(timeout)
-        waiting = self._waiting_for(message, called, bell)
+        waker, until = ThreadWaker(), deadline(timeout)
+        waiting = self._waiting_for(message, called, waker)
         try:
             self._put_for_outcome(message, waiting)
-            rang = bell.sleep(until)
+            rang = waker.sleep(until)
         finally:
             self._audience.forget(waiting)
         if not rang:
@@ -113,14 +113,14 @@ class App(Hosted[Model, Msg]):
         return waiting.outcome()
 
     async def _wait_for_async(self, message: Msg, timeout: float | None, called: str) -> Any:
-        from go_state.waking.loop_waker import LoopBell
+        from go_state.waking.loop_waker import LoopWaker
 
         self._check_may_wait(f"app.{called}_async")
-        bell, until = LoopBell(), deadline(timeout)
-        waiting = self._waiting_for(message, called, bell)
+        waker, until = LoopWaker(), deadline(timeout)
+        waiting = self._waiting_for(message, called, waker)
         try:
             self._put_for_outcome(message, waiting)
-            rang = await bell.sleep(until)
+            rang = await waker.sleep(until)
         finally:
             self._audience.forget(waiting)
         if not rang:
@@ -128,10 +128,10 @@ class App(Hosted[Model, Msg]):
         return waiting.outcome()
 
     @staticmethod
-    def _waiting_for(message: Msg, called: str, bell: ThreadBell | LoopBell) -> Waiting:
+    def _waiting_for(message: Msg, called: str, waker: ThreadWaker | LoopWaker) -> Waiting:
         if message is None:
             raise UsageError(f"None is no message and has no turn: give {called} one")
-        return Waiting(bell, asks=called == "ask")
+        return Waiting(waker, asks=called == "ask")
 
     def _raise_failed(self) -> None:
         """Raise why nothing is taken any more, where that is a failure."""
@@ -210,12 +210,12 @@ class App(Hosted[Model, Msg]):
         feed = self._durable.feed if self._durable is not None else self._feed
         waits = self._buffer.backlog(None if feed is None else feed.committed)
         through = 0 if feed is None else feed.through
-        return AppStatistics(through, waits.size, waits.oldest_age, waits.rate, self._flights.count)
+        return AppStatistics(through, waits.size, waits.oldest_age, waits.rate, self._manager.count)
 
     @property
     def cancelled(self) -> tuple[Cmd[Any], ...]:
         """The commands that the end of the app has cancelled, in the order in which they were begun."""
-        return tuple(self._flights.cancelled)
+        return tuple(self._manager.cancelled)
 
     # ------------------------------------------------------------------ parts of it
 

@@ -13,7 +13,7 @@ from go_state.core.program import Program
 from go_state.middleware.chain import Chain, Folded
 from go_state.modes.app.observers import Audience, OnDenied, Stopped, Waiting
 from go_state.modes.run import durable_run
-from go_state.runtime.effects.flights import Flights
+from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.feeds.feeds import LogFeed
 from go_state.runtime.flow.driver import Flow, drive, drive_async
 from go_state.runtime.inside import begin_turns, is_part_of, takes_turn_of
@@ -42,7 +42,7 @@ class Hosted(Generic[Model, Msg]):
         program: Program[Model, Msg],
         buffer: Any,
         on_error: OnError,
-        flights: Flights,
+        manager: EffectManager,
         durable: tuple[Any, ...] | None,
         *,
         on_denied: OnDenied | None,
@@ -58,7 +58,7 @@ class Hosted(Generic[Model, Msg]):
         self._when_ended = ended
         self._audience: Audience[Model] = Audience(program.view, on_denied)
         self._on_error = on_error
-        self._flights = flights
+        self._manager = manager
         self._error: BaseException | None = None
         self._trace: TracebackType | None = None  # of the error, where everybody who raises it begins
         self._draining = False
@@ -85,18 +85,18 @@ class Hosted(Generic[Model, Msg]):
     def _durable_run(self, buffer: Any, arguments: tuple[Any, ...]) -> Any:
         """Return the durable run that tells this app what becomes of its turns."""
         ports = (buffer, None, None, None)
-        run = durable_run(self._program, ports, self._policy, self._flights, self._on_loop, *arguments)
+        run = durable_run(self._program, ports, self._policy, self._manager, self._on_loop, *arguments)
         run.on_failure, run.audience = self._on_error, self._audience
         run.idle_seconds, run.idled = self._idle, self._rest_if_unused
         self._audience.chain = run.chain
         if run.chain is not None:
-            run.chain.run = self._flights.workers if self._on_loop else None
+            run.chain.run = self._manager.workers if self._on_loop else None
         return run
 
     # ------------------------------------------------------------------ running
 
     def _start(self) -> None:
-        self._flights.announce()
+        self._manager.announce()
         if self._on_loop:
             import asyncio
 
@@ -134,9 +134,9 @@ class Hosted(Generic[Model, Msg]):
         return self._program.name or getattr(self._program.update, "__qualname__", "program")
 
     def _run_in_thread(self) -> None:
-        turns = begin_turns(self._flights.workers)
+        turns = begin_turns(self._manager.workers)
         try:
-            with self._flights:
+            with self._manager:
                 drive(self._whole_flow())
         except Stopped:
             pass
@@ -153,8 +153,8 @@ class Hosted(Generic[Model, Msg]):
         try:
             if self._host is None:  # an eager task, that runs before whoever starts it has the app
                 await asyncio.sleep(0)
-            turns = begin_turns(self._flights.workers)
-            async with self._flights:
+            turns = begin_turns(self._manager.workers)
+            async with self._manager:
                 await drive_async(self._whole_flow())
         except Stopped:
             pass
@@ -180,7 +180,7 @@ class Hosted(Generic[Model, Msg]):
     def _end_unbegun(self) -> None:
         """End where the task was cancelled before it had begun, and so has ended nothing."""
         if not self._audience.ended.version:
-            self._flights.withdraw()
+            self._manager.withdraw()
             self._buffer.refuse()  # what was sent is written by the next run, or when the store is closed
             if self._durable is not None:
                 self._durable.close_thread()
@@ -218,7 +218,7 @@ class Hosted(Generic[Model, Msg]):
 
     def _flow(self) -> Flow[None]:
         audience = self._audience
-        audience.begin(self._flights)
+        audience.begin(self._manager)
         audience.models.before_wait = self._check_may_watch
         return self._flow_on_disk() if self._durable is not None else self._flow_in_memory()
 
@@ -240,10 +240,10 @@ class Hosted(Generic[Model, Msg]):
         update: Any = self._program.update
         if self._program.middleware:
             audience.chain = Chain(self._program)
-            audience.chain.run = self._flights.workers if self._on_loop else None
+            audience.chain.run = self._manager.workers if self._on_loop else None
             update = Folded(audience.chain.update, update, audience.chain.roll_back)
         program = Program(self._program.init, update, view=audience.turned_and_shown, subscriptions=self._program.subscriptions)
-        self._loop = loop = Loop(program, self._flights, on_error=self._policy, on_failure=self._on_error, lists=False)
+        self._loop = loop = Loop(program, self._manager, on_error=self._policy, on_failure=self._on_error, lists=False)
         self._reader = self._buffer.consumer()
         self._feed = feed = LogFeed(self._reader, on_loop=self._on_loop)
         audience.where = feed.where
@@ -325,7 +325,7 @@ class Hosted(Generic[Model, Msg]):
             self._when_idle(self)
 
     def _is_inside(self) -> bool:
-        return takes_turn_of(self._flights.workers)
+        return takes_turn_of(self._manager.workers)
 
     def _check_may_wait(self, who: str) -> None:
         """Raise `UsageError` where the caller is in a turn of the app."""
@@ -342,13 +342,13 @@ class Hosted(Generic[Model, Msg]):
 
     def _is_part(self) -> bool:
         """Tell whether the caller is something that the end of the app waits for."""
-        return is_part_of(self._flights.workers)
+        return is_part_of(self._manager.workers)
 
     def forget_parent(self) -> None:
         """In a forked child: be over. The thread or task that runs the program is the parent's."""
         self._in_parent = True
         mine = parents(f"the app {self._name()}")
-        self._buffer = self._audience = self._flights = self._durable = mine
+        self._buffer = self._audience = self._manager = self._durable = mine
         self._put = lambda *_: mine.put
 
     def holds_caller(self, *, in_turn: bool = False) -> bool:

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from go_state.core.errors import Closed, Denied, NoReply
 from go_state.middleware.chain import Chain
-from go_state.runtime.effects.flights import Flights
+from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.flow.driver import Answer
 from go_state.system.running import running_task
-from go_state.waking.together import ring_all
+from go_state.waking.together import wake_all
 from go_state.watch.fields import Fields
 from go_state.watch.value import UNSET, Value
 
 if TYPE_CHECKING:
-    from go_state.waking.loop_waker import LoopBell
-    from go_state.waking.thread_waker import ThreadBell
+    from go_state.waking.loop_waker import LoopWaker
+    from go_state.waking.thread_waker import ThreadWaker
 
 Model = TypeVar("Model")
 
@@ -38,11 +38,11 @@ class Stopped(BaseException):
 class Waiting:
     """One sender who sleeps until the turn of its message is through: for the model after it, or for its answer."""
 
-    __slots__ = ("asks", "bell", "error", "gone", "position", "result", "trace")
+    __slots__ = ("asks", "error", "gone", "position", "result", "trace", "waker")
 
-    def __init__(self, bell: ThreadBell | LoopBell, *, asks: bool) -> None:
+    def __init__(self, waker: ThreadWaker | LoopWaker, *, asks: bool) -> None:
         self.asks = asks
-        self.bell = bell
+        self.waker = waker
         self.position = -1
         self.gone = False  # whether it waits no longer
         self.result: Any = UNSET
@@ -104,10 +104,10 @@ class Audience(Generic[Model]):
 
     # ------------------------------------------------------------------ what the loop tells
 
-    def begin(self, flights: Flights) -> None:
+    def begin(self, manager: EffectManager) -> None:
         """Begin to hear what the turns of a run answer."""
-        flights.replies = self._replies
-        flights.drained = self._drained
+        manager.replies = self._replies
+        manager.drained = self._drained
 
     def _drained(self) -> None:
         """Hear that what is under way alone is waited for, none of which is to wait for a model from now on."""
@@ -148,7 +148,7 @@ class Audience(Generic[Model]):
                 self.fields.committed(model, self.models.version)
         if self._made:
             made, self._made = self._made, []
-            ring_all([waiting.bell for waiting in made])
+            wake_all([waiting.waker for waiting in made])
         if to_view and self._view is not None:
             self._view(model)
 
@@ -192,7 +192,7 @@ class Audience(Generic[Model]):
             waiting = self._waiting.pop(self.where(), None)  # type: ignore[call-overload]
         if waiting is not None:
             waiting.fail(error)
-            ring_all((waiting.bell,))
+            wake_all((waiting.waker,))
 
     def undone(self, error: BaseException) -> None:
         """Hear that the turn under way was rolled back, and that its error ends the run."""
@@ -210,7 +210,7 @@ class Audience(Generic[Model]):
             failed, self._waiting, self._made, self._failed = self._failed, {}, [], []
             self._entering = set()
         self._tell_of_end(left)
-        ring_all([waiting.bell for waiting in failed])
+        wake_all([waiting.waker for waiting in failed])
 
     def end(self, error: BaseException | None) -> None:
         """End: watchers get the last model, and then the error."""
@@ -280,7 +280,7 @@ class Audience(Generic[Model]):
         for waiting in left:
             if waiting.error is None:
                 waiting.fail(_ended_before(self._over_by))
-        ring_all([waiting.bell for waiting in left])
+        wake_all([waiting.waker for waiting in left])
 
     def forget(self, waiting: Waiting) -> None:
         """Let go of one who waits no longer."""

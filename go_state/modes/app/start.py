@@ -12,11 +12,11 @@ from go_state.modes.app.app import App
 from go_state.modes.app.observers import OnDenied
 from go_state.modes.limits import Retain, Snapshots
 from go_state.modes.run import is_durable, without_key
-from go_state.runtime.effects.flights import Flights
+from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.effects.timers import Clock
 from go_state.runtime.flow.driver import require_running_loop
 from go_state.runtime.on_error import OnError, Raise
-from go_state.runtime.resources import Effects, Outside, outside_of
+from go_state.runtime.resources import Effects, Resources, resources_of
 
 if TYPE_CHECKING:
     from go_state.storage.journal.writer import Durability
@@ -50,8 +50,8 @@ def start(
     while nobody waits for it, which is otherwise passed over.
     """
     how = (store, key, snapshots, durability, lease, restore, retention)
-    outside = outside_of(env, effects, clock)
-    return make_app(program, buffer, on_error, how, outside, on_denied=on_denied, on_loop=False)
+    resources = resources_of(env, effects, clock)
+    return make_app(program, buffer, on_error, how, resources, on_denied=on_denied, on_loop=False)
 
 
 def start_async(
@@ -77,8 +77,8 @@ def start_async(
     """
     require_running_loop("start_async", "start")
     how = (store, key, snapshots, durability, lease, restore, retention)
-    outside = outside_of(env, effects, clock)
-    return make_app(program, buffer, on_error, how, outside, on_denied=on_denied, on_loop=True)
+    resources = resources_of(env, effects, clock)
+    return make_app(program, buffer, on_error, how, resources, on_denied=on_denied, on_loop=True)
 
 
 def make_app(
@@ -86,7 +86,7 @@ def make_app(
     buffer: Any,
     on_error: OnError,
     how: tuple[Any, ...],
-    outside: Outside,
+    resources: Resources,
     *,
     on_denied: OnDenied | None,
     on_loop: bool,
@@ -104,6 +104,6 @@ def make_app(
         buffer = Buffer()
     if durable is None and not isinstance(buffer, Log):
         raise UsageError(f"a {type(buffer).__qualname__} is no buffer: give a gs.Buffer, or none")
-    flights = Flights(outside, on_loop=on_loop)
+    manager = EffectManager(resources, on_loop=on_loop)
     told = {"idled": idled, "ended": ended, "begun": begun}
-    return App(program, buffer, on_error, flights, durable, on_denied=on_denied, on_loop=on_loop, idle=idle, **told)
+    return App(program, buffer, on_error, manager, durable, on_denied=on_denied, on_loop=on_loop, idle=idle, **told)

@@ -14,17 +14,17 @@ from go_state.core.ports import Consumer, Log, Position, Producer, Source, Switc
 from go_state.core.program import Program
 from go_state.middleware.chain import chained
 from go_state.modes.aggregate.loaded_first import LoadedFirst, Loading
-from go_state.modes.batch.source_feed import Checkpoint, Ended, QueuedSourceFeed, SourceFeed
+from go_state.modes.batch.source_feed import Ended, QueuedSourceFeed, SavePoint, SourceFeed
 from go_state.modes.batch.source_reader import Intake, open_intake
 from go_state.modes.limits import Pace
 from go_state.modes.run import checked, without_key
-from go_state.runtime.effects.flights import Flights
+from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.effects.timers import Clock
 from go_state.runtime.feeds.feeds import PortFeed
 from go_state.runtime.flow.driver import Flow, drive, drive_async, refuse_running_loop
 from go_state.runtime.on_error import FailedMessage, OnError, Raise, check_on_error
 from go_state.runtime.replaying import silenced
-from go_state.runtime.resources import Effects, outside_of
+from go_state.runtime.resources import Effects, resources_of
 from go_state.runtime.turn import Loop
 
 Model = TypeVar("Model")
@@ -125,7 +125,7 @@ class Plan(Generic[Model, Msg]):
                 raise UsageError(f"{word} is a whole number of messages, not {count!r}")
         self._on_error = options.get("on_error", Raise())
         check_on_error(self._on_error)
-        self._outside = outside_of(options.get("env"), options.get("effects"), options.get("clock"))
+        self._outside = resources_of(options.get("env"), options.get("effects"), options.get("clock"))
         self._ports = _ports(options.get("producer"), options.get("consumer"))
         self._pace = Pace(stop=options.get("stop"), budget=options.get("budget"), timeout=self._timeout, on_loop=on_loop)
 
@@ -139,13 +139,13 @@ class Plan(Generic[Model, Msg]):
         intake: Intake[Msg],
         *,
         program: Program[Any, Msg] | None = None,
-        checkpoint: Checkpoint | None = None,
+        checkpoint: SavePoint | None = None,
         loading: Loading[Msg] | None = None,
     ) -> Batch[Model, Msg]:
         """Return the batch, of another program than the plan's where one is given; with `loading` models are loaded beforehand."""
-        flights = Flights(self._outside, on_loop=self._on_loop)
-        flights.salt = intake.name
-        loop: Loop[Any, Msg] = Loop(silenced(program or self.program, self._replaying), flights, on_error=self._on_error)
+        manager = EffectManager(self._outside, on_loop=self._on_loop)
+        manager.journal_id = intake.name
+        loop: Loop[Any, Msg] = Loop(silenced(program or self.program, self._replaying), manager, on_error=self._on_error)
         feed = SourceFeed(loop, intake, self._pace, self._limit, checkpoint)
         if self._ports is not None:
             queue = PortFeed(*self._ports, on_loop=self._on_loop, one_at_a_time=True)
@@ -193,7 +193,7 @@ class Batch(Generic[Model, Msg]):
         loop: Loop[Model, Msg],
         intake: Intake[Msg],
         feed: SourceFeed[Msg] | LoadedFirst[Msg],
-        checkpoint: Checkpoint | None,
+        checkpoint: SavePoint | None,
     ) -> None:
         self.loop = loop
         self.intake = intake
@@ -213,21 +213,21 @@ class Batch(Generic[Model, Msg]):
         return Result(self.loop.model, processed, self.intake.position(), self._feed.ended, tuple(self.loop.set_aside))
 
     def __enter__(self) -> Batch[Model, Msg]:
-        self.loop.flights.open()
+        self.loop.manager.open()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.loop.flights.__exit__(kind, error, trace)
+        self.loop.manager.__exit__(kind, error, trace)
         _raise_both(error, self.intake.close())
 
     async def __aenter__(self) -> Batch[Model, Msg]:
-        self.loop.flights.open()
+        self.loop.manager.open()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.loop.flights.__aexit__(kind, error, trace)
+        await self.loop.manager.__aexit__(kind, error, trace)
         _raise_both(error, await self.intake.aclose())
 
 

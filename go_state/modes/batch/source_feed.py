@@ -13,9 +13,9 @@ from go_state.core.ports import Position
 from go_state.core.turn import Turn
 from go_state.modes.batch.source_reader import Intake
 from go_state.modes.limits import Pace
-from go_state.runtime.effects.flights import Flights
+from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.feeds.feeds import PortFeed
-from go_state.runtime.flow.driver import Breath, Flow
+from go_state.runtime.flow.driver import Checkpoint, Flow
 from go_state.runtime.turn import Loop
 
 Msg = TypeVar("Msg")
@@ -24,7 +24,7 @@ Ended: TypeAlias = Literal["exhausted", "limit", "stopped", "budget"]
 """Why a batch has ended: its source did, or it was asked to end early."""
 
 
-class Checkpoint:
+class SavePoint:
     """When to save in mid-stream, and how. `save` is called where the queue is empty, with the model and the source's position."""
 
     def __init__(self, save: Callable[[Any, Position], Flow[None]], every: int | None, seconds: float | None) -> None:
@@ -39,7 +39,7 @@ class SourceFeed(Generic[Msg]):
     each = False
 
     def __init__(
-        self, loop: Loop[Any, Msg], intake: Intake[Msg], pace: Pace, limit: int | None, checkpoint: Checkpoint | None
+        self, loop: Loop[Any, Msg], intake: Intake[Msg], pace: Pace, limit: int | None, checkpoint: SavePoint | None
     ) -> None:
         self._loop = loop
         self._intake = intake
@@ -53,15 +53,15 @@ class SourceFeed(Generic[Msg]):
         self._queue: deque[Msg] = deque()
         self._queued = 0  # how many messages have entered the queue
         self._unseen = 0  # how many messages of a fetch are still in it
-        self._flights = loop.flights
-        pace.flights = loop.flights
+        self._manager = loop.manager
+        pace.manager = loop.manager
         self.ended: Ended = "exhausted"
         self._schedule()
 
-    def attend(self, flights: Flights) -> None:
-        """Have positions known to commands, and how long the queue is; this feed looks to its loop's flights in any case."""
-        flights.where = self.where
-        flights.backlog, flights.taken = lambda: len(self._queue), lambda: self._queued - len(self._queue)
+    def listen_to(self, manager: EffectManager) -> None:
+        """Have positions known to commands, and how long the queue is; this feed looks to its loop's manager in any case."""
+        manager.where = self.where
+        manager.backlog, manager.taken = lambda: len(self._queue), lambda: self._queued - len(self._queue)
 
     @property
     def through(self) -> int:
@@ -73,22 +73,22 @@ class SourceFeed(Generic[Msg]):
         while True:
             self._pace.check_deadline()
             if self._pace.breath_due():
-                yield Breath()
+                yield Checkpoint()
             if self._queue:
                 return self._until_due(self._drain()) if self._pace.watches else self._drain()
-            if self._flights.stirred:
+            if self._manager.has_arrivals:
                 return iter(())
             if self._taken >= self._save_at or self._pace.save_due():
-                if self._flights.count:  # a save is of everything that has happened, and nothing that is under way
-                    yield self._flights.landing(self._pace.timeout_left())
+                if self._manager.count:  # a save is of everything that has happened, and nothing that is under way
+                    yield self._manager.landing(self._pace.timeout_left())
                     return iter(())
                 yield from self._save()
             ended: Ended | None = self._pace.ended() or ("limit" if self._taken >= self._limit else None)
             if ended is not None and not self._intake.in_hand():
                 self.ended = ended
                 return (yield from self._last_ones())
-            if self._flights.is_full:  # more would only wait in the memory
-                yield self._flights.landing(self._pace.seconds_left())
+            if self._manager.is_full:  # more would only wait in the memory
+                yield self._manager.landing(self._pace.seconds_left())
                 return iter(())
             if self._run is not None:
                 return self._take_from(self._run)
@@ -101,11 +101,11 @@ class SourceFeed(Generic[Msg]):
 
     def _last_ones(self) -> Flow[Iterator[Msg | None] | None]:
         """Wait for commands under way when the source gives no more; None when there are none."""
-        return iter(()) if (yield from self._flights.last_ones(self._pace.timeout_left())) else None
+        return iter(()) if (yield from self._manager.last_ones(self._pace.timeout_left())) else None
 
     def _take_from(self, run: Iterator[Msg | None]) -> Iterator[Msg | None]:
         """Give messages of the source until there is something else to do; what follows a yield runs between two turns."""
-        watches, timers, news = self._pace.watches, self._flights.timers, self._flights.news
+        watches, timers, news = self._pace.watches, self._manager.timers, self._manager.news
         timed = bool(timers)
         stop_at = min(self._limit, self._save_at)
         for message in run:
@@ -175,7 +175,7 @@ class SourceFeed(Generic[Msg]):
 
     def turn(self) -> Turn:
         """Return a turn that begins now."""
-        return Turn(self._flights.timers.clock.time(), self.where())
+        return Turn(self._manager.timers.clock.time(), self.where())
 
 
 class QueuedSourceFeed(SourceFeed[Msg]):
@@ -189,15 +189,15 @@ class QueuedSourceFeed(SourceFeed[Msg]):
         intake: Intake[Msg],
         pace: Pace,
         limit: int | None,
-        checkpoint: Checkpoint | None,
+        checkpoint: SavePoint | None,
         queue: PortFeed[Msg],
     ) -> None:
         super().__init__(loop, intake, pace, limit, checkpoint)
         self._port = queue
 
-    def attend(self, flights: Flights) -> None:
+    def listen_to(self, manager: EffectManager) -> None:
         """Have positions known to commands; how long somebody's own queue is nobody knows."""
-        flights.where = self.where
+        manager.where = self.where
 
     @property
     def through(self) -> int:
@@ -221,7 +221,7 @@ class QueuedSourceFeed(SourceFeed[Msg]):
             together = chain(messages if self._intake.whole else islice(messages, 1), rest)
             entering = [message for message in together if message is not None]
             yield from self._port.put(entering)
-            if not entering and self._flights.stirred:
+            if not entering and self._manager.has_arrivals:
                 return iter(())
 
     def settle(self, messages: Sequence[Msg], /) -> Flow[None] | tuple[()]:

@@ -25,10 +25,10 @@ from go_state.modes.durable.replaying import replay_flow
 from go_state.modes.durable.restoring import load
 from go_state.modes.durable.resuming import positions_under_way, resume_flow
 from go_state.modes.durable.saving import Saving
-from go_state.modes.keeping.keyframes import MARK, Keyframe, give_type
+from go_state.modes.keeping.keyframes import MARK, Keyframe, set_message_type
 from go_state.modes.keeping.schema import schema_of
 from go_state.modes.limits import Retain, Snapshots
-from go_state.runtime.effects.flights import Flights
+from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.effects.timers import SystemClock
 from go_state.runtime.feeds.feeds import CHUNK_LIMIT, LogFeed
 from go_state.runtime.flow.driver import Answer, Blocking, Flow, Messages
@@ -85,7 +85,7 @@ class DurableRun(Generic[Model, Msg]):
     """One run of a journalled program."""
 
     def __init__(
-        self, program: Program[Model, Msg], durable: Durable, on_error: OnError, flights: Flights, *, on_loop: bool
+        self, program: Program[Model, Msg], durable: Durable, on_error: OnError, manager: EffectManager, *, on_loop: bool
     ) -> None:
         _check(durable)
         self._program = program
@@ -99,12 +99,12 @@ class DurableRun(Generic[Model, Msg]):
         self.thread = durable.thread or self._own_thread  #: in which a run on an event loop uses the store
         self.given_up = threading.Event()  #: ends the wait for the lease
         self._is_live = False  # whether it has begun to take messages
-        give_type(self.journal, program)
-        if not isinstance(flights.timers.clock, SystemClock):
-            self.journal.date_by(flights.timers.clock.time)
+        set_message_type(self.journal, program)
+        if not isinstance(manager.timers.clock, SystemClock):
+            self.journal.date_by(manager.timers.clock.time)
         self.entrance: Entrance[Msg] = Entrance(self.journal, on_loop=on_loop)
         self._on_error = self.on_failure = on_error  # of messages, and of commands whose turn is through
-        self.flights = flights
+        self.manager = manager
         self.audience: Audience[Model] | None = None
         self._reader: JournalConsumer[Msg] | None = None
         self.feed: DurableFeed[Model, Msg] | None = None
@@ -124,7 +124,7 @@ class DurableRun(Generic[Model, Msg]):
         # The program's own view is shown what is on disk, by the feed.
         program = Program(self._program.init, update, view=turned, subscriptions=self._program.subscriptions)
         self.loop: Loop[Model, Msg] = Loop(
-            program, self.flights, on_error=self._recorded, on_failure=lambda *failed: self._decided(*failed), lists=False
+            program, self.manager, on_error=self._recorded, on_failure=lambda *failed: self._decided(*failed), lists=False
         )
 
     def _decided(self, message: Msg, position: Any, error: Exception) -> Any:
@@ -171,7 +171,7 @@ class DurableRun(Generic[Model, Msg]):
         """Wait for the lease of the journal; False where the app was asked to end first."""
         lease = self._durable.lease or self.journal.if_held
         try:
-            yield Blocking(lambda: self.journal.own(lease, given_up=self.given_up), self.thread, cancel=self.given_up.set)
+            yield Blocking(lambda: self.journal.acquire(lease, given_up=self.given_up), self.thread, cancel=self.given_up.set)
         except Closed:
             if self.audience is None:
                 raise
@@ -179,7 +179,7 @@ class DurableRun(Generic[Model, Msg]):
         return True
 
     def _open(self) -> None:
-        if not self.journal.salt:
+        if not self.journal.journal_id:
             self.journal.begin()
         self._reader = self.journal.consumer(name=PROGRAM)
 
@@ -217,7 +217,7 @@ class DurableRun(Generic[Model, Msg]):
     def _run(self, reader: JournalConsumer[Msg]) -> Flow[None]:
         keyframe, aside = yield self.with_disk(self._look_back)
         self.feed = feed = DurableFeed(self, reader, keyframe, aside, on_loop=self._on_loop)
-        feed.attend(self.flights)
+        feed.listen_to(self.manager)
         if self.audience is not None:
             self.audience.where = feed.where
             feed.idle_seconds, feed.idled = self.idle_seconds, self.idled
@@ -254,23 +254,23 @@ class DurableRun(Generic[Model, Msg]):
         first = 0 if keyframe is None else keyframe.position
         yield self.with_disk(journal.flush)
         model = yield from self._folded(replayed(program), model, first, applied)
-        flights = self.flights
-        flights.marks = journal
+        manager = self.manager
+        manager.marks = journal
         yield from self._resume(applied, begun=keyframe is not None or applied > first)
         name = "init"
         if keyframe is not None or applied > first:
             commands = () if program.on_restore is None else program.on_restore(model)
             name = f"restore/{applied}"
-        flights.turn_name = lambda: f"{journal.salt}/{name}"
-        sent = flights.perform(commands)
-        flights.turn_name = lambda: f"{journal.salt}/{flights.where()}"
+        manager.turn_name = lambda: f"{journal.journal_id}/{name}"
+        sent = manager.perform(commands)
+        manager.turn_name = lambda: f"{journal.journal_id}/{manager.where()}"
         self.loop.model = model
         if keyframe is None or keyframe.revision != program.revision:
             yield from feed.save(sent)  # turn 0, its messages with it; or the first model that today's update goes on from
         elif sent:
             feed.settle(sent)
-        if flights.held:
-            flights.begin()
+        if manager.held:
+            manager.begin()
         self.loop.follow(model)
         yield from feed.publish()
 
@@ -281,9 +281,9 @@ class DurableRun(Generic[Model, Msg]):
 
     def _resume(self, applied: int, *, begun: bool) -> Flow[None]:
         """Hold the commands again that were under way when the last run ended; `begun` tells whether turn 0 is through."""
-        where = self.flights.where
-        yield from resume_flow(self._program, self.journal, self.flights, applied, self.with_disk, self._folded, begun=begun)
-        self.flights.where = where
+        where = self.manager.where
+        yield from resume_flow(self._program, self.journal, self.manager, applied, self.with_disk, self._folded, begun=begun)
+        self.manager.where = where
 
 
 class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
@@ -380,16 +380,16 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         if seconds is None or not self._since_save():
             yield from super()._idle()
             return
-        left = self._run.flights.left(self._rests)
+        left = self._run.manager.left(self._rests)
         due = max(self._saved_at + seconds - time.monotonic(), 0)
         try:
             yield Messages(self._reader, due if left is None else min(due, left))
         except TimedOut:
-            self._run.flights.waiting = False
+            self._run.manager.waiting = False
             if self._save_due():
                 yield from self.save()
         finally:
-            self._run.flights.waiting = False
+            self._run.manager.waiting = False
 
     def save(self, messages: Sequence[Msg] = ()) -> Flow[None]:
         """Write a snapshot of the model and all that a flush writes, and with them, or not at all, the messages."""
@@ -408,7 +408,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
 
     def _begin_saving(self) -> None:
         run, position = self._run, self.position
-        marks = {MARK: Mark(position, self._journal.salt)}
+        marks = {MARK: Mark(position, self._journal.journal_id)}
         self._saving = Saving(run._schema, self._journal, run._durable.key, run.loop.model, position, marks)
 
     def _save_a_slice(self, messages: Sequence[Msg] = ()) -> bool:

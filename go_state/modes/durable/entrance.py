@@ -38,7 +38,7 @@ class Entrance(Generic[Msg]):
         self._journal.enqueue(*messages)
 
     def _may_write(self) -> bool:
-        return self._journal.is_owned and running_loop() is None
+        return self._journal.has_lease and running_loop() is None
 
     def put_known(self, message: Msg, know: Callable[[int], object]) -> None:
         """Put one message; `know(position)` is called before its turn. Raises as a journal's put."""

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from go_state.core.program import Program, not_a_step
 from go_state.core.turn import Turn
-from go_state.runtime.flow.driver import BREATH_SECONDS, Blocking, Breath, Flow
+from go_state.runtime.flow.driver import CHECKPOINT_SECONDS, Blocking, Checkpoint, Flow
 from go_state.storage.journal.journal import Journal
 from go_state.storage.records.records import BLOCK
 from go_state.system.own_thread import OwnThread
@@ -35,7 +35,7 @@ def chunks(program: Program[Any, Any], journal: Journal[Any], start: int, end: i
         recorded = journal.exactly(start, end)
         while some := list(islice(recorded, BLOCK)):
             kept = [each for each in some if each.position not in aside and each.message is not None]
-            turns = [Turn(each.at, each.position, f"{journal.salt}/{each.position}") for each in kept]
+            turns = [Turn(each.at, each.position, f"{journal.journal_id}/{each.position}") for each in kept]
             yield Chunk([each.message for each in kept], turns)
         return
     for first, messages in journal.chunks(start, end):
@@ -59,7 +59,7 @@ def replay_flow(
     `thread` is where the disk is read on behalf of an event loop; None in a thread.
     """
     found = chunks(program, journal, start, end)
-    breath_at = time.monotonic() + BREATH_SECONDS
+    breath_at = time.monotonic() + CHECKPOINT_SECONDS
     while True:
         check()
         chunk = next(found, None) if thread is None else (yield Blocking(lambda: next(found, None), thread))
@@ -72,9 +72,9 @@ def replay_flow(
         while some := list(islice(steps, _LOOKS)):
             model = _folded(program, model, some)
             if time.monotonic() >= breath_at:
-                yield Breath()
+                yield Checkpoint()
                 check()
-                breath_at = time.monotonic() + BREATH_SECONDS
+                breath_at = time.monotonic() + CHECKPOINT_SECONDS
 
 
 def _folded(program: Program[Any, Any], model: Any, steps: Any) -> Any:

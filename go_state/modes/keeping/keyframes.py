@@ -19,10 +19,10 @@ Msg = TypeVar("Msg")
 MARK = "journal"  # under which a snapshot says at which position of the journal it stands
 
 
-def give_type(journal: Journal[Msg], program: Program[Any, Msg]) -> None:
+def set_message_type(journal: Journal[Msg], program: Program[Any, Msg]) -> None:
     """Tell the journal what the program's messages are, and how those of its older schemas become today's."""
     migrations: Any = program.migrations  # as its constructor has checked them
-    journal.give_type(message_type(program), program.schema, migrations)
+    journal.set_message_type(message_type(program), program.schema, migrations)
 
 
 class Keyframe(NamedTuple, Generic[Model]):
@@ -56,7 +56,7 @@ def position_of(journal: Journal[Any], stored: Stored) -> int:
     mark = read_envelope(journal.name, stored.data).marks.get(MARK)
     if mark is None:
         raise UsageError(f"what is stored under {journal.name!r} is no journalled program's: give the program another key=")
-    if mark.fingerprint != journal.salt:
+    if mark.fingerprint != journal.journal_id:
         why = "it was made of the messages of another journal, and positions of this one say nothing about it"
         raise Incompatible(journal.name, "journal", why)
     if type(mark.position) is not int or mark.position < 0:
@@ -97,9 +97,11 @@ def step(program: Program[Model, Any], journal: Journal[Any], model: Model, posi
     return after
 
 
-def full_step(program: Program[Model, Any], model: Any, message: Any, at: float, position: int, salt: str) -> tuple[Any, Any]:
+def full_step(
+    program: Program[Model, Any], model: Any, message: Any, at: float, position: int, journal_id: str
+) -> tuple[Any, Any]:
     """Return the model after the message, which has entered `at` that time, and its commands."""
-    turn: tuple[Turn, ...] = (Turn(at, position, f"{salt}/{position}"),) if program.takes_turn else ()
+    turn: tuple[Turn, ...] = (Turn(at, position, f"{journal_id}/{position}"),) if program.takes_turn else ()
     update: Any = program.update
     return read_step(update(model, message, *turn), "update")
 

@@ -20,14 +20,14 @@ from go_state.system.forks import share
 from go_state.system.own_thread import OwnThread
 from go_state.system.running import running_loop
 from go_state.waking.deadlines import deadline
-from go_state.waking.thread_waker import ThreadBell
+from go_state.waking.thread_waker import ThreadWaker
 from go_state.watch.fields import ANY, Changes
 from go_state.watch.watcher import Watcher
 
 if TYPE_CHECKING:
     import asyncio
 
-    from go_state.waking.loop_waker import LoopBell
+    from go_state.waking.loop_waker import LoopWaker
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -91,20 +91,20 @@ class KeyedApps(Generic[Model, Msg]):
         """Send one message and return what `apply` or `ask`, as which it is called, has to return."""
         refuse_running_loop(called)
         until = deadline(timeout)
-        bell = ThreadBell()
-        waiting = self._enter_for(key, message, called, bell)
-        if not bell.sleep(until):
+        waker = ThreadWaker()
+        waiting = self._enter_for(key, message, called, waker)
+        if not waker.sleep(until):
             raise _took_too_long(called, timeout)
         return waiting.outcome()
 
     async def wait_for_async(self, key: str, message: Msg, *, timeout: float | None, called: str) -> Any:
         """Send one message and wait as `wait_for` does, on the event loop."""
-        from go_state.waking.loop_waker import LoopBell
+        from go_state.waking.loop_waker import LoopWaker
 
         until = deadline(timeout)
-        bell = LoopBell()
-        waiting = self._enter_for(key, message, called, bell)
-        if not await bell.sleep(until):
+        waker = LoopWaker()
+        waiting = self._enter_for(key, message, called, waker)
+        if not await waker.sleep(until):
             raise _took_too_long(called, timeout)
         return waiting.outcome()
 
@@ -114,10 +114,10 @@ class KeyedApps(Generic[Model, Msg]):
             continue  # it has just ended: the key has another place now
         return app
 
-    def _enter_for(self, key: str, message: Msg, called: str, bell: ThreadBell | LoopBell) -> Waiting:
+    def _enter_for(self, key: str, message: Msg, called: str, waker: ThreadWaker | LoopWaker) -> Waiting:
         if message is None:
             raise UsageError(f"None is no message and has no turn: give {called} one")
-        waiting = Waiting(bell, asks=called.startswith("ask"))
+        waiting = Waiting(waker, asks=called.startswith("ask"))
         self._enter(key, Sent((message,), waiting))
         return waiting
 

@@ -41,7 +41,7 @@ class Sent(Generic[Msg]):
         if self.waiting is None:
             return False
         self.waiting.fail(error)
-        self.waiting.bell.ring()
+        self.waiting.waker.wake()
         return True
 
 

@@ -19,7 +19,7 @@ from go_state.modes.run import checked
 from go_state.runtime.effects.timers import Clock
 from go_state.runtime.flow.driver import require_running_loop
 from go_state.runtime.on_error import OnError, Raise
-from go_state.runtime.resources import Effects, Outside, outside_of
+from go_state.runtime.resources import Effects, Resources, resources_of
 from go_state.system.own_thread import OwnThread
 from go_state.waking.deadlines import is_number
 
@@ -60,8 +60,8 @@ def start_keyed(
     A program at rest is not woken by its own reminders: what it waits for with `Sub.at` beyond `limit`, or after a restart, comes when
     its key is next used. One that only falls idle is not put to rest while it waits for something.
     """
-    how, outside = (store, snapshots, durability, retention), outside_of(env, effects, clock)
-    return _keyed(program, prefix, idle, limit, on_error, on_denied, how, outside, on_loop=False)
+    how, resources = (store, snapshots, durability, retention), resources_of(env, effects, clock)
+    return _keyed(program, prefix, idle, limit, on_error, on_denied, how, resources, on_loop=False)
 
 
 def start_keyed_async(
@@ -82,8 +82,8 @@ def start_keyed_async(
 ) -> KeyedApps[Model, Msg]:
     """Return the running programs of many keys, each in a task of the running event loop; see `start_keyed`."""
     require_running_loop("start_keyed_async", "start_keyed")
-    how, outside = (store, snapshots, durability, retention), outside_of(env, effects, clock)
-    return _keyed(program, prefix, idle, limit, on_error, on_denied, how, outside, on_loop=True)
+    how, resources = (store, snapshots, durability, retention), resources_of(env, effects, clock)
+    return _keyed(program, prefix, idle, limit, on_error, on_denied, how, resources, on_loop=True)
 
 
 def _keyed(
@@ -94,7 +94,7 @@ def _keyed(
     on_error: OnError,
     on_denied: OnDenied | None,
     how: tuple[Any, ...],
-    outside: Outside,
+    resources: Resources,
     *,
     on_loop: bool,
 ) -> KeyedApps[Model, Msg]:
@@ -117,7 +117,7 @@ def _keyed(
         own = replace(program, init=partial(program.init, key)) if asks_key else program
         kept = (store, prefix + key, snapshots, durability, None, None, retention, thread)
         durable = (None,) * 7 if store is None else kept
-        given = own, None, on_error, durable, outside
+        given = own, None, on_error, durable, resources
         return make_app(*given, on_denied=on_denied, on_loop=on_loop, idle=idle, idled=idled, ended=ended, begun=begun)
 
     return KeyedApps(make, limit, thread, loop)

@@ -8,7 +8,7 @@ from contextvars import ContextVar
 from go_state.core.commands import Failure
 from go_state.core.errors import UsageError
 
-effect: ContextVar[Callable[[], str] | None] = ContextVar("go_state_effect", default=None)  # names the command under way
+effect_name: ContextVar[Callable[[], str] | None] = ContextVar("go_state_effect", default=None)  # names the command under way
 
 
 def effect_id() -> str:
@@ -18,7 +18,7 @@ def effect_id() -> str:
     the command is performed again after a crash, and in a batch of a source with positions when its message comes again.
     Raises `UsageError` outside a command.
     """
-    name = effect.get()
+    name = effect_name.get()
     if name is None:
         raise UsageError("effect_id() is known inside a command alone: what Cmd.call calls, or a bare callable")
     return name()

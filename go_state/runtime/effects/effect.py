@@ -1,4 +1,4 @@
-"""A flight: one command that is under way after its turn, and the `seq` or `all` that it is a part of."""
+"""A effect: one command that is under way after its turn, and the `seq` or `all` that it is a part of."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Origin:
         return f"a message of type {type(self.message).__qualname__}{at}"
 
 
-class Flight:
+class Effect:
     """One call or timer that is under way, or waits to be."""
 
     __slots__ = (
@@ -100,10 +100,10 @@ class Flight:
         self.unpark: Callable[[], object] | None = None  # what ends a thread's wait for its next try
 
     def __repr__(self) -> str:
-        return f"<Flight {self.name}: {self.command}>"
+        return f"<Effect {self.name}: {self.command}>"
 
 
-under_way: ContextVar[Flight | None] = ContextVar("go_state_under_way", default=None)  # in its task or thread
+under_way: ContextVar[Effect | None] = ContextVar("go_state_under_way", default=None)  # in its task or thread
 
 
 def keyed(scope: Scope, key: Hashable) -> Hashable:

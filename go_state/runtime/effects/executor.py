@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from go_state.core.commands import Call, name_of
 from go_state.core.errors import MissingExtra, ProgramError
-from go_state.runtime.effects.context import effect
-from go_state.runtime.effects.effect import Flight, under_way
+from go_state.runtime.effects.context import effect_name
+from go_state.runtime.effects.effect import Effect, under_way
 from go_state.runtime.effects.threads import Threads
 from go_state.runtime.flow.driver import is_awaitable
 from go_state.runtime.inside import Part, part_in
@@ -31,36 +31,36 @@ class Workers:
     """The tasks and threads of one run."""
 
     def __init__(self, done: Told, failed: Told, park: Told, *, on_loop: bool, at_once: int) -> None:
-        self._done = done  # called with a flight and its result
-        self._failed = failed  # with a flight and its exception
-        self._park = park  # with a flight, how many seconds it is to wait, and what ends the wait
+        self._done = done  # called with a effect and its result
+        self._failed = failed  # with a effect and its exception
+        self._park = park  # with a effect, how many seconds it is to wait, and what ends the wait
         self._on_loop = on_loop
         self._at_once = at_once
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._threads: Threads[Flight] | None = None
+        self._threads: Threads[Effect] | None = None
 
     # ------------------------------------------------------------------ starting
 
-    def start(self, flight: Flight) -> None:
-        """Begin the call of a flight; its `stop` ends it."""
+    def start(self, effect: Effect) -> None:
+        """Begin the call of a effect; its `stop` ends it."""
         context = copy_context()
-        context.run(effect.set, lambda: flight.name)
-        context.run(under_way.set, flight)
+        context.run(effect_name.set, lambda: effect.name)
+        context.run(under_way.set, effect)
         part = part_in(context, self)
-        if flight.command.thread:
-            self._start_in_thread(flight, part, context)
+        if effect.command.thread:
+            self._start_in_thread(effect, part, context)
         else:
-            self.spawn(flight, lambda: self._fly(flight, part), context)
+            self.spawn(effect, lambda: self._fly(effect, part), context)
 
-    def spawn(self, flight: Any, work: Callable[[], Any], context: Context) -> None:
-        """Begin a task, and have the flight's `stop` end it."""
+    def spawn(self, effect: Any, work: Callable[[], Any], context: Context) -> None:
+        """Begin a task, and have the effect's `stop` end it."""
         loop = self._loop or self._open_loop()
         made: list[asyncio.Task[None]] = []
 
         def create() -> None:
-            if flight.over:
+            if effect.over:
                 return
             task = loop.create_task(work(), context=context)
             made.append(task)
@@ -72,10 +72,10 @@ class Workers:
                 task.cancel()
 
         if self._on_loop:
-            flight.stop = end
+            effect.stop = end
             create()
         else:
-            flight.stop = lambda: loop.call_soon_threadsafe(end)
+            effect.stop = lambda: loop.call_soon_threadsafe(end)
             loop.call_soon_threadsafe(create)
 
     def call(self, function: Callable[[], object]) -> None:
@@ -94,103 +94,103 @@ class Workers:
             self._thread.start()
         return self._loop
 
-    def _start_in_thread(self, flight: Flight, part: Part, context: Context) -> None:
+    def _start_in_thread(self, effect: Effect, part: Part, context: Context) -> None:
         if self._threads is None:
             self._threads = Threads(self._at_once)
         threads = self._threads
 
         def stop() -> None:
-            threads.forget(flight)  # one that has begun cannot be ended, and is not listened to any more
-            if flight.unpark is not None:
-                flight.unpark()
+            threads.forget(effect)  # one that has begun cannot be ended, and is not listened to any more
+            if effect.unpark is not None:
+                effect.unpark()
 
-        flight.stop = stop
-        threads.begin(flight, lambda: context.run(self._call, flight, part))
+        effect.stop = stop
+        threads.begin(effect, lambda: context.run(self._call, effect, part))
 
     # ------------------------------------------------------------------ in the task or thread
 
-    async def _fly(self, flight: Flight, part: Part) -> None:
+    async def _fly(self, effect: Effect, part: Part) -> None:
         import asyncio
 
         try:
-            result = await self._tried(flight, part)
+            result = await self._tried(effect, part)
         except asyncio.CancelledError as error:
-            if flight.over:
+            if effect.over:
                 raise
-            self._failed(flight, unasked(error, name_of(flight.command.fn), "Cmd.cancel"))
+            self._failed(effect, unasked(error, name_of(effect.command.fn), "Cmd.cancel"))
         except BaseException as error:
-            self._failed(flight, error)
+            self._failed(effect, error)
         else:
-            self._done(flight, result)
+            self._done(effect, result)
 
-    async def _tried(self, flight: Flight, part: Part) -> Any:
+    async def _tried(self, effect: Effect, part: Part) -> Any:
         try:
-            return await self._with_tries(flight)
+            return await self._with_tries(effect)
         finally:
             part.over = True  # what it has begun and left to itself is none of the run's any more
 
-    async def _with_tries(self, flight: Flight) -> Any:
-        command = flight.command
+    async def _with_tries(self, effect: Effect) -> Any:
+        command = effect.command
         if command.retry is None:
-            return await self._once(flight)
+            return await self._once(effect)
 
         async def sleep(seconds: float) -> None:
             import asyncio
 
             loop = asyncio.get_running_loop()
             over = asyncio.Event()
-            self._park(flight, seconds, lambda: loop.call_soon_threadsafe(over.set))
+            self._park(effect, seconds, lambda: loop.call_soon_threadsafe(over.set))
             await over.wait()
-            if flight.over:
+            if effect.over:
                 raise asyncio.CancelledError
 
         tenacity = _tenacity()
-        return await tenacity.AsyncRetrying(sleep=sleep, **_tries(tenacity, command.retry))(self._once, flight)
+        return await tenacity.AsyncRetrying(sleep=sleep, **_tries(tenacity, command.retry))(self._once, effect)
 
-    async def _once(self, flight: Flight) -> Any:
-        command = flight.command
-        coroutine, flight.coroutine = flight.coroutine, None
+    async def _once(self, effect: Effect) -> Any:
+        command = effect.command
+        coroutine, effect.coroutine = effect.coroutine, None
         result = command.fn(*command.args) if coroutine is None else coroutine
         check_kind(command, result)
         return await result
 
-    def _call(self, flight: Flight, part: Part) -> None:
+    def _call(self, effect: Effect, part: Part) -> None:
         try:
-            result = self._tried_in_thread(flight, part)
+            result = self._tried_in_thread(effect, part)
         except BaseException as error:
-            self._failed(flight, error)
+            self._failed(effect, error)
         else:
-            self._done(flight, result)
+            self._done(effect, result)
 
-    def _tried_in_thread(self, flight: Flight, part: Part) -> Any:
+    def _tried_in_thread(self, effect: Effect, part: Part) -> Any:
         try:
-            return self._with_tries_in_thread(flight)
+            return self._with_tries_in_thread(effect)
         finally:
             part.over = True
 
-    def _with_tries_in_thread(self, flight: Flight) -> Any:
-        command = flight.command
+    def _with_tries_in_thread(self, effect: Effect) -> Any:
+        command = effect.command
         if command.retry is None:
-            return self._once_in_thread(flight)
+            return self._once_in_thread(effect)
 
         def sleep(seconds: float) -> None:
             from concurrent.futures import CancelledError
 
             over = threading.Event()
-            flight.unpark = over.set
-            if flight.over:
+            effect.unpark = over.set
+            if effect.over:
                 raise CancelledError
-            self._park(flight, seconds, over.set)
+            self._park(effect, seconds, over.set)
             over.wait()
-            if flight.over:
+            if effect.over:
                 raise CancelledError
 
         tenacity = _tenacity()
-        return tenacity.Retrying(sleep=sleep, **_tries(tenacity, command.retry))(self._once_in_thread, flight)
+        return tenacity.Retrying(sleep=sleep, **_tries(tenacity, command.retry))(self._once_in_thread, effect)
 
     @staticmethod
-    def _once_in_thread(flight: Flight) -> Any:
-        command = flight.command
+    def _once_in_thread(effect: Effect) -> Any:
+        command = effect.command
         result = command.fn(*command.args)
         check_kind(command, result)
         return result
@@ -248,7 +248,7 @@ class Workers:
     def left(self) -> Iterable[str]:
         """Return what did not end."""
         tasks = [task.get_coro().__qualname__ for task in tuple(self._tasks) if not task.done()]  # type: ignore[union-attr]
-        calls = [] if self._threads is None else [name_of(flight.command.fn) for flight in self._threads.busy()]
+        calls = [] if self._threads is None else [name_of(effect.command.fn) for effect in self._threads.busy()]
         return [*tasks, *calls]
 
 

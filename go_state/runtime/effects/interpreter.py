@@ -1,4 +1,4 @@
-"""Performing a turn's commands: the inline ones at once, and the others as flights that are held for the commit.
+"""Performing a turn's commands: the inline ones at once, and the others as manager that are held for the commit.
 
 `None` is no command and no message. The rest of a `seq` whose first part was waited for is performed in the same way, later.
 """
@@ -14,7 +14,7 @@ from go_state.core.commands import After, All, Call, Cancel, Cmd, Map, Reply, Se
 from go_state.core.errors import ProgramError, UsageError
 from go_state.core.subscriptions import Scope
 from go_state.runtime.effects.context import failure_of
-from go_state.runtime.effects.effect import Flight, Group, Origin, Outcome, Path, keyed, wrapped, written
+from go_state.runtime.effects.effect import Effect, Group, Origin, Outcome, Path, keyed, wrapped, written
 from go_state.runtime.flow.driver import is_awaitable
 from go_state.runtime.raised import as_failure
 
@@ -34,14 +34,14 @@ def unmapped(command: Any, scope: Scope) -> tuple[Any, Scope]:
 
 
 class Performing:
-    """The half of `Flights` that performs; the other half has what is under way."""
+    """The half of `EffectManager` that performs; the other half has what is under way."""
 
     def __init__(self) -> None:
         self.where: Callable[[], object] = lambda: None  # the position of the turn under way
-        self.salt = ""  # what this run's turns are called by, and where nothing else is given a random name
+        self.journal_id = ""  # what this run's turns are called by, and where nothing else is given a random name
         self.turn_name: Callable[[], str] = self._name_turn
         self._last_named: tuple[object, int] = (None, -1)
-        self.held: list[Flight | Cancelling] = []  # what the turn under way begins, or ends, once it is committed
+        self.held: list[Effect | Cancelling] = []  # what the turn under way begins, or ends, once it is committed
         self.replies: list[object] | None = None  # of the turn under way, where somebody may have asked
         self._in_turn = True
         self._path: Path | None = None  # of the inline command under way
@@ -87,9 +87,9 @@ class Performing:
             return self._resume_parts(Group(command, scope, group, path, self._turn()), names)
         call = command if isinstance(command, (Cmd, NoneType)) else Call(command)
         if isinstance(call, (Call, After)):
-            flight = Flight(call, scope, group, path, self._turn(), None)
-            if flight.name in names:
-                return self._hold(flight)
+            effect = Effect(call, scope, group, path, self._turn(), None)
+            if effect.name in names:
+                return self._hold(effect)
         return Outcome.DONE
 
     def _resume_parts(self, top: Group, names: Collection[str]) -> Outcome:
@@ -128,7 +128,7 @@ class Performing:
             case Call():
                 return self._call(command, scope, group, path, sent)
             case After():
-                return self._hold(Flight(command, scope, group, path, self._turn(), None))
+                return self._hold(Effect(command, scope, group, path, self._turn(), None))
             case Cancel(key):
                 self._hold(Cancelling(scope, None if key is None else keyed(scope, key)))
             case Seq() | All():
@@ -146,10 +146,10 @@ class Performing:
 
     def _call(self, call: Call[Any], scope: Scope, group: Group | None, path: Path, sent: list[Any]) -> Outcome:
         if call.thread or call.timeout is not None or call.retry is not None:
-            return self._hold(Flight(call, scope, group, path, self._turn(), None))
+            return self._hold(Effect(call, scope, group, path, self._turn(), None))
         key = None if call.key is None else keyed(scope, call.key)  # raises before anything is done
         if key is not None and call.busy != "replace" and self._is_taken(key):
-            return self._hold(Flight(call, scope, group, path, self._turn(), None))  # its turn comes, or it is left out
+            return self._hold(Effect(call, scope, group, path, self._turn(), None))  # its turn comes, or it is left out
         self._path = path
         try:
             result = call.fn(*call.args)
@@ -161,7 +161,7 @@ class Performing:
         finally:
             self._path = None
         if result is not None and is_awaitable(result):
-            return self._hold(Flight(call, scope, group, path, self._turn(), result))
+            return self._hold(Effect(call, scope, group, path, self._turn(), result))
         if key is not None and call.busy == "replace":
             self._hold(Cancelling(scope, key))
         return self._said(call, result, scope, sent)
@@ -170,7 +170,7 @@ class Performing:
         self._say(result if call.ok is None else call.ok(result), scope, sent)
         return Outcome.DONE
 
-    def _hold(self, held: Flight | Cancelling) -> Outcome:
+    def _hold(self, held: Effect | Cancelling) -> Outcome:
         """Have what begins or ends something done at the commit."""
         raise NotImplementedError
 
@@ -190,13 +190,13 @@ class Performing:
 
     def _name_turn(self) -> str:
         """Return a name for the turn under way: that of the run, the position, and how many there were at it."""
-        if not self.salt:
-            self.salt = os.urandom(8).hex()
+        if not self.journal_id:
+            self.journal_id = os.urandom(8).hex()
         position, number = self.where(), 0
         if position == self._last_named[0]:
             number = self._last_named[1] + 1
         self._last_named = (position, number)
-        return f"{self.salt}/{'' if position is None else position}+{number}"
+        return f"{self.journal_id}/{'' if position is None else position}+{number}"
 
     def _name_inline(self) -> str:
         """Return the `effect_id` of the inline command under way."""

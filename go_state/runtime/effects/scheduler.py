@@ -10,7 +10,7 @@ from collections.abc import Hashable, Sequence
 from typing import Any, Protocol
 
 from go_state.core.commands import After, Call
-from go_state.runtime.effects.effect import Flight, Group, Outcome
+from go_state.runtime.effects.effect import Effect, Group, Outcome
 from go_state.runtime.effects.interpreter import Cancelling, Performing
 
 
@@ -33,17 +33,17 @@ class Board(Performing):
         super().__init__()
         self.marks: Marks | None = None
         self._at_once = at_once
-        self._under_way: dict[Flight, None] = {}  # in the order of their beginning, those that wait included
-        self._by_key: dict[Hashable, Flight] = {}
+        self._under_way: dict[Effect, None] = {}  # in the order of their beginning, those that wait included
+        self._by_key: dict[Hashable, Effect] = {}
         self._held_keys: dict[Hashable, bool] = {}  # whether what is held will have taken the key, or given it up
-        self._behind: dict[Hashable, deque[Flight]] = {}  # what waits for the end of the one with its key
-        self._running: dict[Flight, None] = {}  # those that a task or thread has
-        self._waiting: OrderedDict[Flight, None] = OrderedDict()  # for one of those that run to end
+        self._behind: dict[Hashable, deque[Effect]] = {}  # what waits for the end of the one with its key
+        self._running: dict[Effect, None] = {}  # those that a task or thread has
+        self._waiting: OrderedDict[Effect, None] = OrderedDict()  # for one of those that run to end
         self._ended: list[str] = []
 
     # ------------------------------------------------------------------ at the commit
 
-    def _hold(self, held: Flight | Cancelling) -> Outcome:
+    def _hold(self, held: Effect | Cancelling) -> Outcome:
         """Keep for the commit what begins or ends something; a turn that is rolled back has done neither."""
         if not self._in_turn:
             return self._act(held)
@@ -80,21 +80,21 @@ class Board(Performing):
         """Forget what a turn that is rolled back has held: the turn is taken again, and asks for it again."""
         dropped = self.leave()
         if self.marks is not None:
-            for flight in dropped:
-                self.marks.ended([flight.name, *marks_of(flight.group)])
+            for effect in dropped:
+                self.marks.ended([effect.name, *marks_of(effect.group)])
 
-    def leave(self) -> list[Flight]:
+    def leave(self) -> list[Effect]:
         """Let go of what is held, which stays noted as under way: a run that ends here has not begun it, and the next one does."""
         held, self.held, self._held_keys = self.held, [], {}
-        left = [each for each in held if isinstance(each, Flight)]
-        for flight in left:
-            forget_coroutine(flight)
+        left = [each for each in held if isinstance(each, Effect)]
+        for effect in left:
+            forget_coroutine(effect)
         return left
 
     def held_names(self) -> set[str]:
         """Return the names by which what is held is noted as under way, and those of what it is a part of."""
-        held = [each for each in self.held if isinstance(each, Flight)]
-        return {flight.name for flight in held}.union(*(marks_of(flight.group) for flight in held))
+        held = [each for each in self.held if isinstance(each, Effect)]
+        return {effect.name for effect in held}.union(*(marks_of(effect.group) for effect in held))
 
     def settled(self) -> None:
         """Hear that the messages of the last arrival are in the queue."""
@@ -102,44 +102,44 @@ class Board(Performing):
             self.marks.ended(self._ended)
         self._ended = []
 
-    def _act(self, held: Flight | Cancelling) -> Outcome:
+    def _act(self, held: Effect | Cancelling) -> Outcome:
         if isinstance(held, Cancelling):
             self._cancel_all(held)
             return Outcome.DONE
-        flight, key = held, held.key
+        effect, key = held, held.key
         if self.marks is not None and not self._in_turn:
-            self.marks.opened(flight.name)
-        self._under_way[flight] = None
+            self.marks.opened(effect.name)
+        self._under_way[effect] = None
         before = None if key is None else self._by_key.get(key)
         if before is not None and key is not None:
-            busy = flight.command.busy if type(flight.command) is Call else "replace"
+            busy = effect.command.busy if type(effect.command) is Call else "replace"
             if busy == "skip":
-                self._cancel(flight)
+                self._cancel(effect)
                 return Outcome.UNDER_WAY  # its group, if it has one, has heard of it
             if busy == "queue":
-                self._behind.setdefault(key, deque()).append(flight)
+                self._behind.setdefault(key, deque()).append(effect)
                 return Outcome.UNDER_WAY
             self._cancel_key(key)
-        self._take_off(flight)
+        self._take_off(effect)
         return Outcome.UNDER_WAY
 
-    def _take_off(self, flight: Flight) -> None:
+    def _take_off(self, effect: Effect) -> None:
         """Begin the command, or have it wait for room."""
-        if flight.key is not None:
-            self._by_key[flight.key] = flight
-        command = flight.command
+        if effect.key is not None:
+            self._by_key[effect.key] = effect
+        command = effect.command
         if type(command) is After:
-            self._launch(flight)
+            self._launch(effect)
         elif len(self._running) >= self._at_once:
-            self._waiting[flight] = None
+            self._waiting[effect] = None
         else:
-            self._start(flight)
+            self._start(effect)
 
-    def _start(self, flight: Flight) -> None:
-        self._running[flight] = None
-        self._launch(flight)
+    def _start(self, effect: Effect) -> None:
+        self._running[effect] = None
+        self._launch(effect)
 
-    def _launch(self, flight: Flight) -> None:
+    def _launch(self, effect: Effect) -> None:
         """Set the timer, or begin the task or thread."""
         raise NotImplementedError
 
@@ -149,23 +149,23 @@ class Board(Performing):
 
     # ------------------------------------------------------------------ ending
 
-    def _end(self, flight: Flight, outcome: Outcome, sent: list[Any]) -> None:
-        """Take the flight off the board, let those that have waited for it begin, and go on with what it is a part of."""
-        self._remove(flight)
-        self._tell_group(flight.group, outcome, sent)
+    def _end(self, effect: Effect, outcome: Outcome, sent: list[Any]) -> None:
+        """Take the effect off the board, let those that have waited for it begin, and go on with what it is a part of."""
+        self._remove(effect)
+        self._tell_group(effect.group, outcome, sent)
 
-    def _remove(self, flight: Flight) -> None:
-        flight.over = True
-        self._under_way.pop(flight, None)
-        self._waiting.pop(flight, None)
-        self._ended.append(flight.name)
-        for timer in flight.timers:
+    def _remove(self, effect: Effect) -> None:
+        effect.over = True
+        self._under_way.pop(effect, None)
+        self._waiting.pop(effect, None)
+        self._ended.append(effect.name)
+        for timer in effect.timers:
             timer.cancel()
-        if flight in self._running:
-            del self._running[flight]
+        if effect in self._running:
+            del self._running[effect]
             self._start_waiting()
-        key = flight.key
-        if key is not None and self._by_key.get(key) is flight:
+        key = effect.key
+        if key is not None and self._by_key.get(key) is effect:
             del self._by_key[key]
             self._take_next(key)
 
@@ -182,9 +182,9 @@ class Board(Performing):
 
     def _start_waiting(self) -> None:
         while self._waiting and len(self._running) < self._at_once:
-            flight, _ = self._waiting.popitem(last=False)
-            if not flight.over:
-                self._start(flight)
+            effect, _ = self._waiting.popitem(last=False)
+            if not effect.over:
+                self._start(effect)
 
     def _tell_group(self, group: Group | None, outcome: Outcome, sent: list[Any]) -> None:
         """Go on with the sequence or the `all` of which a part has ended."""
@@ -208,32 +208,32 @@ class Board(Performing):
         if self.marks is not None:
             self.marks.opened(group.mark)
 
-    def _cancel(self, flight: Flight) -> None:
-        """End a flight, from which nothing is heard any more."""
-        if not flight.over:
-            self._cancel_for_good(flight)
+    def _cancel(self, effect: Effect) -> None:
+        """End a effect, from which nothing is heard any more."""
+        if not effect.over:
+            self._cancel_for_good(effect)
 
-    def _cancel_for_good(self, flight: Flight) -> None:
-        stop = flight.stop
-        forget_coroutine(flight)
-        self._end(flight, Outcome.FAILED, [])
+    def _cancel_for_good(self, effect: Effect) -> None:
+        stop = effect.stop
+        forget_coroutine(effect)
+        self._end(effect, Outcome.FAILED, [])
         if stop is not None:
             stop()
 
     def _cancel_key(self, key: Hashable) -> None:
         behind = self._behind.pop(key, ())
-        for flight in (*behind, *filter(None, [self._by_key.get(key)])):
-            self._cancel(flight)
+        for effect in (*behind, *filter(None, [self._by_key.get(key)])):
+            self._cancel(effect)
 
     def _cancel_all(self, what: Cancelling) -> None:
         if what.key is not None:
             self._cancel_key(what.key)
             return
-        inside = [flight for flight in self._under_way if flight.scope[: len(what.scope)] == what.scope]
-        for flight in inside:
-            flight.over = True  # all of them first, so that none begins in the place of another
-        for flight in reversed(inside):
-            self._cancel_for_good(flight)
+        inside = [effect for effect in self._under_way if effect.scope[: len(what.scope)] == what.scope]
+        for effect in inside:
+            effect.over = True  # all of them first, so that none begins in the place of another
+        for effect in reversed(inside):
+            self._cancel_for_good(effect)
 
     # ------------------------------------------------------------------ looking
 
@@ -247,10 +247,10 @@ class Board(Performing):
         """Whether commands wait for others to end."""
         return bool(self._waiting)
 
-    def begun(self) -> list[Flight]:
+    def begun(self) -> list[Effect]:
         """Return what is under way and was begun, in order."""
-        behind = {*self._waiting, *(flight for behind in self._behind.values() for flight in behind)}
-        return [flight for flight in self._under_way if flight not in behind]
+        behind = {*self._waiting, *(effect for behind in self._behind.values() for effect in behind)}
+        return [effect for effect in self._under_way if effect not in behind]
 
 
 def marks_of(group: Group | None) -> list[str]:
@@ -262,8 +262,8 @@ def marks_of(group: Group | None) -> list[str]:
     return marks
 
 
-def forget_coroutine(flight: Flight) -> None:
+def forget_coroutine(effect: Effect) -> None:
     """Close the coroutine of a call that will not be awaited."""
-    coroutine, flight.coroutine = flight.coroutine, None
+    coroutine, effect.coroutine = effect.coroutine, None
     if hasattr(coroutine, "close"):
         coroutine.close()

@@ -12,9 +12,9 @@ from typing import Any, Generic, TypeVar
 from go_state.core.errors import Closed, NothingPending, TimedOut, UsageError
 from go_state.core.ports import Consumer, DiskReader, Producer, Reader
 from go_state.core.turn import Turn
-from go_state.runtime.effects.flights import Flights
+from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.feeds.getting import NOTHING_YET, Getting
-from go_state.runtime.flow.driver import BREATH_SECONDS, Answer, Blocking, Breath, Flow, Messages, is_awaitable
+from go_state.runtime.flow.driver import CHECKPOINT_SECONDS, Answer, Blocking, Checkpoint, Flow, Messages, is_awaitable
 from go_state.runtime.turn import give_back
 
 Msg = TypeVar("Msg")
@@ -39,28 +39,28 @@ class LogFeed(Generic[Msg]):
         self._ending = False
         self.idle_seconds: float | None = None
         self.idled: Callable[[], object] = _do_nothing  # called whenever nothing has come for so long
-        self._flights: Flights | None = None
+        self._manager: EffectManager | None = None
         self._time: Callable[[], float] = time.time
         self._most = CHUNK_LIMIT
-        self._taken_at = self._breath_at = time.monotonic()
+        self._taken_at = self._checkpoint_at = time.monotonic()
         self._take = reader.take
         self._disk: DiskReader[Msg] | None = None  # the reader, where it needs the disk, for which an event loop does not wait
         if on_loop and isinstance(reader, DiskReader):
             self._disk, self._take, self.thread = reader, reader.take_written, reader.thread
 
-    def attend(self, flights: Flights) -> None:
+    def listen_to(self, manager: EffectManager) -> None:
         """Have waits end when commands under way have brought something."""
-        self._flights = flights
-        flights.where, flights.wake_feed = self.where, self._reader.wake
-        flights.backlog, flights.taken = self._backlog, lambda: self._first + self._given()
-        self._time = flights.timers.clock.time
+        self._manager = manager
+        manager.where, manager.wake_feed = self.where, self._reader.wake
+        manager.backlog, manager.taken = self._backlog, lambda: self._first + self._given()
+        self._time = manager.timers.clock.time
 
     def take(self) -> Flow[Iterator[Msg] | None]:
         """Give what is left of the chunk, or the next one; None once the log is closed and drained and nothing is under way."""
         self._settle((), self._given())  # before any wait: what is cancelled in one has committed what it showed
-        if self._on_loop and time.monotonic() >= self._breath_at:
-            yield Breath()
-            self._breath_at = time.monotonic() + BREATH_SECONDS
+        if self._on_loop and time.monotonic() >= self._checkpoint_at:
+            yield Checkpoint()
+            self._checkpoint_at = time.monotonic() + CHECKPOINT_SECONDS
         if self._ending:
             return None
         if not length_hint(self._rest):
@@ -68,15 +68,15 @@ class LogFeed(Generic[Msg]):
             while True:
                 if self._disk is not None and self._disk.needs_disk():
                     yield Blocking(self._disk.prepare, self.thread)
-                    self._breath_at = time.monotonic() + BREATH_SECONDS  # the loop has had its turn
+                    self._checkpoint_at = time.monotonic() + CHECKPOINT_SECONDS  # the loop has had its turn
                 if chunk := self._take(self._size):
                     break
-                if self._flights is not None and self._flights.stirred:
+                if self._manager is not None and self._manager.has_arrivals:
                     return iter(())
                 try:
                     yield from self._idle()
                 except Closed:
-                    if self._ending or self._flights is None or not (yield from self._flights.last_ones()):
+                    if self._ending or self._manager is None or not (yield from self._manager.last_ones()):
                         return None
                     return iter(())
                 self._taken_at = time.monotonic()
@@ -86,15 +86,15 @@ class LogFeed(Generic[Msg]):
     def _idle(self) -> Flow[None]:
         """Wait for messages, or for something under way."""
         idle = self.idle_seconds
-        left = None if self._flights is None else self._flights.left(self._rests)
+        left = None if self._manager is None else self._manager.left(self._rests)
         try:
             yield Messages(self._reader, idle if left is None or (idle is not None and idle < left) else left)
         except TimedOut:
-            if self._flights is None or not self._flights.active:
+            if self._manager is None or not self._manager.active:
                 self.idled()
         finally:
-            if self._flights is not None:
-                self._flights.waiting = False
+            if self._manager is not None:
+                self._manager.waiting = False
 
     def _rests(self) -> bool:
         """Tell, from any thread, whether every message is through."""
@@ -112,13 +112,13 @@ class LogFeed(Generic[Msg]):
     def end_at_next_turn(self) -> None:
         """Have `take` give no more, and wait for nothing."""
         self._ending = True
-        if self._flights is not None:
-            self._flights.wake()
+        if self._manager is not None:
+            self._manager.wake()
 
     def _adapt(self) -> None:
         now = time.monotonic()
-        if self._flights is not None:
-            landing, self._flights.landing_seconds = self._flights.landing_seconds, 0.0
+        if self._manager is not None:
+            landing, self._manager.landing_seconds = self._manager.landing_seconds, 0.0
             self._taken_at += landing  # which is none of the chunk's
         if now - self._taken_at < CHUNK_SECONDS:
             self._size = min(self._size * 2, self._most)
@@ -129,7 +129,7 @@ class LogFeed(Generic[Msg]):
     def _until_breath(self, messages: Iterator[Msg]) -> Iterator[Msg]:
         for message in messages:
             yield message
-            if time.monotonic() >= self._breath_at:
+            if time.monotonic() >= self._checkpoint_at:
                 return
 
     def settle(self, messages: Sequence[Msg], /) -> tuple[()]:
@@ -188,25 +188,25 @@ class PortFeed(Generic[Msg]):
         self.through = 0
         self._pending = False  # a message was got and is not committed
         self._ended = False
-        self._flights: Flights | None = None
+        self._manager: EffectManager | None = None
         self._time: Callable[[], float] = time.time
         self._getting: Getting | None = None
 
-    def attend(self, flights: Flights) -> None:
+    def listen_to(self, manager: EffectManager) -> None:
         """Have waits end when commands under way have brought something."""
-        self._flights, self._getting = flights, Getting(self._get, self._rollback, flights)
-        self._time = flights.timers.clock.time
+        self._manager, self._getting = manager, Getting(self._get, self._rollback, manager)
+        self._time = manager.timers.clock.time
 
     def take(self) -> Flow[Iterator[Msg] | None]:
         """Give an iterator that gets message after message, or one at a time where more is to be done between them."""
-        getting, flights = self._getting, self._flights
-        beside = getting is not None and flights is not None and (flights.active or getting.under_way)
+        getting, manager = self._getting, self._manager
+        beside = getting is not None and manager is not None and (manager.active or getting.under_way)
         if not (beside or self._one_at_a_time):
             return None if self._ended else self._pull()
         try:
             message = yield getting if beside and getting is not None else Answer(self._get(), "consumer.get")
         except Closed:
-            if flights is None or not (yield from flights.last_ones()):
+            if manager is None or not (yield from manager.last_ones()):
                 return None
             return iter(())
         except GeneratorExit:
@@ -234,7 +234,7 @@ class PortFeed(Generic[Msg]):
 
     def _pull(self) -> Iterator[Msg]:
         get = self._get
-        news: Sized = () if self._flights is None else self._flights.news  # there is some as soon as a command is under way
+        news: Sized = () if self._manager is None else self._manager.news  # there is some as soon as a command is under way
         try:
             while not news:
                 message = _used_as_is(get(), "consumer.get")
@@ -274,7 +274,7 @@ class PortFeed(Generic[Msg]):
             yield Answer(self._commit(), "consumer.commit")
             self._pending = False
             self.through += 1
-        yield Breath()
+        yield Checkpoint()
 
     def rollback(self, *, through: bool) -> Flow[None]:
         """Ask the consumer to give a message that is not committed again."""

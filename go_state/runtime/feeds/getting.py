@@ -14,7 +14,7 @@ from go_state.runtime.flow.driver import Answer, awaited, is_awaitable, result_o
 if TYPE_CHECKING:
     import asyncio
 
-    from go_state.runtime.effects.flights import Flights
+    from go_state.runtime.effects.manager import EffectManager
 
 NOTHING_YET: Any = object()
 
@@ -22,10 +22,10 @@ NOTHING_YET: Any = object()
 class Getting:
     """One call of a consumer's `get`, in a thread or task of its own, which goes on where a wait for it is left."""
 
-    def __init__(self, get: Callable[[], Any], rollback: Callable[[], Any], flights: Flights) -> None:
+    def __init__(self, get: Callable[[], Any], rollback: Callable[[], Any], manager: EffectManager) -> None:
         self._get = get
         self._rollback = rollback
-        self._flights = flights
+        self._manager = manager
         self._thread: threading.Thread | None = None
         self._task: asyncio.Future[Any] | None = None
         self._outcome: tuple[Any, BaseException | None] | None = None
@@ -44,12 +44,12 @@ class Getting:
             self._outcome = None
             self._thread = threading.Thread(target=self._call, name="go_state get", daemon=True)
             self._thread.start()
-        self._flights.ring = self._woken.set
+        self._manager.ring = self._woken.set
         try:
-            if self._outcome is None and not self._flights.stirred:
-                self._woken.wait(self._flights.left(lambda: self._outcome is None))
+            if self._outcome is None and not self._manager.has_arrivals:
+                self._woken.wait(self._manager.left(lambda: self._outcome is None))
         finally:
-            self._flights.ring, self._flights.waiting = None, False
+            self._manager.ring, self._manager.waiting = None, False
             self._woken.clear()
         if self._outcome is None:
             return NOTHING_YET
@@ -92,15 +92,15 @@ class Getting:
             with suppress(RuntimeError):  # the loop is closed: nobody waits
                 loop.call_soon_threadsafe(woken.set)
 
-        self._flights.ring = ring
+        self._manager.ring = ring
         waking = asyncio.ensure_future(woken.wait())
         try:
-            if not self._flights.stirred:
+            if not self._manager.has_arrivals:
                 task = self._task
-                left = self._flights.left(lambda: not task.done())
+                left = self._manager.left(lambda: not task.done())
                 await asyncio.wait({task, waking}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._flights.ring, self._flights.waiting = None, False
+            self._manager.ring, self._manager.waiting = None, False
             waking.cancel()
         if not self._task.done():
             return NOTHING_YET

@@ -154,10 +154,10 @@ class Answer:
         return await self._returned if inspect.isawaitable(self._returned) else self._returned
 
 
-BREATH_SECONDS = 0.002  # how long an event loop may be kept from its other tasks, plus the one turn that is under way
+CHECKPOINT_SECONDS = 0.002  # how long an event loop may be kept from its other tasks, plus the one turn that is under way
 
 
-class Breath:
+class Checkpoint:
     """Give other tasks of the event loop their turn."""
 
     __slots__ = ()

@@ -12,18 +12,18 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from go_state.storage.records.times import Times
-from go_state.waking.thread_waker import ThreadBell
+from go_state.waking.thread_waker import ThreadWaker
 
 if TYPE_CHECKING:
-    from go_state.waking.loop_waker import LoopBell
+    from go_state.waking.loop_waker import LoopWaker
 
 Msg = TypeVar("Msg")
 
 
-class Staged(Generic[Msg]):
+class Pending(Generic[Msg]):
     """Messages whose sender waits until they are on disk, or cannot be."""
 
-    __slots__ = ("bell", "done", "encoded", "error", "first", "know", "leads", "messages", "times", "waits", "with_snapshot")
+    __slots__ = ("done", "encoded", "error", "first", "know", "leads", "messages", "times", "waits", "waker", "with_snapshot")
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Staged(Generic[Msg]):
         *,
         waits: bool = True,
         with_snapshot: bool = False,
-        bell: LoopBell | None = None,
+        waker: LoopWaker | None = None,
     ) -> None:
         self.messages = messages
         self.encoded = encoded
@@ -46,7 +46,7 @@ class Staged(Generic[Msg]):
         self.first = -1  # the position of the first of them, once they have one
         self.waits = waits  # whether a sender waits; it hears of a failure, and may be asked to lead
         self.with_snapshot = with_snapshot  # whether they are written together with one, or not at all
-        self.bell: ThreadBell | LoopBell = ThreadBell() if bell is None else bell
+        self.waker: ThreadWaker | LoopWaker = ThreadWaker() if waker is None else waker
 
     @property
     def end(self) -> int:
@@ -56,21 +56,21 @@ class Staged(Generic[Msg]):
     @property
     def can_lead(self) -> bool:
         """Whether a sender waits who can be asked to write."""
-        return self.waits and not self.done and (isinstance(self.bell, ThreadBell) or not self.bell.is_dead)
+        return self.waits and not self.done and (isinstance(self.waker, ThreadWaker) or not self.waker.is_dead)
 
     def finish(self, error: Exception | None) -> None:
         """Wake the sender: the messages are on disk, or the error says why they are not."""
         self.error = error
         self.done = True
-        self.bell.ring()
+        self.waker.wake()
 
 
-class Stage(Generic[Msg]):
+class GroupCommit(Generic[Msg]):
     """Who waits, and whether somebody leads."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()  # guards the two below, and who leads
-        self._staged: list[Staged[Msg]] = []
+        self._staged: list[Pending[Msg]] = []
         self._led = False
 
     def inherit(self, lock: threading.Lock) -> None:
@@ -97,35 +97,35 @@ class Stage(Generic[Msg]):
         with self._lock:
             return next((each.times[0].at / 1e6 for each in self._staged if not each.done), None)
 
-    def enter(self, staged: Staged[Msg]) -> bool:
+    def enter(self, staged: Pending[Msg]) -> bool:
         """Wait until the messages are written, or return True when the caller is to write what is staged, its own among it.
 
         Whoever has called this calls `leave` afterwards, also when Ctrl-C has ended the call.
         """
         self._add(staged)
-        if not staged.leads and isinstance(staged.bell, ThreadBell):
-            staged.bell.sleep(None)
+        if not staged.leads and isinstance(staged.waker, ThreadWaker):
+            staged.waker.sleep(None)
         return staged.leads
 
-    async def enter_async(self, staged: Staged[Msg], bell: LoopBell) -> bool:
+    async def enter_async(self, staged: Pending[Msg], waker: LoopWaker) -> bool:
         """Wait on the event loop, as `enter` does in a thread."""
         self._add(staged)
         if not staged.leads:
-            await bell.sleep(None)
+            await waker.sleep(None)
         return staged.leads
 
-    def _add(self, staged: Staged[Msg]) -> None:
+    def _add(self, staged: Pending[Msg]) -> None:
         with self._lock:
             self._staged.append(staged)
             if not self._led:
                 self._led = staged.leads = True
 
-    def add(self, staged: Staged[Msg]) -> None:
-        """Stage messages whose sender does not wait: whoever reads them has them written."""
+    def add(self, staged: Pending[Msg]) -> None:
+        """GroupCommit messages whose sender does not wait: whoever reads them has them written."""
         with self._lock:
             self._staged.append(staged)
 
-    def leave(self, staged: Staged[Msg]) -> None:
+    def leave(self, staged: Pending[Msg]) -> None:
         """Take the messages off the stage if they are not written, and hand the lead on, to one who waits or to nobody.
 
         Done twice it is done once, so that who is interrupted in it can do it again: nobody would wake the others otherwise.
@@ -139,10 +139,10 @@ class Stage(Generic[Msg]):
             self._led = following is not None
             if following is not None:
                 following.leads = True
-                following.bell.ring()
+                following.waker.wake()
             staged.leads = False
 
-    def to_write(self) -> list[Staged[Msg]]:
+    def to_write(self) -> list[Pending[Msg]]:
         """Return what is to be written. It stays on the stage until it is done, so that who is interrupted loses none of it."""
         with self._lock:
             self._staged = [each for each in self._staged if not each.done]

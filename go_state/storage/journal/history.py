@@ -27,7 +27,7 @@ class Recorded(NamedTuple, Generic[Msg]):
     message: Msg
 
 
-class OnDisk(Generic[Msg]):
+class History(Generic[Msg]):
     """The records of a journal and the type of its messages; the half of `Journal` that only reads."""
 
     def __init__(self, records: Records) -> None:
@@ -36,9 +36,9 @@ class OnDisk(Generic[Msg]):
         self._codec: MessageCodec[Msg] | None = None
         self._aside: dict[int, str] = {}  # what was set aside since the last flush; guarded by the buffer's lock
         # Whether the lease is ours, so that nobody else writes, and what others had written before is known.
-        self._owned = False
+        self._has_lease = False
 
-    def give_type(
+    def set_message_type(
         self, kind: Any, schema: int | None = None, migrations: Mapping[int, Migration] = MappingProxyType({})
     ) -> None:
         """Say of what type the messages are, and of which schema; `UsageError` when they have another."""
@@ -103,9 +103,9 @@ class OnDisk(Generic[Msg]):
         return self._records.store
 
     @property
-    def salt(self) -> str:
+    def journal_id(self) -> str:
         """What tells this journal from every other; empty before the first write."""
-        return self._records.salt
+        return self._records.journal_id
 
     def read(self, start: int | None = None, end: int | None = None) -> Iterator[Recorded[Msg]]:
         """Give what is on disk from the position `start` to before `end`, with positions and times of entry.
@@ -136,7 +136,7 @@ class OnDisk(Generic[Msg]):
 
     def _blocks(self, start: int, end: int) -> Iterator[tuple[Block, int, int]]:
         """Give each block that holds some of these positions, with the first of them that it holds, and the one after the last."""
-        if not self._owned:
+        if not self._has_lease:
             self._records.refresh()
         position, begin = start, self._records.start
         if position < begin:
@@ -153,7 +153,7 @@ class OnDisk(Generic[Msg]):
 
     def raw(self, start: int | None = None, end: int | None = None) -> Iterator[tuple[Block, int, int]]:
         """Give the blocks on disk that hold the positions from `start` to before `end`, as far as they are there, with both bounds."""
-        if not self._owned:
+        if not self._has_lease:
             self._records.refresh()
         first = self._records.start if start is None else max(start, self._records.start)
         last = self._records.end if end is None else min(end, self._records.end)

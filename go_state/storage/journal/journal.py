@@ -15,7 +15,7 @@ from typing import Literal, TypeVar
 from go_state.buffer.statistics import Backlog
 from go_state.core.errors import ConcurrentGet, Lagged, LeaseHeld, UsageError
 from go_state.core.turn import Turn
-from go_state.storage.journal.group_commit import Staged
+from go_state.storage.journal.group_commit import Pending
 from go_state.storage.journal.reader import GROUP, JournalConsumer
 from go_state.storage.journal.writer import Durability, Writing
 from go_state.storage.records.lease import IfHeld
@@ -61,19 +61,19 @@ class Journal(Writing[Msg]):
 
     async def put_async(self, *messages: Msg) -> None:
         """Append the messages as `put` does, with the disk's part in a thread; what several tasks put shares one sync."""
-        from go_state.waking.loop_waker import LoopBell
+        from go_state.waking.loop_waker import LoopWaker
 
         self._check_open()
-        await self.own_async()
+        await self.acquire_async()
         if not self._at_once:
             while len(self._entries) + len(self._tail.pending) >= GROUP:
                 await self.thread.call(self.flush)  # before these enter: where the disk is full they have not
             self.enqueue(*messages)
             return
-        bell, encoded = LoopBell(), self._encode(messages)
-        staged = Staged(messages, encoded, self._now(len(encoded)), bell=bell)
+        waker, encoded = LoopWaker(), self._encode(messages)
+        staged = Pending(messages, encoded, self._now(len(encoded)), waker=waker)
         try:
-            if await self._stage.enter_async(staged, bell):
+            if await self._stage.enter_async(staged, waker):
                 await self.thread.finish(partial(self._lead, staged))
         finally:
             self._stage.leave(staged)
@@ -82,8 +82,8 @@ class Journal(Writing[Msg]):
 
     async def flush_async(self) -> int:
         """Commit to disk as `flush` does, in a thread."""
-        if not (self._owned or self._closed) and self._has_news():
-            await self.own_async()
+        if not (self._has_lease or self._closed) and self._has_news():
+            await self.acquire_async()
         return await self.thread.call(self.flush)
 
     def put_known(self, message: Msg, know: Callable[[int], object]) -> None:
@@ -116,11 +116,11 @@ class Journal(Writing[Msg]):
         encoded, times = self._encode(messages), self._now(len(messages))
         with self._lock:
             self._check_open()
-            if self._owned and not self._at_once:
+            if self._has_lease and not self._at_once:
                 self._place(messages, encoded, times, know)
             elif messages:
-                self._stage.add(Staged(messages, encoded, times, know, waits=False))
-                self._ring(self._bells)
+                self._stage.add(Pending(messages, encoded, times, know, waits=False))
+                self._wake_all(self._wakers)
 
     def _put_carefully(
         self,
@@ -131,9 +131,9 @@ class Journal(Writing[Msg]):
         self._check_open()
         encoded = self._encode(messages)
         times = self._now(len(encoded)) if times is None else times
-        self.own()
+        self.acquire()
         if self._at_once:
-            self._put_at_once(Staged(messages, encoded, times, know))
+            self._put_at_once(Pending(messages, encoded, times, know))
             return
         if len(self._entries) + len(self._tail.pending) >= GROUP:
             self.flush()
@@ -152,7 +152,7 @@ class Journal(Writing[Msg]):
             self._enter_encoded(messages, encoded, times)
         self._locked_put = self._closed
 
-    def _put_at_once(self, staged: Staged[Msg]) -> None:
+    def _put_at_once(self, staged: Pending[Msg]) -> None:
         try:
             if self._stage.enter(staged):
                 self._lead(staged)
@@ -165,7 +165,7 @@ class Journal(Writing[Msg]):
         if staged.error is not None:
             raise staged.error
 
-    def _lead(self, staged: Staged[Msg]) -> None:
+    def _lead(self, staged: Pending[Msg]) -> None:
         """Write what is staged, unless another has written it meanwhile."""
         with self._flushing:
             if not staged.done:
@@ -180,7 +180,7 @@ class Journal(Writing[Msg]):
         """
         if name:
             self._records.check_reader(name)
-            self.own()  # its commits are writes, and what another process has committed under the name is to be known
+            self.acquire()  # its commits are writes, and what another process has committed under the name is to be known
         consumer: JournalConsumer[Msg] | None = None
         try:
             with self._lock:
@@ -191,7 +191,7 @@ class Journal(Writing[Msg]):
                     )
                 consumer = JournalConsumer(self, self._look(), self._lock, (self._cursors | self._left).get(name, start), name)
                 self._readers.append(consumer)
-            if not self._owned:
+            if not self._has_lease:
                 self._follow()
         except BaseException:  # Ctrl-C: nobody would have it, to close it
             self._readers[:] = [reader for reader in self._readers if reader is not consumer]
@@ -218,7 +218,7 @@ class Journal(Writing[Msg]):
     def turn(self, position: int) -> Turn:
         """Return the turn of the message at the position, the same in every replay."""
         with self._lock:
-            return Turn(self._tail.entered(position), position, f"{self._records.salt}/{position}")
+            return Turn(self._tail.entered(position), position, f"{self._records.journal_id}/{position}")
 
     def set_aside(self) -> dict[int, str]:
         """Return the positions that runs and replays pass over, and why."""
@@ -231,7 +231,7 @@ class Journal(Writing[Msg]):
 
         Raises `UsageError` for one that is done: what it has changed would be in the model and not in a replay.
         """
-        self.own()
+        self.acquire()
         with self._lock:
             start, end, done = self._tail.start, self._tail.end, max(self._cursors.values(), default=0)
             if any(isinstance(reader, JournalConsumer) and reader.name for reader in self._readers):
@@ -317,7 +317,7 @@ class Journal(Writing[Msg]):
         """
         with self._flushing:
             self._flush()
-            self._own()
+            self._acquire()
             with self._lock:
                 if any(isinstance(reader, JournalConsumer) and reader.name == name for reader in self._readers):
                     raise UsageError(f"the reader {name!r} of the journal {self.name!r} is open: close it first")
@@ -338,7 +338,7 @@ class Journal(Writing[Msg]):
         """
         with self._flushing:
             self._flush()
-            self._own()
+            self._acquire()
             with self._lock:
                 slowest = min(self._cursors.items(), key=lambda item: item[1], default=("", before))
                 if slowest[1] < before:

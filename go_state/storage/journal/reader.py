@@ -127,7 +127,7 @@ class JournalConsumer(Consumer[Msg]):
             if follows:
                 self.position += number
                 following = messages
-            journal._ring(journal._bells)
+            journal._wake_all(journal._wakers)
         return following
 
     def _is_due(self) -> bool:

@@ -17,8 +17,8 @@ from weakref import WeakKeyDictionary
 from go_state.buffer.buffer import Buffer
 from go_state.buffer.consumer import Consumer
 from go_state.core.errors import Closed, Conflict, LeaseHeld, StoreFull, UsageError
-from go_state.storage.journal.group_commit import Stage, Staged
-from go_state.storage.journal.history import OnDisk
+from go_state.storage.journal.group_commit import GroupCommit, Pending
+from go_state.storage.journal.history import History
 from go_state.storage.journal.reader import GROUP, JournalConsumer
 from go_state.storage.journal.tail import Tail
 from go_state.storage.records.lease import IfHeld, Lease, check_if_held, wait_for_lock
@@ -42,7 +42,7 @@ _NOT_WRITTEN = (Conflict, LeaseHeld, StoreFull)  # errors that come before anyth
 _REFUSED = "the journal is closed: messages may no longer be put"
 
 
-class Writing(Buffer[Msg], OnDisk[Msg]):
+class Writing(Buffer[Msg], History[Msg]):
     """The half of `Journal` that writes: `Journal` says what, this says how and when."""
 
     def __init__(
@@ -58,7 +58,7 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
             raise UsageError(f'durability is "group" or "put", not {durability!r}')
         check_if_held(if_held)
         Buffer.__init__(self)
-        OnDisk.__init__(self, records)
+        History.__init__(self, records)
         self._lease = lease
         self._if_held: IfHeld = if_held
         self._at_once = durability == "put"
@@ -68,14 +68,14 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         self._retained = self._tail
         self._locked_put = True  # until the first put has taken the lease
         self._entries: list[tuple[Msg, bytes, int]] = self._inbox  # type: ignore[assignment]  # a journal's inbox holds entries
-        self._stage: Stage[Msg] = Stage()
+        self._stage: GroupCommit[Msg] = GroupCommit()
         self._time_ns: Callable[[], int] = time_ns
         self._finished = False  # closed, and everything that was put before is written
         self._is_let_go = False  # finished, with nobody who reads it, and the lease given back
         self._ended = False  # its store is closed
         self._lost = False  # another has taken the journal over: what is not written here never will be
         self._failure: Exception | None = None  # of the last write, until what it has left in hand is on disk or taken out
-        self._in_hand: list[Staged[Msg]] = []  # what was staged and is being written
+        self._in_hand: list[Pending[Msg]] = []  # what was staged and is being written
         self._before = before  # finishes the journal that was here before, which may have failed when it was closed
         self._known = False  # whether it was read where it begins and ends
         self._leasing: object | None = None  # the call that waits for the lease; others wait for it, each as long as it likes
@@ -119,21 +119,21 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
             with self._flushing:
                 self._look_at_disk()
 
-    def own(self, if_held: IfHeld | None = None, *, given_up: threading.Event | None = None) -> None:
+    def acquire(self, if_held: IfHeld | None = None, *, given_up: threading.Event | None = None) -> None:
         """Take the lease, which the first write does otherwise; `LeaseHeld` when somebody else has it, or wait for it.
 
         While it is waited for nothing else of the journal waits. `Closed` when the journal is closed meanwhile, or `given_up` is set.
         """
-        if self._owned:
+        if self._has_lease:
             return
         try:
             if (if_held or self._if_held) == "wait":
                 self._wait_for_lease(self._given_up if given_up is None else given_up)
             with self._flushing:
-                self._own()
+                self._acquire()
         except BaseException:  # nobody else would give back a lease that nobody is known to have
             with self._flushing:
-                if not self._owned:
+                if not self._has_lease:
                     self._lease.release()
             raise
 
@@ -155,18 +155,18 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         with self._lock:
             if self._leasing is None:
                 self._leasing = turn
-            return self._owned or self._leasing is turn
+            return self._has_lease or self._leasing is turn
 
-    async def own_async(self) -> None:
+    async def acquire_async(self) -> None:
         """Take the lease as `own` does, in a thread: one of its own where it is waited for, and one however many tasks wait."""
-        if self._owned:
+        if self._has_lease:
             return
         if self._if_held != "wait":
-            await self.thread.call(self.own)
+            await self.thread.call(self.acquire)
             return
         async with self._turn_to_own():
             self._check_open()
-            if not self._owned:
+            if not self._has_lease:
                 await self._own_in_thread()
 
     def _turn_to_own(self) -> asyncio.Lock:
@@ -180,7 +180,7 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         if self._given_up.is_set():
             given_up.set()  # it was closed before it could know of this wait
         try:
-            await call_once(partial(self.own, given_up=given_up), f"go_state lease {self.name}", given_up.set)
+            await call_once(partial(self.acquire, given_up=given_up), f"go_state lease {self.name}", given_up.set)
         finally:
             self._own_waits.remove(given_up)
 
@@ -190,9 +190,9 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         for given_up in tuple(self._own_waits):
             given_up.set()
 
-    def _own(self) -> None:
+    def _acquire(self) -> None:
         """Take the lease, if it is not ours yet, and look what others have written before. Not while the lock is held."""
-        if self._owned:
+        if self._has_lease:
             return
         self.store.check_usable()
         self._lease.acquire("fail")
@@ -210,7 +210,7 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
             self._known = True
             if owned:
                 self._is_let_go = False
-                self._owned = True
+                self._has_lease = True
                 if not self._at_once:
                     self._enter_waiting()  # what was put before now, and before all that is put from now on
         if owned:
@@ -227,12 +227,12 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
     def _enter_encoded(self, messages: Sequence[Msg], encoded: list[bytes], times: Sequence[Times]) -> None:
         self._note(self._clock())
         self._tail.enter(messages, encoded, times)
-        self._ring(self._bells)
+        self._wake_all(self._wakers)
 
     def flush(self) -> int:
         """Commit to disk all that was put and every cursor that has moved; return the position up to which all is durable."""
-        if not (self._owned or self._closed) and self._has_news():
-            self.own()
+        if not (self._has_lease or self._closed) and self._has_news():
+            self.acquire()
         with self._flushing:
             self._flush()
         return self._tail.durable
@@ -253,19 +253,19 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         return len(self._inbox) + len(self._tail.pending) >= GROUP
 
     @property
-    def is_owned(self) -> bool:
+    def has_lease(self) -> bool:
         """Whether the lease is ours."""
-        return self._owned
+        return self._has_lease
 
     @property
     def is_unused(self) -> bool:
         """Whether the lease is not ours, and no message waits for it to be."""
-        return not (self._owned or self._stage.waiting)
+        return not (self._has_lease or self._stage.waiting)
 
     @property
     def has_staged(self) -> bool:
         """Whether messages wait to be written and are not counted among those that have entered."""
-        return self._owned and self._stage.waiting
+        return self._has_lease and self._stage.waiting
 
     def is_in_memory(self, position: int) -> bool:
         """Tell whether the message at the position can be read without the disk, or is not on it."""
@@ -280,9 +280,9 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
                 self._tail.keep(found)
 
     def begin(self) -> None:
-        """Give the journal its salt, which the first write does otherwise."""
+        """Give the journal its journal_id, which the first write does otherwise."""
         with self._flushing:
-            self._own()
+            self._acquire()
             self._records.write(Entry())
 
     def parts(self, key: str) -> Parts:
@@ -298,10 +298,10 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         if self._has_news() or snapshot is not None:
             if self._lost:
                 raise LeaseHeld(self.name)
-            self._own()
+            self._acquire()
         if self._writing:
             self._catch_up_with_ourselves()
-        own = [Staged(messages, self._encode(messages), self._now(len(messages)), with_snapshot=True)] if messages else []
+        own = [Pending(messages, self._encode(messages), self._now(len(messages)), with_snapshot=True)] if messages else []
         self._writing = bool(own)  # from here on: Ctrl-C must not leave them to a flush without the snapshot
         with self._lock:
             self._enter_waiting()
@@ -358,7 +358,7 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         if not self._at_once:
             self._finish_entered(self._tail.end)  # in a group a message has entered before it is on disk
 
-    def _enter_staged(self, staged: Staged[Msg]) -> None:
+    def _enter_staged(self, staged: Pending[Msg]) -> None:
         self._note(self._clock())
         tail, in_hand, messages, number = self._tail, self._in_hand, list(staged.messages), len(staged.messages)
         # No call until all has moved, so that Ctrl-C finds it before or after the step: see Buffer._absorb.
@@ -467,7 +467,7 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
         """Called when the entry is on disk. Lock held."""
         self._finish_entered(entry.first + len(entry.messages))  # they know their position before a reader has them
         self._tail.written(entry.first + len(entry.messages), entry.times)
-        self._ring(self._bells)
+        self._wake_all(self._wakers)
         self._cursors.update(entry.cursors)
         self._left = {name: position for name, position in self._left.items() if self._cursors.get(name) != position}
         for position in entry.set_aside:
@@ -486,14 +486,14 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
 
     def refresh(self) -> None:
         """Look what another process has written since; while the lease is ours nobody else does."""
-        if self._owned or self._ended:
+        if self._has_lease or self._ended:
             return
         self._records.refresh()
         with self._lock:
-            if not self._owned:  # taken meanwhile, by which all of this is known, and more
+            if not self._has_lease:  # taken meanwhile, by which all of this is known, and more
                 self._cursors = dict(self._records.reached)
                 self._tail.catch_up()
-                self._ring(self._bells)
+                self._wake_all(self._wakers)
 
     def let_go(self) -> None:
         """Give the lease back if the journal is closed and nobody reads it, for a run that has taken it and come no further."""
@@ -509,7 +509,7 @@ class Writing(Buffer[Msg], OnDisk[Msg]):
                 self._is_let_go = True
 
     def _release(self) -> None:
-        self._owned = False
+        self._has_lease = False
         is_written(self)
         self._lease.release()
         following, self._end_following = self._end_following, None

@@ -125,7 +125,7 @@ class RecordStore:
         found = self.journal_unread(name, durability=durability, lease=lease)
         found.look()
         if of is not None:
-            found.give_type(of)
+            found.set_message_type(of)
         return found
 
     def journal_unread(self, name: str, *, durability: Durability | None = None, lease: IfHeld | None = None) -> Journal[Any]:

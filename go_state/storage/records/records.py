@@ -4,7 +4,7 @@ r"""The records of one journal, as they lie in a store: blocks of messages, curs
     j/<name>\0c<reader>     how far a named reader has come
     j/<name>\0x<position>   a message that was set aside: the kind of its error
     j/<name>\0u             the names of the commands that are under way
-    j/<name>\0m             where the journal begins, and its salt
+    j/<name>\0m             where the journal begins, and its journal_id
     j/<name>\0o             the token of the lease's holder, where a lease can be lost unnoticed
 
 A block is `{"at":[[count,microseconds],...],"records":[...]}` after a line with the number of its records, that of their schema
@@ -140,7 +140,7 @@ class Records:
             raise InvalidKey(f"a journal's name is up to {_MAX_PREFIX - 3} bytes long, not {len(self._prefix) - 3}: shorten it")
         self.start = 0  # the first position that is still there
         self.end = 0  # the position of the next message
-        self.salt = ""
+        self.journal_id = ""
         self.reached: dict[str, int] = {}  # how far each named reader had come when it was looked at last
         self.token = b""  # ours, once the lease is
         self._fitting: set[str] = set()  # digests of types that were found to write what can be read with those before
@@ -153,18 +153,18 @@ class Records:
     def _look(self, transaction: Transaction) -> None:
         """Do so in this transaction: a cursor that is read later than the end may be beyond it."""
         meta, end = self._get(transaction, b"m"), self._end(transaction)
-        start, salt = self.start, self.salt
+        start, journal_id = self.start, self.journal_id
         if meta is not None:
             try:
                 found = json.loads(meta)
-                start, salt = int(found["start"]), str(found["salt"])
+                start, journal_id = int(found["start"]), str(found["salt"])
             except (ValueError, KeyError, TypeError, RecursionError) as error:
                 raise Corrupt(self.name, f"where it begins cannot be read: {type(error).__name__}") from None
             if start > (start if end is None else end) or start < 0:
                 raise Corrupt(self.name, f"it is said to begin at {start}, and ends at {end or 0}")
         end = max(start, end or 0)
         cursors = self._cursors(transaction, end)
-        self.start, self.end, self.salt, self.reached = start, end, salt, cursors
+        self.start, self.end, self.journal_id, self.reached = start, end, journal_id, cursors
 
     def _get(self, transaction: Transaction, suffix: bytes) -> bytes | None:
         name = self._prefix + suffix
@@ -293,7 +293,7 @@ class Records:
         if entry.messages and entry.types is not None and entry.types.digest not in self._fitting:
             self._check_shapes(entry.types, entry.schema)
         with self.store._transaction(write=True) as transaction:
-            salt = self._founded(transaction, self.start)
+            journal_id = self._founded(transaction, self.start)
             if entry.messages:
                 self._append(transaction, entry)
             for reader, position in entry.cursors.items():
@@ -305,7 +305,7 @@ class Records:
             if entry.snapshot is not None:
                 self.store._keep_snapshot(transaction, entry.snapshot)
             number = transaction.id()
-        self.salt = salt
+        self.journal_id = journal_id
         self.end = max(self.end, entry.first + len(entry.messages))
         return number
 
@@ -333,12 +333,12 @@ class Records:
         self.token = token
 
     def _founded(self, transaction: Transaction, start: int) -> str:
-        """Begin the journal if it is new, or move its start, and return its salt; `LeaseHeld` where another has taken it over."""
+        """Begin the journal if it is new, or move its start, and return its journal_id; `LeaseHeld` where another has taken it over."""
         self._check_token(transaction)
-        salt = self.salt or os.urandom(16).hex()
-        if not self.salt or start != self.start:
-            self._put(transaction, b"m", b'{"start":%d,"salt":"%s"}' % (start, salt.encode()))
-        return salt
+        journal_id = self.journal_id or os.urandom(16).hex()
+        if not self.journal_id or start != self.start:
+            self._put(transaction, b"m", b'{"start":%d,"salt":"%s"}' % (start, journal_id.encode()))
+        return journal_id
 
     def _check_token(self, transaction: Transaction) -> None:
         """Raise `LeaseHeld` where another has taken the journal over."""
@@ -380,16 +380,16 @@ class Records:
     def remove_reader(self, name: str) -> None:
         """Forget how far a named reader has come."""
         with self.store._transaction(write=True) as transaction:
-            self.salt = self._founded(transaction, self.start)
+            self.journal_id = self._founded(transaction, self.start)
             transaction.delete(self._prefix + b"c" + key_bytes(name))
 
     def truncate(self, before: int) -> None:
         """Forget the messages before the position, and what was set aside of them."""
         start = min(max(before, self.start), self.end)
         with self.store._transaction(write=True) as transaction:
-            salt = self._founded(transaction, start)
+            journal_id = self._founded(transaction, start)
             self._delete_before(transaction, start)
-        self.start, self.salt = start, salt
+        self.start, self.journal_id = start, journal_id
 
     def _delete_before(self, transaction: Transaction, start: int) -> None:
         """Delete the blocks that end there or before, and what was set aside of them."""

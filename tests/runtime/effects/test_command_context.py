@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import both_drivers
 import pytest
 from both_drivers import Drivers
-from flights_support import closed, heard
+from effects_support import closed, heard
 
 import go_state as gs
 from go_state.testing import SimClock

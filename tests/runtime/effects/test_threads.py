@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from flights_support import Gate, heard, thread
+from effects_support import Gate, heard, thread
 
 import go_state as gs
 from go_state.runtime.effects.threads import Threads
@@ -90,7 +90,7 @@ def test_replaced_commands_do_not_pile_up(gate: Gate) -> None:
         gate.wait_for("first")
         app.send(*map(str, range(1000)))
         app.apply("last")
-        assert [flight.command.args for flight in app._flights._waiting] == [("last",)]
+        assert [effect.command.args for effect in app._manager._waiting] == [("last",)]
         gate.open("first")
         gate.open("last")
     assert gate.begun == ["first", "last"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from go_state.core.errors import InsideLoop
-from go_state.runtime.flow.driver import Answer, Blocking, Breath, Flow, drive, drive_async
+from go_state.runtime.flow.driver import Answer, Blocking, Checkpoint, Flow, drive, drive_async
 from go_state.system.own_thread import OwnThread
 
 
@@ -28,7 +28,7 @@ def test_flow_returns_what_it_returns(driver: Any) -> None:
     def flow() -> Iterator[Any]:
         one = yield Answer(1, "one")
         two = yield Blocking(lambda: 2, thread)
-        yield Breath()
+        yield Checkpoint()
         return one + two
 
     assert driver(flow()) == 3

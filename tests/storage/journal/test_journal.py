@@ -210,21 +210,21 @@ def test_an_empty_journal_has_no_age(path: Path) -> None:
     """A journal that nobody has written is empty, and reading it writes nothing."""
     with gs.LMDBStore(path) as store:
         journal = store.journal("j", of=int)
-        assert (journal.statistics().oldest_age, list(journal.read()), journal.salt) == (None, [], "")
+        assert (journal.statistics().oldest_age, list(journal.read()), journal.journal_id) == (None, [], "")
         with journal.consumer() as consumer, pytest.raises(gs.Empty):
             consumer.get_nowait()
         assert not list(path.parent.glob("*owner*"))
 
 
 def test_the_salt_is_given_once(path: Path) -> None:
-    """The salt and the turns of a journal stay the same however often it is opened."""
+    """The journal_id and the turns of a journal stay the same however often it is opened."""
     seen = []
     for _ in range(3):
         with gs.LMDBStore(path) as store, store.journal("j", of=int) as journal:
             journal.put(1)
             journal.flush()
             turn = journal.turn(0)
-            seen.append((journal.salt, turn.at, turn.random(), turn.uuid()))
+            seen.append((journal.journal_id, turn.at, turn.random(), turn.uuid()))
     assert seen == [seen[0]] * 3
 
 
@@ -529,7 +529,7 @@ def test_truncate_forgets_the_beginning(path: Path) -> None:
     for before, start in ((0, 0), (1, 1), (1024, 1024), (3000, 3000), (10, 3000), (9999, 5000)):
         with gs.LMDBStore(path) as store:
             journal = store.journal("j", of=int)
-            journal.own()
+            journal.acquire()
             assert journal.truncate(before) == start
         with gs.LMDBStore(path) as store:
             journal = store.journal("j", of=int)
@@ -568,7 +568,7 @@ def test_two_processes_do_not_write_one_journal(path: Path, other: Other) -> Non
     assert other.do("journal.put(1)") == "None"
     with gs.LMDBStore(path) as store:
         journal = store.journal("j", of=int, durability="put")
-        for write in (lambda: journal.put(2), lambda: journal.put(2, 3), journal.own):
+        for write in (lambda: journal.put(2), lambda: journal.put(2, 3), journal.acquire):
             with pytest.raises(gs.LeaseHeld) as raised:
                 write()
             assert raised.value.name == "j"

@@ -9,7 +9,7 @@ import pytest
 from buffer.test_interrupts import Interrupt, at_every_point
 
 import go_state as gs
-from go_state.storage.journal.group_commit import Staged
+from go_state.storage.journal.group_commit import Pending
 from go_state.storage.records.records import Entry, Snapshot
 
 
@@ -21,7 +21,7 @@ def test_an_interrupted_writer_leaves_nobody_asleep(tmp_path: Path) -> None:
             journal = store.journal("j", of=str, durability="put")
             journal.begin()
             told: list[int] = []
-            other = Staged(["other"], journal._encode(["other"]), journal._now(1), told.append)
+            other = Pending(["other"], journal._encode(["other"]), journal._now(1), told.append)
             journal._stage._staged.append(other)
             with interrupt:
                 journal.put_known("mine", lambda position: None)
@@ -42,7 +42,7 @@ def test_an_interrupted_writer_that_fails_leaves_nobody_asleep(tmp_path: Path) -
         with gs.LMDBStore(tmp_path / f"{interrupt.left}") as store:
             journal = store.journal("j", of=str, durability="put")
             journal.begin()
-            other = Staged(["other"], journal._encode(["other"]), journal._now(1))
+            other = Pending(["other"], journal._encode(["other"]), journal._now(1))
             journal._stage._staged.append(other)
             write, journal._records.write = journal._records.write, fail  # type: ignore[method-assign]
             with interrupt, suppress(gs.StoreFull):
@@ -84,7 +84,7 @@ def test_an_interrupted_owner_leaves_no_lease(tmp_path: Path) -> None:
             journal.put("first")
             journal.close()
             with interrupt:
-                journal.own()
+                journal.acquire()
             journal.let_go()
             with store.journal("j", of=str) as next_one:
                 next_one.put("last")

@@ -142,7 +142,7 @@ def test_what_is_set_aside_is_found_while_it_is_being_written(
     unreadable: Journal[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It leaves the memory for the disk between two looks."""
-    unreadable.own()
+    unreadable.acquire()
     unreadable.remember_aside(1, "Incompatible")
     look, flushes = unreadable._records.set_aside, [unreadable.flush]
 
@@ -166,5 +166,5 @@ def test_who_takes_the_lease_sees_what_the_dead_have_written(store: gs.LMDBStore
         return real(write=write)
 
     monkeypatch.setattr(store, "_transaction", noted)
-    journal.own()
+    journal.acquire()
     assert kinds == [True, False]

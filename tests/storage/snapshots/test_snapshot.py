@@ -18,7 +18,7 @@ class Counter:
 
 
 SCHEMA: Schema[Counter] = Schema(("Counter", "OldCounter"), 2, gs.JsonCodec(Counter))
-MARKS = {"flights.csv": Mark(7, "10:abc")}
+MARKS = {"manager.csv": Mark(7, "10:abc")}
 SEALED = SCHEMA.seal("key", Counter(3), MARKS)
 
 
@@ -46,7 +46,7 @@ def test_a_snapshot_is_read_back() -> None:
     """Model and marks come back, and a person can read the bytes."""
     assert SCHEMA.open("key", SEALED) == (Counter(3), MARKS)
     assert SEALED.endswith(
-        b'\n{"schema":["Counter",2],"types":"","revision":1,"positions":{"flights.csv":[7,"10:abc"]}}\n{"count":3}'
+        b'\n{"schema":["Counter",2],"types":"","revision":1,"positions":{"manager.csv":[7,"10:abc"]}}\n{"count":3}'
     )
 
 

@@ -154,7 +154,7 @@ class Listening:
         self._lock = threading.Lock()  # guards the one below
         self._followers: dict[str, list[Callable[[], object]]] = {}
         self._closed = False
-        self._bell, self._ring = socket.socketpair()  # wakes the thread to end
+        self._waker, self._ring = socket.socketpair()  # wakes the thread to end
         self._thread = threading.Thread(target=self._listen, name="go_state listen", daemon=True)
         self._ready = threading.Event()
         self._thread.start()
@@ -177,7 +177,7 @@ class Listening:
         self._ring.send(b"!")
         if self._thread is not threading.current_thread():
             self._thread.join()
-        self._bell.close()
+        self._waker.close()
         self._ring.close()
 
     def _listen(self) -> None:
@@ -198,7 +198,7 @@ class Listening:
                     _log.warning("%s is not heard, connecting again: readers wait until then (%s)", self._server.where, kind)
                 self._server.forget()  # if this one was lost, others were: who is woken would wait for their answers
                 self._ready.set()
-                self._heard([self._bell], wait)
+                self._heard([self._waker], wait)
                 wait = min(wait * 2, _LONGEST_WAIT)
 
     def _ask_for_notices(self, connection: BoundedConnection) -> bool:
@@ -210,7 +210,7 @@ class Listening:
 
     def _hear(self, connection: BoundedConnection, notified: bool) -> None:
         while not self._closed:
-            if not self._heard([connection, self._bell], _QUESTION):
+            if not self._heard([connection, self._waker], _QUESTION):
                 connection.execute("SELECT 1")
                 if not notified:
                     self._tell_all()

@@ -1,4 +1,4 @@
-"""Flights: the commands of a run, those that its turns perform and those that go on after their turn.
+"""EffectManager: the commands of a run, those that its turns perform and those that go on after their turn.
 
     turn ──▶ perform: inline ones at once, the others held ──▶ commit ──▶ begin ──▶ task, thread or timer ──▶ land ──▶ queue
 
@@ -19,8 +19,8 @@ from typing import Any, NamedTuple, Self
 
 from go_state.core.commands import After, Cmd, name_of
 from go_state.core.errors import LeftRunning, ProgramError, TimedOut
-from go_state.runtime.effects.context import effect, failure_of
-from go_state.runtime.effects.effect import Flight, Origin, Outcome, wrapped
+from go_state.runtime.effects.context import effect_name, failure_of
+from go_state.runtime.effects.effect import Effect, Origin, Outcome, wrapped
 from go_state.runtime.effects.environment import environment
 from go_state.runtime.effects.executor import Workers
 from go_state.runtime.effects.inbox import Landing
@@ -28,7 +28,7 @@ from go_state.runtime.effects.scheduler import Board, forget_coroutine
 from go_state.runtime.effects.timers import SystemClock, Timers
 from go_state.runtime.flow.driver import Flow, is_awaitable
 from go_state.runtime.raised import as_failure
-from go_state.runtime.resources import Outside
+from go_state.runtime.resources import Resources
 from go_state.system.crash_points import reach
 
 AHEAD = 64  # messages in the queue beyond which streams wait
@@ -44,18 +44,18 @@ class Trouble(NamedTuple):
     then: Callable[[list[Any]], object]
 
 
-class Flights(Board):
+class EffectManager(Board):
     """The commands under way of one run: a block, within which they may be."""
 
     hears_signals = True  # whether Sub.signal takes the place of the process's handler
 
-    def __init__(self, outside: Outside, *, on_loop: bool) -> None:
-        super().__init__(outside.effects.at_once)
-        effects = outside.effects
-        self._env = outside.env
+    def __init__(self, resources: Resources, *, on_loop: bool) -> None:
+        super().__init__(resources.effects.at_once)
+        effects = resources.effects
+        self._env = resources.env
         self._effects = effects
         self.workers = Workers(self._tell_done, self._tell_failed, self._tell_parked, on_loop=on_loop, at_once=effects.at_once)
-        self.timers = Timers(outside.clock)
+        self.timers = Timers(resources.clock)
         self.news: deque[tuple[Any, ...]] = deque()  # a function, and its arguments but the last
         self.wake_feed: Callable[[], object] = _do_nothing
         self.waiting = False  # whether the run's feed waits
@@ -63,44 +63,44 @@ class Flights(Board):
         self.backlog: Callable[[], int] = int  # how many messages are in the queue
         self.taken: Callable[[], float] = lambda: math.inf  # how many were ever taken from it; endless where nobody knows
         self.landing_seconds = 0.0  # spent on arrivals since the feed last asked
-        self.owed: list[Callable[[], object]] = []  # what lets streams give more, when the queue is short again
+        self.credits: list[Callable[[], object]] = []  # what lets streams give more, when the queue is short again
         self.subscriptions = 0  # how many are under way
         self.end_subscriptions: Callable[[], object] = _do_nothing
         self.drained: Callable[[], object] = _do_nothing  # told when what is under way alone is waited for
         self.ring: Callable[[], object] | None = None  # wakes one who waits for a landing alone
-        self._landing: Flight | None = None  # what has arrived last, and is to end once its messages are in the queue
+        self._landing: Effect | None = None  # what has arrived last, and is to end once its messages are in the queue
         self._tokens: list[tuple[Any, Token[Any]]] = []
 
     # ------------------------------------------------------------------ launching
 
-    def _launch(self, flight: Flight) -> None:
-        command = flight.command
+    def _launch(self, effect: Effect) -> None:
+        command = effect.command
         if type(command) is After:
-            flight.timers.append(self.timers.set(command.seconds, lambda: self._after(flight)))
+            effect.timers.append(self.timers.set(command.seconds, lambda: self._after(effect)))
             return
         if command.timeout is not None:
-            flight.timers.append(self.timers.set(command.timeout, lambda: self._time_out(flight)))
+            effect.timers.append(self.timers.set(command.timeout, lambda: self._time_out(effect)))
         reach("command-begins")
-        if not self._call_here(flight):
-            self.workers.start(flight)
+        if not self._call_here(effect):
+            self.workers.start(effect)
 
-    def _call_here(self, flight: Flight) -> bool:
+    def _call_here(self, effect: Effect) -> bool:
         """Call a plain function that has waited for its key, here in the run's thread as every plain one; tell whether it was one."""
-        command = flight.command
-        if command.thread or command.timeout is not None or command.retry is not None or flight.coroutine is not None:
+        command = effect.command
+        if command.thread or command.timeout is not None or command.retry is not None or effect.coroutine is not None:
             return False
-        token = effect.set(lambda: flight.name)
+        token = effect_name.set(lambda: effect.name)
         try:
             result = command.fn(*command.args)
         except BaseException as error:
-            self.news.append((self.failed, flight, error))
+            self.news.append((self.failed, effect, error))
             return True
         finally:
-            effect.reset(token)
+            effect_name.reset(token)
         if is_awaitable(result):
-            flight.coroutine = result
+            effect.coroutine = result
             return False
-        self.news.append((self.done, flight, result))
+        self.news.append((self.done, effect, result))
         return True
 
     def stir(self) -> None:
@@ -119,27 +119,27 @@ class Flights(Board):
         if (ring := self.ring) is not None:
             ring()
 
-    def _tell_done(self, flight: Flight, result: Any) -> None:
-        self.tell(self.done, flight, result)
+    def _tell_done(self, effect: Effect, result: Any) -> None:
+        self.tell(self.done, effect, result)
 
-    def _tell_failed(self, flight: Flight, error: BaseException) -> None:
-        self.tell(self.failed, flight, error)
+    def _tell_failed(self, effect: Effect, error: BaseException) -> None:
+        self.tell(self.failed, effect, error)
 
-    def _tell_parked(self, flight: Flight, seconds: float, go_on: Callable[[], object]) -> None:
-        self.tell(self._park, flight, seconds, go_on)
+    def _tell_parked(self, effect: Effect, seconds: float, go_on: Callable[[], object]) -> None:
+        self.tell(self._park, effect, seconds, go_on)
 
-    def _after(self, flight: Flight) -> None:
-        self.news.append((self.done, flight, None))
+    def _after(self, effect: Effect) -> None:
+        self.news.append((self.done, effect, None))
 
-    def _time_out(self, flight: Flight) -> None:
-        if not flight.over:
-            error = TimedOut(f"{name_of(flight.command.fn)} took longer than {flight.command.timeout:g} seconds")
-            self.news.append((self.failed, flight, error))
+    def _time_out(self, effect: Effect) -> None:
+        if not effect.over:
+            error = TimedOut(f"{name_of(effect.command.fn)} took longer than {effect.command.timeout:g} seconds")
+            self.news.append((self.failed, effect, error))
 
     # ------------------------------------------------------------------ landing
 
     @property
-    def stirred(self) -> bool:
+    def has_arrivals(self) -> bool:
         """Whether there is something to land."""
         return bool(self.news) or self.timers.is_due()
 
@@ -170,71 +170,71 @@ class Flights(Board):
                 finally:
                     self._in_turn = True
 
-    def done(self, flight: Flight, result: Any, sent: list[Any]) -> Trouble | None:
+    def done(self, effect: Effect, result: Any, sent: list[Any]) -> Trouble | None:
         """Send what a command has come to; what follows it in its sequence waits for `entered`."""
-        if flight.over:
+        if effect.over:
             return None
         reach("command-lands")
-        command = flight.command
-        self._origin = flight.origin
+        command = effect.command
+        self._origin = effect.origin
         try:
             if type(command) is After:
-                sent.extend(wrapped(each, flight.scope) for each in command.messages if each is not None)
+                sent.extend(wrapped(each, effect.scope) for each in command.messages if each is not None)
             else:
-                self._said(command, result, flight.scope, sent)
+                self._said(command, result, effect.scope, sent)
         except BaseException as error:
-            return Trouble(error, flight.origin, lambda sent: self._end(flight, Outcome.FAILED, sent))
-        self._landing = flight
+            return Trouble(error, effect.origin, lambda sent: self._end(effect, Outcome.FAILED, sent))
+        self._landing = effect
         return None
 
     def entered(self, sent: list[Any]) -> Trouble | None:
         """Hear that the messages of the last arrival are in the queue, and go on with what follows it."""
-        flight, self._landing = self._landing, None
-        if flight is None or flight.over:
+        effect, self._landing = self._landing, None
+        if effect is None or effect.over:
             return None
         try:
-            self._end(flight, Outcome.DONE, sent)
+            self._end(effect, Outcome.DONE, sent)
         except BaseException as error:
-            return Trouble(error, flight.origin, lambda sent: self._end(flight, Outcome.FAILED, sent))
+            return Trouble(error, effect.origin, lambda sent: self._end(effect, Outcome.FAILED, sent))
         return None
 
     def refused(self, error: Exception) -> Trouble:
         """Hear that the messages of the last arrival cannot enter the queue."""
-        flight, self._landing = self._landing, None
-        return Trouble(error, self.origin, lambda sent: None if flight is None else self._end(flight, Outcome.FAILED, sent))
+        effect, self._landing = self._landing, None
+        return Trouble(error, self.origin, lambda sent: None if effect is None else self._end(effect, Outcome.FAILED, sent))
 
-    def failed(self, flight: Flight, error: BaseException, sent: list[Any]) -> Trouble | None:
+    def failed(self, effect: Effect, error: BaseException, sent: list[Any]) -> Trouble | None:
         """Send what a command's failure is made into, or return the trouble."""
-        error = as_failure(error, name_of(flight.command.fn))
-        if flight.over and isinstance(error, Exception):
+        error = as_failure(error, name_of(effect.command.fn))
+        if effect.over and isinstance(error, Exception):
             return None
-        self._origin = flight.origin
-        if flight.stop is not None and isinstance(error, TimedOut):
-            flight.over = True  # before its thread is woken from a wait for its next try
-            flight.stop()
-        err = flight.command.err
+        self._origin = effect.origin
+        if effect.stop is not None and isinstance(error, TimedOut):
+            effect.over = True  # before its thread is woken from a wait for its next try
+            effect.stop()
+        err = effect.command.err
         if err is not None and isinstance(error, Exception) and not isinstance(error, ProgramError):
             try:
-                self._say(err(failure_of(error)), flight.scope, sent)
+                self._say(err(failure_of(error)), effect.scope, sent)
             except BaseException as second:
                 error = as_failure(second, "err= of a command")
             else:
-                self._end(flight, Outcome.FAILED, sent)
+                self._end(effect, Outcome.FAILED, sent)
                 return None
-        return Trouble(error, flight.origin, lambda sent: self._end(flight, Outcome.FAILED, sent))
+        return Trouble(error, effect.origin, lambda sent: self._end(effect, Outcome.FAILED, sent))
 
-    def _park(self, flight: Flight, seconds: float, go_on: Callable[[], object], sent: list[Any]) -> None:
+    def _park(self, effect: Effect, seconds: float, go_on: Callable[[], object], sent: list[Any]) -> None:
         """Have a call wait for its next try."""
-        if flight.over:
+        if effect.over:
             go_on()  # it finds out itself
             return
 
         def resume() -> None:
-            flight.parked = False
+            effect.parked = False
             go_on()
 
-        flight.parked = True
-        flight.timers.append(self.timers.set(seconds, resume))
+        effect.parked = True
+        effect.timers.append(self.timers.set(seconds, resume))
 
     # ------------------------------------------------------------------ waiting
 
@@ -248,8 +248,8 @@ class Flights(Board):
         nothing else to do.
         """
         self.waiting = True
-        if self.owed:
-            self.repay()
+        if self.credits:
+            self.grant()
         clock = self.timers.clock
         if clock.__class__ is SystemClock and not self.timers:
             return None
@@ -259,16 +259,16 @@ class Flights(Board):
 
         return clock.left(self.timers.next_wait(), has_rest, self.wake)
 
-    def repay(self) -> None:
+    def grant(self) -> None:
         """Let streams give more, unless the queue is long: what they give would only lie in the memory."""
         if self.backlog() < AHEAD:
-            owed, self.owed = self.owed, []
+            owed, self.credits = self.credits, []
             for give_more in owed:
                 self.workers.call(give_more)
 
     def _busy(self) -> bool:
         """Tell whether something runs by itself."""
-        return any(not flight.parked for flight in tuple(self._running))
+        return any(not effect.parked for effect in tuple(self._running))
 
     def last_ones(self, seconds: float | None = None) -> Flow[bool]:
         """Wait for the next arrival, or so many seconds, where no other message will come; False where nothing is under way any more.
@@ -279,7 +279,7 @@ class Flights(Board):
         if not self._under_way and not self.news:
             return False
         self.drained()
-        if not self.stirred:
+        if not self.has_arrivals:
             yield self.landing(seconds)
         return True
 
@@ -300,17 +300,17 @@ class Flights(Board):
     def open(self) -> None:
         """Begin, in the thread or task of the run."""
         self.announce()
-        self._tokens = [(effect, effect.set(self._name_inline)), (environment, environment.set(self._env))]
+        self._tokens = [(effect_name, effect_name.set(self._name_inline)), (environment, environment.set(self._env))]
 
     def _stop_all(self) -> None:
         self.leave()
         self.end_subscriptions()
-        for flight in reversed(tuple(self._under_way)):
-            self.cancelled.append(flight.command)
-            flight.over = True
-            forget_coroutine(flight)
-            if flight.stop is not None:
-                flight.stop()
+        for effect in reversed(tuple(self._under_way)):
+            self.cancelled.append(effect.command)
+            effect.over = True
+            forget_coroutine(effect)
+            if effect.stop is not None:
+                effect.stop()
         self.cancelled.reverse()
         self._under_way.clear()
         for variable, token in self._tokens:

@@ -11,7 +11,7 @@ from typing import Any
 import both_drivers
 import pytest
 from both_drivers import Drivers
-from flights_support import fail, heard, said, task, thread
+from effects_support import fail, heard, said, task, thread
 
 import go_state as gs
 from go_state.testing import SimClock

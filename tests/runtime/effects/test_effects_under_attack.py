@@ -15,7 +15,7 @@ from typing import Any
 import both_drivers
 import pytest
 from both_drivers import Drivers
-from flights_support import Gate, closed, failing, heard, plain, soon, task
+from effects_support import Gate, closed, failing, heard, plain, soon, task
 
 import go_state as gs
 from go_state.runtime.flow.driver import refuse_running_loop
@@ -88,7 +88,7 @@ def test_a_cancel_of_all_begins_nothing() -> None:
             assert models.get(10) in ((), ("A",))
         gate.wait_for("held")
         assert app.apply("cancel", timeout=10) == ("A", "cancel")
-        assert app.statistics().commands_in_flight == 0
+        assert app.statistics().commands_in_effect == 0
     assert gate.begun == ["held"]
 
 
@@ -304,4 +304,4 @@ def test_a_failed_part_is_remembered_through_a_crash() -> None:
         if crashes:
             h.crash()
         assert h.resolve(soon, "b").model == ("go", "a failed", "b")
-        assert (h.pending, h._flights.noted.names) == ((), {})
+        assert (h.pending, h._manager.noted.names) == ((), {})

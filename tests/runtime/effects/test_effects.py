@@ -9,7 +9,7 @@ from typing import Any
 import both_drivers
 import pytest
 from both_drivers import Drivers
-from flights_support import Gate, closed, fail, failing, heard, plain, soon, task, thread
+from effects_support import Gate, closed, fail, failing, heard, plain, soon, task, thread
 
 import go_state as gs
 from go_state.runtime.effects.timers import Timers
@@ -136,7 +136,7 @@ def test_a_cancelled_command_sends_nothing() -> None:
         app.apply("waiting")
         gate.wait_for("running")
         app.apply("end")
-        assert app.statistics().commands_in_flight == 0
+        assert app.statistics().commands_in_effect == 0
         app.apply("again")
         gate.open("again")
     assert [name for name in app.model if name.isupper()] == ["OVER", "AGAIN"]
@@ -193,7 +193,7 @@ def test_so_many_run_at_once() -> None:
     program = heard(*[gs.Cmd.call(gate.hold, name) for name in names])
     with gs.start(program, effects=gs.Effects(at_once=2)) as app:
         gate.wait_for("c1")
-        assert (gate.begun, app.statistics().commands_in_flight) == (["c0", "c1"], 5)
+        assert (gate.begun, app.statistics().commands_in_effect) == (["c0", "c1"], 5)
         for name in ("c1", "c0", "c2", "c3", "c4"):
             gate.open(name)
             app.watch().get(where=lambda model, name=name: name in model, timeout=10)
