@@ -46,7 +46,7 @@ def through_run(program: gs.Program[Counter, Add], messages: list[Add]) -> None:
 
 def publish(value: gs.Value[int]) -> None:
     for number in range(COUNT):
-        value.publish(number)
+        value.slot.publish(number)
 
 
 async def waited_for() -> float:
@@ -56,9 +56,9 @@ async def waited_for() -> float:
     for number in range(9):
         tasks = [asyncio.create_task(value.watch(since=number).get_async()) for _ in range(WATCHERS)]
         await asyncio.sleep(0)  # after which all of them wait
-        assert len(value._wakers) == WATCHERS
+        assert value.slot.waiting == WATCHERS
         began = time.perf_counter()
-        value.publish(number)
+        value.slot.publish(number)
         spent.append((time.perf_counter() - began) / WATCHERS)
         await asyncio.gather(*tasks)
     return statistics.median(spent)

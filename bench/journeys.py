@@ -19,7 +19,6 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
@@ -199,17 +198,10 @@ def put_to_watcher(recorder: Recorder) -> Journey:
     """A message is put into the journal of an app, and a thread gets the model from a watcher that waits for it."""
     with tempfile.TemporaryDirectory() as folder, gs.LMDBStore(Path(folder, "journey.lmdb")) as store:
         program = gs.Program(init, update, name="journey")
-        with open_journal(store) as journal, gs.start(program, journal) as app, app.watch() as watcher:
+        with store.journal("journey", of=Add) as journal, gs.start(program, journal) as app, app.watch() as watcher:
             watcher.get()
             journeys = [one_put(recorder, Path(folder, "journey.lmdb"), journal, watcher) for _ in range(2 * TIMES)]
     return median(journeys[TIMES:])
-
-
-def open_journal(store: gs.LMDBStore) -> Any:
-    """Return the journal, of messages of one class if it can be told so."""
-    with suppress(TypeError):
-        return store.journal("journey", of=Add)
-    return store.journal("journey")
 
 
 def one_put(recorder: Recorder, path: Path, journal: Any, watcher: gs.Watcher[Model]) -> Journey:

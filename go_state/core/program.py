@@ -80,7 +80,7 @@ class Program(Generic[Model, Msg]):
                     "return what is to be awaited after the yield"
                 )
         if self.strict:
-            from go_state.core.strict import guarded  # here: the guard is for tests and for programs that ask for it
+            from go_state.core.strict.guard import guarded  # here: the guard is for tests and for programs that ask for it
 
             object.__setattr__(self, "update", guarded(self.update))
 

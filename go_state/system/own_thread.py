@@ -13,7 +13,7 @@ from contextvars import Context, copy_context
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
-from go_state.system.forks import share
+from go_state.system.forks import at_fork
 
 if TYPE_CHECKING:
     import asyncio
@@ -43,9 +43,9 @@ class OwnThread:
         self._name = name
         self._calls: SimpleQueue[_Call | None] = SimpleQueue()  # None ends the thread
         self._thread: threading.Thread | None = None
-        share(self)
+        at_fork(self)
 
-    def forget_parent(self) -> None:
+    def after_fork_in_child(self) -> None:
         """In a forked child: have no thread, for it is the parent's; the next call begins another."""
         self._thread, self._calls = None, SimpleQueue()
 

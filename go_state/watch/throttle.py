@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from go_state.core.errors import UsageError
-from go_state.system.forks import free, share
+from go_state.system.forks import at_fork, reset_lock
 from go_state.waking.deadlines import is_number
 
 Model = TypeVar("Model")
@@ -36,7 +36,7 @@ class throttle(Generic[Model]):
         self._next = 0.0  # when the next model may be shown
         self._timer: threading.Timer | None = None
         self._error: BaseException | None = None
-        share(self)
+        at_fork(self)
 
     def __call__(self, model: Model) -> None:
         """Show the model, or keep it to be shown as soon as it may be."""
@@ -73,10 +73,10 @@ class throttle(Generic[Model]):
         if error is not None:
             raise error
 
-    def forget_parent(self) -> None:
+    def after_fork_in_child(self) -> None:
         """In a forked child: begin anew. What is pending is shown by the parent."""
-        free(self._showing)
-        free(self._lock)
+        reset_lock(self._showing)
+        reset_lock(self._lock)
         self._pending, self._timer = _NOTHING, None
 
     def close(self) -> None:

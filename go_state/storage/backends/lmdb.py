@@ -137,9 +137,9 @@ class LMDBStore(RecordStore):
 
         return FileLease(self.path, journal)
 
-    def forget_parent(self) -> None:
+    def after_fork_in_child(self) -> None:
         self._env = None
-        super().forget_parent()
+        super().after_fork_in_child()
 
     def _release(self) -> None:
         env, self._env = self._env, None

@@ -516,7 +516,7 @@ class Writing(Buffer[Msg], History[Msg]):
         if following is not None:
             following()
 
-    def forget_parent(self) -> None:
+    def after_fork_in_child(self) -> None:
         """Do nothing more: its store lets go of what is the parent's."""
 
     def _forget_parent(self) -> None:
@@ -528,7 +528,7 @@ class Writing(Buffer[Msg], History[Msg]):
         self._stage.inherit(lock)
         for reader in self._readers:
             if isinstance(reader, JournalConsumer):
-                reader.forget_parent(lock)
+                reader.after_fork_in_child(lock)
         self._release()
 
     def _note(self, when: float) -> None:

@@ -24,7 +24,7 @@ from go_state.storage.records.keys import key_bytes
 from go_state.storage.records.process import let_go_of_all
 from go_state.storage.records.transaction import Transaction
 from go_state.storage.snapshots.parts import InParts, count, forget, forget_unfinished, joined
-from go_state.system.forks import share
+from go_state.system.forks import at_fork
 
 if TYPE_CHECKING:
     from go_state.storage.journal.journal import Journal
@@ -42,7 +42,7 @@ class RecordStore:
 
     def __init__(self) -> None:
         self._journals: dict[str, Journal[Any]] = {}
-        share(self)
+        at_fork(self)
 
     # ------------------------------------------------------------------ what a backend says
 
@@ -78,7 +78,7 @@ class RecordStore:
         """Let go of the file or the connections; a second time is harmless."""
         raise NotImplementedError
 
-    def forget_parent(self) -> None:
+    def after_fork_in_child(self) -> None:
         """In a forked child: let go of what is the parent's, without ending it."""
         for journal in self._journals.values():
             journal._forget_parent()

@@ -157,9 +157,9 @@ class PostgresStore(RecordStore):
         if server is not None:
             server.close()
 
-    def forget_parent(self) -> None:
+    def after_fork_in_child(self) -> None:
         self._server = self._listening = None  # psycopg does not end connections that it finds in a forked child
-        super().forget_parent()
+        super().after_fork_in_child()
 
 
 class _PostgresTransaction:
