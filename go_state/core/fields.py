@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 from types import GetSetDescriptorType, MemberDescriptorType
+from typing import Any
 
 _PLACES = (MemberDescriptorType, GetSetDescriptorType)  # of slots: a descriptor too, and not computed
 
 
 def field_names(value: object) -> list[str]:
     """Return the names of the fields of an object, in their order; an empty list for what has no fields."""
-    kind = type(value)
+    kind: Any = type(value)  # with attributes that only some classes have
     if isinstance(value, tuple):
         return list(getattr(kind, "_fields", ()))
     if dataclasses.is_dataclass(kind):

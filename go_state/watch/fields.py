@@ -16,7 +16,7 @@ from typing import Generic, NamedTuple, Self, TypeAlias, TypeVar
 from go_state.core.errors import Closed, UsageError
 from go_state.core.fields import field_names
 from go_state.watch.differing import differ
-from go_state.watch.slot import UNSET, Slot
+from go_state.watch.slot import UNSET, Slot, read_one
 from go_state.watch.watcher import Watcher, check_since, until_closed
 
 Model = TypeVar("Model")
@@ -151,7 +151,7 @@ class Changes(Generic[Model]):
         now = slot.now[1]
         self._field = field
         self._slot = slot
-        self._watcher: Watcher[_State[Model]] = Watcher((slot,), lambda held: held[0][1], seen=(0,))
+        self._watcher: Watcher[_State[Model]] = Watcher((slot,), read_one, seen=(0,))
         self._seen = now.version if since is None else since
         known = since is None or since >= now.version
         self._selected: object = field(now.model) if callable(field) and known else UNSET

@@ -143,3 +143,8 @@ class Slot(Generic[T]):
         self.now = belongs_to_parent("a value")
         self.in_parent = True
         reset_lock(lock)
+
+
+def read_one(held: tuple[Versioned[T], ...]) -> T:
+    """Return the value that a single slot holds: what a watcher of one slot reads."""
+    return held[0][1]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from go_state.core.errors import Empty, UsageError
-from go_state.watch.slot import UNSET, Slot, Versioned
+from go_state.watch.slot import UNSET, Slot, Versioned, read_one
 from go_state.watch.watcher import Watcher
 
 T = TypeVar("T")
@@ -59,7 +59,7 @@ class Value(Watchable[T]):
 
     def __init__(self, value: T = UNSET) -> None:
         self.slot: Slot[T] = Slot(value)  #: what it shares with its watchers; the runtime publishes there
-        super().__init__((self.slot,), _held)
+        super().__init__((self.slot,), read_one)
 
     def watch(self, *, since: int = 0, every: float = 0.0) -> Watcher[T]:
         """Return a watcher. It is not given version `since`, nor any before it. Between two values that it is given lie at least
@@ -109,10 +109,6 @@ class Value(Watchable[T]):
         if self.slot.in_parent:
             return "<Value of another process>"
         return f"<Value version {self.version}{', closed' if self.closed else ''}>"
-
-
-def _held(held: tuple[Versioned[T], ...]) -> T:
-    return held[0][1]
 
 
 class Derived(Watchable[T]):

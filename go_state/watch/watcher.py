@@ -10,6 +10,7 @@ import math
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from operator import attrgetter, itemgetter
 from types import TracebackType
 from typing import Any, Generic, NamedTuple, NoReturn, Self, TypeVar
 
@@ -23,7 +24,8 @@ from go_state.watch.slot import Slot, Versioned
 T = TypeVar("T")
 
 _CHECKPOINT_SECONDS = 0.002  # how long an iteration may keep an event loop from its other tasks
-_NOTHING: Any = object()
+_NOTHING: Any = object()  # of any type, as it stands in the place of a value
+_now, _closed, _version = attrgetter("now"), attrgetter("closed"), itemgetter(0)  # which need no call of a Python function each
 
 
 async def until_closed(get: Callable[[], Awaitable[T]]) -> AsyncIterator[T]:
@@ -67,11 +69,6 @@ class _Look(NamedTuple, Generic[T]):
         if self.due == math.inf:
             return deadline
         return self.due if deadline is None else min(deadline, self.due)
-
-    def check_time(self, woken: bool, deadline: float | None, timeout: float | None) -> None:
-        """Raise `TimedOut` when nothing was found and the time for it is over."""
-        if self.value is _NOTHING and not woken and deadline is not None and time.monotonic() >= deadline:
-            raise TimedOut(f"no newer value came within {timeout} seconds; nothing was taken")
 
 
 class Watcher(Generic[T]):
@@ -126,7 +123,8 @@ class Watcher(Generic[T]):
             finally:
                 self._remove_waker(waker)
             look = self._look(look.passed_over, where)  # also when the time is over: a value may have come in the last moment
-            look.check_time(woken, until, timeout)
+            if look.value is _NOTHING and not woken:
+                _check_time(until, timeout)
         return look.value
 
     async def get_async(self, timeout: float | None = None, *, where: Callable[[T], bool] | None = None) -> T:
@@ -142,7 +140,8 @@ class Watcher(Generic[T]):
             finally:
                 self._remove_waker(waker)
             look = self._look(look.passed_over, where)  # also when the time is over: a value may have come in the last moment
-            look.check_time(woken, until, timeout)
+            if look.value is _NOTHING and not woken:
+                _check_time(until, timeout)
         return look.value
 
     def get_nowait(self, *, where: Callable[[T], bool] | None = None) -> T:
@@ -154,8 +153,8 @@ class Watcher(Generic[T]):
 
     def peek(self) -> T:
         """Return the newest value, given before or not, and leave it to be given; `Empty` when there is none yet."""
-        held = tuple([slot.now for slot in self._slots])
-        if not all(version for version, _ in held):
+        held = tuple(map(_now, self._slots))
+        if not all(map(_version, held)):
             raise Empty("the value has not been set yet")
         return self._read(held)
 
@@ -167,26 +166,23 @@ class Watcher(Generic[T]):
         """
         if self._closed:
             raise Closed("this watcher is closed")
-        ended = [slot for slot in self._slots if slot.closed]  # before what they hold: after its end none is set any more
-        held = tuple([slot.now for slot in self._slots])
-        versions = tuple([version for version, _ in held])
+        ended = tuple(filter(_closed, self._slots))  # before what they hold: after its end none is set any more
+        held = tuple(map(_now, self._slots))
+        versions = tuple(map(_version, held))
         if all(versions) and any(map(int.__gt__, versions, passed_over)):
             if self._every and not ended and time.monotonic() < self._due:
                 return _Look(versions, passed_over, self._due)
             value = self._read(held)
             passed_over = versions
             if (not self._only_different or unequal(self._last, value)) and (where is None or where(value)):
-                self._given(value, versions)
+                self._seen = versions
+                self._due = time.monotonic() + self._every if self._every else 0.0
+                if self._only_different:
+                    self._last = value
                 return _Look(versions, versions, math.inf, value)
         if ended:
             _raise_end(ended)
         return _Look(versions, passed_over, math.inf)
-
-    def _given(self, value: T, versions: tuple[int, ...]) -> None:
-        self._seen = versions
-        self._due = time.monotonic() + self._every if self._every else 0.0
-        if self._only_different:
-            self._last = value
 
     # ------------------------------------------------------------------ waiting
 
@@ -245,7 +241,13 @@ class Watcher(Generic[T]):
         self.close()
 
 
-def _raise_end(ended: list[Slot[Any]]) -> NoReturn:
+def _check_time(until: float | None, timeout: float | None) -> None:
+    """Raise `TimedOut` if the time is over."""
+    if until is not None and time.monotonic() >= until:
+        raise TimedOut(f"no newer value came within {timeout} seconds; nothing was taken")
+
+
+def _raise_end(ended: tuple[Slot[Any], ...]) -> NoReturn:
     for slot in ended:
         if (error := slot.error) is not None:
             raise error
