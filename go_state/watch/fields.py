@@ -22,15 +22,15 @@ from go_state.watch.watcher import Watcher, check_since, until_closed
 Model = TypeVar("Model")
 
 
-class _Any:
+class _AllFields:
     def __repr__(self) -> str:
         return "gs.ANY"
 
 
-ANY = _Any()
+ANY = _AllFields()
 """Given in the place of a field, it subscribes to changes of all of them. Not a string, which may be the name of a field."""
 
-Field: TypeAlias = str | _Any | Callable[[Model], object]
+Field: TypeAlias = str | _AllFields | Callable[[Model], object]
 """What one can subscribe to: a field by its name, `gs.ANY`, or a function of the model."""
 
 _CONTAINERS = (Mapping, Set, list)  # they may have fields as well, if their classes are the user's

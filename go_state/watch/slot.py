@@ -145,6 +145,13 @@ class Slot(Generic[T]):
         reset_lock(lock)
 
 
+Slots: TypeAlias = tuple[Slot[Any], ...]
+"""What a watcher reads: one slot of a value, or those of several, each of its own type."""
+
+Read: TypeAlias = Callable[[tuple[Versioned[Any], ...]], T]
+"""Makes a value of what the slots hold at one moment, all of which are set."""
+
+
 def read_one(held: tuple[Versioned[T], ...]) -> T:
     """Return the value that a single slot holds: what a watcher of one slot reads."""
     return held[0][1]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from go_state.core.errors import Empty, UsageError
-from go_state.watch.slot import UNSET, Slot, Versioned, read_one
+from go_state.watch.slot import UNSET, Read, Slot, Slots, read_one
 from go_state.watch.watcher import Watcher
 
 T = TypeVar("T")
@@ -20,9 +20,9 @@ U = TypeVar("U")
 class Watchable(Generic[T]):
     """What `Value` and the values derived from it have in common: slots, and a function of what they hold."""
 
-    def __init__(self, slots: tuple[Slot[Any], ...], read: Callable[[tuple[Versioned[Any], ...]], T]) -> None:
+    def __init__(self, slots: Slots, read: Read[T]) -> None:
         self._slots = slots
-        self._read = read  # called with what the slots hold, all of which are set
+        self._read = read
 
     def watch(self) -> Watcher[T]:
         """Return a watcher, whose first get gives the current value, and the later ones only newer ones."""
@@ -132,10 +132,8 @@ def select(*values: Watchable[Any]) -> Derived[tuple[Any, ...]]:
     for value in values:
         if not isinstance(value, Watchable):
             raise UsageError(f"select() is of values and of what is derived from them, not of a {type(value).__qualname__}")
-    slots: tuple[Slot[Any], ...] = ()
-    parts: list[
-        tuple[Callable[[tuple[Versioned[Any], ...]], Any], int, int]
-    ] = []  # how to read each, and which slots are its own
+    slots: Slots = ()
+    parts: list[tuple[Read[object], int, int]] = []  # how to read each, and which slots are its own
     for value in values:
         parts.append((value._read, len(slots), len(slots) + len(value._slots)))
         slots += value._slots

@@ -19,7 +19,7 @@ from go_state.waking.deadlines import deadline, is_number
 from go_state.waking.thread_waker import ThreadWaker
 from go_state.waking.waker import Waker
 from go_state.watch.differing import unequal
-from go_state.watch.slot import Slot, Versioned
+from go_state.watch.slot import Read, Slots
 
 T = TypeVar("T")
 
@@ -79,8 +79,8 @@ class Watcher(Generic[T]):
 
     def __init__(
         self,
-        slots: tuple[Slot[Any], ...],
-        read: Callable[[tuple[Versioned[Any], ...]], T],
+        slots: Slots,
+        read: Read[T],
         *,
         seen: tuple[int, ...],
         every: float = 0.0,
@@ -247,7 +247,7 @@ def _check_time(until: float | None, timeout: float | None) -> None:
         raise TimedOut(f"no newer value came within {timeout} seconds; nothing was taken")
 
 
-def _raise_end(ended: tuple[Slot[Any], ...]) -> NoReturn:
+def _raise_end(ended: Slots) -> NoReturn:
     for slot in ended:
         if (error := slot.error) is not None:
             raise error
