@@ -264,12 +264,30 @@ def main(arguments: Sequence[str] = ()) -> None:
             f"{target.name:<34} {told(len(journey.calls), target.calls):>14} {told(journey.files, target.files):>12} "
             f"{journey.changes:>16} {transactions:>14}"
         )
+        keep(target, journey)
         if "--calls" in arguments:
             threads: list[int] = []
             for call in journey.calls:
                 if call.thread not in threads:
                     threads.append(call.thread)
                 print(f"    thread {threads.index(call.thread)}   {call.file:<38} {call.name}")
+
+
+def keep(target: Target, journey: Journey) -> None:
+    """Have the figures kept by `python bench`, if that runs this and not somebody with a copy of the script alone."""
+    try:
+        from runs import Result, record
+    except ImportError:
+        return
+    for unit, measured, most in (
+        ("calls", len(journey.calls), target.calls),
+        ("files", journey.files, target.files),
+        ("transactions", journey.transactions, target.transactions),
+    ):
+        if most is not None:
+            record(
+                Result("journeys", f"{target.name}: {unit}", measured, f"<= {most}", f"{journey.changes} changes of file", unit)
+            )
 
 
 if __name__ == "__main__":
