@@ -97,8 +97,8 @@ class Watcher(Generic[T]):
         self._due = 0.0  # when the next value may be given
         self._only_different = only_different
         self._last: T = _NOTHING  # what was given last, if only what differs from it is to be given
-        self._lock = threading.Lock()  # guards the two below
-        self._waker: Waker | None = None  # of the get that sleeps
+        self._lock = threading.Lock()  # guards the two below, but that the get itself takes its waker away
+        self._waker: Waker | None = None  # of the get that sleeps; another finds it, and raises
         self._closed = False
 
     @property
@@ -121,6 +121,8 @@ class Watcher(Generic[T]):
             try:
                 woken = not self._add_waker(waker, look.versions) or waker.sleep(look.until(until))
             finally:
+                if self._waker is waker:  # without a call: Ctrl-C, which comes at one, would leave a get that is no more
+                    self._waker = None
                 self._remove_waker(waker)
             look = self._look(look.passed_over, where)  # also when the time is over: a value may have come in the last moment
             if look.value is _NOTHING and not woken:
@@ -138,6 +140,8 @@ class Watcher(Generic[T]):
             try:
                 woken = not self._add_waker(waker, look.versions) or await waker.sleep(look.until(until))
             finally:
+                if self._waker is waker:  # without a call: Ctrl-C, which comes at one, would leave a get that is no more
+                    self._waker = None
                 self._remove_waker(waker)
             look = self._look(look.passed_over, where)  # also when the time is over: a value may have come in the last moment
             if look.value is _NOTHING and not woken:
@@ -199,12 +203,8 @@ class Watcher(Generic[T]):
         return all(slot.add_waker(waker, version) for slot, version in zip(self._slots, versions, strict=True))
 
     def _remove_waker(self, waker: Waker) -> None:
-        with self._lock:
-            if self._waker is not waker:
-                return  # it was not added, and another get sleeps here
-            self._waker = None
         for slot in self._slots:
-            slot.remove_waker(waker)
+            slot.remove_waker(waker)  # interrupted here, it stays until the next change, which wakes nobody by it
 
     # ------------------------------------------------------------------ iterating and ending
 
