@@ -11,7 +11,7 @@ from typing import Any
 
 import go_state as gs
 from go_state.storage.records.lease import Lease
-from go_state.storage.records.transaction import Transaction
+from go_state.storage.records.backend import Transaction
 
 
 class Seen(list[str]):

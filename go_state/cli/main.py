@@ -17,13 +17,14 @@ from typing import Annotated, Any, NoReturn, TypeVar
 from go_state.cli.terminal import encoding_of, printable, show, show_json
 from go_state.core.errors import GoStateError, MissingExtra, UsageError
 from go_state.core.program import Program
+from go_state.history.check_store import check_store
 from go_state.history.replay import replay, verify
-from go_state.history.store_check import check_store
 from go_state.modes.keeping.keyframes import set_message_type
-from go_state.storage.backends.lmdb import LMDBStore
-from go_state.storage.codec.codec import JsonCodec, model_type
+from go_state.storage.backends.lmdb.store import LMDBStore
+from go_state.storage.backends.record_store import RecordStore
+from go_state.storage.codec.json_codec import JsonCodec
+from go_state.storage.codec.program_types import model_type
 from go_state.storage.journal.exchange import as_member, lines
-from go_state.storage.records.record_store import RecordStore
 from go_state.storage.snapshots.snapshot import is_envelope, read_envelope
 
 try:

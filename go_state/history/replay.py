@@ -98,7 +98,7 @@ def verify(program: Program[Model, Msg], journal: Journal[Msg], *, progress: Cal
     A child process reads the whole file first, because a damaged page can end the process that reads it. Raises `Corrupt` with the
     position of what is damaged, and what `update` raises, with a note of the position.
     """
-    from go_state.history.verification import Verification
+    from go_state.history.verify import Verification
     from go_state.modes.keeping.keyframes import set_message_type
 
     program = replayed(without_key(program, "verify"))
@@ -116,7 +116,9 @@ def to_test(program: Program[Model, Msg], journal: Journal[Msg], path: str | os.
     were set aside are left out, and what a turn tells is recorded with its message.
     """
     from go_state.modes.keeping.keyframes import keyframes, set_message_type
-    from go_state.storage.codec.codec import JsonCodec, MessageCodec, message_type, model_type
+    from go_state.storage.codec.json_codec import JsonCodec
+    from go_state.storage.codec.message_codec import MessageCodec
+    from go_state.storage.codec.program_types import message_type, model_type
 
     module, _, name = of.partition(":") if isinstance(of, str) else ("", "", "")
     if not all(part.isidentifier() and not iskeyword(part) for part in (*module.split("."), name)):

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, TypeAlias
 
-from go_state.storage.types.annotations import without_wrapping
+from go_state.storage.types.annotations import origin_of, without_wrapping
 from go_state.storage.types.fields import Field
 
 Parse: TypeAlias = Callable[[str], Any]
@@ -56,9 +56,9 @@ def parser_of(field: Field, missing: Collection[str]) -> Parse | None:
 def may_be_none(annotation: Any) -> bool:
     """Tell whether None is a value of the type, also inside unions that have a name of their own, and literals."""
     kind = without_wrapping(annotation)
-    if typing.get_origin(kind) in _UNIONS:
+    if origin_of(kind) in _UNIONS:
         return any(map(may_be_none, typing.get_args(kind)))
-    return kind in (None, type(None)) or (typing.get_origin(kind) is typing.Literal and None in typing.get_args(kind))
+    return kind in (None, type(None)) or (origin_of(kind) is typing.Literal and None in typing.get_args(kind))
 
 
 def _parser(annotation: Any) -> Parse | None:
@@ -67,9 +67,9 @@ def _parser(annotation: Any) -> Parse | None:
         return None
     if kind in _PARSERS:
         return _PARSERS[kind]
-    if typing.get_origin(kind) in _UNIONS:
+    if origin_of(kind) in _UNIONS:
         return _union(typing.get_args(kind))
-    if typing.get_origin(kind) is typing.Literal:
+    if origin_of(kind) is typing.Literal:
         return _literal(typing.get_args(kind))
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         return _enum(kind)

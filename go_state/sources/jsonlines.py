@@ -9,7 +9,7 @@ from typing import Any, TypeVar, overload
 from go_state.core.errors import BadRecord
 from go_state.sources.contents import Lines
 from go_state.sources.files import FileSource
-from go_state.storage.codec.codec import without_contents
+from go_state.storage.codec.error_texts import without_contents
 
 Msg = TypeVar("Msg")
 
@@ -44,7 +44,7 @@ class _Records:
             from msgspec import json
 
             return json.Decoder().decode  # orjson would read a whole number of more than 64 bits as a float
-        from go_state.storage.codec.codec import JsonCodec
+        from go_state.storage.codec.json_codec import JsonCodec
 
         codec: JsonCodec[Any] = JsonCodec(self._of, whole_floats=True)
         return codec.decode

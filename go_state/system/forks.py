@@ -1,12 +1,15 @@
-"""What a forked child inherits of ours: it stays the parent's, whose threads and tasks do not go on in the child.
+"""What a forked child inherits: buffers, apps, stores and their locks stay the parent's, whose threads do not run in the child.
 
-A lock that one of them held at the fork would never be released, and what is put would be taken by nobody. So whatever threads share
-is registered here, and in a child it raises `UsageError` where it would wait, or take something.
+A lock that one of those threads held at the fork would never be released, and a message that is put would never be read. So whatever
+threads share is registered here with `share`. After a fork its `forget_parent` is called in the child, which replaces its locks by
+`parents(...)`: from then on every use raises, instead of waiting for ever. This is the one way in which a fork is noticed; nothing
+compares process ids.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
 from weakref import WeakSet
 
@@ -17,19 +20,25 @@ class Shared(Protocol):
     """Something that threads share."""
 
     def forget_parent(self) -> None:
-        """In a forked child: let nobody wait, and nobody be promised anything."""
+        """Called in a forked child: from here on every use raises, and none waits."""
         ...
 
 
 class InParent:
-    """What stands in the child in the place of a lock, or of anything else that is the parent's: every use of it raises."""
+    """Stands in a forked child for a lock, or for anything else that is the parent's: every use of it raises.
 
-    __slots__ = ("_what",)
+    It raises what `check` raises, if there is one that knows better what to say, or else `UsageError`.
+    """
 
-    def __init__(self, what: str) -> None:
+    __slots__ = ("_check", "_what")
+
+    def __init__(self, what: str, check: Callable[[], object] | None = None) -> None:
         self._what = what
+        self._check = check
 
     def _refuse(self, *_: object) -> NoReturn:
+        if self._check is not None:
+            self._check()
         raise UsageError(
             f"{self._what} was made before this process was forked, and goes on in the parent alone: make one after the fork, in the "
             f"process that uses it"
@@ -40,18 +49,21 @@ class InParent:
     def __exit__(self, *_: object) -> None:
         """Do nothing: no block was entered."""
 
+    def release(self) -> None:
+        """Do nothing: a lock that is released here was acquired before the fork, by the thread that forked."""
+
 
 _SHARED: WeakSet[Any] = WeakSet()
 
 
 def share(shared: Shared) -> None:
-    """Have it forget its parent in every child that is forked from here on."""
+    """Call its `forget_parent` in every child that is forked from here on."""
     _SHARED.add(shared)
 
 
-def parents(what: str) -> Any:
-    """Return what stands in a forked child in the place of what is the parent's."""
-    return InParent(what)
+def parents(what: str, check: Callable[[], object] | None = None) -> Any:
+    """Return what stands in a forked child for something of the parent's: a lock, a method, a list. See `InParent`."""
+    return InParent(what, check)
 
 
 def free(lock: Any) -> None:

@@ -11,7 +11,9 @@ from go_state.core.migrations import FailedMigrationError, NoMigrationError, mig
 from go_state.core.program import Program, read_step
 from go_state.core.turn import Turn
 from go_state.middleware.chain import replayed
-from go_state.storage.codec.codec import JsonCodec, MessageCodec, message_type, model_type
+from go_state.storage.codec.json_codec import JsonCodec
+from go_state.storage.codec.message_codec import MessageCodec
+from go_state.storage.codec.program_types import message_type, model_type
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")

@@ -15,7 +15,7 @@ from go_state.core.program import Program, not_a_step
 from go_state.core.turn import Turn
 from go_state.runtime.flow.driver import CHECKPOINT_SECONDS, Blocking, Checkpoint, Flow
 from go_state.storage.journal.journal import Journal
-from go_state.storage.records.records import BLOCK
+from go_state.storage.records.block import BLOCK
 from go_state.system.own_thread import OwnThread
 
 _LOOKS = 16  # messages between two looks at the clock

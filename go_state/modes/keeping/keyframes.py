@@ -9,7 +9,7 @@ from go_state.core.ports import Stored
 from go_state.core.program import Program, not_a_step, read_step
 from go_state.core.turn import Turn
 from go_state.modes.keeping.schema import schema_of
-from go_state.storage.codec.codec import message_type
+from go_state.storage.codec.program_types import message_type
 from go_state.storage.journal.journal import Journal
 from go_state.storage.snapshots.snapshot import Schema, read_envelope
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from go_state.core.naming import names_of
 from go_state.core.ports import Codec, Store
 from go_state.core.program import Program
-from go_state.storage.codec.codec import JsonCodec, model_type
 from go_state.storage.codec.codecs import json_codec
+from go_state.storage.codec.json_codec import JsonCodec
+from go_state.storage.codec.program_types import model_type
 from go_state.storage.snapshots.links import Links, follow_links
 from go_state.storage.snapshots.snapshot import Schema
 

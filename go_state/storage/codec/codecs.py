@@ -9,7 +9,8 @@ from types import MappingProxyType
 from typing import Any
 
 from go_state.core.migrations import Migration
-from go_state.storage.codec.codec import JsonCodec, MessageCodec
+from go_state.storage.codec.json_codec import JsonCodec
+from go_state.storage.codec.message_codec import MessageCodec
 
 _KEPT = 128  # a program has two; a codec holds nothing but what it has worked out of its types
 

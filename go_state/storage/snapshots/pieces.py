@@ -14,12 +14,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from go_state.core.errors import NotStorable
-from go_state.storage.codec.codec import JsonCodec
+from go_state.storage.codec.json_codec import JsonCodec
+from go_state.storage.snapshots.class_plans import AnyPlan, ClassPlan, FixedPlan, LaterPlan, UnionPlan, is_taken_apart
+from go_state.storage.snapshots.container_plans import ItemsPlan, MappingPlan
+from go_state.storage.snapshots.plans import Plan, TextPlan
 from go_state.storage.types.annotations import without_wrapping
-from go_state.storage.types.class_plans import AnyPlan, ClassPlan, FixedPlan, LaterPlan, UnionPlan, is_taken_apart
-from go_state.storage.types.container_plans import ItemsPlan, MappingPlan
 from go_state.storage.types.fields import is_class_with_fields
-from go_state.storage.types.plans import Plan, TextPlan
 from go_state.storage.types.shape import is_persistent_map
 
 SMALL = 1_000  # entries: a value that has no more, at any depth that is looked at, is encoded in one call, in milliseconds

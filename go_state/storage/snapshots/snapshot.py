@@ -21,8 +21,8 @@ from go_state.core.ports import Codec, Position, Store, Stored
 if TYPE_CHECKING:
     import hashlib
 
+    from go_state.storage.snapshots.plans import Plan
     from go_state.storage.types.description import Description
-    from go_state.storage.types.plans import Plan
 
 Model = TypeVar("Model")
 
@@ -86,7 +86,7 @@ class Schema(Generic[Model]):
         return Sealing(key, head, self._pieces(model))
 
     def _pieces(self, model: Model) -> Iterator[bytes]:
-        from go_state.storage.codec.codec import JsonCodec
+        from go_state.storage.codec.json_codec import JsonCodec
         from go_state.storage.snapshots.pieces import pieces, plan_of
 
         if isinstance(self.codec, JsonCodec):
@@ -123,7 +123,7 @@ class Schema(Generic[Model]):
 
     def _decoded(self, payload: bytes) -> Model:
         """Return the model; `ValueError`, which says why, where the payload is none."""
-        from go_state.storage.codec.codec import JsonCodec
+        from go_state.storage.codec.json_codec import JsonCodec
 
         try:
             return self.codec.decode(payload)
@@ -245,7 +245,7 @@ def _check_positions(head: bytes, positions: object) -> None:
     """Raise `NotStorable` for positions that the header has as something else, as it has a tuple, a date or a NaN."""
     import orjson
 
-    from go_state.storage.codec.sameness import is_same
+    from go_state.storage.codec.equality import is_same
 
     if not is_same(positions, orjson.loads(head)["positions"]):
         why = (

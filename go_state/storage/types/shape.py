@@ -23,12 +23,12 @@ import msgspec
 
 from go_state.core.errors import NotStorable
 from go_state.core.naming import names_of
-from go_state.storage.codec.mirror import Convert, Part, Shape, from_mirror, is_native, mirror_of, same, to_mirror
-from go_state.storage.codec.misfit import MisfitError
-from go_state.storage.codec.moments import reader, writer
 from go_state.storage.types.annotations import alias_of, endless, members_of, without_wrapping
 from go_state.storage.types.construction import holds_contents
 from go_state.storage.types.fields import fields_of, is_class_with_fields
+from go_state.storage.types.mirror import Convert, Part, Shape, from_mirror, is_native, mirror_of, same, to_mirror
+from go_state.storage.types.misfit import MisfitError
+from go_state.storage.types.moments import reader, writer
 
 _PLAIN = (
     int, str, bool, type(None), bytes, uuid.UUID, decimal.Decimal, datetime.date, datetime.timedelta,

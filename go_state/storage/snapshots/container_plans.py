@@ -9,10 +9,10 @@ from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from go_state.storage.types.plans import Plan, type_of
+from go_state.storage.snapshots.plans import Plan, type_of
 
 if TYPE_CHECKING:
-    from go_state.storage.codec.codec import JsonCodec
+    from go_state.storage.codec.json_codec import JsonCodec
     from go_state.storage.snapshots.pieces import Inside, Planner
 
 _MOST = 64  # entries in a piece: what is made for more of them at once lives long enough to have Python's garbage collector go

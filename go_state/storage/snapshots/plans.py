@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from go_state.storage.codec.codec import JsonCodec
+    from go_state.storage.codec.json_codec import JsonCodec
     from go_state.storage.snapshots.pieces import Inside, Planner
 
 _ENTRY = 1024  # bytes of text that take as long as an entry

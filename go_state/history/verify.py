@@ -8,8 +8,9 @@ from typing import Any, Generic, TypeVar
 from go_state.core.program import Program
 from go_state.history.replay import Finding, Verified
 from go_state.modes.keeping.keyframes import Keyframe, keyframes, step
-from go_state.storage.codec.codec import JsonCodec, model_type
 from go_state.storage.codec.difference import Difference, difference
+from go_state.storage.codec.json_codec import JsonCodec
+from go_state.storage.codec.program_types import model_type
 from go_state.storage.journal.journal import Journal
 
 Model = TypeVar("Model")

@@ -8,11 +8,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from go_state.core.naming import names_of
+from go_state.storage.snapshots.container_plans import ContainerPlan
+from go_state.storage.snapshots.plans import Plan, TextPlan, type_of
 from go_state.storage.types.annotations import members_of
 from go_state.storage.types.construction import equality_is_generated, holds_what_it_is_given
-from go_state.storage.types.container_plans import ContainerPlan
 from go_state.storage.types.fields import constructor_names, field_names, fields_of, is_class_with_fields
-from go_state.storage.types.plans import Plan, TextPlan, type_of
 
 if TYPE_CHECKING:
     from go_state.storage.snapshots.pieces import Inside, Planner

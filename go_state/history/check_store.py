@@ -11,8 +11,8 @@ from go_state.core.ports import Store, Stored
 from go_state.core.program import Program
 
 if TYPE_CHECKING:
-    from go_state.storage.codec.codec import MessageCodec
-    from go_state.storage.records.records import Block
+    from go_state.storage.codec.message_codec import MessageCodec
+    from go_state.storage.records.block import Block
     from go_state.storage.snapshots.snapshot import Schema
     from go_state.storage.types.compatibility import Change
 
@@ -94,7 +94,7 @@ class _Check:
 
     def snapshots(self) -> Iterator[tuple[str, Stored]]:
         """Give the snapshots of the program, oldest first where a key has several."""
-        from go_state.storage.records.record_store import RecordStore
+        from go_state.storage.backends.record_store import RecordStore
         from go_state.storage.snapshots.snapshot import is_envelope, read_envelope
 
         for key in self._store.keys():  # noqa: SIM118  - a store is no mapping
@@ -205,13 +205,13 @@ class _Check:
 
     @cached_property
     def _journals(self) -> frozenset[str]:
-        from go_state.storage.records.record_store import RecordStore
+        from go_state.storage.backends.record_store import RecordStore
 
         return frozenset(self._store.journal_names() if isinstance(self._store, RecordStore) else ())
 
     def _blocks(self, key: str, *, last: bool = False) -> Iterator[Block]:
         """Give the blocks of the journal under the key, or the last one."""
-        from go_state.storage.records.record_store import RecordStore
+        from go_state.storage.backends.record_store import RecordStore
 
         if isinstance(self._store, RecordStore) and key in self._journals:
             journal = self._store.journal(key)
@@ -220,8 +220,8 @@ class _Check:
 
     @cached_property
     def _codec(self) -> MessageCodec[Any]:
-        from go_state.storage.codec.codec import message_type
         from go_state.storage.codec.codecs import message_codec
+        from go_state.storage.codec.program_types import message_type
 
         migrations: Any = self._program.migrations  # as its constructor has checked them
         return message_codec(message_type(self._program), self._program.schema, migrations)

@@ -10,10 +10,10 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from go_state.storage.codec.misfit import MisfitError
 from go_state.storage.types.annotations import members_of
 from go_state.storage.types.construction import holds_what_it_is_given
 from go_state.storage.types.fields import Field, takes_fields_in_order
+from go_state.storage.types.misfit import MisfitError
 
 Convert: TypeAlias = Callable[[Any], Any]
 
