@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-import typing
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -12,6 +11,7 @@ from go_state.core.errors import BadRecord, SourceError, UsageError
 from go_state.sources.contents import Lines
 from go_state.sources.files import FileSource
 from go_state.sources.rows import Rows
+from go_state.storage.types.annotations import class_of
 
 if TYPE_CHECKING:
     from go_state.sources.columns import Parse
@@ -78,7 +78,7 @@ class _Records:
         from go_state.sources.columns import parser_of
         from go_state.storage.types.fields import fields_of, takes_fields_in_order
 
-        fields, cls = fields_of(self._of), typing.get_origin(self._of) or self._of
+        fields, cls = fields_of(self._of), class_of(self._of)
         self._check_names(header, {field.name for field in fields})
         lacking = [field.name for field in fields if field.required and field.name not in header]
         if lacking:

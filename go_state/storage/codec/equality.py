@@ -25,7 +25,7 @@ def is_same(value: Instance, back: Instance) -> bool:
     """Return whether what was read back is equal and of the same type at every depth."""
     kind: Any = type(value)
     kind = getattr(kind, "__stands_for__", kind)  # of the read-only twins in a strict program's model
-    came = type(back)
+    came: Any = type(back)
     if kind is not came and kind is not getattr(came, "__stands_for__", came):
         return False
     if kind in _SIMPLE:

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from go_state.core.errors import NotStorable
 from go_state.core.program import Program
-from go_state.storage.types.annotations import TypeForm
+from go_state.storage.types.annotations import TypeForm, origin_of
 
 AnyProgram: TypeAlias = Program[Any, Any]
 Function: TypeAlias = Callable[..., object]
@@ -27,7 +27,7 @@ def model_type(program: AnyProgram) -> TypeForm:
     if isinstance(init, type):
         return init
     returned = _hints(init).get("return")
-    if typing.get_origin(returned) is tuple:  # what Step[Model, Msg] stands for
+    if origin_of(returned) is tuple:  # what Step[Model, Msg] stands for
         return typing.get_args(returned)[0]
     raise NotStorable(
         getattr(update, "__qualname__", "update"),

@@ -395,7 +395,7 @@ class Journal(Writing[Msg]):
                     each.finish(error)
             raise
         with self._lock:
-            self.finished = True  # what is staged from here on is refused
+            self._finished = True  # what is staged from here on is refused
             self._let_go()
 
     @property

@@ -23,7 +23,7 @@ Table = Mapping[TypeForm, TypeForm]
 
 def resolved(kind: TypeForm, owners: Mapping[str, type]) -> dict[str, TypeForm]:
     """Return the annotation of each field; `owners` says which class has written it, `kind` is the class as it is used."""
-    cls = typing.get_origin(kind) or kind
+    cls = class_of(kind)
     tables, hints = _tables(kind), {owner: _own_hints(owner) for owner in set(owners.values())}
     where = getattr(cls, "__qualname__", str(cls))
     return {
@@ -54,9 +54,14 @@ def origin_of(kind: TypeForm) -> TypeForm:
     return typing.get_origin(kind)
 
 
+def class_of(kind: TypeForm) -> TypeForm:
+    """Return the class of a type with or without arguments: `list` of `list[int]`, and of `list`."""
+    return typing.get_origin(kind) or kind
+
+
 def alias_of(kind: TypeForm) -> TypeForm:
     """Return the alias that the type is (`type X = ...` of Python 3.12, filled or not), or None."""
-    alias = typing.get_origin(kind) or kind
+    alias = class_of(kind)
     return alias if hasattr(type(alias), "__value__") else None
 
 
@@ -93,7 +98,7 @@ def _tables(kind: TypeForm) -> dict[TypeForm, list[Table]]:
     waiting = [kind]
     while waiting:
         kind = waiting.pop()
-        cls = typing.get_origin(kind) or kind
+        cls = class_of(kind)
         if not isinstance(cls, type):
             continue
         table = _table(cls, typing.get_args(kind))

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeAlias
 from go_state.core.errors import Conflict, Corrupt, InvalidKey
 from go_state.core.naming import names_of
 from go_state.core.ports import Store, Write
-from go_state.storage.types.annotations import alias_of, endless, members_of, without_wrapping
+from go_state.storage.types.annotations import alias_of, class_of, endless, members_of, without_wrapping
 from go_state.storage.types.fields import fields_of, is_class_with_fields
 
 Node: TypeAlias = Any
@@ -105,7 +105,7 @@ class _Reading:
 
     def _node(self, kind: Any) -> Node:
         kind = without_wrapping(kind)
-        origin, args = typing.get_origin(kind) or kind, typing.get_args(kind)
+        origin, args = class_of(kind), typing.get_args(kind)
         if kind is None or kind is type(None):
             return "None"
         if kind is Any or kind is object:
@@ -146,7 +146,7 @@ class _Reading:
     def _class(self, kind: Any) -> str:
         if kind in self._labels:
             return self._labels[kind]
-        cls: Any = typing.get_origin(kind) or kind
+        cls: Any = class_of(kind)
         names = names_of(cls)
         label = names[0]
         while label in self.classes:  # as those of Box[int] and Box[str]

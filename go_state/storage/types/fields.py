@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from go_state.storage.types.annotations import resolved
+from go_state.storage.types.annotations import class_of, resolved
 
 
 class Field(typing.NamedTuple):
@@ -25,7 +25,7 @@ class Field(typing.NamedTuple):
 
 def fields_of(kind: Any) -> list[Field]:
     """Return the fields of a dataclass, attrs class, msgspec Struct or NamedTuple, generic or not; an empty list for others."""
-    cls = typing.get_origin(kind) or kind
+    cls = class_of(kind)
     named = _named_fields(cls)
     if named is None:
         return []
@@ -138,7 +138,7 @@ def _says_its_fields(cls: type) -> bool:
 
 def is_class_with_fields(kind: Any) -> bool:
     """Tell whether it is one of these classes."""
-    return _named_fields(typing.get_origin(kind) or kind) is not None
+    return _named_fields(class_of(kind)) is not None
 
 
 def takes_fields_in_order(cls: type, parameters: list[str]) -> bool:

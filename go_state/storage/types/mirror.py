@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from go_state.storage.types.annotations import members_of
+from go_state.storage.types.annotations import class_of, members_of
 from go_state.storage.types.construction import holds_what_it_is_given
 from go_state.storage.types.fields import Field, takes_fields_in_order
 from go_state.storage.types.misfit import MisfitError
@@ -49,7 +49,7 @@ class Part(typing.NamedTuple):
         """The types whose values read back as they are, where the field can hold nothing else; empty when that is not known."""
         members = set(members_of(self.field.annotation))
         if members <= _EXACT or self.shape.exact:
-            return frozenset(typing.get_origin(member) or member for member in members)
+            return frozenset(class_of(member) for member in members)
         return frozenset()
 
     def in_mirror(self) -> tuple[Any, ...]:

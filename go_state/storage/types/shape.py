@@ -23,7 +23,7 @@ import msgspec
 
 from go_state.core.errors import NotStorable
 from go_state.core.naming import names_of
-from go_state.storage.types.annotations import alias_of, endless, members_of, without_wrapping
+from go_state.storage.types.annotations import alias_of, class_of, endless, members_of, origin_of, without_wrapping
 from go_state.storage.types.construction import holds_contents
 from go_state.storage.types.fields import fields_of, is_class_with_fields
 from go_state.storage.types.mirror import Convert, Part, Shape, from_mirror, is_native, mirror_of, same, to_mirror
@@ -83,7 +83,7 @@ class _Builder:
             raise NotStorable(
                 path, f"{kind!r} has no hash: write a type, such as list[int], without anything in it that can be changed"
             )
-        origin, args = typing.get_origin(kind), typing.get_args(kind)
+        origin, args = origin_of(kind), typing.get_args(kind)
         if kind is Any or kind is object:
             return self._any()  # whatever JSON holds; the codec compares what it reads back
         if kind is float:
@@ -182,7 +182,7 @@ class _Builder:
             self.nests = True
             return self._reference(self._building[kind])
         later = self._building[kind] = []
-        cls: Any = typing.get_origin(kind) or kind
+        cls: Any = class_of(kind)
         if holds_contents(cls):
             why = f"{cls.__qualname__} holds more than its fields, which would be lost: make what it inherits from a field"
             raise NotStorable(path, why)
@@ -271,7 +271,7 @@ class _Builder:
         exact = others is None
         natives: dict[str, type] | None = {} if exact else None
         for kind in classes:
-            cls: Any = typing.get_origin(kind) or kind
+            cls: Any = class_of(kind)
             shape = self._class(kind, path)
             exact = exact and shape.exact
             natives = None if natives is None or shape.natives is None else {**natives, **shape.natives}
