@@ -18,7 +18,8 @@ from go_state.cli.terminal import encoding_of, printable, show, show_json
 from go_state.core.errors import GoStateError, MissingExtra, UsageError
 from go_state.core.program import Program
 from go_state.history.check_store import check_store
-from go_state.history.replay import replay, verify
+from go_state.history.replay import replay
+from go_state.history.verify import verify
 from go_state.modes.keeping.keyframes import set_message_type
 from go_state.storage.backends.lmdb.store import LMDBStore
 from go_state.storage.backends.record_store import RecordStore

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from go_state.core.errors import UsageError
 from go_state.core.migrations import FailedMigrationError, NoMigrationError, migrate
-from go_state.core.program import Program, read_step
+from go_state.core.program import Program
 from go_state.core.turn import Turn
 from go_state.middleware.chain import replayed
+from go_state.modes.keeping.folding import folded
 from go_state.storage.codec.json_codec import JsonCodec
 from go_state.storage.codec.message_codec import MessageCodec
 from go_state.storage.codec.program_types import message_type, model_type
@@ -40,15 +41,14 @@ class Recording:
         Raises what `update` raises, and `ValueError` for a model or message that does not fit the program's types.
         """
         program = replayed(program)
-        update: Any = program.update
-        messages: MessageCodec[Any] = MessageCodec(message_type(program))
-        model: Model = self._model(program, self.first)
+        return folded(program, self._model(program, self.first), self._steps(program))
+
+    def _steps(self, program: Program[Model, Any]) -> Iterator[Any]:
+        codec: MessageCodec[Any] = MessageCodec(message_type(program))
         for position, at, text in self.messages:
-            message = messages.decode(self._today(program, text, "message"))
+            message = codec.decode(self._today(program, text, "message"))
             if message is not None:
-                turn = (Turn(at, position, f"{self.journal}/{position}"),) if program.takes_turn else ()
-                model = read_step(update(model, message, *turn), "update")[0]
-        return model
+                yield (message, Turn(at, position, f"{self.journal}/{position}")) if program.takes_turn else message
 
     def expected(self, program: Program[Model, Any]) -> Model:
         """Return the model that the recorded run came to."""
