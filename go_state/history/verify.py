@@ -117,8 +117,8 @@ class _Verification(Generic[Model, Msg]):
     def _update_twice(self, model: Model, position: int, message: Msg) -> tuple[Model, Finding | None]:
         """Return the model after the message, and what is wrong if two updates of equal models differ, or change their model."""
         program, journal, codec = self._program, self._journal, self._codec
-        before = codec.encode(model)
         try:
+            before = codec.encode(model)
             after = step(program, journal, model, position, message)
             if codec.encode(model) != before:
                 changed = difference(codec.decode(before), model)

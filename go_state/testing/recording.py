@@ -14,7 +14,7 @@ from go_state.middleware.chain import replayed
 from go_state.modes.keeping.folding import folded
 from go_state.storage.codec.json_codec import JsonCodec
 from go_state.storage.codec.message_codec import MessageCodec
-from go_state.storage.codec.program_types import message_type, model_type
+from go_state.storage.codec.program_types import message_type, migrations_of, model_type
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -64,7 +64,7 @@ class Recording:
             return text.encode()
         from go_state.storage.codec.json_values import from_json, to_json
 
-        migrations: Any = program.migrations  # as its constructor has checked them
+        migrations = migrations_of(program)
         try:
             return to_json(migrate(from_json(text.encode()), part, migrations, self.schema, program.schema), program.schema)
         except (NoMigrationError, FailedMigrationError) as error:

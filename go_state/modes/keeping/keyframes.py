@@ -9,7 +9,7 @@ from go_state.core.ports import Stored
 from go_state.core.program import Program, read_step
 from go_state.core.turn import Turn
 from go_state.modes.keeping.schema import schema_of
-from go_state.storage.codec.program_types import message_type
+from go_state.storage.codec.program_types import message_type, migrations_of
 from go_state.storage.journal.journal import Journal
 from go_state.storage.snapshots.snapshot import Schema, read_envelope
 
@@ -21,7 +21,7 @@ MARK = "journal"  # under which a snapshot says at which position of the journal
 
 def set_message_type(journal: Journal[Msg], program: Program[Any, Msg]) -> None:
     """Tell the journal what the program's messages are, and how those of its older schemas become today's."""
-    migrations: Any = program.migrations  # as its constructor has checked them
+    migrations = migrations_of(program)
     journal.set_message_type(message_type(program), program.schema, migrations)
 
 

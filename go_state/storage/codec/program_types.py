@@ -5,10 +5,11 @@ from __future__ import annotations
 import functools
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 from go_state.core.errors import NotStorable
+from go_state.core.migrations import Migration
 from go_state.core.program import Program
 from go_state.storage.types.annotations import TypeForm, origin_of
 
@@ -46,6 +47,11 @@ def message_type(program: AnyProgram) -> TypeForm:
         getattr(update, "__qualname__", "update"),
         "its second parameter has no annotation that says what the messages are: write update(model: Model, msg: Msg)",
     )
+
+
+def migrations_of(program: AnyProgram) -> Mapping[int, Migration]:
+    """Return the program's migrations, each of which its constructor has made a `Migration`."""
+    return {number: each for number, each in program.migrations.items() if isinstance(each, Migration)}
 
 
 def _written(fn: Function) -> Function:
