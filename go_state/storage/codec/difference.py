@@ -1,7 +1,7 @@
 """In what two values differ: the path of the first part that is not the same, and both parts.
 
 Two models are compared with their keys shown and in any order (`difference`), for a person who looks for a fault in a program; a
-value and what was read back of it with keys hidden, which may be somebody's data, and in order (`why_not_same`).
+value and what was read back of it with keys hidden, which may be a user's data, and in order (`why_not_same`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from datetime import datetime, time
 from typing import NamedTuple, TypeAlias
 
 from go_state.storage.codec.depth import with_room
-from go_state.storage.codec.equality import SETS, Instance, fields_that_count, have_same_keys, is_same
+from go_state.storage.codec.equality import SETS, fields_that_count, have_same_keys, is_same
+from go_state.storage.types.annotations import Instance
 
 
 class Difference(NamedTuple):

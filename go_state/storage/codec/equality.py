@@ -9,12 +9,9 @@ import functools
 import math
 import zoneinfo
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
-from go_state.storage.types.annotations import TypeForm
-
-Instance: TypeAlias = Any
-"""A value of whatever type its class, which is looked at first, says: no checker can follow that."""
+from go_state.storage.types.annotations import Instance, TypeForm
 
 _SIMPLE = frozenset({int, str, bool, type(None), bytes})  # equal and of one type is the same
 _PLAIN = _SIMPLE | {float}

@@ -1,4 +1,4 @@
-"""What an error says, without the values that it quotes: they may be somebody's data."""
+"""What an error says, without the values that it quotes: they may be a user's data."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any, TypeAlias
 
 from go_state.storage.snapshots.plans import Codec, Inside, Plan, Planner, Value, type_of
-from go_state.storage.types.annotations import TypeForm, class_of
+from go_state.storage.types.annotations import TypeForm, class_of, generic
 
 _MOST = 64  # entries in a piece: what is made for more of them at once lives long enough to have Python's garbage collector go
 # through the whole heap, 0.7 seconds for 300,000 entries; the calls for pieces this small cost a twentieth of the encoding
@@ -130,7 +130,7 @@ class ItemsPlan(ContainerPlan):
 
     @cached_property
     def _list(self) -> Codec:
-        return self.planner.codec(_generic(list, self._item))
+        return self.planner.codec(generic(list, self._item))
 
     def _insides(self, value: Value) -> Iterator[Value]:
         return iter(value)
@@ -162,11 +162,11 @@ class MappingPlan(ContainerPlan):
 
     @cached_property
     def _dict(self) -> Codec:
-        return self.planner.codec(_generic(dict, *self._args))
+        return self.planner.codec(generic(dict, *self._args))
 
     @cached_property
     def _keys(self) -> Codec:
-        return self.planner.codec(_generic(dict, self._args[0], None))
+        return self.planner.codec(generic(dict, self._args[0], None))
 
     def _insides(self, value: Value) -> Iterator[Value]:
         return iter(value.values())
@@ -211,8 +211,3 @@ def _in_order(values: Iterator[Entry], plan: Plan) -> Generator[bytes, None, Ite
         runs.append(sorted(some, key=key))
         yield _NOTHING
     return heapq.merge(*runs, key=key)
-
-
-def _generic(container: TypeForm, *args: TypeForm) -> TypeForm:
-    """Return `container[args]`, of types that are known only now."""
-    return container[args] if len(args) != 1 else container[args[0]]

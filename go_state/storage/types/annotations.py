@@ -17,6 +17,9 @@ from go_state.core.errors import NotStorable
 TypeForm: TypeAlias = Any
 """A type as a value: a class, `list[int]`, `int | None`, an alias. Checkers have no type for it before PEP 747's `TypeForm`."""
 
+Instance: TypeAlias = Any
+"""A value whose type is known only at run time, as a `TypeForm` or from the value itself: no checker can follow that."""
+
 Table = Mapping[TypeForm, TypeForm]
 """What type variables stand for."""
 
@@ -57,6 +60,11 @@ def origin_of(kind: TypeForm) -> TypeForm:
 def class_of(kind: TypeForm) -> TypeForm:
     """Return the class of a type with or without arguments: `list` of `list[int]`, and of `list`."""
     return typing.get_origin(kind) or kind
+
+
+def generic(container: TypeForm, *args: TypeForm) -> TypeForm:
+    """Return `container[args]`, of types that are known only at run time."""
+    return container[args] if len(args) != 1 else container[args[0]]
 
 
 def alias_of(kind: TypeForm) -> TypeForm:
