@@ -65,7 +65,7 @@ class MemoryStore:
         self._closed = True
 
     def forget_parent(self) -> None:
-        """Called in a forked child: a thread of the parent's may hold the lock, and nobody would see what is stored here."""
+        """Called in a forked child: a thread of the parent may hold the lock, and the parent would not see what is stored here."""
         self._in_parent = True
 
     def _check_open(self) -> None:

@@ -166,7 +166,7 @@ class Records:
         try:
             return [str(name) for name in json.loads(found or b"[]")]
         except (ValueError, TypeError, RecursionError) as error:
-            raise Corrupt(self.name, f"what is under way cannot be read: {type(error).__name__}") from None
+            raise Corrupt(self.name, f"the names of the running commands cannot be read: {type(error).__name__}") from None
 
     def set_aside(self) -> dict[int, str]:
         """Return the positions of the messages that were set aside, and the kinds of their errors."""

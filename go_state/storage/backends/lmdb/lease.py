@@ -72,7 +72,7 @@ def _check_system() -> None:
         import fcntl  # noqa: F401
     except ImportError:
         raise StoreUnavailable(
-            "a journal in a file needs a lock that only POSIX systems have (flock), and this system is none: keep journals in a "
+            "a journal in a file needs a lock that only POSIX systems have (flock), and this system is not one: keep journals in a "
             "gs.PostgresStore here; models can be kept in a gs.LMDBStore without one"
         ) from None
 
