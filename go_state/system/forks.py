@@ -1,8 +1,9 @@
-"""What a forked child inherits of ours: it stays the parent's, whose threads and tasks do not go on in the child.
+"""What a forked child inherits: buffers, apps, stores and their locks stay the parent's, whose threads do not run in the child.
 
-A lock that one of them held at the fork would never be released, and what is put would be taken by nobody. So whatever threads share
-registers itself with `at_fork`, and in a child every use of it that would wait, or take something, raises `UsageError`. What can go on
-in the child makes itself anew instead, such as a thread that is started with its next call.
+A lock that one of those threads held at the fork would never be released, and a message that is put would never be read. So whatever
+threads share registers itself with `at_fork`, and in a child every use of it that would wait, or take something, raises. What can go on
+in the child makes itself anew instead, such as a thread that is started with its next call. This is the one way in which a fork is
+noticed; nothing compares process ids.
 
 An object does three things in its `after_fork_in_child`, in this order: it puts `belongs_to_parent(...)` in the place of its lock and of
 whatever else is the parent's, remembers that it is in a child if `close` must stay harmless, and calls `reset_lock` with the lock it had,
@@ -12,6 +13,7 @@ because a finalizer may still hold it by another name.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
 from weakref import WeakSet
 
@@ -27,14 +29,20 @@ class Forkable(Protocol):
 
 
 class InParent:
-    """What stands in a child in the place of a lock, or of anything else that is the parent's: every use of it raises."""
+    """Stands in a forked child for a lock, or for anything else that is the parent's: every use of it raises.
 
-    __slots__ = ("_what",)
+    It raises what `check` raises, if there is one that knows better what to say, or else `UsageError`.
+    """
 
-    def __init__(self, what: str) -> None:
+    __slots__ = ("_check", "_what")
+
+    def __init__(self, what: str, check: Callable[[], object] | None = None) -> None:
         self._what = what
+        self._check = check
 
     def _refuse(self, *_: object) -> NoReturn:
+        if self._check is not None:
+            self._check()
         raise UsageError(
             f"{self._what} was made before this process was forked, and goes on in the parent alone: make one after the fork, in the "
             f"process that uses it"
@@ -45,6 +53,9 @@ class InParent:
     def __exit__(self, *_: object) -> None:
         """Do nothing: no block was entered."""
 
+    def release(self) -> None:
+        """Do nothing: a lock that is released here was acquired before the fork, by the thread that forked."""
+
 
 _inherited: WeakSet[Forkable] = WeakSet()
 
@@ -54,9 +65,9 @@ def at_fork(shared: Forkable) -> None:
     _inherited.add(shared)
 
 
-def belongs_to_parent(what: str) -> Any:  # of any type, as it stands in the place of a lock, a list, a number
-    """Return what stands in a forked child in the place of something that is the parent's; `what` names it in the error."""
-    return InParent(what)
+def belongs_to_parent(what: str, check: Callable[[], object] | None = None) -> Any:  # as it stands for a lock, a list, a number
+    """Return what stands in a forked child in the place of something that is the parent's; see `InParent`."""
+    return InParent(what, check)
 
 
 def reset_lock(lock: Any) -> None:  # a Lock or RLock, whose types have no such method for type checkers

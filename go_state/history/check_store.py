@@ -4,29 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from go_state.core.errors import Corrupt, Incompatible
 from go_state.core.ports import Store, Stored
 from go_state.core.program import Program
+from go_state.modes.keeping.schema import schema_of
+from go_state.storage.backends.record_store import RecordStore
+from go_state.storage.codec.codecs import message_codec
+from go_state.storage.codec.message_codec import MessageCodec
+from go_state.storage.codec.program_types import message_type, migrations_of
+from go_state.storage.records.block import Block
+from go_state.storage.snapshots.snapshot import Schema, is_envelope, read_envelope
+from go_state.storage.types.compatibility import WHOLE, Change, changes
+from go_state.storage.types.description import Description
 
-if TYPE_CHECKING:
-    from go_state.storage.codec.codec import MessageCodec
-    from go_state.storage.records.records import Block
-    from go_state.storage.snapshots.snapshot import Schema
-    from go_state.storage.types.compatibility import Change
+AnyProgram: TypeAlias = Program[Any, Any]
 
 _MARKS = "positions of "  # how far the sources of a keyed program were read is stored under its name with this before it
-
-# What reads a store is imported in the functions: a program that keeps nothing need not wait for it.
 
 
 class StoreFinding(NamedTuple):
     """What today's types make of something stored: of a key's snapshots, or of the messages from a position of its journal on.
 
-    `verdict` is "fine", "risky" (it may be read as something else), "impossible" (it cannot be read) or "other" (it is another
-    program's, as it seems, and was not read); `field` is the path of the field, and `records` counts the snapshots or messages that
-    the same is true of, from this one on.
+    `verdict` is "fine", "risky" (it may be read as something else), "impossible" (it cannot be read) or "other" (it seems to be
+    another program's, and was not read); `field` is the path of the field, and `records` counts the snapshots or messages for which
+    the same holds, from this one on.
     """
 
     verdict: str
@@ -43,7 +46,7 @@ class StoreFinding(NamedTuple):
 
 
 class StoreChecked(NamedTuple):
-    """How many snapshots and messages were read with today's types, and what is to be known of them."""
+    """How many snapshots and messages were read with today's types, and what was found."""
 
     snapshots: int
     messages: int
@@ -55,20 +58,17 @@ class StoreChecked(NamedTuple):
         return all(finding.verdict in ("fine", "other") for finding in self.findings)
 
 
-def check_store(program: Program[Any, Any], store: Store, *, progress: Callable[[int], object] | None = None) -> StoreChecked:
+def check_store(program: AnyProgram, store: Store, *, progress: Callable[[int], object] | None = None) -> StoreChecked:
     """Read every snapshot of the program, kept ones included, and every message of their journals with today's types and migrations.
 
-    What was stored with other types is compared with today's as well, so that a field that was changed without a new schema is
-    named also where nothing stored happens to show it. What is stored under another name is told as well: as impossible where it is
-    the program's own under a name that it had before, which is so where nothing has its name of today, or where the journal beside
-    it holds the program's messages; else as another program's. A journal without a snapshot is read where one of its classes is the
-    program's, and told of where none is. Nothing is written. `progress` is called with the number of records read so
-    far.
+    The types that something was stored with are compared with today's as well, so that a field that was changed without a new
+    schema is found also if nothing stored happens to show it. What is stored under another name is reported too: as impossible if
+    it seems to be the program's own under a former name (because nothing has its name of today, or because the journal beside it
+    holds the program's messages), or else as another program's. A journal without a snapshot is read if one of its classes is the
+    program's, and reported if none is. Nothing is written. `progress` is called with the number of records read so far.
 
     Raises `Corrupt` for damaged records.
     """
-    from go_state.modes.keeping.schema import schema_of
-
     check = _Check(program, schema_of(program, None), store, progress)
     for key, stored in check.snapshots():
         check.snapshot(key, stored)
@@ -80,7 +80,7 @@ def check_store(program: Program[Any, Any], store: Store, *, progress: Callable[
 
 class _Check:
     def __init__(
-        self, program: Program[Any, Any], schema: Schema[Any], store: Store, progress: Callable[[int], object] | None
+        self, program: AnyProgram, schema: Schema[object], store: Store, progress: Callable[[int], object] | None
     ) -> None:
         self._program = program
         self._schema = schema
@@ -93,10 +93,7 @@ class _Check:
         self.findings: dict[tuple[str, ...], StoreFinding] = {}
 
     def snapshots(self) -> Iterator[tuple[str, Stored]]:
-        """Give the snapshots of the program, oldest first where a key has several."""
-        from go_state.storage.records.record_store import RecordStore
-        from go_state.storage.snapshots.snapshot import is_envelope, read_envelope
-
+        """Give the snapshots of the program; those of one key oldest first."""
         for key in self._store.keys():  # noqa: SIM118  - a store is no mapping
             stored = self._store.load(key)
             if stored is None or not is_envelope(stored.data):
@@ -115,10 +112,8 @@ class _Check:
 
     def snapshot(self, key: str, stored: Stored) -> None:
         """Read one snapshot."""
-        from go_state.storage.snapshots.snapshot import read_envelope
-
         self.read_snapshots += 1
-        self._tell()
+        self._report_progress()
         try:
             self._schema.open(key, stored.data)
         except Incompatible as error:
@@ -137,7 +132,7 @@ class _Check:
         codec = self._codec
         for block in self._blocks(key):
             self.read_messages += block.number
-            self._tell()
+            self._report_progress()
             try:
                 codec.decode_block(key, block)
             except Incompatible:
@@ -147,9 +142,9 @@ class _Check:
                     self._found(change.verdict, key, key, block.first, change.field, change.why, block.number)
 
     def _misfits(self, key: str, block: Block) -> None:
-        """Tell of the messages that cannot be read, but for those that were set aside, which every run passes over."""
-        store: Any = self._store  # one with journals, where the block comes from
-        aside = store.journal(key).set_aside()
+        """Report the messages that cannot be read, but for those that were set aside, which every run passes over."""
+        assert isinstance(self._store, RecordStore)  # it has the journal that the block is from
+        aside = self._store.journal(key).set_aside()
         for one in block.each():
             try:
                 self._codec.decode_block(key, one)
@@ -159,7 +154,7 @@ class _Check:
                     self._found("impossible", key, key, one.first, field, error.why, 1)
 
     def others(self) -> None:
-        """Tell what was passed over: snapshots of another name, and journals that no snapshot of the program belongs to."""
+        """Report what was not read: snapshots of another name, and journals that no snapshot of the program belongs to."""
         nothing_read = not self.keys
         today = self._schema.names[0]
         for key, name in self._unmatched.items():
@@ -178,9 +173,7 @@ class _Check:
                 self._orphan(key)
 
     def _orphan(self, key: str) -> None:
-        """Read the messages of a journal without a snapshot where one of their classes is the program's, or tell that they were not."""
-        from go_state.storage.types.compatibility import WHOLE
-
+        """Read the messages of a journal without a snapshot if one of their classes is the program's, or report that they were not."""
         last = self._last_block(key)
         if last is None:
             return
@@ -188,11 +181,11 @@ class _Check:
         if self._holds_messages(key) or any(each.verdict != "impossible" or each.field != WHOLE for each in changed):
             self.journal(key)
         else:
-            why = "they are none of the program's, as it seems, and no snapshot of it is beside them: they were not read"
+            why = "they seem to be another program's, and no snapshot of this one is beside them: they were not read"
             self._found("other", key, key, last.first, "messages", why, last.number)
 
     def _holds_messages(self, key: str) -> bool:
-        """Tell whether the journal under the key holds messages that were written with types like those of the program's."""
+        """Return whether the journal under the key holds messages that were written with types like the program's."""
         last, today = self._last_block(key), self._codec.types
         if last is None:
             return False
@@ -205,29 +198,23 @@ class _Check:
 
     @cached_property
     def _journals(self) -> frozenset[str]:
-        from go_state.storage.records.record_store import RecordStore
 
         return frozenset(self._store.journal_names() if isinstance(self._store, RecordStore) else ())
 
     def _blocks(self, key: str, *, last: bool = False) -> Iterator[Block]:
         """Give the blocks of the journal under the key, or the last one."""
-        from go_state.storage.records.record_store import RecordStore
-
         if isinstance(self._store, RecordStore) and key in self._journals:
             journal = self._store.journal(key)
             for block, _, _ in journal.raw(journal.statistics().end - 1 if last else None):
                 yield block
 
     @cached_property
-    def _codec(self) -> MessageCodec[Any]:
-        from go_state.storage.codec.codec import message_type
-        from go_state.storage.codec.codecs import message_codec
+    def _codec(self) -> MessageCodec[object]:
 
-        migrations: Any = self._program.migrations  # as its constructor has checked them
-        return message_codec(message_type(self._program), self._program.schema, migrations)
+        program = self._program
+        return message_codec(message_type(program), program.schema, migrations_of(program))
 
-    def _compared(self, digest: str, today: Any) -> list[Change]:
-        from go_state.storage.types.compatibility import changes
+    def _compared(self, digest: str, today: Description) -> list[Change]:
 
         pair = digest, today.digest
         if pair not in self._changes:
@@ -240,6 +227,6 @@ class _Check:
         first = self.findings.get(same, StoreFinding(verdict, key, position, field, why, 0))
         self.findings[same] = first._replace(records=first.records + records)
 
-    def _tell(self) -> None:
+    def _report_progress(self) -> None:
         if self._progress is not None:
             self._progress(self.read_snapshots + self.read_messages)

@@ -1,6 +1,6 @@
-"""A store in one LMDB file: memory-mapped, transactional, readable by many processes while one writes.
+"""An LMDB file as a backend: transactions over its records, memory-mapped, many readers beside one writer in any process.
 
-Every write transaction is opened, filled and committed in one call, because LMDB binds it to its thread, and always synced:
+Every write transaction is opened, filled and committed in one call, because LMDB binds it to its thread, and is always synced:
 LMDB's no-sync flags are never used.
 """
 
@@ -8,66 +8,54 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from go_state.core.errors import Corrupt, StoreFull, StoreUnavailable, UsageError
-from go_state.storage.backends.lmdb_file import Identity, check_before_opening, check_whole, identity, real_path, seen
-from go_state.storage.records.record_store import RecordStore
-from go_state.storage.records.transaction import Transaction
+from go_state.storage.backends.lmdb.file import Identity, check_before_opening, check_whole, identity, seen
+from go_state.storage.records.backend import Transaction
 
 if TYPE_CHECKING:
     import lmdb
 
     from go_state.storage.records.lease import Lease
 
-_MAP_SIZE = 1 << 36  # 64 GiB of address space, not of disk: the file grows as it is filled. Set once, because two processes
-# that resize a map at the same time have corrupted files (py-lmdb issue 269).
 _MAX_READERS = 1024  # threads of all processes that may read at once; LMDB's default is 126, a place costs 64 bytes
 _LITTLE = 1 << 20  # bytes free on a disk that count as none when a write has failed
 
 
-class LMDBStore(RecordStore):
-    """A store in the LMDB file at `path` (and `path-lock` beside it), made if it is missing.
+class LMDBEnvironment:
+    """The open file at `path`, and the one at `path-lock`; a `Backend`. `map_size` is the most bytes that it may ever hold.
 
-    `map_size` is the most it may ever hold, in bytes. One process opens a file once and shares the store between its threads;
-    other processes open it for themselves. After a fork the child opens its own. Symbolic links to the file are followed when it is
-    opened, so that it is one store by whatever name; hard links to it are refused. Copy the file while no process has it open: a
-    copy that is made beside a writer has parts of several transactions.
-
-    Raises `StoreUnavailable` when the file cannot be opened, or is no longer the one that was opened, `StoreFull` when it or the
-    disk is full, and `Corrupt` for a file that is cut short or empty, and for damaged records.
+    Raises `StoreUnavailable`, `StoreFull` and `Corrupt` as `LMDBStore` says.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, map_size: int = _MAP_SIZE) -> None:
-        if not isinstance(map_size, int) or map_size < 1:
-            raise UsageError(f"map_size is the most bytes the store may ever hold, not {map_size!r}")
+    def __init__(self, path: str, map_size: int) -> None:
         import lmdb  # here, and below: a program that stores nothing need not wait for it
 
-        super().__init__()
-        self.path = real_path(path)  # what locks it lies beside it, whatever it is called
+        self.path = path
+        self.environment: lmdb.Environment | None = None  #: LMDB's own, while it is open
         self._map_size = map_size
-        self._pid = os.getpid()
+        self._in_parent = False
         self._own = threading.local()  # of each thread, the transaction that `writes`
-        self._env: lmdb.Environment | None = None
-        check_before_opening(self.path)
-        try:
-            self._env = lmdb.open(self.path, subdir=False, map_size=map_size, max_dbs=0, max_readers=_MAX_READERS)
-            self._env.reader_check()  # frees the places of readers that were killed, and the pages they held
-            self._check_whole(self._env)
-        except (lmdb.Error, OSError, ValueError, OverflowError) as error:
-            self._release()
-            raise StoreUnavailable(self._why_not(error)) from error
-        except Corrupt:
-            self._release()
-            raise
         self._size = 0  # that the file had; LMDB never makes it smaller
         self._files: tuple[Identity | None, Identity | None] | None = None
+        check_before_opening(path)
+        try:
+            self.environment = lmdb.open(path, subdir=False, map_size=map_size, max_dbs=0, max_readers=_MAX_READERS)
+            self.environment.reader_check()  # frees the places of readers that were killed, and the pages they held
+            self._check_whole(self.environment)
+        except (lmdb.Error, OSError, ValueError, OverflowError) as error:
+            self.release()
+            raise StoreUnavailable(self._why_not(error)) from error
+        except Corrupt:
+            self.release()
+            raise
         self._files = self._identities()  # two openings that cross with a replacement find different ones from here on
 
     def _check_whole(self, env: lmdb.Environment) -> None:
-        """Raise `Corrupt` when the file is shorter than it says, unless what it lacks is free."""
+        """Raise `Corrupt` if the file is shorter than it says, unless the missing pages are free ones."""
         for tries_left in (2, 1, 0):  # beside a writer the list of free pages may have moved on before it was read
             with env.begin() as transaction:
                 said = (env.info()["last_pgno"] + 1) * env.stat()["psize"]
@@ -84,9 +72,9 @@ class LMDBStore(RecordStore):
         return self._identity(), identity(f"{self.path}-lock")
 
     def _identity(self) -> Identity | None:
-        """Return which file lies at the path; `Corrupt` where the one that was opened has become smaller.
+        """Return which file lies at the path; `Corrupt` if the file that was opened has become smaller.
 
-        LMDB would read where nothing is, which the system answers by ending the process.
+        LMDB would read beyond its end, and the system would end the process.
         """
         had = self._size  # before the next line: the file may grow meanwhile
         found, size = seen(self.path)
@@ -99,7 +87,7 @@ class LMDBStore(RecordStore):
         return found
 
     def _check_in_place(self) -> None:
-        """Raise `StoreUnavailable` when another file lies at the path: what is written to the one that was opened would be lost."""
+        """Raise `StoreUnavailable` if another file lies at the path: what is written to the one that was opened would be lost."""
         if self._identities() != self._files:
             raise StoreUnavailable(
                 f"{self.path}, or {self.path}-lock, was replaced or removed while the store was open, and nothing was written: "
@@ -107,12 +95,12 @@ class LMDBStore(RecordStore):
             )
 
     def check_usable(self) -> None:
-        """Raise `StoreUnavailable` when the store is closed, or another process has opened it."""
-        if os.getpid() != self._pid:
+        """Raise `StoreUnavailable` if the store is closed, or was opened before this process was forked."""
+        if self._in_parent:
             raise StoreUnavailable(
                 f"{self.path} was opened before this process was forked, which LMDB does not survive: open an LMDBStore in the child"
             )
-        if self._env is None:
+        if self.environment is None:
             raise StoreUnavailable(f"the store {self.path} is closed: use it inside its `with` block")
 
     @property
@@ -121,45 +109,49 @@ class LMDBStore(RecordStore):
         return self.path
 
     def check_not_own(self, path: str | os.PathLike[str]) -> None:
-        """Raise `UsageError` for the store's file, or the one that locks it, by whatever name."""
+        """Raise `UsageError` for the store's file, or the one that locks it, under whatever name."""
         if identity(os.fspath(path)) in (self._files or ()):
             raise UsageError(f"{os.fspath(path)} is a file of the store itself, which it would destroy: give another one")
 
     def check_damage(self) -> None:
-        """Read the whole file, in a process of its own, which a damaged page may end."""
-        from go_state.storage.backends.check import check_file
+        """Read the whole file in a process of its own, because a damaged page may end the process that reads it."""
+        from go_state.storage.backends.lmdb.check import check_file
 
         self._identity()
-        check_file(self)
+        check_file(self.path)
 
-    def _lease(self, journal: str) -> Lease:
-        from go_state.storage.records.lease import FileLease
+    def lease(self, journal: str) -> Lease:
+        from go_state.storage.backends.lmdb.lease import FileLease
 
         return FileLease(self.path, journal)
 
-    def after_fork_in_child(self) -> None:
-        self._env = None
-        super().after_fork_in_child()
+    def follow(self, journal: str, grown: Callable[[], object]) -> Callable[[], object]:
+        """Do nothing: LMDB notifies no other process."""
+        return _do_nothing
 
-    def _release(self) -> None:
-        env, self._env = self._env, None
-        if env is not None:
-            env.close()
+    def after_fork_in_child(self) -> None:
+        self.environment, self._in_parent = None, True
+
+    def release(self) -> None:
+        """Close the file; a second call is harmless."""
+        environment, self.environment = self.environment, None
+        if environment is not None:
+            environment.close()
 
     @contextmanager
-    def _transaction(self, *, write: bool = False) -> Iterator[Transaction]:
-        """Open a transaction for one call; it is committed at the end of the block, or undone by an exception."""
+    def transaction(self, *, write: bool = False) -> Iterator[Transaction]:
+        """Open a transaction for one block; it is committed at the end of the block, or undone by an exception."""
         import lmdb
 
         self.check_usable()
-        assert self._env is not None  # or it would not be usable
+        assert self.environment is not None  # or it would not be usable
         if write:
             self._check_in_place()
             self._abort_interrupted()
         else:
             self._identity()
         try:
-            with self._env.begin(write=write) as transaction:
+            with self.environment.begin(write=write) as transaction:
                 if not write:
                     yield _LMDBTransaction(transaction)
                     return
@@ -184,12 +176,12 @@ class LMDBStore(RecordStore):
             raise StoreUnavailable(f"{self.path} could not be written ({error}): {kept}") from error
 
     def _abort_interrupted(self) -> None:
-        """End this thread's last write, which Ctrl-C has kept from its end if it has not come there: no other could begin."""
+        """End this thread's last write if Ctrl-C has interrupted it before its end: no other write could begin."""
         import lmdb
 
         last = getattr(self._own, "writes", None)
         if last is not None:
-            with suppress(lmdb.Error):  # it has come to its end
+            with suppress(lmdb.Error):  # it was not interrupted
                 last.abort()
 
     def _disk_is_full(self) -> bool:
@@ -219,7 +211,7 @@ class LMDBStore(RecordStore):
 
 
 class _LMDBTransaction:
-    """A transaction of LMDB, whose buffers are copied: they are gone with it."""
+    """A transaction of LMDB. Its buffers are copied, because they end with it."""
 
     __slots__ = ("_transaction",)
 
@@ -271,7 +263,7 @@ class _LMDBTransaction:
         self._transaction.put(name, record)
 
     def delete(self, name: bytes) -> None:
-        """Delete the record, if it is there."""
+        """Delete the record, if there is one."""
         self._transaction.delete(name)
 
     def delete_range(self, first: bytes, end: bytes) -> None:
@@ -282,4 +274,8 @@ class _LMDBTransaction:
                 found = cursor.delete()
 
     def announce(self, journal: str) -> None:
-        """Tell nobody: LMDB cannot."""
+        """Do nothing: LMDB notifies no other process."""
+
+
+def _do_nothing() -> None:
+    """End nothing."""

@@ -11,7 +11,7 @@ import pytest
 import go_state as gs
 from go_state.modes.durable import saving
 from go_state.runtime.feeds import feeds
-from go_state.storage.snapshots import parts
+from go_state.storage.records import parts
 from go_state.storage.snapshots.pieces import SMALL
 from go_state.system import crash_points
 
@@ -61,12 +61,12 @@ def fed(store: gs.LMDBStore, *messages: int) -> Big:
 
 def ids(store: gs.LMDBStore) -> set[bytes]:
     """Return the ids of the snapshots whose parts are there."""
-    with store._transaction() as transaction:
+    with store.backend.transaction() as transaction:
         return {name[2:10] for name in transaction.names(b"p/")}
 
 
 def leftovers(store: gs.LMDBStore) -> list[bytes]:
-    with store._transaction() as transaction:
+    with store.backend.transaction() as transaction:
         return transaction.names(b"w/")
 
 
@@ -102,7 +102,7 @@ def test_a_keyframe_in_parts_is_restored(store: gs.LMDBStore) -> None:
 def test_a_part_that_is_missing_or_damaged_is_found(store: gs.LMDBStore, harm: str) -> None:
     """Nothing is loaded, and the error names the key; the check of all records finds it too."""
     fed(store, 1, 2)
-    with store._transaction(write=True) as transaction:
+    with store.backend.transaction(write=True) as transaction:
         for name, record in list(transaction.items(b"p/"))[1:]:
             if harm == "missing":
                 transaction.delete(name)
@@ -203,7 +203,7 @@ def test_what_a_crash_has_left_goes_with_the_next_snapshot(store: gs.LMDBStore) 
 def test_what_a_crash_has_left_goes_with_a_small_snapshot_or_the_key(store: gs.LMDBStore) -> None:
     """Also where the model has become so small that its snapshot has no parts, or is deleted."""
     for number in range(2):
-        parts.Parts(store, "big", lambda transaction: None).add(b"x" * 20_000)
+        parts.Parts(store.backend, "big", lambda transaction: None).add(b"x" * 20_000)
         assert len(ids(store)) == 1
         if number == 0:
             gs.run(small, closed(store), store=store, key="big")
@@ -231,7 +231,7 @@ def test_a_snapshot_that_takes_the_place_of_another_at_its_position_forgets_its_
 
 def test_a_writer_that_was_overtaken_writes_no_more(store: gs.LMDBStore) -> None:
     """A part that nobody knows of would stay for ever."""
-    one, other = (parts.Parts(store, "k", lambda transaction: None) for _ in range(2))
+    one, other = (parts.Parts(store.backend, "k", lambda transaction: None) for _ in range(2))
     for each in (one, other):
         each.add(b"x" * 20_000)
     with pytest.raises(gs.Conflict):
@@ -241,13 +241,13 @@ def test_a_writer_that_was_overtaken_writes_no_more(store: gs.LMDBStore) -> None
 
 def test_a_writer_that_was_overtaken_makes_nothing_count(store: gs.LMDBStore) -> None:
     """Whose parts another writer has taken for leftovers, its snapshot is refused."""
-    one, other = (parts.Parts(store, "k", lambda transaction: None) for _ in range(2))
+    one, other = (parts.Parts(store.backend, "k", lambda transaction: None) for _ in range(2))
     for each in (one, other):
         each.add(b"x" * 20_000)
     for each, counts in ((one, False), (other, True)):
         written = each.finish(b"")
         assert isinstance(written, parts.InParts)
-        with store._transaction(write=True) as transaction:
+        with store.backend.transaction(write=True) as transaction:
             if counts:
                 parts.count(transaction, "k", written)
             else:

@@ -15,7 +15,7 @@ import zoneinfo
 from collections.abc import Callable
 from typing import TypeVar
 
-from go_state.storage.codec.misfit import MisfitError
+from go_state.storage.types.misfit import MisfitError
 
 Moment = TypeVar("Moment", datetime.datetime, datetime.time)
 

@@ -14,6 +14,8 @@ import go_state as gs
 
 pytestmark = pytest.mark.processes
 
+ROOT = Path(gs.__file__).parents[1]  # the command is that of the package under test
+
 BOT = """
 from dataclasses import dataclass, replace
 import go_state as gs
@@ -73,13 +75,13 @@ class Command:
 
     def __call__(self, *args: str, stdin: str = "", encoding: str = "utf-8") -> tuple[int, str, str]:
         done = subprocess.run(
-            [sys.executable, "-W", "error", "-m", "go_state.cli.main", *args],
+            [sys.executable, "-W", "error", "-m", "go_state.cli", *args],
             cwd=self.folder,
             capture_output=True,
             text=True,
             check=False,
             input=stdin,
-            env={"PATH": "", "COLUMNS": "120", "PYTHONIOENCODING": encoding},
+            env={"PATH": "", "PYTHONPATH": str(ROOT), "COLUMNS": "120", "PYTHONIOENCODING": encoding},
         )
         return done.returncode, done.stdout, done.stderr
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class MisfitError(TypeError, ValueError):
-    """A value is another than its annotation says, or cannot be made again. `path` leads to it, such as `.cards[].title`."""
+    """A value is not what its annotation says, or cannot be made again. `path` leads to it, such as `.cards[].title`."""
 
     def __init__(self, why: str, path: str = "") -> None:
         super().__init__(why)

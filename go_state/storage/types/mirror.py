@@ -6,16 +6,16 @@ import dataclasses
 import operator
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 
-from go_state.storage.codec.misfit import MisfitError
-from go_state.storage.types.annotations import members_of
+from go_state.storage.types.annotations import Instance, TypeForm, class_of, members_of
 from go_state.storage.types.construction import holds_what_it_is_given
 from go_state.storage.types.fields import Field, takes_fields_in_order
+from go_state.storage.types.misfit import MisfitError
 
-Convert: TypeAlias = Callable[[Any], Any]
+Convert: TypeAlias = Callable[[Instance], Instance]
 
 _EXACT = {int, str, bool, type(None), bytes}  # JSON holds every value of these, and gives back the same
 
@@ -24,15 +24,15 @@ _EXACT = {int, str, bool, type(None), bytes}  # JSON holds every value of these,
 class Shape:
     """A type for msgspec, and how to get to one of its values and back; None where the value is itself."""
 
-    mirror: Any
+    mirror: TypeForm
     to: Convert | None = None
     back: Convert | None = None
-    exact: bool = False  # whether what `to` lets through is known to read back as it is
-    natives: Mapping[str, type] | None = None  # of tagged classes that msgspec can read and write as they are: by stored name
+    exact: bool = False  # whether a value that `to` accepts is known to read back as it is
+    natives: Mapping[str, type] | None = None  # tagged classes that msgspec can read and write as they are, by stored name
     nests: bool = False  # whether its values may be nested to any depth
 
 
-def same(value: Any) -> Any:
+def same(value: Instance) -> Instance:
     """Return the value: the step of a type that needs none."""
     return value
 
@@ -46,21 +46,23 @@ class Part(typing.NamedTuple):
 
     @property
     def exact_types(self) -> frozenset[type]:
-        """The types whose values read back as they are, where the field can hold nothing else; empty when that is not known."""
+        """The types that the field can hold, if values of all of them read back as they are; empty if that is not known."""
         members = set(members_of(self.field.annotation))
         if members <= _EXACT or self.shape.exact:
-            return frozenset(typing.get_origin(member) or member for member in members)
+            return frozenset(class_of(member) for member in members)
         return frozenset()
 
-    def in_mirror(self) -> tuple[Any, ...]:
+    def in_mirror(self) -> tuple[TypeForm, ...]:
+        """Return the field as `msgspec.defstruct` takes it: optional if it has a default, for values stored before it was there."""
         if self.field.required:
             return self.at, self.shape.mirror
-        return self.at, typing.Union[self.shape.mirror, msgspec.UnsetType], msgspec.UNSET  # stored before the field was there
+        return self.at, typing.Union[self.shape.mirror, msgspec.UnsetType], msgspec.UNSET
 
 
 def mirror_of(name: str, parts: list[Part]) -> type:
-    """Return the Struct whose fields are the parts. They have names of their own: a Struct cannot have one that begins with two
-    underscores.
+    """Return the Struct whose fields are the parts.
+
+    They have names of their own in it, because a field of a Struct cannot begin with two underscores.
     """
     return msgspec.defstruct(
         name,
@@ -72,23 +74,23 @@ def mirror_of(name: str, parts: list[Part]) -> type:
 
 
 def to_mirror(cls: type, mirror: type, parts: list[Part]) -> tuple[Convert, bool]:
-    """Return the step from a value to its mirror, and whether what it lets through reads back as it is.
+    """Return the step from a value to its mirror, and whether a value that it accepts is known to read back as it is.
 
-    The latter holds for classes that only hold what they are given, in fields of exact types: the step looks at each field's
-    type, and once the types of all fields were seen together, at their tuple, which costs a tenth of reading back.
+    It is known for classes that only hold what they are given, in fields of exact types: the step looks at the type of each field,
+    and once all the types were seen together, at their tuple, which costs a tenth of reading the value back.
     """
     exact = holds_what_it_is_given(cls) and all(part.exact_types for part in parts)
     read = _reader([part.field.name for part in parts])
     seen: set[tuple[type, ...]] = set()
 
-    def check(value: Any) -> None:
+    def check(value: Instance) -> None:
         if type(value) is not cls:  # a subclass would be cut to its base, another class would be read back as this one
             raise MisfitError(f"a {type(value).__qualname__} stands where a {cls.__qualname__} is stored")
         if exact and (kinds := tuple(map(type, read(value)))) not in seen:
             _check_types(parts, kinds)
             seen.add(kinds)
 
-    def checked(value: Any) -> Any:
+    def checked(value: Instance) -> Instance:
         """Return the value itself: msgspec writes a flat dataclass as it would the mirror, by its fields."""
         if type(value) is not cls or tuple(map(type, read(value))) not in seen:
             check(value)
@@ -98,14 +100,16 @@ def to_mirror(cls: type, mirror: type, parts: list[Part]) -> tuple[Convert, bool
 
 
 def _filling(mirror: type, parts: list[Part], read: Convert, check: Convert) -> Convert:
-    """Return the step that fills the mirror. Its loop stands in it, as those below do: a value may be nested as deep as the stack
-    has room for, and each level takes as few frames as can be.
+    """Return the step that fills the mirror.
+
+    Its loop is inside it, and so are those below: a value may be nested as deep as the stack has room for, so each level is to take
+    as few frames as possible.
     """
     steps = [part.shape.to or same for part in parts]
 
-    def to(value: Any) -> Any:
+    def to(value: Instance) -> Instance:
         check(value)
-        made: list[Any] = []
+        made: list[Instance] = []
         try:
             for step, field in zip(steps, read(value), strict=True):
                 made.append(step(field))
@@ -113,7 +117,7 @@ def _filling(mirror: type, parts: list[Part], read: Convert, check: Convert) -> 
             raise error.within(f".{parts[len(made)].field.name}") from None
         return mirror(*made)
 
-    def to_plain(value: Any) -> Any:
+    def to_plain(value: Instance) -> Instance:
         check(value)
         return mirror(*read(value))
 
@@ -128,8 +132,9 @@ def _check_types(parts: list[Part], kinds: tuple[type, ...]) -> None:
 
 
 def is_native(cls: type, parts: list[Part]) -> bool:
-    """Tell whether msgspec writes and reads the class as its mirror: a dataclass of fields that are stored as they are, and whose
-    annotations say to msgspec, which knows nothing of generic bases here, what they say to us.
+    """Return whether msgspec itself writes and reads the class as it would the mirror.
+
+    That is so for a dataclass whose fields are stored as they are, without generic bases, which msgspec resolves in another way.
     """
     if not dataclasses.is_dataclass(cls) or any(part.shape.to is not None for part in parts):
         return False
@@ -154,8 +159,8 @@ def _made_by_name(cls: type, parts: list[Part], read: Convert) -> Convert:
     steps = [part.shape.back or same for part in parts]
     unset = msgspec.UNSET
 
-    def back(mirror: Any) -> Any:
-        made: list[Any] = []
+    def back(mirror: Instance) -> Instance:
+        made: list[Instance] = []
         try:
             for step, value in zip(steps, read(mirror), strict=True):
                 made.append(unset if value is unset else step(value))
@@ -170,8 +175,8 @@ def _made_by_name(cls: type, parts: list[Part], read: Convert) -> Convert:
 def _made_in_order(cls: type, parts: list[Part], read: Convert) -> Convert:
     steps = [part.shape.back or same for part in parts]
 
-    def back(mirror: Any) -> Any:
-        made: list[Any] = []
+    def back(mirror: Instance) -> Instance:
+        made: list[Instance] = []
         try:
             for step, value in zip(steps, read(mirror), strict=True):
                 made.append(step(value))
@@ -187,8 +192,8 @@ def _made_in_order(cls: type, parts: list[Part], read: Convert) -> Convert:
     return back
 
 
-def _made(cls: type, values: Iterable[Any], named: dict[str, Any]) -> Any:
-    """Call the class; `MisfitError` whatever it raises, for its words may quote what it was given."""
+def _made(cls: type, values: Iterable[Instance], named: dict[str, Instance]) -> Instance:
+    """Call the class; `MisfitError` for whatever it raises, because its words may quote what it was given."""
     try:
         return cls(*values, **named)
     except (RecursionError, MemoryError):
@@ -204,7 +209,7 @@ def _unmakeable(cls: type, error: Exception) -> MisfitError:
     )
 
 
-def _reader(names: list[str]) -> Callable[[Any], tuple[Any, ...]]:
+def _reader(names: list[str]) -> Callable[[Instance], tuple[Instance, ...]]:
     """Return a function that gives an object's attributes as a tuple."""
     if not names:
         return lambda _: ()

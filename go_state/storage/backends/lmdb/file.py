@@ -1,9 +1,9 @@
-"""What an LMDB file is before it is trusted: which one it is, and whether all of it is there.
+"""Which file lies at a path, and whether all of its pages are there, before LMDB is trusted with it.
 
-LMDB maps the file into memory, and a page that lies beyond the file's end is not an error but a signal, which ends the process. So
-the pages that the file says it has are compared with its size when it is opened. A whole file may be shorter than that: pages that
-were taken and given back within one transaction are never written. Those are on the list of free pages, which LMDB shows to nobody
-and which is read here as it lies in the file; see `struct MDB_meta` and `struct MDB_page` in LMDB's mdb.c.
+LMDB maps the file into memory, and reading a page beyond the file's end is not an error but a signal, which ends the process. So the
+number of pages that the file says it has is compared with its size when it is opened. A whole file may be shorter than that: pages
+that were allocated and freed within one transaction are never written. Those are on the list of free pages, which LMDB does not
+expose, and which is read here as it lies in the file; see `struct MDB_meta` and `struct MDB_page` in LMDB's mdb.c.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _DEPTH = 32  # as LMDB's own limit: a damaged tree may lead in a circle
 
 
 class Identity(NamedTuple):
-    """What tells a file from every other that has lain, or will lie, under its name."""
+    """Tells a file from every other that has had, or will have, its name."""
 
     device: int
     inode: int
@@ -48,7 +48,7 @@ def seen(path: str) -> tuple[Identity | None, int]:
 
 
 def real_path(path: str | os.PathLike[str]) -> str:
-    """Return the path without symbolic links; `UsageError` for what is none."""
+    """Return the path without symbolic links; `UsageError` for a value that is not a path."""
     try:
         return os.path.realpath(os.fsdecode(path))
     except (TypeError, ValueError):
@@ -56,11 +56,11 @@ def real_path(path: str | os.PathLike[str]) -> str:
 
 
 def check_before_opening(path: str) -> None:
-    """Raise for a file that LMDB would open and that is not to be opened: one that is empty, or has another name."""
+    """Raise for a file that LMDB would open and should not: one that is empty, or has another name."""
     try:
         found = os.stat(path)
     except OSError:
-        return  # there is none yet, or LMDB says what is wrong
+        return  # it does not exist yet, or LMDB says what is wrong
     if found.st_nlink > 1 and os.path.isfile(path):
         raise StoreUnavailable(
             f"{path} has {found.st_nlink} names (hard links), and what locks it lies beside each of them: processes that open it by "
@@ -73,7 +73,7 @@ def check_before_opening(path: str) -> None:
 
 
 def _is_being_made(path: str) -> bool:
-    """Tell whether a process is making the file: LMDB holds a lock beside it, alone, until the first pages are written."""
+    """Return whether a process is making the file: LMDB holds an exclusive lock beside it until the first pages are written."""
     try:
         import fcntl
 
@@ -81,7 +81,7 @@ def _is_being_made(path: str) -> bool:
     except (ImportError, OSError):
         return False
     try:
-        fcntl.lockf(lock, fcntl.LOCK_SH | fcntl.LOCK_NB, 1)  # the first byte: others are held by whoever reads
+        fcntl.lockf(lock, fcntl.LOCK_SH | fcntl.LOCK_NB, 1)  # the first byte: readers hold others
     except OSError:
         return True
     finally:
@@ -96,7 +96,7 @@ def check_whole(path: str, transaction: int) -> None:
     try:
         lacks = _File(file).lacks(transaction, size)
     except (struct.error, IndexError, RecursionError):
-        lacks = True  # the list of free pages itself is not there
+        lacks = True  # the list of free pages itself is missing
     finally:
         os.close(file)
     if lacks:
@@ -118,7 +118,7 @@ class _File:
         return found
 
     def lacks(self, transaction: int, size: int) -> bool:
-        """Tell whether, in a file of that size, pages are missing that the transaction uses."""
+        """Return whether pages that the transaction uses are missing in a file of that size."""
         there = size // self._page_size
         for _, root, last, number in self._metas:
             if number == transaction:

@@ -3,8 +3,9 @@
     p/<id><number>   a part; the id, 8 random bytes, is that of one snapshot
     w/<key>          the id of the snapshot of this key that is being written: parts that no record needs yet
 
-So no transaction takes long, and no flush of messages has to wait for one. The record of the snapshot itself, written last, names the
-id, the number of parts, and what the data begins with. What a crash leaves behind goes with the key's next snapshot, or with the key.
+So no transaction takes long, and no flush of messages has to wait for one. The record of the snapshot itself, written last, has the
+id, the number of parts, and the beginning of the data. What a crash leaves behind is deleted with the key's next snapshot, or with
+the key.
 """
 
 from __future__ import annotations
@@ -12,16 +13,13 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from go_state.core.errors import Conflict, Corrupt
+from go_state.storage.records.backend import Backend, Transaction
 from go_state.storage.records.frames import is_in_parts, pack, unpack
 from go_state.storage.records.keys import key_bytes
-from go_state.storage.records.transaction import Transaction
 from go_state.system.crash_points import reach
-
-if TYPE_CHECKING:
-    from go_state.storage.records.record_store import RecordStore
 
 PART = 1 << 20  # bytes: a few milliseconds to write and sync
 _ID = 8  # bytes
@@ -42,16 +40,16 @@ class InParts(NamedTuple):
 
 
 class Parts:
-    """Data that is added bit by bit, and lies in parts once there is more of it than one."""
+    """Data that is added bit by bit, and is written in parts once there is more of it than one."""
 
-    def __init__(self, store: RecordStore, key: str, check: Callable[[Transaction], object]) -> None:
-        self._store = store
+    def __init__(self, backend: Backend, key: str, check: Callable[[Transaction], object]) -> None:
+        self._backend = backend
         self._key = key
-        self._check = check  # raises in a transaction of one who may no longer write
+        self._check = check  # raises, in the transaction of a writer that may no longer write
         self._id = b""  # of nothing, as long as nothing is written
         self._number = 0
-        self._left: list[bytes] = []  # what is not written yet
-        self._size = 0  # of that
+        self._left: list[bytes] = []  # not written yet
+        self._size = 0  # of what is not written yet
 
     def add(self, data: bytes) -> None:
         """Add data after what is there."""
@@ -61,7 +59,7 @@ class Parts:
             self._write()
 
     def finish(self, begins: bytes) -> bytes | InParts:
-        """Return all of it, behind what it begins with: as it is, or in parts, which only the record's own transaction makes count."""
+        """Return all of it, behind what it begins with: as bytes, or in parts, which count only once the record itself is written."""
         if not self._id:
             return begins + b"".join(self._left)
         if self._left:
@@ -70,7 +68,7 @@ class Parts:
 
     def _write(self) -> None:
         data, self._left, self._size = b"".join(self._left), [], 0
-        with self._store._transaction(write=True) as transaction:
+        with self._backend.transaction(write=True) as transaction:
             self._check(transaction)
             if not self._id:
                 self._id = _begin(transaction, self._key)
@@ -83,7 +81,7 @@ class Parts:
 
 
 def _begin(transaction: Transaction, key: str) -> bytes:
-    """Forget what a snapshot of the key that came to nothing has left, and return an id for the next."""
+    """Delete what an interrupted snapshot of the key has left, and return an id for the next."""
     forget_unfinished(transaction, key)
     being_written, new = _being_written(key), os.urandom(_ID)
     transaction.put(being_written, pack(being_written, transaction.id(), new))
@@ -91,7 +89,7 @@ def _begin(transaction: Transaction, key: str) -> bytes:
 
 
 def forget_unfinished(transaction: Transaction, key: str) -> None:
-    """Delete the parts of a snapshot of the key that never came to count."""
+    """Delete the parts of an interrupted snapshot of the key."""
     being_written = _being_written(key)
     left = transaction.get(being_written)
     if left is not None:
@@ -100,7 +98,7 @@ def forget_unfinished(transaction: Transaction, key: str) -> None:
 
 
 def _check_begun(transaction: Transaction, key: str, part_id: bytes) -> None:
-    """Raise `Conflict` unless these are the parts that were begun last: nobody would know of one that is written now."""
+    """Raise `Conflict` unless these are the parts that were begun last: other parts would be found by no record."""
     being_written = _being_written(key)
     record = transaction.get(being_written)
     if record is None or unpack(key, being_written, record).data != part_id:
@@ -108,7 +106,7 @@ def _check_begun(transaction: Transaction, key: str, part_id: bytes) -> None:
 
 
 def count(transaction: Transaction, key: str, written: InParts) -> None:
-    """Make the parts those of a record that is put in this transaction; `Conflict` where another writer has begun meanwhile."""
+    """Make the parts those of a record that is put in this transaction; `Conflict` if another writer has begun its own."""
     _check_begun(transaction, key, written.id)
     transaction.delete(_being_written(key))
 
@@ -121,7 +119,7 @@ def forget(transaction: Transaction, key: str, name: bytes, record: bytes) -> No
 
 
 def joined(transaction: Transaction, key: str, data: bytes) -> bytes:
-    """Return the whole data of a record in parts; `Corrupt` where a part is missing or damaged."""
+    """Return the whole data of a record in parts; `Corrupt` if a part is missing or damaged."""
     if len(data) < _INDEX.size:
         raise Corrupt(key, "it does not say where its parts are")
     part_id, number = _INDEX.unpack_from(data)

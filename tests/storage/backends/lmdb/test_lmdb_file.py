@@ -107,12 +107,12 @@ def test_a_file_that_ends_before_its_free_pages_is_whole(path: Path) -> None:
     with gs.LMDBStore(path) as store:
         store.store({f"key {number}": Write(None, store.load(f"key {number}").version) for number in range(100)})  # type: ignore[union-attr]
         store.store({"more": Write(b"x", 0)})
-        with store._transaction(write=True) as transaction:
+        with store.backend.transaction(write=True) as transaction:
             transaction.put(b"s/big", b"x" * 1_000_000)
             transaction.delete(b"s/big")
     with gs.LMDBStore(path) as store:
-        assert store._env is not None
-        assert path.stat().st_size < (store._env.info()["last_pgno"] + 1) * 4096
+        assert store.backend.environment is not None
+        assert path.stat().st_size < (store.backend.environment.info()["last_pgno"] + 1) * 4096
         store.check_damage()
 
 

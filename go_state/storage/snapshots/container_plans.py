@@ -7,13 +7,10 @@ import typing
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeAlias
 
-from go_state.storage.types.plans import Plan, type_of
-
-if TYPE_CHECKING:
-    from go_state.storage.codec.codec import JsonCodec
-    from go_state.storage.snapshots.pieces import Inside, Planner
+from go_state.storage.snapshots.plans import Codec, Inside, Plan, Planner, Value, type_of
+from go_state.storage.types.annotations import TypeForm, class_of, generic
 
 _MOST = 64  # entries in a piece: what is made for more of them at once lives long enough to have Python's garbage collector go
 # through the whole heap, 0.7 seconds for 300,000 entries; the calls for pieces this small cost a twentieth of the encoding
@@ -25,34 +22,38 @@ _RUN, _SLOW_RUN = 5_000, 250  # entries that are sorted at a time: numbers and t
 _NOTHING = b""  # a piece that says only that a millisecond has passed
 
 
+Entry: TypeAlias = Any
+"""An item of a list, a set or a tuple, or a pair of a mapping's key and value."""
+
+
 class ContainerPlan(Plan):
     """Some entries at a time: a piece is the JSON of a small container, without its brackets."""
 
     is_leaf, varies = False, True
-    type: Any  # of the values that are taken apart
+    type: TypeForm  # of the values that are taken apart
     _each: Plan  # of what may be large inside
 
-    def _insides(self, value: Any) -> Iterator[Any]:
-        """Give what may be large inside."""
+    def _insides(self, value: Value) -> Iterator[Value]:
+        """Give the part of each entry that may be large."""
         raise NotImplementedError
 
-    def _entries(self, value: Any) -> Generator[bytes, None, Iterator[Any]]:
-        """Return the entries in the codec's order; where that takes long, give empty pieces meanwhile."""
+    def _entries(self, value: Value) -> Generator[bytes, None, Iterator[Entry]]:
+        """Return the entries in the codec's order; give empty pieces meanwhile if sorting them takes long."""
         raise NotImplementedError
 
-    def _inside_of(self, entry: Any) -> Any:
-        """Return what may be large inside the entry."""
+    def _inside_of(self, entry: Entry) -> Value:
+        """Return the part of the entry that may be large."""
         raise NotImplementedError
 
-    def _some(self, entries: list[Any]) -> bytes:
+    def _some(self, entries: list[Entry]) -> bytes:
         """Return the JSON of a container of these entries."""
         raise NotImplementedError
 
-    def _around(self, entry: Any) -> tuple[bytes, bytes]:
-        """Return the JSON of a container of one entry: what is before, and what after that which may be large inside."""
+    def _around(self, entry: Entry) -> tuple[bytes, bytes]:
+        """Return the JSON of a container of one entry: what comes before, and after, the part that may be large."""
         raise NotImplementedError
 
-    def weight(self, value: Any) -> int:
+    def weight(self, value: Value) -> int:
         if type_of(value) is not self.type:
             return 1
         total = 1 + len(value)
@@ -62,7 +63,7 @@ class ContainerPlan(Plan):
                 break
         return total
 
-    def pieces(self, value: Any) -> Iterator[bytes]:
+    def pieces(self, value: Value) -> Iterator[bytes]:
         if type_of(value) is not self.type or not value:
             yield self.codec.encode(value)
             return
@@ -73,9 +74,9 @@ class ContainerPlan(Plan):
             yield joined.add(self._some(some))
         yield joined.end
 
-    def _by_weight(self, entries: Iterator[Any], joined: _Joined) -> Iterator[bytes]:
-        """Give the entries that are large one by one, taken apart, and of the others as many together as there may be."""
-        some: list[Any] = []
+    def _by_weight(self, entries: Iterator[Entry], joined: _Joined) -> Iterator[bytes]:
+        """Give the large entries one by one, taken apart, and as many of the others together as a piece may have."""
+        some: list[Entry] = []
         weight = 0
         for entry in entries:
             inside = self._inside_of(entry)
@@ -96,7 +97,7 @@ class ContainerPlan(Plan):
 
 
 class _Joined:
-    """Bracketed texts of some entries each, joined to one; and how many entries the next had best have."""
+    """Joins bracketed texts of some entries each to one text, and says how many entries the next should have."""
 
     def __init__(self) -> None:
         self.end = b""  # the last bracket, once there is one
@@ -120,75 +121,75 @@ class _Joined:
 class ItemsPlan(ContainerPlan):
     """A list, tuple or set."""
 
-    def __init__(self, planner: Planner, kind: Any, inside: Inside) -> None:
+    def __init__(self, planner: Planner, kind: TypeForm, inside: Inside) -> None:
         super().__init__(planner, kind, inside)
-        container, args = typing.get_origin(kind) or kind, typing.get_args(kind)
+        container, args = class_of(kind), typing.get_args(kind)
         self.type = tuple if container is Sequence else container
         self._item = args[0] if args else Any
         self._each = planner.plan(self._item, inside)
 
     @cached_property
-    def _list(self) -> JsonCodec[Any]:
-        return self._planner.codec(_generic(list, self._item))
+    def _list(self) -> Codec:
+        return self.planner.codec(generic(list, self._item))
 
-    def _insides(self, value: Any) -> Iterator[Any]:
+    def _insides(self, value: Value) -> Iterator[Value]:
         return iter(value)
 
-    def _entries(self, value: Any) -> Generator[bytes, None, Iterator[Any]]:
+    def _entries(self, value: Value) -> Generator[bytes, None, Iterator[Entry]]:
         if self.type in (set, frozenset):
             return (yield from _in_order(iter(value), self._each))
         return _of_one_length(value) if self.type is list else iter(value)
 
-    def _inside_of(self, entry: Any) -> Any:
+    def _inside_of(self, entry: Entry) -> Value:
         return entry
 
-    def _some(self, entries: list[Any]) -> bytes:
+    def _some(self, entries: list[Entry]) -> bytes:
         return self._list.encode(entries)
 
-    def _around(self, entry: Any) -> tuple[bytes, bytes]:
+    def _around(self, entry: Entry) -> tuple[bytes, bytes]:
         return b"[", b"]"
 
 
 class MappingPlan(ContainerPlan):
-    """A mapping, as an object or, where its keys are no strings or numbers, as a list of pairs."""
+    """A mapping, as an object or, if its keys are neither strings nor numbers, as a list of pairs."""
 
-    def __init__(self, planner: Planner, kind: Any, inside: Inside) -> None:
+    def __init__(self, planner: Planner, kind: TypeForm, inside: Inside) -> None:
         super().__init__(planner, kind, inside)
-        container, args = typing.get_origin(kind) or kind, typing.get_args(kind) or (str, Any)
+        container, args = class_of(kind), typing.get_args(kind) or (str, Any)
         self.type = dict if container is Mapping else container
         self._key, self._each = (planner.plan(arg, inside) for arg in args)
         self._args = args
 
     @cached_property
-    def _dict(self) -> JsonCodec[Any]:
-        return self._planner.codec(_generic(dict, *self._args))
+    def _dict(self) -> Codec:
+        return self.planner.codec(generic(dict, *self._args))
 
     @cached_property
-    def _keys(self) -> JsonCodec[Any]:
-        return self._planner.codec(_generic(dict, self._args[0], None))
+    def _keys(self) -> Codec:
+        return self.planner.codec(generic(dict, self._args[0], None))
 
-    def _insides(self, value: Any) -> Iterator[Any]:
+    def _insides(self, value: Value) -> Iterator[Value]:
         return iter(value.values())
 
-    def _entries(self, value: Any) -> Generator[bytes, None, Iterator[Any]]:
+    def _entries(self, value: Value) -> Generator[bytes, None, Iterator[Entry]]:
         if self.type is dict:
             return iter(value.items())
         keys = yield from _in_order(iter(value), self._key)  # of a persistent map, which has no order of its own
         return ((key, value[key]) for key in keys)
 
-    def _inside_of(self, entry: Any) -> Any:
+    def _inside_of(self, entry: Entry) -> Value:
         return entry[1]
 
-    def _some(self, entries: list[Any]) -> bytes:
+    def _some(self, entries: list[Entry]) -> bytes:
         return self._dict.encode(dict(entries))
 
-    def _around(self, entry: Any) -> tuple[bytes, bytes]:
+    def _around(self, entry: Entry) -> tuple[bytes, bytes]:
         before, _, after = self._keys.encode({entry[0]: None}).rpartition(b"null")  # of {"key":null}, or [[key,null]]
         return before, after
 
 
-def _of_one_length(value: list[Any]) -> Iterator[Any]:
-    """Give the items; `RuntimeError`, as other containers raise it, where the list's length changes meanwhile."""
+def _of_one_length(value: list[Entry]) -> Iterator[Entry]:
+    """Give the items; `RuntimeError`, as of other containers, if the list's length changes meanwhile."""
     length = len(value)
     for item in value:
         if len(value) != length:
@@ -198,12 +199,11 @@ def _of_one_length(value: list[Any]) -> Iterator[Any]:
         raise RuntimeError("the list changed its length")
 
 
-def _in_order(values: Iterator[Any], plan: Plan) -> Generator[bytes, None, Iterator[Any]]:
-    """Give empty pieces while the values are sorted, some at a time, and return them in the codec's order: numbers and text as such, all
-    else by its JSON.
+def _in_order(values: Iterator[Entry], plan: Plan) -> Generator[bytes, None, Iterator[Entry]]:
+    """Give empty pieces while the values are sorted, some at a time, and return them in the codec's order.
 
-    Numbers and text lie in the runs as they are. A tuple for each would be an object that Python's garbage collector goes through:
-    with 300,000 of them it stood still for 0.7 seconds.
+    Numbers and text are sorted as such, all else by its JSON. Numbers and text lie in the runs as they are: a tuple for each of
+    300,000 values had Python's garbage collector stop everything for 0.7 seconds.
     """
     plain, runs = plan.kind in (int, str), []
     key = None if plain else plan.codec.encode
@@ -211,8 +211,3 @@ def _in_order(values: Iterator[Any], plan: Plan) -> Generator[bytes, None, Itera
         runs.append(sorted(some, key=key))
         yield _NOTHING
     return heapq.merge(*runs, key=key)
-
-
-def _generic(container: Any, *args: Any) -> Any:
-    """Return `container[args]`, of types that are known only now."""
-    return container[args] if len(args) != 1 else container[args[0]]
