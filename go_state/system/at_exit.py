@@ -9,6 +9,8 @@ import atexit
 from contextlib import ExitStack
 from typing import Protocol
 
+from go_state.system.forks import at_fork
+
 
 class Flushed(Protocol):
     """Something that may have to be written at the end of the process."""
