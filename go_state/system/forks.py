@@ -50,7 +50,7 @@ _inherited: WeakSet[Forkable] = WeakSet()
 
 
 def at_fork(shared: Forkable) -> None:
-    """Have its `after_fork_in_child` called in every child that is forked from now on, as long as it lives."""
+    """Call its `after_fork_in_child` in every child that is forked from now on, as long as the object lives."""
     _inherited.add(shared)
 
 
