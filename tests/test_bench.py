@@ -69,7 +69,7 @@ def test_the_readme_has_the_table(runs: ModuleType, tmp_path: Path, capsys: pyte
     first, *lines, last = page.read_text().splitlines()
     assert (first, last, len(lines)) == ("before", "after", 5)
     assert lines[3].startswith(f"| {row.question} | 1.2 × (")
-    assert lines[3].endswith("| <= 1.3 | 0.50 µs a message |")
+    assert lines[3].endswith("| ≤ 1.3 × | 0.50 µs a message |")
     assert table.ROWS[-1].question not in page.read_text()
     assert "not measured" in capsys.readouterr().err
     (tmp_path / "other.md").write_text("no marks")
