@@ -28,14 +28,6 @@
         ├── SourceChanged       not the stream that was read before  rename the source
         └── BadRecord           a record that cannot be read         fix the record
 
-Beside it, what is only warned of:
-
-    UserWarning
-    ├── TypesChanged            classes changed without a schema     raise schema=, and migrate
-    └── UnfinishedRecord        a file's last record has no end      say finished=, if you know
-    RuntimeWarning
-    └── LeftRunning             a command or a get did not end       let it end when it is cancelled
-
 The message says what happened, what was expected and what to do; the context is in the attributes. Contents of messages and
 models never appear in it, because errors are logged and models hold people's data.
 

@@ -12,6 +12,7 @@ because a finalizer may still hold it by another name.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any, NoReturn, Protocol
 from weakref import WeakSet
 
@@ -27,14 +28,20 @@ class Forkable(Protocol):
 
 
 class InParent:
-    """What stands in a child in the place of a lock, or of anything else that is the parent's: every use of it raises."""
+    """What stands in a child in the place of a lock, or of anything else that is the parent's: every use of it raises.
 
-    __slots__ = ("_what",)
+    It raises what `check` raises, if there is one that knows better what to say, or else `UsageError`.
+    """
 
-    def __init__(self, what: str) -> None:
+    __slots__ = ("_check", "_what")
+
+    def __init__(self, what: str, check: Callable[[], object] | None = None) -> None:
         self._what = what
+        self._check = check
 
     def _refuse(self, *_: object) -> NoReturn:
+        if self._check is not None:
+            self._check()
         raise UsageError(
             f"{self._what} was made before this process was forked, and goes on in the parent alone: make one after the fork, in the "
             f"process that uses it"
@@ -45,6 +52,9 @@ class InParent:
     def __exit__(self, *_: object) -> None:
         """Do nothing: no block was entered."""
 
+    def release(self) -> None:
+        """Do nothing: a lock that is released here was acquired before the fork, by the thread that forked."""
+
 
 _inherited: WeakSet[Forkable] = WeakSet()
 
@@ -54,9 +64,12 @@ def at_fork(shared: Forkable) -> None:
     _inherited.add(shared)
 
 
-def belongs_to_parent(what: str) -> Any:  # of any type, as it stands in the place of a lock, a list, a number
-    """Return what stands in a forked child in the place of something that is the parent's; `what` names it in the error."""
-    return InParent(what)
+def belongs_to_parent(what: str, check: Callable[[], object] | None = None) -> Any:  # in the place of anything: a lock, a list
+    """Return what stands in a forked child in the place of something that is the parent's; `what` names it in the error.
+
+    `check` is called at each use, to raise an error that says more.
+    """
+    return InParent(what, check)
 
 
 def reset_lock(lock: Any) -> None:  # a Lock or RLock, whose types have no such method for type checkers
