@@ -274,7 +274,7 @@ def main(arguments: Sequence[str] = ()) -> None:
 
 
 def keep(target: Target, journey: Journey) -> None:
-    """Have the figures kept by `python bench`, if that runs this and not somebody with a copy of the script alone."""
+    """Record the figures if `python bench` runs this; a copy of the script alone records nothing."""
     try:
         from runs import Result, record
     except ImportError:

@@ -39,7 +39,11 @@ class Result:
         sign, _, bound = self.budget.partition(" ")
         if sign not in ("<=", ">="):
             return None
-        return self.ratio <= float(bound) if sign == "<=" else self.ratio >= float(bound)
+        try:
+            limit = float(bound)
+        except ValueError:  # it has a unit of its own: "300 k/s"
+            return None
+        return self.ratio <= limit if sign == "<=" else self.ratio >= limit
 
 
 @dataclass(frozen=True)

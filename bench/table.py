@@ -127,7 +127,7 @@ ROWS = (
     ),
     Row("taking a journal in from its export, against appending it", {"journal import, against putting the same messages": ""}),
     Row(
-        "a durable put over HTTP, the rate against a dict server on the same stack, 64 clients and 1",
+        "a durable put over HTTP, the time it takes against a dict server on the same stack, 64 clients and 1",
         {
             "a durable put over HTTP, 64 clients, against a plain dict server": "64",
             "a durable put over HTTP, 1 client, against a plain dict server": "1",
@@ -149,16 +149,24 @@ def of(results: Mapping[str, Result]) -> str:
         missing += [question for question in row.measured if question not in results]
         if found:
             measured = "; ".join(f"{figure(each)}{f' ({word})' if word else ''}" for word, each in found.items())
-            budgets = dict.fromkeys(each.budget for each in found.values() if each.holds is not None)
+            budgets = dict.fromkeys(budget(each) for each in found.values() if each.holds is not None)
             lines.append(f"| {row.question} | {measured} | {' / '.join(budgets)} | {row.go} |")
     if missing:
         print(f"not measured on this machine: {'; '.join(missing)}", file=sys.stderr)
     return "\n".join(lines)
 
 
+def budget(result: Result) -> str:
+    return f"{result.budget.replace('<=', '≤').replace('>=', '≥')} {unit(result)}"
+
+
+def unit(result: Result) -> str:
+    return _UNITS.get(result.unit, result.unit)
+
+
 def figure(result: Result) -> str:
     ratio = f"{result.ratio:.0f}" if result.ratio >= 10 else f"{result.ratio:.2g}"
-    return f"{ratio} {_UNITS.get(result.unit, result.unit)}"
+    return f"{ratio} {unit(result)}"
 
 
 def write(path: Path, results: Mapping[str, Result]) -> None:

@@ -28,14 +28,6 @@
         ├── SourceChanged       not the stream that was read before  rename the source
         └── BadRecord           a record that cannot be read         fix the record
 
-Beside it, what is only warned of:
-
-    UserWarning
-    ├── TypesChanged            classes changed without a schema     raise schema=, and migrate
-    └── UnfinishedRecord        a file's last record has no end      say finished=, if you know
-    RuntimeWarning
-    └── LeftRunning             a command or a get did not end       have it end when it is cancelled
-
 The message says what happened, what was expected and what to do; the context is in the attributes. Contents of messages and
 models never appear in it, because errors are logged and models hold people's data.
 
@@ -165,7 +157,7 @@ class StoreError(GoStateError):
 class Conflict(StoreError):
     """Another writer was faster; nothing was written.
 
-    `expected` and `found` are versions of the key, or, of a journal, the positions where it was to end and where it does.
+    `expected` and `found` are versions of the key, or, for a journal, the positions at which it was expected to end and at which it ends.
     """
 
     def __init__(self, key: str, expected: int, found: int, *, journal: bool = False) -> None:
@@ -210,7 +202,7 @@ class Incompatible(StoreError):
 
     def __init__(self, key: str, field: str, why: str) -> None:
         super().__init__(
-            f"what is stored under {key!r} does not fit this program ({field}: {why}): nothing was loaded; where its types have changed, "
+            f"what is stored under {key!r} does not fit this program ({field}: {why}): nothing was loaded; if its types have changed, "
             f"give it a new schema= and migrations= from the old one; or run the program that wrote it, or store this one under another key"
         )
         self.key = key

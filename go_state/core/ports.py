@@ -71,7 +71,7 @@ class Reader(Protocol[Msg]):
         ...
 
     def wake(self) -> None:
-        """Have the wait that is running, or else the next one, return at once; from any thread."""
+        """End the wait that is running, or else the next one, at once; from any thread."""
         ...
 
     def rollback(self) -> object:

@@ -1,9 +1,8 @@
-"""What a forked child inherits: buffers, apps, stores and their locks stay the parent's, whose threads do not run in the child.
+"""What a forked child inherits of ours: it stays the parent's, whose threads and tasks do not go on in the child.
 
-A lock that one of those threads held at the fork would never be released, and a message that is put would never be read. So whatever
-threads share registers itself with `at_fork`, and in a child every use of it that would wait, or take something, raises. What can go on
-in the child makes itself anew instead, such as a thread that is started with its next call. This is the one way in which a fork is
-noticed; nothing compares process ids.
+A lock that one of them held at the fork would never be released, and what is put would be taken by nobody. So whatever threads share
+registers itself with `at_fork`, and in a child every use of it that would wait, or take something, raises `UsageError`. What can go on
+in the child makes itself anew instead, such as a thread that is started with its next call.
 
 An object does three things in its `after_fork_in_child`, in this order: it puts `belongs_to_parent(...)` in the place of its lock and of
 whatever else is the parent's, remembers that it is in a child if `close` must stay harmless, and calls `reset_lock` with the lock it had,
@@ -29,7 +28,7 @@ class Forkable(Protocol):
 
 
 class InParent:
-    """Stands in a forked child for a lock, or for anything else that is the parent's: every use of it raises.
+    """What stands in a child in the place of a lock, or of anything else that is the parent's: every use of it raises.
 
     It raises what `check` raises, if there is one that knows better what to say, or else `UsageError`.
     """
@@ -61,12 +60,15 @@ _inherited: WeakSet[Forkable] = WeakSet()
 
 
 def at_fork(shared: Forkable) -> None:
-    """Have its `after_fork_in_child` called in every child that is forked from now on, as long as it lives."""
+    """Call its `after_fork_in_child` in every child that is forked from now on, as long as the object lives."""
     _inherited.add(shared)
 
 
-def belongs_to_parent(what: str, check: Callable[[], object] | None = None) -> Any:  # as it stands for a lock, a list, a number
-    """Return what stands in a forked child in the place of something that is the parent's; see `InParent`."""
+def belongs_to_parent(what: str, check: Callable[[], object] | None = None) -> Any:  # in the place of anything: a lock, a list
+    """Return what stands in a forked child in the place of something that is the parent's; `what` names it in the error.
+
+    `check` is called at each use, to raise an error that says more.
+    """
     return InParent(what, check)
 
 

@@ -36,7 +36,7 @@ class Condition:
         self._waker: Waker | None = None  # of the sleep that is running, if there is one
 
     def wake(self, *_: object) -> None:
-        """Have the waiter ask again; from any thread, a finalizer or a signal handler. Arguments, as callbacks get, are ignored."""
+        """Wake the waiter, so that it asks again; from any thread, a finalizer or a signal handler. Arguments, as callbacks get, are ignored."""
         waker = self._waker
         if waker is not None:
             waker.wake()

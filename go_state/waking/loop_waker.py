@@ -16,11 +16,13 @@ from contextlib import suppress
 class LoopWaker:
     """Wakes one sleeping task of the event loop it was made in, once: each sleep takes a new waker."""
 
-    __slots__ = ("_future", "loop")
+    __slots__ = ("future", "loop")
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
-        self._future: asyncio.Future[None] = self.loop.create_future()  # completed by waking
+        self.future: asyncio.Future[None] = (
+            self.loop.create_future()
+        )  #: completed by waking; to be waited for together with others
 
     def wake(self) -> None:
         """Wake the task, from any thread. If its event loop is closed there is no task to wake, and nothing happens."""
@@ -29,8 +31,8 @@ class LoopWaker:
 
     def wake_in_loop(self) -> None:
         """Wake the task, called in its own event loop; a second call does nothing."""
-        if not self._future.done():
-            self._future.set_result(None)
+        if not self.future.done():
+            self.future.set_result(None)
 
     @property
     def is_dead(self) -> bool:
@@ -40,11 +42,11 @@ class LoopWaker:
     async def sleep(self, until: float | None) -> bool:
         """Wait until `wake` is called; return False if the monotonic clock reaches `until` first."""
         if until is None:
-            await self._future
+            await self.future
             return True
         try:
             async with asyncio.timeout(min(until - time.monotonic(), threading.TIMEOUT_MAX)):
-                await self._future
+                await self.future
         except TimeoutError:
             return False
         return True

@@ -1,4 +1,4 @@
-"""In what two values of a model differ, for those who watch."""
+"""Whether two values of a model differ, as far as watchers are concerned."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ class Fields(Generic[Model]):
         return any(slot.waiting for slot in self._slots())
 
     def wake(self) -> None:
-        """Have those who wait look once more, and ask whether they may go on waiting."""
+        """Wake those who wait, so that they look once more, and ask whether they may go on waiting."""
         for slot in self._slots():
             slot.wake()
 

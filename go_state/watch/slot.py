@@ -44,7 +44,7 @@ UNSET: Any = _Missing()  # of any type, as it stands in the place of any value
 
 
 class Slot(Generic[T]):
-    """A value with a version, whoever sleeps until there is a newer one, and its end."""
+    """A value with a version, the wakers of those who sleep until there is a newer one, and its end."""
 
     def __init__(self, value: T = UNSET, *, before_wait: Callable[[], object] | None = None) -> None:
         self.now: Versioned[T] = (
@@ -108,7 +108,7 @@ class Slot(Generic[T]):
     # ------------------------------------------------------------------ sleeping
 
     def wake(self) -> None:
-        """Have the watchers that sleep look once more, and ask whether they may go on sleeping."""
+        """Wake the watchers that sleep, so that they look once more, and ask whether they may go on sleeping."""
         if self._wakers:
             with self._lock:
                 wakers, self._wakers = self._wakers, {}

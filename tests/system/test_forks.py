@@ -249,3 +249,17 @@ def test_what_stands_for_the_parent_s_says_so() -> None:
     for use in (lambda: stands[0], lambda: list(stands), lambda: stands.anything):
         with pytest.raises(gs.UsageError, match="a thing was made before"):
             use()
+
+
+def test_what_stands_for_the_parents_may_say_more() -> None:
+    """With a check every use raises what that raises; a block, or a lock, that was entered before the fork is left."""
+
+    def check() -> None:
+        raise gs.StoreUnavailable("opened before the fork")
+
+    stands = InParent("a store", check)
+    for use in (stands.__enter__, stands, lambda: stands.acquire, lambda: stands[0]):
+        with pytest.raises(gs.StoreUnavailable):
+            use()
+    stands.__exit__()
+    stands.release()

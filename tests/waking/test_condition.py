@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from interrupts import Interrupt, at_every_point
 
 from go_state.waking.condition import Condition
 
@@ -133,3 +134,19 @@ def test_a_waiter_whose_loop_was_closed_is_woken_in_vain() -> None:
     condition.wake()
     assert not on_loop(condition, soon())
     condition.wake("with", "arguments")
+
+
+def test_an_interrupted_wait_can_be_followed_by_another() -> None:
+    """Ctrl-C at any point of a wait leaves nothing behind that keeps the next from being woken."""
+
+    def interrupted(interrupt: Interrupt) -> None:
+        held: list[int] = []
+        condition = Condition(lambda: bool(held))
+        with interrupt:
+            condition.wait(time.monotonic() + 0.0005)
+        thread = threading.Timer(0.002, lambda: (held.append(1), condition.wake()))
+        thread.start()
+        assert condition.wait(time.monotonic() + LONG)
+        thread.join()
+
+    at_every_point(interrupted)

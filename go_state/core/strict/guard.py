@@ -50,7 +50,7 @@ class Guarded:
         try:
             model = protection.protect(model, last)
         except RecursionError:
-            self._has_assignable = False  # it is too deep to be looked through
+            self._has_assignable = False  # it is too deep to be inspected
             return model
         self._has_assignable = self._has_assignable or protection.met_assignable
         self._recent.pop(id(model), None)
