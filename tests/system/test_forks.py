@@ -249,3 +249,17 @@ def test_what_stands_for_the_parent_s_says_so() -> None:
     for use in (lambda: stands[0], lambda: list(stands), lambda: stands.anything):
         with pytest.raises(gs.UsageError, match="a thing was made before"):
             use()
+
+
+def test_what_knows_better_says_so_first() -> None:
+    """A lock of a store's journal raises what the store says; to release it, or to leave its block, does nothing."""
+
+    def check() -> None:
+        raise gs.StoreUnavailable("open it in the child")
+
+    stands = InParent("a thing", check)
+    for use in (stands.__enter__, lambda: stands.acquire(timeout=1)):
+        with pytest.raises(gs.StoreUnavailable, match="in the child"):
+            use()
+    stands.release()
+    stands.__exit__(None, None, None)
