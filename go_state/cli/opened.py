@@ -45,7 +45,7 @@ def named(names: Sequence[str]) -> str:
 
 
 def import_program(target: str) -> Program[Any, Any]:
-    """Import the program from "module:name", where the current folder comes first."""
+    """Import the program from "module:name"; the current folder is looked in first."""
     module, _, name = target.partition(":")
     if not name:
         raise UsageError(f"a program is given as module:name, such as bot.main:program, not {target!r}")

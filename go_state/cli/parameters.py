@@ -15,7 +15,7 @@ Db = Annotated[str, typer.Argument(metavar="DB", help="The store's file, or post
 Schema = Annotated[str, typer.Option(help="The schema of a store in Postgres.")]
 Key = Annotated[str, typer.Argument(metavar="KEY", help="The key of a snapshot.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The journal's name: the key of its program.")]
-NameIfSeveral = Annotated[str, typer.Option("--name", help="The journal, where the store has more than one.")]
+NameIfSeveral = Annotated[str, typer.Option("--name", help="The journal, if the store has more than one.")]
 Target = Annotated[str, typer.Argument(metavar="MODULE:PROGRAM", help="Where the program is found, such as bot.main:program.")]
 OptionalTarget = Annotated[str | None, typer.Argument(metavar="[MODULE:PROGRAM]")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

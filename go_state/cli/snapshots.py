@@ -64,7 +64,7 @@ def export_snapshots(
     path: OutputFile = "-",
     schema: Schema = "go_state",
 ) -> None:
-    """Write every snapshot as a line of JSON: key, schema, revision, positions and model (in base64, where its codec makes no JSON)."""
+    """Write every snapshot as a line of JSON: key, schema, revision, positions and model (in base64, if its codec makes no JSON)."""
     with open_store(db, schema) as store, output(store, path) as file:
         for key, data in _snapshots(store):
             row = json.dumps(_described(key, data))

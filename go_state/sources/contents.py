@@ -73,7 +73,7 @@ class Section(io.RawIOBase):
         return self._at
 
     def tell(self) -> int:
-        """Return where it stands."""
+        """Return the place in the section."""
         return self._at
 
 

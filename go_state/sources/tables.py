@@ -132,7 +132,7 @@ class CSV(FileSource[Msg]):
 
     `of` is the class of the messages: each of its fields takes the column of its name, turned into the field's type as Python
     does: what `int`, `float`, `Decimal`, `UUID`, `date.fromisoformat` and their like take is taken, true, false, 1 and 0 are bools,
-    and nothing is guessed. Other columns are left aside. A field that may be None is None where the column holds one of `missing`.
+    and nothing is guessed. Other columns are ignored. A field that may be None is None if the column holds one of `missing`.
     Without `of` a message is a dict of strings.
 
     Positions count rows below the header; `name` is what the position is stored under, by default the file's name; `finished`

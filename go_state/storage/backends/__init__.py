@@ -1,4 +1,4 @@
-"""Backends: where records lie. In memory, in an LMDB file, in a Postgres database.
+"""Backends: records in memory, in an LMDB file, in a Postgres database.
 
 Each backend gives transactions over records in the order of their names, leases of journals, and, if it can, notices of what other
 processes have written: the port `Backend` in `records/backend.py`. What a store makes of them is the same for all:

@@ -32,8 +32,6 @@ class JsonCodec(Generic[Value]):
     b'[1,2.5]'
     """
 
-    _tagged = False  # whether a class is stored with its name also if it is the only one
-
     def __init__(self, kind: type[Value] | TypeForm, *, whole_floats: bool = False) -> None:
         # Imported here, with msgspec: a program that stores nothing need not wait for them.
         from go_state.storage.types.shape import shape_of
@@ -41,14 +39,23 @@ class JsonCodec(Generic[Value]):
         self._use(kind, shape_of(kind, ints_in_floats=not whole_floats))
         self._whole_floats = whole_floats
 
+    @classmethod
+    def of_shape(cls, kind: type[Value] | TypeForm, shape: Shape, *, tagged: bool) -> JsonCodec[Value]:
+        """Return a codec of a shape that was made already, such as that of messages, whose class is `tagged` with its name."""
+        codec = cls.__new__(cls)
+        codec._use(kind, shape, tagged=tagged)
+        codec._whole_floats = False
+        return codec
+
     def of_part(self, kind: TypeForm) -> JsonCodec[TypeForm]:
         """Return the codec of a part of its values, which reads numbers as this one does."""
         return JsonCodec(kind, whole_floats=self._whole_floats)
 
-    def _use(self, kind: TypeForm, shape: Shape) -> None:
+    def _use(self, kind: TypeForm, shape: Shape, *, tagged: bool = False) -> None:
         import msgspec
 
         self.kind = kind
+        self._tagged = tagged
         self._name = getattr(kind, "__name__", str(kind))
         self._to = shape.to
         self._back = shape.back

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from go_state.core.errors import Corrupt, Incompatible
 from go_state.core.migrations import FailedMigrationError, Migration, NoMigrationError, migrate
 from go_state.storage.codec.error_texts import error_text
 from go_state.storage.codec.json_codec import JsonCodec
 from go_state.storage.types.annotations import TypeForm
+
+if TYPE_CHECKING:
+    from go_state.storage.types.description import Description
 
 Value = TypeVar("Value")
 
@@ -60,10 +63,8 @@ class MessageBlock(Protocol):
         ...
 
 
-class MessageCodec(JsonCodec[Value]):
+class MessageCodec(Generic[Value]):
     """Turns the messages of a journal into JSON and back. Each says what it is, also if there is one class: `["Add", {"by": 1}]`."""
-
-    _tagged = True
 
     def __init__(
         self, kind: type[Value] | TypeForm, schema: int = 1, migrations: Mapping[int, Migration] = MappingProxyType({})
@@ -72,10 +73,14 @@ class MessageCodec(JsonCodec[Value]):
 
         from go_state.storage.types.shape import message_shape_of
 
+        self.kind = kind
         self.schema = schema
         self._migrations = migrations
         shape = message_shape_of(kind)
-        self._use(kind, shape)
+        self._codec: JsonCodec[Value] = JsonCodec.of_shape(kind, shape, tagged=True)  # of one message
+        self._back = shape.back
+        self.encode = self._codec.encode  #: one message as JSON; `NotStorable` names what would not read back as it is
+        self.decode = self._codec.decode  #: one message of its JSON; `ValueError` names what does not fit
         self._natives: dict[str, Callable[[bytes], Value]] = {
             name: msgspec.json.Decoder(cls).decode for name, cls in (shape.natives or {}).items()
         }
@@ -83,6 +88,12 @@ class MessageCodec(JsonCodec[Value]):
         self._pair_decoder = msgspec.json.Decoder(pairs)
         records: Any = msgspec.defstruct("Records", [("records", list[shape.mirror])])  # type: ignore[name-defined]
         self._block_decoder = msgspec.json.Decoder(records)
+        self._encode_all = msgspec.json.Encoder().encode
+
+    @property
+    def types(self) -> Description:
+        """The description of the messages' type, which a store keeps beside them."""
+        return self._codec.types
 
     def is_for(self, kind: TypeForm, schema: int, migrations: Mapping[int, Migration]) -> bool:
         """Return whether it is the codec of these messages."""
@@ -130,7 +141,7 @@ class MessageCodec(JsonCodec[Value]):
         if block.types == self.types.digest:
             return messages
         names, _ = zip(*pairs, strict=True)
-        again = self._encoder.encode(list(zip(names, messages, strict=True)))
+        again = self._encode_all(list(zip(names, messages, strict=True)))
         return messages if block.data.endswith(b',"records":%b}' % again) else None
 
     def _migrated(self, name: str, block: MessageBlock, position: int, record: bytes) -> Value:

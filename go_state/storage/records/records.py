@@ -88,7 +88,7 @@ class Records:
     # ------------------------------------------------------------------ reading
 
     def block(self, position: int) -> Block | None:
-        """Return the block that holds the position, or None where the journal ends; `Corrupt` when it is damaged or missing."""
+        """Return the block that holds the position, or None at the end of the journal; `Corrupt` if it is damaged or missing."""
         with self._backend.transaction() as transaction:
             block = self._block_of(transaction.at_or_before(self._prefix + b"b" + _POSITION.pack(position)))
             if block is not None and block.holds(position):
@@ -268,7 +268,7 @@ class Records:
     def _append(self, transaction: Transaction, entry: Entry) -> None:
         found = max(self.start, self._end(transaction) or 0)
         if found != entry.first:
-            self._last_block(transaction)  # which raises where it is damaged
+            self._last_block(transaction)  # raises if it is damaged
             raise Conflict(self.name, entry.first, found, journal=True)
         if entry.types is not None:
             remember_types(transaction, entry.types)

@@ -22,7 +22,7 @@ _EXACT = {int, str, bool, type(None), bytes}  # JSON holds every value of these,
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Shape:
-    """A type for msgspec, and how to get to one of its values and back; None where the value is itself."""
+    """A type for msgspec, and how to get to one of its values and back; None if the value needs no step."""
 
     mirror: TypeForm
     to: Convert | None = None

@@ -1,4 +1,4 @@
-"""Dates and times as text: as `isoformat` writes them, with the name of the time zone and the fold where there is one.
+"""Dates and times as text: as `isoformat` writes them, with the name of the time zone and the fold if it is 1.
 
     2024-02-29T23:59:59Z                      UTC; other fixed offsets likewise, as +05:30
     2024-10-27T02:30:00[Europe/Paris][fold=1] the second half past two of that night

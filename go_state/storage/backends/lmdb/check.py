@@ -53,10 +53,10 @@ def _ended_by(code: int) -> str:
 
 
 def _importable() -> list[str]:
-    """Return the folder of this very package, and where the child may import other things from: where this process does.
+    """Return the folder of this very package, and the folders that the child may import other modules from: those of this process.
 
     Never from the folder that happens to be the current one: a program's folder is full of names, and one of them may be that of a
-    module that the child needs. The package's folder is empty where the package is no folder, as in a zip file.
+    module that the child needs. The package's folder is an empty string if the package is not a folder, as in a zip file.
     """
     here = os.getcwd()
     package = str(Path(os.path.abspath(__file__)).parents[3])  # this file lies in its storage/backends/lmdb/

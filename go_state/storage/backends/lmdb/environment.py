@@ -160,20 +160,24 @@ class LMDBEnvironment:
                     yield _LMDBTransaction(transaction)
                 finally:
                     self._own.writes = None
-        except lmdb.MapFullError as error:
-            raise StoreFull(
-                f"{self.path} is full: nothing of this write was kept and nothing stored before is lost; open it with a "
-                f"map_size above {self._map_size}"
-            ) from error
-        except (lmdb.CorruptedError, lmdb.PageNotFoundError, lmdb.PanicError, lmdb.InvalidError) as error:
-            raise Corrupt(self.path, f"LMDB cannot follow its pages: {error}") from error
         except lmdb.Error as error:
-            if not write:
-                raise StoreUnavailable(f"{self.path} could not be read: {error}") from error
-            kept = "nothing of this write was kept and nothing stored before is lost"
-            if self._disk_is_full():  # LMDB calls it an input/output error
-                raise StoreFull(f"the disk of {self.path} is full: {kept}; free space on it") from error
-            raise StoreUnavailable(f"{self.path} could not be written ({error}): {kept}") from error
+            raise self._failed(error, write) from error
+
+    def _failed(self, error: lmdb.Error, write: bool) -> Corrupt | StoreFull | StoreUnavailable:
+        """Return LMDB's error in our words."""
+        import lmdb
+
+        kept = "nothing of this write was kept and nothing stored before is lost"
+        match error:
+            case lmdb.MapFullError():
+                return StoreFull(f"{self.path} is full: {kept}; open it with a map_size above {self._map_size}")
+            case lmdb.CorruptedError() | lmdb.PageNotFoundError() | lmdb.PanicError() | lmdb.InvalidError():
+                return Corrupt(self.path, f"LMDB cannot follow its pages: {error}")
+        if not write:
+            return StoreUnavailable(f"{self.path} could not be read: {error}")
+        if self._disk_is_full():  # LMDB calls it an input/output error
+            return StoreFull(f"the disk of {self.path} is full: {kept}; free space on it")
+        return StoreUnavailable(f"{self.path} could not be written ({error}): {kept}")
 
     def _abort_interrupted(self) -> None:
         """End this thread's last write if Ctrl-C has interrupted it before its end: no other write could begin."""

@@ -67,7 +67,7 @@ class FileLease:
 
 
 def _check_system() -> None:
-    """Raise `StoreUnavailable` where the system has no lock that it takes back from the dead."""
+    """Raise `StoreUnavailable` if the system has no lock that it takes back from a process that dies."""
     try:
         import fcntl  # noqa: F401
     except ImportError:
@@ -85,7 +85,7 @@ def _why_not(path: str, error: OSError) -> str:
 
 
 def _locked(file: int) -> bool:
-    import fcntl  # here, where it is known to be there
+    import fcntl  # here: it is known to exist by now
 
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

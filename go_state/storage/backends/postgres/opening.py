@@ -7,7 +7,7 @@ from hashlib import blake2b
 from go_state.core.errors import StoreUnavailable
 from go_state.storage.backends.postgres.connections import BoundedConnection, Server
 
-# How often two connections are asked, where a pooler is between. One between transactions gives itself away at the first
+# How often two connections are asked if a pooler is between. One that pools transactions gives itself away at the first question
 # unless it is busy; then the answers depend on how the questions fall in with those of its other clients.
 _POOLED_QUESTIONS = 16
 
@@ -22,7 +22,7 @@ MIGRATIONS = (
 
 
 def open_store(server: Server, schema: str, *, create: bool) -> None:
-    """Check the server, and make the tables or bring them up to date; nothing is written where they are, or without `create`.
+    """Check the server, and make the tables or bring them up to date; nothing is written if they exist, or without `create`.
 
     Raises `StoreUnavailable` for a server that cannot be reached or used, in libpq's words, and without waiting.
     """
@@ -66,7 +66,7 @@ def _migrated(connection: BoundedConnection, schema: str) -> int:
 
 
 def _check_session(server: Server, connection: BoundedConnection) -> None:
-    """Raise `StoreUnavailable` where a pooler gives each transaction another session: a lease and a notice belong to a session."""
+    """Raise `StoreUnavailable` if a pooler gives each transaction another session: a lease and a notice belong to a session."""
     if _session(connection) == connection.info.backend_pid:
         return
     # A pooler is between. Two clients of one that pools sessions never have the same session, nor does either get another.

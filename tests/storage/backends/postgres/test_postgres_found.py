@@ -305,7 +305,7 @@ def test_a_wait_for_a_lease_can_be_given_up(postgres_server: PostgresServer, sch
         ThreadPoolExecutor(1) as pool,
     ):
         store.journal("j", of=int, durability="put").put(1)
-        lease, given_up = other._lease("j"), threading.Event()
+        lease, given_up = other.backend.lease("j"), threading.Event()
         waiting = pool.submit(lease.acquire, "wait", given_up)  # type: ignore[call-arg]
         with pytest.raises(TimeoutError):
             waiting.result(0.05)
