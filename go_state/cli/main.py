@@ -190,7 +190,7 @@ def show_journal(
 ) -> None:
     """Print messages as lines of JSON: positions, times of entry, and of those that are passed over, why."""
     with _open(db, schema) as store:
-        for line in lines(_journal(store, name), start, until):
+        for line in lines((found := _journal(store, name)).history, found.set_aside(), start, until):
             show_json(line.removesuffix(b"\n"))
 
 
@@ -202,7 +202,7 @@ def export_journal(
     with _open(db, schema) as store, _output(store, path) as file:
         found = _journal(store, name)
         statistics = found.statistics()
-        for line in _with_bar("export", lines(found), statistics.end - statistics.start):
+        for line in _with_bar("export", lines(found.history, found.set_aside()), statistics.end - statistics.start):
             file.write(line)
 
 

@@ -33,13 +33,13 @@ class Verification(Generic[Model, Msg]):
     def run(self, progress: Callable[[int], object] | None) -> Verified:
         if not self._frames:
             return Verified(0, 0, None)
-        self._journal.refresh()  # after the snapshots: none of them stands beyond the end
+        self._journal.writer.refresh()  # after the snapshots: none of them stands beyond the end
         end = self._journal.flush()
         first, *others = self._frames
         stored = {frame.position: frame for frame in others}
         model, aside, messages, snapshots = first.model, self._journal.set_aside(), 0, 0
         last = first.position
-        for position, _, message in self._journal.exactly(first.position, end):
+        for position, _, message in self._journal.history.exactly(first.position, end):
             if progress is not None and position % _STEP == 0:
                 progress(position)
             finding = self._reached(stored, position, model, last)

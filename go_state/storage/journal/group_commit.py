@@ -11,6 +11,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from go_state.buffer.log import Log
+from go_state.storage.journal.tail import Tail
 from go_state.storage.records.times import Times
 from go_state.waking.thread_waker import ThreadWaker
 
@@ -39,12 +41,12 @@ class Pending(Generic[Msg]):
         self.messages = messages
         self.encoded = encoded
         self.times = times
-        self.know = know  # is told the position, before a reader can have the messages
+        self.know = know  # called with the position, before a reader can have the messages
         self.done = False
         self.error: Exception | None = None
         self.leads = False
         self.first = -1  # the position of the first of them, once they have one
-        self.waits = waits  # whether a sender waits; it hears of a failure, and may be asked to lead
+        self.waits = waits  # whether a sender waits; it is told of a failure, and may be asked to lead
         self.with_snapshot = with_snapshot  # whether they are written together with one, or not at all
         self.waker: ThreadWaker | LoopWaker = ThreadWaker() if waker is None else waker
 
@@ -73,8 +75,8 @@ class GroupCommit(Generic[Msg]):
         self._staged: list[Pending[Msg]] = []
         self._led = False
 
-    def inherit(self, lock: threading.Lock) -> None:
-        """In a forked child, have whoever comes told so: the stage's own lock may have been held at the fork."""
+    def leave_to_parent(self, lock: threading.Lock) -> None:
+        """In a forked child: whoever comes is told so by the stand-in for the lock, which may have been held at the fork."""
         self._lock = lock
 
     @property
@@ -93,7 +95,7 @@ class GroupCommit(Generic[Msg]):
 
     @property
     def oldest(self) -> float | None:
-        """When the first of them was put, in seconds since 1970; None where there is none."""
+        """When the first of them was put, in seconds since 1970; None if there is none."""
         with self._lock:
             return next((each.times[0].at / 1e6 for each in self._staged if not each.done), None)
 
@@ -121,14 +123,14 @@ class GroupCommit(Generic[Msg]):
                 self._led = staged.leads = True
 
     def add(self, staged: Pending[Msg]) -> None:
-        """GroupCommit messages whose sender does not wait: whoever reads them has them written."""
+        """Stage messages whose sender does not wait: whoever reads them flushes them."""
         with self._lock:
             self._staged.append(staged)
 
     def leave(self, staged: Pending[Msg]) -> None:
         """Take the messages off the stage if they are not written, and hand the lead on, to one who waits or to nobody.
 
-        Done twice it is done once, so that who is interrupted in it can do it again: nobody would wake the others otherwise.
+        Calling it twice has the effect of once, so that an interrupted call can be repeated: nobody would wake the others otherwise.
         """
         with self._lock:
             if staged in self._staged:
@@ -143,7 +145,69 @@ class GroupCommit(Generic[Msg]):
             staged.leads = False
 
     def to_write(self) -> list[Pending[Msg]]:
-        """Return what is to be written. It stays on the stage until it is done, so that who is interrupted loses none of it."""
+        """Return what is to be written. It stays on the stage until it is done, so that an interrupted flush loses none of it."""
         with self._lock:
             self._staged = [each for each in self._staged if not each.done]
             return list(self._staged)
+
+
+class InHand(Generic[Msg]):
+    """What was staged, has its place in the tail, and is being written. Every method is called with the log's lock held."""
+
+    def __init__(self, log: Log[Msg], tail: Tail[Msg]) -> None:
+        self._log = log
+        self._tail = tail
+        self._all: list[Pending[Msg]] = []  # in the order of their places
+
+    def place(self, staged: Pending[Msg]) -> None:
+        """Give messages their place behind all that has entered."""
+        self._log.note(self._log.clock())
+        tail, in_hand, messages, number = self._tail, self._all, list(staged.messages), len(staged.messages)
+        # No call until all has moved, so that Ctrl-C finds it before or after the step: see `Retained`.
+        tail.pending += staged.encoded
+        tail.times += staged.times
+        tail.items += messages
+        staged.first = tail.end
+        tail.end += number
+        in_hand += (staged,)
+
+    def places(self) -> list[range]:
+        """Return the positions of the messages."""
+        return [range(each.first, each.end) for each in self._all]
+
+    def finish_up_to(self, end: int) -> None:
+        """Tell the senders of what ends there or before that their messages are in the journal."""
+        while self._all and self._all[0].end <= end:
+            staged = self._all[0]
+            if staged.know is not None:
+                staged.know(staged.first)
+            staged.finish(None)
+            self._all.pop(0)
+
+    def withdraw(self, failure: Exception | None) -> None:
+        """Take out what is not on disk after a failure, and what goes with a snapshot or not at all.
+
+        Senders who wait get the failure; what nobody waits for stays staged.
+        """
+        while self._all and (failure is not None or self._all[-1].with_snapshot):
+            each = self._all[-1]
+            first, number = each.first, len(each.messages)
+            if failure is not None and each.waits:
+                each.finish(failure)
+            for cursor in self._log.cursors:  # one that was opened at the end meanwhile
+                cursor.position = _without(cursor.position, first, number)
+                cursor.committed = _without(cursor.committed, first, number)
+            self._tail.take_out(first, number)  # whose last steps, and these two, have no call between them
+            each.first = -1
+            del self._all[-1]
+
+    def fail(self, error: Exception) -> None:
+        """Tell the senders who wait that nobody knows what has become of their messages."""
+        for each in self._all:
+            if each.waits:
+                each.finish(error)
+
+
+def _without(position: int, first: int, number: int) -> int:
+    """Return where a reader is once `number` messages from `first` on are taken out."""
+    return max(position - number, min(position, first))

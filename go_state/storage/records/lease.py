@@ -3,14 +3,45 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from typing import BinaryIO, Literal, Protocol
 
 from go_state.core.errors import LeaseHeld, StoreUnavailable, UsageError
+from go_state.waking.thread_waker import ThreadWaker
 
 IfHeld = Literal["fail", "wait"]
 _ASK_SECONDS = 0.05  # between two looks at somebody else's lock
+
+
+class LeaseWait:
+    """One thread's wait for a lease, which others can end; it has the methods of an event that end waits."""
+
+    def __init__(self) -> None:
+        self._given_up = False
+        self._waker = ThreadWaker()
+
+    def set(self) -> None:
+        """End the wait, or the next one, for good; from any thread."""
+        self._given_up = True
+        self._waker.wake()
+
+    def is_set(self) -> bool:
+        """Return whether the wait was ended."""
+        return self._given_up
+
+    def wake(self) -> None:
+        """Make `wait` return once, so that its caller looks again; from any thread."""
+        self._waker.wake()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Sleep until woken or ended, up to `seconds`, and return whether the wait was ended."""
+        if not self._given_up:
+            self._waker.sleep(None if seconds is None else time.monotonic() + seconds)
+            # The next sleep takes a new waker. Whoever has woken this one has changed first what the caller is about to look at.
+            self._waker = ThreadWaker()
+        return self._given_up
 
 
 class Lease(Protocol):
@@ -21,7 +52,7 @@ class Lease(Protocol):
         """What the holder leaves in the journal for those who had it before to see; empty where nobody can lose it."""
         ...
 
-    def acquire(self, if_held: IfHeld = "fail", given_up: threading.Event | None = None) -> bool:
+    def acquire(self, if_held: IfHeld = "fail", given_up: LeaseWait | None = None) -> bool:
         """Take the lease, unless it is held already; `LeaseHeld` when somebody else holds it, or, with "wait", block until nobody does.
 
         False, and nothing is taken, when `given_up` was set while it blocked.
@@ -52,7 +83,7 @@ class FileLease:
         """Nothing: the system takes the lock from the dead alone."""
         return b""
 
-    def acquire(self, if_held: IfHeld = "fail", given_up: threading.Event | None = None) -> bool:
+    def acquire(self, if_held: IfHeld = "fail", given_up: LeaseWait | None = None) -> bool:
         """Take the lease, unless it is held already; `LeaseHeld` when somebody else holds it, or, with "wait", block until nobody does.
 
         False, and nothing is taken, when `given_up` was set while it blocked.
@@ -117,12 +148,12 @@ def _locked(file: int) -> bool:
     return True
 
 
-def wait_for_lock(lock: Callable[[], bool], name: str, if_held: IfHeld, given_up: threading.Event | None) -> bool:
+def wait_for_lock(lock: Callable[[], bool], name: str, if_held: IfHeld, given_up: LeaseWait | None) -> bool:
     """Call `lock` until it says that the lock is taken, or the wait for it is given up; with "fail" once, and `LeaseHeld` if it is not.
 
     It asks now and then: no system has a wait for a lock of a file that another thread can end.
     """
-    ended = threading.Event() if given_up is None else given_up
+    ended = LeaseWait() if given_up is None else given_up
     while not lock():
         if if_held == "fail":
             raise LeaseHeld(name)

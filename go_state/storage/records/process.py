@@ -10,12 +10,17 @@ from __future__ import annotations
 import atexit
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from go_state.core.errors import StoreUnavailable
 
-if TYPE_CHECKING:
-    from go_state.storage.journal.writer import Writing
+
+class Flushes(Protocol):
+    """Something that may have messages to write."""
+
+    def flush(self) -> object:
+        """Write them."""
+        ...
 
 
 class InheritedLock:
@@ -41,15 +46,15 @@ class InheritedLock:
         """Nothing was taken, unless before the fork, by the thread that forked."""
 
 
-_written: set[Writing[Any]] = set()  # the journals whose lease this process has: alive, though nobody refers to them
+_written: set[Flushes] = set()  # the journals whose lease this process has: alive, though nobody refers to them
 
 
-def keep_until_written(journal: Writing[Any]) -> None:
+def keep_until_written(journal: Flushes) -> None:
     """Have the journal flushed at the end of the process, unless it is closed before."""
     _written.add(journal)
 
 
-def is_written(journal: Writing[Any]) -> None:
+def is_written(journal: Flushes) -> None:
     """Let go of a journal that has nothing more to write."""
     _written.discard(journal)
 

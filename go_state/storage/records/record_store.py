@@ -15,7 +15,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, suppress
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from go_state.core.errors import Conflict, Corrupt, UsageError
 from go_state.core.ports import Stored, Write
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from go_state.storage.records.lease import IfHeld, Lease
     from go_state.storage.records.records import Snapshot
     from go_state.storage.types.description import Description
+
+Msg = TypeVar("Msg")
 
 _JOURNALS = b"j/"
 _PREFIX = b"s/"  # it also makes the empty key one that LMDB takes
@@ -81,7 +83,7 @@ class RecordStore:
     def forget_parent(self) -> None:
         """In a forked child: let go of what is the parent's, without ending it."""
         for journal in self._journals.values():
-            journal._forget_parent()
+            journal.leave_to_parent()
         let_go_of_all()
 
     # ------------------------------------------------------------------ models
@@ -113,6 +115,15 @@ class RecordStore:
 
     # ------------------------------------------------------------------ journals
 
+    @overload
+    def journal(
+        self, name: str, of: type[Msg], *, durability: Durability | None = None, lease: IfHeld | None = None
+    ) -> Journal[Msg]: ...
+    @overload
+    def journal(
+        self, name: str, of: Any = None, *, durability: Durability | None = None, lease: IfHeld | None = None
+    ) -> Journal[Any]: ...
+
     def journal(
         self, name: str, of: Any = None, *, durability: Durability | None = None, lease: IfHeld | None = None
     ) -> Journal[Any]:
@@ -123,9 +134,9 @@ class RecordStore:
         lease, and raises `LeaseHeld` when another process has it, or waits for it with `lease="wait"`.
         """
         found = self.journal_unread(name, durability=durability, lease=lease)
-        found.look()
+        found.writer.look()
         if of is not None:
-            found.set_message_type(of)
+            found.kind.set(of)
         return found
 
     def journal_unread(self, name: str, *, durability: Durability | None = None, lease: IfHeld | None = None) -> Journal[Any]:
@@ -142,7 +153,11 @@ class RecordStore:
         if found is None or found.closed:
             how = durability or "group", lease or "fail"
             found = self._journals[name] = Journal(
-                Records(self, name), self._lease(name), *how, before=None if found is None else found._finish
+                Records(self, name),
+                self._lease(name),
+                *how,
+                before=None if found is None else found.writer.finish,
+                let_go=self.let_go,
             )
         elif durability is not None and durability != found.durability:
             raise UsageError(f"the journal {name!r} is open already, with durability={found.durability!r}: close it first")
@@ -263,7 +278,7 @@ class RecordStore:
         try:
             with ExitStack() as ends:  # each is ended, also where another fails
                 for journal in list(self._journals.values()):
-                    ends.callback(journal._end)
+                    ends.callback(journal.end)
         finally:
             self._release()
 

@@ -15,7 +15,7 @@ from time import monotonic
 from go_state.core.errors import GoStateError, LeaseHeld, StoreUnavailable
 from go_state.storage.backends.postgres.connections import BoundedConnection, GivenUp, Server, Unanswered
 from go_state.storage.backends.postgres.driver import psycopg
-from go_state.storage.records.lease import IfHeld, check_if_held
+from go_state.storage.records.lease import IfHeld, LeaseWait, check_if_held
 
 _log = logging.getLogger("go_state")
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 5.0  # seconds between two tries to connect again
@@ -85,7 +85,7 @@ class Leases:
             self._connection.close()
             self._connection = None
 
-    def wait(self, number: int, given_up: threading.Event | None) -> BoundedConnection | None:
+    def wait(self, number: int, given_up: LeaseWait | None) -> BoundedConnection | None:
         """Wait until a lease is nobody's, on a connection of its own, which then has it; None when the wait was given up."""
         with self._server.errors("reached"):
             connection = self._server.connect()
@@ -116,7 +116,7 @@ class PostgresLease:
         self._pid = os.getpid()
         self.token = b""  #: what the holder leaves in the journal
 
-    def acquire(self, if_held: IfHeld = "fail", given_up: threading.Event | None = None) -> bool:
+    def acquire(self, if_held: IfHeld = "fail", given_up: LeaseWait | None = None) -> bool:
         """Take the lease, unless it is held already; `LeaseHeld` when somebody else holds it, or, with "wait", block until nobody does.
 
         False, and nothing is taken, when `given_up` was set while it blocked.
