@@ -144,14 +144,11 @@ class History(Generic[Msg]):
     def read(self, start: int | None = None, end: int | None = None) -> Iterator[Recorded[Msg]]:
         """Give what is on disk from the position `start` to before `end`, with positions and times of entry.
 
-        It begins later if the first ones were forgotten. What was set aside because it cannot
-        be read is None. Raises `Lagged` when others are forgotten while they are read, and `Corrupt` with the position of what is
-        damaged.
+        It begins later if the first ones were forgotten. What was set aside because it cannot be read is None. Raises `Lagged` if
+        others are forgotten while they are read, and `Corrupt` with the position of what is damaged.
         """
         for block, first, last in self.raw(start, end):
-            for recorded in self._recorded(block):
-                if first <= recorded.position < last:
-                    yield recorded
+            yield from self._recorded(block, first, last)
 
     def exactly(self, start: int, end: int) -> Iterator[Recorded[Msg]]:
         """Give the messages from `start` to before `end`, every one of them: what is folded has no gap.
@@ -159,9 +156,7 @@ class History(Generic[Msg]):
         Raises `Lagged` when one was forgotten, and `Corrupt` when the journal ends before `end`.
         """
         for block, first, last in self._blocks(start, end):
-            for recorded in self._recorded(block):
-                if first <= recorded.position < last:
-                    yield recorded
+            yield from self._recorded(block, first, last)
 
     def chunks(self, start: int, end: int) -> Iterator[tuple[int, list[Msg]]]:
         """Give exactly these without times, block by block: the position of the first message, and the messages."""
@@ -194,45 +189,40 @@ class History(Generic[Msg]):
                 return
             yield block, first, last
 
-    def pending(self) -> Block | None:
+    def all_blocks(self) -> Iterator[tuple[Block, int, int]]:
+        """Give the blocks as `raw` does, and as one more those messages that have entered and are not on disk yet."""
+        self.refresh()
+        waiting = self._waiting()  # first: what is written meanwhile is found on disk, and must not be given twice
+        yield from self.raw(end=None if waiting is None else waiting.first)
+        if waiting is not None:
+            yield waiting, waiting.first, waiting.end
+
+    def _waiting(self) -> Block | None:
         """Return the messages that have entered and are not on disk, as if they were; None if there are none.
 
-        Those that are just being written, and enter only if that succeeds, are not among them.
+        Those that are just being written, and enter only if that succeeds, are left out, and the ones behind them move up.
         """
-        self.refresh()
         with self._log.lock:
             self._log.absorb()
-            tail, first = self._tail, max(self._tail.durable, self._records.end)
-            unsure = {position for places in self._in_hand.places() for position in places}
-            number = len(tail.pending)  # from the end: an interrupted flush may have taken out some of the first ones only
-            times = [at for count, at in tail.times for _ in range(count)][-number:]
-            found = [
-                (at, record)
-                for position, at, record in zip(range(tail.end - number, tail.end), times, tail.pending, strict=True)
-                if position >= first and position not in unsure
-            ]
-            if not found:
-                return None
+            tail = self._tail
+            first = max(tail.durable, self._records.end)  # where an interrupted write has come to
+            number = max(tail.end - first, 0)
+            records = tail.pending[len(tail.pending) - number :]
+            dates = [at for count, at in tail.times for _ in range(count)]
+            dates = dates[len(dates) - number :]
+            for places in reversed(self._in_hand.places()):
+                left_out = slice(max(places.start - first, 0), max(places.stop - first, 0))
+                del records[left_out], dates[left_out]
             schema, types = self._kind.written_as()
-            dates = b",".join(b"[1,%d]" % at for at, _ in found)
-            data = b'{"at":[%b],"records":[%b]}' % (dates, b",".join(record for _, record in found))
-            digest = "" if types is None else types.digest
-            return Block(self._records.name, first, len(found), schema, digest, data)
-
-    def all_blocks(self) -> Iterator[tuple[Block, int, int]]:
-        """Give the blocks of all messages, those that are not on disk yet included, each with the positions to take from it."""
-        pending = self.pending()  # first: what is written meanwhile is found on disk, and must not be given twice
-        end = None if pending is None else pending.first
-        yield from self.raw(end=end)
-        if pending is not None:
-            yield pending, pending.first, pending.end
+        if not records:
+            return None
+        at = b",".join(b"[1,%d]" % each for each in dates)
+        data = b'{"at":[%b],"records":[%b]}' % (at, b",".join(records))
+        return Block(self._records.name, first, len(records), schema, "" if types is None else types.digest, data)
 
     def slice(self) -> list[Msg]:
         """Return all messages that have entered, oldest first, those that are not on disk yet included."""
-        messages: list[Msg] = []
-        for block, first, last in self.all_blocks():
-            messages += [each.message for each in self._recorded(block) if first <= each.position < last]
-        return messages
+        return [each.message for block, first, last in self.all_blocks() for each in self._recorded(block, first, last)]
 
     def undecoded(self, position: int) -> object:
         """Return the message at the position as JSON that is of no type, such as ["Add", {"by": 1}]."""
@@ -242,14 +232,16 @@ class History(Generic[Msg]):
         found: object = json.decode(block.records()[position - block.first])
         return found
 
-    def _recorded(self, block: Block) -> Iterator[Recorded[Msg]]:
+    def _recorded(self, block: Block, first: int, last: int) -> Iterator[Recorded[Msg]]:
+        """Give the block's messages from the position `first` to before `last`."""
         messages, error = self._kind.decode_as_far(block)
         position = block.first
         for count, at in block.times():
             for _ in range(count):
                 if position - block.first == len(messages) and error is not None:
                     raise error
-                yield Recorded(position, at / 1e6, messages[position - block.first])
+                if first <= position < last:
+                    yield Recorded(position, at / 1e6, messages[position - block.first])
                 position += 1
 
     def entered_by(self, seconds: float) -> int:
