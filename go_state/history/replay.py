@@ -40,7 +40,7 @@ def replay(program: Program[Model, Msg], journal: Journal[Msg], *, until: int | 
     set_message_type(journal, program)
     lagged: Lagged | None = None
     for _ in range(_TRIES):
-        journal.writer.refresh()
+        journal.lease.refresh()
         durable = journal.flush()  # what is put from now on is not on disk
         start = journal.statistics().start
         end = durable if until is None else until
@@ -105,7 +105,7 @@ def verify(program: Program[Model, Msg], journal: Journal[Msg], *, progress: Cal
     set_message_type(journal, program)
     journal.flush()
     journal.store.check_damage()
-    journal.writer.refresh()
+    journal.lease.refresh()
     return Verification(program, journal).run(progress)
 
 
@@ -123,13 +123,13 @@ def to_test(program: Program[Model, Msg], journal: Journal[Msg], path: str | os.
         raise UsageError(f'of= says where the program is found, as "package.module:name", not {of!r}')
     journal.store.check_not_own(path)
     set_message_type(journal, program)
-    journal.writer.refresh()
+    journal.lease.refresh()
     start = next(iter(keyframes(program, journal)), None)
     if start is None:
         raise UsageError(
             f"the journal {journal.name!r} begins after every snapshot that was kept: there is nothing to start from"
         )
-    journal.writer.refresh()
+    journal.lease.refresh()
     end = journal.flush()
     model = JsonCodec[Model](model_type(program))
     messages, aside = MessageCodec[Msg](message_type(program)), journal.set_aside()

@@ -33,7 +33,7 @@ class Verification(Generic[Model, Msg]):
     def run(self, progress: Callable[[int], object] | None) -> Verified:
         if not self._frames:
             return Verified(0, 0, None)
-        self._journal.writer.refresh()  # after the snapshots: none of them stands beyond the end
+        self._journal.lease.refresh()  # after the snapshots: none of them stands beyond the end
         end = self._journal.flush()
         first, *others = self._frames
         stored = {frame.position: frame for frame in others}

@@ -116,7 +116,7 @@ def test_who_waits_behind_another_can_stop_waiting(journal: Journal[int], other:
 
     def wait(given_up: LeaseWait) -> None:
         with pytest.raises(gs.Closed):
-            journal.writer.acquire(given_up=given_up)
+            journal.lease.acquire(given_up=given_up)
         ended.append(given_up)
 
     ended: list[LeaseWait] = []

@@ -41,7 +41,7 @@ class JournalMarks:
 
         Raises `SourceChanged` for another journal or an older copy, and `Lagged` if it misses what follows.
         """
-        self._journal.writer.refresh()
+        self._journal.lease.refresh()
         mark = marks.get(self.name)
         if mark is None:
             if self._from_the_start:
@@ -62,7 +62,7 @@ class JournalMarks:
         mark = marks.get(MARK)
         if mark is None or mark.fingerprint != self._journal.journal_id:
             return False
-        self._journal.writer.refresh()
+        self._journal.lease.refresh()
         if self._journal.statistics().end > mark.position:
             raise UsageError(
                 f"the model is that of the program whose messages the journal {self._journal.name!r} holds, and has them up to "

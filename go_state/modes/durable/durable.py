@@ -169,10 +169,10 @@ class DurableRun(Generic[Model, Msg]):
 
     def _taken(self) -> Flow[bool]:
         """Wait for the lease of the journal; False where the app was asked to end first."""
-        lease = self._durable.lease or self.journal.writer.lease.if_held
+        lease = self._durable.lease or self.journal.lease.queue.if_held
         try:
             yield Blocking(
-                lambda: self.journal.writer.acquire(lease, given_up=self.given_up), self.thread, cancel=self.given_up.set
+                lambda: self.journal.lease.acquire(lease, given_up=self.given_up), self.thread, cancel=self.given_up.set
             )
         except Closed:
             if self.audience is None:
@@ -325,7 +325,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         if self._saving is not None or self._save_due():
             yield from self._go_on_saving()
         self._most = max(self._until_save(), 1)  # overdue where a large model was being saved: one begins next
-        if self._journal.writer.needs_flush(self._cursor):
+        if self._journal.writer.rules.needs_flush(self._cursor):
             yield self._run.with_disk(self._journal.flush)
         if not self._cursor.has_moved():
             yield from self.publish()
@@ -441,7 +441,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         if retain is None:
             return
         before = min([covered, *durable.store.keyframes(durable.key)])
-        if (slowest := journal.writer.slowest()) is not None:
+        if (slowest := journal.lease.slowest()) is not None:
             before = min(before, slowest)
         if retain.messages is not None:
             before = min(before, covered - retain.messages)

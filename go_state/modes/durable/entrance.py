@@ -33,12 +33,12 @@ class Entrance(Generic[Msg]):
             self._journal.inlet.put_later(*messages)
 
     def _put_in_group(self, *messages: Msg) -> None:
-        if self._journal.writer.is_full and self._may_write():
+        if self._journal.writer.rules.is_full and self._may_write():
             self._journal.flush()  # whoever sends faster than the app can write writes, and so is as fast as the disk
         self._journal.inlet.put_later(*messages)
 
     def _may_write(self) -> bool:
-        return self._journal.writer.has_lease and running_loop() is None
+        return self._journal.lease.is_held and running_loop() is None
 
     def put_known(self, message: Msg, know: Callable[[int], object]) -> None:
         """Put one message; `know(position)` is called before its turn. Raises as a journal's put."""

@@ -1,6 +1,6 @@
 """The journal: a buffer that outlives the process. What is put into it is on disk before any reader gets it.
 
-Here are its face, `Journal`, and how messages enter it, `Inlet`. What it is made of, in the order in which a message meets it:
+Here is its face, and what it is made of, in the order in which a message meets it:
 
     Inlet ──▶ Log (its inbox, then its `Tail`) ──▶ Writer: a flush ──▶ disk ──▶ JournalCursor: a reader
                                                       ▲                 │
@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
-from types import MappingProxyType, TracebackType
+from collections.abc import Callable, Iterator
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from go_state.buffer.buffer import check_own, close_log, close_log_async
@@ -21,18 +20,22 @@ from go_state.buffer.consumer import Consumer
 from go_state.buffer.cursor import Start
 from go_state.buffer.log import Log
 from go_state.buffer.statistics import BufferStatistics
-from go_state.core.errors import Closed, Lagged, UsageError
-from go_state.storage.journal.group_commit import InHand, Pending
-from go_state.storage.journal.history import History, MessageType, Recorded
-from go_state.storage.journal.lease_holder import LeaseHolder
-from go_state.storage.journal.reader import JournalCursor, open_cursor
+from go_state.core.errors import Lagged, UsageError
+from go_state.storage.journal.commit.flush_rules import FlushRules
+from go_state.storage.journal.commit.group_commit import GroupCommit
+from go_state.storage.journal.commit.in_hand import InHand
+from go_state.storage.journal.commit.lease_holder import LeaseHolder
+from go_state.storage.journal.commit.lease_queue import LeaseQueue
+from go_state.storage.journal.history import History, Recorded
+from go_state.storage.journal.inlet import Inlet
+from go_state.storage.journal.message_type import MessageType
+from go_state.storage.journal.reader import JournalCursor, Parts, open_cursor
 from go_state.storage.journal.run_record import RunRecord
 from go_state.storage.journal.tail import Entry, Tail
-from go_state.storage.journal.writer import REFUSED, Durability, Writer
+from go_state.storage.journal.writer import Durability, Writer
 from go_state.storage.records.lease import IfHeld, Lease
 from go_state.storage.records.process import InheritedLock
 from go_state.storage.records.records import PROGRAM, SNAPSHOT, Records
-from go_state.storage.records.times import Times
 from go_state.system.crash_points import reach
 from go_state.system.own_thread import OwnThread
 
@@ -40,135 +43,6 @@ if TYPE_CHECKING:
     from go_state.storage.records.record_store import RecordStore
 
 Msg = TypeVar("Msg")
-
-
-class Inlet(Generic[Msg]):
-    """How messages enter a journal, whoever sends them.
-
-    With the durability "group" they enter in memory. With "put" they are staged: the first of the threads and tasks that put writes
-    for all (`group_commit.py`).
-    """
-
-    def __init__(
-        self, log: Log[Msg], tail: Tail[Msg], writer: Writer[Msg], kind: MessageType[Msg], aside: dict[int, str]
-    ) -> None:
-        self._log = log
-        self._tail = tail
-        self._writer = writer
-        self._kind = kind
-        self._aside = aside  # see `RunRecord`
-
-    def put(
-        self,
-        messages: Sequence[Msg],
-        times: Sequence[Times] | None = None,
-        know: Callable[[int], object] | None = None,
-    ) -> None:
-        """Append the messages; `know(position)` is called before any reader can have the first of them. Raises as `Journal.put`."""
-        self.check_open()
-        encoded, writer = self._kind.encode(messages), self._writer
-        times = writer.now(len(encoded)) if times is None else times
-        writer.acquire()
-        if writer.at_once:
-            self._put_at_once(Pending(messages, encoded, times, know))
-            return
-        if writer.is_full:
-            writer.flush()  # before these enter: if the disk is full they have not
-        with self._log.lock:
-            self.check_open()
-            self._enter(messages, encoded, times, know)
-
-    def put_known(self, message: Msg, know: Callable[[int], object]) -> None:
-        """Put one message, and call `know(position)` before any reader can have it."""
-        self.put((message,), know=know)
-
-    def put_dated(self, messages: Sequence[Msg], at: Sequence[int], aside: Mapping[int, str] = MappingProxyType({})) -> None:
-        """Put messages that have entered elsewhere, at the times given (microseconds since 1970).
-
-        `aside` says of some, by their index among `messages`, why runs and replays pass over them.
-        """
-
-        def know(first: int) -> None:
-            self._aside.update({first + index: why for index, why in aside.items()})
-
-        self.put(messages, [Times(1, each) for each in at], know if aside else None)
-
-    def put_later(self, *messages: Msg, know: Callable[[int], object] | None = None) -> None:
-        """Put the messages without waiting, not even for the disk or the lease: the program that reads the journal writes them.
-
-        This is how a running program is sent to. What cannot be written ends the program. Raises `Closed` and `NotStorable`; then
-        none of them has entered.
-        """
-        log, writer = self._log, self._writer
-        if not log.locked_put and len(messages) == 1 and know is None:
-            entry = messages[0], self._kind.encode_one(messages[0]), writer.time_ns()
-            log.append(entry)
-            if log.attention:
-                log.attend((entry,))
-            return
-        encoded, times = self._kind.encode(messages), writer.now(len(messages))
-        with log.lock:
-            self.check_open()
-            if writer.has_lease and not writer.at_once:
-                self._enter(messages, encoded, times, know)
-            elif messages:
-                writer.stage.add(Pending(messages, encoded, times, know, waits=False))
-                log.wake_sleepers()
-
-    async def put_async(self, *messages: Msg) -> None:
-        """Append the messages as `put` does, with the disk's part in a thread; what several tasks put shares one sync."""
-        from go_state.waking.loop_waker import LoopWaker
-
-        self.check_open()
-        writer = self._writer
-        await writer.acquire_async()
-        if not writer.at_once:
-            while writer.is_full:
-                await writer.thread.call(writer.flush)  # before these enter: if the disk is full they have not
-            self.put_later(*messages)
-            return
-        waker, encoded = LoopWaker(), self._kind.encode(messages)
-        staged = Pending(messages, encoded, writer.now(len(encoded)), waker=waker)
-        try:
-            if await writer.stage.enter_async(staged, waker):
-                await writer.thread.finish(partial(writer.lead, staged))
-        finally:
-            writer.stage.leave(staged)
-        if staged.error is not None:
-            raise staged.error
-
-    def check_open(self) -> None:
-        """Raise `Closed` after `close`."""
-        if self._log.closed:
-            raise Closed(REFUSED)
-
-    def _enter(
-        self, messages: Sequence[Msg], encoded: list[bytes], times: Sequence[Times], know: Callable[[int], object] | None
-    ) -> None:
-        """Append messages behind all that has entered. Lock held."""
-        log = self._log
-        log.absorb()
-        if know is not None:
-            know(self._tail.end)
-        if messages:
-            log.note(log.clock())
-            self._tail.enter(messages, encoded, times)
-            log.wake_sleepers()
-        log.locked_put = log.closed  # the lease is ours: from here on the fast path of `Journal.put` is open
-
-    def _put_at_once(self, staged: Pending[Msg]) -> None:
-        stage = self._writer.stage
-        try:
-            if stage.enter(staged):
-                self._writer.lead(staged)
-        finally:
-            try:
-                stage.leave(staged)
-            except BaseException:  # Ctrl-C, at any point of it
-                stage.leave(staged)
-                raise
-        if staged.error is not None:
-            raise staged.error
 
 
 class Journal(Generic[Msg]):
@@ -186,7 +60,7 @@ class Journal(Generic[Msg]):
     Raises `NotStorable` for a message that would not read back equal, `StoreFull`, `LeaseHeld`, and `Corrupt` with the position of what
     is damaged.
 
-    A run works with what the journal is made of: `log`, `inlet`, `writer`, `history`, `run_record` and `kind`.
+    A run works with what the journal is made of: `log`, `inlet`, `lease`, `writer`, `history`, `run_record` and `kind`.
     """
 
     def __init__(
@@ -208,7 +82,21 @@ class Journal(Generic[Msg]):
         self.log: Log[Msg] = Log(self._tail, ages=False)
         self.log.locked_put = True  # until the first put has taken the lease
         self.run_record = RunRecord(records, self.log, self._tail, aside)
+        self.thread = OwnThread(f"go_state journal {records.name}")  #: in which the async methods use the disk
+        stage: GroupCommit[Msg] = GroupCommit()
         in_hand: InHand[Msg] = InHand(self.log, self._tail)
+        self.lease = LeaseHolder(
+            records,
+            self.log,
+            self._tail,
+            LeaseQueue(records.name, lease, if_held, records.store.check_usable),
+            before=before,
+            taken=lambda: self.writer.taken(),
+            thread=self.thread,
+        )
+        rules: FlushRules[Msg] = FlushRules(
+            self.log, self._tail, stage, self.lease, self.run_record, at_once=durability == "put"
+        )
         self.writer: Writer[Msg] = Writer(
             records,
             self.log,
@@ -216,13 +104,15 @@ class Journal(Generic[Msg]):
             self.kind,
             self.run_record,
             in_hand,
-            LeaseHolder(records.name, lease, if_held, records.store.check_usable),
-            at_once=durability == "put",
-            before=before,
+            stage,
+            self.lease,
+            rules,
+            thread=self.thread,
             let_go=lambda: let_go(self),
         )
         self.history: History[Msg] = History(records, self.log, self._tail, self.kind, in_hand, lambda: self.writer.knows_disk)
-        self.inlet: Inlet[Msg] = Inlet(self.log, self._tail, self.writer, self.kind, aside)
+        self.inlet: Inlet[Msg] = Inlet(self.log, self._tail, self.writer, self.kind, stage, self.lease, aside)
+        self._stage = stage
 
     @property
     def name(self) -> str:
@@ -242,12 +132,7 @@ class Journal(Generic[Msg]):
     @property
     def durability(self) -> Durability:
         """When messages are committed to disk."""
-        return "put" if self.writer.at_once else "group"
-
-    @property
-    def thread(self) -> OwnThread:
-        """The thread in which the async methods use the disk."""
-        return self.writer.thread
+        return "put" if self.writer.rules.at_once else "group"
 
     # ------------------------------------------------------------------ putting
 
@@ -261,7 +146,7 @@ class Journal(Generic[Msg]):
             self.inlet.put(messages)
             return
         entry: Entry[Msg] = messages[0], self.kind.encode_one(messages[0]), writer.time_ns()
-        if writer.is_full:
+        if writer.rules.is_full:
             writer.flush()  # before this one enters: if the disk is full it has not
         log.append(entry)  # the fast path of every buffer, with entries in the place of messages
         if log.attention:
@@ -295,7 +180,7 @@ class Journal(Generic[Msg]):
 
     def open(self, start: Start = "oldest", *, name: str = "") -> JournalCursor[Msg]:
         """Open a reader as `consumer` does, and return its cursor: what a run works on."""
-        return open_cursor(self._records, self.log, self._tail, self.writer, self.kind, start, name)
+        return open_cursor(Parts(self._records, self.log, self._tail, self.lease, self.writer, self.kind), start, name)
 
     def read(self, start: int | None = None, end: int | None = None) -> Iterator[Recorded[Msg]]:
         """Give what is on disk from the position `start` to before `end`, with positions and times of entry; see `History.read`."""
@@ -335,7 +220,7 @@ class Journal(Generic[Msg]):
     def cursors(self) -> dict[str, int]:
         """Return how far each named reader has come, on disk."""
         with self.log.lock:
-            return {name: position for name, position in self.writer.stored.items() if name != SNAPSHOT}
+            return {name: position for name, position in self.lease.stored.items() if name != SNAPSHOT}
 
     def set_aside(self) -> dict[int, str]:
         """Return the positions that runs and replays pass over, and why."""
@@ -362,9 +247,9 @@ class Journal(Generic[Msg]):
 
         Raises `UsageError` for one that is done: what it has changed would be in the model and not in a replay.
         """
-        self.writer.acquire()
+        self.lease.acquire()
         with self.log.lock:
-            start, end, done = self._tail.start, self._tail.end, max(self.writer.stored.values(), default=0)
+            start, end, done = self._tail.start, self._tail.end, max(self.lease.stored.values(), default=0)
             if any(each.name for each in self.log.cursors):
                 raise UsageError(f"the journal {self.name!r} is being read: end its program first")
             if not isinstance(position, int) or not max(start, done) <= position < end:
@@ -379,7 +264,7 @@ class Journal(Generic[Msg]):
         on from: they would be at positions that it has not come to.
         """
         with self.writer.exclusive(), self.log.lock:
-            stored = self.writer.stored
+            stored = self.lease.stored
             if any(each.name == name for each in self.log.cursors):
                 raise UsageError(f"the reader {name!r} of the journal {self.name!r} is open: close it first")
             if name not in stored or name == SNAPSHOT:
@@ -397,7 +282,7 @@ class Journal(Generic[Msg]):
         """
         with self.writer.exclusive():
             with self.log.lock:
-                who, at = min(self.writer.stored.items(), key=lambda item: item[1], default=("", before))
+                who, at = min(self.lease.stored.items(), key=lambda item: item[1], default=("", before))
             if at < before:
                 who = "the newest snapshot stands at" if who == SNAPSHOT else f"the reader {who!r} has only come to"
                 raise UsageError(f"{who} {at}: truncate before that at most")
@@ -424,7 +309,7 @@ class Journal(Generic[Msg]):
         """Refuse further puts, as a buffer does, and commit to disk what was put. In a forked child nothing is done."""
         if self.log.in_parent:
             return
-        self.writer.lease.stop_puts()
+        self.lease.queue.stop_puts()
         try:
             close_log(self.log, timeout)
         finally:
@@ -435,7 +320,7 @@ class Journal(Generic[Msg]):
         """Close as `close` does, waiting on the event loop."""
         if self.log.in_parent:
             return
-        self.writer.lease.stop_puts()
+        self.lease.queue.stop_puts()
         try:
             await close_log_async(self.log, timeout)
         finally:
@@ -448,7 +333,7 @@ class Journal(Generic[Msg]):
         """End with the store, which calls this when it is closed: nobody waits for the lease, and nothing is written, after it."""
         if self.log.in_parent:
             return
-        self.writer.lease.stop_all()
+        self.lease.queue.stop_all()
         try:
             self.close()
         finally:
@@ -458,7 +343,9 @@ class Journal(Generic[Msg]):
         """In a forked child: the store calls this, and every use but closing raises from then on."""
         lock: Any = InheritedLock(self.store.check_usable)
         self.log.leave_to_parent(lock)
-        self.writer.leave_to_parent(lock)
+        self._stage.leave_to_parent(lock)
+        self.lease.leave_to_parent(lock)
+        self.writer.end()
 
     def __enter__(self) -> Journal[Msg]:
         return self

@@ -6,12 +6,13 @@ A cursor writes nothing itself. If the next message has to be written before it 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from go_state.buffer.cursor import Cursor, Start
 from go_state.buffer.log import Log
 from go_state.core.errors import ConcurrentGet
-from go_state.storage.journal.history import MessageType
+from go_state.storage.journal.commit.lease_holder import LeaseHolder
+from go_state.storage.journal.message_type import MessageType
 from go_state.storage.journal.tail import Tail
 from go_state.storage.journal.writer import Writer
 from go_state.storage.records.records import Records
@@ -20,22 +21,32 @@ from go_state.system.own_thread import OwnThread
 Msg = TypeVar("Msg")
 
 
+class Parts(NamedTuple, Generic[Msg]):
+    """What a journal's cursor works with."""
+
+    records: Records
+    log: Log[Msg]
+    tail: Tail[Msg]
+    lease: LeaseHolder
+    writer: Writer[Msg]
+    kind: MessageType[Msg]
+
+
 class JournalCursor(Cursor[Msg]):
     """The place of one reader in a journal."""
 
-    def __init__(
-        self, log: Log[Msg], tail: Tail[Msg], writer: Writer[Msg], kind: MessageType[Msg], start: Start, name: str
-    ) -> None:
-        super().__init__(log, start, name)
-        self._tail = tail
-        self._writer = writer
-        self._kind = kind
+    def __init__(self, parts: Parts[Msg], start: Start, name: str) -> None:
+        super().__init__(parts.log, start, name)
+        self._tail = parts.tail
+        self._lease = parts.lease
+        self._writer = parts.writer
+        self._kind = parts.kind
 
     # ------------------------------------------------------------------ reading
 
     def take(self, limit: int) -> list[Msg]:
         """Read up to `limit` messages that are on disk; those that are not yet are flushed first."""
-        if self._writer.blocks(self):
+        if self._writer.rules.blocks(self):
             self._writer.flush()
         return super().take(limit)
 
@@ -54,14 +65,14 @@ class JournalCursor(Cursor[Msg]):
 
     def needs_disk(self) -> bool:
         """Return whether the next message has to be written or read first, which `prepare` does."""
-        if self._writer.needs_flush(self):
+        if self._writer.rules.needs_flush(self):
             return True
         with self.log.lock:
             return not self._tail.is_in_memory(self.position)
 
     def prepare(self) -> None:
         """Write what has to be written before the next message can be taken, and read the block that holds it."""
-        if self._writer.needs_flush(self):
+        if self._writer.rules.needs_flush(self):
             self._writer.flush()
         with self.log.lock:
             if self._tail.is_in_memory(self.position):
@@ -74,21 +85,21 @@ class JournalCursor(Cursor[Msg]):
 
     def has_more(self) -> bool:
         """Count what is staged as well: it can be read once it is written. Lock held."""
-        return self._writer.has_staged or super().has_more()
+        return self._writer.rules.has_staged or super().has_more()
 
     # ------------------------------------------------------------------ moving
 
     def commit(self) -> int:
         """Commit what was read. With a name it is on disk at the next flush, and at once if the durability is "put"."""
         count = super().commit()
-        if self._writer.commit_is_due(self):
+        if self._writer.rules.commit_is_due(self):
             self._writer.flush()
         return count
 
     async def commit_async(self) -> int:
         """Commit as `commit` does, with the disk's part in a thread."""
         count = super().commit()
-        if self._writer.commit_is_due(self):
+        if self._writer.rules.commit_is_due(self):
             await self.thread.finish(self._writer.flush)
         return count
 
@@ -116,7 +127,7 @@ class JournalCursor(Cursor[Msg]):
 
     def has_moved(self) -> bool:
         """Return whether it has a name, and has committed more than is on disk."""
-        return self._writer.has_moved(self)
+        return self._writer.rules.has_moved(self)
 
     # ------------------------------------------------------------------ closing
 
@@ -125,7 +136,7 @@ class JournalCursor(Cursor[Msg]):
         if self.log.in_parent:
             return
         try:
-            if not self.closed and self.has_moved() and not self._writer.is_ended:
+            if not self.closed and self.has_moved() and not self._lease.is_ended:
                 self._writer.flush()
         finally:
             with self.log.lock:
@@ -145,27 +156,26 @@ class JournalCursor(Cursor[Msg]):
                 await self.thread.aclose()
 
 
-def open_cursor(
-    records: Records, log: Log[Msg], tail: Tail[Msg], writer: Writer[Msg], kind: MessageType[Msg], start: Start, name: str
-) -> JournalCursor[Msg]:
+def open_cursor(parts: Parts[Msg], start: Start, name: str) -> JournalCursor[Msg]:
     """Open a reader; see `Journal.consumer`."""
+    log, writer = parts.log, parts.writer
     if name:
-        records.check_reader(name)
-        writer.acquire()  # its commits are writes, and what another process has committed under the name has to be known
+        parts.records.check_reader(name)
+        parts.lease.acquire()  # its commits are writes, and what another process has committed under the name has to be known
     cursor: JournalCursor[Msg] | None = None
     try:
         with log.lock:
             if name and any(each.name == name for each in log.cursors):
                 raise ConcurrentGet(
-                    f"the reader {name!r} of the journal {records.name!r} is open already: end the run that it belongs to, or "
+                    f"the reader {name!r} of the journal {parts.records.name!r} is open already: end the run that it belongs to, or "
                     f"give another reader a name of its own"
                 )
             log.look()
             stored = writer.start_of(name) if name else None
-            cursor = JournalCursor(log, tail, writer, kind, start if stored is None else stored, name)
+            cursor = JournalCursor(parts, start if stored is None else stored, name)
             log.cursors.append(cursor)
-        if not writer.has_lease:
-            writer.follow()
+        if not parts.lease.is_held:
+            parts.lease.follow()
     except BaseException:  # Ctrl-C: nobody would have it, to close it
         log.cursors[:] = [each for each in log.cursors if each is not cursor]
         raise

@@ -134,7 +134,7 @@ class RecordStore:
         lease, and raises `LeaseHeld` when another process has it, or waits for it with `lease="wait"`.
         """
         found = self.journal_unread(name, durability=durability, lease=lease)
-        found.writer.look()
+        found.lease.look()
         if of is not None:
             found.kind.set(of)
         return found

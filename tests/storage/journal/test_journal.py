@@ -529,7 +529,7 @@ def test_truncate_forgets_the_beginning(path: Path) -> None:
     for before, start in ((0, 0), (1, 1), (1024, 1024), (3000, 3000), (10, 3000), (9999, 5000)):
         with gs.LMDBStore(path) as store:
             journal = store.journal("j", of=int)
-            journal.writer.acquire()
+            journal.lease.acquire()
             assert journal.truncate(before) == start
         with gs.LMDBStore(path) as store:
             journal = store.journal("j", of=int)
@@ -568,7 +568,7 @@ def test_two_processes_do_not_write_one_journal(path: Path, other: Other) -> Non
     assert other.do("journal.put(1)") == "None"
     with gs.LMDBStore(path) as store:
         journal = store.journal("j", of=int, durability="put")
-        for write in (lambda: journal.put(2), lambda: journal.put(2, 3), journal.writer.acquire):
+        for write in (lambda: journal.put(2), lambda: journal.put(2, 3), journal.lease.acquire):
             with pytest.raises(gs.LeaseHeld) as raised:
                 write()
             assert raised.value.name == "j"

@@ -9,7 +9,7 @@ import pytest
 from buffer.test_interrupts import Interrupt, at_every_point
 
 import go_state as gs
-from go_state.storage.journal.group_commit import Pending
+from go_state.storage.journal.commit.group_commit import Pending
 from go_state.storage.records.records import Entry, Snapshot
 
 
@@ -22,7 +22,7 @@ def test_an_interrupted_writer_leaves_nobody_asleep(tmp_path: Path) -> None:
             journal.writer.begin()
             told: list[int] = []
             other = Pending(["other"], journal.kind.encode(["other"]), journal.writer.now(1), told.append)
-            journal.writer.stage._staged.append(other)
+            journal._stage._staged.append(other)
             with interrupt:
                 journal.inlet.put_known("mine", lambda position: None)
             journal.flush()
@@ -43,14 +43,14 @@ def test_an_interrupted_writer_that_fails_leaves_nobody_asleep(tmp_path: Path) -
             journal = store.journal("j", of=str, durability="put")
             journal.writer.begin()
             other = Pending(["other"], journal.kind.encode(["other"]), journal.writer.now(1))
-            journal.writer.stage._staged.append(other)
+            journal._stage._staged.append(other)
             write, journal._records.write = journal._records.write, fail  # type: ignore[method-assign]
             with interrupt, suppress(gs.StoreFull):
                 journal.put("mine")
             journal._records.write = write  # type: ignore[method-assign]
             if other.leads:
                 journal.writer.lead(other)
-                journal.writer.stage.leave(other)
+                journal._stage.leave(other)
             journal.flush()
             assert other.done
             assert journal.slice().count("other") == (other.error is None)
@@ -84,7 +84,7 @@ def test_an_interrupted_owner_leaves_no_lease(tmp_path: Path) -> None:
             journal.put("first")
             journal.close()
             with interrupt:
-                journal.writer.acquire()
+                journal.lease.acquire()
             journal.writer.let_go()
             with store.journal("j", of=str) as next_one:
                 next_one.put("last")

@@ -101,7 +101,7 @@ def test_refresh_finds_what_another_process_has_written(store: gs.LMDBStore) -> 
     append(writer, 1)
     journal = store.journal("j", of=int)
     append(writer, 2, cursors={"mailer": 3})
-    journal.writer.refresh()
+    journal.lease.refresh()
     assert (journal.statistics().end, journal.cursors()) == (3, {"mailer": 3})
 
 
@@ -142,7 +142,7 @@ def test_what_is_set_aside_is_found_while_it_is_being_written(
     unreadable: Journal[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It leaves the memory for the disk between two looks."""
-    unreadable.writer.acquire()
+    unreadable.lease.acquire()
     unreadable.run_record.set_aside(1, "Incompatible")
     look, flushes = unreadable._records.set_aside, [unreadable.flush]
 
@@ -166,5 +166,5 @@ def test_who_takes_the_lease_sees_what_the_dead_have_written(store: gs.LMDBStore
         return real(write=write)
 
     monkeypatch.setattr(store, "_transaction", noted)
-    journal.writer.acquire()
+    journal.lease.acquire()
     assert kinds == [True, False]

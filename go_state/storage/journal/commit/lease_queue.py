@@ -1,4 +1,4 @@
-"""Waiting for the lease of a journal, and having it: one process writes a journal at a time.
+"""Waiting for the lease of a journal: one process writes a journal at a time.
 
 The lease itself is the backend's (`records/lease.py`, `backends/postgres/sessions.py`). Here is who waits for it within this process:
 threads that put, tasks that put, and runs, each of which can stop waiting by itself. One of them, the first, waits for the system's
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     import asyncio
 
 
-class LeaseHolder:
-    """The lease of one journal, and those of this process who wait for it."""
+class LeaseQueue:
+    """The lease of one journal as its backend gives it, and those of this process who wait for it."""
 
     def __init__(self, name: str, lease: Lease, if_held: IfHeld, check_usable: Callable[[], object]) -> None:
         check_if_held(if_held)
