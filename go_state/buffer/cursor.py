@@ -41,6 +41,7 @@ class Cursor(Generic[Msg]):
         self.position = self.committed
         self.closed = False
         self.waker: Waker | None = None  #: what this reader sleeps on, while it sleeps
+        self._uncounted = 0  # messages that `settle_own` has committed and that `committed` does not have yet
         self._woken = False  # `wake` was called, and no wait has noticed
 
     @classmethod
@@ -50,6 +51,7 @@ class Cursor(Generic[Msg]):
         Raises `Lagged` for a position that was trimmed away, and `UsageError` for one that does not exist yet.
         """
         with log.lock:
+            log.share()
             log.look()
             cursor = cls(log, start)
             log.cursors.append(cursor)
@@ -70,6 +72,8 @@ class Cursor(Generic[Msg]):
             raise Closed("this consumer is closed")
         log = self.log
         log.absorb()
+        if self._uncounted or log.own:
+            self._catch_up()
         retained, position = log.retained, self.position
         if position < retained.start:
             raise Lagged(retained.start - position, retained.start)
@@ -171,6 +175,7 @@ class Cursor(Generic[Msg]):
     def commit(self) -> int:
         """Commit what was read and return how many messages it was; `NothingPending` if there are none."""
         with self.log.lock:
+            self._catch_up()
             count = self._pending("commit")
             self.committed = self.position
             self.log.on_commit()
@@ -181,6 +186,7 @@ class Cursor(Generic[Msg]):
     def rollback(self) -> int:
         """Go back to the first uncommitted message and return how many will be given again; `NothingPending` for none."""
         with self.log.lock:
+            self._catch_up()
             count = self._pending("roll back")
             self.position = self.committed
             return count
@@ -200,12 +206,14 @@ class Cursor(Generic[Msg]):
         log, retained, number = self.log, self.log.retained, len(messages)
         following: Sequence[Msg] = ()
         with log.lock:
+            if log.own or self._uncounted:
+                self._catch_up()
             if not number:
                 self.committed += count
             else:
                 if log.inbox:
                     log.absorb()
-                log.note(log.clock())
+                log.times.note(retained.end, log.clock(), retained.start)
                 follows = follow and self.position == retained.end
                 # No call until all has moved, so that Ctrl-C finds it before or after the step: see `Retained`.
                 retained.items += messages
@@ -222,9 +230,60 @@ class Cursor(Generic[Msg]):
             log.apply_retention()
         return following
 
+    # ------------------------------------------------------------------ a log of one's own
+
+    def claim(self) -> bool:
+        """Try to have the log alone, and return whether it is: then `settle_own` needs no lock.
+
+        It is if this is the only reader and has read everything, and the log is in memory, open, without a bound or a policy. It
+        ends when another reader opens, the log is closed, or a message that others have put is taken in.
+        """
+        with self.log.lock:
+            self._catch_up()
+            return self.log.give_to(self)
+
+    def settle_own(self, count: int, messages: Sequence[Msg], /) -> Sequence[Msg]:
+        """Commit and append as `settle(count, messages, True)` does, without a lock while the log is claimed.
+
+        The commits then count from the reader's next call on; `processed` has them. See `log.py` for how the two sides meet.
+        """
+        log = self.log
+        if log.is_shared or log.inbox:
+            return self.settle(count, messages, True)
+        # No call between the two, so that Ctrl-C finds it before or after the step.
+        log.own += messages
+        self._uncounted += count
+        if log.is_shared:
+            return self._settle_late(messages)
+        return messages
+
+    def _settle_late(self, messages: Sequence[Msg]) -> Sequence[Msg]:
+        """Return the messages if whoever began to share the log has taken them in, else append them behind what others have put."""
+        with self.log.lock:
+            self.log.absorb()
+            in_time = not self.log.own
+            self._catch_up()
+        return messages if in_time else ()
+
+    @property
+    def processed(self) -> int:
+        """The first position that is not processed: `committed`, and what `settle_own` has committed since."""
+        return self.committed + self._uncounted
+
+    def _catch_up(self) -> None:
+        """Count what was settled without the lock. Lock held, by the reader itself."""
+        log = self.log
+        log.absorb()
+        if log.own:
+            log.append_late(self)
+        # No call between the two.
+        self.committed += self._uncounted
+        self._uncounted = 0
+
     def seek(self, where: Start) -> None:
         """Go on reading elsewhere, with nothing pending: at the oldest or after the newest message, or at a position."""
         with self.log.lock:
+            self._catch_up()
             self.log.look()
             self.position = self.committed = self._find(where)
             self.log.on_commit()

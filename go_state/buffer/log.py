@@ -12,6 +12,14 @@ take. How the two sides never miss each other:
 - `close` sets `closed`, under the lock, and absorbs a last time: that is the cut. What is in the inbox later came too late, and
   its put takes it back and raises.
 
+A run's chain of messages to itself enters without a lock as well, while its reader is the only one (`Cursor.claim`): it appends to
+`own` and looks at `is_shared` after, which whoever comes sets first, under the lock, before taking `own` in. Three cases:
+
+- They see the append: the messages are taken in, directly behind what the reader has read, and count as read.
+- The reader sees the flag, and its messages are gone from `own`: the same.
+- The reader sees the flag, and its messages are still there: they came too late. It appends them under the lock, behind what others
+  have put, and reads them later. While the flag is set nobody else touches `own`.
+
 A first version whose idle readers were listed outside the lock lost wake-ups within seconds (`tests/buffer/test_stress.py`).
 """
 
@@ -22,10 +30,10 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from go_state.buffer.locks import Lock, is_held_here
-from go_state.buffer.retained import Retained, take_out
+from go_state.buffer.retained import Place, Retained, take_out
 from go_state.buffer.retention import Retention, drop_committed, keep_all
 from go_state.buffer.statistics import Backlog, BufferStatistics, EntryTimes, ReaderStatistics
 from go_state.core.errors import Closed, Full, UsageError
@@ -35,14 +43,6 @@ from go_state.waking.thread_waker import Waker
 Msg = TypeVar("Msg")
 
 REFUSED = "the buffer is closed and takes no more messages: the message was not put"
-
-
-class Place(Protocol):
-    """Where one reader is: what a log knows of a `Cursor`."""
-
-    position: int  #: the position that is read next
-    committed: int  #: the first position that is not committed
-    name: str  #: under which a journal keeps `committed`; empty for all others
 
 
 class Log(Generic[Msg]):
@@ -58,7 +58,7 @@ class Log(Generic[Msg]):
         maxsize: int | None = None,
         retention: Retention = drop_committed,
         clock: Callable[[], float] = time.monotonic,
-        ages: bool = True,
+        in_memory: bool = True,
     ) -> None:
         if maxsize is not None and maxsize < 1:
             raise UsageError(f"maxsize is at least 1, or None for a buffer without a bound, not {maxsize}")
@@ -75,13 +75,19 @@ class Log(Generic[Msg]):
         # Guards everything below, and the removal of entries from the inbox. Only a log that counts has to know whose lock it is.
         self.lock: Lock = threading.RLock() if self._counts else threading.Lock()
         self.retained = retained
-        self.times = EntryTimes(ages=ages)
+        self.times = EntryTimes(ages=in_memory)
         self.cursors: list[Place] = []  #: of the open readers
         self.sleepers: list[Waker] = []  #: of sleeping readers; whoever wakes them takes them out, with the lock or without
+        self.own: list[Msg] = []  #: what the owner has put and read, and nobody has taken in; see above
+        self.is_shared = True  #: whether others than the owner have to see at once what enters
+        self._is_sharing = False  # whether `share` has set the flag, and not yet taken in what was put before
+        self._owner: Place | None = None
+        self._may_be_owned = in_memory and not self._counts
         self.closers: list[Waker] = []  #: of those who wait for the readers to finish
         self.closed = False
         self.in_parent = False  #: whether this is a forked child's copy, which is of no use there
         self._cut = False  # closed, and what is in the inbox came too late
+        self._owned_since = 0.0  # when the owner became it: what it puts is no older
         self._entered = 0.0  # when the first message of the inbox entered
 
     # ------------------------------------------------------------------ putting
@@ -188,12 +194,50 @@ class Log(Generic[Msg]):
         """Move the inbox into what is retained. Lock held."""
         if self._cut:
             return  # what is still in the inbox was put after the close and is about to be refused
+        if self.own or self._is_sharing:
+            self._take_own()
         dated, entered, self.attention = not self.attention, self._entered, True  # before the inbox is read: see above
         count = len(self.inbox)
         if count:
-            self.note(entered if dated else self.clock())  # not dated: its put is on its way to `attend`, so it is new
+            self.share()  # what the owner appends from here on comes behind these
+            self.times.note(
+                self.retained.end, entered if dated else self.clock(), self.retained.start
+            )  # not dated: its put is on its way to `attend`, so it is new
             self.retained.take_in(self.inbox, count)
         self._cut = self.closed
+
+    def _take_own(self) -> None:
+        """Take in what the owner has put and read. Lock held."""
+        if self._owner is None or (self.is_shared and not self._is_sharing):
+            return  # it came too late, and is the owner's to append
+        self.times.note(self.retained.end, self._owned_since, self.retained.start)
+        self.retained.take_own(self.own, len(self.own), self._owner)
+        self._is_sharing = False  # no call since the messages have moved
+
+    def share(self) -> None:
+        """Make the owner see that it is not alone, and take in what it has put until then. Lock held.
+
+        The flag first, and then how much there is: what the owner appends in between finds the flag. If Ctrl-C comes in between, the
+        next look goes on from here.
+        """
+        if not self.is_shared:
+            self.is_shared = self._is_sharing = True
+        if self._is_sharing:
+            self._take_own()
+
+    def give_to(self, cursor: Place) -> bool:
+        """Make the cursor the owner if it is the only reader and has read everything; return whether it is. Lock held."""
+        alone = self._may_be_owned and not self.closed and len(self.cursors) == 1 and self.cursors[0] is cursor
+        if alone and cursor.position == self.retained.end and not self.own:
+            self._owner, self._owned_since, self.is_shared = cursor, self.clock(), False
+        return not self.is_shared
+
+    def append_late(self, cursor: Place) -> None:
+        """Append what the owner has put too late for `share`, behind what others have put; it is yet to be read. Lock held."""
+        if self.own and cursor is self._owner and self.is_shared:
+            self.note(self.clock())
+            self.retained.take_in(self.own, len(self.own))
+            self.wake_sleepers()
 
     def look(self) -> Retained[Msg]:
         """Return what is retained, brought up to date. Lock held."""
@@ -218,6 +262,7 @@ class Log(Generic[Msg]):
     def remove(self, cursor: Place) -> None:
         """Strike the cursor off. Lock held."""
         if cursor in self.cursors:
+            self.share()
             self.on_commit()  # while it still counts: what it committed is done
             self.cursors.remove(cursor)
             self.on_commit()
@@ -277,6 +322,7 @@ class Log(Generic[Msg]):
         with self.lock:
             self.locked_put = True
             self.closed = True
+            self.share()
             self.absorb()  # the cut: what is in the inbox now is accepted, what comes later is refused
             self.wake_sleepers()
             if closer is not None:

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 Msg = TypeVar("Msg")
+
+
+class Place(Protocol):
+    """Where one reader is: what a log knows of a `Cursor`."""
+
+    position: int  #: the position that is read next
+    committed: int  #: the first position that is not committed
+    name: str  #: under which a journal keeps `committed`; empty for all others
 
 
 def take_out(messages: Iterable[object], items: list[Any]) -> bool:
@@ -41,6 +49,14 @@ class Retained(Generic[Msg]):
         items += inbox[:count]
         self.end += count
         del inbox[:count]
+
+    def take_own(self, own: list[Msg], count: int, cursor: Place) -> None:
+        """Move the first `count` of a reader's own messages here, which it has read already."""
+        items = self.items
+        items += own[:count]
+        self.end += count
+        cursor.position += count
+        del own[:count]
 
     def extend(self, messages: Sequence[Msg]) -> None:
         """Append the messages."""

@@ -79,7 +79,7 @@ class Journal(Generic[Msg]):
         aside: dict[int, str] = {}
         self.kind: MessageType[Msg] = MessageType(records, aside)
         self._tail: Tail[Msg] = Tail(records, self.kind.decode_as_far)
-        self.log: Log[Msg] = Log(self._tail, ages=False)
+        self.log: Log[Msg] = Log(self._tail, in_memory=False)
         self.log.locked_put = True  # until the first put has taken the lease
         self.run_record = RunRecord(records, self.log, self._tail, aside)
         self.thread = OwnThread(f"go_state journal {records.name}")  #: in which the async methods use the disk
