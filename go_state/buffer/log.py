@@ -200,9 +200,7 @@ class Log(Generic[Msg]):
         count = len(self.inbox)
         if count:
             self.share()  # what the owner appends from here on comes behind these
-            self.times.note(
-                self.retained.end, entered if dated else self.clock(), self.retained.start
-            )  # not dated: its put is on its way to `attend`, so it is new
+            self.note(entered if dated else self.clock())  # not dated: its put is on its way to `attend`, so it is new
             self.retained.take_in(self.inbox, count)
         self._cut = self.closed
 

@@ -188,8 +188,10 @@ def test_a_chain_while_others_look_put_open_and_close(seed: int) -> None:
             cursor.settle(len(chunk) - (cursor.processed - first))
             assert cursor.position == cursor.committed == len(read)
         over.set()
-        buffer.put(("last", 0), ("last", 1))  # whoever still waits has something to read
-        disturbing.result(30)
+        last = itertools.count()
+        while not disturbing.done():
+            buffer.put(("last", next(last)))  # whoever still waits has something to read
+        disturbing.result()
     while more := cursor.take(100):
         read += more
     for sender in ("seed", "own", "other", "last"):
