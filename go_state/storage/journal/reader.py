@@ -151,7 +151,8 @@ class JournalCursor(Cursor[Msg]):
         try:
             await self.thread.finish(self.close)
         finally:
-            self.close()
+            if not self.closed:  # the thread could not be begun
+                self.close()
             if not self.log.cursors:
                 await self.thread.aclose()
 
