@@ -175,7 +175,8 @@ class Cursor(Generic[Msg]):
     def commit(self) -> int:
         """Commit what was read and return how many messages it was; `NothingPending` if there are none."""
         with self.log.lock:
-            self._catch_up()
+            if self.log.own or self._uncounted:
+                self._catch_up()
             count = self._pending("commit")
             self.committed = self.position
             self.log.on_commit()
@@ -186,7 +187,8 @@ class Cursor(Generic[Msg]):
     def rollback(self) -> int:
         """Go back to the first uncommitted message and return how many will be given again; `NothingPending` for none."""
         with self.log.lock:
-            self._catch_up()
+            if self.log.own or self._uncounted:
+                self._catch_up()
             count = self._pending("roll back")
             self.position = self.committed
             return count

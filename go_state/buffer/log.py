@@ -199,7 +199,8 @@ class Log(Generic[Msg]):
         dated, entered, self.attention = not self.attention, self._entered, True  # before the inbox is read: see above
         count = len(self.inbox)
         if count:
-            self.share()  # what the owner appends from here on comes behind these
+            if not self.is_shared or self._is_sharing:
+                self.share()  # what the owner appends from here on comes behind these
             self.note(entered if dated else self.clock())  # not dated: its put is on its way to `attend`, so it is new
             self.retained.take_in(self.inbox, count)
         self._cut = self.closed
