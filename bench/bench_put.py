@@ -48,8 +48,8 @@ def buffer_alone() -> None:
     with buffer.consumer() as consumer:
         try:
             while True:
-                consumer.wait()
-                consumer.settle(len(consumer.take(1024)))
+                consumer.cursor.wait()
+                consumer.cursor.settle(len(consumer.cursor.take(1024)))
         except gs.Closed:
             thread.join()
 

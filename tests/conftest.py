@@ -37,7 +37,7 @@ def asleep() -> Callable[[Consumer[Any]], None]:
     """Return once a thread or task sleeps on the consumer. Looks at the waker, which nothing public shows."""
 
     def look(consumer: Consumer[Any]) -> None:
-        while consumer._waker is None:
+        while consumer.cursor.waker is None:
             os.sched_yield()
 
     return look
@@ -48,7 +48,7 @@ def asleep_async() -> Callable[[Consumer[Any]], Awaitable[None]]:
     """Return once a task of this loop sleeps on the consumer."""
 
     async def look(consumer: Consumer[Any]) -> None:
-        while consumer._waker is None:  # noqa: ASYNC110
+        while consumer.cursor.waker is None:  # noqa: ASYNC110
             await asyncio.sleep(0)
 
     return look

@@ -1,7 +1,16 @@
 """Feed: messages in. An unbounded, thread-safe, one-to-many queue in memory.
 
-`buffer.py` takes messages, `consumer.py` gives them, `retained.py` is the list between the two, `together.py` is how a reader sleeps
-and `retention.py` says what may be forgotten.
+What enters: messages, by `Buffer.put`, from any thread or task. What leaves: the same messages, in one order, through any number of
+readers with a position each. Read in this order:
+
+`buffer.py`      what users put into
+`log.py`         the state that a buffer and its readers share, and how a put without a lock never misses a sleeping reader
+`retained.py`    the list of retained messages, addressed by position
+`cursor.py`      the place of one reader, and its waits; what a run works on
+`consumer.py`    what users hold of a reader
+`retention.py`   which messages may be forgotten; `statistics.py`: sizes, ages and rates; `locks.py`: whose a lock is
+
+How a thread or task sleeps is in `go_state.waking`. A journal (`go_state.storage.journal`) is the same log, kept on disk.
 """
 
 from go_state.buffer.buffer import Buffer

@@ -10,6 +10,6 @@ Lock: TypeAlias = AbstractContextManager[Any]
 
 
 def is_held_here(lock: Any) -> bool:
-    """Tell whether this thread holds the reentrant lock, as `threading.Condition` asks it."""
+    """Return whether this thread holds the reentrant lock; `threading.Condition` asks it the same way."""
     held: bool = lock._is_owned()
     return held

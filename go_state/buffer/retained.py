@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 Msg = TypeVar("Msg")
 
 
+class Place(Protocol):
+    """Where one reader is: what a log knows of a `Cursor`."""
+
+    position: int  #: the position that is read next
+    committed: int  #: the first position that is not committed
+    name: str  #: under which a journal keeps `committed`; empty for all others
+
+
 def take_out(messages: Iterable[object], items: list[Any]) -> bool:
-    """Take each of the very messages out of the list, and tell whether one of them was there."""
+    """Take each of these very objects out of the list, and return whether one of them was there."""
     found = False
     for message in messages:
         for index, left in enumerate(items):
@@ -21,35 +29,54 @@ def take_out(messages: Iterable[object], items: list[Any]) -> bool:
 
 
 class Retained(Generic[Msg]):
-    """A list with a moving start. Not thread-safe: the buffer's lock guards it."""
+    """What a `Log` holds: a list with a moving start. Not thread-safe: the log's lock guards it.
 
-    __slots__ = ("_base", "_items", "end", "start")
+    Each method that moves messages does so without a call between its first change and its last. CPython delivers signals after
+    calls, so Ctrl-C finds a message in the inbox or among the retained ones, never in both, and never one that is not counted.
+    """
+
+    __slots__ = ("base", "end", "items", "start")
 
     def __init__(self) -> None:
-        self._items: list[Msg] = []
-        self._base = 0  # the position of _items[0]
-        self.start = 0  # the oldest position that can be read; what lies before it in _items is waiting to be deleted
-        self.end = 0  # the position that the next message gets
+        self.items: list[Msg] = []
+        self.base = 0  #: the position of items[0]
+        self.start = 0  #: the oldest position that can be read; what lies before it in `items` is waiting to be deleted
+        self.end = 0  #: the position that the next message gets
+
+    def take_in(self, inbox: list[Any], count: int) -> None:
+        """Move the first `count` entries of the inbox here."""
+        items = self.items
+        items += inbox[:count]
+        self.end += count
+        del inbox[:count]
+
+    def take_own(self, own: list[Msg], count: int, cursor: Place) -> None:
+        """Move the first `count` of a reader's own messages here, which it has read already."""
+        items = self.items
+        items += own[:count]
+        self.end += count
+        cursor.position += count
+        del own[:count]
 
     def extend(self, messages: Sequence[Msg]) -> None:
         """Append the messages."""
         number = len(messages)
-        # No call between the two: CPython delivers signals after calls, and Ctrl-C must not leave a message that is not counted.
-        self._items += messages
+        # No call from here on.
+        self.items += messages
         self.end += number
 
     def read(self, position: int, limit: int) -> list[Msg]:
         """Return up to `limit` messages from the position on."""
-        index = position - self._base
-        return self._items[index : index + limit]
+        index = position - self.base
+        return self.items[index : index + limit]
 
     def trim(self, start: int) -> None:
         """Forget the messages before `start`; amortised constant time a message."""
         if start <= self.start:
             return
         self.start = min(start, self.end)
-        dead = self.start - self._base
+        dead = self.start - self.base
         # Deleting from the front moves the rest: only when at least half goes does each message move at most once.
-        if dead * 2 >= len(self._items):
-            del self._items[:dead]
-            self._base = self.start
+        if dead * 2 >= len(self.items):
+            del self.items[:dead]
+            self.base = self.start

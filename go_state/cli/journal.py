@@ -59,7 +59,8 @@ def show_journal(
 ) -> None:
     """Print messages as lines of JSON: positions, times of entry, and of those that are passed over, why."""
     with open_store(db, schema) as store:
-        for line in lines(find_journal(store, name), start, until):
+        found = find_journal(store, name)
+        for line in lines(found.history, found.set_aside(), start, until):
             show_json(line.removesuffix(b"\n"))
 
 
@@ -68,7 +69,7 @@ def export_journal(db: Db, name: Name, path: File, schema: Schema = "go_state") 
     with open_store(db, schema) as store, output(store, path) as file:
         found = find_journal(store, name)
         statistics = found.statistics()
-        for line in with_bar("export", lines(found), statistics.end - statistics.start):
+        for line in with_bar("export", lines(found.history, found.set_aside()), statistics.end - statistics.start):
             file.write(line)
 
 

@@ -50,10 +50,6 @@ class Reader(Protocol[Msg]):
         """The position of the first message that is not committed."""
         ...
 
-    def belongs_to(self, log: object, /) -> bool:
-        """Return whether this is an open reader of that log."""
-        ...
-
     def take(self, limit: int) -> list[Msg]:
         """Read up to `limit` messages without waiting; an empty list when there is none."""
         ...

@@ -205,7 +205,7 @@ class _Check:
         """Give the blocks of the journal under the key, or the last one."""
         if isinstance(self._store, RecordStore) and key in self._journals:
             journal = self._store.journal(key)
-            for block, _, _ in journal.raw(journal.statistics().end - 1 if last else None):
+            for block, _, _ in journal.history.raw(journal.statistics().end - 1 if last else None):
                 yield block
 
     @cached_property

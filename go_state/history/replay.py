@@ -34,7 +34,7 @@ def replay(program: Program[Model, Msg], journal: Journal[Msg], *, until: int | 
     set_message_type(journal, program)
     lagged: Lagged | None = None
     for _ in range(_TRIES):
-        journal.refresh()
+        journal.lease.refresh()
         durable = journal.flush()  # what is put from now on is not on disk
         start = journal.statistics().start
         end = durable if until is None else until

@@ -30,19 +30,19 @@ def to_test(program: Program[Model, Msg], journal: Journal[Msg], path: str | os.
         raise UsageError(f'of= says where the program is found, as "package.module:name", not {of!r}')
     journal.store.check_not_own(path)
     set_message_type(journal, program)
-    journal.refresh()
+    journal.lease.refresh()
     start = next(iter(keyframes(program, journal)), None)
     if start is None:
         raise UsageError(
             f"the journal {journal.name!r} begins after every snapshot that was kept: there is nothing to start from"
         )
-    journal.refresh()
+    journal.lease.refresh()
     end = journal.flush()
     model = JsonCodec[Model](model_type(program))
     messages, aside = MessageCodec[Msg](message_type(program)), journal.set_aside()
     lines = [
         f"        ({position}, {at!r}, {messages.encode(message).decode()!r}),"
-        for position, at, message in journal.exactly(start.position, end)
+        for position, at, message in journal.history.exactly(start.position, end)
         if position not in aside and message is not None
     ]
     last = replay(program, journal, until=end)

@@ -63,7 +63,7 @@ def verify(program: Program[Model, Msg], journal: Journal[Msg], *, progress: Cal
     set_message_type(journal, program)
     journal.flush()
     journal.store.check_damage()
-    journal.refresh()
+    journal.lease.refresh()
     return _Verification(program, journal).run(progress)
 
 
@@ -85,12 +85,12 @@ class _Verification(Generic[Model, Msg]):
     def run(self, progress: Callable[[int], object] | None) -> Verified:
         if not self._frames:
             return Verified(0, 0, None)
-        self._journal.refresh()  # after the snapshots: none of them stands beyond the end
+        self._journal.lease.refresh()  # after the snapshots: none of them stands beyond the end
         end = self._journal.flush()
         first, *others = self._frames
         self._stored = {frame.position: frame for frame in others}
         self._last, model, aside = first.position, first.model, self._journal.set_aside()
-        for position, _, message in self._journal.exactly(first.position, end):
+        for position, _, message in self._journal.history.exactly(first.position, end):
             if progress is not None and position % _STEP == 0:
                 progress(position)
             finding = self._compare_snapshot(position, model)

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from go_state.buffer.consumer import Consumer as LogConsumer
 from go_state.core.errors import UsageError
-from go_state.core.ports import Consumer, Log, Producer, Reader, Store
+from go_state.core.ports import Consumer, Log, Producer, Store
 from go_state.core.program import Program, takes_key
 from go_state.middleware.chain import chained
 from go_state.modes.limits import Retain, Snapshots
@@ -193,7 +194,7 @@ class Queue(Generic[Msg]):
             if not isinstance(buffer, Log):
                 raise UsageError(f"a {type(buffer).__qualname__} is no buffer: give a gs.Buffer, or producer= and consumer=")
             self._opened = buffer.consumer()
-            self.feed = LogFeed(self._opened, on_loop=on_loop)
+            self.feed = LogFeed(self._opened.cursor, on_loop=on_loop)
         elif isinstance(producer, Producer) and isinstance(consumer, Consumer):
             self.feed = feed_of(producer, consumer, on_loop=on_loop)
         else:
@@ -217,11 +218,11 @@ class Queue(Generic[Msg]):
         if isinstance(self.feed, PortFeed):
             await self.feed.aclose()
         if self._opened is not None:
-            await self._opened.aclose()
+            await self._opened.close_async()
 
 
 def feed_of(producer: Producer[Msg], consumer: Consumer[Msg], *, on_loop: bool) -> LogFeed[Msg] | PortFeed[Msg]:
     """Return the feed of a log where both are of one log, and the one of two ports otherwise."""
-    if isinstance(consumer, Reader) and consumer.belongs_to(producer):
-        return LogFeed(consumer, on_loop=on_loop)
+    if isinstance(consumer, LogConsumer) and consumer.belongs_to(producer):
+        return LogFeed(consumer.cursor, on_loop=on_loop)
     return PortFeed(producer, consumer, on_loop=on_loop)

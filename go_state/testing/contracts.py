@@ -232,13 +232,13 @@ class BufferContract:
         buffer = self.make()
         buffer.put(1, 2)
         with buffer.consumer() as consumer:
-            assert consumer.take(10) == [1, 2]
+            assert consumer.cursor.take(10) == [1, 2]
             buffer.close()
-            consumer.settle(1, ("own",))
+            consumer.cursor.settle(1, ("own",))
             assert consumer.committed == 1
-            assert consumer.take(10) == ["own"]
+            assert consumer.cursor.take(10) == ["own"]
             consumer.rollback()
-            assert consumer.take(10) == [2, "own"]
+            assert consumer.cursor.take(10) == [2, "own"]
 
     def test_positions(self) -> None:
         """A reader starts at the oldest message, after the newest or at a position, and can seek."""

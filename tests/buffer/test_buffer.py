@@ -76,7 +76,7 @@ def test_put_together_stays_together(crew: Any) -> None:
     for thread in range(3):
         crew.start(put, thread)
     while consumer.position < 6000:
-        assert sum(message >= 0 for message in consumer.take(10_000)) % 3 == 0
+        assert sum(message >= 0 for message in consumer.cursor.take(10_000)) % 3 == 0
     together = [message for message in buffer.slice() if message >= 0]
     assert all(len({*together[at : at + 3]}) == 1 for at in range(0, 4500, 3))
     inside = "".join("-" if message < 0 else "x" for message in buffer.slice())
@@ -113,7 +113,7 @@ def test_a_late_reader_starts_at_the_oldest() -> None:
     buffer.put("a", "b", "c")
     early.get()
     early.commit()
-    assert buffer.consumer().take(9) == ["b", "c"]
+    assert buffer.consumer().cursor.take(9) == ["b", "c"]
 
 
 def test_a_reader_may_start_after_the_newest() -> None:
@@ -176,7 +176,7 @@ def test_diff_counts_what_is_to_be_read() -> None:
     buffer: Buffer[int] = Buffer()
     consumer = buffer.consumer()
     buffer.put(1, 2, 3)
-    consumer.take(2)
+    consumer.cursor.take(2)
     assert buffer.diff(consumer) == consumer.diff() == 1
     consumer.rollback()
     assert buffer.diff(consumer) == consumer.diff() == 3
@@ -237,7 +237,7 @@ def test_statistics_are_exact(clock: Any) -> None:
     clock.now = 1.0
     buffer.put("b", "c")
     clock.now = 4.0
-    first.take(2)
+    first.cursor.take(2)
     first.commit()
     first.get()
     found = buffer.statistics()
@@ -254,7 +254,7 @@ def test_age_is_that_of_the_oldest_retained(clock: Any) -> None:
     clock.now = 10.0
     ages = [buffer.statistics().oldest_age]
     for _ in range(3):
-        consumer.take(2)
+        consumer.cursor.take(2)
         consumer.commit()
         ages.append(buffer.statistics().oldest_age)
     assert ages == [10.0, 9.0, 8.0, None]
@@ -306,7 +306,7 @@ def test_many_puts_in_a_short_time_leave_few_notes() -> None:
         buffer.put(1, 2)
     with buffer.consumer() as consumer:
         consumer.seek("newest")
-        assert len(buffer._notes) <= 50_000 * 2**-20 / 0.01 + 1  # one for each hundredth of a second
+        assert len(buffer.log.times.ages) <= 50_000 * 2**-20 / 0.01 + 1  # one for each hundredth of a second
         assert buffer.statistics().size == 0
 
 
@@ -336,10 +336,10 @@ def test_settle_always_enters() -> None:
     consumer = buffer.consumer()
     buffer.put("outside")
     consumer.get()
-    consumer.settle(0, ["own", "own too"])
+    consumer.cursor.settle(0, ["own", "own too"])
     buffer.close()
-    consumer.settle(1, ["last"])
-    assert consumer.take(9) == ["own", "own too", "last"]
+    consumer.cursor.settle(1, ["last"])
+    assert consumer.cursor.take(9) == ["own", "own too", "last"]
     assert buffer.slice() == ["own", "own too", "last"]
 
 
@@ -350,7 +350,7 @@ def test_settle_makes_room() -> None:
         for number in range(200):
             buffer.put(number)
             assert consumer.get() == number
-            consumer.settle(1)
+            consumer.cursor.settle(1)
 
 
 def test_settle_follows_only_what_is_next() -> None:
@@ -359,11 +359,11 @@ def test_settle_follows_only_what_is_next() -> None:
     consumer = buffer.consumer()
     buffer.put("a")
     consumer.get()
-    assert list(consumer.settle(1, ["b"], True)) == ["b"]
+    assert list(consumer.cursor.settle(1, ["b"], True)) == ["b"]
     assert (consumer.position, consumer.committed) == (2, 1)
     buffer.put("other")
-    assert list(consumer.settle(1, ["c"], True)) == []
-    assert consumer.take(9) == ["other", "c"]
+    assert list(consumer.cursor.settle(1, ["c"], True)) == []
+    assert consumer.cursor.take(9) == ["other", "c"]
 
 
 @pytest.mark.parametrize("bad", [0, -1])
@@ -470,12 +470,12 @@ def test_close_with_a_timeout_waits_for_the_last_reader(crew: Any, end: str) -> 
     buffer.put(1)
     consumer.get()
     crew.start(lambda: buffer.close(timeout=60))
-    while not buffer._closers:
+    while not buffer.log.closers:
         pass
     {
         "commit": consumer.commit,
         "close": consumer.close,
-        "settle": lambda: consumer.settle(1),
+        "settle": lambda: consumer.cursor.settle(1),
         "seek": lambda: consumer.seek(1),
     }[end]()
     assert crew.join() == [None]
@@ -490,7 +490,7 @@ async def test_close_async_times_out_and_waits() -> None:
         with pytest.raises(TimedOut):
             await buffer.close_async(timeout=0)
         closing = asyncio.create_task(buffer.close_async(timeout=60))
-        while not buffer._closers:  # noqa: ASYNC110
+        while not buffer.log.closers:  # noqa: ASYNC110
             await asyncio.sleep(0)
         consumer.commit()
         await closing
@@ -503,12 +503,12 @@ async def test_close_async_can_be_cancelled() -> None:
     consumer = buffer.consumer()
     buffer.put(1)
     closing = asyncio.create_task(buffer.close_async(timeout=60))
-    while not buffer._closers:  # noqa: ASYNC110
+    while not buffer.log.closers:  # noqa: ASYNC110
         await asyncio.sleep(0)
     closing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await closing
-    assert (buffer.closed, buffer._closers) == (True, [])
+    assert (buffer.closed, buffer.log.closers) == (True, [])
     assert list(consumer) == [1]
 
 
@@ -596,7 +596,7 @@ class BufferAgainstAList(RuleBasedStateMachine):
     def take(self, reader: Any, limit: int) -> None:
         if reader in self.cursors:
             position = self.cursors[reader][0]
-            taken = reader.take(limit)
+            taken = reader.cursor.take(limit)
             assert taken == self.items[position : position + limit]
             self.cursors[reader][0] += len(taken)
 
@@ -621,7 +621,7 @@ class BufferAgainstAList(RuleBasedStateMachine):
         count = round(part * (position - committed))
         messages = [*range(len(self.items), len(self.items) + own)]
         follows = follow and position == len(self.items)
-        assert list(reader.settle(count, messages, follow)) == (messages if follows else [])
+        assert list(reader.cursor.settle(count, messages, follow)) == (messages if follows else [])
         self.items += messages
         self.cursors[reader] = [position + own * follows, committed + count]
         self.trim()

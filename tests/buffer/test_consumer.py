@@ -48,7 +48,7 @@ async def test_nothing_there(reader: Consumer[str]) -> None:
             reader.get(timeout=timeout)
         with pytest.raises(TimedOut):
             await reader.get_async(timeout=timeout)
-    assert reader.take(5) == []
+    assert reader.cursor.take(5) == []
 
 
 async def test_timed_out_names_the_time_that_was_given(reader: Consumer[str]) -> None:
@@ -68,12 +68,12 @@ async def test_a_timeout_of_zero_takes_what_is_there(buffer: Buffer[int], reader
 def test_commit_and_rollback_count(buffer: Buffer[str], consumer: Consumer[str]) -> None:
     """Repeated gets go on; commit moves the base and rollback returns to it, both saying how many messages that were."""
     buffer.put(*"abcd")
-    consumer.take(3)
+    consumer.cursor.take(3)
     assert consumer.rollback() == 3
     assert (consumer.get(), consumer.commit()) == ("a", 1)
     assert [consumer.get(), consumer.get()] == ["b", "c"]
     assert consumer.rollback() == 2
-    assert consumer.take(9) == ["b", "c", "d"]
+    assert consumer.cursor.take(9) == ["b", "c", "d"]
 
 
 def test_nothing_pending_has_its_own_error(buffer: Buffer[str], consumer: Consumer[str]) -> None:
@@ -292,7 +292,7 @@ async def test_settle_wakes_the_other_readers(
     task = asyncio.create_task(reader.get_async())
     await asleep_async(reader)
     with buffer.consumer() as running:
-        running.settle(0, [1])
+        running.cursor.settle(0, [1])
     assert await task == 1
 
 
@@ -302,9 +302,9 @@ def test_one_news_wakes_only_who_sleeps(buffer: Buffer[int], crew: Any, asleep: 
     for consumer in consumers:
         crew.start(consumer.get)
         asleep(consumer)
-    assert len(buffer._wakers) == 3
+    assert len(buffer.log.sleepers) == 3
     buffer.put(1)
-    assert buffer._wakers == []
+    assert buffer.log.sleepers == []
     buffer.put(2)
     assert crew.join() == [1, 1, 1]
 
@@ -324,7 +324,7 @@ def test_a_waiting_get_holds_up_nothing(
 
 async def test_a_consumer_closed_while_a_task_waits(buffer: Buffer[int], asleep_async: Callable[..., Awaitable[None]]) -> None:
     """The task is freed with Closed, whether closed from its own loop or from a thread; closing again is harmless."""
-    for close in (lambda c: c.close(), lambda c: asyncio.to_thread(c.close), lambda c: c.aclose()):
+    for close in (lambda c: c.close(), lambda c: asyncio.to_thread(c.close), lambda c: c.close_async()):
         consumer = buffer.consumer()
         task = asyncio.create_task(consumer.get_async())
         await asleep_async(consumer)
@@ -332,7 +332,7 @@ async def test_a_consumer_closed_while_a_task_waits(buffer: Buffer[int], asleep_
             await closing
         with pytest.raises(Closed):
             await task
-        await consumer.aclose()
+        await consumer.close_async()
     assert buffer.statistics().readers == ()
 
 
@@ -341,7 +341,7 @@ def test_a_closed_consumer_refuses(buffer: Buffer[int], consumer: Consumer[int])
     buffer.put(1)
     with buffer.consumer() as other:
         other.get()
-    for read in (other.get, other.get_nowait, lambda: other.take(1), other.wait):
+    for read in (other.get, other.get_nowait, lambda: other.cursor.take(1), other.cursor.wait):
         with pytest.raises(Closed):
             read()
     assert consumer.get() == 1
@@ -490,7 +490,7 @@ def test_a_loop_ends_quietly_while_others_put(buffer: Buffer[int], crew: Any, ca
     stop.set()
     crew.join()
     gc.collect()
-    assert (buffer._wakers, caplog.records) == ([], [])
+    assert (buffer.log.sleepers, caplog.records) == ([], [])
 
 
 def test_async_for_gives_the_loop_back(buffer: Buffer[int], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -527,10 +527,10 @@ def test_a_timeout_is_a_number_of_seconds(buffer: Buffer[int], timeout: Any) -> 
     """Anything else is refused before the wait, whether or not a message is there."""
     buffer.put(1)
     consumer = buffer.consumer()
-    for wait in (consumer.get, consumer.wait, buffer.consumer("newest").wait):
+    for wait in (consumer.get, consumer.cursor.wait, buffer.consumer("newest").cursor.wait):
         with pytest.raises(UsageError, match="timeout is a number of seconds"):
             wait(timeout=timeout)
-    for wait_async in (consumer.get_async, consumer.wait_async, buffer.close_async):
+    for wait_async in (consumer.get_async, consumer.cursor.wait_async, buffer.close_async):
         with pytest.raises(UsageError, match="timeout is a number of seconds"):
             asyncio.run(wait_async(timeout=timeout))
     with pytest.raises(UsageError, match="timeout is a number of seconds"):

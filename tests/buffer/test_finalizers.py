@@ -57,7 +57,7 @@ def test_a_message_that_is_dropped_may_put(kind: str, count: int) -> None:
         for _ in range(8):
             buffer.put(Session())
         while not consumer.empty():
-            consumer.take(1)
+            consumer.cursor.take(1)
             consumer.commit()
             buffer.size()
 
@@ -84,26 +84,26 @@ def at_bytecode(number: int, interrupt: Callable[[], object]) -> tuple[Callable[
 
 
 def look(consumer: gs.Consumer[Any]) -> None:
-    consumer.take(1)
+    consumer.cursor.take(1)
     with suppress(gs.TimedOut):
-        consumer.wait(-1)
+        consumer.cursor.wait(-1)
 
 
 def commit_one(buffer: Buffer[Any], consumer: gs.Consumer[Any]) -> None:
-    consumer.take(1)
+    consumer.cursor.take(1)
     consumer.commit()
 
 
 WORK: dict[str, Callable[[Buffer[Any], Any], object]] = {
     "put": lambda buffer, consumer: buffer.put("own"),
     "put two": lambda buffer, consumer: buffer.put("own", "own"),
-    "take": lambda buffer, consumer: consumer.take(5),
+    "take": lambda buffer, consumer: consumer.cursor.take(5),
     "commit": commit_one,
-    "settle": lambda buffer, consumer: consumer.settle(0, ("own",), True),
+    "settle": lambda buffer, consumer: consumer.cursor.settle(0, ("own",), True),
     "statistics": lambda buffer, consumer: buffer.statistics(),
     "open a reader": lambda buffer, consumer: buffer.consumer().close(),
     "close": lambda buffer, consumer: buffer.close(),
-    "rollback": lambda buffer, consumer: (consumer.take(1), consumer.rollback()),
+    "rollback": lambda buffer, consumer: (consumer.cursor.take(1), consumer.rollback()),
     "wait": lambda buffer, consumer: look(consumer),
 }
 
@@ -166,12 +166,12 @@ def test_a_signal_handler_may_put() -> None:
         while count < 200:
             buffer.put("own")
             buffer.statistics()
-            read += consumer.take(5)
+            read += consumer.cursor.take(5)
             consumer.commit()
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    while messages := consumer.take(1000):
+    while messages := consumer.cursor.take(1000):
         read += messages
     assert read.count("signal") == 2 * count
 

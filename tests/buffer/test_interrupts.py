@@ -13,7 +13,7 @@ import go_state as gs
 def check_positions(buffer: Any) -> None:
     """Put another message, and find each message at the position that was told for it."""
     told: list[int] = []
-    buffer.put_known("second", told.append)
+    buffer.log.put_known("second", told.append)
     messages = buffer.slice()
     assert messages[told[0]] == "second"
     assert messages in (["second"], ["first", "second"], ["first", "and", "second"])
@@ -31,7 +31,7 @@ def test_an_interrupted_put_leaves_every_position_right(several: bool) -> None:
             if several:
                 buffer.put("first", "and")
             else:
-                buffer.put_known("first", lambda position: None)
+                buffer.log.put_known("first", lambda position: None)
         check_positions(buffer)
 
     at_every_point(interrupted)
@@ -44,9 +44,9 @@ def test_an_interrupted_step_is_taken_or_not() -> None:
         buffer: gs.Buffer[str] = gs.Buffer(retention=gs.keep_all)
         buffer.put("message")
         with buffer.consumer() as reader:
-            reader.take(1)
+            reader.cursor.take(1)
             with interrupt:
-                reader.settle(1, ["sent"], True)
+                reader.cursor.settle(1, ["sent"], True)
             assert (reader.committed, buffer.slice()) in [(0, ["message"]), (1, ["message", "sent"])]
 
     at_every_point(interrupted)

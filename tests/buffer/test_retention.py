@@ -71,7 +71,7 @@ def test_messages_wait_for_the_slowest_reader() -> None:
     buffer: Buffer[int] = Buffer()
     fast, slow = buffer.consumer(), buffer.consumer()
     buffer.put(1, 2, 3)
-    fast.take(3)
+    fast.cursor.take(3)
     fast.commit()
     assert buffer.slice() == [1, 2, 3]
     slow.get()
@@ -90,7 +90,7 @@ def test_without_readers_everything_is_kept() -> None:
         assert (first.get(), first.commit()) == (1, 1)
     buffer.put(3)
     with buffer.consumer() as second:
-        assert second.take(9) == [2, 3]
+        assert second.cursor.take(9) == [2, 3]
 
 
 def test_keep_all_serves_late_readers_from_the_beginning() -> None:
@@ -98,9 +98,9 @@ def test_keep_all_serves_late_readers_from_the_beginning() -> None:
     buffer: Buffer[int] = Buffer(retention=keep_all)
     with buffer.consumer() as early:
         buffer.put(1, 2)
-        early.take(2)
+        early.cursor.take(2)
         early.commit()
-    assert buffer.consumer().take(9) == [1, 2]
+    assert buffer.consumer().cursor.take(9) == [1, 2]
 
 
 def test_a_trimmed_reader_is_told_and_goes_on() -> None:
@@ -108,7 +108,7 @@ def test_a_trimmed_reader_is_told_and_goes_on() -> None:
     buffer: Buffer[int] = Buffer(retention=fixed(4, 2))
     consumer = buffer.consumer()
     buffer.put(*range(5))
-    for read in (consumer.get, consumer.get_nowait, lambda: consumer.take(1)):
+    for read in (consumer.get, consumer.get_nowait, lambda: consumer.cursor.take(1)):
         with pytest.raises(Lagged) as lagged:
             read()
         assert (lagged.value.missed, lagged.value.oldest) == (3, 3)
@@ -139,7 +139,7 @@ def test_a_trimmed_reader_holds_nothing_back() -> None:
     lagging, reading = buffer.consumer(), buffer.consumer()
     buffer.put(*range(5))
     reading.seek("oldest")
-    assert (reading.take(9), reading.commit()) == ([2, 3, 4], 3)
+    assert (reading.cursor.take(9), reading.commit()) == ([2, 3, 4], 3)
     assert buffer.size() == 0
     with pytest.raises(Lagged):
         lagging.get()
@@ -171,9 +171,9 @@ def test_a_policy_may_be_the_users() -> None:
     consumer = buffer.consumer()
     buffer.put(1)
     buffer.put(2, 3)
-    consumer.take(2)
+    consumer.cursor.take(2)
     consumer.commit()
-    consumer.settle(0, [4])
+    consumer.cursor.settle(0, [4])
     consumer.close()
     assert asked == [(1, [0]), (3, [0]), (3, [2]), (4, [2]), (4, [])]
 
@@ -195,8 +195,8 @@ def test_what_is_settled_is_forgotten_when_the_reader_goes() -> None:
     buffer: Buffer[int] = Buffer()
     buffer.put(*range(10))
     with buffer.consumer() as consumer:
-        consumer.take(10)
-        consumer.settle(6)
+        consumer.cursor.take(10)
+        consumer.cursor.settle(6)
     assert buffer.slice() == [6, 7, 8, 9]
 
 
@@ -205,8 +205,8 @@ def test_oldest_is_what_nobody_has_settled() -> None:
     buffer: Buffer[int] = Buffer()
     buffer.put(*range(10))
     with buffer.consumer() as consumer:
-        consumer.take(10)
-        consumer.settle(6)
+        consumer.cursor.take(10)
+        consumer.cursor.settle(6)
         consumer.seek("oldest")
         assert consumer.position == 6
 
@@ -217,9 +217,9 @@ def test_forgotten_messages_cost_nothing() -> None:
     with buffer.consumer() as consumer:
         for number in range(5000):
             buffer.put(number, number)
-            assert consumer.take(2) == [number, number]
+            assert consumer.cursor.take(2) == [number, number]
             consumer.commit()
-        assert len(buffer._retained._items) == 0
+        assert len(buffer.log.retained.items) == 0
         assert consumer.position == 10_000
 
 
@@ -253,4 +253,4 @@ def test_a_reader_trimmed_past_by_a_users_policy_goes_on() -> None:
     with pytest.raises(Lagged):
         slow.seek(2)
     slow.seek("oldest")
-    assert (slow.take(9), slow.commit(), fast.commit()) == ([3, 4], 2, 5)
+    assert (slow.cursor.take(9), slow.commit(), fast.commit()) == ([3, 4], 2, 5)

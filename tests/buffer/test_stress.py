@@ -68,19 +68,19 @@ def test_put_against_close_counts(crew: Any, hasty: None, kind: str) -> None:
 def test_a_put_that_crosses_with_close_is_refused_or_kept(close_first: bool) -> None:
     """What is appended before the close's cut is accepted, and what is appended after it is refused and not there."""
     buffer: Buffer[str] = Buffer()
-    append = buffer._append
+    append = buffer.log.append
 
     def cross(message: str) -> None:
         for step in (buffer.close, lambda: append(message))[:: 1 if close_first else -1]:
             step()
 
-    buffer._append = cross  # type: ignore[method-assign]
+    buffer.log.append = cross  # type: ignore[method-assign]
     if close_first:
         with pytest.raises(Closed):
             buffer.put("x")
     else:
         buffer.put("x")
-    assert (buffer.slice(), buffer._inbox) == ([] if close_first else ["x"], [])
+    assert (buffer.slice(), buffer.log.inbox) == ([] if close_first else ["x"], [])
 
 
 def shut(buffer: Buffer[int], go: threading.Barrier) -> int:
@@ -192,7 +192,7 @@ def test_an_interrupt_doubles_nothing() -> None:
                 buffer.put(number)
             ended = interrupted.after(step, buffer.size)
             buffer.put(5)
-            assert consumer.take(100) == [0, 1, 2, 3, 4, 5]
+            assert consumer.cursor.take(100) == [0, 1, 2, 3, 4, 5]
         if ended:
             return
     raise AssertionError("size() never came to its end")
@@ -343,7 +343,7 @@ def test_a_million_messages(crew: Any, caplog: pytest.LogCaptureFixture) -> None
     assert sum(map(len, accepted)) >= PUTTERS * EACH
     check(readings, accepted)
     gc.collect()
-    assert (buffer._wakers, caplog.records) == ([], [])
+    assert (buffer.log.sleepers, caplog.records) == ([], [])
 
 
 def check(readings: list[Reading], accepted: list[list[int]]) -> None:

@@ -311,7 +311,7 @@ def test_an_import_reads_a_pipe(go_state: Command) -> None:
 def test_every_time_is_shown_and_imported_exactly(go_state: Command, at: int) -> None:
     """To the microsecond; a time that the calendar has no year for is a number."""
     with gs.LMDBStore(go_state.folder / "s.lmdb") as store:
-        store.journal("bot", of=Add).put_dated([Add(1)], [at])
+        store.journal("bot", of=Add).inlet.put_dated([Add(1)], [at])
     lines = go_state("journal", "show", "s.lmdb", "bot")[1]
     assert json.loads(lines)["message"] == ["Add", {"by": 1}]
     assert go_state("journal", "import", "other.lmdb", "bot", "-", "bot:counter", stdin=lines)[0] == 0

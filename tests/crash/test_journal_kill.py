@@ -30,7 +30,7 @@ while True:
     for _ in range(1 + number % 500):
         journal.put(number)
         number += 1
-    for message in iter(lambda: reader.take(64), []):
+    for message in iter(lambda: reader.cursor.take(64), []):
         say(message[-1])
 """
 UNREAD = """
@@ -47,7 +47,7 @@ if not journal.size():
     journal.put(0)
 while True:
     message = reader.get()
-    reader.settle(1, [message + 1])
+    reader.cursor.settle(1, [message + 1])
     if message % 5 == 0:
         journal.flush()
         say(message + 1)

@@ -136,7 +136,7 @@ def test_a_run_of_a_journal_that_keeps_nothing(lmdb: WatchedLMDBStore, durabilit
 def test_tasks_that_put_share_a_sync(lmdb: WatchedLMDBStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """What many tasks put at the same time takes two transactions at most."""
     journal = lmdb.journal("log", of=Add, durability="put")
-    journal.acquire()
+    journal.lease.acquire()
     written: list[int] = []
     write = journal._records.write
     monkeypatch.setattr(journal._records, "write", lambda entry: (written.append(len(entry.messages)), write(entry))[1])

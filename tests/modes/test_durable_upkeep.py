@@ -109,6 +109,7 @@ def test_export_and_import_keep_messages_and_times(tmp_path: Path) -> None:
         first, second = one.journal("j", of=Add), two.journal("j", of=Add, durability="put")
         for number in range(2500):
             first.put(Add(number))
+        first.flush()
         assert first.export_to(tmp_path / "j.jsonl") == 2500
         assert second.import_from(tmp_path / "j.jsonl") == 2500
         assert list(first.read()) == list(second.read())

@@ -92,7 +92,7 @@ def test_every_generation_goes_on(golden: tuple[int, Path], drivers: Drivers) ->
     for times in (1, 2):
         with gs.LMDBStore(path) as store:
             journal = store.journal("account")
-            journal.set_message_type(Pay | Renamed, program.schema, MIGRATIONS and program.migrations)  # type: ignore[arg-type]
+            journal.kind.set(Pay | Renamed, program.schema, MIGRATIONS and program.migrations)  # type: ignore[arg-type]
             journal.put(Pay(1))
             journal.close()
             model = drivers.run(program, journal, store=store, key="account", snapshots=gs.Snapshots(every=1))

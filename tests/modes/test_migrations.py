@@ -82,7 +82,7 @@ def lived(drivers: Drivers, path: Path, program: gs.Program[Any, Any], kind: typ
     """Run the program over the messages, durably, and return its model."""
     with gs.LMDBStore(path) as store:
         journal = store.journal("account")
-        journal.set_message_type(kind, program.schema)
+        journal.kind.set(kind, program.schema)
         journal.put(*messages)
         journal.close()
         return drivers.run(program, journal, store=store, key="account", snapshots=gs.Snapshots(every=2, keep=9))
@@ -176,7 +176,7 @@ def test_a_migration_that_raises_is_named_with_key_position_and_schema(tmp_path:
         with pytest.raises(gs.Incompatible, match=rf"'account'.*model: .*{says}") as of_model:
             gs.load_model(program, store=store, key="account")
         journal = store.journal("account", of=PayV2)
-        journal.set_message_type(PayV2, 2, program.migrations)  # type: ignore[arg-type]
+        journal.kind.set(PayV2, 2, program.migrations)  # type: ignore[arg-type]
         with pytest.raises(gs.Incompatible, match=rf"'account'.*message at position 0: .*{says}") as of_message:
             list(journal.read())
     for raised in (of_model, of_message):

@@ -14,6 +14,7 @@ import pytest
 import go_state as gs
 from go_state.storage.backends.lmdb.lease import FileLease
 from go_state.storage.journal.journal import Journal
+from go_state.storage.records.lease import LeaseWait
 
 
 def update(model: tuple[int, ...], msg: int) -> gs.Step[tuple[int, ...], int]:
@@ -104,7 +105,7 @@ def test_a_journal_is_read_while_a_task_waits_to_put(store: gs.LMDBStore, path: 
         found: int = await asyncio.wait_for(reader.get_async(), 10)
         other.ends()
         await putting
-        await reader.aclose()
+        await reader.close_async()
         return found
 
     assert asyncio.run(asyncio.wait_for(main(), 30)) == 7
@@ -112,11 +113,21 @@ def test_a_journal_is_read_while_a_task_waits_to_put(store: gs.LMDBStore, path: 
 
 def test_who_waits_behind_another_can_stop_waiting(journal: Journal[int], other: Other) -> None:
     """Of two who wait for the lease each gives up by itself."""
-    given_up = threading.Event()
-    given_up.set()
-    assert journal._takes_turn("another's")
-    with pytest.raises(gs.Closed):
-        journal.acquire(given_up=given_up)
+    waits = [LeaseWait(), LeaseWait()]
+
+    def wait(given_up: LeaseWait) -> None:
+        with pytest.raises(gs.Closed):
+            journal.lease.acquire(given_up=given_up)
+        ended.append(given_up)
+
+    ended: list[LeaseWait] = []
+    threads = [threading.Thread(target=wait, args=(each,)) for each in waits]
+    for thread in threads:
+        thread.start()
+    for given_up, thread in zip(reversed(waits), reversed(threads), strict=True):
+        given_up.set()
+        thread.join(20)
+    assert ended == waits[::-1]
 
 
 def test_a_lease_that_cannot_be_taken_is_told_with_advice(path: Path, store: gs.LMDBStore) -> None:

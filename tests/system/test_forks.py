@@ -101,7 +101,7 @@ def test_the_block_of_an_app_is_left_in_a_child(held: bool) -> None:
     """It is left at once, with the error it is left with, also where a thread held the app's locks at the fork."""
     with gs.start(counter) as app, app.watch() as models, app.changes() as changes:
         app.apply(1)
-        locks = [app._audience._lock, app._buffer._lock, app._audience.models.slot._lock] if held else []
+        locks = [app._audience._lock, app._buffer.log.lock, app._audience.models.slot._lock] if held else []
 
         def leave() -> None:
             with ExitStack() as blocks:
@@ -149,7 +149,7 @@ def test_a_buffer_is_its_parent_s(maxsize: int | None, held: bool) -> None:
         uses = [
             lambda: buffer.put(1),
             lambda: buffer.put(1, 2),
-            lambda: buffer.put_known(1, print),
+            lambda: buffer.log.put_known(1, print),
             lambda: buffer.slice(),
             lambda: buffer.statistics(),
             lambda: buffer.consumer(),
@@ -165,8 +165,8 @@ def test_a_buffer_is_its_parent_s(maxsize: int | None, held: bool) -> None:
             lambda: closed.close(),
             lambda: asyncio.run(buffer.close_async()),
         ]
-        with_all([buffer._lock] if held else [], lambda: results.append(in_child(all_raise(*uses))))  # type: ignore[arg-type]
-        with_all([buffer._lock] if held else [], lambda: results.append(in_child(lambda: [end() for end in ends])))  # type: ignore[arg-type]
+        with_all([buffer.log.lock] if held else [], lambda: results.append(in_child(all_raise(*uses))))  # type: ignore[arg-type]
+        with_all([buffer.log.lock] if held else [], lambda: results.append(in_child(lambda: [end() for end in ends])))  # type: ignore[arg-type]
         assert (results.pop(), results.pop(), consumer.get(), buffer.closed) == (0, 0, 1, False)
 
 

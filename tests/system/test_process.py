@@ -45,7 +45,7 @@ def in_a_child(act: Callable[[], object]) -> str:
 OF_A_JOURNAL: dict[str, Callable[[Any, Any], object]] = {
     "put": lambda journal, reader: journal.put(2),
     "put_several": lambda journal, reader: journal.put(2, 3),
-    "put_known": lambda journal, reader: journal.put_known(2, print),
+    "put_known": lambda journal, reader: journal.inlet.put_known(2, print),
     "flush": lambda journal, reader: journal.flush(),
     "consumer": lambda journal, reader: journal.consumer(),
     "consumer_named": lambda journal, reader: journal.consumer(name="other"),
@@ -53,16 +53,16 @@ OF_A_JOURNAL: dict[str, Callable[[Any, Any], object]] = {
     "size": lambda journal, reader: journal.size(),
     "diff": lambda journal, reader: journal.diff(reader),
     "statistics": lambda journal, reader: journal.statistics(),
-    "turn": lambda journal, reader: journal.turn(0),
+    "turn": lambda journal, reader: journal.run_record.turn(0),
     "set_aside": lambda journal, reader: journal.set_aside(),
     "skip": lambda journal, reader: journal.skip(0),
-    "under_way": lambda journal, reader: journal.under_way(),
+    "under_way": lambda journal, reader: journal.run_record.running(),
     "cursors": lambda journal, reader: journal.cursors(),
     "truncate": lambda journal, reader: journal.truncate(1),
     "get": lambda journal, reader: reader.get(timeout=1),
     "get_nowait": lambda journal, reader: reader.get_nowait(),
     "get_async": lambda journal, reader: asyncio.run(reader.get_async(timeout=1)),
-    "wait": lambda journal, reader: reader.wait(timeout=1),
+    "wait": lambda journal, reader: reader.cursor.wait(timeout=1),
     "commit": lambda journal, reader: reader.commit(),
     "rollback": lambda journal, reader: reader.rollback(),
     "seek": lambda journal, reader: reader.seek("oldest"),
@@ -79,8 +79,8 @@ def test_a_journal_is_of_no_use_in_a_forked_child(tmp_path: Path, name: str, dur
         journal = store.journal("j", of=int, durability=durability)
         journal.put(1)
         reader = journal.consumer()
-        reader.take(1)
-        with journal._flushing, journal._lock, journal._stage._lock:
+        reader.cursor.take(1)
+        with journal.lease.flushing, journal.log.lock, journal._stage._lock:
             assert in_a_child(lambda: OF_A_JOURNAL[name](journal, reader)) == "StoreUnavailable"
         journal.put(2)
         assert journal.slice() == [1, 2]
@@ -98,7 +98,7 @@ def test_no_forked_child_waits_for_the_thread_of_its_parent(tmp_path: Path) -> N
     with gs.LMDBStore(tmp_path / "s") as store:
         journal = store.journal("j", of=int)
         with asyncio.run(begin()) as reader:
-            assert in_a_child(lambda: asyncio.run(reader.aclose())) == "nothing"
+            assert in_a_child(lambda: asyncio.run(reader.close_async())) == "nothing"
 
 
 def test_a_forked_child_may_leave_the_blocks_of_its_parent(tmp_path: Path) -> None:
@@ -107,8 +107,8 @@ def test_a_forked_child_may_leave_the_blocks_of_its_parent(tmp_path: Path) -> No
         journal = store.journal("j", of=int)
         reader = journal.consumer(name="mailer")
         journal.put(1)
-        with journal._flushing, journal._lock:
-            assert in_a_child(lambda: (reader.close(), journal.refuse(), journal.close(), store.close())) == "nothing"
+        with journal.lease.flushing, journal.log.lock:
+            assert in_a_child(lambda: (reader.close(), journal.log.refuse(), journal.close(), store.close())) == "nothing"
         assert journal.slice() == [1]
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from go_state.buffer.consumer import Consumer
 from go_state.core.errors import Lagged, SourceChanged, UsageError
-from go_state.core.ports import Log, Position, Reader
+from go_state.core.ports import Log, Position
 
 if TYPE_CHECKING:
     from go_state.storage.journal.journal import Journal
@@ -15,12 +16,11 @@ if TYPE_CHECKING:
 
 def journal_marks(source: object) -> JournalMarks | None:
     """Return what marks how far the source was read, where it is a journal or a reader of one."""
-    if not isinstance(source, (Log, Reader)):
+    journal = source.buffer if isinstance(source, Consumer) else source
+    if not isinstance(journal, Log):
         return None
     from go_state.storage.journal.journal import Journal  # here: who aggregates a file need not wait for it
-    from go_state.storage.journal.reader import JournalConsumer
 
-    journal = source.journal if isinstance(source, JournalConsumer) else source
     return JournalMarks(journal, from_the_start=journal is source) if isinstance(journal, Journal) else None
 
 
@@ -41,7 +41,7 @@ class JournalMarks:
 
         Raises `SourceChanged` for another journal or an older copy, and `Lagged` if it misses what follows.
         """
-        self._journal.refresh()
+        self._journal.lease.refresh()
         mark = marks.get(self.name)
         if mark is None:
             if self._from_the_start:
@@ -62,7 +62,7 @@ class JournalMarks:
         mark = marks.get(MARK)
         if mark is None or mark.fingerprint != self._journal.journal_id:
             return False
-        self._journal.refresh()
+        self._journal.lease.refresh()
         if self._journal.statistics().end > mark.position:
             raise UsageError(
                 f"the model is that of the program whose messages the journal {self._journal.name!r} holds, and has them up to "

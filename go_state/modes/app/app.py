@@ -208,7 +208,9 @@ class App(Hosted[Model, Msg]):
     def statistics(self) -> AppStatistics:
         """Return what an operator wants to know."""
         feed = self._durable.feed if self._durable is not None else self._feed
-        waits = self._buffer.backlog(None if feed is None else feed.committed)
+        waits = (self._buffer.log if self._durable is None else self._buffer.writer).backlog(
+            None if feed is None else feed.committed
+        )
         through = 0 if feed is None else feed.through
         return AppStatistics(through, waits.size, waits.oldest_age, waits.rate, self._manager.count)
 

@@ -119,7 +119,7 @@ class Hosted(Generic[Model, Msg]):
 
     def _put_known(self, message: Msg, waiting: Waiting) -> None:
         know = partial(self._audience.expect, waiting)
-        put = self._buffer.put_known if self._durable is None else self._durable.entrance.put_known
+        put = self._buffer.log.put_known if self._durable is None else self._durable.entrance.put_known
         try:
             put(message, know)
         except Exception:
@@ -170,7 +170,7 @@ class Hosted(Generic[Model, Msg]):
                 turns.over = True
             try:
                 if self._reader is not None:
-                    await self._reader.aclose()
+                    await self._reader.close_async()
             finally:  # also where the task is cancelled again
                 if loop_closed:
                     self._end()
@@ -181,7 +181,7 @@ class Hosted(Generic[Model, Msg]):
         """End where the task was cancelled before it had begun, and so has ended nothing."""
         if not self._audience.ended.version:
             self._manager.withdraw()
-            self._buffer.refuse()  # what was sent is written by the next run, or when the store is closed
+            self._buffer.log.refuse()  # what was sent is written by the next run, or when the store is closed
             if self._durable is not None:
                 self._durable.close_thread()
             self._tell_end()
@@ -209,7 +209,7 @@ class Hosted(Generic[Model, Msg]):
             self._fail(failure)
             raise failure  # noqa: B904  - it has its cause, or is the error itself
         finally:
-            self._buffer.refuse()
+            self._buffer.log.refuse()
             self._audience.over(failure or self._error)
 
     def _fail(self, error: BaseException) -> None:
@@ -245,7 +245,7 @@ class Hosted(Generic[Model, Msg]):
         program = Program(self._program.init, update, view=audience.turned_and_shown, subscriptions=self._program.subscriptions)
         self._loop = loop = Loop(program, self._manager, on_error=self._policy, on_failure=self._on_error, lists=False)
         self._reader = self._buffer.consumer()
-        self._feed = feed = LogFeed(self._reader, on_loop=self._on_loop)
+        self._feed = feed = LogFeed(self._reader.cursor, on_loop=self._on_loop)
         audience.where = feed.where
         feed.idle_seconds, feed.idled = self._idle, self._rest_if_unused
         if audience.stopping:
@@ -303,8 +303,8 @@ class Hosted(Generic[Model, Msg]):
         self._draining = True
         if not drain:
             self._end_at_next_turn()
-        self._buffer.refuse()
-        if self._durable is not None and self._durable.journal.is_unused:  # nothing to drain, and no lease
+        self._buffer.log.refuse()
+        if self._durable is not None and self._durable.journal.writer.is_unused:  # nothing to drain, and no lease
             self._durable.given_up.set()
 
     def _end_at_next_turn(self) -> None:

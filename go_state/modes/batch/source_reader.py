@@ -10,11 +10,12 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, It
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from go_state.buffer.consumer import Consumer
 from go_state.core.errors import Closed, NothingPending, UsageError
-from go_state.core.ports import Log, Position, Reader, Reading, Source
+from go_state.core.ports import Log, Position, Reading, Source
 from go_state.modes.batch.prefetch import ReadAhead
 from go_state.modes.limits import Pace
-from go_state.runtime.feeds.disk import DiskLog, DiskReader
+from go_state.runtime.feeds.disk import DiskLog
 from go_state.runtime.flow.driver import Answer, Blocking, Flow, awaited, drive, result_of
 from go_state.system.own_thread import OwnThread
 from go_state.waking.deadlines import deadline
@@ -198,17 +199,17 @@ class _Next:
 class ReaderIntake(Intake[Msg]):
     """What a buffer holds: the batch ends when it has read all of it, and commits what it has saved."""
 
-    def __init__(self, consumer: Any, *, own: bool, after: Position = None) -> None:
-        self._consumer = consumer  # a Reader; with position, seek and commit, as the consumers of a Log have
+    def __init__(self, consumer: Consumer[Any], *, own: bool, after: Position = None) -> None:
+        self._consumer: Consumer[Any] = consumer
         self._own = own
         # A journal outlives the run: its turns have the same names in the next one.
-        self.name = getattr(getattr(consumer, "journal", None), "name", "")
+        self.name = getattr(consumer.buffer, "name", "")
         if after is not None and consumer.position != after:  # also one that stands further on: nothing in between was counted
             consumer.seek(after)
         super().__init__(self._read())
 
     def _read(self) -> Iterator[Msg]:
-        while messages := self._consumer.take(1):  # Closed, when somebody closes the reader under the batch, ends it
+        while messages := self._consumer.cursor.take(1):  # Closed, when somebody closes the reader under the batch, ends it
             yield messages[0]
 
     def position(self) -> Position:
@@ -235,18 +236,18 @@ class DiskIntake(Intake[Msg]):
     """What a journal holds, read on an event loop: everything that the disk has to do with it is done in the journal's thread."""
 
     def __init__(self, log: Any, after: Position) -> None:
-        self._log = log  # a DiskLog, of which a reader is opened, or a DiskReader
+        self._log = log  # a DiskLog, of which a reader is opened, or a reader of one
         self._opens = isinstance(log, DiskLog)
-        self._thread: OwnThread = log.thread
-        self._reader: Any = None  # with a position, as the consumers of a Log have
+        self._thread: OwnThread = log.thread if self._opens else log.cursor.thread
+        self._reader: Any = None  # a Consumer whose cursor is on disk
         self._after = after
-        self.name = log.name if self._opens else getattr(getattr(log, "journal", None), "name", "")
+        self.name = (log if self._opens else log.buffer).name
 
     def more(self) -> Flow[Iterator[Msg | None] | None]:
         if self._reader is None:
             self._reader = yield Blocking(self._open, self._thread)
-        if self._reader.needs_disk():
-            yield Blocking(self._reader.prepare, self._thread)
+        if self._reader.cursor.needs_disk():
+            yield Blocking(self._reader.cursor.prepare, self._thread)
         return self._read() if self._reader.diff() > 0 else None
 
     def _open(self) -> Any:
@@ -256,7 +257,7 @@ class DiskIntake(Intake[Msg]):
         return reader
 
     def _read(self) -> Iterator[Msg]:
-        while not self._reader.needs_disk() and (messages := self._reader.take_written(1)):
+        while not self._reader.cursor.needs_disk() and (messages := self._reader.cursor.take_written(1)):
             yield messages[0]
 
     def position(self) -> Position:
@@ -273,7 +274,7 @@ class DiskIntake(Intake[Msg]):
         if self._reader is None:
             return
         if self._opens:
-            await self._reader.aclose()
+            await self._reader.close_async()
         else:
             with suppress(NothingPending, Closed):
                 self._reader.rollback()
@@ -345,7 +346,7 @@ def open_intake(source: Any, *, after: Position, prefetch: int, limit: float, pa
     """Return the intake of whatever the source is; `UsageError` when it is nothing that can be read."""
     if not prefetch:
         return _intake(source, after, pace, on_loop)
-    if isinstance(source, (AsyncIterable, Reader, Log)):
+    if isinstance(source, (AsyncIterable, Consumer, Log)):
         raise UsageError("prefetch= reads ahead in a thread, which an async source or a buffer has no need of: leave it out")
     return AheadIntake(_intake(source, after, pace, on_loop), prefetch, pace, limit)
 
@@ -353,9 +354,9 @@ def open_intake(source: Any, *, after: Position, prefetch: int, limit: float, pa
 def _intake(source: Any, after: Position, pace: Pace, on_loop: bool) -> Intake[Any]:
     if isinstance(source, Source):
         return SourceIntake(source, after)
-    if on_loop and isinstance(source, (DiskReader, DiskLog)):
+    if on_loop and isinstance(source.buffer if isinstance(source, Consumer) else source, DiskLog):
         return DiskIntake(source, after)
-    if isinstance(source, Reader):
+    if isinstance(source, Consumer):
         return ReaderIntake(source, own=False, after=after)
     if isinstance(source, Log):
         return ReaderIntake(source.consumer(), own=True, after=after)

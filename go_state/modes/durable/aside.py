@@ -26,9 +26,9 @@ class Aside:
         taken = None if self._buffer is None else self._buffer.put(*failed)
         if inspect.isawaitable(taken):
             return self._remember_after(taken)
-        self._journal.remember_aside(self._position, self._kind)
+        self._journal.run_record.set_aside(self._position, self._kind)
         return None
 
     async def _remember_after(self, taken: Awaitable[object]) -> None:
         await taken
-        self._journal.remember_aside(self._position, self._kind)
+        self._journal.run_record.set_aside(self._position, self._kind)

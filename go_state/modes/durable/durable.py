@@ -8,7 +8,6 @@ messages and the cursor that passes its message, a snapshot and the position it 
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -36,8 +35,9 @@ from go_state.runtime.on_error import FailedMessage, OnError, Raise, SetAside, d
 from go_state.runtime.turn import Loop
 from go_state.storage.backends.record_store import RecordStore
 from go_state.storage.journal.journal import Journal
-from go_state.storage.journal.reader import JournalConsumer
+from go_state.storage.journal.reader import JournalCursor
 from go_state.storage.records.block import BLOCK, Snapshot
+from go_state.storage.records.lease import LeaseWait
 from go_state.storage.records.parts import InParts
 from go_state.storage.records.records import PROGRAM
 from go_state.storage.snapshots.snapshot import Mark, Schema
@@ -98,16 +98,16 @@ class DurableRun(Generic[Model, Msg]):
         )
         self._own_thread = OwnThread(f"go_state disk {durable.key}")
         self.thread = durable.thread or self._own_thread  #: in which a run on an event loop uses the store
-        self.given_up = threading.Event()  #: ends the wait for the lease
+        self.given_up = LeaseWait()  #: ends the wait for the lease
         self._is_live = False  # whether it has begun to take messages
         set_message_type(self.journal, program)
         if not isinstance(manager.timers.clock, SystemClock):
-            self.journal.date_by(manager.timers.clock.time)
+            self.journal.writer.date_by(manager.timers.clock.time)
         self.entrance: Entrance[Msg] = Entrance(self.journal, on_loop=on_loop)
         self._on_error = self.on_failure = on_error  # of messages, and of commands whose turn is through
         self.manager = manager
         self.audience: Audience[Model] | None = None
-        self._reader: JournalConsumer[Msg] | None = None
+        self._reader: JournalCursor[Msg] | None = None
         self.feed: DurableFeed[Model, Msg] | None = None
         self.idle_seconds: float | None = None  # this and the next: see LogFeed
         self.idled: Callable[[], object] = lambda: None
@@ -170,9 +170,11 @@ class DurableRun(Generic[Model, Msg]):
 
     def _taken(self) -> Flow[bool]:
         """Wait for the lease of the journal; False where the app was asked to end first."""
-        lease = self._durable.lease or self.journal.if_held
+        lease = self._durable.lease or self.journal.lease.queue.if_held
         try:
-            yield Blocking(lambda: self.journal.acquire(lease, given_up=self.given_up), self.thread, cancel=self.given_up.set)
+            yield Blocking(
+                lambda: self.journal.lease.acquire(lease, given_up=self.given_up), self.thread, cancel=self.given_up.set
+            )
         except Closed:
             if self.audience is None:
                 raise
@@ -181,12 +183,12 @@ class DurableRun(Generic[Model, Msg]):
 
     def _open(self) -> None:
         if not self.journal.journal_id:
-            self.journal.begin()
-        self._reader = self.journal.consumer(name=PROGRAM)
+            self.journal.writer.begin()
+        self._reader = self.journal.open(name=PROGRAM)
 
     def _let_go(self) -> None:
         if self._reader is None:
-            self.journal.let_go()
+            self.journal.writer.let_go()
         else:
             self._reader.close()
 
@@ -215,7 +217,7 @@ class DurableRun(Generic[Model, Msg]):
         if self.chain is not None and (waits := self.chain.shown()) is not None:
             yield waits
 
-    def _run(self, reader: JournalConsumer[Msg]) -> Flow[None]:
+    def _run(self, reader: JournalCursor[Msg]) -> Flow[None]:
         keyframe, aside = yield self.with_disk(self._look_back)
         self.feed = feed = DurableFeed(self, reader, keyframe, aside, on_loop=self._on_loop)
         feed.listen_to(self.manager)
@@ -236,7 +238,7 @@ class DurableRun(Generic[Model, Msg]):
     def _look_back(self) -> tuple[Keyframe[Model] | None, set[int]]:
         """Return the newest snapshot and the positions of the messages that were set aside."""
         keyframe = self._load()
-        self.journal.warn_of_changes()
+        self.journal.kind.warn_of_changes()
         return keyframe, set(self.journal.set_aside())
 
     def _load(self) -> Keyframe[Model] | None:
@@ -256,7 +258,7 @@ class DurableRun(Generic[Model, Msg]):
         yield self.with_disk(journal.flush)
         model = yield from self._folded(replayed(program), model, first, applied)
         manager = self.manager
-        manager.marks = journal
+        manager.marks = journal.run_record
         yield from self._resume(applied, begun=keyframe is not None or applied > first)
         name = "init"
         if keyframe is not None or applied > first:
@@ -293,7 +295,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
     def __init__(
         self,
         run: DurableRun[Model, Msg],
-        reader: JournalConsumer[Msg],
+        reader: JournalCursor[Msg],
         keyframe: Keyframe[Model] | None,
         aside: set[int],
         *,
@@ -324,7 +326,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         if self._saving is not None or self._save_due():
             yield from self._go_on_saving()
         self._most = max(self._until_save(), 1)  # overdue where a large model was being saved: one begins next
-        if self._journal.needs_flush(self._cursor):
+        if self._journal.writer.rules.needs_flush(self._cursor):
             yield self._run.with_disk(self._journal.flush)
         if not self._cursor.has_moved():
             yield from self.publish()
@@ -340,7 +342,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
                 return (yield from super().take())
             except Incompatible as error:  # of the message that the reader stands at
                 position = self._cursor.position
-                undecoded = yield self._run.with_disk(partial(self._journal.undecoded, position))
+                undecoded = yield self._run.with_disk(partial(self._journal.history.undecoded, position))
                 failed = FailedMessage(undecoded, position, error)
                 policy = decide(self._run._on_error, failed.message, position, error)
                 if policy is None:
@@ -355,7 +357,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
 
     def turn(self) -> Turn:
         """Return the turn as every replay will see it."""
-        return self._journal.turn(self.where())
+        return self._journal.run_record.turn(self.where())
 
     # ------------------------------------------------------------------ what a flush takes along
 
@@ -430,7 +432,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         replaces = None if self._saved is None else self._saved.position
         keep, needed = self._snapshots.keep, min([position, *positions_under_way(self._journal)])
         snapshot = Snapshot(run._durable.key, position, data, self._version, replaces, keep, needed)
-        self._version = self._journal.snapshot(snapshot, messages)
+        self._version = self._journal.writer.save(snapshot, messages)
         self._forget(position)
         self._saved, self._saved_at = Keyframe(position, saving.model, self._version, run._program.revision), time.monotonic()
 
@@ -440,12 +442,12 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         if retain is None:
             return
         before = min([covered, *durable.store.keyframes(durable.key)])
-        if (slowest := journal.slowest()) is not None:
+        if (slowest := journal.lease.slowest()) is not None:
             before = min(before, slowest)
         if retain.messages is not None:
             before = min(before, covered - retain.messages)
         if retain.seconds is not None:
-            before = min(before, journal.entered_by(retain.seconds))
+            before = min(before, journal.history.entered_by(retain.seconds))
         if before - journal.statistics().start >= BLOCK:  # a transaction for a block's worth at least
             journal.truncate(before)
 

@@ -24,25 +24,25 @@ class Entrance(Generic[Msg]):
         if journal.durability == "group":
             # Without a check for a running loop, which takes microseconds on Python 3.11. An app on a loop writes in its own
             # thread, and so often that nobody who sends to it needs to.
-            self.put = journal.enqueue if on_loop else self._put_in_group
+            self.put = journal.inlet.put_later if on_loop else self._put_in_group
 
     def _put(self, *messages: Msg) -> None:
         if self._may_write():
             self._journal.put(*messages)
         else:
-            self._journal.enqueue(*messages)
+            self._journal.inlet.put_later(*messages)
 
     def _put_in_group(self, *messages: Msg) -> None:
-        if self._journal.is_full and self._may_write():
+        if self._journal.writer.rules.is_full and self._may_write():
             self._journal.flush()  # whoever sends faster than the app can write writes, and so is as fast as the disk
-        self._journal.enqueue(*messages)
+        self._journal.inlet.put_later(*messages)
 
     def _may_write(self) -> bool:
-        return self._journal.has_lease and running_loop() is None
+        return self._journal.lease.is_held and running_loop() is None
 
     def put_known(self, message: Msg, know: Callable[[int], object]) -> None:
         """Put one message; `know(position)` is called before its turn. Raises as a journal's put."""
         if self._journal.durability == "put" and self._may_write():
-            self._journal.put_known(message, know)
+            self._journal.inlet.put_known(message, know)
         else:
-            self._journal.enqueue(message, know=know)
+            self._journal.inlet.put_later(message, know=know)

@@ -30,11 +30,11 @@ def resume_flow(
 
     `begun` tells whether turn 0 is one of these.
     """
-    names: list[str] = yield with_disk(journal.under_way)
+    names: list[str] = yield with_disk(journal.run_record.running)
     if not names:
         return
     for name in names:
-        journal.opened(name)  # it stays noted in this life: one that fails before it has begun them forgets none
+        journal.run_record.opened(name)  # it stays noted in this life: one that fails before it has begun them forgets none
     manager.turn_name = lambda: f"{journal.journal_id}/{manager.where()}"
     if begun and any(name.startswith(f"{journal.journal_id}/init/") for name in names):
         manager.where = lambda: "init"
@@ -54,16 +54,16 @@ def resume_flow(
         manager.resume(commands, recorded.message, names)
         reached = position + 1
     noted = manager.held_names()
-    journal.ended([name for name in names if name not in noted])
+    journal.run_record.ended([name for name in names if name not in noted])
 
 
 def _recorded_at(journal: Journal[Any], position: int) -> Recorded[Any]:
-    return next(journal.exactly(position, position + 1))
+    return next(journal.history.exactly(position, position + 1))
 
 
 def positions_under_way(journal: Journal[Any]) -> set[int]:
     """Return the positions of the messages whose commands are under way."""
-    return positions_of(journal.under_way())
+    return positions_of(journal.run_record.running())
 
 
 def positions_of(names: Sequence[str]) -> set[int]:

@@ -34,7 +34,7 @@ class Saving(Generic[Model]):
         self.position = position
         self._sealing = schema.sealing(key, model, marks)
         self._pieces: Iterator[bytes] = self._sealing.body()
-        self._parts = journal.parts(key)
+        self._parts = journal.writer.parts(key)
 
     def go_on(self) -> bytes | InParts | None:
         """Encode and write for about a slice; return the snapshot's data once all of it is there.

@@ -36,13 +36,13 @@ def chunks(program: Program[Any, Any], journal: Journal[Any], start: int, end: i
     """
     aside = journal.set_aside()
     if program.takes_turn:
-        recorded = journal.exactly(start, end)
+        recorded = journal.history.exactly(start, end)
         while some := list(islice(recorded, BLOCK)):
             kept = [each for each in some if each.position not in aside and each.message is not None]
             turns = [Turn(each.at, each.position, f"{journal.journal_id}/{each.position}") for each in kept]
             yield Chunk([each.message for each in kept], turns)
         return
-    for first, messages in journal.chunks(start, end):
+    for first, messages in journal.history.chunks(start, end):
         if not aside.keys().isdisjoint(range(first, first + len(messages))):
             messages = [each for position, each in enumerate(messages, first) if position not in aside]
         yield Chunk(messages, None)

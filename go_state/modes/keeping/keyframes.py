@@ -22,7 +22,7 @@ MARK = "journal"  # under which a snapshot says at which position of the journal
 def set_message_type(journal: Journal[Msg], program: Program[Any, Msg]) -> None:
     """Tell the journal what the program's messages are, and how those of its older schemas become today's."""
     migrations = migrations_of(program)
-    journal.set_message_type(message_type(program), program.schema, migrations)
+    journal.kind.set(message_type(program), program.schema, migrations)
 
 
 class Keyframe(NamedTuple, Generic[Model]):
@@ -91,7 +91,7 @@ def nearest(program: Program[Model, Msg], journal: Journal[Msg], end: int) -> Ke
 
 def step(program: Program[Model, Any], journal: Journal[Any], model: Model, position: int, message: Any) -> Model:
     """Return the model after the message; its commands are not performed."""
-    turn: tuple[Turn, ...] = (journal.turn(position),) if program.takes_turn else ()
+    turn: tuple[Turn, ...] = (journal.run_record.turn(position),) if program.takes_turn else ()
     update: Any = program.update
     after: Model = read_step(update(model, message, *turn), "update")[0]
     return after

@@ -36,8 +36,14 @@ class Journals:
             raise UsageError(f"the journal {name!r} is closed, and its readers are not done: wait for them, or close them")
         if found is None or found.closed:
             how = durability or "group", lease or "fail"
-            before = None if found is None else found.finish
-            found = Journal(Records(self._store, name), self._store.backend.lease(name), *how, before=before)
+            before = None if found is None else found.writer.finish
+            found = Journal(
+                Records(self._store, name),
+                self._store.backend.lease(name),
+                *how,
+                before=before,
+                let_go=lambda journal: self.let_go(name, journal),
+            )
             self._open[name] = found
         elif durability is not None and durability != found.durability:
             raise UsageError(f"the journal {name!r} is open already, with durability={found.durability!r}: close it first")

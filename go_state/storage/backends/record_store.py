@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from go_state.core.ports import Stored, Write
 from go_state.storage.backends.journals import Journals
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from go_state.storage.journal.journal import Journal
     from go_state.storage.journal.writer import Durability
     from go_state.storage.records.lease import IfHeld
+
+Msg = TypeVar("Msg")
 
 
 class RecordStore:
@@ -62,6 +64,15 @@ class RecordStore:
 
     # ------------------------------------------------------------------ journals
 
+    @overload
+    def journal(
+        self, name: str, of: type[Msg], *, durability: Durability | None = None, lease: IfHeld | None = None
+    ) -> Journal[Msg]: ...
+    @overload
+    def journal(
+        self, name: str, of: Any = None, *, durability: Durability | None = None, lease: IfHeld | None = None
+    ) -> Journal[Any]: ...
+
     def journal(
         self, name: str, of: Any = None, *, durability: Durability | None = None, lease: IfHeld | None = None
     ) -> Journal[Any]:
@@ -72,9 +83,9 @@ class RecordStore:
         and raises `LeaseHeld` if another process has it, or waits for it with `lease="wait"`.
         """
         found = self.journal_unread(name, durability=durability, lease=lease)
-        found.look()
+        found.lease.look()
         if of is not None:
-            found.set_message_type(of)
+            found.kind.set(of)
         return found
 
     def journal_unread(self, name: str, *, durability: Durability | None = None, lease: IfHeld | None = None) -> Journal[Any]:

@@ -14,19 +14,15 @@ import datetime
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import IO, Any, NamedTuple
 
 from msgspec import Raw
 
 from go_state.core.errors import BadRecord
-
-if TYPE_CHECKING:
-    from go_state.storage.journal.journal import Journal
-
-Msg = TypeVar("Msg")
+from go_state.storage.journal.history import History
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MICROSECOND = datetime.timedelta(microseconds=1)
@@ -34,24 +30,27 @@ _CHUNK = 1000  # messages that enter together
 _TIMES = range(-(1 << 63), 1 << 63)  # what is read again from a journal's lines; the calendar has its place in the middle of it
 
 
-def export_to(journal: Journal[Any], path: str | os.PathLike[str]) -> int:
-    """Write the messages, one a line, and return how many they were."""
-    journal.store.check_not_own(path)
-    journal.flush()
+def export_to(
+    history: History[Any],
+    aside: Mapping[int, str],
+    check: Callable[[str | os.PathLike[str]], object],
+    path: str | os.PathLike[str],
+) -> int:
+    """Write the messages, one a line, and return how many they were; `check` raises for a path that must not be written."""
+    check(path)
     number = 0
     with open(path, "wb") as file:
-        for line in lines(journal):
+        for line in lines(history, aside):
             file.write(line)
             number += 1
     return number
 
 
-def lines(journal: Journal[Any], start: int | None = None, end: int | None = None) -> Iterator[bytes]:
-    """Give each message as a line."""
+def lines(history: History[Any], aside: Mapping[int, str], start: int | None = None, end: int | None = None) -> Iterator[bytes]:
+    """Give each message as a line, without bounds also those that are not on disk yet; `aside` says which are passed over, and why."""
     import orjson
 
-    aside = journal.set_aside()
-    for block, first, last in journal.raw(start, end):
+    for block, first, last in history.all_blocks() if start is end is None else history.raw(start, end):
         records = block.records()
         position = block.first
         for number, at in block.times():
@@ -100,29 +99,35 @@ def _microseconds(at: object) -> int:
     return (when - _EPOCH) // _MICROSECOND
 
 
-def import_from(journal: Journal[Msg], path: str | os.PathLike[str], *, progress: Callable[[int], object] | None = None) -> int:
-    """Append the messages of such a file, with their times, and return how many they were; positions count on from the journal's.
+def import_from(
+    put: Callable[[Sequence[Any], Sequence[int], Mapping[int, str]], object],
+    decode: Callable[[bytes], object],
+    path: str | os.PathLike[str],
+    *,
+    progress: Callable[[int], object] | None = None,
+) -> int:
+    """Put the messages of such a file, with their times, and return how many they were; positions count on from the journal's.
 
     Every line is read before the first message enters: `BadRecord` names the line that is no message of the journal's type. So
-    what can be read only once, such as a pipe, is copied into a temporary file first. `progress` is called with the number of
-    lines read so far, which are twice those of the file in the end.
+    what can be read only once, such as a pipe, is copied into a temporary file first. `put(messages, times, aside)` is called with
+    times in microseconds since 1970. `progress` is called with the number of lines read so far, which are twice those of the file
+    in the end.
     """
     name, checked, number = os.fspath(path), 0, 0
     with _reread(name) as file:
-        messages = _messages(journal, name, file)
+        messages = _messages(decode, name, file)
         while chunk := list(islice(messages, _CHUNK)):
             checked += len(chunk)
             if progress is not None:
                 progress(checked)
         file.seek(0)
-        messages = islice(_messages(journal, name, file), checked)  # what was written to the file meanwhile is not checked
+        messages = islice(_messages(decode, name, file), checked)  # what was written to the file meanwhile is not checked
         while chunk := list(islice(messages, _CHUNK)):
             aside = {index: line.aside for index, line in enumerate(chunk) if line.aside}
-            journal.put_dated([line.message for line in chunk], [line.at for line in chunk], aside)
+            put([line.message for line in chunk], [line.at for line in chunk], aside)
             number += len(chunk)
             if progress is not None:
                 progress(checked + number)
-    journal.flush()
     return number
 
 
@@ -147,7 +152,7 @@ class _Line(NamedTuple):
     aside: str
 
 
-def _messages(journal: Journal[Any], name: str, file: IO[bytes]) -> Iterator[_Line]:
+def _messages(decode: Callable[[bytes], object], name: str, file: IO[bytes]) -> Iterator[_Line]:
     from msgspec import json
 
     from go_state.storage.codec.depth import with_room
@@ -160,7 +165,7 @@ def _messages(journal: Journal[Any], name: str, file: IO[bytes]) -> Iterator[_Li
         try:
             fields = with_room(decoder.decode, line)
             at = _microseconds(json.decode(fields["at"]))
-            message = journal.decode(bytes(fields["message"]))  # as it is written: its numbers have passed through no float
+            message = decode(bytes(fields["message"]))  # as it is written: its numbers have passed through no float
             aside = json.decode(fields["aside"], type=str) if "aside" in fields else ""
         except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
             missing = f"it has no {error}" if isinstance(error, KeyError) else without_contents(error)

@@ -1,33 +1,52 @@
 """The journal: a buffer that outlives the process. What is put into it is on disk before any reader gets it.
 
-`history.py` reads it, `writer.py` writes it, `reader.py` is its reader; here is its face.
+Here is its face, and what it is made of, in the order in which a message meets it:
+
+    Inlet ──▶ Log (its inbox, then its `Tail`) ──▶ Writer: a flush ──▶ disk ──▶ JournalCursor: a reader
+                                                      ▲                 │
+                             RunRecord: what a run notes                └──▶ History: reads of any kind
 """
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from types import MappingProxyType, TracebackType
-from typing import Literal, TypeVar
+from collections.abc import Callable, Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from go_state.buffer.statistics import Backlog
-from go_state.core.errors import ConcurrentGet, Lagged, LeaseHeld, UsageError
-from go_state.core.turn import Turn
-from go_state.storage.journal.group_commit import Pending
-from go_state.storage.journal.reader import GROUP, JournalConsumer
-from go_state.storage.journal.writer import Durability, Writing
-from go_state.storage.records.lease import IfHeld
-from go_state.storage.records.records import PROGRAM, SNAPSHOT
-from go_state.storage.records.times import Times
+from go_state.buffer.buffer import check_own, close_log, close_log_async
+from go_state.buffer.consumer import Consumer
+from go_state.buffer.cursor import Start
+from go_state.buffer.log import Log
+from go_state.buffer.statistics import BufferStatistics
+from go_state.core.errors import Lagged, UsageError
+from go_state.storage.journal.commit.flush_rules import FlushRules
+from go_state.storage.journal.commit.group_commit import GroupCommit
+from go_state.storage.journal.commit.in_hand import InHand
+from go_state.storage.journal.commit.lease_holder import LeaseHolder
+from go_state.storage.journal.commit.lease_queue import LeaseQueue
+from go_state.storage.journal.history import History, Recorded
+from go_state.storage.journal.inlet import Inlet
+from go_state.storage.journal.message_type import MessageType
+from go_state.storage.journal.reader import JournalCursor, Parts, open_cursor
+from go_state.storage.journal.run_record import RunRecord
+from go_state.storage.journal.tail import Entry, Tail
+from go_state.storage.journal.writer import Durability, Writer
+from go_state.storage.records.lease import IfHeld, Lease
+from go_state.storage.records.records import PROGRAM, SNAPSHOT, Records
 from go_state.system.crash_points import reach
+from go_state.system.forks import belongs_to_parent
+from go_state.system.own_thread import OwnThread
+
+if TYPE_CHECKING:
+    from go_state.storage.records.backend import JournalStore
 
 Msg = TypeVar("Msg")
 
 
-class Journal(Writing[Msg]):
-    """An append-only log in an LMDB store with the face of a `Buffer`; made by `store.journal(name, of=Msg)`.
+class Journal(Generic[Msg]):
+    """An append-only log in a store with the face of a `Buffer`; made by `store.journal(name, of=Msg)`.
 
     A message is on disk before a reader gets it. With the durability "group" `put` returns at once, and a crash may take up to
     4,096 messages (`GROUP`), or those of one put, that nobody has read, and as many commits of named readers, who are given those
@@ -40,7 +59,80 @@ class Journal(Writing[Msg]):
     Messages are stored as `["Add", {"by": 1}]`. They stay until `truncate`; readers that are behind read them from disk.
     Raises `NotStorable` for a message that would not read back equal, `StoreFull`, `LeaseHeld`, and `Corrupt` with the position of what
     is damaged.
+
+    A run works with what the journal is made of: `log`, `inlet`, `lease`, `writer`, `history`, `run_record` and `kind`.
     """
+
+    def __init__(
+        self,
+        records: Records,
+        lease: Lease,
+        durability: Durability,
+        if_held: IfHeld,
+        *,
+        before: Callable[[], object] | None,
+        let_go: Callable[[Journal[Msg]], object],
+    ) -> None:
+        if durability not in ("group", "put"):
+            raise UsageError(f'durability is "group" or "put", not {durability!r}')
+        self._records = records
+        aside: dict[int, str] = {}
+        self.kind: MessageType[Msg] = MessageType(records, aside)
+        self._tail: Tail[Msg] = Tail(records, self.kind.decode_as_far)
+        self.log: Log[Msg] = Log(self._tail, in_memory=False)
+        self.log.locked_put = True  # until the first put has taken the lease
+        self.run_record = RunRecord(records, self.log, self._tail, aside)
+        self.thread = OwnThread(f"go_state journal {records.name}")  #: in which the async methods use the disk
+        stage: GroupCommit[Msg] = GroupCommit()
+        in_hand: InHand[Msg] = InHand(self.log, self._tail)
+        self.lease = LeaseHolder(
+            records,
+            self.log,
+            self._tail,
+            LeaseQueue(records.name, lease, if_held, records.store.check_usable),
+            before=before,
+            taken=lambda: self.writer.taken(),
+            thread=self.thread,
+        )
+        rules: FlushRules[Msg] = FlushRules(
+            self.log, self._tail, stage, self.lease, self.run_record, at_once=durability == "put"
+        )
+        self.writer: Writer[Msg] = Writer(
+            records,
+            self.log,
+            self._tail,
+            self.kind,
+            self.run_record,
+            in_hand,
+            stage,
+            self.lease,
+            rules,
+            thread=self.thread,
+            let_go=lambda: let_go(self),
+        )
+        self.history: History[Msg] = History(records, self.log, self._tail, self.kind, in_hand, lambda: self.writer.knows_disk)
+        self.inlet: Inlet[Msg] = Inlet(self.log, self._tail, self.writer, self.kind, stage, self.lease, aside)
+        self._stage = stage
+
+    @property
+    def name(self) -> str:
+        """The name that the store knows it by."""
+        return self._records.name
+
+    @property
+    def store(self) -> JournalStore:
+        """The store that it lies in."""
+        return self._records.store
+
+    @property
+    def journal_id(self) -> str:
+        """What tells this journal from every other; empty before the first write."""
+        return self._records.journal_id
+
+    @property
+    def durability(self) -> Durability:
+        """When messages are committed to disk."""
+        return "put" if self.writer.rules.at_once else "group"
 
     # ------------------------------------------------------------------ putting
 
@@ -49,371 +141,222 @@ class Journal(Writing[Msg]):
 
         Raises `Closed`, `NotStorable`, `StoreFull` and `LeaseHeld`; then none of them has entered.
         """
-        if self._locked_put or len(messages) != 1:
-            self._put_carefully(messages)
+        log, writer = self.log, self.writer
+        if log.locked_put or len(messages) != 1:
+            self.inlet.put(messages)
             return
-        entry = messages[0], self._encode_one(messages[0]), self._time_ns()
-        if len(self._entries) + len(self._tail.pending) >= GROUP:
-            self.flush()  # before this one enters: where the disk is full it has not
-        self._entries.append(entry)  # the fast path of every buffer, with entries in the place of messages
-        if self._attention:
-            self._attend((entry,))  # type: ignore[arg-type]
+        entry: Entry[Msg] = messages[0], self.kind.encode_one(messages[0]), writer.time_ns()
+        if writer.rules.is_full:
+            writer.flush()  # before this one enters: if the disk is full it has not
+        log.append(entry)  # the fast path of every buffer, with entries in the place of messages
+        if log.attention:
+            log.attend((entry,))
 
     async def put_async(self, *messages: Msg) -> None:
         """Append the messages as `put` does, with the disk's part in a thread; what several tasks put shares one sync."""
-        from go_state.waking.loop_waker import LoopWaker
+        await self.inlet.put_async(*messages)
 
-        self._check_open()
-        await self.acquire_async()
-        if not self._at_once:
-            while len(self._entries) + len(self._tail.pending) >= GROUP:
-                await self.thread.call(self.flush)  # before these enter: where the disk is full they have not
-            self.enqueue(*messages)
-            return
-        waker, encoded = LoopWaker(), self._encode(messages)
-        staged = Pending(messages, encoded, self._now(len(encoded)), waker=waker)
-        try:
-            if await self._stage.enter_async(staged, waker):
-                await self.thread.finish(partial(self._lead, staged))
-        finally:
-            self._stage.leave(staged)
-        if staged.error is not None:
-            raise staged.error
+    def flush(self) -> int:
+        """Commit to disk all that was put and every cursor that has moved; return the position up to which all is durable."""
+        return self.writer.flush()
 
     async def flush_async(self) -> int:
         """Commit to disk as `flush` does, in a thread."""
-        if not (self._has_lease or self._closed) and self._has_news():
-            await self.acquire_async()
-        return await self.thread.call(self.flush)
-
-    def put_known(self, message: Msg, know: Callable[[int], object]) -> None:
-        """Put one message, and call `know(position)` before any reader can have it."""
-        self._put_carefully((message,), know=know)
-
-    def put_dated(self, messages: Sequence[Msg], at: Sequence[int], aside: Mapping[int, str] = MappingProxyType({})) -> None:
-        """Put messages that have entered elsewhere, at the times given (microseconds since 1970).
-
-        `aside` says of some, by their index among `messages`, why runs and replays pass over them.
-        """
-
-        def know(first: int) -> None:
-            self._aside.update({first + index: why for index, why in aside.items()})
-
-        self._put_carefully(messages, [Times(1, each) for each in at], know if aside else None)
-
-    def enqueue(self, *messages: Msg, know: Callable[[int], object] | None = None) -> None:
-        """Put the messages without waiting, not even for the disk or the lease: the program that reads the journal writes them.
-
-        This is how a running program is sent to. What cannot be written ends the program. Raises `Closed` and `NotStorable`; then
-        none of them has entered.
-        """
-        if not self._locked_put and len(messages) == 1 and know is None:
-            entry = messages[0], self._encode_one(messages[0]), self._time_ns()
-            self._entries.append(entry)
-            if self._attention:
-                self._attend((entry,))  # type: ignore[arg-type]
-            return
-        encoded, times = self._encode(messages), self._now(len(messages))
-        with self._lock:
-            self._check_open()
-            if self._has_lease and not self._at_once:
-                self._place(messages, encoded, times, know)
-            elif messages:
-                self._stage.add(Pending(messages, encoded, times, know, waits=False))
-                self._wake_all(self._wakers)
-
-    def _put_carefully(
-        self,
-        messages: Sequence[Msg],
-        times: Sequence[Times] | None = None,
-        know: Callable[[int], object] | None = None,
-    ) -> None:
-        self._check_open()
-        encoded = self._encode(messages)
-        times = self._now(len(encoded)) if times is None else times
-        self.acquire()
-        if self._at_once:
-            self._put_at_once(Pending(messages, encoded, times, know))
-            return
-        if len(self._entries) + len(self._tail.pending) >= GROUP:
-            self.flush()
-        with self._lock:
-            self._check_open()
-            self._place(messages, encoded, times, know)
-
-    def _place(
-        self, messages: Sequence[Msg], encoded: list[bytes], times: Sequence[Times], know: Callable[[int], object] | None
-    ) -> None:
-        """Append messages behind all that has entered. Lock held."""
-        self._absorb()
-        if know is not None:
-            know(self._tail.end)
-        if messages:
-            self._enter_encoded(messages, encoded, times)
-        self._locked_put = self._closed
-
-    def _put_at_once(self, staged: Pending[Msg]) -> None:
-        try:
-            if self._stage.enter(staged):
-                self._lead(staged)
-        finally:
-            try:
-                self._stage.leave(staged)
-            except BaseException:  # Ctrl-C, at any point of it
-                self._stage.leave(staged)
-                raise
-        if staged.error is not None:
-            raise staged.error
-
-    def _lead(self, staged: Pending[Msg]) -> None:
-        """Write what is staged, unless another has written it meanwhile."""
-        with self._flushing:
-            if not staged.done:
-                self._flush()
+        return await self.writer.flush_async()
 
     # ------------------------------------------------------------------ reading
 
-    def consumer(self, start: Literal["oldest", "newest"] | int = "oldest", *, name: str = "") -> JournalConsumer[Msg]:
+    def consumer(self, start: Start = "oldest", *, name: str = "") -> Consumer[Msg]:
         """Open a reader, as of a buffer. One with a `name` goes on where the last of that name has committed, also after a crash.
 
-        `start` is where a reader begins that has no stored position. Raises `ConcurrentGet` when the name is in use.
+        `start` is where a reader begins that has no stored position. Raises `ConcurrentGet` if the name is in use.
         """
-        if name:
-            self._records.check_reader(name)
-            self.acquire()  # its commits are writes, and what another process has committed under the name is to be known
-        consumer: JournalConsumer[Msg] | None = None
+        cursor = self.open(start, name=name)
         try:
-            with self._lock:
-                if name and any(isinstance(r, JournalConsumer) and r.name == name for r in self._readers):
-                    raise ConcurrentGet(
-                        f"the reader {name!r} of the journal {self.name!r} is open already: end the run that it belongs to, or "
-                        f"give another reader a name of its own"
-                    )
-                consumer = JournalConsumer(self, self._look(), self._lock, (self._cursors | self._left).get(name, start), name)
-                self._readers.append(consumer)
-            if not self._has_lease:
-                self._follow()
+            return Consumer(cursor, self, on_disk=cursor)
         except BaseException:  # Ctrl-C: nobody would have it, to close it
-            self._readers[:] = [reader for reader in self._readers if reader is not consumer]
+            self.log.cursors.remove(cursor)
             raise
-        return consumer
+
+    def open(self, start: Start = "oldest", *, name: str = "") -> JournalCursor[Msg]:
+        """Open a reader as `consumer` does, and return its cursor: what a run works on."""
+        return open_cursor(Parts(self._records, self.log, self._tail, self.lease, self.writer, self.kind), start, name)
+
+    def read(self, start: int | None = None, end: int | None = None) -> Iterator[Recorded[Msg]]:
+        """Give what is on disk from the position `start` to before `end`, with positions and times of entry; see `History.read`."""
+        return self.history.read(start, end)
+
+    def slice(self) -> list[Msg]:
+        """Return all messages, oldest first, those that are not on disk yet included."""
+        return self.history.slice()
+
+    def size(self) -> int:
+        """Return how many messages there are."""
+        return self.log.size()
+
+    def diff(self, consumer: Consumer[Msg]) -> int:
+        """Return how many messages the reader has yet to read; `UsageError` for another journal's reader."""
+        return check_own(self.log, "diff", consumer).diff()
+
+    def range(self, consumer: Consumer[Msg], fn: Callable[[int, Msg], object]) -> None:
+        """Call `fn(index, message)` for what there is to read now, committing each; see `Buffer.range`."""
+        check_own(self.log, "range", consumer).range(fn, wait=False)
+
+    def statistics(self) -> BufferStatistics:
+        """Return what an operator wants to know; see `BufferStatistics`."""
+        return self.log.statistics(self._oldest_age)
+
+    def _oldest_age(self, now: float) -> float:
+        """Return how long ago the oldest block was written. Lock held."""
+        tail = self._tail
+        try:
+            block = self._records.block(tail.start)
+        except Lagged:  # another process has truncated
+            tail.catch_up()
+            return self._oldest_age(now) if tail.start < tail.end else 0.0
+        at = tail.times[0].at if block is None else block.times()[0].at
+        return max(time.time() - at / 1e6, 0.0)
+
+    def cursors(self) -> dict[str, int]:
+        """Return how far each named reader has come, on disk."""
+        with self.log.lock:
+            return {name: position for name, position in self.lease.stored.items() if name != SNAPSHOT}
+
+    def set_aside(self) -> dict[int, str]:
+        """Return the positions that runs and replays pass over, and why."""
+        return self.run_record.all_set_aside()
 
     def export_to(self, path: str | os.PathLike[str]) -> int:
         """Write the messages as JSON Lines that a person can read, and return how many they were; see `exchange.py`."""
         from go_state.storage.journal.exchange import export_to
 
-        return export_to(self, path)
+        return export_to(self.history, self.set_aside(), self.store.check_not_own, path)
 
     def import_from(self, path: str | os.PathLike[str], *, progress: Callable[[int], object] | None = None) -> int:
         """Append the messages of such a file, and return how many they were; `BadRecord`, and none, for a line that is none."""
         from go_state.storage.journal.exchange import import_from
 
-        return import_from(self, path, progress=progress)
-
-    def slice(self) -> list[Msg]:
-        """Return all messages, oldest first."""
+        number = import_from(self.inlet.put_dated, self.kind.decode, path, progress=progress)
         self.flush()
-        return [recorded.message for recorded in self.read()]
+        return number
 
-    def turn(self, position: int) -> Turn:
-        """Return the turn of the message at the position, the same in every replay."""
-        with self._lock:
-            return Turn(self._tail.entered(position), position, f"{self._records.journal_id}/{position}")
-
-    def set_aside(self) -> dict[int, str]:
-        """Return the positions that runs and replays pass over, and why."""
-        with self._lock:
-            aside = dict(self._aside)  # first: what is written meanwhile is found on disk
-        return self._records.set_aside() | aside
+    # ------------------------------------------------------------------ forgetting
 
     def skip(self, position: int) -> None:
-        """Have runs and replays pass over a message that no reader has committed yet, such as one that the program fails on.
+        """Make runs and replays pass over a message that no reader has committed yet, such as one that the program fails on.
 
         Raises `UsageError` for one that is done: what it has changed would be in the model and not in a replay.
         """
-        self.acquire()
-        with self._lock:
-            start, end, done = self._tail.start, self._tail.end, max(self._cursors.values(), default=0)
-            if any(isinstance(reader, JournalConsumer) and reader.name for reader in self._readers):
+        self.lease.acquire()
+        with self.log.lock:
+            start, end, done = self._tail.start, self._tail.end, max(self.lease.stored.values(), default=0)
+            if any(each.name for each in self.log.cursors):
                 raise UsageError(f"the journal {self.name!r} is being read: end its program first")
             if not isinstance(position, int) or not max(start, done) <= position < end:
                 raise UsageError(f"a message from position {max(start, done)} to {end - 1} can be skipped, not {position!r}")
-            self._aside[position] = "skipped"
-            self._tail.forget(position)
+            self.run_record.set_aside_locked(position, "skipped")
         self.flush()
 
-    def remember_aside(self, position: int, kind: str) -> None:
-        """Have replays pass over a message that a run has set aside; it is written with the cursor that passes it."""
-        with self._lock:
-            self._aside[position] = kind
-            self._tail.forget(position)
-
-    def under_way(self) -> list[str]:
-        """Return the names of the commands that are under way, or were when the last run ended."""
-        with self._lock:
-            if self._under_way or self._under_way_changed:
-                return list(self._under_way)
-        return self._records.under_way()
-
-    def opened(self, name: str) -> None:
-        """Note a command that is under way; it is written with what its turn commits, or before."""
-        with self._lock:
-            self._under_way[name] = None
-            self._under_way_changed = True
-
-    def ended(self, names: Sequence[str]) -> None:
-        """Note that commands are under way no more; it is written with what they have sent, or after."""
-        with self._lock:
-            for name in names:
-                self._under_way.pop(name, None)
-            self._under_way_changed = True
-
-    def backlog(self, position: int | None) -> Backlog:
-        """Return what waits from the position on, or else is not on disk, also where it waits for the lease; it asks no disk."""
-        with self._lock:
-            self._absorb()
-            position = self._tail.durable if position is None else position
-            size = max(self._tail.end - position, 0)
-            at = self._tail.entered_in_memory(position) if size else self._stage.oldest
-            age = None if at is None else max(time.time() - at, 0.0)
-            return Backlog(size + self._stage.size, age, self._rate(self._clock()))
-
-    def _oldest_age(self, now: float) -> float:
-        try:
-            block = self._records.block(self._tail.start)
-        except Lagged:  # another process has truncated
-            self._tail.catch_up()
-            return self._oldest_age(now) if self._tail.start < self._tail.end else 0.0
-        at = self._tail.times[0].at if block is None else block.times()[0].at  # of the oldest block, not message
-        return max(time.time() - at / 1e6, 0.0)
-
-    # ------------------------------------------------------------------ forgetting and ending
-
-    @property
-    def durability(self) -> Durability:
-        """When messages are committed to disk."""
-        return "put" if self._at_once else "group"
-
-    @property
-    def if_held(self) -> IfHeld:
-        """Whether the first write fails or waits while another process has the lease."""
-        return self._if_held
-
-    def cursors(self) -> dict[str, int]:
-        """Return how far each named reader has come, on disk."""
-        with self._lock:
-            return {name: position for name, position in self._cursors.items() if name != SNAPSHOT}
-
-    def slowest(self) -> int | None:
-        """Return how far the named reader that is furthest behind has come, on disk; None when there is none."""
-        with self._lock:
-            return min(self._cursors.values(), default=None)
-
     def remove_reader(self, name: str) -> None:
-        """Forget how far a named reader has come, by which its messages need not be kept for it any more.
+        """Forget how far a named reader has come; its messages need not be kept for it any more.
 
-        Raises `UsageError` when there is none of that name, when it is open, and for the program whose snapshots the journal leads
+        Raises `UsageError` if there is none of that name, if it is open, and for the program whose snapshots the journal leads
         on from: they would be at positions that it has not come to.
         """
-        with self._flushing:
-            self._flush()
-            self._acquire()
-            with self._lock:
-                if any(isinstance(reader, JournalConsumer) and reader.name == name for reader in self._readers):
-                    raise UsageError(f"the reader {name!r} of the journal {self.name!r} is open: close it first")
-                if name not in self._cursors or name == SNAPSHOT:
-                    there = ", ".join(repr(each) for each in self._cursors if each != SNAPSHOT) or "none"
-                    raise UsageError(f"the journal {self.name!r} has no reader {name!r}: there are {there}")
-                if name == PROGRAM and SNAPSHOT in self._cursors:
-                    raise UsageError(
-                        f"the reader {name!r} is the program's, which goes on from it: it stays with its snapshots"
-                    )
-                self._records.remove_reader(name)
-                del self._cursors[name]
+        with self.writer.exclusive(), self.log.lock:
+            stored = self.lease.stored
+            if any(each.name == name for each in self.log.cursors):
+                raise UsageError(f"the reader {name!r} of the journal {self.name!r} is open: close it first")
+            if name not in stored or name == SNAPSHOT:
+                there = ", ".join(repr(each) for each in stored if each != SNAPSHOT) or "none"
+                raise UsageError(f"the journal {self.name!r} has no reader {name!r}: there are {there}")
+            if name == PROGRAM and SNAPSHOT in stored:
+                raise UsageError(f"the reader {name!r} is the program's, which goes on from it: it stays with its snapshots")
+            self._records.remove_reader(name)
+            del stored[name]
 
     def truncate(self, before: int) -> int:
         """Forget the messages before the position, and return where the journal begins now.
 
-        Raises `UsageError` where a named reader has not committed them: they are still to be read.
+        Raises `UsageError` if a named reader has not committed them: they are still to be read.
         """
-        with self._flushing:
-            self._flush()
-            self._acquire()
-            with self._lock:
-                slowest = min(self._cursors.items(), key=lambda item: item[1], default=("", before))
-                if slowest[1] < before:
-                    who = (
-                        "the newest snapshot stands at"
-                        if slowest[0] == SNAPSHOT
-                        else f"the reader {slowest[0]!r} has only come to"
-                    )
-                    raise UsageError(f"{who} {slowest[1]}: truncate before that at most")
+        with self.writer.exclusive():
+            with self.log.lock:
+                who, at = min(self.lease.stored.items(), key=lambda item: item[1], default=("", before))
+            if at < before:
+                who = "the newest snapshot stands at" if who == SNAPSHOT else f"the reader {who!r} has only come to"
+                raise UsageError(f"{who} {at}: truncate before that at most")
             reach("before-truncate")
             self._records.truncate(before)
             reach("after-truncate")
-            with self._lock:
+            with self.log.lock:
                 self._tail.catch_up()
                 return self._records.start
 
+    # ------------------------------------------------------------------ ending
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self.log.closed
+
+    @property
+    def is_read(self) -> bool:
+        """Whether a reader is open."""
+        return bool(self.log.cursors)
+
     def close(self, *, timeout: float | None = None) -> None:
         """Refuse further puts, as a buffer does, and commit to disk what was put. In a forked child nothing is done."""
-        if self._in_parent:
+        if self.log.in_parent:
             return
-        self._give_up()
+        self.lease.queue.stop_puts()
         try:
-            super().close(timeout=timeout)
+            close_log(self.log, timeout)
         finally:
-            self.finish()
+            self.writer.finish()
             self.thread.close()
 
     async def close_async(self, *, timeout: float | None = None) -> None:
         """Close as `close` does, waiting on the event loop."""
-        if self._in_parent:
+        if self.log.in_parent:
             return
-        self._give_up()
+        self.lease.queue.stop_puts()
         try:
-            await super().close_async(timeout=timeout)
+            await close_log_async(self.log, timeout)
         finally:
             try:
-                await self.thread.finish(self.finish)
+                await self.thread.finish(self.writer.finish)
             finally:
                 await self.thread.aclose()
+
+    def end(self) -> None:
+        """End with the store, which calls this when it is closed: nobody waits for the lease, and nothing is written, after it."""
+        if self.log.in_parent:
+            return
+        self.lease.queue.stop_all()
+        try:
+            self.close()
+        finally:
+            self.writer.end()
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: the store calls this, and every use but closing raises from then on."""
+        lock: Any = belongs_to_parent(f"the journal {self.name!r}", self.store.check_usable)
+        self.log.leave_to_parent(lock)
+        self._stage.leave_to_parent(lock)
+        self.lease.leave_to_parent(lock)
+        self.writer.end()
+
+    def __enter__(self) -> Journal[Msg]:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Journal[Msg]:
+        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close_async()
-
-    def finish(self) -> None:
-        """Write what was put before the journal was closed, and let go of it."""
-        try:
-            if not self._lost:
-                self.flush()
-        except LeaseHeld as error:
-            with self._lock:
-                for each in self._stage.to_write():  # sent while the lease was waited for, and never to be written
-                    each.finish(error)
-            raise
-        with self._lock:
-            self._finished = True  # what is staged from here on is refused
-            self._let_go()
-
-    @property
-    def is_read(self) -> bool:
-        """Whether a reader is open."""
-        return bool(self._readers)
-
-    @property
-    def is_inherited(self) -> bool:
-        """Whether another process has opened it, which has forked this one: it is of no use here."""
-        return self._in_parent
-
-    def end(self) -> None:
-        """End with the store."""
-        for given_up in tuple(self._lease_waits):
-            given_up.set()
-        try:
-            self.close()
-        finally:
-            self._ended = True
-            self._release()

@@ -1,21 +1,30 @@
-"""What a journal retains: every message on disk, the newest of them in memory as well."""
+"""What a journal's log retains: every message on disk, and the newest of them in memory as well.
+
+start ........ base ........ durable ........ end
+on disk only | on disk and   | in memory only:
+| in memory     | `pending`, until a flush
+"""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
-from typing import Generic, NamedTuple, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 from go_state.buffer.retained import Retained
 from go_state.core.errors import Incompatible, UsageError
 from go_state.storage.records.block import Block
 from go_state.storage.records.records import Records
-from go_state.storage.records.times import Times, after, split
+from go_state.storage.records.times import Times, after, merged, split
 
 Msg = TypeVar("Msg")
 
 _DECODED = 4  # blocks kept decoded: readers that read one message at a time stand in few places
 _IN_MEMORY = 16 * 1024  # messages; a reader further behind reads them from disk
+
+
+Entry: TypeAlias = tuple[Msg, bytes, int]
+"""What lies in a journal's inbox: a message, its JSON, and when it was put, in nanoseconds since 1970."""
 
 
 class Decoded(NamedTuple, Generic[Msg]):
@@ -27,7 +36,10 @@ class Decoded(NamedTuple, Generic[Msg]):
 
 
 class Tail(Retained[Msg]):
-    """A `Retained` whose messages up to `durable` are on disk; those after it are `pending`. The journal's lock guards it."""
+    """A `Retained` whose messages up to `durable` are on disk; those after it are `pending`. The log's lock guards it.
+
+    Only what is durable is read from it.
+    """
 
     __slots__ = ("_dated", "_decode", "_decoded", "_records", "_runs", "durable", "pending", "times")
 
@@ -41,27 +53,46 @@ class Tail(Retained[Msg]):
         self.pending: list[bytes] = []  # the JSON of the messages that are not on disk
         self.times: list[Times] = []  # when those entered
         self.start = records.start
-        self.end = self.durable = self._base = records.end
+        self.end = self.durable = self.base = records.end
 
-    def enter(self, messages: Iterable[Msg], encoded: Iterable[bytes], times: Iterable[Times]) -> None:
+    def take_in(self, inbox: list[Entry[Msg]], count: int) -> None:
+        """Move the first `count` entries of the inbox here, not on disk yet."""
+        messages, encoded, times = zip(*inbox[:count], strict=True)
+        runs, items, pending, all_runs = merged(times), self.items, self.pending, self.times
+        # No call from here on: see `Retained`.
+        items += messages
+        pending += encoded
+        all_runs += runs
+        self.end += count
+        del inbox[:count]
+
+    def enter(self, messages: Sequence[Msg], encoded: Sequence[bytes], times: Sequence[Times]) -> None:
         """Append messages that are not on disk yet."""
-        messages = list(messages)
         number = len(messages)
-        # No call from here on: see Buffer._absorb.
+        # No call from here on.
         self.pending += encoded
         self.times += times
-        self._items += messages
+        self.items += messages
         self.end += number
 
-    def times_without(self, first: int, number: int) -> list[Times]:
-        """Return when those entered that are not on disk, but for so many from `first` on."""
+    def take_out(self, first: int, number: int) -> None:
+        """Take out `number` messages from `first` on, none of which is on disk; those behind them move up."""
+        times, place, item = self._times_without(first, number), first - self.durable, first - self.base
+        # No call from here on.
+        self.times = times
+        del self.pending[place : place + number]
+        del self.items[item : item + number]
+        self.end -= number
+
+    def _times_without(self, first: int, number: int) -> list[Times]:
+        """Return when the messages that are not on disk entered, without `number` of them from `first` on."""
         kept, rest = split(self.times, first - self.durable)
         return kept + after(rest, number)
 
     def written(self, position: int, times: Sequence[Times] = ()) -> None:
-        """Hear that the messages before the position are on disk, and when the last of them entered.
+        """Called when the messages before the position are on disk; `times` is when those written last entered.
 
-        Done twice it is done once, whatever came between.
+        Calling it twice has the effect of once, whatever came between.
         """
         if times:
             self._runs[position] = list(times)
@@ -76,7 +107,7 @@ class Tail(Retained[Msg]):
         limit = min(limit, self.durable - position)
         if limit <= 0:
             return []
-        if position >= self._base:
+        if position >= self.base:
             return super().read(position, limit)
         found = self._in_memory(position)
         if found is None:
@@ -95,11 +126,11 @@ class Tail(Retained[Msg]):
         return next((each for each in self._decoded.values() if each[0].holds(position)), None)
 
     def is_in_memory(self, position: int) -> bool:
-        """Tell whether the message at the position can be read without the disk, or is not on it."""
-        return position >= min(self._base, self.durable) or self._in_memory(position) is not None
+        """Return whether the message at the position can be read without the disk, or is not on it."""
+        return position >= min(self.base, self.durable) or self._in_memory(position) is not None
 
     def fetch(self, position: int) -> Decoded[Msg] | None:
-        """Read the block that holds the position from disk, None where there is none; the lock need not be held."""
+        """Read the block that holds the position from disk, None if there is none; the lock need not be held."""
         block = self._records.block(position)
         return None if block is None else Decoded(block, *self._decode(block))
 
@@ -110,7 +141,7 @@ class Tail(Retained[Msg]):
         self._decoded[found.block.first] = found
 
     def forget(self, position: int) -> None:
-        """Have the block that holds the position read anew: a message in it need not be readable any more."""
+        """Forget the decoded block that holds the position, so that it is read anew: a message in it was set aside."""
         if (found := self._in_memory(position)) is not None:
             del self._decoded[found.block.first]
 
@@ -125,7 +156,7 @@ class Tail(Retained[Msg]):
         return found
 
     def entered_in_memory(self, position: int) -> float | None:
-        """Return the same, or None where the disk would have to be asked."""
+        """Return the same, or None if the disk would have to be asked."""
         if position >= self.durable:
             times, first = self.times, self.durable
         else:
@@ -152,21 +183,21 @@ class Tail(Retained[Msg]):
 
     def trim(self, start: int) -> None:
         """Forget in memory what is before `start` and on disk."""
-        dead = min(start, self.durable) - self._base
-        if dead > 0 and dead * 2 >= len(self._items):  # amortised, as of any Retained
-            del self._items[:dead]
-            self._base += dead
-            self._runs = {end: times for end, times in self._runs.items() if end > self._base}
+        dead = min(start, self.durable) - self.base
+        if dead > 0 and dead * 2 >= len(self.items):  # amortised, as of any Retained
+            del self.items[:dead]
+            self.base += dead
+            self._runs = {end: times for end, times in self._runs.items() if end > self.base}
 
     def catch_up(self) -> None:
-        """Hear that the records may begin later, or have grown by what was not entered here: then nothing is pending."""
+        """Called when the records may begin later, or have grown by what was not entered here: then nothing is pending."""
         self.start = self._records.start
         if self._records.end > self.end:
-            self._items = []
+            self.items = []
             self._decoded, self._runs = {}, {}
-            self.end = self.durable = self._base = self._records.end
+            self.end = self.durable = self.base = self._records.end
 
     def bound(self) -> None:
         """Keep no more in memory than a reader that keeps up needs."""
-        if self.durable - self._base > _IN_MEMORY:
+        if self.durable - self.base > _IN_MEMORY:
             self.trim(self.durable)

@@ -2,14 +2,44 @@
 
 from __future__ import annotations
 
-import threading
+import time
 from collections.abc import Callable
 from typing import Literal, Protocol
 
 from go_state.core.errors import LeaseHeld, UsageError
+from go_state.waking.thread_waker import ThreadWaker
 
 IfHeld = Literal["fail", "wait"]
 _ASK_SECONDS = 0.05  # between two tries to take a lock that another process holds
+
+
+class LeaseWait:
+    """One thread's wait for a lease, which others can end; it has the methods of an event that end waits."""
+
+    def __init__(self) -> None:
+        self._given_up = False
+        self._waker = ThreadWaker()
+
+    def set(self) -> None:
+        """End the wait, or the next one, for good; from any thread."""
+        self._given_up = True
+        self._waker.wake()
+
+    def is_set(self) -> bool:
+        """Return whether the wait was ended."""
+        return self._given_up
+
+    def wake(self) -> None:
+        """Make `wait` return once, so that its caller looks again; from any thread."""
+        self._waker.wake()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Sleep until woken or ended, up to `seconds`, and return whether the wait was ended."""
+        if not self._given_up:
+            self._waker.sleep(None if seconds is None else time.monotonic() + seconds)
+            # The next sleep takes a new waker. Whoever has woken this one has changed first what the caller is about to look at.
+            self._waker = ThreadWaker()
+        return self._given_up
 
 
 class Lease(Protocol):
@@ -20,7 +50,7 @@ class Lease(Protocol):
         """What the holder leaves in the journal, so that a former holder sees that it lost the lease; empty if none can lose it."""
         ...
 
-    def acquire(self, if_held: IfHeld = "fail", given_up: threading.Event | None = None) -> bool:
+    def acquire(self, if_held: IfHeld = "fail", given_up: LeaseWait | None = None) -> bool:
         """Take the lease, unless it is held already. Raises `LeaseHeld` if another holds it, or blocks until it is free with "wait".
 
         False, and nothing is taken, if `given_up` was set while it blocked.
@@ -32,13 +62,13 @@ class Lease(Protocol):
         ...
 
 
-def wait_for_lock(lock: Callable[[], bool], name: str, if_held: IfHeld, given_up: threading.Event | None) -> bool:
+def wait_for_lock(lock: Callable[[], bool], name: str, if_held: IfHeld, given_up: LeaseWait | None) -> bool:
     """Call `lock` until it returns True for a lock that it has taken, or until `given_up` is set, and return whether it was taken.
 
     With "fail" it is called once, and `LeaseHeld` raised if the lock was not free. It is tried again and again because no system
     has a wait for the lock of a file that another thread could end.
     """
-    ended = threading.Event() if given_up is None else given_up
+    ended = LeaseWait() if given_up is None else given_up
     while not lock():
         if if_held == "fail":
             raise LeaseHeld(name)

@@ -174,7 +174,7 @@ def test_journals_of_one_store_do_not_meet(path: Path) -> None:
             journal = store.journal(name, of=str)
             journal.put(name)
             with journal.consumer(name=reader) as consumer:
-                consumer.take(1)
+                consumer.cursor.take(1)
                 consumer.commit()
     with gs.LMDBStore(path) as store:
         assert {name: store.journal(name, of=str).slice() for name in names} == {name: [name] * 3 for name in names}
@@ -197,7 +197,7 @@ def test_statistics_count_what_is_on_disk(path: Path) -> None:
     """After reopening, size, start and end are those of the file, and the oldest is as old as it was."""
     filled(path, 3000)
     with gs.LMDBStore(path) as store, store.journal("j", of=int) as journal, journal.consumer(2990, name="r") as reader:
-        reader.take(4)
+        reader.cursor.take(4)
         statistics = journal.statistics()
         assert (statistics.size, statistics.start, statistics.end) == (3000, 0, 3000)
         assert statistics.oldest_age is not None
@@ -223,7 +223,7 @@ def test_the_salt_is_given_once(path: Path) -> None:
         with gs.LMDBStore(path) as store, store.journal("j", of=int) as journal:
             journal.put(1)
             journal.flush()
-            turn = journal.turn(0)
+            turn = journal.run_record.turn(0)
             seen.append((journal.journal_id, turn.at, turn.random(), turn.uuid()))
     assert seen == [seen[0]] * 3
 
@@ -277,10 +277,10 @@ def test_a_flush_is_one_transaction(path: Path, durability: Any) -> None:
         journal = store.journal("j", of=int, durability=durability)
         a, b = journal.consumer(name="a"), journal.consumer(name="b")
         journal.put(*range(10))
-        a.take(3)
-        b.take(5)
-        a.settle(3, list(range(10, 3010)))
-        b.settle(5)
+        a.cursor.take(3)
+        b.cursor.take(5)
+        a.cursor.settle(3, list(range(10, 3010)))
+        b.cursor.settle(5)
         before = transaction_number(store)
         journal.flush()
         assert transaction_number(store) == before + 1
@@ -316,9 +316,9 @@ def test_a_named_reader_goes_on_where_it_committed(path: Path, durability: Any) 
         with gs.LMDBStore(path) as store:
             journal = store.journal("j", of=int, durability=durability)
             a, b = journal.consumer(name="a"), journal.consumer("newest", name="b")
-            assert (a.take(20), b.position) == (list(range(begin, begin + 20)), 100)
+            assert (a.cursor.take(20), b.position) == (list(range(begin, begin + 20)), 100)
             a.commit()
-            a.take(7)
+            a.cursor.take(7)
 
 
 def test_a_name_is_used_by_one_reader_at_a_time(path: Path) -> None:
@@ -334,9 +334,9 @@ def test_a_rollback_stores_nothing(path: Path) -> None:
     """A reader that went back is given the same after reopening."""
     filled(path, 5)
     with gs.LMDBStore(path) as store, store.journal("j", of=int) as journal, journal.consumer(name="r") as reader:
-        assert reader.take(2) == [0, 1]
+        assert reader.cursor.take(2) == [0, 1]
         reader.commit()
-        reader.take(2)
+        reader.cursor.take(2)
         reader.rollback()
     with gs.LMDBStore(path) as store, store.journal("j", of=int).consumer(name="r") as reader:
         assert reader.get() == 2
@@ -360,7 +360,7 @@ def test_settle_stores_messages_and_cursor_together(path: Path, durability: Any)
         with journal.consumer(name="r") as reader:
             for turn in range(50):
                 assert reader.get() == "ask"
-                reader.settle(1, [f"answer {turn}"])
+                reader.cursor.settle(1, [f"answer {turn}"])
                 if turn % 7 == 0:
                     journal.flush()
                 stored = [r.message for r in journal.read()]
@@ -377,7 +377,7 @@ def test_readers_far_behind_read_from_disk(path: Path) -> None:
         for start in (0, 1, 1023, 1024, 4095, 4096, 29_999, 30_000):
             with journal.consumer(start) as reader:
                 seen: list[int] = []
-                while more := reader.take(chance.randrange(1, 3000)):
+                while more := reader.cursor.take(chance.randrange(1, 3000)):
                     seen += more
             assert seen == [r.message for r in journal.read(start)] == list(range(start, 30_000))
 
@@ -529,7 +529,7 @@ def test_truncate_forgets_the_beginning(path: Path) -> None:
     for before, start in ((0, 0), (1, 1), (1024, 1024), (3000, 3000), (10, 3000), (9999, 5000)):
         with gs.LMDBStore(path) as store:
             journal = store.journal("j", of=int)
-            journal.acquire()
+            journal.lease.acquire()
             assert journal.truncate(before) == start
         with gs.LMDBStore(path) as store:
             journal = store.journal("j", of=int)
@@ -547,7 +547,7 @@ def test_truncate_passes_no_named_reader(path: Path) -> None:
     with gs.LMDBStore(path) as store, store.journal("j", of=int) as journal:
         nameless = journal.consumer()
         with journal.consumer(name="r") as reader:
-            reader.take(50)
+            reader.cursor.take(50)
             with pytest.raises(gs.UsageError, match="'r' has only come to 0"):
                 journal.truncate(1)
             reader.commit()
@@ -568,7 +568,7 @@ def test_two_processes_do_not_write_one_journal(path: Path, other: Other) -> Non
     assert other.do("journal.put(1)") == "None"
     with gs.LMDBStore(path) as store:
         journal = store.journal("j", of=int, durability="put")
-        for write in (lambda: journal.put(2), lambda: journal.put(2, 3), journal.acquire):
+        for write in (lambda: journal.put(2), lambda: journal.put(2, 3), journal.lease.acquire):
             with pytest.raises(gs.LeaseHeld) as raised:
                 write()
             assert raised.value.name == "j"
@@ -612,13 +612,13 @@ def test_a_reader_opened_before_the_lease_sees_all(path: Path, other: Other) -> 
     with gs.LMDBStore(path) as store:
         journal = store.journal("j", of=int)
         readers = [journal.consumer(start) for start in ("oldest", "newest", 5)]
-        assert readers[0].take(2) == [0, 1]
+        assert readers[0].cursor.take(2) == [0, 1]
         assert other.do("journal.put(*range(10, 3000))") == "None"
         assert other.do("journal.close()") == "None"
         journal.put(3000)
         for reader, start in zip(readers, (2, 10, 5), strict=True):
             seen: list[int] = []
-            while more := reader.take(700):
+            while more := reader.cursor.take(700):
                 seen += more
             assert seen == list(range(start, 3001))
 
@@ -697,7 +697,7 @@ def test_a_message_too_large_leaves_room_for_others(path: Path) -> None:
             journal.put("small", "x" * 400_000)
         journal.put("after")
         with journal.consumer() as reader:
-            assert reader.take(10) + reader.take(10) == journal.slice() == ["before", "after"]
+            assert reader.cursor.take(10) + reader.cursor.take(10) == journal.slice() == ["before", "after"]
 
 
 # ---------------------------------------------------------------------- damage
@@ -719,7 +719,7 @@ def everything(path: Path) -> None:
     with gs.LMDBStore(path) as store:
         journal = store.journal("j", of=Add | Clear)
         with journal.consumer() as reader:
-            taken = list(iter(lambda: reader.take(1000), []))
+            taken = list(iter(lambda: reader.cursor.take(1000), []))
         assert [m for more in taken for m in more] == [r.message for r in journal.read()] == [Add(n) for n in range(3000)]
         journal.consumer(name="r")
         journal.set_aside()
@@ -730,9 +730,9 @@ def test_a_flipped_bit_is_found(path: Path) -> None:
     chance = random.Random(5)
     with gs.LMDBStore(path) as store, store.journal("j", of=Add | Clear) as journal, journal.consumer(name="r") as reader:
         journal.put(*(Add(number) for number in range(3000)))
-        reader.take(5)
+        reader.cursor.take(5)
         reader.commit()
-        journal.remember_aside(3, "ValueError")
+        journal.run_record.set_aside(3, "ValueError")
     stored = records(path)
     assert stored.pop(next(name for name in stored if name.startswith(b"s/@types/")))  # read only when types have changed
     assert len(stored) == 6  # three blocks, a cursor, a message set aside, and where the journal begins
@@ -755,7 +755,7 @@ def test_a_damaged_block_leaves_the_others_readable(path: Path) -> None:
     name = b"j/j\0b" + (1024).to_bytes(8, "big")
     overwrite(path, name, records(path)[name][:-1] + b" ")
     with gs.LMDBStore(path) as store, store.journal("j", of=int).consumer() as reader:
-        assert reader.take(5000) == list(range(1024))
+        assert reader.cursor.take(5000) == list(range(1024))
         for _ in range(2):
             with pytest.raises(gs.Corrupt) as raised:
                 reader.get()
@@ -806,9 +806,9 @@ def test_a_stored_message_of_another_kind_is_refused(path: Path, hostile: bytes)
         with pytest.raises(gs.Incompatible, match="position 1"):
             list(journal.read())
         with journal.consumer() as reader:
-            assert reader.take(3) == [Add(1)]
+            assert reader.cursor.take(3) == [Add(1)]
             with pytest.raises(gs.Incompatible, match="position 1"):
-                reader.take(3)
+                reader.cursor.take(3)
 
 
 def test_a_reader_gets_no_further_than_the_disk(path: Path) -> None:
@@ -818,9 +818,9 @@ def test_a_reader_gets_no_further_than_the_disk(path: Path) -> None:
         journal.put(2)
         journal.flush()
         journal.put(3)
-        assert reader.take(10) == [1, 2]
+        assert reader.cursor.take(10) == [1, 2]
         assert [recorded.message for recorded in journal.read()] == [1, 2]
-        assert reader.take(10) == [3]
+        assert reader.cursor.take(10) == [3]
 
 
 def test_a_field_that_is_gone_is_not_lost_silently(path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from buffer.test_interrupts import Interrupt, at_every_point
 
 import go_state as gs
-from go_state.storage.journal.group_commit import Pending
+from go_state.storage.journal.commit.group_commit import Pending
 from go_state.storage.records.block import Entry, Snapshot
 
 
@@ -19,12 +19,12 @@ def test_an_interrupted_writer_leaves_nobody_asleep(tmp_path: Path) -> None:
     def interrupted(interrupt: Interrupt) -> None:
         with gs.LMDBStore(tmp_path / f"{interrupt.left}") as store:
             journal = store.journal("j", of=str, durability="put")
-            journal.begin()
+            journal.writer.begin()
             told: list[int] = []
-            other = Pending(["other"], journal._encode(["other"]), journal._now(1), told.append)
+            other = Pending(["other"], journal.kind.encode(["other"]), journal.writer.now(1), told.append)
             journal._stage._staged.append(other)
             with interrupt:
-                journal.put_known("mine", lambda position: None)
+                journal.inlet.put_known("mine", lambda position: None)
             journal.flush()
             assert journal.slice()[told[-1] :][:1] == ["other"]
             assert other.done
@@ -41,15 +41,15 @@ def test_an_interrupted_writer_that_fails_leaves_nobody_asleep(tmp_path: Path) -
     def interrupted(interrupt: Interrupt) -> None:
         with gs.LMDBStore(tmp_path / f"{interrupt.left}") as store:
             journal = store.journal("j", of=str, durability="put")
-            journal.begin()
-            other = Pending(["other"], journal._encode(["other"]), journal._now(1))
+            journal.writer.begin()
+            other = Pending(["other"], journal.kind.encode(["other"]), journal.writer.now(1))
             journal._stage._staged.append(other)
             write, journal._records.write = journal._records.write, fail  # type: ignore[method-assign]
             with interrupt, suppress(gs.StoreFull):
                 journal.put("mine")
             journal._records.write = write  # type: ignore[method-assign]
             if other.leads:
-                journal._lead(other)
+                journal.writer.lead(other)
                 journal._stage.leave(other)
             journal.flush()
             assert other.done
@@ -66,7 +66,7 @@ def test_messages_enter_with_their_snapshot_or_not_at_all(tmp_path: Path) -> Non
             journal = store.journal("j", of=str)
             journal.put("first")
             with interrupt:
-                journal.snapshot(Snapshot("j", 0, b"model", 0, None, 1, 0), ["with it"])
+                journal.writer.save(Snapshot("j", 0, b"model", 0, None, 1, 0), ["with it"])
             journal.put("last")
             assert journal.slice() == ["first", *(["with it"] if store.load("j") else []), "last"]
 
@@ -84,8 +84,8 @@ def test_an_interrupted_owner_leaves_no_lease(tmp_path: Path) -> None:
             journal.put("first")
             journal.close()
             with interrupt:
-                journal.acquire()
-            journal.let_go()
+                journal.lease.acquire()
+            journal.writer.let_go()
             with store.journal("j", of=str) as next_one:
                 next_one.put("last")
 

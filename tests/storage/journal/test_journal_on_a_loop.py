@@ -35,7 +35,7 @@ def test_readers_in_many_places_wait_for_no_disk_on_the_loop(store: WatchedLMDBS
     async def main() -> list[list[int]]:
         found = await asyncio.gather(*map(read, readers))
         for reader in readers:
-            await reader.aclose()
+            await reader.close_async()
         await journal.close_async()
         return found
 
@@ -62,7 +62,7 @@ def test_a_reader_gives_the_loop_back(store: WatchedLMDBStore) -> None:
             if number == 14_999:
                 break
         task.cancel()
-        await reader.aclose()
+        await reader.close_async()
         await journal.close_async()
 
     run_watched(main(), store.seen)

@@ -102,7 +102,7 @@ def test_refresh_finds_what_another_process_has_written(store: gs.LMDBStore) -> 
     append(writer, 1)
     journal = store.journal("j", of=int)
     append(writer, 2, cursors={"mailer": 3})
-    journal.refresh()
+    journal.lease.refresh()
     assert (journal.statistics().end, journal.cursors()) == (3, {"mailer": 3})
 
 
@@ -113,13 +113,13 @@ def test_what_is_folded_has_no_gap(store: gs.LMDBStore) -> None:
     journal.flush()
     journal.truncate(4)
     with pytest.raises(gs.Lagged):
-        list(journal.chunks(2, 8))
+        list(journal.history.chunks(2, 8))
     with pytest.raises(gs.Corrupt, match="ends at position 10"):
-        list(journal.chunks(5, 12))
+        list(journal.history.chunks(5, 12))
     with pytest.raises(gs.Lagged):
-        list(journal.exactly(3, 8))
-    assert list(journal.chunks(5, 8)) == [(5, [5, 6, 7])]
-    assert [each.message for each in journal.exactly(9, 10)] == [9]
+        list(journal.history.exactly(3, 8))
+    assert list(journal.history.chunks(5, 8)) == [(5, [5, 6, 7])]
+    assert [each.message for each in journal.history.exactly(9, 10)] == [9]
 
 
 @pytest.fixture
@@ -134,17 +134,17 @@ def unreadable(store: gs.LMDBStore, tmp_path: Path) -> Iterator[Journal[int]]:
 def test_what_is_skipped_while_it_is_being_read_is_passed_over(unreadable: Journal[int]) -> None:
     """A reader that has the block in memory hears of it."""
     with unreadable.consumer() as reader:
-        assert reader.take(3) == [1]
+        assert reader.cursor.take(3) == [1]
         unreadable.skip(1)
-        assert reader.take(3) == [None, 3]
+        assert reader.cursor.take(3) == [None, 3]
 
 
 def test_what_is_set_aside_is_found_while_it_is_being_written(
     unreadable: Journal[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It leaves the memory for the disk between two looks."""
-    unreadable.acquire()
-    unreadable.remember_aside(1, "Incompatible")
+    unreadable.lease.acquire()
+    unreadable.run_record.set_aside(1, "Incompatible")
     look, flushes = unreadable._records.set_aside, [unreadable.flush]
 
     def then_flush() -> dict[int, str]:
@@ -167,5 +167,5 @@ def test_who_takes_the_lease_sees_what_the_dead_have_written(store: gs.LMDBStore
         return real(write=write)
 
     monkeypatch.setattr(store.backend, "transaction", noted)
-    journal.acquire()
+    journal.lease.acquire()
     assert kinds == [True, False]

@@ -25,7 +25,7 @@ def journal(store: gs.LMDBStore) -> Journal[int]:
     journal: Journal[int] = store.journal("j", of=int)
     journal.put(*range(10))
     with journal.consumer(name="mailer") as reader:
-        reader.take(3)
+        reader.cursor.take(3)
         reader.commit()
     return journal
 

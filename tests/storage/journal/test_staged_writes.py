@@ -36,11 +36,11 @@ def test_what_cannot_be_written_leaves_no_gap(journal: Journal[str], monkeypatch
     """A run's own messages, which enter while a put fails, move up to its place."""
     journal.put("first")
     with journal.consumer(name="program") as reader:
-        failing_once(journal, monkeypatch, lambda: reader.settle(0, ["own", "own as well"]))
+        failing_once(journal, monkeypatch, lambda: reader.cursor.settle(0, ["own", "own as well"]))
         with pytest.raises(gs.StoreFull):
             journal.put("refused", "refused as well")
         journal.put("last")
-        assert reader.take(10) == ["first", "own", "own as well", "last"]
+        assert reader.cursor.take(10) == ["first", "own", "own as well", "last"]
     assert [(each.position, each.message) for each in journal.read()] == [
         (0, "first"), (1, "own"), (2, "own as well"), (3, "last")
     ]  # fmt: skip
@@ -50,7 +50,7 @@ def test_what_nobody_waits_for_outlives_the_failure_of_another(journal: Journal[
     """A message that was left to be written is written with the next flush, and its place is told once it has one."""
     places: list[int] = []
     journal.put("first")
-    journal.enqueue("left", know=places.append)
+    journal.inlet.put_later("left", know=places.append)
     failing_once(journal, monkeypatch, lambda: None)
     with pytest.raises(gs.StoreFull):
         journal.put("refused")
@@ -68,13 +68,13 @@ def test_looking_does_not_wait_for_the_disk(journal: Journal[str], monkeypatch: 
     write = journal._records.write
 
     def slow(entry: Any) -> int:
-        looked.append((reader.take_written(1), journal.backlog(0).size))
+        looked.append((reader.cursor.take_written(1), journal.writer.backlog(0).size))
         return write(entry)
 
     monkeypatch.setattr(journal._records, "write", slow)
     journal.put("second")
     assert looked == [([], 2)]
-    assert reader.take(1) == ["second"]
+    assert reader.cursor.take(1) == ["second"]
     reader.close()
 
 
@@ -85,7 +85,7 @@ def test_a_write_that_says_it_failed_and_did_not_is_counted(journal: Journal[str
     def lose(entry: Any) -> int:
         monkeypatch.setattr(journal._records, "write", write)
         write(entry)
-        reader.settle(0, ["own"])
+        reader.cursor.settle(0, ["own"])
         raise gs.StoreUnavailable("the connection was lost")
 
     journal.put("first")
@@ -93,7 +93,7 @@ def test_a_write_that_says_it_failed_and_did_not_is_counted(journal: Journal[str
         monkeypatch.setattr(journal._records, "write", lose)
         journal.put("second")
         journal.put("last")
-        assert reader.take(10) == ["first", "second", "own", "last"]
+        assert reader.cursor.take(10) == ["first", "second", "own", "last"]
     assert [each.message for each in journal.read()] == ["first", "second", "own", "last"]
 
 
@@ -109,7 +109,7 @@ def test_what_nobody_knows_of_is_found_out_later(
         def lose(entry: Any) -> int:
             if is_there:
                 write(entry)
-            reader.settle(0, ["own"])
+            reader.cursor.settle(0, ["own"])
             raise gs.StoreUnavailable("the connection was lost")
 
         def refuse() -> None:
@@ -121,7 +121,7 @@ def test_what_nobody_knows_of_is_found_out_later(
             journal.put("second")
         lost.undo()
         journal.put("last")
-        assert reader.take(10) == ["first", *(["second"] if is_there else []), "own", "last"]
+        assert reader.cursor.take(10) == ["first", *(["second"] if is_there else []), "own", "last"]
 
 
 def test_a_reader_that_begins_behind_what_is_refused_misses_nothing(
@@ -133,14 +133,14 @@ def test_a_reader_that_begins_behind_what_is_refused_misses_nothing(
 
     def open_one() -> None:
         late.append(journal.consumer("newest"))
-        program.settle(0, ["own"])
+        program.cursor.settle(0, ["own"])
 
     with journal.consumer(name="program") as program:
         failing_once(journal, monkeypatch, open_one)
         with pytest.raises(gs.StoreFull):
             journal.put("refused")
         journal.flush()
-        assert late[0].take(10) == ["own"]
+        assert late[0].cursor.take(10) == ["own"]
         late[0].close()
 
 

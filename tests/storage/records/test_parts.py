@@ -131,7 +131,7 @@ def test_turns_are_taken_while_a_snapshot_is_written(store: gs.LMDBStore, monkey
         if point == "before-snapshot":
             taken.append(len(turns))
             if len(taken) == 2:
-                journal.refuse()
+                journal.log.refuse()
 
     crash_points.watch(reached)
     try:
@@ -161,7 +161,7 @@ def test_a_save_that_is_overdue_when_the_last_one_is_done_is_begun(
         if snapshots < 4:
             journal.put(1)  # there is always another
         else:
-            journal.refuse()
+            journal.log.refuse()
         return update(model, msg)
 
     def reached(point: str) -> None:

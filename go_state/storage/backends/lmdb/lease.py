@@ -7,7 +7,7 @@ from contextlib import ExitStack, suppress
 from typing import BinaryIO
 
 from go_state.core.errors import StoreUnavailable
-from go_state.storage.records.lease import IfHeld, check_if_held, wait_for_lock
+from go_state.storage.records.lease import IfHeld, LeaseWait, check_if_held, wait_for_lock
 
 
 class FileLease:
@@ -29,7 +29,7 @@ class FileLease:
         """Nothing: the system takes the lock from the dead alone."""
         return b""
 
-    def acquire(self, if_held: IfHeld = "fail", given_up: threading.Event | None = None) -> bool:
+    def acquire(self, if_held: IfHeld = "fail", given_up: LeaseWait | None = None) -> bool:
         """Take the lease, unless it is held already. Raises `LeaseHeld` if another holds it, or blocks until it is free with "wait".
 
         False, and nothing is taken, if `given_up` was set while it blocked.

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from go_state.core.errors import GoStateError, StoreFull, StoreUnavailable
 from go_state.storage.backends.postgres.driver import psycopg
 from go_state.storage.backends.postgres.dsn import Dsn
+from go_state.storage.records.lease import LeaseWait
 
 T = TypeVar("T")
 
@@ -41,7 +42,7 @@ class BoundedConnection(psycopg.Connection[Any]):
 
     limit = float("inf")
     until: float | None = None
-    given_up: threading.Event | None = None
+    given_up: LeaseWait | None = None
     kept_since = 0.0  # when it was given back
 
     def wait(self, gen: Generator[Any, Any, T], interval: float = _LOOK, timeout: float | None = None) -> T:
@@ -55,7 +56,7 @@ class BoundedConnection(psycopg.Connection[Any]):
             raise
 
 
-def _ending(gen: Generator[Any, Any, T], until: float, given_up: threading.Event | None) -> Generator[Any, Any, T]:
+def _ending(gen: Generator[Any, Any, T], until: float, given_up: LeaseWait | None) -> Generator[Any, Any, T]:
     """Do what psycopg's generator does, and raise once the time is over."""
     try:
         wanted = next(gen)

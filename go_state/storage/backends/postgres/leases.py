@@ -9,7 +9,7 @@ from contextlib import suppress
 from go_state.core.errors import GoStateError, LeaseHeld
 from go_state.storage.backends.postgres.connections import BoundedConnection, GivenUp, Server, Unanswered
 from go_state.storage.backends.postgres.driver import psycopg
-from go_state.storage.records.lease import IfHeld, check_if_held
+from go_state.storage.records.lease import IfHeld, LeaseWait, check_if_held
 
 _SLICE = 5.0  # seconds for which the server waits for a lease before it is asked again, so that a frozen server is noticed
 
@@ -81,7 +81,7 @@ class Leases:
         """Called in a forked child: the session is the parent's, and nothing is sent on it from here."""
         self.in_parent = True
 
-    def wait(self, number: int, given_up: threading.Event | None) -> BoundedConnection | None:
+    def wait(self, number: int, given_up: LeaseWait | None) -> BoundedConnection | None:
         """Wait for a lease on a connection of its own, and return the connection, which holds it; None if the wait was given up."""
         with self._server.errors("reached"):
             connection = self._server.connect()
@@ -111,7 +111,7 @@ class PostgresLease:
         self._held: BoundedConnection | bool = False  # or the connection that waited for it, and holds it
         self.token = b""  #: what the holder leaves in the journal
 
-    def acquire(self, if_held: IfHeld = "fail", given_up: threading.Event | None = None) -> bool:
+    def acquire(self, if_held: IfHeld = "fail", given_up: LeaseWait | None = None) -> bool:
         """Take the lease, unless it is held already. Raises `LeaseHeld` if another holds it, or blocks until it is free with "wait".
 
         False, and nothing is taken, if `given_up` was set while it blocked.

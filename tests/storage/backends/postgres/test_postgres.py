@@ -139,7 +139,7 @@ def test_a_second_owner_is_refused_or_waits(postgres_server: PostgresServer, sch
         with ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(lambda: other.journal("w", of=int, lease="wait").put(2))
             waiting.result(10)
-            taken = pool.submit(lambda: other.journal("j").acquire("wait"))
+            taken = pool.submit(lambda: other.journal("j").lease.acquire("wait"))
             with pytest.raises(TimeoutError):
                 taken.result(0.05)
             first.close()

@@ -39,12 +39,12 @@ class Pending(Generic[Msg]):
         self.messages = messages
         self.encoded = encoded
         self.times = times
-        self.know = know  # is told the position, before a reader can have the messages
+        self.know = know  # called with the position, before a reader can have the messages
         self.done = False
         self.error: Exception | None = None
         self.leads = False
         self.first = -1  # the position of the first of them, once they have one
-        self.waits = waits  # whether a sender waits; it hears of a failure, and may be asked to lead
+        self.waits = waits  # whether a sender waits; it is told of a failure, and may be asked to lead
         self.with_snapshot = with_snapshot  # whether they are written together with one, or not at all
         self.waker: ThreadWaker | LoopWaker = ThreadWaker() if waker is None else waker
 
@@ -73,8 +73,8 @@ class GroupCommit(Generic[Msg]):
         self._staged: list[Pending[Msg]] = []
         self._led = False
 
-    def inherit(self, lock: threading.Lock) -> None:
-        """In a forked child, have whoever comes told so: the stage's own lock may have been held at the fork."""
+    def leave_to_parent(self, lock: threading.Lock) -> None:
+        """In a forked child: whoever comes is told so by the stand-in for the lock, which may have been held at the fork."""
         self._lock = lock
 
     @property
@@ -93,7 +93,7 @@ class GroupCommit(Generic[Msg]):
 
     @property
     def oldest(self) -> float | None:
-        """When the first of them was put, in seconds since 1970; None where there is none."""
+        """When the first of them was put, in seconds since 1970; None if there is none."""
         with self._lock:
             return next((each.times[0].at / 1e6 for each in self._staged if not each.done), None)
 
@@ -121,14 +121,14 @@ class GroupCommit(Generic[Msg]):
                 self._led = staged.leads = True
 
     def add(self, staged: Pending[Msg]) -> None:
-        """GroupCommit messages whose sender does not wait: whoever reads them has them written."""
+        """Stage messages whose sender does not wait: whoever reads them flushes them."""
         with self._lock:
             self._staged.append(staged)
 
     def leave(self, staged: Pending[Msg]) -> None:
         """Take the messages off the stage if they are not written, and hand the lead on, to one who waits or to nobody.
 
-        Done twice it is done once, so that who is interrupted in it can do it again: nobody would wake the others otherwise.
+        Calling it twice has the effect of once, so that an interrupted call can be repeated: nobody would wake the others otherwise.
         """
         with self._lock:
             if staged in self._staged:
@@ -143,7 +143,7 @@ class GroupCommit(Generic[Msg]):
             staged.leads = False
 
     def to_write(self) -> list[Pending[Msg]]:
-        """Return what is to be written. It stays on the stage until it is done, so that who is interrupted loses none of it."""
+        """Return what is to be written. It stays on the stage until it is done, so that an interrupted flush loses none of it."""
         with self._lock:
             self._staged = [each for each in self._staged if not each.done]
             return list(self._staged)

@@ -1,0 +1,321 @@
+"""A cursor: the place of one reader in a log, and its waits.
+
+Reading moves `position`; `commit` moves `committed` up to it and `rollback` moves it back, so what was read and not committed is
+given again. A wait that is cancelled or times out has moved nothing. Users hold a `Consumer`, which is a face over a cursor; a run
+works on the cursor itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Generic, Literal, Self, TypeAlias, TypeVar
+
+from go_state.buffer.log import Log
+from go_state.core.errors import Closed, ConcurrentGet, Lagged, NothingPending, TimedOut, UsageError
+from go_state.waking.deadlines import deadline
+from go_state.waking.thread_waker import ThreadWaker
+
+if TYPE_CHECKING:
+    from go_state.waking.waker import Waker
+
+Msg = TypeVar("Msg")
+
+Start: TypeAlias = Literal["oldest", "newest"] | int
+"""Where a reader begins: at the oldest retained message, after the newest, or at a position."""
+
+_TRIM_STEP = 64  # messages: a run that settles every turn leaves the trimming to whoever looks, or until so many have gathered
+
+
+class Cursor(Generic[Msg]):
+    """The place of one reader in a `Log`; made by `Cursor.open(log)`.
+
+    It may be used from any thread or event loop, by one of them at a time; `wake` and `diff` by all of them. The log's lock guards
+    everything in it.
+    """
+
+    def __init__(self, log: Log[Msg], start: Start, name: str = "") -> None:
+        self.log = log
+        self.name = name
+        self.committed = self._find(start)
+        self.position = self.committed
+        self.closed = False
+        self.waker: Waker | None = None  #: what this reader sleeps on, while it sleeps
+        self._uncounted = 0  # messages that `settle_own` has committed and that `committed` does not have yet
+        self._woken = False  # `wake` was called, and no wait has noticed
+
+    @classmethod
+    def open(cls, log: Log[Msg], start: Start = "oldest") -> Self:
+        """Open a cursor at the oldest retained message, after the newest, or at a position.
+
+        Raises `Lagged` for a position that was trimmed away, and `UsageError` for one that does not exist yet.
+        """
+        with log.lock:
+            log.share()
+            log.look()
+            cursor = cls(log, start)
+            log.cursors.append(cursor)
+            return cursor
+
+    # ------------------------------------------------------------------ reading
+
+    def take(self, limit: int) -> list[Msg]:
+        """Read up to `limit` messages without waiting; an empty list if there is none. Raises `Lagged`, and `Closed` after `close`."""
+        if limit < 1:
+            raise UsageError(f"take() reads at least one message, not {limit}")
+        with self.log.lock:
+            return self.take_locked(limit)
+
+    def take_locked(self, limit: int) -> list[Msg]:
+        """Do the same. Lock held."""
+        if self.closed:
+            raise Closed("this consumer is closed")
+        log = self.log
+        log.absorb()
+        if self._uncounted or log.own:
+            self._catch_up()
+        retained, position = log.retained, self.position
+        if position < retained.start:
+            raise Lagged(retained.start - position, retained.start)
+        messages = retained.read(position, limit)
+        self.position = position + len(messages)
+        return messages
+
+    def diff(self) -> int:
+        """Return, to any thread, how many messages there are yet to read."""
+        with self.log.lock:
+            self.log.absorb()
+            return self.log.retained.end - self.position
+
+    def look(self) -> bool:
+        """Return whether a read would give or raise something; `Closed` if nothing will ever come."""
+        with self.log.lock:
+            return self.has_more()
+
+    def has_more(self) -> bool:
+        """Return the same. Lock held."""
+        log = self.log
+        if self.closed:
+            raise Closed("this consumer is closed")
+        log.absorb()
+        if self.position != log.retained.end:
+            return True
+        if log.closed:
+            raise Closed("the buffer is closed and this reader has read all of it")
+        return False
+
+    # ------------------------------------------------------------------ waiting
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Block until there is a message to read; raises `Closed` if none will come, `TimedOut`, and `ConcurrentGet`."""
+        until = deadline(timeout)
+        while True:
+            waker = ThreadWaker()
+            try:
+                if self._begin_sleep(waker):
+                    return
+                woken = waker.sleep(until)
+            finally:
+                self._end_sleep(waker)
+            if not woken:
+                raise TimedOut(f"nothing came within {timeout} seconds; nothing was consumed")
+
+    async def wait_async(self, timeout: float | None = None) -> None:
+        """Wait on the event loop until there is a message to read. Raises like `wait`."""
+        from go_state.waking.loop_waker import LoopWaker
+
+        until = deadline(timeout)
+        while True:
+            waker = LoopWaker()
+            try:
+                if self._begin_sleep(waker):
+                    return
+                woken = await waker.sleep(until)
+            finally:
+                self._end_sleep(waker)
+            if not woken:
+                raise TimedOut(f"nothing came within {timeout} seconds; nothing was consumed")
+
+    def wake(self) -> None:
+        """Make a running wait, or else the next one, return at once though there may be nothing to read; from any thread."""
+        with self.log.lock:
+            self._woken = True
+            if self.waker is not None:
+                self.waker.wake()
+
+    def _begin_sleep(self, waker: Waker) -> bool:
+        """Return True if there is something to read, else leave the waker with the log.
+
+        A put takes no lock. One that had appended before the look may have noted its time, cleared the flag and woken the sleepers
+        before the waker was among them. So the flag is set again once the waker is there, and the inbox looked at after that: the
+        put is found in the inbox, or it sees the flag and wakes.
+        """
+        log = self.log
+        with log.lock:
+            woken, self._woken = self._woken, False
+            if self.has_more() or woken:
+                return True
+            if self.waker is not None:
+                raise ConcurrentGet("another thread or task already waits on this consumer: open one for each")
+            self.waker = waker
+            log.sleepers.append(waker)
+            log.attention = True
+            return bool(log.inbox)
+
+    def _end_sleep(self, waker: Waker) -> None:
+        with self.log.lock:
+            if self.waker is not waker:
+                return  # it did not sleep, and another sleeps here
+            self.waker = None
+            with suppress(ValueError):  # whoever has woken it has taken it out
+                self.log.sleepers.remove(waker)
+
+    # ------------------------------------------------------------------ moving
+
+    def commit(self) -> int:
+        """Commit what was read and return how many messages it was; `NothingPending` if there are none."""
+        with self.log.lock:
+            if self.log.own or self._uncounted:
+                self._catch_up()
+            count = self._pending("commit")
+            self.committed = self.position
+            self.log.on_commit()
+        if self.log.asks_policy:
+            self.log.apply_retention()
+        return count
+
+    def rollback(self) -> int:
+        """Go back to the first uncommitted message and return how many will be given again; `NothingPending` for none."""
+        with self.log.lock:
+            if self.log.own or self._uncounted:
+                self._catch_up()
+            count = self._pending("roll back")
+            self.position = self.committed
+            return count
+
+    def _pending(self, verb: str) -> int:
+        count = self.position - self.committed
+        if not count:
+            raise NothingPending(f"there is nothing to {verb}: nothing was read since the last commit or rollback")
+        return count
+
+    def settle(self, count: int, messages: Sequence[Msg] = (), follow: bool = False, /) -> Sequence[Msg]:
+        """Commit `count` more messages and append the reader's own ones, as one step; a run does this after each turn.
+
+        The reader's own messages enter after all that is already there, even if the log is full, or closed. With `follow`, if they
+        are next to be read, they count as read and are returned.
+        """
+        log, retained, number = self.log, self.log.retained, len(messages)
+        following: Sequence[Msg] = ()
+        with log.lock:
+            if log.own or self._uncounted:
+                self._catch_up()
+            if not number:
+                self.committed += count
+            else:
+                if log.inbox:
+                    log.absorb()
+                log.times.note(retained.end, log.clock(), retained.start)
+                follows = follow and self.position == retained.end
+                # No call until all has moved, so that Ctrl-C finds it before or after the step: see `Retained`.
+                retained.items += messages
+                retained.end += number
+                self.committed += count
+                if follows:
+                    self.position += number
+                    following = messages
+                if log.sleepers:
+                    log.wake_sleepers()
+            if self.committed - retained.start >= _TRIM_STEP or log.closers:
+                log.on_commit()
+        if log.asks_policy:
+            log.apply_retention()
+        return following
+
+    # ------------------------------------------------------------------ a log of one's own
+
+    def claim(self) -> bool:
+        """Try to have the log alone, and return whether it is: then `settle_own` needs no lock.
+
+        It is if this is the only reader and has read everything, and the log is in memory, open, without a bound or a policy. It
+        ends when another reader opens, the log is closed, or a message that others have put is taken in.
+        """
+        with self.log.lock:
+            self._catch_up()
+            return self.log.give_to(self)
+
+    def settle_own(self, count: int, messages: Sequence[Msg], /) -> Sequence[Msg]:
+        """Commit and append as `settle(count, messages, True)` does, without a lock while the log is claimed.
+
+        The commits then count from the reader's next call on; `processed` has them. See `log.py` for how the two sides meet.
+        """
+        log = self.log
+        if log.is_shared or log.inbox:
+            return self.settle(count, messages, True)
+        # No call between the two, so that Ctrl-C finds it before or after the step.
+        log.own += messages
+        self._uncounted += count
+        if log.is_shared:
+            return self._settle_late(messages)
+        return messages
+
+    def _settle_late(self, messages: Sequence[Msg]) -> Sequence[Msg]:
+        """Return the messages if whoever began to share the log has taken them in, else append them behind what others have put."""
+        with self.log.lock:
+            self.log.absorb()
+            in_time = not self.log.own
+            self._catch_up()
+        return messages if in_time else ()
+
+    @property
+    def processed(self) -> int:
+        """The first position that is not processed: `committed`, and what `settle_own` has committed since."""
+        return self.committed + self._uncounted
+
+    def _catch_up(self) -> None:
+        """Count what was settled without the lock. Lock held, by the reader itself."""
+        log = self.log
+        log.absorb()
+        if log.own:
+            log.append_late(self)
+        # No call between the two.
+        self.committed += self._uncounted
+        self._uncounted = 0
+
+    def seek(self, where: Start) -> None:
+        """Go on reading elsewhere, with nothing pending: at the oldest or after the newest message, or at a position."""
+        with self.log.lock:
+            self._catch_up()
+            self.log.look()
+            self.position = self.committed = self._find(where)
+            self.log.on_commit()
+
+    def _find(self, where: Start) -> int:
+        start, end = self.log.retained.start, self.log.retained.end
+        if where == "oldest":
+            return start
+        if where == "newest":
+            return end
+        if not isinstance(where, int) or where < 0 or where > end:
+            raise UsageError(f'a reader stands at "oldest", "newest" or a position from {start} to {end}, not at {where!r}')
+        if where < start:
+            raise Lagged(start - where, start)
+        return where
+
+    # ------------------------------------------------------------------ closing
+
+    def close(self) -> None:
+        """End the reader; what it did not commit is its loss alone. A waiting read is freed with `Closed`."""
+        if self.log.in_parent:
+            return
+        with self.log.lock:  # done twice it is done once, so that a close that Ctrl-C has cut short can be repeated
+            self.close_locked()
+        if self.log.asks_policy:
+            self.log.apply_retention()
+
+    def close_locked(self) -> None:
+        """Do the part of `close` that needs the lock. Lock held."""
+        self.closed = True
+        self.log.remove(self)
+        if self.waker is not None:
+            self.waker.wake()

@@ -1,0 +1,13 @@
+"""What a flush of a journal is made of: whose turn it is to write, what waits for it, and when.
+
+What enters: messages of senders who wait until they are on disk, and questions of `Writer` and of readers. What leaves: answers, and
+senders who are woken. Read in this order:
+
+`group_commit.py`   senders who wait, and share one sync
+`in_hand.py`        messages that are being written: their place, and losing it if they cannot be
+`lease_queue.py`    who of this process waits for the lease; one of them asks the system
+`lease_holder.py`   having the lease, and what is known of the disk with and without it
+`flush_rules.py`    when to flush: nobody else decides
+
+The flush itself is in `journal/writer.py`.
+"""

@@ -1,0 +1,85 @@
+"""When a journal is flushed: nobody else decides.
+
+A put asks `is_full`, a read `blocks`, a commit `commit_is_due`; a run asks `needs_flush` between two chunks of messages.
+"""
+
+from __future__ import annotations
+
+from typing import Generic, Protocol, TypeVar
+
+from go_state.buffer.log import Log
+from go_state.storage.journal.commit.group_commit import GroupCommit
+from go_state.storage.journal.commit.lease_holder import LeaseHolder
+from go_state.storage.journal.run_record import RunRecord
+from go_state.storage.journal.tail import Tail
+
+Msg = TypeVar("Msg")
+
+GROUP = 4096  # messages: what a crash may take of a journal whose durability is "group"
+
+
+class Place(Protocol):
+    """What the rules ask of a reader; see `Cursor`."""
+
+    name: str
+    position: int
+    committed: int
+
+
+class FlushRules(Generic[Msg]):
+    """What waits to be written, and who has to wait for it. It changes nothing."""
+
+    def __init__(
+        self,
+        log: Log[Msg],
+        tail: Tail[Msg],
+        stage: GroupCommit[Msg],
+        lease: LeaseHolder,
+        run_record: RunRecord,
+        *,
+        at_once: bool,
+    ) -> None:
+        self.at_once = at_once  #: whether puts and commits are on disk when they return: the durability "put"
+        self._log = log
+        self._tail = tail
+        self._stage = stage
+        self._lease = lease
+        self._run_record = run_record
+
+    @property
+    def is_full(self) -> bool:
+        """Whether as many messages wait to be written as a crash may take: whoever puts one more flushes first."""
+        return len(self._log.inbox) + len(self._tail.pending) >= GROUP
+
+    @property
+    def has_staged(self) -> bool:
+        """Whether messages can be written that have no position yet."""
+        return self._lease.is_held and self._stage.waiting
+
+    def blocks(self, cursor: Place) -> bool:
+        """Return whether a reader has to wait for a flush: its next message, or what was staged, is not on disk."""
+        waits = self._log.inbox or self._tail.pending
+        return self.has_staged or bool(waits and cursor.position >= self._tail.durable)
+
+    def commit_is_due(self, cursor: Place) -> bool:
+        """Return whether a reader's commits have to be on disk now."""
+        return bool(cursor.name) and (self.at_once or self._is_far_ahead(cursor))
+
+    def needs_flush(self, cursor: Place) -> bool:
+        """Return whether a run, or a task, should flush before it takes more.
+
+        It does if a read blocks, or if as much waits as a crash may take; the rest, such as commits, is written when the reader has
+        come to the end of the journal.
+        """
+        if self.blocks(cursor) or self.is_full:
+            return True
+        if not (self.has_moved(cursor) or self._run_record.has_news):
+            return False
+        return self._is_far_ahead(cursor) or self.at_once or cursor.position >= self._tail.end
+
+    def has_moved(self, cursor: Place) -> bool:
+        """Return whether the reader has a name, and has committed more than is on disk."""
+        return bool(cursor.name) and self._lease.stored.get(cursor.name) != cursor.committed
+
+    def _is_far_ahead(self, cursor: Place) -> bool:
+        return cursor.committed - self._lease.stored.get(cursor.name, 0) >= GROUP
