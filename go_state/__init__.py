@@ -67,8 +67,9 @@ from go_state.core.turn import Turn
 from go_state.modes.aggregate.aggregate import KeyedResult, aggregate, aggregate_async
 from go_state.modes.batch.batch import Result, batch, batch_async
 from go_state.modes.keeping.schema import load_model
-from go_state.modes.limits import Retain, Snapshots, StopSwitch, signals
+from go_state.modes.options import Retain, Snapshots
 from go_state.modes.run import run, run_async
+from go_state.modes.stop import StopSwitch, signals
 from go_state.runtime.effects.context import effect_id
 from go_state.runtime.effects.environment import env
 from go_state.runtime.on_error import FailedMessage, Raise, SetAside

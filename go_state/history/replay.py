@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from go_state.core.errors import Lagged, UsageError
 from go_state.core.program import Program
 from go_state.middleware.chain import replayed
-from go_state.modes.run import without_key
+from go_state.modes.settings import program_without_key
 
 if TYPE_CHECKING:
     from go_state.storage.journal.journal import Journal
@@ -36,7 +36,7 @@ def replay(program: Program[Model, Msg], journal: Journal[Msg], *, until: int | 
     """
     from go_state.modes.keeping.keyframes import fold, nearest, set_message_type
 
-    program = replayed(without_key(program, "replay"))
+    program = replayed(program_without_key(program, "replay"))
     set_message_type(journal, program)
     lagged: Lagged | None = None
     for _ in range(_TRIES):
@@ -101,7 +101,7 @@ def verify(program: Program[Model, Msg], journal: Journal[Msg], *, progress: Cal
     from go_state.history.verification import Verification
     from go_state.modes.keeping.keyframes import set_message_type
 
-    program = replayed(without_key(program, "verify"))
+    program = replayed(program_without_key(program, "verify"))
     set_message_type(journal, program)
     journal.flush()
     journal.store.check_damage()

@@ -231,7 +231,7 @@ async def test_cancel_at_every_message(point: str) -> None:
 @pytest.mark.parametrize("prefetch", [0, 5])
 def test_timeout_at_every_message(drivers: Drivers, prefetch: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A timeout that is over at any message raises, and what is stored is whole."""
-    import go_state.modes.limits as pace
+    import go_state.modes.batch.limits as pace
 
     for nth in (1, 2, 50, COUNT):
         before, store = set(threading.enumerate()), Store()

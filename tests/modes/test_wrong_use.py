@@ -46,7 +46,7 @@ async def test_blocking_mode_in_a_thread_beside_a_loop() -> None:
 @pytest.mark.parametrize(
     ("source", "options", "teaches"),
     [
-        ([], {"timout": 1}, r"no argument timout \(did you mean timeout\?\): it has limit, "),
+        ([], {"timout": 1}, r"no argument timout \(did you mean timeout\?\): it has on_error, .*limit, "),
         ([], {"limit": -1}, "limit is a whole number of messages"),
         ([], {"timeout": 0}, "timeout is a number of seconds greater than 0"),
         ([], {"budget": -1}, "budget is a number of seconds greater than 0"),

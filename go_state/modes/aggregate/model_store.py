@@ -16,6 +16,7 @@ from go_state.core.program import Program, Step, takes_key
 from go_state.modes.aggregate.journal_source import journal_marks
 from go_state.modes.aggregate.keyed import RESERVED, WorkingSet
 from go_state.modes.aggregate.loaded_first import Loading
+from go_state.modes.options import OnCommit
 from go_state.runtime.flow.driver import Answer, Blocking, Flow
 from go_state.storage.codec.codec import JsonCodec
 from go_state.storage.records.keys import key_bytes
@@ -25,8 +26,6 @@ from go_state.system.own_thread import OwnThread
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
-
-OnCommit = Callable[[Mapping[str, Any], Position], object]
 
 
 class Keeping(Generic[Model, Msg]):

@@ -8,7 +8,7 @@ from contextlib import suppress
 from queue import Empty
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from go_state.modes.limits import Pace
+from go_state.modes.batch.limits import Pace
 from go_state.runtime.raised import as_failure
 from go_state.system.own_thread import call_once
 

@@ -11,8 +11,8 @@ from typing import Any, Generic, Literal, TypeAlias, TypeVar
 from go_state.core.errors import Closed
 from go_state.core.ports import Position
 from go_state.core.turn import Turn
+from go_state.modes.batch.limits import Pace
 from go_state.modes.batch.source_reader import Intake
-from go_state.modes.limits import Pace
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.feeds.feeds import PortFeed
 from go_state.runtime.flow.driver import Checkpoint, Flow

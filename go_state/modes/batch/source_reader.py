@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from go_state.core.errors import Closed, NothingPending, UsageError
 from go_state.core.ports import DiskLog, DiskReader, Log, Position, Reader, Reading, Source
+from go_state.modes.batch.limits import Pace
 from go_state.modes.batch.prefetch import ReadAhead
-from go_state.modes.limits import Pace
 from go_state.runtime.flow.driver import Answer, Blocking, Flow, awaited, drive, result_of
 from go_state.system.own_thread import OwnThread
 

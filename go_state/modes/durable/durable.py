@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, TypeVar
 
 from go_state.core.errors import Closed, Incompatible, TimedOut, UsageError
 from go_state.core.program import Program, read_step
@@ -27,7 +27,7 @@ from go_state.modes.durable.resuming import positions_under_way, resume_flow
 from go_state.modes.durable.saving import Saving
 from go_state.modes.keeping.keyframes import MARK, Keyframe, set_message_type
 from go_state.modes.keeping.schema import schema_of
-from go_state.modes.limits import Retain, Snapshots
+from go_state.modes.settings import DurableSettings
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.effects.timers import SystemClock
 from go_state.runtime.feeds.feeds import CHUNK_LIMIT, LogFeed
@@ -36,7 +36,6 @@ from go_state.runtime.on_error import FailedMessage, OnError, Raise, SetAside, d
 from go_state.runtime.turn import Loop
 from go_state.storage.journal.journal import Journal
 from go_state.storage.journal.reader import JournalConsumer
-from go_state.storage.records.record_store import RecordStore
 from go_state.storage.records.records import BLOCK, PROGRAM, Snapshot
 from go_state.storage.snapshots.parts import InParts
 from go_state.storage.snapshots.snapshot import Mark, Schema
@@ -49,45 +48,18 @@ Msg = TypeVar("Msg")
 _NOTHING: Any = object()  # which no model is
 
 
-class Durable(NamedTuple):
-    """Where and how a durable run is kept: the arguments of `run` that concern it."""
-
-    journal: Journal[Any] | None
-    store: RecordStore
-    key: str
-    snapshots: Snapshots
-    durability: Any
-    lease: Any
-    restore: int | None
-    retention: Retain | None
-    thread: OwnThread | None = None  # of several runs on an event loop; each has one of its own otherwise
-
-
-def _check(durable: Durable) -> None:
-    """Raise `UsageError` for an argument that is none."""
-    if not isinstance(durable.store, RecordStore):
-        raise UsageError(
-            f"a durable run is kept in an open gs.LMDBStore or gs.PostgresStore, not in a {type(durable.store).__qualname__}"
-        )
-    if durable.journal is not None and durable.journal.store is not durable.store:
-        raise UsageError("the journal lies in another store than store=: give store.journal(key)")
-    if not isinstance(durable.snapshots, Snapshots):
-        raise UsageError(f"snapshots= is a gs.Snapshots(every=..., seconds=...), not a {type(durable.snapshots).__qualname__}")
-    if not isinstance(durable.retention, (Retain, type(None))):
-        raise UsageError(f"retention= is a gs.Retain(...), not a {type(durable.retention).__qualname__}")
-    if durable.restore is not None and (not isinstance(durable.restore, int) or durable.restore < 0):
-        raise UsageError(f"restore= is the position of a snapshot that was kept, not {durable.restore!r}")
-    if not isinstance(durable.key, str):
-        raise UsageError(f"key= is the name of the program's journal and snapshots, not a {type(durable.key).__qualname__}")
-
-
 class DurableRun(Generic[Model, Msg]):
     """One run of a journalled program."""
 
     def __init__(
-        self, program: Program[Model, Msg], durable: Durable, on_error: OnError, manager: EffectManager, *, on_loop: bool
+        self,
+        program: Program[Model, Msg],
+        durable: DurableSettings,
+        on_error: OnError,
+        manager: EffectManager,
+        *,
+        on_loop: bool,
     ) -> None:
-        _check(durable)
         self._program = program
         self._durable = durable
         self._on_loop = on_loop

@@ -1,119 +1,18 @@
-"""When a batch has to look up from its messages: to stop, to save, to breathe, or because its time is over."""
+"""When a batch has to pause between its messages: to stop, to save, to give the event loop control, or because its time is over."""
 
 from __future__ import annotations
 
-import _thread
 import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from go_state.core.errors import TimedOut, UsageError
 from go_state.core.ports import Switch
+from go_state.modes.stop import StopSwitch
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.flow.driver import CHECKPOINT_SECONDS
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshots:
-    """When to save besides at the end: after so many messages of the source, or seconds, whichever comes first.
-
-    A save happens only where the queue is empty, so a little later when a message has led to others. Of a journalled program the
-    newest `keep` snapshots stay, the older ones as keyframes from which `replay` starts; an aggregate keeps one.
-    """
-
-    every: int | None = None
-    seconds: float | None = None
-    keep: int = 2
-
-    def __post_init__(self) -> None:
-        if self.every is not None and (not isinstance(self.every, int) or self.every < 1):
-            raise UsageError(f"every is a number of messages from 1, not {self.every!r}")
-        if self.seconds is not None and not (isinstance(self.seconds, (int, float)) and self.seconds > 0):
-            raise UsageError(f"seconds is a number greater than 0, not {self.seconds!r}")
-        if not isinstance(self.keep, int) or self.keep < 1:
-            raise UsageError(f"keep is a number of snapshots from 1, not {self.keep!r}")
-
-
-@dataclass(frozen=True, slots=True)
-class Retain:
-    """What a journal keeps of the messages that a durable run has done with: at least so many, and those of the last seconds.
-
-    Messages go when every named reader has passed them and the oldest snapshot that is kept covers them; with neither argument as
-    soon as that is so. They go in blocks of about a thousand, when a snapshot is written.
-    """
-
-    messages: int | None = None
-    seconds: float | None = None
-
-    def __post_init__(self) -> None:
-        if self.messages is not None and (not isinstance(self.messages, int) or self.messages < 0):
-            raise UsageError(f"messages is a whole number, not {self.messages!r}")
-        if self.seconds is not None and not (isinstance(self.seconds, (int, float)) and self.seconds >= 0):
-            raise UsageError(f"seconds is a number from 0, not {self.seconds!r}")
-
-
-class StopSwitch:
-    """A flag that asks batches to end between two messages; set once, from any thread. See `signals`."""
-
-    def __init__(self) -> None:
-        self._set = False
-        self._callbacks: list[Callable[[], object]] = []
-
-    def set(self) -> None:
-        """Ask for the end."""
-        self._set = True
-        for callback in tuple(self._callbacks):
-            callback()
-
-    def is_set(self) -> bool:
-        """Tell whether the end was asked for."""
-        return self._set
-
-    @contextmanager
-    def calling(self, callback: Callable[[], object]) -> Iterator[None]:
-        """Call the function when the switch is set, from the thread that sets it, for the length of the block."""
-        self._callbacks.append(callback)
-        try:
-            yield
-        finally:
-            self._callbacks.remove(callback)
-
-
-@contextmanager
-def signals(*numbers: int) -> Iterator[StopSwitch]:
-    """Turn SIGTERM and SIGINT, or the signals given, into a graceful stop: `with gs.signals() as stop: gs.batch(..., stop=stop)`.
-
-    The first one sets the switch and gives the old handlers back, so that a second Ctrl-C interrupts as usual. Raises
-    `UsageError` outside the main thread, the only one in which Python handles signals.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        raise UsageError("gs.signals() works in the main thread only: make the switch there and hand it to this thread")
-    switch = StopSwitch()
-    before: dict[int, Any] = {}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            # None: installed by something that is not Python.
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
-
-    def ask(number: int, frame: object) -> None:
-        restore()
-        switch._set = True
-        # The callbacks take locks, which the interrupted code of this very thread may hold: they need a thread of their own,
-        # and a bare one, because starting a threading.Thread takes locks too.
-        _thread.start_new_thread(switch.set, ())
-
-    try:
-        for number in numbers or (signal.SIGTERM, signal.SIGINT):
-            before[number] = signal.signal(number, ask)
-        yield switch
-    finally:
-        restore()
 
 
 class Pace:
