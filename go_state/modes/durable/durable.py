@@ -20,6 +20,7 @@ from go_state.core.turn import Turn
 from go_state.middleware.chain import Chain, Folded, replayed
 from go_state.modes.app.observers import Audience, Stopped
 from go_state.modes.durable.aside import Aside
+from go_state.modes.durable.effects_noted import noting_effects
 from go_state.modes.durable.entrance import Entrance
 from go_state.modes.durable.replaying import replay_flow
 from go_state.modes.durable.restoring import load
@@ -46,6 +47,7 @@ Msg = TypeVar("Msg")
 
 
 _NOTHING: Any = object()  # which no model is
+_CURSOR_SECONDS = 0.005  # without messages, after which the cursor is written: whoever sends on has it written with the next message
 
 
 class DurableRun(Generic[Model, Msg]):
@@ -88,16 +90,20 @@ class DurableRun(Generic[Model, Msg]):
         self._make_loop(None if self.chain is None else self.chain.turned)
 
     def _make_loop(self, turned: Callable[[Model], object] | None) -> None:
-        update = (
-            self._program.update
-            if self.chain is None
-            else Folded(self.chain.update, self._program.update, self.chain.roll_back)
-        )
+        update: Any = self._program.update
+        if self.chain is not None:
+            update = Folded(self.chain.update, update, self.chain.roll_back)
+        else:
+            update = noting_effects(update, self._note_effects)
         # The program's own view is shown what is on disk, by the feed.
         program = Program(self._program.init, update, view=turned, subscriptions=self._program.subscriptions)
         self.loop: Loop[Model, Msg] = Loop(
             program, self.manager, on_error=self._recorded, on_failure=lambda *failed: self._decided(*failed), lists=False
         )
+
+    def _note_effects(self) -> None:
+        if self.feed is not None:
+            self.feed.has_effects = True
 
     def _decided(self, message: Msg, position: Any, error: Exception) -> Any:
         """Decide what becomes of a message whose command has failed: its turn is through, and replays repeat it."""
@@ -281,6 +287,8 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         self._saved = keyframe
         self._saved_at = time.monotonic()
         self._shown: Any = _NOTHING
+        self._always_waits = run.chain is not None  # what a middleware does after its yield is an effect
+        self.has_effects = False  #: whether a turn that is not marked on disk has commands that a replay would repeat
         self._version = 0 if keyframe is None else keyframe.version
 
     @property
@@ -292,12 +300,15 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
     def take(self) -> Flow[Iterator[Msg] | None]:
         """Give the next messages, with None in the place of those that were set aside."""
         self._settle((), self._given())
+        if not self.has_effects and not self._always_waits:
+            yield from self.publish()
         if self._saving is not None or self._save_due():
             yield from self._go_on_saving()
         self._most = max(self._until_save(), 1)  # overdue where a large model was being saved: one begins next
-        if self._journal.needs_flush(self._cursor):
+        if self._journal.needs_flush(self._cursor) or ((self.has_effects or self._always_waits) and self._cursor.has_moved() and not self._cursor.diff()):
             yield self._run.with_disk(self._journal.flush)
         if not self._cursor.has_moved():
+            self.has_effects = False
             yield from self.publish()
         messages = yield from self._readable()
         if self._aside and messages is not None:
@@ -348,20 +359,31 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         if self._saving is not None:
             yield from self._go_on_saving()
             return
-        seconds = self._snapshots.seconds
-        if seconds is None or not self._since_save():
+        due, is_cursor = self._due_in()
+        if due is None:
             yield from super()._idle()
             return
         left = self._run.manager.left(self._rests)
-        due = max(self._saved_at + seconds - time.monotonic(), 0)
         try:
             yield Messages(self._reader, due if left is None else min(due, left))
         except TimedOut:
             self._run.manager.waiting = False
             if self._save_due():
                 yield from self.save()
+            elif is_cursor and self._cursor.has_moved():
+                yield self._run.with_disk(self._journal.flush)
         finally:
             self._run.manager.waiting = False
+
+    def _due_in(self) -> tuple[float | None, bool]:
+        """Return in how many seconds there is something to write if no message comes, and whether it is the cursor."""
+        seconds = self._snapshots.seconds
+        save = None
+        if seconds is not None and self._since_save():
+            save = max(self._saved_at + seconds - time.monotonic(), 0)
+        if self._cursor.has_moved() and (save is None or save > _CURSOR_SECONDS):
+            return _CURSOR_SECONDS, True
+        return save, False
 
     def save(self, messages: Sequence[Msg] = ()) -> Flow[None]:
         """Write a snapshot of the model and all that a flush writes, and with them, or not at all, the messages."""

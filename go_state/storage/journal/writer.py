@@ -23,7 +23,7 @@ from go_state.storage.journal.reader import GROUP, JournalConsumer
 from go_state.storage.journal.tail import Tail
 from go_state.storage.records.lease import IfHeld, Lease, check_if_held, wait_for_lock
 from go_state.storage.records.process import InheritedLock, is_written, keep_until_written
-from go_state.storage.records.records import SNAPSHOT, Entry, Records, Snapshot
+from go_state.storage.records.records import PROGRAM, SNAPSHOT, Entry, Records, Snapshot
 from go_state.storage.records.times import Times, merged
 from go_state.storage.snapshots.parts import Parts
 from go_state.system.crash_points import reach
@@ -245,7 +245,10 @@ class Writing(Buffer[Msg], History[Msg]):
         if not (reader.has_moved() or self._aside or self._under_way_changed):
             return False
         many = reader.committed - self._cursors.get(reader.name, 0) >= GROUP
-        return many or self._at_once or reader.position >= self._tail.end
+        if many or self._at_once:
+            return True
+        # The program's run says itself when it has time for its cursor: in memory, replay finds its turns again.
+        return reader.position >= self._tail.end and (reader.name != PROGRAM or bool(self._aside))
 
     @property
     def is_full(self) -> bool:
