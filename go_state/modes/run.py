@@ -24,7 +24,7 @@ from go_state.runtime.replaying import silenced
 from go_state.runtime.turn import Loop
 
 if TYPE_CHECKING:
-    from go_state.modes.durable.durable import DurableRun
+    from go_state.modes.durable.durable_run import DurableRun
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -102,6 +102,6 @@ def _loop(
 def _durable_run(
     program: Program[Model, Msg], durable: DurableSettings, settings: RunSettings, manager: EffectManager, *, on_loop: bool
 ) -> DurableRun[Model, Msg]:
-    from go_state.modes.durable.durable import DurableRun  # here: a program that stores nothing need not wait for it
+    from go_state.modes.durable.durable_run import DurableRun  # here: a program that stores nothing need not wait for it
 
     return DurableRun(program_without_key(program, "run"), durable, settings.on_error, manager, on_loop=on_loop)

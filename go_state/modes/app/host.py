@@ -84,11 +84,19 @@ class Hosted(Generic[Model, Msg]):
 
     def _durable_run(self, settings: DurableSettings) -> Any:
         """Return the durable run that tells this app what becomes of its turns."""
-        from go_state.modes.durable.durable import DurableRun  # here: a program that stores nothing need not wait for it
+        from go_state.modes.durable.durable_run import DurableRun  # here: a program that stores nothing need not wait for it
 
-        run = DurableRun(self._program, settings, self._policy, self._manager, on_loop=self._on_loop)
-        run.on_failure, run.audience = self._on_error, self._audience
-        run.idle_seconds, run.idled = self._idle, self._rest_if_unused
+        run = DurableRun(
+            self._program,
+            settings,
+            self._policy,
+            self._manager,
+            on_loop=self._on_loop,
+            on_failure=self._on_error,
+            audience=self._audience,
+            idle_seconds=self._idle,
+            idled=self._rest_if_unused,
+        )
         self._audience.chain = run.chain
         if run.chain is not None:
             run.chain.run = self._manager.workers if self._on_loop else None
