@@ -21,7 +21,7 @@ from go_state.buffer.locks import Lock, is_held_here
 from go_state.buffer.retained import Retained, take_out
 from go_state.buffer.retention import Retention, drop_committed, keep_all
 from go_state.buffer.statistics import Backlog, BufferStatistics, ReaderStatistics
-from go_state.core.errors import Closed, Full, TimedOut, UsageError
+from go_state.core.errors import Full, TimedOut, UsageError, UsedAfterClose
 from go_state.system.forks import free, parents, share
 from go_state.waking.deadlines import deadline
 from go_state.waking.thread_waker import ThreadWaker, Waker
@@ -109,7 +109,7 @@ class Buffer(Generic[Msg]):
         """Put one message, and call `know(position)` before any reader can have it. Raises as `put` does, and then has not called."""
         with self._lock:
             if self._closed:
-                raise Closed(_REFUSED)
+                raise UsedAfterClose(_REFUSED)
             retained = self._look()
             self._check_room(1)
             know(retained.end)
@@ -153,11 +153,11 @@ class Buffer(Generic[Msg]):
         with self._lock:
             refused = take_out(messages, self._inbox)
         if refused:
-            raise Closed(_REFUSED)
+            raise UsedAfterClose(_REFUSED)
 
     def _put_together(self, messages: tuple[Msg, ...]) -> None:
         if self._closed:
-            raise Closed(_REFUSED)
+            raise UsedAfterClose(_REFUSED)
         if not messages:
             return
         if self._counts and not is_held_here(self._lock):
@@ -180,7 +180,7 @@ class Buffer(Generic[Msg]):
     def _put_counted(self, messages: tuple[Msg, ...]) -> None:
         with self._lock:
             if self._closed:
-                raise Closed(_REFUSED)
+                raise UsedAfterClose(_REFUSED)
             self._look()
             self._check_room(len(messages))
             self._enter(messages)

@@ -15,7 +15,17 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 
 from go_state.buffer.locks import Lock
 from go_state.buffer.retained import Retained
-from go_state.core.errors import Closed, ConcurrentGet, Empty, Lagged, NothingPending, TimedOut, UsageError
+from go_state.core.errors import (
+    Closed,
+    ConcurrentGet,
+    Empty,
+    Ended,
+    Lagged,
+    NothingPending,
+    TimedOut,
+    UsageError,
+    UsedAfterClose,
+)
 from go_state.waking.deadlines import check_timeout, deadline
 from go_state.waking.thread_waker import ThreadWaker, Waker
 
@@ -103,7 +113,7 @@ class Consumer(Generic[Msg]):
     def _take(self, limit: int) -> list[Msg]:
         """Do so. Lock held."""
         if self._closed:
-            raise Closed("this consumer is closed")
+            raise UsedAfterClose("this consumer is closed")
         self._buffer._absorb()
         retained, position = self._retained, self.position
         if position < retained.start:
@@ -152,12 +162,12 @@ class Consumer(Generic[Msg]):
     def _look(self) -> bool:
         """Tell whether a read would give or raise something; `Closed` when nothing will ever come. Lock held."""
         if self._closed:
-            raise Closed("this consumer is closed")
+            raise UsedAfterClose("this consumer is closed")
         self._buffer._absorb()
         if self.position != self._retained.end:
             return True
         if self._buffer.closed:
-            raise Closed("the buffer is closed and this reader has read all of it")
+            raise Ended("the buffer is closed and this reader has read all of it")
         return False
 
     def _lie_down(self, waker: Waker) -> bool:

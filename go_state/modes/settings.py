@@ -115,8 +115,11 @@ DURABLE_WORDS = ("store", "key", "snapshots", "durability", "lease", "restore", 
 
 
 def _as_journal(buffer: object) -> Journal[Any] | None:
-    journals = sys.modules.get("go_state.storage.journal.journal")  # whoever has a journal has imported it
-    return buffer if journals is not None and isinstance(buffer, journals.Journal) else None
+    if "go_state.storage.journal.journal" not in sys.modules:  # whoever has a journal has imported it
+        return None
+    from go_state.storage.journal.journal import Journal
+
+    return buffer if isinstance(buffer, Journal) else None
 
 
 def _checked_store(store: object) -> RecordStore:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
-from go_state.core.errors import Closed, Empty, UsageError
+from go_state.core.errors import Empty, UsageError, UsedAfterClose
 from go_state.system.forks import free, parents, share
 from go_state.waking.together import wake_all
 from go_state.watch.watcher import Watcher
@@ -168,7 +168,7 @@ class Value(Watchable[T]):
 
     def _check_open(self) -> None:
         if self._closed:
-            raise Closed("the value is closed: it may no longer be set") from self._error
+            raise UsedAfterClose("the value is closed: it may no longer be set") from self._error
 
     def wake(self) -> None:
         """Have those who wait look once more, and ask whether they may wait."""

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, Self, TypeVar
 
-from go_state.core.errors import Closed, ConcurrentGet, Empty, TimedOut, UsageError
+from go_state.core.errors import Closed, ConcurrentGet, Empty, Ended, TimedOut, UsageError, UsedAfterClose
 from go_state.waking.deadlines import deadline, is_number
 from go_state.waking.thread_waker import ThreadWaker
 from go_state.waking.together import wake_all
@@ -167,7 +167,7 @@ class Watcher(Generic[T]):
         watcher would sleep although there is a value that it has not seen.
         """
         if self._closed:
-            raise Closed("this watcher is closed")
+            raise UsedAfterClose("this watcher is closed")
         ended = [source for source in self._sources if source._closed]  # before the slots: after its end none is set any more
         slots = tuple([source._slot for source in self._sources])
         versions = tuple([version for version, _ in slots])
@@ -197,7 +197,7 @@ class Watcher(Generic[T]):
         for source in ended:
             if source._error is not None:
                 raise source._error
-        raise Closed("the value is closed and its newest value was given")
+        raise Ended("the value is closed and its newest value was given")
 
     # ------------------------------------------------------------------ waiting
 

@@ -51,11 +51,11 @@ class Store(gs.MemoryStore):
         if self.trap is not None:
             self.trap.passing(point)
 
-    def load(self, key: str) -> gs.Stored | None:
+    def load(self, key: str) -> gs.abc.Stored | None:
         self._pass("load")
         return super().load(key)
 
-    def store(self, writes: Mapping[str, gs.Write]) -> Mapping[str, int]:
+    def store(self, writes: Mapping[str, gs.abc.Write]) -> Mapping[str, int]:
         self._pass("store")
         versions = super().store(writes)
         self._pass("stored")

@@ -115,7 +115,7 @@ async def test_only_the_turn_s_own_reply_is_an_answer(kind: Kind) -> None:
         return model + 1, [gs.Cmd.reply("mine"), run_another] if msg else [run_another]
 
     app = kind.start(gs.Program(lambda: (0, [gs.Cmd.reply("of init")]), update))
-    with pytest.raises(gs.NoReply):
+    with pytest.raises(gs.errors.NoReply):
         await app.ask_async(0, timeout=20)
     assert await app.ask_async(1, timeout=20) == "mine"
     await kind(app, "stop")

@@ -187,7 +187,7 @@ def test_a_value_is_its_parent_s(held: bool) -> None:
         lambda: watcher.get_nowait(),
         lambda: doubled.peek(),
         lambda: doubled.watch().get(),
-        lambda: gs.select(value, doubled).peek(),
+        lambda: gs.watch.select(value, doubled).peek(),
     ]
     ends = [lambda: value.close(), lambda: watcher.close(), lambda: repr(value)]
     with_all([value._lock] if held else [], lambda: results.append(in_child(all_raise(*uses))))  # type: ignore[arg-type]
@@ -232,7 +232,7 @@ def test_a_view_that_is_throttled_begins_anew_in_a_child() -> None:
         showing.set()
         go_on.wait(20)
 
-    throttled = gs.throttle(view, hz=1)
+    throttled = gs.watch.throttle(view, hz=1)
     thread = threading.Thread(target=throttled, args=(1,))
     thread.start()
     showing.wait(20)

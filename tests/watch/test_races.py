@@ -46,7 +46,7 @@ class Interposed(gs.Value[Any]):
     def _slot(self, slot: Any) -> None:
         self.held = slot
 
-    def get_by(self, watcher: gs.Watcher[Any], reads: int) -> Any:
+    def get_by(self, watcher: gs.watch.Watcher[Any], reads: int) -> Any:
         """Return what the watcher gets where the value is published at that read, or once it sleeps if it reads less often."""
         self.left = reads
         with ThreadPoolExecutor(1) as pool:
@@ -109,7 +109,7 @@ def test_a_first_value_is_never_missed(hasty: None) -> None:
 def test_a_selection_may_be_set_from_two_sides(hasty: None) -> None:
     """Two threads that set two values of one selection at once wake each watcher, and neither is told of it."""
     one, two = gs.Value(0), gs.Value(0)
-    both = gs.select(one, two)
+    both = gs.watch.select(one, two)
     together = threading.Barrier(2, timeout=LONG)
 
     def count(value: gs.Value[int]) -> None:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from go_state.core.errors import Closed, TimedOut, UsageError
+from go_state.core.errors import AppEnded, TimedOut, UsageError
 from go_state.core.program import Program
 from go_state.middleware.chain import Chain, Folded
 from go_state.modes.app.observers import Audience, OnDenied, Stopped, Waiting
@@ -347,7 +347,7 @@ class Hosted(Generic[Model, Msg]):
         """Raise where the caller is about to wait for a model, and the app waits for the caller."""
         self._check_may_wait("a watcher of its app")
         if self._audience.is_drained and self._is_part():
-            raise Closed("the app ends, and waits for this command, which can wait for its models no longer")
+            raise AppEnded("the app ends, and waits for this command, which can wait for its models no longer")
 
     def _is_part(self) -> bool:
         """Tell whether the caller is something that the end of the app waits for."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
-from go_state.core.errors import Closed
+from go_state.core.errors import UsedAfterClose
 from go_state.core.ports import Position
 from go_state.core.turn import Turn
 from go_state.modes.batch.limits import Pace
@@ -211,7 +211,7 @@ class QueuedSourceFeed(SourceFeed[Msg]):
             if not (yield from self._port.empty()):
                 given = yield from self._port.take()
                 if given is None:
-                    raise Closed("the consumer was closed before the batch had processed what is in its queue")
+                    raise UsedAfterClose("the consumer was closed before the batch had processed what is in its queue")
                 return given
             messages = yield from super().take()
             if messages is None:

@@ -10,7 +10,7 @@ from contextvars import copy_context
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar
 
-from go_state.core.errors import Closed, TimedOut, UsageError
+from go_state.core.errors import AppEnded, TimedOut, UsageError
 from go_state.modes.app.app import App
 from go_state.modes.app.observers import Waiting
 from go_state.modes.keyed_apps.place import Place, Told
@@ -129,7 +129,7 @@ class KeyedApps(Generic[Model, Msg]):
         """Return the key's place, and put the least recently used to rest where there are more than there may be."""
         with self._lock:
             if self._closed:
-                raise Closed("the programs were stopped: nothing more is taken")
+                raise AppEnded("the programs were stopped: nothing more is taken")
             if key in self._failed:
                 raise has_failed(key, self._failed[key])
             crowd: list[Place[Model, Msg]] = []
@@ -147,7 +147,7 @@ class KeyedApps(Generic[Model, Msg]):
     def make(self, key: str, idled: Told, ended: Told, begun: Told, /) -> App[Model, Msg]:
         """Begin an app of the key."""
         if self._loop is not None and self._loop.is_closed():
-            raise Closed("the event loop in which the programs run is closed: nothing more is taken")
+            raise AppEnded("the event loop in which the programs run is closed: nothing more is taken")
         return self._context.copy().run(self._make, key, idled, ended, begun)
 
     def is_here(self) -> bool:

@@ -19,7 +19,7 @@ from contextlib import suppress
 from enum import Enum
 from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
-from go_state.core.errors import Closed, Empty, UsageError
+from go_state.core.errors import AppEnded, Closed, Empty, UsageError
 from go_state.modes.app.app import App
 from go_state.modes.keyed_apps.sent import Sent, has_failed, joined, put_into
 from go_state.system.running import running_task
@@ -198,7 +198,7 @@ class Place(Generic[Model, Msg]):
                 return False
             self._check_failed()
             if not self._drain:
-                raise Closed(_STOPPED)
+                raise AppEnded(_STOPPED)
             if self._state is State.RUNNING:
                 self._state = State.RESTING
             self._backlog.append(sent)
@@ -384,7 +384,7 @@ class Place(Generic[Model, Msg]):
 
     def _bury(self, lost: list[Sent[Msg]]) -> None:
         for sent in lost:
-            sent.refuse(has_failed(self.key, self._error) if self._error is not None else Closed(_STOPPED))
+            sent.refuse(has_failed(self.key, self._error) if self._error is not None else AppEnded(_STOPPED))
         self._places.forget(self, self._error)
         self._apps.close()
         self.over.set(True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
-from go_state.core.errors import Closed, NotStorable
+from go_state.core.errors import AppEnded, Closed, NotStorable
 from go_state.modes.app.app import App
 from go_state.modes.app.observers import Waiting
 
@@ -14,7 +14,7 @@ Msg = TypeVar("Msg")
 
 def has_failed(key: str, error: BaseException | None) -> Closed:
     """Return what whoever uses a key gets once its program has failed."""
-    closed = Closed(f"the program of {key!r} has failed: nothing more is taken for it")
+    closed = AppEnded(f"the program of {key!r} has failed: nothing more is taken for it")
     closed.__cause__ = error
     return closed
 

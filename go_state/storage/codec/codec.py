@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from go_state.core.errors import Corrupt, Incompatible, NotStorable
 from go_state.core.migrations import FailedMigrationError, Migration, NoMigrationError, migrate
-from go_state.core.program import Program
+from go_state.core.program import Program, is_without_commands
 from go_state.storage.codec.depth import on_empty_stack, with_reserve
 
 if TYPE_CHECKING:
@@ -315,6 +315,8 @@ def model_type(program: Program[Any, Any]) -> Any:
     returned = _hints(init).get("return")
     if typing.get_origin(returned) is tuple:  # what Step[Model, Msg] stands for
         return typing.get_args(returned)[0]
+    if returned is not None and is_without_commands(program):  # init of a reducer returns the model alone
+        return returned
     raise NotStorable(
         getattr(update, "__qualname__", "update"),
         "its first parameter has no annotation that says what the model is: write update(model: Model, msg: Msg), or give codec=gs.JsonCodec(Model)",

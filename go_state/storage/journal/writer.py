@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 
 from go_state.buffer.buffer import Buffer
 from go_state.buffer.consumer import Consumer
-from go_state.core.errors import Closed, Conflict, LeaseHeld, StoreFull, UsageError
+from go_state.core.errors import Conflict, LeaseHeld, StoreFull, UsageError, UsedAfterClose
 from go_state.storage.journal.group_commit import GroupCommit, Pending
 from go_state.storage.journal.history import History
 from go_state.storage.journal.reader import GROUP, JournalConsumer
@@ -111,7 +111,7 @@ class Writing(Buffer[Msg], History[Msg]):
 
     def _check_open(self) -> None:
         if self._closed:
-            raise Closed(_REFUSED)
+            raise UsedAfterClose(_REFUSED)
 
     def look(self) -> None:
         """Read where the journal begins and ends, and how far its readers have come, unless that is known."""
@@ -144,7 +144,7 @@ class Writing(Buffer[Msg], History[Msg]):
             taken = wait_for_lock(lambda: self._takes_turn(turn), self.name, "wait", given_up)
             self.store.check_usable()
             if not (taken and self._lease.acquire("wait", given_up)):
-                raise Closed(f"the lease of the journal {self.name!r} is not waited for any more")
+                raise UsedAfterClose(f"the lease of the journal {self.name!r} is not waited for any more")
         finally:
             if self._leasing is turn:
                 self._leasing = None
@@ -357,7 +357,7 @@ class Writing(Buffer[Msg], History[Msg]):
             if each.first >= 0:
                 continue  # it has its place, from a flush that was interrupted
             # What could not be written before the end is refused.
-            each.finish(Closed(_REFUSED)) if self._finished else self._enter_staged(each)
+            each.finish(UsedAfterClose(_REFUSED)) if self._finished else self._enter_staged(each)
         if not self._at_once:
             self._finish_entered(self._tail.end)  # in a group a message has entered before it is on disk
 

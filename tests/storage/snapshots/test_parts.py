@@ -109,7 +109,7 @@ def test_a_part_that_is_missing_or_damaged_is_found(store: gs.LMDBStore, harm: s
             else:
                 transaction.put(name, record[:-1] + bytes([record[-1] ^ 1]))
     for look in (lambda: gs.load_model(big, store=store, key="big"), lambda: fed(store, 3), store.check_damage):
-        with pytest.raises(gs.Corrupt):
+        with pytest.raises(gs.errors.Corrupt):
             look()
 
 
@@ -210,7 +210,7 @@ def test_what_a_crash_has_left_goes_with_a_small_snapshot_or_the_key(store: gs.L
         else:
             stored = store.load("big")
             assert stored is not None
-            store.store({"big": gs.Write(None, stored.version)})
+            store.store({"big": gs.abc.Write(None, stored.version)})
         assert ids(store) == set()
         assert leftovers(store) == []
 
@@ -262,5 +262,5 @@ def test_a_key_that_is_written_anew_or_deleted_leaves_no_parts(store: gs.LMDBSto
     for data in (b"plain", None):
         stored = store.load("big")
         assert stored is not None
-        store.store({"big": gs.Write(data, stored.version)})
+        store.store({"big": gs.abc.Write(data, stored.version)})
         assert ids(store) == set()
