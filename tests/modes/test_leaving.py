@@ -251,7 +251,7 @@ def test_a_loop_that_is_closed_under_its_app_tells_those_who_wait(tmp_path: Path
             pass
         loop.close()
         waiting.join(20)
-        assert [type(error) for error in told] == [gs.Closed]
+        assert [type(error) for error in told] == [gs.errors.AppEnded]
         assert isinstance(told[0].__cause__, gs.UsageError)
         assert (app.state, app.model, "event loop" in str(app.error)) == ("failed", 1, True)
         if journal:

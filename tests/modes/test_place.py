@@ -198,7 +198,7 @@ def test_who_waits_for_the_next_life_hears_of_a_failure(shop: Shop) -> None:
             threading.Event().wait(0.001)
         shop.go_on.set()
         error = waiting.exception(LONG)
-    assert (type(error), type(error and error.__cause__)) == (gs.Closed, OSError)
+    assert (type(error), type(error and error.__cause__)) == (gs.errors.AppEnded, OSError)
     with pytest.raises(ExceptionGroup), rooms:
         pass
 

@@ -89,7 +89,7 @@ def test_a_closed_journal_is_not_waited_for(journal: Journal[int], other: Other)
         await journal.close_async()
         return await asyncio.gather(*putting, return_exceptions=True)
 
-    assert [type(error) for error in asyncio.run(asyncio.wait_for(main(), 30))] == [gs.Closed] * 3
+    assert [type(error) for error in asyncio.run(asyncio.wait_for(main(), 30))] == [gs.errors.UsedAfterClose] * 3
 
 
 def test_a_journal_is_read_while_a_task_waits_to_put(store: gs.LMDBStore, path: Path) -> None:
