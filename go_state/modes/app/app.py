@@ -134,6 +134,10 @@ class App(Hosted[Model, Msg]):
         """Put a message into the queue for one who waits for its turn elsewhere."""
         self._put_known(message, waiting)
 
+    def forget_sender(self, waiting: Waiting) -> None:
+        """Drop one who waits for its turn elsewhere, and does so no longer."""
+        self._audience.forget(waiting)
+
     @staticmethod
     def _took_too_long(called: str, timeout: float | None) -> TimedOut:
         return TimedOut(f"the turn was not through within {timeout} seconds of {called}; the message stays in the queue")

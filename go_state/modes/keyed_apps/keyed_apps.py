@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar
 from go_state.core.errors import AppEnded, TimedOut, UsageError
 from go_state.modes.app.app import App
 from go_state.modes.app.observers import Waiting
-from go_state.modes.keyed_apps.place import Place, Told
+from go_state.modes.keyed_apps.place import Place
 from go_state.modes.keyed_apps.sent import Sent, has_failed
+from go_state.modes.keyed_apps.states import Told
 from go_state.runtime.flow.driver import refuse_running_loop
 from go_state.system.forks import share
 from go_state.system.own_thread import OwnThread
@@ -90,22 +91,28 @@ class KeyedApps(Generic[Model, Msg]):
     def wait_for(self, key: str, message: Msg, *, timeout: float | None, called: str) -> Any:
         """Send one message and return what `apply` or `ask`, as which it is called, has to return."""
         refuse_running_loop(called)
-        until = deadline(timeout)
-        waker = ThreadWaker()
-        waiting = self._enter_for(key, message, called, waker)
-        if not waker.sleep(until):
-            raise _took_too_long(called, timeout)
+        waker, until = ThreadWaker(), deadline(timeout)
+        sent, waiting = _waited_for(message, called, waker)
+        try:
+            self._enter(key, sent)
+            if not waker.sleep(until):
+                raise _took_too_long(called, timeout)
+        finally:
+            sent.forget()
         return waiting.outcome()
 
     async def wait_for_async(self, key: str, message: Msg, *, timeout: float | None, called: str) -> Any:
         """Send one message and wait as `wait_for` does, on the event loop."""
         from go_state.waking.loop_waker import LoopWaker
 
-        until = deadline(timeout)
-        waker = LoopWaker()
-        waiting = self._enter_for(key, message, called, waker)
-        if not await waker.sleep(until):
-            raise _took_too_long(called, timeout)
+        waker, until = LoopWaker(), deadline(timeout)
+        sent, waiting = _waited_for(message, called, waker)
+        try:
+            self._enter(key, sent)
+            if not await waker.sleep(until):
+                raise _took_too_long(called, timeout)
+        finally:
+            sent.forget()
         return waiting.outcome()
 
     def live(self, key: str) -> App[Model, Msg]:
@@ -113,13 +120,6 @@ class KeyedApps(Generic[Model, Msg]):
         while (app := self._place(key).live()) is None:
             continue  # it has just ended: the key has another place now
         return app
-
-    def _enter_for(self, key: str, message: Msg, called: str, waker: ThreadWaker | LoopWaker) -> Waiting:
-        if message is None:
-            raise UsageError(f"None is no message and has no turn: give {called} one")
-        waiting = Waiting(waker, asks=called.startswith("ask"))
-        self._enter(key, Sent((message,), waiting))
-        return waiting
 
     def _enter(self, key: str, sent: Sent[Msg]) -> None:
         while not self._place(key).enter(sent):
@@ -160,13 +160,13 @@ class KeyedApps(Generic[Model, Msg]):
             with suppress(RuntimeError):  # closed at this moment: everything there is over
                 self._loop.call_soon_threadsafe(begin)
 
-    def forget(self, place: Place[Any, Any], error: BaseException | None, /) -> None:
-        """Hear that the place is over, with the error that its program has failed with."""
+    def forget(self, key: str, place: object, error: BaseException | None, /) -> None:
+        """Called when the key's place is over, with the error that its program has failed with."""
         with self._lock:
-            if self._places.get(place.key) is place and not self._closed:  # whoever stops all waits for its thread as well
-                del self._places[place.key]
+            if self._places.get(key) is place and not self._closed:  # whoever stops all waits for its thread as well
+                del self._places[key]
             if error is not None:
-                self._failed[place.key] = error
+                self._failed[key] = error
                 self._errors.append(error)
 
     def lost(self, error: Exception, /) -> None:
@@ -295,6 +295,13 @@ def _checked_key(key: object) -> str:
     if not isinstance(key, str):
         raise UsageError(f"the key of a program is a string, not a {type(key).__qualname__}")
     return key
+
+
+def _waited_for(message: Msg, called: str, waker: ThreadWaker | LoopWaker) -> tuple[Sent[Msg], Waiting]:
+    if message is None:
+        raise UsageError(f"None is no message and has no turn: give {called} one")
+    waiting = Waiting(waker, asks=called.startswith("ask"))
+    return Sent((message,), waiting), waiting
 
 
 def _left(until: float | None) -> float | None:

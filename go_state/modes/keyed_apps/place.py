@@ -1,12 +1,6 @@
 """A place: the program of one key among many, through all its lives, one at a time.
 
-    new ──▶ loading ──▶ running ──▶ resting ──▶ stopped
-               ▲            │           │
-               │            └─ failed ◀─┤       failed and stopped are for good
-               └── if something was ────┘
-                   sent meanwhile
-
-Only a running program is given messages directly. It is asked to end when nobody is putting one, and from then on what is sent is
+Its states are those of `states.py`. Only a running program is given messages directly. It is asked to end when nobody is putting one, and from then on what is sent is
 kept here, in order, for the next life. So no message can come to a queue whose end the program has already seen, where it would lie
 unread, or be sent a second time by a sender who believes that it was not taken.
 """
@@ -14,58 +8,20 @@ unread, or be sent a second time by a sender who believes that it was not taken.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from contextlib import suppress
-from enum import Enum
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import Generic, TypeVar
 
 from go_state.core.errors import AppEnded, Closed, Empty, UsageError
 from go_state.modes.app.app import App
 from go_state.modes.keyed_apps.sent import Sent, has_failed, joined, put_into
+from go_state.modes.keyed_apps.states import Places, State
 from go_state.system.running import running_task
 from go_state.watch.value import Value
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
-Told: TypeAlias = Callable[[Any], object]  # what an app tells something of itself
-
-
-class State(Enum):
-    """How it stands with the program of a key."""
-
-    NEW = "new"  # nobody has begun it yet, or its next life
-    LOADING = "loading"  # one thread begins an app, and gives it what was sent meanwhile
-    RUNNING = "running"
-    RESTING = "resting"  # its app was asked to end, or is about to
-    FAILED = "failed"
-    STOPPED = "stopped"
-
 
 _NEW, _RUNNING, _RESTING = State.NEW, State.RUNNING, State.RESTING  # looked at for every message
-
-
-class Places(Protocol):
-    """What a place needs of all of them."""
-
-    def make(self, key: str, idled: Told, ended: Told, begun: Told, /) -> App[Any, Any]:
-        """Begin an app of the key, and have it tell when it is idle, when it has ended, and first of all that it is there."""
-        ...
-
-    def is_here(self) -> bool:
-        """Tell whether an app can be begun in the calling thread."""
-        ...
-
-    def call_there(self, begin: Callable[[], object], /) -> None:
-        """Have `begin` called where an app can be begun."""
-        ...
-
-    def forget(self, place: Place[Any, Any], error: BaseException | None, /) -> None:
-        """Hear that the place is over, with the error that its program has failed with."""
-        ...
-
-    def lost(self, error: Exception, /) -> None:
-        """Hear why a message had no turn whose sender cannot be told any more."""
-        ...
 
 
 class Place(Generic[Model, Msg]):
@@ -385,7 +341,7 @@ class Place(Generic[Model, Msg]):
     def _bury(self, lost: list[Sent[Msg]]) -> None:
         for sent in lost:
             sent.refuse(has_failed(self.key, self._error) if self._error is not None else AppEnded(_STOPPED))
-        self._places.forget(self, self._error)
+        self._places.forget(self.key, self, self._error)
         self._apps.close()
         self.over.set(True)
 

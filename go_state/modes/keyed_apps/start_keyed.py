@@ -11,7 +11,7 @@ from go_state.core.program import Program, takes_key
 from go_state.modes.app.app import App
 from go_state.modes.app.start import Lifecycle, make_app
 from go_state.modes.keyed_apps.keyed_apps import KeyedApps
-from go_state.modes.keyed_apps.place import Told
+from go_state.modes.keyed_apps.states import Told
 from go_state.modes.options import KeyedAppOptions
 from go_state.modes.settings import check_names, checked_program, run_settings, stored_settings
 from go_state.runtime.flow.driver import require_running_loop
