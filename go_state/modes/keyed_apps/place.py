@@ -1,8 +1,8 @@
 """A place: the program of one key among many, through all its lives, one at a time.
 
-Its states are those of `states.py`. Only a running program is given messages directly. It is asked to end when nobody is putting one, and from then on what is sent is
-kept here, in order, for the next life. So no message can come to a queue whose end the program has already seen, where it would lie
-unread, or be sent a second time by a sender who believes that it was not taken.
+Its states are those of `states.py`. Only a running program is given messages directly. It is asked to end when nobody is putting
+one, and from then on what is sent is kept here, in order, for the next life. So no message can come to a queue whose end the program
+has already seen, where it would lie unread, or be sent a second time by a sender who believes that it was not taken.
 """
 
 from __future__ import annotations
