@@ -14,6 +14,7 @@ from go_state.runtime.on_error import OnError, Raise, check_on_error
 from go_state.runtime.resources import Resources, resources_of
 
 if TYPE_CHECKING:
+    from go_state.modes.keeping.schema import StoredTypes
     from go_state.storage.journal.journal import Journal
     from go_state.storage.journal.writer import Durability
     from go_state.storage.records.lease import IfHeld
@@ -44,6 +45,7 @@ class DurableSettings:
     lease: IfHeld | None = None
     restore: int | None = None
     retention: Retain | None = None
+    types: StoredTypes[Any] | None = None  # of the program, if they are made already
     thread: OwnThread | None = None  # that several runs on an event loop share; each has its own otherwise
 
 

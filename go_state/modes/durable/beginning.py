@@ -57,15 +57,14 @@ class Beginning(Generic[Model, Msg]):
         What was running, and what init or on_restore has started, is held by the manager.
         """
         program, journal = self._program, self._journal
+        start: int = yield self._with_disk(self._written_from)
         if snapshot is None:
-            start = yield self._with_disk(lambda: journal.statistics().start)
             if start:
                 raise UsageError(f"the journal {journal.name!r} begins at {start} and no snapshot covers what was before it")
             first, (model, commands) = 0, read_step(program.init(), "init")
         else:
             first, model, commands = snapshot.position, snapshot.model, ()
         begun = snapshot is not None or applied > first  # whether turn 0 is processed
-        yield self._with_disk(journal.flush)
         model = yield from self._folded(replayed(program), model, first, applied)
         self._manager.marks = journal
         yield from self._resume(applied, begun=begun)
@@ -73,6 +72,11 @@ class Beginning(Generic[Model, Msg]):
         if begun:
             name, commands = f"restore/{applied}", () if program.on_restore is None else program.on_restore(model)
         return model, self._perform(commands, name)
+
+    def _written_from(self) -> int:
+        """Write what was put before the run, and return where the journal begins."""
+        self._journal.flush()
+        return self._journal.statistics().start
 
     def _perform(self, commands: object, name: str) -> Sequence[Msg]:
         manager, journal_id = self._manager, self._journal.journal_id

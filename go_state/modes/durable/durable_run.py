@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from go_state.core.errors import Closed
+from go_state.core.migrations import checked_migrations
 from go_state.core.program import Program
 from go_state.middleware.chain import Chain, Folded
 from go_state.modes.app.observers import Stopped
@@ -23,8 +24,8 @@ from go_state.modes.durable.feed import DurableFeed
 from go_state.modes.durable.publishing import Audience, Publishing, noting_effects
 from go_state.modes.durable.restoring import load
 from go_state.modes.durable.snapshot_writer import SnapshotWriter
-from go_state.modes.keeping.keyframes import Keyframe, set_message_type
-from go_state.modes.keeping.schema import schema_of
+from go_state.modes.keeping.keyframes import Keyframe
+from go_state.modes.keeping.schema import StoredTypes, stored_types
 from go_state.modes.settings import DurableSettings
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.effects.timers import SystemClock
@@ -34,7 +35,6 @@ from go_state.runtime.turn import Loop
 from go_state.storage.journal.journal import Journal
 from go_state.storage.journal.reader import JournalConsumer
 from go_state.storage.records.records import PROGRAM
-from go_state.storage.snapshots.snapshot import Schema
 from go_state.system.own_thread import OwnThread
 
 Model = TypeVar("Model")
@@ -64,14 +64,15 @@ class DurableRun(Generic[Model, Msg]):
         self._program = program
         self._settings = settings
         self._on_loop = on_loop
-        self._schema: Schema[Model] = schema_of(program, None)
+        types: StoredTypes[Model] = settings.types or stored_types(program)
+        self._schema = types.schema
         self.journal: Journal[Msg] = settings.journal or settings.store.journal_unread(
             settings.key, durability=settings.durability, lease=settings.lease
         )
         self._own_thread = OwnThread(f"go_state disk {settings.key}")
         self.thread = settings.thread or self._own_thread  #: in which a run on an event loop uses the store
         self.given_up = threading.Event()  #: ends the wait for the lease
-        set_message_type(self.journal, program)
+        self.journal.set_message_type(types.messages, program.schema, checked_migrations(program.schema, program.migrations))
         if not isinstance(manager.timers.clock, SystemClock):
             self.journal.date_by(manager.timers.clock.time)
         self.entrance: Entrance[Msg] = Entrance(self.journal, on_loop=on_loop)
@@ -115,9 +116,8 @@ class DurableRun(Generic[Model, Msg]):
         try:
             if not (yield from self._acquired()):
                 return
-            yield self._with_disk(self._open)  # first of all: there is one run of a program
-            assert self._reader is not None
-            yield from self._run(self._reader)
+            reader, newest, passed_over = yield self._with_disk(self._open)  # first of all: there is one run of a program
+            yield from self._run(self._feed(reader, newest, passed_over), newest)
             yield from self._leave()
         except GeneratorExit:
             self._let_go()  # whoever drives the flow drops it: nobody waits for a thread any more
@@ -137,13 +137,18 @@ class DurableRun(Generic[Model, Msg]):
             return False
         return True
 
-    def _open(self) -> None:
+    def _open(self) -> tuple[JournalConsumer[Msg], Keyframe[Model] | None, frozenset[int]]:
+        """Return the program's reader, the newest snapshot, and the positions of the messages that were set aside."""
         if not self.journal.journal_id:
             self.journal.begin()
-        self._reader = self.journal.consumer(name=PROGRAM)
+        self._reader = reader = self.journal.consumer(name=PROGRAM)
+        newest = load(self._schema, self.journal, PROGRAM, self._settings.restore)
+        self.journal.warn_of_changes()
+        return reader, newest, frozenset(self.journal.set_aside())
 
-    def _run(self, reader: JournalConsumer[Msg]) -> Flow[None]:
-        newest, passed_over = yield self._with_disk(self._look_back)
+    def _feed(
+        self, reader: JournalConsumer[Msg], newest: Keyframe[Model] | None, passed_over: frozenset[int]
+    ) -> DurableFeed[Model, Msg]:
         snapshots = SnapshotWriter(self._settings, self._schema, self._program.revision, self.journal, newest)
         self.feed = feed = DurableFeed(
             self.loop,
@@ -160,17 +165,14 @@ class DurableRun(Generic[Model, Msg]):
             self._audience.where = feed.where
             feed.idle_seconds = self._idle_seconds
             feed.idled = self._idled or feed.idled
+        return feed
+
+    def _run(self, feed: DurableFeed[Model, Msg], newest: Keyframe[Model] | None) -> Flow[None]:
         self._check_stopping()
         yield from self._begin(newest, feed)
         self._is_live = True
         yield from self.loop.live(feed)
         yield from feed.end()
-
-    def _look_back(self) -> tuple[Keyframe[Model] | None, frozenset[int]]:
-        """Return the newest snapshot and the positions of the messages that were set aside."""
-        newest = load(self._schema, self.journal, PROGRAM, self._settings.restore)
-        self.journal.warn_of_changes()
-        return newest, frozenset(self.journal.set_aside())
 
     def _begin(self, newest: Keyframe[Model] | None, feed: DurableFeed[Model, Msg]) -> Flow[None]:
         beginning = Beginning(

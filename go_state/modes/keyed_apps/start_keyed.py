@@ -60,6 +60,10 @@ def _keyed(called: str, program: Program[Model, Msg], options: KeyedAppOptions, 
     thread = OwnThread("go_state disk of many keys")
     settings, stored, on_denied = run_settings(options), stored_settings(prefix, options, thread), options.get("on_denied")
     asks_key = takes_key(checked_program(program))
+    if stored is not None:
+        from go_state.modes.keeping.schema import stored_types  # here: programs that store nothing need not wait for it
+
+        stored = replace(stored, types=stored_types(program))
     loop = _current_loop() if on_loop else None
 
     def make(key: str, idled: Told, ended: Told, begun: Told) -> App[Model, Msg]:
