@@ -66,7 +66,7 @@ class WorkingSet(Generic[Model, Msg]):
         self._takes_key = takes_key(program)
         self._clean: dict[str, Entry[Model]] = {}
         self._dirty: dict[str, Entry[Model]] = {}
-        self._retired: set[str] = set()  # of the dirty ones, those that the save under way deletes
+        self._retired: set[str] = set()  # of the dirty ones, those that the running save deletes
         self._writing: dict[str, bytes] = {}  # the seals of those that it writes
         self._taken_over: Change | None = None
         self._ahead: tuple[str, Loaded[Model] | Exception | None] | None = None  # a key, and what was loaded for it beforehand
@@ -186,7 +186,7 @@ class WorkingSet(Generic[Model, Msg]):
         return writes
 
     def saved(self, versions: Mapping[str, int]) -> dict[str, Model]:
-        """Hear that the writes are in the store; return the models that changed there."""
+        """Called when the writes are stored; return the models that changed there."""
         changed = {}
         for key, entry in self._dirty.items():
             if key in self._retired:
@@ -222,7 +222,7 @@ class Models(Mapping[str, Model]):
                 yield key
 
     def _is_ours(self, key: str, stored: Stored) -> bool:
-        """Tell whether it is a model of this program: others, and records of the user's own, may share the store."""
+        """Return whether it is a model of this program: others, and records of the user's own, may share the store."""
         if not is_envelope(stored.data):
             return False
         return read_envelope(key, stored.data).name in self._schema.names

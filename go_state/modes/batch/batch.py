@@ -12,8 +12,8 @@ from go_state.core.errors import TimedOut, UsageError
 from go_state.core.ports import Consumer, Log, Position, Producer, Source
 from go_state.core.program import Program
 from go_state.middleware.chain import chained
-from go_state.modes.aggregate.loaded_first import LoadedFirst, Loading
-from go_state.modes.batch.limits import Pace
+from go_state.modes.batch.limits import Limits
+from go_state.modes.batch.loaded_first import LoadedFirst, Loading
 from go_state.modes.batch.source_feed import Ended, QueuedSourceFeed, SavePoint, SourceFeed
 from go_state.modes.batch.source_reader import Intake, open_intake
 from go_state.modes.options import BatchOptions
@@ -97,12 +97,14 @@ class Plan(Generic[Model, Msg]):
                 raise UsageError(f"{word} is a whole number of messages, not {count!r}")
         self._settings = run_settings(options)
         self._ports = _ports(options.get("producer"), options.get("consumer"))
-        self._pace = Pace(stop=options.get("stop"), budget=options.get("budget"), timeout=self._timeout, on_loop=on_loop)
+        self._limits = Limits(stop=options.get("stop"), budget=options.get("budget"), timeout=self._timeout, on_loop=on_loop)
 
     def intake(self, source: Stream[Msg], *, after: Position = None) -> Intake[Msg]:
         """Open the source."""
         limit = math.inf if self._limit is None else self._limit
-        return open_intake(source, after=after, prefetch=self._prefetch, limit=limit, pace=self._pace, on_loop=self._on_loop)
+        return open_intake(
+            source, after=after, prefetch=self._prefetch, limit=limit, limits=self._limits, on_loop=self._on_loop
+        )
 
     def batch(
         self,
@@ -118,10 +120,10 @@ class Plan(Generic[Model, Msg]):
         loop: Loop[Any, Msg] = Loop(
             silenced(program or self.program, self._replaying), manager, on_error=self._settings.on_error
         )
-        feed = SourceFeed(loop, intake, self._pace, self._limit, checkpoint)
+        feed = SourceFeed(loop, intake, self._limits, self._limit, checkpoint)
         if self._ports is not None:
             queue = PortFeed(*self._ports, on_loop=self._on_loop, one_at_a_time=True)
-            feed = QueuedSourceFeed(loop, intake, self._pace, self._limit, checkpoint, queue)
+            feed = QueuedSourceFeed(loop, intake, self._limits, self._limit, checkpoint, queue)
         return Batch(loop, intake, feed if loading is None else LoadedFirst(feed, *loading), checkpoint)
 
     async def drive_in_time(self, flow: Flow[None]) -> None:
@@ -135,7 +137,7 @@ class Plan(Generic[Model, Msg]):
         except TimeoutError as error:
             if not scope.expired():
                 raise
-            self._pace.check_deadline()
+            self._limits.check_deadline()
             raise TimedOut(str(error)) from error
 
 
@@ -148,7 +150,7 @@ def _ports(producer: object, consumer: object) -> tuple[Producer[Any], Consumer[
 
 
 class Batch(Generic[Model, Msg]):
-    """A batch under way, which lets go of its source at the end of its `with` block."""
+    """A running batch, which closes its source at the end of its `with` block."""
 
     def __init__(
         self,
@@ -194,7 +196,7 @@ class Batch(Generic[Model, Msg]):
 
 
 def _raise_both(error: BaseException | None, other: BaseException | None) -> None:
-    """Raise the source's error, which nobody has seen yet, together with the program's.
+    """Raise the source's error, which was not raised yet, together with the program's.
 
     Where the program has not failed the batch has ended before it came to the error, which is then as if never read.
     """

@@ -15,7 +15,7 @@ from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.flow.driver import CHECKPOINT_SECONDS
 
 
-class Pace:
+class Limits:
     """The clocks and switches of one batch. All times are of `time.monotonic`."""
 
     def __init__(self, *, stop: Switch | None, budget: float | None, timeout: float | None, on_loop: bool) -> None:
@@ -39,33 +39,33 @@ class Pace:
 
     @property
     def watches(self) -> bool:
-        """Whether there is anything to look up for between messages."""
+        """Whether there is anything to pause for between messages."""
         return self.stop is not None or self._next < math.inf
 
     def due(self) -> bool:
-        """Tell whether to look up now; asked between any two messages."""
+        """Return whether to pause now; called between any two messages."""
         return time.monotonic() >= self._next or (self.stop is not None and self.stop.is_set())
 
     def save_in(self, seconds: float) -> None:
-        """Plan a checkpoint."""
+        """Plan a save."""
         self._save_at = time.monotonic() + seconds
         self._plan()
 
     def save_due(self) -> bool:
-        """Tell whether the planned checkpoint is due."""
+        """Return whether the planned save is due."""
         return time.monotonic() >= self._save_at
 
     @property
     def limits_waits(self) -> bool:
         """Whether something may end a wait for the source before the source does."""
-        return isinstance(self.stop, StopSwitch) or self._flies or self._next_end() < math.inf
+        return isinstance(self.stop, StopSwitch) or self._has_effects or self._next_end() < math.inf
 
     def _next_end(self) -> float:
         return min(self._deadline, self._budget_end, self._save_at)
 
     @property
-    def _flies(self) -> bool:
-        """Whether commands under way may bring something."""
+    def _has_effects(self) -> bool:
+        """Whether running commands may produce a message."""
         return self.manager is not None and self.manager.active
 
     @contextmanager
@@ -81,28 +81,28 @@ class Pace:
                 if manager is not None:
                     manager.ring, manager.waiting = None, False
 
-    def looks_up(self) -> bool:
-        """Tell whether a wait that begins now would have to end at once."""
+    def must_end_now(self) -> bool:
+        """Return whether a wait that begins now would have to end at once."""
         stopped = self.stop is not None and self.stop.is_set()
         return stopped or (self.manager is not None and self.manager.has_arrivals)
 
     def wait_seconds(self) -> float | None:
-        """Return how long the batch may wait that is about to; None for as long as it takes."""
+        """Return the longest time in seconds that the batch may sleep; None for no limit."""
         seconds = self.seconds_left()
         left = None if self.manager is None else self.manager.left(_always)
         return min((each for each in (seconds, left) if each is not None), default=None)
 
     def seconds_left(self) -> float | None:
-        """Return how many seconds it is until something ends a wait; None for as many as it takes."""
+        """Return in how many seconds something ends a wait; None if nothing does."""
         until = self._next_end()
         return None if until == math.inf else max(until - time.monotonic(), 0)
 
     def timeout_left(self) -> float | None:
-        """Return how many seconds are left for the whole batch; None for as many as it takes."""
+        """Return how many seconds are left for the whole batch; None for no limit."""
         return None if self._deadline == math.inf else max(self._deadline - time.monotonic(), 0)
 
-    def breath_due(self) -> bool:
-        """Tell whether the event loop's other tasks have waited long enough, and begin their next wait."""
+    def checkpoint_due(self) -> bool:
+        """Return whether to give the event loop control, and count from now again if so."""
         now = time.monotonic()
         if now < self._checkpoint_at:
             return False
@@ -111,7 +111,7 @@ class Pace:
         return True
 
     def check_deadline(self) -> None:
-        """Raise `TimedOut` when the time of the whole batch is over."""
+        """Raise `TimedOut` if the time of the whole batch is over."""
         if time.monotonic() >= self._deadline:
             raise TimedOut(
                 f"the batch took longer than its timeout of {self._timeout:g} seconds: it was ended, and what was saved before stays"
@@ -127,5 +127,5 @@ class Pace:
 
 
 def _always() -> bool:
-    """Say yes: a batch that waits for its source has nothing else to do."""
+    """Return true: a batch that waits for its source has nothing else to do."""
     return True

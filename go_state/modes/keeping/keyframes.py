@@ -20,7 +20,7 @@ MARK = "journal"  # under which a snapshot says at which position of the journal
 
 
 def set_message_type(journal: Journal[Msg], program: Program[Any, Msg]) -> None:
-    """Tell the journal what the program's messages are, and how those of its older schemas become today's."""
+    """Set the type of the journal's messages to the program's, and how those of its older schemas become today's."""
     migrations: Any = program.migrations  # as its constructor has checked them
     journal.set_message_type(message_type(program), program.schema, migrations)
 

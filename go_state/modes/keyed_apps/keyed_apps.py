@@ -40,7 +40,7 @@ Make: TypeAlias = Callable[[str, Told, Told, Told], App[Any, Any]]
 class KeyedApps(Generic[Model, Msg]):
     """The running programs of many keys; made by `start_keyed` or `start_keyed_async`. `apps[key]` is what to hold of one.
 
-    A context manager, of both kinds: left, every app drains, or ends after the turn under way when the block raises. What programs
+    A context manager, of both kinds: left, every app drains, or ends after the running turn if the block raises. What programs
     have failed with is raised from the block, as an `ExceptionGroup`, or, of `SystemExit` and its like, as it is; a key whose program
     has failed refuses further use. What is sent to a program that is being put to rest goes to its next life, once and in order.
     """
@@ -70,7 +70,7 @@ class KeyedApps(Generic[Model, Msg]):
         return iter(self._running())
 
     def __contains__(self, key: object) -> bool:
-        """Tell whether the key's app is running."""
+        """Return whether the key's app is running."""
         place = self._places.get(key) if isinstance(key, str) else None
         return place is not None and not place.is_over
 
@@ -126,7 +126,7 @@ class KeyedApps(Generic[Model, Msg]):
             continue  # it has just ended: the key has another place now
 
     def _place(self, key: str) -> Place[Model, Msg]:
-        """Return the key's place, and put the least recently used to rest where there are more than there may be."""
+        """Return the key's place, and put the least recently used to rest if there are more than there may be."""
         with self._lock:
             if self._closed:
                 raise AppEnded("the programs were stopped: nothing more is taken")
@@ -151,11 +151,11 @@ class KeyedApps(Generic[Model, Msg]):
         return self._context.copy().run(self._make, key, idled, ended, begun)
 
     def is_here(self) -> bool:
-        """Tell whether an app can be begun in the calling thread."""
+        """Return whether an app can be begun in the calling thread."""
         return self._loop is None or self._loop.is_closed() or running_loop() is self._loop
 
     def call_there(self, begin: Callable[[], object], /) -> None:
-        """Have `begin` called on the event loop of the programs."""
+        """Call `begin` on the event loop of the programs."""
         if self._loop is not None:
             with suppress(RuntimeError):  # closed at this moment: everything there is over
                 self._loop.call_soon_threadsafe(begin)
@@ -170,7 +170,7 @@ class KeyedApps(Generic[Model, Msg]):
                 self._errors.append(error)
 
     def lost(self, error: Exception, /) -> None:
-        """Hear why a message had no turn whose sender cannot be told any more; it is raised from the block."""
+        """Called with the reason if a message has no turn and its sender cannot be told any more; it is raised from the block."""
         with self._lock:
             if error not in self._errors:
                 self._errors.append(error)
@@ -230,7 +230,7 @@ class KeyedApps(Generic[Model, Msg]):
 
     def _out_of_time(self, timeout: float | None) -> TimedOut:
         left = sum(not place.is_over for place in self._ask_all(False))
-        return TimedOut(f"{left} programs were not drained within {timeout} seconds: they end, each after the turn under way")
+        return TimedOut(f"{left} programs were not drained within {timeout} seconds: they end, each after the running turn")
 
     def _raise_errors(self, error: BaseException | None) -> None:
         with self._lock:
@@ -258,7 +258,7 @@ class KeyedApps(Generic[Model, Msg]):
                 break
             except (Exception, GeneratorExit):
                 raise
-            except BaseException as each:  # Ctrl-C, say: no app outlives the block, but each ends after the turn under way
+            except BaseException as each:  # Ctrl-C, say: no app outlives the block, but each ends after the running turn
                 drain, interruption = False, interruption or each
         self._raise_after(error, interruption)
 

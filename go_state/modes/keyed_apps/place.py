@@ -62,7 +62,7 @@ class Place(Generic[Model, Msg]):
         return self._state is State.STOPPED
 
     def holds_caller(self) -> bool:
-        """Tell whether the caller is something that the end of the app waits for."""
+        """Return whether the caller is something that the end of the app waits for."""
         app = self._app
         return app is not None and app.holds_caller()
 
@@ -141,7 +141,7 @@ class Place(Generic[Model, Msg]):
             )
 
     def _rest_if_left(self) -> None:
-        """Put the app to rest that was asked to, if nobody is putting a message any more."""
+        """Put the app to rest if it was asked to, and no sender is putting a message any more."""
         with self._lock:
             app = self._app if self._state is _RESTING and not self._entering else None
         if app is not None:
@@ -163,7 +163,7 @@ class Place(Generic[Model, Msg]):
     # ------------------------------------------------------------------ beginning
 
     def _begin_for(self, sent: Sent[Msg] | None) -> None:
-        """Begin a life for one who uses the key, or have that done where it can be."""
+        """Begin a life for a caller that uses the key, on the event loop of the programs if they have one."""
         error = self._begin_where_it_can_be(sent)
         if error is not None:
             raise error
@@ -272,7 +272,7 @@ class Place(Generic[Model, Msg]):
         """Be over: for the caller alone if nobody else has sent anything, who may try again, and else for good."""
         with self._lock:
             lost, self._backlog = [sent for sent in self._backlog if sent is not own], []
-            if not isinstance(error, Exception):  # who was interrupted tells nothing of the program: the next to come begins it
+            if not isinstance(error, Exception):  # an interruption says nothing of the program: the next caller begins it
                 self._state, self._backlog = _NEW, lost
                 return
             self._state = State.FAILED if lost else State.STOPPED
@@ -283,7 +283,7 @@ class Place(Generic[Model, Msg]):
     # ------------------------------------------------------------------ ending
 
     def _idle(self, app: App[Model, Msg]) -> None:
-        """Hear from the app that nothing has come for long and nobody waits for its models."""
+        """Called by the app when there was no message for long and nobody waits for its models."""
         with self._lock:
             own = app is self._app  # and not one whose beginning was interrupted, and that nobody has
             if self._state is State.LOADING or (own and (self._state is not State.RUNNING or self._entering)):
@@ -293,7 +293,7 @@ class Place(Generic[Model, Msg]):
         app.rest()
 
     def ask_to_rest(self, *, drain: bool = True, for_good: bool = False) -> None:
-        """Have the app end when its queue is drained, or after the turn under way; `for_good`, with what was sent until now."""
+        """Ask the app to end when its queue is drained, or after the running turn; `for_good`, with what was sent until now."""
         with self._lock:
             self._asked, self._drain, self._for_good = True, self._drain and drain, self._for_good or for_good
             new, lost = self._state is _NEW and for_good, list[Sent[Msg]]()
@@ -307,13 +307,13 @@ class Place(Generic[Model, Msg]):
             app = self._app
         if unused:
             self._bury(lost)
-        elif begins:  # what was sent by one who was interrupted before it could be begun
+        elif begins:  # what was sent by a caller that was interrupted before it could begin a life
             self._begin_where_it_can_be(None)
         elif rests and app is not None:
             app.rest(drain=self._drain)
 
     def _ended(self, app: App[Model, Msg]) -> None:
-        """Hear from the app that it has ended and let go of everything."""
+        """Called by the app when it has ended and nothing of it runs any more."""
         with self._lock:
             if self._state is State.LOADING:
                 self._ended_early = app  # whoever begins it goes on from here, when it has given what there is
@@ -355,6 +355,6 @@ _STOPPED = "the programs were stopped before the message had its turn"
 
 
 def _is_cancelled() -> bool:
-    """Tell whether the calling task was cancelled, as all are when an event loop ends: nothing is begun there any more."""
+    """Return whether the calling task was cancelled, as all are when an event loop ends: nothing is begun there any more."""
     task = running_task()
     return task is not None and task.cancelling() > 0
