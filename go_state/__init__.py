@@ -38,8 +38,10 @@ if _typing.TYPE_CHECKING:
     from go_state.core.program import Program, Step, reducer
     from go_state.core.subscriptions import Sub
     from go_state.core.turn import Turn
-    from go_state.history.replay import replay, to_test, verify
-    from go_state.history.store_check import check_store
+    from go_state.history.check_store import check_store
+    from go_state.history.replay import replay
+    from go_state.history.to_test import to_test
+    from go_state.history.verify import verify
     from go_state.modes.aggregate.aggregate import KeyedResult, aggregate, aggregate_async
     from go_state.modes.app.app import App
     from go_state.modes.app.start import start, start_async
@@ -63,10 +65,10 @@ if _typing.TYPE_CHECKING:
     from go_state.runtime.effects.environment import env
     from go_state.runtime.on_error import FailedMessage, Raise, SetAside
     from go_state.runtime.resources import Effects
-    from go_state.storage.backends.lmdb import LMDBStore
+    from go_state.storage.backends.lmdb.store import LMDBStore
     from go_state.storage.backends.memory import MemoryStore
     from go_state.storage.backends.postgres.store import PostgresStore
-    from go_state.storage.codec.codec import JsonCodec
+    from go_state.storage.codec.json_codec import JsonCodec
     from go_state.storage.journal.journal import Journal
     from go_state.watch.fields import ANY
     from go_state.watch.value import Value
@@ -94,8 +96,10 @@ _LATER = {
     "go_state.core.program": ("Program", "Step", "reducer"),
     "go_state.core.subscriptions": ("Sub",),
     "go_state.core.turn": ("Turn",),
-    "go_state.history.replay": ("replay", "to_test", "verify"),
-    "go_state.history.store_check": ("check_store",),
+    "go_state.history.check_store": ("check_store",),
+    "go_state.history.replay": ("replay",),
+    "go_state.history.to_test": ("to_test",),
+    "go_state.history.verify": ("verify",),
     "go_state.modes.aggregate.aggregate": ("KeyedResult", "aggregate", "aggregate_async"),
     "go_state.modes.app.app": ("App",),
     "go_state.modes.app.start": ("start", "start_async"),
@@ -119,10 +123,10 @@ _LATER = {
     "go_state.runtime.effects.environment": ("env",),
     "go_state.runtime.on_error": ("FailedMessage", "Raise", "SetAside"),
     "go_state.runtime.resources": ("Effects",),
-    "go_state.storage.backends.lmdb": ("LMDBStore",),
+    "go_state.storage.backends.lmdb.store": ("LMDBStore",),
     "go_state.storage.backends.memory": ("MemoryStore",),
     "go_state.storage.backends.postgres.store": ("PostgresStore",),
-    "go_state.storage.codec.codec": ("JsonCodec",),
+    "go_state.storage.codec.json_codec": ("JsonCodec",),
     "go_state.storage.journal.journal": ("Journal",),
     "go_state.watch.fields": ("ANY",),
     "go_state.watch.value": ("Value",),

@@ -10,8 +10,8 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import go_state as gs
+from go_state.storage.records.backend import Transaction
 from go_state.storage.records.lease import Lease
-from go_state.storage.records.transaction import Transaction
 
 
 class Seen(list[str]):

@@ -1,9 +1,19 @@
-"""What can be asked of a program's history: the model at any position, whether update still makes the same, a recorded run as a test.
+"""History: what can be asked of the messages that were kept of a program.
 
-`replay.py` folds messages, `verification.py` compares, `store_check.py` asks whether a program can read what a store has.
+A program and a journal (or a store) come in; out comes an answer. Nothing here runs a command, shows a view or writes a message.
+
+`replay.py`        the model at any position, folded from the nearest snapshot that was kept
+`verify.py`        does today's update still make what it made? The first message and the field at which it does not
+`to_test.py`       a recorded run as a test in the user's repository
+`check_store.py`   before a deploy: can the new program read everything that the old one has stored?
+
+The fold itself is in `modes/keeping/folding.py`, because a durable run begins with it, and the snapshots to start from are found in
+`modes/keeping/keyframes.py`. In what two models differ is said by `storage/codec/difference.py`.
 """
 
-from go_state.history.replay import Finding, Verified, replay, to_test, verify
-from go_state.history.store_check import StoreChecked, StoreFinding, check_store
+from go_state.history.check_store import StoreChecked, StoreFinding, check_store
+from go_state.history.replay import replay
+from go_state.history.to_test import to_test
+from go_state.history.verify import Finding, Verified, verify
 
 __all__ = ["Finding", "StoreChecked", "StoreFinding", "Verified", "check_store", "replay", "to_test", "verify"]

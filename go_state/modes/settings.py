@@ -15,10 +15,10 @@ from go_state.runtime.resources import Resources, resources_of
 
 if TYPE_CHECKING:
     from go_state.modes.keeping.schema import StoredTypes
+    from go_state.storage.backends.record_store import RecordStore
     from go_state.storage.journal.journal import Journal
     from go_state.storage.journal.writer import Durability
     from go_state.storage.records.lease import IfHeld
-    from go_state.storage.records.record_store import RecordStore
     from go_state.system.own_thread import OwnThread
 
 Model = TypeVar("Model")
@@ -125,7 +125,7 @@ def _as_journal(buffer: object) -> Journal[Any] | None:
 
 
 def _checked_store(store: object) -> RecordStore:
-    from go_state.storage.records.record_store import RecordStore  # here: a program that stores nothing need not wait for it
+    from go_state.storage.backends.record_store import RecordStore  # here: a program that stores nothing need not wait for it
 
     if not isinstance(store, RecordStore):
         raise UsageError(

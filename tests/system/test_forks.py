@@ -101,7 +101,7 @@ def test_the_block_of_an_app_is_left_in_a_child(held: bool) -> None:
     """It is left at once, with the error it is left with, also where a thread held the app's locks at the fork."""
     with gs.start(counter) as app, app.watch() as models, app.changes() as changes:
         app.apply(1)
-        locks = [app._audience._lock, app._buffer._lock, app._audience.models._lock] if held else []
+        locks = [app._audience._lock, app._buffer._lock, app._audience.models.slot._lock] if held else []
 
         def leave() -> None:
             with ExitStack() as blocks:
@@ -190,8 +190,8 @@ def test_a_value_is_its_parent_s(held: bool) -> None:
         lambda: gs.watch.select(value, doubled).peek(),
     ]
     ends = [lambda: value.close(), lambda: watcher.close(), lambda: repr(value)]
-    with_all([value._lock] if held else [], lambda: results.append(in_child(all_raise(*uses))))  # type: ignore[arg-type]
-    with_all([value._lock] if held else [], lambda: results.append(in_child(lambda: [end() for end in ends])))  # type: ignore[arg-type]
+    with_all([value.slot._lock] if held else [], lambda: results.append(in_child(all_raise(*uses))))  # type: ignore[arg-type]
+    with_all([value.slot._lock] if held else [], lambda: results.append(in_child(lambda: [end() for end in ends])))  # type: ignore[arg-type]
     assert (results.pop(), results.pop(), watcher.get()) == (0, 0, 1)
 
 

@@ -20,7 +20,7 @@ from go_state.runtime.inside import begin_turns, is_part_of, takes_turn_of
 from go_state.runtime.on_error import OnError, Raise, check_on_error
 from go_state.runtime.raised import as_failure
 from go_state.runtime.turn import Loop
-from go_state.system.forks import parents, share
+from go_state.system.forks import at_fork, belongs_to_parent
 
 if TYPE_CHECKING:
     import asyncio
@@ -73,7 +73,7 @@ class Hosted(Generic[Model, Msg]):
         self._durable: Any = None if durable is None else self._durable_run(durable)
         self._buffer = buffer if self._durable is None else self._durable.journal
         self._put: Callable[..., None] = buffer.put if self._durable is None else self._durable.entrance.put
-        share(self)
+        at_fork(self)
         try:
             if begun is not None:  # first: whoever begins an app has it whenever it may be running
                 begun(self)
@@ -228,7 +228,7 @@ class Hosted(Generic[Model, Msg]):
     def _flow(self) -> Flow[None]:
         audience = self._audience
         audience.begin(self._manager)
-        audience.models.before_wait = self._check_may_watch
+        audience.models.slot.before_wait = self._check_may_watch
         return self._flow_on_disk() if self._durable is not None else self._flow_in_memory()
 
     def _flow_on_disk(self) -> Flow[None]:
@@ -353,10 +353,10 @@ class Hosted(Generic[Model, Msg]):
         """Tell whether the caller is something that the end of the app waits for."""
         return is_part_of(self._manager.workers)
 
-    def forget_parent(self) -> None:
+    def after_fork_in_child(self) -> None:
         """In a forked child: be over. The thread or task that runs the program is the parent's."""
         self._in_parent = True
-        mine = parents(f"the app {self._name()}")
+        mine = belongs_to_parent(f"the app {self._name()}")
         self._buffer = self._audience = self._manager = self._durable = mine
         self._put = lambda *_: mine.put
 

@@ -18,7 +18,8 @@ from go_state.runtime.flow.driver import Answer
 from go_state.system.running import running_task
 from go_state.waking.together import wake_all
 from go_state.watch.fields import Fields
-from go_state.watch.value import UNSET, Value
+from go_state.watch.slot import UNSET
+from go_state.watch.value import Value
 
 if TYPE_CHECKING:
     from go_state.waking.loop_waker import LoopWaker
@@ -82,7 +83,7 @@ class Audience(Generic[Model]):
     def __init__(self, view: Callable[[Model], object] | None, on_denied: OnDenied | None) -> None:
         self.models: Value[Model] = Value()
         self.ended: Value[bool] = Value()
-        self.fields: Fields | None = None
+        self.fields: Fields[Model] | None = None
         self.is_drained = False  #: whether the end of the app waits for nothing but its commands
         self.where: Callable[[], object] = lambda: None  # the position of the turn under way
         self.chain: Chain[Model, Any] | None = None  # of the program's middleware
@@ -114,7 +115,7 @@ class Audience(Generic[Model]):
         if self.is_drained:
             return
         self.is_drained = True
-        self.models.wake()
+        self.models.slot.wake()
         if self.fields is not None:
             self.fields.wake()
 
@@ -143,7 +144,7 @@ class Audience(Generic[Model]):
         """Hear of the newest model that may be shown."""
         if model is not self._model:
             self._model = model
-            self.models.publish(model)
+            self.models.slot.publish(model)
             if self.fields is not None:
                 self.fields.committed(model, self.models.version)
         if self._made:
@@ -220,7 +221,7 @@ class Audience(Generic[Model]):
             self.fields.close(error)
         self.ended.set(True)
 
-    def follow(self) -> Fields:
+    def follow(self) -> Fields[Model]:
         """Return the fields of the models, which are compared from here on; from any thread. `Empty` before the first model.
 
         The program goes on meanwhile. A model that it publishes is either seen here, and then begun with, or it is published after
@@ -230,11 +231,11 @@ class Audience(Generic[Model]):
             begun = self.fields is not None
             while not begun:
                 version, model = self.models.versioned()
-                self.fields = Fields(model, version, self.models.before_wait)
+                self.fields = Fields(model, version, self.models.slot.before_wait)
                 if self.is_drained:  # looked at after the fields are there: `drained` does it the other way round
                     self.fields.wake()
                 begun = self.models.version == version
-            fields: Fields = self.fields  # type: ignore[assignment]  # it was begun
+            fields: Fields[Model] = self.fields  # type: ignore[assignment]  # it was begun
             if self.models.closed:  # looked at after the fields are there: `end` does it the other way round
                 fields.close(self._error)
             return fields
@@ -253,7 +254,7 @@ class Audience(Generic[Model]):
     @property
     def is_waited_for(self) -> bool:
         """Whether somebody waits for a model, or for a change."""
-        return self.models.is_waited_for or (self.fields is not None and self.fields.is_waited_for)
+        return bool(self.models.slot.waiting) or (self.fields is not None and self.fields.is_waited_for)
 
     def entered(self, waiting: Waiting) -> None:
         """Hear that the one's message was taken; until `expect` says which position it has, the one hears of the end."""

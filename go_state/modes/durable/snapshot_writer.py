@@ -15,8 +15,8 @@ from go_state.modes.keeping.keyframes import MARK, Keyframe
 from go_state.modes.options import Retain
 from go_state.modes.settings import DurableSettings
 from go_state.storage.journal.journal import Journal
-from go_state.storage.records.records import BLOCK, Snapshot
-from go_state.storage.snapshots.parts import InParts
+from go_state.storage.records.block import BLOCK, Snapshot
+from go_state.storage.records.parts import InParts
 from go_state.storage.snapshots.snapshot import Mark, Schema
 
 Model = TypeVar("Model")

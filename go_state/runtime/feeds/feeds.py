@@ -10,9 +10,10 @@ from types import CoroutineType
 from typing import Any, Generic, TypeVar
 
 from go_state.core.errors import Closed, NothingPending, TimedOut, UsageError
-from go_state.core.ports import Consumer, DiskReader, Producer, Reader
+from go_state.core.ports import Consumer, Producer, Reader
 from go_state.core.turn import Turn
 from go_state.runtime.effects.manager import EffectManager
+from go_state.runtime.feeds.disk import DiskReader
 from go_state.runtime.feeds.getting import NOTHING_YET, Getting
 from go_state.runtime.flow.driver import CHECKPOINT_SECONDS, Answer, Blocking, Checkpoint, Flow, Messages, is_awaitable
 from go_state.runtime.turn import give_back

@@ -1,9 +1,8 @@
-"""What is done when a Postgres store is opened: whether its server can be used as one, and its tables, made or brought up to date."""
+"""Opening a Postgres store: check that its server can be used, and make the tables or bring them up to date."""
 
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Any
 
 from go_state.core.errors import StoreUnavailable
 from go_state.storage.backends.postgres.connections import BoundedConnection, Server
@@ -80,7 +79,8 @@ def _check_session(server: Server, connection: BoundedConnection) -> None:
     if mine & others or len(mine) > 1 or len(others) > 1:
         raise StoreUnavailable(
             f"{server.where} is reached through a pooler that gives each transaction another session, such as pgbouncer with "
-            f"pool_mode=transaction: nobody would own a journal there, or hear that it has grown; name the server itself, or a pooler "
+            f"pool_mode=transaction: no lease of a journal would be held there, and no reader woken when it has grown; name the "
+            f"server itself, or a pooler "
             f"with pool_mode=session"
         )
 
@@ -91,7 +91,7 @@ def _session(connection: BoundedConnection) -> int:
     return int(row[0])
 
 
-def _one(connection: BoundedConnection, query: str, *values: Any) -> int:
+def _one(connection: BoundedConnection, query: str, *values: object) -> int:
     """Return the number that a query finds."""
     row = connection.execute(query.encode(), values or None).fetchone()
     assert row is not None
