@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -107,3 +108,27 @@ def test_a_middleware_acts_on_what_is_marked(tmp_path: Path) -> None:
             for _ in range(10):
                 app.apply(1)
     assert seen == [True] * 10
+
+
+def test_the_end_of_a_command_is_written_when_no_message_comes(tmp_path: Path) -> None:
+    """Also of one that sends nothing: a crash that comes long after must not start it again."""
+    path, done = tmp_path / "s", threading.Event()
+
+    def running() -> list[str]:
+        copy = shutil.copy(path, tmp_path / "copy")
+        with gs.LMDBStore(copy) as copied:
+            return copied.journal("k").under_way()
+
+    def work() -> None:
+        assert done.wait(10)
+
+    program = adding(lambda: [gs.Cmd.call(work, thread=True)])
+    with gs.LMDBStore(path) as store, gs.start(program, store=store, key="k") as app:
+        app.apply(1)
+        assert len(running()) == 1
+        done.set()
+        for _ in range(500):
+            if not running():
+                break
+            threading.Event().wait(0.01)
+        assert running() == []

@@ -67,7 +67,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         if snapshots.is_saving or snapshots.is_due(self.position):
             yield from self._save_a_slice()
         self._most = max(snapshots.messages_left(self.position, CHUNK_LIMIT), 1)  # overdue while a large model was being saved
-        if self._journal.needs_flush(cursor) or (publishing.waits_for_disk and cursor.has_moved() and not cursor.diff()):
+        if self._journal.needs_flush(cursor) or (publishing.waits_for_disk and self._marks_are_due()):
             yield self._with_disk(self._journal.flush)
         if publishing.waits_for_disk and not cursor.has_moved():
             yield from publishing.written(self._loop.model)
@@ -75,6 +75,10 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         if self.passed_over and messages is not None:
             return self._without_those_set_aside(messages)
         return messages
+
+    def _marks_are_due(self) -> bool:
+        """Return whether turns with effects are to be marked on disk now: at the end of a backlog, or each time with "put"."""
+        return self._cursor.has_moved() and (self._journal.durability == "put" or not self._cursor.diff())
 
     def _readable(self) -> Flow[Iterator[Msg] | None]:
         """Give the next messages; one that cannot be read is set aside, if on_error says so, before it is decoded."""

@@ -247,10 +247,11 @@ class Writing(Buffer[Msg], History[Msg]):
         if not (reader.has_moved() or self._aside or self._under_way_changed):
             return False
         many = reader.committed - self._cursors.get(reader.name, 0) >= GROUP
-        if many or self._at_once:
-            return True
-        # The program's run says itself when it has time for its cursor: in memory, replay finds its turns again.
-        return reader.position >= self._tail.end and (reader.name != PROGRAM or bool(self._aside))
+        at_end = reader.position >= self._tail.end
+        if many or self._aside or self._under_way_changed:
+            return many or self._at_once or at_end
+        # A program's run says itself when its cursor has to be on disk: until then a replay finds its turns again.
+        return reader.name != PROGRAM and (self._at_once or at_end)
 
     @property
     def is_full(self) -> bool:
