@@ -63,7 +63,7 @@ def synced(folder: Path) -> float:
         def work() -> None:
             nonlocal versions
             for _ in range(300):
-                versions = store.store({"sync": gs.Write(b"x", versions)})["sync"]
+                versions = store.store({"sync": gs.abc.Write(b"x", versions)})["sync"]
 
         return seconds(work) / 300
 

@@ -129,10 +129,10 @@ def synced(store: gs.LMDBStore) -> float:
     def work() -> None:
         nonlocal versions
         for _ in range(200):
-            versions = store.store({"sync": gs.Write(b"x", versions)})["sync"]
+            versions = store.store({"sync": gs.abc.Write(b"x", versions)})["sync"]
 
     took = seconds(work) / 200
-    store.store({"sync": gs.Write(None, versions)})
+    store.store({"sync": gs.abc.Write(None, versions)})
     return took
 
 

@@ -51,7 +51,7 @@ def save_of_many(server: Any) -> None:
         versions = dict.fromkeys([f"shop-{number}" for number in range(MODELS)], 0)
 
         def save() -> None:
-            versions.update(store.store({key: gs.Write(b'{"sales": 1}', version) for key, version in versions.items()}))
+            versions.update(store.store({key: gs.abc.Write(b'{"sales": 1}', version) for key, version in versions.items()}))
 
         save()
         took = statistics.median(seconds(save) for _ in range(15)) * 1e3
@@ -72,7 +72,7 @@ def rate(server: Any, schema: str, writers: int) -> float:
     def write(number: int) -> None:
         version = 0
         for _ in range(SAVES):
-            version = stores[number].store({f"key-{number}": gs.Write(b"x" * 100, version)})[f"key-{number}"]
+            version = stores[number].store({f"key-{number}": gs.abc.Write(b"x" * 100, version)})[f"key-{number}"]
 
     threads = [threading.Thread(target=write, args=(number,)) for number in range(writers)]
 

@@ -204,7 +204,7 @@ def put_to_watcher(recorder: Recorder) -> Journey:
     return median(journeys[TIMES:])
 
 
-def one_put(recorder: Recorder, path: Path, journal: Any, watcher: gs.Watcher[Model]) -> Journey:
+def one_put(recorder: Recorder, path: Path, journal: Any, watcher: gs.watch.Watcher[Model]) -> Journey:
     """Put a message while a thread waits for its model; the transactions are those up to then, and what is left to write is not."""
     transactions = []
 

@@ -54,7 +54,7 @@ def only_while_open(proposal: gs.middleware.Proposal[Auction, Msg]) -> Generator
 auction = gs.Program(init, update, middleware=[only_while_open])
 
 
-def bidder(sender: gs.Sender[Auction, Msg], name: str, most: int) -> None:
+def bidder(sender: gs.app.Sender[Auction, Msg], name: str, most: int) -> None:
     """Bid ten more than whoever leads, up to a limit."""
     for amount in range(10, most + 1, 10):
         sender.ask(Bid(name, amount), timeout=10)

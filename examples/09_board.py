@@ -43,7 +43,7 @@ class Estimator(Protocol):
 
 
 async def ask(title: str) -> int:
-    return await gs.env(Estimator).estimate(title)  # type: ignore[type-abstract]
+    return await gs.env(Estimator).estimate(title)
 
 
 def new_card(title: str) -> gs.Step[Card, CardMsg]:

@@ -89,11 +89,11 @@ class WatchedMemoryStore(gs.MemoryStore):
         self.seen = Seen()
         super().__init__()
 
-    def load(self, key: str) -> gs.Stored | None:
+    def load(self, key: str) -> gs.abc.Stored | None:
         self.seen.check("load")
         return super().load(key)
 
-    def store(self, writes: Mapping[str, gs.Write]) -> Mapping[str, int]:
+    def store(self, writes: Mapping[str, gs.abc.Write]) -> Mapping[str, int]:
         self.seen.check("store")
         return super().store(writes)
 

@@ -117,13 +117,13 @@ async def every(seconds: float, clock: Clock, act: Callable[[], object]) -> None
         act()
 
 
-async def printed(watcher: gs.Watching[Car], show: Callable[[str], object]) -> None:
+async def printed(watcher: gs.app.Watching[Car], show: Callable[[str], object]) -> None:
     async for change in watcher.changes(initial=True):
         car: Car = change.model
         show(f"{car.speed:.1f} at {car.location:.1f}" if car.connected else "the car does not answer")
 
 
-async def logged(watcher: gs.Watching[Car], clock: Clock, log: Path) -> None:
+async def logged(watcher: gs.app.Watching[Car], clock: Clock, log: Path) -> None:
     async for change in watcher.changes("location"):
         car: Car = change.model
         with log.open("a", encoding="utf-8") as file:

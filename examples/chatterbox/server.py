@@ -42,7 +42,7 @@ class Client:
         self._channels = channels
         self._session = f"{server}:{uuid4().hex}"
         self._writing = asyncio.Lock()  # two tasks write, and a socket takes one message at a time
-        self._room: gs.KeyedApp[Channel, Msg] | None = None
+        self._room: gs.app.KeyedApp[Channel, Msg] | None = None
         self._user = ""
         self._following: asyncio.Task[None] | None = None
 
@@ -92,7 +92,7 @@ class Client:
             await self._tell({"type": "refused", "why": answer.why})
         return not isinstance(answer, Refused)
 
-    async def _follow(self, room: gs.KeyedApp[Channel, Msg], told: int) -> None:
+    async def _follow(self, room: gs.app.KeyedApp[Channel, Msg], told: int) -> None:
         """Tell the client what it has not been told, whenever it has time to hear it: a slow one holds up nobody."""
         users: list[str] = []
         with contextlib.suppress(WebSocketDisconnect, RuntimeError, TimeoutError):

@@ -176,7 +176,7 @@ def subscriptions(model: Bot) -> Sequence[gs.Sub[Msg]]:
 async def listen() -> AsyncIterator[Msg]:
     """Give what happens on the network, and at last that it is lost."""
     try:
-        async for event in gs.env(Network).events():  # type: ignore[type-abstract]
+        async for event in gs.env(Network).events():
             yield event
         yield Lost("closed")
     except OSError as error:
@@ -184,7 +184,7 @@ async def listen() -> AsyncIterator[Msg]:
 
 
 async def say(line: Line) -> int:
-    await gs.env(Network).say(line.target, line.text)  # type: ignore[type-abstract]
+    await gs.env(Network).say(line.target, line.text)
     return line.number
 
 

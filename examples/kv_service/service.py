@@ -17,7 +17,7 @@ from .program import Delete, Done, Entries, Entry, Msg, Put, Refused, make_progr
 KEY = "kv-service"  # of the program in its store
 SNAPSHOTS = gs.Snapshots(every=10_000, seconds=300, keep=2)
 FIRST_WAIT, LONGEST_WAIT = 0.1, 2.0  # seconds between two tries to go on
-PASSING = gs.StoreUnavailable, gs.StoreFull, gs.LeaseHeld, gs.Conflict  # what may be over by the next try
+PASSING = gs.errors.StoreUnavailable, gs.errors.StoreFull, gs.errors.LeaseHeld, gs.Conflict  # what may be over by the next try
 
 log = logging.getLogger("kv_service")
 
@@ -143,7 +143,7 @@ class Service:
         return answer
 
     @contextmanager
-    def watch(self, key: str) -> Iterator[gs.Watcher[Entry | None]]:
+    def watch(self, key: str) -> Iterator[gs.watch.Watcher[Entry | None]]:
         """Give a watcher of the key's entry, `None` where there is none: what it is now, and then the newest."""
         if self._watches_ended:
             raise Unavailable("it is ending")

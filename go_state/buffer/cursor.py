@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Generic, Literal, Self, TypeAlias, TypeVar
 
 from go_state.buffer.log import Log
-from go_state.core.errors import Closed, ConcurrentGet, Lagged, NothingPending, TimedOut, UsageError
+from go_state.core.errors import ConcurrentGet, Ended, Lagged, NothingPending, TimedOut, UsageError, UsedAfterClose
 from go_state.waking.deadlines import deadline
 from go_state.waking.thread_waker import ThreadWaker
 
@@ -69,7 +69,7 @@ class Cursor(Generic[Msg]):
     def take_locked(self, limit: int) -> list[Msg]:
         """Do the same. Lock held."""
         if self.closed:
-            raise Closed("this consumer is closed")
+            raise UsedAfterClose("this consumer is closed")
         log = self.log
         log.absorb()
         if self._uncounted or log.own:
@@ -96,12 +96,12 @@ class Cursor(Generic[Msg]):
         """Return the same. Lock held."""
         log = self.log
         if self.closed:
-            raise Closed("this consumer is closed")
+            raise UsedAfterClose("this consumer is closed")
         log.absorb()
         if self.position != log.retained.end:
             return True
         if log.closed:
-            raise Closed("the buffer is closed and this reader has read all of it")
+            raise Ended("the buffer is closed and this reader has read all of it")
         return False
 
     # ------------------------------------------------------------------ waiting

@@ -36,7 +36,7 @@ from go_state.buffer.locks import Lock, is_held_here
 from go_state.buffer.retained import Place, Retained, take_out
 from go_state.buffer.retention import Retention, drop_committed, keep_all
 from go_state.buffer.statistics import Backlog, BufferStatistics, EntryTimes, ReaderStatistics
-from go_state.core.errors import Closed, Full, UsageError
+from go_state.core.errors import Full, UsageError, UsedAfterClose
 from go_state.system.forks import belongs_to_parent
 from go_state.waking.waker import Waker
 
@@ -121,7 +121,7 @@ class Log(Generic[Msg]):
         with self.lock:
             refused = take_out(entries, self.inbox)
         if refused:
-            raise Closed(REFUSED)
+            raise UsedAfterClose(REFUSED)
 
     def put_together(self, messages: tuple[Msg, ...]) -> None:
         """Append the messages as one step, under the lock if this log counts its messages. Raises `Closed` and `Full`."""
@@ -146,7 +146,7 @@ class Log(Generic[Msg]):
             with self.lock:
                 return
         if self.closed:
-            raise Closed(REFUSED)
+            raise UsedAfterClose(REFUSED)
 
     def _put_counted(self, messages: tuple[Msg, ...]) -> None:
         with self.lock:

@@ -6,7 +6,11 @@
     │   ├── InsideLoop          a blocking mode inside an event loop use the `_async` twin
     │   └── MissingExtra        an optional dependency is absent     install the extra it names
     ├── Waiting
-    │   ├── Closed              the thing you wait on has ended      stop waiting
+    │   ├── Closed              nothing more will come or be taken   catches the three below
+    │   │   ├── Ended           what you read was closed and is read stop reading: it is the normal end
+    │   │   ├── UsedAfterClose  it was closed before this call       call it before, or make another
+    │   │   └── AppEnded        the app ended, its failure is the    see its cause; start it again
+    │   │                       cause
     │   ├── Empty               nothing there right now              wait, or come back
     │   ├── Full                a bound was asked for and is reached slow down
     │   ├── TimedOut            the time you gave is over            nothing was consumed
@@ -27,6 +31,11 @@
     └── SourceError
         ├── SourceChanged       not the stream that was read before  rename the source
         └── BadRecord           a record that cannot be read         fix the record
+
+    GoStateWarning              also UserWarning or RuntimeWarning
+    ├── TypesChanged            classes changed without a schema     raise schema=, and migrate
+    ├── UnfinishedRecord        a file's last record has no end      say finished=, if you know
+    └── LeftRunning             a command or a get did not end       have it end when it is cancelled
 
 The message says what happened, what was expected and what to do; the context is in the attributes. Contents of messages and
 models never appear in it, because errors are logged and models hold people's data.
@@ -94,7 +103,19 @@ class Waiting(GoStateError):
 
 
 class Closed(Waiting):
-    """The buffer or consumer was closed; nothing more will come or be taken."""
+    """Nothing more will come or be taken; which of the three below says why. A queue of your own raises this one at its end."""
+
+
+class Ended(Closed):
+    """What is read, such as a buffer or a value, was closed and is read to its end: the normal way to stop reading."""
+
+
+class UsedAfterClose(Closed):
+    """A buffer, a reader, a watcher or a value was closed, and is used all the same."""
+
+
+class AppEnded(Closed):
+    """The app has ended, and takes or gives nothing more. What it has failed with, if it has, is the cause of this."""
 
 
 class Empty(Waiting):
@@ -210,11 +231,15 @@ class Incompatible(StoreError):
         self.why = why
 
 
-class TypesChanged(UserWarning):
+class GoStateWarning(Warning):
+    """The root of the warnings: everything that go_state warns of."""
+
+
+class TypesChanged(GoStateWarning, UserWarning):
     """A class has changed since its values were stored, without a new schema, and they may be read as something else."""
 
 
-class UnfinishedRecord(UserWarning):
+class UnfinishedRecord(GoStateWarning, UserWarning):
     """The last record of a file has no line end: it may still be growing, and was left for the next pass."""
 
     def __init__(self, path: str, record: int) -> None:
@@ -229,7 +254,7 @@ class UnfinishedRecord(UserWarning):
         )
 
 
-class LeftRunning(RuntimeWarning):
+class LeftRunning(GoStateWarning, RuntimeWarning):
     """A command that was cancelled at the end of its run did not end within its grace, or a consumer's get is still running."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeAlias, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, Union
 
 from go_state.core.commands import Command
 from go_state.core.errors import ProgramError, UsageError
@@ -43,8 +43,26 @@ class Program(Generic[Model, Msg]):
     Raises `ProgramError` when one of them cannot be called as it will be.
     """
 
+    if TYPE_CHECKING:  # what a checker sees: `update` may be given with two parameters or three, and is called with either
+
+        def __init__(
+            self,
+            init: Init[Model, Msg],
+            update: Update[Model, Msg],
+            *,
+            view: View[Model] | None = None,
+            subscriptions: Callable[[Model], Iterable[Sub[Msg]] | None] | None = None,
+            on_restore: Callable[[Model], Commands[Msg]] | None = None,
+            name: str = "",
+            schema: int = 1,
+            migrations: Mapping[int, Migration | Callable[[Any], Any]] = {},
+            revision: int = 1,
+            strict: bool = False,
+            middleware: Sequence[Callable[..., Any]] = (),
+        ) -> None: ...
+
     init: Init[Model, Msg]
-    update: Update[Model, Msg]
+    update: Callable[..., Step[Model, Msg]]
     view: View[Model] | None = field(default=None, kw_only=True)
     subscriptions: Callable[[Model], Iterable[Sub[Msg]] | None] | None = field(default=None, kw_only=True)
     on_restore: Callable[[Model], Commands[Msg]] | None = field(default=None, kw_only=True)
@@ -117,6 +135,11 @@ class _WithoutCommands:
 
     def __repr__(self) -> str:
         return f"reducer({self.__wrapped__!r})"
+
+
+def is_without_commands(program: Program[Any, Any]) -> bool:
+    """Return whether `reducer` has made the program: its init and update return a model alone."""
+    return isinstance(program.init, _WithoutCommands)
 
 
 def _check(role: str, fn: object, shape: str, *counts: int) -> int:

@@ -10,3 +10,10 @@ A program and a journal (or a store) come in; out comes an answer. Nothing here 
 The fold itself is in `modes/keeping/folding.py`, because a durable run begins with it, and the snapshots to start from are found in
 `modes/keeping/keyframes.py`. In what two models differ is said by `storage/codec/difference.py`.
 """
+
+from go_state.history.check_store import StoreChecked, StoreFinding, check_store
+from go_state.history.replay import replay
+from go_state.history.to_test import to_test
+from go_state.history.verify import Finding, Verified, verify
+
+__all__ = ["Finding", "StoreChecked", "StoreFinding", "Verified", "check_store", "replay", "to_test", "verify"]

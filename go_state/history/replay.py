@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from go_state.core.errors import Lagged, UsageError
 from go_state.core.program import Program
 from go_state.middleware.chain import replayed
-from go_state.modes.run import without_key
+from go_state.modes.settings import program_without_key
 
 if TYPE_CHECKING:
     from go_state.storage.journal.journal import Journal
@@ -30,7 +30,7 @@ def replay(program: Program[Model, Msg], journal: Journal[Msg], *, until: int | 
     from go_state.modes.keeping.folding import fold
     from go_state.modes.keeping.keyframes import nearest, set_message_type
 
-    program = replayed(without_key(program, "replay"))
+    program = replayed(program_without_key(program, "replay"))
     set_message_type(journal, program)
     lagged: Lagged | None = None
     for _ in range(_TRIES):

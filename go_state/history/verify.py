@@ -8,7 +8,7 @@ from typing import Generic, NamedTuple, TypeVar
 from go_state.core.program import Program
 from go_state.middleware.chain import replayed
 from go_state.modes.keeping.keyframes import Keyframe, keyframes, set_message_type, step
-from go_state.modes.run import without_key
+from go_state.modes.settings import program_without_key
 from go_state.storage.codec.difference import Difference, difference
 from go_state.storage.codec.json_codec import JsonCodec
 from go_state.storage.codec.program_types import model_type
@@ -59,7 +59,7 @@ def verify(program: Program[Model, Msg], journal: Journal[Msg], *, progress: Cal
     A child process reads the whole file first, because a damaged page can end the process that reads it. Raises `Corrupt` with the
     position of what is damaged, and what `update` raises, with a note of the position.
     """
-    program = replayed(without_key(program, "verify"))
+    program = replayed(program_without_key(program, "verify"))
     set_message_type(journal, program)
     journal.flush()
     journal.store.check_damage()

@@ -13,3 +13,11 @@ two share is a `Slot`: a version, the newest value, and the wakers of the watche
 
 Read `slot.py`, then `watcher.py`. A watcher that does not wait costs whoever sets the value nothing.
 """
+
+from go_state.watch.fanout import fanout
+from go_state.watch.fields import ANY, Change, Changes
+from go_state.watch.throttle import throttle
+from go_state.watch.value import Value, select
+from go_state.watch.watcher import Watcher
+
+__all__ = ["ANY", "Change", "Changes", "Value", "Watcher", "fanout", "select", "throttle"]

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mappi
 from types import TracebackType
 from typing import Generic, NamedTuple, Self, TypeAlias, TypeVar
 
-from go_state.core.errors import Closed, UsageError
+from go_state.core.errors import Closed, Ended, UsageError
 from go_state.core.fields import field_names
 from go_state.watch.differing import differ
 from go_state.watch.slot import UNSET, Slot, read_one
@@ -213,7 +213,7 @@ class Changes(Generic[Model]):
         """Deliver what was there at the end and was not delivered, once."""
         if self._left and self._is_new(state := self._left.pop()):
             return self._deliver(state)
-        raise Closed("this subscription is closed, and its newest change was delivered")
+        raise Ended("this subscription is closed, and its newest change was delivered")
 
     def __iter__(self) -> Iterator[Change[Model]]:
         try:

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from go_state.core.errors import Closed
+from go_state.core.errors import UsedAfterClose
 from go_state.system.forks import at_fork, belongs_to_parent, reset_lock
 from go_state.waking.together import wake_all
 from go_state.waking.waker import Waker
@@ -103,7 +103,7 @@ class Slot(Generic[T]):
 
     def _check_open(self) -> None:
         if self.closed:
-            raise Closed("the value is closed: it may no longer be set") from self.error
+            raise UsedAfterClose("the value is closed: it may no longer be set") from self.error
 
     # ------------------------------------------------------------------ sleeping
 

@@ -14,7 +14,7 @@ from operator import attrgetter, itemgetter
 from types import TracebackType
 from typing import Any, Generic, NamedTuple, NoReturn, Self, TypeVar
 
-from go_state.core.errors import Closed, ConcurrentGet, Empty, TimedOut, UsageError
+from go_state.core.errors import Closed, ConcurrentGet, Empty, Ended, TimedOut, UsageError, UsedAfterClose
 from go_state.waking.deadlines import deadline, is_number
 from go_state.waking.thread_waker import ThreadWaker
 from go_state.waking.waker import Waker
@@ -169,7 +169,7 @@ class Watcher(Generic[T]):
         watcher would sleep although there is a value that it has not seen.
         """
         if self._closed:
-            raise Closed("this watcher is closed")
+            raise UsedAfterClose("this watcher is closed")
         ended = tuple(filter(_closed, self._slots))  # before what they hold: after its end none is set any more
         held = tuple(map(_now, self._slots))
         versions = tuple(map(_version, held))
@@ -251,4 +251,4 @@ def _raise_end(ended: Slots) -> NoReturn:
     for slot in ended:
         if (error := slot.error) is not None:
             raise error
-    raise Closed("the value is closed and its newest value was given")
+    raise Ended("the value is closed and its newest value was given")

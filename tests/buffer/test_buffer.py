@@ -13,7 +13,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, precondition, rule
 
-from go_state import Buffer, Closed, Consumer, Empty, Full, NothingPending, TimedOut, UsageError, keep_all
+from go_state import Buffer, Closed, Consumer, Full, TimedOut, UsageError
+from go_state.errors import Empty, NothingPending
+from go_state.retention import keep_all
 
 # ---------------------------------------------------------------------- putting
 

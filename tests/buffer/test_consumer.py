@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from go_state import Buffer, Closed, ConcurrentGet, Consumer, Empty, NothingPending, TimedOut, UsageError
+from go_state import Buffer, Closed, Consumer, TimedOut, UsageError
+from go_state.errors import ConcurrentGet, Empty, NothingPending
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from go_state import Buffer, fixed, keep_all
+from go_state import Buffer
+from go_state.retention import fixed, keep_all
 from go_state.testing import BufferContract
 
 

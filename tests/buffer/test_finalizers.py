@@ -19,8 +19,8 @@ from go_state.buffer import Buffer
 BUFFERS: dict[str, Callable[[], Buffer[Any]]] = {
     "unbounded": Buffer,
     "bounded": lambda: Buffer(maxsize=50),
-    "with a policy": lambda: Buffer(retention=gs.fixed(50)),
-    "that keeps all": lambda: Buffer(retention=gs.keep_all),
+    "with a policy": lambda: Buffer(retention=gs.retention.fixed(50)),
+    "that keeps all": lambda: Buffer(retention=gs.retention.keep_all),
 }
 
 

@@ -41,7 +41,7 @@ def test_an_interrupted_step_is_taken_or_not() -> None:
     """A turn's messages enter together with the commit of its own message, or neither does."""
 
     def interrupted(interrupt: Interrupt) -> None:
-        buffer: gs.Buffer[str] = gs.Buffer(retention=gs.keep_all)
+        buffer: gs.Buffer[str] = gs.Buffer(retention=gs.retention.keep_all)
         buffer.put("message")
         with buffer.consumer() as reader:
             reader.cursor.take(1)

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from go_state import Buffer, Closed, Lagged, UsageError, drop_committed, fixed, keep_all
+from go_state import Buffer, Closed, UsageError
+from go_state.errors import Lagged
+from go_state.retention import drop_committed, fixed, keep_all
 
 BIGBUFF = [([], 0), ([0, 3], 0), ([3, 2], 2), ([-1, 4], 4), ([-1], 0), ([9], 5)]
 

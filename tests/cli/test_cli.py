@@ -344,5 +344,8 @@ def test_a_check_runs_nothing_of_the_current_folder(go_state: Command) -> None:
 def test_a_check_that_could_not_look_finds_no_damage(go_state: Command, python: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no child can read the file, as in an embedded Python, the store is not called corrupt."""
     monkeypatch.setattr(sys, "executable", python)
-    with gs.LMDBStore(go_state.folder / "bot.lmdb") as store, pytest.raises(gs.StoreUnavailable, match="was not checked"):
+    with (
+        gs.LMDBStore(go_state.folder / "bot.lmdb") as store,
+        pytest.raises(gs.errors.StoreUnavailable, match="was not checked"),
+    ):
         store.check_damage()

@@ -124,13 +124,13 @@ def test_errors_have_one_root() -> None:
     assert issubclass(gs.ProgramError, TypeError)
     assert issubclass(gs.UsageError, ValueError)
     assert issubclass(gs.TimedOut, TimeoutError)
-    assert issubclass(gs.InsideLoop, RuntimeError)
-    assert issubclass(gs.MissingExtra, ImportError)
+    assert issubclass(gs.errors.InsideLoop, RuntimeError)
+    assert issubclass(gs.errors.MissingExtra, ImportError)
 
 
 def test_missing_extra_says_what_to_install() -> None:
     """The error for an absent dependency holds the command to type."""
-    error = gs.MissingExtra("cli", "a progress bar")
+    error = gs.errors.MissingExtra("cli", "a progress bar")
     assert 'pip install "go-state[cli]"' in str(error)
     assert error.extra == "cli"
 

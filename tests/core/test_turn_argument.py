@@ -13,7 +13,7 @@ drivers = both_drivers.drivers
 
 
 def closed(*messages: Any) -> gs.Buffer[Any]:
-    buffer: gs.Buffer[Any] = gs.Buffer(retention=gs.keep_all)
+    buffer: gs.Buffer[Any] = gs.Buffer(retention=gs.retention.keep_all)
     buffer.put(*messages)
     buffer.close()
     return buffer

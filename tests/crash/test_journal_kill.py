@@ -144,7 +144,7 @@ def test_a_killed_owner_frees_the_lease(tmp_path: Path) -> None:
         assert owner.stdout is not None
         assert owner.stdout.readline() == b"1\n"
         journal = store.journal("j", of=int)
-        with pytest.raises(gs.LeaseHeld):
+        with pytest.raises(gs.errors.LeaseHeld):
             journal.put(2)
         owner.kill()
         owner.wait(60)

@@ -17,7 +17,7 @@ with gs.LMDBStore(sys.argv[1]) as store:
         while True:
             stored = store.load("n")
             try:
-                store.store({"n": gs.Write(b"%d" % (int(stored.data) + 1), stored.version)})
+                store.store({"n": gs.abc.Write(b"%d" % (int(stored.data) + 1), stored.version)})
                 break
             except gs.Conflict:
                 conflicts += 1
@@ -30,7 +30,7 @@ def test_eight_processes_lose_no_increment(tmp_path: Path) -> None:
     """Eight processes, each with two hundred increments and a retry on Conflict, make exactly 1,600."""
     path = tmp_path / "s"
     with gs.LMDBStore(path) as store:
-        store.store({"n": gs.Write(b"0", 0)})
+        store.store({"n": gs.abc.Write(b"0", 0)})
     writers = [
         subprocess.Popen([sys.executable, "-W", "error", "-c", INCREMENTS, str(path)], cwd=ROOT, stdout=subprocess.PIPE)
         for _ in range(8)

@@ -183,7 +183,7 @@ async def test_damage_found_while_it_serves_ends_it(monkeypatch: pytest.MonkeyPa
 
     def damaged(backend: Any, *, write: bool = False) -> Any:
         if write:
-            raise gs.Corrupt("kv-service", "a page")
+            raise gs.errors.Corrupt("kv-service", "a page")
         return real(backend)
 
     service = Service(lambda: gs.LMDBStore(tmp_path / "s"), failed=failed.set)
@@ -197,9 +197,9 @@ async def test_damage_found_while_it_serves_ends_it(monkeypatch: pytest.MonkeyPa
                     await service.change(Put("a", b"2"))
                 await asyncio.wait_for(failed.wait(), 30)
 
-    with pytest.raises(gs.Corrupt):
+    with pytest.raises(gs.errors.Corrupt):
         await serve()
-    assert isinstance(service.failure, gs.Corrupt)
+    assert isinstance(service.failure, gs.errors.Corrupt)
 
 
 def test_a_service_whose_store_is_damaged_ends(postgres_server: PostgresServer) -> None:

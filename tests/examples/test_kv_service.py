@@ -436,7 +436,7 @@ async def test_a_store_that_is_damaged_is_not_served(tmp_path: Path) -> None:
         record = transaction.get(name)
         assert record is not None
         transaction.put(name, record[:-3] + b"xyz")
-    with pytest.raises(gs.Corrupt, match="kv-service"):
+    with pytest.raises(gs.errors.Corrupt, match="kv-service"):
         async with Service(lambda: gs.LMDBStore(tmp_path / "s")):
             pass
 

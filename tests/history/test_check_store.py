@@ -77,7 +77,7 @@ def lived(tmp_path: Path) -> Iterator[gs.LMDBStore]:
         journal.close()
         gs.run(program(Old), journal, store=store, key="bot", snapshots=gs.Snapshots(every=2))
         gs.aggregate(program(Old), [Add(5)], store=store, key="other")
-        store.store({"user's": gs.Write(b"bytes", 0)})
+        store.store({"user's": gs.abc.Write(b"bytes", 0)})
         yield store
 
 
@@ -117,7 +117,7 @@ def test_a_risky_change_warns_at_the_start(drivers: Drivers) -> None:
     """A program whose types may read a stored model as something else says so once, naming the field, and goes on."""
     store = gs.MemoryStore()
     drivers.aggregate(program(Old), [Add(1)], store=store, key="k")
-    with pytest.warns(gs.TypesChanged, match=r"'k'.*count: it was int and is float \(risky\)"):
+    with pytest.warns(gs.errors.TypesChanged, match=r"'k'.*count: it was int and is float \(risky\)"):
         result = drivers.aggregate(program(Risky), [Add(1)], store=store, key="k")
     assert result.model == Risky(2)
     with warnings.catch_warnings():
@@ -130,7 +130,7 @@ def test_a_fine_change_is_silent(drivers: Drivers) -> None:
     store = gs.MemoryStore()
     drivers.aggregate(program(Old), [Add(1)], store=store, key="k")
     drivers.aggregate(program(Grown), [Add(1)], store=store, key="k")
-    with pytest.raises(gs.Incompatible, match="extra"):
+    with pytest.raises(gs.errors.Incompatible, match="extra"):
         drivers.aggregate(program(Old), [Add(1)], store=store, key="k")
 
 
@@ -138,7 +138,7 @@ def test_a_keyed_program_warns_once(drivers: Drivers) -> None:
     """A thousand models of other types give one warning, not a thousand."""
     store, many = gs.MemoryStore(), [Add(number) for number in range(1000)]
     drivers.aggregate(program(Old), many, store=store, key=lambda msg: str(msg.by))
-    with pytest.warns(gs.TypesChanged) as caught:
+    with pytest.warns(gs.errors.TypesChanged) as caught:
         drivers.aggregate(program(Risky), many, store=store, key=lambda msg: str(msg.by))
     assert len(caught) == 1
 
@@ -147,7 +147,7 @@ def test_a_journalled_program_warns(lived: gs.LMDBStore) -> None:
     """A durable run says that the messages of its journal may be read as something else."""
     journal = lived.journal("bot", of=AddFloat)
     journal.close()
-    with pytest.warns(gs.TypesChanged, match=r"the journal 'bot'.*by: it was int and is float"):
+    with pytest.warns(gs.errors.TypesChanged, match=r"the journal 'bot'.*by: it was int and is float"):
         gs.run(program(Old, AddFloat), journal, store=lived, key="bot")
 
 
@@ -190,7 +190,7 @@ def test_a_renamed_class_is_impossible(lived: gs.LMDBStore) -> None:
         3 - 1,
     )
     assert "it is 'State', and the program's is 'Tally'" in found.findings[0].why
-    with pytest.raises(gs.Incompatible):
+    with pytest.raises(gs.errors.Incompatible):
         gs.run(program(Tally), store=lived, key="bot")
 
 
@@ -308,7 +308,9 @@ def test_an_impossible_change_stops_a_model_that_shows_nothing_of_it(drivers: Dr
     drivers.aggregate(keep(Nested), [Add(1)], store=store, key="k")
     before = store.load("k")
     for _ in range(2):
-        with pytest.raises(gs.Incompatible, match=r"cards\[\]\.names: .*removed or has another name.*schema= and migrations="):
+        with pytest.raises(
+            gs.errors.Incompatible, match=r"cards\[\]\.names: .*removed or has another name.*schema= and migrations="
+        ):
             drivers.aggregate(keep(NestedRenamed), [Add(1)], store=store, key="k")
     assert store.load("k") == before
 
@@ -330,7 +332,7 @@ def test_an_impossible_change_of_a_message_stops_the_program(tmp_path: Path) -> 
             return Old(state.count + msg.amount), ()
 
         with (
-            pytest.raises(gs.Incompatible, match=r"'bot'.*by: .*removed"),
+            pytest.raises(gs.errors.Incompatible, match=r"'bot'.*by: .*removed"),
             gs.start(gs.Program(lambda: (Old(), ()), more), store=store, key="bot") as app,
         ):
             app.apply(AddMore(1))
@@ -345,7 +347,7 @@ def test_a_writer_cannot_add_other_shapes_under_the_same_schema(tmp_path: Path) 
         store.journal("bot", of=Say).put(Say("x"))
     with gs.LMDBStore(tmp_path / "s.lmdb") as store:
         store.journal("bot", of=Add | Say).put(Add(2))
-    with pytest.raises(gs.Incompatible, match=r"by: .*removed"), gs.LMDBStore(tmp_path / "s.lmdb") as store:
+    with pytest.raises(gs.errors.Incompatible, match=r"by: .*removed"), gs.LMDBStore(tmp_path / "s.lmdb") as store:
         store.journal("bot", of=AddMore).put(AddMore(1))
     with gs.LMDBStore(tmp_path / "s.lmdb") as store:
         assert store.journal("bot").statistics().end == 3

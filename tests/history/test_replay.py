@@ -50,7 +50,7 @@ def journal(tmp_path: Path) -> Iterator[Journal[Add]]:
         yield store.journal("board", of=Add)
 
 
-def wrong(journal: Journal[Add], by: Any) -> tuple[gs.Verified, Any]:
+def wrong(journal: Journal[Add], by: Any) -> tuple[gs.history.Verified, Any]:
     """Return what verify finds of an update that does something else with Add(33), at position 33."""
 
     def changed(model: Board, msg: Add, turn: gs.Turn) -> gs.Step[Board, Add]:
@@ -92,7 +92,7 @@ def test_replay_of_no_position_teaches(journal: Journal[Add], until: Any) -> Non
 def test_replay_before_a_truncation_lags(journal: Journal[Add]) -> None:
     """What was forgotten cannot be replayed; what a keyframe stands at can."""
     journal.truncate(20)
-    with pytest.raises(gs.Lagged) as raised:
+    with pytest.raises(gs.errors.Lagged) as raised:
         gs.replay(board, journal, until=19)
     assert raised.value.missed == raised.value.oldest > 0
     assert gs.replay(board, journal, until=20).total == sum(range(20))
@@ -100,7 +100,7 @@ def test_replay_before_a_truncation_lags(journal: Journal[Add]) -> None:
 
 def test_verify_of_what_was_recorded(journal: Journal[Add]) -> None:
     """Today's update makes what it made, and every snapshot is reached."""
-    assert gs.verify(board, journal) == gs.Verified(61, 8, None)
+    assert gs.verify(board, journal) == gs.history.Verified(61, 8, None)
 
 
 def test_verify_finds_chance(journal: Journal[Add]) -> None:
@@ -149,11 +149,11 @@ def test_a_new_revision_is_verified_from_its_first_snapshot(journal: Journal[Add
         return replace(update(model, msg, turn)[0], total=model.total + 2 * msg.by), ()
 
     second, store = replace(board, update=doubling, revision=2), journal.store
-    assert gs.verify(second, journal) == gs.Verified(0, 0, None)
+    assert gs.verify(second, journal) == gs.history.Verified(0, 0, None)
     journal.put(Add(1), Add(2))
     journal.close()
     gs.run(second, journal, store=store, key="board", snapshots=gs.Snapshots(keep=100))
-    assert gs.verify(second, store.journal("board")) == gs.Verified(2, 1, None)
+    assert gs.verify(second, store.journal("board")) == gs.history.Verified(2, 1, None)
     assert gs.replay(second, store.journal("board")).total == sum(range(60)) + 100 + 6
 
 
@@ -191,7 +191,7 @@ with gs.LMDBStore(sys.argv[1]) as store:
     os.truncate(sys.argv[1], os.path.getsize(sys.argv[1]) // 2)
     try:
         gs.verify(test_replay.board, journal)
-    except gs.Corrupt as error:
+    except gs.errors.Corrupt as error:
         print(error.what, flush=True)
     os._exit(0)
 """

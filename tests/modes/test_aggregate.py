@@ -40,7 +40,7 @@ class Watched(gs.MemoryStore):
         super().__init__()
         self.saved: list[Any] = []
 
-    def store(self, writes: Mapping[str, gs.Write]) -> Mapping[str, int]:
+    def store(self, writes: Mapping[str, gs.abc.Write]) -> Mapping[str, int]:
         versions = super().store(writes)
         if "k" in writes:
             self.saved.append(gs.load_model(program, store=self, key="k"))
@@ -95,7 +95,7 @@ def test_other_source_under_an_old_name_is_refused(drivers: Drivers) -> None:
     drivers.aggregate(program, Tape("a"), store=store, key="k")
     other = Tape("z")
     other.fingerprint = lambda: "tape 2"  # type: ignore[method-assign]
-    with pytest.raises(gs.SourceChanged):
+    with pytest.raises(gs.errors.SourceChanged):
         drivers.aggregate(program, other, store=store, key="k")
     assert kept(store) == ("init", "i", "a")
 
@@ -192,7 +192,7 @@ def test_second_writer_conflicts(drivers: Drivers) -> None:
 
     with pytest.raises(gs.Conflict) as caught:
         asyncio.run(asyncio.to_thread(gs.aggregate, program, source(), store=store, key="k"))
-    assert caught.value.expected < caught.value.found == (store.load("k") or gs.Stored(b"", 0)).version
+    assert caught.value.expected < caught.value.found == (store.load("k") or gs.abc.Stored(b"", 0)).version
     assert kept(store) == ("init", "i", "a", "other")
 
 
@@ -280,7 +280,7 @@ def test_an_equal_model_is_not_written_again(drivers: Drivers, key: Any) -> None
             on_commit=lambda changed, position: committed.append(dict(changed)),
         )  # fmt: skip
         assert result.processed == 2
-        versions.add((store.load("k") or gs.Stored(b"", 0)).version)
+        versions.add((store.load("k") or gs.abc.Stored(b"", 0)).version)
     assert committed == [{"k": Log()}]
     assert len(versions) == 1
 

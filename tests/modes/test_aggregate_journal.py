@@ -149,7 +149,7 @@ def test_another_journal_of_the_name_is_refused(drivers: Drivers, store: gs.LMDB
     drivers.aggregate(digits, put(store, 1), store=models, key="k")
     with gs.LMDBStore(tmp_path / "other") as other:
         for numbers in ((), (5, 6)):
-            with pytest.raises(gs.SourceChanged, match="another journal"):
+            with pytest.raises(gs.errors.SourceChanged, match="another journal"):
                 drivers.aggregate(digits, put(other, *numbers), store=models, key="k")
     assert gs.load_model(digits, store=models, key="k") == 1
 
@@ -162,7 +162,7 @@ def test_an_older_copy_of_a_journal_is_refused(drivers: Drivers, tmp_path: Path)
     copy.write_bytes(path.read_bytes())
     with gs.LMDBStore(path) as store:
         drivers.aggregate(digits, put(store, 2), store=models, key="k")
-    with gs.LMDBStore(copy) as store, pytest.raises(gs.SourceChanged, match="older copy"):
+    with gs.LMDBStore(copy) as store, pytest.raises(gs.errors.SourceChanged, match="older copy"):
         drivers.aggregate(digits, put(store), store=models, key="k")
 
 
@@ -174,7 +174,7 @@ def test_a_journal_that_was_truncated_beyond_what_was_read_is_refused(drivers: D
     assert drivers.aggregate(digits, put(store), store=store, key="k").model == 1234
     put(store, 5, 6).flush()
     put(store).truncate(5)
-    with pytest.raises(gs.Lagged) as raised:
+    with pytest.raises(gs.errors.Lagged) as raised:
         drivers.aggregate(digits, put(store), store=store, key="k")
     assert (raised.value.missed, raised.value.oldest) == (1, 5)
     assert gs.load_model(digits, store=store, key="k") == 1234
@@ -184,7 +184,7 @@ def test_a_journal_whose_beginning_was_forgotten_is_counted_by_a_reader_alone(dr
     """A model that has counted nothing yet would lack what went before; a reader says that what is left is meant."""
     put(store, 1, 2, 3).flush()
     put(store).truncate(2)
-    with pytest.raises(gs.Lagged) as raised:
+    with pytest.raises(gs.errors.Lagged) as raised:
         drivers.aggregate(digits, put(store), store=store, key="k")
     assert (raised.value.missed, raised.value.oldest) == (2, 2)
     assert store.load("k") is None

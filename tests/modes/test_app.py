@@ -72,7 +72,7 @@ async def test_apply_and_ask(kind: Kind) -> None:
     app.send(Add(1), Add(2))
     assert await kind(app, "apply", Add(3), timeout=5) == Counter(6)
     assert await kind(app, "ask", Add(4), timeout=5) == 6
-    with pytest.raises(gs.NoReply):
+    with pytest.raises(gs.errors.NoReply):
         await kind(app, "ask", Later(1), timeout=5)
     await kind(app, "stop")
     assert (app.model, app.state, app.error) == (Counter(12), "stopped", None)
@@ -234,7 +234,7 @@ def test_waiting_inside_a_turn_raises() -> None:
     async def main() -> None:
         async with gs.start_async(counter) as other:
             for wait in (lambda: other.apply(Add(1)), other.stop, other.wait):
-                with pytest.raises(gs.InsideLoop):
+                with pytest.raises(gs.errors.InsideLoop):
                     wait()
 
     asyncio.run(main())

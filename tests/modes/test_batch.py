@@ -63,7 +63,7 @@ class Tape:
 
     def recognise(self, fingerprint: str) -> None:
         if fingerprint != self.fingerprint():
-            raise gs.SourceChanged(self.name, fingerprint)
+            raise gs.errors.SourceChanged(self.name, fingerprint)
 
     def read(self, after: Any = None) -> "TapeReading":
         return TapeReading(self, after or 0)
@@ -228,7 +228,7 @@ def test_consumer_as_source(drivers: Drivers) -> None:
 
 async def test_two_batches_on_one_buffer() -> None:
     """Two batches at once on one buffer see all its messages, none of each other's, and end by themselves."""
-    with gs.Buffer(retention=gs.keep_all) as buffer:
+    with gs.Buffer(retention=gs.retention.keep_all) as buffer:
         buffer.put(*"ab" * 50)
         results = await asyncio.gather(gs.batch_async(echoing("a"), buffer), gs.batch_async(echoing("b"), buffer))
     assert results[0].model == tuple("aAb" * 50)
@@ -467,7 +467,7 @@ def test_stop_is_the_default(drivers: Drivers) -> None:
 @pytest.mark.parametrize("prefetch", [0, 2])
 def test_set_aside_is_listed(drivers: Drivers, prefetch: int) -> None:
     """What was set aside is in the result with its position and error, and is not counted as processed."""
-    aside: gs.Buffer[Any] = gs.Buffer(retention=gs.keep_all)
+    aside: gs.Buffer[Any] = gs.Buffer(retention=gs.retention.keep_all)
     result = drivers.batch(failing_on("bad"), Tape("a", "bad", "b"), on_error=gs.SetAside(aside), prefetch=prefetch)
     assert (result.model, result.processed) == (("a", "b"), 2)
     (failed,) = result.set_aside
@@ -490,10 +490,10 @@ def test_function_decides(drivers: Drivers) -> None:
 
 def test_position_in_a_buffer_is_the_same_in_run_and_batch(drivers: Drivers) -> None:
     """A message that was set aside has one position in its buffer, whoever read it."""
-    buffer: gs.Buffer[Any] = gs.Buffer(retention=gs.keep_all)
+    buffer: gs.Buffer[Any] = gs.Buffer(retention=gs.retention.keep_all)
     buffer.put("a", "bad")
     buffer.close()
-    aside: gs.Buffer[Any] = gs.Buffer(retention=gs.keep_all)
+    aside: gs.Buffer[Any] = gs.Buffer(retention=gs.retention.keep_all)
     drivers.run(failing_on("bad"), buffer, on_error=gs.SetAside(aside))
     drivers.batch(failing_on("bad"), buffer, on_error=gs.SetAside(aside))
     run, batch = aside.slice()

@@ -178,7 +178,7 @@ def test_what_init_sends_enters_with_the_first_snapshot(drivers: Drivers, path: 
     broken = replace(Life().program, init=lambda: (Sum(total="many"), [gs.Cmd.send(Add(10))]))  # type: ignore[arg-type]
     mended = replace(Life().program, init=lambda: (Sum(), [gs.Cmd.send(Add(10))]))
     for _ in range(2):
-        with pytest.raises(gs.NotStorable):
+        with pytest.raises(gs.errors.NotStorable):
             live(drivers, path, program=broken)
     assert live(drivers, path, program=mended) == Sum(10, (10,))
 
@@ -358,7 +358,7 @@ def test_a_turn_is_dated_when_its_message_entered(drivers: Drivers, path: Path) 
 
 def test_a_message_set_aside_stays_so(drivers: Drivers, path: Path) -> None:
     """It reaches the buffer in the run that fails on it, and is passed over by every later one and by replay."""
-    aside: gs.Buffer[Any] = gs.Buffer(retention=gs.keep_all)
+    aside: gs.Buffer[Any] = gs.Buffer(retention=gs.retention.keep_all)
     expected = Sum(3, (1, 2))
     assert live(drivers, path, Add(1), Bad(), Add(2), on_error=gs.SetAside(aside)) == expected
     assert [(failed.position, failed.message) for failed in aside.slice()] == [(1, Bad())]
@@ -462,7 +462,7 @@ def test_a_damaged_snapshot_names_the_earlier_one(drivers: Drivers, path: Path) 
     """The run refuses it and names the position before; with restore= it goes on from there to the same model."""
     model = live(drivers, path, *[Add(number) for number in range(25)], snapshots=gs.Snapshots(every=10))
     damage(path, b"s/bot")
-    with pytest.raises(gs.Corrupt, match="run with restore=20 to go on from it"):
+    with pytest.raises(gs.errors.Corrupt, match="run with restore=20 to go on from it"):
         live(drivers, path)
     life = Life()
     assert live(drivers, path, program=life.program, restore=20) == model
@@ -474,7 +474,7 @@ def test_a_damaged_snapshot_without_an_earlier_one_says_so(drivers: Drivers, pat
     """Where one snapshot is kept there is nothing to go back to, and the error says that."""
     live(drivers, path, Add(1), snapshots=gs.Snapshots(keep=1))
     damage(path, b"s/bot")
-    with pytest.raises(gs.Corrupt, match="there is no earlier one"):
+    with pytest.raises(gs.errors.Corrupt, match="there is no earlier one"):
         live(drivers, path)
 
 
@@ -542,7 +542,7 @@ def another_owner(path: Path) -> Iterator["subprocess.Popen[str]"]:
 
 def test_a_second_process_is_refused(drivers: Drivers, path: Path) -> None:
     """While another process owns the key a run raises LeaseHeld, and says how to wait."""
-    with another_owner(path), pytest.raises(gs.LeaseHeld, match='lease="wait"'):
+    with another_owner(path), pytest.raises(gs.errors.LeaseHeld, match='lease="wait"'):
         live(drivers, path)
 
 
@@ -611,7 +611,7 @@ def test_a_full_store_loses_and_doubles_nothing(drivers: Drivers, path: Path) ->
     with gs.LMDBStore(path) as store:
         store.journal("bot", of=Msg).put(*map(Twice, range(1500)))
     little = path.stat().st_size + 8 * 4096  # room for the messages there are, and not for all that they send
-    with pytest.raises(gs.StoreFull, match="map_size"):
+    with pytest.raises(gs.errors.StoreFull, match="map_size"):
         live(drivers, path, program=first.program, map_size=little, snapshots=gs.Snapshots(every=10))
     model = live(drivers, path, program=second.program)
     assert sorted(model.trail) == sorted([*range(1500), *range(1500)])
@@ -664,7 +664,7 @@ def test_the_journal_of_another_store_is_refused(drivers: Drivers, path: Path) -
 def test_a_program_without_types_is_refused(drivers: Drivers, path: Path) -> None:
     """What cannot be read back is not written: update has to say what its model and messages are."""
     program = gs.reducer(int, lambda model, msg: model + msg)
-    with gs.LMDBStore(path) as store, pytest.raises(gs.NotStorable):
+    with gs.LMDBStore(path) as store, pytest.raises(gs.errors.NotStorable):
         drivers.run(program, store=store, key="bot")
 
 
@@ -684,7 +684,7 @@ def test_two_runs_of_a_key_in_one_process_are_refused(drivers: Drivers, path: Pa
         journal = store.journal("bot", of=Msg)
         journal.put(Add(1))
         assert drivers.run(replace(Life().program, view=view), journal, store=store, key="bot").total == 3
-    assert isinstance(found[0], gs.ConcurrentGet)
+    assert isinstance(found[0], gs.errors.ConcurrentGet)
 
 
 def refusal(store: gs.LMDBStore, journal: Any, drivers: Drivers = both_drivers.THREAD) -> Any:

@@ -136,7 +136,7 @@ def test_export_and_import_keep_whole_numbers_whole(tmp_path: Path, number: int)
 def test_a_time_without_a_zone_is_not_guessed(tmp_path: Path, at: str) -> None:
     """A time of entry that would be another one elsewhere, or is none, is refused, and not repeated."""
     (tmp_path / "j.jsonl").write_text(f'{{"at":{at},"message":["Add",{{"by":1}}]}}\n')
-    with gs.LMDBStore(tmp_path / "a") as store, pytest.raises(gs.BadRecord, match='its "at"') as raised:
+    with gs.LMDBStore(tmp_path / "a") as store, pytest.raises(gs.errors.BadRecord, match='its "at"') as raised:
         store.journal("j", of=Add).import_from(tmp_path / "j.jsonl")
     assert "secret" not in str(raised.value)
 
@@ -147,7 +147,7 @@ def test_a_time_that_could_not_be_exported_again_does_not_enter(tmp_path: Path, 
     (tmp_path / "j.jsonl").write_text(f'{{"at":{at},"message":["Add",{{"by":1}}]}}\n')
     with gs.LMDBStore(tmp_path / "a") as store:
         journal = store.journal("j", of=Add)
-        with pytest.raises(gs.BadRecord, match='its "at" is too far away'):
+        with pytest.raises(gs.errors.BadRecord, match='its "at" is too far away'):
             journal.import_from(tmp_path / "j.jsonl")
         assert journal.export_to(tmp_path / "k.jsonl") == 0
 
@@ -165,6 +165,6 @@ def test_a_line_that_is_no_message_enters_nothing(tmp_path: Path, line: str) -> 
     (tmp_path / "j.jsonl").write_text('{"at":"2026-01-01T00:00:00Z","message":["Add",{"by":1}]}\n' + line)
     with gs.LMDBStore(tmp_path / "a") as store:
         journal = store.journal("j", of=Add)
-        with pytest.raises(gs.BadRecord, match="record 2 of"):
+        with pytest.raises(gs.errors.BadRecord, match="record 2 of"):
             journal.import_from(tmp_path / "j.jsonl")
         assert journal.statistics().end == 0

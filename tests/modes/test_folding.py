@@ -63,5 +63,5 @@ def test_a_journal_is_folded_exactly(tmp_path: Path, program: Any) -> None:
         assert fold(program, journal, [], 1, 5) == expected
         assert [list(chunk.messages) for chunk in chunks(program, journal, 1, 5)] == [[1, 2, 4]]
         journal.truncate(2)
-        with pytest.raises(gs.Lagged):
+        with pytest.raises(gs.errors.Lagged):
             fold(program, journal, [], 1, 5)

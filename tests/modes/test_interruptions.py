@@ -51,11 +51,11 @@ class Store(gs.MemoryStore):
         if self.trap is not None:
             self.trap.passing(point)
 
-    def load(self, key: str) -> gs.Stored | None:
+    def load(self, key: str) -> gs.abc.Stored | None:
         self._pass("load")
         return super().load(key)
 
-    def store(self, writes: Mapping[str, gs.Write]) -> Mapping[str, int]:
+    def store(self, writes: Mapping[str, gs.abc.Write]) -> Mapping[str, int]:
         self._pass("store")
         versions = super().store(writes)
         self._pass("stored")
@@ -231,7 +231,7 @@ async def test_cancel_at_every_message(point: str) -> None:
 @pytest.mark.parametrize("prefetch", [0, 5])
 def test_timeout_at_every_message(drivers: Drivers, prefetch: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A timeout that is over at any message raises, and what is stored is whole."""
-    import go_state.modes.limits as pace
+    import go_state.modes.batch.limits as pace
 
     for nth in (1, 2, 50, COUNT):
         before, store = set(threading.enumerate()), Store()

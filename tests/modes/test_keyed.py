@@ -161,7 +161,7 @@ def test_conflict_saves_nothing(drivers: Drivers) -> None:
         yield To("a", "2")
         mine = store.load("a")
         assert mine is not None
-        store.store({"a": gs.Write(theirs.data, mine.version)})
+        store.store({"a": gs.abc.Write(theirs.data, mine.version)})
 
     with pytest.raises(gs.Conflict):
         keyed(drivers, source(), store)
@@ -209,13 +209,13 @@ def test_failing_store_is_no_poison_message(drivers: Drivers) -> None:
     """A store that cannot be read ends the run: its messages are not set aside and the position does not move on."""
 
     class Broken(gs.MemoryStore):
-        def load(self, key: str) -> gs.Stored | None:
+        def load(self, key: str) -> gs.abc.Stored | None:
             if not key.startswith("@"):
-                raise gs.StoreUnavailable("gone")
+                raise gs.errors.StoreUnavailable("gone")
             return super().load(key)
 
     store = Broken()
-    with pytest.raises(gs.StoreUnavailable):
+    with pytest.raises(gs.errors.StoreUnavailable):
         keyed(drivers, Tape(To("a", "1")), store, on_error=gs.SetAside())
     assert list(store.keys()) == []
 
@@ -291,9 +291,9 @@ def test_a_reducers_name_and_schema_are_stored(drivers: Drivers) -> None:
     store = gs.MemoryStore()
     for _ in range(2):
         drivers.aggregate(gs.reducer(Tally, tally, name="mine", schema=3), [To("a", "")], store=store, key=by_key)
-    assert b'["mine",3]' in (store.load("a") or gs.Stored(b"", 0)).data
+    assert b'["mine",3]' in (store.load("a") or gs.abc.Stored(b"", 0)).data
     for name, schema, field in (("mine", 4, "schema number"), ("other", 3, "schema name"), ("", 3, "schema name")):
-        with pytest.raises(gs.Incompatible) as raised:
+        with pytest.raises(gs.errors.Incompatible) as raised:
             drivers.aggregate(gs.reducer(Tally, tally, name=name, schema=schema), [To("a", "")], store=store, key=by_key)
         assert raised.value.field == field
     assert gs.load_model(gs.reducer(Tally, tally, name="mine", schema=3), store=store, key="a") == Tally("a", 2)
@@ -303,8 +303,8 @@ def test_records_of_the_users_own_are_no_models(drivers: Drivers) -> None:
     """What somebody else keeps in the store is not looked into: it is not among the models, and nothing is raised."""
     store = gs.MemoryStore()
     mine = {"config": b'{"a":1}', "empty": b"", "image": b"\xff\x00\n", "notes": b"about go_state 1"}
-    store.store({key: gs.Write(data, 0) for key, data in mine.items()})
+    store.store({key: gs.abc.Write(data, 0) for key, data in mine.items()})
     models = keyed(drivers, [To("a", "1")], store).models
     assert (list(models), len(models)) == (["a"], 1)
     assert [(key in models, models.get(key)) for key in mine] == [(False, None)] * 4
-    assert {key: store.load(key) for key in mine} == {key: gs.Stored(data, 1) for key, data in mine.items()}
+    assert {key: store.load(key) for key in mine} == {key: gs.abc.Stored(data, 1) for key, data in mine.items()}

@@ -216,7 +216,7 @@ async def test_a_with_block_in_a_coroutine_leaves_no_thread(tmp_path: Path) -> N
     with gs.LMDBStore(tmp_path / "s") as store:
         for options in ({}, {"store": store, "key": "k"}):
             app = gs.start(counter, **options)  # type: ignore[arg-type]
-            with pytest.raises(gs.InsideLoop, match=r"`async with gs.start_async\(\.\.\.\)`"), app:
+            with pytest.raises(gs.errors.InsideLoop, match=r"`async with gs.start_async\(\.\.\.\)`"), app:
                 pytest.fail("the block was entered")
             assert_over(app)
         async with gs.start_async(counter, store=store, key="k") as other:
@@ -226,7 +226,7 @@ async def test_a_with_block_in_a_coroutine_leaves_no_thread(tmp_path: Path) -> N
 async def test_a_stop_that_would_block_the_loop_asks_for_nothing(kind: Kind) -> None:
     """The app goes on as if `stop` had not been called."""
     async with kind.start(counter) as app:
-        with pytest.raises(gs.InsideLoop):
+        with pytest.raises(gs.errors.InsideLoop):
             app.stop()
         assert (app.state, await app.apply_async(1)) == ("ready", 1)
 
@@ -251,7 +251,7 @@ def test_a_loop_that_is_closed_under_its_app_tells_those_who_wait(tmp_path: Path
             pass
         loop.close()
         waiting.join(20)
-        assert [type(error) for error in told] == [gs.Closed]
+        assert [type(error) for error in told] == [gs.errors.AppEnded]
         assert isinstance(told[0].__cause__, gs.UsageError)
         assert (app.state, app.model, "event loop" in str(app.error)) == ("failed", 1, True)
         if journal:

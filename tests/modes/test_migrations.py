@@ -127,7 +127,7 @@ def test_without_a_migration_the_field_is_named(drivers: Drivers) -> None:
     store = gs.MemoryStore()
     drivers.aggregate(v1, [PayV1(1.5)], store=store, key="account")
     bare: gs.Program[Any, Any] = gs.Program(v2.init, update2, schema=2)
-    with pytest.raises(gs.Incompatible, match=r"no migration from 1.*`cents`|no migration from 1.*balance") as raised:
+    with pytest.raises(gs.errors.Incompatible, match=r"no migration from 1.*`cents`|no migration from 1.*balance") as raised:
         drivers.aggregate(bare, [], store=store, key="account")
     assert raised.value.field == "schema number"
 
@@ -138,7 +138,7 @@ def test_the_older_program_refuses_what_the_newer_has_stored(drivers: Drivers, t
     lived(drivers, path, v3, PayV2, PayV2(5))
     with gs.LMDBStore(path) as store:
         before = store.load("account")
-        with pytest.raises(gs.Incompatible, match="of a newer program"):
+        with pytest.raises(gs.errors.Incompatible, match="of a newer program"):
             drivers.run(v1, store=store, key="account")
         assert store.load("account") == before
 
@@ -149,7 +149,7 @@ def test_a_message_that_a_migration_breaks_is_named(drivers: Drivers, tmp_path: 
     lived(drivers, path, v1, PayV1, PayV1(1.5), PayV1(2.5))
     broken = gs.Migration(model=to_cents, message=lambda message: ["Pay", {"cents": message[1]["amount"] * 1.1}])
     program: gs.Program[Any, Any] = gs.Program(v2.init, update2, schema=2, migrations={1: broken})
-    with gs.LMDBStore(path) as store, pytest.raises(gs.Incompatible, match="message at position 0"):
+    with gs.LMDBStore(path) as store, pytest.raises(gs.errors.Incompatible, match="message at position 0"):
         gs.replay(program, store.journal("account"), until=1)
 
 
@@ -173,11 +173,11 @@ def test_a_migration_that_raises_is_named_with_key_position_and_schema(tmp_path:
     both = gs.Migration(model=raising, message=raising)
     program: gs.Program[Any, Any] = gs.Program(v2.init, update2, schema=2, migrations={1: both})
     with gs.LMDBStore(path) as store:
-        with pytest.raises(gs.Incompatible, match=rf"'account'.*model: .*{says}") as of_model:
+        with pytest.raises(gs.errors.Incompatible, match=rf"'account'.*model: .*{says}") as of_model:
             gs.load_model(program, store=store, key="account")
         journal = store.journal("account", of=PayV2)
         journal.kind.set(PayV2, 2, program.migrations)  # type: ignore[arg-type]
-        with pytest.raises(gs.Incompatible, match=rf"'account'.*message at position 0: .*{says}") as of_message:
+        with pytest.raises(gs.errors.Incompatible, match=rf"'account'.*message at position 0: .*{says}") as of_message:
             list(journal.read())
     for raised in (of_model, of_message):
         assert "nan" in says.lower() or raised.value.__cause__ is not None

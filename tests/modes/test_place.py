@@ -198,7 +198,7 @@ def test_who_waits_for_the_next_life_hears_of_a_failure(shop: Shop) -> None:
             threading.Event().wait(0.001)
         shop.go_on.set()
         error = waiting.exception(LONG)
-    assert (type(error), type(error and error.__cause__)) == (gs.Closed, OSError)
+    assert (type(error), type(error and error.__cause__)) == (gs.errors.AppEnded, OSError)
     with pytest.raises(ExceptionGroup), rooms:
         pass
 
@@ -241,7 +241,7 @@ def test_a_stop_has_one_deadline_for_all() -> None:
             rooms[key].apply(1)
             over: Any = rooms._places[key].over
 
-            class Over(gs.Watcher[bool]):
+            class Over(gs.watch.Watcher[bool]):
                 def get(self, timeout: float | None = None, **_: Any) -> bool:
                     given.append(timeout or 0.0)
                     return super().get(LONG)
@@ -325,7 +325,7 @@ def test_programs_on_a_closed_loop_take_nothing(shop: Shop) -> None:
 async def test_threads_of_programs_are_no_block_of_a_loop(shop: Shop) -> None:
     """A plain `with` block of programs, which could not be left there, is not entered on an event loop."""
     entered = []
-    with pytest.raises(gs.InsideLoop), gs.start_keyed(shop.program):
+    with pytest.raises(gs.errors.InsideLoop), gs.start_keyed(shop.program):
         entered.append(True)
     assert not entered
 
@@ -343,7 +343,7 @@ def test_a_message_that_cannot_be_stored_does_not_take_others_along(tmp_path: Pa
 
     with gs.LMDBStore(tmp_path / "s") as store, pytest.raises(ExceptionGroup) as raised:
         use(gs.start_keyed(shop.program, store=store))
-    assert [type(error) for error in raised.value.exceptions] == [gs.NotStorable]
+    assert [type(error) for error in raised.value.exceptions] == [gs.errors.NotStorable]
     assert models == [("hold", "one", "two", "three")]
 
 

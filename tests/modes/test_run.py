@@ -52,7 +52,7 @@ def test_reader_and_its_buffer_as_ports(drivers: Drivers) -> None:
 
 def test_two_buffers_as_ports(drivers: Drivers) -> None:
     """Messages may come from one buffer and go to another."""
-    with gs.Buffer() as source, gs.Buffer(retention=gs.keep_all) as sink:
+    with gs.Buffer() as source, gs.Buffer(retention=gs.retention.keep_all) as sink:
         consumer = source.consumer()
         source.put(1, 2)
         source.close()

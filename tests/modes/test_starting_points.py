@@ -69,7 +69,7 @@ def test_a_damaged_snapshot_names_no_earlier_one_that_leads_nowhere(begins_at_45
     assert stored is not None
     begins_at_4500.store({"sum": Write(stored.data[:-1] + b"?", stored.version)})
     begins_at_4500.close()
-    with pytest.raises(gs.Corrupt, match="there is no earlier one"):
+    with pytest.raises(gs.errors.Corrupt, match="there is no earlier one"):
         live(path)
 
 
@@ -103,7 +103,7 @@ def test_what_is_forgotten_under_a_replay_is_not_passed_over(path: Path, meanwhi
     """The replay was to begin at 2,000, and messages up to 2,500 go meanwhile: it is told so, and gives no model."""
     with gs.LMDBStore(path) as store:
         meanwhile.append(lambda: store.journal("sum").truncate(2500))
-        with pytest.raises(gs.Lagged):
+        with pytest.raises(gs.errors.Lagged):
             gs.replay(summing, store.journal("sum"), until=2900)
 
 
@@ -138,7 +138,7 @@ def test_a_snapshot_of_another_journal_is_refused(path: Path, tmp_path: Path, re
         assert theirs is not None
         assert ours is not None
         store.store({"sum": Write(theirs.data, ours.version)})
-        with pytest.raises(gs.Incompatible, match="of another journal"):
+        with pytest.raises(gs.errors.Incompatible, match="of another journal"):
             read(store)
 
 
@@ -151,5 +151,5 @@ def test_a_snapshot_beyond_its_program_is_refused(path: Path, tmp_path: Path) ->
         assert newer is not None
         assert older is not None
         before.store({"sum": Write(newer.data, older.version)})
-    with pytest.raises(gs.Corrupt, match="stands at position 5500, and its program has only come to 5000"):
+    with pytest.raises(gs.errors.Corrupt, match="stands at position 5500, and its program has only come to 5000"):
         live(tmp_path / "before")

@@ -56,7 +56,7 @@ async def test_who_has_had_a_turn_is_told_its_model_when_the_app_stops(kind: Kin
     told = await told_by(app)
     await app.wait_async(20)
     assert told[:30] == list(range(1, 31))
-    assert {(type(each), each.__cause__) for each in told[30:]} == {(gs.Closed, None)}
+    assert {(type(each), each.__cause__) for each in told[30:]} == {(gs.errors.AppEnded, None)}
     assert (app.model, counting.shown[-1], counting.heard) == (30, 30, list(range(1, 31)))
 
 
@@ -73,7 +73,7 @@ async def test_who_has_had_a_turn_is_told_its_model_when_the_app_fails(kind: Kin
         await app.wait_async(20)
     assert told[:29] == list(range(1, 30))
     assert told[29] is app.error
-    assert {(type(each), each.__cause__) for each in told[30:]} == {(gs.Closed, app.error)}
+    assert {(type(each), each.__cause__) for each in told[30:]} == {(gs.errors.AppEnded, app.error)}
     assert (app.model, counting.shown[-1], counting.heard) == (29, 29, list(range(1, 30)))
 
 
@@ -115,7 +115,7 @@ async def test_only_the_turn_s_own_reply_is_an_answer(kind: Kind) -> None:
         return model + 1, [gs.Cmd.reply("mine"), run_another] if msg else [run_another]
 
     app = kind.start(gs.Program(lambda: (0, [gs.Cmd.reply("of init")]), update))
-    with pytest.raises(gs.NoReply):
+    with pytest.raises(gs.errors.NoReply):
         await app.ask_async(0, timeout=20)
     assert await app.ask_async(1, timeout=20) == "mine"
     await kind(app, "stop")

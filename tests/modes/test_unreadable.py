@@ -80,18 +80,18 @@ def test_what_cannot_be_read_is_set_aside(drivers: Drivers, path: Path) -> None:
     assert life(drivers, path, on_error=gs.SetAside(aside)) == 21
     failed = aside.slice()
     assert [(each.message, each.position) for each in failed] == [(["Gone", {"by": 2}], 1), (["Gone", {"by": 8}], 3)]
-    assert all(isinstance(each.error, gs.Incompatible) for each in failed)
+    assert all(isinstance(each.error, gs.errors.Incompatible) for each in failed)
     assert life(drivers, path, Add(32)) == 53
 
 
 def test_what_comes_before_what_cannot_be_read_is_processed(drivers: Drivers, path: Path) -> None:
     """The run stops at that message and not at the block it lies in: only one has to be skipped."""
-    with pytest.raises(gs.Incompatible, match="message at position 1"):
+    with pytest.raises(gs.errors.Incompatible, match="message at position 1"):
         life(drivers, path)
     with gs.LMDBStore(path) as store:
         assert store.journal("sum").cursors() == {"program": 1}
     skip(path, 1)
-    with pytest.raises(gs.Incompatible, match="message at position 3"):
+    with pytest.raises(gs.errors.Incompatible, match="message at position 3"):
         life(drivers, path)
 
 
@@ -101,7 +101,7 @@ def test_a_message_whose_command_sends_what_cannot_be_stored_is_set_aside(driver
     aside: gs.Buffer[Any] = gs.Buffer()
     assert life(drivers, path, Add(7), Add(32), on_error=gs.SetAside(aside)) == 53
     (failed,) = aside.slice()
-    assert (failed.message, failed.position, type(failed.error)) == (Add(7), 5, gs.NotStorable)
+    assert (failed.message, failed.position, type(failed.error)) == (Add(7), 5, gs.errors.NotStorable)
     with gs.LMDBStore(path) as store:
         assert gs.verify(summing, store.journal("sum")).ok
     assert life(drivers, path) == 53
@@ -110,7 +110,7 @@ def test_a_message_whose_command_sends_what_cannot_be_stored_is_set_aside(driver
 def test_a_message_whose_command_sends_what_cannot_be_stored_is_named(drivers: Drivers, path: Path) -> None:
     """Where the run stops at it, the error says at which message, so that it can be skipped."""
     skip(path, 1, 3)
-    with pytest.raises(gs.NotStorable) as raised:
+    with pytest.raises(gs.errors.NotStorable) as raised:
         life(drivers, path, Add(7), Add(32))
     assert "message of type Add, position 5" in raised.value.__notes__[0]
     skip(path, 5)

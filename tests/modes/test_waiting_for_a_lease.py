@@ -90,7 +90,7 @@ def test_a_closed_journal_is_not_waited_for(journal: Journal[int], other: Other)
         await journal.close_async()
         return await asyncio.gather(*putting, return_exceptions=True)
 
-    assert [type(error) for error in asyncio.run(asyncio.wait_for(main(), 30))] == [gs.Closed] * 3
+    assert [type(error) for error in asyncio.run(asyncio.wait_for(main(), 30))] == [gs.errors.UsedAfterClose] * 3
 
 
 def test_a_journal_is_read_while_a_task_waits_to_put(store: gs.LMDBStore, path: Path) -> None:
@@ -133,7 +133,7 @@ def test_who_waits_behind_another_can_stop_waiting(journal: Journal[int], other:
 def test_a_lease_that_cannot_be_taken_is_told_with_advice(path: Path, store: gs.LMDBStore) -> None:
     """What the system says of its file is not raised as it is."""
     Path(FileLease(str(path), "bot")._path).mkdir()
-    with pytest.raises(gs.StoreUnavailable, match=r"cannot be taken .*: check that it can be read and written"):
+    with pytest.raises(gs.errors.StoreUnavailable, match=r"cannot be taken .*: check that it can be read and written"):
         store.journal("bot", of=int).put(1)
 
 
@@ -152,7 +152,7 @@ def test_no_call_waits_longer_than_it_was_asked_to(store: gs.LMDBStore, other: O
     with pytest.raises(gs.TimedOut, match="2 messages are left"):
         app.stop(timeout=0.05)
     app.stop(drain=False)
-    assert isinstance(app.error, gs.LeaseHeld), "two messages were accepted and not written"
+    assert isinstance(app.error, gs.errors.LeaseHeld), "two messages were accepted and not written"
 
 
 @durabilities
@@ -249,4 +249,4 @@ def test_a_lease_of_a_database_is_given_up_as_well(postgres_server: servers.Post
         with pytest.raises(gs.TimedOut):
             app.stop(timeout=0.05)
         app.stop(drain=False, timeout=30)
-        assert isinstance(app.error, gs.LeaseHeld)
+        assert isinstance(app.error, gs.errors.LeaseHeld)

@@ -34,7 +34,7 @@ class Half:
 @pytest.mark.parametrize("mode", [gs.run, gs.batch, gs.aggregate])
 async def test_blocking_mode_in_a_loop(mode: Callable[..., Any]) -> None:
     """A blocking mode inside a running loop names its twin."""
-    with pytest.raises(gs.InsideLoop, match=rf"use `await {mode.__name__}_async\(\.\.\.\)`"):
+    with pytest.raises(gs.errors.InsideLoop, match=rf"use `await {mode.__name__}_async\(\.\.\.\)`"):
         mode(total, [], **({"store": gs.MemoryStore(), "key": "k"} if mode is gs.aggregate else {}))
 
 
@@ -46,7 +46,7 @@ async def test_blocking_mode_in_a_thread_beside_a_loop() -> None:
 @pytest.mark.parametrize(
     ("source", "options", "teaches"),
     [
-        ([], {"timout": 1}, r"no argument timout \(did you mean timeout\?\): it has limit, "),
+        ([], {"timout": 1}, r"no argument timout \(did you mean timeout\?\): it has on_error, .*limit, "),
         ([], {"limit": -1}, "limit is a whole number of messages"),
         ([], {"timeout": 0}, "timeout is a number of seconds greater than 0"),
         ([], {"budget": -1}, "budget is a number of seconds greater than 0"),
@@ -126,13 +126,13 @@ def test_wrong_aggregate(drivers: Drivers, options: dict[str, Any], teaches: str
 def test_wrong_key(drivers: Drivers, key: str) -> None:
     """A key that is reserved, too long or not UTF-8 is refused, given alone or by the key function."""
     for given, source in ((key, []), (lambda msg: key, [1])):
-        with pytest.raises(gs.InvalidKey):
+        with pytest.raises(gs.errors.InvalidKey):
             drivers.aggregate(total, source, store=gs.MemoryStore(), key=given)
 
 
 def test_key_function_that_gives_no_string(drivers: Drivers) -> None:
     """The error says how to make one."""
-    with pytest.raises(gs.InvalidKey, match=r"use str\(\.\.\.\) in the key function"):
+    with pytest.raises(gs.errors.InvalidKey, match=r"use str\(\.\.\.\) in the key function"):
         drivers.aggregate(total, [1], store=gs.MemoryStore(), key=lambda msg: msg)
 
 
@@ -177,7 +177,7 @@ def test_coroutine_on_commit_in_a_thread() -> None:
 def test_model_without_annotation(drivers: Drivers) -> None:
     """A program whose model type nobody says is told to annotate it, before anything is read."""
     program: gs.Program[Any, Any] = gs.Program(lambda: (0, ()), lambda model, msg: (model, ()))
-    with pytest.raises(gs.NotStorable, match="write update"):
+    with pytest.raises(gs.errors.NotStorable, match="write update"):
         drivers.aggregate(program, [], store=gs.MemoryStore(), key="k")
 
 
@@ -271,7 +271,7 @@ def test_a_task_needs_a_loop(called: Any) -> None:
 async def test_an_app_without_a_model_speaks_of_itself() -> None:
     """Before its block is entered there is no model, and the error says how to wait for one."""
     app = gs.start_async(gs.Program(lambda: (0, ()), lambda model, msg: (model, ())))
-    with pytest.raises(gs.Empty, match="the app has no model yet: enter its `with` block"):
+    with pytest.raises(gs.errors.Empty, match="the app has no model yet: enter its `with` block"):
         _ = app.model
     async with app:
         assert app.model == 0
@@ -301,7 +301,7 @@ def test_what_is_no_number_is_refused_where_one_is_asked_for(wrong: Any) -> None
         lambda: gs.Value(1).watch(since=wrong),
         lambda: gs.start_keyed(total, idle=wrong),
         lambda: gs.start_keyed(total, limit=wrong),
-        lambda: gs.throttle(print, hz=wrong),
+        lambda: gs.watch.throttle(print, hz=wrong),
     ):
         with pytest.raises(gs.UsageError):
             use()
@@ -337,4 +337,4 @@ def test_keyed_programs_take_texts() -> None:
 def test_select_is_of_values() -> None:
     """What is no value cannot be selected."""
     with pytest.raises(gs.UsageError, match="not of a int"):
-        gs.select(1)  # type: ignore[arg-type]
+        gs.watch.select(1)  # type: ignore[arg-type]

@@ -277,7 +277,7 @@ def test_what_does_not_end_is_said(drivers: Drivers) -> None:
         raise LookupError("broken")
 
     program = gs.Program(lambda: (0, [gs.Cmd.call(stuck, thread=True), gs.Cmd.send("x")]), broken)
-    with pytest.warns(gs.LeftRunning, match="stuck"), pytest.raises(LookupError):
+    with pytest.warns(gs.errors.LeftRunning, match="stuck"), pytest.raises(LookupError):
         drivers.batch(program, [], effects=gs.Effects(grace=0))
     let_go.set()
     for thread in threading.enumerate():

@@ -15,7 +15,7 @@ drivers = both_drivers.drivers
 
 def filled(*messages: Any) -> gs.Buffer[Any]:
     """Return a closed buffer that holds the messages."""
-    buffer: gs.Buffer[Any] = gs.Buffer(retention=gs.keep_all)
+    buffer: gs.Buffer[Any] = gs.Buffer(retention=gs.retention.keep_all)
     buffer.put(*messages)
     buffer.close()
     return buffer
@@ -160,7 +160,7 @@ def test_drained_buffer_still_takes_what_init_sends(drivers: Drivers) -> None:
 
 def test_set_aside_goes_on_with_the_next(drivers: Drivers) -> None:
     """A message that was set aside leaves the model and is found in the buffer given, with position and error."""
-    aside: gs.Buffer[gs.FailedMessage[Any]] = gs.Buffer(retention=gs.keep_all)
+    aside: gs.Buffer[gs.FailedMessage[Any]] = gs.Buffer(retention=gs.retention.keep_all)
     error = ValueError("bad")
     program = tracing([], bad=error)
     assert drivers.run(program, filled("a", "bad", "b"), on_error=gs.SetAside(aside)) == ("a", "b")

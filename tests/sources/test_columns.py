@@ -109,7 +109,7 @@ def test_a_field_is_what_python_makes_of_its_text(tmp_path: Path, kind: Any, of_
     try:
         expected = of_python(text)
     except (ValueError, ArithmeticError):
-        with pytest.raises(gs.BadRecord, match=r"its column v holds no .* \(line 2\)"):
+        with pytest.raises(gs.errors.BadRecord, match=r"its column v holds no .* \(line 2\)"):
             field(tmp_path, kind, text)
         return
     found = field(tmp_path, kind, text)
@@ -172,7 +172,7 @@ def test_a_field_of_another_type_is_read(tmp_path: Path, kind: Any, text: str, e
 )
 def test_a_text_that_is_no_value_is_a_bad_record(tmp_path: Path, kind: Any, text: str) -> None:
     """Nothing is guessed: neither a member, nor a number of seconds, nor what is meant by yes."""
-    with pytest.raises(gs.BadRecord):
+    with pytest.raises(gs.errors.BadRecord):
         field(tmp_path, kind, text)
 
 
@@ -188,13 +188,13 @@ def test_only_what_missing_lists_is_none(tmp_path: Path, kind: Any, missing: tup
         if kind == str | None:
             assert field(tmp_path, kind, text, missing=missing) == text
             continue
-        with pytest.raises(gs.BadRecord):
+        with pytest.raises(gs.errors.BadRecord):
             field(tmp_path, kind, text, missing=missing)
 
 
 def test_a_missing_value_where_none_may_be_says_so(tmp_path: Path) -> None:
     """The error names the column, and that its type has no None."""
-    with pytest.raises(gs.BadRecord, match=r"column v .* missing= .* cannot be None"):
+    with pytest.raises(gs.errors.BadRecord, match=r"column v .* missing= .* cannot be None"):
         field(tmp_path, int, "")
 
 
@@ -204,7 +204,7 @@ def test_a_missing_value_where_none_may_be_says_so(tmp_path: Path) -> None:
 def test_a_misfit_does_not_tell_the_text(tmp_path: Path, kind: Any) -> None:
     """What Python's types say of a text quotes it: their words stay out of the error and of what is logged of it."""
     text = "-".join(["my", "secret"])  # in no line of code that a traceback shows
-    with pytest.raises(gs.BadRecord) as raised:
+    with pytest.raises(gs.errors.BadRecord) as raised:
         field(tmp_path, kind, text)
     assert text not in "".join(traceback.format_exception(raised.value))
 
@@ -217,6 +217,6 @@ def test_what_a_class_says_of_its_fields_is_not_repeated(tmp_path: Path) -> None
 
     (tmp_path / "a.csv").write_text("v\nmy-secret\n")
     kind = make_dataclass("Checked", [("v", str)], namespace={"__post_init__": check})
-    with pytest.raises(gs.BadRecord, match="its class raised ValueError") as raised:
+    with pytest.raises(gs.errors.BadRecord, match="its class raised ValueError") as raised:
         list(gs.sources.CSV(tmp_path / "a.csv", kind).read())
     assert "secret" not in "".join(traceback.format_exception(raised.value))

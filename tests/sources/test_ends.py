@@ -75,7 +75,7 @@ def test_a_last_record_without_its_end_is_told(tmp_path: Path, kind: str) -> Non
     """It is left for the next pass, and the warning names the file, the record and what to say."""
     path, store = tmp_path / kind, gs.MemoryStore()
     append(path, as_lines(kind, 1, 2)[:-1])
-    with pytest.warns(gs.UnfinishedRecord, match=r"record 2 of .*finished=True") as told:
+    with pytest.warns(gs.errors.UnfinishedRecord, match=r"record 2 of .*finished=True") as told:
         assert read(path, store) == (Row(1, "w"),)
     warning: Any = told[0].message
     assert (warning.path, warning.record) == (str(path), 2)
@@ -104,7 +104,7 @@ def test_a_finished_record_that_goes_on_is_refused(tmp_path: Path, kind: str, be
     cut, before = path.stat().st_size, store.load("k")
     append(path, b"c\n3,d\n")
     for finished in (True, None, False):
-        with pytest.raises(gs.SourceChanged, match=f"since byte {cut}.*cut the file off there"):
+        with pytest.raises(gs.errors.SourceChanged, match=f"since byte {cut}.*cut the file off there"):
             read(path, store, finished=finished)
     assert store.load("k") == before
 
@@ -118,7 +118,7 @@ def test_a_finished_record_is_remembered_while_nothing_is_added(tmp_path: Path, 
     path.write_bytes(path.read_bytes() + nothing)
     assert read(path, store) == (Row(1, "a"), Row(2, "b"))
     append(path, b"c\n3,d\n")
-    with pytest.raises(gs.SourceChanged, match="finished=True allows"):
+    with pytest.raises(gs.errors.SourceChanged, match="finished=True allows"):
         read(path, store)
 
 
@@ -167,7 +167,7 @@ def test_an_open_quote_at_the_end_waits_for_its_end(tmp_path: Path, end: bytes) 
     """A row of several lines counts when its quote is closed, whatever the lines in it look like."""
     path, store = tmp_path / "a.csv", gs.MemoryStore()
     append(path, b"n,word\n1,a\n" + end)
-    with pytest.warns(gs.UnfinishedRecord, match="record 2 of"):
+    with pytest.warns(gs.errors.UnfinishedRecord, match="record 2 of"):
         assert read(path, store) == (Row(1, "a"),)
     append(path, b'"\n3,c\n')
     rows = read(path, store)
@@ -178,7 +178,7 @@ def test_an_open_quote_at_the_end_waits_for_its_end(tmp_path: Path, end: bytes) 
 def test_an_open_quote_in_a_finished_file_is_a_bad_record(tmp_path: Path) -> None:
     """With nothing more to come the row is not whole, and is not left out."""
     append(tmp_path / "a.csv", b'n,word\n1,a\n2,"b\n')
-    with pytest.raises(gs.BadRecord) as raised:
+    with pytest.raises(gs.errors.BadRecord) as raised:
         read(tmp_path / "a.csv", gs.MemoryStore(), finished=True)
     assert raised.value.record == 2
 
@@ -274,7 +274,7 @@ def test_a_file_that_is_rotated_while_it_is_opened_loses_no_row(
     monkeypatch.setattr(OpenedFile, step, rotated)
     model = drivers.aggregate(_rows, gs.sources.CSV(path, Row), store=store, key="k", codec=ROWS).model
     assert (store.rotates, [row.n for row in model]) == (False, [1, 2, 3])
-    with pytest.raises(gs.SourceChanged):
+    with pytest.raises(gs.errors.SourceChanged):
         read(path, store)
 
 
@@ -286,7 +286,7 @@ def test_a_source_of_ones_own_around_a_file_notices_a_rotation(tmp_path: Path) -
     source.fingerprint()
     path.rename(tmp_path / "old.csv")
     append(path, b"n,word\n7,new\n")
-    with pytest.raises(gs.SourceChanged):
+    with pytest.raises(gs.errors.SourceChanged):
         source.read()
     assert list(source.read()) == [Row(7, "new")]
 
@@ -300,7 +300,7 @@ def test_a_file_that_becomes_shorter_while_it_is_read_is_noticed(tmp_path: Path,
     given = iter(reading)
     assert next(given).n == 0
     os.truncate(path, 100)
-    with pytest.raises(gs.SourceChanged, match="became shorter"):
+    with pytest.raises(gs.errors.SourceChanged, match="became shorter"):
         list(given)
 
 
@@ -311,7 +311,7 @@ def test_what_is_opened_is_closed_when_a_run_does_not_begin(drivers: Drivers, tm
     read(path, store)
     path.write_bytes(b"n,word\n2,a\n")
     before = len(os.listdir("/proc/self/fd"))
-    with pytest.raises(gs.SourceChanged):
+    with pytest.raises(gs.errors.SourceChanged):
         gs.aggregate(_rows, gs.sources.CSV(path, Row), store=store, key="k", codec=ROWS)
     assert len(os.listdir("/proc/self/fd")) == before
 

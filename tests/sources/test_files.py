@@ -84,7 +84,7 @@ def test_a_failed_aggregate_goes_on_after_its_last_save(tmp_path: Path) -> None:
     count(path, store)
     with path.open("a") as file:
         file.write("5\n6\nbad\n")
-    with pytest.raises(gs.BadRecord) as raised:
+    with pytest.raises(gs.errors.BadRecord) as raised:
         count(path, store, snapshots=gs.Snapshots(every=1))
     assert raised.value.record == 7
     assert gs.load_model(counter, store=store, key="k") == 123456
@@ -123,7 +123,7 @@ def test_a_changed_file_is_refused(tmp_path: Path, change: str) -> None:
         "recompressed": b"\n" + data,
     }
     path.write_bytes(changed[change])
-    with pytest.raises(gs.SourceChanged) as raised:
+    with pytest.raises(gs.errors.SourceChanged) as raised:
         count(path, store)
     assert (raised.value.name, store.load("k")) == ("n.jsonl", before)
 
@@ -145,7 +145,7 @@ def test_a_moved_file_is_the_same_source(tmp_path: Path) -> None:
 
 def test_the_fingerprint_of_another_kind_of_source_is_refused(tmp_path: Path) -> None:
     """A name under which a source of another kind stored its position raises SourceChanged."""
-    with pytest.raises(gs.SourceChanged):
+    with pytest.raises(gs.errors.SourceChanged):
         gs.sources.JSONLines(lines(tmp_path / "n.jsonl")).recognise("topic-7")
 
 
@@ -154,7 +154,7 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path, path: str, what: str
     """What is missing, a folder or a pipe raises SourceError when the source is made, and says which it is."""
     os.mkfifo(tmp_path / "pipe")
     for kind in (gs.sources.CSV, gs.sources.JSONLines):
-        with pytest.raises(gs.SourceError, match=f"is {what}: give the path of a file"):
+        with pytest.raises(gs.errors.SourceError, match=f"is {what}: give the path of a file"):
             kind(tmp_path / path)
 
 
@@ -164,7 +164,7 @@ def test_a_zip_holds_one_file(tmp_path: Path, members: int) -> None:
     with zipfile.ZipFile(tmp_path / "n.zip", "w") as archive:
         for number in range(members):
             archive.writestr(f"{number}.jsonl", "1\n")
-    with pytest.raises(gs.SourceError, match=f"{members} files"):
+    with pytest.raises(gs.errors.SourceError, match=f"{members} files"):
         list(gs.sources.JSONLines(tmp_path / "n.zip").read())
 
 
@@ -202,7 +202,7 @@ def test_a_zip_that_python_does_not_read_says_what_to_do(tmp_path: Path, offset:
     local = {"version": 4, "flags": 6, "method": 8}[offset]
     data[local] = data[central + local + 2] = value
     path.write_bytes(bytes(data))
-    with pytest.raises(gs.SourceError, match=rf"n\.zip.*{advice}"):
+    with pytest.raises(gs.errors.SourceError, match=rf"n\.zip.*{advice}"):
         list(gs.sources.JSONLines(path).read())
 
 
@@ -222,7 +222,7 @@ def test_no_damage_lets_an_error_of_a_library_out(tmp_path: Path, method: Any) -
             path.write_bytes(damaged)
             try:
                 assert list(gs.sources.JSONLines(path).read()) == numbers
-            except gs.SourceError as error:
+            except gs.errors.SourceError as error:
                 assert path.name in str(error)  # noqa: PT017  - either is right
 
 
@@ -230,7 +230,7 @@ def test_a_file_that_is_no_archive_is_not_quoted(tmp_path: Path) -> None:
     """What a file under a wrong name begins with is somebody's data."""
     for name in ("n.gz", "n.zip"):
         (tmp_path / name).write_bytes(b"my-secret\n" * 20)
-        with pytest.raises(gs.SourceError, match=name) as raised:
+        with pytest.raises(gs.errors.SourceError, match=name) as raised:
             list(gs.sources.JSONLines(tmp_path / name).read())
         assert "my" not in str(raised.value).removeprefix(str(tmp_path))
         assert "b'my'" not in "".join(traceback.format_exception(raised.value))
@@ -253,7 +253,7 @@ def damaged(path: Path, how: str) -> Path:
 def test_a_damaged_archive_is_a_source_error(tmp_path: Path, suffix: str, how: str) -> None:
     """A compressed file that is cut short, damaged or not compressed at all raises SourceError, not an error of its library."""
     path = damaged(lines(tmp_path / f"n.{suffix}"), how)
-    with pytest.raises(gs.SourceError):
+    with pytest.raises(gs.errors.SourceError):
         list(gs.sources.JSONLines(path).read())
 
 
@@ -359,6 +359,6 @@ def test_what_a_class_raises_names_the_record(tmp_path: Path, text: str) -> None
     path = tmp_path / "words"
     path.write_text(text)
     make: Any = gs.sources.JSONLines if text.startswith("{") else gs.sources.CSV
-    with pytest.raises(gs.BadRecord, match=r"record 1 of .*: its class raised KeyError") as raised:
+    with pytest.raises(gs.errors.BadRecord, match=r"record 1 of .*: its class raised KeyError") as raised:
         list(make(path, Known, finished=True).read())
     assert "secret" not in "".join(traceback.format_exception(raised.value))

@@ -65,7 +65,7 @@ def test_line_ends_of_every_system_are_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize("bad", ['{"by":', "NaN", "1 2", '"\\ud800"', "[" * 5000, '{"by":1}}', "nul", "\x00"])
 def test_a_bad_line_names_its_record(tmp_path: Path, bad: str) -> None:
     """A line that is no JSON raises BadRecord with its number, blank lines not counted."""
-    with pytest.raises(gs.BadRecord) as raised:
+    with pytest.raises(gs.errors.BadRecord) as raised:
         read(tmp_path, f"1\n\n2\n{bad}\n4\n")
     assert raised.value.record == 3
 
@@ -73,7 +73,7 @@ def test_a_bad_line_names_its_record(tmp_path: Path, bad: str) -> None:
 @pytest.mark.parametrize("bad", ["{}", '{"by":"1"}', '{"by":1,"note":"","more":1}', "[]", "null", "1", '["Add",{"by":1}]'])
 def test_a_line_of_another_type_names_its_record(tmp_path: Path, bad: str) -> None:
     """A line that is not the message's type raises BadRecord with its number."""
-    with pytest.raises(gs.BadRecord) as raised:
+    with pytest.raises(gs.errors.BadRecord) as raised:
         read(tmp_path, '{"by":1,"note":""}\n' + bad, Add)
     assert raised.value.record == 2
 
@@ -82,14 +82,14 @@ def test_bytes_that_are_not_utf8_name_their_record(tmp_path: Path) -> None:
     """A line that is not UTF-8 raises BadRecord with its number, after the good ones before it."""
     path, got = tmp_path / "n.jsonl", []
     path.write_bytes(b'1\n2\n3\n"\xff"\n5\n')
-    with pytest.raises(gs.BadRecord, match="UTF-8") as raised:
+    with pytest.raises(gs.errors.BadRecord, match="UTF-8") as raised:
         got.extend(iter(gs.sources.JSONLines(path).read()))
     assert raised.value.record == 4
 
 
 def test_a_message_type_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
     """A type that JSON cannot hold raises NotStorable."""
-    with pytest.raises(gs.NotStorable):
+    with pytest.raises(gs.errors.NotStorable):
         read(tmp_path, "1\n", complex)
 
 
@@ -120,7 +120,7 @@ def test_other_numbers_of_many_digits_are_what_they_were(tmp_path: Path, text: s
 @pytest.mark.parametrize("bad", ["1" * 25 + " NaN", '{"a":' + "1" * 25, '["\\ud800",' + "1" * 25 + "]", "[" * 3000 + "1" * 25])
 def test_a_bad_line_with_a_long_number_is_as_bad(tmp_path: Path, bad: str) -> None:
     """What is refused with a short number is refused with a long one."""
-    with pytest.raises(gs.BadRecord):
+    with pytest.raises(gs.errors.BadRecord):
         read(tmp_path, bad)
 
 
@@ -162,7 +162,7 @@ class Typed:
 )  # fmt: skip
 def test_a_bad_lines_traceback_does_not_tell_the_contents(tmp_path: Path, of: Any, bad: bytes) -> None:
     """Neither the error nor what is logged of it repeats the line, and no decoder's error, which holds it, is its cause."""
-    with pytest.raises(gs.BadRecord) as raised:
+    with pytest.raises(gs.errors.BadRecord) as raised:
         read(tmp_path, bad, of)
     assert raised.value.__cause__ is None
     logged = "".join(traceback.format_exception(raised.value))

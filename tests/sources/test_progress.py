@@ -31,7 +31,7 @@ def test_everything_is_passed_through(path: Path) -> None:
     reading = shown.read(2490)
     assert (shown.name, shown.fingerprint()) == (plain.name, plain.fingerprint())
     assert (list(reading), reading.position) == ([1] * 10, 2500)
-    with pytest.raises(gs.SourceChanged):
+    with pytest.raises(gs.errors.SourceChanged):
         shown.recognise("9999999:0")
     reading.close()
     reading.close()
@@ -48,7 +48,7 @@ def test_a_shown_file_is_the_same_source(path: Path) -> None:
 def test_errors_are_passed_through(path: Path) -> None:
     """A bad record reaches the caller as without a bar."""
     path.write_text("1\nbad\n")
-    with pytest.raises(gs.BadRecord):
+    with pytest.raises(gs.errors.BadRecord):
         gs.batch(counter, gs.sources.progress(gs.sources.JSONLines(path)))
 
 

@@ -65,7 +65,7 @@ def test_a_named_tuple_is_a_message(tmp_path: Path) -> None:
 def test_missing_values_are_none(tmp_path: Path) -> None:
     """What missing= lists is None where the field may be, and nowhere else."""
     assert read(tmp_path, "a,b\n1,NA\n2,\n", missing=("NA",)) == [Row(1, None), Row(2, "")]
-    with pytest.raises(gs.BadRecord):
+    with pytest.raises(gs.errors.BadRecord):
         read(tmp_path, "a,b\nNA,x\n", missing=("NA",))
 
 
@@ -91,7 +91,7 @@ BAD_ROWS = {
 @pytest.mark.parametrize("bad", BAD_ROWS.values(), ids=BAD_ROWS)
 def test_a_bad_row_names_its_record(tmp_path: Path, bad: str) -> None:
     """A row that is no message raises BadRecord with its number and line, blank lines not counted as records."""
-    with pytest.raises(gs.BadRecord, match=r"\(line \d+\)") as raised:
+    with pytest.raises(gs.errors.BadRecord, match=r"\(line \d+\)") as raised:
         read(tmp_path, f'a,b\n1,"2\n2"\n\n2,3\n{bad}')
     assert raised.value.record == 3
 
@@ -99,7 +99,7 @@ def test_a_bad_row_names_its_record(tmp_path: Path, bad: str) -> None:
 def test_bytes_that_are_not_utf8_name_their_record(tmp_path: Path) -> None:
     """A row that is not UTF-8 raises BadRecord with its number, however far down it is."""
     for record in (3, 3000):
-        with pytest.raises(gs.BadRecord, match="UTF-8") as raised:
+        with pytest.raises(gs.errors.BadRecord, match="UTF-8") as raised:
             read(tmp_path, b"a,b\n" + b"1,2\n" * (record - 1) + b"3,\xff\n" + b"4,5\n" * 3000)
         assert raised.value.record == record
 
@@ -107,19 +107,19 @@ def test_bytes_that_are_not_utf8_name_their_record(tmp_path: Path) -> None:
 def test_a_nul_is_data_or_refused(tmp_path: Path) -> None:
     """A NUL in a text is a character like others, and in a number a bad record."""
     assert read(tmp_path, "a,b\n1,\0\n") == [Row(1, "\0")]
-    with pytest.raises(gs.BadRecord):
+    with pytest.raises(gs.errors.BadRecord):
         read(tmp_path, "a,b\n\0,1\n")
 
 
 def test_a_lacking_column_is_named(tmp_path: Path) -> None:
     """A table without a column that the class needs raises SourceError that names it and those there are."""
-    with pytest.raises(gs.SourceError, match=r"no column a, .* b, c"):
+    with pytest.raises(gs.errors.SourceError, match=r"no column a, .* b, c"):
         read(tmp_path, "b,c\n1,2\n")
 
 
 def test_a_column_twice_is_refused(tmp_path: Path) -> None:
     """Two columns of one name cannot be told apart: which one would be read is not guessed."""
-    with pytest.raises(gs.SourceError):
+    with pytest.raises(gs.errors.SourceError):
         read(tmp_path, "a,a\n1,2\n")
 
 
@@ -138,7 +138,7 @@ class Optional:
 
 def test_a_table_of_which_nothing_is_a_field_is_refused(tmp_path: Path) -> None:
     """Under another delimiter than the file's every row would be made of defaults."""
-    with pytest.raises(gs.SourceError, match="delimiter"):
+    with pytest.raises(gs.errors.SourceError, match="delimiter"):
         read(tmp_path, "a;b\n1;x\n", Optional)
     assert read(tmp_path, "a;c\n1;x\n", Optional, delimiter=";") == [Optional(1)]
 
@@ -154,7 +154,7 @@ def test_columns_without_a_name_are_left_aside(tmp_path: Path) -> None:
     """Without a class a single one is called "", and of several, which a dict cannot hold, each must be empty."""
     assert read(tmp_path, ",a\n1,2\n", None) == [{"": "1", "a": "2"}]
     assert read(tmp_path, "a,,\n1,,\n", None) == [{"a": "1"}]
-    with pytest.raises(gs.BadRecord, match="column without a name") as raised:
+    with pytest.raises(gs.errors.BadRecord, match="column without a name") as raised:
         read(tmp_path, "a,,\n1,,\n1,,2\n", None)
     assert raised.value.record == 2
 
@@ -205,14 +205,14 @@ def test_what_is_split_here_is_split_as_the_csv_module_does(text: str, limit: in
 def test_rows_after_a_long_one_are_counted_on(tmp_path: Path) -> None:
     """A row that was split apart is one record, and the lines of those after it are told rightly."""
     long = '1,"' + "x\n" * 100_000 + '"\n'
-    with pytest.raises(gs.BadRecord, match=r"\(line 200005\)") as raised:
+    with pytest.raises(gs.errors.BadRecord, match=r"\(line 200005\)") as raised:
         read(tmp_path, f"a,b\n\n{long}{long}bad,2\n")
     assert raised.value.record == 3
 
 
 def test_errors_do_not_tell_the_contents(tmp_path: Path) -> None:
     """A bad value is named by its column and not repeated."""
-    with pytest.raises(gs.BadRecord) as raised:
+    with pytest.raises(gs.errors.BadRecord) as raised:
         read(tmp_path, "color\nmy-secret\n", Painted)
     assert "my-secret" not in str(raised.value)
 
@@ -256,7 +256,7 @@ _joined: gs.Program[str, Row] = gs.reducer(str, _join)
 )  # fmt: skip
 def test_a_bad_rows_traceback_does_not_tell_the_contents(tmp_path: Path, data: bytes, of: Any) -> None:
     """Neither the error nor what is logged of it, causes and contexts included, repeats the row."""
-    with pytest.raises(gs.BadRecord) as raised:
+    with pytest.raises(gs.errors.BadRecord) as raised:
         read(tmp_path, data, of)
     logged = "".join(traceback.format_exception(raised.value))
     assert "record 1 of" in logged

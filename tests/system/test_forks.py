@@ -187,7 +187,7 @@ def test_a_value_is_its_parent_s(held: bool) -> None:
         lambda: watcher.get_nowait(),
         lambda: doubled.peek(),
         lambda: doubled.watch().get(),
-        lambda: gs.select(value, doubled).peek(),
+        lambda: gs.watch.select(value, doubled).peek(),
     ]
     ends = [lambda: value.close(), lambda: watcher.close(), lambda: repr(value)]
     with_all([value.slot._lock] if held else [], lambda: results.append(in_child(all_raise(*uses))))  # type: ignore[arg-type]
@@ -232,7 +232,7 @@ def test_a_view_that_is_throttled_begins_anew_in_a_child() -> None:
         showing.set()
         go_on.wait(20)
 
-    throttled = gs.throttle(view, hz=1)
+    throttled = gs.watch.throttle(view, hz=1)
     thread = threading.Thread(target=throttled, args=(1,))
     thread.start()
     showing.wait(20)
@@ -255,11 +255,11 @@ def test_what_stands_for_the_parents_may_say_more() -> None:
     """With a check every use raises what that raises; a block, or a lock, that was entered before the fork is left."""
 
     def check() -> None:
-        raise gs.StoreUnavailable("opened before the fork")
+        raise gs.errors.StoreUnavailable("opened before the fork")
 
     stands = InParent("a store", check)
     for use in (stands.__enter__, stands, lambda: stands.acquire, lambda: stands[0]):
-        with pytest.raises(gs.StoreUnavailable):
+        with pytest.raises(gs.errors.StoreUnavailable):
             use()
     stands.__exit__()
     stands.release()

@@ -233,7 +233,7 @@ def test_a_call_that_has_failed_is_over() -> None:
 async def test_a_coroutine_is_not_performed_inside_an_event_loop() -> None:
     """The call stays pending, and does not fail with what only the test has done wrong."""
     h = Harness(answering(gs.Cmd.call(fetch, "x", ok=Found, err=Failed)), env=Web()).send("go")
-    with pytest.raises(gs.InsideLoop, match=r"h.resolve"):
+    with pytest.raises(gs.errors.InsideLoop, match=r"h.resolve"):
         h.perform()
     assert h.resolve(fetch, await Web().fetch("x")).model == ("go", Found(1))
 

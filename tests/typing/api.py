@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, assert_type
+from typing import Any, Literal, Protocol, Unpack, assert_type
 
 import go_state as gs
 
@@ -74,6 +74,12 @@ async def stream() -> AsyncIterator[Msg]:
 
 def generator() -> Iterator[Msg]:
     yield Add(1)
+
+
+class Fetcher(Protocol):
+    """What the commands need of the outside world."""
+
+    def get(self, url: str) -> str: ...
 
 
 program = gs.Program(init, update, view=print, name="counter", schema=2)
@@ -151,9 +157,23 @@ def subscriptions(model: Counter) -> list[gs.Sub[Msg]]:
     return [gs.Sub.every(1, Add(1)), gs.Sub.at(1.0, Reset()), gs.Sub.stream(stream), gs.Sub.signal(15, Reset())]
 
 
+def logged(model: Counter, msg: Msg) -> gs.Step[Counter, Msg]:
+    """Return what another program's update returns."""
+    return program.update(model, msg)
+
+
+def wrapping() -> None:
+    """The update of a program can be called, and wrapped into another."""
+    assert_type(program.update(Counter(), Add(1)), gs.Step[Counter, Msg])
+    assert_type(gs.Program(init, logged), gs.Program[Counter, Msg])
+    assert_type(replace(program, update=logged), gs.Program[Counter, Msg])
+
+
 def environment_and_tests() -> None:
-    """The environment has the type that is asked for; a harness that of its program."""
+    """The environment has the type that is asked for, a protocol as well; a harness that of its program."""
     assert_type(gs.env(Counter), Counter)
+    assert_type(gs.env(Fetcher), Fetcher)
+    assert_type(gs.env(Fetcher).get("url"), str)
     program = gs.Program(init, update, subscriptions=subscriptions)
     h = gs.testing.Harness(program, env=Counter())
     assert_type(h.send(Add(1)).model, Counter)
@@ -234,6 +254,23 @@ async def on_a_loop() -> None:
         assert_type(message, Msg)
 
 
+def options(opened: gs.LMDBStore, **more: Unpack[gs.AppOptions]) -> gs.App[Counter, Msg]:
+    """What help() names is there to annotate with, and the options of a mode can be handed on."""
+    keeping: gs.RunOptions[Msg] = {"store": opened, "key": "counter", "snapshots": gs.Snapshots(every=10)}
+    assert_type(gs.run(program, **keeping), Counter)
+    gs.start(program, restor=1)  # type: ignore[call-arg]
+    gs.start(program, store="path")  # type: ignore[arg-type]
+    wrong: gs.BatchOptions[Msg] = {"limit": "3"}  # type: ignore[typeddict-item]
+    del wrong
+    return gs.start(program, **more)
+
+
+def ports(source: gs.abc.Source[Msg], store: gs.abc.Store, codec: gs.abc.Codec[Counter], clock: gs.abc.Clock) -> None:
+    """The ports are where help() says, and what is kept of a model is in bytes."""
+    assert_type(gs.aggregate(program, source, store=store, key="k", codec=codec, clock=clock), gs.Result[Counter, Msg])
+    assert_type(store.load("k"), gs.abc.Stored | None)
+
+
 def apps() -> None:
     """An app carries its program's models and messages, and its parts carry as much as they may do."""
     with gs.start(program) as app:
@@ -245,11 +282,14 @@ def apps() -> None:
         for model in app.watch(since=2, every=0.1):
             assert_type(model, Counter)
         with app.changes("count", initial=True) as changes:
-            assert_type(changes.get(timeout=1), gs.Change[Counter])
+            assert_type(changes.get(timeout=1), gs.watch.Change[Counter])
             assert_type(changes.get().model, Counter)
-        assert_type(app.reader(), gs.Reader[Counter])
-        assert_type(app.sender(), gs.Sender[Counter, Msg])
-        assert_type(app.watcher(), gs.Watching[Counter])
+        assert_type(app.reader(), gs.app.Reader[Counter])
+        assert_type(app.reader().model, Counter)
+        assert_type(app.reader().state, Literal["replaying", "ready", "draining", "stopped", "failed"])
+        assert_type(app.reader().statistics(), gs.app.AppStatistics)
+        assert_type(app.sender(), gs.app.Sender[Counter, Msg])
+        assert_type(app.watcher(), gs.app.Watching[Counter])
         app.reader().send(Add(1))  # type: ignore[attr-defined]
         assert_type(app.wait(timeout=1), Counter)
     gs.start(program, gs.Buffer[str]())  # type: ignore[misc]
@@ -268,15 +308,15 @@ def values() -> None:
     """A value, what is derived from it, and its watchers carry its type."""
     value = gs.Value[int]()
     value.set("text")  # type: ignore[arg-type]
-    assert_type(value.map(str).watch(), gs.Watcher[str])
+    assert_type(value.map(str).watch(), gs.watch.Watcher[str])
     with value.watch() as watcher:
-        assert_type(watcher, gs.Watcher[int])
+        assert_type(watcher, gs.watch.Watcher[int])
         assert_type(watcher.get(where=lambda number: number > 3, timeout=1), int)
         watcher.get(where=str.upper)  # type: ignore[arg-type]
-    gs.throttle(repr, hz=10)
-    with gs.fanout(value, print, policy="latest") as spread:
+    gs.watch.throttle(repr, hz=10)
+    with gs.watch.fanout(value, print, policy="latest") as spread:
         spread.wait(timeout=1)
-    gs.fanout(value, print, policy="newest")  # type: ignore[arg-type]
+    gs.watch.fanout(value, print, policy="newest")  # type: ignore[arg-type]
 
 
 async def apps_on_a_loop() -> None:
@@ -286,6 +326,6 @@ async def apps_on_a_loop() -> None:
         async for model in app.watch():
             assert_type(model, Counter)
         async with app.changes(lambda model: model.count) as changes:
-            assert_type(await changes.get_async(), gs.Change[Counter])
+            assert_type(await changes.get_async(), gs.watch.Change[Counter])
     async with gs.start_keyed_async(program) as rooms:
         assert_type(await rooms["lobby"].apply_async(Add(1)), Counter)

@@ -18,7 +18,7 @@ def test_buffer_gives_everything_to_everybody() -> None:
     two: list[int] = []
     buffer.put(*range(100))
     buffer.close()
-    with gs.fanout(buffer.consumer(), one.append, two.append, policy="buffer") as fan:
+    with gs.watch.fanout(buffer.consumer(), one.append, two.append, policy="buffer") as fan:
         fan.wait(10)
     assert one == two == list(range(100))
     assert buffer.size() == 0
@@ -37,7 +37,7 @@ def test_latest_does_not_wait_for_the_slow() -> None:
         if number == 1000:
             last.set()
 
-    with gs.fanout(value, stuck, quick) as fan:
+    with gs.watch.fanout(value, stuck, quick) as fan:
         for number in range(1, 1001):
             value.set(number)
         assert last.wait(10)
@@ -53,7 +53,7 @@ def test_block_gives_to_all_before_the_next() -> None:
     order: list[Any] = []
     buffer.put(1, 2)
     buffer.close()
-    with gs.fanout(
+    with gs.watch.fanout(
         buffer.consumer(), lambda n: order.append(("a", n)), lambda n: order.append(("b", n)), policy="block"
     ) as fan:
         fan.wait(10)
@@ -71,7 +71,7 @@ def test_stop_waits_for_no_sink(policy: Any) -> None:
         stuck.set()
         go_on.wait(20)
 
-    fan = gs.fanout(value, sink, sink, policy=policy)
+    fan = gs.watch.fanout(value, sink, sink, policy=policy)
     assert stuck.wait(10)
     fan.stop()
     fan.stop()
@@ -86,7 +86,7 @@ def test_a_closed_source_ends_it() -> None:
     buffer: gs.Buffer[int] = gs.Buffer()
     buffer.put(1, 2, 3)
     buffer.close()
-    with gs.fanout(buffer.consumer()) as fan:
+    with gs.watch.fanout(buffer.consumer()) as fan:
         fan.wait(10)
     assert buffer.size() == 0
 
@@ -98,7 +98,7 @@ def test_a_sink_that_fails_ends_it() -> None:
     def failing(number: int) -> None:
         raise OSError("disk")
 
-    fan = gs.fanout(value, failing)
+    fan = gs.watch.fanout(value, failing)
     with pytest.raises(OSError, match="disk"):
         fan.wait(10)
     with pytest.raises(OSError, match="disk"), fan:
@@ -111,7 +111,7 @@ def test_an_error_that_is_raised_again_keeps_its_traceback() -> None:
     def fail(_: int) -> None:
         raise ValueError("sink")
 
-    fan, lengths = gs.fanout(gs.Value(1), fail), set()
+    fan, lengths = gs.watch.fanout(gs.Value(1), fail), set()
     for _ in range(5):
         with pytest.raises(ValueError, match="sink") as raised:
             fan.wait(20)
@@ -121,7 +121,11 @@ def test_an_error_that_is_raised_again_keeps_its_traceback() -> None:
 
 def test_wrong_arguments_teach() -> None:
     """What cannot be fanned out, or into, is refused."""
-    for wrong in (lambda: gs.fanout([1]), lambda: gs.fanout(gs.Value(1), 5), lambda: gs.fanout(gs.Value(1), policy="fast")):  # type: ignore[arg-type]
+    for wrong in (
+        lambda: gs.watch.fanout([1]),
+        lambda: gs.watch.fanout(gs.Value(1), 5),
+        lambda: gs.watch.fanout(gs.Value(1), policy="fast"),
+    ):  # type: ignore[arg-type]
         with pytest.raises(gs.UsageError):
             wrong()
 
@@ -131,6 +135,6 @@ def test_a_sink_that_raises_closed_ends_it_as_well(policy: Any) -> None:
     """`Closed` that a sink raises, of a buffer that it writes to, say, is raised as every other error of a sink is."""
     closed: gs.Buffer[int] = gs.Buffer()
     closed.close()
-    fan = gs.fanout(gs.Value(1), closed.put, policy=policy)
+    fan = gs.watch.fanout(gs.Value(1), closed.put, policy=policy)
     with pytest.raises(gs.Closed, match="closed"):
         fan.wait(30)

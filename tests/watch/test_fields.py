@@ -45,10 +45,10 @@ def test_a_field_s_changes_are_heard_and_no_others() -> None:
     """A subscriber of one field gets its changes, with the version of the model that brought it, and the model."""
     with gs.start(program) as app, app.changes("count") as counts, app.changes("_private") as private:
         app.apply(to(status="up"))
-        with pytest.raises(gs.Empty):
+        with pytest.raises(gs.errors.Empty):
             counts.get_nowait()
         model = app.apply(to(count=1, status="down"))
-        assert counts.get(1) == gs.Change(3, ("count",), model)
+        assert counts.get(1) == gs.watch.Change(3, ("count",), model)
         app.apply(to(_private=2))
         assert private.get(1).version == 4
         with pytest.raises(gs.TimedOut):
@@ -65,7 +65,7 @@ def test_any_has_the_union_since_the_last_delivery() -> None:
         assert (change.version, change.fields, change.model) == (4, ("count", "status"), app.model)
         app.apply(to(any=1))
         assert everything.get(1).fields == ("any",)
-        with pytest.raises(gs.Empty):
+        with pytest.raises(gs.errors.Empty):
             everything.get_nowait()
 
 
@@ -73,7 +73,7 @@ def test_equal_is_no_change() -> None:
     """An equal value of a small field is no change, nor is the same object; an equal large one that is another is."""
     with gs.start(program) as app, app.changes(gs.ANY) as everything:
         app.apply(to(count=0, status="", items=()))
-        with pytest.raises(gs.Empty):
+        with pytest.raises(gs.errors.Empty):
             everything.get_nowait()
         app.apply(to(big=[0] * 2000))
         app.apply(to(items=(1,)))
@@ -86,7 +86,7 @@ def test_a_selector_hears_when_its_result_differs() -> None:
     """A function of the model is a subscription too; what it makes of the model is compared."""
     with gs.start(program) as app, app.changes(lambda m: m.count // 10) as tens:
         app.apply(to(count=5))
-        with pytest.raises(gs.Empty):
+        with pytest.raises(gs.errors.Empty):
             tens.get_nowait()
         app.apply(to(count=12))
         assert tens.get(1).model.count == 12
@@ -99,9 +99,9 @@ def test_initial_and_since_close_the_gap() -> None:
         app.apply(to(count=1))
         version = app.version
         app.apply(to(status="up"))
-        assert app.changes("count", initial=True).get(1) == gs.Change(2, ("count",), app.model)
+        assert app.changes("count", initial=True).get(1) == gs.watch.Change(2, ("count",), app.model)
         assert app.changes("count", since=1).get(1).version == 2
-        with pytest.raises(gs.Empty):
+        with pytest.raises(gs.errors.Empty):
             app.changes("count", since=version).get_nowait()
         assert app.changes("status", since=version).get(1).version == 3
         assert app.changes(since=version).get(1).fields == ("status",)
@@ -154,7 +154,7 @@ def test_a_hundred_unread_changes_give_one_delivery() -> None:
             app.send(to(count=number))
         app.apply(to(status="done"))
         assert changes.get(1).model.count == 100
-        with pytest.raises(gs.Empty):
+        with pytest.raises(gs.errors.Empty):
             changes.get_nowait()
 
 
@@ -168,7 +168,7 @@ def test_three_subscribers_over_1500_changes() -> None:
             for name, changes in subscriptions.items():
                 try:
                     heard[name].append(changes.get_nowait().version)
-                except gs.Empty:
+                except gs.errors.Empty:
                     continue
     assert heard["any"] == list(range(2, 1502))
     assert heard["status"] == list(range(2, 1502, 3))
@@ -203,8 +203,8 @@ async def test_changes_that_come_faster_than_they_are_used_leave_the_loop_to_oth
         changes = app.changes()
         asyncio.get_running_loop().call_soon(with_turn.set)
 
-        async def at_once() -> gs.Change[Model]:
-            return gs.Change(1, (), app.model)
+        async def at_once() -> gs.watch.Change[Model]:
+            return gs.watch.Change(1, (), app.model)
 
         changes.get_async = at_once  # type: ignore[method-assign, assignment]
         until = time.monotonic() + 5
@@ -246,7 +246,7 @@ def test_every_kind_of_class_has_fields(kind: Any) -> None:
         with app.changes("right") as right, app.changes("left") as left:
             app.apply(5)
             assert right.get(1).model == kind(1, 5)
-            with pytest.raises(gs.Empty):
+            with pytest.raises(gs.errors.Empty):
                 left.get_nowait()
         with pytest.raises(gs.UsageError, match="its fields are left, right"):
             app.changes("middle")
@@ -257,8 +257,8 @@ def test_a_model_of_another_class_has_changed_in_every_field() -> None:
     with gs.start(gs.reducer(lambda: Pair(1, 2), lambda _m, msg: msg)) as app:
         left, everything = app.changes("left"), app.changes()
         assert app.apply(Box(1, 2)) == Box(1, 2)
-        assert left.get(5) == gs.Change(2, ("left",), Box(1, 2))
-        assert everything.get(5) == gs.Change(2, ("left", "right"), Box(1, 2))
+        assert left.get(5) == gs.watch.Change(2, ("left",), Box(1, 2))
+        assert everything.get(5) == gs.watch.Change(2, ("left", "right"), Box(1, 2))
         app.apply(Room("hall"))
         for changes in (left, app.changes("name", since=2)):
             assert changes.get(5).model == Room("hall")
@@ -273,9 +273,9 @@ def test_a_model_without_fields_changes_as_a_whole(model: Any) -> None:
     other = [model]
     with gs.start(gs.reducer(lambda: model, lambda _m, msg: msg)) as app, app.changes() as changes:
         app.apply(other)
-        assert changes.get(5) == gs.Change(2, (), other)
+        assert changes.get(5) == gs.watch.Change(2, (), other)
         app.apply([model])
-        with pytest.raises(gs.Empty):
+        with pytest.raises(gs.errors.Empty):
             changes.get_nowait()
 
 
@@ -389,7 +389,7 @@ def test_the_first_subscription_meets_a_model_that_is_being_published(read: int)
 
 def test_a_subscription_that_crosses_with_the_end_ends() -> None:
     """Who first asks for changes while the program ends gets the last model, and then the end."""
-    found: list[gs.Changes[Model]] = []
+    found: list[gs.watch.Changes[Model]] = []
 
     class Ended(gs.Value[bool]):
         def set(self, value: bool) -> int:

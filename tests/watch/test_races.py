@@ -48,10 +48,10 @@ class Interposed(Slot[Any]):
     def now(self, held: Any) -> None:
         self.held = held
 
-    def watch(self, *, every: float = 0.0) -> gs.Watcher[Any]:
+    def watch(self, *, every: float = 0.0) -> gs.watch.Watcher[Any]:
         return Watcher((self,), lambda held: held[0][1], seen=(0,), every=every)
 
-    def get_by(self, watcher: gs.Watcher[Any], reads: int) -> Any:
+    def get_by(self, watcher: gs.watch.Watcher[Any], reads: int) -> Any:
         """Return what the watcher gets where the value is published at that read, or once it sleeps if it reads less often."""
         self.left = reads
         with ThreadPoolExecutor(1) as pool:
@@ -114,7 +114,7 @@ def test_a_first_value_is_never_missed(hasty: None) -> None:
 def test_a_selection_may_be_set_from_two_sides(hasty: None) -> None:
     """Two threads that set two values of one selection at once wake each watcher, and neither is told of it."""
     one, two = gs.Value(0), gs.Value(0)
-    both = gs.select(one, two)
+    both = gs.watch.select(one, two)
     together = threading.Barrier(2, timeout=LONG)
 
     def count(value: gs.Value[int]) -> None:

@@ -14,7 +14,7 @@ import go_state as gs
 def test_the_last_model_is_shown() -> None:
     """Of many models at once the first is shown, and at the end the last, in the run's thread or by close."""
     shown: list[int] = []
-    with gs.throttle(shown.append, hz=0.001) as view:
+    with gs.watch.throttle(shown.append, hz=0.001) as view:
         program = gs.Program(lambda: (0, ()), lambda model, msg: (model + msg, ()), view=view)
         assert gs.batch(program, [1] * 1000).model == 1000
         assert shown == [0]
@@ -33,7 +33,7 @@ def test_what_is_pending_is_shown_when_it_is_due() -> None:
         if model == 99:
             last.set()
 
-    with gs.throttle(view, hz=50) as throttled:
+    with gs.watch.throttle(view, hz=50) as throttled:
         for number in range(100):
             throttled(number)
             time.sleep(0.0005)
@@ -51,7 +51,7 @@ def test_no_thread_is_left_and_errors_are_told() -> None:
             failed.set()
             raise OSError("no paper")
 
-    throttled = gs.throttle(view, hz=100)
+    throttled = gs.watch.throttle(view, hz=100)
     throttled(0)
     throttled(1)
     failed.wait(10)
@@ -60,4 +60,4 @@ def test_no_thread_is_left_and_errors_are_told() -> None:
     with pytest.raises(OSError, match="no paper"):
         throttled.close()
     with pytest.raises(gs.UsageError):
-        gs.throttle(view, hz=0)
+        gs.watch.throttle(view, hz=0)

@@ -38,7 +38,7 @@ def test_unset_is_not_none() -> None:
     value: gs.Value[Any] = gs.Value()
     with value.watch() as watcher:
         for look in (value.peek, watcher.peek, watcher.get_nowait):
-            with pytest.raises(gs.Empty):
+            with pytest.raises(gs.errors.Empty):
                 look()
         assert (value.version, value.peek("none yet"), repr(UNSET)) == (0, "none yet", "UNSET")
         assert value.set(None) == 1
@@ -64,7 +64,7 @@ def test_only_the_newest_is_given() -> None:
         for number in range(100):
             value.set(number)
         assert watcher.get() == 99
-        with pytest.raises(gs.Empty):
+        with pytest.raises(gs.errors.Empty):
             watcher.get_nowait()
 
 
@@ -74,7 +74,7 @@ def test_a_filter_does_not_take_what_it_rejects() -> None:
     with value.watch() as watcher:
         with pytest.raises(gs.TimedOut):
             watcher.get(0.01, where=lambda v: v > 3)
-        with pytest.raises(gs.Empty):
+        with pytest.raises(gs.errors.Empty):
             watcher.get_nowait(where=lambda v: v > 3)
         assert watcher.get_nowait() == 1
         thread = later(value, lambda: value.set(2), lambda: value.set(5))
@@ -118,7 +118,7 @@ def test_two_gets_at_once_are_refused() -> None:
     with ThreadPoolExecutor() as pool:
         first = pool.submit(watcher.get)
         until_waited_for(value)
-        with pytest.raises(gs.ConcurrentGet):
+        with pytest.raises(gs.errors.ConcurrentGet):
             watcher.get(1)
         value.set(1)
         assert first.result(5) == 1
@@ -195,7 +195,7 @@ def test_update_loses_none() -> None:
         for _ in range(8):
             pool.submit(add)
     assert (value.peek(), value.version) == (8000, 8001)
-    with pytest.raises(gs.Empty):
+    with pytest.raises(gs.errors.Empty):
         gs.Value().update(lambda v: v)
 
 
@@ -230,9 +230,9 @@ def test_derived_values() -> None:
 def test_select_waits_for_all() -> None:
     """A selection is there once all its values are, is new when one of them is, and ends with the first."""
     one, two = gs.Value(1), gs.Value[int]()
-    both = gs.select(one, two.map(lambda v: -v))
+    both = gs.watch.select(one, two.map(lambda v: -v))
     with both.watch() as watcher:
-        with pytest.raises(gs.Empty):
+        with pytest.raises(gs.errors.Empty):
             both.peek()
         thread = later(two, lambda: one.set(3), lambda: two.set(2))
         assert watcher.get(5) == (3, -2)
@@ -247,7 +247,7 @@ def test_select_waits_for_all() -> None:
 def test_since_and_every() -> None:
     """`since` leaves out what is known; `every` gives at most one value in that time, the newest, and the last at the end."""
     value = gs.Value(1)
-    with pytest.raises(gs.Empty):
+    with pytest.raises(gs.errors.Empty):
         value.watch(since=1).get_nowait()
     watcher = value.watch(every=60)
     assert watcher.get() == 1

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, Unpack, overload
 
 from go_state.core.errors import UsageError
-from go_state.core.ports import Codec, Position, Store
+from go_state.core.ports import Position, Store
 from go_state.core.program import Program
 from go_state.modes.aggregate.keyed import Models, WorkingSet
-from go_state.modes.aggregate.model_store import Keeping, KeptModel, KeptModels, OnCommit
-from go_state.modes.batch.batch import Options, Plan, Result, Stream
+from go_state.modes.aggregate.model_store import Keeping, KeptModel, KeptModels
+from go_state.modes.batch.batch import Plan, Result, Stream
 from go_state.modes.batch.source_feed import Ended, SavePoint
 from go_state.modes.keeping.schema import schema_of
-from go_state.modes.limits import Snapshots
+from go_state.modes.options import AggregateOptions, KeyedAggregateOptions, Snapshots
+from go_state.modes.settings import check_names
 from go_state.runtime.flow.driver import drive, drive_async, refuse_running_loop
 from go_state.runtime.on_error import FailedMessage
 from go_state.storage.snapshots.links import Links
@@ -48,11 +49,7 @@ def aggregate(
     *,
     store: Store,
     key: str,
-    codec: Codec[Model] | None = ...,
-    links: Links[Model] | None = ...,
-    snapshots: Snapshots = ...,
-    on_commit: OnCommit | None = ...,
-    **options: Unpack[Options[Msg]],
+    **options: Unpack[AggregateOptions[Msg, Model]],
 ) -> Result[Model, Msg]: ...
 
 
@@ -63,12 +60,7 @@ def aggregate(
     *,
     store: Store,
     key: Callable[[Msg], str],
-    codec: Codec[Model] | None = ...,
-    cache: int = ...,
-    retire: Callable[[Model], bool] | None = ...,
-    snapshots: Snapshots = ...,
-    on_commit: OnCommit | None = ...,
-    **options: Unpack[Options[Msg]],
+    **options: Unpack[KeyedAggregateOptions[Msg, Model]],
 ) -> KeyedResult[Model, Msg]: ...
 
 
@@ -78,13 +70,7 @@ def aggregate(
     *,
     store: Store,
     key: str | Callable[[Any], str],
-    codec: Codec[Any] | None = None,
-    cache: int = _CACHE,
-    retire: Callable[[Any], bool] | None = None,
-    links: Links[Any] | None = None,
-    snapshots: Snapshots = Snapshots(),
-    on_commit: OnCommit | None = None,
-    **options: Unpack[Options[Any]],
+    **options: Unpack[_EitherOptions],
 ) -> Result[Any, Any] | KeyedResult[Any, Any]:
     """Run a batch on from the model in the store and save what it leads to, the model and the source's position in one transaction.
 
@@ -108,13 +94,14 @@ def aggregate(
     `StoreFull`, `SourceChanged`, and `Lagged` for a journal that was truncated beyond what was read.
     """
     refuse_running_loop("aggregate")
-    if inspect.iscoroutinefunction(on_commit):
+    _check_names("aggregate", options)
+    if inspect.iscoroutinefunction(options.get("on_commit")):
         raise UsageError("on_commit= is a coroutine function, which needs an event loop: use aggregate_async")
-    plan = Plan(program, options, on_loop=False, called=aggregate)
-    kept = _keeping(plan.program, store, key, codec, cache, retire, links, snapshots, on_commit)
+    plan = Plan(program, options, on_loop=False)
+    kept = _keeping(plan.program, store, key, options)
     reading, after = drive(kept.begin(source))
     intake = plan.intake(reading, after=after)
-    with plan.batch(intake, program=kept.program(), checkpoint=_checkpoint(kept, snapshots)) as running:
+    with plan.batch(intake, program=kept.program(), checkpoint=_checkpoint(kept, options)) as running:
         drive(running.flow())
     return _result(running.result(), kept, store)
 
@@ -126,11 +113,7 @@ async def aggregate_async(
     *,
     store: Store,
     key: str,
-    codec: Codec[Model] | None = ...,
-    links: Links[Model] | None = ...,
-    snapshots: Snapshots = ...,
-    on_commit: OnCommit | None = ...,
-    **options: Unpack[Options[Msg]],
+    **options: Unpack[AggregateOptions[Msg, Model]],
 ) -> Result[Model, Msg]: ...
 
 
@@ -141,12 +124,7 @@ async def aggregate_async(
     *,
     store: Store,
     key: Callable[[Msg], str],
-    codec: Codec[Model] | None = ...,
-    cache: int = ...,
-    retire: Callable[[Model], bool] | None = ...,
-    snapshots: Snapshots = ...,
-    on_commit: OnCommit | None = ...,
-    **options: Unpack[Options[Msg]],
+    **options: Unpack[KeyedAggregateOptions[Msg, Model]],
 ) -> KeyedResult[Model, Msg]: ...
 
 
@@ -156,41 +134,40 @@ async def aggregate_async(
     *,
     store: Store,
     key: str | Callable[[Any], str],
-    codec: Codec[Any] | None = None,
-    cache: int = _CACHE,
-    retire: Callable[[Any], bool] | None = None,
-    links: Links[Any] | None = None,
-    snapshots: Snapshots = Snapshots(),
-    on_commit: OnCommit | None = None,
-    **options: Unpack[Options[Any]],
+    **options: Unpack[_EitherOptions],
 ) -> Result[Any, Any] | KeyedResult[Any, Any]:
     """Aggregate on the running event loop, as `aggregate` does in a thread; see `batch_async` for the sources.
 
     The store is used in a thread of the aggregate's own, and `on_commit` may be a coroutine function. The result's `models` are loaded
     where they are asked for. A save that has begun is finished, also when the task is cancelled: it is whole, or not there.
     """
-    plan = Plan(program, options, on_loop=True, called=aggregate_async)
-    kept = _keeping(plan.program, store, key, codec, cache, retire, links, snapshots, on_commit)
+    _check_names("aggregate_async", options)
+    plan = Plan(program, options, on_loop=True)
+    kept = _keeping(plan.program, store, key, options)
     async with kept.thread:
         reading, after = await drive_async(kept.begin(source))
         intake = plan.intake(reading, after=after)
-        checkpoint, loading = _checkpoint(kept, snapshots), kept.loading()
+        checkpoint, loading = _checkpoint(kept, options), kept.loading()
         async with plan.batch(intake, program=kept.program(), checkpoint=checkpoint, loading=loading) as running:
             await plan.drive_in_time(running.flow())
     return _result(running.result(), kept, store)
 
 
+class _EitherOptions(KeyedAggregateOptions[Any, Any], total=False):
+    """The options of both kinds of aggregate, of which `_keeping` finds out which one it is."""
+
+    links: Links[Any] | None
+
+
+def _check_names(called: str, options: _EitherOptions) -> None:
+    check_names(called, options, AggregateOptions, KeyedAggregateOptions, own=("store", "key"))
+
+
 def _keeping(
-    program: Program[Any, Any],
-    store: Store,
-    key: str | Callable[[Any], str],
-    codec: Codec[Any] | None,
-    cache: int,
-    retire: Callable[[Any], bool] | None,
-    links: Links[Any] | None,
-    snapshots: Snapshots,
-    on_commit: OnCommit | None,
+    program: Program[Any, Any], store: Store, key: str | Callable[[Any], str], options: _EitherOptions
 ) -> Keeping[Any, Any]:
+    retire, links, on_commit = options.get("retire"), options.get("links"), options.get("on_commit")
+    snapshots, cache = options.get("snapshots", Snapshots()), options.get("cache", _CACHE)
     if isinstance(store, type) or not isinstance(store, Store):
         found = f"the class {store.__qualname__} itself" if isinstance(store, type) else f"a {type(store).__qualname__}"
         raise UsageError(
@@ -200,7 +177,7 @@ def _keeping(
         raise UsageError(f"snapshots= is a gs.Snapshots(every=..., seconds=...), not a {type(snapshots).__qualname__}")
     if on_commit is not None and not callable(on_commit):
         raise UsageError(f"on_commit= is a function of (changed, position), not a {type(on_commit).__qualname__}")
-    schema = schema_of(program, codec)
+    schema = schema_of(program, options.get("codec"))
     if isinstance(key, str):
         if retire is not None:
             raise UsageError("retire= belongs to a keyed aggregate: give key= a function of the message")
@@ -220,7 +197,8 @@ def _keeping(
     return KeptModels(WorkingSet(program, schema, store, key, cache=cache, retire=retire), schema, store, on_commit)
 
 
-def _checkpoint(kept: Keeping[Any, Any], snapshots: Snapshots) -> SavePoint:
+def _checkpoint(kept: Keeping[Any, Any], options: _EitherOptions) -> SavePoint:
+    snapshots = options.get("snapshots", Snapshots())
     return SavePoint(kept.save, snapshots.every, snapshots.seconds)
 
 

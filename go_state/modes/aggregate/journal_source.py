@@ -19,7 +19,7 @@ def journal_marks(source: object) -> JournalMarks | None:
     journal = source.buffer if isinstance(source, Consumer) else source
     if not isinstance(journal, Log):
         return None
-    from go_state.storage.journal.journal import Journal  # here: who aggregates a file need not wait for it
+    from go_state.storage.journal.journal import Journal  # here: an aggregate of a file need not wait for it
 
     return JournalMarks(journal, from_the_start=journal is source) if isinstance(journal, Journal) else None
 
@@ -30,7 +30,7 @@ class JournalMarks:
     def __init__(self, journal: Journal[Any], *, from_the_start: bool) -> None:
         self.name = f"journal {journal.name}"
         self._journal = journal
-        self._from_the_start = from_the_start  # or from where a reader stands, who has been told where to begin
+        self._from_the_start = from_the_start  # or from where a reader stands, which was told where to begin
 
     def fingerprint(self) -> str:
         """Return what tells this journal from every other; empty before anything was written to it."""
@@ -53,7 +53,7 @@ class JournalMarks:
         return mark.position
 
     def is_of_own_program(self, marks: Mapping[str, Mark]) -> bool:
-        """Tell whether the model is that of the program which keeps this journal, and has all that the journal holds.
+        """Return whether the model is that of the program which keeps this journal, and has all that the journal holds.
 
         Raises `UsageError` if there is more: to take it is for the program, which knows what of its commands is done.
         """

@@ -1,6 +1,6 @@
 """What an aggregate keeps: one model under one key, or one for each key.
 
-Both begin from the store, give the program that the batch runs, say what has to be written, and hear when it is. `Keeping` is what
+Both begin from the store, give the program that the batch runs, say what has to be written, and are told when it is. `Keeping` is what
 they share: the source's mark, and the one transaction in which models and mark are written.
 """
 
@@ -15,7 +15,8 @@ from go_state.core.ports import Openable, Position, Source, Store, Write
 from go_state.core.program import Program, Step, takes_key
 from go_state.modes.aggregate.journal_source import journal_marks
 from go_state.modes.aggregate.keyed import RESERVED, WorkingSet
-from go_state.modes.aggregate.loaded_first import Loading
+from go_state.modes.batch.loaded_first import Loading
+from go_state.modes.options import OnCommit
 from go_state.runtime.flow.driver import Answer, Blocking, Flow
 from go_state.storage.codec.json_codec import JsonCodec
 from go_state.storage.records.keys import key_bytes
@@ -25,8 +26,6 @@ from go_state.system.own_thread import OwnThread
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
-
-OnCommit = Callable[[Mapping[str, Any], Position], object]
 
 
 class Keeping(Generic[Model, Msg]):
@@ -40,7 +39,7 @@ class Keeping(Generic[Model, Msg]):
         self._marks: dict[str, Mark] = {}
         self._source_name: str | None = None  # of a source that has positions
         self._describe: Callable[[], str] = str  # the source, to know it again by
-        self._opened: Any = None  # a source that is open, and belongs to nobody else yet
+        self._opened: Any = None  # a source that was opened here, until a batch takes it over
 
     # ------------------------------------------------------------------ what the two kinds say
 
@@ -61,7 +60,7 @@ class Keeping(Generic[Model, Msg]):
         raise NotImplementedError
 
     def _written(self, versions: Mapping[str, int]) -> dict[str, Model]:
-        """Hear which keys are written and return the models that changed in the store."""
+        """Called with the new versions of the keys that are written; return the models that changed in the store."""
         raise NotImplementedError
 
     # ------------------------------------------------------------------ the shared part
@@ -70,7 +69,7 @@ class Keeping(Generic[Model, Msg]):
         """Load, and return the source to read, opened where it has to be, and after which position; `SourceChanged` for another."""
         try:
             begun: tuple[Any, Position] = yield Blocking(lambda: self._begin(source), self.thread)
-        except BaseException:  # also of a cancellation, after which nobody is given what was opened
+        except BaseException:  # also of a cancellation, after which what was opened has no owner
             if self._opened is not None:
                 self._opened.close()
             raise

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import threading
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 
 from go_state.core.commands import Cmd
-from go_state.core.errors import Closed, Empty, InsideLoop, TimedOut, UsageError
-from go_state.modes.app.capabilities import Reader, Sender, Watching
+from go_state.core.errors import AppEnded, Closed, Empty, InsideLoop, TimedOut, UsageError
+from go_state.modes.app.capabilities import AppStatistics, Reader, Sender, State, Watching
 from go_state.modes.app.host import Hosted
 from go_state.modes.app.leaving import outlast, outlast_async
 from go_state.modes.app.observers import Waiting
@@ -28,25 +28,9 @@ if TYPE_CHECKING:
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
-State: TypeAlias = Literal["replaying", "ready", "draining", "stopped", "failed"]
-"""How it stands with an app: before its first model is there, then, while it is asked to end, and after it has."""
-
-
 _MOMENT = (
     1.0  # second, for which an event loop may be stopped by an error that is a mistake, so that it leaves no thread behind
 )
-
-
-class AppStatistics(NamedTuple):
-    """An app at one moment: messages that are through and that wait, the age of the oldest that waits in seconds (None where
-    none does), how many entered a second lately, and how many commands are under way.
-    """
-
-    processed: int
-    queue_size: int
-    oldest_age: float | None
-    rate: float
-    commands_in_effect: int
 
 
 class App(Hosted[Model, Msg]):
@@ -74,8 +58,7 @@ class App(Hosted[Model, Msg]):
         try:
             self._put(*messages)
         except Closed:
-            self._raise_failed()
-            raise
+            self._raise_ended()
 
     def apply(self, message: Msg, *, timeout: float | None = None) -> Model:
         """Send one message, wait until its turn is committed, and return the model that it has made.
@@ -133,23 +116,27 @@ class App(Hosted[Model, Msg]):
             raise UsageError(f"None is no message and has no turn: give {called} one")
         return Waiting(waker, asks=called == "ask")
 
-    def _raise_failed(self) -> None:
-        """Raise why nothing is taken any more, where that is a failure."""
-        if self._error is not None:
-            raise Closed(
-                f"the app has failed with a {type(self._error).__qualname__}, which is the cause of this: nothing more is taken"
-            ) from self._error
+    def _raise_ended(self) -> NoReturn:
+        """Raise why nothing is taken any more."""
+        if self._error is None:
+            raise AppEnded("the app was stopped: nothing more is taken; start the program again") from None
+        raise AppEnded(
+            f"the app has failed with a {type(self._error).__qualname__}, which is the cause of this: nothing more is taken"
+        ) from self._error
 
     def _put_for_outcome(self, message: Msg, waiting: Waiting) -> None:
         try:
             self._put_known(message, waiting)
         except Closed:
-            self._raise_failed()
-            raise
+            self._raise_ended()
 
     def put_for(self, waiting: Waiting, message: Msg) -> None:
         """Put a message into the queue for one who waits for its turn elsewhere."""
         self._put_known(message, waiting)
+
+    def forget_sender(self, waiting: Waiting) -> None:
+        """Drop one who waits for its turn elsewhere, and does so no longer."""
+        self._audience.forget(waiting)
 
     @staticmethod
     def _took_too_long(called: str, timeout: float | None) -> TimedOut:
@@ -267,7 +254,7 @@ class App(Hosted[Model, Msg]):
         try:
             return self.model
         except Empty:
-            raise Closed("the app was stopped before it had a model") from None
+            raise AppEnded("the app was stopped before it had a model") from None
 
     def stop(self, *, drain: bool = True, timeout: float | None = None) -> None:
         """End the app: refuse further messages, take those that are queued through their turns, and wait for that.

@@ -8,11 +8,11 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from go_state.core.errors import Closed, TimedOut, UsageError
+from go_state.core.errors import AppEnded, TimedOut, UsageError
 from go_state.core.program import Program
 from go_state.middleware.chain import Chain, Folded
 from go_state.modes.app.observers import Audience, OnDenied, Stopped, Waiting
-from go_state.modes.run import durable_run
+from go_state.modes.settings import DurableSettings
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.feeds.feeds import LogFeed
 from go_state.runtime.flow.driver import Flow, drive, drive_async
@@ -43,7 +43,7 @@ class Hosted(Generic[Model, Msg]):
         buffer: Any,
         on_error: OnError,
         manager: EffectManager,
-        durable: tuple[Any, ...] | None,
+        durable: DurableSettings | None,
         *,
         on_denied: OnDenied | None,
         on_loop: bool,
@@ -70,7 +70,7 @@ class Hosted(Generic[Model, Msg]):
         self._program = program
         self._on_loop = on_loop
         self._host: threading.Thread | asyncio.Task[None] | None = None
-        self._durable: Any = None if durable is None else self._durable_run(buffer, durable)
+        self._durable: Any = None if durable is None else self._durable_run(durable)
         self._buffer = buffer if self._durable is None else self._durable.journal
         self._put: Callable[..., None] = buffer.put if self._durable is None else self._durable.entrance.put
         at_fork(self)
@@ -82,12 +82,21 @@ class Hosted(Generic[Model, Msg]):
             self._end_unheld()
             raise
 
-    def _durable_run(self, buffer: Any, arguments: tuple[Any, ...]) -> Any:
+    def _durable_run(self, settings: DurableSettings) -> Any:
         """Return the durable run that tells this app what becomes of its turns."""
-        ports = (buffer, None, None, None)
-        run = durable_run(self._program, ports, self._policy, self._manager, self._on_loop, *arguments)
-        run.on_failure, run.audience = self._on_error, self._audience
-        run.idle_seconds, run.idled = self._idle, self._rest_if_unused
+        from go_state.modes.durable.durable_run import DurableRun  # here: a program that stores nothing need not wait for it
+
+        run = DurableRun(
+            self._program,
+            settings,
+            self._policy,
+            self._manager,
+            on_loop=self._on_loop,
+            on_failure=self._on_error,
+            audience=self._audience,
+            idle_seconds=self._idle,
+            idled=self._rest_if_unused,
+        )
         self._audience.chain = run.chain
         if run.chain is not None:
             run.chain.run = self._manager.workers if self._on_loop else None
@@ -338,7 +347,7 @@ class Hosted(Generic[Model, Msg]):
         """Raise where the caller is about to wait for a model, and the app waits for the caller."""
         self._check_may_wait("a watcher of its app")
         if self._audience.is_drained and self._is_part():
-            raise Closed("the app ends, and waits for this command, which can wait for its models no longer")
+            raise AppEnded("the app ends, and waits for this command, which can wait for its models no longer")
 
     def _is_part(self) -> bool:
         """Tell whether the caller is something that the end of the app waits for."""

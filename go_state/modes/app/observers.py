@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
-from go_state.core.errors import Closed, Denied, NoReply
+from go_state.core.errors import AppEnded, Closed, Denied, NoReply
 from go_state.middleware.chain import Chain
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.flow.driver import Answer
@@ -63,8 +63,8 @@ class Waiting:
 
 def _ended_before(error: BaseException | None) -> Closed:
     if error is None:
-        return Closed("the app has ended before the message had its turn")
-    closed = Closed(
+        return AppEnded("the app has ended before the message had its turn")
+    closed = AppEnded(
         f"the app has failed before the message had its turn, with a {type(error).__qualname__}, which is the cause of this"
     )
     closed.__cause__ = error

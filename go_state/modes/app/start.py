@@ -3,107 +3,98 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar, Unpack
 
+from go_state.buffer.buffer import Buffer
 from go_state.core.errors import UsageError
-from go_state.core.ports import Log, Store
+from go_state.core.ports import Log
 from go_state.core.program import Program
 from go_state.modes.app.app import App
-from go_state.modes.app.observers import OnDenied
-from go_state.modes.limits import Retain, Snapshots
-from go_state.modes.run import is_durable, without_key
+from go_state.modes.options import AppOptions, OnDenied
+from go_state.modes.settings import (
+    DurableSettings,
+    RunSettings,
+    check_names,
+    durable_settings,
+    program_without_key,
+    run_settings,
+)
 from go_state.runtime.effects.manager import EffectManager
-from go_state.runtime.effects.timers import Clock
 from go_state.runtime.flow.driver import require_running_loop
-from go_state.runtime.on_error import OnError, Raise
-from go_state.runtime.resources import Effects, Resources, resources_of
-
-if TYPE_CHECKING:
-    from go_state.storage.journal.writer import Durability
-    from go_state.storage.records.lease import IfHeld
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
 
-def start(
-    program: Program[Model, Msg],
-    buffer: Log[Msg] | None = None,
-    *,
-    on_error: OnError = Raise(),
-    on_denied: OnDenied | None = None,
-    store: Store | None = None,
-    key: str | None = None,
-    snapshots: Snapshots | None = None,
-    durability: Durability | None = None,
-    lease: IfHeld | None = None,
-    restore: int | None = None,
-    retention: Retain | None = None,
-    env: object = None,
-    effects: Effects | None = None,
-    clock: Clock | None = None,
-) -> App[Model, Msg]:
+def start(program: Program[Model, Msg], buffer: Log[Msg] | None = None, **options: Unpack[AppOptions]) -> App[Model, Msg]:
     """Start the program in a thread of its own and return the app, to be used as a `with` block.
 
-    Its queue is a `buffer`, by default a new one, which the app closes at its end. With a `store` and a `key`, or a journal as its
-    buffer, it is durable, and the arguments are those of `run`. `on_denied(message, denied)` is called for what a middleware denies
-    while nobody waits for it, which is otherwise passed over.
+    Its queue is a `buffer`, by default a new one, which the app closes at its end. The keyword arguments are those of
+    `AppOptions`. With a `store` and a `key`, or a journal as its buffer, the app is durable, as a `run` with the same arguments.
     """
-    how = (store, key, snapshots, durability, lease, restore, retention)
-    resources = resources_of(env, effects, clock)
-    return make_app(program, buffer, on_error, how, resources, on_denied=on_denied, on_loop=False)
+    return _start("start", program, buffer, options, on_loop=False)
 
 
-def start_async(
-    program: Program[Model, Msg],
-    buffer: Log[Msg] | None = None,
-    *,
-    on_error: OnError = Raise(),
-    on_denied: OnDenied | None = None,
-    store: Store | None = None,
-    key: str | None = None,
-    snapshots: Snapshots | None = None,
-    durability: Durability | None = None,
-    lease: IfHeld | None = None,
-    restore: int | None = None,
-    retention: Retain | None = None,
-    env: object = None,
-    effects: Effects | None = None,
-    clock: Clock | None = None,
-) -> App[Model, Msg]:
+def start_async(program: Program[Model, Msg], buffer: Log[Msg] | None = None, **options: Unpack[AppOptions]) -> App[Model, Msg]:
     """Start the program in a task of the running event loop and return the app, to be used as an `async with` block.
 
-    Raises `UsageError` where no loop is running.
+    Raises `UsageError` if no loop is running.
     """
     require_running_loop("start_async", "start")
-    how = (store, key, snapshots, durability, lease, restore, retention)
-    resources = resources_of(env, effects, clock)
-    return make_app(program, buffer, on_error, how, resources, on_denied=on_denied, on_loop=True)
+    return _start("start_async", program, buffer, options, on_loop=True)
+
+
+def _start(
+    called: str, program: Program[Model, Msg], buffer: Log[Msg] | None, options: AppOptions, *, on_loop: bool
+) -> App[Model, Msg]:
+    check_names(called, options, AppOptions)
+    settings = run_settings(options)
+    program = program_without_key(program, "start")
+    durable = durable_settings(buffer, options)
+    if buffer is not None and not isinstance(buffer, Log):
+        raise UsageError(f"a {type(buffer).__qualname__} is no buffer: give a gs.Buffer, or none")
+    return make_app(program, buffer, settings, durable, on_denied=options.get("on_denied"), on_loop=on_loop)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lifecycle(Generic[Model, Msg]):
+    """What whoever holds an app is told about it, each time with the app.
+
+    `begun` is called first of all, `idled` when there was no message for `idle` seconds and nobody waits for a model, `ended`
+    when nothing of the app runs any more.
+    """
+
+    idle: float | None = None
+    idled: Callable[[App[Model, Msg]], object] | None = None
+    ended: Callable[[App[Model, Msg]], object] | None = None
+    begun: Callable[[App[Model, Msg]], object] | None = None
 
 
 def make_app(
     program: Program[Model, Msg],
-    buffer: Any,
-    on_error: OnError,
-    how: tuple[Any, ...],
-    resources: Resources,
+    buffer: Log[Msg] | None,
+    settings: RunSettings,
+    durable: DurableSettings | None,
     *,
     on_denied: OnDenied | None,
     on_loop: bool,
-    idle: float | None = None,
-    idled: Callable[[App[Model, Msg]], object] | None = None,
-    ended: Callable[[App[Model, Msg]], object] | None = None,
-    begun: Callable[[App[Model, Msg]], object] | None = None,
+    lifecycle: Lifecycle[Model, Msg] = Lifecycle(),
 ) -> App[Model, Msg]:
-    """Return the app of these arguments."""
-    from go_state.buffer.buffer import Buffer
-
-    program = without_key(program, "start")
-    durable = how if is_durable(buffer, how) else None
-    if durable is None and buffer is None:
+    """Return a running app with these settings; without a buffer, and not durable, it has a new one."""
+    if buffer is None and durable is None:
         buffer = Buffer()
-    if durable is None and not isinstance(buffer, Log):
-        raise UsageError(f"a {type(buffer).__qualname__} is no buffer: give a gs.Buffer, or none")
-    manager = EffectManager(resources, on_loop=on_loop)
-    told = {"idled": idled, "ended": ended, "begun": begun}
-    return App(program, buffer, on_error, manager, durable, on_denied=on_denied, on_loop=on_loop, idle=idle, **told)
+    manager = EffectManager(settings.resources, on_loop=on_loop)
+    return App(
+        program,
+        buffer,
+        settings.on_error,
+        manager,
+        durable,
+        on_denied=on_denied,
+        on_loop=on_loop,
+        idle=lifecycle.idle,
+        idled=lifecycle.idled,
+        ended=lifecycle.ended,
+        begun=lifecycle.begun,
+    )

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import AsyncIterable, Callable, Iterable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Generic, TypeAlias, TypedDict, TypeVar, Union, Unpack
+from typing import Any, Generic, TypeAlias, TypeVar, Union, Unpack
 
 from go_state.core.errors import TimedOut, UsageError
-from go_state.core.ports import Consumer, Log, Position, Producer, Source, Switch
+from go_state.core.ports import Consumer, Log, Position, Producer, Source
 from go_state.core.program import Program
 from go_state.middleware.chain import chained
-from go_state.modes.aggregate.loaded_first import LoadedFirst, Loading
+from go_state.modes.batch.limits import Limits
+from go_state.modes.batch.loaded_first import LoadedFirst, Loading
 from go_state.modes.batch.source_feed import Ended, QueuedSourceFeed, SavePoint, SourceFeed
 from go_state.modes.batch.source_reader import Intake, open_intake
-from go_state.modes.limits import Pace
-from go_state.modes.run import checked, without_key
+from go_state.modes.options import BatchOptions
+from go_state.modes.settings import check_names, checked_program, program_without_key, run_settings
 from go_state.runtime.effects.manager import EffectManager
-from go_state.runtime.effects.timers import Clock
 from go_state.runtime.feeds.feeds import PortFeed
 from go_state.runtime.flow.driver import Flow, drive, drive_async, refuse_running_loop
-from go_state.runtime.on_error import FailedMessage, OnError, Raise, check_on_error
+from go_state.runtime.on_error import FailedMessage
 from go_state.runtime.replaying import silenced
-from go_state.runtime.resources import Effects, resources_of
 from go_state.runtime.turn import Loop
 
 Model = TypeVar("Model")
@@ -35,32 +33,6 @@ Fetch: TypeAlias = Callable[[], Any]
 
 Stream: TypeAlias = Union[Iterable[Msg], AsyncIterable[Msg], Source[Msg], Log[Msg], Fetch]
 """What a batch reads; see `batch`."""
-
-
-class Options(TypedDict, Generic[Msg], total=False):
-    """How a batch ends, reads ahead and fails: the keyword arguments that `batch`, `aggregate` and their twins share.
-
-    `limit`: take no more once so many messages of the source were taken. `timeout` (seconds): raise `TimedOut`. `stop` (something
-    with `is_set()`, see `signals`) and `budget` (seconds): end between two messages of the source, and say so in the result;
-    messages that were fetched together are processed together. In a thread these three are looked at between messages: a source
-    that blocks is left only when it returns, also with `prefetch`, which reads so many messages ahead in a thread. `replaying`:
-    while it returns true, perform no command and show no view. `on_error`: what becomes of a message that the program fails on.
-    `producer` and `consumer`: a queue of your own, whose consumer also has `empty()`. `env`, `effects` and `clock`: see `run`; a
-    batch that is asked to end waits for the commands under way, and one that fails cancels them.
-    """
-
-    limit: int | None
-    timeout: float | None
-    stop: Switch | None
-    budget: float | None
-    prefetch: int
-    replaying: Callable[[], bool] | None
-    on_error: OnError
-    producer: Producer[Msg] | None
-    consumer: Consumer[Msg] | None
-    env: object
-    effects: Effects | None
-    clock: Clock | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,29 +50,33 @@ class Result(Generic[Model, Msg]):
     set_aside: tuple[FailedMessage[Msg], ...]
 
 
-def batch(program: Program[Model, Msg], source: Stream[Msg], **options: Unpack[Options[Msg]]) -> Result[Model, Msg]:
+def batch(program: Program[Model, Msg], source: Stream[Msg], **options: Unpack[BatchOptions[Msg]]) -> Result[Model, Msg]:
     """Run the program over a source, in the calling thread, until the source is exhausted and the queue empty.
 
     `source` is an iterable of messages, a function that returns `(messages, more)`, a `Source` with positions, or a buffer,
     which is read until it is empty. The next message is taken only when everything that the last one led to is processed; the
-    messages of one fetch enter the queue together. The keyword arguments are those of `Options`.
+    messages of one fetch enter the queue together. The keyword arguments are those of `BatchOptions`.
 
     Raises what the source, the program or the queue raises; an `ExceptionGroup` when both the program and the source fail.
     """
     refuse_running_loop("batch")
-    plan = Plan(without_key(program, "batch"), options, on_loop=False, called=batch)
+    check_names("batch", options, BatchOptions)
+    plan = Plan(program_without_key(program, "batch"), options, on_loop=False)
     with plan.batch(plan.intake(source)) as running:
         drive(running.flow())
     return running.result()
 
 
-async def batch_async(program: Program[Model, Msg], source: Stream[Msg], **options: Unpack[Options[Msg]]) -> Result[Model, Msg]:
+async def batch_async(
+    program: Program[Model, Msg], source: Stream[Msg], **options: Unpack[BatchOptions[Msg]]
+) -> Result[Model, Msg]:
     """Run the program over a source on the running event loop, as `batch` does in a thread.
 
     The source may be an async iterable or a coroutine function that fetches as well. A plain iterable is read on the loop: give
     one that blocks a `prefetch`. A stop switch of `signals` and the budget also end a wait for an async source.
     """
-    plan = Plan(without_key(program, "batch_async"), options, on_loop=True, called=batch_async)
+    check_names("batch_async", options, BatchOptions)
+    plan = Plan(program_without_key(program, "batch_async"), options, on_loop=True)
     async with plan.batch(plan.intake(source)) as running:
         await plan.drive_in_time(running.flow())
     return running.result()
@@ -109,12 +85,8 @@ async def batch_async(program: Program[Model, Msg], source: Stream[Msg], **optio
 class Plan(Generic[Model, Msg]):
     """The options of one batch, checked; they begin to count when it is made."""
 
-    def __init__(
-        self, program: Program[Model, Msg], options: Options[Msg], *, on_loop: bool, called: Callable[..., object]
-    ) -> None:
-        for word in options.keys() - Options.__annotations__.keys():
-            raise _no_such_argument(word, called)
-        self.program = chained(checked(program))
+    def __init__(self, program: Program[Model, Msg], options: BatchOptions[Msg], *, on_loop: bool) -> None:
+        self.program = chained(checked_program(program))
         self._replaying = options.get("replaying")
         self._on_loop = on_loop
         self._timeout = options.get("timeout")
@@ -123,16 +95,16 @@ class Plan(Generic[Model, Msg]):
         for word, count in (("limit", self._limit), ("prefetch", self._prefetch)):
             if count is not None and (not isinstance(count, int) or count < 0):
                 raise UsageError(f"{word} is a whole number of messages, not {count!r}")
-        self._on_error = options.get("on_error", Raise())
-        check_on_error(self._on_error)
-        self._outside = resources_of(options.get("env"), options.get("effects"), options.get("clock"))
+        self._settings = run_settings(options)
         self._ports = _ports(options.get("producer"), options.get("consumer"))
-        self._pace = Pace(stop=options.get("stop"), budget=options.get("budget"), timeout=self._timeout, on_loop=on_loop)
+        self._limits = Limits(stop=options.get("stop"), budget=options.get("budget"), timeout=self._timeout, on_loop=on_loop)
 
     def intake(self, source: Stream[Msg], *, after: Position = None) -> Intake[Msg]:
         """Open the source."""
         limit = math.inf if self._limit is None else self._limit
-        return open_intake(source, after=after, prefetch=self._prefetch, limit=limit, pace=self._pace, on_loop=self._on_loop)
+        return open_intake(
+            source, after=after, prefetch=self._prefetch, limit=limit, limits=self._limits, on_loop=self._on_loop
+        )
 
     def batch(
         self,
@@ -143,13 +115,15 @@ class Plan(Generic[Model, Msg]):
         loading: Loading[Msg] | None = None,
     ) -> Batch[Model, Msg]:
         """Return the batch, of another program than the plan's where one is given; with `loading` models are loaded beforehand."""
-        manager = EffectManager(self._outside, on_loop=self._on_loop)
+        manager = EffectManager(self._settings.resources, on_loop=self._on_loop)
         manager.journal_id = intake.name
-        loop: Loop[Any, Msg] = Loop(silenced(program or self.program, self._replaying), manager, on_error=self._on_error)
-        feed = SourceFeed(loop, intake, self._pace, self._limit, checkpoint)
+        loop: Loop[Any, Msg] = Loop(
+            silenced(program or self.program, self._replaying), manager, on_error=self._settings.on_error
+        )
+        feed = SourceFeed(loop, intake, self._limits, self._limit, checkpoint)
         if self._ports is not None:
             queue = PortFeed(*self._ports, on_loop=self._on_loop, one_at_a_time=True)
-            feed = QueuedSourceFeed(loop, intake, self._pace, self._limit, checkpoint, queue)
+            feed = QueuedSourceFeed(loop, intake, self._limits, self._limit, checkpoint, queue)
         return Batch(loop, intake, feed if loading is None else LoadedFirst(feed, *loading), checkpoint)
 
     async def drive_in_time(self, flow: Flow[None]) -> None:
@@ -163,18 +137,8 @@ class Plan(Generic[Model, Msg]):
         except TimeoutError as error:
             if not scope.expired():
                 raise
-            self._pace.check_deadline()
+            self._limits.check_deadline()
             raise TimedOut(str(error)) from error
-
-
-def _no_such_argument(word: str, called: Callable[..., object]) -> UsageError:
-    import difflib
-
-    own = [p.name for p in inspect.signature(called).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    known = [*own, *Options.__annotations__]
-    near = difflib.get_close_matches(word, known, 1)
-    hint = f" (did you mean {near[0]}?)" if near else ""
-    return UsageError(f"{called.__name__} has no argument {word}{hint}: it has {', '.join(known)}")
 
 
 def _ports(producer: object, consumer: object) -> tuple[Producer[Any], Consumer[Any]] | None:
@@ -186,7 +150,7 @@ def _ports(producer: object, consumer: object) -> tuple[Producer[Any], Consumer[
 
 
 class Batch(Generic[Model, Msg]):
-    """A batch under way, which lets go of its source at the end of its `with` block."""
+    """A running batch, which closes its source at the end of its `with` block."""
 
     def __init__(
         self,
@@ -232,7 +196,7 @@ class Batch(Generic[Model, Msg]):
 
 
 def _raise_both(error: BaseException | None, other: BaseException | None) -> None:
-    """Raise the source's error, which nobody has seen yet, together with the program's.
+    """Raise the source's error, which was not raised yet, together with the program's.
 
     Where the program has not failed the batch has ended before it came to the error, which is then as if never read.
     """

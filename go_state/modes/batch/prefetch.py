@@ -8,7 +8,7 @@ from contextlib import suppress
 from queue import Empty
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from go_state.modes.limits import Pace
+from go_state.modes.batch.limits import Limits
 from go_state.runtime.raised import as_failure
 from go_state.system.own_thread import call_once
 
@@ -27,11 +27,11 @@ class ReadAhead(Generic[Item]):
     waited for is handed over at once. An exception of the iterator is raised where its items were expected.
     """
 
-    def __init__(self, items: Iterator[Item], count: int, pace: Pace) -> None:
+    def __init__(self, items: Iterator[Item], count: int, limits: Limits) -> None:
         import janus
 
         self._items = items
-        self._pace = pace
+        self._limits = limits
         self._chunk_size = max(count // _CHUNKS, 1)
         self._queue: janus.Queue[list[Item] | None] = janus.Queue(maxsize=max(min(count, _CHUNKS) - 1, 1))
         self._lock = threading.Lock()  # guards _partial and _starving
@@ -58,7 +58,7 @@ class ReadAhead(Generic[Item]):
                         self._queue.sync_q.put(chunk)
             except janus.SyncQueueShutDown:
                 raise
-            except BaseException as error:  # whatever it is, the batch has to hear of it
+            except BaseException as error:  # whatever it is, it is raised in the batch
                 self._error = as_failure(error, "the source")
             self._queue.sync_q.put(None)
         except janus.SyncQueueShutDown:
@@ -88,12 +88,12 @@ class ReadAhead(Generic[Item]):
         return self._received(self._queue.sync_q.get_nowait())
 
     def in_thread(self) -> list[Item] | None:
-        """Block until something is read, the pace is due, or something ends the wait; return as `take`."""
-        with self._pace.calling(self._wake):
-            if self._pace.looks_up():
+        """Block until something is read, a limit is reached, or something ends the wait; return as `take`."""
+        with self._limits.calling(self._wake):
+            if self._limits.must_end_now():
                 return None
             try:
-                return self._received(self._queue.sync_q.get(timeout=self._pace.wait_seconds()))
+                return self._received(self._queue.sync_q.get(timeout=self._limits.wait_seconds()))
             except Empty:
                 return None
 
@@ -101,11 +101,11 @@ class ReadAhead(Generic[Item]):
         """Wait on the event loop, as `in_thread` does in a thread."""
         import asyncio
 
-        with self._pace.calling(self._wake):
-            if self._pace.looks_up():
+        with self._limits.calling(self._wake):
+            if self._limits.must_end_now():
                 return None
             try:
-                async with asyncio.timeout(self._pace.wait_seconds()):
+                async with asyncio.timeout(self._limits.wait_seconds()):
                     return self._received(await self._queue.async_q.get())
             except TimeoutError:
                 return None
@@ -113,7 +113,7 @@ class ReadAhead(Generic[Item]):
     def _wake(self) -> None:
         import janus
 
-        with suppress(janus.SyncQueueFull, janus.SyncQueueShutDown, RuntimeError):  # then nobody is waiting
+        with suppress(janus.SyncQueueFull, janus.SyncQueueShutDown, RuntimeError):  # then there is no wait to end
             self._queue.sync_q.put_nowait([])
 
     def _received(self, chunk: list[Item] | None) -> list[Item] | None:
@@ -134,7 +134,7 @@ class ReadAhead(Generic[Item]):
     # ------------------------------------------------------------------ closing
 
     def close(self) -> BaseException | None:
-        """End the thread, waiting for the item that it is reading, and return an error that nobody has seen."""
+        """End the thread, waiting for the item that it is reading, and return an error that was not raised yet."""
         self._closed = True
         self._queue.close()
         self._thread.join()

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
-from go_state.core.errors import Closed
+from go_state.core.errors import UsedAfterClose
 from go_state.core.ports import Position
 from go_state.core.turn import Turn
+from go_state.modes.batch.limits import Limits
 from go_state.modes.batch.source_reader import Intake
-from go_state.modes.limits import Pace
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.feeds.feeds import PortFeed
 from go_state.runtime.flow.driver import Checkpoint, Flow
@@ -39,11 +39,11 @@ class SourceFeed(Generic[Msg]):
     each = False
 
     def __init__(
-        self, loop: Loop[Any, Msg], intake: Intake[Msg], pace: Pace, limit: int | None, checkpoint: SavePoint | None
+        self, loop: Loop[Any, Msg], intake: Intake[Msg], limits: Limits, limit: int | None, checkpoint: SavePoint | None
     ) -> None:
         self._loop = loop
         self._intake = intake
-        self._pace = pace
+        self._limits = limits
         self._limit = math.inf if limit is None else limit
         self._checkpoint = checkpoint
         self._run: Iterator[Msg | None] | None = None  # the source's messages that are being taken
@@ -54,41 +54,41 @@ class SourceFeed(Generic[Msg]):
         self._queued = 0  # how many messages have entered the queue
         self._unseen = 0  # how many messages of a fetch are still in it
         self._manager = loop.manager
-        pace.manager = loop.manager
+        limits.manager = loop.manager
         self.ended: Ended = "exhausted"
         self._schedule()
 
     def listen_to(self, manager: EffectManager) -> None:
-        """Have positions known to commands, and how long the queue is; this feed looks to its loop's manager in any case."""
+        """Tell the commands of the run at which position they are, and how long the queue is."""
         manager.where = self.where
         manager.backlog, manager.taken = lambda: len(self._queue), lambda: self._queued - len(self._queue)
 
     @property
     def through(self) -> int:
-        """How many messages were given; asked when all of them are through."""
+        """How many messages were given; read when all of them are processed."""
         return self._queued if self._intake.whole else self._taken + self._idle + self._queued
 
     def take(self) -> Flow[Iterator[Msg | None] | None]:
         """Give what is queued, or else the source's next messages; None at the end."""
         while True:
-            self._pace.check_deadline()
-            if self._pace.breath_due():
+            self._limits.check_deadline()
+            if self._limits.checkpoint_due():
                 yield Checkpoint()
             if self._queue:
-                return self._until_due(self._drain()) if self._pace.watches else self._drain()
+                return self._until_due(self._drain()) if self._limits.watches else self._drain()
             if self._manager.has_arrivals:
                 return iter(())
-            if self._taken >= self._save_at or self._pace.save_due():
-                if self._manager.count:  # a save is of everything that has happened, and nothing that is under way
-                    yield self._manager.landing(self._pace.timeout_left())
+            if self._taken >= self._save_at or self._limits.save_due():
+                if self._manager.count:  # a save has everything that has happened, so no command may be running
+                    yield self._manager.landing(self._limits.timeout_left())
                     return iter(())
                 yield from self._save()
-            ended: Ended | None = self._pace.ended() or ("limit" if self._taken >= self._limit else None)
+            ended: Ended | None = self._limits.ended() or ("limit" if self._taken >= self._limit else None)
             if ended is not None and not self._intake.in_hand():
                 self.ended = ended
                 return (yield from self._last_ones())
             if self._manager.is_full:  # more would only wait in the memory
-                yield self._manager.landing(self._pace.seconds_left())
+                yield self._manager.landing(self._limits.seconds_left())
                 return iter(())
             if self._run is not None:
                 return self._take_from(self._run)
@@ -100,12 +100,12 @@ class SourceFeed(Generic[Msg]):
             self._admit(list(self._run))
 
     def _last_ones(self) -> Flow[Iterator[Msg | None] | None]:
-        """Wait for commands under way when the source gives no more; None when there are none."""
-        return iter(()) if (yield from self._manager.last_ones(self._pace.timeout_left())) else None
+        """Wait for running commands when the source gives no more; None if there are none."""
+        return iter(()) if (yield from self._manager.last_ones(self._limits.timeout_left())) else None
 
     def _take_from(self, run: Iterator[Msg | None]) -> Iterator[Msg | None]:
         """Give messages of the source until there is something else to do; what follows a yield runs between two turns."""
-        watches, timers, news = self._pace.watches, self._manager.timers, self._manager.news
+        watches, timers, news = self._limits.watches, self._manager.timers, self._manager.news
         timed = bool(timers)
         stop_at = min(self._limit, self._save_at)
         for message in run:
@@ -114,7 +114,7 @@ class SourceFeed(Generic[Msg]):
             else:
                 self._taken += 1
             yield message
-            if self._queue or news or self._taken >= stop_at or (watches and self._pace.due()) or (timed and timers.is_due()):
+            if self._queue or news or self._taken >= stop_at or (watches and self._limits.due()) or (timed and timers.is_due()):
                 return
         self._run = None
 
@@ -139,7 +139,7 @@ class SourceFeed(Generic[Msg]):
     def _until_due(self, messages: Iterator[Msg]) -> Iterator[Msg]:
         for message in messages:
             yield message
-            if self._pace.due():
+            if self._limits.due():
                 return
 
     def _save(self) -> Flow[None]:
@@ -152,7 +152,7 @@ class SourceFeed(Generic[Msg]):
         if self._checkpoint is not None and self._checkpoint.every is not None:
             self._save_at = self._taken + self._checkpoint.every
         if self._checkpoint is not None and self._checkpoint.seconds is not None:
-            self._pace.save_in(self._checkpoint.seconds)
+            self._limits.save_in(self._checkpoint.seconds)
 
     def settle(self, messages: Sequence[Msg], /) -> Flow[None] | tuple[()]:
         """Queue what the turn has sent."""
@@ -179,7 +179,7 @@ class SourceFeed(Generic[Msg]):
 
 
 class QueuedSourceFeed(SourceFeed[Msg]):
-    """The same, with somebody's own queue between the source and the turns."""
+    """The same, with a queue of the user's own between the source and the turns."""
 
     each = True
 
@@ -187,16 +187,16 @@ class QueuedSourceFeed(SourceFeed[Msg]):
         self,
         loop: Loop[Any, Msg],
         intake: Intake[Msg],
-        pace: Pace,
+        limits: Limits,
         limit: int | None,
         checkpoint: SavePoint | None,
         queue: PortFeed[Msg],
     ) -> None:
-        super().__init__(loop, intake, pace, limit, checkpoint)
+        super().__init__(loop, intake, limits, limit, checkpoint)
         self._port = queue
 
     def listen_to(self, manager: EffectManager) -> None:
-        """Have positions known to commands; how long somebody's own queue is nobody knows."""
+        """Tell the commands at which position they are; the length of a queue of the user's own is not known."""
         manager.where = self.where
 
     @property
@@ -207,16 +207,16 @@ class QueuedSourceFeed(SourceFeed[Msg]):
     def take(self) -> Flow[Iterator[Msg | None] | None]:
         """Give the next message of the queue; when it is empty, put the source's next messages into it."""
         while True:
-            self._pace.check_deadline()
+            self._limits.check_deadline()
             if not (yield from self._port.empty()):
                 given = yield from self._port.take()
                 if given is None:
-                    raise Closed("the consumer was closed before the batch had processed what is in its queue")
+                    raise UsedAfterClose("the consumer was closed before the batch had processed what is in its queue")
                 return given
             messages = yield from super().take()
             if messages is None:
                 return None
-            # A fetch is put as a whole, also where it is time for the event loop's other tasks in the middle of it.
+            # A fetch is put as a whole, also if the event loop is to be given control in the middle of it.
             rest = self._drain() if self._intake.whole else ()
             together = chain(messages if self._intake.whole else islice(messages, 1), rest)
             entering = [message for message in together if message is not None]

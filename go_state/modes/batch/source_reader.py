@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from go_state.buffer.consumer import Consumer
 from go_state.core.errors import Closed, NothingPending, UsageError
 from go_state.core.ports import Log, Position, Reading, Source
+from go_state.modes.batch.limits import Limits
 from go_state.modes.batch.prefetch import ReadAhead
-from go_state.modes.limits import Pace
 from go_state.runtime.feeds.disk import DiskLog
 from go_state.runtime.flow.driver import Answer, Blocking, Flow, awaited, drive, result_of
 from go_state.system.own_thread import OwnThread
@@ -53,20 +53,20 @@ class Intake(Generic[Msg]):
         return self.position()
 
     def in_hand(self) -> bool:
-        """Tell whether a message was taken from the source and not given yet; then it is not the time to end."""
+        """Return whether a message was taken from the source and not given yet; then the batch must not end."""
         return False
 
     def saved(self) -> Flow[None]:
-        """Hear that everything given so far is saved, or done with."""
+        """Called when everything given so far is saved, or will not be."""
         return
         yield
 
     def close(self) -> BaseException | None:
-        """Let go of the source and return an error that was not raised yet."""
+        """Close the source and return an error that was not raised yet."""
         return None
 
     async def aclose(self) -> BaseException | None:
-        """Let go of the source on an event loop."""
+        """Close the source on an event loop."""
         return self.close()
 
 
@@ -111,15 +111,15 @@ def _fetched(answer: object) -> tuple[list[Any], bool]:
 
 
 def _are_messages(found: object) -> bool:
-    """Tell whether it can be iterated, and is nothing that is one message, such as a text or a dict."""
+    """Return whether it can be iterated, and is not a single message, such as a text or a dict."""
     return isinstance(found, Iterable) and not isinstance(found, (str, bytes, Mapping))
 
 
 class AsyncIntake(Intake[Msg]):
     """An async iterable, one message at a time."""
 
-    def __init__(self, messages: AsyncIterable[Msg], pace: Pace) -> None:
-        self._next = _Next(aiter(messages), pace)
+    def __init__(self, messages: AsyncIterable[Msg], limits: Limits) -> None:
+        self._next = _Next(aiter(messages), limits)
 
     def more(self) -> Flow[Iterator[Msg | None] | None]:
         message = yield self._next
@@ -135,15 +135,15 @@ class AsyncIntake(Intake[Msg]):
 
 
 class _Next:
-    """Wait for an async iterator, but not longer than the pace allows; a wait that is left goes on in the next one."""
+    """Wait for an async iterator, but not longer than the limits allow; a wait that is left goes on in the next one."""
 
-    def __init__(self, messages: AsyncIterator[Any], pace: Pace) -> None:
+    def __init__(self, messages: AsyncIterator[Any], limits: Limits) -> None:
         self._messages = messages
-        self._pace = pace
+        self._limits = limits
         self._task: asyncio.Task[Any] | None = None  # cancelling it would end an async generator: it is kept until the end
 
     def in_hand(self) -> bool:
-        """Tell whether a wait that was left has brought its message."""
+        """Return whether a wait that was left has produced its message."""
         return self._task is not None and self._task.done()
 
     def in_thread(self) -> Any:
@@ -151,7 +151,7 @@ class _Next:
 
     async def on_loop(self) -> Any:
         try:
-            if self._task is None and not self._pace.limits_waits:
+            if self._task is None and not self._limits.limits_waits:
                 return await anext(self._messages)
             return await self._in_time()
         except StopAsyncIteration:
@@ -169,10 +169,10 @@ class _Next:
         def wake(_: object) -> None:
             waker.wake_in_loop()
 
-        with self._pace.calling(waker.wake):
-            if not self._task.done() and self._pace.looks_up():
+        with self._limits.calling(waker.wake):
+            if not self._task.done() and self._limits.must_end_now():
                 return _NOTHING_YET
-            until = deadline(self._pace.wait_seconds())
+            until = deadline(self._limits.wait_seconds())
             self._task.add_done_callback(wake)
             try:
                 await waker.sleep(until)
@@ -284,13 +284,13 @@ class DiskIntake(Intake[Msg]):
 class AheadIntake(Intake[Msg]):
     """Another intake's messages, read ahead in a thread."""
 
-    def __init__(self, inner: Intake[Msg], count: int, pace: Pace, limit: float) -> None:
+    def __init__(self, inner: Intake[Msg], count: int, limits: Limits, limit: float) -> None:
         self.whole = inner.whole
         self.name = inner.name
         self._inner = inner
         self._position: Position = inner.position()
         self._items: deque[tuple[Any, Position]] = deque()  # a message, or what one fetch gave, and the position after it
-        self._ahead: ReadAhead[tuple[Any, Position]] = ReadAhead(_with_positions(inner, limit), count, pace)
+        self._ahead: ReadAhead[tuple[Any, Position]] = ReadAhead(_with_positions(inner, limit), count, limits)
 
     def more(self) -> Flow[Iterator[Msg | None] | None]:
         if not self._items:
@@ -342,16 +342,16 @@ def _with_positions(inner: Intake[Any], limit: float) -> Iterator[tuple[Any, Pos
         yield message, inner.position()
 
 
-def open_intake(source: Any, *, after: Position, prefetch: int, limit: float, pace: Pace, on_loop: bool) -> Intake[Any]:
+def open_intake(source: Any, *, after: Position, prefetch: int, limit: float, limits: Limits, on_loop: bool) -> Intake[Any]:
     """Return the intake of whatever the source is; `UsageError` when it is nothing that can be read."""
     if not prefetch:
-        return _intake(source, after, pace, on_loop)
+        return _intake(source, after, limits, on_loop)
     if isinstance(source, (AsyncIterable, Consumer, Log)):
         raise UsageError("prefetch= reads ahead in a thread, which an async source or a buffer has no need of: leave it out")
-    return AheadIntake(_intake(source, after, pace, on_loop), prefetch, pace, limit)
+    return AheadIntake(_intake(source, after, limits, on_loop), prefetch, limits, limit)
 
 
-def _intake(source: Any, after: Position, pace: Pace, on_loop: bool) -> Intake[Any]:
+def _intake(source: Any, after: Position, limits: Limits, on_loop: bool) -> Intake[Any]:
     if isinstance(source, Source):
         return SourceIntake(source, after)
     if on_loop and isinstance(source.buffer if isinstance(source, Consumer) else source, DiskLog):
@@ -363,7 +363,7 @@ def _intake(source: Any, after: Position, pace: Pace, on_loop: bool) -> Intake[A
     if isinstance(source, AsyncIterable):
         if not on_loop:
             raise UsageError("an async source needs an event loop: use batch_async or aggregate_async")
-        return AsyncIntake(source, pace)
+        return AsyncIntake(source, limits)
     if _are_messages(source):
         return Intake(source)
     if callable(source):

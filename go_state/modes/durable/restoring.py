@@ -42,7 +42,7 @@ def load(schema: Schema[Model], journal: Journal[Any], reader: str, restore: int
 
 
 def _stands_at(position: int, schema: Schema[Any], journal: Journal[Any]) -> bool:
-    """Tell whether the newest snapshot stands at the position already, as after a restart with the same arguments."""
+    """Return whether the newest snapshot stands at the position already, as after a restart with the same arguments."""
     try:
         found = newest(schema, journal)
     except StoreError:

@@ -6,14 +6,14 @@ import types
 import typing
 from collections.abc import Iterable
 from itertools import islice, product
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from go_state.core.naming import names_of
 from go_state.core.ports import Codec, Store
 from go_state.core.program import Program
 from go_state.storage.codec.codecs import json_codec
 from go_state.storage.codec.json_codec import JsonCodec
-from go_state.storage.codec.program_types import migrations_of, model_type
+from go_state.storage.codec.program_types import message_type, migrations_of, model_type
 from go_state.storage.snapshots.links import Links, follow_links
 from go_state.storage.snapshots.snapshot import Schema
 
@@ -22,6 +22,18 @@ if TYPE_CHECKING:
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
+
+
+class StoredTypes(NamedTuple, Generic[Model]):
+    """What a program's models and messages are stored as; made once for all keys of a program, as it takes a millisecond."""
+
+    schema: Schema[Model]
+    messages: object  # a type
+
+
+def stored_types(program: Program[Model, Msg]) -> StoredTypes[Model]:
+    """Return what the program's models and messages are stored as; `NotStorable` if its annotations do not say what they are."""
+    return StoredTypes(schema_of(program, None), message_type(program))
 
 
 def schema_of(program: Program[Model, Msg], codec: Codec[Model] | None) -> Schema[Model]:

@@ -10,11 +10,12 @@ from contextvars import copy_context
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar
 
-from go_state.core.errors import Closed, TimedOut, UsageError
+from go_state.core.errors import AppEnded, TimedOut, UsageError
 from go_state.modes.app.app import App
 from go_state.modes.app.observers import Waiting
-from go_state.modes.keyed_apps.place import Place, Told
+from go_state.modes.keyed_apps.place import Place
 from go_state.modes.keyed_apps.sent import Sent, has_failed
+from go_state.modes.keyed_apps.states import Told
 from go_state.runtime.flow.driver import refuse_running_loop
 from go_state.system.forks import at_fork
 from go_state.system.own_thread import OwnThread
@@ -39,7 +40,7 @@ Make: TypeAlias = Callable[[str, Told, Told, Told], App[Any, Any]]
 class KeyedApps(Generic[Model, Msg]):
     """The running programs of many keys; made by `start_keyed` or `start_keyed_async`. `apps[key]` is what to hold of one.
 
-    A context manager, of both kinds: left, every app drains, or ends after the turn under way when the block raises. What programs
+    A context manager, of both kinds: left, every app drains, or ends after the running turn if the block raises. What programs
     have failed with is raised from the block, as an `ExceptionGroup`, or, of `SystemExit` and its like, as it is; a key whose program
     has failed refuses further use. What is sent to a program that is being put to rest goes to its next life, once and in order.
     """
@@ -69,7 +70,7 @@ class KeyedApps(Generic[Model, Msg]):
         return iter(self._running())
 
     def __contains__(self, key: object) -> bool:
-        """Tell whether the key's app is running."""
+        """Return whether the key's app is running."""
         place = self._places.get(key) if isinstance(key, str) else None
         return place is not None and not place.is_over
 
@@ -90,22 +91,28 @@ class KeyedApps(Generic[Model, Msg]):
     def wait_for(self, key: str, message: Msg, *, timeout: float | None, called: str) -> Any:
         """Send one message and return what `apply` or `ask`, as which it is called, has to return."""
         refuse_running_loop(called)
-        until = deadline(timeout)
-        waker = ThreadWaker()
-        waiting = self._enter_for(key, message, called, waker)
-        if not waker.sleep(until):
-            raise _took_too_long(called, timeout)
+        waker, until = ThreadWaker(), deadline(timeout)
+        sent, waiting = _waited_for(message, called, waker)
+        try:
+            self._enter(key, sent)
+            if not waker.sleep(until):
+                raise _took_too_long(called, timeout)
+        finally:
+            sent.forget()
         return waiting.outcome()
 
     async def wait_for_async(self, key: str, message: Msg, *, timeout: float | None, called: str) -> Any:
         """Send one message and wait as `wait_for` does, on the event loop."""
         from go_state.waking.loop_waker import LoopWaker
 
-        until = deadline(timeout)
-        waker = LoopWaker()
-        waiting = self._enter_for(key, message, called, waker)
-        if not await waker.sleep(until):
-            raise _took_too_long(called, timeout)
+        waker, until = LoopWaker(), deadline(timeout)
+        sent, waiting = _waited_for(message, called, waker)
+        try:
+            self._enter(key, sent)
+            if not await waker.sleep(until):
+                raise _took_too_long(called, timeout)
+        finally:
+            sent.forget()
         return waiting.outcome()
 
     def live(self, key: str) -> App[Model, Msg]:
@@ -114,22 +121,15 @@ class KeyedApps(Generic[Model, Msg]):
             continue  # it has just ended: the key has another place now
         return app
 
-    def _enter_for(self, key: str, message: Msg, called: str, waker: ThreadWaker | LoopWaker) -> Waiting:
-        if message is None:
-            raise UsageError(f"None is no message and has no turn: give {called} one")
-        waiting = Waiting(waker, asks=called.startswith("ask"))
-        self._enter(key, Sent((message,), waiting))
-        return waiting
-
     def _enter(self, key: str, sent: Sent[Msg]) -> None:
         while not self._place(key).enter(sent):
             continue  # it has just ended: the key has another place now
 
     def _place(self, key: str) -> Place[Model, Msg]:
-        """Return the key's place, and put the least recently used to rest where there are more than there may be."""
+        """Return the key's place, and put the least recently used to rest if there are more than there may be."""
         with self._lock:
             if self._closed:
-                raise Closed("the programs were stopped: nothing more is taken")
+                raise AppEnded("the programs were stopped: nothing more is taken")
             if key in self._failed:
                 raise has_failed(key, self._failed[key])
             crowd: list[Place[Model, Msg]] = []
@@ -147,30 +147,30 @@ class KeyedApps(Generic[Model, Msg]):
     def make(self, key: str, idled: Told, ended: Told, begun: Told, /) -> App[Model, Msg]:
         """Begin an app of the key."""
         if self._loop is not None and self._loop.is_closed():
-            raise Closed("the event loop in which the programs run is closed: nothing more is taken")
+            raise AppEnded("the event loop in which the programs run is closed: nothing more is taken")
         return self._context.copy().run(self._make, key, idled, ended, begun)
 
     def is_here(self) -> bool:
-        """Tell whether an app can be begun in the calling thread."""
+        """Return whether an app can be begun in the calling thread."""
         return self._loop is None or self._loop.is_closed() or running_loop() is self._loop
 
     def call_there(self, begin: Callable[[], object], /) -> None:
-        """Have `begin` called on the event loop of the programs."""
+        """Call `begin` on the event loop of the programs."""
         if self._loop is not None:
             with suppress(RuntimeError):  # closed at this moment: everything there is over
                 self._loop.call_soon_threadsafe(begin)
 
-    def forget(self, place: Place[Any, Any], error: BaseException | None, /) -> None:
-        """Hear that the place is over, with the error that its program has failed with."""
+    def forget(self, key: str, place: object, error: BaseException | None, /) -> None:
+        """Called when the key's place is over, with the error that its program has failed with."""
         with self._lock:
-            if self._places.get(place.key) is place and not self._closed:  # whoever stops all waits for its thread as well
-                del self._places[place.key]
+            if self._places.get(key) is place and not self._closed:  # whoever stops all waits for its thread as well
+                del self._places[key]
             if error is not None:
-                self._failed[place.key] = error
+                self._failed[key] = error
                 self._errors.append(error)
 
     def lost(self, error: Exception, /) -> None:
-        """Hear why a message had no turn whose sender cannot be told any more; it is raised from the block."""
+        """Called with the reason if a message has no turn and its sender cannot be told any more; it is raised from the block."""
         with self._lock:
             if error not in self._errors:
                 self._errors.append(error)
@@ -230,7 +230,7 @@ class KeyedApps(Generic[Model, Msg]):
 
     def _out_of_time(self, timeout: float | None) -> TimedOut:
         left = sum(not place.is_over for place in self._ask_all(False))
-        return TimedOut(f"{left} programs were not drained within {timeout} seconds: they end, each after the turn under way")
+        return TimedOut(f"{left} programs were not drained within {timeout} seconds: they end, each after the running turn")
 
     def _raise_errors(self, error: BaseException | None) -> None:
         with self._lock:
@@ -258,7 +258,7 @@ class KeyedApps(Generic[Model, Msg]):
                 break
             except (Exception, GeneratorExit):
                 raise
-            except BaseException as each:  # Ctrl-C, say: no app outlives the block, but each ends after the turn under way
+            except BaseException as each:  # Ctrl-C, say: no app outlives the block, but each ends after the running turn
                 drain, interruption = False, interruption or each
         self._raise_after(error, interruption)
 
@@ -295,6 +295,13 @@ def _checked_key(key: object) -> str:
     if not isinstance(key, str):
         raise UsageError(f"the key of a program is a string, not a {type(key).__qualname__}")
     return key
+
+
+def _waited_for(message: Msg, called: str, waker: ThreadWaker | LoopWaker) -> tuple[Sent[Msg], Waiting]:
+    if message is None:
+        raise UsageError(f"None is no message and has no turn: give {called} one")
+    waiting = Waiting(waker, asks=called.startswith("ask"))
+    return Sent((message,), waiting), waiting
 
 
 def _left(until: float | None) -> float | None:

@@ -1,71 +1,27 @@
 """A place: the program of one key among many, through all its lives, one at a time.
 
-    new ──▶ loading ──▶ running ──▶ resting ──▶ stopped
-               ▲            │           │
-               │            └─ failed ◀─┤       failed and stopped are for good
-               └── if something was ────┘
-                   sent meanwhile
-
-Only a running program is given messages directly. It is asked to end when nobody is putting one, and from then on what is sent is
-kept here, in order, for the next life. So no message can come to a queue whose end the program has already seen, where it would lie
-unread, or be sent a second time by a sender who believes that it was not taken.
+Its states are those of `states.py`. Only a running program is given messages directly. It is asked to end when nobody is putting
+one, and from then on what is sent is kept here, in order, for the next life. So no message can come to a queue whose end the program
+has already seen, where it would lie unread, or be sent a second time by a sender who believes that it was not taken.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from contextlib import suppress
-from enum import Enum
-from typing import Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import Generic, TypeVar
 
-from go_state.core.errors import Closed, Empty, UsageError
+from go_state.core.errors import AppEnded, Closed, Empty, UsageError
 from go_state.modes.app.app import App
 from go_state.modes.keyed_apps.sent import Sent, has_failed, joined, put_into
+from go_state.modes.keyed_apps.states import Places, State
 from go_state.system.running import running_task
 from go_state.watch.value import Value
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
-Told: TypeAlias = Callable[[Any], object]  # what an app tells something of itself
-
-
-class State(Enum):
-    """How it stands with the program of a key."""
-
-    NEW = "new"  # nobody has begun it yet, or its next life
-    LOADING = "loading"  # one thread begins an app, and gives it what was sent meanwhile
-    RUNNING = "running"
-    RESTING = "resting"  # its app was asked to end, or is about to
-    FAILED = "failed"
-    STOPPED = "stopped"
-
 
 _NEW, _RUNNING, _RESTING = State.NEW, State.RUNNING, State.RESTING  # looked at for every message
-
-
-class Places(Protocol):
-    """What a place needs of all of them."""
-
-    def make(self, key: str, idled: Told, ended: Told, begun: Told, /) -> App[Any, Any]:
-        """Begin an app of the key, and have it tell when it is idle, when it has ended, and first of all that it is there."""
-        ...
-
-    def is_here(self) -> bool:
-        """Tell whether an app can be begun in the calling thread."""
-        ...
-
-    def call_there(self, begin: Callable[[], object], /) -> None:
-        """Have `begin` called where an app can be begun."""
-        ...
-
-    def forget(self, place: Place[Any, Any], error: BaseException | None, /) -> None:
-        """Hear that the place is over, with the error that its program has failed with."""
-        ...
-
-    def lost(self, error: Exception, /) -> None:
-        """Hear why a message had no turn whose sender cannot be told any more."""
-        ...
 
 
 class Place(Generic[Model, Msg]):
@@ -106,7 +62,7 @@ class Place(Generic[Model, Msg]):
         return self._state is State.STOPPED
 
     def holds_caller(self) -> bool:
-        """Tell whether the caller is something that the end of the app waits for."""
+        """Return whether the caller is something that the end of the app waits for."""
         app = self._app
         return app is not None and app.holds_caller()
 
@@ -185,7 +141,7 @@ class Place(Generic[Model, Msg]):
             )
 
     def _rest_if_left(self) -> None:
-        """Put the app to rest that was asked to, if nobody is putting a message any more."""
+        """Put the app to rest if it was asked to, and no sender is putting a message any more."""
         with self._lock:
             app = self._app if self._state is _RESTING and not self._entering else None
         if app is not None:
@@ -198,7 +154,7 @@ class Place(Generic[Model, Msg]):
                 return False
             self._check_failed()
             if not self._drain:
-                raise Closed(_STOPPED)
+                raise AppEnded(_STOPPED)
             if self._state is State.RUNNING:
                 self._state = State.RESTING
             self._backlog.append(sent)
@@ -207,7 +163,7 @@ class Place(Generic[Model, Msg]):
     # ------------------------------------------------------------------ beginning
 
     def _begin_for(self, sent: Sent[Msg] | None) -> None:
-        """Begin a life for one who uses the key, or have that done where it can be."""
+        """Begin a life for a caller that uses the key, on the event loop of the programs if they have one."""
         error = self._begin_where_it_can_be(sent)
         if error is not None:
             raise error
@@ -316,7 +272,7 @@ class Place(Generic[Model, Msg]):
         """Be over: for the caller alone if nobody else has sent anything, who may try again, and else for good."""
         with self._lock:
             lost, self._backlog = [sent for sent in self._backlog if sent is not own], []
-            if not isinstance(error, Exception):  # who was interrupted tells nothing of the program: the next to come begins it
+            if not isinstance(error, Exception):  # an interruption says nothing of the program: the next caller begins it
                 self._state, self._backlog = _NEW, lost
                 return
             self._state = State.FAILED if lost else State.STOPPED
@@ -327,7 +283,7 @@ class Place(Generic[Model, Msg]):
     # ------------------------------------------------------------------ ending
 
     def _idle(self, app: App[Model, Msg]) -> None:
-        """Hear from the app that nothing has come for long and nobody waits for its models."""
+        """Called by the app when there was no message for long and nobody waits for its models."""
         with self._lock:
             own = app is self._app  # and not one whose beginning was interrupted, and that nobody has
             if self._state is State.LOADING or (own and (self._state is not State.RUNNING or self._entering)):
@@ -337,7 +293,7 @@ class Place(Generic[Model, Msg]):
         app.rest()
 
     def ask_to_rest(self, *, drain: bool = True, for_good: bool = False) -> None:
-        """Have the app end when its queue is drained, or after the turn under way; `for_good`, with what was sent until now."""
+        """Ask the app to end when its queue is drained, or after the running turn; `for_good`, with what was sent until now."""
         with self._lock:
             self._asked, self._drain, self._for_good = True, self._drain and drain, self._for_good or for_good
             new, lost = self._state is _NEW and for_good, list[Sent[Msg]]()
@@ -351,13 +307,13 @@ class Place(Generic[Model, Msg]):
             app = self._app
         if unused:
             self._bury(lost)
-        elif begins:  # what was sent by one who was interrupted before it could be begun
+        elif begins:  # what was sent by a caller that was interrupted before it could begin a life
             self._begin_where_it_can_be(None)
         elif rests and app is not None:
             app.rest(drain=self._drain)
 
     def _ended(self, app: App[Model, Msg]) -> None:
-        """Hear from the app that it has ended and let go of everything."""
+        """Called by the app when it has ended and nothing of it runs any more."""
         with self._lock:
             if self._state is State.LOADING:
                 self._ended_early = app  # whoever begins it goes on from here, when it has given what there is
@@ -384,8 +340,8 @@ class Place(Generic[Model, Msg]):
 
     def _bury(self, lost: list[Sent[Msg]]) -> None:
         for sent in lost:
-            sent.refuse(has_failed(self.key, self._error) if self._error is not None else Closed(_STOPPED))
-        self._places.forget(self, self._error)
+            sent.refuse(has_failed(self.key, self._error) if self._error is not None else AppEnded(_STOPPED))
+        self._places.forget(self.key, self, self._error)
         self._apps.close()
         self.over.set(True)
 
@@ -399,6 +355,6 @@ _STOPPED = "the programs were stopped before the message had its turn"
 
 
 def _is_cancelled() -> bool:
-    """Tell whether the calling task was cancelled, as all are when an event loop ends: nothing is begun there any more."""
+    """Return whether the calling task was cancelled, as all are when an event loop ends: nothing is begun there any more."""
     task = running_task()
     return task is not None and task.cancelling() > 0

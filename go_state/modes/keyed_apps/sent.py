@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Generic, TypeVar
 
-from go_state.core.errors import Closed, NotStorable
+from go_state.core.errors import AppEnded, Closed, NotStorable
 from go_state.modes.app.app import App
 from go_state.modes.app.observers import Waiting
 
@@ -14,7 +14,7 @@ Msg = TypeVar("Msg")
 
 def has_failed(key: str, error: BaseException | None) -> Closed:
     """Return what whoever uses a key gets once its program has failed."""
-    closed = Closed(f"the program of {key!r} has failed: nothing more is taken for it")
+    closed = AppEnded(f"the program of {key!r} has failed: nothing more is taken for it")
     closed.__cause__ = error
     return closed
 
@@ -22,27 +22,43 @@ def has_failed(key: str, error: BaseException | None) -> Closed:
 class Sent(Generic[Msg]):
     """Messages that enter together, or one whose sender waits for its turn."""
 
-    __slots__ = ("messages", "parts", "waiting")
+    __slots__ = ("_app", "messages", "parts", "waiting")
 
     def __init__(self, messages: Sequence[Msg], waiting: Waiting | None = None, parts: tuple[Sent[Msg], ...] = ()) -> None:
         self.messages = messages
         self.waiting = waiting
         self.parts = parts  # what it was joined of
+        self._app: App[Any, Msg] | None = None  # whose turn the sender waits for
 
     def put_into(self, app: App[Any, Msg]) -> None:
         """Put the messages into the app's queue. Raises as `App.send` does, and then none has entered."""
-        if self.waiting is None:
+        waiting = self.waiting
+        if waiting is None:
             app.send(*self.messages)
         else:
-            app.put_for(self.waiting, self.messages[0])
+            self._app = app  # before the app expects the turn; see `forget`
+            app.put_for(waiting, self.messages[0])
 
     def refuse(self, error: BaseException) -> bool:
-        """Tell whoever waits that there will be no turn; False when nobody does."""
-        if self.waiting is None:
+        """Tell the sender, if it waits, that there will be no turn; return whether it does."""
+        waiting = self.waiting
+        if waiting is None:
             return False
-        self.waiting.fail(error)
-        self.waiting.waker.wake()
+        waiting.fail(error)
+        waiting.waker.wake()
         return True
+
+    def forget(self) -> None:
+        """Called by the sender when it waits no longer: the message has its turn, and nobody is told.
+
+        The message may be on its way into an app in another thread. That thread notes the app first, and the app looks whether the
+        sender has gone when it is to expect the turn; here it is the other way round, so one of the two sees what the other did.
+        """
+        waiting, self.waiting = self.waiting, None
+        if waiting is not None:
+            waiting.gone = True
+            if self._app is not None:
+                self._app.forget_sender(waiting)
 
 
 def joined(batch: Sequence[Sent[Msg]]) -> Iterator[tuple[Sent[Msg], list[Sent[Msg]]]]:

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from go_state.core.errors import NotStorable
 from go_state.core.migrations import Migration
-from go_state.core.program import Program
+from go_state.core.program import Program, is_without_commands
 from go_state.storage.types.annotations import TypeForm, origin_of
 
 AnyProgram: TypeAlias = Program[Any, Any]
@@ -30,6 +30,8 @@ def model_type(program: AnyProgram) -> TypeForm:
     returned = _hints(init).get("return")
     if origin_of(returned) is tuple:  # what Step[Model, Msg] stands for
         return typing.get_args(returned)[0]
+    if returned is not None and is_without_commands(program):  # init of a reducer returns the model alone
+        return returned
     raise NotStorable(
         getattr(update, "__qualname__", "update"),
         "its first parameter has no annotation that says what the model is: write update(model: Model, msg: Msg), or give codec=gs.JsonCodec(Model)",

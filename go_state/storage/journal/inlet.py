@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from go_state.buffer.log import Log
-from go_state.core.errors import Closed
+from go_state.core.errors import UsedAfterClose
 from go_state.storage.journal.commit.group_commit import GroupCommit, Pending
 from go_state.storage.journal.commit.lease_holder import LeaseHolder
 from go_state.storage.journal.message_type import MessageType
@@ -126,7 +126,7 @@ class Inlet(Generic[Msg]):
     def check_open(self) -> None:
         """Raise `Closed` after `close`."""
         if self._log.closed:
-            raise Closed(REFUSED)
+            raise UsedAfterClose(REFUSED)
 
     def _enter(
         self, messages: Sequence[Msg], encoded: list[bytes], times: Sequence[Times], know: Callable[[int], object] | None

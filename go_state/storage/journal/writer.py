@@ -25,7 +25,7 @@ from typing import Generic, Literal, TypeAlias, TypeVar
 
 from go_state.buffer.log import Log
 from go_state.buffer.statistics import Backlog
-from go_state.core.errors import Closed, Conflict, LeaseHeld, StoreFull
+from go_state.core.errors import Conflict, LeaseHeld, StoreFull, UsedAfterClose
 from go_state.storage.journal.commit.flush_rules import FlushRules, Place
 from go_state.storage.journal.commit.group_commit import GroupCommit, Pending
 from go_state.storage.journal.commit.in_hand import InHand
@@ -172,7 +172,7 @@ class Writer(Generic[Msg]):
             if each.first >= 0:
                 continue  # it has its place, from a flush that was interrupted
             # What could not be written before the end is refused.
-            each.finish(Closed(REFUSED)) if self._is_finished else self._in_hand.place(each)
+            each.finish(UsedAfterClose(REFUSED)) if self._is_finished else self._in_hand.place(each)
         if not self.rules.at_once:
             self._in_hand.finish_up_to(self._tail.end)  # in a group a message has entered before it is on disk
 

@@ -120,7 +120,7 @@ def test_failing_rollback_of_a_batch_becomes_a_note(drivers: Drivers, fails: str
 def test_rollback_with_nothing_pending_is_no_error(drivers: Drivers) -> None:
     """A consumer that says NothingPending to a rollback is believed."""
     with pytest.raises(OSError, match="get") as caught:
-        drivers.run(program(), **ports(Queue(get=OSError("get"), rollback=gs.NothingPending())))
+        drivers.run(program(), **ports(Queue(get=OSError("get"), rollback=gs.errors.NothingPending())))
     assert not hasattr(caught.value, "__notes__")
 
 

@@ -111,7 +111,7 @@ def test_a_failing_command_ends_the_run_though_get_waits() -> None:
     """Without err= the run ends at once, and no message is waited for; a get in a thread goes on, and the run says so."""
     port = Blocking()
     before = set(threading.enumerate())
-    with pytest.warns(gs.LeftRunning, match="get_async"), pytest.raises(LookupError, match="no"):
+    with pytest.warns(gs.errors.LeftRunning, match="get_async"), pytest.raises(LookupError, match="no"):
         gs.run(heard(gs.Cmd.call(fail, "no")), producer=port, consumer=port)
     [left] = set(threading.enumerate()) - before
     port.put(END)

@@ -80,7 +80,7 @@ class DictBackend:
 
     def check_usable(self) -> None:
         if self.released:
-            raise gs.StoreUnavailable("closed")
+            raise gs.errors.StoreUnavailable("closed")
 
     def check_not_own(self, path: Any) -> None: ...
 
@@ -107,10 +107,10 @@ def backend() -> Backend:
 def test_a_model_is_fenced(backend: DictBackend) -> None:
     """A write names the version it expects, and a transaction that fails leaves nothing."""
     with RecordStore(backend) as store:
-        versions = store.store({"a": gs.Write(b"1", 0)})
+        versions = store.store({"a": gs.abc.Write(b"1", 0)})
         with pytest.raises(gs.Conflict):
-            store.store({"b": gs.Write(b"2", 0), "a": gs.Write(b"3", 0)})
-        assert store.load("a") == gs.Stored(b"1", versions["a"])
+            store.store({"b": gs.abc.Write(b"2", 0), "a": gs.abc.Write(b"3", 0)})
+        assert store.load("a") == gs.abc.Stored(b"1", versions["a"])
         assert list(store.keys()) == ["a"]
 
 

@@ -375,7 +375,7 @@ REFUSED_VALUES: list[tuple[Any, Any, str]] = [
 def test_a_value_that_would_change_is_refused(kind: Any, value: Any, path: str) -> None:
     """A value that would not read back equal raises NotStorable, which names where it is."""
     codec = gs.JsonCodec[Any](kind)
-    with pytest.raises(gs.NotStorable) as raised:
+    with pytest.raises(gs.errors.NotStorable) as raised:
         codec.encode(value)
     assert raised.value.path.startswith(path)
 
@@ -407,7 +407,7 @@ EQUAL_BUT_OTHER: list[tuple[Any, Any]] = [
 def test_a_value_of_another_type_is_refused_or_kept(kind: Any, value: Any) -> None:
     """A value that is equal to what its annotation says, and of another type, is not silently turned into that type."""
     codec = gs.JsonCodec[Any](kind)
-    with contextlib.suppress(gs.NotStorable):
+    with contextlib.suppress(gs.errors.NotStorable):
         assert same(codec.decode(codec.encode(value)), value)
 
 
@@ -450,7 +450,7 @@ def test_deep_values_are_stored_or_refused() -> None:
             node = Node(number, node)
         try:
             outcomes.add(codec.decode(codec.encode(node)) == node)
-        except gs.NotStorable:
+        except gs.errors.NotStorable:
             outcomes.add("refused")
     assert outcomes == {True, "refused"}
 
@@ -459,7 +459,7 @@ def test_a_value_that_holds_itself_is_refused() -> None:
     """A cycle has no JSON."""
     node = Node(1)
     node.next = node
-    with pytest.raises(gs.NotStorable):
+    with pytest.raises(gs.errors.NotStorable):
         gs.JsonCodec(Node).encode(node)
 
 
@@ -495,7 +495,7 @@ REFUSED_TYPES: list[tuple[Any, str]] = [
 @pytest.mark.parametrize(("kind", "path"), REFUSED_TYPES, ids=lambda each: str(each)[:40])
 def test_a_type_that_cannot_be_stored_is_refused_at_once(kind: Any, path: str) -> None:
     """A type that JSON cannot hold is refused when the codec is made, with the path of the field."""
-    with pytest.raises(gs.NotStorable) as raised:
+    with pytest.raises(gs.errors.NotStorable) as raised:
         gs.JsonCodec[Any](kind)
     assert raised.value.path.startswith(path)
 
@@ -507,14 +507,14 @@ class InClass:
 
 def test_an_ambiguous_field_is_named() -> None:
     """A union that cannot be told apart is refused with the name of the field that has it."""
-    with pytest.raises(gs.NotStorable) as raised:
+    with pytest.raises(gs.errors.NotStorable) as raised:
         gs.JsonCodec[Any](list[InClass])
     assert "choice" in str(raised.value)
 
 
 def test_two_classes_of_one_name_are_refused() -> None:
     """Two classes that would be stored under one name in a union are refused, and told how to be given another."""
-    with pytest.raises(gs.NotStorable, match=r"@gs\.stored_as"):
+    with pytest.raises(gs.errors.NotStorable, match=r"@gs\.stored_as"):
         gs.JsonCodec[Any](Add | OtherAdd)
 
 
@@ -588,7 +588,7 @@ def test_hostile_bytes_only_raise_valueerror(kind: Any) -> None:
 def test_errors_do_not_tell_the_contents() -> None:
     """An error names the field and never what is in it."""
     codec = gs.JsonCodec[Any](dict[str, Color])
-    with pytest.raises(gs.NotStorable) as refused:
+    with pytest.raises(gs.errors.NotStorable) as refused:
         codec.encode({"my-key": "my-secret"})
     with pytest.raises(ValueError, match=r".") as unread:
         codec.decode(b'{"my-key":"my-secret"}')
@@ -597,7 +597,7 @@ def test_errors_do_not_tell_the_contents() -> None:
 
 def test_a_model_without_annotations_is_refused_with_advice() -> None:
     """A program whose update does not say what its model is cannot be stored without a codec, and the error says so."""
-    with pytest.raises(gs.NotStorable, match=r"codec="):
+    with pytest.raises(gs.errors.NotStorable, match=r"codec="):
         gs.aggregate(gs.reducer(lambda: 0, lambda m, msg: m + msg), [1], store=gs.MemoryStore(), key="k")
 
 
@@ -678,7 +678,7 @@ def test_any_value_comes_back_the_same_or_is_refused(value: Rich) -> None:
     """For every value, encode raises NotStorable or decode returns one that is equal and of the same types at every depth."""
     try:
         data = RICH_CODEC.encode(value)
-    except gs.NotStorable:
+    except gs.errors.NotStorable:
         return
     assert same(RICH_CODEC.decode(data), value)
 
@@ -714,6 +714,6 @@ class Deep:
 )
 def test_what_classes_and_names_say_is_not_quoted(refused: Callable[[], object]) -> None:
     """An error that a class raises may hold the value, and a name that no field can have was a key once."""
-    with pytest.raises((gs.NotStorable, ValueError)) as raised:
+    with pytest.raises((gs.errors.NotStorable, ValueError)) as raised:
         refused()
     assert "secret" not in str(raised.value)

@@ -60,7 +60,7 @@ def deepest(codec: gs.JsonCodec[Any], make: Callable[[int], Any]) -> bytes:
     for depth in range(10, 1000, 10):
         try:
             data = codec.encode(make(depth))
-        except gs.NotStorable:
+        except gs.errors.NotStorable:
             break
     return data
 
@@ -82,7 +82,7 @@ def test_what_was_written_is_read_from_a_deep_stack(kind: Any, make: Callable[[i
 def test_a_value_nested_too_deeply_is_refused_with_advice() -> None:
     """What no stack has room for is refused when it is written, wherever that is."""
     for frames in (0, 500):
-        with pytest.raises(gs.NotStorable, match="nested too deeply"):
+        with pytest.raises(gs.errors.NotStorable, match="nested too deeply"):
             below(frames, lambda: gs.JsonCodec(Node).encode(chain(3000)))
 
 

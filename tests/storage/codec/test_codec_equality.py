@@ -63,7 +63,7 @@ def changed(value: Any, **fields: int) -> Any:
 def test_a_compared_field_that_would_not_come_back_is_refused(value: Any, path: str) -> None:
     """A field that the constructor does not take, and that holds something else than it would make, is named."""
     for kind, wrapped in ((type(value), value), (list[type(value)], [value])):  # type: ignore[misc]
-        with pytest.raises(gs.NotStorable) as raised:
+        with pytest.raises(gs.errors.NotStorable) as raised:
             gs.JsonCodec[Any](kind).encode(wrapped)
         assert raised.value.path.endswith(path.removeprefix(type(value).__name__))
 
@@ -128,7 +128,7 @@ def test_replay_sees_the_int_that_the_live_program_saw(tmp_path: Path) -> None:
 )
 def test_no_other_number_stands_for_another(kind: Any, value: Any) -> None:
     """A bool for a float, and a float for an int are refused."""
-    with pytest.raises(gs.NotStorable):
+    with pytest.raises(gs.errors.NotStorable):
         gs.JsonCodec[Any](kind).encode(value)
 
 
@@ -147,7 +147,7 @@ def test_a_whole_number_of_others_is_read_as_the_float_it_stands_for() -> None:
 )
 def test_nan_as_a_key_is_refused_with_advice(kind: Any, value: Any) -> None:
     """NaN is refused where it is a key or a member of a set, as everywhere."""
-    with pytest.raises(gs.NotStorable, match="no NaN"):
+    with pytest.raises(gs.errors.NotStorable, match="no NaN"):
         gs.JsonCodec[Any](kind).encode(value)
 
 
@@ -167,5 +167,5 @@ def test_a_float_beside_an_enum_of_ints_is_a_float_alone() -> None:
     codec = gs.JsonCodec[Any](float | Level)
     assert repr([codec.decode(codec.encode(value)) for value in (1.0, Level.LOW)]) == "[1.0, <Level.LOW: 1>]"
     for value in (1, 2):
-        with pytest.raises(gs.NotStorable):
+        with pytest.raises(gs.errors.NotStorable):
             codec.encode(value)

@@ -125,7 +125,7 @@ def test_a_journal_reads_generic_messages_as_they_were(value: Any, tmp_path: Any
 @pytest.mark.parametrize(("kind", "path"), [(Box, "Box.value"), (Both, "Both.value"), (Row[int, str], "Row.cells")])
 def test_a_field_of_which_nobody_knows_what_it_is_is_refused(kind: Any, path: str) -> None:
     """A variable that stands for nothing, for two things, or for any number of types is no type that can be stored."""
-    with pytest.raises(gs.NotStorable) as raised:
+    with pytest.raises(gs.errors.NotStorable) as raised:
         gs.JsonCodec(kind)
     assert raised.value.path == path
 
@@ -189,5 +189,5 @@ def test_an_alias_that_refers_to_itself_is_refused_with_advice(newer: Any, name:
     """An alias inside itself is refused when the codec is made, and told to be a class."""
     kind = eval(name, vars(newer))
     for make in (gs.JsonCodec[Any], MessageCodec[Any], describe):
-        with pytest.raises(gs.NotStorable, match="make it a class"):
+        with pytest.raises(gs.errors.NotStorable, match="make it a class"):
             make(kind)

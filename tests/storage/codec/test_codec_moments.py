@@ -75,9 +75,9 @@ def test_a_moment_keeps_its_zone_and_its_fold(kind: Any, value: Any, data: bytes
 )
 def test_a_zone_that_would_not_come_back_is_refused(value: Any) -> None:
     """A zone of one's own, or a fixed one with a name, would come back as another, and is refused with advice."""
-    with pytest.raises(gs.NotStorable, match="time zone"):
+    with pytest.raises(gs.errors.NotStorable, match="time zone"):
         gs.JsonCodec[Any](type(value)).encode(value)
-    with pytest.raises(gs.NotStorable, match="time zone"):
+    with pytest.raises(gs.errors.NotStorable, match="time zone"):
         gs.JsonCodec[Any](set[type(value)]).encode({value})  # type: ignore[misc]
 
 
@@ -100,5 +100,5 @@ def test_text_that_is_no_moment_is_refused_without_its_contents(text: str) -> No
 )
 def test_a_moment_beside_text_is_refused(kind: Any) -> None:
     """JSON has text for both, and would not tell one from the other."""
-    with pytest.raises(gs.NotStorable, match="told apart"):
+    with pytest.raises(gs.errors.NotStorable, match="told apart"):
         gs.JsonCodec[Any](kind)

@@ -236,7 +236,7 @@ def test_a_class_that_changes_what_it_is_given_is_refused(value: Any) -> None:
         (gs.JsonCodec[Any](list[kind]), [value]),  # type: ignore[valid-type]
         (MessageCodec[Any](kind), value),
     ):
-        with pytest.raises(gs.NotStorable, match=r"constructor"):
+        with pytest.raises(gs.errors.NotStorable, match=r"constructor"):
             codec.encode(written)
 
 
@@ -247,7 +247,7 @@ def test_a_class_that_changes_what_it_is_given_is_refused(value: Any) -> None:
 def test_a_class_with_contents_beside_its_fields_is_refused(base: Any) -> None:
     """A dataclass that is also a dict, or another class with contents in C, would lose what it holds as one."""
     both = dataclass(types.new_class("Both", (base,), exec_body=lambda body: body.update(__annotations__={"value": int})))
-    with pytest.raises(gs.NotStorable, match="holds more than its fields"):
+    with pytest.raises(gs.errors.NotStorable, match="holds more than its fields"):
         gs.JsonCodec(both)
 
 
@@ -256,7 +256,7 @@ def test_a_constructor_of_ones_own_is_seen_in_code_that_has_no_file() -> None:
     script = (
         "from dataclasses import dataclass\nimport go_state as gs\n"
         "@dataclass\nclass Model:\n    value: int\n    def __init__(self, value: int): self.value = value + 1\n"
-        "try: gs.JsonCodec(Model).encode(Model(1))\nexcept gs.NotStorable as error: print(error.path)\n"
+        "try: gs.JsonCodec(Model).encode(Model(1))\nexcept gs.errors.NotStorable as error: print(error.path)\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "Model.value"
@@ -289,7 +289,7 @@ def test_a_misfit_names_its_path() -> None:
     class Outer:
         inner: Inner
 
-    with pytest.raises(gs.NotStorable) as raised:
+    with pytest.raises(gs.errors.NotStorable) as raised:
         gs.JsonCodec(Outer).encode(Outer(Inner("text")))  # type: ignore[arg-type]
     assert raised.value.path == "Outer.inner.at"
 
@@ -316,7 +316,7 @@ def test_whatever_a_class_raises_is_a_refusal_without_contents() -> None:
     """An equality or a hash that raises is told by its kind, when it is written and when it is read."""
     for value in (Quarrelling("hunter2"), [Quarrelling("hunter2")]):
         kind: Any = list[Quarrelling] if isinstance(value, list) else Quarrelling
-        with pytest.raises(gs.NotStorable, match="its class raised LookupError") as refused:
+        with pytest.raises(gs.errors.NotStorable, match="its class raised LookupError") as refused:
             gs.JsonCodec(kind).encode(value)
         assert "hunter2" not in str(refused.value)
     with pytest.raises(ValueError, match="its class raised LookupError") as unread:

@@ -158,9 +158,9 @@ def test_a_message_that_cannot_be_stored_enters_not_at_all(path: Path, durabilit
     """NotStorable takes all messages of its put along, and nothing else."""
     with gs.LMDBStore(path) as store, store.journal("j", of=int | float, durability=durability) as journal:
         for wrong in (float("nan"), "text", None):
-            with pytest.raises(gs.NotStorable):
+            with pytest.raises(gs.errors.NotStorable):
                 journal.put(1, wrong)
-            with pytest.raises(gs.NotStorable):
+            with pytest.raises(gs.errors.NotStorable):
                 journal.put(wrong)
         journal.put(2)
         assert journal.slice() == [2]
@@ -183,7 +183,7 @@ def test_journals_of_one_store_do_not_meet(path: Path) -> None:
 
 def test_a_name_with_a_nul_is_refused(path: Path) -> None:
     """A name that could be taken for another's record raises InvalidKey."""
-    with gs.LMDBStore(path) as store, pytest.raises(gs.InvalidKey, match="NUL"):
+    with gs.LMDBStore(path) as store, pytest.raises(gs.errors.InvalidKey, match="NUL"):
         store.journal("a\0b")
 
 
@@ -211,7 +211,7 @@ def test_an_empty_journal_has_no_age(path: Path) -> None:
     with gs.LMDBStore(path) as store:
         journal = store.journal("j", of=int)
         assert (journal.statistics().oldest_age, list(journal.read()), journal.journal_id) == (None, [], "")
-        with journal.consumer() as consumer, pytest.raises(gs.Empty):
+        with journal.consumer() as consumer, pytest.raises(gs.errors.Empty):
             consumer.get_nowait()
         assert not list(path.parent.glob("*owner*"))
 
@@ -325,7 +325,7 @@ def test_a_name_is_used_by_one_reader_at_a_time(path: Path) -> None:
     """A second reader of a name raises ConcurrentGet until the first is closed."""
     with gs.LMDBStore(path) as store:
         journal = store.journal("j", of=int)
-        with journal.consumer(name="r"), pytest.raises(gs.ConcurrentGet, match="'r'"):
+        with journal.consumer(name="r"), pytest.raises(gs.errors.ConcurrentGet, match="'r'"):
             journal.consumer(name="r")
         journal.consumer(name="r").close()
 
@@ -515,7 +515,7 @@ def test_a_closed_store_is_refused(path: Path) -> None:
     journal.put(1)
     store.close()
     assert journal.closed
-    with pytest.raises(gs.StoreUnavailable, match="closed"):
+    with pytest.raises(gs.errors.StoreUnavailable, match="closed"):
         list(journal.read())
     assert messages(path) == [1]
 
@@ -554,7 +554,7 @@ def test_truncate_passes_no_named_reader(path: Path) -> None:
         with pytest.raises(gs.UsageError, match="'r' has only come to 50"):
             journal.truncate(51)
         assert journal.truncate(50) == 50
-        with pytest.raises(gs.Lagged) as raised:
+        with pytest.raises(gs.errors.Lagged) as raised:
             nameless.get_nowait()
         assert (raised.value.missed, raised.value.oldest) == (50, 50)
         assert journal.consumer(name="r").get() == 50
@@ -569,7 +569,7 @@ def test_two_processes_do_not_write_one_journal(path: Path, other: Other) -> Non
     with gs.LMDBStore(path) as store:
         journal = store.journal("j", of=int, durability="put")
         for write in (lambda: journal.put(2), lambda: journal.put(2, 3), journal.lease.acquire):
-            with pytest.raises(gs.LeaseHeld) as raised:
+            with pytest.raises(gs.errors.LeaseHeld) as raised:
                 write()
             assert raised.value.name == "j"
         assert [r.message for r in journal.read()] == [1]
@@ -642,13 +642,13 @@ journal.put(1)
 if (child := os.fork()) == 0:
     try:
         journal.put(2)
-    except gs.StoreError:
+    except gs.errors.StoreError:
         print("refused")
     with gs.LMDBStore(sys.argv[1]) as anew:
         print([r.message for r in anew.journal("j", of=int).read()])
         try:
             anew.journal("j", of=int).put(3)
-        except gs.LeaseHeld:
+        except gs.errors.LeaseHeld:
             print("owned")
     sys.stdout.flush()
     os._exit(0)
@@ -678,7 +678,7 @@ def test_a_full_store_refuses_the_message_alone(path: Path) -> None:
 
     with gs.LMDBStore(path, map_size=1 << 18) as store:
         journal = store.journal("j", of=str, durability="put")
-        with pytest.raises(gs.StoreFull, match="map_size"):
+        with pytest.raises(gs.errors.StoreFull, match="map_size"):
             fill(journal)
         with journal.consumer() as reader:
             assert [r.message for r in journal.read()] == [reader.get() for _ in kept] == kept
@@ -693,7 +693,7 @@ def test_a_message_too_large_leaves_room_for_others(path: Path) -> None:
     with gs.LMDBStore(path, map_size=1 << 18) as store:
         journal = store.journal("j", of=str, durability="put")
         journal.put("before")
-        with pytest.raises(gs.StoreFull):
+        with pytest.raises(gs.errors.StoreFull):
             journal.put("small", "x" * 400_000)
         journal.put("after")
         with journal.consumer() as reader:
@@ -741,7 +741,7 @@ def test_a_flipped_bit_is_found(path: Path) -> None:
             damaged = bytearray(record)
             damaged[bit // 8] ^= 1 << bit % 8
             overwrite(path, name, bytes(damaged))
-            with pytest.raises(gs.Corrupt) as raised:
+            with pytest.raises(gs.errors.Corrupt) as raised:
                 everything(path)
             if name.startswith(b"j/j\0b"):
                 assert raised.value.position == int.from_bytes(name[5:], "big")
@@ -757,7 +757,7 @@ def test_a_damaged_block_leaves_the_others_readable(path: Path) -> None:
     with gs.LMDBStore(path) as store, store.journal("j", of=int).consumer() as reader:
         assert reader.cursor.take(5000) == list(range(1024))
         for _ in range(2):
-            with pytest.raises(gs.Corrupt) as raised:
+            with pytest.raises(gs.errors.Corrupt) as raised:
                 reader.get()
             assert (raised.value.position, reader.position) == (1024, 1024)
         reader.seek(2048)
@@ -771,9 +771,9 @@ def test_a_missing_block_is_found(path: Path) -> None:
         assert transaction.delete(b"j/j\0b" + (1024).to_bytes(8, "big"))
     with gs.LMDBStore(path) as store:
         journal = store.journal("j", of=int)
-        with pytest.raises(gs.Corrupt, match="1024"):
+        with pytest.raises(gs.errors.Corrupt, match="1024"):
             list(journal.read())
-        with journal.consumer(1500) as reader, pytest.raises(gs.Corrupt):
+        with journal.consumer(1500) as reader, pytest.raises(gs.errors.Corrupt):
             reader.get()
 
 
@@ -782,7 +782,7 @@ def test_a_block_in_anothers_place_is_found(path: Path) -> None:
     filled(path, 3000)
     first, second = (b"j/j\0b" + (1024 * number).to_bytes(8, "big") for number in (0, 1))
     overwrite(path, first, records(path)[second])
-    with gs.LMDBStore(path) as store, pytest.raises(gs.Corrupt) as raised:
+    with gs.LMDBStore(path) as store, pytest.raises(gs.errors.Corrupt) as raised:
         list(store.journal("j", of=int).read())
     assert raised.value.position == 0
 
@@ -803,11 +803,11 @@ def test_a_stored_message_of_another_kind_is_refused(path: Path, hostile: bytes)
     overwrite(path, name, pack(name, int.from_bytes(record[:8], "big"), record[12:].replace(b'["Add",{"by":12345}]', hostile)))
     with gs.LMDBStore(path) as store:
         journal = store.journal("j", of=Add | Clear)
-        with pytest.raises(gs.Incompatible, match="position 1"):
+        with pytest.raises(gs.errors.Incompatible, match="position 1"):
             list(journal.read())
         with journal.consumer() as reader:
             assert reader.cursor.take(3) == [Add(1)]
-            with pytest.raises(gs.Incompatible, match="position 1"):
+            with pytest.raises(gs.errors.Incompatible, match="position 1"):
                 reader.cursor.take(3)
 
 
@@ -839,7 +839,7 @@ def test_a_field_that_is_gone_is_not_lost_silently(path: Path) -> None:
 
     with gs.LMDBStore(path) as store:
         store.journal("j", of=Before).put(Before(1, "kept"))
-    with gs.LMDBStore(path) as store, pytest.raises(gs.Incompatible, match="message at position 0"):
+    with gs.LMDBStore(path) as store, pytest.raises(gs.errors.Incompatible, match="message at position 0"):
         list(store.journal("j", of=After).read())
 
 
@@ -857,6 +857,6 @@ def test_blocks_that_overlap_are_damage(path: Path) -> None:
             transaction.delete(records._prefix + b"b" + (10).to_bytes(8, "big"))
             records._put(transaction, b"b" + (5).to_bytes(8, "big"), data)
             records._put(transaction, b"b" + (15).to_bytes(8, "big"), data)
-        with pytest.raises(gs.Corrupt) as raised:
+        with pytest.raises(gs.errors.Corrupt) as raised:
             list(store.journal("j").read())
     assert raised.value.position in (5, 15)

@@ -36,7 +36,7 @@ def test_an_interrupted_writer_that_fails_leaves_nobody_asleep(tmp_path: Path) -
     """The others have been told of the failure, or lead, or are written for: what they were told is so."""
 
     def fail(entry: Entry) -> int:
-        raise gs.StoreFull("the disk is full")
+        raise gs.errors.StoreFull("the disk is full")
 
     def interrupted(interrupt: Interrupt) -> None:
         with gs.LMDBStore(tmp_path / f"{interrupt.left}") as store:
@@ -45,7 +45,7 @@ def test_an_interrupted_writer_that_fails_leaves_nobody_asleep(tmp_path: Path) -
             other = Pending(["other"], journal.kind.encode(["other"]), journal.writer.now(1))
             journal._stage._staged.append(other)
             write, journal._records.write = journal._records.write, fail  # type: ignore[method-assign]
-            with interrupt, suppress(gs.StoreFull):
+            with interrupt, suppress(gs.errors.StoreFull):
                 journal.put("mine")
             journal._records.write = write  # type: ignore[method-assign]
             if other.leads:

@@ -86,13 +86,13 @@ def test_what_a_full_disk_refuses_has_not_entered(store: WatchedLMDBStore, monke
     write = journal._records.write
 
     def fail(entry: Any) -> int:
-        raise gs.StoreFull("the disk is full")
+        raise gs.errors.StoreFull("the disk is full")
 
     async def main() -> None:
         for number in range(1, 4096):
             await journal.put_async(number)
         monkeypatch.setattr(journal._records, "write", fail)
-        with pytest.raises(gs.StoreFull):
+        with pytest.raises(gs.errors.StoreFull):
             await journal.put_async(-1)
         monkeypatch.setattr(journal._records, "write", write)
         await journal.close_async()

@@ -112,11 +112,11 @@ def test_what_is_folded_has_no_gap(store: gs.LMDBStore) -> None:
     journal.put(*range(10))
     journal.flush()
     journal.truncate(4)
-    with pytest.raises(gs.Lagged):
+    with pytest.raises(gs.errors.Lagged):
         list(journal.history.chunks(2, 8))
-    with pytest.raises(gs.Corrupt, match="ends at position 10"):
+    with pytest.raises(gs.errors.Corrupt, match="ends at position 10"):
         list(journal.history.chunks(5, 12))
-    with pytest.raises(gs.Lagged):
+    with pytest.raises(gs.errors.Lagged):
         list(journal.history.exactly(3, 8))
     assert list(journal.history.chunks(5, 8)) == [(5, [5, 6, 7])]
     assert [each.message for each in journal.history.exactly(9, 10)] == [9]

@@ -27,7 +27,7 @@ def failing_once(journal: Journal[str], monkeypatch: pytest.MonkeyPatch, during:
     def fail(entry: Any) -> int:
         monkeypatch.setattr(journal._records, "write", write)
         during()
-        raise gs.StoreFull("the disk is full")
+        raise gs.errors.StoreFull("the disk is full")
 
     monkeypatch.setattr(journal._records, "write", fail)
 
@@ -37,7 +37,7 @@ def test_what_cannot_be_written_leaves_no_gap(journal: Journal[str], monkeypatch
     journal.put("first")
     with journal.consumer(name="program") as reader:
         failing_once(journal, monkeypatch, lambda: reader.cursor.settle(0, ["own", "own as well"]))
-        with pytest.raises(gs.StoreFull):
+        with pytest.raises(gs.errors.StoreFull):
             journal.put("refused", "refused as well")
         journal.put("last")
         assert reader.cursor.take(10) == ["first", "own", "own as well", "last"]
@@ -52,7 +52,7 @@ def test_what_nobody_waits_for_outlives_the_failure_of_another(journal: Journal[
     journal.put("first")
     journal.inlet.put_later("left", know=places.append)
     failing_once(journal, monkeypatch, lambda: None)
-    with pytest.raises(gs.StoreFull):
+    with pytest.raises(gs.errors.StoreFull):
         journal.put("refused")
     assert places == []
     journal.put("last")
@@ -86,7 +86,7 @@ def test_a_write_that_says_it_failed_and_did_not_is_counted(journal: Journal[str
         monkeypatch.setattr(journal._records, "write", write)
         write(entry)
         reader.cursor.settle(0, ["own"])
-        raise gs.StoreUnavailable("the connection was lost")
+        raise gs.errors.StoreUnavailable("the connection was lost")
 
     journal.put("first")
     with journal.consumer(name="program") as reader:
@@ -110,14 +110,14 @@ def test_what_nobody_knows_of_is_found_out_later(
             if is_there:
                 write(entry)
             reader.cursor.settle(0, ["own"])
-            raise gs.StoreUnavailable("the connection was lost")
+            raise gs.errors.StoreUnavailable("the connection was lost")
 
         def refuse() -> None:
-            raise gs.StoreUnavailable("there is none")
+            raise gs.errors.StoreUnavailable("there is none")
 
         lost.setattr(journal._records, "write", lose)
         lost.setattr(journal._records, "refresh", refuse)
-        with pytest.raises(gs.StoreUnavailable, match="was lost"):
+        with pytest.raises(gs.errors.StoreUnavailable, match="was lost"):
             journal.put("second")
         lost.undo()
         journal.put("last")
@@ -137,7 +137,7 @@ def test_a_reader_that_begins_behind_what_is_refused_misses_nothing(
 
     with journal.consumer(name="program") as program:
         failing_once(journal, monkeypatch, open_one)
-        with pytest.raises(gs.StoreFull):
+        with pytest.raises(gs.errors.StoreFull):
             journal.put("refused")
         journal.flush()
         assert late[0].cursor.take(10) == ["own"]
@@ -155,7 +155,7 @@ def test_a_task_whose_loop_is_closed_does_not_lead(journal: Journal[str], monkey
 
     journal.put("first")
     failing_once(journal, monkeypatch, leave_one)
-    with pytest.raises(gs.StoreFull):
+    with pytest.raises(gs.errors.StoreFull):
         journal.put("refused")
     putting = threading.Thread(target=journal.put, args=("last",), daemon=True)
     putting.start()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import go_state as gs
-from go_state.modes.durable import saving
+from go_state.modes.durable import snapshot_writer
 from go_state.runtime.feeds import feeds
 from go_state.storage.records import parts
 from go_state.storage.snapshots.pieces import SMALL
@@ -109,13 +109,13 @@ def test_a_part_that_is_missing_or_damaged_is_found(store: gs.LMDBStore, harm: s
             else:
                 transaction.put(name, record[:-1] + bytes([record[-1] ^ 1]))
     for look in (lambda: gs.load_model(big, store=store, key="big"), lambda: fed(store, 3), store.check_damage):
-        with pytest.raises(gs.Corrupt):
+        with pytest.raises(gs.errors.Corrupt):
             look()
 
 
 def test_turns_are_taken_while_a_snapshot_is_written(store: gs.LMDBStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """What comes between two parts of it is not kept waiting, and is replayed: the snapshot stands where it was begun."""
-    monkeypatch.setattr(saving, "SLICE", 0.0)  # one piece between two chunks of messages
+    monkeypatch.setattr(snapshot_writer, "SLICE", 0.0)  # one piece between two chunks of messages
     journal = store.journal("big", of=int)
     journal.put(1, 2, 3)
     turns: list[int] = []
@@ -149,7 +149,7 @@ def test_a_save_that_is_overdue_when_the_last_one_is_done_is_begun(
     store: gs.LMDBStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """More turns than there are to be between two snapshots are taken while one is written: the next follows, and so do messages."""
-    monkeypatch.setattr(saving, "SLICE", 0.0)
+    monkeypatch.setattr(snapshot_writer, "SLICE", 0.0)
     monkeypatch.setattr(feeds, "CHUNK_SECONDS", 60.0)  # as on a disk that writes at once
     journal = store.journal("big", of=int)
     journal.put(1)
@@ -210,7 +210,7 @@ def test_what_a_crash_has_left_goes_with_a_small_snapshot_or_the_key(store: gs.L
         else:
             stored = store.load("big")
             assert stored is not None
-            store.store({"big": gs.Write(None, stored.version)})
+            store.store({"big": gs.abc.Write(None, stored.version)})
         assert ids(store) == set()
         assert leftovers(store) == []
 
@@ -262,5 +262,5 @@ def test_a_key_that_is_written_anew_or_deleted_leaves_no_parts(store: gs.LMDBSto
     for data in (b"plain", None):
         stored = store.load("big")
         assert stored is not None
-        store.store({"big": gs.Write(data, stored.version)})
+        store.store({"big": gs.abc.Write(data, stored.version)})
         assert ids(store) == set()

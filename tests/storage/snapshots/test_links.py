@@ -33,7 +33,7 @@ class CountingStore(gs.MemoryStore):
         super().__init__()
         self.loads: list[str] = []
 
-    def load(self, key: str) -> gs.Stored | None:
+    def load(self, key: str) -> gs.abc.Stored | None:
         self.loads.append(key)
         return super().load(key)
 
@@ -158,7 +158,7 @@ def test_a_damaged_link_is_refused() -> None:
     store = stored(a=["b"], b=[])
     record = gs.MemoryStore.load(store, "b")
     assert record is not None
-    store.store({"b": gs.Write(record.data[:-1], record.version)})
-    with pytest.raises(gs.Corrupt) as raised:
+    store.store({"b": gs.abc.Write(record.data[:-1], record.version)})
+    with pytest.raises(gs.errors.Corrupt) as raised:
         load(store)
     assert raised.value.key == "b"

@@ -133,9 +133,9 @@ def test_what_cannot_be_stored_is_named_from_the_top() -> None:
     """In the depth of a large value the refusal names the way to it, as for a small one."""
     value: Any = Playing({str(i): Item(str(i)) for i in MANY} | {"odd": Item("odd", [1])})  # type: ignore[list-item]
     codec: gs.JsonCodec[Any] = gs.JsonCodec(Playing)
-    with pytest.raises(gs.NotStorable) as whole:
+    with pytest.raises(gs.errors.NotStorable) as whole:
         codec.encode(value)
-    with pytest.raises(gs.NotStorable) as taken_apart:
+    with pytest.raises(gs.errors.NotStorable) as taken_apart:
         list(pieces(plan_of(codec), value))
     assert str(taken_apart.value) == str(whole.value)
 
@@ -150,7 +150,7 @@ def test_what_cannot_be_stored_is_named_from_the_top() -> None:
 )  # fmt: skip
 def test_what_cannot_be_put_in_order_or_taken_apart_is_refused(kind: Any, value: Any) -> None:
     """A member of another type has no place among the others, which is an error of the value and not one of sorting."""
-    with pytest.raises(gs.NotStorable):
+    with pytest.raises(gs.errors.NotStorable):
         list(pieces(plan_of(gs.JsonCodec(kind)), value))
 
 
@@ -160,7 +160,7 @@ def test_a_value_that_changes_meanwhile_is_refused() -> None:
     making = pieces(plan_of(gs.JsonCodec(dict[str, int])), value)
     next(making)
     value["new"] = 1
-    with pytest.raises(gs.NotStorable, match="it was changed while it was being stored"):
+    with pytest.raises(gs.errors.NotStorable, match="it was changed while it was being stored"):
         list(making)
 
 
@@ -170,7 +170,7 @@ class Own(dict[str, int]):
 
 def test_a_subclass_is_refused_as_by_the_codec() -> None:
     """It would be read back as what it is derived from."""
-    with pytest.raises(gs.NotStorable):
+    with pytest.raises(gs.errors.NotStorable):
         list(pieces(plan_of(gs.JsonCodec(dict[str, int])), Own({str(i): i for i in MANY})))
 
 
@@ -180,7 +180,7 @@ def test_a_subclass_is_refused_as_by_the_codec() -> None:
 )
 def test_what_cannot_be_sorted_is_refused_as_by_the_codec(kind: Any, value: Any) -> None:
     """Entries of mixed types have no order; the error is the codec's, not Python's."""
-    with pytest.raises(gs.NotStorable):
+    with pytest.raises(gs.errors.NotStorable):
         list(pieces(plan_of(gs.JsonCodec(kind)), value))
 
 
@@ -188,7 +188,7 @@ def test_an_object_without_one_of_its_fields_is_refused_as_by_the_codec() -> Non
     """As an attribute that was deleted."""
     value = Playing({})
     object.__delattr__(value, "items")
-    with pytest.raises(gs.NotStorable):
+    with pytest.raises(gs.errors.NotStorable):
         list(pieces(plan_of(gs.JsonCodec(Playing)), value))
 
 
@@ -196,13 +196,13 @@ def test_a_class_that_makes_something_else_of_what_it_holds_is_refused() -> None
     """An object that its constructor would not make again is left to the codec of the whole, which compares what it reads."""
     value = Sorted(list(MANY))
     object.__setattr__(value, "items", list(reversed(MANY)))
-    with pytest.raises(gs.NotStorable):
+    with pytest.raises(gs.errors.NotStorable):
         list(pieces(plan_of(gs.JsonCodec(Sorted)), value))
 
 
 def test_pieces_read_numbers_as_the_whole_does() -> None:
     """Where a whole number comes back as a float, one in a float's place is refused."""
-    with pytest.raises(gs.NotStorable):
+    with pytest.raises(gs.errors.NotStorable):
         list(pieces(plan_of(gs.JsonCodec(list[float], whole_floats=True)), list(MANY)))
 
 
@@ -224,5 +224,5 @@ def test_a_list_that_grows_meanwhile_is_refused() -> None:
     making = pieces(plan_of(gs.JsonCodec(list[int])), value)
     next(making)
     value.append(1)
-    with pytest.raises(gs.NotStorable, match="it was changed while it was being stored"):
+    with pytest.raises(gs.errors.NotStorable, match="it was changed while it was being stored"):
         list(making)

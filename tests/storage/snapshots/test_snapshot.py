@@ -52,26 +52,29 @@ def test_a_snapshot_is_read_back() -> None:
 
 def test_every_flipped_bit_is_noticed() -> None:
     """Any single flipped bit of the envelope raises Corrupt or Incompatible."""
-    assert {outcome(data) for data in flips(SEALED)} <= {gs.Corrupt, gs.Incompatible}
+    assert {outcome(data) for data in flips(SEALED)} <= {gs.errors.Corrupt, gs.errors.Incompatible}
 
 
 def test_every_truncation_is_noticed() -> None:
     """A snapshot cut short at any length, or longer than it was, raises Corrupt or Incompatible."""
     cut = [SEALED[:length] for length in range(len(SEALED))] + [SEALED[start:] for start in range(1, len(SEALED))]
-    assert {outcome(data) for data in [*cut, SEALED + b"\n", SEALED + b" ", SEALED + SEALED]} <= {gs.Corrupt, gs.Incompatible}
+    assert {outcome(data) for data in [*cut, SEALED + b"\n", SEALED + b" ", SEALED + SEALED]} <= {
+        gs.errors.Corrupt,
+        gs.errors.Incompatible,
+    }
 
 
 def test_every_swapped_pair_of_bytes_is_noticed() -> None:
     """Two different neighbouring bytes that change places are noticed too."""
     swapped = [SEALED[:i] + SEALED[i : i + 2][::-1] + SEALED[i + 2 :] for i in range(len(SEALED) - 1)]
-    assert {outcome(data) for data in swapped if data != SEALED} <= {gs.Corrupt, gs.Incompatible}
+    assert {outcome(data) for data in swapped if data != SEALED} <= {gs.errors.Corrupt, gs.errors.Incompatible}
 
 
 def test_a_snapshot_under_another_key_is_refused() -> None:
     """A snapshot that was copied under another key raises Corrupt with that key."""
     store = gs.MemoryStore()
-    store.store({"other": gs.Write(SEALED, 0)})
-    with pytest.raises(gs.Corrupt) as raised:
+    store.store({"other": gs.abc.Write(SEALED, 0)})
+    with pytest.raises(gs.errors.Corrupt) as raised:
         SCHEMA.load(store, "other")
     assert raised.value.key == "other"
 
@@ -87,7 +90,7 @@ def test_a_snapshot_under_another_key_is_refused() -> None:
 )
 def test_another_schema_is_incompatible(schema: Schema[Any], field: str) -> None:
     """Another schema name, number or model raises Incompatible with the key and what does not fit."""
-    with pytest.raises(gs.Incompatible) as raised:
+    with pytest.raises(gs.errors.Incompatible) as raised:
         schema.open("key", SEALED)
     assert (raised.value.key, raised.value.field) == ("key", field)
 
@@ -99,7 +102,7 @@ def test_an_earlier_name_is_read() -> None:
 
 def test_another_format_is_incompatible() -> None:
     """A later format of the envelope is told from a damaged one."""
-    with pytest.raises(gs.Incompatible) as raised:
+    with pytest.raises(gs.errors.Incompatible) as raised:
         read_envelope("key", SEALED.replace(b"go_state 1", b"go_state 2"))
     assert raised.value.field == "format"
 
@@ -108,7 +111,7 @@ def test_an_unreadable_model_is_incompatible_however_it_fails() -> None:
     """A payload that the codec gives up on, in whatever way, is Incompatible and no other error."""
     deep: Schema[Any] = Schema(("Any",), 1, gs.JsonCodec[Any](Any))
     sealed = Schema(("Any",), 1, _Raw()).seal("key", b"[" * 100_000, {})
-    with pytest.raises(gs.Incompatible):
+    with pytest.raises(gs.errors.Incompatible):
         deep.open("key", sealed)
 
 
@@ -125,7 +128,7 @@ def test_a_program_refuses_the_snapshot_of_another() -> None:
     store = gs.MemoryStore()
     gs.aggregate(counter, [1], store=store, key="k")
     before = store.load("k")
-    with pytest.raises(gs.Incompatible):
+    with pytest.raises(gs.errors.Incompatible):
         gs.aggregate(gs.Program(lambda: (Counter(), ()), add, schema=2), [1], store=store, key="k")
     assert store.load("k") == before
 
@@ -147,19 +150,19 @@ def test_every_flipped_bit_in_lmdb_is_noticed(tmp_path: Path) -> None:
                 writing.put(name, data)
             try:
                 outcomes.add(gs.load_model(counter, store=store, key="k"))
-            except (gs.Corrupt, gs.Incompatible) as error:
+            except (gs.errors.Corrupt, gs.errors.Incompatible) as error:
                 outcomes.add(type(error))
-    assert outcomes <= {gs.Corrupt, gs.Incompatible}
+    assert outcomes <= {gs.errors.Corrupt, gs.errors.Incompatible}
 
 
 def test_a_record_under_another_key_is_noticed(tmp_path: Path) -> None:
     """A raw LMDB record that was copied to another key raises Corrupt."""
     with gs.LMDBStore(tmp_path / "state.lmdb") as store:
-        store.store({"k": gs.Write(b"1", 0)})
+        store.store({"k": gs.abc.Write(b"1", 0)})
         assert store.backend.environment is not None
         with store.backend.environment.begin(write=True) as writing:
             writing.put(b"s/other", bytes(writing.get(b"s/k")))
-        with pytest.raises(gs.Corrupt):
+        with pytest.raises(gs.errors.Corrupt):
             store.load("other")
 
 
@@ -194,14 +197,14 @@ class Texts:
 )
 def test_what_the_codec_says_is_passed_on(codec: Any, teaches: str) -> None:
     """A model that cannot be written is the model's fault, not that of the source's position."""
-    with pytest.raises(gs.NotStorable, match=teaches):
+    with pytest.raises(gs.errors.NotStorable, match=teaches):
         Schema(("int",), 1, codec).seal("key", "three", {})
 
 
 def test_a_position_that_is_no_json_is_named() -> None:
     """A source whose position cannot be stored, or would be another when it is read, is told so."""
     for position in (object(), ("topic", 3), {0: 5}, float("nan"), datetime.date(2024, 1, 1), Counter(3)):
-        with pytest.raises(gs.NotStorable, match="the position of a source cannot be stored"):
+        with pytest.raises(gs.errors.NotStorable, match="the position of a source cannot be stored"):
             SCHEMA.seal("key", Counter(3), {"mine": Mark(position, "")})
 
 
@@ -224,8 +227,8 @@ def test_what_a_codec_of_ones_own_raises_is_named_and_not_quoted(kind: type[Exce
     schema: Schema[str] = Schema(("text",), 1, Quoting(kind))
     sealed = Schema(("text",), 1, _Raw()).seal("key", b"secret", {})
     for code, error in (
-        (lambda: schema.seal("key", "secret", {}), gs.NotStorable),
-        (lambda: schema.open("key", sealed), gs.Incompatible),
+        (lambda: schema.seal("key", "secret", {}), gs.errors.NotStorable),
+        (lambda: schema.open("key", sealed), gs.errors.Incompatible),
     ):
         with pytest.raises(error, match=f"raised {kind.__name__}") as raised:
             code()

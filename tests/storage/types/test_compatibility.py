@@ -286,7 +286,7 @@ def test_a_damaged_description_is_as_if_there_were_none() -> None:
         b'{"type":["class","X"],"classes":[]}',
     ):
         store = gs.MemoryStore()
-        store.store({old.key: gs.Write(data, 0)})
+        store.store({old.key: gs.abc.Write(data, 0)})
         assert changes(store, old.digest, new) == []
 
 

@@ -12,6 +12,7 @@ from go_state.storage.journal.commit.group_commit import GroupCommit
 from go_state.storage.journal.commit.lease_holder import LeaseHolder
 from go_state.storage.journal.run_record import RunRecord
 from go_state.storage.journal.tail import Tail
+from go_state.storage.records.records import PROGRAM
 
 Msg = TypeVar("Msg")
 
@@ -73,9 +74,13 @@ class FlushRules(Generic[Msg]):
         """
         if self.blocks(cursor) or self.is_full:
             return True
-        if not (self.has_moved(cursor) or self._run_record.has_news):
+        has_news, at_end = self._run_record.has_news, cursor.position >= self._tail.end
+        if not (has_news or self.has_moved(cursor)):
             return False
-        return self._is_far_ahead(cursor) or self.at_once or cursor.position >= self._tail.end
+        if has_news or self._is_far_ahead(cursor):
+            return self._is_far_ahead(cursor) or self.at_once or at_end
+        # A program's run says itself when its cursor has to be on disk: until then a replay finds its turns again.
+        return cursor.name != PROGRAM and (self.at_once or at_end)
 
     def has_moved(self, cursor: Place) -> bool:
         """Return whether the reader has a name, and has committed more than is on disk."""

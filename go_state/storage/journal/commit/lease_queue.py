@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from go_state.core.errors import Closed
+from go_state.core.errors import Closed, UsedAfterClose
 from go_state.storage.records.lease import IfHeld, Lease, LeaseWait, check_if_held
 from go_state.system.own_thread import call_once
 
@@ -71,7 +71,7 @@ class LeaseQueue:
             self._leave(wait)
 
     def _ended(self) -> Closed:
-        return Closed(f"the lease of the journal {self._name!r} is not waited for any more")
+        return UsedAfterClose(f"the lease of the journal {self._name!r} is not waited for any more")
 
     def _enter(self, wait: LeaseWait, *, puts: bool) -> None:
         with self._lock:

@@ -73,7 +73,7 @@ def test_a_file_with_two_names_is_refused(path: Path, tmp_path: Path) -> None:
     """Each hard link would have a lock of its own, and two writers would not know of each other."""
     (tmp_path / "other").hardlink_to(path)
     for name in (path, tmp_path / "other"):
-        with pytest.raises(gs.StoreUnavailable, match="has 2 names"):
+        with pytest.raises(gs.errors.StoreUnavailable, match="has 2 names"):
             gs.LMDBStore(name)
 
 
@@ -87,7 +87,7 @@ def test_what_is_written_to_a_file_that_is_gone_is_refused(path: Path, which: st
         path.with_name(which).rename(path.with_name("moved"))
         if replaced:
             path.with_name(which).write_bytes(path.with_name("moved").read_bytes())
-        with pytest.raises(gs.StoreUnavailable, match="replaced or removed"):
+        with pytest.raises(gs.errors.StoreUnavailable, match="replaced or removed"):
             journal.put(3)
 
 
@@ -96,9 +96,9 @@ def test_a_file_that_is_cut_short_is_refused(path: Path, pages: int) -> None:
     """Pages beyond its end would end the process that reads them, so it is found out when the file is opened."""
     size = path.stat().st_size
     os.truncate(path, pages * 4096 if pages > 0 else size + pages * 4096)
-    with pytest.raises((gs.Corrupt, gs.StoreUnavailable), match=r"cut short|is damaged"):
+    with pytest.raises((gs.errors.Corrupt, gs.errors.StoreUnavailable), match=r"cut short|is damaged"):
         gs.LMDBStore(path)
-    with pytest.raises((gs.Corrupt, gs.StoreUnavailable)):  # the first try has not kept it open
+    with pytest.raises((gs.errors.Corrupt, gs.errors.StoreUnavailable)):  # the first try has not kept it open
         gs.LMDBStore(path)
 
 
@@ -120,7 +120,7 @@ def test_an_empty_file_is_not_a_new_store(tmp_path: Path) -> None:
     """A copy that failed leaves one: a program that began anew in it would have forgotten everything without a word."""
     path = tmp_path / "empty"
     path.touch()
-    with pytest.raises(gs.Corrupt, match="delete it if a new one is to begin there"):
+    with pytest.raises(gs.errors.Corrupt, match="delete it if a new one is to begin there"):
         gs.LMDBStore(path)
     path.unlink()
     gs.LMDBStore(path).close()
@@ -128,7 +128,7 @@ def test_an_empty_file_is_not_a_new_store(tmp_path: Path) -> None:
 
 USES = {
     "read": "store.load('key 1')",
-    "write": "store.store({'new': gs.Write(b'1', 0)})",
+    "write": "store.store({'new': gs.abc.Write(b'1', 0)})",
     "put": "store.journal('j', of=int, durability='put').put(1)",
     "check": "store.check_damage()",
 }
@@ -145,7 +145,7 @@ list(store.keys())
 os.truncate(sys.argv[1], {size})
 try:
     {USES[use]}
-except gs.Corrupt:
+except gs.errors.Corrupt:
     print("told")
 """
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -164,13 +164,15 @@ def test_what_is_no_path_is_told(path: Any) -> None:
 def test_a_pipe_is_no_store(tmp_path: Path) -> None:
     """Opening one would wait for somebody at its other end."""
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(gs.StoreUnavailable, match="is no file"):
+    with pytest.raises(gs.errors.StoreUnavailable, match="is no file"):
         gs.LMDBStore(tmp_path / "pipe")
 
 
 def test_a_process_with_little_address_space_is_told_of_map_size(tmp_path: Path) -> None:
     """A map is address space, of which `ulimit -v` may leave too little."""
-    script = "import sys, go_state as gs\ntry: gs.LMDBStore(sys.argv[1])\nexcept gs.StoreUnavailable as error: print(error)"
+    script = (
+        "import sys, go_state as gs\ntry: gs.LMDBStore(sys.argv[1])\nexcept gs.errors.StoreUnavailable as error: print(error)"
+    )
     ran = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path / "s")],
         cwd=ROOT, capture_output=True, text=True, check=True,
@@ -181,4 +183,4 @@ def test_a_process_with_little_address_space_is_told_of_map_size(tmp_path: Path)
 
 def test_damage_is_told_with_advice_that_can_be_followed() -> None:
     """There is no backup that anybody has made: what helps is a copy of a closed store."""
-    assert "a copy of the store that was made while no process had it open" in str(gs.Corrupt("key", "why"))
+    assert "a copy of the store that was made while no process had it open" in str(gs.errors.Corrupt("key", "why"))

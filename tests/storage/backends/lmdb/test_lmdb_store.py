@@ -39,10 +39,10 @@ def run(script: str, *args: object) -> list[str]:
 def test_what_was_stored_is_there_after_reopening(tmp_path: Path) -> None:
     """A closed file holds what was stored and its versions, and goes on counting them."""
     with gs.LMDBStore(tmp_path / "s") as store:
-        first = store.store({"k": gs.Write(b"1", 0)})["k"]
+        first = store.store({"k": gs.abc.Write(b"1", 0)})["k"]
     with gs.LMDBStore(tmp_path / "s") as store:
-        assert store.load("k") == gs.Stored(b"1", first)
-        assert store.store({"k": gs.Write(b"2", first)})["k"] > first
+        assert store.load("k") == gs.abc.Stored(b"1", first)
+        assert store.store({"k": gs.abc.Write(b"2", first)})["k"] > first
 
 
 @pytest.mark.parametrize("other", ["s", "../{name}/s", "link"])
@@ -50,9 +50,9 @@ def test_a_second_store_on_one_file_is_refused(tmp_path: Path, other: str) -> No
     """A process that opens a file twice, by whatever path, is told to share the store; the first one still works."""
     with gs.LMDBStore(tmp_path / "s") as store:
         (tmp_path / "link").symlink_to(tmp_path / "s")
-        with pytest.raises(gs.StoreUnavailable, match="already open in this process"):
+        with pytest.raises(gs.errors.StoreUnavailable, match="already open in this process"):
             gs.LMDBStore(tmp_path / other.format(name=tmp_path.name))
-        store.store({"k": gs.Write(b"1", 0)})
+        store.store({"k": gs.abc.Write(b"1", 0)})
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_path_that_is_no_store_is_refused(tmp_path: Path, path: str, text: str
     """A folder, a missing folder and a file of something else each raise StoreUnavailable that says so."""
     (tmp_path / "garbage").write_bytes(b"garbage " * 2000)
     (tmp_path / "short").write_bytes(b"x")
-    with pytest.raises(gs.StoreUnavailable, match=text):
+    with pytest.raises(gs.errors.StoreUnavailable, match=text):
         gs.LMDBStore(tmp_path / path)
 
 
@@ -78,7 +78,7 @@ if os.geteuid() == 0:
     os.setuid(65534)
 try:
     gs.LMDBStore("s")
-except gs.StoreUnavailable as error:
+except gs.errors.StoreUnavailable as error:
     print(error)
 """
     ended = subprocess.run(
@@ -92,17 +92,17 @@ def test_a_lease_that_may_not_be_taken_says_so(tmp_path: Path) -> None:
     with gs.LMDBStore(tmp_path / "s") as store:
         journal = store.journal("j", of=int)
         (tmp_path / "s").with_name(f"s-owner-{blake2b(b'j', digest_size=8).hexdigest()}").mkdir()
-        with pytest.raises(gs.StoreUnavailable, match=r"the lease .*s-owner-\w+ cannot be taken"):
+        with pytest.raises(gs.errors.StoreUnavailable, match=r"the lease .*s-owner-\w+ cannot be taken"):
             journal.put(1)
 
 
 def fill(store: gs.LMDBStore) -> dict[str, int]:
     """Write until the store is full and return the versions of what it took."""
     versions: dict[str, int] = {}
-    with contextlib.suppress(gs.StoreFull):
+    with contextlib.suppress(gs.errors.StoreFull):
         for number in range(1000):
-            count = gs.Write(b"%d" % number, versions.get("n", 0))
-            versions |= store.store({f"{number}": gs.Write(b"x" * 3000, 0), "n": count})
+            count = gs.abc.Write(b"%d" % number, versions.get("n", 0))
+            versions |= store.store({f"{number}": gs.abc.Write(b"x" * 3000, 0), "n": count})
     return versions
 
 
@@ -115,18 +115,18 @@ def test_a_full_store_loses_nothing_and_goes_on_when_larger(tmp_path: Path) -> N
     with gs.LMDBStore(tmp_path / "s", map_size=1 << 17) as store:
         versions = fill(store)
         assert 1 < len(versions) < 1000
-        with pytest.raises(gs.StoreFull, match="map_size"):
-            store.store({"new": gs.Write(b"x" * 200_000, 0), "n": gs.Write(None, versions["n"])})
+        with pytest.raises(gs.errors.StoreFull, match="map_size"):
+            store.store({"new": gs.abc.Write(b"x" * 200_000, 0), "n": gs.abc.Write(None, versions["n"])})
         assert held(store) == versions
     with gs.LMDBStore(tmp_path / "s", map_size=1 << 22) as store:
         assert held(store) == versions
-        store.store({"n": gs.Write(b"x" * 100_000, versions["n"])})
+        store.store({"n": gs.abc.Write(b"x" * 100_000, versions["n"])})
 
 
 def test_a_full_store_ends_an_aggregate_where_it_was(tmp_path: Path) -> None:
     """An aggregate that finds the store full keeps the models and position of its last save, and goes on with a larger map."""
     (source := tmp_path / "n.jsonl").write_text("".join(f'"{"x" * 500}"\n' for _ in range(300)))
-    with gs.LMDBStore(tmp_path / "s", map_size=1 << 18) as store, pytest.raises(gs.StoreFull):
+    with gs.LMDBStore(tmp_path / "s", map_size=1 << 18) as store, pytest.raises(gs.errors.StoreFull):
         gs.aggregate(_join, gs.sources.JSONLines(source), store=store, key="k", snapshots=gs.Snapshots(every=10))
     with gs.LMDBStore(tmp_path / "s", map_size=1 << 24) as store:
         result = gs.aggregate(_join, gs.sources.JSONLines(source), store=store, key="k")
@@ -147,36 +147,36 @@ def test_a_closed_store_is_refused(tmp_path: Path) -> None:
     store.close()
     uses: tuple[Any, ...] = (lambda: store.load("k"), lambda: store.store({}), lambda: store.keys())
     for use in uses:
-        with pytest.raises(gs.StoreUnavailable, match="closed"):
+        with pytest.raises(gs.errors.StoreUnavailable, match="closed"):
             use()
 
 
 def test_keys_too_long_are_refused_by_an_aggregate(tmp_path: Path) -> None:
     """A key that no store can hold raises InvalidKey, for a single key at once and for a key function at the message."""
     with gs.LMDBStore(tmp_path / "s") as store:
-        with pytest.raises(gs.InvalidKey, match="480"):
+        with pytest.raises(gs.errors.InvalidKey, match="480"):
             gs.aggregate(_join, ["a"], store=store, key="x" * 481)
-        with pytest.raises(gs.InvalidKey, match="480"):
+        with pytest.raises(gs.errors.InvalidKey, match="480"):
             gs.aggregate(_join, ["a", "b" * 481], store=store, key=lambda msg: msg)
         assert list(store.keys()) == []
 
 
 FORK = """
 store = gs.LMDBStore(sys.argv[1])
-store.store({"k": gs.Write(b"1", 0)})
+store.store({"k": gs.abc.Write(b"1", 0)})
 if (child := os.fork()) == 0:
     for use in (lambda: store.load("k"), lambda: store.store({}), lambda: store.keys()):
         try:
             print("used", use())
-        except gs.StoreUnavailable as error:
+        except gs.errors.StoreUnavailable as error:
             print("refused", "forked" in str(error))
     %s
     with gs.LMDBStore(sys.argv[1]) as anew:
-        print(anew.load("k").data, anew.store({"child": gs.Write(b"2", 0)}))
+        print(anew.load("k").data, anew.store({"child": gs.abc.Write(b"2", 0)}))
     sys.stdout.flush()
     os._exit(0)
 assert os.waitpid(child, 0)[1] == 0
-print(store.load("child").data, store.store({"parent": gs.Write(b"3", 0)}))
+print(store.load("child").data, store.store({"parent": gs.abc.Write(b"3", 0)}))
 store.close()
 """
 FORKED = ["refused True"] * 3 + ["b'1' {'child': 2}", "b'2' {'parent': 3}"]
@@ -200,7 +200,7 @@ for number in range(200):
 print("done")
 """
     with gs.LMDBStore(tmp_path / "s") as store:
-        store.store({"k": gs.Write(b"1", 0)})
+        store.store({"k": gs.abc.Write(b"1", 0)})
         assert run(script, tmp_path / "s") == ["done"]
         assert store.load("k") is not None
 
@@ -221,12 +221,12 @@ store, stored = gs.LMDBStore("s"), {}
 resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, resource.RLIM_INFINITY))
 try:
     for number in range(1000):
-        stored.update(store.store({str(number): gs.Write(b"x" * 20_000, 0)}))
-except gs.StoreError as error:
+        stored.update(store.store({str(number): gs.abc.Write(b"x" * 20_000, 0)}))
+except gs.errors.StoreError as error:
     print(type(error).__name__, "nothing stored before is lost" in str(error))
 resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-print(len(stored) > 10, all(store.load(key) == gs.Stored(b"x" * 20_000, version) for key, version in stored.items()))
-print(sorted(store.keys()) == sorted(stored), store.store({"again": gs.Write(b"y" * 20_000, 0)})["again"] > 0)
+print(len(stored) > 10, all(store.load(key) == gs.abc.Stored(b"x" * 20_000, version) for key, version in stored.items()))
+print(sorted(store.keys()) == sorted(stored), store.store({"again": gs.abc.Write(b"y" * 20_000, 0)})["again"] > 0)
 """
     ended = subprocess.run(
         [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60

@@ -134,7 +134,7 @@ def test_a_second_owner_is_refused_or_waits(postgres_server: PostgresServer, sch
     with opened(postgres_server, schema) as store, opened(postgres_server, schema) as other:
         first = store.journal("j", of=int)
         first.put(1)
-        with pytest.raises(gs.LeaseHeld, match="j"):
+        with pytest.raises(gs.errors.LeaseHeld, match="j"):
             other.journal("j", of=int).put(2)
         with ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(lambda: other.journal("w", of=int, lease="wait").put(2))
@@ -158,7 +158,7 @@ def test_who_has_lost_the_lease_unnoticed_writes_nothing(postgres_server: Postgr
         second.put(2)
         second.flush()
         first.put(3)
-        with pytest.raises(gs.LeaseHeld):
+        with pytest.raises(gs.errors.LeaseHeld):
             first.flush()
         assert second.slice() == [1, 2]
         first.close()
@@ -196,7 +196,7 @@ def test_it_connects_again(postgres_server: PostgresServer, schema: str) -> None
     with opened(postgres_server, schema) as store:
         for number in range(1, 4):
             version = 0 if number == 1 else store.load("k").version  # type: ignore[union-attr]
-            store.store({"k": gs.Write(b"%d" % number, version)})
+            store.store({"k": gs.abc.Write(b"%d" % number, version)})
             postgres_server.end_sessions()
         assert store.load("k").data == b"3"  # type: ignore[union-attr]
 
@@ -212,7 +212,7 @@ def test_a_server_that_is_away_is_said_and_forgiven(schema: str) -> None:
             journal.put(1)
             server.stop("immediate")
             for call in (lambda: store.load("k"), lambda: journal.put(2), journal.flush):
-                with pytest.raises(gs.StoreUnavailable, match="could not be reached"):
+                with pytest.raises(gs.errors.StoreUnavailable, match="could not be reached"):
                     call()
             server.start()
             journal.put(3)
@@ -259,7 +259,7 @@ def test_a_full_disk_is_said(postgres_server: PostgresServer, schema: str) -> No
             "$$ BEGIN RAISE EXCEPTION 'no space left on device' USING ERRCODE = 'disk_full'; END $$"
         )
         admin.execute(f"CREATE TRIGGER no_room BEFORE INSERT ON {schema}.records EXECUTE FUNCTION {schema}.no_room()")
-        with pytest.raises(gs.StoreFull, match="full"):
+        with pytest.raises(gs.errors.StoreFull, match="full"):
             journal.put(2)
         admin.execute(f"DROP TRIGGER no_room ON {schema}.records")
         journal.put(3)
@@ -278,10 +278,10 @@ def test_damage_is_found(postgres_server: PostgresServer, schema: str) -> None:
             f"WHERE name = (SELECT name FROM {schema}.records WHERE encode(name, 'escape') LIKE 'j/j%b%' ORDER BY name DESC LIMIT 1)"
         )
     with opened(postgres_server, schema) as store:
-        with pytest.raises(gs.Corrupt) as caught:
+        with pytest.raises(gs.errors.Corrupt) as caught:
             list(store.journal("j").read())
         assert caught.value.position == 5
-        with pytest.raises(gs.Corrupt):
+        with pytest.raises(gs.errors.Corrupt):
             store.check_damage()
 
 
@@ -294,7 +294,7 @@ def test_a_forked_child_opens_its_own(postgres_server: PostgresServer, schema: s
         if not child:
             try:
                 store.load("k")
-            except gs.StoreUnavailable:
+            except gs.errors.StoreUnavailable:
                 os._exit(0)
             os._exit(1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
@@ -313,7 +313,7 @@ def test_the_environment_says_what_the_dsn_does_not(
         monkeypatch.setenv(f"PG{name}", str(value))
     monkeypatch.setenv("PGDATABASE", "postgres")
     with gs.PostgresStore(schema=schema) as store:
-        store.store({"k": gs.Write(b"x", 0)})
+        store.store({"k": gs.abc.Write(b"x", 0)})
         assert store.where == f"postgres 127.0.0.1/postgres, schema {schema}"
 
 
@@ -333,7 +333,7 @@ def test_no_password_is_told(
     """Neither in an error, with all that led to it, nor in a log."""
     caplog.set_level(logging.DEBUG)
     dsn = change(postgres_server.dsn)
-    with pytest.raises((gs.StoreUnavailable, gs.UsageError)) as caught:
+    with pytest.raises((gs.errors.StoreUnavailable, gs.UsageError)) as caught:
         gs.PostgresStore(dsn, schema=schema, timeout=1)
     said = "".join(traceback.format_exception(caught.value)) + caplog.text
     assert not any(secret in said for secret in ("hunter2", PASSWORD, "a%20secret"))
@@ -352,7 +352,7 @@ def test_a_closed_store_says_so(postgres_server: PostgresServer, schema: str) ->
     """Instead of waiting for a connection."""
     store = opened(postgres_server, schema)
     store.close()
-    with pytest.raises(gs.StoreUnavailable, match="closed"):
+    with pytest.raises(gs.errors.StoreUnavailable, match="closed"):
         store.load("k")
 
 
@@ -380,14 +380,14 @@ def test_many_make_the_tables_at_once(postgres_server: PostgresServer, schema: s
 def test_tables_are_brought_up_to_date(postgres_server: PostgresServer, schema: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is new is run once and keeps what is stored; an older go_state refuses the newer tables, and changes nothing."""
     with opened(postgres_server, schema) as store:
-        store.store({"k": gs.Write(b"kept", 0)})
+        store.store({"k": gs.abc.Write(b"kept", 0)})
     newer = "ALTER TABLE {schema}.records ADD COLUMN note text"
     with monkeypatch.context() as patched:
         patched.setattr(postgres_opening, "MIGRATIONS", (*postgres_opening.MIGRATIONS, newer))
         for _ in range(2):
             with opened(postgres_server, schema) as store:
                 assert store.load("k").data == b"kept"  # type: ignore[union-attr]
-    with pytest.raises(gs.StoreUnavailable, match="newer"):
+    with pytest.raises(gs.errors.StoreUnavailable, match="newer"):
         opened(postgres_server, schema)
 
 
@@ -435,10 +435,10 @@ def test_a_store_that_is_not_to_be_made_is_not(
     postgres_server: PostgresServer, schema: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Neither is one of an older go_state changed."""
-    with pytest.raises(gs.StoreUnavailable, match="not there"):
+    with pytest.raises(gs.errors.StoreUnavailable, match="not there"):
         opened(postgres_server, schema, create=False)
     opened(postgres_server, schema).close()
     opened(postgres_server, schema, create=False).close()
     monkeypatch.setattr(postgres_opening, "MIGRATIONS", (*postgres_opening.MIGRATIONS, "SELECT 1"))
-    with pytest.raises(gs.StoreUnavailable, match="older"):
+    with pytest.raises(gs.errors.StoreUnavailable, match="older"):
         opened(postgres_server, schema, create=False)

@@ -107,7 +107,7 @@ def test_words_of_the_language_name_schemas(postgres_server: PostgresServer, nam
 @pytest.mark.parametrize("size", [1, 10])
 def test_a_pooler_of_transactions_is_refused(postgres_server: PostgresServer, schema: str, mode: str, size: int) -> None:
     """A second program would take a journal over from a live one: the store is not opened, and says what to do."""
-    with pooled(postgres_server, mode, size=size) as dsn, pytest.raises(gs.StoreUnavailable, match="pool_mode=session"):
+    with pooled(postgres_server, mode, size=size) as dsn, pytest.raises(gs.errors.StoreUnavailable, match="pool_mode=session"):
         gs.PostgresStore(dsn, schema=schema, timeout=20)
 
 
@@ -124,7 +124,7 @@ def test_a_pooler_of_transactions_is_noticed_beside_its_other_clients(postgres_s
 
         asking = [pool.submit(ask) for _ in range(4)]
         for _ in range(10):
-            with pytest.raises(gs.StoreUnavailable, match="pool_mode=session"):
+            with pytest.raises(gs.errors.StoreUnavailable, match="pool_mode=session"):
                 gs.PostgresStore(dsn, schema=schema)
         ends.close()
         assert [each.result(30) for each in asking] == [None] * 4
@@ -141,7 +141,7 @@ def test_a_pooler_of_sessions_serves(postgres_server: PostgresServer, schema: st
         journal.put(1)
         with other.journal("j", of=int).consumer() as reader:
             assert reader.get(timeout=30) == 1
-            with pytest.raises(gs.LeaseHeld):
+            with pytest.raises(gs.errors.LeaseHeld):
                 other.journal("j").put(2)
             journal.put(2)
             assert reader.get(timeout=30) == 2
@@ -173,7 +173,7 @@ def test_rights_on_the_tables_are_enough(postgres_server: PostgresServer, schema
     grant(postgres_server, schema, "SELECT, INSERT, UPDATE, DELETE")
     with gs.PostgresStore(user, schema=schema) as store:
         store.journal("j", of=int, durability="put").put(1)
-        store.store({"k": gs.Write(b"x", 0)})
+        store.store({"k": gs.abc.Write(b"x", 0)})
         assert store.journal("j").slice() == [1]
 
 
@@ -184,13 +184,13 @@ def test_a_right_to_read_is_enough_to_read(postgres_server: PostgresServer, sche
         grant(postgres_server, schema, "SELECT")
         with gs.PostgresStore(user, schema=schema) as store:
             assert [recorded.message for recorded in store.journal("j", of=int).read()] == [1]
-            with pytest.raises(gs.StoreUnavailable, match=r"permission denied for table records.*grant"):
-                store.store({"k": gs.Write(b"x", 0)})
+            with pytest.raises(gs.errors.StoreUnavailable, match=r"permission denied for table records.*grant"):
+                store.store({"k": gs.abc.Write(b"x", 0)})
 
 
 def test_who_may_not_create_is_told_what_to_grant(postgres_server: PostgresServer, schema: str, user: str) -> None:
     """The tables are not there, and the role cannot make them."""
-    with pytest.raises(gs.StoreUnavailable, match=r"permission denied for database.*grant"):
+    with pytest.raises(gs.errors.StoreUnavailable, match=r"permission denied for database.*grant"):
         gs.PostgresStore(user, schema=schema)
 
 
@@ -203,8 +203,8 @@ def test_a_read_only_server_serves_readers(postgres_server: PostgresServer, sche
         store.journal("j", of=int, durability="put").put(1)
     with gs.PostgresStore(with_settings(postgres_server, default_transaction_read_only="on"), schema=schema) as store:
         assert [recorded.message for recorded in store.journal("j", of=int).read()] == [1]
-        with pytest.raises(gs.StoreUnavailable, match="takes no writes"):
-            store.store({"k": gs.Write(b"x", 0)})
+        with pytest.raises(gs.errors.StoreUnavailable, match="takes no writes"):
+            store.store({"k": gs.abc.Write(b"x", 0)})
 
 
 @pytest.fixture
@@ -239,8 +239,8 @@ def test_a_standby_serves_readers(standby: tuple[PostgresServer, str]) -> None:
             assert reader.get(timeout=60) == 1
             journal.put(2)
             assert reader.get(timeout=60) == 2
-            with pytest.raises(gs.StoreUnavailable, match="takes no writes"):
-                other.store({"k": gs.Write(b"x", 0)})
+            with pytest.raises(gs.errors.StoreUnavailable, match="takes no writes"):
+                other.store({"k": gs.abc.Write(b"x", 0)})
 
 
 # ---------------------------------------------------------------------- connections
@@ -263,7 +263,7 @@ def test_journals_share_a_connection(postgres_server: PostgresServer, schema: st
             store.journal("j7").close()
             other.journal("j7", of=int).put(1)
             for name in ("j6", "j8"):
-                with pytest.raises(gs.LeaseHeld):
+                with pytest.raises(gs.errors.LeaseHeld):
                     other.journal(name, of=int).put(1)
 
 
@@ -276,10 +276,10 @@ def test_leases_are_taken_again_after_the_session_was_lost(postgres_server: Post
             postgres_server.end_sessions()
             other.journal("lost", of=int, durability="put").put(2)
             store.journal("kept", of=int, durability="put").put(3)
-            with pytest.raises(gs.LeaseHeld):
+            with pytest.raises(gs.errors.LeaseHeld):
                 lost.put(4)
             lost.close()
-            with pytest.raises(gs.LeaseHeld):
+            with pytest.raises(gs.errors.LeaseHeld):
                 other.journal("kept", of=int).put(5)
         assert store.journal("lost").slice() == [1, 2]
 
@@ -293,7 +293,7 @@ def test_a_session_that_was_lost_is_followed_by_one_with_its_leases(postgres_ser
         store.journal("j", of=int, durability="put").put(1)
         postgres_server.end_sessions()
         store.journal("k", of=int, durability="put").put(1)
-        with pytest.raises(gs.LeaseHeld):
+        with pytest.raises(gs.errors.LeaseHeld):
             other.journal("j", of=int).put(2)
 
 
@@ -330,7 +330,7 @@ def test_a_wait_for_a_lease_can_be_given_up(postgres_server: PostgresServer, sch
 )
 def test_what_libpq_says_is_told(postgres_server: PostgresServer, schema: str, change: tuple[str, str], says: str) -> None:
     """At once, when the store is opened."""
-    with pytest.raises(gs.StoreUnavailable, match=says) as caught:
+    with pytest.raises(gs.errors.StoreUnavailable, match=says) as caught:
         gs.PostgresStore(postgres_server.dsn.replace(*change), schema=schema)
     assert "wrong-word" not in "".join(traceback.format_exception(caught.value))
 
@@ -339,7 +339,7 @@ def test_what_libpq_says_is_told(postgres_server: PostgresServer, schema: str, c
 @pytest.mark.parametrize("form", ["postgresql://owner:{}@127.0.0.1:1/postgres", "host=127.0.0.1 port=1 password={}"])
 def test_no_part_of_a_password_is_told(schema: str, form: str, sign: str) -> None:
     """Also where a sign of it was not encoded, and the rest would be taken for a host, a port or a database."""
-    with pytest.raises((gs.UsageError, gs.StoreUnavailable)) as caught:
+    with pytest.raises((gs.UsageError, gs.errors.StoreUnavailable)) as caught:
         gs.PostgresStore(form.format(sign.join(PARTS)), schema=schema, timeout=1)
     said = "".join(traceback.format_exception(caught.value))
     assert not any(part in said for part in PARTS)
@@ -362,7 +362,7 @@ def test_what_is_no_connection_string_is_told(dsn: Any) -> None:
 def test_a_password_in_what_the_server_says_is_not_told(postgres_server: PostgresServer, schema: str) -> None:
     """As where a database is called what the password is."""
     dsn = postgres_server.dsn.replace("/postgres", "/a%20secret")
-    with pytest.raises(gs.StoreUnavailable, match="does not exist") as caught:
+    with pytest.raises(gs.errors.StoreUnavailable, match="does not exist") as caught:
         gs.PostgresStore(dsn, schema=schema)
     assert 'database "***"' in str(caught.value)
     assert servers.PASSWORD not in "".join(traceback.format_exception(caught.value))

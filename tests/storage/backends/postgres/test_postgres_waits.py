@@ -53,8 +53,8 @@ def test_a_frozen_server_is_given_up(postgres_server: PostgresServer, schema: st
         store.journal("other", of=int).put(1)
         store.load("k")
         with postgres_server.frozen():
-            for call in (lambda: store.load("k"), lambda: store.store({"k": gs.Write(b"", 0)}), lambda: journal.put(1)):
-                with pytest.raises(gs.StoreUnavailable):
+            for call in (lambda: store.load("k"), lambda: store.store({"k": gs.abc.Write(b"", 0)}), lambda: journal.put(1)):
+                with pytest.raises(gs.errors.StoreUnavailable):
                     within(LONG, call)
         assert store.load("k") is None
         journal.put(1)
@@ -71,7 +71,7 @@ def test_a_write_that_is_not_answered_says_so(postgres_server: PostgresServer, s
                 transaction.put(b"s/k", b"")
                 frozen.enter_context(postgres_server.frozen())
 
-        with frozen, pytest.raises(gs.StoreUnavailable, match=r"did not answer within 1 s.*not known"):
+        with frozen, pytest.raises(gs.errors.StoreUnavailable, match=r"did not answer within 1 s.*not known"):
             within(LONG, stores)
         assert store.keys() is not None
 
@@ -81,9 +81,9 @@ def test_a_connection_whose_other_end_is_gone_is_noticed(
 ) -> None:
     """An operation on it ends, and the next one connects again."""
     with through(proxy, postgres_server, schema, 1.0) as store:
-        store.store({"k": gs.Write(b"1", 0)})
+        store.store({"k": gs.abc.Write(b"1", 0)})
         proxy.fall_silent()
-        with pytest.raises(gs.StoreUnavailable, match="did not answer"):
+        with pytest.raises(gs.errors.StoreUnavailable, match="did not answer"):
             within(LONG, lambda: store.load("k"))
         assert store.load("k").data == b"1"  # type: ignore[union-attr]
 
@@ -106,13 +106,13 @@ def test_who_listens_notices_that_the_other_end_is_gone(
 def test_readers_do_not_wait_for_a_writer_that_has_stopped(postgres_server: PostgresServer, schema: str) -> None:
     """The store is opened and read while somebody holds the writers' lock; who writes is told why it could not."""
     with gs.PostgresStore(postgres_server.dsn, schema=schema) as store:
-        store.store({"k": gs.Write(b"1", 0)})
+        store.store({"k": gs.abc.Write(b"1", 0)})
     with psycopg.connect(postgres_server.dsn) as holder:
         holder.execute("SELECT pg_advisory_xact_lock(%s)", [key_of("go_state", schema)])
         with gs.PostgresStore(postgres_server.dsn, schema=schema, timeout=1) as store:
             assert store.load("k").data == b"1"  # type: ignore[union-attr]
-            with pytest.raises(gs.StoreUnavailable, match="another program has been writing it"):
-                within(LONG, lambda: store.store({"k": gs.Write(b"2", 0)}))
+            with pytest.raises(gs.errors.StoreUnavailable, match="another program has been writing it"):
+                within(LONG, lambda: store.store({"k": gs.abc.Write(b"2", 0)}))
 
 
 def test_a_writer_that_stops_in_its_transaction_loses_it(postgres_server: PostgresServer, schema: str) -> None:
@@ -125,9 +125,9 @@ def test_a_writer_that_stops_in_its_transaction_loses_it(postgres_server: Postgr
         def stops_while_another_writes() -> None:
             with store.backend.transaction(write=True) as transaction:
                 transaction.put(b"s/k", b"lost")
-                other.store({"k": gs.Write(b"kept", 0)})
+                other.store({"k": gs.abc.Write(b"kept", 0)})
 
-        with pytest.raises(gs.StoreUnavailable):
+        with pytest.raises(gs.errors.StoreUnavailable):
             stops_while_another_writes()
         assert other.load("k").data == b"kept"  # type: ignore[union-attr]
 
@@ -151,7 +151,7 @@ def test_readers_are_woken_in_a_process_with_many_files(postgres_server: Postgre
 def test_a_store_of_which_all_connections_are_in_use_says_so(postgres_server: PostgresServer, schema: str) -> None:
     """Who needs one waits as long as an operation may take."""
     with gs.PostgresStore(postgres_server.dsn, schema=schema, connections=1, timeout=0.5) as store:
-        with store.backend.transaction(), pytest.raises(gs.StoreUnavailable, match="connections="):
+        with store.backend.transaction(), pytest.raises(gs.errors.StoreUnavailable, match="connections="):
             store.load("k")
         assert store.load("k") is None
 
@@ -159,7 +159,7 @@ def test_a_store_of_which_all_connections_are_in_use_says_so(postgres_server: Po
 def test_a_server_that_cannot_be_reached_is_told_at_once(schema: str) -> None:
     """Opening a store does not wait for what is not there."""
     begun = monotonic()
-    with pytest.raises(gs.StoreUnavailable, match="refused"):
+    with pytest.raises(gs.errors.StoreUnavailable, match="refused"):
         gs.PostgresStore("host=127.0.0.1 port=1", schema=schema, timeout=LONG * 10)
     assert monotonic() - begun < LONG
 

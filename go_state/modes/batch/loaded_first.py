@@ -15,7 +15,7 @@ Msg = TypeVar("Msg")
 
 
 class Loading(NamedTuple, Generic[Msg]):
-    """What a message lacks, None for nothing; what loads it, and keeps its errors for the message's turn; and where it is loaded."""
+    """What a message needs and memory lacks (None: nothing), what loads it and keeps errors for the message's turn, and the thread for that."""
 
     missing: Callable[[Msg], str | None]
     load: Callable[[str], object]
@@ -37,7 +37,7 @@ class LoadedFirst(Generic[Msg]):
 
     @property
     def through(self) -> int:
-        """How many messages are through."""
+        """How many messages are processed."""
         return self._feed.through
 
     @property
@@ -46,7 +46,7 @@ class LoadedFirst(Generic[Msg]):
         return self._feed.ended
 
     def listen_to(self, manager: EffectManager) -> None:
-        """Have positions known to commands."""
+        """Tell the commands of the run at which position they are."""
         self._feed.listen_to(manager)
 
     def take(self) -> Flow[Iterator[Msg | None] | None]:
@@ -70,15 +70,15 @@ class LoadedFirst(Generic[Msg]):
             yield message
 
     def settle(self, messages: Sequence[Msg], /) -> Flow[None] | tuple[()]:
-        """Let in what the turn has sent."""
+        """Enqueue what the turn has sent."""
         return self._feed.settle(messages)
 
     def put(self, messages: Sequence[Msg], /) -> Flow[None] | tuple[()]:
-        """Let in what no turn has sent."""
+        """Enqueue what no turn has sent."""
         return self._feed.put(messages)
 
     def rollback(self, *, through: bool) -> Flow[None] | tuple[()]:
-        """Take back what is not through."""
+        """Take back what is not processed."""
         return self._feed.rollback(through=through)
 
     def where(self) -> Any:

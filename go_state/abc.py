@@ -1,0 +1,44 @@
+"""The ports: what go_state asks of a store, a source, a codec, a queue or a clock of your own.
+
+Each is a protocol: an object with these methods will do, it need not inherit. `gs.testing` has contract suites for them.
+
+    Store, Stored, Write            where models are kept, with a version fence
+    Codec                           a model as bytes
+    Source, Reading, Position       a stream that can be read on from a position
+    Openable, OpenedSource          a source whose stream may be replaced at any moment, such as a file
+    Producer, Consumer              a queue of your own: put; get, commit, rollback
+    Clock                           the time of a run
+    Switch                          something with is_set(), which asks a batch to end
+"""
+
+from go_state.core.ports import (
+    Codec,
+    Consumer,
+    Openable,
+    OpenedSource,
+    Position,
+    Producer,
+    Reading,
+    Source,
+    Store,
+    Stored,
+    Switch,
+    Write,
+)
+from go_state.runtime.effects.timers import Clock
+
+__all__ = [
+    "Clock",
+    "Codec",
+    "Consumer",
+    "Openable",
+    "OpenedSource",
+    "Position",
+    "Producer",
+    "Reading",
+    "Source",
+    "Store",
+    "Stored",
+    "Switch",
+    "Write",
+]

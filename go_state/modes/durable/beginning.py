@@ -1,0 +1,146 @@
+"""How a durable run begins: from its newest snapshot to its first live turn.
+
+    newest snapshot ──▶ replay, silently, to the cursor ──▶ commands that were running ──▶ on_restore ──▶ the first model is shown
+
+The commands that were running when the last run ended are found by taking their turns once more, silently; they are held, as a turn
+holds what it starts, and started together with what `on_restore` returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+from go_state.core.errors import UsageError
+from go_state.core.program import Program, read_step
+from go_state.middleware.chain import replayed
+from go_state.modes.durable.replaying import replay_flow
+from go_state.modes.keeping.keyframes import Keyframe, full_step, nearest
+from go_state.runtime.effects.manager import EffectManager
+from go_state.runtime.flow.driver import Blocking, Flow
+from go_state.storage.journal.history import Recorded
+from go_state.storage.journal.journal import Journal
+from go_state.system.own_thread import OwnThread
+
+Model = TypeVar("Model")
+Msg = TypeVar("Msg")
+
+
+class Beginning(Generic[Model, Msg]):
+    """The beginning of one run, up to the commands that the run starts with.
+
+    `check` is called between the steps of the replay, and may raise to end it. `thread` uses the disk; a run in a thread of its own
+    reads messages there (`on_loop` false).
+    """
+
+    def __init__(
+        self,
+        program: Program[Model, Msg],
+        journal: Journal[Msg],
+        manager: EffectManager,
+        thread: OwnThread,
+        check: Callable[[], object],
+        *,
+        on_loop: bool,
+    ) -> None:
+        self._program = program
+        self._journal = journal
+        self._manager = manager
+        self._thread = thread
+        self._check = check
+        self._on_loop = on_loop
+
+    def model_at(self, applied: int, snapshot: Keyframe[Model] | None) -> Flow[tuple[Model, Sequence[Msg]]]:
+        """Return the model before the message at `applied`, and the messages that the beginning sends.
+
+        What was running, and what init or on_restore has started, is held by the manager.
+        """
+        program, journal = self._program, self._journal
+        start: int = yield self._with_disk(self._written_from)
+        if snapshot is None:
+            if start:
+                raise UsageError(f"the journal {journal.name!r} begins at {start} and no snapshot covers what was before it")
+            first, (model, commands) = 0, read_step(program.init(), "init")
+        else:
+            first, model, commands = snapshot.position, snapshot.model, ()
+        begun = snapshot is not None or applied > first  # whether turn 0 is processed
+        model = yield from self._folded(replayed(program), model, first, applied)
+        self._manager.marks = journal.run_record
+        yield from self._resume(applied, begun=begun)
+        name = "init"
+        if begun:
+            name, commands = f"restore/{applied}", () if program.on_restore is None else program.on_restore(model)
+        return model, self._perform(commands, name)
+
+    def _written_from(self) -> int:
+        """Write what was put before the run, and return where the journal begins."""
+        self._journal.flush()
+        return self._journal.statistics().start
+
+    def _perform(self, commands: object, name: str) -> Sequence[Msg]:
+        manager, journal_id = self._manager, self._journal.journal_id
+        manager.turn_name = lambda: f"{journal_id}/{name}"
+        sent = manager.perform(commands)
+        manager.turn_name = lambda: f"{journal_id}/{manager.where()}"
+        return sent
+
+    def _folded(self, program: Program[Model, Msg], model: Model, start: int, end: int) -> Flow[Model]:
+        """Replay the messages from `start` to before `end`, silently."""
+        thread = self._thread if self._on_loop else None
+        folded: Model = yield from replay_flow(program, self._journal, model, start, end, thread=thread, check=self._check)
+        return folded
+
+    def _with_disk(self, fn: Callable[[], object]) -> Blocking:
+        return Blocking(fn, self._thread)
+
+    # ------------------------------------------------------------------ commands that were running
+
+    def _resume(self, applied: int, *, begun: bool) -> Flow[None]:
+        """Find the commands of the turns before `applied` again, by taking those turns once more, and hold what was running."""
+        journal, manager, where = self._journal, self._manager, self._manager.where
+        names: list[str] = yield self._with_disk(journal.run_record.running)
+        if not names:
+            return
+        for name in names:
+            journal.run_record.opened(name)  # it stays noted in this life: one that fails before it has begun them forgets none
+        manager.turn_name = lambda: f"{journal.journal_id}/{manager.where()}"
+        if begun and any(name.startswith(f"{journal.journal_id}/init/") for name in names):
+            manager.where = lambda: "init"
+            manager.resume(read_step(self._program.init(), "init")[1], None, names)
+        yield from self._resume_turns(sorted(each for each in positions_of(names) if each < applied), names)
+        manager.where = where
+        held = manager.held_names()
+        journal.run_record.ended([name for name in names if name not in held])
+
+    def _resume_turns(self, positions: Sequence[int], names: Sequence[str]) -> Flow[None]:
+        """Take the turns at the positions, in order, each on the model that it had."""
+        silent, reached = replayed(self._program), -1
+        model: Any = None  # of the user's program, once there is one
+        for position in positions:
+            if reached < 0:
+                snapshot = yield self._with_disk(partial(nearest, self._program, self._journal, position))
+                if snapshot is None:
+                    raise UsageError(f"a command of the message at {position} is running, and no snapshot leads there")
+                reached, model = snapshot.position, snapshot.model
+            model = yield from self._folded(silent, model, reached, position)
+            recorded = yield self._with_disk(partial(_recorded_at, self._journal, position))
+            self._manager.where = partial(int, position)
+            model, commands = full_step(silent, model, recorded.message, recorded.at, position, self._journal.journal_id)
+            self._manager.resume(commands, recorded.message, names)
+            reached = position + 1
+
+
+def _recorded_at(journal: Journal[Msg], position: int) -> Recorded[Msg]:
+    return next(journal.history.exactly(position, position + 1))
+
+
+def positions_under_way(journal: Journal[Msg]) -> set[int]:
+    """Return the positions of the messages whose commands are running."""
+    return positions_of(journal.run_record.running())
+
+
+def positions_of(names: Sequence[str]) -> set[int]:
+    """Return the positions of the messages that sent the commands of these names."""
+    turns = (name.split("/")[1] for name in names)
+    return {int(turn) for turn in turns if turn.isdecimal()}

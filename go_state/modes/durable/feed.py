@@ -1,0 +1,158 @@
+"""The feed of a durable run: between two chunks it shows the model, writes what has to be on disk, and saves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+from go_state.core.errors import Incompatible, TimedOut
+from go_state.core.turn import Turn
+from go_state.modes.durable.dead_letters import DeadLetters
+from go_state.modes.durable.publishing import Publishing
+from go_state.modes.durable.snapshot_writer import SnapshotWriter
+from go_state.runtime.feeds.feeds import CHUNK_LIMIT, LogFeed
+from go_state.runtime.flow.driver import Answer, Blocking, Flow, Messages
+from go_state.runtime.on_error import FailedMessage, SetAside
+from go_state.runtime.turn import Loop
+from go_state.storage.journal.journal import Journal
+from go_state.storage.journal.reader import JournalCursor
+from go_state.system.own_thread import OwnThread
+
+Model = TypeVar("Model")
+Msg = TypeVar("Msg")
+
+# Seconds without a message after which the cursor is written. Until then it is written with the next message: so a sender who waits
+# for each turn pays one sync a message, not two. A crash in between has the turns that are not marked processed again.
+_CURSOR_SECONDS = 0.005
+
+
+class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
+    """The messages of a journal, for the program that it belongs to."""
+
+    def __init__(
+        self,
+        loop: Loop[Model, Msg],
+        reader: JournalCursor[Msg],
+        snapshots: SnapshotWriter[Model, Msg],
+        publishing: Publishing[Model, Msg],
+        dead_letters: DeadLetters,
+        journal: Journal[Msg],
+        *,
+        thread: OwnThread,
+        on_loop: bool,
+    ) -> None:
+        super().__init__(reader, on_loop=on_loop)
+        self.thread = thread
+        self._loop = loop
+        self._cursor = reader
+        self._journal = journal
+        self._snapshots = snapshots
+        self._publishing = publishing
+        self._dead_letters = dead_letters
+        self.passed_over: frozenset[int] = frozenset()  #: the positions of the messages that an earlier run has set aside
+
+    @property
+    def position(self) -> int:
+        """The position of the first message that is not processed."""
+        committed: int = self._cursor.committed
+        return committed
+
+    # ------------------------------------------------------------------ between two chunks
+
+    def take(self) -> Flow[Iterator[Msg] | None]:
+        """Give the next messages, with None in the place of those that were set aside."""
+        self._settle((), self._given())
+        publishing, cursor, snapshots = self._publishing, self._cursor, self._snapshots
+        if not publishing.waits_for_disk:
+            yield from publishing.show(self._loop.model)
+        if snapshots.is_saving or snapshots.is_due(self.position):
+            yield from self._save_a_slice()
+        self._most = max(snapshots.messages_left(self.position, CHUNK_LIMIT), 1)  # overdue while a large model was being saved
+        if self._journal.writer.rules.needs_flush(cursor) or (publishing.waits_for_disk and self._marks_are_due()):
+            yield self._with_disk(self._journal.flush)
+        if publishing.waits_for_disk and not cursor.has_moved():
+            yield from publishing.written(self._loop.model)
+        messages = yield from self._readable()
+        if self.passed_over and messages is not None:
+            return self._without_those_set_aside(messages)
+        return messages
+
+    def _marks_are_due(self) -> bool:
+        """Return whether turns with effects are to be marked on disk now: at the end of a backlog, or each time with "put"."""
+        return self._cursor.has_moved() and (self._journal.durability == "put" or not self._cursor.diff())
+
+    def _readable(self) -> Flow[Iterator[Msg] | None]:
+        """Give the next messages; one that cannot be read is set aside, if on_error says so, before it is decoded."""
+        while True:
+            try:
+                return (yield from super().take())
+            except Incompatible as error:  # of the message that the reader stands at
+                position = self._cursor.position
+                undecoded = yield self._with_disk(partial(self._journal.history.undecoded, position))
+                policy = self._dead_letters.decide(undecoded, position, error)
+                if not isinstance(policy, SetAside) or policy.buffer is None:
+                    raise
+                taken = policy.buffer.put(FailedMessage(undecoded, position, error))
+                yield Answer(taken, "the put of SetAside's buffer")
+
+    def _without_those_set_aside(self, messages: Iterator[Msg]) -> Iterator[Msg]:
+        nothing: Any = None  # what a turn passes over, as everywhere
+        for message in messages:
+            yield nothing if self.where() in self.passed_over else message
+
+    def turn(self) -> Turn:
+        """Return the turn as every replay will see it."""
+        return self._journal.run_record.turn(self.where())
+
+    # ------------------------------------------------------------------ while nothing comes
+
+    def _idle(self) -> Flow[None]:
+        """Wait for messages, but no longer than until there is something to write; a save that has begun is continued instead."""
+        if self._snapshots.is_saving:
+            yield from self._save_a_slice()
+            return
+        due = self._snapshots.seconds_left(self.position)
+        writes_cursor = self._cursor.has_moved() and (due is None or due > _CURSOR_SECONDS)
+        due = _CURSOR_SECONDS if writes_cursor else due
+        if due is None:
+            yield from super()._idle()
+            return
+        manager = self._loop.manager
+        left = manager.left(self._rests)
+        try:
+            yield Messages(self._reader, due if left is None else min(due, left))
+        except TimedOut:
+            manager.waiting = False
+            if self._snapshots.is_due(self.position):
+                yield from self.save()
+            elif writes_cursor:
+                yield self._with_disk(self._journal.flush)
+        finally:
+            manager.waiting = False
+
+    # ------------------------------------------------------------------ saving
+
+    def save(self, messages: Sequence[Msg] = ()) -> Flow[None]:
+        """Write a snapshot of the model and all that a flush writes, and with them, or not at all, the messages."""
+        self._snapshots.begin(self._loop.model, self.position)
+        while not (yield self._with_disk(partial(self._snapshots.write_a_slice, messages))):
+            pass
+        yield from self._publishing.written(self._loop.model)
+
+    def _save_a_slice(self) -> Flow[None]:
+        """Save for a few milliseconds: a small model whole, and of a large one as much as there is time for between two turns."""
+        if not self._snapshots.is_saving:
+            self._snapshots.begin(self._loop.model, self.position)
+        if (yield self._with_disk(self._snapshots.write_a_slice)):
+            yield from self._publishing.written(self._loop.model)
+
+    def end(self) -> Flow[None]:
+        """Save what has changed since the last snapshot."""
+        if self._snapshots.stands_at(self.position):
+            yield from self._publishing.written(self._loop.model)
+        else:
+            yield from self.save()
+
+    def _with_disk(self, fn: Callable[[], object]) -> Blocking:
+        return Blocking(fn, self.thread)

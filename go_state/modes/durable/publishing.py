@@ -1,0 +1,130 @@
+"""When the models of a durable run are shown.
+
+Before update sees a message it is on disk, so a replay finds its turn again, and makes the same model: the model is shown as soon
+as the turn is processed. A turn that did something which a replay would do again is shown only when the disk knows that it is
+processed: one that has called a function or started a command, and any turn of a program whose middleware acts on what became of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Generic, ParamSpec, Protocol, TypeVar
+
+from go_state.core.commands import Reply, Send
+from go_state.middleware.chain import Chain
+from go_state.runtime.flow.driver import Flow
+
+Model = TypeVar("Model")
+Shown = TypeVar("Shown", contravariant=True)
+Msg = TypeVar("Msg")
+P = ParamSpec("P")
+Step = TypeVar("Step")
+
+_NONE: object = ()  # one object in CPython, by which a step without commands is known fastest
+_WITHOUT_EFFECT = {Send, Reply, type(None)}  # a message enters with its turn's commit; an answer is told and nothing else
+
+
+class Audience(Protocol[Shown]):
+    """Those who look at the run, in an app: its watchers, and those who wait for a turn."""
+
+    where: Callable[[], object]
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the run is to end after the running turn."""
+        ...
+
+    def turned(self, model: Shown, /) -> object:
+        """Called after each turn, whose model may not be shown yet."""
+        ...
+
+    def undone(self, error: BaseException, /) -> object:
+        """Called when the running turn was rolled back, and its error ends the run."""
+        ...
+
+    def shown(self, model: Shown, to_view: bool = True, /) -> object:
+        """Called with the newest model that may be shown."""
+        ...
+
+    def stands(self, model: Shown, /) -> bool:
+        """Called with the last model that is on disk; return whether the view has yet to see it."""
+        ...
+
+
+class Publishing(Generic[Model, Msg]):
+    """Shows the models of one run: to its audience, or to the program's view if there is none, and to its middleware."""
+
+    def __init__(
+        self,
+        view: Callable[[Model], object] | None,
+        audience: Audience[Model] | None,
+        chain: Chain[Model, Msg] | None,
+    ) -> None:
+        self._view = view
+        self._audience = audience
+        self._chain = chain
+        self._shown: object = _NOTHING
+        self._has_effects = False  # of a turn that the disk does not know to be processed
+        self._is_final = False  # whether the last flush of the run is done
+        self._is_unseen = False  # whether the view has not seen the last model by then
+
+    @property
+    def waits_for_disk(self) -> bool:
+        """Whether the newest model is shown only once the disk knows that its turn is processed."""
+        return self._has_effects or self._chain is not None
+
+    def note_effects(self) -> None:
+        """Called in a turn that does something which a replay would do again."""
+        self._has_effects = True
+
+    def written(self, model: Model) -> Flow[None]:
+        """Show the model, whose turn the disk knows to be processed."""
+        self._has_effects = False
+        yield from self.show(model)
+
+    def show(self, model: Model) -> Flow[None]:
+        """Show the model: the newest, if several turns were processed together."""
+        is_new, self._shown = model is not self._shown, model
+        if self._audience is not None:
+            self._audience.shown(model, is_new)
+        elif self._view is not None and is_new:
+            self._view(model)
+        if self._chain is not None and (waits := self._chain.shown()) is not None:
+            yield waits
+
+    def tell_of_end(self, model: Model) -> None:
+        """Tell those who wait which turns are on disk now, whatever the run ends by."""
+        if self._audience is not None:
+            self._is_unseen = self._audience.stands(model)
+            self._is_final = True
+
+    def show_last(self, model: Model) -> Flow[None]:
+        """Show what the last turns have made, if the run ended before that and an audience was told of its end."""
+        if not self._is_final:
+            return
+        if self._is_unseen and self._view is not None:
+            self._view(model)
+        if self._chain is not None and (waits := self._chain.shown()) is not None:
+            yield waits
+
+
+_NOTHING = object()  # which no model is
+
+
+def noting_effects(update: Callable[P, Step], note: Callable[[], object]) -> Callable[P, Step]:
+    """Return the update that calls `note()` when it returns a command that does something which a replay would do again."""
+
+    @wraps(update)
+    def noted(*args: P.args, **kwargs: P.kwargs) -> Step:
+        step = update(*args, **kwargs)
+        if isinstance(step, tuple) and len(step) == 2 and step[1] is not _NONE and have_effects(step[1]):
+            note()
+        return step
+
+    return noted
+
+
+def have_effects(commands: object) -> bool:
+    """Return whether commands do more than send messages and answer; what is not commands is for the loop to refuse."""
+    return isinstance(commands, (list, tuple)) and any(type(each) not in _WITHOUT_EFFECT for each in commands)

@@ -1,0 +1,54 @@
+"""The states of a key's program, and what its place asks of all of them.
+
+new ──▶ loading ──▶ running ──▶ resting ──▶ stopped
+▲            │           │
+│            └─ failed ◀─┤       failed and stopped are for good
+└── if something was ────┘
+sent meanwhile
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Any, Protocol, TypeAlias
+
+from go_state.modes.app.app import App
+
+Told: TypeAlias = Callable[[App[Any, Any]], object]
+"""What an app tells something of itself."""
+
+
+class State(Enum):
+    """The state of the program of a key."""
+
+    NEW = "new"  # nobody has begun it yet, or its next life
+    LOADING = "loading"  # one thread begins an app, and gives it what was sent meanwhile
+    RUNNING = "running"
+    RESTING = "resting"  # its app was asked to end, or is about to
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+class Places(Protocol):
+    """What the place of a key needs of all of them."""
+
+    def make(self, key: str, idled: Told, ended: Told, begun: Told, /) -> App[Any, Any]:
+        """Begin an app of the key; it calls these when it is idle, when it has ended, and first of all when it is made."""
+        ...
+
+    def is_here(self) -> bool:
+        """Return whether an app can be begun in the calling thread."""
+        ...
+
+    def call_there(self, begin: Callable[[], object], /) -> None:
+        """Call `begin` where an app can be begun."""
+        ...
+
+    def forget(self, key: str, place: object, error: BaseException | None, /) -> None:
+        """Called when the key's place is over, with the error that its program has failed with."""
+        ...
+
+    def lost(self, error: Exception, /) -> None:
+        """Called with the reason if a message has no turn and its sender cannot be told any more."""
+        ...
