@@ -34,10 +34,10 @@ def clock() -> Clock:
 
 @pytest.fixture
 def asleep() -> Callable[[Consumer[Any]], None]:
-    """Return once a thread or task sleeps on the consumer. Looks at the waker, which nothing public shows."""
+    """Return once a thread or task sleeps on the consumer."""
 
     def look(consumer: Consumer[Any]) -> None:
-        while consumer.cursor.waker is None:
+        while not consumer.cursor.sleeper.is_asleep:
             os.sched_yield()
 
     return look
@@ -48,7 +48,7 @@ def asleep_async() -> Callable[[Consumer[Any]], Awaitable[None]]:
     """Return once a task of this loop sleeps on the consumer."""
 
     async def look(consumer: Consumer[Any]) -> None:
-        while consumer.cursor.waker is None:  # noqa: ASYNC110
+        while not consumer.cursor.sleeper.is_asleep:  # noqa: ASYNC110
             await asyncio.sleep(0)
 
     return look

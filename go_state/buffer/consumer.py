@@ -15,7 +15,7 @@ from typing import Generic, Protocol, Self, TypeVar
 from go_state.buffer.cursor import Cursor, Start
 from go_state.core.errors import Closed, Empty, TimedOut, UsageError
 from go_state.system.own_thread import OwnThread
-from go_state.waking.deadlines import check_timeout, deadline
+from go_state.waking.deadlines import deadline
 
 Msg = TypeVar("Msg")
 
@@ -94,10 +94,10 @@ class Consumer(Generic[Msg]):
 
         Raises `TimedOut`, `Closed`, `Lagged`, or `ConcurrentGet` if another thread or task waits on this reader.
         """
-        if timeout is not None:
-            check_timeout(timeout)
+        until = deadline(timeout)
         while not (messages := self.cursor.take(1)):
-            self.cursor.wait(timeout)
+            if not self.cursor.sleeper.sleep(until):
+                raise _took_too_long(timeout)
         return messages[0]
 
     async def get_async(self, timeout: float | None = None) -> Msg:
@@ -105,29 +105,27 @@ class Consumer(Generic[Msg]):
 
         A task that gets one message after the other gives the event loop back every few milliseconds, however many there are.
         """
-        if timeout is not None:
-            check_timeout(timeout)
+        until = deadline(timeout)
         await self._give_way()
         if self._disk is not None:
-            return await self._get_from_disk(self._disk, timeout)
+            return await self._get_from_disk(self._disk, timeout, until)
         while not (messages := self.cursor.take(1)):
-            await self.cursor.wait_async(timeout)
-            self._has_given_way()
+            await self._sleep_async(timeout, until)
         return messages[0]
 
-    async def _get_from_disk(self, disk: OnDisk[Msg], timeout: float | None) -> Msg:
-        until = deadline(timeout)
+    async def _sleep_async(self, timeout: float | None, until: float | None) -> None:
+        if not await self.cursor.sleeper.sleep_async(until):
+            raise _took_too_long(timeout)
+        self._has_given_way()
+
+    async def _get_from_disk(self, disk: OnDisk[Msg], timeout: float | None, until: float | None) -> Msg:
         while True:
             if disk.needs_disk():
                 await disk.thread.call(disk.prepare)
                 self._has_given_way()
             if messages := disk.take_written(1):
                 return messages[0]
-            try:
-                await self.cursor.wait_async(None if until is None else max(until - time.monotonic(), 0))
-            except TimedOut:
-                raise TimedOut(f"nothing came within {timeout} seconds; nothing was consumed") from None
-            self._has_given_way()
+            await self._sleep_async(timeout, until)
 
     async def _give_way(self) -> None:
         """Give the event loop back if it had no turn for a while."""
@@ -298,3 +296,7 @@ class Transaction(Generic[Msg]):
             await self._consumer._commit_pending_async()
         else:
             self._consumer._rollback_pending()
+
+
+def _took_too_long(timeout: float | None) -> TimedOut:
+    return TimedOut(f"nothing came within {timeout} seconds; nothing was consumed")

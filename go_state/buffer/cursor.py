@@ -8,16 +8,12 @@ works on the cursor itself.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
-from typing import TYPE_CHECKING, Generic, Literal, Self, TypeAlias, TypeVar
+from typing import Generic, Literal, Self, TypeAlias, TypeVar
 
 from go_state.buffer.log import Log
-from go_state.core.errors import ConcurrentGet, Ended, Lagged, NothingPending, TimedOut, UsageError, UsedAfterClose
+from go_state.buffer.sleeper import Sleeper
+from go_state.core.errors import Ended, Lagged, NothingPending, TimedOut, UsageError, UsedAfterClose
 from go_state.waking.deadlines import deadline
-from go_state.waking.thread_waker import ThreadWaker
-
-if TYPE_CHECKING:
-    from go_state.waking.waker import Waker
 
 Msg = TypeVar("Msg")
 
@@ -40,9 +36,8 @@ class Cursor(Generic[Msg]):
         self.committed = self._find(start)
         self.position = self.committed
         self.closed = False
-        self.waker: Waker | None = None  #: what this reader sleeps on, while it sleeps
+        self.sleeper = Sleeper(log, self.has_more)  #: how it waits
         self._uncounted = 0  # messages that `settle_own` has committed and that `committed` does not have yet
-        self._woken = False  # `wake` was called, and no wait has noticed
 
     @classmethod
     def open(cls, log: Log[Msg], start: Start = "oldest") -> Self:
@@ -107,68 +102,18 @@ class Cursor(Generic[Msg]):
     # ------------------------------------------------------------------ waiting
 
     def wait(self, timeout: float | None = None) -> None:
-        """Block until there is a message to read; raises `Closed` if none will come, `TimedOut`, and `ConcurrentGet`."""
-        until = deadline(timeout)
-        while True:
-            waker = ThreadWaker()
-            try:
-                if self._begin_sleep(waker):
-                    return
-                woken = waker.sleep(until)
-            finally:
-                self._end_sleep(waker)
-            if not woken:
-                raise TimedOut(f"nothing came within {timeout} seconds; nothing was consumed")
+        """Block until there may be a message to read: `take` says. Raises `Closed` if none will come, `TimedOut`, and `ConcurrentGet`."""
+        if not self.sleeper.sleep(deadline(timeout)):
+            raise TimedOut(f"nothing came within {timeout} seconds; nothing was consumed")
 
     async def wait_async(self, timeout: float | None = None) -> None:
-        """Wait on the event loop until there is a message to read. Raises like `wait`."""
-        from go_state.waking.loop_waker import LoopWaker
-
-        until = deadline(timeout)
-        while True:
-            waker = LoopWaker()
-            try:
-                if self._begin_sleep(waker):
-                    return
-                woken = await waker.sleep(until)
-            finally:
-                self._end_sleep(waker)
-            if not woken:
-                raise TimedOut(f"nothing came within {timeout} seconds; nothing was consumed")
+        """Wait on the event loop as `wait` does in a thread."""
+        if not await self.sleeper.sleep_async(deadline(timeout)):
+            raise TimedOut(f"nothing came within {timeout} seconds; nothing was consumed")
 
     def wake(self) -> None:
         """Make a running wait, or else the next one, return at once though there may be nothing to read; from any thread."""
-        with self.log.lock:
-            self._woken = True
-            if self.waker is not None:
-                self.waker.wake()
-
-    def _begin_sleep(self, waker: Waker) -> bool:
-        """Return True if there is something to read, else leave the waker with the log.
-
-        A put takes no lock. One that had appended before the look may have noted its time, cleared the flag and woken the sleepers
-        before the waker was among them. So the flag is set again once the waker is there, and the inbox looked at after that: the
-        put is found in the inbox, or it sees the flag and wakes.
-        """
-        log = self.log
-        with log.lock:
-            woken, self._woken = self._woken, False
-            if self.has_more() or woken:
-                return True
-            if self.waker is not None:
-                raise ConcurrentGet("another thread or task already waits on this consumer: open one for each")
-            self.waker = waker
-            log.sleepers.append(waker)
-            log.attention = True
-            return bool(log.inbox)
-
-    def _end_sleep(self, waker: Waker) -> None:
-        with self.log.lock:
-            if self.waker is not waker:
-                return  # it did not sleep, and another sleeps here
-            self.waker = None
-            with suppress(ValueError):  # whoever has woken it has taken it out
-                self.log.sleepers.remove(waker)
+        self.sleeper.wake()
 
     # ------------------------------------------------------------------ moving
 
@@ -317,5 +262,4 @@ class Cursor(Generic[Msg]):
         """Do the part of `close` that needs the lock. Lock held."""
         self.closed = True
         self.log.remove(self)
-        if self.waker is not None:
-            self.waker.wake()
+        self.sleeper.interrupt()
