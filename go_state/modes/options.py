@@ -18,7 +18,7 @@ from go_state.runtime.on_error import OnError
 from go_state.runtime.resources import Effects
 
 if TYPE_CHECKING:
-    from go_state.storage.journal.writer import Durability
+    from go_state.storage.journal.commit.writer import Durability
     from go_state.storage.records.lease import IfHeld
     from go_state.storage.snapshots.links import Links
 

@@ -16,8 +16,8 @@ from go_state.runtime.resources import Resources, resources_of
 if TYPE_CHECKING:
     from go_state.modes.keeping.schema import StoredTypes
     from go_state.storage.backends.record_store import RecordStore
+    from go_state.storage.journal.commit.writer import Durability
     from go_state.storage.journal.journal import Journal
-    from go_state.storage.journal.writer import Durability
     from go_state.storage.records.lease import IfHeld
     from go_state.system.own_thread import OwnThread
 

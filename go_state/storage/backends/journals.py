@@ -9,8 +9,8 @@ from go_state.core.errors import UsageError
 from go_state.storage.records.backend import JournalStore
 
 if TYPE_CHECKING:
+    from go_state.storage.journal.commit.writer import Durability
     from go_state.storage.journal.journal import Journal
-    from go_state.storage.journal.writer import Durability
     from go_state.storage.records.lease import IfHeld
 
 # Journals are imported in the functions, with what they need: a store without one need not wait for them.

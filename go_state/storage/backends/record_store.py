@@ -14,8 +14,8 @@ from go_state.storage.records.models import Models
 from go_state.system.forks import at_fork
 
 if TYPE_CHECKING:
+    from go_state.storage.journal.commit.writer import Durability
     from go_state.storage.journal.journal import Journal
-    from go_state.storage.journal.writer import Durability
     from go_state.storage.records.lease import IfHeld
 
 Msg = TypeVar("Msg")

@@ -11,9 +11,9 @@ from go_state.buffer.log import Log
 from go_state.core.errors import UsedAfterClose
 from go_state.storage.journal.commit.group_commit import GroupCommit, Pending
 from go_state.storage.journal.commit.lease_holder import LeaseHolder
+from go_state.storage.journal.commit.writer import REFUSED, Writer
 from go_state.storage.journal.message_type import MessageType
 from go_state.storage.journal.tail import Tail
-from go_state.storage.journal.writer import REFUSED, Writer
 from go_state.storage.records.times import Times
 
 Msg = TypeVar("Msg")

@@ -18,26 +18,18 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from go_state.buffer.buffer import check_own, close_log, close_log_async
 from go_state.buffer.consumer import Consumer
 from go_state.buffer.cursor import Start
-from go_state.buffer.log import Log
 from go_state.buffer.statistics import BufferStatistics
 from go_state.core.errors import Lagged, UsageError
-from go_state.storage.journal.commit.flush_rules import FlushRules
-from go_state.storage.journal.commit.group_commit import GroupCommit
-from go_state.storage.journal.commit.in_hand import InHand
-from go_state.storage.journal.commit.lease_holder import LeaseHolder
-from go_state.storage.journal.commit.lease_queue import LeaseQueue
+from go_state.storage.journal.commit.upkeep import Upkeep
+from go_state.storage.journal.commit.writer import Durability
 from go_state.storage.journal.history import History, Recorded
 from go_state.storage.journal.inlet import Inlet
-from go_state.storage.journal.message_type import MessageType
-from go_state.storage.journal.reader import JournalCursor, Parts, open_cursor
-from go_state.storage.journal.run_record import RunRecord
-from go_state.storage.journal.tail import Entry, Tail
-from go_state.storage.journal.writer import Durability, Writer
+from go_state.storage.journal.parts import Parts, assemble
+from go_state.storage.journal.reader import JournalCursor, open_cursor
+from go_state.storage.journal.tail import Entry
 from go_state.storage.records.lease import IfHeld, Lease
-from go_state.storage.records.records import PROGRAM, SNAPSHOT, Records
-from go_state.system.crash_points import reach
+from go_state.storage.records.records import SNAPSHOT, Records
 from go_state.system.forks import belongs_to_parent
-from go_state.system.own_thread import OwnThread
 
 if TYPE_CHECKING:
     from go_state.storage.records.backend import JournalStore
@@ -75,59 +67,35 @@ class Journal(Generic[Msg]):
     ) -> None:
         if durability not in ("group", "put"):
             raise UsageError(f'durability is "group" or "put", not {durability!r}')
-        self._records = records
-        aside: dict[int, str] = {}
-        self.kind: MessageType[Msg] = MessageType(records, aside)
-        self._tail: Tail[Msg] = Tail(records, self.kind.decode_as_far)
-        self.log: Log[Msg] = Log(self._tail, in_memory=False)
-        self.log.locked_put = True  # until the first put has taken the lease
-        self.run_record = RunRecord(records, self.log, self._tail, aside)
-        self.thread = OwnThread(f"go_state journal {records.name}")  #: in which the async methods use the disk
-        stage: GroupCommit[Msg] = GroupCommit()
-        in_hand: InHand[Msg] = InHand(self.log, self._tail)
-        self.lease = LeaseHolder(
-            records,
-            self.log,
-            self._tail,
-            LeaseQueue(records.name, lease, if_held, records.store.check_usable),
-            before=before,
-            taken=lambda: self.writer.taken(),
-            thread=self.thread,
+        parts: Parts[Msg] = assemble(
+            records, lease, if_held, at_once=durability == "put", before=before, let_go=lambda: let_go(self)
         )
-        rules: FlushRules[Msg] = FlushRules(
-            self.log, self._tail, stage, self.lease, self.run_record, at_once=durability == "put"
-        )
-        self.writer: Writer[Msg] = Writer(
-            records,
-            self.log,
-            self._tail,
-            self.kind,
-            self.run_record,
-            in_hand,
-            stage,
-            self.lease,
-            rules,
-            thread=self.thread,
-            let_go=lambda: let_go(self),
-        )
-        self.history: History[Msg] = History(records, self.log, self._tail, self.kind, in_hand, lambda: self.writer.knows_disk)
-        self.inlet: Inlet[Msg] = Inlet(self.log, self._tail, self.writer, self.kind, stage, self.lease, aside)
-        self._stage = stage
+        writer = parts.writer
+        self._parts = parts
+        self.log = parts.log
+        self.kind = parts.kind
+        self.lease = parts.lease
+        self.writer = writer
+        self.run_record = parts.run_record
+        self.thread = writer.thread  #: in which the async methods use the disk
+        self.history: History[Msg] = History(records, self.log, parts.tail, self.kind, parts.in_hand, lambda: writer.knows_disk)
+        self.inlet: Inlet[Msg] = Inlet(self.log, parts.tail, writer, self.kind, parts.stage, self.lease, parts.aside)
+        self._upkeep = Upkeep(records, self.log, parts.tail, self.lease, writer, self.run_record)
 
     @property
     def name(self) -> str:
         """The name that the store knows it by."""
-        return self._records.name
+        return self._parts.records.name
 
     @property
     def store(self) -> JournalStore:
         """The store that it lies in."""
-        return self._records.store
+        return self._parts.records.store
 
     @property
     def journal_id(self) -> str:
         """What tells this journal from every other; empty before the first write."""
-        return self._records.journal_id
+        return self._parts.records.journal_id
 
     @property
     def durability(self) -> Durability:
@@ -180,7 +148,7 @@ class Journal(Generic[Msg]):
 
     def open(self, start: Start = "oldest", *, name: str = "") -> JournalCursor[Msg]:
         """Open a reader as `consumer` does, and return its cursor: what a run works on."""
-        return open_cursor(Parts(self._records, self.log, self._tail, self.lease, self.writer, self.kind), start, name)
+        return open_cursor(self._parts, start, name)
 
     def read(self, start: int | None = None, end: int | None = None) -> Iterator[Recorded[Msg]]:
         """Give what is on disk from the position `start` to before `end`, with positions and times of entry; see `History.read`."""
@@ -208,9 +176,9 @@ class Journal(Generic[Msg]):
 
     def _oldest_age(self, now: float) -> float:
         """Return how long ago the oldest block was written. Lock held."""
-        tail = self._tail
+        tail = self._parts.tail
         try:
-            block = self._records.block(tail.start)
+            block = self._parts.records.block(tail.start)
         except Lagged:  # another process has truncated
             tail.catch_up()
             return self._oldest_age(now) if tail.start < tail.end else 0.0
@@ -247,15 +215,7 @@ class Journal(Generic[Msg]):
 
         Raises `UsageError` for one that is done: what it has changed would be in the model and not in a replay.
         """
-        self.lease.acquire()
-        with self.log.lock:
-            start, end, done = self._tail.start, self._tail.end, max(self.lease.stored.values(), default=0)
-            if any(each.name for each in self.log.cursors):
-                raise UsageError(f"the journal {self.name!r} is being read: end its program first")
-            if not isinstance(position, int) or not max(start, done) <= position < end:
-                raise UsageError(f"a message from position {max(start, done)} to {end - 1} can be skipped, not {position!r}")
-            self.run_record.set_aside_locked(position, "skipped")
-        self.flush()
+        self._upkeep.skip(position)
 
     def remove_reader(self, name: str) -> None:
         """Forget how far a named reader has come; its messages need not be kept for it any more.
@@ -263,35 +223,14 @@ class Journal(Generic[Msg]):
         Raises `UsageError` if there is none of that name, if it is open, and for the program whose snapshots the journal leads
         on from: they would be at positions that it has not come to.
         """
-        with self.writer.exclusive(), self.log.lock:
-            stored = self.lease.stored
-            if any(each.name == name for each in self.log.cursors):
-                raise UsageError(f"the reader {name!r} of the journal {self.name!r} is open: close it first")
-            if name not in stored or name == SNAPSHOT:
-                there = ", ".join(repr(each) for each in stored if each != SNAPSHOT) or "none"
-                raise UsageError(f"the journal {self.name!r} has no reader {name!r}: there are {there}")
-            if name == PROGRAM and SNAPSHOT in stored:
-                raise UsageError(f"the reader {name!r} is the program's, which goes on from it: it stays with its snapshots")
-            self._records.remove_reader(name)
-            del stored[name]
+        self._upkeep.remove_reader(name)
 
     def truncate(self, before: int) -> int:
         """Forget the messages before the position, and return where the journal begins now.
 
         Raises `UsageError` if a named reader has not committed them: they are still to be read.
         """
-        with self.writer.exclusive():
-            with self.log.lock:
-                who, at = min(self.lease.stored.items(), key=lambda item: item[1], default=("", before))
-            if at < before:
-                who = "the newest snapshot stands at" if who == SNAPSHOT else f"the reader {who!r} has only come to"
-                raise UsageError(f"{who} {at}: truncate before that at most")
-            reach("before-truncate")
-            self._records.truncate(before)
-            reach("after-truncate")
-            with self.log.lock:
-                self._tail.catch_up()
-                return self._records.start
+        return self._upkeep.truncate(before)
 
     # ------------------------------------------------------------------ ending
 
@@ -343,7 +282,7 @@ class Journal(Generic[Msg]):
         """In a forked child: the store calls this, and every use but closing raises from then on."""
         lock: Any = belongs_to_parent(f"the journal {self.name!r}", self.store.check_usable)
         self.log.leave_to_parent(lock)
-        self._stage.leave_to_parent(lock)
+        self._parts.stage.leave_to_parent(lock)
         self.lease.leave_to_parent(lock)
         self.writer.end()
 

@@ -6,30 +6,14 @@ A cursor writes nothing itself. If the next message has to be written before it 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Generic, NamedTuple, TypeVar
+from typing import TypeVar
 
 from go_state.buffer.cursor import Cursor, Start
-from go_state.buffer.log import Log
 from go_state.core.errors import ConcurrentGet
-from go_state.storage.journal.commit.lease_holder import LeaseHolder
-from go_state.storage.journal.message_type import MessageType
-from go_state.storage.journal.tail import Tail
-from go_state.storage.journal.writer import Writer
-from go_state.storage.records.records import Records
+from go_state.storage.journal.parts import Parts
 from go_state.system.own_thread import OwnThread
 
 Msg = TypeVar("Msg")
-
-
-class Parts(NamedTuple, Generic[Msg]):
-    """What a journal's cursor works with."""
-
-    records: Records
-    log: Log[Msg]
-    tail: Tail[Msg]
-    lease: LeaseHolder
-    writer: Writer[Msg]
-    kind: MessageType[Msg]
 
 
 class JournalCursor(Cursor[Msg]):

@@ -1,4 +1,4 @@
-"""What a flush of a journal is made of: whose turn it is to write, what waits for it, and when.
+"""How a journal gets to disk: the flush, whose turn it is to write, what waits for it, and when.
 
 What enters: messages of senders who wait until they are on disk, and questions of `Writer` and of readers. What leaves: answers, and
 senders who are woken. Read in this order:
@@ -8,6 +8,6 @@ senders who are woken. Read in this order:
 `lease_queue.py`    who of this process waits for the lease; one of them asks the system
 `lease_holder.py`   having the lease, and what is known of the disk with and without it
 `flush_rules.py`    when to flush: nobody else decides
-
-The flush itself is in `journal/writer.py`.
+`writer.py`         a flush: one transaction
+`upkeep.py`         what a user changes besides putting: pass over a message, forget a reader, forget what is old
 """
