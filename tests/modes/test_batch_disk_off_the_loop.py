@@ -138,8 +138,8 @@ def test_tasks_that_put_share_a_sync(lmdb: WatchedLMDBStore, monkeypatch: pytest
     journal = lmdb.journal("log", of=Add, durability="put")
     journal.lease.acquire()
     written: list[int] = []
-    write = journal._records.write
-    monkeypatch.setattr(journal._records, "write", lambda entry: (written.append(len(entry.messages)), write(entry))[1])
+    write = journal.parts.records.write
+    monkeypatch.setattr(journal.parts.records, "write", lambda entry: (written.append(len(entry.messages)), write(entry))[1])
 
     async def main() -> None:
         await asyncio.gather(*(journal.put_async(Add("x", each)) for each in range(50)))

@@ -114,7 +114,7 @@ def entries(path: Path, key: str = "bot") -> tuple[list[Any], dict[str, int], li
     """Return the messages on disk, the readers' cursors, and the positions of the earlier snapshots."""
     with gs.LMDBStore(path) as store:
         journal = store.journal(key, of=Msg)
-        return [each.message for each in journal.read()], journal._records.cursors(), store.keyframes(key)
+        return [each.message for each in journal.read()], journal.parts.records.cursors(), store.keyframes(key)
 
 
 def damage(path: Path, name: bytes) -> None:
@@ -239,18 +239,18 @@ def test_a_turns_messages_and_its_cursor_are_one_transaction(path: Path) -> None
     found = []
     with gs.LMDBStore(path) as store:
         journal = store.journal("bot", of=Msg)
-        write = journal._records.write
+        write = journal.parts.records.write
         on_disk: list[Any] = []
 
         def spy(entry: Any) -> int:
             number = write(entry)
             on_disk.extend(entry.messages)
-            cursor = journal._records.cursors().get("program", 0)
+            cursor = journal.parts.records.cursors().get("program", 0)
             passed = sum(b"Twice" in bytes(each) for each in on_disk[:cursor])
             found.append(sum(b"Add" in bytes(each) for each in on_disk) == passed)
             return number
 
-        journal._records.write = spy  # type: ignore[method-assign]
+        journal.parts.records.write = spy  # type: ignore[method-assign]
         journal.put(*[Twice(number) for number in range(3000)])
         journal.close()
         gs.run(Life().program, journal, store=store, key="bot", snapshots=gs.Snapshots(every=700))
@@ -266,7 +266,7 @@ def test_the_view_is_shown_what_is_on_disk(drivers: Drivers, path: Path, durabil
         journal = store.journal("bot", of=Msg, durability=durability)
 
         def view(model: Sum) -> None:
-            found.append(journal._records.cursors().get("program", 0) == len(model.trail))
+            found.append(journal.parts.records.cursors().get("program", 0) == len(model.trail))
             if len(model.trail) < 10:
                 journal.put(Add(1), Add(1))
             else:

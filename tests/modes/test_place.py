@@ -75,7 +75,7 @@ def resting(rooms: gs.KeyedApps[Words, str], shop: Shop) -> Iterator[None]:
 def rest_while_putting(rooms: gs.KeyedApps[Any, Any]) -> None:
     """Have the program of "a" find itself idle while the next message is on its way to the disk."""
     app = rooms._places["a"].app
-    stage = app._buffer._stage
+    stage = app._buffer.parts.stage
     enter = stage.enter
 
     def enter_and_rest(staged: Any) -> bool:

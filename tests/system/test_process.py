@@ -80,7 +80,7 @@ def test_a_journal_is_of_no_use_in_a_forked_child(tmp_path: Path, name: str, dur
         journal.put(1)
         reader = journal.consumer()
         reader.cursor.take(1)
-        with journal.lease.flushing, journal.log.lock, journal._stage._lock:
+        with journal.lease.flushing, journal.log.lock, journal.parts.stage._lock:
             assert in_a_child(lambda: OF_A_JOURNAL[name](journal, reader)) == "StoreUnavailable"
         journal.put(2)
         assert journal.slice() == [1, 2]

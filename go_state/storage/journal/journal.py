@@ -71,7 +71,7 @@ class Journal(Generic[Msg]):
             records, lease, if_held, at_once=durability == "put", before=before, let_go=lambda: let_go(self)
         )
         writer = parts.writer
-        self._parts = parts
+        self.parts = parts  #: what it is made of
         self.log = parts.log
         self.kind = parts.kind
         self.lease = parts.lease
@@ -85,17 +85,17 @@ class Journal(Generic[Msg]):
     @property
     def name(self) -> str:
         """The name that the store knows it by."""
-        return self._parts.records.name
+        return self.parts.records.name
 
     @property
     def store(self) -> JournalStore:
         """The store that it lies in."""
-        return self._parts.records.store
+        return self.parts.records.store
 
     @property
     def journal_id(self) -> str:
         """What tells this journal from every other; empty before the first write."""
-        return self._parts.records.journal_id
+        return self.parts.records.journal_id
 
     @property
     def durability(self) -> Durability:
@@ -148,7 +148,7 @@ class Journal(Generic[Msg]):
 
     def open(self, start: Start = "oldest", *, name: str = "") -> JournalCursor[Msg]:
         """Open a reader as `consumer` does, and return its cursor: what a run works on."""
-        return open_cursor(self._parts, start, name)
+        return open_cursor(self.parts, start, name)
 
     def read(self, start: int | None = None, end: int | None = None) -> Iterator[Recorded[Msg]]:
         """Give what is on disk from the position `start` to before `end`, with positions and times of entry; see `History.read`."""
@@ -176,9 +176,9 @@ class Journal(Generic[Msg]):
 
     def _oldest_age(self, now: float) -> float:
         """Return how long ago the oldest block was written. Lock held."""
-        tail = self._parts.tail
+        tail = self.parts.tail
         try:
-            block = self._parts.records.block(tail.start)
+            block = self.parts.records.block(tail.start)
         except Lagged:  # another process has truncated
             tail.catch_up()
             return self._oldest_age(now) if tail.start < tail.end else 0.0
@@ -282,7 +282,7 @@ class Journal(Generic[Msg]):
         """In a forked child: the store calls this, and every use but closing raises from then on."""
         lock: Any = belongs_to_parent(f"the journal {self.name!r}", self.store.check_usable)
         self.log.leave_to_parent(lock)
-        self._parts.stage.leave_to_parent(lock)
+        self.parts.stage.leave_to_parent(lock)
         self.lease.leave_to_parent(lock)
         self.writer.end()
 

@@ -364,7 +364,7 @@ def test_settle_stores_messages_and_cursor_together(path: Path, durability: Any)
                 if turn % 7 == 0:
                     journal.flush()
                 stored = [r.message for r in journal.read()]
-                assert len(stored) - 50 == journal._records.cursors().get("r", 0)
+                assert len(stored) - 50 == journal.parts.records.cursors().get("r", 0)
     assert messages(path, str) == ["ask"] * 50 + [f"answer {turn}" for turn in range(50)]
 
 
@@ -849,7 +849,7 @@ def test_blocks_that_overlap_are_damage(path: Path) -> None:
     with gs.LMDBStore(path) as store:
         store.journal("j", of=int).put(*range(10))
         store.journal("j").flush()
-        records = store.journal("j")._records
+        records = store.journal("j").parts.records
         block = records.block(10)
         assert block is not None
         with store.backend.transaction(write=True) as transaction:

@@ -22,7 +22,7 @@ def test_an_interrupted_writer_leaves_nobody_asleep(tmp_path: Path) -> None:
             journal.writer.begin()
             told: list[int] = []
             other = Pending(["other"], journal.kind.encode(["other"]), journal.writer.now(1), told.append)
-            journal._stage._staged.append(other)
+            journal.parts.stage._staged.append(other)
             with interrupt:
                 journal.inlet.put_known("mine", lambda position: None)
             journal.flush()
@@ -43,14 +43,14 @@ def test_an_interrupted_writer_that_fails_leaves_nobody_asleep(tmp_path: Path) -
             journal = store.journal("j", of=str, durability="put")
             journal.writer.begin()
             other = Pending(["other"], journal.kind.encode(["other"]), journal.writer.now(1))
-            journal._stage._staged.append(other)
-            write, journal._records.write = journal._records.write, fail  # type: ignore[method-assign]
+            journal.parts.stage._staged.append(other)
+            write, journal.parts.records.write = journal.parts.records.write, fail  # type: ignore[method-assign]
             with interrupt, suppress(gs.errors.StoreFull):
                 journal.put("mine")
-            journal._records.write = write  # type: ignore[method-assign]
+            journal.parts.records.write = write  # type: ignore[method-assign]
             if other.leads:
                 journal.writer.lead(other)
-                journal._stage.leave(other)
+                journal.parts.stage.leave(other)
             journal.flush()
             assert other.done
             assert journal.slice().count("other") == (other.error is None)

@@ -145,7 +145,7 @@ def test_what_is_set_aside_is_found_while_it_is_being_written(
     """It leaves the memory for the disk between two looks."""
     unreadable.lease.acquire()
     unreadable.run_record.set_aside(1, "Incompatible")
-    look, flushes = unreadable._records.set_aside, [unreadable.flush]
+    look, flushes = unreadable.parts.records.set_aside, [unreadable.flush]
 
     def then_flush() -> dict[int, str]:
         found = look()

@@ -22,14 +22,14 @@ def journal(tmp_path: Path) -> Iterator[Journal[str]]:
 
 def failing_once(journal: Journal[str], monkeypatch: pytest.MonkeyPatch, during: Callable[[], object]) -> None:
     """Have the next write fail, after something else has happened meanwhile."""
-    write = journal._records.write
+    write = journal.parts.records.write
 
     def fail(entry: Any) -> int:
-        monkeypatch.setattr(journal._records, "write", write)
+        monkeypatch.setattr(journal.parts.records, "write", write)
         during()
         raise gs.errors.StoreFull("the disk is full")
 
-    monkeypatch.setattr(journal._records, "write", fail)
+    monkeypatch.setattr(journal.parts.records, "write", fail)
 
 
 def test_what_cannot_be_written_leaves_no_gap(journal: Journal[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,13 +65,13 @@ def test_looking_does_not_wait_for_the_disk(journal: Journal[str], monkeypatch: 
     looked: list[Any] = []
     journal.put("first")
     reader = journal.consumer("newest")
-    write = journal._records.write
+    write = journal.parts.records.write
 
     def slow(entry: Any) -> int:
         looked.append((reader.cursor.take_written(1), journal.writer.backlog(0).size))
         return write(entry)
 
-    monkeypatch.setattr(journal._records, "write", slow)
+    monkeypatch.setattr(journal.parts.records, "write", slow)
     journal.put("second")
     assert looked == [([], 2)]
     assert reader.cursor.take(1) == ["second"]
@@ -80,17 +80,17 @@ def test_looking_does_not_wait_for_the_disk(journal: Journal[str], monkeypatch: 
 
 def test_a_write_that_says_it_failed_and_did_not_is_counted(journal: Journal[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """What was committed before the connection was lost is put, and nothing that entered meanwhile is taken for it."""
-    write = journal._records.write
+    write = journal.parts.records.write
 
     def lose(entry: Any) -> int:
-        monkeypatch.setattr(journal._records, "write", write)
+        monkeypatch.setattr(journal.parts.records, "write", write)
         write(entry)
         reader.cursor.settle(0, ["own"])
         raise gs.errors.StoreUnavailable("the connection was lost")
 
     journal.put("first")
     with journal.consumer(name="program") as reader:
-        monkeypatch.setattr(journal._records, "write", lose)
+        monkeypatch.setattr(journal.parts.records, "write", lose)
         journal.put("second")
         journal.put("last")
         assert reader.cursor.take(10) == ["first", "second", "own", "last"]
@@ -104,7 +104,7 @@ def test_what_nobody_knows_of_is_found_out_later(
     """A put hears of the failure; whether its message is there is known, and counted, once the store answers again."""
     journal.put("first")
     with journal.consumer(name="program") as reader, monkeypatch.context() as lost:
-        write = journal._records.write
+        write = journal.parts.records.write
 
         def lose(entry: Any) -> int:
             if is_there:
@@ -115,8 +115,8 @@ def test_what_nobody_knows_of_is_found_out_later(
         def refuse() -> None:
             raise gs.errors.StoreUnavailable("there is none")
 
-        lost.setattr(journal._records, "write", lose)
-        lost.setattr(journal._records, "refresh", refuse)
+        lost.setattr(journal.parts.records, "write", lose)
+        lost.setattr(journal.parts.records, "refresh", refuse)
         with pytest.raises(gs.errors.StoreUnavailable, match="was lost"):
             journal.put("second")
         lost.undo()
