@@ -17,8 +17,9 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from go_state.core.errors import Denied, ProgramError
 from go_state.core.program import Program, read_step
 from go_state.core.turn import Turn
-from go_state.runtime.flow.driver import Answer
+from go_state.runtime.flow.waits import Answer, Wait
 from go_state.runtime.inside import Part, in_turn, parts
+from go_state.runtime.steps import Steps
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -118,27 +119,38 @@ class Chain(Generic[Model, Msg]):
             except Exception as second:
                 error.add_note(f"a middleware has failed as well when it was closed: {type(second).__qualname__}")
 
+    def steps(self, program: Program[Model, Msg]) -> Steps[Model, Msg]:
+        """Return the program's steps with the middleware folded around update."""
+        return Steps(program.init, self.update, takes_turn=True, roll_back=self.roll_back)
+
+    # ------------------------------------------------------------------ after the commit
+
+    def committed(self, model: Model) -> Wait | None:
+        """Resume the turn's middleware with what became of it; return what is to be waited for."""
+        self.turned(model)
+        return self.shown()
+
     def turned(self, model: Model) -> None:
-        """Hear that the turn is through, with this model."""
+        """Called when the turn is committed, with its model, which may not be shown yet."""
         if self._open:
             self._due.append((self._open, model if self.denied is None else self.denied))
             self._open = []
 
-    def shown(self) -> Answer | None:
-        """Tell the middleware what became of the turns that may be shown, in order; return what is to be waited for."""
+    def shown(self) -> Wait | None:
+        """Resume the middleware of the turns that may be shown, in order; return what is to be waited for."""
         due, self._due = self._due, []
-        waits: list[Awaitable[Any]] = []
+        waits: list[Awaitable[object]] = []
         if not due or self.run is None:
-            _tell(due, waits)
+            _resume(due, waits)
             return Answer(_OneAfterAnother(waits, _NO_PART), "a middleware") if waits else None
         with in_turn(self.run) as part:
-            _tell(due, waits)
+            _resume(due, waits)
         part.over = not waits  # it goes on, with what is waited for
         return Answer(_OneAfterAnother(waits, part), "a middleware") if waits else None
 
 
-def _tell(due: list[tuple[list[Generator[Any, Any, Any]], Any]], waits: list[Awaitable[Any]]) -> None:
-    """Tell the middleware of each turn what became of it; add what they return to be waited for."""
+def _resume(due: list[tuple[list[Generator[Any, Any, Any]], Any]], waits: list[Awaitable[object]]) -> None:
+    """Resume the middleware of each turn with what became of it; add what they return to be waited for."""
     for middleware, outcome in due:
         for asked in middleware:
             try:
@@ -183,20 +195,9 @@ def _function(middleware: Any) -> Any:
     return middleware if inspect.isroutine(middleware) else type(middleware).__call__
 
 
-def chained(program: Program[Model, Msg]) -> Program[Model, Msg]:
-    """Return the program with its middleware folded in; itself, where it has none."""
-    if not program.middleware:
-        return program
-    chain: Chain[Model, Msg] = Chain(program)
-
-    def view(model: Model) -> Answer | None:
-        chain.turned(model)
-        waits = chain.shown()
-        if program.view is not None:
-            program.view(model)
-        return waits
-
-    return replace(program, update=Folded(chain.update, program.update, chain.roll_back), view=view, middleware=())
+def chain_of(program: Program[Model, Msg]) -> Chain[Model, Msg] | None:
+    """Return the program's middleware for one run; None for a program that has none."""
+    return Chain(program) if program.middleware else None
 
 
 def replayed(program: Program[Model, Msg]) -> Program[Model, Msg]:
@@ -216,17 +217,14 @@ def replayed(program: Program[Model, Msg]) -> Program[Model, Msg]:
 class Folded:
     """An update with middleware around it: it takes the turn, and has the annotations of the program's own."""
 
-    __slots__ = ("__wrapped__", "_update", "roll_back")
+    __slots__ = ("__wrapped__", "_update")
     __signature__ = inspect.signature(Chain.update).replace(
         parameters=list(inspect.signature(Chain.update).parameters.values())[1:]
     )
 
-    def __init__(
-        self, update: Callable[..., Any], wrapped: Callable[..., Any], roll_back: Callable[[Exception], object] | None = None
-    ) -> None:
+    def __init__(self, update: Callable[[Any, Any, Turn], Any], wrapped: Callable[..., Any]) -> None:
         self._update = update
         self.__wrapped__ = wrapped
-        self.roll_back = roll_back  # is told of the error that a turn is rolled back by
 
     def __call__(self, model: Any, message: Any, turn: Turn) -> Any:
         return self._update(model, message, turn)

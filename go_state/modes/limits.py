@@ -15,7 +15,7 @@ from typing import Any, Literal
 from go_state.core.errors import TimedOut, UsageError
 from go_state.core.ports import Switch
 from go_state.runtime.effects.manager import EffectManager
-from go_state.runtime.flow.driver import CHECKPOINT_SECONDS
+from go_state.runtime.flow.waits import CHECKPOINT_SECONDS
 
 
 @dataclass(frozen=True, slots=True)

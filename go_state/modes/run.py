@@ -5,21 +5,26 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from go_state.core.errors import UsageError
 from go_state.core.ports import Consumer, Log, Producer, Reader, Store
 from go_state.core.program import Program, takes_key
-from go_state.middleware.chain import chained
+from go_state.middleware.chain import chain_of
 from go_state.modes.limits import Retain, Snapshots
+from go_state.runtime.after_commit import Hooks
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.effects.timers import Clock
-from go_state.runtime.feeds.feeds import LogFeed, PortFeed
+from go_state.runtime.feeds.feed import Feed
+from go_state.runtime.feeds.log_feed import LogFeed
+from go_state.runtime.feeds.port_feed import PortFeed
 from go_state.runtime.flow.driver import drive, drive_async, refuse_running_loop
-from go_state.runtime.on_error import OnError, Raise
-from go_state.runtime.replaying import silenced
+from go_state.runtime.on_error import Failures, OnError, Raise
+from go_state.runtime.replaying import Replaying
 from go_state.runtime.resources import Effects, resources_of
-from go_state.runtime.turn import Feed, Loop
+from go_state.runtime.steps import Steps
+from go_state.runtime.subscriptions import subscribed
+from go_state.runtime.turn import Loop
 
 if TYPE_CHECKING:
     from go_state.modes.durable.durable import DurableRun
@@ -81,7 +86,7 @@ def run(
         with manager:
             drive(durable.flow())
         return durable.loop.model
-    loop = Loop(silenced(chained(without_key(program, "run")), replaying), manager, on_error=on_error, lists=False)
+    loop = plain_loop(without_key(program, "run"), manager, Failures(on_error, lists=False), replaying)
     with Queue(buffer, producer, consumer, on_loop=False) as feed, manager:
         drive(loop.run(feed))
     return loop.model
@@ -123,10 +128,43 @@ async def run_async(
         finally:
             await durable.end_thread()
         return durable.loop.model
-    loop = Loop(silenced(chained(without_key(program, "run")), replaying), manager, on_error=on_error, lists=False)
+    loop = plain_loop(without_key(program, "run"), manager, Failures(on_error, lists=False), replaying)
     async with Queue(buffer, producer, consumer, on_loop=True) as feed, manager:
         await drive_async(loop.run(feed))
     return loop.model
+
+
+class Folding(Protocol[Model, Msg]):
+    """What has models to begin from: it folds that around a program's steps, and hears of commits in its own way."""
+
+    def steps(self, own: Steps[Model, Msg], /) -> Steps[Any, Msg]:
+        """Return the steps to take, made of the program's own."""
+        ...
+
+    def hooks(self, own: Hooks, /) -> Hooks:
+        """Return what is called after a commit of those steps, made of what is called with the program's models."""
+        ...
+
+
+def plain_loop(
+    program: Program[Model, Msg],
+    manager: EffectManager,
+    failures: Failures[Msg],
+    replaying: Callable[[], bool] | None,
+    kept: Folding[Model, Msg] | None = None,
+) -> Loop[Any, Msg]:
+    """Return the loop of a program that nobody but its own view looks at, from the models of `kept` if that is given."""
+    chain, subscriptions = chain_of(program), program.subscriptions
+    steps: Steps[Any, Msg] = Steps.of(program) if chain is None else chain.steps(program)
+    gate: Replaying[Any, Msg] | None = None if replaying is None else Replaying(replaying)
+    if gate is not None and subscriptions is not None:
+        subscriptions = gate.subscriptions(subscriptions)
+    hooks = Hooks(subscribed(subscriptions, manager), chain, view=program.view)
+    if kept is not None:
+        steps, hooks = kept.steps(steps), kept.hooks(hooks)
+    if gate is not None:
+        steps, hooks = gate.steps(steps), hooks.muted(gate.is_muted)
+    return Loop(steps, manager, hooks=hooks, failures=failures)
 
 
 def durable_run(
@@ -215,7 +253,7 @@ class Queue(Generic[Msg]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if isinstance(self.feed, PortFeed):
-            await self.feed.aclose()
+            await self.feed.close_async()
         if self._opened is not None:
             await self._opened.aclose()
 

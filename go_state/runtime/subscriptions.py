@@ -10,14 +10,12 @@ import threading
 from collections.abc import Callable, Hashable, Iterable
 from contextlib import aclosing
 from contextvars import copy_context
-from dataclasses import replace
 from functools import partial
 from types import FrameType
-from typing import Any, TypeVar
+from typing import Any
 
 from go_state.core.commands import name_of
 from go_state.core.errors import ProgramError, UsageError
-from go_state.core.program import Program
 from go_state.core.subscriptions import At, Every, Signal, Stream, Sub, checked_subscriptions
 from go_state.runtime.effects.effect import Origin, wrapped
 from go_state.runtime.effects.executor import unasked
@@ -25,9 +23,6 @@ from go_state.runtime.effects.manager import AHEAD, EffectManager, Trouble
 from go_state.runtime.effects.timers import Timer
 from go_state.runtime.inside import Part, part_in
 from go_state.runtime.raised import as_failure
-
-Model = TypeVar("Model")
-Msg = TypeVar("Msg")
 
 
 class Running:
@@ -64,16 +59,10 @@ class Subscribed:
         self._signals: dict[int, tuple[dict[Running, None], Any]] = {}  # who listens, and the handler that was there before
         manager.end_subscriptions = self.end
 
-    def around(self, program: Program[Model, Msg]) -> Program[Model, Msg]:
-        """Return the program whose every model is followed before it is shown."""
-        shown = program.view
-
-        def view(model: Model) -> object:
-            if model is not self._model:
-                self.follow(model)
-            return None if shown is None else shown(model)
-
-        return replace(program, view=view, subscriptions=None)
+    def committed(self, model: object) -> None:
+        """Begin and end what another model than the last asks for."""
+        if model is not self._model:
+            self.follow(model)
 
     def follow(self, model: object) -> None:
         """Begin and end what the model asks for."""
@@ -281,3 +270,8 @@ def _is_same(one: Any, other: Any) -> bool:
 def _code(fn: Any) -> object:
     """Return what a function is known by: a lambda, or one made within `subscriptions`, is another object each time."""
     return getattr(fn, "__code__", fn)
+
+
+def subscribed(subscriptions: Callable[[Any], Iterable[Sub[Any]] | None] | None, manager: EffectManager) -> Subscribed | None:
+    """Return the subscriptions of a run; None for a program that has none."""
+    return None if subscriptions is None else Subscribed(subscriptions, manager)

@@ -22,7 +22,7 @@ from go_state.runtime.effects.effect import Effect
 from go_state.runtime.effects.environment import NOTHING, environment
 from go_state.runtime.effects.executor import check_kind
 from go_state.runtime.effects.manager import EffectManager, Trouble
-from go_state.runtime.flow.driver import is_awaitable
+from go_state.runtime.flow.awaitables import is_awaitable
 from go_state.runtime.raised import as_failure
 from go_state.runtime.resources import Resources
 from go_state.runtime.subscriptions import Subscribed

@@ -75,15 +75,15 @@ def resting(rooms: gs.KeyedApps[Words, str], shop: Shop) -> Iterator[None]:
 def rest_while_putting(rooms: gs.KeyedApps[Any, Any]) -> None:
     """Have the program of "a" find itself idle while the next message is on its way to the disk."""
     app = rooms._places["a"].app
-    stage = app._buffer._stage
+    stage = app.life.run.journal._stage
     enter = stage.enter
 
     def enter_and_rest(staged: Any) -> bool:
         stage.enter = enter
         leads = enter(staged)
-        app._rest_if_unused()
-        if app._draining:
-            app._audience.ended.watch().get(LONG)
+        app.life.run.idled()
+        if app.life.is_draining:
+            app.life.observers.ended.watch().get(LONG)
         return leads  # type: ignore[no-any-return]
 
     stage.enter = enter_and_rest
@@ -424,7 +424,7 @@ def test_a_program_that_falls_idle_while_it_is_begun_is_given_what_was_sent(shop
 
         rooms._make = idle_at_once
         rooms["a"].apply("first", timeout=LONG)
-        assert not rooms._places["a"].app._draining
+        assert not rooms._places["a"].app.life.is_draining
 
 
 def test_whom_an_app_refuses_at_its_end_another_tells(tmp_path: Path, shop: Shop) -> None:

@@ -14,7 +14,7 @@ from go_state.core.commands import checked_commands
 from go_state.core.errors import InvalidKey
 from go_state.core.ports import Store, Stored, Write
 from go_state.core.program import Program, read_step, takes_key
-from go_state.core.turn import Turn
+from go_state.runtime.steps import Steps
 from go_state.storage.records.keys import key_bytes
 from go_state.storage.snapshots.snapshot import Loaded, Schema, is_envelope, read_envelope, seal_of
 
@@ -58,6 +58,7 @@ class WorkingSet(Generic[Model, Msg]):
         retire: Callable[[Model], bool] | None,
     ) -> None:
         self._program = program
+        self._update_one: Callable[..., Any] = program.update
         self._schema = schema
         self._store = store
         self._key = key
@@ -73,15 +74,12 @@ class WorkingSet(Generic[Model, Msg]):
         self._keyed: tuple[Any, Any] | None = None  # the message whose key was asked for last, and the key
         self._turn = 0
 
-    def as_program(self) -> Program[Change | None, Msg]:
-        """Return the program that the loop runs."""
-        update: Any = self._update_in_turn if self._program.takes_turn else self._update
-        return Program(lambda: (None, ()), update, view=None if self._program.view is None else self._view)
+    def steps(self, of_one: Steps[Model, Msg]) -> Steps[Change | None, Msg]:
+        """Return the steps that the loop takes, from those of one model."""
+        self._update_one = of_one.update
+        return Steps(lambda: (None, ()), self._update, of_one.takes_turn, of_one.roll_back)
 
     # ------------------------------------------------------------------ the turn
-
-    def _update_in_turn(self, last: Change | None, message: Msg, turn: Turn) -> tuple[Change, Any]:
-        return self._update(last, message, turn)
 
     def _update(self, last: Change | None, message: Msg, *turn: Any) -> tuple[Change, Any]:
         self._take_over(last)
@@ -91,11 +89,8 @@ class WorkingSet(Generic[Model, Msg]):
         first: Any = ()
         if entry is None:
             entry, first = self._meet(key)
-        model, commands = read_step(self._program.update(entry.model, message, *turn), "update")
+        model, commands = read_step(self._update_one(entry.model, message, *turn), "update")
         return Change(key, entry, model), [*first, *checked_commands(commands)] if first else commands
-
-    def _view(self, change: Change | None) -> object:
-        return None if change is None or self._program.view is None else self._program.view(change.model)
 
     def _take_over(self, change: Change | None) -> None:
         """Make the change of a committed turn part of the working set."""

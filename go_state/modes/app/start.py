@@ -9,13 +9,14 @@ from go_state.core.errors import UsageError
 from go_state.core.ports import Log, Store
 from go_state.core.program import Program
 from go_state.modes.app.app import App
-from go_state.modes.app.observers import OnDenied
+from go_state.modes.app.assembly import begin, journal_life, memory_life
+from go_state.modes.app.pending_replies import OnDenied
 from go_state.modes.limits import Retain, Snapshots
-from go_state.modes.run import is_durable, without_key
+from go_state.modes.run import durable_run, is_durable, without_key
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.effects.timers import Clock
 from go_state.runtime.flow.driver import require_running_loop
-from go_state.runtime.on_error import OnError, Raise
+from go_state.runtime.on_error import OnError, Raise, check_on_error
 from go_state.runtime.resources import Effects, Resources, resources_of
 
 if TYPE_CHECKING:
@@ -104,6 +105,11 @@ def make_app(
         buffer = Buffer()
     if durable is None and not isinstance(buffer, Log):
         raise UsageError(f"a {type(buffer).__qualname__} is no buffer: give a gs.Buffer, or none")
+    check_on_error(on_error)
     manager = EffectManager(resources, on_loop=on_loop)
-    told = {"idled": idled, "ended": ended, "begun": begun}
-    return App(program, buffer, on_error, manager, durable, on_denied=on_denied, on_loop=on_loop, idle=idle, **told)
+    if durable is None:
+        life = memory_life(program, buffer, manager, on_error, on_denied, on_loop=on_loop)
+    else:
+        run = durable_run(program, (buffer, None, None, None), on_error, manager, on_loop, *durable)
+        life = journal_life(program, run, on_denied, on_loop=on_loop)
+    return begin(life, on_loop=on_loop, idle=idle, idled=idled, ended=ended, begun=begun)

@@ -14,8 +14,9 @@ from go_state.core.turn import Turn
 from go_state.modes.batch.source_reader import Intake
 from go_state.modes.limits import Pace
 from go_state.runtime.effects.manager import EffectManager
-from go_state.runtime.feeds.feeds import PortFeed
-from go_state.runtime.flow.driver import Checkpoint, Flow
+from go_state.runtime.feeds.feed import NOBODY
+from go_state.runtime.feeds.port_feed import PortFeed
+from go_state.runtime.flow.waits import Checkpoint, Flow
 from go_state.runtime.turn import Loop
 
 Msg = TypeVar("Msg")
@@ -36,7 +37,8 @@ class SavePoint:
 class SourceFeed(Generic[Msg]):
     """Messages of a source, and before the next one is taken, everything that the last one led to."""
 
-    each = False
+    commits_each = False
+    owner = NOBODY
 
     def __init__(
         self, loop: Loop[Any, Msg], intake: Intake[Msg], pace: Pace, limit: int | None, checkpoint: SavePoint | None
@@ -60,12 +62,12 @@ class SourceFeed(Generic[Msg]):
 
     def listen_to(self, manager: EffectManager) -> None:
         """Have positions known to commands, and how long the queue is; this feed looks to its loop's manager in any case."""
-        manager.where = self.where
+        manager.where = self.last_position
         manager.backlog, manager.taken = lambda: len(self._queue), lambda: self._queued - len(self._queue)
 
     @property
-    def through(self) -> int:
-        """How many messages were given; asked when all of them are through."""
+    def processed(self) -> int:
+        """How many messages were given; asked when all of them are processed."""
         return self._queued if self._intake.whole else self._taken + self._idle + self._queued
 
     def take(self) -> Flow[Iterator[Msg | None] | None]:
@@ -154,7 +156,7 @@ class SourceFeed(Generic[Msg]):
         if self._checkpoint is not None and self._checkpoint.seconds is not None:
             self._pace.save_in(self._checkpoint.seconds)
 
-    def settle(self, messages: Sequence[Msg], /) -> Flow[None] | tuple[()]:
+    def commit(self, messages: Sequence[Msg], /) -> Flow[None] | tuple[()]:
         """Queue what the turn has sent."""
         self._enqueue(messages)
         return ()
@@ -164,24 +166,24 @@ class SourceFeed(Generic[Msg]):
         self._enqueue(messages)
         return ()
 
-    def rollback(self, *, through: bool) -> Flow[None] | tuple[()]:
+    def rollback(self, *, processed: bool) -> Flow[None] | tuple[()]:
         """Do nothing: a batch that fails leaves no model, and its source is not told that anything was done."""
         return ()
 
-    def where(self) -> Position:
+    def last_position(self) -> Position:
         """Return the position of the source, or how many of its messages were taken before this one."""
         position = self._intake.where()
         return self._taken - 1 - self._unseen if position is None else position
 
     def turn(self) -> Turn:
         """Return a turn that begins now."""
-        return Turn(self._manager.timers.clock.time(), self.where())
+        return Turn(self._manager.timers.clock.time(), self.last_position())
 
 
 class QueuedSourceFeed(SourceFeed[Msg]):
     """The same, with somebody's own queue between the source and the turns."""
 
-    each = True
+    commits_each = True
 
     def __init__(
         self,
@@ -197,12 +199,12 @@ class QueuedSourceFeed(SourceFeed[Msg]):
 
     def listen_to(self, manager: EffectManager) -> None:
         """Have positions known to commands; how long somebody's own queue is nobody knows."""
-        manager.where = self.where
+        manager.where = self.last_position
 
     @property
-    def through(self) -> int:
+    def processed(self) -> int:
         """How many messages were committed."""
-        return self._port.through
+        return self._port.processed
 
     def take(self) -> Flow[Iterator[Msg | None] | None]:
         """Give the next message of the queue; when it is empty, put the source's next messages into it."""
@@ -224,18 +226,18 @@ class QueuedSourceFeed(SourceFeed[Msg]):
             if not entering and self._manager.has_arrivals:
                 return iter(())
 
-    def settle(self, messages: Sequence[Msg], /) -> Flow[None] | tuple[()]:
+    def commit(self, messages: Sequence[Msg], /) -> Flow[None] | tuple[()]:
         """Put, then commit."""
-        return self._port.settle(messages)
+        return self._port.commit(messages)
 
     def put(self, messages: Sequence[Msg], /) -> Flow[None] | tuple[()]:
         """Put what no turn has sent."""
         return self._port.put(messages)
 
-    def rollback(self, *, through: bool) -> Flow[None] | tuple[()]:
+    def rollback(self, *, processed: bool) -> Flow[None] | tuple[()]:
         """Ask the consumer to give its message again."""
-        return self._port.rollback(through=through)
+        return self._port.rollback(processed=processed)
 
-    def where(self) -> Position:
+    def last_position(self) -> Position:
         """Return the position of the source; None where a fetch has put many messages into the queue at once."""
-        return None if self._intake.whole else super().where()
+        return None if self._intake.whole else super().last_position()

@@ -14,7 +14,9 @@ from go_state.core.errors import Closed, NothingPending, UsageError
 from go_state.core.ports import DiskLog, DiskReader, Log, Position, Reader, Reading, Source
 from go_state.modes.batch.prefetch import ReadAhead
 from go_state.modes.limits import Pace
-from go_state.runtime.flow.driver import Answer, Blocking, Flow, awaited, drive, result_of
+from go_state.runtime.flow.awaitables import awaited, result_of
+from go_state.runtime.flow.driver import drive
+from go_state.runtime.flow.waits import Answer, Blocking, Flow
 from go_state.system.own_thread import OwnThread
 
 if TYPE_CHECKING:

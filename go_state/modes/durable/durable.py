@@ -12,13 +12,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from go_state.core.errors import Closed, Incompatible, TimedOut, UsageError
 from go_state.core.program import Program, read_step
 from go_state.core.turn import Turn
-from go_state.middleware.chain import Chain, Folded, replayed
-from go_state.modes.app.observers import Audience, Stopped
+from go_state.middleware.chain import chain_of, replayed
 from go_state.modes.durable.aside import Aside
 from go_state.modes.durable.entrance import Entrance
 from go_state.modes.durable.replaying import replay_flow
@@ -28,11 +27,14 @@ from go_state.modes.durable.saving import Saving
 from go_state.modes.keeping.keyframes import MARK, Keyframe, set_message_type
 from go_state.modes.keeping.schema import schema_of
 from go_state.modes.limits import Retain, Snapshots
+from go_state.runtime.after_commit import Hooks, StopRequest
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.effects.timers import SystemClock
-from go_state.runtime.feeds.feeds import CHUNK_LIMIT, LogFeed
-from go_state.runtime.flow.driver import Answer, Blocking, Flow, Messages
-from go_state.runtime.on_error import FailedMessage, OnError, Raise, SetAside, decide
+from go_state.runtime.feeds.log_feed import CHUNK_LIMIT, LogFeed
+from go_state.runtime.flow.waits import Answer, Blocking, Flow, Messages
+from go_state.runtime.on_error import FailedMessage, Failures, OnError, Raise, SetAside, check_on_error, decide
+from go_state.runtime.steps import Steps
+from go_state.runtime.subscriptions import subscribed
 from go_state.runtime.turn import Loop
 from go_state.storage.journal.journal import Journal
 from go_state.storage.journal.reader import JournalConsumer
@@ -81,6 +83,31 @@ def _check(durable: Durable) -> None:
         raise UsageError(f"key= is the name of the program's journal and snapshots, not a {type(durable.key).__qualname__}")
 
 
+class Onlooker(Protocol):
+    """Whoever looks at a durable run, such as an app: told of each turn, and of what is on disk."""
+
+    @property
+    def stop(self) -> StopRequest:
+        """The request to end after the turn that is being taken."""
+        ...
+
+    def listen_to(self, feed: LogFeed[Any], /) -> None:
+        """Called before the first turn, with the feed, which knows the position of the turn that is being taken."""
+        ...
+
+    def committed(self, model: Any, /) -> None:
+        """Called after each turn, which may not be on disk yet."""
+        ...
+
+    def rolled_back(self, error: BaseException, /, *, ends: bool) -> None:
+        """Called after a turn was rolled back; see `AfterRollback`."""
+        ...
+
+    def published(self, model: Any, /) -> None:
+        """Called with the newest model that is on disk."""
+        ...
+
+
 class DurableRun(Generic[Model, Msg]):
     """One run of a journalled program."""
 
@@ -103,33 +130,28 @@ class DurableRun(Generic[Model, Msg]):
         if not isinstance(manager.timers.clock, SystemClock):
             self.journal.date_by(manager.timers.clock.time)
         self.entrance: Entrance[Msg] = Entrance(self.journal, on_loop=on_loop)
-        self._on_error = self.on_failure = on_error  # of messages, and of commands whose turn is through
+        check_on_error(on_error)
+        self._on_error = on_error
         self.manager = manager
-        self.audience: Audience[Model] | None = None
+        self.onlooker: Onlooker | None = None
         self._reader: JournalConsumer[Msg] | None = None
         self.feed: DurableFeed[Model, Msg] | None = None
-        self.idle_seconds: float | None = None  # this and the next: see LogFeed
-        self.idled: Callable[[], object] = lambda: None
-        self.chain: Chain[Model, Msg] | None = Chain(program) if program.middleware else None
+        self.chain = chain_of(program)
         self._stands = False  # whether the last flush of the run is done
         self._unshown = False  # whether the view has not seen the last model by then
-        self._make_loop(None if self.chain is None else self.chain.turned)
+        self._stop = StopRequest()
+        self._make_loop()
 
-    def _make_loop(self, turned: Callable[[Model], object] | None) -> None:
-        update = (
-            self._program.update
-            if self.chain is None
-            else Folded(self.chain.update, self._program.update, self.chain.roll_back)
-        )
-        # The program's own view is shown what is on disk, by the feed.
-        program = Program(self._program.init, update, view=turned, subscriptions=self._program.subscriptions)
+    def _make_loop(self) -> None:
+        """Make the loop. What is on disk is shown by the feed: to middleware after its yield, the onlooker and the view."""
+        steps: Steps[Model, Msg] = Steps.of(self._program) if self.chain is None else self.chain.steps(self._program)
+        middleware = None if self.chain is None else AtTurn(self.chain.turned)
+        hooks = Hooks(subscribed(self._program.subscriptions, self.manager), middleware, self.onlooker)
+        # A message whose command has failed is not recorded as set aside: its turn stays, and replays repeat it.
+        failures: Failures[Msg] = Failures(self._recorded, on_failure=self._on_error, lists=False)
         self.loop: Loop[Model, Msg] = Loop(
-            program, self.manager, on_error=self._recorded, on_failure=lambda *failed: self._decided(*failed), lists=False
+            steps, self.manager, hooks=hooks, failures=failures, after_rollback=self.onlooker, stop=self._stop
         )
-
-    def _decided(self, message: Msg, position: Any, error: Exception) -> Any:
-        """Decide what becomes of a message whose command has failed: its turn is through, and replays repeat it."""
-        return decide(self.on_failure, message, position, error) or Raise()
 
     def _recorded(self, message: Msg, position: Any, error: Exception) -> Any:
         """Decide what becomes of a failing message, and have it remembered where it is set aside."""
@@ -138,9 +160,9 @@ class DurableRun(Generic[Model, Msg]):
 
     def flow(self) -> Flow[None]:
         """Load, replay, and run live until the journal is closed and drained."""
-        if self.audience is not None:
-            self._make_loop(self.audience.turned)
-            self.loop.undone = self.audience.undone
+        if self.onlooker is not None:
+            self._stop = self.onlooker.stop
+            self._make_loop()
         try:
             if not (yield from self._taken()):
                 return
@@ -173,7 +195,7 @@ class DurableRun(Generic[Model, Msg]):
         try:
             yield Blocking(lambda: self.journal.acquire(lease, given_up=self.given_up), self.thread, cancel=self.given_up.set)
         except Closed:
-            if self.audience is None:
+            if self.onlooker is None:
                 raise
             return False
         return True
@@ -200,9 +222,10 @@ class DurableRun(Generic[Model, Msg]):
                 self._let_go()
 
         yield self.with_disk(leave, certain=True)
-        if self._is_live and self.audience is not None:
-            # Tell those who wait of the turns that are on disk now, whatever the run ends by.
-            self._unshown = self.audience.stands(self.loop.model)
+        if self._is_live and self.onlooker is not None and self.feed is not None:
+            # The turns that are on disk now stay, whatever the run ends by: those who wait for them wait no longer.
+            self._unshown = not self.feed.has_shown(self.loop.model)
+            self.onlooker.published(self.loop.model)
             self._stands = True
 
     def show_last(self) -> Flow[None]:
@@ -218,19 +241,18 @@ class DurableRun(Generic[Model, Msg]):
         keyframe, aside = yield self.with_disk(self._look_back)
         self.feed = feed = DurableFeed(self, reader, keyframe, aside, on_loop=self._on_loop)
         feed.listen_to(self.manager)
-        if self.audience is not None:
-            self.audience.where = feed.where
-            feed.idle_seconds, feed.idled = self.idle_seconds, self.idled
-        self._check_stopping()
-        yield from self._begin(keyframe, feed)
+        if self.onlooker is not None:
+            self.onlooker.listen_to(feed)
+        if self._is_stopping() or not (yield from self._begin(keyframe, feed)):
+            return
         self._is_live = True
         yield from self.loop.live(feed)
-        yield from feed.end()
+        if not self.loop.stopped:
+            yield from feed.end()
 
-    def _check_stopping(self) -> None:
-        """End the run where its app was asked to end, and not by a turn that is replayed, before it has come to its first turn."""
-        if self.audience is not None and self.audience.stopping and self.given_up.is_set():
-            raise Stopped
+    def _is_stopping(self) -> bool:
+        """Return whether the app was asked to end, and not by a turn that is replayed, before the run has come to its first turn."""
+        return self._stop.is_made and self.given_up.is_set()
 
     def _look_back(self) -> tuple[Keyframe[Model] | None, set[int]]:
         """Return the newest snapshot and the positions of the messages that were set aside."""
@@ -241,7 +263,8 @@ class DurableRun(Generic[Model, Msg]):
     def _load(self) -> Keyframe[Model] | None:
         return load(self._schema, self.journal, PROGRAM, self._durable.restore)
 
-    def _begin(self, keyframe: Keyframe[Model] | None, feed: DurableFeed[Model, Msg]) -> Flow[None]:
+    def _begin(self, keyframe: Keyframe[Model] | None, feed: DurableFeed[Model, Msg]) -> Flow[bool]:
+        """Restore the model, or make the first one, and perform what belongs to that; False if a stop was requested meanwhile."""
         program, journal = self._program, self.journal
         if keyframe is None:
             start = yield self.with_disk(lambda: journal.statistics().start)
@@ -254,9 +277,13 @@ class DurableRun(Generic[Model, Msg]):
         first = 0 if keyframe is None else keyframe.position
         yield self.with_disk(journal.flush)
         model = yield from self._folded(replayed(program), model, first, applied)
+        if self._is_stopping():
+            return False
         manager = self.manager
         manager.marks = journal
         yield from self._resume(applied, begun=keyframe is not None or applied > first)
+        if self._is_stopping():
+            return False
         name = "init"
         if keyframe is not None or applied > first:
             commands = () if program.on_restore is None else program.on_restore(model)
@@ -268,22 +295,35 @@ class DurableRun(Generic[Model, Msg]):
         if keyframe is None or keyframe.revision != program.revision:
             yield from feed.save(sent)  # turn 0, its messages with it; or the first model that today's update goes on from
         elif sent:
-            feed.settle(sent)
+            feed.commit(sent)
         if manager.held:
             manager.begin()
         self.loop.follow(model)
         yield from feed.publish()
+        return True
 
     def _folded(self, program: Program[Any, Any], model: Any, start: int, end: int) -> Flow[Any]:
         """Replay the messages from `start` to before `end`, silently."""
         thread = self.thread if self._on_loop else None
-        return (yield from replay_flow(program, self.journal, model, start, end, thread=thread, check=self._check_stopping))
+        return (yield from replay_flow(program, self.journal, model, start, end, thread=thread, is_stopping=self._is_stopping))
 
     def _resume(self, applied: int, *, begun: bool) -> Flow[None]:
         """Hold the commands again that were under way when the last run ended; `begun` tells whether turn 0 is through."""
         where = self.manager.where
-        yield from resume_flow(self._program, self.journal, self.manager, applied, self.with_disk, self._folded, begun=begun)
+        yield from resume_flow(
+            self._program, self.journal, self.manager, applied, self.with_disk, self._folded, self._is_stopping, begun=begun
+        )
         self.manager.where = where
+
+
+class AtTurn:
+    """A hook that is called at each turn, whether or not it is on disk."""
+
+    def __init__(self, turned: Callable[[Any], object]) -> None:
+        self._turned = turned
+
+    def committed(self, model: object) -> None:
+        self._turned(model)
 
 
 class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
@@ -319,7 +359,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
 
     def take(self) -> Flow[Iterator[Msg] | None]:
         """Give the next messages, with None in the place of those that were set aside."""
-        self._settle((), self._given())
+        self._commit((), self._given())
         if self._saving is not None or self._save_due():
             yield from self._go_on_saving()
         self._most = max(self._until_save(), 1)  # overdue where a large model was being saved: one begins next
@@ -349,12 +389,14 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
 
     def _without_those_set_aside(self, messages: Iterator[Msg]) -> Iterator[Msg]:
         nothing: Any = None  # what a turn passes over, as everywhere
-        for message in messages:
-            yield nothing if self.where() in self._aside else message
+        aside = self._aside
+        # No call between the messages and the yield, so that Ctrl-C finds a message given or not given.
+        for position, message in enumerate(messages, self.last_position() + 1):
+            yield nothing if position in aside else message
 
     def turn(self) -> Turn:
         """Return the turn as every replay will see it."""
-        return self._journal.turn(self.where())
+        return self._journal.turn(self.last_position())
 
     # ------------------------------------------------------------------ what a flush takes along
 
@@ -380,7 +422,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         if seconds is None or not self._since_save():
             yield from super()._idle()
             return
-        left = self._run.manager.left(self._rests)
+        left = self._run.manager.left(self._is_drained)
         due = max(self._saved_at + seconds - time.monotonic(), 0)
         try:
             yield Messages(self._reader, due if left is None else min(due, left))
@@ -450,15 +492,20 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
 
     def publish(self) -> Flow[None]:
         """Show the view the model, now that it is on disk: the newest, where several turns were flushed together."""
-        model, view, audience = self._run.loop.model, self._run._program.view, self._run.audience
+        run = self._run
+        model, view, onlooker = run.loop.model, run._program.view, run.onlooker
         is_new, self._shown = model is not self._shown, model
-        if audience is not None:
-            audience.shown(model, is_new)
-        elif view is not None and is_new:
+        wait = None if run.chain is None else run.chain.shown()
+        if onlooker is not None:
+            onlooker.published(model)
+        if view is not None and is_new:
             view(model)
-        chain = self._run.chain
-        if chain is not None and (waits := chain.shown()) is not None:
-            yield waits
+        if wait is not None:
+            yield wait
+
+    def has_shown(self, model: Model) -> bool:
+        """Return whether the view was shown this model last."""
+        return model is self._shown
 
     def end(self) -> Flow[None]:
         """Save what has changed since the last snapshot."""

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from go_state.core.program import Program, not_a_step
 from go_state.core.turn import Turn
-from go_state.runtime.flow.driver import CHECKPOINT_SECONDS, Blocking, Checkpoint, Flow
+from go_state.runtime.flow.waits import CHECKPOINT_SECONDS, Blocking, Checkpoint, Flow
 from go_state.storage.journal.journal import Journal
 from go_state.storage.records.records import BLOCK
 from go_state.system.own_thread import OwnThread
@@ -52,16 +52,17 @@ def replay_flow(
     end: int,
     *,
     thread: OwnThread | None,
-    check: Callable[[], object],
+    is_stopping: Callable[[], bool],
 ) -> Flow[Any]:
-    """Return the model after the messages from `start` to before `end`. `check` is called between chunks, and may raise.
+    """Return the model after the messages from `start` to before `end`, or before if `is_stopping()`, which is asked between chunks.
 
     `thread` is where the disk is read on behalf of an event loop; None in a thread.
     """
     found = chunks(program, journal, start, end)
     breath_at = time.monotonic() + CHECKPOINT_SECONDS
     while True:
-        check()
+        if is_stopping():
+            return model
         chunk = next(found, None) if thread is None else (yield Blocking(lambda: next(found, None), thread))
         if chunk is None:
             return model
@@ -73,7 +74,8 @@ def replay_flow(
             model = _folded(program, model, some)
             if time.monotonic() >= breath_at:
                 yield Checkpoint()
-                check()
+                if is_stopping():
+                    return model
                 breath_at = time.monotonic() + CHECKPOINT_SECONDS
 
 

@@ -11,7 +11,7 @@ from go_state.core.program import Program, read_step
 from go_state.middleware.chain import replayed
 from go_state.modes.keeping.keyframes import full_step, nearest
 from go_state.runtime.effects.manager import EffectManager
-from go_state.runtime.flow.driver import Blocking, Flow
+from go_state.runtime.flow.waits import Blocking, Flow
 from go_state.storage.journal.history import Recorded
 from go_state.storage.journal.journal import Journal
 
@@ -23,6 +23,7 @@ def resume_flow(
     applied: int,
     with_disk: Callable[[Callable[[], Any]], Blocking],
     fold: Callable[[Program[Any, Any], Any, int, int], Flow[Any]],
+    is_stopping: Callable[[], bool],
     *,
     begun: bool,
 ) -> Flow[None]:
@@ -48,6 +49,8 @@ def resume_flow(
                 raise UsageError(f"a command of the message at {position} is under way, and no snapshot leads there")
             reached, model = frame.position, frame.model
         model = yield from fold(silent, model, reached, position)
+        if is_stopping():
+            return  # what is held is noted, and the next life finds it again
         recorded = yield with_disk(partial(_recorded_at, journal, position))
         manager.where = partial(int, position)
         model, commands = full_step(silent, model, recorded.message, recorded.at, position, journal.journal_id)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar
 
 from go_state.core.errors import Closed, TimedOut, UsageError
 from go_state.modes.app.app import App
-from go_state.modes.app.observers import Waiting
+from go_state.modes.app.pending_replies import PendingReply
 from go_state.modes.keyed_apps.place import Place, Told
 from go_state.modes.keyed_apps.sent import Sent, has_failed
 from go_state.runtime.flow.driver import refuse_running_loop
@@ -114,10 +114,10 @@ class KeyedApps(Generic[Model, Msg]):
             continue  # it has just ended: the key has another place now
         return app
 
-    def _enter_for(self, key: str, message: Msg, called: str, waker: ThreadWaker | LoopWaker) -> Waiting:
+    def _enter_for(self, key: str, message: Msg, called: str, waker: ThreadWaker | LoopWaker) -> PendingReply:
         if message is None:
             raise UsageError(f"None is no message and has no turn: give {called} one")
-        waiting = Waiting(waker, asks=called.startswith("ask"))
+        waiting = PendingReply(waker, asks=called.startswith("ask"))
         self._enter(key, Sent((message,), waiting))
         return waiting
 

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from go_state.core.errors import Closed, NotStorable
 from go_state.modes.app.app import App
-from go_state.modes.app.observers import Waiting
+from go_state.modes.app.pending_replies import PendingReply
 
 Msg = TypeVar("Msg")
 
@@ -24,7 +24,7 @@ class Sent(Generic[Msg]):
 
     __slots__ = ("messages", "parts", "waiting")
 
-    def __init__(self, messages: Sequence[Msg], waiting: Waiting | None = None, parts: tuple[Sent[Msg], ...] = ()) -> None:
+    def __init__(self, messages: Sequence[Msg], waiting: PendingReply | None = None, parts: tuple[Sent[Msg], ...] = ()) -> None:
         self.messages = messages
         self.waiting = waiting
         self.parts = parts  # what it was joined of
@@ -34,7 +34,7 @@ class Sent(Generic[Msg]):
         if self.waiting is None:
             app.send(*self.messages)
         else:
-            app.put_for(self.waiting, self.messages[0])
+            app.life.put_for(self.waiting, self.messages[0])
 
     def refuse(self, error: BaseException) -> bool:
         """Tell whoever waits that there will be no turn; False when nobody does."""

@@ -10,7 +10,7 @@ from go_state.core.errors import UsageError
 from go_state.core.ports import Store
 from go_state.core.program import Program, takes_key
 from go_state.modes.app.app import App
-from go_state.modes.app.observers import OnDenied
+from go_state.modes.app.pending_replies import OnDenied
 from go_state.modes.app.start import make_app
 from go_state.modes.keyed_apps.keyed_apps import KeyedApps
 from go_state.modes.keyed_apps.place import Told

@@ -17,7 +17,7 @@ from go_state.core.errors import MissingExtra, ProgramError
 from go_state.runtime.effects.context import effect_name
 from go_state.runtime.effects.effect import Effect, under_way
 from go_state.runtime.effects.threads import Threads
-from go_state.runtime.flow.driver import is_awaitable
+from go_state.runtime.flow.awaitables import is_awaitable
 from go_state.runtime.inside import Part, part_in
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from go_state.core.errors import ProgramError, UsageError
 from go_state.core.subscriptions import Scope
 from go_state.runtime.effects.context import failure_of
 from go_state.runtime.effects.effect import Effect, Group, Origin, Outcome, Path, keyed, wrapped, written
-from go_state.runtime.flow.driver import is_awaitable
+from go_state.runtime.flow.awaitables import is_awaitable
 from go_state.runtime.raised import as_failure
 
 

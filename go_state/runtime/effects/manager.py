@@ -26,7 +26,8 @@ from go_state.runtime.effects.executor import Workers
 from go_state.runtime.effects.inbox import Landing
 from go_state.runtime.effects.scheduler import Board, forget_coroutine
 from go_state.runtime.effects.timers import SystemClock, Timers
-from go_state.runtime.flow.driver import Flow, is_awaitable
+from go_state.runtime.flow.awaitables import is_awaitable
+from go_state.runtime.flow.waits import Flow
 from go_state.runtime.raised import as_failure
 from go_state.runtime.resources import Resources
 from go_state.system.crash_points import reach

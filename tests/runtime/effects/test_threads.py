@@ -90,7 +90,7 @@ def test_replaced_commands_do_not_pile_up(gate: Gate) -> None:
         gate.wait_for("first")
         app.send(*map(str, range(1000)))
         app.apply("last")
-        assert [effect.command.args for effect in app._manager._waiting] == [("last",)]
+        assert [effect.command.args for effect in app.life.manager._waiting] == [("last",)]
         gate.open("first")
         gate.open("last")
     assert gate.begun == ["first", "last"]

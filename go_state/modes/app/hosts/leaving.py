@@ -29,7 +29,7 @@ async def outlast_async(
     """Await `wait()` until `is_over()`; where this task is cancelled meanwhile, call `hasten()` and wait on. Raises `CancelledError` then."""
     import asyncio
 
-    from go_state.modes.app.uncancelled import Uncancelled
+    from go_state.modes.app.hosts.uncancelled import Uncancelled
 
     asked: tuple[object, ...] | None = None
     while not is_over():

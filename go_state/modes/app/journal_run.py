@@ -1,0 +1,121 @@
+"""The run of an app whose queue is a journal: turns are noted as they are taken, and published when they are on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from go_state.modes.app.observers import Observers
+from go_state.modes.app.pending_replies import PendingReplies, PendingReply
+from go_state.runtime.after_commit import StopRequest
+from go_state.runtime.flow.waits import Flow
+
+if TYPE_CHECKING:
+    from go_state.buffer.statistics import Backlog
+    from go_state.modes.durable.durable import DurableRun
+    from go_state.runtime.feeds.log_feed import LogFeed
+
+Model = TypeVar("Model")
+Msg = TypeVar("Msg")
+
+
+class JournalRun(Generic[Model, Msg]):
+    """A durable run, and who is told of its turns."""
+
+    def __init__(
+        self, run: DurableRun[Model, Msg], observers: Observers[Model], replies: PendingReplies, stop: StopRequest
+    ) -> None:
+        self.put: Callable[..., None] = run.entrance.put
+        self.idle_seconds: float | None = None  #: this and the next: see `LogFeed`
+        self.idled: Callable[[], object] = lambda: None
+        self.journal = run.journal  #: the queue
+        self._run = run
+        self._observers = observers
+        self._replies = replies
+        self.stop = stop  #: whether the app was asked to end
+        run.onlooker = self
+
+    # ------------------------------------------------------------------ called by the durable run
+
+    def listen_to(self, feed: LogFeed[Msg]) -> None:
+        """Called when there is a feed."""
+        self._replies.position = feed.last_position
+        feed.idle_seconds, feed.idled = self.idle_seconds, self.idled
+
+    def committed(self, model: Model) -> None:
+        """Note the turn, which is not published before it is on disk."""
+        self._replies.turned(model)
+
+    def rolled_back(self, error: BaseException, *, ends: bool) -> None:
+        """Fail whoever waits for the turn."""
+        self._replies.rolled_back(error, ends=ends)
+
+    def published(self, model: Model) -> None:
+        """Publish the newest model on disk, and wake whoever waits for a turn up to it."""
+        self._observers.committed(model)
+        self._replies.published()
+
+    # ------------------------------------------------------------------ called by the app
+
+    def flow(self) -> Flow[None]:
+        """Take every message through its turn, until the journal is closed and drained, or a stop is requested."""
+        try:
+            yield from self._run.flow()
+        except Exception as error:
+            try:
+                yield from self._run.show_last()
+            except Exception as second:
+                error.add_note(f"the view or a middleware has failed as well: {type(second).__qualname__}: {second}")
+            raise
+        yield from self._run.show_last()
+
+    @property
+    def processed(self) -> int:
+        """How many messages are processed."""
+        return 0 if self._run.feed is None else self._run.feed.processed
+
+    def backlog(self) -> Backlog:
+        """Return what waits in the journal."""
+        feed = self._run.feed
+        return self.journal.backlog(None if feed is None else feed.committed)
+
+    def put_for(self, reply: PendingReply, message: Any) -> None:
+        """Put one message and expect its turn for the sender who waits; its position may be known later."""
+        try:
+            self._run.entrance.put_known(message, partial(self._replies.expect, reply))
+        except Exception:
+            raise  # it has not entered, and the sender may be told of another app's turn
+        except BaseException:  # Ctrl-C, say, which may have come after it had entered
+            self._replies.entered(reply)
+            raise
+        self._replies.entered(reply)
+
+    def refuse(self) -> None:
+        """Take no more messages."""
+        self.journal.refuse()
+
+    def end_at_next_turn(self) -> None:
+        """Wait for nothing any more."""
+        if self._run.feed is not None:
+            self._run.feed.end_at_next_turn()
+
+    def give_up(self, *, unless_begun: bool) -> None:
+        """Wait no longer for the lease; with `unless_begun` only if there is nothing to drain, and no lease."""
+        if not unless_begun or self.journal.is_unused:
+            self._run.given_up.set()
+
+    def close(self) -> None:
+        """Close the journal."""
+        self.journal.close()
+
+    async def close_async(self) -> None:
+        """Close the journal in the run's own thread, which ends as well."""
+        try:
+            await self._run.thread.finish(self.journal.close)
+        finally:
+            await self._run.end_thread()
+
+    def release(self) -> None:
+        """End the run's thread."""
+        self._run.close_thread()
