@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from go_state.runtime.flow.waits import InOrder, Wait
+from go_state.runtime.flow.waits import Wait
 
 Model_contra = TypeVar("Model_contra", contravariant=True)
 
@@ -107,10 +107,3 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.is_made = False  #: whether the run is to end; set from any thread, and never taken back
-
-
-def together(waits: list[Wait]) -> Wait | None:
-    """Return one wait for all, in order; None for none."""
-    if len(waits) < 2:
-        return waits[0] if waits else None
-    return InOrder(waits)

@@ -12,7 +12,7 @@ from typing import Final, Generic, TypeVar
 
 from go_state.core.errors import NotStorable
 from go_state.core.program import Step, not_a_step, read_step
-from go_state.runtime.after_commit import AfterRollback, Hooks, StopRequest, together
+from go_state.runtime.after_commit import AfterRollback, Hooks, StopRequest
 from go_state.runtime.effects.manager import EffectManager, Trouble
 from go_state.runtime.feeds.feed import Feed, give_back
 from go_state.runtime.flow.waits import CHECKPOINT_SECONDS, Checkpoint, Flow, Wait
@@ -24,8 +24,8 @@ Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
 _NONE: Final = ()  # one object in CPython, by which the literal and "no messages" are known fastest; all else is looked at
-_SHOWN = "a function that is shown the model"
-_OWN_LIMIT = 1024  # messages that a turn appends to its chunk itself: a chunk that never ends would never be given back
+_BETWEEN_TURNS = "a function that is shown the model, or what gives the messages,"
+_OWN_LIMIT = 1024  # messages in a chunk up to which turns lengthen it themselves: one that never ends would never be committed
 
 
 class Loop(Generic[Model, Msg]):
@@ -56,6 +56,7 @@ class Loop(Generic[Model, Msg]):
         self._before_view = hooks.in_order()
         self._after_rollback = after_rollback
         self._stop = stop or StopRequest()
+        self._committed = True  # whether the turn of the message last given is committed; not so when an exception comes before
 
     # ------------------------------------------------------------------ from beginning to end
 
@@ -74,16 +75,21 @@ class Loop(Generic[Model, Msg]):
         if self.manager.held:
             self.manager.begin()
         self.model = model
-        wait = self._publish(model)
-        if wait is not None:
-            yield wait
+        yield from self._publish(model)
         self.stopped = self._stop.is_made
 
     def live(self, feed: Feed[Msg]) -> Flow[None]:
         """Take every message of the feed through its turn, and between them put what running commands have brought."""
         manager = self.manager
         while not self.stopped and (messages := (yield from feed.take())) is not None:
-            yield from self.turns(messages, feed)
+            try:
+                yield from self.turns(messages, feed)
+            except BaseException as caught:
+                error = (
+                    as_failure(caught, _BETWEEN_TURNS) if self._committed and not isinstance(caught, GeneratorExit) else caught
+                )
+                yield from self._roll_back(feed, error)
+                raise error  # noqa: B904  - it has its cause, or is the error itself
             if manager.has_arrivals:
                 yield from self.deliver(feed)
             if manager.credits:
@@ -99,82 +105,73 @@ class Loop(Generic[Model, Msg]):
     def turns(self, messages: Iterator[Msg | None], feed: Feed[Msg]) -> Flow[None]:
         """Take each message through its turn.
 
-        An exception up to the commit leaves the model as it was; one after it ends the run, and the turn is done. Ctrl-C comes
-        only where Python looks for it, which is in calls and at the end of the loop's body: never between a commit and its flag.
+        `_committed` says on which side of a commit an exception has come. Python looks for Ctrl-C in calls, and where the body of a
+        loop ends: so it finds a message whose turn is committed, or one whose turn is in a call of update or later, which is caught.
         """
-        update, manager, owner, none, each = self._update_for(feed), self.manager, feed.owner, _NONE, feed.commits_each
-        perform, hooks, view, model, committed = manager.perform, self._before_view, self._hooks.view, self.model, True
-        try:
-            for message in messages:
-                committed = False
-                if message is None:
-                    yield from self._pass_over(feed)
-                    continue
+        update, perform, manager, owner = self._update_for(feed), self.manager.perform, self.manager, feed.owner
+        hooks, each, none, model = self._before_view, feed.commits_each, _NONE, self.model
+        view = None if hooks else self._hooks.view
+        for message in messages:
+            if message is None:
+                yield from self._pass_over(feed)
+                continue
+            try:
+                step = update(model, message)
+                if step.__class__ is not tuple:  # cheaper than type(step), in a line that every message passes
+                    raise not_a_step(step, "update")
                 try:
-                    step = update(model, message)
-                    if step.__class__ is not tuple:  # cheaper than type(step), in a line that every message passes
-                        raise not_a_step(step, "update")
-                    try:
-                        proposal, commands = step
-                    except ValueError:
-                        raise not_a_step(step, "update") from None
-                    sent = none if commands is none else perform(commands, message)
-                except BaseException as error:
+                    proposal, commands = step
+                except ValueError:
+                    raise not_a_step(step, "update") from None
+                if commands is not none:
+                    commands = perform(commands, message)  # from here on the messages that they sent
+            except BaseException as error:
+                self._committed = False
+                yield from self._set_aside(message, feed, error)
+                continue
+            if commands is not none or each:
+                self._committed = False
+                try:
+                    if (own := owner.own) is None or manager.held or len(own) >= _OWN_LIMIT:
+                        yield from self._commit_and_begin(commands, feed) if manager.held else feed.commit(commands)
+                    else:
+                        own += commands  # the next to be taken from the list that this loop iterates over
+                except NotStorable as error:  # a message that a command has sent; nothing has moved
                     yield from self._set_aside(message, feed, error)
                     continue
-                if sent is not none or each:
-                    if (own := owner.own) is not None and not manager.held and len(own) < _OWN_LIMIT:
-                        own += sent
-                        self.model, committed = proposal, True
-                        if owner.is_shared:
-                            owner.share()
-                    elif not (yield from self._commit(sent, message, feed)):
-                        continue
-                self.model = model = proposal
-                committed = True
-                if hooks:
-                    if (wait := self._publish(model)) is not None:
-                        yield wait
-                    if self._stop.is_made:
-                        self.stopped = True
-                        return (yield from feed.rollback(processed=True))
-                elif view is not None:
-                    try:
-                        view(model)
-                    except BaseException as error:
-                        raise as_failure(error, _SHOWN)  # noqa: B904  - it has its cause, or is the error itself
-        except BaseException as error:
-            yield from self._roll_back(feed, error, committed)
-            raise
+                self._committed = True
+            self.model = model = proposal
+            if view is not None:  # of a run that nobody else looks at
+                view(model)
+            elif hooks:
+                yield from self._publish(model)
+                if self._stop.is_made:
+                    return (yield from self._end_early(feed))
 
     def _update_for(self, feed: Feed[Msg]) -> Callable[[Model, Msg], Step[Model, Msg]]:
         update = self._steps.update
         return (lambda model, message: update(model, message, feed.turn())) if self._steps.takes_turn else update
 
-    def _commit(self, sent: Sequence[Msg], message: Msg, feed: Feed[Msg]) -> Flow[bool]:
-        """Commit the turn and begin what it has started; False if a message of it cannot be stored and it was rolled back."""
-        try:
-            yield from feed.commit(sent)
-        except NotStorable as error:  # nothing has moved
-            yield from self._set_aside(message, feed, error)
-            return False
-        if self.manager.held:
-            self.manager.begin()
-        return True
+    def _commit_and_begin(self, sent: Sequence[Msg], feed: Feed[Msg]) -> Flow[None]:
+        """Commit a turn that starts or cancels commands, and then do that."""
+        yield from feed.commit(sent)
+        self.manager.begin()
 
-    def _publish(self, model: Model) -> Wait | None:
-        """Call what follows a commit, in order; return what has to be waited for."""
+    def _publish(self, model: Model) -> Flow[None] | tuple[()]:
+        """Call what follows a commit, in order, and then wait for what has to be waited for."""
         waits: list[Wait] = []
-        try:
-            for committed in self._before_view:
-                wait = committed(model)
-                if wait is not None:
-                    waits.append(wait)
-            if self._hooks.view is not None:
-                self._hooks.view(model)
-        except BaseException as error:
-            raise as_failure(error, _SHOWN)  # noqa: B904  - it has its cause, or is the error itself
-        return together(waits)
+        for committed in self._before_view:
+            wait = committed(model)
+            if wait is not None:
+                waits.append(wait)
+        if self._hooks.view is not None:
+            self._hooks.view(model)
+        return _each_of(waits) if waits else ()
+
+    def _end_early(self, feed: Feed[Msg]) -> Flow[None]:
+        """End because a stop was requested: commit what is processed, and give back the rest."""
+        self.stopped = True
+        yield from feed.rollback(processed=True)
 
     # ------------------------------------------------------------------ what fails
 
@@ -198,13 +195,14 @@ class Loop(Generic[Model, Msg]):
             self._after_rollback.rolled_back(error, ends=False)
         yield from self.failures.keep(FailedMessage(message, position, error), policy)
         yield from self._pass_over(feed)
+        self._committed = True
 
-    def _roll_back(self, feed: Feed[Msg], error: BaseException, committed: bool) -> Flow[None]:
+    def _roll_back(self, feed: Feed[Msg], error: BaseException) -> Flow[None]:
         """End the turns by the error: commit what is processed, and give back the rest."""
-        if not committed and self._after_rollback is not None:
+        if not self._committed and self._after_rollback is not None:
             self._after_rollback.rolled_back(error, ends=True)
         if not isinstance(error, GeneratorExit):  # a flow that is being closed has nobody to wait for it
-            yield from give_back(feed, error, processed=committed)
+            yield from give_back(feed, error, processed=self._committed)
 
     # ------------------------------------------------------------------ between turns
 
@@ -251,3 +249,8 @@ class Loop(Generic[Model, Msg]):
             raise error
         policy = self.failures.of_command(origin, error)
         yield from self.failures.keep(FailedMessage(origin.message, origin.position, error), policy)
+
+
+def _each_of(waits: list[Wait]) -> Flow[None]:
+    for wait in waits:
+        yield wait

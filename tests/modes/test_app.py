@@ -17,7 +17,7 @@ import pytest
 from app_support import KINDS, Kind
 
 import go_state as gs
-from go_state.modes.app.observers import Waiting
+from go_state.modes.app.pending_replies import PendingReply
 from go_state.waking.together import ThreadWaker
 
 
@@ -97,7 +97,7 @@ async def test_the_block_drains(kind: Kind) -> None:
 
     await kind.within(app, body)
     assert app.model == Counter(200)
-    for use in (lambda: app.send(Add(1)), lambda: app.put_for(Waiting(ThreadWaker(), asks=False), Add(1))):
+    for use in (lambda: app.send(Add(1)), lambda: app.life.put_for(PendingReply(ThreadWaker(), asks=False), Add(1))):
         with pytest.raises(gs.Closed):
             use()
 

@@ -212,8 +212,9 @@ def test_ctrl_c_while_a_block_is_left_waits_for_the_turn(
 
     with ExitStack() as ends:
         app = Kind("thread journal" if journal else "thread", tmp_path, ends).start(gs.Program(lambda: (0, ()), slow))
-        refuse = app._buffer.refuse
-        monkeypatch.setattr(app._buffer, "refuse", partial(in_order, refuse, leaving.set))
+        run = app.life.run
+        refuse = run.refuse
+        monkeypatch.setattr(run, "refuse", partial(in_order, refuse, leaving.set))
         with pytest.raises(KeyboardInterrupt), interrupted_at(in_turn, leaving, then=go_on), app:
             send_and_wait(app)
         assert_over(app)

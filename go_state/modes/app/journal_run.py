@@ -29,8 +29,8 @@ class JournalRun(Generic[Model, Msg]):
         self.put: Callable[..., None] = run.entrance.put
         self.idle_seconds: float | None = None  #: this and the next: see `LogFeed`
         self.idled: Callable[[], object] = lambda: None
-        self.journal = run.journal  #: the queue
-        self._run = run
+        self.journal = run.journal  #: its queue
+        self.durable = run  #: the durable run
         self._observers = observers
         self._replies = replies
         self.stop = stop  #: whether the app was asked to end
@@ -61,29 +61,29 @@ class JournalRun(Generic[Model, Msg]):
     def flow(self) -> Flow[None]:
         """Take every message through its turn, until the journal is closed and drained, or a stop is requested."""
         try:
-            yield from self._run.flow()
+            yield from self.durable.flow()
         except Exception as error:
             try:
-                yield from self._run.show_last()
+                yield from self.durable.show_last()
             except Exception as second:
                 error.add_note(f"the view or a middleware has failed as well: {type(second).__qualname__}: {second}")
             raise
-        yield from self._run.show_last()
+        yield from self.durable.show_last()
 
     @property
     def processed(self) -> int:
         """How many messages are processed."""
-        return 0 if self._run.feed is None else self._run.feed.processed
+        return 0 if self.durable.feed is None else self.durable.feed.processed
 
     def backlog(self) -> Backlog:
         """Return what waits in the journal."""
-        feed = self._run.feed
+        feed = self.durable.feed
         return self.journal.backlog(None if feed is None else feed.committed)
 
     def put_for(self, reply: PendingReply, message: Any) -> None:
         """Put one message and expect its turn for the sender who waits; its position may be known later."""
         try:
-            self._run.entrance.put_known(message, partial(self._replies.expect, reply))
+            self.durable.entrance.put_known(message, partial(self._replies.expect, reply))
         except Exception:
             raise  # it has not entered, and the sender may be told of another app's turn
         except BaseException:  # Ctrl-C, say, which may have come after it had entered
@@ -97,13 +97,13 @@ class JournalRun(Generic[Model, Msg]):
 
     def end_at_next_turn(self) -> None:
         """Wait for nothing any more."""
-        if self._run.feed is not None:
-            self._run.feed.end_at_next_turn()
+        if self.durable.feed is not None:
+            self.durable.feed.end_at_next_turn()
 
     def give_up(self, *, unless_begun: bool) -> None:
         """Wait no longer for the lease; with `unless_begun` only if there is nothing to drain, and no lease."""
         if not unless_begun or self.journal.is_unused:
-            self._run.given_up.set()
+            self.durable.given_up.set()
 
     def close(self) -> None:
         """Close the journal."""
@@ -112,10 +112,10 @@ class JournalRun(Generic[Model, Msg]):
     async def close_async(self) -> None:
         """Close the journal in the run's own thread, which ends as well."""
         try:
-            await self._run.thread.finish(self.journal.close)
+            await self.durable.thread.finish(self.journal.close)
         finally:
-            await self._run.end_thread()
+            await self.durable.end_thread()
 
     def release(self) -> None:
         """End the run's thread."""
-        self._run.close_thread()
+        self.durable.close_thread()

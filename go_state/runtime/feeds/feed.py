@@ -15,32 +15,23 @@ Msg = TypeVar("Msg")
 
 @runtime_checkable
 class Owner(Protocol[Msg]):
-    """Who may lengthen the chunk of messages that is being processed: see `Feed.owner`."""
+    """Who may lengthen the chunk of messages that is being processed, while nobody else uses the log.
 
-    @property
-    def own(self) -> list[Msg] | None:
-        """The list that the iterator of `take` reads, if a turn's messages may simply be appended to it; None if not."""
-        ...
+    `own` is the list that the iterator of `take` reads, while a turn's messages may simply be appended to it; None if not. Whoever begins
+    to use the log sets it to None and takes over what was appended, both under the log's lock; what a turn appends meanwhile, because
+    it has looked just before, is taken over by the next commit. Messages in the list that the log does not know are of committed turns.
+    """
 
-    @property
-    def is_shared(self) -> bool:
-        """Whether somebody else has begun to use the log, which is looked at after each append."""
-        ...
-
-    def share(self) -> None:
-        """Append to the log, under its lock, what only the list has; `own` is None from then on."""
-        ...
+    own: list[Msg] | None
 
 
 class Nobody:
     """The owner of a chunk that is lengthened by commits alone."""
 
-    __slots__ = ()
-    own = None
-    is_shared = True
+    __slots__ = ("own",)
 
-    def share(self) -> None:
-        """Do nothing."""
+    def __init__(self) -> None:
+        self.own: None = None  # of the instance: in Python 3.11 it takes 30 ns less to look at than of the class
 
 
 NOBODY = Nobody()

@@ -80,7 +80,7 @@ class PortFeed(Generic[Msg]):
         news: Sized = () if self._manager is None else self._manager.news  # there is some as soon as a command is running
         while not news:
             try:
-                message = cast("Msg", _used_as_is(get(), "consumer.get"))
+                message: Any = _used_as_is(get(), "consumer.get")  # Any: it is whatever the consumer gives
                 self._pending = True
             except Closed:
                 self._ended = True

@@ -4,7 +4,6 @@
     Answer      what a call to somebody's own port returned
     Checkpoint  the other tasks of the event loop have had their turn
     Blocking    a function that blocks has returned, such as a transaction
-    InOrder     several of these, one after another
 
 Two more lie beside what they belong to: `Getting` (`feeds/getting.py`), the get of somebody's own consumer, and the wait for a
 command's arrival (`effects/inbox.py`).
@@ -13,7 +12,7 @@ command's arrival (`effects/inbox.py`).
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator
 from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 from go_state.core.errors import UsageError
@@ -120,20 +119,3 @@ class Blocking:
         if self._certain:
             return await self._thread.finish(self._fn, self._cancel)
         return await self._thread.call(self._fn, self._cancel)
-
-
-class InOrder:
-    """Wait for several things, one after another."""
-
-    __slots__ = ("_waits",)
-
-    def __init__(self, waits: Sequence[Wait]) -> None:
-        self._waits = waits
-
-    def in_thread(self) -> None:
-        for wait in self._waits:
-            wait.in_thread()
-
-    async def on_loop(self) -> None:
-        for wait in self._waits:
-            await wait.on_loop()
