@@ -86,7 +86,7 @@ def run(
         with manager:
             drive(durable.flow())
         return durable.loop.model
-    loop = plain_loop(without_key(program, "run"), manager, Failures(on_error, lists=False), replaying)
+    loop: Loop[Model, Msg] = plain_loop(without_key(program, "run"), manager, Failures(on_error, lists=False), replaying)
     with Queue(buffer, producer, consumer, on_loop=False) as feed, manager:
         drive(loop.run(feed))
     return loop.model
@@ -128,7 +128,7 @@ async def run_async(
         finally:
             await durable.end_thread()
         return durable.loop.model
-    loop = plain_loop(without_key(program, "run"), manager, Failures(on_error, lists=False), replaying)
+    loop: Loop[Model, Msg] = plain_loop(without_key(program, "run"), manager, Failures(on_error, lists=False), replaying)
     async with Queue(buffer, producer, consumer, on_loop=True) as feed, manager:
         await drive_async(loop.run(feed))
     return loop.model

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from go_state.core.errors import NotStorable
 from go_state.core.program import Step, not_a_step, read_step
@@ -54,6 +54,7 @@ class Loop(Generic[Model, Msg]):
         self._steps = steps
         self._hooks = hooks = Hooks() if hooks is None else hooks
         self._before_view = hooks.in_order()
+        self._only_view = None if self._before_view else hooks.view  # the view of a run that nobody else looks at
         self._after_rollback = after_rollback
         self._stop = stop or StopRequest()
         self._committed = True  # whether the turn of the message last given is committed; not so when an exception comes before
@@ -63,11 +64,28 @@ class Loop(Generic[Model, Msg]):
     def run(self, feed: Feed[Msg]) -> Flow[None]:
         """Turn 0, then every message of the feed to its end."""
         feed.listen_to(self.manager)
-        yield from self.start(feed)
-        yield from self.live(feed)
+        return self.live(feed, started=False)
 
-    def start(self, feed: Feed[Msg]) -> Flow[None]:
-        """Turn 0: init, its commands, the first view. Nothing is taken from the feed."""
+    def live(self, feed: Feed[Msg], *, started: bool = True) -> Flow[None]:
+        """Take every message of the feed through its turn, and between them put what running commands have brought."""
+        if not started:
+            yield from self._start(feed)
+        manager = self.manager
+        while not self.stopped and (messages := (yield from feed.take())) is not None:
+            try:
+                yield from self.turns(messages, feed)
+            except BaseException as caught:
+                closed = isinstance(caught, GeneratorExit)
+                error = as_failure(caught, _BETWEEN_TURNS) if self._committed and not closed else caught
+                yield from self._roll_back(feed, error)
+                raise error  # noqa: B904  - it has its cause, or is the error itself
+            if manager.has_arrivals:
+                yield from self.deliver(feed)
+            if manager.credits:
+                manager.grant()
+
+    def _start(self, feed: Feed[Msg]) -> Flow[None]:
+        """Turn 0: init, its commands, and what follows a commit. Nothing is taken from the feed."""
         model, commands = read_step(self._steps.init(), "init")
         sent = self.manager.perform(commands)
         if sent:
@@ -77,23 +95,6 @@ class Loop(Generic[Model, Msg]):
         self.model = model
         yield from self._publish(model)
         self.stopped = self._stop.is_made
-
-    def live(self, feed: Feed[Msg]) -> Flow[None]:
-        """Take every message of the feed through its turn, and between them put what running commands have brought."""
-        manager = self.manager
-        while not self.stopped and (messages := (yield from feed.take())) is not None:
-            try:
-                yield from self.turns(messages, feed)
-            except BaseException as caught:
-                error = (
-                    as_failure(caught, _BETWEEN_TURNS) if self._committed and not isinstance(caught, GeneratorExit) else caught
-                )
-                yield from self._roll_back(feed, error)
-                raise error  # noqa: B904  - it has its cause, or is the error itself
-            if manager.has_arrivals:
-                yield from self.deliver(feed)
-            if manager.credits:
-                manager.grant()
 
     def follow(self, model: Model) -> None:
         """Begin the subscriptions of a model that no turn has made."""
@@ -108,15 +109,15 @@ class Loop(Generic[Model, Msg]):
         `_committed` says on which side of a commit an exception has come. Python looks for Ctrl-C in calls, and where the body of a
         loop ends: so it finds a message whose turn is committed, or one whose turn is in a call of update or later, which is caught.
         """
-        update, perform, manager, owner = self._update_for(feed), self.manager.perform, self.manager, feed.owner
-        hooks, each, none, model = self._before_view, feed.commits_each, _NONE, self.model
-        view = None if hooks else self._hooks.view
+        update = self._with_turn(feed) if self._steps.takes_turn else self._steps.update
+        manager, perform, owner = self.manager, self.manager.perform, feed.owner
+        hooks, view, each, none, model = self._before_view, self._only_view, feed.commits_each, _NONE, self.model
         for message in messages:
             if message is None:
                 yield from self._pass_over(feed)
                 continue
             try:
-                step = update(model, message)
+                step: Any = update(model, message)  # anything, until it was looked at
                 if step.__class__ is not tuple:  # cheaper than type(step), in a line that every message passes
                     raise not_a_step(step, "update")
                 try:
@@ -141,16 +142,16 @@ class Loop(Generic[Model, Msg]):
                     continue
                 self._committed = True
             self.model = model = proposal
-            if view is not None:  # of a run that nobody else looks at
+            if view is not None:
                 view(model)
             elif hooks:
                 yield from self._publish(model)
                 if self._stop.is_made:
                     return (yield from self._end_early(feed))
 
-    def _update_for(self, feed: Feed[Msg]) -> Callable[[Model, Msg], Step[Model, Msg]]:
+    def _with_turn(self, feed: Feed[Msg]) -> Callable[[Model, Msg], Step[Model, Msg]]:
         update = self._steps.update
-        return (lambda model, message: update(model, message, feed.turn())) if self._steps.takes_turn else update
+        return lambda model, message: update(model, message, feed.turn())
 
     def _commit_and_begin(self, sent: Sequence[Msg], feed: Feed[Msg]) -> Flow[None]:
         """Commit a turn that starts or cancels commands, and then do that."""
@@ -160,12 +161,14 @@ class Loop(Generic[Model, Msg]):
     def _publish(self, model: Model) -> Flow[None] | tuple[()]:
         """Call what follows a commit, in order, and then wait for what has to be waited for."""
         waits: list[Wait] = []
-        for committed in self._before_view:
-            wait = committed(model)
-            if wait is not None:
-                waits.append(wait)
-        if self._hooks.view is not None:
-            self._hooks.view(model)
+        try:
+            for committed in self._before_view:
+                if (wait := committed(model)) is not None:
+                    waits.append(wait)  # noqa: PERF401  - not in a comprehension, which would show in a traceback
+            if self._hooks.view is not None:
+                self._hooks.view(model)
+        except BaseException as error:
+            raise as_failure(error, "a function that is shown the model")  # noqa: B904  - it has its cause, or is the error itself
         return _each_of(waits) if waits else ()
 
     def _end_early(self, feed: Feed[Msg]) -> Flow[None]:
@@ -252,5 +255,5 @@ class Loop(Generic[Model, Msg]):
 
 
 def _each_of(waits: list[Wait]) -> Flow[None]:
-    for wait in waits:
+    for wait in waits:  # noqa: UP028  - a list cannot be sent what its waits bring
         yield wait

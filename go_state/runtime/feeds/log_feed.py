@@ -72,31 +72,25 @@ class LogFeed(Generic[Msg]):
             self._checkpoint_at = time.monotonic() + CHECKPOINT_SECONDS
         if self._ending:
             return None
-        if not length_hint(self._rest):
-            self._adapt()
-            chunk = yield from self._next_chunk()
-            if not chunk:
-                return None if chunk is None else iter(())
-            self._chunk, self._rest, self._first = chunk, iter(chunk), self._reader.committed
-        return self._until_checkpoint(self._rest) if self._on_loop else self._rest
-
-    def _next_chunk(self) -> Flow[list[Msg] | None]:
-        """Wait for messages; return none if a command has brought something first, and None at the end."""
-        manager = self._manager
+        if length_hint(self._rest):
+            return self._until_checkpoint(self._rest) if self._on_loop else self._rest
+        self._adapt()
         while True:
             if self._disk is not None and self._disk.needs_disk():
                 yield Blocking(self._disk.prepare, self.thread)
                 self._checkpoint_at = time.monotonic() + CHECKPOINT_SECONDS  # the loop has had its turn
             if chunk := self._take(self._size):
-                return chunk
+                self._chunk, self._rest, self._first = chunk, iter(chunk), self._reader.committed
+                return self._until_checkpoint(self._rest) if self._on_loop else self._rest
+            manager = self._manager
             if manager is not None and manager.has_arrivals:
-                return []
+                return iter(())
             try:
                 yield from self._idle()
             except Closed:
                 if self._ending or manager is None or not (yield from manager.last_ones()):
                     return None
-                return []
+                return iter(())
             self._taken_at = time.monotonic()
 
     def _idle(self) -> Flow[None]:
