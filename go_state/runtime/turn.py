@@ -57,7 +57,7 @@ class Loop(Generic[Model, Msg]):
         self._only_view = None if self._before_view else hooks.view  # the view of a run that nobody else looks at
         self._after_rollback = after_rollback
         self._stop = stop or StopRequest()
-        self._committed = True  # whether the turn of the message last given is committed; not so when an exception comes before
+        self._committed = True  # whether the turn of the message last given is: looked at when an exception has come
 
     # ------------------------------------------------------------------ from beginning to end
 
@@ -70,19 +70,21 @@ class Loop(Generic[Model, Msg]):
         """Take every message of the feed through its turn, and between them put what running commands have brought."""
         if not started:
             yield from self._start(feed)
-        manager = self.manager
-        while not self.stopped and (messages := (yield from feed.take())) is not None:
-            try:
+        manager, in_turns = self.manager, False
+        try:
+            while not self.stopped and (messages := (yield from feed.take())) is not None:
+                in_turns = True
                 yield from self.turns(messages, feed)
-            except BaseException as caught:
-                closed = isinstance(caught, GeneratorExit)
-                error = as_failure(caught, _BETWEEN_TURNS) if self._committed and not closed else caught
-                yield from self._roll_back(feed, error)
-                raise error  # noqa: B904  - it has its cause, or is the error itself
-            if manager.has_arrivals:
-                yield from self.deliver(feed)
-            if manager.credits:
-                manager.grant()
+                in_turns = False
+                if manager.has_arrivals:
+                    yield from self.deliver(feed)
+                if manager.credits:
+                    manager.grant()
+        except BaseException as caught:
+            raisable = in_turns and self._committed and not isinstance(caught, GeneratorExit)
+            error = as_failure(caught, _BETWEEN_TURNS) if raisable else caught
+            yield from self._roll_back(feed, error)
+            raise error  # noqa: B904  - it has its cause, or is the error itself
 
     def _start(self, feed: Feed[Msg]) -> Flow[None]:
         """Turn 0: init, its commands, and what follows a commit. Nothing is taken from the feed."""
@@ -212,27 +214,22 @@ class Loop(Generic[Model, Msg]):
     def deliver(self, feed: Feed[Msg]) -> Flow[None]:
         """Put the messages that running commands have brought, and decide what becomes of those that have failed."""
         begun = checkpoint = time.monotonic()
-        try:
-            for arrive, arguments in self.manager.arrivals():
-                sent: list[Msg] = []
-                trouble = arrive(*arguments, sent)
-                if trouble is None:
-                    trouble = yield from self._put(sent, feed)
-                if trouble is None:
-                    sent = []
-                    trouble = self.manager.entered(sent)
-                    trouble = (yield from self._put(sent, feed)) or trouble  # of a sequence, what came before the trouble
-                if trouble is not None:
-                    yield from self._decide_on(trouble)
-                    trouble.then([])
-                self.manager.settled()
-                if time.monotonic() - checkpoint >= CHECKPOINT_SECONDS:
-                    yield Checkpoint()
-                    checkpoint = time.monotonic()
-        except BaseException as error:
-            if not isinstance(error, GeneratorExit):
-                yield from give_back(feed, error, processed=True)
-            raise
+        for arrive, arguments in self.manager.arrivals():
+            sent: list[Msg] = []
+            trouble = arrive(*arguments, sent)
+            if trouble is None:
+                trouble = yield from self._put(sent, feed)
+            if trouble is None:
+                sent = []
+                trouble = self.manager.entered(sent)
+                trouble = (yield from self._put(sent, feed)) or trouble  # of a sequence, what came before the trouble
+            if trouble is not None:
+                yield from self._decide_on(trouble)
+                trouble.then([])
+            self.manager.settled()
+            if time.monotonic() - checkpoint >= CHECKPOINT_SECONDS:
+                yield Checkpoint()
+                checkpoint = time.monotonic()
         self.manager.landing_seconds += time.monotonic() - begun
 
     def _put(self, sent: list[Msg], feed: Feed[Msg]) -> Flow[Trouble | None]:

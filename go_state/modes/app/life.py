@@ -118,7 +118,7 @@ class Life(Generic[Model]):
         self.manager.drained = self.observers.drained
         try:
             yield from self.run.flow()
-        except Exception as error:
+        except (Exception, KeyboardInterrupt, SystemExit) as error:
             failure = as_failure(error)
             self.fail(failure)
             raise failure  # noqa: B904  - it has its cause, or is the error itself
