@@ -81,8 +81,9 @@ if TYPE_CHECKING:  # what many a service never uses, and is imported at its firs
     from go_state import sources, testing
     from go_state.history.replay import Verified, replay, to_test, verify
     from go_state.history.store_check import check_store
-    from go_state.modes.app.app import App, AppStatistics
+    from go_state.modes.app.app import App
     from go_state.modes.app.capabilities import Reader, Sender, Watching
+    from go_state.modes.app.life import AppStatistics
     from go_state.modes.app.start import start, start_async
     from go_state.modes.keyed_apps.keyed_apps import KeyedApp, KeyedApps
     from go_state.modes.keyed_apps.start_keyed import start_keyed, start_keyed_async
@@ -96,7 +97,8 @@ if TYPE_CHECKING:  # what many a service never uses, and is imported at its firs
 __version__ = "0.1.0"
 
 _LATER = {
-    "go_state.modes.app.app": ("App", "AppStatistics"),
+    "go_state.modes.app.app": ("App",),
+    "go_state.modes.app.life": ("AppStatistics",),
     "go_state.modes.keyed_apps.keyed_apps": ("KeyedApp", "KeyedApps"),
     "go_state.history.replay": ("Verified", "replay", "to_test", "verify"),
     "go_state.modes.app.capabilities": ("Reader", "Sender", "Watching"),

@@ -67,7 +67,7 @@ class Loop(Generic[Model, Msg]):
         return self.live(feed, started=False)
 
     def live(self, feed: Feed[Msg], *, started: bool = True) -> Flow[None]:
-        """Take every message of the feed through its turn, and between them put what running commands have brought."""
+        """Take every message of the feed through its turn, and between them put what running commands have produced."""
         if not started:
             yield from self._start(feed)
         manager, in_turns = self.manager, False
@@ -212,7 +212,7 @@ class Loop(Generic[Model, Msg]):
     # ------------------------------------------------------------------ between turns
 
     def deliver(self, feed: Feed[Msg]) -> Flow[None]:
-        """Put the messages that running commands have brought, and decide what becomes of those that have failed."""
+        """Put the messages that running commands have produced, and decide what becomes of those that have failed."""
         begun = checkpoint = time.monotonic()
         for arrive, arguments in self.manager.arrivals():
             sent: list[Msg] = []
@@ -233,7 +233,7 @@ class Loop(Generic[Model, Msg]):
         self.manager.landing_seconds += time.monotonic() - begun
 
     def _put(self, sent: list[Msg], feed: Feed[Msg]) -> Flow[Trouble | None]:
-        """Put messages that commands have brought; return the trouble with one that cannot be stored."""
+        """Put messages that commands have produced; return the trouble with one that cannot be stored."""
         if sent:
             try:
                 yield from feed.put(sent)

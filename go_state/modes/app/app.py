@@ -6,45 +6,24 @@ send, apply, ask ──▶ queue ──▶ turns, in the app's own thread or tas
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Self, TypeAlias, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from go_state.core.commands import Cmd
-from go_state.core.errors import Closed, Empty, InsideLoop, TimedOut, UsageError
+from go_state.core.errors import Closed, Empty, TimedOut
 from go_state.modes.app.capabilities import Reader, Sender, Watching
 from go_state.modes.app.hosts.host import Host
-from go_state.modes.app.hosts.leaving import outlast, outlast_async
-from go_state.modes.app.life import Life
-from go_state.modes.app.pending_replies import PendingReply
+from go_state.modes.app.hosts.leaving import leave, leave_async, raise_failure
+from go_state.modes.app.life import AppStatistics, Life, State
+from go_state.modes.app.pending_replies import PendingReply, reply_to
 from go_state.runtime.flow.driver import refuse_running_loop
-from go_state.runtime.raised import is_cancellation
 from go_state.system.forks import parents, share
 from go_state.waking.deadlines import check_timeout, deadline
 from go_state.waking.thread_waker import ThreadWaker
 from go_state.watch.fields import ANY, Changes
 from go_state.watch.watcher import Watcher
 
-if TYPE_CHECKING:
-    from go_state.waking.loop_waker import LoopWaker
-
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
-
-State: TypeAlias = Literal["replaying", "ready", "draining", "stopped", "failed"]
-"""The state of an app: before it has its first model, then, after it was asked to end, and after the end."""
-
-_MOMENT = 1.0  # second, for which leaving a block by mistake may stop an event loop, so that it leaves no thread behind
-
-
-class AppStatistics(NamedTuple):
-    """An app at one moment: messages that are through and that wait, the age of the oldest that waits in seconds (None where
-    none does), how many entered a second lately, and how many commands are under way.
-    """
-
-    processed: int
-    queue_size: int
-    oldest_age: float | None
-    rate: float
-    commands_in_effect: int
 
 
 class App(Generic[Model, Msg]):
@@ -74,8 +53,8 @@ class App(Generic[Model, Msg]):
 
         With a journal whose durability is "put" they are on disk when it returns to a thread. On an event loop it does not wait for
         the disk either: the app writes them, and `apply_async` returns once they are there.
-        Raises `Closed` after the end, with what the app has failed with as its cause, and `Full` where the buffer has a bound; then
-        none has entered.
+        Raises `Closed` after the end, with what the app has failed with as its cause, and `Full` if the buffer is bounded and full;
+        then none has entered.
         """
         try:
             self._put(*messages)
@@ -87,7 +66,7 @@ class App(Generic[Model, Msg]):
         """Send one message, wait until its turn is committed, and return the model that it has made.
 
         Raises what the program fails with on this message, `Denied`, `TimedOut` (the message stays in the queue), `Closed` when the
-        app ends before the message has its turn (where it has failed, that is the cause), and `UsageError` or `InsideLoop` where
+        app ends before the message has its turn (if it has failed, that is the cause), and `UsageError` or `InsideLoop` if
         waiting would never end: inside a turn, or in a thread whose event loop runs.
         """
         return self._wait_for(message, timeout, "apply")  # type: ignore[no-any-return]
@@ -108,14 +87,14 @@ class App(Generic[Model, Msg]):
         self.life.check_may_wait(f"app.{called}")
         refuse_running_loop(f"app.{called}")
         waker, until = ThreadWaker(), deadline(timeout)
-        reply = _reply_to(message, called, waker)
+        reply = reply_to(message, called, waker)
         try:
             self._put_for(reply, message)
             in_time = waker.sleep(until)
         finally:
             self.life.replies.forget(reply)
         if not in_time:
-            raise _took_too_long(called, timeout)
+            raise TimedOut(f"the turn was not over within {timeout} seconds of {called}; the message stays in the queue")
         return reply.outcome()
 
     async def _wait_for_async(self, message: Msg, timeout: float | None, called: str) -> Any:
@@ -123,14 +102,14 @@ class App(Generic[Model, Msg]):
 
         self.life.check_may_wait(f"app.{called}_async")
         waker, until = LoopWaker(), deadline(timeout)
-        reply = _reply_to(message, called, waker)
+        reply = reply_to(message, called, waker)
         try:
             self._put_for(reply, message)
             in_time = await waker.sleep(until)
         finally:
             self.life.replies.forget(reply)
         if not in_time:
-            raise _took_too_long(called, timeout)
+            raise TimedOut(f"the turn was not over within {timeout} seconds of {called}; the message stays in the queue")
         return reply.outcome()
 
     def _put_for(self, reply: PendingReply, message: Msg) -> None:
@@ -180,8 +159,8 @@ class App(Generic[Model, Msg]):
         return self.life.error
 
     def watch(self, *, since: int = 0, every: float = 0.0) -> Watcher[Model]:
-        """Return a watcher of the models: the newest at each get. `since` is a version that is known already; `every` gives one in
-        so many seconds at most, the last one for certain.
+        """Return a watcher of the models: the newest at each get. `since` is a version that is known already; `every` gives at
+        most one in that many seconds, and always the last one.
         """
         return self.life.observers.models.watch(since=since, every=every)
 
@@ -258,7 +237,7 @@ class App(Generic[Model, Msg]):
     def stop(self, *, drain: bool = True, timeout: float | None = None) -> None:
         """End the app: refuse further messages, take those that are queued through their turns, and wait for that.
 
-        Without `drain` it ends after the turn under way, and so it does when `timeout` seconds are over, which raises `TimedOut`.
+        Without `drain` it ends after the turn that is being taken, and so it does when `timeout` seconds are over, which raises `TimedOut`.
         What the program has failed with is not raised here. Called inside a turn, or by one of its own commands or streams, it asks
         for the end and does not wait for it; a `timeout` raises `UsageError` there.
         """
@@ -309,31 +288,11 @@ class App(Generic[Model, Msg]):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._leave(error)
-        self._raise_after(error)
+        self._raise_failure(error)
 
     def _leave(self, error: BaseException | None) -> None:
-        """Have the app be over, or raise what has interrupted that."""
-        if not self._may_leave(error):
-            return
-        try:
-            refuse_running_loop("leaving the block of an app", "async with")
-        except InsideLoop:
-            self.life.ask_to_end(drain=False)
-            self.host.join(_MOMENT)
-            if error is None:
-                raise
-            return
-
-        def end() -> None:
-            self.life.ask_to_end(drain=error is None)
-            self.life.observers.ended.watch().get()
-            self.host.join()
-
-        try:
-            outlast(end, self.life.end_at_next_turn)
-        except BaseException as interruption:
-            self._raise_after(interruption)
-            raise
+        if not self._in_parent:
+            leave(self.life, self.host, error)
 
     async def __aenter__(self) -> Self:
         try:
@@ -347,38 +306,15 @@ class App(Generic[Model, Msg]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._leave_async(error)
-        self._raise_after(error)
+        self._raise_failure(error)
 
     async def _leave_async(self, error: BaseException | None) -> None:
-        if not self._may_leave(error):
-            return
-        ended = self.life.observers.ended
-        self.life.ask_to_end(drain=error is None)
-        try:
-            await outlast_async(lambda: ended.watch().get_async(), lambda: ended.version, self.life.end_at_next_turn)
-        except BaseException as interruption:
-            self._raise_after(interruption)
-            raise
+        if not self._in_parent:
+            await leave_async(self.life, error)
 
-    def _may_leave(self, error: BaseException | None) -> bool:
-        """Return False where the end is not to be waited for; raise `UsageError` where that would be waiting for itself."""
-        if self._in_parent:
-            return False
-        if not self.life.is_part():
-            return True
-        self.life.ask_to_end(drain=error is None)
-        if error is None:
-            self.life.check_may_wait_for_end("leaving the block of an app")
-        return False
-
-    def _raise_after(self, error: BaseException | None) -> None:
-        """Raise what the app has failed with, or add it to the error that the block is left with."""
-        failure = None if self._in_parent else self.life.error
-        if failure is None or failure is error:
-            return
-        if error is None or is_cancellation(error):  # which a timeout or a scope is going to swallow, and the note with it
-            raise failure.with_traceback(self.life.trace)
-        error.add_note(f"the app had failed as well: {type(failure).__qualname__}: {failure}")
+    def _raise_failure(self, error: BaseException | None) -> None:
+        if not self._in_parent:
+            raise_failure(self.life, error)
 
     def __repr__(self) -> str:
         version = "of another process" if self._in_parent else f"version {self.version}"
@@ -389,13 +325,3 @@ class App(Generic[Model, Msg]):
         self._in_parent = True
         mine = parents(f"the app {self._name}")
         self.life, self._put = mine, lambda *_: mine.put
-
-
-def _reply_to(message: object, called: str, waker: ThreadWaker | LoopWaker) -> PendingReply:
-    if message is None:
-        raise UsageError(f"None is no message and has no turn: give {called} one")
-    return PendingReply(waker, asks=called == "ask")
-
-
-def _took_too_long(called: str, timeout: float | None) -> TimedOut:
-    return TimedOut(f"the turn was not over within {timeout} seconds of {called}; the message stays in the queue")

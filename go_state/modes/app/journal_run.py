@@ -92,7 +92,7 @@ class JournalRun(Generic[Model, Msg]):
         self._replies.entered(reply)
 
     def refuse(self) -> None:
-        """Take no more messages."""
+        """Refuse further messages."""
         self.journal.refuse()
 
     def end_at_next_turn(self) -> None:

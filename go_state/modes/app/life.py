@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from go_state.core.errors import Closed, UsageError
 from go_state.modes.app.observers import Observers
@@ -26,6 +26,21 @@ if TYPE_CHECKING:
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
+
+State: TypeAlias = Literal["replaying", "ready", "draining", "stopped", "failed"]
+"""The state of an app: before it has its first model, then, after it was asked to end, and after the end."""
+
+
+class AppStatistics(NamedTuple):
+    """An app at one moment: how many messages are processed and how many wait, the age of the oldest that waits in seconds (None if
+    none does), how many entered a second lately, and how many commands are running or wait to run.
+    """
+
+    processed: int
+    queue_size: int
+    oldest_age: float | None
+    rate: float
+    commands_in_effect: int
 
 
 class AppRun(Protocol):
@@ -53,7 +68,7 @@ class AppRun(Protocol):
         ...
 
     def refuse(self) -> None:
-        """Take no more messages."""
+        """Refuse further messages."""
         ...
 
     def end_at_next_turn(self) -> None:
@@ -100,7 +115,7 @@ class Life(Generic[Model]):
         self.replies = replies
         self.is_draining = False  #: whether it was asked to end
         self.error: BaseException | None = None  #: what the program has failed with
-        self.trace: TracebackType | None = None  #: of the error, where everybody who raises it begins
+        self.trace: TracebackType | None = None  #: of the error, from which everybody begins who raises it
         self.when_ended: Callable[[], object] = lambda: None  #: called at the very end
         self._stop = stop
         observers.models.before_wait = self.check_may_watch

@@ -92,7 +92,7 @@ class MemoryRun(Generic[Model, Msg]):
             raise
 
     def refuse(self) -> None:
-        """Take no more messages."""
+        """Refuse further messages."""
         self.buffer.refuse()
 
     def end_at_next_turn(self) -> None:

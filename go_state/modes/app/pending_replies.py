@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from go_state.core.errors import Closed, Denied, NoReply
+from go_state.core.errors import Closed, Denied, NoReply, UsageError
 from go_state.middleware.chain import Chain
 from go_state.waking.together import wake_all
 from go_state.watch.value import UNSET
@@ -51,6 +51,13 @@ class PendingReply:
         if self.error is not None:
             raise self.error.with_traceback(self.trace)
         return self.result
+
+
+def reply_to(message: object, called: str, waker: ThreadWaker | LoopWaker) -> PendingReply:
+    """Return the pending reply to a message of `apply` or `ask`; `UsageError` for None, which has no turn."""
+    if message is None:
+        raise UsageError(f"None is no message and has no turn: give {called} one")
+    return PendingReply(waker, asks=called == "ask")
 
 
 class PendingReplies:

@@ -74,7 +74,7 @@ def start_async(
 ) -> App[Model, Msg]:
     """Start the program in a task of the running event loop and return the app, to be used as an `async with` block.
 
-    Raises `UsageError` where no loop is running.
+    Raises `UsageError` if no loop is running.
     """
     require_running_loop("start_async", "start")
     how = (store, key, snapshots, durability, lease, restore, retention)

@@ -86,7 +86,7 @@ class Feed(Protocol[Msg]):
         ...
 
     def listen_to(self, manager: EffectManager, /) -> None:
-        """Return from `take`, and from its waits, as soon as running commands have brought something."""
+        """Return from `take`, and from its waits, as soon as running commands have produced something."""
         ...
 
 

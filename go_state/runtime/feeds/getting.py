@@ -1,8 +1,8 @@
 """Waiting for somebody's own consumer while running commands may bring something first.
 
 Such a `get` cannot be interrupted and must not be called twice at once. So it is called in a thread or task of its own, and when the
-run stops waiting for it, because a command has brought something, the get goes on: the next wait is for the same one. A message that
-it has brought and nobody took is rolled back when the run ends.
+run stops waiting for it, because a command has produced something, the get goes on: the next wait is for the same one. A message that
+it has returned and nobody took is rolled back when the run ends.
 
 The thread of the get and the run cross in one place: the thread stores the outcome and then wakes the run; the run leaves its waker
 and then looks for an outcome. Whichever comes second sees the other. Giving up crosses with the outcome, too, and there a lock
@@ -42,7 +42,7 @@ class Getting:
         self._outcome: tuple[object, BaseException | None] | None = None
         self._waker = ThreadWaker()  # of the wait of the run's thread
         self._giving_up = threading.Lock()  # guards the one below, and the outcome
-        self._given_up = False  # whether nobody will take what a get brings
+        self._given_up = False  # whether nobody will take what a get returns
 
     @property
     def is_running(self) -> bool:
@@ -52,7 +52,7 @@ class Getting:
     # ------------------------------------------------------------------ in a thread
 
     def in_thread(self) -> object:
-        """Block until there is a message, or a command has brought something; return the message, or `NOTHING_YET`."""
+        """Block until there is a message, or a command has produced something; return the message, or `NOTHING_YET`."""
         if self._thread is None:
             self._outcome = None
             self._thread = threading.Thread(target=self._call, name="go_state get", daemon=True)
@@ -91,7 +91,7 @@ class Getting:
                 Answer(self._rollback(), "consumer.rollback").in_thread()
 
     def close(self) -> None:
-        """Give up a get that is running in a thread, and warn if it goes on; what it brings, or has brought, is given again."""
+        """Give up a get that is running in a thread, and warn if it goes on; what it returns, or has returned, is given again."""
         thread, self._thread = self._thread, None
         if thread is None:
             return
@@ -135,7 +135,7 @@ class Getting:
         return result_of(task.result())
 
     async def close_async(self) -> bool:
-        """Give up a get that is waited for on the event loop; return whether it had brought a message."""
+        """Give up a get that is waited for on the event loop; return whether it had returned a message."""
         import asyncio
 
         task, self._task = self._task, None

@@ -56,7 +56,7 @@ class LogFeed(Generic[Msg]):
             self._disk, self._take, self.thread = reader, reader.take_written, reader.thread
 
     def listen_to(self, manager: EffectManager) -> None:
-        """End waits when running commands have brought something."""
+        """End waits when running commands have produced something."""
         self._manager = manager
         manager.where, manager.wake_feed = self.last_position, self._reader.wake
         manager.backlog, manager.taken = self._backlog, lambda: self._first + self._given()

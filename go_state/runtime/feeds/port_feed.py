@@ -47,7 +47,7 @@ class PortFeed(Generic[Msg]):
         self._getting: Getting | None = None
 
     def listen_to(self, manager: EffectManager) -> None:
-        """End waits when running commands have brought something."""
+        """End waits when running commands have produced something."""
         self._manager, self._getting = manager, Getting(self._get, self._rollback, manager)
         self._time = manager.timers.clock.time
 
@@ -134,7 +134,7 @@ class PortFeed(Generic[Msg]):
     # ------------------------------------------------------------------ looking
 
     def last_position(self) -> None:
-        """Return None: a consumer of somebody's own does not say where it is."""
+        """Return None: a consumer of somebody's own does not say at which position it is."""
         return
 
     def turn(self) -> Turn:
@@ -144,12 +144,12 @@ class PortFeed(Generic[Msg]):
     # ------------------------------------------------------------------ closing
 
     def close(self) -> None:
-        """Give up a get that is running in a thread; a message that it has brought, or brings later, is given again."""
+        """Give up a get that is running in a thread; a message that it has returned, or returns later, is given again."""
         if self._getting is not None:
             self._getting.close()
 
     async def close_async(self) -> None:
-        """Give up a get that is still waited for; a message that it has brought is given again."""
+        """Give up a get that is still waited for; a message that it has returned is given again."""
         if self._getting is not None and await self._getting.close_async():
             with suppress(NothingPending):
                 returned = self._rollback()

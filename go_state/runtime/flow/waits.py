@@ -26,16 +26,16 @@ class Wait(Protocol):
     """Something a flow waits for."""
 
     def in_thread(self) -> object:
-        """Block until it has happened and return what it has brought."""
+        """Block until it has happened and return its result."""
         ...
 
     async def on_loop(self) -> object:
-        """Await it and return what it has brought."""
+        """Await it and return its result."""
         ...
 
 
-Flow: TypeAlias = Generator[Wait, Any, T]  # Any: each wait brings something of its own, of which only the flow knows the type
-"""A generator that yields waits, is sent what they bring, and returns a `T`."""
+Flow: TypeAlias = Generator[Wait, Any, T]  # Any: each wait has a result of its own, of which only the flow knows the type
+"""A generator that yields waits, is sent their results, and returns a `T`."""
 
 
 class Messages:
