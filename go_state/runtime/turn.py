@@ -106,7 +106,7 @@ class Loop(Generic[Model, Msg]):
     # ------------------------------------------------------------------ the turn
 
     def turns(self, messages: Iterator[Msg | None], feed: Feed[Msg]) -> Flow[None]:
-        """Take each message through its turn.
+        """Take each message through its turn: update, perform inline commands, commit, publish.
 
         `_committed` says on which side of a commit an exception has come. Python looks for Ctrl-C in calls, and where the body of a
         loop ends: so it finds a message whose turn is committed, or one whose turn is in a call of update or later, which is caught.
