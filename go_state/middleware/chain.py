@@ -61,7 +61,7 @@ class Chain(Generic[Model, Msg]):
         self._final: tuple[object, object] | None = None
         self._open: list[Asked] = []  # of the turn that is being taken: suspended at their yield
         self._due: list[tuple[list[Asked], object]] = []  # of turns that are committed and not shown, with the outcome of each
-        innermost: Callable[..., object] = program.update
+        innermost: Any = program.update  # called with a turn or without, as `takes_turn` says
         layer: Layer = innermost if program.takes_turn else lambda model, message, _turn: innermost(model, message)
         for middleware in program.middleware:
             asks = inspect.isgeneratorfunction(_function(middleware))

@@ -101,14 +101,13 @@ def make_app(
 
     program = without_key(program, "start")
     durable = how if is_durable(buffer, how) else None
-    if durable is None and buffer is None:
-        buffer = Buffer()
-    if durable is None and not isinstance(buffer, Log):
+    if durable is None and not isinstance(buffer, (Log, type(None))):
         raise UsageError(f"a {type(buffer).__qualname__} is no buffer: give a gs.Buffer, or none")
     check_on_error(on_error)
     manager = EffectManager(resources, on_loop=on_loop)
     if durable is None:
-        life = memory_life(program, buffer, manager, on_error, on_denied, on_loop=on_loop)
+        queue: Any = Buffer() if buffer is None else buffer  # a buffer, or something that is used as one
+        life = memory_life(program, queue, manager, on_error, on_denied, on_loop=on_loop)
     else:
         run = durable_run(program, (buffer, None, None, None), on_error, manager, on_loop, *durable)
         life = journal_life(program, run, on_denied, on_loop=on_loop)
