@@ -65,9 +65,11 @@ def in_turn(run: object) -> Iterator[Part]:
 
 def takes_turn_of(run: object) -> bool:
     """Return whether the calling code is in a turn of the run."""
-    return any(part.is_turn and part.is_of(run) for part in parts.get())
+    inside = parts.get()  # usually none, and then no generator is made, which for `apply` counts
+    return bool(inside) and any(part.is_turn and part.is_of(run) for part in inside)
 
 
 def is_part_of(run: object) -> bool:
     """Return whether the run waits for the calling code before it ends."""
-    return any(part.is_of(run) for part in parts.get())
+    inside = parts.get()
+    return bool(inside) and any(part.is_of(run) for part in inside)
