@@ -51,12 +51,12 @@ def main() -> None:
             env={"PERSISTENCE_MODULE": "eventsourcing.sqlite", "SQLITE_DBNAME": os.path.join(folder, "theirs.db")}
         )
         ratio, ours, others = compare(lambda: append(store, f"a{next(numbers)}"), lambda: append_theirs(theirs), times=5)
-        line("append, against eventsourcing on SQLite", 1 / ratio, ">= 8", rates(ours, others))
+        line("append, against eventsourcing on SQLite", 1 / ratio, ">= 10", rates(ours, others))
         journal = store.journal("a0", of=Add)
         counter = append_theirs(theirs)
         assert gs.replay(PROGRAM, journal).count == theirs.repository.get(counter).count
         ratio, ours, others = compare(lambda: gs.replay(PROGRAM, journal), lambda: theirs.repository.get(counter), times=5)
-        line("replay, against eventsourcing on SQLite", 1 / ratio, ">= 20", rates(ours, others))
+        line("replay, against eventsourcing on SQLite", 1 / ratio, ">= 25", rates(ours, others))
         theirs.close()
 
 

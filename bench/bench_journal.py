@@ -59,19 +59,20 @@ def main() -> None:
         line(
             "journal, put one by one, against encode and LMDB by hand",
             ratio,
-            ">= 300 k/s",
+            "",
             f"{COUNT / ours / 1e3:.0f} k/s, synced",
         )
+        line("journal, put one by one, a second", COUNT / ours / 1e3, ">= 300", "group commit, synced", unit="k")
         journal = store.journal("a0", of=Msg)
         data = [msgspec.json.encode((type(msg).__name__, msg)) for msg in MESSAGES]
         ratio, ours, _theirs = compare(lambda: gs.replay(PROGRAM, journal), lambda: decode_and_update(data), times=5)
-        line("replay against a loop that decodes and calls update", ratio, "<= 1.5", f"{COUNT / ours / 1e3:.0f} k/s")
-        for waiters, budget in ((1, "2 k/s"), (8, "10 k/s"), (64, "30 k/s")):
+        line("replay against a loop that decodes and calls update", ratio, "<= 1.3", f"{COUNT / ours / 1e3:.0f} k/s")
+        for waiters in (1, 8, 64):
             ours, sync = waited_for(store, waiters), synced(store)
             line(
                 f"put with durability 'put', {waiters} threads, against one sync",
                 ours / sync,
-                budget,
+                "",
                 f"{1 / ours / 1e3:.1f} k/s",
             )
 

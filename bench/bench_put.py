@@ -73,7 +73,7 @@ def report(name: str, where: str, program: Any, message: Any, ours: Callable[...
         for _ in range(7)
     ]
     our, bare, their = (statistics.median(each) * 1e6 for each in zip(*rounds, strict=True))
-    budget = "<= 2.5" if name == "Counter" and where == "in a thread" else ""
+    budget = {"Counter": "<= 1.3", "int": "<= 2.5"}[name] if where == "in a thread" else ""
     line(
         f"put beside run {where}, {name}, against a bare loop",
         statistics.median(o / b for o, b, _ in rounds),

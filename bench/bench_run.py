@@ -14,8 +14,8 @@ COUNT = 200_000
 
 def main() -> None:
     for name, first, fn, message, budget in (
-        ("Counter of the README", init, update, Add(1), "<= 1.3"),
-        ("int model, one-line update", lambda: (0, ()), add, 1, "<= 1.7"),
+        ("Counter of the README", init, update, Add(1), "<= 1.2"),
+        ("int model, one-line update", lambda: (0, ()), add, 1, "<= 1.9"),
     ):
         messages = [message] * COUNT
         program: gs.Program[Any, Any] = gs.Program(first, fn, view=view)

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import gc
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+from runs import Result, newest, record
 
 import go_state as gs
 
@@ -57,6 +62,28 @@ def compare(ours: Callable[[], object], theirs: Callable[[], object], times: int
     )
 
 
-def line(what: str, ratio: float, budget: str, detail: str = "") -> None:
-    """Print one answer."""
-    print(f"{what:<66} {ratio:>5.2f} x   {budget:<9} {detail}", flush=True)
+HEAD = f"{'question':<66} {'ratio':>9}   {'budget':<8} {'last':>6}  measured"
+
+
+def line(what: str, ratio: float, budget: str, detail: str = "", *, unit: str = "x") -> None:
+    """Print one answer beside the last one of this machine, and have it recorded; "!" marks a ratio beyond its budget.
+
+    `budget` is a bound, "<= 1.2" or ">= 8", or says in other words what is hoped for. What is no ratio has another `unit`.
+    """
+    last = _last().get(what)
+    bench = str(sys._getframe(1).f_globals.get("__file__", ""))
+    result = Result(Path(bench).stem.removeprefix("bench_"), what, round(ratio, 4), budget, detail, unit)
+    mark = "!" if result.holds is False else " "
+    before = "" if last is None else f"{last.ratio:.2f}"
+    print(f"{what:<66} {ratio:>6.2f} {unit:<2} {mark} {budget:<8} {before:>6}  {detail}", flush=True)
+    record(result)
+
+
+def skip(what: str, why: str) -> None:
+    """Say that a question could not be asked here."""
+    print(f"{what:<66} skipped: {why}", flush=True)
+
+
+@cache
+def _last() -> dict[str, Result]:
+    return newest()

@@ -73,14 +73,16 @@ from go_state.runtime.effects.context import effect_id
 from go_state.runtime.effects.environment import env
 from go_state.runtime.on_error import FailedMessage, Raise, SetAside
 from go_state.runtime.resources import Effects
-from go_state.storage.backends.lmdb import LMDBStore
+from go_state.storage.backends.lmdb.store import LMDBStore
 from go_state.storage.backends.memory import MemoryStore
-from go_state.storage.codec.codec import JsonCodec
+from go_state.storage.codec.json_codec import JsonCodec
 
 if TYPE_CHECKING:  # what many a service never uses, and is imported at its first use: see below
     from go_state import sources, testing
-    from go_state.history.replay import Verified, replay, to_test, verify
-    from go_state.history.store_check import check_store
+    from go_state.history.check_store import check_store
+    from go_state.history.replay import replay
+    from go_state.history.to_test import to_test
+    from go_state.history.verify import Verified, verify
     from go_state.modes.app.app import App
     from go_state.modes.app.capabilities import Reader, Sender, Watching
     from go_state.modes.app.life import AppStatistics
@@ -100,11 +102,13 @@ _LATER = {
     "go_state.modes.app.app": ("App",),
     "go_state.modes.app.life": ("AppStatistics",),
     "go_state.modes.keyed_apps.keyed_apps": ("KeyedApp", "KeyedApps"),
-    "go_state.history.replay": ("Verified", "replay", "to_test", "verify"),
+    "go_state.history.replay": ("replay",),
+    "go_state.history.to_test": ("to_test",),
+    "go_state.history.verify": ("Verified", "verify"),
     "go_state.modes.app.capabilities": ("Reader", "Sender", "Watching"),
     "go_state.modes.app.start": ("start", "start_async"),
     "go_state.modes.keyed_apps.start_keyed": ("start_keyed", "start_keyed_async"),
-    "go_state.history.store_check": ("check_store",),
+    "go_state.history.check_store": ("check_store",),
     "go_state.storage.backends.postgres.store": ("PostgresStore",),
     "go_state.watch.fanout": ("fanout",),
     "go_state.watch.fields": ("ANY", "Change", "Changes"),

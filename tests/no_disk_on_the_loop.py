@@ -10,8 +10,8 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import go_state as gs
+from go_state.storage.records.backend import Transaction
 from go_state.storage.records.lease import Lease
-from go_state.storage.records.transaction import Transaction
 
 
 class Seen(list[str]):
@@ -47,40 +47,39 @@ class WatchedLease:
         self._inner.release()
 
 
-class Watched:
-    """What a store of records is mixed with."""
+def watch(backend: Any, seen: Seen) -> None:
+    """Note every transaction and lease of the backend that is used on a loop's thread."""
+    real_transaction, real_lease = backend.transaction, backend.lease
 
-    seen: Seen
-
-    def _transaction(self, *, write: bool = False) -> AbstractContextManager[Transaction]:
-        inner = super()._transaction(write=write)  # type: ignore[misc]
-
+    def transaction(*, write: bool = False) -> AbstractContextManager[Transaction]:
         @contextmanager
         def watched() -> Iterator[Transaction]:
-            self.seen.check("a transaction")
-            with inner as transaction:
-                yield transaction
+            seen.check("a transaction")
+            with real_transaction(write=write) as opened:
+                yield opened
 
         return watched()
 
-    def _lease(self, journal: str) -> Lease:
-        return WatchedLease(super()._lease(journal), self.seen)  # type: ignore[misc]
+    backend.transaction = transaction
+    backend.lease = lambda journal: WatchedLease(real_lease(journal), seen)
 
 
-class WatchedLMDBStore(Watched, gs.LMDBStore):
+class WatchedLMDBStore(gs.LMDBStore):
     """A file that is not used on a loop's thread."""
 
     def __init__(self, path: Any) -> None:
-        self.seen = Seen()
         super().__init__(path)
+        self.seen = Seen()
+        watch(self.backend, self.seen)
 
 
-class WatchedPostgresStore(Watched, gs.PostgresStore):
+class WatchedPostgresStore(gs.PostgresStore):
     """A database that is not used on a loop's thread."""
 
     def __init__(self, dsn: str, *, schema: str) -> None:
-        self.seen = Seen()
         super().__init__(dsn, schema=schema)
+        self.seen = Seen()
+        watch(self.backend, self.seen)
 
 
 class WatchedMemoryStore(gs.MemoryStore):

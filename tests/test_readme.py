@@ -30,3 +30,15 @@ def test_readme_names_the_commands_that_exist() -> None:
     named = set(re.findall(r"^make ([a-z]+)", README.read_text(encoding="utf-8"), flags=re.MULTILINE))
     assert named <= targets
     assert named
+
+
+def test_contributing_names_what_there_is() -> None:
+    """Every path that CONTRIBUTING.md names exists, and its tree has every folder of the package."""
+    page = (README.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([\w./]+/[\w./]*)`", page)
+    assert len(named) > 20
+    assert [
+        path for path in named if not ((README.parent / path).exists() or (README.parent / "go_state" / path).exists())
+    ] == []
+    folders = {path.parent.name for path in (README.parent / "go_state").glob("*/__init__.py")}
+    assert folders - set(re.findall(r"^[├└] (\w+)/", page, flags=re.MULTILINE)) == set()

@@ -22,9 +22,10 @@ from go_state.buffer.retained import Retained, take_out
 from go_state.buffer.retention import Retention, drop_committed, keep_all
 from go_state.buffer.statistics import Backlog, BufferStatistics, ReaderStatistics
 from go_state.core.errors import Closed, Full, TimedOut, UsageError
-from go_state.system.forks import free, parents, share
+from go_state.system.forks import at_fork, belongs_to_parent, reset_lock
 from go_state.waking.deadlines import deadline
-from go_state.waking.thread_waker import ThreadWaker, Waker
+from go_state.waking.thread_waker import ThreadWaker
+from go_state.waking.waker import Waker
 
 Msg = TypeVar("Msg")
 
@@ -85,7 +86,7 @@ class Buffer(Generic[Msg]):
             tuple[int, float]
         ] = []  # the same, of messages that found others in the inbox; appended without the lock
         self._rates: deque[tuple[int, float]] = deque(maxlen=_RATE_NOTES)  # the same, kept although trimmed
-        share(self)
+        at_fork(self)
 
     # ------------------------------------------------------------------ putting
 
@@ -412,14 +413,14 @@ class Buffer(Generic[Msg]):
     def _is_drained(self) -> bool:
         return all(reader.committed >= self._retained.end for reader in self._readers)
 
-    def forget_parent(self) -> None:
+    def after_fork_in_child(self) -> None:
         """In a forked child: have every use raise, for its readers are the parent's; to close it is harmless."""
-        lock, stands = self._lock, parents("a buffer")
+        lock, stands = self._lock, belongs_to_parent("a buffer")
         self._lock = self._append = self._extend = stands  # a put takes no lock
         self._in_parent = self._locked_put = True
         for reader in self._readers:
-            reader.forget_parent(self._lock)
-        free(lock)  # which readers that were closed know, too
+            reader.after_fork_in_child(self._lock)
+        reset_lock(lock)  # which readers that were closed know, too
 
     def _forget(self, closer: Waker) -> None:
         with self._lock:

@@ -17,7 +17,8 @@ from go_state.buffer.locks import Lock
 from go_state.buffer.retained import Retained
 from go_state.core.errors import Closed, ConcurrentGet, Empty, Lagged, NothingPending, TimedOut, UsageError
 from go_state.waking.deadlines import check_timeout, deadline
-from go_state.waking.thread_waker import ThreadWaker, Waker
+from go_state.waking.thread_waker import ThreadWaker
+from go_state.waking.waker import Waker
 
 if TYPE_CHECKING:
     from go_state.buffer.buffer import Buffer
@@ -355,7 +356,7 @@ class Consumer(Generic[Msg]):
         if self._buffer._asks_policy:
             self._buffer._apply_retention()
 
-    def forget_parent(self, lock: Any) -> None:
+    def after_fork_in_child(self, lock: Any) -> None:
         """In a forked child: have every use raise, as the lock does; to close it is harmless."""
         self._lock = lock
         self._in_parent = True

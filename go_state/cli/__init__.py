@@ -1,1 +1,13 @@
-"""cli."""
+"""The command `go-state`: what lies in a store, for people and, with `--json`, for programs. Needs the extra `cli`.
+
+Arguments come in; lines on standard output and an exit code come out: 0 all is well, 1 what was asked for could not be done or
+something is wrong in the store, 2 the command was misspelt.
+
+`main.py`        the commands and how they are called; errors become a sentence and an exit code
+`snapshots.py`   list, show, export, check
+`journal.py`     list, show, export, import, verify, truncate, skip
+`replay.py`      the model at a position
+`parameters.py`  what the commands take: their arguments and options
+`opened.py`      the store, the journal and the program that a command is given
+`output.py`      tables, progress bars and JSON; `terminal.py` escapes what a terminal would obey
+"""

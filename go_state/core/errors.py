@@ -17,7 +17,7 @@
     ├── Denied                  a middleware refused the message     its reason says why
     ├── StoreError
     │   ├── Conflict            somebody else wrote the key first    load again and retry
-    │   ├── LeaseHeld               somebody else writes the journal     end the other, or wait
+    │   ├── LeaseHeld           somebody else writes the journal     end the other, or wait
     │   ├── Corrupt             stored bytes are damaged             put a whole copy back
     │   ├── Incompatible        stored under another schema          migrate
     │   ├── NotStorable         it would not read back equal         change the type or the value
@@ -36,8 +36,6 @@ Errors are values: one that is copied, or pickled on its way out of a process po
 
 from __future__ import annotations
 
-from typing import Any
-
 
 class GoStateError(Exception):
     """The root: everything that go_state raises on purpose.
@@ -45,7 +43,7 @@ class GoStateError(Exception):
     Two errors are equal when their class, text, attributes and notes are; causes and tracebacks are not compared.
     """
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return _made_again, (type(self), self.args, dict(self.__dict__))
 
     def __eq__(self, other: object) -> bool:
@@ -58,7 +56,7 @@ class GoStateError(Exception):
 
 
 def _made_again(kind: type[GoStateError], args: tuple[object, ...], attributes: dict[str, object]) -> GoStateError:
-    """Return the error that was pickled or copied; its `__init__`, which takes what the text is made from, is passed by."""
+    """Return the error that was pickled or copied; its `__init__`, which takes what the text is made from, is not called."""
     error = kind.__new__(kind, *args)
     error.__dict__.update(attributes)
     return error
@@ -132,7 +130,7 @@ class NothingPending(Waiting):
 
 
 class ConcurrentGet(Waiting):
-    """A second wait began on a reader that is already waited on."""
+    """A second wait began on a reader that somebody waits on already."""
 
 
 class NoReply(Waiting):
@@ -157,9 +155,9 @@ class StoreError(GoStateError):
 
 
 class Conflict(StoreError):
-    """Another writer was first; nothing was written.
+    """Another writer was faster; nothing was written.
 
-    `expected` and `found` are versions of the key, or, of a journal, the positions where it was to end and where it does.
+    `expected` and `found` are versions of the key, or, for a journal, the positions at which it was expected to end and at which it ends.
     """
 
     def __init__(self, key: str, expected: int, found: int, *, journal: bool = False) -> None:
@@ -193,7 +191,7 @@ class LeaseHeld(StoreError):
 
     def __init__(self, name: str) -> None:
         super().__init__(
-            f"the journal {name!r} has an owner, which may be a program that is still running: two would do every effect twice; "
+            f"the lease of the journal {name!r} is held, perhaps by a program that is still running: two would do every effect twice; "
             f'end the other, or wait for it with lease="wait"'
         )
         self.name = name
@@ -204,7 +202,7 @@ class Incompatible(StoreError):
 
     def __init__(self, key: str, field: str, why: str) -> None:
         super().__init__(
-            f"what is stored under {key!r} does not fit this program ({field}: {why}): nothing was loaded; where its types have changed, "
+            f"what is stored under {key!r} does not fit this program ({field}: {why}): nothing was loaded; if its types have changed, "
             f"give it a new schema= and migrations= from the old one; or run the program that wrote it, or store this one under another key"
         )
         self.key = key
@@ -232,7 +230,7 @@ class UnfinishedRecord(UserWarning):
 
 
 class LeftRunning(RuntimeWarning):
-    """A command that was cancelled at the end of its run has not ended within the grace it had, or a consumer's get goes on."""
+    """A command that was cancelled at the end of its run did not end within its grace, or a consumer's get is still running."""
 
 
 class NotStorable(StoreError, TypeError):
@@ -252,7 +250,7 @@ class StoreFull(StoreError):
 
 
 class StoreUnavailable(StoreError):
-    """The store's file cannot be opened, or the store is not to be used from here."""
+    """The store's file cannot be opened, or the store cannot be used from this process or thread."""
 
 
 class SourceError(GoStateError):

@@ -15,7 +15,7 @@ Convert = Callable[[Any], Any]
 class Migration:
     """From one schema number to the next: functions from JSON to JSON, as `json.loads` would give it. What is not given stays.
 
-    `model` gets a stored model, `message` a journalled message, `["Add", {"by": 1}]`; where it returns None, the message is passed
+    `model` gets a stored model, `message` a journalled message, `["Add", {"by": 1}]`; if it returns None, the message is passed
     over. They change nothing else: they run whenever something old is read.
     """
 

@@ -1,16 +1,13 @@
 """What the parts ask of each other. Each port names what its users rely on, and nothing that one backend alone can keep.
 
-`loop` reads and writes messages through `Producer` and `Consumer`, or, one wake-up and one lock for many messages, through `Log`
+`runtime` reads and writes messages through `Producer` and `Consumer`, or, with one wake-up and one lock for many messages, through `Log`
 and `Reader`. `modes` keeps models through `Store` and `Codec` and reads streams through `Source`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, runtime_checkable
-
-if TYPE_CHECKING:
-    from go_state.system.own_thread import OwnThread
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 Msg = TypeVar("Msg")
 Put = TypeVar("Put", contravariant=True)
@@ -36,7 +33,7 @@ class Consumer(Protocol[Got]):
         ...
 
     def commit(self) -> Awaitable[object] | object:
-        """Take the messages read so far for done."""
+        """Note that the messages read so far are processed."""
         ...
 
     def rollback(self) -> Awaitable[object] | object:
@@ -54,7 +51,7 @@ class Reader(Protocol[Msg]):
         ...
 
     def belongs_to(self, log: object, /) -> bool:
-        """Tell whether this is an open reader of that log."""
+        """Return whether this is an open reader of that log."""
         ...
 
     def take(self, limit: int) -> list[Msg]:
@@ -62,7 +59,7 @@ class Reader(Protocol[Msg]):
         ...
 
     def diff(self) -> int:
-        """Return, to any thread, how many messages there are yet to take."""
+        """Return how many messages there are still to take; from any thread."""
         ...
 
     def wait(self, timeout: float | None = None) -> None:
@@ -74,7 +71,7 @@ class Reader(Protocol[Msg]):
         ...
 
     def wake(self) -> None:
-        """Have a wait that is under way, or else the next one, return at once; from any thread."""
+        """End the wait that is running, or else the next one, at once; from any thread."""
         ...
 
     def rollback(self) -> object:
@@ -84,34 +81,8 @@ class Reader(Protocol[Msg]):
     def settle(self, count: int, messages: Sequence[Msg] = (), follow: bool = False, /) -> Sequence[Msg]:
         """Commit `count` more of the messages taken and append the reader's own messages, as one step, even to a closed log.
 
-        With `follow`, where all that came before was taken already, they count as taken too and are returned.
+        With `follow`, if all that came before was taken already, they count as taken too and are returned.
         """
-        ...
-
-
-@runtime_checkable
-class DiskReader(Reader[Msg], Protocol[Msg]):
-    """A reader whose messages lie on disk: on an event loop it takes what is in memory, and has the rest brought there first."""
-
-    @property
-    def thread(self) -> OwnThread:
-        """The thread in which the disk is used on behalf of an event loop."""
-        ...
-
-    def take_written(self, limit: int) -> list[Msg]:
-        """Read up to `limit` messages without writing anything; without the disk when `needs_disk()` is false."""
-        ...
-
-    def needs_disk(self) -> bool:
-        """Tell whether the next message has to be written or read first."""
-        ...
-
-    def prepare(self) -> None:
-        """Write or read what `needs_disk` has told of."""
-        ...
-
-    async def commit_async(self) -> int:
-        """Commit what was taken, waiting on the event loop for the disk."""
         ...
 
 
@@ -125,16 +96,6 @@ class Log(Protocol[Put]):
 
     def consumer(self) -> Any:
         """Open a `Reader` that is also a context manager, at the oldest message still there."""
-        ...
-
-
-@runtime_checkable
-class DiskLog(Log[Put], Protocol[Put]):
-    """A log on disk, whose readers are `DiskReader`s."""
-
-    @property
-    def thread(self) -> OwnThread:
-        """The thread in which the disk is used on behalf of an event loop."""
         ...
 
 
@@ -190,7 +151,7 @@ class Codec(Protocol[Value]):
 
 
 Position = Any
-"""Where a reader of a source stands: any JSON value, meaningful to that source alone."""
+"""The position of a reader in a source: any JSON value, meaningful to that source alone."""
 
 
 class Reading(Protocol[Got]):
@@ -198,7 +159,7 @@ class Reading(Protocol[Got]):
 
     @property
     def position(self) -> Position:
-        """Where the message last given stands: `read(after=position)` begins with the one that follows it."""
+        """The position of the message last given: `read(after=position)` begins with the one that follows it."""
         ...
 
     def __iter__(self) -> Iterator[Got | None]:
@@ -242,10 +203,10 @@ class Openable(Protocol[Got]):
 
 
 class OpenedSource(Source[Got], Protocol[Got]):
-    """A source that is open. A pass through it takes it over, and closes it at its end."""
+    """A source that is open. A pass through it closes it at its end."""
 
     def close(self) -> None:
-        """Close it, where no pass was begun; a second call is harmless."""
+        """Close it, if no pass was begun; a second call is harmless."""
         ...
 
 
@@ -254,5 +215,5 @@ class Switch(Protocol):
     """Something that can be asked whether it is set, such as a `threading.Event`."""
 
     def is_set(self) -> bool:
-        """Tell whether it is time to stop."""
+        """Return whether it is time to stop."""
         ...

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeAlias, TypeVar, Union
 
 from go_state.core.commands import Command
 from go_state.core.errors import ProgramError, UsageError
-from go_state.core.migrations import Migration, checked_migrations
+from go_state.core.migrations import Convert, Migration, checked_migrations
 from go_state.core.subscriptions import Sub
 from go_state.core.turn import Turn
 
@@ -30,13 +30,13 @@ class Program(Generic[Model, Msg]):
     """What to start with and how each message changes it.
 
     `init()` gives the first model and commands; in a keyed aggregate it may take the key. `update(model, msg)` gives the next
-    model and commands; it changes nothing and waits for nothing, and may ask for a third argument, the `Turn`. `view(model)` is
+    model and commands; it changes nothing and waits for nothing, and may take a third argument, the `Turn`. `view(model)` is
     called with each committed model. `subscriptions(model)` says which inputs the program wants while its model is this one.
     `on_restore(model)` gives the commands of a program that continues from a snapshot, which runs no `init`. `name` and
     `schema` are stored with each snapshot and message; what has another name or a newer schema raises `Incompatible`, and what has
     an older one goes through `migrations`, by the schema number they lead away from: `{1: f, 2: Migration(...)}`. `revision`
     grows when update is to make something else of the same messages: `verify` then checks from its first snapshot on. A `strict`
-    program raises `ProgramError` where update changes the model that it is given; see `strict.py` for what that costs.
+    program raises `ProgramError` when update changes the model that it is given; see the folder `strict` for what that costs.
 
     `middleware` is folded around update, in order; see `middleware/chain.py`.
 
@@ -50,10 +50,10 @@ class Program(Generic[Model, Msg]):
     on_restore: Callable[[Model], Commands[Msg]] | None = field(default=None, kw_only=True)
     name: str = field(default="", kw_only=True)
     schema: int = field(default=1, kw_only=True)
-    migrations: Mapping[int, Migration | Callable[[Any], Any]] = field(default_factory=dict, kw_only=True, hash=False)
+    migrations: Mapping[int, Migration | Convert] = field(default_factory=dict, kw_only=True, hash=False)
     revision: int = field(default=1, kw_only=True)
     strict: bool = field(default=False, kw_only=True)
-    middleware: Sequence[Callable[..., Any]] = field(default=(), kw_only=True)
+    middleware: Sequence[Callable[..., object]] = field(default=(), kw_only=True)
     takes_turn: bool = field(init=False, repr=False, compare=False)  # decided once, here
 
     def __post_init__(self) -> None:
@@ -80,7 +80,7 @@ class Program(Generic[Model, Msg]):
                     "return what is to be awaited after the yield"
                 )
         if self.strict:
-            from go_state.core.strict import guarded  # here: the guard is for tests and for programs that ask for it
+            from go_state.core.strict.guard import guarded  # here: the guard is for tests and for programs that ask for it
 
             object.__setattr__(self, "update", guarded(self.update))
 
@@ -105,14 +105,14 @@ def reducer(
 
 
 class _WithoutCommands:
-    """A function that returns a model alone, seen as one that returns a step."""
+    """A function that returns a model alone, as one that returns a step."""
 
     __slots__ = ("__wrapped__",)
 
-    def __init__(self, fn: Callable[..., Any]) -> None:
+    def __init__(self, fn: Callable[..., object]) -> None:
         self.__wrapped__ = fn  # the name by which inspect and typing find the annotations of the user's function
 
-    def __call__(self, *args: Any) -> tuple[Any, tuple[()]]:
+    def __call__(self, *args: object) -> Any:
         return self.__wrapped__(*args), ()
 
     def __repr__(self) -> str:
@@ -143,7 +143,7 @@ def _check(role: str, fn: object, shape: str, *counts: int) -> int:
 
 
 def takes_key(program: Program[Any, Any]) -> bool:
-    """Tell whether `init` asks for the key of the model it begins."""
+    """Return whether `init` asks for the key of the model that it starts."""
     fn = inspect.unwrap(program.init)
     try:
         parameters = inspect.signature(fn).parameters.values()
@@ -160,7 +160,7 @@ def read_step(step: object, role: str) -> tuple[Any, Any]:
 
 
 def not_a_step(step: object, role: str) -> ProgramError:
-    """Return the error that says what was returned in a step's place, and how a step is written."""
+    """Return the error for a return value that is not a step: it says what was returned, and how a step is written."""
     if step is None:
         found = f"{role} returned None: a branch without a return?"
     elif isinstance(step, tuple) and len(step) != 2:

@@ -1,7 +1,7 @@
 """Subscriptions: the inputs that a program wants while its model is as it is, as values.
 
-`subscriptions(model)` returns them. After each turn the runtime compares keys: what is new is begun, what is gone is ended, and what
-stays goes on. After a restart they begin anew from the restored model, and a replay begins none: `loop.subscribed` does all this.
+`subscriptions(model)` returns them. After each turn the runtime compares keys: what is new is started, what is gone is ended, and what
+stays goes on. After a restart they start again from the restored model, and a replay starts none: `runtime/subscriptions.py` does this.
 
 >>> Sub.every(1.0, "tick", key="clock")
 Every(seconds=1.0, message='tick', key='clock', scope=())
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Hashable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, TypeAlias, TypeVar, overload
 
 from go_state.core.errors import ProgramError
 from go_state.core.naming import number_or_kind
@@ -21,15 +21,15 @@ Child = TypeVar("Child")
 Item = TypeVar("Item")
 Sent = TypeVar("Sent")
 
-Scope = tuple[tuple[Any, ...], ...]
-"""Around whose messages which wrappers are put, the outermost first: `(wrap, *leading)` for each `map`."""
+Scope: TypeAlias = tuple[tuple[Any, ...], ...]  # functions and values of any kind
+"""The wrappers around a child's messages, the outermost first: `(wrap, *leading)` for each `map`."""
 
 
 class Sub(Generic[Msg]):
     """A subscription whose messages are `Msg`; made by the functions below.
 
-    Two with one key are the same: what goes on is not begun again, though its message may be another by now. Where no `key` is given
-    it is made of the other arguments, which can then be hashed.
+    Two with one key are the same: what is running is not started again, although its message may be another by now. If no `key` is
+    given it is made of the other arguments, which then have to be hashable.
     """
 
     __slots__ = ()
@@ -41,9 +41,9 @@ class Sub(Generic[Msg]):
     @staticmethod
     def every(seconds: float, message: Sent, *, key: Hashable = None) -> Sub[Sent]: ...
     @staticmethod
-    def every(seconds: float, message: Any, *, key: Hashable = None) -> Sub[Any]:
-        """Send the message, or what the function makes, every so many seconds. A beat that comes too late for its time is left out,
-        and so is one that comes while the one before still waits in the queue.
+    def every(seconds: float, message: object, *, key: Hashable = None) -> Sub[object]:
+        """Send the message, or what the function makes, every `seconds`. A beat that is too late is left out, and so is one that
+        comes while the one before still waits in the queue.
         """
         if type(seconds) not in (int, float) or not 0 < seconds < float("inf"):
             raise ProgramError(f"the time of Sub.every is a number of seconds greater than 0, not {number_or_kind(seconds)}")
@@ -56,10 +56,10 @@ class Sub(Generic[Msg]):
     @staticmethod
     def at(when: float, message: Sent, *, key: Hashable = None) -> Sub[Sent]: ...
     @staticmethod
-    def at(when: float, message: Any, *, key: Hashable = None) -> Sub[Any]:
-        """Send the message, or what the function makes, once at the time `when`, in seconds since 1970 (UTC), or at once where that
-        is over. The clock that counts is the system's: where it is set back meanwhile the message waits for its time, and where it is
-        set forward, or has gone on while the machine slept, the run sees it when it next looks up from its wait.
+    def at(when: float, message: object, *, key: Hashable = None) -> Sub[object]:
+        """Send the message, or what the function makes, once at the time `when`, in seconds since 1970 (UTC), or at once if that is
+        over. The system's clock counts: if it is set back meanwhile the message waits for its time, and if it is set forward, or went
+        on while the machine slept, the run notices when its wait next ends.
         """
         if type(when) not in (int, float) or when != when:
             raise ProgramError(
@@ -77,8 +77,8 @@ class Sub(Generic[Msg]):
     def stream(fn: Callable[..., AsyncIterator[Sent]], *args: object, key: Hashable = None) -> Sub[Sent]: ...
     @staticmethod
     def stream(
-        fn: Callable[..., AsyncIterator[Any]], *args: object, ok: Callable[[Any], Any] | None = None, key: Hashable = None
-    ) -> Sub[Any]:
+        fn: Callable[..., AsyncIterator[Item]], *args: object, ok: Callable[[Item], object] | None = None, key: Hashable = None
+    ) -> Sub[object]:
         """Send what the async generator `fn(*args)` gives, each item as it is or as `ok` makes it. It is closed when the subscription
         ends; when it ends by itself it is not begun again, and an exception of it is for `on_error` to decide.
         """
@@ -95,7 +95,7 @@ class Sub(Generic[Msg]):
     @staticmethod
     def signal(number: int, message: Sent, *, key: Hashable = None) -> Sub[Sent]: ...
     @staticmethod
-    def signal(number: int, message: Any, *, key: Hashable = None) -> Sub[Any]:
+    def signal(number: int, message: object, *, key: Hashable = None) -> Sub[object]:
         """Send the message whenever the process gets the signal, such as `signal.SIGTERM`, in the place of what Python does then.
 
         The program has to run in the main thread, the only one in which Python handles signals.
@@ -106,16 +106,17 @@ class Sub(Generic[Msg]):
     @staticmethod
     def map(subs: Iterable[Sub[Child]] | None, wrap: Callable[..., Sent], *leading: object) -> list[Sub[Sent]]:
         """Make a child's subscriptions the parent's: each message `m` becomes `wrap(*leading, m)`, and keys are the child's own."""
-        around = _key((wrap, *leading))
+        around = (wrap, *leading)
+        _key(around)
         return [replace(sub, scope=(around, *sub.scope)) for sub in checked_subscriptions(subs)]
 
 
 @dataclass(frozen=True, slots=True)
 class Every(Sub[Msg]):
-    """A message every so many seconds."""
+    """A message at every beat of a clock."""
 
     seconds: float
-    message: Any  # a message, or a function that makes one
+    message: object  # a message, or a function that makes one
     key: Hashable
     scope: Scope = ()
 
@@ -125,7 +126,7 @@ class At(Sub[Msg]):
     """A message at a time."""
 
     when: float
-    message: Any
+    message: object
     key: Hashable
     scope: Scope = ()
 
@@ -134,9 +135,9 @@ class At(Sub[Msg]):
 class Stream(Sub[Msg]):
     """What an async generator gives."""
 
-    fn: Callable[..., AsyncIterator[Any]]
+    fn: Callable[..., AsyncIterator[object]]
     args: tuple[object, ...]
-    ok: Callable[[Any], Any] | None
+    ok: Callable[..., object] | None
     key: Hashable
     scope: Scope = ()
 
@@ -146,12 +147,12 @@ class Signal(Sub[Msg]):
     """A message at each signal."""
 
     number: int
-    message: Any
+    message: object
     key: Hashable
     scope: Scope = ()
 
 
-def checked_subscriptions(subs: object) -> list[Any]:
+def checked_subscriptions(subs: object) -> list[Any]:  # of the kinds above, of any messages
     """Return the subscriptions, `None` left out, or raise a `ProgramError` that says how they are written."""
     if subs is None:
         return []
@@ -170,7 +171,7 @@ def _check_signal(number: object) -> None:
     """Raise `ProgramError` unless it is a signal that a process can handle."""
     if not isinstance(number, int) or isinstance(number, bool):
         raise ProgramError(f"Sub.signal takes the number of a signal, such as signal.SIGTERM, not {number!r}")
-    import signal  # here: few programs listen for one
+    import signal  # here: few programs subscribe to one
 
     unheard = {getattr(signal, name, None) for name in ("SIGKILL", "SIGSTOP")}
     if number not in signal.valid_signals() or number in unheard:
@@ -180,7 +181,7 @@ def _check_signal(number: object) -> None:
         )
 
 
-def _key(key: Any, *otherwise: object) -> Hashable:
+def _key(key: Hashable, *otherwise: object) -> Hashable:
     key = otherwise if key is None else key
     try:
         hash(key)
@@ -188,4 +189,4 @@ def _key(key: Any, *otherwise: object) -> Hashable:
         raise ProgramError(
             "a subscription is known by its key, a value that can be hashed: give it one by key=, such as a string"
         ) from None
-    return key  # type: ignore[no-any-return]
+    return key

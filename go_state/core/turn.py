@@ -1,4 +1,4 @@
-"""The turn as update sees it: when its message entered, where it stands, and chance that a replay repeats."""
+"""The turn as update sees it: when its message entered, its position, and randomness that a replay repeats."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Turn:
     """The third argument of an `update(model, msg, turn)` that asks for it.
 
     `at` is when the message entered, in seconds since 1970 (UTC): as a journal has recorded it, or else when the turn began.
-    `position` is the message's place in its log or source, None where nothing counts. `random()` and `uuid()` give other values at
+    `position` is the message's place in its log or source; None if that counts no positions. `random()` and `uuid()` give other values at
     every call and in every turn, and under a journal the same ones whenever the message is replayed.
     """
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import replace
-from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
 from go_state.core.commands import Command
 from go_state.core.errors import Denied, ProgramError
@@ -65,7 +65,7 @@ class Chain(Generic[Model, Msg]):
         layer: Layer = innermost if program.takes_turn else lambda model, message, _turn: innermost(model, message)
         for middleware in program.middleware:
             asks = inspect.isgeneratorfunction(_function(middleware))
-            layer = self._asking(middleware, layer) if asks else self._wrapping(middleware(layer))
+            layer = self._asking(cast("Callable[..., Asked]", middleware), layer) if asks else self._wrapping(middleware(layer))
         self._outermost = layer
 
     def _wrapping(self, wrapped: object) -> Layer:
@@ -80,7 +80,7 @@ class Chain(Generic[Model, Msg]):
 
         return layer
 
-    def _asking(self, middleware: Callable[[Proposal[Model, Msg]], Asked], inner: Layer) -> Layer:
+    def _asking(self, middleware: Callable[..., Asked], inner: Layer) -> Layer:
         def layer(model: Model, message: Msg, turn: Turn) -> object:
             step = inner(model, message, turn)
             if self._final is not None:

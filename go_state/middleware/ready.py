@@ -7,8 +7,8 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from go_state.core.errors import Denied, UsageError
+from go_state.core.fields import field_names
 from go_state.core.program import read_step
-from go_state.core.strict import field_names
 from go_state.core.turn import Turn
 from go_state.middleware.chain import Proposal
 

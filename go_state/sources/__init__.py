@@ -1,7 +1,15 @@
-"""Streams to read: files of records that know where they were, so that an interrupted run goes on where it stopped.
+"""Sources: files of records that know where they were, so that an interrupted run goes on where it stopped.
 
-`files.py` opens a file, plain or compressed, and knows it again; `jsonlines.py` and `tables.py` read records from its lines;
-`progress.py` shows how far a reader is. Whatever has the methods of `go_state.core.ports.Source` is a source too.
+A path and a class come in; messages come out, each with a position. A file is opened once, recognised by its fingerprint, and read
+on after the records that were counted already.
+
+`files.py`       a file as a source: positions, fingerprint, and a last record that may still grow
+`contents.py`    the bytes of an open file, decompressed (`gzipped.py`) and cut into lines
+`jsonlines.py`   one JSON value a line
+`tables.py`      CSV: rows (`rows.py`) whose columns become fields (`columns.py`)
+`progress.py`    the same with a bar
+
+Anything with the methods of `go_state.core.ports.Source` is a source too.
 """
 
 from go_state.sources.jsonlines import JSONLines

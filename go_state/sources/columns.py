@@ -11,21 +11,21 @@ import uuid
 from collections.abc import Callable, Collection, Iterable
 from typing import Any, TypeAlias
 
-from go_state.storage.types.annotations import without_wrapping
+from go_state.storage.types.annotations import Instance, TypeForm, origin_of, without_wrapping
 from go_state.storage.types.fields import Field
 
-Parse: TypeAlias = Callable[[str], Any]
-"""Returns the value of a text, or raises any exception for one that is none."""
+Parse: TypeAlias = Callable[[str], Instance]
+"""Returns the value of a text, or raises any exception for a text that has none."""
 
 _TRUTH = {"true": True, "1": True, "false": False, "0": False}
 
 
 def _bool(text: str) -> bool:
-    # Python's own bool takes every text for true but the empty one.
+    # Python's own bool is true for every text but the empty one.
     return _TRUTH[text.strip().lower()]
 
 
-_PARSERS: dict[Any, Parse] = {
+_PARSERS: dict[TypeForm, Parse] = {
     int: int,
     float: float,
     bool: _bool,
@@ -41,9 +41,9 @@ _TEXT = (str, Any, object)  # types whose value is the text itself
 
 
 def parser_of(field: Field, missing: Collection[str]) -> Parse | None:
-    """Return what makes the field's value of a text; None where the text is the value.
+    """Return the function that makes the field's value of a text; None if the text itself is the value.
 
-    A field that may be None is None where the text is one of `missing`, and is nowhere else.
+    A field that may be None is None if the text is one of `missing`, and only then.
     """
     parse = _parser(field.annotation)
     if not may_be_none(field.annotation):
@@ -53,44 +53,44 @@ def parser_of(field: Field, missing: Collection[str]) -> Parse | None:
     return lambda text: None if text in missing else parse(text)
 
 
-def may_be_none(annotation: Any) -> bool:
-    """Tell whether None is a value of the type, also inside unions that have a name of their own, and literals."""
+def may_be_none(annotation: TypeForm) -> bool:
+    """Return whether None is a value of the type, also inside unions that have a name of their own, and literals."""
     kind = without_wrapping(annotation)
-    if typing.get_origin(kind) in _UNIONS:
+    if origin_of(kind) in _UNIONS:
         return any(map(may_be_none, typing.get_args(kind)))
-    return kind in (None, type(None)) or (typing.get_origin(kind) is typing.Literal and None in typing.get_args(kind))
+    return kind in (None, type(None)) or (origin_of(kind) is typing.Literal and None in typing.get_args(kind))
 
 
-def _parser(annotation: Any) -> Parse | None:
+def _parser(annotation: TypeForm) -> Parse | None:
     kind = without_wrapping(annotation)
     if kind in _TEXT:
         return None
     if kind in _PARSERS:
         return _PARSERS[kind]
-    if typing.get_origin(kind) in _UNIONS:
+    if origin_of(kind) in _UNIONS:
         return _union(typing.get_args(kind))
-    if typing.get_origin(kind) is typing.Literal:
+    if origin_of(kind) is typing.Literal:
         return _literal(typing.get_args(kind))
     if isinstance(kind, type) and issubclass(kind, enum.Enum):
         return _enum(kind)
     return _other(kind)
 
 
-def _union(members: Iterable[Any]) -> Parse | None:
-    """Return the parser of a union: of its members the first that takes the text, or the text itself where that is one.
+def _union(members: Iterable[TypeForm]) -> Parse | None:
+    """Return the parser of a union: that of the first member that takes the text, or the text itself if str is a member.
 
-    Whole numbers come first, and last what would take the text of another member for its own: 1 as True, a date as a midnight.
+    Whole numbers are tried first, and last the members that would take the text of another: 1 as True, a date as a midnight.
     """
     kinds = [without_wrapping(member) for member in members if member is not type(None)]
     parsers = [_parser(kind) for kind in sorted(kinds, key=lambda kind: _TURN.get(kind, 1))]
     return None if None in parsers else _first_of([parse for parse in parsers if parse is not None])
 
 
-def _literal(values: tuple[Any, ...]) -> Parse:
+def _literal(values: tuple[object, ...]) -> Parse:
     options = {(type(value), value): value for value in values if value is not None}
 
     def among(parse: Parse) -> Parse:
-        def option(text: str) -> Any:
+        def option(text: str) -> object:
             value = parse(text)
             return options[type(value), value]
 
@@ -106,7 +106,7 @@ def _enum(kind: type[enum.Enum]) -> Parse:
     return _first_of([member(parse) for parse in _parsers_of(each.value for each in kind)])
 
 
-def _parsers_of(values: Iterable[Any]) -> list[Parse]:
+def _parsers_of(values: Iterable[object]) -> list[Parse]:
     """Return the parsers of the values' types, of each one once."""
     return [_parser(kind) or str for kind in dict.fromkeys(type(value) for value in values)]
 
@@ -115,7 +115,7 @@ def _first_of(parsers: list[Parse]) -> Parse:
     if len(parsers) == 1:
         return parsers[0]
 
-    def parse_any(text: str) -> Any:
+    def parse_any(text: str) -> object:
         for parse in parsers:
             try:
                 return parse(text)
@@ -126,7 +126,7 @@ def _first_of(parsers: list[Parse]) -> Parse:
     return parse_any
 
 
-def _other(kind: Any) -> Parse:
+def _other(kind: TypeForm) -> Parse:
     """Return the parser of a type that has a text in JSON, such as bytes in base64 or a duration; `NotStorable` for others."""
     from msgspec import convert
 

@@ -10,10 +10,15 @@ import io
 import zlib
 from collections.abc import Callable, Iterator
 from itertools import chain
-from typing import IO, Any, cast
+from typing import IO, TYPE_CHECKING
 
 from go_state.core.errors import SourceError
 from go_state.sources.gzipped import Gunzip
+
+if TYPE_CHECKING:
+    import zipfile
+
+    from _typeshed import WriteableBuffer
 
 _BLOCK = 1 << 18  # bytes; a block is cut into lines at once, which costs a third of reading line by line
 _ENDS = (b"\n", b"\r")
@@ -21,7 +26,7 @@ _MARK = b"\xef\xbb\xbf"  # the byte order mark that some editors put in front of
 _LITTER = ("thumbs.db", "desktop.ini")  # what Windows leaves in folders; what macOS leaves is hidden
 
 ReadBlock = Callable[[int], bytes]
-"""Returns up to so many bytes, fewer when that is simpler, and none at the end."""
+"""Returns up to the given number of bytes, fewer if that is simpler, and none at the end."""
 
 
 class UnreadableError(Exception):
@@ -42,19 +47,20 @@ class Section(io.RawIOBase):
         self._at = file.seek(0)
 
     def readable(self) -> bool:
-        """Tell that it can be read."""
+        """Return that it can be read."""
         return True
 
     def seekable(self) -> bool:
-        """Tell that it can be read in any order, as zip files are."""
+        """Return that it can be read in any order, as zip files are."""
         return True
 
-    def readinto(self, buffer: Any) -> int:  # a bytearray, or whatever else bytes can be written into
+    def readinto(self, buffer: WriteableBuffer) -> int:
         """Read into the buffer and return how many bytes that were."""
-        data = self._file.read(min(len(buffer), max(self._length - self._at, 0)))
-        if not data and len(buffer) and self._at < self._length:
+        view = memoryview(buffer).cast("B")
+        data = self._file.read(min(len(view), max(self._length - self._at, 0)))
+        if not data and len(view) and self._at < self._length:
             raise ShrunkError
-        buffer[: len(data)] = data
+        view[: len(data)] = data
         self._at += len(data)
         return len(data)
 
@@ -67,15 +73,15 @@ class Section(io.RawIOBase):
         return self._at
 
     def tell(self) -> int:
-        """Return where it stands."""
+        """Return the place in the section."""
         return self._at
 
 
 class Lines:
     """The lines of a file, each with its end, that of any system, and without a byte order mark; to be iterated once.
 
-    What follows the last line end is a line only in a file that is finished. Whoever makes records of the lines says in
-    `complete` how many there were, and in `is_open` whether the last one was going on when the lines ended.
+    What follows the last line end is a line only if the file is finished. The reader of records sets `complete` to the number of
+    records that have ended, and `is_open` if one had begun and not ended when the lines ended.
     """
 
     def __init__(self, read: ReadBlock, *, finished: bool) -> None:
@@ -120,18 +126,18 @@ class Lines:
 
 
 def reader_of(section: Section, path: str, compression: str, *, grows: bool) -> ReadBlock:
-    """Return what reads the section's contents, decompressed; `SourceError` for an archive that cannot be opened.
+    """Return the function that reads the section's contents, decompressed; `SourceError` for an archive that cannot be opened.
 
-    Of a .gz file that grows what is there is read, also where it ends in the middle of what is compressed.
+    A .gz file that grows is read as far as it goes, also if it ends in the middle of a compressed block.
     """
     if compression == ".gz":
         return Gunzip(section, grows=grows).read
     if compression == ".zip":
-        return cast("ReadBlock", _only_member(section, path).read1)
+        return _only_member(section, path).read1
     return section.read
 
 
-def _only_member(section: Section, path: str) -> Any:  # a zipfile.ZipExtFile
+def _only_member(section: Section, path: str) -> zipfile.ZipExtFile:
     import zipfile
 
     try:
@@ -139,7 +145,9 @@ def _only_member(section: Section, path: str) -> Any:  # a zipfile.ZipExtFile
         names = [name for name in archive.namelist() if not name.endswith("/")]
         members = [name for name in names if not _is_litter(name)] if len(names) > 1 else names
         if len(members) == 1:
-            return archive.open(members[0])
+            member = archive.open(members[0])
+            assert isinstance(member, zipfile.ZipExtFile)  # as it always is for reading
+            return member
     except ShrunkError:
         raise
     except Exception as error:  # zipfile raises half a dozen kinds for archives that are damaged, or made by newer programs
@@ -148,7 +156,7 @@ def _only_member(section: Section, path: str) -> Any:  # a zipfile.ZipExtFile
 
 
 def _is_litter(name: str) -> bool:
-    """Tell whether a member of a zip is what a desktop has put there for itself."""
+    """Return whether a member of a zip file was put there by a desktop for itself."""
     folder, _, base = name.rpartition("/")
     return "__MACOSX" in folder.split("/") or base.startswith(".") or base.lower() in _LITTER
 

@@ -1,8 +1,8 @@
 """A file of records as a source: opened plain or compressed, counted by record, and known again by its bytes.
 
-Positions are numbers of records. The fingerprint is the length of the file as it lies on disk and a hash of it all, so that a
-file that has only grown is the same stream, and one that was changed anywhere is not. To read a file is to read it twice, the
-second time from the page cache; SHA-256 takes about half a second a gigabyte.
+Positions are numbers of records. The fingerprint is the length of the file on disk and a hash of all of it, so that a file that
+has only grown is the same stream, and one that was changed anywhere is not. So a file is read twice, the second time from the page
+cache; SHA-256 takes about half a second a gigabyte.
 
 A plain or .gz file may still be growing, so its last record counts only once its line has ended; see `FileSource`.
 """
@@ -13,7 +13,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from types import TracebackType
-from typing import IO, Generic, Protocol, Self, TypeVar
+from typing import IO, Generic, NamedTuple, Protocol, Self, TypeVar
 
 from go_state.core.errors import BadRecord, SourceChanged, SourceError, UnfinishedRecord, UsageError
 from go_state.sources.contents import Lines, ReadBlock, Section, ShrunkError, UnreadableError, reader_of
@@ -27,17 +27,29 @@ class Records(Protocol[Msg]):
     """How a kind of file is read."""
 
     def __call__(self, lines: Lines, skip: int, /) -> Iterator[Msg]:
-        """Give the records of the lines that follow the first `skip` records; at their end, say in `lines` how they ended."""
+        """Give the records after the first `skip` records; set `lines.complete` and `lines.is_open` at the end."""
         ...
+
+
+class Identity(NamedTuple):
+    """Which file was opened, and how many bytes it had then."""
+
+    device: int
+    inode: int
+    length: int
 
 
 class FileSource(Generic[Msg]):
     """A file of records; a `Source`. The name under which its position is stored is the file's own, unless one is given.
 
+    `open_once` opens the file for everything that a run asks of it. The port alone has two calls for that, `fingerprint` and `read`,
+    between which another file may take the place of this one; so the pass that follows a fingerprint is of the file that was
+    described, or refused.
+
     A last record without a line end may still be growing: it is left for the next pass, with the warning `UnfinishedRecord`.
-    `finished=True` says that the file is complete, and the record counts (a .zip is always complete); growth that continues the
-    record raises `SourceChanged` from then on. `finished=False` says that the file grows, and leaves the record without a warning; of
-    a .gz that is still being written it reads what is there, where otherwise one that is cut short raises `BadRecord`.
+    `finished=True` says that the file is complete, and the record counts (a .zip is always complete); if the record grows later,
+    that raises `SourceChanged`. `finished=False` says that the file grows, and leaves the record without a warning; a .gz that is
+    still being written is then read as far as it goes, while otherwise one that is cut short raises `BadRecord`.
     """
 
     def __init__(
@@ -49,7 +61,7 @@ class FileSource(Generic[Msg]):
         self.records = records
         self.finished = finished
         self.location = os.path.abspath(self.path)  #: the file itself, whatever the current folder becomes
-        self._described: tuple[int, int, int] | None = None  # what the fingerprint describes, for the pass that follows it
+        self._described: Identity | None = None  # what the last fingerprint was of, for the pass that follows it
         if finished not in (None, True, False):
             raise UsageError(f"finished= is True or False, or None for not known, not a {type(finished).__qualname__}")
         if not os.path.isfile(self.location):
@@ -59,7 +71,7 @@ class FileSource(Generic[Msg]):
 
     @property
     def compression(self) -> str:
-        """How the file is compressed: ".gz", ".zip", or "" for a plain one."""
+        """How the file is compressed: ".gz", ".zip", or "" if it is plain."""
         suffix = os.path.splitext(self.path)[1].lower()
         return suffix if suffix in (".gz", ".zip") else ""
 
@@ -68,7 +80,7 @@ class FileSource(Generic[Msg]):
         return os.path.getsize(self.location)
 
     def open_once(self) -> OpenedFile[Msg]:
-        """Open the file, to recognise, describe and read one and the same, whatever the path names by then."""
+        """Open the file, to recognise, describe and read the same file, whatever the path names by then."""
         return OpenedFile(self)
 
     def fingerprint(self) -> str:
@@ -83,22 +95,18 @@ class FileSource(Generic[Msg]):
             opened.recognise(fingerprint)
 
     def read(self, after: int | None = None) -> FileReading[Msg]:
-        """Begin a pass after so many records; one that follows a fingerprint is of the file that was described, and no more."""
+        """Begin a pass after the first `after` records; one that follows a fingerprint is of the file that was described."""
         described, self._described = self._described, None
-        opened = self.open_once()
-        try:
-            if described is not None:
-                opened.limit_to(described)
-            return opened.read(after)
-        except BaseException:
-            opened.close()
-            raise
+        return OpenedFile(self, described).read(after)
 
 
 class OpenedFile(Generic[Msg]):
-    """A file that was opened once: what it recognises, describes and reads is the same file, up to the length that it has now."""
+    """A file that was opened once: what it recognises, describes and reads is the same file, up to the length that it has now.
 
-    def __init__(self, source: FileSource[Msg]) -> None:
+    If it was `described` before, it is read up to the length that it had then; `SourceChanged` if that was another file.
+    """
+
+    def __init__(self, source: FileSource[Msg], described: Identity | None = None) -> None:
         import hashlib
 
         self.name = source.name
@@ -108,17 +116,14 @@ class OpenedFile(Generic[Msg]):
         except OSError as error:
             raise SourceError(f"{source.path} cannot be opened: {error.strerror}") from error
         found = os.fstat(self.file.fileno())
-        self.identity = (found.st_dev, found.st_ino, found.st_size)
-        self.length = found.st_size
-        self.finished = bool(source.finished)  # or whether it was said to be, when it was as long as it is now
+        self.identity = Identity(found.st_dev, found.st_ino, found.st_size)
+        self.length = found.st_size if described is None else described.length
+        if described is not None and (described[:2] != self.identity[:2] or described.length > found.st_size):
+            self.file.close()
+            raise SourceChanged(self.name, "another file has taken its place since it was recognised")
+        self.finished = bool(source.finished)  # or whether the fingerprint says so of a file of this length
         self._hashed = 0
         self._digest = hashlib.sha256()
-
-    def limit_to(self, described: tuple[int, int, int]) -> None:
-        """Read no further than to the length that was described; `SourceChanged` when that was another file."""
-        if described[:2] != self.identity[:2] or described[2] > self.length:
-            raise SourceChanged(self.name, "another file has taken its place since it was recognised")
-        self.length = described[2]
 
     def fingerprint(self) -> str:
         """Return the file's length and hash, and whether its last record counts without a line end."""
@@ -139,7 +144,7 @@ class OpenedFile(Generic[Msg]):
             return
         following = b"" if self.length == length else self._first_after(length)
         if not following:
-            self.finished = True  # also where this run does not say so: its last record was counted
+            self.finished = True  # also if this run does not say so: its last record was counted
         elif following not in b"\r\n":
             raise SourceChanged(
                 self.name,
@@ -167,7 +172,7 @@ class OpenedFile(Generic[Msg]):
         return self._digest.hexdigest()
 
     def _first_after(self, length: int) -> bytes:
-        """Return the first byte, decompressed, that follows the first `length` bytes; a line end where a line had ended by then."""
+        """Return the first byte, decompressed, that follows the first `length` bytes; a line end if those end with one."""
         try:
             before, last = 0, b"\n"
             read = self.reader(Section(self.file, length))
@@ -194,7 +199,7 @@ class OpenedFile(Generic[Msg]):
         return SourceChanged(self.name, "it became shorter while it was being read")
 
     def read(self, after: int | None = None) -> FileReading[Msg]:
-        """Begin a pass after so many records, which closes the file at its end."""
+        """Begin a pass after the first `after` records; the file is closed at its end."""
         return FileReading(self, after or 0)
 
     def close(self) -> None:
@@ -245,7 +250,7 @@ class FileReading(Generic[Msg]):
             self.close()
 
     def _look_at_end(self, lines: Lines) -> None:
-        """Tell of a last record that was left, unless it was counted before, when the file was said to be finished."""
+        """Note a last record that was left, and warn of it, unless it was counted before, in a file that was said to be finished."""
         left = bool(lines.is_open or lines.rest.strip())
         if lines.complete + left < self.position:
             raise SourceChanged(self._opened.name, f"it has {lines.complete} records, and {self.position} of it were counted")

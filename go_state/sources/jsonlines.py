@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from typing import Any, TypeVar, overload
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar, overload
 
 from go_state.core.errors import BadRecord
 from go_state.sources.contents import Lines
 from go_state.sources.files import FileSource
-from go_state.storage.codec.codec import without_contents
+from go_state.storage.codec.error_texts import without_contents
 
 Msg = TypeVar("Msg")
 
 
-class _Records:
-    def __init__(self, name: str, of: Any) -> None:
+class _Records(Generic[Msg]):
+    def __init__(self, name: str, of: type[Msg] | None) -> None:
         self._name = name
         self._of = of
 
-    def __call__(self, lines: Lines, skip: int, /) -> Iterator[Any]:
+    def __call__(self, lines: Lines, skip: int, /) -> Iterator[Msg]:
         decode = self._decoder()
         record = 0
         for line in lines:
@@ -39,14 +39,16 @@ class _Records:
             yield message
         lines.complete = record
 
-    def _decoder(self) -> Any:
+    def _decoder(self) -> Callable[[bytes], Msg]:
         if self._of is None:
             from msgspec import json
 
-            return json.Decoder().decode  # orjson would read a whole number of more than 64 bits as a float
-        from go_state.storage.codec.codec import JsonCodec
+            # orjson would read a whole number of more than 64 bits as a float
+            decode: Callable[[bytes], Msg] = json.Decoder().decode
+            return decode
+        from go_state.storage.codec.json_codec import JsonCodec
 
-        codec: JsonCodec[Any] = JsonCodec(self._of, whole_floats=True)
+        codec: JsonCodec[Msg] = JsonCodec(self._of, whole_floats=True)
         return codec.decode
 
 
@@ -73,6 +75,11 @@ class JSONLines(FileSource[Msg]):
         self, path: str | os.PathLike[str], of: type[Msg], *, name: str | None = None, finished: bool | None = None
     ) -> None: ...
     def __init__(
-        self, path: str | os.PathLike[str], of: Any = None, *, name: str | None = None, finished: bool | None = None
+        self,
+        path: str | os.PathLike[str],
+        of: type[Msg] | None = None,
+        *,
+        name: str | None = None,
+        finished: bool | None = None,
     ) -> None:
         super().__init__(path, name, _Records(os.fsdecode(path), of), finished)

@@ -1,9 +1,9 @@
-"""A progress bar for whoever waits for a file to be read."""
+"""A progress bar for a person who waits for a file to be read."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from go_state.core.errors import MissingExtra, UsageError
 from go_state.sources.files import FileReading, FileSource, OpenedFile
@@ -16,8 +16,8 @@ _EVERY = 1000  # records between two looks at the position, which cost about 1 u
 class progress(Generic[Msg]):
     """The file as a source that shows a bar on standard error while it is read; needs the extra `cli`.
 
-    `gs.aggregate(program, gs.sources.progress(gs.sources.CSV(path, Effect)), ...)`. Where standard error is no terminal nothing
-    is drawn.
+    `gs.aggregate(program, gs.sources.progress(gs.sources.CSV(path, Effect)), ...)`. Nothing is drawn if standard error is
+    no terminal.
     """
 
     def __init__(self, source: FileSource[Msg], *, description: str | None = None) -> None:
@@ -38,7 +38,7 @@ class progress(Generic[Msg]):
         return self._source.name
 
     def open_once(self) -> _Opened[Msg]:
-        """Open the file, to recognise, describe and read one and the same."""
+        """Open the file, to recognise, describe and read the same file."""
         return _Opened(self._source.open_once(), self._description)
 
     def fingerprint(self) -> str:
@@ -49,7 +49,7 @@ class progress(Generic[Msg]):
         """Raise `SourceChanged` unless it is the file that gave the fingerprint."""
         self._source.recognise(fingerprint)
 
-    def read(self, after: Any = None) -> _Reading[Msg]:
+    def read(self, after: int | None = None) -> _Reading[Msg]:
         """Begin a pass with a bar."""
         return _Reading(self._source.read(after), self._source.size(), self._description)
 
@@ -63,7 +63,7 @@ class _Opened(Generic[Msg]):
         self._opened = opened
         self._description = description
 
-    def read(self, after: Any = None) -> _Reading[Msg]:
+    def read(self, after: int | None = None) -> _Reading[Msg]:
         return _Reading(self._opened.read(after), self._opened.length, self._description)
 
 

@@ -7,14 +7,14 @@ from collections.abc import Iterator
 
 from go_state.sources.contents import Lines
 
-_LONGEST = 1 << 27  # characters of one row: where a quote is not closed, the rest of the file would be one
+_LONGEST = 1 << 27  # characters of one row: if a quote is not closed, the rest of the file would be one row
 
 
 class Rows:
     """The rows of the lines, in order, blank ones included as empty lists; to be iterated once.
 
     The csv module has a limit to the length of a field, which is the whole process's. A row that it refuses for that is split
-    here, by the same rules: quotes where a field begins with one, doubled inside.
+    here, by the same rules: a field that begins with a quote ends with one, and quotes inside are doubled.
     """
 
     def __init__(self, lines: Lines, delimiter: str) -> None:

@@ -4,30 +4,32 @@ from __future__ import annotations
 
 import csv
 import os
-import typing
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar, overload
 
 from go_state.core.errors import BadRecord, SourceError, UsageError
 from go_state.sources.contents import Lines
 from go_state.sources.files import FileSource
 from go_state.sources.rows import Rows
+from go_state.storage.types.annotations import Instance, class_of
 
 if TYPE_CHECKING:
     from go_state.sources.columns import Parse
     from go_state.storage.types.fields import Field
 
 Msg = TypeVar("Msg")
+Make: TypeAlias = Callable[[list[str]], Instance]
+"""Makes a message of a row: an object of the class that was given, or a dict of strings."""
 
 
-class _Records:
-    def __init__(self, name: str, of: Any, missing: Sequence[str], delimiter: str) -> None:
+class _Records(Generic[Msg]):
+    def __init__(self, name: str, of: type[Msg] | None, missing: Sequence[str], delimiter: str) -> None:
         self._name = name
         self._of = of
         self._missing = frozenset(missing)
         self._delimiter = delimiter
 
-    def __call__(self, lines: Lines, skip: int, /) -> Iterator[Any]:
+    def __call__(self, lines: Lines, skip: int, /) -> Iterator[Msg]:
         rows, record = Rows(lines, self._delimiter), 0
         full = (row for row in rows if row)  # a blank line is no row
         try:
@@ -53,7 +55,7 @@ class _Records:
         finally:
             lines.complete = record
 
-    def _reader(self, header: list[str]) -> Callable[[list[str]], Any]:
+    def _reader(self, header: list[str]) -> Make:
         """Return what makes a message of a row."""
         if self._of is not None:
             return self._converter(header)
@@ -74,11 +76,11 @@ class _Records:
         if twice:
             raise SourceError(f"{self._name} has more than one column {', '.join(twice)}: give each a name of its own")
 
-    def _converter(self, header: list[str]) -> Callable[[list[str]], Any]:
+    def _converter(self, header: list[str]) -> Make:
         from go_state.sources.columns import parser_of
         from go_state.storage.types.fields import fields_of, takes_fields_in_order
 
-        fields, cls = fields_of(self._of), typing.get_origin(self._of) or self._of
+        fields, cls = fields_of(self._of), class_of(self._of)
         self._check_names(header, {field.name for field in fields})
         lacking = [field.name for field in fields if field.required and field.name not in header]
         if lacking:
@@ -94,7 +96,7 @@ class _Records:
         columns = [(header.index(field.name), parser_of(field, self._missing)) for field in there]
         in_order = len(there) == len(fields) and takes_fields_in_order(cls, parameters)
 
-        def message_of(row: list[str]) -> Any:
+        def message_of(row: list[str]) -> Instance:
             try:
                 values = [row[i] if parse is None else parse(row[i]) for i, parse in columns]
             except Exception:  # of the parsers, which may quote the text
@@ -130,7 +132,7 @@ class CSV(FileSource[Msg]):
 
     `of` is the class of the messages: each of its fields takes the column of its name, turned into the field's type as Python
     does: what `int`, `float`, `Decimal`, `UUID`, `date.fromisoformat` and their like take is taken, true, false, 1 and 0 are bools,
-    and nothing is guessed. Other columns are left aside. A field that may be None is None where the column holds one of `missing`.
+    and nothing is guessed. Other columns are ignored. A field that may be None is None if the column holds one of `missing`.
     Without `of` a message is a dict of strings.
 
     Positions count rows below the header; `name` is what the position is stored under, by default the file's name; `finished`
@@ -162,7 +164,7 @@ class CSV(FileSource[Msg]):
     def __init__(
         self,
         path: str | os.PathLike[str],
-        of: Any = None,
+        of: type[Msg] | None = None,
         *,
         name: str | None = None,
         missing: Sequence[str] = ("",),

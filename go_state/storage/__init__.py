@@ -1,6 +1,14 @@
-"""Keep: models on disk, and back.
+"""Storage: models, snapshots and messages as bytes, and where those bytes lie.
 
-`codec.py` turns a model into JSON and back by the shape that `shape.py` reads from its type, `snapshot.py` puts the JSON into an
-envelope that says what it is, and `memory.py` and `lmdb.py` keep bytes under a key with a version fence. `links.py` loads models
-that refer to others.
+A model or a message comes in and is on disk, behind a version or a position, when a call returns; it comes back equal, or an error
+names the key and the field. Imports point down this list only (import-linter checks it), so it can be read from either end:
+
+`backends/`    stores: memory, an LMDB file, a Postgres database; `RecordStore` is what they have in common
+`journal/`     the durable buffer: messages that wait, the flush that writes them, reading them back
+`records/`     how models, keyframes and journals lie in transactions over named records
+`snapshots/`   a model in an envelope that says what it is, made in pieces if it is large
+`codec/`       values of one type as JSON and back, proved or compared to be equal
+`types/`       what a type's values look like in JSON, its description, and what has changed in it
+
+`records` and `snapshots` do not know each other: bytes, and what they mean.
 """

@@ -1,1 +1,11 @@
-"""system."""
+"""The system: what go_state needs to know of the process it runs in. Nothing here knows what a program is.
+
+    forks          what a forked child inherits, and how that refuses to be used there
+    own_thread     a thread for what an event loop may not wait for: the disk, the end of another thread
+    at_exit        journals that are not closed are written when the process ends
+    running        the event loop that runs in this thread, asked without importing asyncio
+    crash_points   named moments at which a test ends the process, to see what is on disk then
+
+Calls enter from every folder above, and go nowhere but to the standard library; `core.errors` is the only thing imported from the
+package. Each file stands alone: read the one whose subject you need. Whatever threads share registers itself with `forks.at_fork`.
+"""

@@ -1,10 +1,10 @@
-"""Points at which a test can have the process die: `gs.testing.crash_at(point)`.
+"""Points at which a test can make the process end: `gs.testing.crash_at(point)`.
 
     flush        before-flush, after-flush           what is durable moves in between
     snapshot     before-snapshot, after-snapshot     the same of a flush that writes one
     a part       after-part                          of a large snapshot, before the snapshot itself
     truncation   before-truncate, after-truncate
-    a command    command-begins, command-lands       one that goes on after its turn; its message enters after the second
+    a command    command-begins, command-lands       one that goes on after its turn; its message is enqueued after the second
 
 They cost a comparison, and lie on no path that every message takes.
 """
@@ -28,17 +28,17 @@ CRASH_POINTS: Final = (
 
 
 class _Watch:
-    """Who wants to know; the one thing here that a whole process shares, as it dies as a whole."""
+    """The function to call; the only state here that a whole process shares, because it ends as a whole."""
 
     reached: Callable[[str], object] | None = None
 
 
 def reach(point: str) -> None:
-    """Come to a point."""
+    """Call the function that watches, with the point that was reached."""
     if _Watch.reached is not None:
         _Watch.reached(point)
 
 
 def watch(reached: Callable[[str], object] | None) -> None:
-    """Have the function called at each point, or nothing any more."""
+    """Set the function that is called at each point; None ends that."""
     _Watch.reached = reached

@@ -1,7 +1,7 @@
 """A thread of our own, for what an event loop may not wait for: the calls of a store, the end of a thread.
 
-asyncio's default executor belongs to the user. When all its threads wait for an app, a call that the app makes in it would wait for
-them in turn, and neither would ever go on.
+asyncio's default executor belongs to the user. If all its threads wait for an app, a call that the app makes in it would wait for
+them in turn, and neither would ever end.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextvars import Context, copy_context
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
-from go_state.system.forks import share
+from go_state.system.forks import at_fork
 
 if TYPE_CHECKING:
     import asyncio
@@ -29,11 +29,11 @@ class _Call(NamedTuple):
     context: Context
     loop: asyncio.AbstractEventLoop
     outcome: asyncio.Future[tuple[Any, BaseException | None]]
-    unclaimed: list[None]  # of one element, which the thread takes to call it, or who waits to drop it
+    unclaimed: list[None]  # of one element: the thread pops it to make the call, the waiting task to drop the call
 
 
 class OwnThread:
-    """Calls functions one after the other in one thread, which begins with the first of them and ends with `aclose`.
+    """Calls functions one after the other in one thread, which is started with the first of them and ends with `aclose`.
 
     For coroutines of one event loop. A call that has begun is always finished, also when the task that awaits it is cancelled:
     a transaction is done or not done, never abandoned. Only then is the cancellation raised.
@@ -43,23 +43,23 @@ class OwnThread:
         self._name = name
         self._calls: SimpleQueue[_Call | None] = SimpleQueue()  # None ends the thread
         self._thread: threading.Thread | None = None
-        share(self)
+        at_fork(self)
 
-    def forget_parent(self) -> None:
-        """In a forked child: have no thread, for it is the parent's; the next call begins another."""
+    def after_fork_in_child(self) -> None:
+        """In a forked child: have no thread, because it is the parent's; the next call starts another."""
         self._thread, self._calls = None, SimpleQueue()
 
     async def call(self, fn: Callable[[], T], cancel: Callable[[], object] | None = None) -> T:
         """Call the function in the thread, and return what it returns; a cancellation asked for earlier comes first."""
         import asyncio
 
-        await asyncio.sleep(0)  # where such a cancellation is raised, before anything has begun
+        await asyncio.sleep(0)  # such a cancellation is raised here, before anything has begun
         return await self._made(fn, cancel, certain=False)
 
     async def finish(self, fn: Callable[[], T], cancel: Callable[[], object] | None = None) -> T:
         """Call the function in the thread although the task may be about to be cancelled: for what an end has to do.
 
-        `cancel` is called when it is cancelled, to have a function end soon that itself waits.
+        `cancel` is called when the task is cancelled, to make a function end soon that itself waits.
         """
         return await self._made(fn, cancel, certain=True)
 
@@ -78,7 +78,7 @@ class OwnThread:
             except asyncio.CancelledError as error:
                 cancelled = cancelled or error
                 if not certain and _claim(call):
-                    raise  # it waits for others' calls still, and is not made
+                    raise  # it was still waiting for others' calls, and is not made
                 if cancel is not None:
                     cancel()
         result, failure = outcome.result()
@@ -95,12 +95,12 @@ class OwnThread:
             self._thread.start()
 
     async def aclose(self) -> None:
-        """End the thread once it has made the calls it was given, and wait for its end; the next call begins another."""
+        """End the thread once it has made the calls it was given, and wait for its end; the next call starts another."""
         thread, calls = self._thread, self._calls
         if thread is None:
             return
         try:
-            await self.finish(_do_nothing)  # behind all that is still to be called: from here on the end takes no time
+            await self.finish(_do_nothing)  # after all that is still to be called: from here on the end takes no time
         finally:
             if self._thread is thread:
                 self._thread, self._calls = None, SimpleQueue()
@@ -108,7 +108,7 @@ class OwnThread:
             thread.join()
 
     def close(self) -> None:
-        """End the thread as `aclose` does, from outside of an event loop; called in the thread itself it does not wait for the end."""
+        """End the thread as `aclose` does, outside of an event loop; called in the thread itself it does not wait for the end."""
         thread, self._thread = self._thread, None
         self._calls, calls = SimpleQueue(), self._calls
         if thread is not None:
@@ -141,7 +141,7 @@ def _serve(calls: SimpleQueue[_Call | None]) -> None:
 
 
 def _claim(call: _Call) -> bool:
-    """Tell whether the call is the caller's to make, or to drop, which it is for one alone."""
+    """Return whether the caller may make the call, or drop it: True for the first who asks, and for nobody else."""
     try:
         call.unclaimed.pop()
     except IndexError:
@@ -155,7 +155,7 @@ def _settle(outcome: asyncio.Future[Any], found: tuple[Any, BaseException | None
 
 
 def _do_nothing() -> None:
-    """Take part in the order of the calls, and nothing else."""
+    """Do nothing, at one's place in the order of the calls."""
 
 
 async def call_once(fn: Callable[[], T], name: str, cancel: Callable[[], object] | None = None) -> T:

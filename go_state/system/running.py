@@ -1,4 +1,4 @@
-"""The event loop of the calling thread, as far as one can tell without importing asyncio, which takes longer than all of go_state."""
+"""The event loop of the calling thread, found without importing asyncio, which takes longer than all of go_state."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 def running_loop() -> Any:
     """Return the event loop that runs in this thread, or None."""
-    asyncio = sys.modules.get("asyncio")  # where nobody imported it, or another thread is about to, no loop is running
+    asyncio = sys.modules.get("asyncio")  # if nobody imported it, or another thread is about to, no loop is running
     running = getattr(asyncio, "_get_running_loop", None)
     return None if running is None else running()
 

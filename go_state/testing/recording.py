@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from go_state.core.errors import UsageError
 from go_state.core.migrations import FailedMigrationError, NoMigrationError, migrate
-from go_state.core.program import Program, read_step
+from go_state.core.program import Program
 from go_state.core.turn import Turn
 from go_state.middleware.chain import replayed
-from go_state.storage.codec.codec import JsonCodec, MessageCodec, message_type, model_type
+from go_state.modes.keeping.folding import folded
+from go_state.storage.codec.json_codec import JsonCodec
+from go_state.storage.codec.message_codec import MessageCodec
+from go_state.storage.codec.program_types import message_type, migrations_of, model_type
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -38,15 +41,14 @@ class Recording:
         Raises what `update` raises, and `ValueError` for a model or message that does not fit the program's types.
         """
         program = replayed(program)
-        update: Any = program.update
-        messages: MessageCodec[Any] = MessageCodec(message_type(program))
-        model: Model = self._model(program, self.first)
+        return folded(program, self._model(program, self.first), self._steps(program))
+
+    def _steps(self, program: Program[Model, Any]) -> Iterator[Any]:
+        codec: MessageCodec[Any] = MessageCodec(message_type(program))
         for position, at, text in self.messages:
-            message = messages.decode(self._today(program, text, "message"))
+            message = codec.decode(self._today(program, text, "message"))
             if message is not None:
-                turn = (Turn(at, position, f"{self.journal}/{position}"),) if program.takes_turn else ()
-                model = read_step(update(model, message, *turn), "update")[0]
-        return model
+                yield (message, Turn(at, position, f"{self.journal}/{position}")) if program.takes_turn else message
 
     def expected(self, program: Program[Model, Any]) -> Model:
         """Return the model that the recorded run came to."""
@@ -62,7 +64,7 @@ class Recording:
             return text.encode()
         from go_state.storage.codec.json_values import from_json, to_json
 
-        migrations: Any = program.migrations  # as its constructor has checked them
+        migrations = migrations_of(program)
         try:
             return to_json(migrate(from_json(text.encode()), part, migrations, self.schema, program.schema), program.schema)
         except (NoMigrationError, FailedMigrationError) as error:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from go_state.core.errors import MissingExtra
 from go_state.core.program import Program
-from go_state.storage.codec.codec import message_type
+from go_state.storage.codec.program_types import message_type
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy

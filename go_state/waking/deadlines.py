@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from go_state.core.errors import UsageError
 
@@ -11,17 +10,17 @@ _LONGEST = 1e9  # seconds, thirty years: an int of any size may be given, and a 
 
 
 def check_timeout(timeout: float | None) -> None:
-    """Raise `UsageError` unless it is a number of seconds, or None; a wait of no or of fewer seconds only looks."""
+    """Raise `UsageError` unless the timeout is a number of seconds, or None. A wait of 0 seconds or fewer only looks."""
     if timeout is not None and not (isinstance(timeout, (int, float)) and timeout == timeout):  # NaN is not itself
         raise UsageError(f"timeout is a number of seconds, or None to wait as long as it takes, not {timeout!r}")
 
 
 def deadline(timeout: float | None) -> float | None:
-    """Return when the timeout is over, of the monotonic clock; None for never. Raises as `check_timeout` does."""
+    """Return when the timeout is over, as a time of the monotonic clock; None for never. Raises `UsageError` as `check_timeout` does."""
     check_timeout(timeout)
     return None if timeout is None else time.monotonic() + min(timeout, _LONGEST)
 
 
-def is_number(value: Any) -> bool:
-    """Tell whether it is a number, and not what counts as one by chance: NaN, True."""
+def is_number(value: object) -> bool:
+    """Return whether the value is a number, and not NaN or True, which count as one by chance."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and value == value

@@ -1,7 +1,7 @@
-"""How a reader sleeps on an event loop: on a future, which any thread can have done.
+"""How a task sleeps: on a future of its event loop, which any thread can have completed.
 
-Ringing takes no lock, and so it may be done in a finalizer or a signal handler, which may interrupt whatever holds one. A queue of
-janus was tried in its place: it costs 4-10 us a message (`bench/bench_put.py`), and has a lock that its own ring may meet. This
+Waking takes no lock, so it may happen in a finalizer or a signal handler, which may have interrupted the holder of one. A queue of
+janus was tried in its place: it costs 4-10 us a message (`bench/bench_put.py`), and has a lock that its own waking may meet. This
 module is imported when a task first waits, because asyncio takes longer to import than all of go_state.
 """
 
@@ -14,20 +14,23 @@ from contextlib import suppress
 
 
 class LoopWaker:
-    """Wakes one sleeping task of the event loop it was made in, once: every wait has a waker of its own."""
+    """Wakes one sleeping task of the event loop it was made in, once: each sleep takes a new waker."""
 
     __slots__ = ("future", "loop")
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
-        self.future: asyncio.Future[None] = self.loop.create_future()  #: done once the waker has rung
+        self.future: asyncio.Future[None] = (
+            self.loop.create_future()
+        )  #: completed by waking; to be waited for together with others
 
     def wake(self) -> None:
-        """Wake the task, from any thread; a closed loop has no task to wake."""
+        """Wake the task, from any thread. If its event loop is closed there is no task to wake, and nothing happens."""
         with suppress(RuntimeError):
-            self.loop.call_soon_threadsafe(self._wake)
+            self.loop.call_soon_threadsafe(self.wake_in_loop)
 
-    def _wake(self) -> None:
+    def wake_in_loop(self) -> None:
+        """Wake the task, called in its own event loop; a second call does nothing."""
         if not self.future.done():
             self.future.set_result(None)
 
@@ -37,7 +40,7 @@ class LoopWaker:
         return self.loop.is_closed()
 
     async def sleep(self, until: float | None) -> bool:
-        """Wait until the waker rings; False when it is `until` of the monotonic clock first."""
+        """Wait until `wake` is called; return False if the monotonic clock reaches `until` first."""
         if until is None:
             await self.future
             return True

@@ -1,22 +1,10 @@
-"""How a reader sleeps: it leaves a waker with the buffer, and whoever brings news rings it.
-
-A thread sleeps on a plain lock; `loop_waker.py` is how a task sleeps.
-"""
+"""How a thread sleeps: on a plain lock, which whoever wakes it releases."""
 
 from __future__ import annotations
 
 import threading
 import time
 from contextlib import suppress
-from typing import Protocol
-
-
-class Waker(Protocol):
-    """What is rung, by any number of threads at once, as often as they like; the sleeper wakes once."""
-
-    def wake(self) -> None:
-        """Wake the sleeper, also out of a finalizer or a signal handler; never raises, and a second time does nothing."""
-        ...
 
 
 class ThreadWaker:
@@ -24,17 +12,22 @@ class ThreadWaker:
 
     __slots__ = ("_lock",)
 
+    loop = None
+    is_dead = False
+
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._lock.acquire()
 
     def wake(self) -> None:
-        """Wake the thread; a second time does nothing."""
-        # To ask `locked()` first would let two threads that ring at the same moment both find it locked.
-        with suppress(RuntimeError):  # released already
+        """Wake the thread; a second call does nothing."""
+        # Asking `locked()` first would not do: two threads that wake at the same moment would both find it locked.
+        with suppress(RuntimeError):  # it was released already
             self._lock.release()
 
+    wake_in_loop = wake
+
     def sleep(self, until: float | None) -> bool:
-        """Block until the waker rings; False when it is `until` of the monotonic clock first."""
+        """Block until `wake` is called; return False if the monotonic clock reaches `until` first."""
         seconds = -1 if until is None else min(max(until - time.monotonic(), 0), threading.TIMEOUT_MAX)
         return self._lock.acquire(timeout=seconds)

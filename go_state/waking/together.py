@@ -1,7 +1,7 @@
-"""How one who sets a newer value wakes all who wait for it.
+"""Waking many sleepers at once, as whoever sets a value does.
 
-All tasks of one event loop are woken by one call into it, which makes waking one of them cost less than a microsecond; by a queue
-of janus for each it was five to ten.
+All tasks of one event loop are woken by one call into it, so waking one of many tasks costs less than a microsecond; with a janus
+queue for each it was five to ten.
 """
 
 from __future__ import annotations
@@ -11,31 +11,31 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from go_state.system.running import running_loop
-from go_state.waking.thread_waker import ThreadWaker
+from go_state.waking.waker import Waker
 
 if TYPE_CHECKING:
     import asyncio
 
-    from go_state.waking.loop_waker import LoopWaker
 
-
-def wake_all(wakers: Iterable[ThreadWaker | LoopWaker]) -> None:
-    """Wake every sleeper, from any thread and as often as one likes; never raises, and a loop that was closed is passed over."""
-    tasks: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+def wake_all(wakers: Iterable[Waker]) -> None:
+    """Wake every sleeper, from any thread. Never raises; the tasks of a closed event loop are skipped."""
+    tasks: dict[asyncio.AbstractEventLoop, list[Waker]] = {}
     for waker in wakers:
-        if isinstance(waker, ThreadWaker):
+        loop = waker.loop
+        if loop is None:
             waker.wake()
+        elif loop in tasks:
+            tasks[loop].append(waker)
         else:
-            tasks.setdefault(waker.loop, []).append(waker.future)
-    for loop, futures in tasks.items():
-        with suppress(RuntimeError):  # a closed loop has no task to wake
+            tasks[loop] = [waker]
+    for loop, those in tasks.items():
+        with suppress(RuntimeError):  # the loop is closed: it has no task to wake
             if running_loop() is loop:
-                loop.call_soon(_wake, futures)  # by itself, so that who has set the value goes on
+                loop.call_soon(_wake_in_loop, those)  # not at once: whoever wakes them goes on first
             else:
-                loop.call_soon_threadsafe(_wake, futures)
+                loop.call_soon_threadsafe(_wake_in_loop, those)
 
 
-def _wake(futures: list[asyncio.Future[None]]) -> None:
-    for future in futures:
-        if not future.done():
-            future.set_result(None)
+def _wake_in_loop(wakers: list[Waker]) -> None:
+    for waker in wakers:
+        waker.wake_in_loop()

@@ -1,19 +1,19 @@
-"""In what two values of a model differ, for those who watch."""
+"""Whether two values of a model differ, as far as watchers are concerned."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sized
 
-from go_state.core.strict import field_names
+from go_state.core.fields import field_names
 
-_SHORT = 1024  # characters, bytes or members: to compare so many costs about a microsecond
+_SHORT = 1024  # characters, bytes or members: comparing that many costs about a microsecond
 
 
-def unequal(one: Any, other: Any) -> bool:
-    """Tell whether two values are unequal; those that cannot be compared are.
+def unequal(one: object, other: object) -> bool:
+    """Return whether two values are unequal; values that cannot be compared are.
 
     Comparing calls the `__eq__` of users' classes, which may raise, as that of an array does, which has no single answer. Whoever
-    looks at a program must not end it by that.
+    watches a program must not end it by that.
     """
     if one is other:
         return False
@@ -25,14 +25,18 @@ def unequal(one: Any, other: Any) -> bool:
         return True
 
 
-def differ(one: Any, other: Any) -> bool:
-    """Tell whether two values are unequal, where what is large, and what has fields, is not compared: another one differs."""
+def differ(one: object, other: object) -> bool:
+    """Return whether two values differ. What is large, or has fields, is not compared: another object counts as different."""
     if one is other:
         return False
     if type(one) is not type(other):
         return True
     try:
-        large = (len(one) > _SHORT or len(other) > _SHORT) if hasattr(one, "__len__") else bool(field_names(one))
+        large = _is_long(one) or _is_long(other) if isinstance(one, Sized) else bool(field_names(one))
     except Exception:
         return True
     return large or unequal(one, other)
+
+
+def _is_long(value: object) -> bool:
+    return isinstance(value, Sized) and len(value) > _SHORT

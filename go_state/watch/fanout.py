@@ -1,16 +1,19 @@
 """Fan-out: what comes from one value or consumer, to many sinks at once, none of which can hold up the end.
 
-latest   each sink is given the newest, in its own time; what it has no time for it never sees
+latest   each sink is given the newest, in its own time; it never sees what it has no time for
 buffer   each sink is given everything, in its own time
 block    all sinks are given one thing before any is given the next: the slowest sets the pace
+
+One thread takes from the source. With "latest" and "buffer" it puts into a mailbox of each sink, which a thread of that sink empties.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 from types import TracebackType
-from typing import Any, Generic, Literal, Self, TypeAlias, TypeVar
+from typing import Generic, Literal, Protocol, Self, TypeAlias, TypeVar
 
 from go_state.buffer.buffer import Buffer
 from go_state.buffer.consumer import Consumer
@@ -18,56 +21,68 @@ from go_state.core.errors import UsageError
 from go_state.watch.value import Value, Watchable
 
 T = TypeVar("T")
+Got = TypeVar("Got", covariant=True)
 
 Policy: TypeAlias = Literal["latest", "buffer", "block"]
+Sink: TypeAlias = Callable[[T], object]
 
 
-class fanout(Generic[T]):
-    """Gives every sink, a function of one argument, what comes from the source, in threads of its own, until its block is left.
+class _Reader(Protocol[Got]):
+    """A watcher or a consumer: iterating waits for what comes, and ends when its source does or when it is closed."""
 
-    A value gives its newest, a consumer each message, which is committed once it is handed on. It ends when the source does: `wait`
-    returns when all sinks have had what is theirs. `stop` ends it at once, whatever a sink is doing; one that is stuck keeps its
-    (daemon) thread and is given nothing more. A sink that raises ends it, and `wait` and the block raise the exception.
+    def __iter__(self) -> Iterator[Got]: ...
+
+    def close(self) -> None: ...
+
+
+def fanout(source: Watchable[T] | Consumer[T], *sinks: Sink[T], policy: Policy = "latest") -> FanOut[T]:
+    """Give every sink, a function of one argument, what comes from the source, in threads of its own; leave its block to end it.
+
+    A value gives its newest, a consumer each message, which is committed once it is handed on. See `FanOut` for how it ends.
+    """
+    if policy not in ("latest", "buffer", "block"):
+        raise UsageError(f'policy is "latest", "buffer" or "block", not {policy!r}')
+    if not isinstance(source, (Watchable, Consumer)):
+        raise UsageError(f"a fan-out begins at a gs.Value or a consumer, not at a {type(source).__qualname__}")
+    for sink in sinks:
+        if not callable(sink):
+            raise UsageError(f"a sink is a function of one argument, not a {type(sink).__qualname__}")
+    fan = FanOut(source.watch() if isinstance(source, Watchable) else source, sinks, policy)
+    fan.start()
+    return fan
+
+
+class FanOut(Generic[T]):
+    """What `fanout` returns.
+
+    It ends when the source does: `wait` returns when all sinks have had everything that is theirs. `stop` ends it at once, whatever a
+    sink is doing; one that is stuck keeps its (daemon) thread and is given nothing more. A sink that raises ends it, and `wait` and
+    the block raise the exception.
     """
 
-    def __init__(self, source: Watchable[T] | Consumer[T], *sinks: Callable[[T], object], policy: Policy = "latest") -> None:
-        if policy not in ("latest", "buffer", "block"):
-            raise UsageError(f'policy is "latest", "buffer" or "block", not {policy!r}')
-        if not isinstance(source, (Watchable, Consumer)):
-            raise UsageError(f"a fan-out begins at a gs.Value or a consumer, not at a {type(source).__qualname__}")
-        for sink in sinks:
-            if not callable(sink):
-                raise UsageError(f"a sink is a function of one argument, not a {type(sink).__qualname__}")
-        self._source = source
-        self._reader: Any = source.watch() if isinstance(source, Watchable) else source
+    def __init__(self, reader: _Reader[T], sinks: tuple[Sink[T], ...], policy: Policy) -> None:
+        self._reader = reader
+        self._mailboxes: list[_Mailbox[T]] = [] if policy == "block" else [_Mailbox(sink, policy) for sink in sinks]
+        self._outlets: list[Sink[T]] = list(sinks) if policy == "block" else [mailbox.put for mailbox in self._mailboxes]
         self._stopped = False
         self._error: BaseException | None = None
-        self._trace: TracebackType | None = None  # of the error, where everybody who raises it begins
-        self._lock = threading.Lock()  # guards the two below
-        self._running = 1
-        self._ends: list[tuple[Any, Any]] = []  # each sink's mailbox, and its reader
+        self._trace: TracebackType | None = None  # of the error, from which everybody who raises it begins
+        self._lock = threading.Lock()  # guards the one below
+        self._running = 1 + len(self._mailboxes)  # threads
         self._ended: Value[bool] = Value()
-        if policy == "block":
-            self._outlets: list[Callable[[T], object]] = list(sinks)
-        else:
-            self._outlets = [self._outlet(sink, policy) for sink in sinks]
+
+    def start(self) -> None:
+        """Start the threads; called once."""
+        for mailbox in self._mailboxes:
+            self._thread(partial(mailbox.empty, self._is_stopped))
         self._thread(self._pump)
 
-    def _thread(self, work: Callable[..., object], *args: Any) -> None:
-        threading.Thread(target=self._guarded, args=(work, *args), name="go_state fanout", daemon=True).start()
+    def _thread(self, work: Callable[[], object]) -> None:
+        threading.Thread(target=self._guarded, args=(work,), name="go_state fanout", daemon=True).start()
 
-    def _outlet(self, sink: Callable[[T], object], policy: Policy) -> Callable[[T], object]:
-        """Start a sink's own thread, and return what hands it a message."""
-        mailbox: Value[T] | Buffer[T] = Value() if policy == "latest" else Buffer()
-        reader: Any = mailbox.watch() if isinstance(mailbox, Value) else mailbox.consumer()
-        self._running += 1
-        self._ends.append((mailbox, reader))
-        self._thread(self._feed, reader, sink)
-        return mailbox.set if isinstance(mailbox, Value) else mailbox.put
-
-    def _guarded(self, work: Callable[..., object], *args: Any) -> None:
+    def _guarded(self, work: Callable[[], object]) -> None:
         try:
-            work(*args)  # a source that is closed, or a mailbox, ends the iteration: Closed is a sink's own
+            work()  # a closed source or mailbox ends its iteration without an error: a Closed that arrives here is a sink's own
         except BaseException as error:
             if self._error is None:
                 self._error, self._trace = error, error.__traceback__
@@ -78,6 +93,9 @@ class fanout(Generic[T]):
                 if not self._running:
                     self._ended.set(True)
 
+    def _is_stopped(self) -> bool:
+        return self._stopped
+
     def _pump(self) -> None:
         """Take from the source and hand on."""
         try:
@@ -87,24 +105,18 @@ class fanout(Generic[T]):
                         return
                     outlet(each)
         finally:
-            for mailbox, _ in self._ends:
-                mailbox.close()
-
-    def _feed(self, reader: Any, sink: Callable[[T], object]) -> None:
-        for each in reader:
-            if self._stopped:
-                return
-            sink(each)
+            for mailbox in self._mailboxes:
+                mailbox.end()
 
     def stop(self) -> None:
         """End it now, without waiting for any sink; a second call is harmless."""
         self._stopped = True
-        for _, reader in self._ends:
-            reader.close()
+        for mailbox in self._mailboxes:
+            mailbox.close()
         self._reader.close()
 
     def wait(self, timeout: float | None = None) -> None:
-        """Wait until the source has ended and every sink has had what is its own. Raises what a sink has, and `TimedOut`."""
+        """Wait until the source has ended and every sink has had everything that is its own. Raises a sink's error, and `TimedOut`."""
         self._ended.watch().get(timeout)
         if self._error is not None:
             raise self._error.with_traceback(self._trace)
@@ -116,3 +128,31 @@ class fanout(Generic[T]):
         self.stop()
         if error is None and self._error is not None:
             raise self._error.with_traceback(self._trace)
+
+
+class _Mailbox(Generic[T]):
+    """What was handed on to one sink and not taken by it: the newest, or everything."""
+
+    def __init__(self, sink: Sink[T], policy: Policy) -> None:
+        self._sink = sink
+        if policy == "latest":
+            value: Value[T] = Value()
+            self.put: Sink[T] = value.set
+            self.end: Callable[[], object] = (
+                value.close
+            )  #: called when the source has ended: what is here is still given to the sink
+            self._reader: _Reader[T] = value.watch()
+        else:
+            buffer: Buffer[T] = Buffer()
+            self.put, self.end, self._reader = buffer.put, buffer.close, buffer.consumer()
+
+    def empty(self, stopped: Callable[[], bool]) -> None:
+        """Give the sink what comes, until the end."""
+        for each in self._reader:
+            if stopped():
+                return
+            self._sink(each)
+
+    def close(self) -> None:
+        """End now: what was not given to the sink is lost."""
+        self._reader.close()

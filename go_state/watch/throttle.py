@@ -9,20 +9,20 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from go_state.core.errors import UsageError
-from go_state.system.forks import free, share
+from go_state.system.forks import at_fork, reset_lock
 from go_state.waking.deadlines import is_number
 
 Model = TypeVar("Model")
 
-_NOTHING: Any = object()
+_NOTHING: Any = object()  # of any type, as it stands in the place of a model
 
 
 class throttle(Generic[Model]):
     """A view that shows the newest model at most `hz` times a second, and the last one for certain.
 
-    A model that comes too soon is shown a little later, by a thread that lives until then. The view runs one at a time. At the end
-    of its `with` block, or by `close`, what is pending is shown at once. An exception of the view passes to whoever shows: the
-    program, or else the next call or `close`.
+    A model that comes too soon is shown a little later, by a thread that lives until then. The view is never called twice at the same
+    time. At the end of its `with` block, or by `close`, what is pending is shown at once. An exception of the view is raised where the
+    model is shown, in the program; or, if the thread showed it, by the next call or `close`.
     """
 
     def __init__(self, view: Callable[[Model], object], *, hz: float) -> None:
@@ -32,11 +32,11 @@ class throttle(Generic[Model]):
         self._interval = 1 / hz
         self._showing = threading.Lock()  # held while the view runs
         self._lock = threading.Lock()  # guards all below
-        self._pending: Any = _NOTHING
+        self._pending: Model = _NOTHING
         self._next = 0.0  # when the next model may be shown
         self._timer: threading.Timer | None = None
         self._error: BaseException | None = None
-        share(self)
+        at_fork(self)
 
     def __call__(self, model: Model) -> None:
         """Show the model, or keep it to be shown as soon as it may be."""
@@ -73,10 +73,10 @@ class throttle(Generic[Model]):
         if error is not None:
             raise error
 
-    def forget_parent(self) -> None:
-        """In a forked child: begin anew. What is pending is shown by the parent."""
-        free(self._showing)
-        free(self._lock)
+    def after_fork_in_child(self) -> None:
+        """In a forked child: start anew. What is pending is shown by the parent."""
+        reset_lock(self._showing)
+        reset_lock(self._lock)
         self._pending, self._timer = _NOTHING, None
 
     def close(self) -> None:

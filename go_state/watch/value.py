@@ -1,53 +1,28 @@
 """A value that others watch: set from any thread, read by each watcher in its own time, the newest only.
 
-A watcher costs the version it has last seen. It is known to the value only while it waits, so ten thousand that do not cost a
-`set` nothing. Look next at `watcher.py`, where the waiting is.
+A watcher costs the version it has last seen. It is known to the value only while it waits, so ten thousand that do not wait cost a
+`set` nothing. The state is a `Slot`, which the value and its watchers share; look next at `slot.py`, then at `watcher.py`.
 """
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+from typing import Any, Generic, TypeVar
 
-from go_state.core.errors import Closed, Empty, UsageError
-from go_state.system.forks import free, parents, share
-from go_state.waking.together import wake_all
+from go_state.core.errors import Empty, UsageError
+from go_state.watch.slot import UNSET, Read, Slot, Slots, read_one
 from go_state.watch.watcher import Watcher
-
-if TYPE_CHECKING:
-    from go_state.waking.loop_waker import LoopWaker
-    from go_state.waking.thread_waker import ThreadWaker
 
 T = TypeVar("T")
 U = TypeVar("U")
 
 
-Slot: TypeAlias = tuple[int, Any]
-"""How often a value was set (0: never), and to what. A plain tuple: it is made at every commit, and one with names takes four
-times as long.
-"""
-
-
-class _Missing:
-    def __repr__(self) -> str:
-        return "UNSET"
-
-
-UNSET: Any = _Missing()
-"""What a value holds that was never set: not the same as None."""
-
-
 class Watchable(Generic[T]):
-    """What `Value` and the values derived from it have in common."""
+    """What `Value` and the values derived from it have in common: slots, and a function of what they hold."""
 
-    def __init__(self, sources: tuple[Value[Any], ...]) -> None:
-        self._sources = sources
-
-    def _read(self, slots: tuple[Slot, ...]) -> T:
-        """Return the value, of slots that are all set."""
-        raise NotImplementedError
+    def __init__(self, slots: Slots, read: Read[T]) -> None:
+        self._slots = slots
+        self._read = read
 
     def watch(self) -> Watcher[T]:
         """Return a watcher, whose first get gives the current value, and the later ones only newer ones."""
@@ -55,9 +30,9 @@ class Watchable(Generic[T]):
 
     def peek(self, default: Any = UNSET) -> T:
         """Return the current value without waiting; `default` while there is none, or else raise `Empty`."""
-        slots = tuple([source._slot for source in self._sources])
-        if all(version for version, _ in slots):
-            return self._read(slots)
+        held = tuple([slot.now for slot in self._slots])
+        if all(version for version, _ in held):
+            return self._read(held)
         if default is UNSET:
             raise Empty("the value has not been set yet: wait for it with watch(), or give peek() a default")
         found: T = default
@@ -65,11 +40,12 @@ class Watchable(Generic[T]):
 
     def map(self, fn: Callable[[T], U]) -> Derived[U]:
         """Return a value that is always `fn` of this one; see `Derived`."""
-        return Derived(self._sources, lambda slots: fn(self._read(slots)))
+        read = self._read
+        return Derived(self._slots, lambda held: fn(read(held)))
 
 
 class Value(Watchable[T]):
-    """A slot with a version, that holds nothing until it is set. Thread-safe.
+    """A value with a version, that holds nothing until it is set. Thread-safe.
 
     >>> value = Value(1)
     >>> with value.watch() as watcher:
@@ -82,155 +58,68 @@ class Value(Watchable[T]):
     """
 
     def __init__(self, value: T = UNSET) -> None:
-        super().__init__((self,))
-        self._slot: Slot = (0, UNSET) if value is UNSET else (1, value)
-        self._lock = threading.Lock()  # guards the two below, and writing the slot
-        self._wakers: dict[ThreadWaker | LoopWaker, None] = {}  # of those who wait
-        self._closed = False
-        self._failure: BaseException | None = None
-        self._trace: TracebackType | None = None  # of the failure, as it was then
-        self.before_wait: Callable[[], object] | None = None  #: called before a watcher sleeps; raises where it must not
-        self.in_parent = False  #: whether this is what a forked child has of it
-        share(self)
-
-    @property
-    def _error(self) -> BaseException | None:
-        """What the value has ended with. Everybody who waits raises the one error, and each adds to its traceback from here."""
-        return None if self._failure is None else self._failure.with_traceback(self._trace)
-
-    def _read(self, slots: tuple[Slot, ...]) -> T:
-        value: T = slots[0][1]
-        return value
+        self.slot: Slot[T] = Slot(value)  #: what it shares with its watchers; the runtime publishes there
+        super().__init__((self.slot,), read_one)
 
     def watch(self, *, since: int = 0, every: float = 0.0) -> Watcher[T]:
-        """Return a watcher. `since` is a version that it need not be given, nor any before; `every` the seconds that at least
-        lie between two values that it is given: of those in between it gets the newest.
+        """Return a watcher. It is not given version `since`, nor any before it. Between two values that it is given lie at least
+        `every` seconds; of those that are set meanwhile it gets the newest.
         """
-        return Watcher(self._sources, self._read, seen=(since,), every=every)
+        return Watcher(self._slots, self._read, seen=(since,), every=every)
 
     @property
     def version(self) -> int:
         """How often the value was set."""
-        return self._slot[0]
+        return self.slot.now[0]
 
     def versioned(self) -> tuple[int, T]:
-        """Return the version and the value of one moment, without waiting; `Empty` when there is none yet."""
-        slot = self._slot
-        return slot[0], self.peek() if not slot[0] else slot[1]
+        """Return the version and the value of one moment, without waiting. Raises `Empty` when there is none yet."""
+        version, value = self.slot.now
+        if not version:
+            raise Empty("the value has not been set yet: wait for it with watch()")
+        return version, value
 
     def set(self, value: T) -> int:
         """Set the value and wake every watcher that waits; return its version. Raises `Closed`."""
-        with self._lock:
-            self._check_open()
-            version = self._slot[0] + 1
-            self._slot = version, value
-        self._wake()
-        return version
-
-    def publish(self, value: T) -> None:
-        """Set the value, for one who alone does so: without a lock, where nobody waits."""
-        self._slot = self._slot[0] + 1, value
-        if self._wakers:  # looked at after the slot is written: who lies down looks at the slot after its waker is there
-            self._wake()
+        return self.slot.set(value)
 
     def update(self, fn: Callable[[T], T]) -> T:
-        """Set the value to `fn` of itself and return it. No lock is held meanwhile: where others are faster, `fn` is called again.
+        """Set the value to `fn` of itself and return it. No lock is held meanwhile: if others set it first, `fn` is called again.
 
-        Raises `Empty` where there is no value yet, `Closed`, and what `fn` raises.
+        Raises `Empty` when there is no value yet, `Closed`, and what `fn` raises.
         """
         while True:
-            slot = self._slot
-            if not slot[0]:
+            before = self.slot.now
+            if not before[0]:
                 raise Empty("the value has not been set yet: set it before it is updated")
-            new = fn(slot[1])
-            with self._lock:
-                self._check_open()
-                if self._slot is slot:
-                    self._slot = slot[0] + 1, new
-                    break
-        self._wake()
-        return new
+            new = fn(before[1])
+            if self.slot.replace(before, new):
+                return new
 
     def close(self, error: BaseException | None = None) -> None:
         """End the value: watchers get what they have not seen, and then `Closed`, or the error. A second call is harmless."""
-        if self.in_parent:
-            return
-        with self._lock:
-            if not self._closed:
-                self._failure, self._trace = error, None if error is None else error.__traceback__
-                self._closed = True
-        self._wake()
+        self.slot.close(error)
 
     @property
     def closed(self) -> bool:
         """Whether the value has ended."""
-        return self._closed
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise Closed("the value is closed: it may no longer be set") from self._error
-
-    def wake(self) -> None:
-        """Have those who wait look once more, and ask whether they may wait."""
-        self._wake()
-
-    def _wake(self) -> None:
-        if self._wakers:
-            with self._lock:
-                wakers, self._wakers = self._wakers, {}
-            wake_all(wakers)
-
-    def forget_parent(self) -> None:
-        """In a forked child: have every use raise, for whoever sets it is the parent's; to close it is harmless."""
-        lock, self._lock = self._lock, parents("a value")
-        self._slot = parents("a value")
-        self.in_parent = True
-        free(lock)
-
-    # ------------------------------------------------------------------ what watchers call
-
-    def _leave_waker(self, waker: ThreadWaker | LoopWaker, seen: int) -> bool:
-        """Leave the waker to be rung at the next change; False when there has been one since version `seen`, or none will come."""
-        with self._lock:
-            self._wakers[waker] = None
-            if self._slot[0] > seen or self._closed:
-                del self._wakers[waker]
-                return False
-        if self.before_wait is not None:  # after the waker is there: whoever forbids to wait from now on rings those that are
-            self.before_wait()
-        return True
-
-    def _take_waker(self, waker: ThreadWaker | LoopWaker) -> None:
-        with self._lock:
-            self._wakers.pop(waker, None)
-
-    @property
-    def is_waited_for(self) -> bool:
-        """Whether a watcher waits at this moment."""
-        return bool(self._wakers)
+        return self.slot.closed
 
     def __repr__(self) -> str:
-        if self.in_parent:
+        if self.slot.in_parent:
             return "<Value of another process>"
-        return f"<Value version {self._slot[0]}{', closed' if self._closed else ''}>"
+        return f"<Value version {self.version}{', closed' if self.closed else ''}>"
 
 
 class Derived(Watchable[T]):
-    """A value made of others by a function, which each watcher calls for itself when it reads; nothing runs where nobody does.
+    """A value made of others by a function, which each watcher calls for itself when it reads; nothing runs while nobody does.
 
     It is new for a watcher when it differs from what that was given last.
     """
 
-    def __init__(self, sources: tuple[Value[Any], ...], fn: Callable[[tuple[Slot, ...]], T]) -> None:
-        super().__init__(sources)
-        self._fn = fn
-
-    def _read(self, slots: tuple[Slot, ...]) -> T:
-        return self._fn(slots)
-
     def watch(self) -> Watcher[T]:
         """Return a watcher."""
-        return Watcher(self._sources, self._fn, seen=(0,) * len(self._sources), only_different=True)
+        return Watcher(self._slots, self._read, seen=(0,) * len(self._slots), only_different=True)
 
 
 def select(*values: Watchable[Any]) -> Derived[tuple[Any, ...]]:
@@ -243,10 +132,9 @@ def select(*values: Watchable[Any]) -> Derived[tuple[Any, ...]]:
     for value in values:
         if not isinstance(value, Watchable):
             raise UsageError(f"select() is of values and of what is derived from them, not of a {type(value).__qualname__}")
-    sources = tuple(source for value in values for source in value._sources)
-    bounds: list[tuple[Watchable[Any], int, int]] = []
-    start = 0
+    slots: Slots = ()
+    parts: list[tuple[Read[object], int, int]] = []  # how to read each, and which slots are its own
     for value in values:
-        bounds.append((value, start, start + len(value._sources)))
-        start += len(value._sources)
-    return Derived(sources, lambda slots: tuple(value._read(slots[a:b]) for value, a, b in bounds))
+        parts.append((value._read, len(slots), len(slots) + len(value._slots)))
+        slots += value._slots
+    return Derived(slots, lambda held: tuple([read(held[begin:end]) for read, begin, end in parts]))

@@ -20,6 +20,7 @@ from examples.kv_service.bodies import SMALL, Bodies, TooLarge
 from examples.kv_service.program import Put
 from examples.kv_service.server import make_app
 from examples.kv_service.service import Service, Unavailable
+from go_state.storage.backends.lmdb.environment import LMDBEnvironment
 
 pytestmark = pytest.mark.processes
 
@@ -178,12 +179,12 @@ async def test_limits_of_a_body_hold(start: Start) -> None:
 async def test_damage_found_while_it_serves_ends_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     """The change is refused, whoever runs the service hears of it, and its block raises the error."""
     failed = asyncio.Event()
-    real = gs.LMDBStore._transaction
+    real = LMDBEnvironment.transaction
 
-    def damaged(store: Any, *, write: bool = False) -> Any:
+    def damaged(backend: Any, *, write: bool = False) -> Any:
         if write:
             raise gs.Corrupt("kv-service", "a page")
-        return real(store)
+        return real(backend)
 
     service = Service(lambda: gs.LMDBStore(tmp_path / "s"), failed=failed.set)
 
@@ -191,7 +192,7 @@ async def test_damage_found_while_it_serves_ends_it(monkeypatch: pytest.MonkeyPa
         async with service:
             await service.change(Put("a", b"1"))
             with monkeypatch.context() as patched:
-                patched.setattr(gs.LMDBStore, "_transaction", damaged)
+                patched.setattr(LMDBEnvironment, "transaction", damaged)
                 with pytest.raises(Unavailable, match="damaged"):
                     await service.change(Put("a", b"2"))
                 await asyncio.wait_for(failed.wait(), 30)

@@ -431,7 +431,7 @@ async def test_a_store_that_is_damaged_is_not_served(tmp_path: Path) -> None:
     """It ends with an error that says what is damaged, instead of an empty map."""
     async with Service(lambda: gs.LMDBStore(tmp_path / "s")) as service:
         await service.change(Put("a", b"1"))
-    with gs.LMDBStore(tmp_path / "s") as store, store._transaction(write=True) as transaction:
+    with gs.LMDBStore(tmp_path / "s") as store, store.backend.transaction(write=True) as transaction:
         [name] = transaction.names(b"s/" + KEY.encode())
         record = transaction.get(name)
         assert record is not None

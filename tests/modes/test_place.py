@@ -17,7 +17,7 @@ import pytest
 
 import go_state as gs
 from go_state.modes.app.pending_replies import PendingReply
-from go_state.waking.together import ThreadWaker
+from go_state.waking.thread_waker import ThreadWaker
 
 LONG = 30.0  # seconds: what hangs fails here
 Words = tuple[str, ...]
@@ -246,7 +246,7 @@ def test_a_stop_has_one_deadline_for_all() -> None:
                     given.append(timeout or 0.0)
                     return super().get(LONG)
 
-            over.watch = lambda over=over, kind=Over: kind(over._sources, over._read, seen=(0,))
+            over.watch = lambda over=over, kind=Over: kind(over._slots, over._read, seen=(0,))
         rooms.stop(timeout=20)
     assert given[0] > given[1] > given[2]
 

@@ -12,8 +12,8 @@ import postgres_server as servers
 import pytest
 
 import go_state as gs
+from go_state.storage.backends.lmdb.lease import FileLease
 from go_state.storage.journal.journal import Journal
-from go_state.storage.records.lease import FileLease
 
 
 def update(model: tuple[int, ...], msg: int) -> gs.Step[tuple[int, ...], int]:

@@ -102,7 +102,7 @@ def test_the_block_of_an_app_is_left_in_a_child(held: bool) -> None:
     with gs.start(counter) as app, app.watch() as models, app.changes() as changes:
         app.apply(1)
         life: Any = app.life
-        locks = [life.replies._lock, life.run.buffer._lock, life.observers.models._lock] if held else []
+        locks = [life.replies._lock, life.run.buffer._lock, life.observers.models.slot._lock] if held else []
 
         def leave() -> None:
             with ExitStack() as blocks:
@@ -191,8 +191,8 @@ def test_a_value_is_its_parent_s(held: bool) -> None:
         lambda: gs.select(value, doubled).peek(),
     ]
     ends = [lambda: value.close(), lambda: watcher.close(), lambda: repr(value)]
-    with_all([value._lock] if held else [], lambda: results.append(in_child(all_raise(*uses))))  # type: ignore[arg-type]
-    with_all([value._lock] if held else [], lambda: results.append(in_child(lambda: [end() for end in ends])))  # type: ignore[arg-type]
+    with_all([value.slot._lock] if held else [], lambda: results.append(in_child(all_raise(*uses))))  # type: ignore[arg-type]
+    with_all([value.slot._lock] if held else [], lambda: results.append(in_child(lambda: [end() for end in ends])))  # type: ignore[arg-type]
     assert (results.pop(), results.pop(), watcher.get()) == (0, 0, 1)
 
 
@@ -250,3 +250,17 @@ def test_what_stands_for_the_parent_s_says_so() -> None:
     for use in (lambda: stands[0], lambda: list(stands), lambda: stands.anything):
         with pytest.raises(gs.UsageError, match="a thing was made before"):
             use()
+
+
+def test_what_stands_for_the_parents_may_say_more() -> None:
+    """With a check every use raises what that raises; a block, or a lock, that was entered before the fork is left."""
+
+    def check() -> None:
+        raise gs.StoreUnavailable("opened before the fork")
+
+    stands = InParent("a store", check)
+    for use in (stands.__enter__, stands, lambda: stands.acquire, lambda: stands[0]):
+        with pytest.raises(gs.StoreUnavailable):
+            use()
+    stands.__exit__()
+    stands.release()

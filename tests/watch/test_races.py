@@ -12,6 +12,8 @@ import pytest
 
 import go_state as gs
 from go_state.waking.thread_waker import ThreadWaker
+from go_state.watch.slot import Slot
+from go_state.watch.watcher import Watcher
 
 LONG = 30.0  # seconds: a wake-up that is lost fails here
 
@@ -25,8 +27,8 @@ def hasty() -> Iterator[None]:
     sys.setswitchinterval(before)
 
 
-class Interposed(gs.Value[Any]):
-    """A value that somebody else publishes right before one of the reads that a watcher makes of it, and finds nobody asleep."""
+class Interposed(Slot[Any]):
+    """A slot that somebody else sets right before one of the reads that a watcher makes of it, and finds nobody asleep."""
 
     def __init__(self, *value: Any) -> None:
         self.left = 0
@@ -35,23 +37,26 @@ class Interposed(gs.Value[Any]):
         super().__init__(*value)
 
     @property
-    def _slot(self) -> Any:
+    def now(self) -> Any:
         self.left -= 1
         if self.left == 0:
             self.held = self.held[0] + 1, "last"
-            self._closed = self.ends
+            self.closed = self.ends
         return self.held
 
-    @_slot.setter
-    def _slot(self, slot: Any) -> None:
-        self.held = slot
+    @now.setter
+    def now(self, held: Any) -> None:
+        self.held = held
+
+    def watch(self, *, every: float = 0.0) -> gs.Watcher[Any]:
+        return Watcher((self,), lambda held: held[0][1], seen=(0,), every=every)
 
     def get_by(self, watcher: gs.Watcher[Any], reads: int) -> Any:
         """Return what the watcher gets where the value is published at that read, or once it sleeps if it reads less often."""
         self.left = reads
         with ThreadPoolExecutor(1) as pool:
             waiting = pool.submit(watcher.get, LONG)
-            while not (waiting.done() or self.is_waited_for):
+            while not (waiting.done() or self.waiting):
                 threading.Event().wait(0.001)
             if self.left > 0:
                 self.left = 0
@@ -102,7 +107,7 @@ def test_a_first_value_is_never_missed(hasty: None) -> None:
         for number in range(2000):
             value: gs.Value[int] = gs.Value()
             waiting = pool.submit(value.watch().get, LONG)
-            value.publish(number)
+            value.slot.publish(number)
             assert waiting.result(LONG) == number
 
 

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 import go_state as gs
-from go_state.watch.value import UNSET
+from go_state.watch.slot import UNSET
 
 
 def until_waited_for(value: gs.Value[Any]) -> None:
     """Return once somebody waits for the value."""
-    while not value.is_waited_for:
+    while not value.slot.waiting:
         threading.Event().wait(0.0005)
 
 
@@ -93,7 +93,7 @@ async def test_a_filter_waits_on_a_loop_too() -> None:
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        assert not value.is_waited_for
+        assert not value.slot.waiting
         assert await watcher.get_async() == 2
 
 
@@ -151,7 +151,7 @@ def test_close_frees_those_who_wait() -> None:
     error = KeyError("gone")
     with ThreadPoolExecutor() as pool:
         waiting = [pool.submit(value.watch().get) for _ in range(3)]
-        while len(value._wakers) < 3:
+        while value.slot.waiting < 3:
             threading.Event().wait(0.001)
         value.close(error)
         assert all(each.exception(5) is error for each in waiting)
@@ -171,7 +171,7 @@ def test_closing_a_watcher_frees_its_get() -> None:
     watcher.close()
     with pytest.raises(gs.Closed):
         watcher.get()
-    assert not value.is_waited_for
+    assert not value.slot.waiting
 
 
 def test_idle_watchers_are_not_known_to_the_value() -> None:
@@ -179,7 +179,7 @@ def test_idle_watchers_are_not_known_to_the_value() -> None:
     value = gs.Value(0)
     watchers = [value.watch() for _ in range(10_000)]
     assert [watcher.get() for watcher in watchers] == [0] * 10_000
-    assert value._wakers == {}
+    assert value.slot.waiting == 0
     assert not hasattr(value, "_watchers")
 
 
@@ -302,7 +302,7 @@ async def test_a_hundred_watchers_end_at_the_last_value() -> None:
     for seen in everything:
         assert seen == sorted(set(seen))
         assert seen[-1] == 2999
-    assert not value.is_waited_for
+    assert not value.slot.waiting
 
 
 def test_a_publisher_without_a_lock_wakes_everybody() -> None:
@@ -312,5 +312,5 @@ def test_a_publisher_without_a_lock_wakes_everybody() -> None:
         with ThreadPoolExecutor(2) as pool:
             seen = [pool.submit(value.watch().get, 10, where=lambda v: v == 50) for _ in range(2)]
             for number in range(51):
-                value.publish(number)
+                value.slot.publish(number)
             assert [each.result(10) for each in seen] == [50, 50]

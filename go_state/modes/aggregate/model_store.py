@@ -18,7 +18,7 @@ from go_state.modes.aggregate.loaded_first import Loading
 from go_state.runtime.after_commit import Hooks
 from go_state.runtime.flow.waits import Answer, Blocking, Flow
 from go_state.runtime.steps import Steps
-from go_state.storage.codec.codec import JsonCodec
+from go_state.storage.codec.json_codec import JsonCodec
 from go_state.storage.records.keys import key_bytes
 from go_state.storage.snapshots.links import Links, follow_links
 from go_state.storage.snapshots.snapshot import Loaded, Mark, Schema, seal_of

@@ -16,7 +16,7 @@ from go_state.modes.app.hosts.leaving import leave, leave_async, raise_failure
 from go_state.modes.app.life import AppStatistics, Life, State
 from go_state.modes.app.pending_replies import PendingReply, reply_to
 from go_state.runtime.flow.driver import refuse_running_loop
-from go_state.system.forks import parents, share
+from go_state.system.forks import at_fork, belongs_to_parent
 from go_state.waking.deadlines import check_timeout, deadline
 from go_state.waking.thread_waker import ThreadWaker
 from go_state.watch.fields import ANY, Changes
@@ -44,7 +44,7 @@ class App(Generic[Model, Msg]):
         self._in_parent = False  # whether this is what a forked child has of it
         self._name = life.name
         self._put = life.run.put
-        share(self)
+        at_fork(self)
 
     # ------------------------------------------------------------------ sending
 
@@ -320,8 +320,8 @@ class App(Generic[Model, Msg]):
         version = "of another process" if self._in_parent else f"version {self.version}"
         return f"<App {self._name}: {self.state}, {version}>"
 
-    def forget_parent(self) -> None:
+    def after_fork_in_child(self) -> None:
         """In a forked child: be over. The thread or task that runs the program is the parent's."""
         self._in_parent = True
-        mine = parents(f"the app {self._name}")
+        mine = belongs_to_parent(f"the app {self._name}")
         self.life, self._put = mine, lambda *_: mine.put

@@ -118,7 +118,7 @@ class Life(Generic[Model]):
         self.trace: TracebackType | None = None  #: of the error, from which everybody begins who raises it
         self.when_ended: Callable[[], object] = lambda: None  #: called at the very end
         self._stop = stop
-        observers.models.before_wait = self.check_may_watch
+        observers.models.slot.before_wait = self.check_may_watch
 
     def when_idle(self, seconds: float | None, call: Callable[[], object]) -> None:
         """Call the function whenever no message has come for `seconds` and nobody waits for a model; set before the life begins."""

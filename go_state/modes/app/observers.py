@@ -22,7 +22,7 @@ class Observers(Generic[Model]):
     def __init__(self) -> None:
         self.models: Value[Model] = Value()
         self.ended: Value[bool] = Value()  #: set once, at the end
-        self.fields: Fields | None = None  #: compared from the first subscription on
+        self.fields: Fields[Model] | None = None  #: compared from the first subscription on
         self.is_drained = False  #: whether the end of the app waits for nothing but its commands
         self._model: object = _NO_MODEL
         self._following = threading.Lock()  # held by whoever begins to follow the fields
@@ -34,7 +34,7 @@ class Observers(Generic[Model]):
         """Publish the model, if it is another than the last."""
         if model is not self._model:
             self._model = model
-            self.models.publish(model)
+            self.models.slot.publish(model)
             if self.fields is not None:
                 self.fields.committed(model, self.models.version)
 
@@ -43,7 +43,7 @@ class Observers(Generic[Model]):
         if self.is_drained:
             return
         self.is_drained = True
-        self.models.wake()
+        self.models.slot.wake()
         if self.fields is not None:
             self.fields.wake()
 
@@ -60,9 +60,9 @@ class Observers(Generic[Model]):
     @property
     def is_waited_for(self) -> bool:
         """Whether somebody waits for a model, or for a change."""
-        return self.models.is_waited_for or (self.fields is not None and self.fields.is_waited_for)
+        return bool(self.models.slot.waiting) or (self.fields is not None and self.fields.is_waited_for)
 
-    def follow(self) -> Fields:
+    def follow(self) -> Fields[Model]:
         """Return the fields of the models, which are compared from here on; from any thread. `Empty` before the first model.
 
         The program goes on meanwhile. A model that it publishes is either seen here, and then the fields begin with it, or it is
@@ -72,11 +72,11 @@ class Observers(Generic[Model]):
             begun = self.fields is not None
             while not begun:
                 version, model = self.models.versioned()
-                self.fields = Fields(model, version, self.models.before_wait)
+                self.fields = Fields(model, version, self.models.slot.before_wait)
                 if self.is_drained:  # looked at after the fields are there: `drained` does it the other way round
                     self.fields.wake()
                 begun = self.models.version == version
-            fields: Fields = self.fields  # type: ignore[assignment]  # it was begun
+            fields: Fields[Model] = self.fields  # type: ignore[assignment]  # it was begun
             if self.models.closed:  # looked at after the fields are there: `end` does it the other way round
                 fields.close(self._error)
             return fields

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from go_state.core.errors import Closed, Denied, NoReply, UsageError
 from go_state.middleware.chain import Chain
 from go_state.waking.together import wake_all
-from go_state.watch.value import UNSET
+from go_state.watch.slot import UNSET
 
 if TYPE_CHECKING:
     from go_state.waking.loop_waker import LoopWaker

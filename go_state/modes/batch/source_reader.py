@@ -11,13 +11,15 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from go_state.core.errors import Closed, NothingPending, UsageError
-from go_state.core.ports import DiskLog, DiskReader, Log, Position, Reader, Reading, Source
+from go_state.core.ports import Log, Position, Reader, Reading, Source
 from go_state.modes.batch.prefetch import ReadAhead
 from go_state.modes.limits import Pace
+from go_state.runtime.feeds.disk import DiskLog, DiskReader
 from go_state.runtime.flow.awaitables import awaited, result_of
 from go_state.runtime.flow.driver import drive
 from go_state.runtime.flow.waits import Answer, Blocking, Flow
 from go_state.system.own_thread import OwnThread
+from go_state.waking.deadlines import deadline
 
 if TYPE_CHECKING:
     import asyncio
@@ -159,22 +161,24 @@ class _Next:
     async def _in_time(self) -> Any:
         import asyncio
 
+        from go_state.waking.loop_waker import LoopWaker
+
         if self._task is None:
             self._task = asyncio.ensure_future(awaited(anext(self._messages)))
-        loop, woken = asyncio.get_running_loop(), asyncio.Event()
+        waker = LoopWaker()
 
-        def wake() -> None:
-            with suppress(RuntimeError):  # the loop may be closed by now
-                loop.call_soon_threadsafe(woken.set)
+        def wake(_: object) -> None:
+            waker.wake_in_loop()
 
-        with self._pace.calling(wake):
+        with self._pace.calling(waker.wake):
             if not self._task.done() and self._pace.looks_up():
                 return _NOTHING_YET
-            waking = asyncio.ensure_future(woken.wait())
+            until = deadline(self._pace.wait_seconds())
+            self._task.add_done_callback(wake)
             try:
-                await asyncio.wait({self._task, waking}, timeout=self._pace.wait_seconds(), return_when=asyncio.FIRST_COMPLETED)
+                await waker.sleep(until)
             finally:
-                waking.cancel()
+                self._task.remove_done_callback(wake)  # or a task that is left for many waits keeps one of each
             await asyncio.sleep(0)  # lets a message that is on its way arrive before it is said that there is none
         if not self._task.done():
             return _NOTHING_YET

@@ -36,11 +36,12 @@ from go_state.runtime.on_error import FailedMessage, Failures, OnError, Raise, S
 from go_state.runtime.steps import Steps
 from go_state.runtime.subscriptions import subscribed
 from go_state.runtime.turn import Loop
+from go_state.storage.backends.record_store import RecordStore
 from go_state.storage.journal.journal import Journal
 from go_state.storage.journal.reader import JournalConsumer
-from go_state.storage.records.record_store import RecordStore
-from go_state.storage.records.records import BLOCK, PROGRAM, Snapshot
-from go_state.storage.snapshots.parts import InParts
+from go_state.storage.records.block import BLOCK, Snapshot
+from go_state.storage.records.parts import InParts
+from go_state.storage.records.records import PROGRAM
 from go_state.storage.snapshots.snapshot import Mark, Schema
 from go_state.system.own_thread import OwnThread
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from go_state.storage.snapshots.parts import InParts
+from go_state.storage.records.parts import InParts
 from go_state.storage.snapshots.snapshot import Schema
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from go_state.core.errors import Corrupt, Incompatible, UsageError
 from go_state.core.ports import Stored
-from go_state.core.program import Program, not_a_step, read_step
+from go_state.core.program import Program, read_step
 from go_state.core.turn import Turn
 from go_state.modes.keeping.schema import schema_of
-from go_state.storage.codec.codec import message_type
+from go_state.storage.codec.program_types import message_type, migrations_of
 from go_state.storage.journal.journal import Journal
 from go_state.storage.snapshots.snapshot import Schema, read_envelope
 
@@ -21,7 +21,7 @@ MARK = "journal"  # under which a snapshot says at which position of the journal
 
 def set_message_type(journal: Journal[Msg], program: Program[Any, Msg]) -> None:
     """Tell the journal what the program's messages are, and how those of its older schemas become today's."""
-    migrations: Any = program.migrations  # as its constructor has checked them
+    migrations = migrations_of(program)
     journal.set_message_type(message_type(program), program.schema, migrations)
 
 
@@ -104,28 +104,3 @@ def full_step(
     turn: tuple[Turn, ...] = (Turn(at, position, f"{journal_id}/{position}"),) if program.takes_turn else ()
     update: Any = program.update
     return read_step(update(model, message, *turn), "update")
-
-
-def fold(program: Program[Model, Any], journal: Journal[Any], model: Model, start: int, end: int) -> Model:
-    """Return the model after exactly the messages from `start` to before `end`; those that were set aside are passed over.
-
-    Raises `Lagged` or `Corrupt` when one of them is not there any more.
-    """
-    aside, update, takes_turn = journal.set_aside(), program.update, program.takes_turn
-    for first, messages in journal.chunks(start, end):
-        if takes_turn or not aside.keys().isdisjoint(range(first, first + len(messages))):
-            for position, message in enumerate(messages, first):
-                if position not in aside and message is not None:
-                    model = step(program, journal, model, position, message)
-            continue
-        call: Any = update
-        for message in messages:
-            if message is not None:
-                taken = call(model, message)
-                if taken.__class__ is not tuple:
-                    raise not_a_step(taken, "update")
-                try:
-                    model, _ = taken
-                except ValueError:
-                    raise not_a_step(taken, "update") from None
-    return model

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from go_state.core.naming import names_of
 from go_state.core.ports import Codec, Store
 from go_state.core.program import Program
-from go_state.storage.codec.codec import JsonCodec, model_type
 from go_state.storage.codec.codecs import json_codec
+from go_state.storage.codec.json_codec import JsonCodec
+from go_state.storage.codec.program_types import migrations_of, model_type
 from go_state.storage.snapshots.links import Links, follow_links
 from go_state.storage.snapshots.snapshot import Schema
 
@@ -29,7 +30,7 @@ def schema_of(program: Program[Model, Msg], codec: Codec[Model] | None) -> Schem
     The name is the program's, or else the one its model's class is stored under; a codec that is not given is made from the
     annotations of update or init. Raises `NotStorable` when there is none, or when the type cannot be stored.
     """
-    migrations: Any = program.migrations  # as its constructor has checked them
+    migrations = migrations_of(program)
     if codec is not None and program.name:
         return Schema((program.name,), program.schema, codec, program.revision, migrations, _types(codec))
     kind: Any = model_type(program)

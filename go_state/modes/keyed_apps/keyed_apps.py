@@ -16,7 +16,7 @@ from go_state.modes.app.pending_replies import PendingReply
 from go_state.modes.keyed_apps.place import Place, Told
 from go_state.modes.keyed_apps.sent import Sent, has_failed
 from go_state.runtime.flow.driver import refuse_running_loop
-from go_state.system.forks import share
+from go_state.system.forks import at_fork
 from go_state.system.own_thread import OwnThread
 from go_state.system.running import running_loop
 from go_state.waking.deadlines import deadline
@@ -55,7 +55,7 @@ class KeyedApps(Generic[Model, Msg]):
         self._failed: dict[str, BaseException] = {}
         self._errors: list[BaseException] = []
         self._closed = False
-        share(self)
+        at_fork(self)
 
     def __getitem__(self, key: str) -> KeyedApp[Model, Msg]:
         return KeyedApp(self, _checked_key(key))
@@ -177,7 +177,7 @@ class KeyedApps(Generic[Model, Msg]):
 
     # ------------------------------------------------------------------ ending
 
-    def forget_parent(self) -> None:
+    def after_fork_in_child(self) -> None:
         """In a forked child: be stopped. The programs run in the parent."""
         self._lock = threading.Lock()  # a thread of the parent may have held the other one
         self._places, self._failed, self._errors, self._closed = {}, {}, [], True

@@ -17,9 +17,10 @@ from operator import length_hint
 from typing import Generic, TypeVar
 
 from go_state.core.errors import Closed, NothingPending, TimedOut
-from go_state.core.ports import DiskReader, Reader
+from go_state.core.ports import Reader
 from go_state.core.turn import Turn
 from go_state.runtime.effects.manager import EffectManager
+from go_state.runtime.feeds.disk import DiskReader
 from go_state.runtime.feeds.feed import NOBODY, Nobody, Owner
 from go_state.runtime.flow.waits import CHECKPOINT_SECONDS, Blocking, Checkpoint, Flow, Messages
 

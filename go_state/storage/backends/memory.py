@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Iterator, Mapping
 from types import TracebackType
@@ -10,6 +9,7 @@ from types import TracebackType
 from go_state.core.errors import Conflict, StoreUnavailable
 from go_state.core.ports import Stored, Write
 from go_state.storage.records.keys import key_bytes
+from go_state.system.forks import at_fork
 
 
 class MemoryStore:
@@ -25,8 +25,8 @@ class MemoryStore:
         self._lock = threading.Lock()  # guards the two below
         self._data: dict[bytes, Stored] = {}
         self._transactions = 0  # every version is the number of the transaction that wrote it, so none comes back
-        self._closed = False
-        self._pid = os.getpid()
+        self._closed = self._in_parent = False
+        at_fork(self)
 
     def load(self, key: str) -> Stored | None:
         """Return what the key holds, or None."""
@@ -35,7 +35,7 @@ class MemoryStore:
             return self._data.get(key_bytes(key))
 
     def store(self, writes: Mapping[str, Write]) -> Mapping[str, int]:
-        """Make all writes or none and return the new versions (0 for a deleted key); `Conflict` when a key has moved on."""
+        """Make all writes or none and return the new versions (0 for a deleted key); `Conflict` if a key has moved on."""
         self._check_open()
         keys = {key: key_bytes(key) for key in writes}
         with self._lock:
@@ -64,8 +64,12 @@ class MemoryStore:
         """Refuse further use; a second call is harmless."""
         self._closed = True
 
+    def after_fork_in_child(self) -> None:
+        """Called in a forked child: a thread of the parent may hold the lock, and the parent would not see what is stored here."""
+        self._in_parent = True
+
     def _check_open(self) -> None:
-        if os.getpid() != self._pid:  # another thread may have held the lock at the fork, and what is stored here nobody sees
+        if self._in_parent:
             raise StoreUnavailable("the store was made before this process was forked: make a MemoryStore in the child")
         if self._closed:
             raise StoreUnavailable("the store is closed: use it inside its `with` block")

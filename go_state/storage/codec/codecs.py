@@ -1,44 +1,50 @@
-"""The codecs of types: one for each type, however many apps, journals and loads need it, since making one takes milliseconds."""
+"""The codecs of types: one for each type, however many apps, journals and loads need it, because making one takes milliseconds."""
 
 from __future__ import annotations
 
-import functools
-import inspect
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 from go_state.core.migrations import Migration
-from go_state.storage.codec.codec import JsonCodec, MessageCodec
+from go_state.storage.codec.json_codec import JsonCodec
+from go_state.storage.codec.message_codec import MessageCodec
+from go_state.storage.types.annotations import TypeForm
+
+Made = TypeVar("Made")
+ModelCodec: TypeAlias = JsonCodec[Any]  # of what type is known only at run time
 
 _KEPT = 128  # a program has two; a codec holds nothing but what it has worked out of its types
 
 
-def json_codec(kind: Any) -> JsonCodec[Any]:
+def json_codec(kind: TypeForm) -> ModelCodec:
     """Return the codec of a type. Raises `NotStorable`."""
-    codec: JsonCodec[Any] = _known(_json_codec, kind)
-    return codec
+    return _cached(_json_codec, lambda: JsonCodec(kind), kind)
 
 
-def message_codec(kind: Any, schema: int = 1, migrations: Mapping[int, Migration] = MappingProxyType({})) -> MessageCodec[Any]:
+def message_codec(
+    kind: TypeForm, schema: int = 1, migrations: Mapping[int, Migration] = MappingProxyType({})
+) -> MessageCodec[Any]:
     """Return the codec of a journal's messages, of a type, schema and migrations. Raises `NotStorable`."""
-    codec: MessageCodec[Any] = _known(_message_codec, kind, schema, tuple(sorted(migrations.items())))
-    return codec
+    steps = tuple(sorted(migrations.items()))
+    return _cached(_message_codec, lambda: MessageCodec(kind, schema, migrations), kind, schema, steps)
 
 
-def _known(make: Callable[..., Any], *of: Any) -> Any:
+def _cached(cached: Callable[..., Made], make: Callable[[], Made], *of: object) -> Made:
+    """Return what the cache has, or a new one for a type whose metadata has no hash, as that of Annotated may have none."""
     try:
         hash(of)
-    except TypeError:  # of a type with metadata that has no hash, as Annotated may have
-        return inspect.unwrap(make)(*of)
-    return make(*of)
+    except TypeError:
+        return make()
+    return cached(*of)
 
 
-@functools.lru_cache(maxsize=_KEPT)
-def _json_codec(kind: Any) -> JsonCodec[Any]:
+@lru_cache(maxsize=_KEPT)
+def _json_codec(kind: TypeForm) -> ModelCodec:
     return JsonCodec(kind)
 
 
-@functools.lru_cache(maxsize=_KEPT)
-def _message_codec(kind: Any, schema: int, migrations: tuple[tuple[int, Migration], ...]) -> MessageCodec[Any]:
+@lru_cache(maxsize=_KEPT)
+def _message_codec(kind: TypeForm, schema: int, migrations: tuple[tuple[int, Migration], ...]) -> MessageCodec[Any]:
     return MessageCodec(kind, schema, dict(migrations))

@@ -1,7 +1,7 @@
 """Depth: what could be written can be read, however deep the stack of the caller is.
 
-Values that may be nested to any depth are turned into JSON and back by functions that call themselves, and Python bounds how
-deep a stack may be, for each thread. So what does not fit into the rest of the caller's stack is done on an empty one.
+Values that may be nested to any depth are turned into JSON and back by functions that call themselves, and Python limits the depth
+of each thread's stack. So a call that does not fit into the rest of the caller's stack is made again on an empty one.
 """
 
 from __future__ import annotations
@@ -9,23 +9,25 @@ from __future__ import annotations
 import contextvars
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import ParamSpec, TypeVar
 
+P = ParamSpec("P")
+Argument = TypeVar("Argument")
 Result = TypeVar("Result")
 
-_RESERVE = 24  # frames that reading must leave free when it is tried at writing: more than stand above it in any other place
+_RESERVE = 24  # frames that reading must leave free when it is tried at writing: more than are above it in any other place
 
 
-def with_room(call: Callable[..., Result], *args: Any) -> Result:
-    """Call the function here, or where the stack has no room for it, on that of a new thread, waiting for its end."""
+def with_room(call: Callable[P, Result], *args: P.args, **named: P.kwargs) -> Result:
+    """Call the function here, or, if the stack has no room for it, in a new thread, and wait for it."""
     try:
-        return call(*args)
+        return call(*args, **named)
     except RecursionError:
         pass
-    return on_empty_stack(call, *args)
+    return on_empty_stack(call, *args, **named)
 
 
-def on_empty_stack(call: Callable[..., Result], *args: Any) -> Result:
+def on_empty_stack(call: Callable[P, Result], *args: P.args, **named: P.kwargs) -> Result:
     """Call the function in a new thread and the caller's context, and return its result or raise its error."""
     results: list[Result] = []
     errors: list[BaseException] = []
@@ -33,7 +35,7 @@ def on_empty_stack(call: Callable[..., Result], *args: Any) -> Result:
 
     def work() -> None:
         try:
-            results.append(context.run(call, *args))
+            results.append(context.run(call, *args, **named))
         except BaseException as error:
             errors.append(error)
 
@@ -45,6 +47,6 @@ def on_empty_stack(call: Callable[..., Result], *args: Any) -> Result:
     return results[0]
 
 
-def with_reserve(call: Callable[[Any], Result], arg: Any, frames: int = _RESERVE) -> Result:
-    """Call the function with so many frames less of the stack than there are."""
+def with_reserve(call: Callable[[Argument], Result], arg: Argument, frames: int = _RESERVE) -> Result:
+    """Call the function with `frames` frames less of the stack than there are."""
     return call(arg) if frames == 0 else with_reserve(call, arg, frames - 1)

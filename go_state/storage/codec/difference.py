@@ -1,57 +1,105 @@
-"""Where two models differ: the path of the first field that is not the same, and both values."""
+"""In what two values differ: the path of the first part that is not the same, and both parts.
+
+Two models are compared with their keys shown and in any order (`difference`), for a person who looks for a fault in a program; a
+value and what was read back of it with keys hidden, which may be a user's data, and in order (`why_not_same`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from datetime import datetime, time
+from typing import NamedTuple, TypeAlias
 
 from go_state.storage.codec.depth import with_room
+from go_state.storage.codec.equality import SETS, fields_that_count, have_same_keys, is_same
+from go_state.storage.types.annotations import Instance
 
 
 class Difference(NamedTuple):
-    """The path of a part of a model, such as ".board.cards[3].title", and its two values."""
+    """The path of a part, such as ".board.cards[3].title", and the two values that it has."""
 
     path: str
-    expected: Any
-    found: Any
+    expected: object
+    found: object
 
 
-def difference(expected: Any, found: Any) -> Difference | None:
-    """Return the first part in which two values differ, or None when they are equal and of the same types."""
-    return with_room(_difference, expected, found, "")
+Parts: TypeAlias = "list[tuple[str, object, object]] | None"
+"""Steps of the path, each with the part of either value that it leads to; None for values that have no parts to compare."""
 
 
-def _difference(expected: Any, found: Any, path: str) -> Difference | None:
-    from go_state.storage.codec.sameness import is_same  # here, as below: a program that stores nothing need not wait for it
+def difference(expected: object, found: object) -> Difference | None:
+    """Return the first part in which two models differ, or None if they are equal and of the same types."""
+    differs = with_room(_first, expected, found, "", _model_parts)
+    return differs._replace(path="the model") if differs is not None and not differs.path else differs
 
-    if expected is found:
+
+def why_not_same(value: object, back: object, name: str) -> tuple[str, str]:
+    """Return the path of the first part of a value that did not come back the same, and why, without its contents.
+
+    `name` is that of the value's type, with which the path begins.
+    """
+    path, one, other = _first(value, back, "", _stored_parts) or Difference("", value, back)
+    kind = _kind(one)
+    if kind is not type(other):
+        found, became = kind.__qualname__, type(other).__qualname__
+        why = f"a {found} would read back as a {became}: annotate the field with what it holds, or store what it says"
+    elif one != one:
+        why = "it is not equal to itself (NaN): store None or a number instead"
+    elif isinstance(one, (datetime, time)):
+        why = "its time zone would not read back: use a zoneinfo.ZoneInfo, or a datetime.timezone without a name of its own"
+    else:
+        why = (
+            f"a {kind.__qualname__} would not read back equal: give it fields that its constructor sets as they are given, and "
+            f"compare only what is stored and what is computed from it"
+        )
+    return name + path, why
+
+
+def _first(one: Instance, other: Instance, path: str, parts_of: Callable[[Instance, Instance], Parts]) -> Difference | None:
+    if one is other:
         return None
-    kind: Any = _kind(expected)
-    if kind is not _kind(found):
-        return Difference(path or "the model", expected, found)
-    parts = _parts(kind, expected, found)
-    for name, one, other in parts or ():
-        if (differs := _difference(one, other, f"{path}{name}")) is not None:
+    if _kind(one) is not _kind(other):
+        return Difference(path, one, other)
+    parts = parts_of(one, other)
+    for step, a, b in parts or ():
+        if (differs := _first(a, b, path + step, parts_of)) is not None:
             return differs
-    same = is_same(expected, found) if parts is None else expected == found
-    return None if same else Difference(path or "the model", expected, found)
+    # Models are equal if their parts and their classes say so; in what order a dict has its keys decides nothing there.
+    same = one == other if parts is not None and parts_of is _model_parts else is_same(one, other)
+    return None if same else Difference(path, one, other)
 
 
-def _kind(value: Any) -> Any:
+def _kind(value: object) -> type:
     """Return the type of a value; of the read-only twins in a strict program's model, what they stand for."""
-    return getattr(type(value), "__stands_for__", type(value))
+    kind: type = getattr(type(value), "__stands_for__", type(value))
+    return kind
 
 
-def _parts(kind: Any, one: Any, other: Any) -> list[tuple[str, Any, Any]] | None:
-    """Return what can be compared piece by piece, with its place in the path; None where there are no pieces, or not the same."""
-    from go_state.storage.codec.sameness import have_same_keys
-    from go_state.storage.types.fields import field_names
+def _model_parts(one: Instance, other: Instance) -> Parts:
+    if (fields := fields_that_count(_kind(one))) is not None:
+        return [(f".{name}", getattr(one, name), getattr(other, name)) for name in fields.names]
+    if isinstance(one, Mapping):
+        keys = one if have_same_keys(one, other) else None
+        return None if keys is None else [(f"[{key!r}]", one[key], other[key]) for key in keys]
+    return _items(one, other)
 
-    names = field_names(kind)
-    if names is not None:
-        return [(f".{name}", getattr(one, name), getattr(other, name)) for name in names]
+
+def _stored_parts(one: Instance, other: Instance) -> Parts:
+    if (fields := fields_that_count(_kind(one))) is not None:
+        names = (*fields.names, *fields.beside)
+        return [(f".{name}", getattr(one, name, None), getattr(other, name, None)) for name in names]
+    if isinstance(one, dict):
+        items = list(zip(one.items(), other.items(), strict=False))
+        return [(" keys", a[0], b[0]) for a, b in items] + [("[...]", a[1], b[1]) for a, b in items]
+    if isinstance(one, (Mapping, *SETS)):
+        came = {each: each for each in other}
+        found = [each for each in one if each in came]
+        keys = [(" keys" if isinstance(one, Mapping) else "[]", each, came[each]) for each in found]
+        return keys + [("[...]", one[key], other[key]) for key in found] if isinstance(one, Mapping) else keys
+    return _items(one, other)
+
+
+def _items(one: Instance, other: Instance) -> Parts:
     if isinstance(one, (list, tuple)) and len(one) == len(other):
         return [(f"[{index}]", a, b) for index, (a, b) in enumerate(zip(one, other, strict=True))]
-    if isinstance(one, Mapping) and have_same_keys(one, other):
-        return [(f"[{key!r}]", value, other[key]) for key, value in one.items()]
     return None

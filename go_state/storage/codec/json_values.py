@@ -1,23 +1,26 @@
-"""JSON without types, as migrations get it and give it back."""
+"""JSON without types, as migrations take and return it."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
 from go_state.core.migrations import FailedMigrationError
 from go_state.storage.codec.depth import with_room
 
+Json: TypeAlias = Any
+"""Dicts, lists, strings, numbers, booleans and None: users' migrations index it as they know it."""
 
-def from_json(data: bytes) -> Any:
-    """Return what the JSON holds: dicts, lists, strings, numbers, booleans and None."""
+
+def from_json(data: bytes) -> Json:
+    """Return what the JSON holds."""
     return with_room(msgspec.json.decode, data)
 
 
-def to_json(value: Any, schema: int) -> bytes:
-    """Return the JSON of what the migration to the schema has made; `FailedMigrationError` when it is none."""
+def to_json(value: Json, schema: int) -> bytes:
+    """Return the JSON of what the migration to the schema has returned; `FailedMigrationError` if JSON cannot hold it."""
     advice = "return dicts, lists, strings and numbers"
     try:
         data = with_room(msgspec.json.encode, value)
@@ -28,7 +31,7 @@ def to_json(value: Any, schema: int) -> bytes:
     return data
 
 
-def _has_nan(value: Any) -> bool:
+def _has_nan(value: object) -> bool:
     if isinstance(value, float):
         return not math.isfinite(value)
     if isinstance(value, dict):

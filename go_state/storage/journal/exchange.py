@@ -150,8 +150,8 @@ class _Line(NamedTuple):
 def _messages(journal: Journal[Any], name: str, file: IO[bytes]) -> Iterator[_Line]:
     from msgspec import json
 
-    from go_state.storage.codec.codec import without_contents
     from go_state.storage.codec.depth import with_room
+    from go_state.storage.codec.error_texts import without_contents
 
     decoder = json.Decoder(dict[str, Raw])
     for number, line in enumerate(file, 1):

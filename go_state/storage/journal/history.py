@@ -5,16 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from go_state.core.errors import Corrupt, Incompatible, Lagged, UsageError
 from go_state.core.migrations import Migration
-from go_state.storage.codec.codec import MessageCodec
 from go_state.storage.codec.codecs import message_codec
-from go_state.storage.records.records import Block, Records
-
-if TYPE_CHECKING:
-    from go_state.storage.records.record_store import RecordStore
+from go_state.storage.codec.message_codec import MessageCodec
+from go_state.storage.records.backend import JournalStore
+from go_state.storage.records.block import Block
+from go_state.storage.records.records import Records
 
 Msg = TypeVar("Msg")
 
@@ -98,7 +97,7 @@ class History(Generic[Msg]):
         return messages, None
 
     @property
-    def store(self) -> RecordStore:
+    def store(self) -> JournalStore:
         """The store that it lies in."""
         return self._records.store
 

@@ -363,7 +363,7 @@ class Journal(Writing[Msg]):
         try:
             super().close(timeout=timeout)
         finally:
-            self._finish()
+            self.finish()
             self.thread.close()
 
     async def close_async(self, *, timeout: float | None = None) -> None:
@@ -375,7 +375,7 @@ class Journal(Writing[Msg]):
             await super().close_async(timeout=timeout)
         finally:
             try:
-                await self.thread.finish(self._finish)
+                await self.thread.finish(self.finish)
             finally:
                 await self.thread.aclose()
 
@@ -384,7 +384,8 @@ class Journal(Writing[Msg]):
     ) -> None:
         await self.close_async()
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
+        """Write what was put before the journal was closed, and let go of it."""
         try:
             if not self._lost:
                 self.flush()
@@ -407,7 +408,7 @@ class Journal(Writing[Msg]):
         """Whether another process has opened it, which has forked this one: it is of no use here."""
         return self._in_parent
 
-    def _end(self) -> None:
+    def end(self) -> None:
         """End with the store."""
         for given_up in tuple(self._lease_waits):
             given_up.set()

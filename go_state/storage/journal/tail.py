@@ -8,7 +8,8 @@ from typing import Generic, NamedTuple, TypeVar
 
 from go_state.buffer.retained import Retained
 from go_state.core.errors import Incompatible, UsageError
-from go_state.storage.records.records import Block, Records
+from go_state.storage.records.block import Block
+from go_state.storage.records.records import Records
 from go_state.storage.records.times import Times, after, split
 
 Msg = TypeVar("Msg")

@@ -21,12 +21,14 @@ from go_state.storage.journal.group_commit import GroupCommit, Pending
 from go_state.storage.journal.history import History
 from go_state.storage.journal.reader import GROUP, JournalConsumer
 from go_state.storage.journal.tail import Tail
+from go_state.storage.records.block import Entry, Snapshot
 from go_state.storage.records.lease import IfHeld, Lease, check_if_held, wait_for_lock
-from go_state.storage.records.process import InheritedLock, is_written, keep_until_written
-from go_state.storage.records.records import SNAPSHOT, Entry, Records, Snapshot
+from go_state.storage.records.parts import Parts
+from go_state.storage.records.records import SNAPSHOT, Records
 from go_state.storage.records.times import Times, merged
-from go_state.storage.snapshots.parts import Parts
+from go_state.system.at_exit import at_exit
 from go_state.system.crash_points import reach
+from go_state.system.forks import belongs_to_parent
 from go_state.system.own_thread import OwnThread, call_once
 
 if TYPE_CHECKING:
@@ -214,7 +216,7 @@ class Writing(Buffer[Msg], History[Msg]):
                 if not self._at_once:
                     self._enter_waiting()  # what was put before now, and before all that is put from now on
         if owned:
-            keep_until_written(self)
+            at_exit.add(self)
 
     def date_by(self, time: Callable[[], float]) -> None:
         """Date what enters from now on by another clock than the system's, in seconds since 1970."""
@@ -482,7 +484,7 @@ class Writing(Buffer[Msg], History[Msg]):
     def _follow(self) -> None:
         """Have readers woken, where the store can, by what another process writes."""
         if self._end_following is None:
-            self._end_following = self.store._follow(self.name, self.refresh)
+            self._end_following = self.store.backend.follow(self.name, self.refresh)
 
     def refresh(self) -> None:
         """Look what another process has written since; while the lease is ours nobody else does."""
@@ -505,30 +507,30 @@ class Writing(Buffer[Msg], History[Msg]):
         if self._closed and not self._readers and not self._is_let_go:
             self._release()
             if self._finished and not self._lost:  # or its store sees to it that what is left is tried once more
-                self.store.let_go(self)  # type: ignore[arg-type]
+                self.store.journals.let_go(self.name, self)
                 self._is_let_go = True
 
     def _release(self) -> None:
         self._has_lease = False
-        is_written(self)
+        at_exit.discard(self)
         self._lease.release()
         following, self._end_following = self._end_following, None
         if following is not None:
             following()
 
-    def forget_parent(self) -> None:
+    def after_fork_in_child(self) -> None:
         """Do nothing more: its store lets go of what is the parent's."""
 
-    def _forget_parent(self) -> None:
+    def leave_to_parent(self) -> None:
         """In a forked child: the lease, the file and what is not written yet are the parent's, and so are the locks."""
         self._locked_put = self._ended = self._in_parent = True
         self._end_following = None  # who listens is a thread of the parent's
-        lock: Any = InheritedLock(self.store.check_usable)
+        lock: Any = belongs_to_parent(f"the journal {self.name!r}", self.store.check_usable)
         self._lock = self._flushing = lock
         self._stage.inherit(lock)
         for reader in self._readers:
             if isinstance(reader, JournalConsumer):
-                reader.forget_parent(lock)
+                reader.after_fork_in_child(lock)
         self._release()
 
     def _note(self, when: float) -> None:

@@ -1,6 +1,6 @@
 """The frame of every record in a store file: its version (8 bytes), a checksum over key, version and data (4 bytes), its data.
 
-The version's highest bit says that the data goes on in parts, which are records of their own: see `parts.py`.
+The version's highest bit says that the data is continued in parts, which are records of their own: see `parts.py`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from go_state.core.ports import Stored
 _FRAME = struct.Struct(">QI")
 FRAME_BYTES = _FRAME.size
 
-
 _IN_PARTS = 1 << 63
 
 
@@ -25,7 +24,7 @@ def pack(name: bytes, version: int, data: bytes, *, in_parts: bool = False) -> b
 
 
 def is_in_parts(record: bytes) -> bool:
-    """Tell whether the record's data goes on in parts."""
+    """Return whether the record's data is continued in parts."""
     return record[:1] >= b"\x80"
 
 

@@ -1,4 +1,4 @@
-"""Keys: the same rules in every store, so that a model moves from one to another."""
+"""Keys: the same rules in every store, so that a model can be moved from one to another."""
 
 from __future__ import annotations
 

@@ -1,16 +1,15 @@
-"""A lease: one process, and in it one owner, writes a journal at a time. The system takes it back from a process that dies."""
+"""A lease: the right to write a journal, which one process has at a time. The system takes it back from a process that dies."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
-from typing import BinaryIO, Literal, Protocol
+from typing import Literal, Protocol
 
-from go_state.core.errors import LeaseHeld, StoreUnavailable, UsageError
+from go_state.core.errors import LeaseHeld, UsageError
 
 IfHeld = Literal["fail", "wait"]
-_ASK_SECONDS = 0.05  # between two looks at somebody else's lock
+_ASK_SECONDS = 0.05  # between two tries to take a lock that another process holds
 
 
 class Lease(Protocol):
@@ -18,13 +17,13 @@ class Lease(Protocol):
 
     @property
     def token(self) -> bytes:
-        """What the holder leaves in the journal for those who had it before to see; empty where nobody can lose it."""
+        """What the holder leaves in the journal, so that a former holder sees that it lost the lease; empty if none can lose it."""
         ...
 
     def acquire(self, if_held: IfHeld = "fail", given_up: threading.Event | None = None) -> bool:
-        """Take the lease, unless it is held already; `LeaseHeld` when somebody else holds it, or, with "wait", block until nobody does.
+        """Take the lease, unless it is held already. Raises `LeaseHeld` if another holds it, or blocks until it is free with "wait".
 
-        False, and nothing is taken, when `given_up` was set while it blocked.
+        False, and nothing is taken, if `given_up` was set while it blocked.
         """
         ...
 
@@ -33,94 +32,11 @@ class Lease(Protocol):
         ...
 
 
-class FileLease:
-    """A lock on a file beside the store's, held from `acquire` to `release`.
-
-    It is `flock` of a file that is never deleted: a deleted one could be locked by two who had opened it before and after.
-    """
-
-    def __init__(self, path: str, name: str) -> None:
-        from hashlib import blake2b  # here: OpenSSL comes with it
-
-        self._name = name
-        self._path = f"{path}-owner-{blake2b(name.encode(), digest_size=8).hexdigest()}"
-        self._file: BinaryIO | None = None
-        self._trying = threading.Lock()  # held for a moment, by one of the threads that wait
-
-    @property
-    def token(self) -> bytes:
-        """Nothing: the system takes the lock from the dead alone."""
-        return b""
-
-    def acquire(self, if_held: IfHeld = "fail", given_up: threading.Event | None = None) -> bool:
-        """Take the lease, unless it is held already; `LeaseHeld` when somebody else holds it, or, with "wait", block until nobody does.
-
-        False, and nothing is taken, when `given_up` was set while it blocked.
-        """
-        check_if_held(if_held)
-        if self._is_held():
-            return True
-        _check_system()
-        return wait_for_lock(self._try, self._name, if_held, given_up)
-
-    def _try(self) -> bool:
-        """Take the lock if it is free, or another thread has taken it for this lease."""
-        with self._trying:
-            if self._is_held():
-                return True
-            try:
-                with ExitStack() as unless_taken:
-                    file = unless_taken.enter_context(open(self._path, "ab", buffering=0))
-                    if _locked(file.fileno()):
-                        self._file = file
-                        unless_taken.pop_all()
-            except OSError as error:
-                raise StoreUnavailable(_why_not(self._path, error)) from error
-            return self._is_held()
-
-    def _is_held(self) -> bool:
-        return self._file is not None and not self._file.closed
-
-    def release(self) -> None:
-        """Give the lease back; a second time is harmless. In a forked child it closes the child's hold on it alone."""
-        if self._file is not None:
-            with suppress(OSError):
-                self._file.close()  # which Ctrl-C may cut short: then it is done again
-            self._file = None
-
-
-def _check_system() -> None:
-    """Raise `StoreUnavailable` where the system has no lock that it takes back from the dead."""
-    try:
-        import fcntl  # noqa: F401
-    except ImportError:
-        raise StoreUnavailable(
-            "a journal in a file needs a lock that only POSIX systems have (flock), and this system is none: keep journals in a "
-            "gs.PostgresStore here; models can be kept in a gs.LMDBStore without one"
-        ) from None
-
-
-def _why_not(path: str, error: OSError) -> str:
-    return (
-        f"the lease {path} cannot be taken ({error.strerror or error}): check that it can be read and written, in a folder whose "
-        f"file system has locks"
-    )
-
-
-def _locked(file: int) -> bool:
-    import fcntl  # here, where it is known to be there
-
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 def wait_for_lock(lock: Callable[[], bool], name: str, if_held: IfHeld, given_up: threading.Event | None) -> bool:
-    """Call `lock` until it says that the lock is taken, or the wait for it is given up; with "fail" once, and `LeaseHeld` if it is not.
+    """Call `lock` until it returns True for a lock that it has taken, or until `given_up` is set, and return whether it was taken.
 
-    It asks now and then: no system has a wait for a lock of a file that another thread can end.
+    With "fail" it is called once, and `LeaseHeld` raised if the lock was not free. It is tried again and again because no system
+    has a wait for the lock of a file that another thread could end.
     """
     ended = threading.Event() if given_up is None else given_up
     while not lock():
@@ -132,6 +48,6 @@ def wait_for_lock(lock: Callable[[], bool], name: str, if_held: IfHeld, given_up
 
 
 def check_if_held(if_held: object) -> None:
-    """Raise `UsageError` for what is no `IfHeld`."""
+    """Raise `UsageError` unless the value is an `IfHeld`."""
     if if_held not in ("fail", "wait"):
         raise UsageError(f'lease= is "fail" or "wait", not {if_held!r}')

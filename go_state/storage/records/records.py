@@ -1,15 +1,13 @@
-r"""The records of one journal, as they lie in a store: blocks of messages, cursors, and what was set aside.
+r"""The records of one journal, as they lie in a store: blocks of messages, cursors, and the messages that were set aside.
 
     j/<name>\0b<position>   a block: the messages from that position on that were written together
     j/<name>\0c<reader>     how far a named reader has come
     j/<name>\0x<position>   a message that was set aside: the kind of its error
-    j/<name>\0u             the names of the commands that are under way
+    j/<name>\0u             the names of the commands that are running
     j/<name>\0m             where the journal begins, and its journal_id
-    j/<name>\0o             the token of the lease's holder, where a lease can be lost unnoticed
+    j/<name>\0o             the token of the lease's holder, if a lease can be lost unnoticed
 
-A block is `{"at":[[count,microseconds],...],"records":[...]}` after a line with the number of its records, that of their schema
-and the digest of their types: JSON that a person can read, under one checksum. Positions are numbered without gaps, and a gap is
-damage. One write is one transaction.
+Blocks are described in `block.py`. Positions are numbered without gaps, and a gap is damage. One write is one transaction.
 """
 
 from __future__ import annotations
@@ -17,124 +15,34 @@ from __future__ import annotations
 import json
 import os
 import struct
-from collections.abc import Iterator, Mapping, Sequence
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator
 
 from go_state.core.errors import Conflict, Corrupt, InvalidKey, Lagged, LeaseHeld
+from go_state.storage.records.backend import JournalStore, Transaction
+from go_state.storage.records.block import Block, Entry, pack_blocks, unpack_block
 from go_state.storage.records.frames import FRAME_BYTES, pack, unpack
 from go_state.storage.records.keys import key_bytes
-from go_state.storage.records.times import Times, split
-from go_state.storage.snapshots.parts import InParts, Parts
-
-if TYPE_CHECKING:
-    from go_state.storage.records.record_store import RecordStore
-    from go_state.storage.records.transaction import Transaction
-    from go_state.storage.types.description import Description
+from go_state.storage.records.models import keep_snapshot, remember_types
+from go_state.storage.records.parts import Parts
+from go_state.storage.types.description import Description
 
 SNAPSHOT = "@snapshot"  # the cursor of the newest snapshot: messages after it are needed, whoever has read them
 PROGRAM = "program"  # the name of the reader that is the program of a durable run
-BLOCK = 1024  # records: a position is found by decoding one block, which takes about 1 ms
 _POSITION = struct.Struct(">Q")
 _MAX_PREFIX = 450  # bytes; the rest is for positions and the names of readers
 _MAX_NAME = 511  # bytes; LMDB's limit for a key
 _HEAD = 64  # bytes of a block's record, in which the number of its messages is
 
 
-class Block(NamedTuple):
-    """Messages that were written together: the position of the first, how many they are, in which schema, the digest of the types
-    they had (see `description.py`), and their JSON.
-    """
-
-    journal: str
-    first: int
-    number: int
-    schema: int
-    types: str
-    data: bytes
-
-    @property
-    def end(self) -> int:
-        """The position after the last."""
-        return self.first + self.number
-
-    def records(self) -> list[bytes]:
-        """Return the JSON of each message."""
-        import msgspec
-
-        records = [bytes(each) for each in self._part("records", list[msgspec.Raw])]
-        if len(records) != self.number:
-            raise self.damaged(f"it holds {len(records)} messages and says {self.number}")
-        return records
-
-    def each(self) -> Iterator[Block]:
-        """Give each message as a block of its own, without its time."""
-        for position, record in enumerate(self.records(), self.first):
-            yield self._replace(first=position, number=1, data=b'{"at":[],"records":[%b]}' % record)
-
-    def _part(self, name: str, kind: Any) -> Any:
-        import msgspec
-
-        from go_state.storage.codec.depth import with_room
-
-        try:
-            found = with_room(msgspec.json.Decoder(dict[str, msgspec.Raw]).decode, self.data)[name]
-            return with_room(msgspec.json.Decoder(kind).decode, found)
-        except (ValueError, KeyError, RecursionError) as error:
-            raise self.damaged(f"its {name} cannot be read: {type(error).__name__}") from None
-
-    def damaged(self, why: str) -> Corrupt:
-        """Return the error that says so."""
-        return Corrupt(self.journal, f"the messages from position {self.first} on: {why}", position=self.first)
-
-    def holds(self, position: int) -> bool:
-        """Tell whether the position is one of its messages'."""
-        return self.first <= position < self.end
-
-    def times(self) -> list[Times]:
-        """Return when its messages entered."""
-        times = [Times(*run) for run in self._part("at", list[tuple[int, int]])]
-        if sum(run.number for run in times) != self.number:
-            raise self.damaged("its times are not those of its messages")
-        return times
-
-
-class Entry(NamedTuple):
-    """What one transaction writes: messages from position `first` on, and what changes with them."""
-
-    first: int = 0
-    schema: int = 1
-    messages: Sequence[bytes] = ()
-    times: Sequence[Times] = ()
-    cursors: Mapping[str, int] = MappingProxyType({})
-    set_aside: Mapping[int, str] = MappingProxyType({})
-    snapshot: Snapshot | None = None
-    types: Description | None = None
-    under_way: Sequence[str] | None = None  # None: as it was
-
-
-class Snapshot(NamedTuple):
-    """A snapshot to write, of the model before the message at `position`; the position of the one that it replaces; how many there
-    are to be, itself included; and the position that one of them has to stand at, or before.
-    """
-
-    key: str
-    position: int
-    data: bytes | InParts
-    version: int  # of the one that it replaces
-    replaces: int | None
-    keep: int
-    needed: int  # a position that one of them has to lead to
-
-
 class Records:
     """One journal's records in a store. Reading opens a transaction for each call, and so does writing."""
 
-    def __init__(self, store: RecordStore, name: str) -> None:
+    def __init__(self, store: JournalStore, name: str) -> None:
         if "\0" in name:
             raise InvalidKey("a journal's name holds no NUL character: choose another")
         self.name = name
         self.store = store
+        self._backend = store.backend
         self._prefix = b"j/" + key_bytes(name) + b"\0"
         if len(self._prefix) > _MAX_PREFIX:
             raise InvalidKey(f"a journal's name is up to {_MAX_PREFIX - 3} bytes long, not {len(self._prefix) - 3}: shorten it")
@@ -146,12 +54,12 @@ class Records:
         self._fitting: set[str] = set()  # digests of types that were found to write what can be read with those before
 
     def refresh(self) -> None:
-        """Look where the journal begins and ends and how far its readers have come; another process may have written it."""
-        with self.store._transaction() as transaction:
+        """Read where the journal begins and ends and how far its readers have come; another process may have written it."""
+        with self._backend.transaction() as transaction:
             self._look(transaction)
 
     def _look(self, transaction: Transaction) -> None:
-        """Do so in this transaction: a cursor that is read later than the end may be beyond it."""
+        """Refresh in this transaction: a cursor that is read later than the end may be beyond it."""
         meta, end = self._get(transaction, b"m"), self._end(transaction)
         start, journal_id = self.start, self.journal_id
         if meta is not None:
@@ -180,8 +88,8 @@ class Records:
     # ------------------------------------------------------------------ reading
 
     def block(self, position: int) -> Block | None:
-        """Return the block that holds the position, or None where the journal ends; `Corrupt` when it is damaged or missing."""
-        with self.store._transaction() as transaction:
+        """Return the block that holds the position, or None at the end of the journal; `Corrupt` if it is damaged or missing."""
+        with self._backend.transaction() as transaction:
             block = self._block_of(transaction.at_or_before(self._prefix + b"b" + _POSITION.pack(position)))
             if block is not None and block.holds(position):
                 return block
@@ -193,23 +101,20 @@ class Records:
         return None
 
     def _block_of(self, found: tuple[bytes, bytes] | None) -> Block | None:
-        """Return the block of a name and record, None when it is something else."""
+        """Return the block of a name and record, None for those of something else."""
         name, record = found or (b"", b"")
         if not name.startswith(self._prefix + b"b"):
             return None
         first = self._position(name, b"b")
         try:
-            data = unpack(self.name, name, record).data
-            head, _, body = data.partition(b"\n")
-            number, schema, types = head.split(b" ")
-            return Block(self.name, first, int(number), int(schema), types.decode(), body)
+            return unpack_block(self.name, first, unpack(self.name, name, record).data)
         except (Corrupt, ValueError) as error:
             why = f"the messages from position {first} on: {error.what if isinstance(error, Corrupt) else error}"
             raise Corrupt(self.name, why, position=first) from error
 
     def last_block(self) -> Block | None:
         """Return the block that was written last."""
-        with self.store._transaction() as transaction:
+        with self._backend.transaction() as transaction:
             return self._last_block(transaction)
 
     def _last_block(self, transaction: Transaction) -> Block | None:
@@ -219,7 +124,7 @@ class Records:
         return self._prefix + b"b" + b"\xff" * (_POSITION.size + 1)
 
     def _end(self, transaction: Transaction) -> int | None:
-        """Return the position after the last message, None when there is none, of the last block's first bytes alone."""
+        """Return the position after the last message, None if there is none; only the first bytes of the last block are read."""
         name, record = transaction.at_or_before(self._after_all_blocks(), _HEAD) or (b"", b"")
         if not name.startswith(self._prefix + b"b"):
             return None
@@ -230,7 +135,7 @@ class Records:
         return self._position(name, b"b") + int(number)
 
     def blocks(self, position: int) -> Iterator[Block]:
-        """Give the blocks from the one that holds the position on, each read by itself, to where the journal ends now."""
+        """Give the blocks, from the one that holds the position to the end of the journal, each read in a transaction of its own."""
         end, follows = self.end, False
         while position < end and (block := self.block(position)) is not None:
             if follows and block.first != position:
@@ -244,7 +149,7 @@ class Records:
         return dict(self.reached)
 
     def _cursors(self, transaction: Transaction, end: int) -> dict[str, int]:
-        """Return how far each named reader has come in a journal that ends there."""
+        """Return how far each named reader has come in a journal that ends at the position `end`."""
         try:
             found = {name.decode(): int(data) for name, data in self._all(transaction, b"c")}
         except ValueError as error:
@@ -255,18 +160,18 @@ class Records:
         return found
 
     def under_way(self) -> list[str]:
-        """Return the names of the commands that were under way at the last write."""
-        with self.store._transaction() as transaction:
+        """Return the names of the commands that were running at the last write."""
+        with self._backend.transaction() as transaction:
             found = self._get(transaction, b"u")
         try:
             return [str(name) for name in json.loads(found or b"[]")]
         except (ValueError, TypeError, RecursionError) as error:
-            raise Corrupt(self.name, f"what is under way cannot be read: {type(error).__name__}") from None
+            raise Corrupt(self.name, f"the names of the running commands cannot be read: {type(error).__name__}") from None
 
     def set_aside(self) -> dict[int, str]:
         """Return the positions of the messages that were set aside, and the kinds of their errors."""
         prefix = self._prefix + b"x"
-        with self.store._transaction() as transaction:
+        with self._backend.transaction() as transaction:
             found = self._all(transaction, b"x")
         return {self._position(prefix + suffix, b"x"): data.decode(errors="replace") for suffix, data in found}
 
@@ -286,13 +191,13 @@ class Records:
     # ------------------------------------------------------------------ writing
 
     def write(self, entry: Entry) -> int:
-        """Write all of the entry in one synced transaction and return its number, a snapshot's version; nothing when it fails.
+        """Write the whole entry in one synced transaction and return its number, which is a snapshot's version; nothing if it fails.
 
-        Raises `Conflict` when another process has written the journal or the snapshot meanwhile, and `StoreFull`.
+        Raises `Conflict` if another process has written the journal or the snapshot meanwhile, and `StoreFull`.
         """
         if entry.messages and entry.types is not None and entry.types.digest not in self._fitting:
             self._check_shapes(entry.types, entry.schema)
-        with self.store._transaction(write=True) as transaction:
+        with self._backend.transaction(write=True) as transaction:
             journal_id = self._founded(transaction, self.start)
             if entry.messages:
                 self._append(transaction, entry)
@@ -303,18 +208,18 @@ class Records:
             if entry.under_way is not None:
                 self._put(transaction, b"u", json.dumps(entry.under_way).encode())
             if entry.snapshot is not None:
-                self.store._keep_snapshot(transaction, entry.snapshot)
+                keep_snapshot(transaction, entry.snapshot)
             number = transaction.id()
         self.journal_id = journal_id
         self.end = max(self.end, entry.first + len(entry.messages))
         return number
 
     def parts(self, key: str) -> Parts:
-        """Return what a large snapshot of the program is written into, some of it at a time, before the entry that it belongs to."""
-        return Parts(self.store, key, self._check_token)
+        """Return what a large snapshot of the program is written into bit by bit, before the entry that it belongs to."""
+        return Parts(self._backend, key, self._check_token)
 
     def _check_shapes(self, types: Description, schema: int) -> None:
-        """Raise `Incompatible` where messages of these types could not be told from those of the same schema that are there."""
+        """Raise `Incompatible` if messages of these types could not be told from those of the same schema in the journal."""
         from go_state.storage.types.compatibility import check_shapes
 
         last = self.last_block()
@@ -323,17 +228,18 @@ class Records:
         self._fitting.add(types.digest)
 
     def take_over(self, token: bytes) -> None:
-        """Say in the journal that it is ours to write: whoever had it before and does not know finds it out at the next write.
+        """Leave our token in the journal: a writer that has lost its lease without noticing finds out at its next write.
 
-        What a writer had committed when it was killed LMDB shows only after the next one has begun, though it writes nothing.
+        A transaction is begun also if there is no token: LMDB shows what a writer had committed when it was killed only after the
+        next writer has begun.
         """
-        with self.store._transaction(write=True) as transaction:
+        with self._backend.transaction(write=True) as transaction:
             if token:
                 self._put(transaction, b"o", token)
         self.token = token
 
     def _founded(self, transaction: Transaction, start: int) -> str:
-        """Begin the journal if it is new, or move its start, and return its journal_id; `LeaseHeld` where another has taken it over."""
+        """Begin the journal if it is new, or move its start, and return its journal_id; `LeaseHeld` if another has taken it over."""
         self._check_token(transaction)
         journal_id = self.journal_id or os.urandom(16).hex()
         if not self.journal_id or start != self.start:
@@ -341,14 +247,14 @@ class Records:
         return journal_id
 
     def _check_token(self, transaction: Transaction) -> None:
-        """Raise `LeaseHeld` where another has taken the journal over."""
+        """Raise `LeaseHeld` if another writer has taken the journal over."""
         if self.token and self._get(transaction, b"o") != self.token:
             raise LeaseHeld(self.name)
 
     def check_ours(self) -> None:
-        """Raise `LeaseHeld` where another has taken the journal over, who may have written what is at its end."""
+        """Raise `LeaseHeld` if another writer has taken the journal over, and may have written what is at its end."""
         if self.token:
-            with self.store._transaction() as transaction:
+            with self._backend.transaction() as transaction:
                 self._check_token(transaction)
 
     def check_reader(self, name: str) -> None:
@@ -362,31 +268,24 @@ class Records:
     def _append(self, transaction: Transaction, entry: Entry) -> None:
         found = max(self.start, self._end(transaction) or 0)
         if found != entry.first:
-            self._last_block(transaction)  # which raises where it is damaged
+            self._last_block(transaction)  # raises if it is damaged
             raise Conflict(self.name, entry.first, found, journal=True)
-        types = entry.types
-        if types is not None:
-            self.store._remember(transaction, types)
-        times: Sequence[Times] = entry.times
-        for offset in range(0, len(entry.messages), BLOCK):
-            messages = entry.messages[offset : offset + BLOCK]
-            own, times = split(times, len(messages))
-            at = b",".join(b"[%d,%d]" % run for run in own)
-            head = b"%d %d %b" % (len(messages), entry.schema, b"" if types is None else types.digest.encode())
-            data = b'%b\n{"at":[%b],"records":[%b]}' % (head, at, b",".join(messages))
-            self._put(transaction, b"b" + _POSITION.pack(entry.first + offset), data)
+        if entry.types is not None:
+            remember_types(transaction, entry.types)
+        for position, data in pack_blocks(entry.first, entry):
+            self._put(transaction, b"b" + _POSITION.pack(position), data)
         transaction.announce(self.name)
 
     def remove_reader(self, name: str) -> None:
         """Forget how far a named reader has come."""
-        with self.store._transaction(write=True) as transaction:
+        with self._backend.transaction(write=True) as transaction:
             self.journal_id = self._founded(transaction, self.start)
             transaction.delete(self._prefix + b"c" + key_bytes(name))
 
     def truncate(self, before: int) -> None:
         """Forget the messages before the position, and what was set aside of them."""
         start = min(max(before, self.start), self.end)
-        with self.store._transaction(write=True) as transaction:
+        with self._backend.transaction(write=True) as transaction:
             journal_id = self._founded(transaction, start)
             self._delete_before(transaction, start)
         self.start, self.journal_id = start, journal_id

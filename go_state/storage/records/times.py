@@ -1,4 +1,4 @@
-"""When the messages of a journal entered: runs of messages that share a time."""
+"""When the messages of a journal were put: runs of messages that share a time."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import NamedTuple
 
 
 class Times(NamedTuple):
-    """When so many messages, one after the other, entered: microseconds since 1970, UTC."""
+    """When `number` messages, one after the other, were put: microseconds since 1970, UTC."""
 
     number: int
     at: int
 
 
 def split(times: Sequence[Times], count: int) -> tuple[list[Times], list[Times]]:
-    """Return the times of the first so many messages, and of the others."""
+    """Return the times of the first `count` messages, and of the others."""
     first: list[Times] = []
     for index, (number, at) in enumerate(times):
         if number >= count:
@@ -26,12 +26,12 @@ def split(times: Sequence[Times], count: int) -> tuple[list[Times], list[Times]]
 
 
 def after(times: Sequence[Times], count: int) -> list[Times]:
-    """Return the times of the messages after the first so many."""
+    """Return the times of the messages after the first `count`."""
     return split(times, count)[1]
 
 
 def merged(times: Sequence[int]) -> list[Times]:
-    """Return runs of the times (nanoseconds): what enters within a millisecond of a run's first shares its time."""
+    """Return runs of the times (nanoseconds): messages put within a millisecond of a run's first share its time."""
     runs, first, number = [], times[0], 0
     for at in times:
         if at - first >= 1_000_000 or at < first:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias, TypeVar, Union
+from typing import Any, Final, TypeAlias, TypeVar, Union
 
 Model = TypeVar("Model")
 
@@ -47,4 +47,4 @@ def follow_links(key: str, load: Callable[[str], Model | None], links: Links[Mod
     return first
 
 
-_END: Any = object()
+_END: Final[Any] = object()

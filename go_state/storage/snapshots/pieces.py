@@ -1,4 +1,4 @@
-"""A large value as JSON in pieces, each made in a few milliseconds, so that whoever shares the interpreter is not held up.
+"""A large value as JSON in pieces, each made in a few milliseconds, so that other threads and the event loop go on between them.
 
 Encoding a million entries in one call keeps every other thread, and an event loop, waiting for as long as it takes. So the containers
 of a value are encoded some entries at a time, each piece by the codec of its own type, which reads back what it wrote as it always
@@ -14,34 +14,32 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from go_state.core.errors import NotStorable
-from go_state.storage.codec.codec import JsonCodec
-from go_state.storage.types.annotations import without_wrapping
-from go_state.storage.types.class_plans import AnyPlan, ClassPlan, FixedPlan, LaterPlan, UnionPlan, is_taken_apart
-from go_state.storage.types.container_plans import ItemsPlan, MappingPlan
+from go_state.storage.codec.json_codec import JsonCodec
+from go_state.storage.snapshots.class_plans import AnyPlan, ClassPlan, FixedPlan, LaterPlan, UnionPlan, is_taken_apart
+from go_state.storage.snapshots.container_plans import ItemsPlan, MappingPlan
+from go_state.storage.snapshots.plans import Codec, Inside, Plan, TextPlan, Value
+from go_state.storage.types.annotations import TypeForm, class_of, without_wrapping
 from go_state.storage.types.fields import is_class_with_fields
-from go_state.storage.types.plans import Plan, TextPlan
 from go_state.storage.types.shape import is_persistent_map
 
 SMALL = 1_000  # entries: a value that has no more, at any depth that is looked at, is encoded in one call, in milliseconds
 _DEPTH = 8  # how often a class is taken apart inside itself; what is nested deeper has seldom many entries
 
-Inside = tuple[Any, ...]
 
-
-def plan_of(codec: JsonCodec[Any]) -> Plan:
+def plan_of(codec: Codec) -> Plan:
     """Return how the codec's values are taken apart; it is made once, and costs some codecs.
 
-    Those of a codec with an `encode` of its own are not: nobody knows what it makes of them.
+    The values of a codec with an `encode` of its own are one piece: what it makes of them is not known here.
     """
     if type(codec) is not JsonCodec:
         return _Whole(codec)
-    return Planner(codec).plan(codec.kind)
+    return CodecPlanner(codec).plan(codec.kind)
 
 
-def pieces(plan: Plan, value: Any) -> Iterator[bytes]:
+def pieces(plan: Plan, value: Value) -> Iterator[bytes]:
     """Give the value's JSON, as the codec of the plan would write it, in pieces, of which some may be empty.
 
-    Raises `NotStorable` as the codec does, and where the value changes meanwhile.
+    Raises `NotStorable` as the codec does, and if the value changes meanwhile.
     """
     try:
         if plan.weight(value) <= SMALL:
@@ -51,7 +49,7 @@ def pieces(plan: Plan, value: Any) -> Iterator[bytes]:
     except MemoryError:
         raise
     except Exception as error:
-        # Of an entry that is not of its type, or of a container that has changed while it was gone through.
+        # An entry is not of its type, or a container has changed while it was iterated over.
         plan.codec.encode(value)  # which says what is wrong, and names the way to it from the top
         if isinstance(error, NotStorable):
             raise
@@ -59,14 +57,14 @@ def pieces(plan: Plan, value: Any) -> Iterator[bytes]:
         raise NotStorable(plan.name, why) from None
 
 
-class Planner:
+class CodecPlanner:
     """Makes the plans of a codec's types, and the codecs of the pieces, one for each type."""
 
-    def __init__(self, whole: JsonCodec[Any]) -> None:
+    def __init__(self, whole: Codec) -> None:
         self._whole = whole
-        self._codecs: list[tuple[Any, JsonCodec[Any]]] = [(whole.kind, whole)]  # a type with metadata may have no hash
+        self._codecs: list[tuple[TypeForm, Codec]] = [(whole.kind, whole)]  # a type with metadata may have no hash
 
-    def codec(self, kind: Any) -> JsonCodec[Any]:
+    def codec(self, kind: TypeForm) -> Codec:
         """Return the codec of a part."""
         for known, codec in self._codecs:
             if known is kind or known == kind:
@@ -75,10 +73,10 @@ class Planner:
         self._codecs.append((kind, codec))
         return codec
 
-    def plan(self, kind: Any, inside: Inside = ()) -> Plan:
+    def plan(self, kind: TypeForm, inside: Inside = ()) -> Plan:
         """Return how the values of a type are taken apart; `inside` has the classes that it is a part of, which end a recursion."""
         written, kind = kind, without_wrapping(kind)
-        origin, args = typing.get_origin(kind) or kind, typing.get_args(kind)
+        origin, args = class_of(kind), typing.get_args(kind)
         if kind in (str, bytes):
             return TextPlan(self, kind, inside)
         if kind is Any or kind is object:
@@ -101,10 +99,10 @@ class Planner:
 class _Whole(Plan):
     """The plan of a codec whose values are one piece."""
 
-    def __init__(self, codec: JsonCodec[Any]) -> None:
-        super().__init__(Planner(codec), codec.kind, ())
+    def __init__(self, codec: Codec) -> None:
+        super().__init__(CodecPlanner(codec), codec.kind, ())
 
 
-def _unless_too_deep(plan: type[Plan], planner: Planner, kind: Any, inside: Inside) -> Plan:
+def _unless_too_deep(plan: type[Plan], planner: CodecPlanner, kind: TypeForm, inside: Inside) -> Plan:
     deep = sum(each is kind or each == kind for each in inside) >= _DEPTH
     return Plan(planner, kind, inside) if deep else plan(planner, kind, (*inside, kind))

@@ -21,8 +21,8 @@ from go_state.core.ports import Codec, Position, Store, Stored
 if TYPE_CHECKING:
     import hashlib
 
+    from go_state.storage.snapshots.plans import Plan
     from go_state.storage.types.description import Description
-    from go_state.storage.types.plans import Plan
 
 Model = TypeVar("Model")
 
@@ -37,7 +37,7 @@ class Mark(NamedTuple):
 
 
 class Loaded(NamedTuple, Generic[Model]):
-    """A model as it was stored, the version its next write has to name, the marks of the sources that made it, and its seal."""
+    """A model as it was stored, the version that its next write has to name, the marks of its sources, and its seal."""
 
     model: Model
     version: int
@@ -48,9 +48,7 @@ class Loaded(NamedTuple, Generic[Model]):
 
 @dataclass(frozen=True, slots=True)
 class Schema(Generic[Model]):
-    """What is stored: the model's name (and those it had before), the number of its schema, how its bytes are made, and of what
-    types it is.
-    """
+    """What is stored: the model's name (and its former names), the number of its schema, its codec, and the types that it is made of."""
 
     names: tuple[str, ...]
     number: int
@@ -62,16 +60,16 @@ class Schema(Generic[Model]):
     _known: set[str] = field(default_factory=set, compare=False, repr=False)  # digests of types that were compared, or stored
 
     def seal(self, key: str, model: Model, marks: Mapping[str, Mark]) -> bytes:
-        """Return the snapshot's bytes; `NotStorable` when the model would not read back equal."""
+        """Return the snapshot's bytes; `NotStorable` if the model would not read back equal."""
         sealing = self.sealing(key, model, marks)
         body = b"".join(sealing.body())
         return sealing.seal() + body
 
     def sealing(self, key: str, model: Model, marks: Mapping[str, Mark]) -> Sealing:
-        """Return the snapshot as it is made in pieces, each in milliseconds. Raises `NotStorable` as `seal` does."""
+        """Return the snapshot to be made in pieces, each in milliseconds. Raises `NotStorable` as `seal` does."""
         import orjson  # here and below: it costs more to import than it saves a program that stores nothing
 
-        header: dict[str, Any] = {
+        header: dict[str, object] = {
             "schema": [self.names[0], self.number],
             "types": "" if self.types is None else self.types.digest,
             "revision": self.revision,
@@ -86,7 +84,7 @@ class Schema(Generic[Model]):
         return Sealing(key, head, self._pieces(model))
 
     def _pieces(self, model: Model) -> Iterator[bytes]:
-        from go_state.storage.codec.codec import JsonCodec
+        from go_state.storage.codec.json_codec import JsonCodec
         from go_state.storage.snapshots.pieces import pieces, plan_of
 
         if isinstance(self.codec, JsonCodec):
@@ -98,14 +96,14 @@ class Schema(Generic[Model]):
             payload = self.codec.encode(model)
         except (StoreError, MemoryError):
             raise
-        except Exception as error:  # of somebody's codec, whose words may quote the model
+        except Exception as error:  # of the user's codec, whose words may quote the model
             raise NotStorable("the model", f"its codec's encode raised {type(error).__qualname__}") from error
         if not isinstance(payload, bytes):
             raise NotStorable("the model", f"its codec's encode returned a {type(payload).__qualname__}: it returns bytes")
         yield payload
 
     def open(self, key: str, data: bytes) -> tuple[Model, dict[str, Mark]]:
-        """Return the model and the marks; `Corrupt` or `Incompatible` when the bytes are not this schema's."""
+        """Return the model and the marks; `Corrupt` or `Incompatible` if the bytes are not this schema's."""
         envelope = read_envelope(key, data)
         return self._model(key, envelope), envelope.marks
 
@@ -122,14 +120,14 @@ class Schema(Generic[Model]):
             raise Incompatible(key, "model", str(error)) from error.__cause__
 
     def _decoded(self, payload: bytes) -> Model:
-        """Return the model; `ValueError`, which says why, where the payload is none."""
-        from go_state.storage.codec.codec import JsonCodec
+        """Return the model; `ValueError`, which says why, if the payload holds none."""
+        from go_state.storage.codec.json_codec import JsonCodec
 
         try:
             return self.codec.decode(payload)
         except (StoreError, MemoryError):
             raise
-        except Exception as error:  # of somebody's codec, whose words may quote the model
+        except Exception as error:  # of the user's codec, whose words may quote the model
             if isinstance(self.codec, JsonCodec) and isinstance(error, ValueError):
                 raise
             raise ValueError(f"its codec's decode raised {type(error).__qualname__}") from error
@@ -141,7 +139,7 @@ class Schema(Generic[Model]):
         return to_json(migrate(stored, "model", self.migrations, envelope.number, self.number), self.number)
 
     def _misfit(self, envelope: Envelope) -> str:
-        """Return what of an older model does not fit today's, for an error to tell."""
+        """Return in what an older model does not fit today's types, for an error."""
         try:
             self._decoded(envelope.payload)
         except ValueError as error:
@@ -154,8 +152,9 @@ class Schema(Generic[Model]):
         return None if stored is None else self.loaded(store, key, stored)
 
     def loaded(self, store: Store, key: str, stored: Stored) -> Loaded[Model]:
-        """Return what was stored under the key. Where a class is no longer what it was then, it warns with `TypesChanged`, or raises
-        `Incompatible` where what was stored cannot be read as it is now.
+        """Return what was stored under the key.
+
+        If a class has changed since, it warns with `TypesChanged`, or raises `Incompatible` if values of it cannot be read any more.
         """
         envelope = read_envelope(key, stored.data)
         model = self._model(key, envelope)
@@ -176,7 +175,7 @@ class Schema(Generic[Model]):
 
 
 class Sealing:
-    """A snapshot in the making: its body in pieces, of which some may be empty, and then the seal, which comes before the body."""
+    """A snapshot that is being made: its body in pieces, some of which may be empty, and then the seal, which stands before it."""
 
     def __init__(self, key: str, head: bytes, payload: Iterator[bytes]) -> None:
         self._key = key
@@ -185,13 +184,13 @@ class Sealing:
         self._digest = _digest(key)
 
     def body(self) -> Iterator[bytes]:
-        """Give the body; to be gone through once, at any pace."""
+        """Give the body; to be iterated once, at any pace."""
         for piece in chain([self._head, b"\n"], self._payload):
             self._digest.update(piece)
             yield piece
 
     def seal(self) -> bytes:
-        """Return the first line, once the body is through."""
+        """Return the first line, once the whole body was given."""
         return b"%b %b\n" % (_FORMAT, self._digest.hexdigest().encode())
 
 
@@ -201,7 +200,7 @@ def seal_of(data: bytes) -> bytes:
 
 
 def is_envelope(data: bytes) -> bool:
-    """Tell whether the bytes set out to be a snapshot."""
+    """Return whether the bytes begin as a snapshot does."""
     return data.startswith(b"go_state ")
 
 
@@ -242,10 +241,10 @@ def read_envelope(key: str, data: bytes) -> Envelope:
 
 
 def _check_positions(head: bytes, positions: object) -> None:
-    """Raise `NotStorable` for positions that the header has as something else, as it has a tuple, a date or a NaN."""
+    """Raise `NotStorable` for positions that the header would have as something else, such as a tuple, a date or a NaN."""
     import orjson
 
-    from go_state.storage.codec.sameness import is_same
+    from go_state.storage.codec.equality import is_same
 
     if not is_same(positions, orjson.loads(head)["positions"]):
         why = (

@@ -10,16 +10,23 @@ import sys
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from go_state.core.errors import NotStorable
 
-Table = Mapping[Any, Any]
+TypeForm: TypeAlias = Any
+"""A type as a value: a class, `list[int]`, `int | None`, an alias. Checkers have no type for it before PEP 747's `TypeForm`."""
+
+Instance: TypeAlias = Any
+"""A value whose type is known only at run time, as a `TypeForm` or from the value itself: no checker can follow that."""
+
+Table = Mapping[TypeForm, TypeForm]
+"""What type variables stand for."""
 
 
-def resolved(kind: Any, owners: Mapping[str, type]) -> dict[str, Any]:
+def resolved(kind: TypeForm, owners: Mapping[str, type]) -> dict[str, TypeForm]:
     """Return the annotation of each field; `owners` says which class has written it, `kind` is the class as it is used."""
-    cls = typing.get_origin(kind) or kind
+    cls = class_of(kind)
     tables, hints = _tables(kind), {owner: _own_hints(owner) for owner in set(owners.values())}
     where = getattr(cls, "__qualname__", str(cls))
     return {
@@ -27,11 +34,11 @@ def resolved(kind: Any, owners: Mapping[str, type]) -> dict[str, Any]:
     }
 
 
-def without_wrapping(kind: Any) -> Any:
+def without_wrapping(kind: TypeForm) -> TypeForm:
     """Return the type inside Annotated, Final, NewType and type aliases."""
-    seen: list[Any] = []
+    seen: list[TypeForm] = []
     while True:
-        if typing.get_origin(kind) in (typing.Annotated, typing.Final, typing.Required, typing.NotRequired):
+        if origin_of(kind) in (typing.Annotated, typing.Final, typing.Required, typing.NotRequired):
             kind = typing.get_args(kind)[0]
         elif isinstance(kind, typing.NewType):
             kind = kind.__supertype__
@@ -45,46 +52,61 @@ def without_wrapping(kind: Any) -> Any:
             return kind
 
 
-def alias_of(kind: Any) -> Any:
+def origin_of(kind: TypeForm) -> TypeForm:
+    """Return what a type with arguments is made of, such as `list` of `list[int]`, or None for other types."""
+    return typing.get_origin(kind)
+
+
+def class_of(kind: TypeForm) -> TypeForm:
+    """Return the class of a type with or without arguments: `list` of `list[int]`, and of `list`."""
+    return typing.get_origin(kind) or kind
+
+
+def generic(container: TypeForm, *args: TypeForm) -> TypeForm:
+    """Return `container[args]`, of types that are known only at run time."""
+    return container[args] if len(args) != 1 else container[args[0]]
+
+
+def alias_of(kind: TypeForm) -> TypeForm:
     """Return the alias that the type is (`type X = ...` of Python 3.12, filled or not), or None."""
-    alias = typing.get_origin(kind) or kind
+    alias = class_of(kind)
     return alias if hasattr(type(alias), "__value__") else None
 
 
-def endless(alias: Any) -> NotStorable:
-    """Return the error for an alias that stands for something with itself inside."""
+def endless(alias: TypeForm) -> NotStorable:
+    """Return the error for a type alias that refers to itself."""
     return NotStorable(
         str(alias), "the alias refers to itself, so its values have no end that is known: make it a class with fields"
     )
 
 
-def members_of(kind: Any) -> list[Any]:
-    """Return the members of a union, those of unions inside it (under a name of their own) included; of another type itself."""
-    found: dict[Any, None] = {}
+def members_of(kind: TypeForm) -> list[TypeForm]:
+    """Return the members of a union, those of unions inside it (under a name of their own) included; of another type the type itself."""
+    found: dict[TypeForm, None] = {}
     _add_members(kind, found, ())
     return list(found)
 
 
-def _add_members(kind: Any, found: dict[Any, None], inside: tuple[Any, ...]) -> None:
+def _add_members(kind: TypeForm, found: dict[TypeForm, None], inside: tuple[TypeForm, ...]) -> None:
     if alias_of(kind) is not None:
         if kind in inside:
             raise endless(kind)
         inside = (*inside, kind)
     kind = without_wrapping(kind)
-    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+    if origin_of(kind) in (typing.Union, types.UnionType):
         for arg in typing.get_args(kind):
             _add_members(arg, found, inside)
     else:
         found[type(None) if kind is None else kind] = None
 
 
-def _tables(kind: Any) -> dict[Any, list[Table]]:
-    """Return for each class that the type inherits from what its type variables stand for, once for each way that leads to it."""
-    found: dict[Any, list[Table]] = {}
+def _tables(kind: TypeForm) -> dict[TypeForm, list[Table]]:
+    """Return what the type variables of each class that the type inherits from stand for, once for each way that leads to it."""
+    found: dict[TypeForm, list[Table]] = {}
     waiting = [kind]
     while waiting:
         kind = waiting.pop()
-        cls = typing.get_origin(kind) or kind
+        cls = class_of(kind)
         if not isinstance(cls, type):
             continue
         table = _table(cls, typing.get_args(kind))
@@ -95,10 +117,10 @@ def _tables(kind: Any) -> dict[Any, list[Table]]:
     return found
 
 
-def _table(cls: type, args: tuple[Any, ...]) -> dict[Any, Any]:
+def _table(cls: type, args: tuple[TypeForm, ...]) -> dict[TypeForm, TypeForm]:
     parameters = getattr(cls, "__parameters__", ())
     if not all(isinstance(parameter, TypeVar) for parameter in parameters):
-        return {}  # one that stands for several types: which are whose cannot be told by counting
+        return {}  # a variable that stands for several types: which are whose cannot be found by counting
     given = dict(zip(parameters, args, strict=False))
     for parameter in parameters[len(args) :]:
         if getattr(parameter, "has_default", bool)():  # of Python 3.13
@@ -106,8 +128,8 @@ def _table(cls: type, args: tuple[Any, ...]) -> dict[Any, Any]:
     return given
 
 
-def substituted(annotation: Any, given: Table) -> Any:
-    """Return the annotation with what is given in the place of type variables; others stay."""
+def substituted(annotation: TypeForm, given: Table) -> TypeForm:
+    """Return the annotation with its type variables replaced by what is given for them; others stay."""
     if isinstance(annotation, TypeVar):
         return given.get(annotation, annotation)
     parameters = getattr(annotation, "__parameters__", ())
@@ -116,8 +138,8 @@ def substituted(annotation: Any, given: Table) -> Any:
     return annotation[tuple(given.get(parameter, parameter) for parameter in parameters)]
 
 
-def _filled(annotation: Any, tables: list[Table], path: str) -> Any:
-    """Return the annotation without type variables; `NotStorable` where it is not known what one stands for."""
+def _filled(annotation: TypeForm, tables: list[Table], path: str) -> TypeForm:
+    """Return the annotation without type variables; `NotStorable` if it is not known what one stands for."""
     found = [substituted(annotation, table) for table in tables]
     left = [each for each in found if isinstance(each, TypeVar) or _open_parameters(each)]
     filled = [each for each in found if each not in left]
@@ -129,12 +151,12 @@ def _filled(annotation: Any, tables: list[Table], path: str) -> Any:
     return filled[0]
 
 
-def _open_parameters(annotation: Any) -> tuple[Any, ...]:
+def _open_parameters(annotation: TypeForm) -> tuple[TypeForm, ...]:
     return () if isinstance(annotation, type) else getattr(annotation, "__parameters__", ())
 
 
-def _own_hints(owner: type) -> dict[str, Any]:
-    """Return the annotations that stand in the class itself, without those of its bases; text is evaluated in its module."""
+def _own_hints(owner: type) -> dict[str, TypeForm]:
+    """Return the annotations of the class itself, without those of its bases; text is evaluated in its module."""
     own = vars(owner).get("__annotations__", {})
     alone = type(owner.__name__, (), {"__annotations__": dict(own), "__module__": owner.__module__})
     module = vars(sys.modules.get(owner.__module__, types.ModuleType("")))

@@ -1,17 +1,18 @@
-"""Compatibility: what today's types make of values that were stored with those of a description, told before anything is read.
+"""Compatibility: what today's types make of values that were stored with the types of a description, before any of them is read.
 
-fine         every stored value reads as what it was
-risky        some may not be read, or may be read as something else
-impossible   none can be read that holds the field
+fine         every stored value is read as what it was
+risky        some values may not be read, or may be read as something else
+impossible   no value that holds the field can be read
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple, TypeAlias
+from collections.abc import Iterable
+from typing import Literal, NamedTuple, TypeAlias
 
 from go_state.core.errors import Incompatible, TypesChanged
 from go_state.core.ports import Store
-from go_state.storage.types.description import Description, Node, recall
+from go_state.storage.types.description import Described, Description, Node, Types, recall
 
 Verdict: TypeAlias = Literal["fine", "risky", "impossible"]
 
@@ -33,7 +34,7 @@ class Change(NamedTuple):
 
 
 def changes(store: Store, digest: str, today: Description) -> list[Change]:
-    """Return what has changed since the values with the digest were stored; nothing where the store does not know them."""
+    """Return what has changed since values with these types were stored; nothing if the store has no description of them."""
     from msgspec import json
 
     if digest in ("", today.digest):
@@ -42,15 +43,15 @@ def changes(store: Store, digest: str, today: Description) -> list[Change]:
     try:
         return [] if stored is None else compare(stored, json.decode(today.data))
     except (LookupError, TypeError, AttributeError, ValueError, RecursionError):
-        return []  # of a later release, whose words are not known here: then only reading tells
+        return []  # of a later release, whose words are not known here: then only reading the values tells
 
 
 def check_changes(store: Store, digest: str, today: Description, key: str, what: str) -> None:
-    """Raise `Incompatible` where what was stored cannot be read with today's types, and warn with `TypesChanged` where it may be
-    read as something else.
+    """Raise `Incompatible` if what was stored cannot be read with today's types; warn with `TypesChanged` if it may be read as
+    something else.
 
-    The former also where what is read now happens to hold none of it: what is written next would have another shape under the same
-    schema number, and no migration could tell the one from the other.
+    The error is raised also if the value that is read now happens to hold nothing of the kind: the next value would be written in
+    another shape under the same schema number, and no migration could tell the two apart.
     """
     import warnings
 
@@ -68,9 +69,9 @@ def check_changes(store: Store, digest: str, today: Description, key: str, what:
 
 
 def check_shapes(store: Store, digest: str, today: Description, name: str) -> None:
-    """Raise `Incompatible` where a class of messages that are about to be written has other fields than in those that are there.
+    """Raise `Incompatible` if a class of messages that are about to be written has other fields than in those that are stored.
 
-    Two writers may each know some of a journal's classes: that one does not know another's is no reason.
+    Two writers may each know some of a journal's classes: a class that is missing in one of them is no reason to raise.
     """
     for change in changes(store, digest, today):
         if change.verdict == "impossible" and change.field != WHOLE:
@@ -78,7 +79,7 @@ def check_shapes(store: Store, digest: str, today: Description, name: str) -> No
             raise Incompatible(name, change.field, why)
 
 
-def compare(stored: Any, today: Any) -> list[Change]:
+def compare(stored: Types, today: Types) -> list[Change]:
     """Return the changes from one description to the other."""
     comparison = _Comparison(stored["classes"], today["classes"])
     comparison.nodes(stored["type"], today["type"], "")
@@ -86,7 +87,7 @@ def compare(stored: Any, today: Any) -> list[Change]:
 
 
 class _Comparison:
-    def __init__(self, stored: dict[str, Any], today: dict[str, Any]) -> None:
+    def __init__(self, stored: dict[str, Described], today: dict[str, Described]) -> None:
         self._stored = stored
         self._today = today
         self._seen: set[tuple[str, str]] = set()  # classes that were compared, or are being: one may hold itself
@@ -129,7 +130,7 @@ class _Comparison:
             self._note(verdict, path, f"it was {self._said(old)} and is {self._said(new)}")
 
     def _values(self, old: Node, new: Node, path: str) -> None:
-        """Compare two literals or enums: whether each value is still there, and is a member of the same name."""
+        """Compare two literals or enums: whether each value still exists, and belongs to a member of the same name."""
         before, after = _names_by_value(old), _names_by_value(new)
         if gone := [value for value in before if value not in after]:
             self._note(
@@ -160,7 +161,7 @@ class _Comparison:
                 self._note(verdict, path, f"it could be {self._said(each)}, and no longer can: it is {self._said(*new)}")
 
     def _reader(self, old: Node, new: list[Node]) -> Node:
-        """Return the member that reads a stored one: the same, or the one that looks alike in JSON; None where there is none."""
+        """Return the member that reads a stored one: the same, or one that looks alike in JSON; None if no member can."""
         if any(_is_equal(old, each) for each in new) and _word(old) not in ("class", "named"):
             return old
         found: list[Node] = []
@@ -204,7 +205,7 @@ class _Comparison:
                 self._note("impossible", f"{path}.{name}", "it is new and has no default")
 
     def _alike(self, old: Node, new: Node) -> bool:
-        """Tell whether a value of the one may look like one of the other in JSON."""
+        """Return whether a value of the one may look like one of the other in JSON."""
         return "Any" in (old, new) or not self._in_json(old).isdisjoint(self._in_json(new))
 
     @staticmethod
@@ -238,13 +239,13 @@ def _is_equal(old: Node, new: Node) -> bool:
     return repr(old) == repr(new)  # not ==, to which True is 1
 
 
-def _values_of(node: Node) -> list[Any]:
+def _values_of(node: Node) -> list[object]:
     """Return the values of a literal, or of an enum with or without names."""
     return list(node[1].values()) if len(node) > 1 and isinstance(node[1], dict) else list(node[1:])
 
 
 def _names_by_value(node: Node) -> dict[str, set[str]]:
-    """Return the names of each value, written as JSON would be: none where the description has no names."""
+    """Return the names of each value, which is written as `repr` does; none if the description has no names."""
     if len(node) < 2 or not isinstance(node[1], dict):
         return {repr(value): set() for value in node[1:]}
     names: dict[str, set[str]] = {}
@@ -254,7 +255,7 @@ def _names_by_value(node: Node) -> dict[str, set[str]]:
 
 
 def _means_another(value: str, before: dict[str, set[str]], after: dict[str, set[str]]) -> bool:
-    """Tell whether a value was that of other members: of none with a name of today's, or of one that has another value by now."""
+    """Return whether a value was stored for other members: none has a name of today's, or one has another value now."""
     if not (before[value] and after[value]):
         return False  # a description of the first release has no names
     elsewhere = {name for each, names in after.items() if each != value for name in names}
@@ -278,5 +279,5 @@ def _written(node: Node) -> str:
     return f"{'dict' if word in ('map', 'pairs') else word}[{', '.join(map(_written, parts))}]"
 
 
-def _listed(words: Any) -> str:
+def _listed(words: Iterable[str]) -> str:
     return " or ".join(words)

@@ -1,8 +1,8 @@
 """Construction: whether the objects of a class hold exactly what their constructor was given.
 
-Where that is proved, a value need not be read back when it is written. It is proved from the class alone, and only for classes
-whose constructor, attributes and equality are those that `dataclass`, `NamedTuple` and `msgspec.Struct` make: a constructor of one's own, a
-`__post_init__`, an `InitVar`, a property in a field's place, a metaclass or anything unknown is no proof.
+If that is proved, a value need not be read back when it is written. It is proved from the class alone, and only for classes whose
+constructor, attributes and equality are those that `dataclass`, `NamedTuple` and `msgspec.Struct` make. A constructor of the class's
+own, a `__post_init__`, an `InitVar`, a property in a field's place, a metaclass or anything unknown is no proof.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ import collections
 import dataclasses
 import inspect
 import types
-from typing import Any
+from collections.abc import Callable
 
 import msgspec
 
+from go_state.storage.types.annotations import TypeForm
 from go_state.storage.types.fields import names_beside
 
 _METACLASSES = (type, abc.ABCMeta, type(msgspec.Struct))
@@ -23,8 +24,9 @@ _TUPLE_FIELD = type(vars(collections.namedtuple("_Sample", ["field"]))["field"])
 
 
 def holds_what_it_is_given(cls: type) -> bool:
-    """Tell whether an object of the class is known to hold in its fields what its constructor was given, and to be equal to
-    another that holds the same.
+    """Return whether an object of the class is known to have in its fields what its constructor was given.
+
+    Then it is also known to be equal to another with the same fields.
     """
     if type(cls) not in _METACLASSES or hasattr(cls, "__post_init__") or hasattr(cls, "__attrs_attrs__"):
         return False
@@ -36,21 +38,21 @@ def holds_what_it_is_given(cls: type) -> bool:
 
 
 def holds_contents(cls: type) -> bool:
-    """Tell whether an object of the class holds something in C that is in none of its fields, as one that is also a dict does."""
+    """Return whether an object of the class holds something in C that is in none of its fields, as if it is also a dict."""
     maker = next(base for base in cls.__mro__ if isinstance(vars(base).get("__new__"), types.BuiltinFunctionType))
     if maker is tuple:
         return not hasattr(cls, "_fields")
     return maker not in (object, msgspec.Struct) and not issubclass(maker, BaseException)
 
 
-def equality_is_generated(cls: Any) -> bool:
-    """Tell whether two objects of the class are known to be equal when their fields are."""
+def equality_is_generated(cls: TypeForm) -> bool:
+    """Return whether two objects of the class are known to be equal if their fields are."""
     if issubclass(cls, msgspec.Struct):
         return cls.__eq__ is msgspec.Struct.__eq__ and bool(cls.__struct_config__.eq)
     return cls.__eq__ is tuple.__eq__ or _is_generated(cls.__eq__, "__eq__")
 
 
-def _is_plain_dataclass(cls: Any) -> bool:
+def _is_plain_dataclass(cls: TypeForm) -> bool:
     own, names = vars(cls), [field.name for field in dataclasses.fields(cls)]
     how = own["__dataclass_params__"]
     return (
@@ -65,13 +67,13 @@ def _is_plain_dataclass(cls: Any) -> bool:
     )
 
 
-def names_in_order(cls: Any) -> list[str]:
+def names_in_order(cls: TypeForm) -> list[str]:
     """Return the names of a dataclass's fields as its constructor takes them: those by keyword alone come last."""
     fields = dataclasses.fields(cls)
     return [f.name for f in fields if not f.kw_only] + [f.name for f in fields if f.kw_only]
 
 
-def _is_plain_struct(cls: Any) -> bool:
+def _is_plain_struct(cls: TypeForm) -> bool:
     plain = msgspec.Struct
     return (
         cls.__init__ is plain.__init__
@@ -82,7 +84,7 @@ def _is_plain_struct(cls: Any) -> bool:
     )
 
 
-def _is_plain_tuple(cls: Any) -> bool:
+def _is_plain_tuple(cls: TypeForm) -> bool:
     own = vars(cls)
     return (
         "_fields" in own
@@ -95,18 +97,18 @@ def _is_plain_tuple(cls: Any) -> bool:
     )
 
 
-def _is_generated(function: Any, name: str) -> bool:
-    """Tell whether the method is one that `dataclass` has made, and not one's own under the same name."""
+def _is_generated(function: object, name: str) -> bool:
+    """Return whether the method is one that `dataclass` has made, and not the class's own under the same name."""
     code = getattr(function, "__code__", None)
     return code is not None and (code.co_filename, code.co_qualname) == ("<string>", f"__create_fn__.<locals>.{name}")
 
 
-def _parameters(function: Any) -> list[str]:
+def _parameters(function: Callable[..., object]) -> list[str]:
     return list(inspect.signature(function).parameters)
 
 
 def _is_plain_attribute(cls: type, name: str) -> bool:
-    """Tell whether setting and reading the attribute goes to the object alone: no property, no other descriptor in its way."""
+    """Return whether setting and reading the attribute goes to the object itself, without a property or another descriptor."""
     attribute = next((vars(base)[name] for base in cls.__mro__ if name in vars(base)), None)
     if isinstance(attribute, types.MemberDescriptorType):
         return attribute.__name__ == name

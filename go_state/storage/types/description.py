@@ -2,8 +2,8 @@
 
     {"type": "Counter", "classes": {"Counter": {"names": ["Counter"], "fields": {"count": "int"}, "optional": ["count"]}}}
 
-A description lies once in a store, under a key made of its digest, and every snapshot and block of messages names that digest. So
-what a class looked like when a value was written is known for each value, however the class has changed since.
+A store has a description once, under a key made of its digest, and every snapshot and block of messages names that digest. So it is
+known for each value what its classes looked like when it was written, however they have changed since.
 """
 
 from __future__ import annotations
@@ -13,18 +13,34 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypedDict
 
 from go_state.core.errors import Conflict, Corrupt, InvalidKey
 from go_state.core.naming import names_of
 from go_state.core.ports import Store, Write
-from go_state.storage.types.annotations import alias_of, endless, members_of, without_wrapping
+from go_state.storage.types.annotations import TypeForm, alias_of, class_of, endless, members_of, without_wrapping
 from go_state.storage.types.fields import fields_of, is_class_with_fields
 
 Node: TypeAlias = Any
-"""A type in a description: the name of a plain type, or a list of a word and what belongs to it, such as `["list", "int"]`, or
-`["enum", {"RED": 1}]`, of which the first release wrote the values alone: `["enum", 1]`.
+"""A type in a description, as JSON: the name of a plain type, or a list of a word and what belongs to it, such as
+`["list", "int"]`, or `["enum", {"RED": 1}]`, of which the first release wrote the values alone: `["enum", 1]`.
 """
+
+
+class Described(TypedDict):
+    """A class in a description: the names that it is stored under, and its fields."""
+
+    names: list[str]
+    fields: dict[str, Node]
+    optional: list[str]
+
+
+class Types(TypedDict):
+    """A description, as JSON: a type, and the classes that it is made of, by their labels."""
+
+    type: Node
+    classes: dict[str, Described]
+
 
 _LISTS = {list: "list", set: "set", frozenset: "set", tuple: "list", Sequence: "list", typing.Sequence: "list"}
 _KEYS = (int, str)  # types that are keys of a JSON object; a mapping with others is a list of pairs
@@ -38,12 +54,12 @@ class Description(NamedTuple):
 
     @property
     def key(self) -> str:
-        """Under which a store has it."""
+        """The key under which a store has it."""
         return _key(self.digest)
 
 
-def describe(kind: Any, *, tagged: bool = False) -> Description:
-    """Return the description of a type that can be stored; `tagged` for messages, whose class is stored also where there is one."""
+def describe(kind: TypeForm, *, tagged: bool = False) -> Description:
+    """Return the description of a type that can be stored; `tagged` for messages, whose class is always stored."""
     from msgspec import json
 
     reading = _Reading()
@@ -53,21 +69,24 @@ def describe(kind: Any, *, tagged: bool = False) -> Description:
 
 
 def remember(store: Store, description: Description) -> None:
-    """Put the description into the store, unless it is there."""
+    """Put the description into the store, unless it has it."""
     if store.load(description.key) is None:
-        with suppress(Conflict):  # somebody else has remembered the same
+        with suppress(Conflict):  # another process has put the same
             store.store({description.key: Write(description.data, 0)})
 
 
-def recall(store: Store, digest: str) -> Any:
-    """Return the description with this digest as JSON, or None where the store has none, or a damaged one: values are read without."""
+def recall(store: Store, digest: str) -> Types | None:
+    """Return the description with this digest, or None if the store has none, or a damaged one: values are read without it."""
     from msgspec import json
 
     try:
         stored = store.load(_key(digest))
     except (Corrupt, InvalidKey):
         return None
-    return None if stored is None or _digest(stored.data) != digest else json.decode(stored.data)
+    if stored is None or _digest(stored.data) != digest:
+        return None
+    types: Types = json.decode(stored.data)
+    return types
 
 
 def _digest(data: bytes) -> str:
@@ -80,7 +99,7 @@ def _key(digest: str) -> str:
     return f"@types/{digest}"
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     return value if isinstance(value, (str, int, float, bool, type(None))) else repr(value)
 
 
@@ -88,11 +107,11 @@ class _Reading:
     """One pass through a type and all that it is made of."""
 
     def __init__(self) -> None:
-        self.classes: dict[str, Any] = {}
-        self._labels: dict[Any, str] = {}
-        self._inside: list[Any] = []  # type aliases that are under way, since the last class
+        self.classes: dict[str, Described] = {}
+        self._labels: dict[TypeForm, str] = {}
+        self._inside: list[TypeForm] = []  # type aliases that are being resolved, since the last class
 
-    def node(self, kind: Any) -> Node:
+    def node(self, kind: TypeForm) -> Node:
         """Return the type in words; `NotStorable` for an alias that refers to itself."""
         if alias_of(kind) is None:
             return self._node(kind)
@@ -103,9 +122,9 @@ class _Reading:
         self._inside.pop()
         return node
 
-    def _node(self, kind: Any) -> Node:
+    def _node(self, kind: TypeForm) -> Node:
         kind = without_wrapping(kind)
-        origin, args = typing.get_origin(kind) or kind, typing.get_args(kind)
+        origin, args = class_of(kind), typing.get_args(kind)
         if kind is None or kind is type(None):
             return "None"
         if kind is Any or kind is object:
@@ -127,32 +146,32 @@ class _Reading:
             return ["map" if len(args) != 2 or without_wrapping(args[0]) in _KEYS else "pairs", key, value]
         return getattr(kind, "__name__", str(kind))
 
-    def _list(self, origin: Any, args: tuple[Any, ...]) -> Node:
+    def _list(self, origin: TypeForm, args: tuple[TypeForm, ...]) -> Node:
         if origin is tuple and args and not (len(args) == 2 and args[1] is ...):
             return ["tuple", *([] if args == ((),) else map(self.node, args))]
         return [_LISTS[origin], self.node(args[0]) if args else "Any"]
 
-    def _union(self, members: list[Any]) -> Node:
+    def _union(self, members: list[TypeForm]) -> Node:
         others = [member for member in members if member is not type(None)]
         if len(others) == 1:
             return ["any of", self.node(others[0]), "None"]
         return ["any of", *map(self.member, members)]
 
-    def member(self, kind: Any) -> Node:
-        """Return a member of a union, where a class is stored with its name."""
+    def member(self, kind: TypeForm) -> Node:
+        """Return a member of a union, in which a class is stored with its name."""
         node = self.node(kind)
         return ["named", node[1]] if node[0] == "class" else node
 
-    def _class(self, kind: Any) -> str:
+    def _class(self, kind: TypeForm) -> str:
         if kind in self._labels:
             return self._labels[kind]
-        cls: Any = typing.get_origin(kind) or kind
+        cls: TypeForm = class_of(kind)
         names = names_of(cls)
         label = names[0]
         while label in self.classes:  # as those of Box[int] and Box[str]
             label += "#"
         self._labels[kind] = label
-        described = self.classes[label] = {"names": list(names), "fields": {}, "optional": []}
+        described = self.classes[label] = Described(names=list(names), fields={}, optional=[])
         outside, self._inside = self._inside, []
         for field in fields_of(kind):
             described["fields"][field.name] = self.node(field.annotation)

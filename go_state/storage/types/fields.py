@@ -7,25 +7,24 @@ import enum
 import functools
 import inspect
 import typing
-from typing import Any
 
 import msgspec
 
-from go_state.storage.types.annotations import resolved
+from go_state.storage.types.annotations import TypeForm, class_of, resolved
 
 
 class Field(typing.NamedTuple):
     """A field that the constructor takes: its name, its type, the constructor's word for it, and whether it has a default."""
 
     name: str
-    annotation: Any
+    annotation: TypeForm
     parameter: str
     required: bool
 
 
-def fields_of(kind: Any) -> list[Field]:
+def fields_of(kind: TypeForm) -> list[Field]:
     """Return the fields of a dataclass, attrs class, msgspec Struct or NamedTuple, generic or not; an empty list for others."""
-    cls = typing.get_origin(kind) or kind
+    cls = class_of(kind)
     named = _named_fields(cls)
     if named is None:
         return []
@@ -33,8 +32,8 @@ def fields_of(kind: Any) -> list[Field]:
     return [Field(name, annotations[name], parameter, required) for name, parameter, required in named]
 
 
-def _owner(cls: Any, name: str) -> type:
-    """Return the class that has said what the field holds: the one itself, or one that it has the field from."""
+def _owner(cls: TypeForm, name: str) -> type:
+    """Return the class that has annotated the field: this one, or the base that it has the field from."""
     line: tuple[type, ...] = cls.__mro__
     if hasattr(cls, "__attrs_attrs__"):
         said = [base for base in line if _is_own_attribute(base, name)]
@@ -53,8 +52,8 @@ def _is_own_attribute(cls: type, name: str) -> bool:
     return any(each.name == name and not each.inherited for each in vars(cls).get("__attrs_attrs__", ()))
 
 
-def _named_fields(cls: Any) -> list[tuple[str, str, bool]] | None:
-    """Return name, constructor's parameter and requiredness of each field; None when the class has no fields to speak of."""
+def _named_fields(cls: TypeForm) -> list[tuple[str, str, bool]] | None:
+    """Return each field's name, the constructor's parameter, and whether it is required; None for a class without fields."""
     missing = dataclasses.MISSING
     if not isinstance(cls, type) or issubclass(cls, enum.Enum):
         return None
@@ -72,17 +71,17 @@ def _named_fields(cls: Any) -> list[tuple[str, str, bool]] | None:
     return None
 
 
-def constructor_names(cls: Any) -> list[str] | None:
+def constructor_names(cls: TypeForm) -> list[str] | None:
     """Return the names of the fields that the constructor takes, and so of what is stored; None for a class without fields."""
     named = _named_fields(cls)
     return None if named is None else [name for name, _, _ in named]
 
 
 @functools.cache
-def field_names(cls: Any) -> list[str] | None:
-    """Return the names of the fields that make two values of the class the same; None when it has no fields to speak of.
+def field_names(cls: TypeForm) -> list[str] | None:
+    """Return the names of the fields that decide whether two values of the class are the same; None for a class without fields.
 
-    Those are the stored ones and those that are compared: one that the constructor does not take has to come back by itself.
+    Those are the stored fields and those that are compared: one that the constructor does not take has to be set by itself.
     """
     named = _named_fields(cls)
     if named is None:
@@ -96,11 +95,11 @@ def field_names(cls: Any) -> list[str] | None:
 
 
 @functools.cache
-def names_beside(cls: Any) -> tuple[str, ...]:
-    """Return the names of what an object of the class may hold beside its fields, which would be lost, as far as the class tells.
+def names_beside(cls: TypeForm) -> tuple[str, ...]:
+    """Return the names of attributes that an object of the class may have beside its fields, and that would be lost.
 
-    Those are what its own constructor takes and no field has, under that name or with an underscore in front, and what a class
-    annotates that inherits its fields and was not decorated itself.
+    Those are parameters of its own constructor that no field has, under that name or with an underscore in front, and annotations
+    of a class that inherits its fields and was not decorated itself. Other attributes cannot be found from the class.
     """
     named = _named_fields(cls)
     if named is None:
@@ -119,8 +118,8 @@ def _is_method(cls: type, name: str) -> bool:
     return inspect.isroutine(inspect.getattr_static(cls, name, None))
 
 
-def _parameters(cls: Any) -> list[str]:
-    """Return the names of what the constructor takes, but for the rest that `*args` and `**kwargs` take."""
+def _parameters(cls: TypeForm) -> list[str]:
+    """Return the names of the constructor's parameters, without `*args` and `**kwargs`."""
     several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     try:
         return [each.name for each in inspect.signature(cls).parameters.values() if each.kind not in several]
@@ -129,20 +128,20 @@ def _parameters(cls: Any) -> list[str]:
 
 
 def _says_its_fields(cls: type) -> bool:
-    """Tell whether the fields are the class's own, and not just those of a base."""
+    """Return whether the fields are the class's own, and not just those of a base."""
     own = vars(cls)
     return issubclass(cls, msgspec.Struct) or any(
         word in own for word in ("__attrs_attrs__", "__dataclass_fields__", "_fields")
     )
 
 
-def is_class_with_fields(kind: Any) -> bool:
-    """Tell whether it is one of these classes."""
-    return _named_fields(typing.get_origin(kind) or kind) is not None
+def is_class_with_fields(kind: TypeForm) -> bool:
+    """Return whether it is a dataclass, attrs class, msgspec Struct or NamedTuple."""
+    return _named_fields(class_of(kind)) is not None
 
 
 def takes_fields_in_order(cls: type, parameters: list[str]) -> bool:
-    """Tell whether the constructor can be called with the fields as its positional arguments."""
+    """Return whether the constructor can be called with the fields as its positional arguments."""
     try:
         given = list(inspect.signature(cls).parameters.values())
     except (ValueError, TypeError):

@@ -23,34 +23,44 @@ import msgspec
 
 from go_state.core.errors import NotStorable
 from go_state.core.naming import names_of
-from go_state.storage.codec.mirror import Convert, Part, Shape, from_mirror, is_native, mirror_of, same, to_mirror
-from go_state.storage.codec.misfit import MisfitError
-from go_state.storage.codec.moments import reader, writer
-from go_state.storage.types.annotations import alias_of, endless, members_of, without_wrapping
+from go_state.storage.types.annotations import (
+    Instance,
+    TypeForm,
+    alias_of,
+    class_of,
+    endless,
+    generic,
+    members_of,
+    origin_of,
+    without_wrapping,
+)
 from go_state.storage.types.construction import holds_contents
 from go_state.storage.types.fields import fields_of, is_class_with_fields
+from go_state.storage.types.mirror import Convert, Part, Shape, from_mirror, is_native, mirror_of, same, to_mirror
+from go_state.storage.types.misfit import MisfitError
+from go_state.storage.types.moments import reader, writer
 
 _PLAIN = (
     int, str, bool, type(None), bytes, uuid.UUID, decimal.Decimal, datetime.date, datetime.timedelta,
 )  # fmt: skip
 _KEYS = (int, str)  # types that msgspec writes as the key of an object and reads back
-_SEQUENCES: dict[Any, Callable[..., Any]] = {
+_SEQUENCES: dict[TypeForm, Callable[..., Instance]] = {
     list: list, tuple: tuple, set: set, frozenset: frozenset, Sequence: tuple, typing.Sequence: tuple,
 }  # fmt: skip
 _UNORDERED = (set, frozenset)
 
 
-def shape_of(kind: Any, *, ints_in_floats: bool = False) -> Shape:
+def shape_of(kind: TypeForm, *, ints_in_floats: bool = False) -> Shape:
     """Return the shape of a type, or raise `NotStorable` that names the field which JSON cannot hold.
 
-    In a float's place 5 is read as 5.0, as others may write it; with `ints_in_floats` as 5, for there we write an int as it is.
+    In a float's place 5 is read as 5.0, because other programs write whole floats so; with `ints_in_floats` as the int that we wrote.
     """
     builder = _Builder(ints_in_floats=ints_in_floats)
     shape = builder.shape(kind, getattr(kind, "__name__", str(kind)))
     return dataclasses.replace(shape, nests=builder.nests)
 
 
-def message_shape_of(kind: Any) -> Shape:
+def message_shape_of(kind: TypeForm) -> Shape:
     """Return the shape of a journal's messages: a class is tagged with its name, as if it were a union of one."""
     kind = without_wrapping(kind)
     builder = _Builder(ints_in_floats=True)
@@ -61,13 +71,13 @@ def message_shape_of(kind: Any) -> Shape:
 
 class _Builder:
     def __init__(self, *, ints_in_floats: bool) -> None:
-        self._float: Any = typing.Union[int, float] if ints_in_floats else float
-        self._building: dict[Any, list[Shape]] = {}  # classes whose shape is under way: a field may refer back to one
-        self._done: dict[Any, Shape] = {}
-        self._inside: list[Any] = []  # type aliases that are under way, since the last class
+        self._float: TypeForm = typing.Union[int, float] if ints_in_floats else float
+        self._building: dict[TypeForm, list[Shape]] = {}  # classes whose shape is being made: a field may refer back to one
+        self._done: dict[TypeForm, Shape] = {}
+        self._inside: list[TypeForm] = []  # type aliases that are being resolved, since the last class
         self.nests = False
 
-    def shape(self, kind: Any, path: str) -> Shape:
+    def shape(self, kind: TypeForm, path: str) -> Shape:
         if alias_of(kind) is None:
             return self._shape(kind, path)
         if kind in self._inside:
@@ -77,13 +87,13 @@ class _Builder:
         self._inside.pop()
         return shape
 
-    def _shape(self, kind: Any, path: str) -> Shape:
+    def _shape(self, kind: TypeForm, path: str) -> Shape:
         kind = without_wrapping(kind)
         if not _has_hash(kind):  # as `[int]`, where `list[int]` is meant
             raise NotStorable(
                 path, f"{kind!r} has no hash: write a type, such as list[int], without anything in it that can be changed"
             )
-        origin, args = typing.get_origin(kind), typing.get_args(kind)
+        origin, args = origin_of(kind), typing.get_args(kind)
         if kind is Any or kind is object:
             return self._any()  # whatever JSON holds; the codec compares what it reads back
         if kind is float:
@@ -108,7 +118,7 @@ class _Builder:
         )
 
     def _with_bare_floats(self) -> _Builder:
-        """Return a builder for a place where an int could not be told from something else."""
+        """Return a builder for a place in which an int could not be told from something else."""
         return _Builder(ints_in_floats=False)
 
     def _any(self) -> Shape:
@@ -117,7 +127,7 @@ class _Builder:
 
     # ------------------------------------------------------------------ containers
 
-    def _sequence(self, container: Any, args: tuple[Any, ...], path: str) -> Shape:
+    def _sequence(self, container: TypeForm, args: tuple[TypeForm, ...], path: str) -> Shape:
         make = _SEQUENCES[container]
         if make is tuple and container is tuple and not (len(args) == 2 and args[1] is ...):
             if not args:
@@ -127,18 +137,18 @@ class _Builder:
         item = self.shape(args[0], f"{path}[]") if args else self._any()
         to, back = item.to, item.back
         if to is None or back is None:
-            mirror = _generic(make, item.mirror, ...) if make is tuple else _generic(make, item.mirror)
+            mirror = generic(make, item.mirror, ...) if make is tuple else generic(make, item.mirror)
             return Shape(mirror, _in_order_of(item.mirror), same) if make in _UNORDERED else Shape(mirror)
         in_order = _in_order_of(item.mirror) if make in _UNORDERED else same
         # A set of mirrors would need mirrors that hash: what has a mirror of its own travels as a list.
         return Shape(
-            _generic(list, item.mirror),
+            generic(list, item.mirror),
             lambda value: in_order([to(each) for each in value]),
             lambda value: make([back(each) for each in value]),
         )
 
     def _fixed_tuple(self, items: list[Shape]) -> Shape:
-        mirror = _generic(tuple, *[item.mirror for item in items])
+        mirror = generic(tuple, *[item.mirror for item in items])
         if all(item.to is None for item in items):
             return Shape(mirror)
         to = [item.to or same for item in items]
@@ -149,7 +159,7 @@ class _Builder:
             lambda value: tuple([f(each) for f, each in zip(back, value, strict=True)]),
         )
 
-    def _mapping(self, container: Any, args: tuple[Any, ...], path: str) -> Shape:
+    def _mapping(self, container: TypeForm, args: tuple[TypeForm, ...], path: str) -> Shape:
         key = self.shape(args[0], f"{path} keys") if args else Shape(str)
         value = self.shape(args[1], f"{path}[...]") if args else self._any()
         persistent = is_persistent_map(container)
@@ -158,7 +168,7 @@ class _Builder:
         in_order: Convert = _in_order_of(key.mirror, operator.itemgetter(0)) if persistent else same
         k_to, k_back, v_to, v_back = key.to or same, key.back or same, value.to or same, value.back or same
         if key.to is None and without_wrapping(key.mirror) in _KEYS:
-            mirror = _generic(dict, key.mirror, value.mirror)
+            mirror = generic(dict, key.mirror, value.mirror)
             if value.to is None and not persistent:
                 return Shape(mirror)
             return Shape(
@@ -168,21 +178,21 @@ class _Builder:
             )
         # Object keys in JSON are strings: others are kept as pairs.
         return Shape(
-            _generic(list, _generic(tuple, key.mirror, value.mirror)),
+            generic(list, generic(tuple, key.mirror, value.mirror)),
             lambda m: in_order([(k_to(k), v_to(v)) for k, v in m.items()]),
             lambda pairs: make({k_back(k): v_back(v) for k, v in pairs}),
         )
 
     # ------------------------------------------------------------------ classes
 
-    def _class(self, kind: Any, path: str) -> Shape:
+    def _class(self, kind: TypeForm, path: str) -> Shape:
         if kind in self._done:
             return self._done[kind]
         if kind in self._building:
             self.nests = True
             return self._reference(self._building[kind])
         later = self._building[kind] = []
-        cls: Any = typing.get_origin(kind) or kind
+        cls: TypeForm = class_of(kind)
         if holds_contents(cls):
             why = f"{cls.__qualname__} holds more than its fields, which would be lost: make what it inherits from a field"
             raise NotStorable(path, why)
@@ -194,7 +204,8 @@ class _Builder:
         self._inside = outside
         mirror = mirror_of(names_of(cls)[0], parts)
         to, exact = to_mirror(cls, mirror, parts)
-        natives: Any = dict.fromkeys(names_of(cls), cls) if exact and is_native(cls, parts) else None
+        made: type = cls
+        natives = dict.fromkeys(names_of(cls), made) if exact and is_native(cls, parts) else None
         shape = Shape(mirror, to, from_mirror(cls, parts), exact, natives)
         later.append(shape)
         del self._building[kind]
@@ -205,15 +216,15 @@ class _Builder:
     def _reference(later: list[Shape]) -> Shape:
         """Return the shape of a class inside itself: it travels as plain JSON, checked against its mirror on the way back."""
 
-        def to(value: Any) -> Any:
+        def to(value: Instance) -> Instance:
             return msgspec.to_builtins((later[0].to or same)(value), str_keys=True)
 
-        def back(value: Any) -> Any:
+        def back(value: Instance) -> Instance:
             return (later[0].back or same)(msgspec.convert(value, later[0].mirror, str_keys=True))
 
         return Shape(Any, to, back)
 
-    def _union(self, kind: Any, path: str) -> Shape:
+    def _union(self, kind: TypeForm, path: str) -> Shape:
         members = members_of(kind)
         others = [member for member in members if member is not type(None)]
         if len(others) == 1:
@@ -227,8 +238,8 @@ class _Builder:
             raise NotStorable(path, _ALIKE)
         return shape
 
-    def _plain_union(self, members: list[Any], path: str) -> Shape:
-        """Return the shape of those members of a union that are no classes with fields: JSON itself tells them apart."""
+    def _plain_union(self, members: list[TypeForm], path: str) -> Shape:
+        """Return the shape of those members of a union that are not classes with fields: JSON itself tells them apart."""
         shapes = [self.shape(member, path) for member in members]
         moments = [(member, shape) for member, shape in zip(members, shapes, strict=True) if member in _MOMENTS]
         if sum(shape.to is not None for shape in shapes) > len(moments):
@@ -262,16 +273,16 @@ class _Builder:
             shape.exact,
         )
 
-    def tagged(self, classes: list[Any], others: Shape | None, path: str) -> Shape:
+    def tagged(self, classes: list[TypeForm], others: Shape | None, path: str) -> Shape:
         """Return the shape of a union whose classes are told apart by name: `["Name", {...}]`."""
         by_class: dict[type, tuple[str, Convert]] = {}
-        back_of: dict[Any, Convert] = {}
+        back_of: dict[TypeForm, Convert] = {}
         taken: set[str] = set()
-        mirrors: list[Any] = [] if others is None else [others.mirror]
+        mirrors: list[TypeForm] = [] if others is None else [others.mirror]
         exact = others is None
         natives: dict[str, type] | None = {} if exact else None
         for kind in classes:
-            cls: Any = typing.get_origin(kind) or kind
+            cls: TypeForm = class_of(kind)
             shape = self._class(kind, path)
             exact = exact and shape.exact
             natives = None if natives is None or shape.natives is None else {**natives, **shape.natives}
@@ -287,7 +298,7 @@ class _Builder:
         by_type = by_class.get
         other_to, other_back = (others and others.to) or same, (others and others.back) or same
 
-        def to(value: Any) -> Any:
+        def to(value: Instance) -> Instance:
             found = by_type(type(value))
             if found is not None:
                 name, inner = found
@@ -296,27 +307,27 @@ class _Builder:
                 raise MisfitError(f"a {type(value).__qualname__} stands where one of {', '.join(taken)} is stored")
             return other_to(value)
 
-        def back(value: Any) -> Any:
+        def back(value: Instance) -> Instance:
             found = back_of.get(type(value))
             return other_back(value) if found is None else found(value.value)
 
         return Shape(_union_of(mirrors), to, back, exact, natives)
 
 
-def _envelope(name: str, mirror: Any) -> type:
+def _envelope(name: str, mirror: TypeForm) -> type:
     """Return what msgspec reads as `["Name", {...}]`."""
     fields = [("value", mirror)]
     return msgspec.defstruct(name, fields, tag=name, array_like=True, forbid_unknown_fields=True, frozen=True)
 
 
-_MOMENTS: dict[Any, Shape] = {
+_MOMENTS: dict[TypeForm, Shape] = {
     datetime.datetime: Shape(str, writer(datetime.datetime), reader(datetime.datetime)),
     datetime.time: Shape(str, writer(datetime.time), reader(datetime.time)),
 }
 _ALIKE = "the parts of its union cannot be told apart in JSON: give them classes of their own"
 
 
-def _has_hash(kind: Any) -> bool:
+def _has_hash(kind: TypeForm) -> bool:
     try:
         hash(kind)
     except TypeError:
@@ -324,7 +335,7 @@ def _has_hash(kind: Any) -> bool:
     return True
 
 
-def _can_be_told_apart(mirror: Any) -> bool:
+def _can_be_told_apart(mirror: TypeForm) -> bool:
     try:
         msgspec.json.Decoder(mirror)
     except TypeError:
@@ -334,8 +345,8 @@ def _can_be_told_apart(mirror: Any) -> bool:
     return True
 
 
-def _in_order_of(mirror: Any, part: Convert | None = None) -> Convert:
-    """Return a function that puts what has no order of its own into one that is the same in every process.
+def _in_order_of(mirror: TypeForm, part: Convert | None = None) -> Convert:
+    """Return a function that puts values without an order into one that is the same in every process.
 
     Numbers and text are sorted as such, all else by its JSON; `part` gives the part of a value that decides.
     """
@@ -347,17 +358,12 @@ def _in_order_of(mirror: Any, part: Convert | None = None) -> Convert:
     return lambda values: sorted(values, key=lambda value: encode(part(value)))
 
 
-def _union_of(kinds: list[Any]) -> Any:
+def _union_of(kinds: list[TypeForm]) -> TypeForm:
     """Return the union of types that are known only now."""
     return typing.Union[tuple(kinds)]
 
 
-def _generic(container: Any, *args: Any) -> Any:
-    """Return `container[args]`, of types that are known only now."""
-    return container[args] if len(args) != 1 else container[args[0]]
-
-
-def is_persistent_map(kind: Any) -> bool:
-    """Tell whether it is `immutables.Map`."""
-    # By name, so that the optional package is not imported for those who do not use it; it lives in a C and a pure module.
+def is_persistent_map(kind: TypeForm) -> bool:
+    """Return whether it is `immutables.Map`."""
+    # By name, so that the optional package is imported by its users alone; the class is in a C module or in a pure one.
     return getattr(kind, "__module__", "").split(".")[0] == "immutables" and getattr(kind, "__name__", "") == "Map"

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 import go_state as gs
-from go_state.storage.codec.codec import MessageCodec
+from go_state.storage.codec.message_codec import MessageCodec
 from go_state.storage.types.description import describe
 
 T = TypeVar("T")

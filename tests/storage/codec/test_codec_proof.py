@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 import go_state as gs
-from go_state.storage.codec.codec import MessageCodec
+from go_state.storage.codec.message_codec import MessageCodec
 from go_state.storage.types.construction import holds_what_it_is_given
 
 

@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 import go_state as gs
-from go_state.storage.codec.codec import message_type, model_type
 from go_state.storage.codec.codecs import json_codec, message_codec
+from go_state.storage.codec.program_types import message_type, model_type
 
 
 @dataclass(frozen=True)

@@ -266,8 +266,8 @@ def test_a_group_waits_in_memory(path: Path) -> None:
 
 
 def transaction_number(store: gs.LMDBStore) -> int:
-    assert store._env is not None
-    return int(store._env.info()["last_txnid"])
+    assert store.backend.environment is not None
+    return int(store.backend.environment.info()["last_txnid"])
 
 
 @DURABILITIES
@@ -852,7 +852,7 @@ def test_blocks_that_overlap_are_damage(path: Path) -> None:
         records = store.journal("j")._records
         block = records.block(10)
         assert block is not None
-        with store._transaction(write=True) as transaction:
+        with store.backend.transaction(write=True) as transaction:
             data = b"%d %d\n%b" % (block.number, block.schema, block.data)
             transaction.delete(records._prefix + b"b" + (10).to_bytes(8, "big"))
             records._put(transaction, b"b" + (5).to_bytes(8, "big"), data)

@@ -10,7 +10,7 @@ from buffer.test_interrupts import Interrupt, at_every_point
 
 import go_state as gs
 from go_state.storage.journal.group_commit import Pending
-from go_state.storage.records.records import Entry, Snapshot
+from go_state.storage.records.block import Entry, Snapshot
 
 
 def test_an_interrupted_writer_leaves_nobody_asleep(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 import go_state as gs
 from go_state.storage.journal.journal import Journal
-from go_state.storage.records.records import Entry, Records
+from go_state.storage.records.block import Entry
+from go_state.storage.records.records import Records
 from go_state.storage.records.times import Times
 
 
@@ -22,7 +23,7 @@ def store(tmp_path: Path) -> Iterator[gs.LMDBStore]:
 
 def between_reads(store: gs.LMDBStore, monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
     """Call `act` once, right after the next reading transaction, as another process might."""
-    real, pending = store._transaction, [act]
+    real, pending = store.backend.transaction, [act]
 
     class Read:
         def __init__(self, write: bool) -> None:
@@ -37,7 +38,7 @@ def between_reads(store: gs.LMDBStore, monkeypatch: pytest.MonkeyPatch, act: Cal
                 pending.pop()()
             return left
 
-    monkeypatch.setattr(store, "_transaction", lambda *, write=False: Read(write))
+    monkeypatch.setattr(store.backend, "transaction", lambda *, write=False: Read(write))
 
 
 def others(store: gs.LMDBStore) -> Records:
@@ -60,7 +61,7 @@ def test_a_position_is_not_taken_for_a_name(store: gs.LMDBStore, position: int) 
 
 def test_a_key_with_a_nul_has_no_snapshot_of_a_journal(store: gs.LMDBStore) -> None:
     """A position may begin with the bytes that a key ends with: `keyframes` does not take it for one of that key's."""
-    with store._transaction(write=True) as transaction:
+    with store.backend.transaction(write=True) as transaction:
         transaction.put(b"k/a\0" + bytes(8), b"")
     assert store.keyframes("a\0\0") == []
 
@@ -159,12 +160,12 @@ def test_what_is_set_aside_is_found_while_it_is_being_written(
 def test_who_takes_the_lease_sees_what_the_dead_have_written(store: gs.LMDBStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """LMDB shows what a killed writer has committed last only once another has begun to write."""
     kinds: list[bool] = []
-    journal, real = store.journal("j", of=int), store._transaction
+    journal, real = store.journal("j", of=int), store.backend.transaction
 
     def noted(*, write: bool = False) -> Any:
         kinds.append(write)
         return real(write=write)
 
-    monkeypatch.setattr(store, "_transaction", noted)
+    monkeypatch.setattr(store.backend, "transaction", noted)
     journal.acquire()
     assert kinds == [True, False]

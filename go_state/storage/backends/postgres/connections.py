@@ -1,7 +1,7 @@
 """How a store reaches its Postgres server: connections on which every wait ends, a few of which are kept, and its errors in our words.
 
-A server that is frozen, or whose machine has vanished, answers nothing and hangs up on nobody. So the client gives up waiting by
-itself and closes the connection, and asks the server to do the same with a client that leaves a transaction open.
+A server that is frozen, or whose machine is gone, neither answers nor closes the connection. So the client gives up waiting by itself
+and closes the connection, and asks the server to do the same with a client that leaves a transaction open.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Unanswered(psycopg.OperationalError):
 
 
 class GivenUp(psycopg.OperationalError):
-    """Whoever waited for an answer does not want it any more, and the connection was closed."""
+    """The caller has given up waiting for an answer, and the connection was closed."""
 
 
 class BoundedConnection(psycopg.Connection[Any]):
@@ -80,7 +80,7 @@ class Server:
         self._connections = connections
         self._places = threading.Semaphore(connections)
         self._closing = threading.Event()
-        self._away = False  # since somebody has waited for it in vain: those who come after do not wait as long once more
+        self._away = False  # since a caller has waited for it in vain: those that follow do not wait as long again
         self._lock = threading.Lock()  # guards the one below
         self._idle: list[BoundedConnection] = []
 
@@ -125,7 +125,7 @@ class Server:
 
     @contextmanager
     def first(self) -> Iterator[BoundedConnection]:
-        """Give the first connection, at once or not at all: what is wrong when a store is opened does not pass by waiting."""
+        """Give the first connection, at once or not at all: an error when a store is opened seldom passes by waiting."""
         connection = self.connect(patient=False)
         try:
             yield connection
@@ -164,7 +164,7 @@ class Server:
         return connection
 
     def give_back(self, connection: BoundedConnection) -> None:
-        """Keep the connection for the next who takes one, if it can still be used."""
+        """Keep the connection for the next transaction, if it can still be used."""
         try:
             self._keep(connection)
         finally:
@@ -243,7 +243,7 @@ class Server:
 
 
 def _first(error: BaseException, handled: BaseException | None) -> BaseException:
-    """Return what came first: leaving psycopg's pipeline may raise an error in the place of another, or of that of Ctrl-C."""
+    """Return the error that came first: leaving psycopg's pipeline may raise another in its place, also in that of Ctrl-C."""
     while (before := error.__context__) is not None and before is not handled:
         if isinstance(before, Exception) and not isinstance(before, psycopg.Error):
             break
@@ -263,6 +263,6 @@ def _settings(version: int, timeout: float) -> Iterator[tuple[str, int]]:
     yield "tcp_keepalives_count", 3
     yield "tcp_user_timeout", milliseconds
     if version >= 140000:
-        yield "idle_session_timeout", 0  # a session that holds leases is idle for as long as nobody begins or ends one
+        yield "idle_session_timeout", 0  # a session that holds leases is idle until one is begun or ended
     if version >= 170000:
         yield "transaction_timeout", 0

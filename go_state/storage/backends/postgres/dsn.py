@@ -14,13 +14,13 @@ from go_state.storage.backends.postgres.driver import conninfo_to_dict, psycopg
 _URL = re.compile(r"postgres(?:ql)?://(?:([^@/]*)@)?([^?]*)")  # who, as libpq reads it, and the host with the database
 _SHORT = 3  # characters of a secret that may as well be those of a word
 _TEACHES = (
-    "dsn is a connection string, such as postgresql://user@host/database or 'host=... dbname=...'; what was given is none. "
+    "dsn is a connection string, such as postgresql://user@host/database or 'host=... dbname=...'; what was given is not one. "
     "In a URL the signs : / ? # @ % of a user's name or password are written as %3A %2F %3F %23 %40 %25"
 )
 
 
 class Dsn:
-    """A connection string that libpq understands as it was meant; `UsageError`, which quotes none of it, for any other."""
+    """A connection string that libpq understands as it was meant; `UsageError`, which quotes nothing of it, for any other."""
 
     def __init__(self, text: str) -> None:
         try:
@@ -39,7 +39,7 @@ class Dsn:
         return self.without_secrets(f"{host}/{database}")
 
     def arguments(self, seconds: float, timeout: float) -> dict[str, Any]:
-        """Return what psycopg needs to connect within the seconds, to a server that is missed when it says nothing for `timeout`."""
+        """Return psycopg's arguments to connect within `seconds`; a server that says nothing for `timeout` counts as lost."""
         hosts = len(str(self._given.get("host") or self._given.get("hostaddr") or "").split(","))
         ours = {
             "application_name": "go_state",
@@ -71,7 +71,7 @@ class Dsn:
 
 
 def _is_meant(text: str) -> bool:
-    """Tell whether no sign of a URL's user or password was taken for the end of it: the rest would be part of a host or database."""
+    """Return whether the URL was split as it was meant: an unescaped sign in a password makes its rest part of the host."""
     found = _URL.match(text)
     return found is None or "@" not in found[2]
 

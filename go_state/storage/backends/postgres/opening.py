@@ -1,14 +1,13 @@
-"""What is done when a Postgres store is opened: whether its server can be used as one, and its tables, made or brought up to date."""
+"""Opening a Postgres store: check that its server can be used, and make the tables or bring them up to date."""
 
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Any
 
 from go_state.core.errors import StoreUnavailable
 from go_state.storage.backends.postgres.connections import BoundedConnection, Server
 
-# How often two connections are asked, where a pooler is between. One between transactions gives itself away at the first
+# How often two connections are asked if a pooler is between. One that pools transactions gives itself away at the first question
 # unless it is busy; then the answers depend on how the questions fall in with those of its other clients.
 _POOLED_QUESTIONS = 16
 
@@ -23,7 +22,7 @@ MIGRATIONS = (
 
 
 def open_store(server: Server, schema: str, *, create: bool) -> None:
-    """Check the server, and make the tables or bring them up to date; nothing is written where they are, or without `create`.
+    """Check the server, and make the tables or bring them up to date; nothing is written if they exist, or without `create`.
 
     Raises `StoreUnavailable` for a server that cannot be reached or used, in libpq's words, and without waiting.
     """
@@ -67,7 +66,7 @@ def _migrated(connection: BoundedConnection, schema: str) -> int:
 
 
 def _check_session(server: Server, connection: BoundedConnection) -> None:
-    """Raise `StoreUnavailable` where a pooler gives each transaction another session: a lease and a notice belong to a session."""
+    """Raise `StoreUnavailable` if a pooler gives each transaction another session: a lease and a notice belong to a session."""
     if _session(connection) == connection.info.backend_pid:
         return
     # A pooler is between. Two clients of one that pools sessions never have the same session, nor does either get another.
@@ -80,7 +79,8 @@ def _check_session(server: Server, connection: BoundedConnection) -> None:
     if mine & others or len(mine) > 1 or len(others) > 1:
         raise StoreUnavailable(
             f"{server.where} is reached through a pooler that gives each transaction another session, such as pgbouncer with "
-            f"pool_mode=transaction: nobody would own a journal there, or hear that it has grown; name the server itself, or a pooler "
+            f"pool_mode=transaction: no lease of a journal would be held there, and no reader woken when it has grown; name the "
+            f"server itself, or a pooler "
             f"with pool_mode=session"
         )
 
@@ -91,7 +91,7 @@ def _session(connection: BoundedConnection) -> int:
     return int(row[0])
 
 
-def _one(connection: BoundedConnection, query: str, *values: Any) -> int:
+def _one(connection: BoundedConnection, query: str, *values: object) -> int:
     """Return the number that a query finds."""
     row = connection.execute(query.encode(), values or None).fetchone()
     assert row is not None

@@ -21,7 +21,7 @@ from postgres_server import PASSWORD, PostgresServer
 
 import go_state as gs
 from go_state.storage.backends.postgres import opening as postgres_opening
-from go_state.storage.backends.postgres import store as postgres
+from go_state.storage.backends.postgres.transaction import PostgresTransaction
 
 pytestmark = pytest.mark.processes
 
@@ -225,7 +225,7 @@ def test_a_commit_whose_answer_is_lost_is_found_out(
     postgres_server: PostgresServer, schema: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The journal looks what has become of it: it is there, so nobody hears of the loss; it is there once, and what follows after it."""
-    commit: Any = postgres._PostgresTransaction.commit
+    commit: Any = PostgresTransaction.commit
     lost = [False]
 
     def losing(transaction: Any) -> None:
@@ -235,7 +235,7 @@ def test_a_commit_whose_answer_is_lost_is_found_out(
             postgres_server.end_sessions()
             transaction._connection.execute("SELECT 1")
 
-    monkeypatch.setattr(postgres._PostgresTransaction, "commit", losing)
+    monkeypatch.setattr(PostgresTransaction, "commit", losing)
     for durability in ("put", "group"):
         with opened(postgres_server, schema) as store:
             journal = store.journal(durability, of=int, durability=durability)  # type: ignore[arg-type]
@@ -361,7 +361,7 @@ def test_a_commit_waits_for_the_disk(postgres_server: PostgresServer, schema: st
     with psycopg.connect(postgres_server.dsn, autocommit=True) as admin:
         admin.execute("ALTER ROLE owner SET synchronous_commit = off")
         try:
-            with opened(postgres_server, schema) as store, store._transaction() as transaction:
+            with opened(postgres_server, schema) as store, store.backend.transaction() as transaction:
                 assert transaction._connection.execute("SHOW synchronous_commit").fetchone() == ("on",)  # type: ignore[attr-defined]
         finally:
             admin.execute("ALTER ROLE owner RESET synchronous_commit")

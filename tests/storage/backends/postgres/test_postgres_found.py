@@ -68,7 +68,7 @@ def test_a_lease_outlives_the_sessions_that_are_ended_for_being_idle(postgres_se
     settings = {"idle_session_timeout": 1000, "statement_timeout": 1, "lock_timeout": 1}
     with gs.PostgresStore(with_settings(postgres_server, **settings), schema=schema) as store:
         store.journal("j", of=int, durability="put").put(1)
-        session = store._leases._connection
+        session = store.backend.leases._connection
         assert session is not None
         [(idle, statement)] = session.execute(
             "SELECT current_setting('idle_session_timeout'), current_setting('statement_timeout')"
@@ -305,14 +305,14 @@ def test_a_wait_for_a_lease_can_be_given_up(postgres_server: PostgresServer, sch
         ThreadPoolExecutor(1) as pool,
     ):
         store.journal("j", of=int, durability="put").put(1)
-        lease, given_up = other._lease("j"), threading.Event()
+        lease, given_up = other.backend.lease("j"), threading.Event()
         waiting = pool.submit(lease.acquire, "wait", given_up)  # type: ignore[call-arg]
         with pytest.raises(TimeoutError):
             waiting.result(0.05)
         given_up.set()
         assert waiting.result(30) is False
         store.journal("j").close()
-        third = store._lease("j")
+        third = store.backend.lease("j")
         assert third.acquire("wait")
         third.release()
 

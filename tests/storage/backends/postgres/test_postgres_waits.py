@@ -67,7 +67,7 @@ def test_a_write_that_is_not_answered_says_so(postgres_server: PostgresServer, s
         frozen = ExitStack()
 
         def stores() -> None:
-            with store._transaction(write=True) as transaction:
+            with store.backend.transaction(write=True) as transaction:
                 transaction.put(b"s/k", b"")
                 frozen.enter_context(postgres_server.frozen())
 
@@ -123,7 +123,7 @@ def test_a_writer_that_stops_in_its_transaction_loses_it(postgres_server: Postgr
     ):
 
         def stops_while_another_writes() -> None:
-            with store._transaction(write=True) as transaction:
+            with store.backend.transaction(write=True) as transaction:
                 transaction.put(b"s/k", b"lost")
                 other.store({"k": gs.Write(b"kept", 0)})
 
@@ -151,7 +151,7 @@ def test_readers_are_woken_in_a_process_with_many_files(postgres_server: Postgre
 def test_a_store_of_which_all_connections_are_in_use_says_so(postgres_server: PostgresServer, schema: str) -> None:
     """Who needs one waits as long as an operation may take."""
     with gs.PostgresStore(postgres_server.dsn, schema=schema, connections=1, timeout=0.5) as store:
-        with store._transaction(), pytest.raises(gs.StoreUnavailable, match="connections="):
+        with store.backend.transaction(), pytest.raises(gs.StoreUnavailable, match="connections="):
             store.load("k")
         assert store.load("k") is None
 

@@ -1,0 +1,65 @@
+"""What a command is given: a store by its path or address, a journal by its name, a program by its module and name."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from go_state.core.errors import UsageError
+from go_state.core.program import Program
+from go_state.storage.backends.lmdb.store import LMDBStore
+from go_state.storage.backends.record_store import RecordStore
+from go_state.storage.journal.journal import Journal
+
+_SOME = 5  # of many journals this many are named
+
+
+def open_store(db: str, schema: str, *, new: bool = False) -> RecordStore:
+    """Open the store in a file or in Postgres; it has to exist, unless it may be `new`."""
+    if db.startswith(("postgres://", "postgresql://")):
+        from go_state.storage.backends.postgres.store import PostgresStore
+
+        return PostgresStore(db, schema=schema, create=new)
+    if not (new or os.path.isfile(db)):
+        what = "this, which may hold a password," if "@" in db or "=" in db else db
+        raise UsageError(f"{what} is no file: give the path of a store, or postgresql://user@host/database")
+    return LMDBStore(db)
+
+
+def find_journal(store: RecordStore, name: str) -> Journal[Any]:
+    """Return the journal of that name; `UsageError` if the store has none."""
+    names = store.journal_names()
+    if name not in names:
+        raise UsageError(f"there is no journal {name!r} in {store.where}, which has {named(names)}")
+    return store.journal(name)
+
+
+def named(names: Sequence[str]) -> str:
+    """Return how many journals there are, and the names of the first."""
+    first = ", ".join(map(repr, names[:_SOME]))
+    more = f" and {len(names) - _SOME:,} more" if len(names) > _SOME else ""
+    return f"{len(names):,} journal{'s' if len(names) != 1 else ''}{f' ({first}{more})' if names else ''}"
+
+
+def import_program(target: str) -> Program[Any, Any]:
+    """Import the program from "module:name"; the current folder is looked in first."""
+    module, _, name = target.partition(":")
+    if not name:
+        raise UsageError(f"a program is given as module:name, such as bot.main:program, not {target!r}")
+    sys.path.insert(0, os.getcwd())
+    if not all(part.isidentifier() for part in module.split(".")):
+        raise UsageError(
+            f"{module!r} is no module's name: give it as `import` takes it, such as bot.main, with dots and without .py"
+        )
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except (Exception, SystemExit) as error:  # whatever the module does when it is imported; a script may end there
+        raise UsageError(
+            f"{module} cannot be imported ({type(error).__name__}: {error}): run the command where `python -c 'import {module}'` works"
+        ) from None
+    if not isinstance(found, Program):
+        raise UsageError(f"{target} is no gs.Program")
+    return found

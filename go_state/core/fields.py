@@ -1,0 +1,67 @@
+"""The fields of an object of any kind of class: dataclass, NamedTuple, attrs, msgspec Struct, or one that has none of these.
+
+What is asked here is what an object holds itself, by which names, and whether it can be assigned to. Each kind of class is known by the
+attributes that it leaves on its classes, so none of these libraries is imported.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from types import GetSetDescriptorType, MemberDescriptorType
+from typing import Any
+
+_PLACES = (MemberDescriptorType, GetSetDescriptorType)  # of slots: a descriptor too, and not computed
+
+
+def field_names(value: object) -> list[str]:
+    """Return the names of the fields of an object, in their order; an empty list for what has no fields."""
+    kind: Any = type(value)  # with attributes that only some classes have
+    if isinstance(value, tuple):
+        return list(getattr(kind, "_fields", ()))
+    if dataclasses.is_dataclass(kind):
+        return [field.name for field in dataclasses.fields(kind)]
+    if hasattr(kind, "__attrs_attrs__"):
+        return [attribute.name for attribute in kind.__attrs_attrs__]
+    if hasattr(kind, "__struct_fields__"):
+        return list(kind.__struct_fields__)
+    return list(getattr(value, "__dict__", ()))
+
+
+def names_held(value: object) -> list[str]:
+    """Return the names under which an object holds something itself: not what a property or another descriptor computes."""
+    kind = type(value)
+    names = field_names(value)
+    if not (dataclasses.is_dataclass(kind) or hasattr(kind, "__struct_fields__") or hasattr(kind, "__attrs_attrs__")):
+        for base in kind.__mro__:
+            slots = vars(base).get("__slots__", ())
+            names += [slots] if isinstance(slots, str) else [*slots]
+    return [name for name in names if not _is_computed(getattr(kind, name, None))]
+
+
+def _is_computed(place: object) -> bool:
+    return isinstance(place, property) or (
+        hasattr(type(place), "__get__") and hasattr(type(place), "__set__") and not isinstance(place, _PLACES)
+    )
+
+
+def is_frozen(kind: type) -> bool:
+    """Return whether objects of the class refuse assignments, or have nothing to assign to."""
+    if hasattr(kind, "__dataclass_params__"):
+        return bool(kind.__dataclass_params__.frozen)
+    if hasattr(kind, "__struct_config__"):
+        return bool(kind.__struct_config__.frozen)
+    if hasattr(kind, "__attrs_attrs__"):
+        return "frozen" in getattr(kind.__setattr__, "__name__", "")
+    has_slots = any(vars(base).get("__slots__") for base in kind.__mro__)
+    own: object = kind.__setattr__
+    return not kind.__dictoffset__ and not (has_slots and own is object.__setattr__)
+
+
+def assign(value: object, name: str, to: object) -> None:
+    """Assign to a field, also of a frozen class."""
+    place = getattr(type(value), name, None)
+    put = getattr(type(place), "__set__", None)
+    if put is not None:  # a slot
+        put(place, value, to)
+    else:
+        object.__setattr__(value, name, to)

@@ -1,0 +1,76 @@
+"""The journals of one store that are open, one of each name, and the names of those that lie in it."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from go_state.core.errors import UsageError
+from go_state.storage.records.backend import JournalStore
+
+if TYPE_CHECKING:
+    from go_state.storage.journal.journal import Journal
+    from go_state.storage.journal.writer import Durability
+    from go_state.storage.records.lease import IfHeld
+
+# Journals are imported in the functions, with what they need: a store without one need not wait for them.
+
+_RECORDS = b"j/"  # how the names of the records of journals begin
+
+
+class Journals:
+    """Opens journals and ends them with their store."""
+
+    def __init__(self, store: JournalStore) -> None:
+        self._store = store
+        self._open: dict[str, Journal[Any]] = {}
+
+    def open(self, name: str, durability: Durability | None, lease: IfHeld | None) -> Journal[Any]:
+        """Return the journal of this name; nothing is read. Raises `UsageError` if it is open in another way."""
+        from go_state.storage.journal.journal import Journal
+        from go_state.storage.records.records import Records
+
+        self._store.check_usable()
+        found = self._open.get(name)
+        if found is not None and found.closed and found.is_read:
+            raise UsageError(f"the journal {name!r} is closed, and its readers are not done: wait for them, or close them")
+        if found is None or found.closed:
+            how = durability or "group", lease or "fail"
+            before = None if found is None else found.finish
+            found = Journal(Records(self._store, name), self._store.backend.lease(name), *how, before=before)
+            self._open[name] = found
+        elif durability is not None and durability != found.durability:
+            raise UsageError(f"the journal {name!r} is open already, with durability={found.durability!r}: close it first")
+        return found
+
+    def let_go(self, name: str, journal: object) -> None:
+        """Forget a journal that was closed and has nothing more to do: a store may see any number of them."""
+        if self._open.get(name) is journal:
+            del self._open[name]
+
+    def names(self) -> list[str]:
+        """Return the names of the journals in the store, in the order of their bytes.
+
+        A name ends at the first NUL, and what follows may be any bytes, those of a position among them. The records of a journal
+        lie together, so one record of each journal is looked at, from the last journal on.
+        """
+        names: list[str] = []
+        before = _RECORDS + b"\xff"  # no UTF-8 has this byte
+        with self._store.backend.transaction() as transaction:
+            while (found := transaction.at_or_before(before, 0)) is not None and found[0].startswith(_RECORDS):
+                name = found[0][len(_RECORDS) :].partition(b"\0")[0]
+                before = _RECORDS + name + b"\0"  # no record is called so: in each, its kind follows
+                if transaction.get(before + b"m") is not None:
+                    names.append(name.decode())
+        return names[::-1]
+
+    def end(self) -> None:
+        """End every journal with the store, each of them also if another one fails."""
+        with ExitStack() as ends:
+            for journal in list(self._open.values()):
+                ends.callback(journal.end)
+
+    def leave_to_parent(self) -> None:
+        """Called in a forked child: the journals are the parent's to write."""
+        for journal in self._open.values():
+            journal.leave_to_parent()

@@ -1,0 +1,285 @@
+"""An LMDB file as a backend: transactions over its records, memory-mapped, many readers beside one writer in any process.
+
+Every write transaction is opened, filled and committed in one call, because LMDB binds it to its thread, and is always synced:
+LMDB's no-sync flags are never used.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+from go_state.core.errors import Corrupt, StoreFull, StoreUnavailable, UsageError
+from go_state.storage.backends.lmdb.file import Identity, check_before_opening, check_whole, identity, seen
+from go_state.storage.records.backend import Transaction
+
+if TYPE_CHECKING:
+    import lmdb
+
+    from go_state.storage.records.lease import Lease
+
+_MAX_READERS = 1024  # threads of all processes that may read at once; LMDB's default is 126, a place costs 64 bytes
+_LITTLE = 1 << 20  # bytes free on a disk that count as none when a write has failed
+
+
+class LMDBEnvironment:
+    """The open file at `path`, and the one at `path-lock`; a `Backend`. `map_size` is the most bytes that it may ever hold.
+
+    Raises `StoreUnavailable`, `StoreFull` and `Corrupt` as `LMDBStore` says.
+    """
+
+    def __init__(self, path: str, map_size: int) -> None:
+        import lmdb  # here, and below: a program that stores nothing need not wait for it
+
+        self.path = path
+        self.environment: lmdb.Environment | None = None  #: LMDB's own, while it is open
+        self._map_size = map_size
+        self._in_parent = False
+        self._own = threading.local()  # of each thread, the transaction that `writes`
+        self._size = 0  # that the file had; LMDB never makes it smaller
+        self._files: tuple[Identity | None, Identity | None] | None = None
+        check_before_opening(path)
+        try:
+            self.environment = lmdb.open(path, subdir=False, map_size=map_size, max_dbs=0, max_readers=_MAX_READERS)
+            self.environment.reader_check()  # frees the places of readers that were killed, and the pages they held
+            self._check_whole(self.environment)
+        except (lmdb.Error, OSError, ValueError, OverflowError) as error:
+            self.release()
+            raise StoreUnavailable(self._why_not(error)) from error
+        except Corrupt:
+            self.release()
+            raise
+        self._files = self._identities()  # two openings that cross with a replacement find different ones from here on
+
+    def _check_whole(self, env: lmdb.Environment) -> None:
+        """Raise `Corrupt` if the file is shorter than it says, unless the missing pages are free ones."""
+        for tries_left in (2, 1, 0):  # beside a writer the list of free pages may have moved on before it was read
+            with env.begin() as transaction:
+                said = (env.info()["last_pgno"] + 1) * env.stat()["psize"]
+                if os.path.getsize(self.path) >= said:
+                    return
+                try:
+                    check_whole(self.path, transaction.id())
+                    return
+                except Corrupt:
+                    if not tries_left:
+                        raise
+
+    def _identities(self) -> tuple[Identity | None, Identity | None]:
+        return self._identity(), identity(f"{self.path}-lock")
+
+    def _identity(self) -> Identity | None:
+        """Return which file lies at the path; `Corrupt` if the file that was opened has become smaller.
+
+        LMDB would read beyond its end, and the system would end the process.
+        """
+        had = self._size  # before the next line: the file may grow meanwhile
+        found, size = seen(self.path)
+        if self._files is None or found == self._files[0]:
+            if size < had:
+                raise Corrupt(
+                    self.path, f"the file is cut short: it has {size:,} bytes, and had {had:,} when it was opened, or since"
+                )
+            self._size = size
+        return found
+
+    def _check_in_place(self) -> None:
+        """Raise `StoreUnavailable` if another file lies at the path: what is written to the one that was opened would be lost."""
+        if self._identities() != self._files:
+            raise StoreUnavailable(
+                f"{self.path}, or {self.path}-lock, was replaced or removed while the store was open, and nothing was written: "
+                f"open the store again"
+            )
+
+    def check_usable(self) -> None:
+        """Raise `StoreUnavailable` if the store is closed, or was opened before this process was forked."""
+        if self._in_parent:
+            raise StoreUnavailable(
+                f"{self.path} was opened before this process was forked, which LMDB does not survive: open an LMDBStore in the child"
+            )
+        if self.environment is None:
+            raise StoreUnavailable(f"the store {self.path} is closed: use it inside its `with` block")
+
+    @property
+    def where(self) -> str:
+        """The file's path."""
+        return self.path
+
+    def check_not_own(self, path: str | os.PathLike[str]) -> None:
+        """Raise `UsageError` for the store's file, or the one that locks it, under whatever name."""
+        if identity(os.fspath(path)) in (self._files or ()):
+            raise UsageError(f"{os.fspath(path)} is a file of the store itself, which it would destroy: give another one")
+
+    def check_damage(self) -> None:
+        """Read the whole file in a process of its own, because a damaged page may end the process that reads it."""
+        from go_state.storage.backends.lmdb.check import check_file
+
+        self._identity()
+        check_file(self.path)
+
+    def lease(self, journal: str) -> Lease:
+        from go_state.storage.backends.lmdb.lease import FileLease
+
+        return FileLease(self.path, journal)
+
+    def follow(self, journal: str, grown: Callable[[], object]) -> Callable[[], object]:
+        """Do nothing: LMDB notifies no other process."""
+        return _do_nothing
+
+    def after_fork_in_child(self) -> None:
+        self.environment, self._in_parent = None, True
+
+    def release(self) -> None:
+        """Close the file; a second call is harmless."""
+        environment, self.environment = self.environment, None
+        if environment is not None:
+            environment.close()
+
+    @contextmanager
+    def transaction(self, *, write: bool = False) -> Iterator[Transaction]:
+        """Open a transaction for one block; it is committed at the end of the block, or undone by an exception."""
+        import lmdb
+
+        self.check_usable()
+        assert self.environment is not None  # or it would not be usable
+        if write:
+            self._check_in_place()
+            self._abort_interrupted()
+        else:
+            self._identity()
+        try:
+            with self.environment.begin(write=write) as transaction:
+                if not write:
+                    yield _LMDBTransaction(transaction)
+                    return
+                self._own.writes = transaction
+                try:
+                    yield _LMDBTransaction(transaction)
+                finally:
+                    self._own.writes = None
+        except lmdb.Error as error:
+            raise self._failed(error, write) from error
+
+    def _failed(self, error: lmdb.Error, write: bool) -> Corrupt | StoreFull | StoreUnavailable:
+        """Return LMDB's error in our words."""
+        import lmdb
+
+        kept = "nothing of this write was kept and nothing stored before is lost"
+        match error:
+            case lmdb.MapFullError():
+                return StoreFull(f"{self.path} is full: {kept}; open it with a map_size above {self._map_size}")
+            case lmdb.CorruptedError() | lmdb.PageNotFoundError() | lmdb.PanicError() | lmdb.InvalidError():
+                return Corrupt(self.path, f"LMDB cannot follow its pages: {error}")
+        if not write:
+            return StoreUnavailable(f"{self.path} could not be read: {error}")
+        if self._disk_is_full():  # LMDB calls it an input/output error
+            return StoreFull(f"the disk of {self.path} is full: {kept}; free space on it")
+        return StoreUnavailable(f"{self.path} could not be written ({error}): {kept}")
+
+    def _abort_interrupted(self) -> None:
+        """End this thread's last write if Ctrl-C has interrupted it before its end: no other write could begin."""
+        import lmdb
+
+        last = getattr(self._own, "writes", None)
+        if last is not None:
+            with suppress(lmdb.Error):  # it was not interrupted
+                last.abort()
+
+    def _disk_is_full(self) -> bool:
+        from shutil import disk_usage
+
+        return disk_usage(os.path.dirname(self.path) or ".").free < _LITTLE
+
+    def _why_not(self, error: Exception) -> str:
+        import lmdb
+
+        path, folder = self.path, os.path.dirname(os.path.abspath(self.path))
+        if isinstance(error, lmdb.InvalidError):
+            whole = "a copy that was made while no process had it open"
+            return f"{path} is no LMDB file, or is damaged ({error}): give another path, or put back {whole}"
+        if isinstance(error, lmdb.MemoryError):
+            return (
+                f"{path} cannot be opened, because a process may not have {self._map_size} bytes of address space here "
+                f"(see ulimit -v): give a smaller map_size, which is the most that the store may ever hold"
+            )
+        if "already open" in str(error):
+            return f"{path} is already open in this process: open it once and hand the store to whoever needs it"
+        if os.path.isdir(path):
+            return f"{path} is a folder: an LMDBStore is one file in it, such as {path}/state.lmdb"
+        if "denied" not in str(error) and not os.path.isdir(folder):
+            return f"{folder} is no folder: make it first"
+        return f"{path} cannot be opened ({error}): check that it and {path}-lock can be read and written"
+
+
+class _LMDBTransaction:
+    """A transaction of LMDB. Its buffers are copied, because they end with it."""
+
+    __slots__ = ("_transaction",)
+
+    def __init__(self, transaction: lmdb.Transaction) -> None:
+        self._transaction = transaction
+
+    def id(self) -> int:
+        """Return its number."""
+        number: int = self._transaction.id()
+        return number
+
+    def get(self, name: bytes) -> bytes | None:
+        """Return the record of that name, or None."""
+        found = self._transaction.get(name)
+        return None if found is None else bytes(found)
+
+    def at_or_before(self, name: bytes, most: int | None = None) -> tuple[bytes, bytes] | None:
+        """Return the last name that is not after this one, with the beginning of its record."""
+        with self._transaction.cursor() as cursor:
+            found = cursor.set_range(name)
+            if not (found and bytes(cursor.key()) == name):
+                found = cursor.prev() if found else cursor.last()
+            return (bytes(cursor.key()), bytes(cursor.value()[:most])) if found else None
+
+    def names(self, prefix: bytes) -> list[bytes]:
+        """Return the names that begin with the prefix, in order."""
+        found: list[bytes] = []
+        with self._transaction.cursor() as cursor:
+            if cursor.set_range(prefix):
+                for each in cursor.iternext(keys=True, values=False):
+                    name = bytes(each)
+                    if not name.startswith(prefix):
+                        break
+                    found.append(name)
+        return found
+
+    def items(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """Give the names that begin with the prefix, in order, with their records."""
+        with self._transaction.cursor() as cursor:
+            if cursor.set_range(prefix):
+                for each, record in cursor:
+                    name = bytes(each)
+                    if not name.startswith(prefix):
+                        return
+                    yield name, bytes(record)
+
+    def put(self, name: bytes, record: bytes) -> None:
+        """Write the record."""
+        self._transaction.put(name, record)
+
+    def delete(self, name: bytes) -> None:
+        """Delete the record, if there is one."""
+        self._transaction.delete(name)
+
+    def delete_range(self, first: bytes, end: bytes) -> None:
+        """Delete the records from the name `first` on to before the name `end`."""
+        with self._transaction.cursor() as cursor:
+            found = cursor.set_range(first)
+            while found and bytes(cursor.key()) < end:
+                found = cursor.delete()
+
+    def announce(self, journal: str) -> None:
+        """Do nothing: LMDB notifies no other process."""
+
+
+def _do_nothing() -> None:
+    """End nothing."""

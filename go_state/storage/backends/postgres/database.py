@@ -1,0 +1,149 @@
+"""A schema of a Postgres database as a backend: transactions, leases, and following what other processes write.
+
+Writing transactions of a store run one after the other, as they do in a file: each begins by taking an advisory lock. What they write
+is sent together with the commit, in one round trip.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import monotonic
+
+from go_state.core.errors import StoreUnavailable
+from go_state.storage.backends.postgres.connections import BoundedConnection, Server, Unanswered
+from go_state.storage.backends.postgres.driver import psycopg
+from go_state.storage.backends.postgres.dsn import Dsn
+from go_state.storage.backends.postgres.leases import Leases, PostgresLease
+from go_state.storage.backends.postgres.listening import Listening
+from go_state.storage.backends.postgres.opening import key_of, open_store
+from go_state.storage.backends.postgres.transaction import PostgresTransaction
+from go_state.storage.records.backend import Transaction
+from go_state.storage.records.models import damaged
+
+
+class Database:
+    """The tables of a store, in their schema; a `Backend`. They are made, or brought up to date, if `create` is True."""
+
+    def __init__(self, dsn: Dsn, schema: str, *, connections: int, timeout: float, create: bool) -> None:
+        self.schema = schema
+        self.where = f"postgres {dsn.place()}, schema {schema}"  #: the host, the database and the schema; never a password
+        self._in_parent = False
+        self._lock = key_of("go_state", schema)  # the advisory lock of writers
+        server = Server(dsn, self.where, timeout=timeout, connections=connections)
+        self._server: Server | None = server
+        self.leases = Leases(server)
+        self._opening = threading.Lock()  # guards the one below
+        self._listening: Listening | None = None
+        try:
+            open_store(server, schema, create=create)
+        except BaseException:
+            self.release()
+            raise
+
+    def check_usable(self) -> None:
+        """Raise `StoreUnavailable` if the store is closed, or was opened before this process was forked."""
+        self._usable()
+
+    def _usable(self) -> Server:
+        if self._in_parent:
+            raise StoreUnavailable(f"{self.where} was opened before this process was forked: open a PostgresStore in the child")
+        server = self._server
+        if server is None:
+            raise StoreUnavailable(f"the store {self.where} is closed: use it inside its `with` block")
+        return server
+
+    def check_not_own(self, path: str | os.PathLike[str]) -> None:
+        """Do nothing: no file is the store's own."""
+
+    def check_damage(self) -> None:
+        """Read every record; `Corrupt` for the first that is damaged."""
+        for error in damaged(self):
+            raise error
+
+    # ------------------------------------------------------------------ transactions
+
+    @contextmanager
+    def transaction(self, *, write: bool = False) -> Iterator[Transaction]:
+        server = self._usable()
+        connection, number = self._begun(server, write)
+        try:
+            transaction = PostgresTransaction(connection, self.schema, number)
+            with server.errors("written" if write else "read"):
+                yield transaction
+            with server.errors("committed" if write else "read"):
+                transaction.commit()
+        except BaseException:
+            _undo(server, connection)
+            raise
+        server.give_back(connection)
+
+    def _begun(self, server: Server, write: bool) -> tuple[BoundedConnection, int]:
+        """Return a connection on which a transaction was begun, and its number, 0 of one that reads."""
+        until = monotonic() + server.timeout
+        with server.errors("reached"):
+            for last_try in (False, True):
+                connection = server.take(until)
+                try:
+                    return connection, self._begin(connection, write)
+                except BaseException as error:
+                    if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
+                        connection.close()  # a server that has become a standby keeps it, and another may be written to by now
+                    lost = _undo(server, connection)
+                    if last_try or not lost or not isinstance(error, psycopg.Error) or isinstance(error, Unanswered):
+                        raise
+        raise AssertionError("one of the tries returns or raises")
+
+    def _begin(self, connection: BoundedConnection, write: bool) -> int:
+        begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+        if write:  # each statement after the lock sees what the writer before has committed
+            lock = f"SELECT pg_advisory_xact_lock({self._lock})"
+            begin = f"BEGIN ISOLATION LEVEL READ COMMITTED; {lock}; SELECT nextval('\"{self.schema}\".transactions')"
+        cursor = connection.execute(begin.encode())
+        while cursor.nextset():
+            pass
+        connection.until = None  # from here on the server has its time for each answer
+        row = cursor.fetchone() if write else (0,)
+        assert row is not None
+        return int(row[0])
+
+    # ------------------------------------------------------------------ sessions
+
+    def lease(self, journal: str) -> PostgresLease:
+        return PostgresLease(self.leases, journal, key_of("go_state", self.schema, journal))
+
+    def follow(self, journal: str, grown: Callable[[], object]) -> Callable[[], object]:
+        server = self._usable()
+        with self._opening:
+            if self._listening is None:
+                self._listening = Listening(server, self.schema)
+            return self._listening.follow(journal, grown)
+
+    def release(self) -> None:
+        """Close the connections; a second call is harmless."""
+        listening, self._listening = self._listening, None
+        if listening is not None:
+            listening.close()
+        server, self._server = self._server, None
+        if server is not None:
+            server.close()
+
+    def after_fork_in_child(self) -> None:
+        self._in_parent = True
+        self.leases.after_fork_in_child()
+        self._server = self._listening = None  # psycopg does not end connections that it finds in a forked child
+
+
+def _undo(server: Server, connection: BoundedConnection) -> bool:
+    """Roll back what was begun on the connection, give it back, and return whether it was lost."""
+    try:
+        connection.rollback()
+    except psycopg.Error:
+        connection.close()  # and with it the transaction
+    finally:
+        server.give_back(connection)
+    if connection.closed:
+        server.forget()
+    return connection.closed

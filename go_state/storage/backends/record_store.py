@@ -1,0 +1,123 @@
+"""What every store of records is, whatever its backend: models behind a version fence, keyframes, and journals."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from go_state.core.ports import Stored, Write
+from go_state.storage.backends.journals import Journals
+from go_state.storage.records.backend import Backend
+from go_state.storage.records.models import Models
+from go_state.system.forks import at_fork
+
+if TYPE_CHECKING:
+    from go_state.storage.journal.journal import Journal
+    from go_state.storage.journal.writer import Durability
+    from go_state.storage.records.lease import IfHeld
+
+
+class RecordStore:
+    """A store whose backend keeps records in the order of their names; see `LMDBStore` and `PostgresStore`.
+
+    `backend` and `journals` are the runtime's way in: transactions, leases, and the journals that are open.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+        self.journals = Journals(self)
+        self._models = Models(backend)
+        at_fork(self)
+
+    # ------------------------------------------------------------------ models
+
+    def load(self, key: str) -> Stored | None:
+        """Return what the key holds, or None; `Corrupt` if the record's bytes are not as they were written."""
+        return self._models.load(key)
+
+    def store(self, writes: Mapping[str, Write]) -> Mapping[str, int]:
+        """Make all writes or none, on disk, and return the new versions (0 for a deleted key).
+
+        Raises `Conflict` if a key is not at the version its write names, and `StoreFull`; then nothing was written.
+        """
+        return self._models.store(writes)
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """Give the keys with this prefix, in the order of their bytes."""
+        return self._models.keys(prefix)
+
+    def keyframes(self, key: str) -> list[int]:
+        """Return the positions of the snapshots that were kept of a journalled program besides the newest, oldest first."""
+        return self._models.keyframes(key)
+
+    def load_keyframe(self, key: str, position: int) -> Stored | None:
+        """Return the snapshot that was kept of the model before the message at the position, or None."""
+        return self._models.load_keyframe(key, position)
+
+    def restore(self, key: str, position: int) -> None:
+        """Make a keyframe of a journalled program its newest snapshot; those after it are deleted, damaged or not."""
+        self._models.restore(key, position)
+
+    # ------------------------------------------------------------------ journals
+
+    def journal(
+        self, name: str, of: Any = None, *, durability: Durability | None = None, lease: IfHeld | None = None
+    ) -> Journal[Any]:
+        """Return the journal of this name: a `Buffer` that outlives the process. See `Journal`.
+
+        `of` is the type of its messages, without which it can be read but not written. A store has one open journal of a name.
+        `durability` says when messages are committed to disk: "group", the default, or "put". Its first write takes the lease,
+        and raises `LeaseHeld` if another process has it, or waits for it with `lease="wait"`.
+        """
+        found = self.journal_unread(name, durability=durability, lease=lease)
+        found.look()
+        if of is not None:
+            found.set_message_type(of)
+        return found
+
+    def journal_unread(self, name: str, *, durability: Durability | None = None, lease: IfHeld | None = None) -> Journal[Any]:
+        """Return the journal of this name without reading the disk: it reads what it has to know when its lease is taken."""
+        return self.journals.open(name, durability, lease)
+
+    def journal_names(self) -> list[str]:
+        """Return the names of the journals in the store, in the order of their bytes."""
+        return self.journals.names()
+
+    # ------------------------------------------------------------------ the store itself
+
+    @property
+    def where(self) -> str:
+        """What it is called in messages: the file's path, or the database. It holds no secret."""
+        return self.backend.where
+
+    def check_usable(self) -> None:
+        """Raise `StoreUnavailable` if the store is closed, or was opened before this process was forked."""
+        self.backend.check_usable()
+
+    def check_not_own(self, path: str | os.PathLike[str]) -> None:
+        """Raise `UsageError` for a file of the store itself: writing something else in its place would destroy the store."""
+        self.backend.check_not_own(path)
+
+    def check_damage(self) -> None:
+        """Read everything; `Corrupt` for the first record that is damaged."""
+        self.backend.check_damage()
+
+    def after_fork_in_child(self) -> None:
+        """Called in a forked child: let go of what is the parent's, without ending it."""
+        self.backend.after_fork_in_child()  # first: what the journals give back from here on is not the parent's
+        self.journals.leave_to_parent()
+
+    def close(self) -> None:
+        """Close the journals, with everything that was put on disk, and the store itself; a second call is harmless."""
+        try:
+            self.journals.end()
+        finally:
+            self.backend.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
