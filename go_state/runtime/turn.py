@@ -9,7 +9,9 @@ from typing import Any, Generic, Protocol, TypeVar
 from go_state.core.errors import InvalidKey, NotStorable, StoreError, UsageError
 from go_state.core.program import Program, not_a_step, read_step
 from go_state.core.turn import Turn
-from go_state.runtime.effects.manager import EffectManager, Trouble
+from go_state.runtime.effects.inbox import Arrival
+from go_state.runtime.effects.lifecycle import Delivery, Trouble
+from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.flow.driver import CHECKPOINT_SECONDS, Answer, Checkpoint, Flow
 from go_state.runtime.on_error import FailedMessage, OnError, Raise, SetAside, check_on_error, decide
 from go_state.runtime.raised import as_failure
@@ -113,7 +115,7 @@ class Loop(Generic[Model, Msg]):
         while (messages := (yield from feed.take())) is not None:
             yield from self.turns(messages, feed)
             if manager.has_arrivals:
-                yield from self.land(feed)
+                yield from self.deliver(feed)
             if manager.credits:
                 manager.grant()
 
@@ -225,23 +227,18 @@ class Loop(Generic[Model, Msg]):
 
     # ------------------------------------------------------------------ between turns
 
-    def land(self, feed: Feed[Msg]) -> Flow[None]:
+    def deliver(self, feed: Feed[Msg]) -> Flow[None]:
         """Let the messages in that commands under way have brought, and decide what becomes of those that have failed."""
         begun = breath = time.monotonic()
         try:
-            for arrive, arguments in self.manager.arrivals():
-                sent: list[Any] = []
-                trouble = arrive(*arguments, sent)
+            for arrival in self.manager.arrivals():
+                trouble = yield from self._enter(self.manager.deliver(arrival), arrival, feed)
                 if trouble is None:
-                    trouble = yield from self._let_in(sent, feed)
-                if trouble is None:
-                    sent = []
-                    trouble = self.manager.entered(sent)
-                    trouble = (yield from self._let_in(sent, feed)) or trouble  # of a sequence, what came before the trouble
+                    trouble = yield from self._enter(self.manager.entered(), arrival, feed)
                 if trouble is not None:
                     yield from self._decide_on(trouble)
-                    trouble.then([])
-                self.manager.settled()
+                    self.manager.give_up()
+                self.manager.delivered()
                 if time.monotonic() - breath >= CHECKPOINT_SECONDS:
                     yield Checkpoint()
                     breath = time.monotonic()
@@ -249,16 +246,16 @@ class Loop(Generic[Model, Msg]):
             if not isinstance(error, GeneratorExit):
                 yield from give_back(feed, error, through=True)
             raise
-        self.manager.landing_seconds += time.monotonic() - begun
+        self.manager.delivery_seconds += time.monotonic() - begun
 
-    def _let_in(self, sent: list[Msg], feed: Feed[Msg]) -> Flow[Trouble | None]:
-        """Put messages that commands have brought; return the trouble with one that cannot be stored."""
-        if sent:
+    def _enter(self, delivery: Delivery, arrival: Arrival, feed: Feed[Msg]) -> Flow[Trouble | None]:
+        """Put the messages of a delivery; return its trouble, or that with a message that cannot be stored."""
+        if delivery.messages:
             try:
-                yield from feed.put(sent)
+                yield from feed.put(delivery.messages)
             except NotStorable as error:
-                return self.manager.refused(error)
-        return None
+                return self.manager.refuse(arrival, error)
+        return delivery.trouble
 
     def _decide_on(self, trouble: Trouble) -> Flow[None]:
         """Raise what a command has failed with, or set its message aside."""

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from functools import partial
 
 from go_state.core.errors import TimedOut, UsageError
-from go_state.runtime.effects.effect import under_way
+from go_state.runtime.effects.context import current
+from go_state.runtime.effects.effect import Effect
 from go_state.system.own_thread import call_once
 from go_state.waking.deadlines import check_timeout
 
@@ -119,12 +120,12 @@ class SimClock:
 
         if not isinstance(seconds, (int, float)) or math.isnan(seconds):
             raise UsageError(f"sleep takes a number of seconds, or nothing to sleep for good, not {seconds!r}")
-        loop, over, effect = asyncio.get_running_loop(), asyncio.Event(), under_way.get()
+        loop, over, effect = asyncio.get_running_loop(), asyncio.Event(), current.get()
 
         def wake() -> None:
             loop.call_soon_threadsafe(over.set)
 
-        if effect is not None:
+        if isinstance(effect, Effect):
             effect.parked = True
         with self._changed:
             sleeper = self._runs[wake] = _Run()
@@ -135,7 +136,7 @@ class SimClock:
         try:
             await over.wait()
         finally:
-            if effect is not None:
+            if isinstance(effect, Effect):
                 effect.parked = False
             self.leave(wake)
 

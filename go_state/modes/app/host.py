@@ -90,7 +90,7 @@ class Hosted(Generic[Model, Msg]):
         run.idle_seconds, run.idled = self._idle, self._rest_if_unused
         self._audience.chain = run.chain
         if run.chain is not None:
-            run.chain.run = self._manager.workers if self._on_loop else None
+            run.chain.run = self._manager.executor if self._on_loop else None
         return run
 
     # ------------------------------------------------------------------ running
@@ -134,7 +134,7 @@ class Hosted(Generic[Model, Msg]):
         return self._program.name or getattr(self._program.update, "__qualname__", "program")
 
     def _run_in_thread(self) -> None:
-        turns = begin_turns(self._manager.workers)
+        turns = begin_turns(self._manager.executor)
         try:
             with self._manager:
                 drive(self._whole_flow())
@@ -153,7 +153,7 @@ class Hosted(Generic[Model, Msg]):
         try:
             if self._host is None:  # an eager task, that runs before whoever starts it has the app
                 await asyncio.sleep(0)
-            turns = begin_turns(self._manager.workers)
+            turns = begin_turns(self._manager.executor)
             async with self._manager:
                 await drive_async(self._whole_flow())
         except Stopped:
@@ -240,7 +240,7 @@ class Hosted(Generic[Model, Msg]):
         update: Any = self._program.update
         if self._program.middleware:
             audience.chain = Chain(self._program)
-            audience.chain.run = self._manager.workers if self._on_loop else None
+            audience.chain.run = self._manager.executor if self._on_loop else None
             update = Folded(audience.chain.update, update, audience.chain.roll_back)
         program = Program(self._program.init, update, view=audience.turned_and_shown, subscriptions=self._program.subscriptions)
         self._loop = loop = Loop(program, self._manager, on_error=self._policy, on_failure=self._on_error, lists=False)
@@ -325,7 +325,7 @@ class Hosted(Generic[Model, Msg]):
             self._when_idle(self)
 
     def _is_inside(self) -> bool:
-        return takes_turn_of(self._manager.workers)
+        return takes_turn_of(self._manager.executor)
 
     def _check_may_wait(self, who: str) -> None:
         """Raise `UsageError` where the caller is in a turn of the app."""
@@ -342,7 +342,7 @@ class Hosted(Generic[Model, Msg]):
 
     def _is_part(self) -> bool:
         """Tell whether the caller is something that the end of the app waits for."""
-        return is_part_of(self._manager.workers)
+        return is_part_of(self._manager.executor)
 
     def forget_parent(self) -> None:
         """In a forked child: be over. The thread or task that runs the program is the parent's."""

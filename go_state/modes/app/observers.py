@@ -106,8 +106,7 @@ class Audience(Generic[Model]):
 
     def begin(self, manager: EffectManager) -> None:
         """Begin to hear what the turns of a run answer."""
-        manager.replies = self._replies
-        manager.drained = self._drained
+        manager.connect_replies(self._replies, self._drained)
 
     def _drained(self) -> None:
         """Hear that what is under way alone is waited for, none of which is to wait for a model from now on."""

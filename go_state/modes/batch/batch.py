@@ -144,7 +144,7 @@ class Plan(Generic[Model, Msg]):
     ) -> Batch[Model, Msg]:
         """Return the batch, of another program than the plan's where one is given; with `loading` models are loaded beforehand."""
         manager = EffectManager(self._outside, on_loop=self._on_loop)
-        manager.journal_id = intake.name
+        manager.names.name_run(intake.name)
         loop: Loop[Any, Msg] = Loop(silenced(program or self.program, self._replaying), manager, on_error=self._on_error)
         feed = SourceFeed(loop, intake, self._pace, self._limit, checkpoint)
         if self._ports is not None:

@@ -51,8 +51,9 @@ class LogFeed(Generic[Msg]):
     def listen_to(self, manager: EffectManager) -> None:
         """Have waits end when commands under way have brought something."""
         self._manager = manager
-        manager.where, manager.wake_feed = self.where, self._reader.wake
-        manager.backlog, manager.taken = self._backlog, lambda: self._first + self._given()
+        manager.connect(
+            where=self.where, wake=self._reader.wake, backlog=self._backlog, taken=lambda: self._first + self._given()
+        )
         self._time = manager.timers.clock.time
 
     def take(self) -> Flow[Iterator[Msg] | None]:
@@ -94,7 +95,7 @@ class LogFeed(Generic[Msg]):
                 self.idled()
         finally:
             if self._manager is not None:
-                self._manager.waiting = False
+                self._manager.inbox.is_awaited = False
 
     def _rests(self) -> bool:
         """Tell, from any thread, whether every message is through."""
@@ -113,13 +114,13 @@ class LogFeed(Generic[Msg]):
         """Have `take` give no more, and wait for nothing."""
         self._ending = True
         if self._manager is not None:
-            self._manager.wake()
+            self._manager.inbox.wake()
 
     def _adapt(self) -> None:
         now = time.monotonic()
         if self._manager is not None:
-            landing, self._manager.landing_seconds = self._manager.landing_seconds, 0.0
-            self._taken_at += landing  # which is none of the chunk's
+            delivery, self._manager.delivery_seconds = self._manager.delivery_seconds, 0.0
+            self._taken_at += delivery  # which is none of the chunk's
         if now - self._taken_at < CHUNK_SECONDS:
             self._size = min(self._size * 2, self._most)
         else:
@@ -234,7 +235,7 @@ class PortFeed(Generic[Msg]):
 
     def _pull(self) -> Iterator[Msg]:
         get = self._get
-        news: Sized = () if self._manager is None else self._manager.news  # there is some as soon as a command is under way
+        news: Sized = () if self._manager is None else self._manager.inbox.arrivals  # not empty as soon as an effect was begun
         try:
             while not news:
                 message = _used_as_is(get(), "consumer.get")

@@ -44,13 +44,10 @@ class Getting:
             self._outcome = None
             self._thread = threading.Thread(target=self._call, name="go_state get", daemon=True)
             self._thread.start()
-        self._manager.ring = self._woken.set
-        try:
+        with self._manager.inbox.waking(self._woken.set):
             if self._outcome is None and not self._manager.has_arrivals:
                 self._woken.wait(self._manager.left(lambda: self._outcome is None))
-        finally:
-            self._manager.ring, self._manager.waiting = None, False
-            self._woken.clear()
+        self._woken.clear()
         if self._outcome is None:
             return NOTHING_YET
         self._thread.join()
@@ -92,15 +89,14 @@ class Getting:
             with suppress(RuntimeError):  # the loop is closed: nobody waits
                 loop.call_soon_threadsafe(woken.set)
 
-        self._manager.ring = ring
         waking = asyncio.ensure_future(woken.wait())
         try:
-            if not self._manager.has_arrivals:
-                task = self._task
-                left = self._manager.left(lambda: not task.done())
-                await asyncio.wait({task, waking}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+            with self._manager.inbox.waking(ring):
+                if not self._manager.has_arrivals:
+                    task = self._task
+                    left = self._manager.left(lambda: not task.done())
+                    await asyncio.wait({task, waking}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            self._manager.ring, self._manager.waiting = None, False
             waking.cancel()
         if not self._task.done():
             return NOTHING_YET

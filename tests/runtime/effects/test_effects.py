@@ -250,7 +250,7 @@ def test_timers_that_are_cancelled_take_no_room() -> None:
             timer.cancel()
             timer.cancel()
     assert len(timers) == 100
-    assert len(timers._heap) <= 300
+    assert timers.size <= 300
     timers.clock.set(1e6)
     while (action := timers.next_due()) is not None:
         action()
