@@ -10,7 +10,6 @@ import threading
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from functools import partial
 from itertools import compress, count
 from operator import is_not
 from types import FrameType
@@ -40,12 +39,13 @@ AnySub: TypeAlias = Every[Any] | At[Any] | Stream[Any] | Signal[Any]  # their me
 class Running:
     """One subscription that is running."""
 
-    __slots__ = ("beat", "over", "room", "signal", "sub", "timer")
+    __slots__ = ("beat", "due", "over", "room", "signal", "sub", "timer")
 
     def __init__(self, sub: AnySub) -> None:
         self.sub = sub  # as the newest model has it
         self.over = False
         self.beat = 0.0  # how many messages will have been taken when the last beat of an `every` has; endless while it arrives
+        self.due = 0.0  # when the next beat is, of the monotonic clock
         self.timer: Timer | None = None
         self.signal: int | None = None  # the one that it listens for
         self.room: asyncio.Semaphore | None = None  # how many more items of a stream may wait
@@ -137,6 +137,8 @@ class Subscribed(Generic[Model, Msg]):
                 self._end(running)
             self._running[key] = begun = Running(sub)
             self._begin(begun)
+        self._manager.inbox.look()
+        self._manager.inbox.wake()
 
     @property
     def count(self) -> int:
@@ -177,38 +179,34 @@ class Subscribed(Generic[Model, Msg]):
     def _begin(self, running: Running) -> None:
         match running.sub:
             case Every(seconds=seconds):
-                self._tick_in(running, seconds, self._manager.timers.clock.monotonic() + seconds)
+                running.due = self._manager.timers.clock.monotonic() + seconds
+                running.timer = self._manager.timers.set(seconds, self._tick, running)
             case At(when=when):
                 if when <= self._manager.timers.clock.time():
                     self._manager.inbox.add(Brought(running))
                 elif when != math.inf:
-                    running.timer = self._manager.timers.set_at(when, partial(self._at, running))
+                    running.timer = self._manager.timers.set_at(when, self._at, running)
             case Stream():
                 self._read(running)
             case Signal():
                 self._listen(running)
-        self._manager.inbox.look()
-        self._manager.inbox.wake()
 
-    def _tick_in(self, running: Running, seconds: float, due: float) -> None:
-        def tick() -> None:
-            if running.beat <= self._manager.taken() or (running.beat != math.inf and not self._manager.backlog()):
-                running.beat = math.inf
-                self._manager.inbox.add(Brought(running))
-            assert isinstance(running.sub, Every)
-            every, now = running.sub.seconds, self._manager.timers.clock.monotonic()
-            late = max((now - due) // every, 0)  # whole ticks that are over already, and are left out
-            following = min(due + (late + 1) * every, now + every)  # the first is endless where they are too many to count
-            self._tick_in(running, following - now, following)
-
-        running.timer = self._manager.timers.set(max(seconds, 0.0), tick)
+    def _tick(self, running: Running) -> None:
+        assert isinstance(running.sub, Every)
+        if running.beat <= self._manager.taken() or (running.beat != math.inf and not self._manager.backlog()):
+            running.beat = math.inf
+            self._manager.inbox.add(Brought(running))
+        every, now = running.sub.seconds, self._manager.timers.clock.monotonic()
+        late = max((now - running.due) // every, 0)  # whole ticks that are over already, and are left out
+        running.due = min(running.due + (late + 1) * every, now + every)  # the first is endless if they are too many to count
+        running.timer = self._manager.timers.set(max(running.due - now, 0.0), self._tick, running)
 
     def _at(self, running: Running) -> None:
         assert isinstance(running.sub, At)
         if running.sub.when <= self._manager.timers.clock.time():
             self._manager.inbox.add(Brought(running))
         else:  # the clock was set back
-            running.timer = self._manager.timers.set_at(running.sub.when, partial(self._at, running))
+            running.timer = self._manager.timers.set_at(running.sub.when, self._at, running)
 
     def _read(self, running: Running) -> None:
         self._manager.executor.spawn(running, lambda: self._give(running, self._manager.executor))

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from go_state.core.errors import InvalidKey, NotStorable, StoreError, UsageError
 from go_state.core.program import Program, not_a_step, read_step
 from go_state.core.turn import Turn
-from go_state.runtime.effects.inbox import Arrival
-from go_state.runtime.effects.lifecycle import Delivery, Trouble
+from go_state.runtime.effects.lifecycle import Trouble
 from go_state.runtime.effects.manager import EffectManager
-from go_state.runtime.flow.driver import CHECKPOINT_SECONDS, Answer, Checkpoint, Flow
+from go_state.runtime.flow.driver import Answer, Flow
 from go_state.runtime.on_error import FailedMessage, OnError, Raise, SetAside, check_on_error, decide
 from go_state.runtime.raised import as_failure
 from go_state.runtime.subscriptions import Subscribed
@@ -229,33 +227,12 @@ class Loop(Generic[Model, Msg]):
 
     def deliver(self, feed: Feed[Msg]) -> Flow[None]:
         """Let the messages in that commands under way have brought, and decide what becomes of those that have failed."""
-        begun = breath = time.monotonic()
         try:
-            for arrival in self.manager.arrivals():
-                trouble = yield from self._enter(self.manager.deliver(arrival), arrival, feed)
-                if trouble is None:
-                    trouble = yield from self._enter(self.manager.entered(), arrival, feed)
-                if trouble is not None:
-                    yield from self._decide_on(trouble)
-                    self.manager.give_up()
-                self.manager.delivered()
-                if time.monotonic() - breath >= CHECKPOINT_SECONDS:
-                    yield Checkpoint()
-                    breath = time.monotonic()
+            yield from self.manager.deliver(feed.put, self._decide_on)
         except BaseException as error:
             if not isinstance(error, GeneratorExit):
                 yield from give_back(feed, error, through=True)
             raise
-        self.manager.delivery_seconds += time.monotonic() - begun
-
-    def _enter(self, delivery: Delivery, arrival: Arrival, feed: Feed[Msg]) -> Flow[Trouble | None]:
-        """Put the messages of a delivery; return its trouble, or that with a message that cannot be stored."""
-        if delivery.messages:
-            try:
-                yield from feed.put(delivery.messages)
-            except NotStorable as error:
-                return self.manager.refuse(arrival, error)
-        return delivery.trouble
 
     def _decide_on(self, trouble: Trouble) -> Flow[None]:
         """Raise what a command has failed with, or set its message aside."""

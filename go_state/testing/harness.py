@@ -339,7 +339,6 @@ class Harness(Generic[Model, Msg]):
             drive(flow)
         except BaseException:
             self._manager.give_up()
-            self._manager.delivered()
             raise
 
     def _find(self, what: Any) -> Effect:

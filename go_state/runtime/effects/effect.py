@@ -32,12 +32,14 @@ class Origin:
 
     __slots__ = ("_name", "_names", "_number", "message", "position")
 
-    def __init__(self, message: object, position: object, name: str | None = None, names: TurnNames | None = None) -> None:
+    def __init__(
+        self, message: object, position: object, name: str | None = None, names: TurnNames | None = None, number: int = 0
+    ) -> None:
         self.message: Any = message  # of the program's type, which nothing here looks at
         self.position = position
         self._name = name
         self._names = names
-        self._number = 0 if names is None else names.number_at(position)
+        self._number = number  # of turns at the position that were named before it, one after the other
 
     @property
     def name(self) -> str:
@@ -90,13 +92,10 @@ class TurnNames:
         """Return the turn of the message."""
         if self._name is not None:
             return Origin(message, self._where(), self._name())
-        return Origin(message, self._where(), None, self)
-
-    def number_at(self, position: object) -> int:
-        """Return how many turns at the position were named in a row before this one."""
+        position = self._where()
         number = self._last[1] + 1 if position == self._last[0] else 0
         self._last = (position, number)
-        return number
+        return Origin(message, position, None, self, number)
 
 
 class Group:
@@ -155,7 +154,7 @@ class Effect:
         self.coroutine = coroutine  # of a function that was called in the turn and returned something to await
         self.over = False  # it has ended, or was cancelled: what it still brings is ignored
         self.parked = False  # it waits for its next try
-        self.timers: list[Timer] = []
+        self.timers: tuple[Timer, ...] = ()
 
     @property
     def name(self) -> str:

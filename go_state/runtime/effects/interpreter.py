@@ -119,6 +119,8 @@ class Interpreter:
             number += 1
             if kind is Call:
                 self._call(command, _NO_SCOPE, None, (number,), messages)
+            elif kind is After:
+                self._hold(Effect(command, _NO_SCOPE, None, (number,), self.origin()))
             elif isinstance(command, Cmd) or not self._inline or not callable(command):
                 self._perform(command, _NO_SCOPE, None, (number,), messages)
             else:
@@ -167,11 +169,6 @@ class Interpreter:
     def arrived(self, origin: Origin) -> None:
         """Called before something that belongs to a turn of earlier is delivered: its `ok=`, and what follows it in a `seq`."""
         self._origin, self._in_turn = origin, False
-
-    def message_of(self, call: Call[Any], result: object, scope: Scope) -> object:
-        """Return the message that a call's result becomes, or None."""
-        message = result if call.ok is None else call.ok(result)
-        return wrapped(message, scope) if scope and message is not None else message
 
     def message_of_failure(self, err: Callable[[Failure], object], error: BaseException, scope: Scope) -> object:
         """Return the message that a call's failure becomes, or None."""

@@ -18,7 +18,7 @@ from go_state.runtime.effects.effect import Effect, Group, Origin, Outcome, mark
 from go_state.runtime.effects.executor import Executor
 from go_state.runtime.effects.inbox import Arrival, Done, Failed, Inbox, Parked
 from go_state.runtime.effects.interpreter import Interpreter, Marks
-from go_state.runtime.effects.scheduler import Orders, Scheduler
+from go_state.runtime.effects.scheduler import Scheduler
 from go_state.runtime.effects.timers import Timers
 from go_state.runtime.flow.driver import is_awaitable
 from go_state.runtime.raised import as_failure
@@ -81,7 +81,12 @@ class Lifecycle:
 
     def _begin_held(self) -> None:
         for step in self._held:  # held until all are begun: an interrupt in between ends the run, and no mark is removed
-            self._carry_out(self._scheduler.begin(step))
+            stop, launch = self._scheduler.begin(step)
+            for effect in stop:
+                self._stop(effect)
+            for effect in launch:
+                if not effect.over:
+                    self.launch(effect)
         self._interpreter.clear()
 
     def drop(self) -> None:
@@ -93,16 +98,12 @@ class Lifecycle:
 
     # ------------------------------------------------------------------ launching and ending
 
-    def _carry_out(self, orders: Orders) -> None:
-        for effect in orders.stop:
-            self._stop(effect)
-        for effect in orders.launch:
-            if not effect.over:
-                self.launch(effect)
-
     def _stop(self, effect: Effect) -> None:
         """Stop an effect that the scheduler has cancelled; its `seq` or `all` has failed."""
-        self._release(effect)
+        if self._marks is not None:
+            self._ended.append(effect.name)
+        for timer in effect.timers:
+            timer.cancel()
         effect.close_coroutine()
         if type(effect.command) is Call:
             self._executor.stop(effect)
@@ -112,10 +113,10 @@ class Lifecycle:
         """Set the timer of an effect, or begin its call."""
         command = effect.command
         if isinstance(command, After):
-            effect.timers.append(self._timers.set(command.seconds, lambda: self._inbox.add(Done(effect, None))))
+            effect.timers = (self._timers.set(command.seconds, self._is_due, effect),)
             return
         if command.timeout is not None:
-            effect.timers.append(self._timers.set(command.timeout, lambda: self._time_out(effect)))
+            effect.timers = (self._timers.set(command.timeout, self._time_out, effect),)
         reach("command-begins")
         apart = command.thread or command.timeout is not None or command.retry is not None
         if apart or effect.coroutine is not None or not self._inline or not self._call_inline(effect):
@@ -137,24 +138,28 @@ class Lifecycle:
         self._inbox.add(Done(effect, result))
         return True
 
+    def _is_due(self, effect: Effect) -> None:
+        self._inbox.add(Done(effect, None))
+
     def _time_out(self, effect: Effect) -> None:
         if not effect.over:
             error = TimedOut(f"{name_of(effect.call.fn)} took longer than {effect.call.timeout:g} seconds")
             self._inbox.add(Failed(effect, error))
 
-    def _end(self, effect: Effect, outcome: Outcome, sent: list[Any]) -> None:
-        """Take out an effect that has ended, launch what has waited for it, and go on with what it is a part of."""
-        self._release(effect)
-        for each in self._scheduler.end(effect):
-            self.launch(each)
-        if effect.group is not None:
-            self._go_up(effect.group, outcome, sent)
-
-    def _release(self, effect: Effect) -> None:
+    def end(self, effect: Effect) -> None:
+        """Take out an effect that has ended, and launch what has waited for it."""
         if self._marks is not None:
             self._ended.append(effect.name)
         for timer in effect.timers:
             timer.cancel()
+        for each in self._scheduler.end(effect):
+            self.launch(each)
+
+    def _end(self, effect: Effect, outcome: Outcome, sent: list[Any]) -> None:
+        """End an effect, and go on with what it is a part of."""
+        self.end(effect)
+        if effect.group is not None:
+            self._go_up(effect.group, outcome, sent)
 
     def _go_up(self, group: Group | None, outcome: Outcome, sent: list[Any]) -> None:
         """Go on with the `seq` or `all` of which a part has ended, and if that ends it, with what it is a part of itself."""
@@ -169,7 +174,7 @@ class Lifecycle:
     def deliver(self, arrival: Arrival) -> Delivery:
         """Return what the arrival of an effect sends."""
         if isinstance(arrival, Done):
-            return self._deliver_result(arrival.effect, arrival.result)
+            return self._deliver_result(arrival)
         if isinstance(arrival, Failed):
             return self._deliver_failure(arrival.effect, arrival.error)
         if isinstance(arrival, Parked):
@@ -201,20 +206,27 @@ class Lifecycle:
             if self._marks is not None:
                 self._marks.ended(ended)
 
-    def _deliver_result(self, effect: Effect, result: object) -> Delivery:
-        if effect.over:
-            return NOTHING
+    def messages_of(self, done: Done) -> Sequence[Any]:
+        """Return the messages of what has returned, or is due; raises what its `ok=` raises."""
+        effect, result = done
         reach("command-lands")
         self._interpreter.arrived(effect.origin)
         command, scope = effect.command, effect.scope
+        if isinstance(command, Call):
+            message = result if command.ok is None else command.ok(result)
+            if message is None:
+                return ()
+            return (wrapped(message, scope) if scope else message,)
+        return [wrapped(each, scope) for each in command.messages if each is not None]
+
+    def _deliver_result(self, done: Done) -> Delivery:
+        effect = done.effect
+        if effect.over:
+            return NOTHING
         try:
-            if isinstance(command, Call):
-                message = self._interpreter.message_of(command, result, scope)
-                messages: Sequence[Any] = () if message is None else (message,)
-            else:
-                messages = [wrapped(each, scope) for each in command.messages if each is not None]
+            messages = self.messages_of(done)
         except BaseException as error:
-            return self._trouble(effect, error)
+            return Delivery((), self.trouble(effect, error))
         self._delivered = effect
         return Delivery(messages)
 
@@ -235,11 +247,16 @@ class Lifecycle:
             else:
                 sent = self._ended_by(effect, Outcome.FAILED)
                 return sent if message is None else Delivery((message, *sent.messages), sent.trouble)
-        return self._trouble(effect, error)
+        return Delivery((), self.trouble(effect, error))
 
-    def _trouble(self, effect: Effect, error: BaseException) -> Delivery:
+    def trouble(self, effect: Effect, error: BaseException) -> Trouble:
+        """Return the trouble with an effect's result or failure."""
         self._failed = effect
-        return Delivery((), Trouble(error, effect.origin))
+        return Trouble(error, effect.origin)
+
+    def deliver_as(self, done: Done) -> None:
+        """Called before messages of a result are put once more, by themselves."""
+        self._delivered = done.effect
 
     def _ended_by(self, effect: Effect, outcome: Outcome) -> Delivery:
         """End an effect, and return what follows it sends; of an exception in that, what was sent before it is sent."""
@@ -248,7 +265,7 @@ class Lifecycle:
         try:
             self._end(effect, outcome, sent)
         except BaseException as error:
-            self._failed, trouble = effect, Trouble(error, effect.origin)
+            trouble = self.trouble(effect, error)
         self._begin_held()
         return Delivery(sent, trouble)
 
@@ -259,9 +276,11 @@ class Lifecycle:
             go_on()  # it finds out itself
             return
 
-        def resume() -> None:
-            effect.parked = False
-            go_on()
-
         effect.parked = True
-        effect.timers.append(self._timers.set(seconds, resume))
+        effect.timers = (*effect.timers, self._timers.set(seconds, _try_again, parked))
+
+
+def _try_again(parked: Parked) -> None:
+    """Called when a call has waited for its next try."""
+    parked.effect.parked = False
+    parked.go_on()

@@ -11,14 +11,15 @@ out is over, and whatever it still brings is ignored.
 from __future__ import annotations
 
 import math
+import time
 import warnings
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Sequence
 from contextvars import Token
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeAlias
 
 from go_state.core.commands import Call, Cmd
-from go_state.core.errors import LeftRunning
+from go_state.core.errors import LeftRunning, NotStorable
 from go_state.runtime.effects.context import Named, current, environment
 from go_state.runtime.effects.effect import Effect, Origin, TurnNames, marks_of
 from go_state.runtime.effects.executor import Executor, Workers
@@ -27,12 +28,16 @@ from go_state.runtime.effects.interpreter import Interpreter, Marks
 from go_state.runtime.effects.lifecycle import Delivery, Lifecycle, Trouble
 from go_state.runtime.effects.scheduler import Scheduler
 from go_state.runtime.effects.timers import SystemClock, Timers
-from go_state.runtime.flow.driver import Flow
+from go_state.runtime.flow.driver import CHECKPOINT_SECONDS, Checkpoint, Flow
 from go_state.runtime.resources import Resources
 
 PREFETCH = 64  # messages in the queue beyond which streams wait
 # That enter the queue together: a fraction of a millisecond, and a number, so that a simulated clock repeats itself.
 ARRIVALS = 64
+
+
+Put: TypeAlias = Callable[[Sequence[Any]], Flow[None] | tuple[()]]
+Decide: TypeAlias = Callable[[Trouble], Flow[None]]
 
 
 class Inputs(Protocol):
@@ -80,8 +85,11 @@ class EffectManager:
         self._scheduler = Scheduler(effects.at_once)
         self._interpreter = Interpreter(self._scheduler, self.names, inline=inline)
         self.lifecycle = Lifecycle(self._interpreter, self._scheduler, self.executor, self.timers, self.inbox, inline=inline)
-        self.perform = self._interpreter.perform  # not methods around them: a chain spends a fifth of its time on commands
+        # What a loop calls in every turn, and not methods around it: a chain spends a third of its time on commands.
+        self.perform = self._interpreter.perform
         self.held = self._interpreter.held
+        self.begin = self.lifecycle.begin
+        self.drop = self.lifecycle.drop
         self._inputs: Inputs | None = None
         self._backlog: Callable[[], int] = int
         self._taken: Callable[[], float] = _unknown
@@ -133,14 +141,6 @@ class EffectManager:
 
     # ------------------------------------------------------------------ what a loop calls
 
-    def begin(self) -> None:
-        """Begin what the committed turn has held, in order."""
-        self.lifecycle.begin()
-
-    def drop(self) -> None:
-        """Forget what a turn that is rolled back has held: if the turn is taken again, it asks for it again."""
-        self.lifecycle.drop()
-
     def resume(self, commands: object, origin: Origin, names: Collection[str]) -> None:
         """Hold, of the commands of a turn before a crash, those that were running, by their names."""
         self._interpreter.resume(commands, origin, names)
@@ -150,49 +150,90 @@ class EffectManager:
         held = [each for each in self.held if isinstance(each, Effect)]
         return {effect.name for effect in held}.union(*(marks_of(effect.group) for effect in held))
 
+    # ------------------------------------------------------------------ delivering
+
     @property
     def has_arrivals(self) -> bool:
         """Whether there is something to deliver."""
         return bool(self.inbox.arrivals) or self.timers.is_due()
 
-    def arrivals(self) -> Iterator[Arrival]:
-        """Give what has come so far, in order, up to `ARRIVALS`; the rest comes when some messages have had their turns, however fast
-        more arrives.
+    def deliver(self, put: Put, decide: Decide) -> Flow[None]:
+        """Put into the queue what effects and subscriptions have brought so far, in order, up to `ARRIVALS`; the rest comes when some
+        messages have had their turns, however fast more arrives. `decide` raises a failure, or sets it aside.
+
+        The messages of effects that are a part of nothing enter together, up to the next arrival that is more than that.
         """
+        begun = checkpoint = time.monotonic()
+        together: list[tuple[Done, Sequence[Any]]] = []
         arrivals = self.inbox.arrivals
         if self.timers:
-            by = self.timers.clock.monotonic()
-            for _ in range(ARRIVALS):
-                if (action := self.timers.next_due(by)) is None:
-                    break
-                action()
+            self.timers.fire(ARRIVALS)
         for _ in range(min(len(arrivals), ARRIVALS)):
             arrival = arrivals.popleft()
-            if type(arrival) is not Look:
-                yield arrival
+            if type(arrival) is Done and arrival.effect.group is None:
+                if not arrival.effect.over:
+                    try:
+                        together.append((arrival, self.lifecycle.messages_of(arrival)))
+                    except BaseException as error:
+                        yield from self._enter_together(together, put, decide)
+                        yield from self._decide(self.lifecycle.trouble(arrival.effect, error), decide)
+            elif type(arrival) is not Look:
+                yield from self._enter_together(together, put, decide)
+                yield from self._deliver_one(arrival, put, decide)
+            if time.monotonic() - checkpoint >= CHECKPOINT_SECONDS:
+                yield from self._enter_together(together, put, decide)
+                yield Checkpoint()
+                checkpoint = time.monotonic()
+        yield from self._enter_together(together, put, decide)
+        self.delivery_seconds += time.monotonic() - begun
 
-    def deliver(self, arrival: Arrival) -> Delivery:
-        """Return what an arrival sends; `entered` is called when that is in the queue."""
+    def _enter_together(self, together: list[tuple[Done, Sequence[Any]]], put: Put, decide: Decide) -> Flow[None]:
+        if not together:
+            return
+        arrived = together.copy()
+        together.clear()
+        try:
+            yield from put([each for _, messages in arrived for each in messages])
+        except NotStorable:  # nothing has moved: find out which it is
+            for done, messages in arrived:
+                self.lifecycle.deliver_as(done)
+                yield from self._enter(Delivery(messages), done, put, decide)
+            return
+        for done, _ in arrived:
+            self.lifecycle.end(done.effect)
+        self.lifecycle.delivered()
+
+    def _deliver_one(self, arrival: Arrival, put: Put, decide: Decide) -> Flow[None]:
         if isinstance(arrival, (Done, Failed, Parked)):
-            return self.lifecycle.deliver(arrival)
-        assert self._inputs is not None
-        assert not isinstance(arrival, Look)
-        return self._inputs.deliver(arrival)
+            yield from self._enter(self.lifecycle.deliver(arrival), arrival, put, decide)
+        elif self._inputs is not None and not isinstance(arrival, Look):
+            yield from self._enter(self._inputs.deliver(arrival), arrival, put, decide)
 
-    def entered(self) -> Delivery:
-        """Called when the messages of an arrival are in the queue: begin what follows it, and return what that sends."""
-        return self.lifecycle.entered()
+    def _enter(self, delivery: Delivery, arrival: Arrival, put: Put, decide: Decide) -> Flow[None]:
+        """Put the messages of a delivery, and when they are in the queue, what follows them."""
+        trouble = yield from self._put(delivery, arrival, put)
+        if trouble is None:
+            trouble = yield from self._put(self.lifecycle.entered(), arrival, put)
+        if trouble is not None:
+            yield from self._decide(trouble, decide)
+        self.lifecycle.delivered()
 
-    def refuse(self, arrival: Arrival, error: Exception) -> Trouble:
-        """Called when the messages of an arrival cannot enter the queue."""
-        return self.lifecycle.refuse(arrival, error)
+    def _put(self, delivery: Delivery, arrival: Arrival, put: Put) -> Flow[Trouble | None]:
+        """Put the messages of a delivery; return its trouble, or that with a message that cannot be stored."""
+        if delivery.messages:
+            try:
+                yield from put(delivery.messages)
+            except NotStorable as error:
+                return self.lifecycle.refuse(arrival, error)
+        return delivery.trouble
+
+    def _decide(self, trouble: Trouble, decide: Decide) -> Flow[None]:
+        yield from decide(trouble)
+        self.give_up()
 
     def give_up(self) -> None:
         """Called when the last failure was set aside: its effect is over, and what follows it is left out."""
         self.lifecycle.give_up()
-
-    def delivered(self) -> None:
-        """Called when all that an arrival has sent is in the queue."""
         self.lifecycle.delivered()
 
     # ------------------------------------------------------------------ waiting

@@ -7,7 +7,9 @@ import threading
 import time as system
 from collections.abc import Callable
 from itertools import count
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
 
 
 class Clock(Protocol):
@@ -68,12 +70,17 @@ _STEP = 0.01  # second: two looks at the clocks differ by less while nobody sets
 class Timer:
     """Something to be done at `due` of the monotonic clock."""
 
-    __slots__ = ("_timers", "action", "due", "when")
+    __slots__ = ("_timers", "action", "due", "of", "when")
 
-    def __init__(self, due: float, action: Callable[[], object], timers: Timers, when: float | None = None) -> None:
+    def __init__(
+        self, due: float, action: Callable[[Any], object], of: object, timers: Timers, when: float | None = None
+    ) -> None:
         self.due = due
         self.when = when  # the same in seconds since 1970, of one that is set by that
-        self.action: Callable[[], object] | None = action
+        self.action: Callable[[Any], object] | None = (
+            action  # called with the next one; None of one that has fired or was cancelled
+        )
+        self.of = of
         self._timers = timers
 
     def cancel(self) -> None:
@@ -94,17 +101,17 @@ class Timers:
         self._numbers = count()
         self._cancelled = 0  # how many of those in the heap
 
-    def set(self, seconds: float, action: Callable[[], object]) -> Timer:
-        """Call the action when `seconds` have passed."""
-        timer = Timer(self.clock.monotonic() + seconds, action, self)
+    def set(self, seconds: float, action: Callable[[T], object], of: T) -> Timer:
+        """Call `action(of)` when `seconds` have passed."""
+        timer = Timer(self.clock.monotonic() + seconds, action, of, self)
         heapq.heappush(self._heap, (timer.due, next(self._numbers), timer))
         return timer
 
-    def set_at(self, when: float, action: Callable[[], object]) -> Timer:
-        """Call the action at the time, in seconds since 1970; not before the clock says so, also if it is set back meanwhile."""
+    def set_at(self, when: float, action: Callable[[T], object], of: T) -> Timer:
+        """Call `action(of)` at the time, in seconds since 1970; not before the clock says so, also if it is set back meanwhile."""
         self._look_at_clock()
         self._of_day += 1
-        timer = Timer(when - self._offset, action, self, when)
+        timer = Timer(when - self._offset, action, of, self, when)
         heapq.heappush(self._heap, (timer.due, next(self._numbers), timer))
         return timer
 
@@ -156,12 +163,17 @@ class Timers:
         due = self.due()
         return due is not None and due <= self.clock.monotonic()
 
-    def next_due(self, by: float | None = None) -> Callable[[], object] | None:
-        """Take the action of the next timer that is due now, or by the time given."""
-        due = self.due()
-        if due is None or due > (self.clock.monotonic() if by is None else by):
-            return None
-        timer = heapq.heappop(self._heap)[2]
-        self._of_day -= timer.when is not None
-        action, timer.action = timer.action, None
-        return action
+    def fire(self, most: int) -> None:
+        """Call the actions of the timers that are due now, up to `most` of them, in order."""
+        heap = self._heap
+        now = self.clock.monotonic()
+        while most and heap and heap[0][0] <= now:
+            timer = heapq.heappop(heap)[2]
+            action, timer.action = timer.action, None
+            self._of_day -= timer.when is not None
+            if action is None:
+                self._cancelled -= 1
+                continue
+            most -= 1
+            action(timer.of)
+            heap = self._heap  # another list, if the action has cancelled many
