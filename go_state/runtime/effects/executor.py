@@ -91,13 +91,16 @@ class Workers:
 
     def start(self, effect: Effect) -> None:
         """Begin the call of an effect."""
-        if effect.call.thread:
+        command = effect.command
+        if isinstance(command, Call) and command.thread:
             if self._threads is None:
                 self._threads = Threads(self._at_once)
             self._threads.begin(effect, partial(copy_context().run, self._call, effect))
         elif self._on_loop:
             loop = self._loop or self._open_loop()
-            self._keep(effect, loop.create_task(self._run(effect)))
+            task = loop.create_task(self._run(effect))
+            if not task.done():  # with an eager task factory it may have come to its end by now
+                self._tasks[effect] = task
         else:
             self.spawn(effect, partial(self._run, effect))
 
@@ -111,11 +114,9 @@ class Workers:
 
     def _create(self, loop: asyncio.AbstractEventLoop, owner: Owner, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         if not owner.over:
-            self._keep(owner, loop.create_task(work()))
-
-    def _keep(self, owner: Owner, task: asyncio.Task[None]) -> None:
-        if not task.done():  # with an eager task factory it may have come to its end by now
-            self._tasks[owner] = task
+            task = loop.create_task(work())
+            if not task.done():
+                self._tasks[owner] = task
 
     def call(self, function: Callable[[], object]) -> None:
         """Call the function on the event loop of the tasks."""

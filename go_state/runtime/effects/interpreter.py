@@ -91,7 +91,6 @@ class Interpreter:
         self._bare = -1  # the number in its turn of the bare callable that is running
         self._path: Path | None = None  # of the call that is running inline
         self._in_turn = False
-        self._plain: set[type] = set()  # classes of results that are known not to be awaitable; to look a class up costs 40 ns
 
     # ------------------------------------------------------------------ a turn
 
@@ -128,10 +127,11 @@ class Interpreter:
                 result = command()  # the case that a chain is made of, without a step more than it needs
                 self._bare = -1
                 if result is not None:
-                    if result.__class__ in self._plain or not self._is_awaitable(result):
-                        messages.append(result)
-                    else:
+                    kind = type(result)
+                    if hasattr(kind, "__await__") or (kind is GeneratorType and is_awaitable(result)):
                         self._hold(Effect(Call(command), _NO_SCOPE, None, (number,), self.origin(), result))
+                    else:
+                        messages.append(result)
         return messages if messages or self.held else ()  # a turn that holds something is committed by itself, and at once
 
     def drop(self) -> list[Effect]:
@@ -233,22 +233,16 @@ class Interpreter:
             return Outcome.FAILED
         finally:
             self._path = None
-        if result is not None and result.__class__ not in self._plain and self._is_awaitable(result):
-            return self._hold(Effect(call, scope, group, path, self.origin(), result))
+        kind = type(result)
+        if hasattr(kind, "__await__") or (kind is GeneratorType and is_awaitable(result)):
+            origin = self._origin or self.origin()
+            return self._hold(Effect(call, scope, group, path, origin, result))
         if key is not None and call.busy == "replace":
             self._hold_cancelling(Cancelling(scope, key))
         message = result if call.ok is None else call.ok(result)
         if message is not None:
             sent.append(wrapped(message, scope) if scope else message)
         return Outcome.DONE
-
-    def _is_awaitable(self, result: object) -> bool:
-        """Return whether a function has returned something to await; of most classes that is known from then on."""
-        if is_awaitable(result):
-            return True
-        if type(result) is not GeneratorType:  # of which some are awaitable
-            self._plain.add(type(result))
-        return False
 
     # ------------------------------------------------------------------ seq and all
 

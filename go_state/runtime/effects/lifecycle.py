@@ -77,7 +77,8 @@ class Lifecycle:
         """Begin what the committed turn has held, in order."""
         self._inbox.look()
         self._begin_held()
-        self.delivered()
+        if self._ended:
+            self.delivered()
 
     def _begin_held(self) -> None:
         for step in self._held:  # held until all are begun: an interrupt in between ends the run, and no mark is removed
@@ -210,7 +211,6 @@ class Lifecycle:
         """Return the messages of what has returned, or is due; raises what its `ok=` raises."""
         effect, result = done
         reach("command-lands")
-        self._interpreter.arrived(effect.origin)
         command, scope = effect.command, effect.scope
         if isinstance(command, Call):
             message = result if command.ok is None else command.ok(result)
@@ -223,6 +223,7 @@ class Lifecycle:
         effect = done.effect
         if effect.over:
             return NOTHING
+        self._interpreter.arrived(effect.origin)
         try:
             messages = self.messages_of(done)
         except BaseException as error:

@@ -105,13 +105,14 @@ class EffectManager:
         wake: Callable[[], object] | None = None,
         backlog: Callable[[], int] = int,
         taken: Callable[[], float] | None = None,
+        looks_up: bool = False,
     ) -> None:
         """Connect the run's feed: `where` returns the position of the message in its turn, `wake` ends a wait for messages, from any
         thread, `backlog` returns how many messages are in the queue, and `taken` how many were ever taken from it, if that is known.
+        One that `looks_up` asks after each chunk of messages for what has arrived; to another one that an effect was begun is news.
         """
         self.names.connect(where)
-        if wake is not None:
-            self.inbox.connect(wake)
+        self.inbox.connect(wake, looks_up=looks_up)
         self._backlog, self._taken = backlog, taken or _unknown
 
     def connect_inputs(self, inputs: Inputs) -> None:
@@ -155,7 +156,7 @@ class EffectManager:
     @property
     def has_arrivals(self) -> bool:
         """Whether there is something to deliver."""
-        return bool(self.inbox.arrivals) or self.timers.is_due()
+        return bool(self.inbox.arrivals) or (not self.timers.is_empty and self.timers.is_due())
 
     def deliver(self, put: Put, decide: Decide) -> Flow[None]:
         """Put into the queue what effects and subscriptions have brought so far, in order, up to `ARRIVALS`; the rest comes when some
@@ -166,7 +167,7 @@ class EffectManager:
         begun = checkpoint = time.monotonic()
         together: list[tuple[Done, Sequence[Any]]] = []
         arrivals = self.inbox.arrivals
-        if self.timers:
+        if not self.timers.is_empty:
             self.timers.fire(ARRIVALS)
         for _ in range(min(len(arrivals), ARRIVALS)):
             arrival = arrivals.popleft()
@@ -184,7 +185,8 @@ class EffectManager:
                 yield from self._enter_together(together, put, decide)
                 yield Checkpoint()
                 checkpoint = time.monotonic()
-        yield from self._enter_together(together, put, decide)
+        if together:
+            yield from self._enter_together(together, put, decide)
         self.delivery_seconds += time.monotonic() - begun
 
     def _enter_together(self, together: list[tuple[Done, Sequence[Any]]], put: Put, decide: Decide) -> Flow[None]:
@@ -274,7 +276,7 @@ class EffectManager:
             self.grant()
         if inbox.arrivals:
             return 0.0
-        if clock.__class__ is SystemClock and not self.timers:
+        if clock.__class__ is SystemClock and self.timers.is_empty:
             return None
 
         def has_rest() -> bool:

@@ -58,7 +58,12 @@ class Scheduler:
         self._effects[step] = None
         key = step.key
         if key is None:
-            return Orders((), (step,)) if self._takes_room(step) else _NOTHING
+            if type(step.command) is Call:
+                if len(self._launched) >= self._at_once:
+                    self._waiting[step] = None
+                    return _NOTHING
+                self._launched[step] = None
+            return Orders((), (step,))
         stop: Sequence[Effect] = ()
         launch: list[Effect] = []
         if key in self._by_key:

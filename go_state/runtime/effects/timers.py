@@ -136,6 +136,11 @@ class Timers:
             heapq.heapify(self._heap)
             self._cancelled = 0
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether none is kept."""
+        return not self._heap
+
     def __len__(self) -> int:
         """Return how many are set and not cancelled."""
         return len(self._heap) - self._cancelled

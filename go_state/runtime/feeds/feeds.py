@@ -52,7 +52,11 @@ class LogFeed(Generic[Msg]):
         """Have waits end when commands under way have brought something."""
         self._manager = manager
         manager.connect(
-            where=self.where, wake=self._reader.wake, backlog=self._backlog, taken=lambda: self._first + self._given()
+            where=self.where,
+            wake=self._reader.wake,
+            backlog=self._backlog,
+            taken=lambda: self._first + self._given(),
+            looks_up=True,
         )
         self._time = manager.timers.clock.time
 
