@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
-AnySub: TypeAlias = Every[Any] | At[Any] | Stream[Any] | Signal[Any]  # their messages are the program's business
+T = TypeVar("T")
+Handler: TypeAlias = Callable[[int, FrameType | None], object] | int | None  # what `signal.getsignal` returns
+Asked: TypeAlias = Every[Any] | At[Any] | Stream[Any] | Signal[Any]  # their messages are the program's business
 
 
 class Running:
@@ -41,7 +43,7 @@ class Running:
 
     __slots__ = ("beat", "due", "over", "room", "signal", "sub", "timer")
 
-    def __init__(self, sub: AnySub) -> None:
+    def __init__(self, sub: Asked) -> None:
         self.sub = sub  # as the newest model has it
         self.over = False
         self.beat = 0.0  # how many messages will have been taken when the last beat of an `every` has; endless while it arrives
@@ -82,10 +84,10 @@ class Subscribed(Generic[Model, Msg]):
         self._subscriptions = subscriptions
         self._manager = manager
         self._running: dict[Hashable, Running] = {}
-        self._asked: Sequence[AnySub | None] = ()  # what the newest model has asked for, as it was: compared by identity
+        self._asked: Sequence[Asked | None] = ()  # what the newest model has asked for, as it was: compared by identity
         self._model: object = self  # no model of anybody's
         self._ended = False
-        self._signals: dict[int, tuple[dict[Running, None], Any]] = {}  # who listens, and the handler that was there before
+        self._signals: dict[int, tuple[dict[Running, None], Handler]] = {}  # who listens, and the handler that was there before
         manager.connect_inputs(self)
 
     def around(self, program: Program[Model, Msg]) -> Program[Model, Msg]:
@@ -115,10 +117,10 @@ class Subscribed(Generic[Model, Msg]):
             self._change(before, checked_subscriptions(now))
         self._asked = asked
 
-    def _change(self, before: Sequence[AnySub | None], now: Sequence[AnySub]) -> None:
+    def _change(self, before: Sequence[Asked | None], now: Sequence[Asked]) -> None:
         """Begin and end what is different between two parts of what two models have asked for."""
         gone = {(sub.scope, sub.key): sub for sub in before if sub is not None}
-        wanted: dict[Hashable, AnySub] = {}
+        wanted: dict[Hashable, Asked] = {}
         for sub in now:
             key: Hashable = (sub.scope, sub.key)
             if key in wanted or (key in self._running and key not in gone):
@@ -144,7 +146,7 @@ class Subscribed(Generic[Model, Msg]):
         """How many there are."""
         return len(self._running)
 
-    def running(self) -> tuple[AnySub, ...]:
+    def running(self) -> tuple[Asked, ...]:
         """Return those that are running."""
         return tuple(running.sub for running in self._running.values())
 
@@ -311,7 +313,7 @@ class Subscribed(Generic[Model, Msg]):
         return Delivery((), Trouble(failure, arrival.origin))
 
 
-def _message(sub: AnySub, item: object) -> object:
+def _message(sub: Asked, item: object) -> object:
     """Return what a subscription sends."""
     if isinstance(sub, Stream):
         return item if sub.ok is None else sub.ok(item)
@@ -323,7 +325,7 @@ def in_any_order(wanted: object) -> Iterable[Any]:
     return wanted if type(wanted) is list else checked_subscriptions(wanted)
 
 
-def _different(before: Sequence[Any], now: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
+def _different(before: Sequence[T], now: Sequence[T]) -> tuple[Sequence[T], Sequence[T]]:
     """Return what of each is not the very same object in the other: of equally many those in whose place another is, and otherwise
     what is left between a common beginning and a common end.
 
@@ -339,7 +341,7 @@ def _different(before: Sequence[Any], now: Sequence[Any]) -> tuple[Sequence[Any]
     return before[first : len(before) - last], now[first : len(now) - last]
 
 
-def _is_same(one: AnySub, other: AnySub) -> bool:
+def _is_same(one: Asked, other: Asked) -> bool:
     """Return whether a running one can go on as the other: only the message that it sends may be another."""
     match one, other:
         case Every(), Every():

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import inspect
 from collections import deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 from go_state.core.commands import Call, Command
 from go_state.core.errors import InsideLoop, ProgramError, UsageError
 from go_state.core.program import Program, read_step, takes_key
+from go_state.core.subscriptions import Sub
 from go_state.core.turn import Turn
 from go_state.middleware.chain import replayed
 from go_state.runtime.effects.context import NOTHING, current, environment
 from go_state.runtime.effects.effect import Effect, Origin
-from go_state.runtime.effects.executor import Owner, check_kind
+from go_state.runtime.effects.executor import Owner, Work, check_kind
 from go_state.runtime.effects.inbox import Done, Failed
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.flow.driver import Flow, drive, is_awaitable
@@ -40,7 +41,7 @@ class _Desk:
     def start(self, effect: Effect) -> None:
         """Leave the call to the test."""
 
-    def spawn(self, owner: Owner, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def spawn(self, owner: Owner, work: Work) -> None:
         """Leave the stream to the test."""
 
     def forget(self, owner: Owner) -> None:
@@ -204,7 +205,8 @@ class Harness(Generic[Model, Msg]):
         """The calls and timers under way, in the order in which they were begun; those that wait behind others of their key or for
         room are not there yet.
         """
-        return tuple(effect.command for effect in self._manager.begun())
+        begun: list[Any] = self._manager.begun()  # whose commands are of the program's messages
+        return tuple(effect.command for effect in begun)
 
     @property
     def effect_ids(self) -> tuple[str, ...]:
@@ -212,7 +214,7 @@ class Harness(Generic[Model, Msg]):
         return tuple(effect.name for effect in self._manager.begun())
 
     @property
-    def subscriptions(self) -> tuple[Any, ...]:
+    def subscriptions(self) -> tuple[Sub[Msg], ...]:
         """The subscriptions under way."""
         subscribed = self._subscribed
         return () if subscribed is None else subscribed.running()
@@ -223,7 +225,7 @@ class Harness(Generic[Model, Msg]):
         return tuple(self._marks.names)
 
     @property
-    def _subscribed(self) -> Subscribed[Any, Any] | None:
+    def _subscribed(self) -> Subscribed[Model, Msg] | None:
         inputs = self._manager.inputs
         return inputs if isinstance(inputs, Subscribed) else None
 
@@ -234,19 +236,19 @@ class Harness(Generic[Model, Msg]):
         self._feed.put([message for message in messages if message is not None])
         return self._run()
 
-    def resolve(self, what: Any = None, result: Any = None) -> Harness[Model, Msg]:
+    def resolve(self, what: object = None, result: object = None) -> Harness[Model, Msg]:
         """Have the oldest pending call return `result`; `what` is its function, or the command, and by default the only one."""
         effect = self._find(what)
         self._manager.inbox.add(Done(effect, result))
         return self._run()
 
-    def fail(self, what: Any = None, error: BaseException | None = None) -> Harness[Model, Msg]:
+    def fail(self, what: object = None, error: BaseException | None = None) -> Harness[Model, Msg]:
         """Have the oldest pending call raise the error; without `err=` the test gets it, as `on_error` would."""
         effect = self._find(what)
         self._manager.inbox.add(Failed(effect, RuntimeError("failed") if error is None else error))
         return self._run()
 
-    def perform(self, what: Any = None) -> Harness[Model, Msg]:
+    def perform(self, what: object = None) -> Harness[Model, Msg]:
         """Call the pending function for real, with the harness's `env`, and resolve it, or fail it, with what comes of that."""
         effect = self._find(what)
         call = effect.call
@@ -267,7 +269,7 @@ class Harness(Generic[Model, Msg]):
             current.reset(tokens[1])
         return self.resolve(call, result)
 
-    def give(self, what: Any, *items: Any) -> Harness[Model, Msg]:
+    def give(self, what: object, *items: object) -> Harness[Model, Msg]:
         """Have a stream under way give items; `what` is its async generator function, or its key. For a signal give its number alone."""
         subscribed, inbox = self._subscribed, self._manager.inbox
         if subscribed is not None and not items and (found := subscribed.listening(what)):
@@ -341,7 +343,7 @@ class Harness(Generic[Model, Msg]):
             self._manager.give_up()
             raise
 
-    def _find(self, what: Any) -> Effect:
+    def _find(self, what: object) -> Effect:
         calls = [effect for effect in self._manager.begun() if type(effect.command) is Call]
         found = [effect for effect in calls if what is None or what == effect.command or what is effect.call.fn]
         if not found or (what is None and len(found) > 1):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from enum import Enum
 from typing import Any, NamedTuple, TypeAlias
 
@@ -14,6 +14,10 @@ from go_state.runtime.effects.timers import Timer
 
 Path: TypeAlias = "tuple[int] | tuple[Path, int]"
 """Where a command stands in its turn: `(number,)`, and of one in a `seq` or `all` `(path, number)`."""
+
+
+Messages: TypeAlias = Sequence[Any]
+"""Messages of the program's type, which nothing here looks at."""
 
 
 class Outcome(Enum):
@@ -103,7 +107,9 @@ class Group:
 
     __slots__ = ("_origin", "begun", "failed", "in_order", "open", "parent", "path", "rest", "scope")
 
-    def __init__(self, command: Seq[Any] | All[Any], scope: Scope, parent: Group | None, path: Path, origin: Origin) -> None:
+    def __init__(
+        self, command: Seq[object] | All[object], scope: Scope, parent: Group | None, path: Path, origin: Origin
+    ) -> None:
         self.in_order = type(command) is Seq
         self.scope = scope
         self.parent = parent
@@ -138,7 +144,7 @@ class Effect:
 
     def __init__(
         self,
-        command: Call[Any] | After[Any],
+        command: Call[object] | After[object],
         scope: Scope,
         group: Group | None,
         path: Path,
@@ -162,7 +168,7 @@ class Effect:
         return f"{self.origin.name}/{written(self.path)}"
 
     @property
-    def call(self) -> Call[Any]:
+    def call(self) -> Call[object]:
         """Its command, when it is a call."""
         assert isinstance(self.command, Call)
         return self.command

@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine, Hashable, Iterable
 from contextlib import suppress
 from contextvars import copy_context
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from go_state.core.commands import Call, Retry, name_of
 from go_state.core.errors import MissingExtra, ProgramError
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 _MOMENT = 1.0  # second, for an event loop to say that the time is over
 
 
+Work: TypeAlias = Callable[[], Coroutine[object, object, None]]
+
+
 class Owner(Hashable, Protocol):
     """What a task runs for: an effect, or a subscription."""
 
@@ -44,7 +47,7 @@ class Executor(Protocol):
         """Begin the call of an effect; what it comes to is posted in the inbox."""
         ...
 
-    def spawn(self, owner: Owner, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def spawn(self, owner: Owner, work: Work) -> None:
         """Begin a task, unless the owner is over by then."""
         ...
 
@@ -83,7 +86,7 @@ class Workers:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._tasks: dict[Owner, asyncio.Task[None]] = {}
-        self._stray: set[asyncio.Task[Any]] = set()  # begun by commands themselves, on the loop that is ours, and not ended
+        self._stray: set[asyncio.Task[object]] = set()  # begun by commands themselves, on the loop that is ours, and not ended
         self._threads: Threads[Effect] | None = None
         self._sleeping: dict[Effect, Callable[[], object]] = {}  # threads that wait for their next try, and what ends the wait
 
@@ -104,7 +107,7 @@ class Workers:
         else:
             self.spawn(effect, partial(self._run, effect))
 
-    def spawn(self, owner: Owner, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def spawn(self, owner: Owner, work: Work) -> None:
         """Begin a task in a copy of the caller's context."""
         loop = self._loop or self._open_loop()
         if self._on_loop:
@@ -112,7 +115,7 @@ class Workers:
         else:
             loop.call_soon_threadsafe(self._create, loop, owner, work)
 
-    def _create(self, loop: asyncio.AbstractEventLoop, owner: Owner, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def _create(self, loop: asyncio.AbstractEventLoop, owner: Owner, work: Work) -> None:
         if not owner.over:
             task = loop.create_task(work())
             if not task.done():
@@ -287,19 +290,19 @@ class Workers:
         return [*names, *calls]
 
 
-async def _once(command: Call[Any]) -> object:
+async def _once(command: Call[object]) -> object:
     result = command.fn(*command.args)
     check_kind(command, result)
     return await result
 
 
-def _once_in_thread(command: Call[Any]) -> object:
+def _once_in_thread(command: Call[object]) -> object:
     result = command.fn(*command.args)
     check_kind(command, result)
     return result
 
 
-def check_kind(command: Call[Any], result: object) -> None:
+def check_kind(command: Call[object], result: object) -> None:
     """Raise `ProgramError` if what the function has returned shows that it cannot be called as the command says."""
     awaitable = is_awaitable(result)
     if awaitable and command.thread:

@@ -35,6 +35,7 @@ from go_state.runtime.effects.effect import (
     Cancelling,
     Effect,
     Group,
+    Messages,
     Origin,
     Outcome,
     Path,
@@ -94,7 +95,7 @@ class Interpreter:
 
     # ------------------------------------------------------------------ a turn
 
-    def perform(self, commands: object, message: object = None) -> Sequence[Any]:
+    def perform(self, commands: object, message: object = None) -> Messages:
         """Call what is inline, in order, hold the rest, and return the messages in order; the empty tuple if there are none and
         nothing is held.
 
@@ -214,7 +215,7 @@ class Interpreter:
                 raise not_a_command(command)
         return Outcome.DONE
 
-    def _call(self, call: Call[Any], scope: Scope, group: Group | None, path: Path, sent: list[object]) -> Outcome:
+    def _call(self, call: Call[object], scope: Scope, group: Group | None, path: Path, sent: list[object]) -> Outcome:
         if call.thread or call.timeout is not None or call.retry is not None or not self._inline:
             return self._hold(Effect(call, scope, group, path, self.origin()))
         key = call.key

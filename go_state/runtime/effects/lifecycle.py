@@ -8,13 +8,12 @@ mark is stored is begun again after a crash, and none is lost.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from go_state.core.commands import After, Call, name_of
 from go_state.core.errors import ProgramError, TimedOut
 from go_state.runtime.effects.context import current
-from go_state.runtime.effects.effect import Effect, Group, Origin, Outcome, marks_of, wrapped
+from go_state.runtime.effects.effect import Effect, Group, Messages, Origin, Outcome, marks_of, wrapped
 from go_state.runtime.effects.executor import Executor
 from go_state.runtime.effects.inbox import Arrival, Done, Failed, Inbox, Parked
 from go_state.runtime.effects.interpreter import Interpreter, Marks
@@ -35,7 +34,7 @@ class Trouble(NamedTuple):
 class Delivery(NamedTuple):
     """What an arrival, or what follows it, sends: messages for the queue, and its failure, if it has failed."""
 
-    messages: Sequence[Any] = ()
+    messages: Messages = ()
     trouble: Trouble | None = None
 
 
@@ -156,13 +155,13 @@ class Lifecycle:
         for each in self._scheduler.end(effect):
             self.launch(each)
 
-    def _end(self, effect: Effect, outcome: Outcome, sent: list[Any]) -> None:
+    def _end(self, effect: Effect, outcome: Outcome, sent: list[object]) -> None:
         """End an effect, and go on with what it is a part of."""
         self.end(effect)
         if effect.group is not None:
             self._go_up(effect.group, outcome, sent)
 
-    def _go_up(self, group: Group | None, outcome: Outcome, sent: list[Any]) -> None:
+    def _go_up(self, group: Group | None, outcome: Outcome, sent: list[object]) -> None:
         """Go on with the `seq` or `all` of which a part has ended, and if that ends it, with what it is a part of itself."""
         while group is not None and outcome is not Outcome.RUNNING:
             outcome = self._interpreter.part_ended(group, outcome, sent)
@@ -207,7 +206,7 @@ class Lifecycle:
             if self._marks is not None:
                 self._marks.ended(ended)
 
-    def messages_of(self, done: Done) -> Sequence[Any]:
+    def messages_of(self, done: Done) -> Messages:
         """Return the messages of what has returned, or is due; raises what its `ok=` raises."""
         effect, result = done
         reach("command-lands")
@@ -261,7 +260,7 @@ class Lifecycle:
 
     def _ended_by(self, effect: Effect, outcome: Outcome) -> Delivery:
         """End an effect, and return what follows it sends; of an exception in that, what was sent before it is sent."""
-        sent: list[Any] = []
+        sent: list[object] = []
         trouble = None
         try:
             self._end(effect, outcome, sent)

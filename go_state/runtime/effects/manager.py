@@ -13,15 +13,15 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from contextvars import Token
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeAlias
+from typing import Protocol, Self, TypeAlias
 
 from go_state.core.commands import Call, Cmd
 from go_state.core.errors import LeftRunning, NotStorable
 from go_state.runtime.effects.context import Named, current, environment
-from go_state.runtime.effects.effect import Effect, Origin, TurnNames, marks_of
+from go_state.runtime.effects.effect import Effect, Messages, Origin, TurnNames, marks_of
 from go_state.runtime.effects.executor import Executor, Workers
 from go_state.runtime.effects.inbox import Arrival, Done, Failed, Inbox, Input, Look, NextArrival, Parked
 from go_state.runtime.effects.interpreter import Interpreter, Marks
@@ -36,7 +36,7 @@ PREFETCH = 64  # messages in the queue beyond which streams wait
 ARRIVALS = 64
 
 
-Put: TypeAlias = Callable[[Sequence[Any]], Flow[None] | tuple[()]]
+Put: TypeAlias = Callable[[Messages], Flow[None] | tuple[()]]
 Decide: TypeAlias = Callable[[Trouble], Flow[None]]
 
 
@@ -77,11 +77,12 @@ class EffectManager:
             Workers(self.inbox, on_loop=on_loop, at_once=effects.at_once) if executor is None else executor(self.inbox)
         )
         self.handles_signals = handles_signals  # whether Sub.signal takes the place of the process's handler
-        self.cancelled: list[Cmd[Any]] = []  # the commands that the end of the run has cancelled
+        self.cancelled: list[Cmd[object]] = []  # the commands that the end of the run has cancelled
         self.credits: list[Callable[[], object]] = []  # what lets streams give more, when the queue is short again
         self.delivery_seconds = 0.0  # spent on arrivals since the feed last asked
         self._env = resources.env
         self._grace = effects.grace
+        self._wake = self.inbox.wake  # one object: by it a clock knows the run
         self._scheduler = Scheduler(effects.at_once)
         self._interpreter = Interpreter(self._scheduler, self.names, inline=inline)
         self.lifecycle = Lifecycle(self._interpreter, self._scheduler, self.executor, self.timers, self.inbox, inline=inline)
@@ -156,7 +157,7 @@ class EffectManager:
     @property
     def has_arrivals(self) -> bool:
         """Whether there is something to deliver."""
-        return bool(self.inbox.arrivals) or (not self.timers.is_empty and self.timers.is_due())
+        return bool(self.inbox.arrivals) or self.timers.is_due()
 
     def deliver(self, put: Put, decide: Decide) -> Flow[None]:
         """Put into the queue what effects and subscriptions have brought so far, in order, up to `ARRIVALS`; the rest comes when some
@@ -165,7 +166,7 @@ class EffectManager:
         The messages of effects that are a part of nothing enter together, up to the next arrival that is more than that.
         """
         begun = checkpoint = time.monotonic()
-        together: list[tuple[Done, Sequence[Any]]] = []
+        together: list[tuple[Done, Messages]] = []
         arrivals = self.inbox.arrivals
         if not self.timers.is_empty:
             self.timers.fire(ARRIVALS)
@@ -189,7 +190,7 @@ class EffectManager:
             yield from self._enter_together(together, put, decide)
         self.delivery_seconds += time.monotonic() - begun
 
-    def _enter_together(self, together: list[tuple[Done, Sequence[Any]]], put: Put, decide: Decide) -> Flow[None]:
+    def _enter_together(self, together: list[tuple[Done, Messages]], put: Put, decide: Decide) -> Flow[None]:
         if not together:
             return
         arrived = together.copy()
@@ -282,7 +283,7 @@ class EffectManager:
         def has_rest() -> bool:
             return inbox.is_awaited and not inbox.arrivals and not self._scheduler.is_busy() and resting()
 
-        return clock.left(self.timers.next_wait(), has_rest, inbox.wake)
+        return clock.left(self.timers.next_wait(), has_rest, self._wake)
 
     def grant(self) -> None:
         """Let streams give more, unless the queue is long: what they give would only use memory."""
@@ -301,8 +302,9 @@ class EffectManager:
             return False
         if self._drained is not None:
             self._drained()
-        if not self.has_arrivals:
+        if not self.has_arrivals and self.left(_resting) != 0:  # a clock that jumps is there at once: then there is no wait
             yield self.next_arrival(seconds)
+        self.inbox.is_awaited = False
         return True
 
     def next_arrival(self, seconds: float | None = None) -> NextArrival:
@@ -318,11 +320,11 @@ class EffectManager:
 
     def announce(self) -> None:
         """Tell the clock of the run, which may not have begun yet."""
-        self.timers.clock.enter(self.inbox.wake)
+        self.timers.clock.enter(self._wake)
 
     def withdraw(self) -> None:
         """Tell the clock that the run has ended."""
-        self.timers.clock.leave(self.inbox.wake)
+        self.timers.clock.leave(self._wake)
 
     def open(self) -> None:
         """Begin, in the thread or task of the run."""
@@ -379,6 +381,10 @@ class EffectManager:
             await self.executor.close_async(self._grace)
         finally:
             self._warn_of_what_is_left()
+
+
+def _resting() -> bool:
+    return True
 
 
 def _unknown() -> float:

@@ -177,7 +177,7 @@ class Scheduler:
 
     def is_busy(self) -> bool:
         """Return, also to other threads, whether a call is running and does not wait for its next try."""
-        return any(not effect.parked for effect in tuple(self._launched))
+        return bool(self._launched) and any(not effect.parked for effect in tuple(self._launched))
 
     def waiting(self) -> list[Effect]:
         """Return the calls that wait for room, in order."""

@@ -165,6 +165,8 @@ class Timers:
 
     def is_due(self) -> bool:
         """Return whether one is due now."""
+        if not self._heap or self._heap[0][0] > self.clock.monotonic():
+            return False  # neither the next one is, nor any after it; it may have been cancelled
         due = self.due()
         return due is not None and due <= self.clock.monotonic()
 
