@@ -34,12 +34,12 @@ Sent = TypeVar("Sent")
 if TYPE_CHECKING:
     from typing_extensions import TypeVar as TypeVarWithDefault  # type checkers know it, whether it is installed or not
 
-    Erred = TypeVarWithDefault("Erred", default=Never)  # nothing, where no err= is given
+    Erred = TypeVarWithDefault("Erred", default=Never)  # nothing, if no err= is given
 else:
     Erred = TypeVar("Erred")
 
 Busy: TypeAlias = Literal["replace", "queue", "skip"]
-"""What becomes of a command whose key is taken: it takes the place of the one under way, comes after it, or is left out."""
+"""What becomes of a command whose key is taken: it takes the place of the running one, comes after it, or is left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ class Cmd(Generic[Msg]):
 
     @staticmethod
     def reply(value: object) -> Cmd[Any]:
-        """Answer whoever sent this turn's message by `app.ask`, once the turn is committed; nobody, where it was not asked."""
+        """Answer whoever sent this turn's message by `app.ask`, once the turn is committed; nobody, if it was not asked."""
         return Reply(value)
 
     # Four overloads: mypy infers nothing from a union of a coroutine function and a plain one.
@@ -157,7 +157,7 @@ class Cmd(Generic[Msg]):
         `thread=True` a plain one runs in a thread: both begin after the commit, their message enters when they are done, and an
         exception is for `on_error` to decide. With `err` an exception is the message `err(Failure(kind, text))` instead.
 
-        Of the commands with one `key` one is under way at a time, and `Cmd.cancel(key)` ends it; `busy` says what becomes of the next.
+        Of the commands with one `key` one is running at a time, and `Cmd.cancel(key)` ends it; `busy` says what becomes of the next.
         `timeout` is in seconds, for all tries of `retry` together. Raises `ProgramError` for what cannot be performed.
         """
         if not callable(fn):
@@ -186,9 +186,9 @@ class Cmd(Generic[Msg]):
 
     @staticmethod
     def after(seconds: float, *messages: Sent, key: Hashable = None) -> Cmd[Sent]:
-        """Send the messages when so many seconds have passed since the commit; another `after` with the key takes its place.
+        """Send the messages when `seconds` have passed since the commit; another `after` with the key takes its place.
 
-        It is forgotten where the process ends, and in a durable run begins anew: a long wait belongs in the model, for `Sub.at`.
+        It is forgotten when the process ends, and in a durable run begins anew: a long wait belongs in the model, for `Sub.at`.
         """
         _check_seconds("the time of Cmd.after", seconds)
         after: After[Sent] = _new_after()
@@ -279,7 +279,7 @@ class After(Cmd[Msg]):
 
 @dataclass(frozen=True, slots=True)
 class Cancel(Cmd[Any]):
-    """The end of a command under way, or of all."""
+    """The end of a running command, or of all."""
 
     key: Hashable = None
 

@@ -31,7 +31,7 @@ class SimClock:
     """Time that passes when a test says so: give it to runs as `clock=`, to one or to several.
 
     `advance` moves it on, from timer to timer. With `jumps=True` it moves by itself whenever all its runs have nothing to do but
-    to wait, which is what a `batch` or a `run` in the test's own thread needs. What lies in a queue of somebody's own it cannot see.
+    to wait, which is what a `batch` or a `run` in the test's own thread needs. What is in a queue that is not go_state's it cannot see.
     `start` is in seconds since 1970.
 
     >>> from go_state import Cmd, Program, batch
@@ -58,12 +58,12 @@ class SimClock:
     # ------------------------------------------------------------------ what runs tell
 
     def enter(self, wake: Callable[[], object], /) -> None:
-        """Hear of a run that begins."""
+        """Called when a run begins."""
         with self._changed:
             self._runs[wake] = _Run()
 
     def left(self, due: float | None, resting: Callable[[], bool], wake: Callable[[], object], /) -> float | None:
-        """Hear that a run is about to wait, and return 0 where time jumps to what it waits for."""
+        """Called when a run is about to wait; return 0 if time jumps to what it waits for."""
         with self._changed:
             run = self._runs.setdefault(wake, _Run())
             run.due, run.resting = due, resting
@@ -82,7 +82,7 @@ class SimClock:
         return 0.0 if mine else None
 
     def leave(self, wake: Callable[[], object], /) -> None:
-        """Hear of a run that has ended."""
+        """Called when a run has ended."""
         with self._changed:
             self._runs.pop(wake, None)
             self._changed.notify_all()
@@ -90,7 +90,7 @@ class SimClock:
     # ------------------------------------------------------------------ what tests call
 
     def advance(self, seconds: float, *, timeout: float = 10.0) -> None:
-        """Let so many seconds pass, timer after timer, each with all that it leads to.
+        """Move time on by `seconds`, timer after timer, each with all that it leads to.
 
         Waits before each step, and at the end, until every run has done what there was to do; raises `TimedOut` when one has not
         within `timeout` real seconds, such as one whose command does not return.
@@ -112,11 +112,11 @@ class SimClock:
                 wake()
 
     async def advance_async(self, seconds: float, *, timeout: float = 10.0) -> None:
-        """Let so many seconds pass, as `advance` does, while the event loop goes on."""
+        """Move time on by `seconds`, as `advance` does, while the event loop goes on."""
         await call_once(partial(self.advance, seconds, timeout=timeout), "go_state clock")
 
     async def sleep(self, seconds: float = math.inf) -> None:
-        """Wait inside a command until so many seconds of this clock have passed: what a fake takes its time by, or hangs for good."""
+        """Wait inside a command until `seconds` of this clock have passed: for a fake that takes its time, or hangs for good."""
         import asyncio
 
         if not isinstance(seconds, (int, float)) or math.isnan(seconds):
@@ -142,7 +142,7 @@ class SimClock:
             self.leave(wake)
 
     def set(self, now: float) -> None:
-        """Have it be this time, in seconds since 1970, and wake nobody."""
+        """Set the time, in seconds since 1970, and wake nobody."""
         self._now = _time(now)
 
     def settle(self, *, timeout: float = 10.0) -> None:

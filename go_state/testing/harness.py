@@ -202,7 +202,7 @@ class Harness(Generic[Model, Msg]):
 
     @property
     def pending(self) -> tuple[Command[Msg], ...]:
-        """The calls and timers under way, in the order in which they were begun; those that wait behind others of their key or for
+        """The running calls and timers, in the order in which they were begun; those that wait behind others of their key or for
         room are not there yet.
         """
         begun: list[Any] = self._manager.begun()  # whose commands are of the program's messages
@@ -215,7 +215,7 @@ class Harness(Generic[Model, Msg]):
 
     @property
     def subscriptions(self) -> tuple[Sub[Msg], ...]:
-        """The subscriptions under way."""
+        """The running subscriptions."""
         subscribed = self._subscribed
         return () if subscribed is None else subscribed.running()
 
@@ -237,13 +237,13 @@ class Harness(Generic[Model, Msg]):
         return self._run()
 
     def resolve(self, what: object = None, result: object = None) -> Harness[Model, Msg]:
-        """Have the oldest pending call return `result`; `what` is its function, or the command, and by default the only one."""
+        """Make the oldest pending call return `result`; `what` is its function, or the command, and by default the only one."""
         effect = self._find(what)
         self._manager.inbox.add(Done(effect, result))
         return self._run()
 
     def fail(self, what: object = None, error: BaseException | None = None) -> Harness[Model, Msg]:
-        """Have the oldest pending call raise the error; without `err=` the test gets it, as `on_error` would."""
+        """Make the oldest pending call raise the error; without `err=` the test gets it, as `on_error` would."""
         effect = self._find(what)
         self._manager.inbox.add(Failed(effect, RuntimeError("failed") if error is None else error))
         return self._run()
@@ -270,7 +270,7 @@ class Harness(Generic[Model, Msg]):
         return self.resolve(call, result)
 
     def give(self, what: object, *items: object) -> Harness[Model, Msg]:
-        """Have a stream under way give items; `what` is its async generator function, or its key. For a signal give its number alone."""
+        """Make a running stream give items; `what` is its async generator function, or its key. For a signal give its number alone."""
         subscribed, inbox = self._subscribed, self._manager.inbox
         if subscribed is not None and not items and (found := subscribed.listening(what)):
             for running in found:
@@ -285,7 +285,7 @@ class Harness(Generic[Model, Msg]):
         raise UsageError(f"no stream of {what!r} is running: {[stream for _, stream in streams]}")
 
     def advance(self, seconds: float) -> Harness[Model, Msg]:
-        """Let so many seconds pass, timer after timer, each with all that it leads to."""
+        """Move time on by `seconds`, timer after timer, each with all that it leads to."""
         check_forward(seconds)
         end = self.clock.time() + seconds
         while (due := self._manager.timers.due()) is not None and due <= end:
@@ -298,7 +298,7 @@ class Harness(Generic[Model, Msg]):
         """Lose all but what a journal has: the messages. The model is replayed from them, `on_restore` is asked, subscriptions begin
         anew, and the commands that were pending are pending again, under their names; timers begin anew.
 
-        Raises `ProgramError` where the replayed model is another: update depends on more than its arguments.
+        Raises `ProgramError` if the replayed model is another: update depends on more than its arguments.
         """
         model, turns = self._replayed()
         if model != self.model:

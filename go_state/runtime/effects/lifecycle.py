@@ -270,7 +270,7 @@ class Lifecycle:
         return Delivery(sent, trouble)
 
     def _park(self, parked: Parked) -> None:
-        """Let a call wait for its next try."""
+        """Start the wait of a call for its next try."""
         effect, seconds, go_on = parked
         if effect.over:
             go_on()  # it finds out itself

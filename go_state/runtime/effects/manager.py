@@ -110,7 +110,7 @@ class EffectManager:
     ) -> None:
         """Connect the run's feed: `where` returns the position of the message in its turn, `wake` ends a wait for messages, from any
         thread, `backlog` returns how many messages are in the queue, and `taken` how many were ever taken from it, if that is known.
-        One that `looks_up` asks after each chunk of messages for what has arrived; to another one that an effect was begun is news.
+        A feed that `looks_up` asks after each chunk of messages whether something has arrived; another one is told when that may be.
         """
         self.names.connect(where)
         self.inbox.connect(wake, looks_up=looks_up)
@@ -286,7 +286,7 @@ class EffectManager:
         return clock.left(self.timers.next_wait(), has_rest, self._wake)
 
     def grant(self) -> None:
-        """Let streams give more, unless the queue is long: what they give would only use memory."""
+        """Grant streams more items, unless the queue is long: more would only use memory."""
         if self._backlog() < PREFETCH:
             granted, self.credits = self.credits, []
             for give_more in granted:
