@@ -236,7 +236,7 @@ class Workers:
 
     def close(self, seconds: float) -> None:
         """Wait up to `seconds` for what was told to stop, and let go of the loop and the threads that are our own."""
-        if self._thread is not None and self._loop is not None:
+        if self._thread is not None and self._loop is not None and self._thread.is_alive():  # Ctrl-C may come before its start
             import asyncio
 
             ending = asyncio.run_coroutine_threadsafe(self._end_tasks(seconds), self._loop)

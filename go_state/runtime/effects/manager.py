@@ -332,17 +332,19 @@ class EffectManager:
         self._tokens = current.set(self._interpreter), environment.set(self._env)
 
     def _stop_all(self) -> None:
-        self._interpreter.drop()  # what is held keeps its marks: this run has not begun it, and the next one does
-        self.end_inputs()
-        effects = self._scheduler.end_everything()
-        self.cancelled += [effect.command for effect in effects]
-        for effect in reversed(effects):
-            effect.close_coroutine()
-            if type(effect.command) is Call:
-                self.executor.stop(effect)
-        if self._tokens is not None:
-            current.reset(self._tokens[0])
-            environment.reset(self._tokens[1])
+        try:
+            self._interpreter.drop()  # what is held keeps its marks: this run has not begun it, and the next one does
+            self.end_inputs()
+            effects = self._scheduler.end_everything()
+            self.cancelled += [effect.command for effect in effects]
+            for effect in reversed(effects):
+                effect.close_coroutine()
+                if type(effect.command) is Call:
+                    self.executor.stop(effect)
+        finally:
+            if self._tokens is not None:
+                current.reset(self._tokens[0])
+                environment.reset(self._tokens[1])
 
     def _warn_of_what_is_left(self) -> None:
         self.withdraw()
@@ -359,11 +361,13 @@ class EffectManager:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._stop_all()
         try:
-            self.executor.close(self._grace)
-        finally:
-            self._warn_of_what_is_left()
+            self._stop_all()
+        finally:  # also if Ctrl-C comes meanwhile
+            try:
+                self.executor.close(self._grace)
+            finally:
+                self._warn_of_what_is_left()
 
     async def __aenter__(self) -> Self:
         self.open()
@@ -376,11 +380,13 @@ class EffectManager:
             self.drop()
             self.withdraw()
             return
-        self._stop_all()
         try:
-            await self.executor.close_async(self._grace)
+            self._stop_all()
         finally:
-            self._warn_of_what_is_left()
+            try:
+                await self.executor.close_async(self._grace)
+            finally:
+                self._warn_of_what_is_left()
 
 
 def _resting() -> bool:
