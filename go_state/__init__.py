@@ -69,8 +69,7 @@ from go_state.modes.batch.batch import Result, batch, batch_async
 from go_state.modes.keeping.schema import load_model
 from go_state.modes.limits import Retain, Snapshots, StopSwitch, signals
 from go_state.modes.run import run, run_async
-from go_state.runtime.effects.context import effect_id
-from go_state.runtime.effects.environment import env
+from go_state.runtime.effects.context import effect_id, env
 from go_state.runtime.on_error import FailedMessage, Raise, SetAside
 from go_state.runtime.resources import Effects
 from go_state.storage.backends.lmdb.store import LMDBStore

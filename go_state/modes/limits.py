@@ -173,14 +173,10 @@ class Pace:
     def calling(self, wake: Callable[[], object]) -> Iterator[None]:
         """Call the function, from whichever thread, when something ends a wait early, for the length of the block."""
         manager = self.manager
-        with self.stop.calling(wake) if isinstance(self.stop, StopSwitch) else nullcontext():
-            if manager is not None:
-                manager.ring = wake
-            try:
-                yield
-            finally:
-                if manager is not None:
-                    manager.ring, manager.waiting = None, False
+        stopping = self.stop.calling(wake) if isinstance(self.stop, StopSwitch) else nullcontext()
+        arriving = nullcontext() if manager is None else manager.inbox.waking(wake)
+        with stopping, arriving:
+            yield
 
     def looks_up(self) -> bool:
         """Tell whether a wait that begins now would have to end at once."""

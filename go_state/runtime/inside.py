@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import Context, ContextVar
+from contextvars import ContextVar
 
 from go_state.system.running import running_task
 
@@ -44,10 +44,10 @@ def begin_turns(run: object) -> Part:
     return part
 
 
-def part_in(context: Context, run: object) -> Part:
-    """Make what runs in the context count as something that the run waits for, until the part is over."""
+def enter_part(run: object) -> Part:
+    """Make the calling task or thread something that the run waits for, in its own copy of the context, until the part is over."""
     part = Part(run, is_turn=False)
-    context.run(parts.set, (*context.get(parts, ()), part))
+    parts.set((*parts.get(), part))
     return part
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from go_state.core.errors import UsageError
-from go_state.runtime.effects.environment import NOTHING
+from go_state.runtime.effects.context import NOTHING
 from go_state.runtime.effects.timers import Clock, SystemClock
 
 

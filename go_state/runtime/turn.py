@@ -6,16 +6,16 @@ message that fails is in `on_error.py`, what follows a commit in `after_commit.p
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Generic, TypeVar
 
 from go_state.core.errors import NotStorable
 from go_state.core.program import Step, not_a_step, read_step
 from go_state.runtime.after_commit import AfterRollback, Hooks, StopRequest
-from go_state.runtime.effects.manager import EffectManager, Trouble
+from go_state.runtime.effects.lifecycle import Trouble
+from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.feeds.feed import Feed, give_back
-from go_state.runtime.flow.waits import CHECKPOINT_SECONDS, Checkpoint, Flow, Wait
+from go_state.runtime.flow.waits import Flow, Wait
 from go_state.runtime.on_error import FailedMessage, Failures
 from go_state.runtime.raised import as_failure
 from go_state.runtime.steps import Steps
@@ -70,7 +70,7 @@ class Loop(Generic[Model, Msg]):
         """Take every message of the feed through its turn, and between them put what running commands have produced."""
         if not started:
             yield from self._start(feed)
-        manager, in_turns = self.manager, False
+        manager, in_turns, self._committed = self.manager, False, True
         try:
             while not self.stopped and (messages := (yield from feed.take())) is not None:
                 in_turns = True
@@ -213,33 +213,7 @@ class Loop(Generic[Model, Msg]):
 
     def deliver(self, feed: Feed[Msg]) -> Flow[None]:
         """Put the messages that running commands have produced, and decide what becomes of those that have failed."""
-        begun = checkpoint = time.monotonic()
-        for arrive, arguments in self.manager.arrivals():
-            sent: list[Msg] = []
-            trouble = arrive(*arguments, sent)
-            if trouble is None:
-                trouble = yield from self._put(sent, feed)
-            if trouble is None:
-                sent = []
-                trouble = self.manager.entered(sent)
-                trouble = (yield from self._put(sent, feed)) or trouble  # of a sequence, what came before the trouble
-            if trouble is not None:
-                yield from self._decide_on(trouble)
-                trouble.then([])
-            self.manager.settled()
-            if time.monotonic() - checkpoint >= CHECKPOINT_SECONDS:
-                yield Checkpoint()
-                checkpoint = time.monotonic()
-        self.manager.landing_seconds += time.monotonic() - begun
-
-    def _put(self, sent: list[Msg], feed: Feed[Msg]) -> Flow[Trouble | None]:
-        """Put messages that commands have produced; return the trouble with one that cannot be stored."""
-        if sent:
-            try:
-                yield from feed.put(sent)
-            except NotStorable as error:
-                return self.manager.refused(error)
-        return None
+        return self.manager.deliver(feed.put, self._decide_on)
 
     def _decide_on(self, trouble: Trouble) -> Flow[None]:
         """Raise what a command has failed with, or set its message aside."""

@@ -88,7 +88,7 @@ def begin(
 def _inside(chain: Chain[Any, Any] | None, manager: EffectManager, *, on_loop: bool) -> Chain[Any, Any] | None:
     """Return the chain; on an event loop what its middleware begins after a turn is known to be a part of the run."""
     if chain is not None and on_loop:
-        chain.run = manager.workers
+        chain.run = manager.executor
     return chain
 
 

@@ -129,8 +129,7 @@ class Life(Generic[Model]):
     def flow(self) -> Flow[None]:
         """Run, and tell those who wait for a turn before commands are ended: some of these may wait for one."""
         failure: BaseException | None = None
-        self.manager.replies = self.replies.answers
-        self.manager.drained = self.observers.drained
+        self.manager.connect_replies(self.replies.answers, self.observers.drained)
         try:
             yield from self.run.flow()
         except (Exception, KeyboardInterrupt, SystemExit) as error:
@@ -208,11 +207,11 @@ class Life(Generic[Model]):
 
     def is_inside(self) -> bool:
         """Return whether the caller is in one of its turns."""
-        return takes_turn_of(self.manager.workers)
+        return takes_turn_of(self.manager.executor)
 
     def is_part(self) -> bool:
         """Return whether its end waits for the caller, which is in a turn, a command or a stream."""
-        return is_part_of(self.manager.workers)
+        return is_part_of(self.manager.executor)
 
     def check_may_wait(self, who: str) -> None:
         """Raise `UsageError` if the caller is in one of its turns, which would wait for itself."""

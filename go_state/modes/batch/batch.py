@@ -143,7 +143,7 @@ class Plan(Generic[Model, Msg]):
     ) -> Batch[Model, Msg]:
         """Return the batch, from the models of `kept` if that is given; with `loading` models are loaded beforehand."""
         manager = EffectManager(self._outside, on_loop=self._on_loop)
-        manager.journal_id = intake.name
+        manager.names.name_run(intake.name)
         loop = plain_loop(self.program, manager, Failures(self._on_error), self._replaying, kept)
         feed = SourceFeed(loop, intake, self._pace, self._limit, checkpoint)
         if self._ports is not None:

@@ -62,8 +62,9 @@ class SourceFeed(Generic[Msg]):
 
     def listen_to(self, manager: EffectManager) -> None:
         """Have positions known to commands, and how long the queue is; this feed looks to its loop's manager in any case."""
-        manager.where = self.last_position
-        manager.backlog, manager.taken = lambda: len(self._queue), lambda: self._queued - len(self._queue)
+        manager.connect(
+            where=self.last_position, backlog=lambda: len(self._queue), taken=lambda: self._queued - len(self._queue)
+        )
 
     @property
     def processed(self) -> int:
@@ -82,7 +83,7 @@ class SourceFeed(Generic[Msg]):
                 return iter(())
             if self._taken >= self._save_at or self._pace.save_due():
                 if self._manager.count:  # a save is of everything that has happened, and nothing that is under way
-                    yield self._manager.landing(self._pace.timeout_left())
+                    yield self._manager.next_arrival(self._pace.timeout_left())
                     return iter(())
                 yield from self._save()
             ended: Ended | None = self._pace.ended() or ("limit" if self._taken >= self._limit else None)
@@ -90,7 +91,7 @@ class SourceFeed(Generic[Msg]):
                 self.ended = ended
                 return (yield from self._last_ones())
             if self._manager.is_full:  # more would only wait in the memory
-                yield self._manager.landing(self._pace.seconds_left())
+                yield self._manager.next_arrival(self._pace.seconds_left())
                 return iter(())
             if self._run is not None:
                 return self._take_from(self._run)
@@ -107,7 +108,7 @@ class SourceFeed(Generic[Msg]):
 
     def _take_from(self, run: Iterator[Msg | None]) -> Iterator[Msg | None]:
         """Give messages of the source until there is something else to do; what follows a yield runs between two turns."""
-        watches, timers, news = self._pace.watches, self._manager.timers, self._manager.news
+        watches, timers, news = self._pace.watches, self._manager.timers, self._manager.inbox.arrivals
         timed = bool(timers)
         stop_at = min(self._limit, self._save_at)
         for message in run:
@@ -199,7 +200,7 @@ class QueuedSourceFeed(SourceFeed[Msg]):
 
     def listen_to(self, manager: EffectManager) -> None:
         """Have positions known to commands; how long somebody's own queue is nobody knows."""
-        manager.where = self.last_position
+        manager.connect(where=self.last_position)
 
     @property
     def processed(self) -> int:

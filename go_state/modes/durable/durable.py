@@ -281,7 +281,7 @@ class DurableRun(Generic[Model, Msg]):
         if self._is_stopping():
             return False
         manager = self.manager
-        manager.marks = journal
+        manager.note_in(journal)
         yield from self._resume(applied, begun=keyframe is not None or applied > first)
         if self._is_stopping():
             return False
@@ -289,9 +289,9 @@ class DurableRun(Generic[Model, Msg]):
         if keyframe is not None or applied > first:
             commands = () if program.on_restore is None else program.on_restore(model)
             name = f"restore/{applied}"
-        manager.turn_name = lambda: f"{journal.journal_id}/{name}"
+        manager.names.name_turns(lambda: f"{journal.journal_id}/{name}")
         sent = manager.perform(commands)
-        manager.turn_name = lambda: f"{journal.journal_id}/{manager.where()}"
+        manager.names.name_turns(lambda: f"{journal.journal_id}/{manager.names.where()}")
         self.loop.model = model
         if keyframe is None or keyframe.revision != program.revision:
             yield from feed.save(sent)  # turn 0, its messages with it; or the first model that today's update goes on from
@@ -310,11 +310,9 @@ class DurableRun(Generic[Model, Msg]):
 
     def _resume(self, applied: int, *, begun: bool) -> Flow[None]:
         """Hold the commands again that were under way when the last run ended; `begun` tells whether turn 0 is through."""
-        where = self.manager.where
         yield from resume_flow(
             self._program, self.journal, self.manager, applied, self.with_disk, self._folded, self._is_stopping, begun=begun
         )
-        self.manager.where = where
 
 
 class AtTurn:
@@ -428,11 +426,11 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         try:
             yield Messages(self._reader, due if left is None else min(due, left))
         except TimedOut:
-            self._run.manager.waiting = False
+            self._run.manager.inbox.is_awaited = False
             if self._save_due():
                 yield from self.save()
         finally:
-            self._run.manager.waiting = False
+            self._run.manager.inbox.is_awaited = False
 
     def save(self, messages: Sequence[Msg] = ()) -> Flow[None]:
         """Write a snapshot of the model and all that a flush writes, and with them, or not at all, the messages."""

@@ -10,6 +10,7 @@ from go_state.core.errors import UsageError
 from go_state.core.program import Program, read_step
 from go_state.middleware.chain import replayed
 from go_state.modes.keeping.keyframes import full_step, nearest
+from go_state.runtime.effects.effect import Origin
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.flow.waits import Blocking, Flow
 from go_state.storage.journal.history import Recorded
@@ -36,10 +37,8 @@ def resume_flow(
         return
     for name in names:
         journal.opened(name)  # it stays noted in this life: one that fails before it has begun them forgets none
-    manager.turn_name = lambda: f"{journal.journal_id}/{manager.where()}"
     if begun and any(name.startswith(f"{journal.journal_id}/init/") for name in names):
-        manager.where = lambda: "init"
-        manager.resume(read_step(program.init(), "init")[1], None, names)
+        manager.resume(read_step(program.init(), "init")[1], Origin(None, "init", f"{journal.journal_id}/init"), names)
     silent, reached = replayed(program), -1
     model: Any = None
     for position in sorted(each for each in positions_of(names) if each < applied):
@@ -52,9 +51,8 @@ def resume_flow(
         if is_stopping():
             return  # what is held is noted, and the next life finds it again
         recorded = yield with_disk(partial(_recorded_at, journal, position))
-        manager.where = partial(int, position)
         model, commands = full_step(silent, model, recorded.message, recorded.at, position, journal.journal_id)
-        manager.resume(commands, recorded.message, names)
+        manager.resume(commands, Origin(recorded.message, position, f"{journal.journal_id}/{position}"), names)
         reached = position + 1
     noted = manager.held_names()
     journal.ended([name for name in names if name not in noted])

@@ -58,12 +58,9 @@ class Getting:
             self._thread = threading.Thread(target=self._call, name="go_state get", daemon=True)
             self._thread.start()
         self._waker = waker = ThreadWaker()
-        self._manager.ring = waker.wake
-        try:
+        with self._manager.inbox.waking(waker.wake):
             if self._outcome is None and not self._manager.has_arrivals:
                 waker.sleep(deadline(self._manager.left(lambda: self._outcome is None)))
-        finally:
-            self._manager.ring, self._manager.waiting = None, False
         if self._outcome is None:
             return NOTHING_YET
         self._thread.join()
@@ -122,13 +119,10 @@ class Getting:
                 return returned
             self._task = asyncio.ensure_future(awaited(returned))
         task, waker = self._task, LoopWaker()
-        self._manager.ring = waker.wake
-        try:
+        with self._manager.inbox.waking(waker.wake):
             if not self._manager.has_arrivals:
                 left = self._manager.left(lambda: not task.done())
                 await asyncio.wait({task, waker.future}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            self._manager.ring, self._manager.waiting = None, False
         if not task.done():
             return NOTHING_YET
         self._task = None

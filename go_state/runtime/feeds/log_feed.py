@@ -59,8 +59,13 @@ class LogFeed(Generic[Msg]):
     def listen_to(self, manager: EffectManager) -> None:
         """End waits when running commands have produced something."""
         self._manager = manager
-        manager.where, manager.wake_feed = self.last_position, self._reader.wake
-        manager.backlog, manager.taken = self._backlog, lambda: self._first + self._given()
+        manager.connect(
+            where=self.last_position,
+            wake=self._reader.wake,
+            backlog=self._backlog,
+            taken=lambda: self._first + self._given(),
+            looks_up=True,
+        )
         self._time = manager.timers.clock.time
 
     # ------------------------------------------------------------------ taking
@@ -105,14 +110,14 @@ class LogFeed(Generic[Msg]):
                 self.idled()
         finally:
             if manager is not None:
-                manager.waiting = False
+                manager.inbox.is_awaited = False
 
     def _adapt(self) -> None:
         """Choose the size of the next chunk by how long the last one took, without what was spent on commands' results."""
         now = time.monotonic()
         if self._manager is not None:
-            self._taken_at += self._manager.landing_seconds
-            self._manager.landing_seconds = 0.0
+            self._taken_at += self._manager.delivery_seconds
+            self._manager.delivery_seconds = 0.0
         quick = now - self._taken_at < CHUNK_SECONDS
         self._size = max(min(self._size * 2 if quick else self._size // 2, self._most), 1)
         self._taken_at = now
@@ -127,7 +132,7 @@ class LogFeed(Generic[Msg]):
         """End at the next `take`, which waits for nothing; callable from any thread."""
         self._ending = True
         if self._manager is not None:
-            self._manager.wake()
+            self._manager.inbox.wake()
 
     # ------------------------------------------------------------------ committing
 

@@ -77,7 +77,7 @@ class PortFeed(Generic[Msg]):
 
     def _pull(self) -> Iterator[Msg]:
         get = self._get
-        news: Sized = () if self._manager is None else self._manager.news  # there is some as soon as a command is running
+        news: Sized = () if self._manager is None else self._manager.inbox.arrivals  # not empty as soon as an effect was begun
         while not news:
             try:
                 message: Any = _used_as_is(get(), "consumer.get")  # Any: it is whatever the consumer gives

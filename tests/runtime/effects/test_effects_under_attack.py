@@ -304,4 +304,4 @@ def test_a_failed_part_is_remembered_through_a_crash() -> None:
         if crashes:
             h.crash()
         assert h.resolve(soon, "b").model == ("go", "a failed", "b")
-        assert (h.pending, h._manager.noted.names) == ((), {})
+        assert (h.pending, h.noted) == ((), ())

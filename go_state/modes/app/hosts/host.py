@@ -48,7 +48,7 @@ class ThreadHost:
 
     def _run(self) -> None:
         life = self._life
-        turns = begin_turns(life.manager.workers)
+        turns = begin_turns(life.manager.executor)
         try:
             with life.manager:
                 drive(life.flow())
@@ -94,7 +94,7 @@ class TaskHost:
         try:
             if self.task is None:  # an eager task, that runs before whoever starts it has the app
                 await asyncio.sleep(0)
-            turns = begin_turns(life.manager.workers)
+            turns = begin_turns(life.manager.executor)
             async with life.manager:
                 await drive_async(life.flow())
         except asyncio.CancelledError:
