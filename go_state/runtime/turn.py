@@ -67,7 +67,10 @@ class Loop(Generic[Model, Msg]):
         return self.live(feed, started=False)
 
     def live(self, feed: Feed[Msg], *, started: bool = True) -> Flow[None]:
-        """Take every message of the feed through its turn, and between them put what running commands have produced."""
+        """Take every message of the feed through its turn, and between them put what running commands have produced.
+
+        It may be called again, also after an exception: it goes on from what is committed.
+        """
         if not started:
             yield from self._start(feed)
         manager, in_turns, self._committed = self.manager, False, True
