@@ -1,4 +1,11 @@
-"""Middleware: what there is ready, and what one's own is written with. `gs.middleware.ChangeLog(print)`, for instance."""
+"""Middleware: functions around update, for what concerns many messages: who may send them, what they have changed, what has expired.
+
+    message ──▶ update ──▶ proposal ──▶ middleware, up to its yield ──▶ commit ──▶ middleware, after its yield
+
+A middleware is given each proposal: it agrees, changes the proposed model, or denies it; after the commit it hears what became of it.
+`chain.py` is how a run folds all of a program's middleware around its update, and what one's own is written with: `Proposal` and
+`Final`. `ready.py` has what many programs need; `gs.middleware.ChangeLog(print)`, for instance. Read `chain.py` first.
+"""
 
 from go_state.middleware.chain import Final, Proposal
 from go_state.middleware.ready import ChangeLog, authorise, expire

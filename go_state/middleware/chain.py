@@ -12,17 +12,25 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import replace
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
+from go_state.core.commands import Command
 from go_state.core.errors import Denied, ProgramError
 from go_state.core.program import Program, read_step
 from go_state.core.turn import Turn
-from go_state.runtime.flow.driver import Answer
+from go_state.runtime.flow.waits import Answer, Wait
 from go_state.runtime.inside import Part, in_turn, parts
+from go_state.runtime.steps import Steps
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
+
+Asked: TypeAlias = Generator[object, object, object]
+"""A middleware that was called with a proposal, up to its yield."""
+
+Layer: TypeAlias = Callable[[Any, Any, Turn], object]  # Any: of the model and the message of whichever program
+"""An update with middleware around it; what it returns is a step only once it was looked at."""
 
 _NO_PART = Part(None, is_turn=True)  # of a run that nobody waits for from within
 
@@ -33,7 +41,7 @@ class Proposal(NamedTuple, Generic[Model, Msg]):
     message: Msg
     model: Model
     proposed: Model
-    commands: Sequence[Any]
+    commands: Sequence[Command[Msg]]
     turn: Turn
 
 
@@ -47,33 +55,33 @@ class Chain(Generic[Model, Msg]):
     """The middleware of one run, around its update."""
 
     def __init__(self, program: Program[Model, Msg]) -> None:
-        self.denied: Denied | None = None  # what the turn under way was denied with
-        self.message: Any = None  # of that turn
-        self.run: object = None  # what the turns are of, where tasks that are begun after one may wait for it
-        self._final: tuple[Any, Any] | None = None
-        self._open: list[Generator[Any, Any, Any]] = []  # of the turn under way, waiting to hear what becomes of it
-        self._due: list[tuple[list[Generator[Any, Any, Any]], Any]] = []  # of turns that are through and not shown
-        innermost: Any = program.update
-        layer: Any = innermost if program.takes_turn else lambda model, message, _turn: innermost(model, message)
+        self.denied: Denied | None = None  #: what the turn that is being taken was denied with
+        self.message: object = None  #: of that turn
+        self.run: object = None  #: what the turns are of, if tasks that are begun after one may wait for it
+        self._final: tuple[object, object] | None = None
+        self._open: list[Asked] = []  # of the turn that is being taken: suspended at their yield
+        self._due: list[tuple[list[Asked], object]] = []  # of turns that are committed and not shown, with the outcome of each
+        innermost: Any = program.update  # called with a turn or without, as `takes_turn` says
+        layer: Layer = innermost if program.takes_turn else lambda model, message, _turn: innermost(model, message)
         for middleware in program.middleware:
             asks = inspect.isgeneratorfunction(_function(middleware))
-            layer = self._asking(middleware, layer) if asks else self._wrapping(middleware(layer))
+            layer = self._asking(cast("Callable[..., Asked]", middleware), layer) if asks else self._wrapping(middleware(layer))
         self._outermost = layer
 
-    def _wrapping(self, wrapped: Any) -> Any:
+    def _wrapping(self, wrapped: object) -> Layer:
         if not callable(wrapped):
             raise ProgramError(
                 f"a middleware is a generator function of a proposal, or takes an update and returns one, and not a {type(wrapped).__qualname__}"
             )
 
-        def layer(model: Model, message: Msg, turn: Turn) -> Any:
+        def layer(model: Model, message: Msg, turn: Turn) -> object:
             step = wrapped(model, message, turn)
             return step if self._final is None else self._final
 
         return layer
 
-    def _asking(self, middleware: Any, inner: Any) -> Any:
-        def layer(model: Model, message: Msg, turn: Turn) -> Any:
+    def _asking(self, middleware: Callable[..., Asked], inner: Layer) -> Layer:
+        def layer(model: Model, message: Msg, turn: Turn) -> object:
             step = inner(model, message, turn)
             if self._final is not None:
                 return self._final
@@ -91,8 +99,8 @@ class Chain(Generic[Model, Msg]):
 
         return layer
 
-    def update(self, model: Model, message: Msg, turn: Turn) -> Any:
-        """Return the step that update and the middleware make; the model as it is where it is denied."""
+    def update(self, model: Model, message: Msg, turn: Turn) -> Any:  # a step, which whoever calls it checks
+        """Return the step that update and the middleware make; if it is denied, the model as it is."""
         self.forget()
         self.message = message
         try:
@@ -118,27 +126,38 @@ class Chain(Generic[Model, Msg]):
             except Exception as second:
                 error.add_note(f"a middleware has failed as well when it was closed: {type(second).__qualname__}")
 
+    def steps(self, program: Program[Model, Msg]) -> Steps[Model, Msg]:
+        """Return the program's steps with the middleware folded around update."""
+        return Steps(program.init, self.update, takes_turn=True, roll_back=self.roll_back)
+
+    # ------------------------------------------------------------------ after the commit
+
+    def committed(self, model: Model) -> Wait | None:
+        """Resume the turn's middleware with what became of it; return what is to be waited for."""
+        self.turned(model)
+        return self.shown()
+
     def turned(self, model: Model) -> None:
-        """Hear that the turn is through, with this model."""
+        """Called when the turn is committed, with its model, which may not be shown yet."""
         if self._open:
             self._due.append((self._open, model if self.denied is None else self.denied))
             self._open = []
 
-    def shown(self) -> Answer | None:
-        """Tell the middleware what became of the turns that may be shown, in order; return what is to be waited for."""
+    def shown(self) -> Wait | None:
+        """Resume the middleware of the turns that may be shown, in order; return what is to be waited for."""
         due, self._due = self._due, []
-        waits: list[Awaitable[Any]] = []
+        waits: list[Awaitable[object]] = []
         if not due or self.run is None:
-            _tell(due, waits)
+            _resume(due, waits)
             return Answer(_OneAfterAnother(waits, _NO_PART), "a middleware") if waits else None
         with in_turn(self.run) as part:
-            _tell(due, waits)
+            _resume(due, waits)
         part.over = not waits  # it goes on, with what is waited for
         return Answer(_OneAfterAnother(waits, part), "a middleware") if waits else None
 
 
-def _tell(due: list[tuple[list[Generator[Any, Any, Any]], Any]], waits: list[Awaitable[Any]]) -> None:
-    """Tell the middleware of each turn what became of it; add what they return to be waited for."""
+def _resume(due: list[tuple[list[Asked], object]], waits: list[Awaitable[object]]) -> None:
+    """Resume the middleware of each turn with what became of it; add what they return to be waited for."""
     for middleware, outcome in due:
         for asked in middleware:
             try:
@@ -154,11 +173,11 @@ def _tell(due: list[tuple[list[Generator[Any, Any, Any]], Any]], waits: list[Awa
 class _OneAfterAnother:
     """What several middleware have returned, to be awaited in order; all of it is a part of their turn."""
 
-    def __init__(self, waits: list[Awaitable[Any]], part: Part) -> None:
+    def __init__(self, waits: list[Awaitable[object]], part: Part) -> None:
         self._waits = waits
         self._part = part
 
-    def __await__(self) -> Generator[Any, Any, None]:
+    def __await__(self) -> Generator[Any, Any, None]:  # as asyncio has it
         before = parts.get()
         parts.set((*before, self._part))
         try:
@@ -166,7 +185,7 @@ class _OneAfterAnother:
                 yield from wait.__await__()
         finally:
             self._part.over = True
-            if self._part in parts.get():  # not where somebody else has closed it, in a context of their own
+            if self._part in parts.get():  # unless somebody else has closed it, in a context of their own
                 parts.set(before)
 
     def close(self) -> None:
@@ -177,26 +196,15 @@ class _OneAfterAnother:
                 wait.close()
 
 
-def _function(middleware: Any) -> Any:
+def _function(middleware: Callable[..., object]) -> Callable[..., object]:
     """Return what is called, of a function or of an object with `__call__`."""
     middleware = inspect.unwrap(middleware)
     return middleware if inspect.isroutine(middleware) else type(middleware).__call__
 
 
-def chained(program: Program[Model, Msg]) -> Program[Model, Msg]:
-    """Return the program with its middleware folded in; itself, where it has none."""
-    if not program.middleware:
-        return program
-    chain: Chain[Model, Msg] = Chain(program)
-
-    def view(model: Model) -> Answer | None:
-        chain.turned(model)
-        waits = chain.shown()
-        if program.view is not None:
-            program.view(model)
-        return waits
-
-    return replace(program, update=Folded(chain.update, program.update, chain.roll_back), view=view, middleware=())
+def chain_of(program: Program[Model, Msg]) -> Chain[Model, Msg] | None:
+    """Return the program's middleware for one run; None for a program that has none."""
+    return Chain(program) if program.middleware else None
 
 
 def replayed(program: Program[Model, Msg]) -> Program[Model, Msg]:
@@ -216,17 +224,14 @@ def replayed(program: Program[Model, Msg]) -> Program[Model, Msg]:
 class Folded:
     """An update with middleware around it: it takes the turn, and has the annotations of the program's own."""
 
-    __slots__ = ("__wrapped__", "_update", "roll_back")
+    __slots__ = ("__wrapped__", "_update")
     __signature__ = inspect.signature(Chain.update).replace(
         parameters=list(inspect.signature(Chain.update).parameters.values())[1:]
     )
 
-    def __init__(
-        self, update: Callable[..., Any], wrapped: Callable[..., Any], roll_back: Callable[[Exception], object] | None = None
-    ) -> None:
+    def __init__(self, update: Callable[[Any, Any, Turn], Any], wrapped: Callable[..., Any]) -> None:
         self._update = update
         self.__wrapped__ = wrapped
-        self.roll_back = roll_back  # is told of the error that a turn is rolled back by
 
     def __call__(self, model: Any, message: Any, turn: Turn) -> Any:
         return self._update(model, message, turn)

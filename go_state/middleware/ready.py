@@ -63,7 +63,7 @@ def authorise(rule: Callable[[Any, Any], bool | str]) -> Callable[[Proposal[Any,
 
 
 def expire(field: str, older_than: float, *, at: Callable[[Any], float]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Drop the entries of a tuple, list or mapping field whose time, `at(entry)`, is more than so many seconds before the message's.
+    """Drop the entries of a tuple, list or mapping field whose time, `at(entry)`, is more than `older_than` seconds before the message's.
 
     They are dropped before update, which does not see them, and from what update makes. The clock is the time at which the message
     entered, so a replay drops the same ones; nothing is dropped while no message comes. The model is a dataclass.

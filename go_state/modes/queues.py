@@ -8,7 +8,9 @@ from typing import Any, Generic, TypeVar
 from go_state.buffer.consumer import Consumer as LogConsumer
 from go_state.core.errors import UsageError
 from go_state.core.ports import Consumer, Log, Producer
-from go_state.runtime.feeds.feeds import LogFeed, PortFeed
+from go_state.runtime.feeds.feed import Feed
+from go_state.runtime.feeds.log_feed import LogFeed
+from go_state.runtime.feeds.port_feed import PortFeed
 
 Msg = TypeVar("Msg")
 
@@ -20,7 +22,7 @@ class Queue(Generic[Msg]):
         self, buffer: Log[Msg] | None, producer: Producer[Msg] | None, consumer: Consumer[Msg] | None, *, on_loop: bool
     ) -> None:
         self._opened: Any = None  # a Reader of our own, which is a context manager as well
-        self.feed: LogFeed[Msg] | PortFeed[Msg]
+        self.feed: Feed[Msg]
         if buffer is not None:
             if producer is not None or consumer is not None:
                 raise UsageError("give a buffer, or a producer and a consumer, not both")
@@ -31,7 +33,7 @@ class Queue(Generic[Msg]):
         else:
             raise UsageError("the queue is a buffer, or a producer= with put and a consumer= with get, commit and rollback")
 
-    def __enter__(self) -> LogFeed[Msg] | PortFeed[Msg]:
+    def __enter__(self) -> Feed[Msg]:
         return self.feed
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -40,14 +42,14 @@ class Queue(Generic[Msg]):
         if self._opened is not None:
             self._opened.close()
 
-    async def __aenter__(self) -> LogFeed[Msg] | PortFeed[Msg]:
+    async def __aenter__(self) -> Feed[Msg]:
         return self.feed
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if isinstance(self.feed, PortFeed):
-            await self.feed.aclose()
+            await self.feed.close_async()
         if self._opened is not None:
             await self._opened.close_async()
 
@@ -59,7 +61,7 @@ def checked_buffer(buffer: Log[Msg]) -> Log[Msg]:
     return buffer
 
 
-def feed_of(producer: Producer[Msg], consumer: Consumer[Msg], *, on_loop: bool) -> LogFeed[Msg] | PortFeed[Msg]:
+def feed_of(producer: Producer[Msg], consumer: Consumer[Msg], *, on_loop: bool) -> Feed[Msg]:
     """Return the feed of a log if both belong to the same one, and that of two ports otherwise."""
     if isinstance(consumer, LogConsumer) and consumer.belongs_to(producer):
         return LogFeed(consumer.cursor, on_loop=on_loop)

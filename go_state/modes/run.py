@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, TypeVar, Unpack
 from go_state.core.errors import UsageError
 from go_state.core.ports import Log
 from go_state.core.program import Program
-from go_state.middleware.chain import chained
+from go_state.middleware.chain import chain_of
+from go_state.modes.loops import plain_loop
 from go_state.modes.options import RunOptions
 from go_state.modes.queues import Queue
 from go_state.modes.settings import (
@@ -20,7 +21,7 @@ from go_state.modes.settings import (
 )
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.flow.driver import drive, drive_async, refuse_running_loop
-from go_state.runtime.replaying import silenced
+from go_state.runtime.on_error import Failures
 from go_state.runtime.turn import Loop
 
 if TYPE_CHECKING:
@@ -95,8 +96,8 @@ def _settings(called: str, buffer: object, options: RunOptions[Msg]) -> tuple[Ru
 def _loop(
     program: Program[Model, Msg], settings: RunSettings, manager: EffectManager, options: RunOptions[Msg]
 ) -> Loop[Model, Msg]:
-    program = silenced(chained(program_without_key(program, "run")), options.get("replaying"))
-    return Loop(program, manager, on_error=settings.on_error, lists=False)
+    failures: Failures[Msg] = Failures(settings.on_error, lists=False)
+    return plain_loop(program_without_key(program, "run"), manager, failures, options.get("replaying"))
 
 
 def _durable_run(
@@ -104,4 +105,5 @@ def _durable_run(
 ) -> DurableRun[Model, Msg]:
     from go_state.modes.durable.durable_run import DurableRun  # here: a program that stores nothing need not wait for it
 
-    return DurableRun(program_without_key(program, "run"), durable, settings.on_error, manager, on_loop=on_loop)
+    program = program_without_key(program, "run")
+    return DurableRun(program, durable, settings.on_error, manager, on_loop=on_loop, chain=chain_of(program))

@@ -1,9 +1,9 @@
-"""Inside: whether whoever calls is a part of a run, so that to wait for the run would be to wait for itself.
+"""Whether the calling code is a part of a run, so that it would wait for itself if it waited for the run.
 
 A context variable holds the parts that the calling code belongs to: the turns of an app, what a middleware does after one, a command,
 a stream. Contexts are copied into tasks and threads, and so a task that a command has made counts as the command. A copy may outlive
-what it was made in. So a part knows when it is over, and the turns of an app, which one part stands for because setting a variable
-for each would cost a tenth of a turn, count only in the thread or task that takes them: whatever else a turn has begun goes on by itself.
+the code it was made in, so a part knows when it is over. One part stands for all turns of an app, because to set a variable for each
+would cost a tenth of a turn; it counts only in the thread or task that takes them, and whatever else a turn begins runs by itself.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import Context, ContextVar
+from contextvars import ContextVar
 
 from go_state.system.running import running_task
 
@@ -28,7 +28,7 @@ class Part:
         self.over = False
 
     def is_of(self, run: object) -> bool:
-        """Tell whether the calling code is in this part, and the part in the run."""
+        """Return whether the calling code is in this part, and the part in the run."""
         if self._run is not run or self.over:
             return False
         return self._host is None or self._host is threading.current_thread() or self._host is running_task()
@@ -38,22 +38,22 @@ parts: ContextVar[tuple[Part, ...]] = ContextVar("go_state_parts", default=())
 
 
 def begin_turns(run: object) -> Part:
-    """Have the calling thread or task count as the turns of the run, and of no other, until the part is over."""
+    """Make the calling thread or task count as the turns of the run, and of no other, until the part is over."""
     part = Part(run, is_turn=True, host=running_task() or threading.current_thread())
     parts.set((part,))
     return part
 
 
-def part_in(context: Context, run: object) -> Part:
-    """Have what runs in the context count as something that the run waits for, until the part is over."""
+def enter_part(run: object) -> Part:
+    """Make the calling task or thread something that the run waits for, in its own copy of the context, until the part is over."""
     part = Part(run, is_turn=False)
-    context.run(parts.set, (*context.get(parts, ()), part))
+    parts.set((*parts.get(), part))
     return part
 
 
 @contextmanager
 def in_turn(run: object) -> Iterator[Part]:
-    """Have the block, and the tasks and threads that it makes, count as a turn of the run until it ends."""
+    """Make the block, and the tasks and threads that it begins, count as a turn of the run until it ends."""
     part = Part(run, is_turn=True)
     token = parts.set((*parts.get(), part))
     try:
@@ -64,10 +64,12 @@ def in_turn(run: object) -> Iterator[Part]:
 
 
 def takes_turn_of(run: object) -> bool:
-    """Tell whether the calling code is in a turn of the run."""
-    return any(part.is_turn and part.is_of(run) for part in parts.get())
+    """Return whether the calling code is in a turn of the run."""
+    inside = parts.get()  # usually none, and then no generator is made, which for `apply` counts
+    return bool(inside) and any(part.is_turn and part.is_of(run) for part in inside)
 
 
 def is_part_of(run: object) -> bool:
-    """Tell whether the run waits for the calling code before it ends."""
-    return any(part.is_of(run) for part in parts.get())
+    """Return whether the run waits for the calling code before it ends."""
+    inside = parts.get()
+    return bool(inside) and any(part.is_of(run) for part in inside)

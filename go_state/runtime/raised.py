@@ -1,4 +1,4 @@
-"""What users' functions may raise, and what becomes of it: in a thread and on an event loop the same.
+"""What users' functions may raise, and what becomes of it; the same in a thread and on an event loop.
 
 An ordinary exception is a failure. Two exceptions ask for the end of the process, and four belong to Python itself, which uses them to
 cancel a task and to end an iterator; none of the six may end a program in silence.
@@ -45,7 +45,7 @@ def as_failure(error: BaseException, raiser: str = "a function of the program") 
 
 
 def is_cancellation(error: BaseException) -> bool:
-    """Tell whether it is asyncio's CancelledError; without asyncio nobody can have raised that."""
+    """Return whether it is asyncio's CancelledError; without asyncio nobody can have raised that."""
     asyncio = sys.modules.get("asyncio.exceptions")
     return asyncio is not None and isinstance(error, asyncio.CancelledError)
 

@@ -1,53 +1,48 @@
-"""Replay by predicate: while it says yes, turns change the model and nothing else."""
+"""Replay by predicate: while it is true, turns change the model and nothing else."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from functools import wraps
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, TypeVar
 
-from go_state.core.program import Program, Step, read_step
+from go_state.core.program import Step, read_step
+from go_state.core.subscriptions import Sub
+from go_state.runtime.steps import Steps
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
 
-def silenced(program: Program[Model, Msg], replaying: Callable[[], bool] | None) -> Program[Model, Msg]:
-    """Return the program that asks `replaying()` once a turn and, while that is true, returns no commands and shows no view."""
-    if replaying is None:
-        return program
-    silent = False  # what was answered for the turn that is under way: its commands and its view go together
+class Replaying(Generic[Model, Msg]):
+    """Asks `replaying()` once a turn; while it is true no command is performed, no subscription runs and no view is called."""
 
-    @wraps(program.init)
-    def init(*key: Any) -> Step[Model, Msg]:
-        nonlocal silent
-        silent = bool(replaying())
-        return without_commands_if_silent(program.init(*key), "init")
+    def __init__(self, replaying: Callable[[], bool]) -> None:
+        self._replaying = replaying
+        self._is_muted = False  # what was answered for the turn that is being taken: its commands and its view go together
 
-    wrapped: Any = program.update
+    def is_muted(self) -> bool:
+        """Return whether the turn that is being taken is a replayed one."""
+        return self._is_muted
 
-    @wraps(wrapped)
-    def update(model: Model, message: Msg, *turn: Any) -> Step[Model, Msg]:
-        nonlocal silent
-        silent = bool(replaying())
-        return without_commands_if_silent(wrapped(model, message, *turn), "update")
+    def steps(self, steps: Steps[Model, Msg]) -> Steps[Model, Msg]:
+        """Return the steps without commands while replaying."""
 
-    def view(model: Model) -> None:
-        if not silent and program.view is not None:
-            program.view(model)
+        def init() -> Step[Model, Msg]:
+            self._is_muted = bool(self._replaying())
+            return self._without_commands(steps.init(), "init")
 
-    def subscriptions(model: Model) -> Any:
-        return () if silent or program.subscriptions is None else program.subscriptions(model)
+        def update(model: Model, message: Msg, *turn: Any) -> Step[Model, Msg]:
+            self._is_muted = bool(self._replaying())
+            return self._without_commands(steps.update(model, message, *turn), "update")
 
-    def without_commands_if_silent(step: Step[Model, Msg], role: str) -> Step[Model, Msg]:
+        return Steps(init, update, steps.takes_turn, steps.roll_back)
+
+    def subscriptions(
+        self, subscriptions: Callable[[Model], Iterable[Sub[Msg]] | None]
+    ) -> Callable[[Model], Iterable[Sub[Msg]] | None]:
+        """Return the function that says which subscriptions a model asks for: none while replaying."""
+        return lambda model: () if self._is_muted else subscriptions(model)
+
+    def _without_commands(self, step: Step[Model, Msg], role: str) -> Step[Model, Msg]:
         model, commands = read_step(step, role)
-        return model, () if silent else commands
-
-    return replace(
-        program,
-        init=init,
-        update=update,
-        view=None if program.view is None else view,
-        subscriptions=None if program.subscriptions is None else subscriptions,
-    )
+        return model, () if self._is_muted else commands

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from go_state.core.errors import UsageError
-from go_state.runtime.effects.environment import NOTHING
+from go_state.runtime.effects.context import NOTHING
 from go_state.runtime.effects.timers import Clock, SystemClock
 
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """How a run performs commands that go on after their turn: so many `at_once` at most, the others after them, and when it ends
-    it waits up to `grace` seconds for those that it has cancelled.
+    """How a run performs commands that go on after their turn: at most `at_once` at a time, the others after them; at its end it waits
+    up to `grace` seconds for those that it has cancelled.
 
     A thread cannot be ended: a call that was cancelled or took too long goes on there, and is counted no more. At most `at_once` such
     threads, and at least 64, are left to themselves; while there are more, further calls in threads wait. None of them keeps the

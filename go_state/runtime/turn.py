@@ -1,264 +1,222 @@
-"""The turn: get, update, perform inline commands, commit, publish."""
+"""The turn: get, update, perform inline commands, commit, publish.
+
+`Loop.turns` is law 3 of the README in code: what it does for each message is the order in which things happen. What becomes of a
+message that fails is in `on_error.py`, what follows a commit in `after_commit.py`, and where messages come from in `feeds/`.
+"""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
-from go_state.core.errors import InvalidKey, NotStorable, StoreError, UsageError
-from go_state.core.program import Program, not_a_step, read_step
-from go_state.core.turn import Turn
-from go_state.runtime.effects.manager import EffectManager, Trouble
-from go_state.runtime.flow.driver import CHECKPOINT_SECONDS, Answer, Checkpoint, Flow
-from go_state.runtime.on_error import FailedMessage, OnError, Raise, SetAside, check_on_error, decide
+from go_state.core.errors import NotStorable
+from go_state.core.program import Step, not_a_step, read_step
+from go_state.runtime.after_commit import AfterRollback, Hooks, StopRequest
+from go_state.runtime.effects.lifecycle import Trouble
+from go_state.runtime.effects.manager import EffectManager
+from go_state.runtime.feeds.feed import Feed, give_back
+from go_state.runtime.flow.waits import Flow, Wait
+from go_state.runtime.on_error import FailedMessage, Failures
 from go_state.runtime.raised import as_failure
-from go_state.runtime.subscriptions import Subscribed
+from go_state.runtime.steps import Steps
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
-_NONE: Any = ()  # one object in CPython, by which the literal and "no messages" are known fastest; all else is looked at
-
-
-class Feed(Protocol[Msg]):
-    """Where a loop's messages come from and where its commands' messages go.
-
-    The feed counts what it gives: a message is through when the next is asked for, or when it is settled.
-    """
-
-    @property
-    def each(self) -> bool:
-        """Whether every turn has to be settled by itself; otherwise many may be settled at once."""
-        ...
-
-    @property
-    def through(self) -> int:
-        """How many messages are through."""
-        ...
-
-    def take(self) -> Flow[Iterator[Msg | None] | None]:
-        """Give the next messages, in order, or None at the end.
-
-        The iterator sees what is settled while it is used, and ends when messages that a turn has sent come first.
-        """
-        ...
-
-    def settle(self, messages: Sequence[Msg], /) -> Flow[None] | tuple[()]:
-        """Commit every message given and let the turn's own in, as one step."""
-        ...
-
-    def put(self, messages: Sequence[Msg], /) -> Flow[None] | tuple[()]:
-        """Let messages in that no turn has sent."""
-        ...
-
-    def rollback(self, *, through: bool) -> Flow[None] | tuple[()]:
-        """Take back what was given and is not through; `through` tells on which side the last one given is."""
-        ...
-
-    def where(self) -> object:
-        """Return the position of the message last given, or None."""
-        ...
-
-    def turn(self) -> Turn:
-        """Return the turn of the message last given, for an update that asks for it."""
-        ...
-
-    def listen_to(self, manager: EffectManager, /) -> None:
-        """Have the feed look up from its messages, and from its waits, when commands under way have brought something."""
-        ...
+_NONE: Final = ()  # one object in CPython, by which the literal and "no messages" are known fastest; all else is looked at
+_BETWEEN_TURNS = "a function that is shown the model, or what gives the messages,"
+_OWN_LIMIT = 1024  # messages in a chunk up to which turns lengthen it themselves: one that never ends would never be committed
 
 
 class Loop(Generic[Model, Msg]):
-    """A program and its model."""
+    """A program's steps and its model, taken from message to message.
+
+    `hooks` are called after each commit, `after_rollback` when a turn was rolled back. Whoever makes a `stop` request ends the loop
+    after the turn that is being taken; `stopped` is true then.
+    """
 
     model: Model
 
     def __init__(
         self,
-        program: Program[Model, Msg],
+        steps: Steps[Model, Msg],
         manager: EffectManager,
         *,
-        on_error: OnError = Raise(),
-        on_failure: OnError | None = None,
-        lists: bool = True,
+        hooks: Hooks | None = None,
+        failures: Failures[Msg] | None = None,
+        after_rollback: AfterRollback | None = None,
+        stop: StopRequest | None = None,
     ) -> None:
-        check_on_error(on_error)
         self.manager = manager
-        self._subscribed = None if program.subscriptions is None else Subscribed(program.subscriptions, manager)
-        self._lists = lists  # whether messages that are set aside are kept for a result
+        self.failures: Failures[Msg] = failures or Failures()
         self.passed_over = 0  # messages without a turn: None, or set aside
-        self.set_aside: list[FailedMessage[Msg]] = []
-        self._program: Program[Model, Msg] = program if self._subscribed is None else self._subscribed.around(program)
-        self._on_error = on_error
-        self._on_failure = on_failure or on_error  # of a command whose turn is through
-        # Of middleware, which learns that a turn was rolled back before another begins.
-        self._roll_back: Callable[[Exception], object] | None = getattr(program.update, "roll_back", None)
-        self.undone: Callable[[BaseException], object] = _do_nothing  # called when a turn ends the run and is rolled back
+        self.stopped = False
+        self._steps = steps
+        self._hooks = hooks = Hooks() if hooks is None else hooks
+        self._before_view = hooks.in_order()
+        self._only_view = None if self._before_view else hooks.view  # the view of a run that nobody else looks at
+        self._after_rollback = after_rollback
+        self._stop = stop or StopRequest()
+        self._committed = True  # whether the turn of the message last given is: looked at when an exception has come
+
+    # ------------------------------------------------------------------ from beginning to end
 
     def run(self, feed: Feed[Msg]) -> Flow[None]:
         """Turn 0, then every message of the feed to its end."""
         feed.listen_to(self.manager)
-        yield from self.start(feed)
-        yield from self.live(feed)
+        return self.live(feed, started=False)
 
-    def follow(self, model: Model) -> None:
-        """Begin the subscriptions of a model that no turn has made."""
-        if self._subscribed is not None:
-            self._subscribed.follow(model)
+    def live(self, feed: Feed[Msg], *, started: bool = True) -> Flow[None]:
+        """Take every message of the feed through its turn, and between them put what running commands have produced.
 
-    def live(self, feed: Feed[Msg]) -> Flow[None]:
-        """Take every message of the feed through its turn, and between them let in what commands under way have brought."""
-        manager = self.manager
-        while (messages := (yield from feed.take())) is not None:
-            yield from self.turns(messages, feed)
-            if manager.has_arrivals:
-                yield from self.land(feed)
-            if manager.credits:
-                manager.grant()
+        It may be called again, also after an exception: it goes on from what is committed.
+        """
+        if not started:
+            yield from self._start(feed)
+        manager, in_turns, self._committed = self.manager, False, True
+        try:
+            while not self.stopped and (messages := (yield from feed.take())) is not None:
+                in_turns = True
+                yield from self.turns(messages, feed)
+                in_turns = False
+                if manager.has_arrivals:
+                    yield from self.deliver(feed)
+                if manager.credits:
+                    manager.grant()
+        except BaseException as caught:
+            raisable = in_turns and self._committed and not isinstance(caught, GeneratorExit)
+            error = as_failure(caught, _BETWEEN_TURNS) if raisable else caught
+            yield from self._roll_back(feed, error)
+            raise error  # noqa: B904  - it has its cause, or is the error itself
 
-    def start(self, feed: Feed[Msg]) -> Flow[None]:
-        """Turn 0: init, its commands, the first view. Nothing is taken from the feed."""
-        model, commands = read_step(self._program.init(), "init")
+    def _start(self, feed: Feed[Msg]) -> Flow[None]:
+        """Turn 0: init, its commands, and what follows a commit. Nothing is taken from the feed."""
+        model, commands = read_step(self._steps.init(), "init")
         sent = self.manager.perform(commands)
         if sent:
-            yield from feed.settle(sent)
+            yield from feed.commit(sent)
         if self.manager.held:
             self.manager.begin()
         self.model = model
-        if self._program.view is not None:
-            self._program.view(model)
+        yield from self._publish(model)
+        self.stopped = self._stop.is_made
+
+    def follow(self, model: Model) -> None:
+        """Begin the subscriptions of a model that no turn has made."""
+        if self._hooks.subscriptions is not None:
+            self._hooks.subscriptions.follow(model)
+
+    # ------------------------------------------------------------------ the turn
 
     def turns(self, messages: Iterator[Msg | None], feed: Feed[Msg]) -> Flow[None]:
-        """Take each message through its turn.
+        """Take each message through its turn: update, perform inline commands, commit, publish.
 
-        An exception up to the commit leaves the model as it was; one in the view comes after the turn is done.
+        `_committed` says on which side of a commit an exception has come. Python looks for Ctrl-C in calls, and where the body of a
+        loop ends: so it finds a message whose turn is committed, or one whose turn is in a call of update or later, which is caught.
         """
-        update: Any = self._with_turn(feed) if self._program.takes_turn else self._program.update
-        manager = self.manager
-        view, each, perform = self._program.view, feed.each, manager.perform
-        model, committed, none = self.model, False, _NONE
-        try:
-            for message in messages:
-                if message is None:
-                    yield from self._pass_over(feed)
-                    continue
+        update = self._with_turn(feed) if self._steps.takes_turn else self._steps.update
+        manager, perform, owner = self.manager, self.manager.perform, feed.owner
+        hooks, view, each, none, model = self._before_view, self._only_view, feed.commits_each, _NONE, self.model
+        for message in messages:
+            if message is None:
+                yield from self._pass_over(feed)
+                continue
+            try:
+                step: Any = update(model, message)  # anything, until it was looked at
+                if step.__class__ is not tuple:  # cheaper than type(step), in a line that every message passes
+                    raise not_a_step(step, "update")
                 try:
-                    step: Any = update(model, message)
-                    if step.__class__ is not tuple:  # cheaper than type(step), in a line that every message passes
-                        raise not_a_step(step, "update")
-                    try:
-                        proposal, commands = step
-                    except ValueError:
-                        raise not_a_step(step, "update") from None
-                    if commands is not none:
-                        commands = perform(commands, message)  # from here on the messages that they sent
-                except BaseException as error:
-                    manager.drop()
-                    failure = as_failure(error, "update or one of its commands")
-                    if not isinstance(failure, Exception):
-                        raise
-                    yield from self._set_aside(message, feed.where(), failure)
-                    yield from self._pass_over(feed)
+                    proposal, commands = step
+                except ValueError:
+                    raise not_a_step(step, "update") from None
+                if commands is not none:
+                    commands = perform(commands, message)  # from here on the messages that they sent
+            except BaseException as error:
+                self._committed = False
+                yield from self._set_aside(message, feed, error)
+                continue
+            if commands is not none or each:
+                self._committed = False
+                try:
+                    if (own := owner.own) is None or manager.held or len(own) >= _OWN_LIMIT:
+                        yield from self._commit_and_begin(commands, feed) if manager.held else feed.commit(commands)
+                    else:
+                        own += commands  # the next to be taken from the list that this loop iterates over
+                except NotStorable as error:  # a message that a command has sent; nothing has moved
+                    yield from self._set_aside(message, feed, error)
                     continue
-                if commands is not none or each:
-                    try:
-                        yield from feed.settle(commands)
-                    except NotStorable as error:  # a message that a command has sent; nothing has moved
-                        manager.drop()
-                        yield from self._set_aside(message, feed.where(), error)
-                        yield from self._pass_over(feed)
-                        continue
-                    if manager.held:
-                        manager.begin()
-                model = proposal
-                if view is not None:
-                    try:
-                        shown: Any = view(model)
-                        if shown.__class__ is Answer:  # a middleware has something to be waited for
-                            yield shown
-                    except BaseException as error:
-                        committed = True
-                        raise as_failure(error, "a function that is shown the model")  # noqa: B904  - it has its cause
-        except BaseException as error:
-            if not committed:
-                self.undone(error)
-            if not isinstance(error, GeneratorExit):  # a flow that is being closed has nobody to wait for it
-                yield from give_back(feed, error, through=committed)
-            raise
-        finally:
-            self.model = model
+                self._committed = True
+            self.model = model = proposal
+            if view is not None:
+                view(model)
+            elif hooks:
+                yield from self._publish(model)
+                if self._stop.is_made:
+                    return (yield from self._end_early(feed))
 
-    def _with_turn(self, feed: Feed[Msg]) -> Callable[[Model, Msg], Any]:
-        update: Any = self._program.update
+    def _with_turn(self, feed: Feed[Msg]) -> Callable[[Model, Msg], Step[Model, Msg]]:
+        update = self._steps.update
         return lambda model, message: update(model, message, feed.turn())
 
+    def _commit_and_begin(self, sent: Sequence[Msg], feed: Feed[Msg]) -> Flow[None]:
+        """Commit a turn that starts or cancels commands, and then do that."""
+        yield from feed.commit(sent)
+        self.manager.begin()
+
+    def _publish(self, model: Model) -> Flow[None] | tuple[()]:
+        """Call what follows a commit, in order, and then wait for what has to be waited for."""
+        waits: list[Wait] = []
+        try:
+            for committed in self._before_view:
+                if (wait := committed(model)) is not None:
+                    waits.append(wait)  # noqa: PERF401  - not in a comprehension, which would show in a traceback
+            if self._hooks.view is not None:
+                self._hooks.view(model)
+        except BaseException as error:
+            raise as_failure(error, "a function that is shown the model")  # noqa: B904  - it has its cause, or is the error itself
+        return _each_of(waits) if waits else ()
+
+    def _end_early(self, feed: Feed[Msg]) -> Flow[None]:
+        """End because a stop was requested: commit what is processed, and give back the rest."""
+        self.stopped = True
+        yield from feed.rollback(processed=True)
+
+    # ------------------------------------------------------------------ what fails
+
     def _pass_over(self, feed: Feed[Msg]) -> Flow[None]:
-        """Count a message that is through without a turn."""
+        """Count a message that is processed without a turn."""
         self.passed_over += 1
-        if feed.each:
-            yield from feed.settle(())
+        if feed.commits_each:
+            yield from feed.commit(())
 
-    def _set_aside(self, message: Msg, position: object, error: Exception) -> Flow[None]:
-        """Set the message aside if the policy says so; raise the error, with a note of where, if not."""
-        if self._roll_back is not None:
-            self._roll_back(error)
-        if isinstance(error, StoreError) and not isinstance(error, (InvalidKey, NotStorable)):
-            raise error  # the store has failed, not the message
-        at = "" if position is None else f", position {position}"
-        error.add_note(f"go_state was processing a message of type {type(message).__qualname__}{at}; the turn was rolled back")
-        policy = decide(self._on_error, message, position, error)
-        if policy is None:
+    def _set_aside(self, message: Msg, feed: Feed[Msg], caught: BaseException) -> Flow[None]:
+        """Roll the turn back and set its message aside if the policy says so; raise the error if not."""
+        self.manager.drop()
+        error = as_failure(caught, "update or one of its commands")
+        if not isinstance(error, Exception):
             raise error
-        yield from self._keep(FailedMessage(message, position, error), policy)
+        if self._steps.roll_back is not None:
+            self._steps.roll_back(error)
+        position = feed.last_position()
+        policy = self.failures.of_turn(message, position, error)
+        if self._after_rollback is not None:
+            self._after_rollback.rolled_back(error, ends=False)
+        yield from self.failures.keep(FailedMessage(message, position, error), policy)
+        yield from self._pass_over(feed)
+        self._committed = True
 
-    def _keep(self, failed: FailedMessage[Msg], policy: SetAside[Any]) -> Flow[None]:
-        if policy.buffer is not None:
-            yield Answer(policy.buffer.put(failed), "the put of SetAside's buffer")
-        elif not self._lists:
-            raise UsageError(
-                "SetAside() has nowhere to keep the message, because only a batch has a result that lists it: give it a buffer, "
-                "gs.SetAside(gs.Buffer()), or make the run durable with store= and key="
-            ) from failed.error
-        if self._lists:
-            self.set_aside.append(failed)
+    def _roll_back(self, feed: Feed[Msg], error: BaseException) -> Flow[None]:
+        """End the turns by the error: commit what is processed, and give back the rest."""
+        if not self._committed and self._after_rollback is not None:
+            self._after_rollback.rolled_back(error, ends=True)
+        if not isinstance(error, GeneratorExit):  # a flow that is being closed has nobody to wait for it
+            yield from give_back(feed, error, processed=self._committed)
 
     # ------------------------------------------------------------------ between turns
 
-    def land(self, feed: Feed[Msg]) -> Flow[None]:
-        """Let the messages in that commands under way have brought, and decide what becomes of those that have failed."""
-        begun = breath = time.monotonic()
-        try:
-            for arrive, arguments in self.manager.arrivals():
-                sent: list[Any] = []
-                trouble = arrive(*arguments, sent)
-                if trouble is None:
-                    trouble = yield from self._let_in(sent, feed)
-                if trouble is None:
-                    sent = []
-                    trouble = self.manager.entered(sent)
-                    trouble = (yield from self._let_in(sent, feed)) or trouble  # of a sequence, what came before the trouble
-                if trouble is not None:
-                    yield from self._decide_on(trouble)
-                    trouble.then([])
-                self.manager.settled()
-                if time.monotonic() - breath >= CHECKPOINT_SECONDS:
-                    yield Checkpoint()
-                    breath = time.monotonic()
-        except BaseException as error:
-            if not isinstance(error, GeneratorExit):
-                yield from give_back(feed, error, through=True)
-            raise
-        self.manager.landing_seconds += time.monotonic() - begun
-
-    def _let_in(self, sent: list[Msg], feed: Feed[Msg]) -> Flow[Trouble | None]:
-        """Put messages that commands have brought; return the trouble with one that cannot be stored."""
-        if sent:
-            try:
-                yield from feed.put(sent)
-            except NotStorable as error:
-                return self.manager.refused(error)
-        return None
+    def deliver(self, feed: Feed[Msg]) -> Flow[None]:
+        """Put the messages that running commands have produced, and decide what becomes of those that have failed."""
+        return self.manager.deliver(feed.put, self._decide_on)
 
     def _decide_on(self, trouble: Trouble) -> Flow[None]:
         """Raise what a command has failed with, or set its message aside."""
@@ -266,23 +224,10 @@ class Loop(Generic[Model, Msg]):
         error = as_failure(trouble.error, f"a command of {origin}")
         if not isinstance(error, Exception):
             raise error
-        error.add_note(f"go_state was performing a command of {origin}; its turn stays")
-        policy = decide(self._on_failure, origin.message, origin.position, error)
-        if policy is None:
-            raise error
-        yield from self._keep(FailedMessage(origin.message, origin.position, error), policy)
+        policy = self.failures.of_command(origin, error)
+        yield from self.failures.keep(FailedMessage(origin.message, origin.position, error), policy)
 
 
-def _do_nothing(_: object) -> None:
-    """Take no notice."""
-
-
-def give_back(feed: Feed[Msg], error: BaseException, *, through: bool) -> Flow[None]:
-    """Roll back because of the error, which a rollback that fails as well does not hide."""
-    try:
-        yield from feed.rollback(through=through)
-    except BaseException as caught:
-        second = as_failure(caught, "the rollback of the consumer")
-        if not isinstance(second, Exception):
-            raise
-        error.add_note(f"go_state could not roll the consumer back either: {type(second).__qualname__}: {second}")
+def _each_of(waits: list[Wait]) -> Flow[None]:
+    for wait in waits:  # noqa: UP028  - a list cannot be sent what its waits bring
+        yield wait

@@ -1,5 +1,14 @@
-"""What users test with: `play` and `Harness` for programs, `SimClock` for time, contract suites for backends of
-their own, and `Recording`, a run that `gs.to_test` has written down.
+"""What users test with: in goes a program, out come its models, commands and pending effects, in the test's own hands.
+
+    play        messages -> every model and every command, nothing performed
+    harness     the real loop with an executor that begins nothing: send, resolve, fail, give, advance, crash
+    clock       `SimClock`: a day of timers in milliseconds, for real runs and apps
+    recording   a run that `gs.to_test` has written down, and today's program taken through it
+    strategies  messages for hypothesis, out of the types of an update
+    contracts   the promises of a store and a buffer as test suites, for backends of one's own
+    crashing    a process that dies at a named point
+
+Start with `play`; a program with effects needs `Harness`, and code that waits a `SimClock`.
 """
 
 from go_state.system.crash_points import CRASH_POINTS

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from functools import partial
 
 from go_state.core.errors import TimedOut, UsageError
-from go_state.runtime.effects.effect import under_way
+from go_state.runtime.effects.context import current
+from go_state.runtime.effects.effect import Effect
 from go_state.system.own_thread import call_once
 from go_state.waking.deadlines import check_timeout
 
@@ -30,7 +31,7 @@ class SimClock:
     """Time that passes when a test says so: give it to runs as `clock=`, to one or to several.
 
     `advance` moves it on, from timer to timer. With `jumps=True` it moves by itself whenever all its runs have nothing to do but
-    to wait, which is what a `batch` or a `run` in the test's own thread needs. What lies in a queue of somebody's own it cannot see.
+    to wait, which is what a `batch` or a `run` in the test's own thread needs. What is in a queue that is not go_state's it cannot see.
     `start` is in seconds since 1970.
 
     >>> from go_state import Cmd, Program, batch
@@ -57,12 +58,12 @@ class SimClock:
     # ------------------------------------------------------------------ what runs tell
 
     def enter(self, wake: Callable[[], object], /) -> None:
-        """Hear of a run that begins."""
+        """Called when a run begins."""
         with self._changed:
             self._runs[wake] = _Run()
 
     def left(self, due: float | None, resting: Callable[[], bool], wake: Callable[[], object], /) -> float | None:
-        """Hear that a run is about to wait, and return 0 where time jumps to what it waits for."""
+        """Called when a run is about to wait; return 0 if time jumps to what it waits for."""
         with self._changed:
             run = self._runs.setdefault(wake, _Run())
             run.due, run.resting = due, resting
@@ -73,14 +74,15 @@ class SimClock:
             if next_due is None:
                 return None
             self._now = max(self._now, next_due)
-            others = [wake_up for wake_up in self._wake_the_due() if wake_up is not wake]
+            woken = self._wake_the_due()
             mine = due is not None and due <= self._now
-        for wake_up in others:
-            wake_up()
+        for wake_up in woken:
+            if wake_up is not wake:
+                wake_up()
         return 0.0 if mine else None
 
     def leave(self, wake: Callable[[], object], /) -> None:
-        """Hear of a run that has ended."""
+        """Called when a run has ended."""
         with self._changed:
             self._runs.pop(wake, None)
             self._changed.notify_all()
@@ -88,7 +90,7 @@ class SimClock:
     # ------------------------------------------------------------------ what tests call
 
     def advance(self, seconds: float, *, timeout: float = 10.0) -> None:
-        """Let so many seconds pass, timer after timer, each with all that it leads to.
+        """Move time on by `seconds`, timer after timer, each with all that it leads to.
 
         Waits before each step, and at the end, until every run has done what there was to do; raises `TimedOut` when one has not
         within `timeout` real seconds, such as one whose command does not return.
@@ -110,21 +112,21 @@ class SimClock:
                 wake()
 
     async def advance_async(self, seconds: float, *, timeout: float = 10.0) -> None:
-        """Let so many seconds pass, as `advance` does, while the event loop goes on."""
+        """Move time on by `seconds`, as `advance` does, while the event loop goes on."""
         await call_once(partial(self.advance, seconds, timeout=timeout), "go_state clock")
 
     async def sleep(self, seconds: float = math.inf) -> None:
-        """Wait inside a command until so many seconds of this clock have passed: what a fake takes its time by, or hangs for good."""
+        """Wait inside a command until `seconds` of this clock have passed: for a fake that takes its time, or hangs for good."""
         import asyncio
 
         if not isinstance(seconds, (int, float)) or math.isnan(seconds):
             raise UsageError(f"sleep takes a number of seconds, or nothing to sleep for good, not {seconds!r}")
-        loop, over, effect = asyncio.get_running_loop(), asyncio.Event(), under_way.get()
+        loop, over, effect = asyncio.get_running_loop(), asyncio.Event(), current.get()
 
         def wake() -> None:
             loop.call_soon_threadsafe(over.set)
 
-        if effect is not None:
+        if isinstance(effect, Effect):
             effect.parked = True
         with self._changed:
             sleeper = self._runs[wake] = _Run()
@@ -135,12 +137,12 @@ class SimClock:
         try:
             await over.wait()
         finally:
-            if effect is not None:
+            if isinstance(effect, Effect):
                 effect.parked = False
             self.leave(wake)
 
     def set(self, now: float) -> None:
-        """Have it be this time, in seconds since 1970, and wake nobody."""
+        """Set the time, in seconds since 1970, and wake nobody."""
         self._now = _time(now)
 
     def settle(self, *, timeout: float = 10.0) -> None:
@@ -150,10 +152,17 @@ class SimClock:
     # ------------------------------------------------------------------ with the lock held
 
     def _rest(self) -> bool:
-        return all(run.resting() for run in self._runs.values())
+        for run in self._runs.values():  # noqa: SIM110  - all() of a generator takes twice as long for the one run there usually is
+            if not run.resting():
+                return False
+        return True
 
     def _next_due(self) -> float | None:
-        return min((run.due for run in self._runs.values() if run.due is not None), default=None)
+        due: float | None = None
+        for run in self._runs.values():
+            if run.due is not None and (due is None or run.due < due):
+                due = run.due
+        return due
 
     def _wake_the_due(self) -> list[Callable[[], object]]:
         """Return what wakes the runs that something is due in; until they wait again they are not at rest."""

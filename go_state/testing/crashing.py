@@ -10,9 +10,9 @@ from go_state.system.crash_points import CRASH_POINTS, watch
 
 
 def crash_at(point: str, nth: int = 1) -> None:
-    """Have this process killed with SIGKILL when it comes to the point for the nth time; call it in a child of the test.
+    """Kill this process with SIGKILL when it comes to the point for the nth time; call it in a child of the test.
 
-    `gs.testing.CRASH_POINTS` are the points; see `system/crash_points.py` for what lies between them. Raises `UsageError` for another.
+    `gs.testing.CRASH_POINTS` are the points; see `system/crash_points.py` for what happens between them. Raises `UsageError` for another.
     """
     if point not in CRASH_POINTS:
         raise UsageError(f"{point!r} is no point to crash at: there are {', '.join(CRASH_POINTS)}")

@@ -8,24 +8,31 @@ from __future__ import annotations
 
 import inspect
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 from go_state.core.commands import Call, Command
 from go_state.core.errors import InsideLoop, ProgramError, UsageError
 from go_state.core.program import Program, read_step, takes_key
+from go_state.core.subscriptions import Sub
 from go_state.core.turn import Turn
 from go_state.middleware.chain import replayed
-from go_state.runtime.effects.context import effect_name
-from go_state.runtime.effects.effect import Effect
-from go_state.runtime.effects.environment import NOTHING, environment
-from go_state.runtime.effects.executor import check_kind
-from go_state.runtime.effects.manager import EffectManager, Trouble
-from go_state.runtime.flow.driver import is_awaitable
+from go_state.runtime.after_commit import Hooks
+from go_state.runtime.effects.context import NOTHING, current, environment
+from go_state.runtime.effects.effect import Effect, Origin
+from go_state.runtime.effects.executor import Owner, Work, check_kind
+from go_state.runtime.effects.inbox import Done, Failed
+from go_state.runtime.effects.manager import EffectManager
+from go_state.runtime.feeds.feed import NOBODY
+from go_state.runtime.flow.awaitables import is_awaitable
+from go_state.runtime.flow.driver import drive
+from go_state.runtime.flow.waits import Flow
 from go_state.runtime.raised import as_failure
 from go_state.runtime.resources import Resources
-from go_state.runtime.subscriptions import Subscribed
+from go_state.runtime.steps import Steps
+from go_state.runtime.subscriptions import Brought, Subscribed, subscribed
+from go_state.runtime.turn import Loop
 from go_state.system.running import running_loop
 from go_state.testing.clock import SimClock, check_forward
 
@@ -34,55 +41,115 @@ Msg = TypeVar("Msg")
 
 
 class _Desk:
-    """Takes the place of tasks and threads: what is begun lies here until the test resolves it."""
-
-    def __init__(self) -> None:
-        self.streams: dict[Any, None] = {}
+    """An executor that begins nothing: calls and streams lie here until the test says what becomes of them."""
 
     def start(self, effect: Effect) -> None:
-        """Leave it on the desk."""
+        """Leave the call to the test."""
 
-    def spawn(self, running: Any, work: Callable[[], Any], context: Any) -> None:
-        """Leave a stream on the desk."""
-        self.streams[running] = None
-        running.stop = lambda: self.streams.pop(running, None)
+    def spawn(self, owner: Owner, work: Work) -> None:
+        """Leave the stream to the test."""
+
+    def forget(self, owner: Owner) -> None:
+        """Do nothing: no task was spawned."""
+
+    def stop(self, owner: Owner) -> None:
+        """Do nothing: nothing was begun."""
 
     def call(self, function: Callable[[], object]) -> None:
         """Do nothing: no stream waits."""
 
+    def close(self, seconds: float) -> None:
+        """Do nothing: nothing was opened."""
+
+    async def close_async(self, seconds: float) -> None:
+        """Do nothing."""
+
+    def left(self) -> Iterable[str]:
+        """Return nothing."""
+        return ()
+
 
 class _Marks:
-    """Takes the place of a journal: the names of what is under way."""
+    """Takes the place of a journal: the names of the effects that are running."""
 
     def __init__(self) -> None:
         self.names: dict[str, None] = {}
 
     def opened(self, name: str) -> None:
-        """Note a command."""
+        """Note an effect."""
         self.names[name] = None
 
     def ended(self, names: Sequence[str]) -> None:
-        """Forget commands."""
+        """Remove the notes of effects."""
         for name in names:
             self.names.pop(name, None)
 
 
-class _BenchEffects(EffectManager):
-    """EffectManager whose calls are all left to the test, inline ones too."""
+class _Feed(Generic[Msg]):
+    """The feed of a loop that ends, for now, whenever there is nothing to do: the test goes on with it.
 
-    hears_signals = False
+    A message whose turn is rolled back is taken out: the test has seen its exception, and the next one gets its position.
+    """
+
+    commits_each = True
+    owner = NOBODY
 
     def __init__(self, clock: SimClock) -> None:
-        super().__init__(Resources(clock=clock), on_loop=False)
-        self.desk = _Desk()
-        self.marks = self.noted = _Marks()
-        self.workers: Any = self.desk
+        self.messages: list[Msg] = []  # that were given, in order
+        self.entered: list[float] = []  # when
+        self.queue: deque[Msg] = deque()
+        self._clock = clock
+        self._manager: EffectManager | None = None
 
-    def _call_here(self, effect: Effect) -> bool:
-        return False
+    def listen_to(self, manager: EffectManager, /) -> None:
+        """Look for what the manager's effects have brought, and tell them positions."""
+        self._manager = manager
+        manager.connect(where=self.last_position)
 
-    def _call(self, call: Call[Any], scope: Any, group: Any, path: Any, sent: list[Any]) -> Any:
-        return self._hold(Effect(call, scope, group, path, self._turn(), None))
+    def take(self) -> Flow[Iterator[Msg] | None]:
+        """Give what is queued; None if there is nothing to do."""
+        yield from ()
+        if self.queue:
+            return self._given()
+        return iter(()) if self._manager is not None and self._manager.has_arrivals else None
+
+    def _given(self) -> Iterator[Msg]:
+        while self.queue:
+            message = self.queue.popleft()
+            self.entered.append(self._clock.time())
+            self.messages.append(message)
+            yield message
+
+    @property
+    def processed(self) -> int:
+        """How many messages had their turn."""
+        return len(self.messages)
+
+    def put(self, messages: Sequence[Msg], /) -> tuple[()]:
+        """Queue messages."""
+        self.queue.extend(messages)
+        return ()
+
+    commit = put
+
+    def rollback(self, *, processed: bool) -> tuple[()]:
+        """Take out the message whose turn is rolled back."""
+        if not processed:
+            self.messages.pop()
+            self.entered.pop()
+        return ()
+
+    def last_position(self) -> int:
+        """Return the message's number."""
+        return len(self.messages) - 1
+
+    def turn(self) -> Turn:
+        """Return the message's turn, the same at every replay."""
+        return self.turn_of(self.last_position())
+
+    def turn_of(self, position: int) -> Turn:
+        """Return the turn of a message."""
+        return Turn(self.entered[position], position, f"bench/{position}")
 
 
 class Harness(Generic[Model, Msg]):
@@ -107,46 +174,50 @@ class Harness(Generic[Model, Msg]):
             raise UsageError('the program\'s init takes a key: give Harness(program, key="...") one')
         self.program = program
         self.clock = SimClock(start)
-        self.messages: list[Msg] = []  #: what update was given, in order
-        self._entered: list[float] = []  # when
         self._env = NOTHING if env is None else env
-        self._key = key
-        self._queue: deque[Msg] = deque()
-        self._strict: Program[Model, Msg] = replayed(replace(program, strict=True))
-        model, commands = read_step(program.init(key) if takes_key(program) else program.init(), "init")
-        self._model: Model = model
-        self._manager = self._begin()
-        self._manager.turn_name = lambda: "bench/init"
-        self._perform(commands, None)
-        self._manager.turn_name = lambda: f"bench/{len(self.messages) - 1}"
-        self._subscribed = self._subscribe()
-        self._run()
+        strict: Program[Model, Msg] = replayed(replace(program, strict=True))
+        init: Any = program.init
+        self._steps: Steps[Model, Msg] = Steps(
+            (lambda: init(key)) if takes_key(program) else init, strict.update, strict.takes_turn
+        )
+        self._feed: _Feed[Msg] = _Feed(self.clock)
+        self._begin()
+        self._drive(self._loop.live(self._feed, started=False))
 
-    def _begin(self) -> _BenchEffects:
-        manager = _BenchEffects(self.clock)
-        manager.where = lambda: len(self.messages) - 1
-        return manager
+    def _begin(self) -> None:
+        """Make a run of its own, as at the start of a process."""
+        self._marks = _Marks()
+        self._manager = EffectManager(
+            Resources(clock=self.clock), on_loop=False, executor=lambda _: _Desk(), inline=False, handles_signals=False
+        )
+        self._manager.note_in(self._marks)
+        hooks = Hooks(subscribed(self.program.subscriptions, self._manager))
+        self._loop: Loop[Model, Msg] = Loop(self._steps, self._manager, hooks=hooks)
+        self._feed.listen_to(self._manager)
+        self._name_turns()
 
-    def _subscribe(self) -> Subscribed | None:
-        if self.program.subscriptions is None:
-            return None
-        subscribed = Subscribed(self.program.subscriptions, self._manager)
-        subscribed.follow(self._model)
-        return subscribed
+    def _name_turns(self) -> None:
+        self._manager.names.name_turns(lambda: _turn_name(self._feed.last_position()))
 
     # ------------------------------------------------------------------ looking
 
     @property
     def model(self) -> Model:
         """The model now."""
-        return self._model
+        return self._loop.model
+
+    @property
+    def messages(self) -> list[Msg]:
+        """What update was given, in order."""
+        return self._feed.messages
 
     @property
     def pending(self) -> tuple[Command[Msg], ...]:
-        """The calls and timers under way, in the order in which they were begun; those that wait behind others of their key or for
+        """The running calls and timers, in the order in which they were begun; those that wait behind others of their key or for
         room are not there yet.
         """
-        return tuple(effect.command for effect in self._manager.begun())
+        begun: list[Any] = self._manager.begun()  # whose commands are of the program's messages
+        return tuple(effect.command for effect in begun)
 
     @property
     def effect_ids(self) -> tuple[str, ...]:
@@ -154,36 +225,48 @@ class Harness(Generic[Model, Msg]):
         return tuple(effect.name for effect in self._manager.begun())
 
     @property
-    def subscriptions(self) -> tuple[Any, ...]:
-        """The subscriptions under way."""
-        return () if self._subscribed is None else self._subscribed.under_way()
+    def subscriptions(self) -> tuple[Sub[Msg], ...]:
+        """The running subscriptions."""
+        subscribed = self._subscribed
+        return () if subscribed is None else subscribed.running()
+
+    @property
+    def noted(self) -> tuple[str, ...]:
+        """The effect ids that a journal would have by now, of what a crash leaves to be begun again."""
+        return tuple(self._marks.names)
+
+    @property
+    def _subscribed(self) -> Subscribed[Model, Msg] | None:
+        inputs = self._manager.inputs
+        return inputs if isinstance(inputs, Subscribed) else None
 
     # ------------------------------------------------------------------ what happens
 
     def send(self, *messages: Msg) -> Harness[Model, Msg]:
         """Give the program messages, with all that they lead to by themselves."""
-        self._queue.extend(message for message in messages if message is not None)
+        self._feed.put([message for message in messages if message is not None])
         return self._run()
 
-    def resolve(self, what: Any = None, result: Any = None) -> Harness[Model, Msg]:
-        """Have the oldest pending call return `result`; `what` is its function, or the command, and by default the only one."""
+    def resolve(self, what: object = None, result: object = None) -> Harness[Model, Msg]:
+        """Make the oldest pending call return `result`; `what` is its function, or the command, and by default the only one."""
         effect = self._find(what)
-        self._manager.news.append((self._manager.done, effect, result))
+        self._manager.inbox.add(Done(effect, result))
         return self._run()
 
-    def fail(self, what: Any = None, error: BaseException | None = None) -> Harness[Model, Msg]:
-        """Have the oldest pending call raise the error; without `err=` the test gets it, as `on_error` would."""
+    def fail(self, what: object = None, error: BaseException | None = None) -> Harness[Model, Msg]:
+        """Make the oldest pending call raise the error; without `err=` the test gets it, as `on_error` would."""
         effect = self._find(what)
-        self._manager.news.append((self._manager.failed, effect, RuntimeError("failed") if error is None else error))
+        self._manager.inbox.add(Failed(effect, RuntimeError("failed") if error is None else error))
         return self._run()
 
-    def perform(self, what: Any = None) -> Harness[Model, Msg]:
+    def perform(self, what: object = None) -> Harness[Model, Msg]:
         """Call the pending function for real, with the harness's `env`, and resolve it, or fail it, with what comes of that."""
         effect = self._find(what)
-        tokens = environment.set(self._env), effect_name.set(lambda: effect.name)
+        call = effect.call
+        tokens = environment.set(self._env), current.set(effect)
         try:
-            result = effect.command.fn(*effect.command.args)
-            check_kind(effect.command, result)
+            result = call.fn(*call.args)
+            check_kind(call, result)
             if is_awaitable(result):
                 result = _run_to_its_end(result)
         except InsideLoop:
@@ -191,26 +274,29 @@ class Harness(Generic[Model, Msg]):
         except BaseException as error:
             if not isinstance(as_failure(error), Exception):
                 raise
-            return self.fail(effect.command, error)
+            return self.fail(call, error)
         finally:
             environment.reset(tokens[0])
-            effect_name.reset(tokens[1])
-        return self.resolve(effect.command, result)
+            current.reset(tokens[1])
+        return self.resolve(call, result)
 
-    def give(self, what: Any, *items: Any) -> Harness[Model, Msg]:
-        """Have a stream under way give items; `what` is its async generator function, or its key. For a signal give its number alone."""
-        if self._subscribed is not None and not items and (found := self._subscribed.listening(what)):
-            self._manager.news.extend((self._subscribed.arrive, running, None) for running in found)
+    def give(self, what: object, *items: object) -> Harness[Model, Msg]:
+        """Make a running stream give items; `what` is its async generator function, or its key. For a signal give its number alone."""
+        subscribed, inbox = self._subscribed, self._manager.inbox
+        if subscribed is not None and not items and (found := subscribed.listening(what)):
+            for running in found:
+                inbox.add(Brought(running))
             return self._run()
-        for running in self._manager.desk.streams:
-            if what in (running.sub.fn, running.sub.key) and self._subscribed is not None:
+        streams = [] if subscribed is None else subscribed.streams()
+        for running, stream in streams:
+            if what in (stream.fn, stream.key):
                 for item in items:
-                    self._manager.news.append((self._subscribed.arrive, running, item))
+                    inbox.add(Brought(running, item))
                 return self._run()
-        raise UsageError(f"no stream of {what!r} is under way: {[each.sub for each in self._manager.desk.streams]}")
+        raise UsageError(f"no stream of {what!r} is running: {[stream for _, stream in streams]}")
 
     def advance(self, seconds: float) -> Harness[Model, Msg]:
-        """Let so many seconds pass, timer after timer, each with all that it leads to."""
+        """Move time on by `seconds`, timer after timer, each with all that it leads to."""
         check_forward(seconds)
         end = self.clock.time() + seconds
         while (due := self._manager.timers.due()) is not None and due <= end:
@@ -223,101 +309,64 @@ class Harness(Generic[Model, Msg]):
         """Lose all but what a journal has: the messages. The model is replayed from them, `on_restore` is asked, subscriptions begin
         anew, and the commands that were pending are pending again, under their names; timers begin anew.
 
-        Raises `ProgramError` where the replayed model is another: update depends on more than its arguments.
+        Raises `ProgramError` if the replayed model is another: update depends on more than its arguments.
         """
         model, turns = self._replayed()
-        if model != self._model:
+        if model != self.model:
             raise ProgramError("the replayed model is not the one that was live: update depends on more than its arguments")
-        names = tuple(self._manager.noted.names)
-        self._model = model
-        self._manager = self._begin()
+        names = self.noted
+        self._begin()
+        self._loop.model = model
         for number, (message, commands) in enumerate(turns, -1):
-            name = "init" if number < 0 else str(number)
-            self._manager.turn_name = lambda name=name: f"bench/{name}"  # type: ignore[misc]
-            self._manager.where = lambda number=number: number  # type: ignore[misc]
-            self._manager.resume(commands, message, names)
-        self._manager.where = lambda: len(self.messages) - 1
-        self._manager.turn_name = lambda: f"bench/restore/{len(self.messages)}"
+            self._manager.resume(commands, Origin(message, number, _turn_name(number)), names)
+        self._manager.names.name_turns(lambda: f"bench/restore/{len(self.messages)}")
         restored = () if self.program.on_restore is None else self.program.on_restore(model)
-        self._perform(restored, None)
-        self._manager.turn_name = lambda: f"bench/{len(self.messages) - 1}"
-        self._subscribed = self._subscribe()
+        self._feed.put(self._manager.perform(restored))
+        self._manager.begin()
+        self._name_turns()
+        self._loop.follow(model)
         return self._run()
 
     # ------------------------------------------------------------------ inside
 
-    def _replayed(self) -> tuple[Model, list[tuple[Any, Any]]]:
-        program = self.program
-        model, commands = read_step(program.init(self._key) if takes_key(program) else program.init(), "init")
-        turns: list[tuple[Any, Any]] = [(None, commands)]
+    def _replayed(self) -> tuple[Model, list[tuple[Msg | None, object]]]:
+        """Return the model that the messages lead to, and each turn's message and commands, init's first."""
+        update: Any = self._steps.update
+        model, commands = read_step(self._steps.init(), "init")
+        turns: list[tuple[Msg | None, object]] = [(None, commands)]
         for position, message in enumerate(self.messages):
-            model, commands = self._step(model, message, position)
+            turn = (self._feed.turn_of(position),) if self._steps.takes_turn else ()
+            model, commands = read_step(update(model, message, *turn), "update")
             turns.append((message, commands))
         return model, turns
 
-    def _step(self, model: Any, message: Any, position: int) -> tuple[Any, Any]:
-        turn = (Turn(self._entered[position], position, f"bench/{position}"),) if self._strict.takes_turn else ()
-        update: Any = self._strict.update
-        return read_step(update(model, message, *turn), "update")
-
-    def _perform(self, commands: Any, message: Any) -> None:
-        self._commit(self._manager.perform(commands, message))
-
-    def _commit(self, sent: Sequence[Any]) -> None:
-        self._queue.extend(sent)
-        if self._manager.held:
-            self._manager.begin()
-
     def _run(self) -> Harness[Model, Msg]:
-        try:
-            while self._queue or self._manager.has_arrivals:
-                while self._queue:
-                    self._take(self._queue.popleft())
-                for arrive, arguments in self._manager.arrivals():
-                    self._let_in(lambda sent, arrive=arrive, arguments=arguments: arrive(*arguments, sent))  # type: ignore[misc]
-                    self._let_in(self._manager.entered)
-                    self._manager.settled()
-        except BaseException as error:
-            raise as_failure(error)  # noqa: B904  - it has its cause, or is the error itself
+        """Do all there is to do by itself."""
+        self._drive(self._loop.live(self._feed))
         return self
 
-    def _let_in(self, arrive: Callable[[list[Any]], Trouble | None]) -> None:
-        """Put what has arrived into the queue; raise the error of what has failed, which is over by then."""
-        sent: list[Any] = []
-        trouble = arrive(sent)
-        self._queue.extend(sent)
-        if trouble is not None:
-            trouble.then([])
-            self._manager.settled()
-            raise trouble.error
-
-    def _take(self, message: Any) -> None:
-        self._entered.append(self.clock.time())
-        self.messages.append(message)
+    def _drive(self, flow: Flow[None]) -> None:
+        """Drive a part of the loop; an effect whose failure it raises is over by then, as if it had been set aside."""
         try:
-            model, commands = self._step(self._model, message, len(self.messages) - 1)
-            sent = self._manager.perform(commands, message)
-        except BaseException:  # the turn is rolled back
-            self.messages.pop()
-            self._entered.pop()
-            self._manager.drop()
+            drive(flow)
+        except BaseException:
+            self._manager.give_up()
             raise
-        self._commit(sent)
-        if model is not self._model:
-            self._model = model
-            if self._subscribed is not None:
-                self._subscribed.follow(model)
 
-    def _find(self, what: Any) -> Effect:
+    def _find(self, what: object) -> Effect:
         calls = [effect for effect in self._manager.begun() if type(effect.command) is Call]
-        found = [effect for effect in calls if what is None or what == effect.command or what is effect.command.fn]
+        found = [effect for effect in calls if what is None or what == effect.command or what is effect.call.fn]
         if not found or (what is None and len(found) > 1):
             said = "nothing is pending" if not calls else f"pending are {[effect.command for effect in calls]}"
             raise UsageError(f"{'which one?' if found else f'no call of {what!r} is pending'}: {said}")
         return found[0]
 
 
-def _run_to_its_end(result: Any) -> Any:
+def _turn_name(position: int) -> str:
+    return f"bench/{'init' if position < 0 else position}"
+
+
+def _run_to_its_end(result: Any) -> object:
     """Await what a function has returned, on an event loop of its own."""
     import asyncio
 
@@ -328,5 +377,5 @@ def _run_to_its_end(result: Any) -> Any:
     return asyncio.run(_awaited(result))
 
 
-async def _awaited(result: Any) -> Any:
+async def _awaited(result: Awaitable[object]) -> object:
     return await result

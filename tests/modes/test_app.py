@@ -17,7 +17,7 @@ import pytest
 from app_support import KINDS, Kind
 
 import go_state as gs
-from go_state.modes.app.observers import Waiting
+from go_state.modes.app.pending_replies import PendingReply
 from go_state.waking.thread_waker import ThreadWaker
 
 
@@ -97,7 +97,7 @@ async def test_the_block_drains(kind: Kind) -> None:
 
     await kind.within(app, body)
     assert app.model == Counter(200)
-    for use in (lambda: app.send(Add(1)), lambda: app.put_for(Waiting(ThreadWaker(), asks=False), Add(1))):
+    for use in (lambda: app.send(Add(1)), lambda: app.life.put_for(PendingReply(ThreadWaker(), asks=False), Add(1))):
         with pytest.raises(gs.Closed):
             use()
 
@@ -271,7 +271,7 @@ async def test_watchers_see_the_last_model(kind: Kind) -> None:
     await kind(app, "stop")
     await following
     assert seen == sorted(set(seen))
-    assert (seen[-1], app.version) == (300, app._audience.models.version)
+    assert (seen[-1], app.version) == (300, app.life.observers.models.version)
 
 
 def test_the_view_comes_after_the_model_is_there() -> None:
@@ -346,7 +346,7 @@ async def test_a_cancelled_task_stops_the_app() -> None:
     await app.ready_async()
     waiting = asyncio.ensure_future(app.watch(since=1).get_async())
     await asyncio.sleep(0)
-    app._host.cancel()  # type: ignore[union-attr]
+    app.host.task.cancel()  # type: ignore[union-attr]
     with pytest.raises(gs.Closed):
         await waiting
     assert app.state == "stopped"

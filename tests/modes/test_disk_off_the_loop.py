@@ -119,7 +119,7 @@ def test_a_restart_replays_and_resumes(store: Watched, durability: Any) -> None:
         with pytest.raises(ValueError, match="bad"):
             await left()
         async with app(store, durability=durability, on_error=gs.SetAside(gs.Buffer())) as opened:
-            assert opened.statistics().commands_in_effect == 1
+            assert opened.statistics().commands_running == 1
             model = await opened.apply_async(Add(1))
             await opened.stop_async(drain=False)
             return model

@@ -17,6 +17,7 @@ import pytest
 from app_support import Kind
 
 import go_state as gs
+from go_state.modes.app.hosts.host import TaskHost, ThreadHost
 
 
 def update(model: int, msg: int) -> gs.Step[int, int]:
@@ -42,7 +43,15 @@ def kind(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Kind]:
 def assert_over(app: Any) -> None:
     """Check that the app has ended, and its task or thread with it."""
     assert app.state in ("stopped", "failed")
-    assert not app._host.is_alive() if isinstance(app._host, threading.Thread) else app._host.done()
+    host = app.host
+    assert not host.thread.is_alive() if isinstance(host, ThreadHost) else host.task.done()
+
+
+def task_of(app: gs.App[Any, Any]) -> asyncio.Task[Any]:
+    """Return the task in which the app's program runs."""
+    assert isinstance(app.host, TaskHost)
+    assert app.host.task is not None
+    return app.host.task
 
 
 async def cancelled_again_and_again(task: asyncio.Task[Any]) -> None:
@@ -154,7 +163,7 @@ async def test_a_task_that_is_cancelled_twice_ends_its_app(kind: Kind) -> None:
     await app.ready_async()
     waiting = asyncio.create_task(app.watch(since=1).get_async())
     await asyncio.sleep(0)
-    await cancelled_again_and_again(app._host)  # type: ignore[arg-type]
+    await cancelled_again_and_again(task_of(app))
     with pytest.raises(gs.Closed):
         await waiting
     assert app.state == "stopped"
@@ -203,8 +212,9 @@ def test_ctrl_c_while_a_block_is_left_waits_for_the_turn(
 
     with ExitStack() as ends:
         app = Kind("thread journal" if journal else "thread", tmp_path, ends).start(gs.Program(lambda: (0, ()), slow))
-        refuse = app._buffer.log.refuse
-        monkeypatch.setattr(app._buffer.log, "refuse", partial(in_order, refuse, leaving.set))
+        run = app.life.run
+        refuse = run.refuse
+        monkeypatch.setattr(run, "refuse", partial(in_order, refuse, leaving.set))
         with pytest.raises(KeyboardInterrupt), interrupted_at(in_turn, leaving, then=go_on), app:
             send_and_wait(app)
         assert_over(app)

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 import go_state as gs
-from go_state.modes.app.observers import Waiting
+from go_state.modes.app.pending_replies import PendingReply
 from go_state.waking.thread_waker import ThreadWaker
 
 LONG = 30.0  # seconds: what hangs fails here
@@ -65,7 +65,7 @@ def resting(rooms: gs.KeyedApps[Words, str], shop: Shop) -> Iterator[None]:
     """Have the program of "a" be put to rest meanwhile, and not come to its end before the block does."""
     rooms["a"].send("hold")
     assert shop.held.acquire(timeout=LONG)
-    rooms._places["a"].app.rest()
+    rooms._places["a"].app.life.ask_to_end()
     try:
         yield
     finally:
@@ -75,15 +75,15 @@ def resting(rooms: gs.KeyedApps[Words, str], shop: Shop) -> Iterator[None]:
 def rest_while_putting(rooms: gs.KeyedApps[Any, Any]) -> None:
     """Have the program of "a" find itself idle while the next message is on its way to the disk."""
     app = rooms._places["a"].app
-    stage = app._buffer.parts.stage
+    stage = app.life.run.journal.parts.stage
     enter = stage.enter
 
     def enter_and_rest(staged: Any) -> bool:
         stage.enter = enter
         leads = enter(staged)
-        app._rest_if_unused()
-        if app._draining:
-            app._audience.ended.watch().get(LONG)
+        app.life.run.idled()
+        if app.life.is_draining:
+            app.life.observers.ended.watch().get(LONG)
         return leads  # type: ignore[no-any-return]
 
     stage.enter = enter_and_rest
@@ -191,7 +191,7 @@ def test_who_waits_for_the_next_life_hears_of_a_failure(shop: Shop) -> None:
     rooms["a"].send("fail")
     assert shop.held.acquire(timeout=LONG)
     place = rooms._places["a"]
-    place.app.rest()
+    place.app.life.ask_to_end()
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(rooms["a"].apply, "second", timeout=LONG)
         while not place._backlog:
@@ -424,26 +424,26 @@ def test_a_program_that_falls_idle_while_it_is_begun_is_given_what_was_sent(shop
 
         rooms._make = idle_at_once
         rooms["a"].apply("first", timeout=LONG)
-        assert not rooms._places["a"].app._draining
+        assert not rooms._places["a"].app.life.is_draining
 
 
 def test_whom_an_app_refuses_at_its_end_another_tells(tmp_path: Path, shop: Shop) -> None:
     """Who waits for a turn hears nothing of the app that has not taken the message, and of the turn by the one that has."""
     waker = ThreadWaker()
-    waiting = Waiting(waker, asks=False)
+    waiting = PendingReply(waker, asks=False)
     with gs.LMDBStore(tmp_path / "s") as store:
         with gs.start(shop.program, store=store, key="a") as app:
-            put = app._durable.entrance.put_known
+            put = app.life.run.durable.entrance.put_known
 
             def put_at_the_end(*args: Any) -> None:
                 app.stop()
                 put(*args)
 
-            app._durable.entrance.put_known = put_at_the_end
+            app.life.run.durable.entrance.put_known = put_at_the_end
             with pytest.raises(gs.Closed):
-                app.put_for(waiting, "first")
+                app.life.put_for(waiting, "first")
         with gs.start(shop.program, store=store, key="a") as app:
-            app.put_for(waiting, "first")
+            app.life.put_for(waiting, "first")
             assert waker.sleep(time.monotonic() + LONG)
             assert waiting.outcome() == ("first",)
 

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 import go_state as gs
-from go_state.runtime.effects.manager import EffectManager
+from go_state.runtime.effects.lifecycle import Lifecycle
+from go_state.runtime.effects.scheduler import Scheduler
 
 
 @dataclass(frozen=True)
@@ -253,32 +254,35 @@ def test_a_command_that_fails_for_good_is_asked_for_again_in_the_next_life(tmp_p
         assert gs.verify(program(), store.journal("k")).finding is None
 
 
-def interrupted_in(monkeypatch: pytest.MonkeyPatch, method: str, after: int) -> None:
+def interrupted_in(monkeypatch: pytest.MonkeyPatch, part: type, method: str, after: int) -> None:
     """Have Ctrl-C interrupt the run once, where it enters the method for the last of so many times."""
-    left, real = [after], getattr(EffectManager, method)
+    left, real = [after], getattr(part, method)
 
-    def interrupted(manager: EffectManager, *args: Any) -> Any:
-        if manager.held and left:
+    def interrupted(*args: Any) -> Any:
+        if left:
             left[0] -= 1
             if not left[0]:
                 left.clear()
                 raise KeyboardInterrupt
-        return real(manager, *args)
+        return real(*args)
 
-    monkeypatch.setattr(EffectManager, method, interrupted)
+    monkeypatch.setattr(part, method, interrupted)
 
 
-@pytest.mark.parametrize(("method", "after"), [("begin", 1), ("_act", 1), ("_act", 2), ("_launch", 1)])
+@pytest.mark.parametrize(
+    ("part", "method", "after"),
+    [(Lifecycle, "begin", 1), (Scheduler, "begin", 1), (Scheduler, "begin", 2), (Lifecycle, "launch", 1)],
+)
 @pytest.mark.filterwarnings("ignore::go_state.core.errors.LeftRunning")
 def test_an_interrupt_before_its_beginning_forgets_no_command(
-    tmp_path: Path, worlds: Any, monkeypatch: pytest.MonkeyPatch, method: str, after: int
+    tmp_path: Path, worlds: Any, monkeypatch: pytest.MonkeyPatch, part: type, method: str, after: int
 ) -> None:
     """A turn that is committed has its commands begun, if not in this life, then in the next."""
     with gs.LMDBStore(tmp_path / "s") as store:
         journal = store.journal("k", of=Msg)
         journal.put(Ask("beside"))
         journal.close()
-        interrupted_in(monkeypatch, method, after)
+        interrupted_in(monkeypatch, part, method, after)
         first = worlds()
         first.let_go.set()
         with pytest.raises(KeyboardInterrupt):

@@ -93,7 +93,7 @@ def test_a_replay_in_a_thread_can_be_ended(store: gs.LMDBStore) -> None:
 
     app = gs.start(counting(wait), store=store, key="bot")
     assert begun.wait(30)
-    app.rest(drain=False)
+    app.life.ask_to_end(drain=False)
     go_on.set()
     app.stop(timeout=30)
     assert len(seen) < COUNT

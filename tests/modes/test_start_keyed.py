@@ -219,7 +219,7 @@ async def test_what_is_sent_while_it_ends_goes_to_the_next(tmp_path: Path) -> No
         async with gs.start_keyed_async(room, store=store) as rooms:
             await rooms["a"].apply_async(Say(1, 0))
             first = rooms._places["a"].app
-            first.rest()
+            first.life.ask_to_end()
             rooms["a"].send(Say(1, 1))
             rooms["a"].send(Say(1, 2))
             assert await rooms["a"].ask_async(Say(1, 3)) == 3

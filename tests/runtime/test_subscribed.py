@@ -9,7 +9,7 @@ import os
 import signal
 import threading
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,12 @@ import both_drivers
 import pytest
 from both_drivers import Drivers
 from effects_support import Gate, closed
+from hypothesis import given
+from hypothesis import strategies as st
 
 import go_state as gs
 from go_state.runtime.effects.timers import Timers
-from go_state.testing import SimClock
+from go_state.testing import Harness, SimClock
 
 drivers = both_drivers.drivers
 
@@ -377,13 +379,12 @@ def test_a_time_is_that_of_the_clock_also_when_it_is_set(seconds: float) -> None
     clock = Clock()
     timers = Timers(clock)
     gone_off: list[float] = []
-    timers.set_at(7200.0, lambda: gone_off.append(clock.time()))
-    timers.set(10_000.0, lambda: None)
+    timers.set_at(7200.0, lambda _: gone_off.append(clock.time()), None)
+    timers.set(10_000.0, lambda _: None, None)
     clock.set_by = seconds
     assert timers.next_wait() == min(7200.0 - seconds, 10_000.0)
     clock.set(7200.0 - seconds)
-    while (action := timers.next_due()) is not None:
-        action()
+    timers.fire(10)
     assert gone_off == [7200.0]
 
 
@@ -434,3 +435,49 @@ def test_a_turn_is_dated_by_the_clock_of_its_run(drivers: Drivers, tmp_path: Pat
 
 def dated_update(model: float, msg: int, turn: gs.Turn) -> gs.Step[float, int]:
     return turn.at, ()
+
+
+# A pool of kept values: of each of six keys two that go on as one another, and one that does not.
+POOL = [
+    gs.Sub.every(seconds, message, key=key) for key in range(6) for seconds, message in ((1.0, "a"), (1.0, "b"), (2.0, "a"))
+]
+
+
+@given(
+    st.lists(
+        st.lists(st.sampled_from([*POOL, None]), unique_by=lambda sub: sub and sub.key, max_size=7), min_size=1, max_size=8
+    )
+)
+def test_what_is_kept_and_what_is_made_anew_lead_to_the_same(turns: list[list[Any]]) -> None:
+    """The very same values, in whatever order and place, or equal ones: what runs is what the newest model asks for."""
+
+    def running(make: Any) -> list[Any]:
+        program = gs.Program(
+            lambda: ((), ()), lambda model, msg: (model if isinstance(msg, str) else tuple(msg), ()), subscriptions=make
+        )
+        h, seen = Harness(program), []
+        for wanted in turns:
+            h.send(wanted)
+            began = {each.sub.key: each.due for each in h._manager.inputs._running.values()}
+            h.advance(0.25)
+            seen.append(({each.key: each for each in h.subscriptions}, began))
+        return seen
+
+    kept, anew = running(lambda model: model), running(lambda model: [sub and replace(sub) for sub in model])
+    assert kept == anew
+    assert [asked for asked, _ in kept] == [{sub.key: sub for sub in wanted if sub is not None} for wanted in turns]
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [("a", "aa"), ("ab", "bb"), ("abc", "bba"), ("abc", "abcb"), ("abc", "babc"), ("a-c", "aca"), ("abc", "aba")],
+)
+def test_two_of_one_key_are_refused_wherever_they_are(first: str, second: str) -> None:
+    """Also the very same value twice, of which one was running before."""
+    values = {letter: gs.Sub.every(1.0, "tick", key=letter) for letter in "abc"} | {"-": None}
+    program = gs.Program(
+        lambda: (first, ()), lambda model, msg: (msg, ()), subscriptions=lambda model: [values[letter] for letter in model]
+    )
+    h = Harness(program)
+    with pytest.raises(gs.ProgramError, match="two subscriptions have the key"):
+        h.send(second)

@@ -101,7 +101,8 @@ def test_the_block_of_an_app_is_left_in_a_child(held: bool) -> None:
     """It is left at once, with the error it is left with, also where a thread held the app's locks at the fork."""
     with gs.start(counter) as app, app.watch() as models, app.changes() as changes:
         app.apply(1)
-        locks = [app._audience._lock, app._buffer.log.lock, app._audience.models.slot._lock] if held else []
+        life: Any = app.life
+        locks = [life.replies._lock, life.run.buffer.log.lock, life.observers.models.slot._lock] if held else []
 
         def leave() -> None:
             with ExitStack() as blocks:

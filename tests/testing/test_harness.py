@@ -220,6 +220,23 @@ def test_a_turn_whose_commands_fail_is_rolled_back() -> None:
     assert h.send(print).pending == (gs.Cmd.call(note, print), gs.Cmd.call(print))
 
 
+def test_what_fails_after_a_turn_that_was_rolled_back_takes_no_other_message_out() -> None:
+    """Each call goes on from what is committed, also if the one before it has raised."""
+
+    def update(model: tuple[str, ...], msg: str) -> gs.Step[tuple[str, ...], str]:
+        if msg == "raise":
+            raise ValueError(msg)
+        return (*model, msg), [gs.Cmd.call(note, 1)] if msg == "call" else ()
+
+    h = Harness(gs.Program(lambda: ((), ()), update)).send("call")
+    with pytest.raises(ValueError, match="raise"):
+        h.send("raise")
+    with pytest.raises(LookupError):
+        h.fail(note, LookupError())
+    assert (h.messages, h.pending) == (["call"], ())
+    assert h.send("next").model == h.crash().model == ("call", "next")
+
+
 def test_a_call_that_has_failed_is_over() -> None:
     """Also where the test has got its error, as after one that was set aside."""
     h = Harness(answering(gs.Cmd.call(note, 1, key="note", busy="skip"))).send("go")

@@ -378,7 +378,7 @@ class Crossed(gs.Value[Any]):
 def test_the_first_subscription_meets_a_model_that_is_being_published(read: int) -> None:
     """Whatever the program publishes while it is first asked for changes: version and model belong together, and are the newest."""
     with gs.start(program) as app:
-        models: Any = app._audience.models
+        models: Any = app.life.observers.models
         models.__class__ = Crossed
         models.cross, models.left = lambda: app.apply(to(count=7), timeout=30), read
         changes = app.changes("count", initial=True)
@@ -397,7 +397,7 @@ def test_a_subscription_that_crosses_with_the_end_ends() -> None:
             return super().set(value)
 
     with gs.start(program) as app:
-        app._audience.ended.__class__ = Ended
+        app.life.observers.ended.__class__ = Ended
     assert found[0].get(30).version == 1
     with pytest.raises(gs.Closed):
         found[0].get(30)

@@ -101,7 +101,7 @@ def aggregate(
     kept = _keeping(plan.program, store, key, options)
     reading, after = drive(kept.begin(source))
     intake = plan.intake(reading, after=after)
-    with plan.batch(intake, program=kept.program(), checkpoint=_checkpoint(kept, options)) as running:
+    with plan.batch(intake, kept=kept, checkpoint=_checkpoint(kept, options)) as running:
         drive(running.flow())
     return _result(running.result(), kept, store)
 
@@ -148,7 +148,7 @@ async def aggregate_async(
         reading, after = await drive_async(kept.begin(source))
         intake = plan.intake(reading, after=after)
         checkpoint, loading = _checkpoint(kept, options), kept.loading()
-        async with plan.batch(intake, program=kept.program(), checkpoint=checkpoint, loading=loading) as running:
+        async with plan.batch(intake, kept=kept, checkpoint=checkpoint, loading=loading) as running:
             await plan.drive_in_time(running.flow())
     return _result(running.result(), kept, store)
 

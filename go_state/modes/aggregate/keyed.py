@@ -15,6 +15,7 @@ from go_state.core.errors import InvalidKey
 from go_state.core.ports import Store, Stored, Write
 from go_state.core.program import Program, not_a_step, read_step, takes_key
 from go_state.core.turn import Turn
+from go_state.runtime.steps import Steps
 from go_state.storage.records.keys import key_bytes
 from go_state.storage.snapshots.snapshot import Loaded, Schema, is_envelope, read_envelope, seal_of
 
@@ -54,6 +55,7 @@ class WorkingSet(Generic[Model, Msg]):
         retire: Callable[[Model], bool] | None,
     ) -> None:
         self._program = program
+        self._update_one: Callable[..., Any] = program.update
         self._schema = schema
         self._store = store
         self._key = key
@@ -69,15 +71,12 @@ class WorkingSet(Generic[Model, Msg]):
         self._keyed: tuple[Any, Any] | None = None  # the message whose key was asked for last, and the key
         self._turn = 0
 
-    def as_program(self) -> Program[Change[Model] | None, Msg]:
-        """Return the program that the loop runs."""
-        update: Any = self._update_in_turn if self._program.takes_turn else self._update
-        return Program(lambda: (None, ()), update, view=None if self._program.view is None else self._view)
+    def steps(self, of_one: Steps[Model, Msg]) -> Steps[Change[Model] | None, Msg]:
+        """Return the steps that the loop takes, from those of one model."""
+        self._update_one = of_one.update
+        return Steps(lambda: (None, ()), self._update, of_one.takes_turn, of_one.roll_back)
 
     # ------------------------------------------------------------------ the turn
-
-    def _update_in_turn(self, last: Change[Model] | None, message: Msg, turn: Turn) -> tuple[Change[Model], Any]:
-        return self._update(last, message, turn)
 
     def _update(self, last: Change[Model] | None, message: Msg, *turn: Turn) -> tuple[Change[Model], Any]:
         if last is not None and last is not self._taken_over:
@@ -87,7 +86,7 @@ class WorkingSet(Generic[Model, Msg]):
         entry = self._dirty.get(key) or self._clean.get(key)
         if entry is None:
             return self._first_turn(key, message, *turn)
-        step = self._program.update(entry.model, message, *turn)
+        step: Any = self._update_one(entry.model, message, *turn)
         if step.__class__ is not tuple or len(step) != 2:
             raise not_a_step(step, "update")
         return (key, entry, step[0]), step[1]
@@ -95,12 +94,9 @@ class WorkingSet(Generic[Model, Msg]):
     def _first_turn(self, key: object, message: Msg, *turn: Turn) -> tuple[Change[Model], Any]:
         """Load the key's model, or begin it, in one turn with its first message."""
         entry, first = self._meet(key)
-        model, commands = read_step(self._program.update(entry.model, message, *turn), "update")
+        model, commands = read_step(self._update_one(entry.model, message, *turn), "update")
         assert isinstance(key, str)  # or it was refused
         return (key, entry, model), [*first, *checked_commands(commands)] if first else commands
-
-    def _view(self, change: Change[Model] | None) -> object:
-        return None if change is None or self._program.view is None else self._program.view(change[2])
 
     def _take_over(self, change: Change[Model]) -> None:
         """Make the change of a committed turn part of the working set."""

@@ -7,17 +7,18 @@ they share: the source's mark, and the one transaction in which models and mark 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 from go_state.core.errors import InvalidKey, UsageError
 from go_state.core.ports import Openable, Position, Source, Store, Write
 from go_state.core.program import Program, Step, takes_key
 from go_state.modes.aggregate.journal_source import journal_marks
-from go_state.modes.aggregate.keyed import RESERVED, WorkingSet
+from go_state.modes.aggregate.keyed import RESERVED, Change, WorkingSet
 from go_state.modes.batch.loaded_first import Loading
 from go_state.modes.options import OnCommit
-from go_state.runtime.flow.driver import Answer, Blocking, Flow
+from go_state.runtime.after_commit import Hooks
+from go_state.runtime.flow.waits import Answer, Blocking, Flow
+from go_state.runtime.steps import Steps
 from go_state.storage.codec.json_codec import JsonCodec
 from go_state.storage.records.keys import key_bytes
 from go_state.storage.snapshots.links import Links, follow_links
@@ -43,9 +44,13 @@ class Keeping(Generic[Model, Msg]):
 
     # ------------------------------------------------------------------ what the two kinds say
 
-    def program(self) -> Program[Any, Msg]:
-        """Return the program to run from here."""
+    def steps(self, own: Steps[Model, Msg]) -> Steps[Any, Msg]:
+        """Return the steps to take from here, made of the program's own."""
         raise NotImplementedError
+
+    def hooks(self, own: Hooks) -> Hooks:
+        """Return what is called after a commit of those steps, made of what is called with the program's models."""
+        return own
 
     def loading(self) -> Loading[Msg] | None:
         """Return what loads models before their messages, where the program loads some in its turns."""
@@ -170,8 +175,8 @@ class KeptModel(Keeping[Model, Msg]):
         follow_links(self._key, load, links)
         return loaded[self._key]
 
-    def program(self) -> Program[Model, Msg]:
-        return replace(self._program, init=self._init)
+    def steps(self, own: Steps[Model, Msg]) -> Steps[Model, Msg]:
+        return Steps(self._init, own.update, own.takes_turn, own.roll_back)
 
     def _init(self) -> Step[Model, Msg]:
         program = self._program
@@ -215,8 +220,11 @@ class KeptModels(Keeping[Model, Msg]):
                 self._marks_version = loaded.version if key == self._marks_key else 0
         return marks
 
-    def program(self) -> Program[Any, Msg]:
-        return self._working_set.as_program()
+    def steps(self, own: Steps[Model, Msg]) -> Steps[Change[Model] | None, Msg]:
+        return self._working_set.steps(own)
+
+    def hooks(self, own: Hooks) -> Hooks:
+        return own.of_part(lambda change: change[2])
 
     def loading(self) -> Loading[Msg] | None:
         return Loading(self._working_set.missing, self._working_set.load_ahead, self.thread)

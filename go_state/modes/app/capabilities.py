@@ -26,7 +26,7 @@ class AppStatistics(NamedTuple):
     queue_size: int
     oldest_age: float | None
     rate: float
-    commands_in_effect: int
+    commands_running: int
 
 
 class Reader(Generic[Model]):

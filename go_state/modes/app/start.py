@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Generic, TypeVar, Unpack
+from typing import Any, TypeVar, Unpack
 
 from go_state.buffer.buffer import Buffer
 from go_state.core.errors import UsageError
 from go_state.core.ports import Log
 from go_state.core.program import Program
 from go_state.modes.app.app import App
+from go_state.modes.app.assembly import Lifecycle, begin, journal_life, memory_life
 from go_state.modes.options import AppOptions, OnDenied
 from go_state.modes.settings import (
     DurableSettings,
@@ -57,20 +56,6 @@ def _start(
     return make_app(program, buffer, settings, durable, on_denied=options.get("on_denied"), on_loop=on_loop)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Lifecycle(Generic[Model, Msg]):
-    """What whoever holds an app is told about it, each time with the app.
-
-    `begun` is called first of all, `idled` when there was no message for `idle` seconds and nobody waits for a model, `ended`
-    when nothing of the app runs any more.
-    """
-
-    idle: float | None = None
-    idled: Callable[[App[Model, Msg]], object] | None = None
-    ended: Callable[[App[Model, Msg]], object] | None = None
-    begun: Callable[[App[Model, Msg]], object] | None = None
-
-
 def make_app(
     program: Program[Model, Msg],
     buffer: Log[Msg] | None,
@@ -82,19 +67,10 @@ def make_app(
     lifecycle: Lifecycle[Model, Msg] = Lifecycle(),
 ) -> App[Model, Msg]:
     """Return a running app with these settings; without a buffer, and not durable, it has a new one."""
-    if buffer is None and durable is None:
-        buffer = Buffer()
     manager = EffectManager(settings.resources, on_loop=on_loop)
-    return App(
-        program,
-        buffer,
-        settings.on_error,
-        manager,
-        durable,
-        on_denied=on_denied,
-        on_loop=on_loop,
-        idle=lifecycle.idle,
-        idled=lifecycle.idled,
-        ended=lifecycle.ended,
-        begun=lifecycle.begun,
-    )
+    if durable is None:
+        queue: Any = Buffer() if buffer is None else buffer  # a buffer, or something that is used as one
+        life = memory_life(program, queue, manager, settings.on_error, on_denied, on_loop=on_loop)
+    else:
+        life = journal_life(program, durable, manager, settings.on_error, on_denied, on_loop=on_loop)
+    return begin(life, lifecycle, on_loop=on_loop)

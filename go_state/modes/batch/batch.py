@@ -11,18 +11,18 @@ from typing import Any, Generic, TypeAlias, TypeVar, Union, Unpack
 from go_state.core.errors import TimedOut, UsageError
 from go_state.core.ports import Consumer, Log, Position, Producer, Source
 from go_state.core.program import Program
-from go_state.middleware.chain import chained
 from go_state.modes.batch.limits import Limits
 from go_state.modes.batch.loaded_first import LoadedFirst, Loading
 from go_state.modes.batch.source_feed import Ended, QueuedSourceFeed, SavePoint, SourceFeed
 from go_state.modes.batch.source_reader import Intake, open_intake
+from go_state.modes.loops import Folding, plain_loop
 from go_state.modes.options import BatchOptions
 from go_state.modes.settings import check_names, checked_program, program_without_key, run_settings
 from go_state.runtime.effects.manager import EffectManager
-from go_state.runtime.feeds.feeds import PortFeed
-from go_state.runtime.flow.driver import Flow, drive, drive_async, refuse_running_loop
-from go_state.runtime.on_error import FailedMessage
-from go_state.runtime.replaying import silenced
+from go_state.runtime.feeds.port_feed import PortFeed
+from go_state.runtime.flow.driver import drive, drive_async, refuse_running_loop
+from go_state.runtime.flow.waits import Flow
+from go_state.runtime.on_error import FailedMessage, Failures
 from go_state.runtime.turn import Loop
 
 Model = TypeVar("Model")
@@ -86,7 +86,7 @@ class Plan(Generic[Model, Msg]):
     """The options of one batch, checked; they begin to count when it is made."""
 
     def __init__(self, program: Program[Model, Msg], options: BatchOptions[Msg], *, on_loop: bool) -> None:
-        self.program = chained(checked_program(program))
+        self.program = checked_program(program)
         self._replaying = options.get("replaying")
         self._on_loop = on_loop
         self._timeout = options.get("timeout")
@@ -110,16 +110,14 @@ class Plan(Generic[Model, Msg]):
         self,
         intake: Intake[Msg],
         *,
-        program: Program[Any, Msg] | None = None,
+        kept: Folding[Model, Msg] | None = None,
         checkpoint: SavePoint | None = None,
         loading: Loading[Msg] | None = None,
     ) -> Batch[Model, Msg]:
-        """Return the batch, of another program than the plan's where one is given; with `loading` models are loaded beforehand."""
+        """Return the batch, from the models of `kept` if that is given; with `loading` models are loaded beforehand."""
         manager = EffectManager(self._settings.resources, on_loop=self._on_loop)
-        manager.journal_id = intake.name
-        loop: Loop[Any, Msg] = Loop(
-            silenced(program or self.program, self._replaying), manager, on_error=self._settings.on_error
-        )
+        manager.names.name_run(intake.name)
+        loop = plain_loop(self.program, manager, Failures(self._settings.on_error), self._replaying, kept)
         feed = SourceFeed(loop, intake, self._limits, self._limit, checkpoint)
         if self._ports is not None:
             queue = PortFeed(*self._ports, on_loop=self._on_loop, one_at_a_time=True)
@@ -173,8 +171,8 @@ class Batch(Generic[Model, Msg]):
 
     def result(self) -> Result[Model, Msg]:
         """Return how it ended."""
-        processed = self._feed.through - self.loop.passed_over
-        return Result(self.loop.model, processed, self.intake.position(), self._feed.ended, tuple(self.loop.set_aside))
+        processed = self._feed.processed - self.loop.passed_over
+        return Result(self.loop.model, processed, self.intake.position(), self._feed.ended, tuple(self.loop.failures.set_aside))
 
     def __enter__(self) -> Batch[Model, Msg]:
         self.loop.manager.open()

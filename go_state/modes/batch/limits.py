@@ -12,7 +12,7 @@ from go_state.core.errors import TimedOut, UsageError
 from go_state.core.ports import Switch
 from go_state.modes.stop import StopSwitch
 from go_state.runtime.effects.manager import EffectManager
-from go_state.runtime.flow.driver import CHECKPOINT_SECONDS
+from go_state.runtime.flow.waits import CHECKPOINT_SECONDS
 
 
 class Limits:
@@ -71,15 +71,10 @@ class Limits:
     @contextmanager
     def calling(self, wake: Callable[[], object]) -> Iterator[None]:
         """Call the function, from whichever thread, when something ends a wait early, for the length of the block."""
-        manager = self.manager
-        with self.stop.calling(wake) if isinstance(self.stop, StopSwitch) else nullcontext():
-            if manager is not None:
-                manager.ring = wake
-            try:
-                yield
-            finally:
-                if manager is not None:
-                    manager.ring, manager.waiting = None, False
+        stopping = self.stop.calling(wake) if isinstance(self.stop, StopSwitch) else nullcontext()
+        arriving = nullcontext() if self.manager is None else self.manager.inbox.waking(wake)
+        with stopping, arriving:
+            yield
 
     def must_end_now(self) -> bool:
         """Return whether a wait that begins now would have to end at once."""

@@ -8,7 +8,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from go_state.core.turn import Turn
 from go_state.modes.batch.source_feed import Ended, SourceFeed
 from go_state.runtime.effects.manager import EffectManager
-from go_state.runtime.flow.driver import Blocking, Flow
+from go_state.runtime.flow.waits import Blocking, Flow
 from go_state.system.own_thread import OwnThread
 
 Msg = TypeVar("Msg")
@@ -33,12 +33,13 @@ class LoadedFirst(Generic[Msg]):
         self._load = load
         self._thread = thread
         self._held: tuple[Msg, str, Iterator[Msg | None]] | None = None  # a message, what it lacks, and those that follow it
-        self.each = feed.each
+        self.commits_each = feed.commits_each
+        self.owner = feed.owner
 
     @property
-    def through(self) -> int:
+    def processed(self) -> int:
         """How many messages are processed."""
-        return self._feed.through
+        return self._feed.processed
 
     @property
     def ended(self) -> Ended:
@@ -69,21 +70,21 @@ class LoadedFirst(Generic[Msg]):
                 return
             yield message
 
-    def settle(self, messages: Sequence[Msg], /) -> Flow[None] | tuple[()]:
-        """Enqueue what the turn has sent."""
-        return self._feed.settle(messages)
+    def commit(self, messages: Sequence[Msg], /) -> Flow[None] | tuple[()]:
+        """Put what the turn has sent."""
+        return self._feed.commit(messages)
 
     def put(self, messages: Sequence[Msg], /) -> Flow[None] | tuple[()]:
-        """Enqueue what no turn has sent."""
+        """Put what no turn has sent."""
         return self._feed.put(messages)
 
-    def rollback(self, *, through: bool) -> Flow[None] | tuple[()]:
+    def rollback(self, *, processed: bool) -> Flow[None] | tuple[()]:
         """Take back what is not processed."""
-        return self._feed.rollback(through=through)
+        return self._feed.rollback(processed=processed)
 
-    def where(self) -> Any:
+    def last_position(self) -> Any:
         """Return the position of the message last given."""
-        return self._feed.where()
+        return self._feed.last_position()
 
     def turn(self) -> Turn:
         """Return the turn of the message last given."""

@@ -14,8 +14,9 @@ from go_state.core.turn import Turn
 from go_state.modes.batch.limits import Limits
 from go_state.modes.batch.source_reader import Intake
 from go_state.runtime.effects.manager import EffectManager
-from go_state.runtime.feeds.feeds import PortFeed
-from go_state.runtime.flow.driver import Checkpoint, Flow
+from go_state.runtime.feeds.feed import NOBODY
+from go_state.runtime.feeds.port_feed import PortFeed
+from go_state.runtime.flow.waits import Checkpoint, Flow
 from go_state.runtime.turn import Loop
 
 Msg = TypeVar("Msg")
@@ -36,7 +37,8 @@ class SavePoint:
 class SourceFeed(Generic[Msg]):
     """Messages of a source, and before the next one is taken, everything that the last one led to."""
 
-    each = False
+    commits_each = False
+    owner = NOBODY
 
     def __init__(
         self, loop: Loop[Any, Msg], intake: Intake[Msg], limits: Limits, limit: int | None, checkpoint: SavePoint | None
@@ -59,13 +61,14 @@ class SourceFeed(Generic[Msg]):
         self._schedule()
 
     def listen_to(self, manager: EffectManager) -> None:
-        """Tell the commands of the run at which position they are, and how long the queue is."""
-        manager.where = self.where
-        manager.backlog, manager.taken = lambda: len(self._queue), lambda: self._queued - len(self._queue)
+        """Have positions known to commands, and how long the queue is; this feed looks to its loop's manager in any case."""
+        manager.connect(
+            where=self.last_position, backlog=lambda: len(self._queue), taken=lambda: self._queued - len(self._queue)
+        )
 
     @property
-    def through(self) -> int:
-        """How many messages were given; read when all of them are processed."""
+    def processed(self) -> int:
+        """How many messages were given; asked when all of them are processed."""
         return self._queued if self._intake.whole else self._taken + self._idle + self._queued
 
     def take(self) -> Flow[Iterator[Msg | None] | None]:
@@ -79,8 +82,8 @@ class SourceFeed(Generic[Msg]):
             if self._manager.has_arrivals:
                 return iter(())
             if self._taken >= self._save_at or self._limits.save_due():
-                if self._manager.count:  # a save has everything that has happened, so no command may be running
-                    yield self._manager.landing(self._limits.timeout_left())
+                if self._manager.count:  # a save is of everything that has happened, and nothing that is under way
+                    yield self._manager.next_arrival(self._limits.timeout_left())
                     return iter(())
                 yield from self._save()
             ended: Ended | None = self._limits.ended() or ("limit" if self._taken >= self._limit else None)
@@ -88,7 +91,7 @@ class SourceFeed(Generic[Msg]):
                 self.ended = ended
                 return (yield from self._last_ones())
             if self._manager.is_full:  # more would only wait in the memory
-                yield self._manager.landing(self._limits.seconds_left())
+                yield self._manager.next_arrival(self._limits.seconds_left())
                 return iter(())
             if self._run is not None:
                 return self._take_from(self._run)
@@ -105,7 +108,7 @@ class SourceFeed(Generic[Msg]):
 
     def _take_from(self, run: Iterator[Msg | None]) -> Iterator[Msg | None]:
         """Give messages of the source until there is something else to do; what follows a yield runs between two turns."""
-        watches, timers, news = self._limits.watches, self._manager.timers, self._manager.news
+        watches, timers, news = self._limits.watches, self._manager.timers, self._manager.inbox.arrivals
         timed = bool(timers)
         stop_at = min(self._limit, self._save_at)
         for message in run:
@@ -154,7 +157,7 @@ class SourceFeed(Generic[Msg]):
         if self._checkpoint is not None and self._checkpoint.seconds is not None:
             self._limits.save_in(self._checkpoint.seconds)
 
-    def settle(self, messages: Sequence[Msg], /) -> Flow[None] | tuple[()]:
+    def commit(self, messages: Sequence[Msg], /) -> Flow[None] | tuple[()]:
         """Queue what the turn has sent."""
         self._enqueue(messages)
         return ()
@@ -164,24 +167,24 @@ class SourceFeed(Generic[Msg]):
         self._enqueue(messages)
         return ()
 
-    def rollback(self, *, through: bool) -> Flow[None] | tuple[()]:
+    def rollback(self, *, processed: bool) -> Flow[None] | tuple[()]:
         """Do nothing: a batch that fails leaves no model, and its source is not told that anything was done."""
         return ()
 
-    def where(self) -> Position:
+    def last_position(self) -> Position:
         """Return the position of the source, or how many of its messages were taken before this one."""
         position = self._intake.where()
         return self._taken - 1 - self._unseen if position is None else position
 
     def turn(self) -> Turn:
         """Return a turn that begins now."""
-        return Turn(self._manager.timers.clock.time(), self.where())
+        return Turn(self._manager.timers.clock.time(), self.last_position())
 
 
 class QueuedSourceFeed(SourceFeed[Msg]):
     """The same, with a queue of the user's own between the source and the turns."""
 
-    each = True
+    commits_each = True
 
     def __init__(
         self,
@@ -196,13 +199,13 @@ class QueuedSourceFeed(SourceFeed[Msg]):
         self._port = queue
 
     def listen_to(self, manager: EffectManager) -> None:
-        """Tell the commands at which position they are; the length of a queue of the user's own is not known."""
-        manager.where = self.where
+        """Have positions known to commands; how long somebody's own queue is nobody knows."""
+        manager.connect(where=self.last_position)
 
     @property
-    def through(self) -> int:
+    def processed(self) -> int:
         """How many messages were committed."""
-        return self._port.through
+        return self._port.processed
 
     def take(self) -> Flow[Iterator[Msg | None] | None]:
         """Give the next message of the queue; when it is empty, put the source's next messages into it."""
@@ -224,18 +227,18 @@ class QueuedSourceFeed(SourceFeed[Msg]):
             if not entering and self._manager.has_arrivals:
                 return iter(())
 
-    def settle(self, messages: Sequence[Msg], /) -> Flow[None] | tuple[()]:
+    def commit(self, messages: Sequence[Msg], /) -> Flow[None] | tuple[()]:
         """Put, then commit."""
-        return self._port.settle(messages)
+        return self._port.commit(messages)
 
     def put(self, messages: Sequence[Msg], /) -> Flow[None] | tuple[()]:
         """Put what no turn has sent."""
         return self._port.put(messages)
 
-    def rollback(self, *, through: bool) -> Flow[None] | tuple[()]:
+    def rollback(self, *, processed: bool) -> Flow[None] | tuple[()]:
         """Ask the consumer to give its message again."""
-        return self._port.rollback(through=through)
+        return self._port.rollback(processed=processed)
 
-    def where(self) -> Position:
+    def last_position(self) -> Position:
         """Return the position of the source; None where a fetch has put many messages into the queue at once."""
-        return None if self._intake.whole else super().where()
+        return None if self._intake.whole else super().last_position()

@@ -16,7 +16,9 @@ from go_state.core.ports import Log, Position, Reading, Source
 from go_state.modes.batch.limits import Limits
 from go_state.modes.batch.prefetch import ReadAhead
 from go_state.runtime.feeds.disk import DiskLog
-from go_state.runtime.flow.driver import Answer, Blocking, Flow, awaited, drive, result_of
+from go_state.runtime.flow.awaitables import awaited, result_of
+from go_state.runtime.flow.driver import drive
+from go_state.runtime.flow.waits import Answer, Blocking, Flow
 from go_state.system.own_thread import OwnThread
 from go_state.waking.deadlines import deadline
 

@@ -17,8 +17,9 @@ from go_state.core.program import Program, read_step
 from go_state.middleware.chain import replayed
 from go_state.modes.durable.replaying import replay_flow
 from go_state.modes.keeping.keyframes import Keyframe, full_step, nearest
+from go_state.runtime.effects.effect import Origin
 from go_state.runtime.effects.manager import EffectManager
-from go_state.runtime.flow.driver import Blocking, Flow
+from go_state.runtime.flow.waits import Blocking, Flow
 from go_state.storage.journal.history import Recorded
 from go_state.storage.journal.journal import Journal
 from go_state.system.own_thread import OwnThread
@@ -30,7 +31,7 @@ Msg = TypeVar("Msg")
 class Beginning(Generic[Model, Msg]):
     """The beginning of one run, up to the commands that the run starts with.
 
-    `check` is called between the steps of the replay, and may raise to end it. `thread` uses the disk; a run in a thread of its own
+    `is_stopping` is asked between the steps of the replay, and ends it. `thread` uses the disk; a run in a thread of its own
     reads messages there (`on_loop` false).
     """
 
@@ -40,7 +41,7 @@ class Beginning(Generic[Model, Msg]):
         journal: Journal[Msg],
         manager: EffectManager,
         thread: OwnThread,
-        check: Callable[[], object],
+        is_stopping: Callable[[], bool],
         *,
         on_loop: bool,
     ) -> None:
@@ -48,11 +49,11 @@ class Beginning(Generic[Model, Msg]):
         self._journal = journal
         self._manager = manager
         self._thread = thread
-        self._check = check
+        self._is_stopping = is_stopping
         self._on_loop = on_loop
 
-    def model_at(self, applied: int, snapshot: Keyframe[Model] | None) -> Flow[tuple[Model, Sequence[Msg]]]:
-        """Return the model before the message at `applied`, and the messages that the beginning sends.
+    def model_at(self, applied: int, snapshot: Keyframe[Model] | None) -> Flow[tuple[Model, Sequence[Msg]] | None]:
+        """Return the model before the message at `applied`, and the messages that the beginning sends; None if the run is stopping.
 
         What was running, and what init or on_restore has started, is held by the manager.
         """
@@ -66,8 +67,12 @@ class Beginning(Generic[Model, Msg]):
             first, model, commands = snapshot.position, snapshot.model, ()
         begun = snapshot is not None or applied > first  # whether turn 0 is processed
         model = yield from self._folded(replayed(program), model, first, applied)
-        self._manager.marks = journal.run_record
+        if self._is_stopping():
+            return None
+        self._manager.note_in(journal.run_record)
         yield from self._resume(applied, begun=begun)
+        if self._is_stopping():
+            return None
         name = "init"
         if begun:
             name, commands = f"restore/{applied}", () if program.on_restore is None else program.on_restore(model)
@@ -80,15 +85,17 @@ class Beginning(Generic[Model, Msg]):
 
     def _perform(self, commands: object, name: str) -> Sequence[Msg]:
         manager, journal_id = self._manager, self._journal.journal_id
-        manager.turn_name = lambda: f"{journal_id}/{name}"
+        manager.names.name_turns(lambda: f"{journal_id}/{name}")
         sent = manager.perform(commands)
-        manager.turn_name = lambda: f"{journal_id}/{manager.where()}"
+        manager.names.name_turns(lambda: f"{journal_id}/{manager.names.where()}")
         return sent
 
     def _folded(self, program: Program[Model, Msg], model: Model, start: int, end: int) -> Flow[Model]:
         """Replay the messages from `start` to before `end`, silently."""
         thread = self._thread if self._on_loop else None
-        folded: Model = yield from replay_flow(program, self._journal, model, start, end, thread=thread, check=self._check)
+        folded: Model = yield from replay_flow(
+            program, self._journal, model, start, end, thread=thread, is_stopping=self._is_stopping
+        )
         return folded
 
     def _with_disk(self, fn: Callable[[], object]) -> Blocking:
@@ -98,24 +105,24 @@ class Beginning(Generic[Model, Msg]):
 
     def _resume(self, applied: int, *, begun: bool) -> Flow[None]:
         """Find the commands of the turns before `applied` again, by taking those turns once more, and hold what was running."""
-        journal, manager, where = self._journal, self._manager, self._manager.where
+        journal, manager = self._journal, self._manager
         names: list[str] = yield self._with_disk(journal.run_record.running)
         if not names:
             return
         for name in names:
             journal.run_record.opened(name)  # it stays noted in this life: one that fails before it has begun them forgets none
-        manager.turn_name = lambda: f"{journal.journal_id}/{manager.where()}"
-        if begun and any(name.startswith(f"{journal.journal_id}/init/") for name in names):
-            manager.where = lambda: "init"
-            manager.resume(read_step(self._program.init(), "init")[1], None, names)
+        init = f"{journal.journal_id}/init"
+        if begun and any(name.startswith(f"{init}/") for name in names):
+            manager.resume(read_step(self._program.init(), "init")[1], Origin(None, "init", init), names)
         yield from self._resume_turns(sorted(each for each in positions_of(names) if each < applied), names)
-        manager.where = where
+        if self._is_stopping():
+            return  # what is held is noted, and the next life finds it again
         held = manager.held_names()
         journal.run_record.ended([name for name in names if name not in held])
 
     def _resume_turns(self, positions: Sequence[int], names: Sequence[str]) -> Flow[None]:
         """Take the turns at the positions, in order, each on the model that it had."""
-        silent, reached = replayed(self._program), -1
+        silent, reached, journal_id = replayed(self._program), -1, self._journal.journal_id
         model: Any = None  # of the user's program, once there is one
         for position in positions:
             if reached < 0:
@@ -124,10 +131,11 @@ class Beginning(Generic[Model, Msg]):
                     raise UsageError(f"a command of the message at {position} is running, and no snapshot leads there")
                 reached, model = snapshot.position, snapshot.model
             model = yield from self._folded(silent, model, reached, position)
+            if self._is_stopping():
+                return
             recorded = yield self._with_disk(partial(_recorded_at, self._journal, position))
-            self._manager.where = partial(int, position)
-            model, commands = full_step(silent, model, recorded.message, recorded.at, position, self._journal.journal_id)
-            self._manager.resume(commands, recorded.message, names)
+            model, commands = full_step(silent, model, recorded.message, recorded.at, position, journal_id)
+            self._manager.resume(commands, Origin(recorded.message, position, f"{journal_id}/{position}"), names)
             reached = position + 1
 
 

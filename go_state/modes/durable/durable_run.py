@@ -9,27 +9,30 @@ messages and the cursor that passes its message, a snapshot and the position it 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 from go_state.core.errors import Closed
 from go_state.core.migrations import checked_migrations
 from go_state.core.program import Program
-from go_state.middleware.chain import Chain, Folded
-from go_state.modes.app.observers import Stopped
+from go_state.middleware.chain import Chain
 from go_state.modes.durable.beginning import Beginning
 from go_state.modes.durable.dead_letters import DeadLetters
 from go_state.modes.durable.entrance import Entrance
 from go_state.modes.durable.feed import DurableFeed
-from go_state.modes.durable.publishing import Audience, Publishing, noting_effects
+from go_state.modes.durable.publishing import Onlooker, Publishing, noting_effects
 from go_state.modes.durable.restoring import load
 from go_state.modes.durable.snapshot_writer import SnapshotWriter
 from go_state.modes.keeping.keyframes import Keyframe
 from go_state.modes.keeping.schema import StoredTypes, stored_types
 from go_state.modes.settings import DurableSettings
+from go_state.runtime.after_commit import Hooks, StopRequest
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.effects.timers import SystemClock
-from go_state.runtime.flow.driver import Blocking, Flow
-from go_state.runtime.on_error import OnError, Raise, SetAside, decide
+from go_state.runtime.flow.waits import Blocking, Flow
+from go_state.runtime.on_error import Failures, OnError
+from go_state.runtime.steps import Steps
+from go_state.runtime.subscriptions import subscribed
 from go_state.runtime.turn import Loop
 from go_state.storage.journal.journal import Journal
 from go_state.storage.journal.reader import JournalCursor
@@ -44,8 +47,8 @@ Msg = TypeVar("Msg")
 class DurableRun(Generic[Model, Msg]):
     """One run of a journalled program; what it can be told from outside is given when it is made.
 
-    `on_error` decides on messages, and `on_failure`, by default the same, on commands whose turn is processed. `audience` is told
-    of the turns of an app.
+    `chain` is the program's middleware. `on_error` decides on messages that fail and on commands that do. `onlooker` is told of the turns, and whoever makes the `stop`
+    request ends the run after the turn that is being taken.
     """
 
     def __init__(
@@ -56,10 +59,9 @@ class DurableRun(Generic[Model, Msg]):
         manager: EffectManager,
         *,
         on_loop: bool,
-        on_failure: OnError | None = None,
-        audience: Audience[Model] | None = None,
-        idle_seconds: float | None = None,
-        idled: Callable[[], object] | None = None,
+        chain: Chain[Model, Msg] | None,
+        onlooker: Onlooker[Model] | None = None,
+        stop: StopRequest | None = None,
     ) -> None:
         self._program = program
         self._settings = settings
@@ -77,37 +79,25 @@ class DurableRun(Generic[Model, Msg]):
             self.journal.writer.date_by(manager.timers.clock.time)
         self.entrance: Entrance[Msg] = Entrance(self.journal, on_loop=on_loop)
         self._dead_letters = DeadLetters(self.journal, on_error)
-        self._on_failure = on_failure or on_error
         self.manager = manager
-        self._audience = audience
-        self._idle_seconds = idle_seconds
-        self._idled = idled
-        self.chain: Chain[Model, Msg] | None = Chain(program) if program.middleware else None
-        self._publishing: Publishing[Model, Msg] = Publishing(program.view, audience, self.chain)
+        self._onlooker = onlooker
+        self._stop = stop or StopRequest()
+        self._publishing: Publishing[Model] = Publishing(program.view, onlooker, chain)
         self._reader: JournalCursor[Msg] | None = None
         self.feed: DurableFeed[Model, Msg] | None = None
         self._is_live = False  # whether it has begun to take messages
-        self.loop = self._loop()
+        self.loop = self._loop(chain, on_error)
 
-    def _loop(self) -> Loop[Model, Msg]:
-        program, audience, chain = self._program, self._audience, self.chain
-        update: Any = noting_effects(program.update, self._publishing.note_effects)  # of either arity
-        turned = None if audience is None else audience.turned
-        if chain is not None:
-            update = Folded(chain.update, program.update, chain.roll_back)
-            turned = chain.turned if audience is None else audience.turned
-        # The program's own view is called by the feed, which knows what is on disk.
-        wired = Program(program.init, update, view=turned, subscriptions=program.subscriptions)
-        loop: Loop[Model, Msg] = Loop(
-            wired, self.manager, on_error=self._dead_letters.decide, on_failure=self._decide_on_failure, lists=False
-        )
-        if audience is not None:
-            loop.undone = audience.undone
-        return loop
-
-    def _decide_on_failure(self, message: Msg, position: object, error: Exception) -> Raise | SetAside[Msg]:
-        """Decide what becomes of a message whose command has failed: its turn is processed, and replays repeat it."""
-        return decide(self._on_failure, message, position, error) or Raise()
+    def _loop(self, chain: Chain[Model, Msg] | None, on_error: OnError) -> Loop[Model, Msg]:
+        """Return the loop. Its turns are noted, and shown by the feed, which knows what is on disk."""
+        steps: Steps[Model, Msg] = Steps.of(self._program) if chain is None else chain.steps(self._program)
+        if chain is None:  # with one, every turn waits for the disk
+            steps = replace(steps, update=noting_effects(steps.update, self._publishing.note_effects))
+        middleware = None if chain is None else AtTurn(chain.turned)
+        hooks = Hooks(subscribed(self._program.subscriptions, self.manager), middleware, self._onlooker)
+        # A message whose command has failed is not remembered as set aside: its turn stays, and replays repeat it.
+        failures: Failures[Msg] = Failures(self._dead_letters.decide, on_failure=on_error, lists=False)
+        return Loop(steps, self.manager, hooks=hooks, failures=failures, after_rollback=self._onlooker, stop=self._stop)
 
     # ------------------------------------------------------------------ from the start to the end
 
@@ -134,7 +124,7 @@ class DurableRun(Generic[Model, Msg]):
                 lambda: self.journal.lease.acquire(lease, given_up=self.given_up), self.thread, cancel=self.given_up.set
             )
         except Closed:
-            if self._audience is None:
+            if self._onlooker is None:
                 raise
             return False
         return True
@@ -164,38 +154,39 @@ class DurableRun(Generic[Model, Msg]):
         )
         feed.passed_over = passed_over
         feed.listen_to(self.manager)
-        if self._audience is not None:
-            self._audience.where = feed.where
-            feed.idle_seconds = self._idle_seconds
-            feed.idled = self._idled or feed.idled
+        if self._onlooker is not None:
+            self._onlooker.listen_to(feed)
         return feed
 
     def _run(self, feed: DurableFeed[Model, Msg], newest: Keyframe[Model] | None) -> Flow[None]:
-        self._check_stopping()
-        yield from self._begin(newest, feed)
+        if self._is_stopping() or not (yield from self._begin(newest, feed)):
+            return
         self._is_live = True
         yield from self.loop.live(feed)
-        yield from feed.end()
+        if not self.loop.stopped:
+            yield from feed.end()
 
-    def _begin(self, newest: Keyframe[Model] | None, feed: DurableFeed[Model, Msg]) -> Flow[None]:
-        beginning = Beginning(
-            self._program, self.journal, self.manager, self.thread, self._check_stopping, on_loop=self._on_loop
-        )
-        model, sent = yield from beginning.model_at(feed.position, newest)
+    def _begin(self, newest: Keyframe[Model] | None, feed: DurableFeed[Model, Msg]) -> Flow[bool]:
+        """Restore the model, or make the first one, and perform what belongs to that; False if a stop was requested meanwhile."""
+        beginning = Beginning(self._program, self.journal, self.manager, self.thread, self._is_stopping, on_loop=self._on_loop)
+        begun = yield from beginning.model_at(feed.position, newest)
+        if begun is None:
+            return False
+        model, sent = begun
         self.loop.model = model
         if newest is None or newest.revision != self._program.revision:
             yield from feed.save(sent)  # turn 0, its messages with it; or the first model that today's update goes on from
         elif sent:
-            feed.settle(sent)
+            feed.commit(sent)
         if self.manager.held:
             self.manager.begin()
         self.loop.follow(model)
         yield from self._publishing.written(model)
+        return True
 
-    def _check_stopping(self) -> None:
-        """End the run if its app was asked to end, and not by a turn that is replayed, before it has come to its first turn."""
-        if self._audience is not None and self._audience.stopping and self.given_up.is_set():
-            raise Stopped
+    def _is_stopping(self) -> bool:
+        """Return whether the app was asked to end, and not by a turn that is replayed, before the run has come to its first turn."""
+        return self._stop.is_made and self.given_up.is_set()
 
     # ------------------------------------------------------------------ the end
 
@@ -234,3 +225,13 @@ class DurableRun(Generic[Model, Msg]):
 
     def _with_disk(self, fn: Callable[[], object], *, certain: bool = False) -> Blocking:
         return Blocking(fn, self.thread, certain=certain)
+
+
+class AtTurn:
+    """A hook that is called at each turn, whether or not it is on disk."""
+
+    def __init__(self, turned: Callable[[Any], object]) -> None:
+        self._turned = turned
+
+    def committed(self, model: object) -> None:
+        self._turned(model)

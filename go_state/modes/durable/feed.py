@@ -11,8 +11,8 @@ from go_state.core.turn import Turn
 from go_state.modes.durable.dead_letters import DeadLetters
 from go_state.modes.durable.publishing import Publishing
 from go_state.modes.durable.snapshot_writer import SnapshotWriter
-from go_state.runtime.feeds.feeds import CHUNK_LIMIT, LogFeed
-from go_state.runtime.flow.driver import Answer, Blocking, Flow, Messages
+from go_state.runtime.feeds.log_feed import CHUNK_LIMIT, LogFeed
+from go_state.runtime.flow.waits import Answer, Blocking, Flow, Messages
 from go_state.runtime.on_error import FailedMessage, SetAside
 from go_state.runtime.turn import Loop
 from go_state.storage.journal.journal import Journal
@@ -35,7 +35,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         loop: Loop[Model, Msg],
         reader: JournalCursor[Msg],
         snapshots: SnapshotWriter[Model, Msg],
-        publishing: Publishing[Model, Msg],
+        publishing: Publishing[Model],
         dead_letters: DeadLetters,
         journal: Journal[Msg],
         *,
@@ -62,7 +62,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
 
     def take(self) -> Flow[Iterator[Msg] | None]:
         """Give the next messages, with None in the place of those that were set aside."""
-        self._settle((), self._given())
+        self._commit((), self._given())
         publishing, cursor, snapshots = self._publishing, self._cursor, self._snapshots
         if not publishing.waits_for_disk:
             yield from publishing.show(self._loop.model)
@@ -99,11 +99,11 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
     def _without_those_set_aside(self, messages: Iterator[Msg]) -> Iterator[Msg]:
         nothing: Any = None  # what a turn passes over, as everywhere
         for message in messages:
-            yield nothing if self.where() in self.passed_over else message
+            yield nothing if self.last_position() in self.passed_over else message
 
     def turn(self) -> Turn:
         """Return the turn as every replay will see it."""
-        return self._journal.run_record.turn(self.where())
+        return self._journal.run_record.turn(self.last_position())
 
     # ------------------------------------------------------------------ while nothing comes
 
@@ -119,17 +119,17 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
             yield from super()._idle()
             return
         manager = self._loop.manager
-        left = manager.left(self._rests)
+        left = manager.left(self._is_drained)
         try:
             yield Messages(self._reader, due if left is None else min(due, left))
         except TimedOut:
-            manager.waiting = False
+            manager.inbox.is_awaited = False
             if self._snapshots.is_due(self.position):
                 yield from self.save()
             elif writes_cursor:
                 yield self._with_disk(self._journal.flush)
         finally:
-            manager.waiting = False
+            manager.inbox.is_awaited = False
 
     # ------------------------------------------------------------------ saving
 

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Generic, ParamSpec, Protocol, TypeVar
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 
 from go_state.core.commands import Reply, Send
 from go_state.middleware.chain import Chain
-from go_state.runtime.flow.driver import Flow
+from go_state.runtime.feeds.log_feed import LogFeed
+from go_state.runtime.flow.waits import Flow, Wait
 
 Model = TypeVar("Model")
 Shown = TypeVar("Shown", contravariant=True)
-Msg = TypeVar("Msg")
 P = ParamSpec("P")
 Step = TypeVar("Step")
 
@@ -25,44 +25,37 @@ _NONE: object = ()  # one object in CPython, by which a step without commands is
 _WITHOUT_EFFECT = {Send, Reply, type(None)}  # a message enters with its turn's commit; an answer is told and nothing else
 
 
-class Audience(Protocol[Shown]):
-    """Those who look at the run, in an app: its watchers, and those who wait for a turn."""
+class Onlooker(Protocol[Shown]):
+    """Whoever looks at a durable run, such as an app: told of each turn, and of what may be shown."""
 
-    where: Callable[[], object]
-
-    @property
-    def stopping(self) -> bool:
-        """Whether the run is to end after the running turn."""
+    def listen_to(self, feed: LogFeed[Any], /) -> None:
+        """Called before the first turn, with the feed, which knows the position of the turn that is being taken."""
         ...
 
-    def turned(self, model: Shown, /) -> object:
+    def committed(self, model: Shown, /) -> None:
         """Called after each turn, whose model may not be shown yet."""
         ...
 
-    def undone(self, error: BaseException, /) -> object:
-        """Called when the running turn was rolled back, and its error ends the run."""
+    def rolled_back(self, error: BaseException, /, *, ends: bool) -> None:
+        """Called after a turn was rolled back; see `AfterRollback`."""
         ...
 
-    def shown(self, model: Shown, to_view: bool = True, /) -> object:
+    def published(self, model: Shown, /) -> None:
         """Called with the newest model that may be shown."""
         ...
 
-    def stands(self, model: Shown, /) -> bool:
-        """Called with the last model that is on disk; return whether the view has yet to see it."""
-        ...
 
-
-class Publishing(Generic[Model, Msg]):
-    """Shows the models of one run: to its audience, or to the program's view if there is none, and to its middleware."""
+class Publishing(Generic[Model]):
+    """Shows the models of one run: to its middleware, to whoever looks on, and to the program's view, in this order."""
 
     def __init__(
         self,
         view: Callable[[Model], object] | None,
-        audience: Audience[Model] | None,
-        chain: Chain[Model, Msg] | None,
+        onlooker: Onlooker[Model] | None,
+        chain: Chain[Model, Any] | None,
     ) -> None:
         self._view = view
-        self._audience = audience
+        self._onlooker = onlooker
         self._chain = chain
         self._shown: object = _NOTHING
         self._has_effects = False  # of a turn that the disk does not know to be processed
@@ -78,35 +71,40 @@ class Publishing(Generic[Model, Msg]):
         """Called in a turn that does something which a replay would do again."""
         self._has_effects = True
 
-    def written(self, model: Model) -> Flow[None]:
+    def written(self, model: Model) -> Flow[None] | tuple[()]:
         """Show the model, whose turn the disk knows to be processed."""
         self._has_effects = False
-        yield from self.show(model)
+        return self.show(model)
 
-    def show(self, model: Model) -> Flow[None]:
+    def show(self, model: Model) -> Flow[None] | tuple[()]:
         """Show the model: the newest, if several turns were processed together."""
         is_new, self._shown = model is not self._shown, model
-        if self._audience is not None:
-            self._audience.shown(model, is_new)
-        elif self._view is not None and is_new:
+        wait = None if self._chain is None else self._chain.shown()
+        if self._onlooker is not None:
+            self._onlooker.published(model)
+        if self._view is not None and is_new:
             self._view(model)
-        if self._chain is not None and (waits := self._chain.shown()) is not None:
-            yield waits
+        return () if wait is None else _one(wait)
 
     def tell_of_end(self, model: Model) -> None:
         """Tell those who wait which turns are on disk now, whatever the run ends by."""
-        if self._audience is not None:
-            self._is_unseen = self._audience.stands(model)
+        if self._onlooker is not None:
+            self._is_unseen = model is not self._shown
+            self._onlooker.published(model)
             self._is_final = True
 
     def show_last(self, model: Model) -> Flow[None]:
-        """Show what the last turns have made, if the run ended before that and an audience was told of its end."""
+        """Show what the last turns have made, if the run ended before that and somebody looks on."""
         if not self._is_final:
             return
         if self._is_unseen and self._view is not None:
             self._view(model)
-        if self._chain is not None and (waits := self._chain.shown()) is not None:
-            yield waits
+        if self._chain is not None and (wait := self._chain.shown()) is not None:
+            yield wait
+
+
+def _one(wait: Wait) -> Flow[None]:
+    yield wait
 
 
 _NOTHING = object()  # which no model is

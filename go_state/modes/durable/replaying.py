@@ -13,7 +13,7 @@ from typing import Any
 
 from go_state.core.program import Program
 from go_state.modes.keeping.folding import chunks, folded
-from go_state.runtime.flow.driver import CHECKPOINT_SECONDS, Blocking, Checkpoint, Flow
+from go_state.runtime.flow.waits import CHECKPOINT_SECONDS, Blocking, Checkpoint, Flow
 from go_state.storage.journal.journal import Journal
 from go_state.system.own_thread import OwnThread
 
@@ -28,16 +28,17 @@ def replay_flow(
     end: int,
     *,
     thread: OwnThread | None,
-    check: Callable[[], object],
+    is_stopping: Callable[[], bool],
 ) -> Flow[Any]:
-    """Return the model after the messages from `start` to before `end`. `check` is called between chunks, and may raise.
+    """Return the model after the messages from `start` to before `end`, or before if `is_stopping()`, which is asked between chunks.
 
     `thread` is where the disk is read on behalf of an event loop; None in a thread.
     """
     found = chunks(program, journal, start, end)
     breath_at = time.monotonic() + CHECKPOINT_SECONDS
     while True:
-        check()
+        if is_stopping():
+            return model
         chunk = next(found, None) if thread is None else (yield Blocking(lambda: next(found, None), thread))
         if chunk is None:
             return model
@@ -49,5 +50,6 @@ def replay_flow(
             model = folded(program, model, some)
             if time.monotonic() >= breath_at:
                 yield Checkpoint()
-                check()
+                if is_stopping():
+                    return model
                 breath_at = time.monotonic() + CHECKPOINT_SECONDS

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar
 
 from go_state.core.errors import AppEnded, TimedOut, UsageError
 from go_state.modes.app.app import App
-from go_state.modes.app.observers import Waiting
+from go_state.modes.app.pending_replies import PendingReply
 from go_state.modes.keyed_apps.place import Place
 from go_state.modes.keyed_apps.sent import Sent, has_failed
 from go_state.modes.keyed_apps.states import Told
@@ -297,10 +297,10 @@ def _checked_key(key: object) -> str:
     return key
 
 
-def _waited_for(message: Msg, called: str, waker: ThreadWaker | LoopWaker) -> tuple[Sent[Msg], Waiting]:
+def _waited_for(message: Msg, called: str, waker: ThreadWaker | LoopWaker) -> tuple[Sent[Msg], PendingReply]:
     if message is None:
         raise UsageError(f"None is no message and has no turn: give {called} one")
-    waiting = Waiting(waker, asks=called.startswith("ask"))
+    waiting = PendingReply(waker, asks=called.startswith("ask"))
     return Sent((message,), waiting), waiting
 
 

@@ -64,7 +64,7 @@ class Place(Generic[Model, Msg]):
     def holds_caller(self) -> bool:
         """Return whether the caller is something that the end of the app waits for."""
         app = self._app
-        return app is not None and app.holds_caller()
+        return app is not None and app.life.is_part()
 
     # ------------------------------------------------------------------ using
 
@@ -88,8 +88,8 @@ class Place(Generic[Model, Msg]):
         except Closed:
             if not entered or app is None:
                 raise
-            if app.error is not None:
-                raise has_failed(self.key, app.error) from app.error
+            if app.life.error is not None:
+                raise has_failed(self.key, app.life.error) from app.life.error
             return self._keep(sent)
         finally:
             if entered:
@@ -131,11 +131,11 @@ class Place(Generic[Model, Msg]):
 
     @staticmethod
     def _check_may_wait(app: App[Model, Msg], *, rests: bool = False) -> None:
-        if app.holds_caller(in_turn=True):
+        if app.life.is_inside():
             raise UsageError(
                 "to wait for a turn of a program within one of its turns would never end: return a command that sends the message"
             )
-        if rests and app.holds_caller():
+        if rests and app.life.is_part():
             raise UsageError(
                 "the program is being put to rest and waits for this command, which cannot wait for its next life: send the message"
             )
@@ -145,7 +145,7 @@ class Place(Generic[Model, Msg]):
         with self._lock:
             app = self._app if self._state is _RESTING and not self._entering else None
         if app is not None:
-            app.rest(drain=self._drain)
+            app.life.ask_to_end(drain=self._drain)
 
     def _keep(self, sent: Sent[Msg]) -> bool:
         """Keep for the next life what an app has refused that ends by itself; False when it has ended."""
@@ -245,7 +245,7 @@ class Place(Generic[Model, Msg]):
         if ended:
             self._end_life(app)
         elif rests:
-            app.rest(drain=drain)
+            app.life.ask_to_end(drain=drain)
 
     def _give(
         self, app: App[Model, Msg], batch: list[Sent[Msg]], own: Sent[Msg] | None
@@ -290,7 +290,7 @@ class Place(Generic[Model, Msg]):
                 return  # it may be the one that is begun, and about to be given what was sent
             if own:
                 self._state = State.RESTING
-        app.rest()
+        app.life.ask_to_end()
 
     def ask_to_rest(self, *, drain: bool = True, for_good: bool = False) -> None:
         """Ask the app to end when its queue is drained, or after the running turn; `for_good`, with what was sent until now."""
@@ -310,7 +310,7 @@ class Place(Generic[Model, Msg]):
         elif begins:  # what was sent by a caller that was interrupted before it could begin a life
             self._begin_where_it_can_be(None)
         elif rests and app is not None:
-            app.rest(drain=self._drain)
+            app.life.ask_to_end(drain=self._drain)
 
     def _ended(self, app: App[Model, Msg]) -> None:
         """Called by the app when it has ended and nothing of it runs any more."""
@@ -325,7 +325,7 @@ class Place(Generic[Model, Msg]):
     def _end_life(self, app: App[Model, Msg]) -> None:
         """Begin the next life if something was sent meanwhile, or be over."""
         with self._lock:
-            self._error = app.error
+            self._error = app.life.error
             lost: list[Sent[Msg]] = []
             again = self._error is None and bool(self._backlog) and self._drain and not _is_cancelled()
             if again:

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from go_state.core.errors import AppEnded, Closed, NotStorable
 from go_state.modes.app.app import App
-from go_state.modes.app.observers import Waiting
+from go_state.modes.app.pending_replies import PendingReply
 
 Msg = TypeVar("Msg")
 
@@ -24,7 +24,7 @@ class Sent(Generic[Msg]):
 
     __slots__ = ("_app", "messages", "parts", "waiting")
 
-    def __init__(self, messages: Sequence[Msg], waiting: Waiting | None = None, parts: tuple[Sent[Msg], ...] = ()) -> None:
+    def __init__(self, messages: Sequence[Msg], waiting: PendingReply | None = None, parts: tuple[Sent[Msg], ...] = ()) -> None:
         self.messages = messages
         self.waiting = waiting
         self.parts = parts  # what it was joined of
@@ -37,7 +37,7 @@ class Sent(Generic[Msg]):
             app.send(*self.messages)
         else:
             self._app = app  # before the app expects the turn; see `forget`
-            app.put_for(waiting, self.messages[0])
+            app.life.put_for(waiting, self.messages[0])
 
     def refuse(self, error: BaseException) -> bool:
         """Tell the sender, if it waits, that there will be no turn; return whether it does."""
@@ -58,7 +58,7 @@ class Sent(Generic[Msg]):
         if waiting is not None:
             waiting.gone = True
             if self._app is not None:
-                self._app.forget_sender(waiting)
+                self._app.life.replies.forget(waiting)
 
 
 def joined(batch: Sequence[Sent[Msg]]) -> Iterator[tuple[Sent[Msg], list[Sent[Msg]]]]:

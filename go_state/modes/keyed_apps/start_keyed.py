@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, TypeVar, Unpack
 from go_state.core.errors import UsageError
 from go_state.core.program import Program, takes_key
 from go_state.modes.app.app import App
-from go_state.modes.app.start import Lifecycle, make_app
+from go_state.modes.app.assembly import Lifecycle
+from go_state.modes.app.start import make_app
 from go_state.modes.keyed_apps.keyed_apps import KeyedApps
 from go_state.modes.keyed_apps.states import Told
 from go_state.modes.options import KeyedAppOptions

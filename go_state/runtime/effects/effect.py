@@ -1,64 +1,57 @@
-"""A effect: one command that is under way after its turn, and the `seq` or `all` that it is a part of."""
+"""The values that the parts of this folder hand to each other: an effect, the turn it comes from, the `seq` or `all` it is a part of."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator
-from contextvars import ContextVar
+import os
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias
 
-from go_state.core.commands import All, Seq
+from go_state.core.commands import After, All, Call, Map, Seq
 from go_state.core.errors import ProgramError
 from go_state.core.subscriptions import Scope
 from go_state.runtime.effects.timers import Timer
 
-Path = tuple[Any, ...]
+Path: TypeAlias = "tuple[int] | tuple[Path, int]"
 """Where a command stands in its turn: `(number,)`, and of one in a `seq` or `all` `(path, number)`."""
 
 
+Messages: TypeAlias = Sequence[Any]
+"""Messages of the program's type, which nothing here looks at."""
+
+
 class Outcome(Enum):
-    """How it stands with a command that was begun."""
+    """What has become of a command that was performed."""
 
     DONE = "done"
     FAILED = "failed"  # or cancelled: what follows in its sequence is left out
-    UNDER_WAY = "under way"
-
-
-class Group:
-    """A `seq` or `all` of which something is under way."""
-
-    __slots__ = ("_origin", "begun", "failed", "in_order", "open", "parent", "path", "rest", "scope")
-
-    def __init__(self, command: Seq[Any] | All[Any], scope: Scope, parent: Group | None, path: Path, origin: Origin) -> None:
-        self.in_order = type(command) is Seq
-        self.scope = scope
-        self.parent = parent
-        self.path = path
-        self.rest: Iterator[tuple[int, Any]] = enumerate(command.commands)
-        self.open = 0  # how many of an `all` are under way
-        self.begun = False  # whether all of an `all` were begun
-        self.failed = False
-        self._origin = origin
-
-    @property
-    def mark(self) -> str:
-        """What a durable run notes while something of a failed `all` is under way."""
-        return f"{self._origin.name}/{written(self.path)}!"
-
-    def outcome(self) -> Outcome:
-        """Return how an `all` has ended."""
-        return Outcome.FAILED if self.failed else Outcome.DONE
+    RUNNING = "running"  # or waiting to be started
 
 
 class Origin:
-    """The turn whose command it is: what `on_error` is told, and how the turn is called."""
+    """The turn that a command comes from: what `on_error` is told of it, and the name that effect ids begin with.
 
-    __slots__ = ("message", "name", "position")
+    The name is made when it is asked for: most turns' effects never need one.
+    """
 
-    def __init__(self, message: Any, position: object, name: str) -> None:
-        self.message = message
+    __slots__ = ("_name", "_names", "_number", "message", "position")
+
+    def __init__(
+        self, message: object, position: object, name: str | None = None, names: TurnNames | None = None, number: int = 0
+    ) -> None:
+        self.message: Any = message  # of the program's type, which nothing here looks at
         self.position = position
-        self.name = name
+        self._name = name
+        self._names = names
+        self._number = number  # of turns at the position that were named before it, one after the other
+
+    @property
+    def name(self) -> str:
+        """The turn's name, such as `orders.csv/17+0`: the run, the position, and how many named turns there were at it before."""
+        if self._name is None:
+            position = "" if self.position is None else self.position
+            self._name = f"{self._names.run_id if self._names else ''}/{position}+{self._number}"
+        return self._name
 
     def __str__(self) -> str:
         if self.message is None:
@@ -67,47 +60,158 @@ class Origin:
         return f"a message of type {type(self.message).__qualname__}{at}"
 
 
+class TurnNames:
+    """How one run names its turns: by position, after a random id unless the run has a name of its own."""
+
+    def __init__(self) -> None:
+        self._run_id = ""
+        self._where: Callable[[], object] = _nowhere
+        self._name: Callable[[], str] | None = None
+        self._last: tuple[object, int] = (None, -1)
+
+    def connect(self, where: Callable[[], object]) -> None:
+        """Take positions from `where`, which returns that of the message in its turn."""
+        self._where = where
+
+    def name_run(self, run_id: str) -> None:
+        """Begin the turns' names with the id; with `""`, or without a call, with a random one."""
+        self._run_id = run_id
+
+    def name_turns(self, name: Callable[[], str] | None) -> None:
+        """Name turns by the function from now on, or again by their position."""
+        self._name = name
+
+    @property
+    def run_id(self) -> str:
+        """What the names of this run's turns begin with."""
+        if not self._run_id:
+            self._run_id = os.urandom(8).hex()
+        return self._run_id
+
+    def where(self) -> object:
+        """Return the position of the message in its turn."""
+        return self._where()
+
+    def origin(self, message: object) -> Origin:
+        """Return the turn of the message."""
+        if self._name is not None:
+            return Origin(message, self._where(), self._name())
+        position = self._where()
+        number = self._last[1] + 1 if position == self._last[0] else 0
+        self._last = (position, number)
+        return Origin(message, position, None, self, number)
+
+
+class Group:
+    """A `seq` or `all` of which something is running, or waits to be."""
+
+    __slots__ = ("_origin", "begun", "failed", "in_order", "open", "parent", "path", "rest", "scope")
+
+    def __init__(
+        self, command: Seq[object] | All[object], scope: Scope, parent: Group | None, path: Path, origin: Origin
+    ) -> None:
+        self.in_order = type(command) is Seq
+        self.scope = scope
+        self.parent = parent
+        self.path = path
+        self.rest: Iterator[tuple[int, object]] = enumerate(command.commands)
+        self.open = 0  # how many parts of an `all` are running
+        self.begun = False  # whether all parts of an `all` were begun
+        self.failed = False
+        self._origin = origin
+
+    @property
+    def mark(self) -> str:
+        """The name under which a durable run notes that an `all` has failed while parts of it are running."""
+        return f"{self._origin.name}/{written(self.path)}!"
+
+    @property
+    def is_over(self) -> bool:
+        """Whether every part of an `all` was begun and has ended."""
+        return self.begun and not self.open
+
+    def outcome(self) -> Outcome:
+        """Return what has become of an `all`."""
+        if not self.is_over:
+            return Outcome.RUNNING
+        return Outcome.FAILED if self.failed else Outcome.DONE
+
+
 class Effect:
-    """One call or timer that is under way, or waits to be."""
+    """One call or timer that goes on after its turn, or waits to be started."""
 
-    __slots__ = (
-        "command",
-        "coroutine",
-        "group",
-        "key",
-        "name",
-        "origin",
-        "over",
-        "parked",
-        "scope",
-        "stop",
-        "timers",
-        "unpark",
-    )
+    __slots__ = ("command", "coroutine", "group", "key", "origin", "over", "parked", "path", "scope", "timers")
 
-    def __init__(self, command: Any, scope: Scope, group: Group | None, path: Path, origin: Origin, coroutine: Any) -> None:
-        self.command = command  # a Call or an After
+    def __init__(
+        self,
+        command: Call[object] | After[object],
+        scope: Scope,
+        group: Group | None,
+        path: Path,
+        origin: Origin,
+        coroutine: object = None,
+    ) -> None:
+        self.command = command
         self.scope = scope
         self.group = group
+        self.path = path
         self.origin = origin
-        self.name = f"{origin.name}/{written(path)}"
         self.key: Hashable = None if command.key is None else keyed(scope, command.key)
-        self.coroutine = coroutine  # of a function that was called in the turn and turned out to be one to wait for
-        self.over = False
-        self.parked = False  # whether it waits for its next try
-        self.timers: list[Timer] = []
-        self.stop: Callable[[], object] | None = None  # what ends its task or thread
-        self.unpark: Callable[[], object] | None = None  # what ends a thread's wait for its next try
+        self.coroutine = coroutine  # of a function that was called in the turn and returned something to await
+        self.over = False  # it has ended, or was cancelled: what it still brings is ignored
+        self.parked = False  # it waits for its next try
+        self.timers: tuple[Timer, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Its effect id."""
+        return f"{self.origin.name}/{written(self.path)}"
+
+    @property
+    def call(self) -> Call[object]:
+        """Its command, when it is a call."""
+        assert isinstance(self.command, Call)
+        return self.command
+
+    def close_coroutine(self) -> None:
+        """Close the coroutine of a call that will not be awaited."""
+        coroutine, self.coroutine = self.coroutine, None
+        close = getattr(coroutine, "close", None)
+        if close is not None:
+            close()
 
     def __repr__(self) -> str:
         return f"<Effect {self.name}: {self.command}>"
 
 
-under_way: ContextVar[Effect | None] = ContextVar("go_state_under_way", default=None)  # in its task or thread
+class Cancelling(NamedTuple):
+    """The end of the command with a key, or, if the key is None, of all in a scope."""
+
+    scope: Scope
+    key: Hashable
+
+
+Step: TypeAlias = Effect | Cancelling
+"""What a turn's commands begin or end, once the turn is committed."""
+
+
+def unmapped(command: object, scope: Scope) -> tuple[object, Scope]:
+    """Return a child's command, and its scope: what its messages are wrapped by, the outermost first."""
+    while isinstance(command, Map):
+        scope = (*scope, (command.wrap, *command.leading))
+        command = command.command
+    return command, scope
+
+
+def wrapped(message: object, scope: Scope) -> object:
+    """Return a child's message as its parents see it."""
+    for wrap, *leading in reversed(scope):
+        message = wrap(*leading, message)
+    return message
 
 
 def keyed(scope: Scope, key: Hashable) -> Hashable:
-    """Return a child's key as one of the whole program; `ProgramError` where what stands before its messages cannot be part of it."""
+    """Return a child's key as one of the whole program; `ProgramError` if its scope cannot be hashed."""
     found = scope, key
     try:
         hash(found)
@@ -122,15 +226,21 @@ def keyed(scope: Scope, key: Hashable) -> Hashable:
 def written(path: Path) -> str:
     """Return a path as text: `2.0.1`."""
     numbers: list[str] = []
-    rest: Any = path  # a tuple in a tuple, of which no type checker knows the depth
-    while len(rest) > 1:
-        rest, number = rest
+    while len(path) == 2:
+        path, number = path
         numbers.append(str(number))
-    return ".".join([str(rest[0]), *reversed(numbers)])
+    return ".".join([str(path[0]), *reversed(numbers)])
 
 
-def wrapped(message: Any, scope: Scope) -> Any:
-    """Return a child's message as its parents see it."""
-    for wrap, *leading in reversed(scope):
-        message = wrap(*leading, message)
-    return message
+def marks_of(group: Group | None) -> list[str]:
+    """Return the marks of the groups that something is a part of."""
+    marks = []
+    while group is not None:
+        marks.append(group.mark)
+        group = group.parent
+    return marks
+
+
+def _nowhere() -> object:
+    """Return no position: no feed is connected."""
+    return None

@@ -1,85 +1,128 @@
-"""Workers: where calls run that their turn does not wait for. Coroutine functions are tasks, plain ones run in a pool of threads.
+"""The executor: where effects run. Coroutine functions are tasks, plain ones with `thread=True` run in a pool of threads.
 
-Under `run_async` and its like tasks belong to the running event loop; under a thread they run on an event loop of our own, in a
-thread that is begun with the first of them and ends with the run. What they come to is told to `news`, from whichever thread.
+Under `run_async` and its like tasks belong to the running event loop; under a thread they run on an event loop of their own, in a
+thread that is started with the first of them and ends with the run. What they come to is posted in the inbox, from whichever thread.
+
+    start ──▶ task: _run, or thread: _call ──▶ the function, with its tries ──▶ Done or Failed in the inbox
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Hashable, Iterable
 from contextlib import suppress
-from contextvars import Context, copy_context
-from typing import TYPE_CHECKING, Any
+from contextvars import copy_context
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from go_state.core.commands import Call, name_of
+from go_state.core.commands import Call, Retry, name_of
 from go_state.core.errors import MissingExtra, ProgramError
-from go_state.runtime.effects.context import effect_name
-from go_state.runtime.effects.effect import Effect, under_way
-from go_state.runtime.effects.threads import Threads
-from go_state.runtime.flow.driver import is_awaitable
-from go_state.runtime.inside import Part, part_in
+from go_state.runtime.effects.context import current
+from go_state.runtime.effects.effect import Effect
+from go_state.runtime.effects.inbox import Arrival, Done, Failed, Inbox, Parked
+from go_state.runtime.flow.awaitables import is_awaitable
+from go_state.runtime.inside import enter_part
+from go_state.runtime.raised import is_cancellation
+from go_state.system.threads import Threads
 
 if TYPE_CHECKING:
     import asyncio
 
-Told = Callable[..., None]
 _MOMENT = 1.0  # second, for an event loop to say that the time is over
+
+
+Work: TypeAlias = Callable[[], Coroutine[object, object, None]]
+
+
+class Owner(Hashable, Protocol):
+    """What a task runs for: an effect, or a subscription."""
+
+    over: bool
+
+
+class Executor(Protocol):
+    """Where the effects of a run are executed: as tasks and in threads, or, in a test's harness, in the test's own hands."""
+
+    def start(self, effect: Effect) -> None:
+        """Begin the call of an effect; what it comes to is posted in the inbox."""
+        ...
+
+    def spawn(self, owner: Owner, work: Work) -> None:
+        """Begin a task, unless the owner is over by then."""
+        ...
+
+    def forget(self, owner: Owner) -> None:
+        """Called by the last step of a task that was spawned for the owner."""
+        ...
+
+    def stop(self, owner: Owner) -> None:
+        """End what was begun for the owner, which is over, as far as it can be ended; do not wait for it."""
+        ...
+
+    def call(self, function: Callable[[], object]) -> None:
+        """Call the function on the event loop of the tasks, soon."""
+        ...
+
+    def close(self, seconds: float) -> None:
+        """Wait up to `seconds` for what was told to stop, and let go of everything else."""
+        ...
+
+    async def close_async(self, seconds: float) -> None:
+        """Wait as `close` does, on the event loop."""
+        ...
+
+    def left(self) -> Iterable[str]:
+        """Return the names of what has not ended."""
+        ...
 
 
 class Workers:
     """The tasks and threads of one run."""
 
-    def __init__(self, done: Told, failed: Told, park: Told, *, on_loop: bool, at_once: int) -> None:
-        self._done = done  # called with a effect and its result
-        self._failed = failed  # with a effect and its exception
-        self._park = park  # with a effect, how many seconds it is to wait, and what ends the wait
+    def __init__(self, inbox: Inbox, *, on_loop: bool, at_once: int) -> None:
+        self._inbox = inbox
         self._on_loop = on_loop
         self._at_once = at_once
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[Owner, asyncio.Task[None]] = {}
+        self._stray: set[asyncio.Task[object]] = set()  # begun by commands themselves, on the loop that is ours, and not ended
         self._threads: Threads[Effect] | None = None
+        self._sleeping: dict[Effect, Callable[[], object]] = {}  # threads that wait for their next try, and what ends the wait
 
     # ------------------------------------------------------------------ starting
 
     def start(self, effect: Effect) -> None:
-        """Begin the call of a effect; its `stop` ends it."""
-        context = copy_context()
-        context.run(effect_name.set, lambda: effect.name)
-        context.run(under_way.set, effect)
-        part = part_in(context, self)
-        if effect.command.thread:
-            self._start_in_thread(effect, part, context)
+        """Begin the call of an effect."""
+        command = effect.command
+        if isinstance(command, Call) and command.thread:
+            if self._threads is None:
+                self._threads = Threads(self._at_once)
+            self._threads.begin(effect, partial(copy_context().run, self._call, effect))
+        elif self._on_loop:
+            loop = self._loop or self._open_loop()
+            task = loop.create_task(self._run(effect))
+            if not task.done():  # with an eager task factory it may have come to its end by now
+                self._tasks[effect] = task
         else:
-            self.spawn(effect, lambda: self._fly(effect, part), context)
+            self.spawn(effect, partial(self._run, effect))
 
-    def spawn(self, effect: Any, work: Callable[[], Any], context: Context) -> None:
-        """Begin a task, and have the effect's `stop` end it."""
+    def spawn(self, owner: Owner, work: Work) -> None:
+        """Begin a task in a copy of the caller's context."""
         loop = self._loop or self._open_loop()
-        made: list[asyncio.Task[None]] = []
-
-        def create() -> None:
-            if effect.over:
-                return
-            task = loop.create_task(work(), context=context)
-            made.append(task)
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-        def end() -> None:
-            for task in made:
-                task.cancel()
-
         if self._on_loop:
-            effect.stop = end
-            create()
+            self._create(loop, owner, work)
         else:
-            effect.stop = lambda: loop.call_soon_threadsafe(end)
-            loop.call_soon_threadsafe(create)
+            loop.call_soon_threadsafe(self._create, loop, owner, work)
+
+    def _create(self, loop: asyncio.AbstractEventLoop, owner: Owner, work: Work) -> None:
+        if not owner.over:
+            task = loop.create_task(work())
+            if not task.done():
+                self._tasks[owner] = task
 
     def call(self, function: Callable[[], object]) -> None:
-        """Have the function called on the event loop of the tasks."""
+        """Call the function on the event loop of the tasks."""
         loop = self._loop or self._open_loop()
         loop.call_soon_threadsafe(function)
 
@@ -94,112 +137,106 @@ class Workers:
             self._thread.start()
         return self._loop
 
-    def _start_in_thread(self, effect: Effect, part: Part, context: Context) -> None:
-        if self._threads is None:
-            self._threads = Threads(self._at_once)
-        threads = self._threads
+    def forget(self, owner: Owner) -> None:
+        """Called on the event loop by the last step of an owner's task."""
+        self._tasks.pop(owner, None)
 
-        def stop() -> None:
-            threads.forget(effect)  # one that has begun cannot be ended, and is not listened to any more
-            if effect.unpark is not None:
-                effect.unpark()
+    # ------------------------------------------------------------------ stopping
 
-        effect.stop = stop
-        threads.begin(effect, lambda: context.run(self._call, effect, part))
+    def stop(self, owner: Owner) -> None:
+        """Cancel a task. A thread cannot be ended: what it brings is ignored, and a wait for its next try ends at once."""
+        if isinstance(owner, Effect) and owner.call.thread:
+            if self._threads is not None:
+                self._threads.forget(owner)
+            if (go_on := self._sleeping.pop(owner, None)) is not None:
+                go_on()
+        elif self._on_loop:
+            self._cancel(owner)
+        elif self._loop is not None:
+            self._loop.call_soon_threadsafe(self._cancel, owner)
+
+    def _cancel(self, owner: Owner) -> None:
+        task = self._tasks.get(owner)
+        if task is not None:
+            task.add_done_callback(lambda _: self.forget(owner))  # it may never come to its last step, or even to its first
+            task.cancel()
 
     # ------------------------------------------------------------------ in the task or thread
 
-    async def _fly(self, effect: Effect, part: Part) -> None:
-        import asyncio
-
+    async def _run(self, effect: Effect) -> None:
+        part = enter_part(self)
+        current.set(effect)
+        coroutine: Any = effect.coroutine
+        effect.coroutine = None
+        arrival: Arrival
         try:
-            result = await self._tried(effect, part)
-        except asyncio.CancelledError as error:
-            if effect.over:
-                raise
-            self._failed(effect, unasked(error, name_of(effect.command.fn), "Cmd.cancel"))
+            arrival = Done(effect, await (self._tried(effect) if coroutine is None else coroutine))
         except BaseException as error:
-            self._failed(effect, error)
-        else:
-            self._done(effect, result)
-
-    async def _tried(self, effect: Effect, part: Part) -> Any:
-        try:
-            return await self._with_tries(effect)
+            if not is_cancellation(error):
+                arrival = Failed(effect, error)
+            elif effect.over:
+                raise
+            else:
+                arrival = Failed(effect, unasked(error, name_of(effect.call.fn), "Cmd.cancel"))
         finally:
-            part.over = True  # what it has begun and left to itself is none of the run's any more
+            part.over = True  # a task that the command has begun and left behind is not a part of the run any more
+            self._tasks.pop(effect, None)
+        self._inbox.post(arrival)
 
-    async def _with_tries(self, effect: Effect) -> Any:
-        command = effect.command
-        if command.retry is None:
-            return await self._once(effect)
+    async def _tried(self, effect: Effect) -> object:
+        retry = effect.call.retry
+        if retry is None:
+            return await _once(effect.call)
 
         async def sleep(seconds: float) -> None:
             import asyncio
 
             loop = asyncio.get_running_loop()
             over = asyncio.Event()
-            self._park(effect, seconds, lambda: loop.call_soon_threadsafe(over.set))
+            self._inbox.post(Parked(effect, seconds, lambda: loop.call_soon_threadsafe(over.set)))
             await over.wait()
             if effect.over:
                 raise asyncio.CancelledError
 
         tenacity = _tenacity()
-        return await tenacity.AsyncRetrying(sleep=sleep, **_tries(tenacity, command.retry))(self._once, effect)
+        return await tenacity.AsyncRetrying(sleep=sleep, **_tries(tenacity, retry))(_once, effect.call)
 
-    async def _once(self, effect: Effect) -> Any:
-        command = effect.command
-        coroutine, effect.coroutine = effect.coroutine, None
-        result = command.fn(*command.args) if coroutine is None else coroutine
-        check_kind(command, result)
-        return await result
-
-    def _call(self, effect: Effect, part: Part) -> None:
+    def _call(self, effect: Effect) -> None:
+        part = enter_part(self)
+        current.set(effect)
+        arrival: Arrival
         try:
-            result = self._tried_in_thread(effect, part)
+            arrival = Done(effect, self._tried_in_thread(effect))
         except BaseException as error:
-            self._failed(effect, error)
-        else:
-            self._done(effect, result)
+            arrival = Failed(effect, error)
+        part.over = True
+        self._inbox.post(arrival)
 
-    def _tried_in_thread(self, effect: Effect, part: Part) -> Any:
-        try:
-            return self._with_tries_in_thread(effect)
-        finally:
-            part.over = True
-
-    def _with_tries_in_thread(self, effect: Effect) -> Any:
-        command = effect.command
-        if command.retry is None:
-            return self._once_in_thread(effect)
+    def _tried_in_thread(self, effect: Effect) -> object:
+        retry = effect.call.retry
+        if retry is None:
+            return _once_in_thread(effect.call)
 
         def sleep(seconds: float) -> None:
             from concurrent.futures import CancelledError
 
             over = threading.Event()
-            effect.unpark = over.set
-            if effect.over:
-                raise CancelledError
-            self._park(effect, seconds, over.set)
-            over.wait()
+            self._sleeping[effect] = over.set  # before the look: `stop` ends the wait, or the look sees that it was stopped
+            if not effect.over:
+                self._inbox.post(Parked(effect, seconds, over.set))
+                over.wait()
+            self._sleeping.pop(effect, None)
             if effect.over:
                 raise CancelledError
 
         tenacity = _tenacity()
-        return tenacity.Retrying(sleep=sleep, **_tries(tenacity, command.retry))(self._once_in_thread, effect)
-
-    @staticmethod
-    def _once_in_thread(effect: Effect) -> Any:
-        command = effect.command
-        result = command.fn(*command.args)
-        check_kind(command, result)
-        return result
+        return tenacity.Retrying(sleep=sleep, **_tries(tenacity, retry))(_once_in_thread, effect.call)
 
     # ------------------------------------------------------------------ ending
 
     def close(self, seconds: float) -> None:
-        """Wait up to so many seconds for what was told to stop, and let go of the loop and the threads that are our own."""
-        if self._thread is not None and self._loop is not None:
+        """Wait up to `seconds` for what was told to stop, and let go of the loop and the threads that are our own."""
+        if self._thread is not None and self._loop is not None and self._thread.is_alive():  # Ctrl-C may come before its start
             import asyncio
 
             ending = asyncio.run_coroutine_threadsafe(self._end_tasks(seconds), self._loop)
@@ -211,7 +248,7 @@ class Workers:
         if self._threads is not None:
             self._threads.wait(seconds)
 
-    async def aclose(self, seconds: float) -> None:
+    async def close_async(self, seconds: float) -> None:
         """Wait as `close` does, on the event loop."""
         await self._wait_for_tasks(seconds)
         if self._threads is not None:
@@ -221,7 +258,7 @@ class Workers:
         import asyncio
 
         if self._tasks:
-            await asyncio.wait(set(self._tasks), timeout=seconds)
+            await asyncio.wait(set(self._tasks.values()), timeout=seconds)
             await asyncio.sleep(0)  # for their done callbacks
 
     async def _end_tasks(self, seconds: float) -> None:
@@ -231,33 +268,47 @@ class Workers:
         loop = asyncio.get_running_loop()
         until = loop.time() + seconds
         await self._wait_for_tasks(seconds)
-        ours = {asyncio.current_task(), *self._tasks}
+        ours = {asyncio.current_task(), *self._tasks.values()}
         while others := asyncio.all_tasks() - ours:
             for task in others:
                 task.cancel()
             _, pending = await asyncio.wait(others, timeout=max(until - loop.time(), 0))
-            self._tasks |= pending  # to be told of
+            self._stray |= pending  # to be warned of
             ours |= pending
             if loop.time() >= until:  # those that begin others whenever they are ended have no end
-                self._tasks |= asyncio.all_tasks() - ours
+                self._stray |= asyncio.all_tasks() - ours
                 break
         with suppress(TimeoutError):
             async with asyncio.timeout(max(until - loop.time(), _MOMENT)):
                 await loop.shutdown_asyncgens()
 
     def left(self) -> Iterable[str]:
-        """Return what did not end."""
-        tasks = [task.get_coro().__qualname__ for task in tuple(self._tasks) if not task.done()]  # type: ignore[union-attr]
-        calls = [] if self._threads is None else [name_of(effect.command.fn) for effect in self._threads.busy()]
-        return [*tasks, *calls]
+        """Return the names of what has not ended."""
+        tasks = (*self._tasks.values(), *self._stray)
+        names = [task.get_coro().__qualname__ for task in tasks if not task.done()]  # type: ignore[union-attr]
+        calls = [] if self._threads is None else [name_of(effect.call.fn) for effect in self._threads.busy()]
+        return [*names, *calls]
 
 
-def check_kind(command: Call[Any], result: Any) -> None:
-    """Raise `ProgramError` where what the function has returned shows that it cannot be called as the command says."""
+async def _once(command: Call[object]) -> object:
+    result = command.fn(*command.args)
+    check_kind(command, result)
+    return await result
+
+
+def _once_in_thread(command: Call[object]) -> object:
+    result = command.fn(*command.args)
+    check_kind(command, result)
+    return result
+
+
+def check_kind(command: Call[object], result: object) -> None:
+    """Raise `ProgramError` if what the function has returned shows that it cannot be called as the command says."""
     awaitable = is_awaitable(result)
     if awaitable and command.thread:
-        if hasattr(result, "close"):
-            result.close()
+        close = getattr(result, "close", None)
+        if close is not None:
+            close()
         raise ProgramError(f"{name_of(command.fn)} is a coroutine function: leave thread=True out, it is a task")
     if not awaitable and not command.thread and (command.timeout is not None or command.retry is not None):
         raise ProgramError(
@@ -267,7 +318,7 @@ def check_kind(command: Call[Any], result: Any) -> None:
 
 
 def unasked(error: BaseException, what: str, ends_it: str) -> BaseException:
-    """Return what a CancelledError counts as in a task that we have not cancelled: somebody else has, or nobody."""
+    """Return what a CancelledError counts as in a task that the run has not cancelled: somebody else has, or nobody."""
     import asyncio
 
     task = asyncio.current_task()
@@ -286,7 +337,7 @@ def _tenacity() -> Any:
     return tenacity
 
 
-def _tries(tenacity: Any, retry: Any) -> dict[str, Any]:
+def _tries(tenacity: Any, retry: Retry) -> dict[str, Any]:
     """Return tenacity's arguments for our retry."""
     return {
         "stop": tenacity.stop_after_attempt(retry.attempts),

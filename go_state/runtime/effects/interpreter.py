@@ -1,125 +1,196 @@
-"""Performing a turn's commands: the inline ones at once, and the others as manager that are held for the commit.
+"""The interpreter: from a turn's commands to the messages that it sends, and the effects that it begins or ends.
 
-`None` is no command and no message. The rest of a `seq` whose first part was waited for is performed in the same way, later.
+It calls what is inline, plain functions without a thread, and nothing else of the world: what goes on after the turn is only `held`,
+and whoever asked begins it once the turn is committed. The rest of a `seq`, whose first part was waited for, is performed in the same
+way when that part has ended. `None` is no command and no message.
+
+    commands ──▶ perform ──▶ messages, and held: effects to begin, keys and scopes to cancel, in order
+    a group, of which a part has ended ──▶ go_on ──▶ messages, and held, likewise
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Collection, Hashable, Sequence
-from types import NoneType
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from types import GeneratorType
+from typing import Any, Protocol
 
-from go_state.core.commands import After, All, Call, Cancel, Cmd, Map, Reply, Send, Seq, checked_commands, not_a_command
-from go_state.core.errors import ProgramError, UsageError
+from go_state.core.commands import (
+    After,
+    All,
+    Call,
+    Cancel,
+    Cmd,
+    Failure,
+    Map,
+    Reply,
+    Send,
+    Seq,
+    checked_commands,
+    not_a_command,
+)
+from go_state.core.errors import ProgramError
 from go_state.core.subscriptions import Scope
-from go_state.runtime.effects.context import failure_of
-from go_state.runtime.effects.effect import Effect, Group, Origin, Outcome, Path, keyed, wrapped, written
-from go_state.runtime.flow.driver import is_awaitable
+from go_state.runtime.effects.context import outside_a_command
+from go_state.runtime.effects.effect import (
+    Cancelling,
+    Effect,
+    Group,
+    Messages,
+    Origin,
+    Outcome,
+    Path,
+    Step,
+    TurnNames,
+    keyed,
+    unmapped,
+    wrapped,
+    written,
+)
+from go_state.runtime.flow.awaitables import is_awaitable
 from go_state.runtime.raised import as_failure
 
-
-class Cancelling(NamedTuple):
-    """The end of the command with a key, or of all in a scope."""
-
-    scope: Scope
-    key: Hashable
+_NO_SCOPE: Scope = ()
 
 
-def unmapped(command: Any, scope: Scope) -> tuple[Any, Scope]:
-    """Return a child's command, and in its scope what its messages are wrapped by."""
-    while type(command) is Map:
-        command, scope = command.command, (*scope, (command.wrap, *command.leading))
-    return command, scope
+class Keys(Protocol):
+    """What the interpreter asks the scheduler."""
+
+    def is_taken(self, key: Hashable) -> bool:
+        """Return whether an effect with the key is running, or waits to be started."""
+        ...
+
+    def keys_in(self, scope: Scope) -> Iterable[Hashable]:
+        """Return the keys of a scope that are taken."""
+        ...
 
 
-class Performing:
-    """The half of `EffectManager` that performs; the other half has what is under way."""
+class Marks(Protocol):
+    """Where a durable run notes which effects are running."""
 
-    def __init__(self) -> None:
-        self.where: Callable[[], object] = lambda: None  # the position of the turn under way
-        self.journal_id = ""  # what this run's turns are called by, and where nothing else is given a random name
-        self.turn_name: Callable[[], str] = self._name_turn
-        self._last_named: tuple[object, int] = (None, -1)
-        self.held: list[Effect | Cancelling] = []  # what the turn under way begins, or ends, once it is committed
-        self.replies: list[object] | None = None  # of the turn under way, where somebody may have asked
-        self._in_turn = True
-        self._path: Path | None = None  # of the inline command under way
-        self._number = 0  # of the turn's commands that are more than messages
-        self._message: Any = None
+    def opened(self, name: str) -> None:
+        """Note an effect, before its turn is committed."""
+        ...
+
+    def ended(self, names: Sequence[str]) -> None:
+        """Remove the notes of effects, when what they have sent is in the queue."""
+        ...
+
+
+class Interpreter:
+    """Performs the commands of one run, a turn at a time."""
+
+    def __init__(self, keys: Keys, names: TurnNames, *, inline: bool = True) -> None:
+        self.held: list[Step] = []  # always the same list: a loop looks at it after each turn
+        self.replies: list[object] | None = None  # what the turn answers, if anybody may have asked
+        self.marks: Marks | None = None
+        self._keys = keys
+        self._names = names
+        self._inline = inline  # whether plain functions are called in the turn; a harness leaves all calls to its test
+        self._held_keys: dict[Hashable, bool] = {}  # whether what is held takes the key, or gives it up
+        self._message: object = None
         self._origin: Origin | None = None
+        self._bare = -1  # the number in its turn of the bare callable that is running
+        self._path: Path | None = None  # of the call that is running inline
+        self._in_turn = False
 
-    def perform(self, commands: object, message: Any = None) -> Sequence[Any]:
-        """Perform the inline commands in order, hold the others, and return the messages in order, the empty tuple where there
-        are none and nothing is held.
+    # ------------------------------------------------------------------ a turn
 
-        An exception of a command passes on: the turn is rolled back and none of its messages enters the queue.
+    def perform(self, commands: object, message: object = None) -> Messages:
+        """Call what is inline, in order, hold the rest, and return the messages in order; the empty tuple if there are none and
+        nothing is held.
+
+        An exception of a command is passed on: the turn is rolled back, and none of its messages enters the queue.
         """
-        messages: list[Any] = []
-        self._number = 0
-        for command in checked_commands(commands):
-            if command is not None:
-                for each in command.messages if type(command) is Send else self._perform_one(command, message):
+        kind = commands.__class__
+        found: Iterable[Any] = commands if kind is list or kind is tuple else checked_commands(commands)  # type: ignore[assignment]
+        messages: list[object] = []
+        number = -1
+        for command in found:
+            kind = command.__class__
+            if kind is Send:
+                for each in command.messages:
                     if each is not None:
                         messages.append(each)  # noqa: PERF401  - a third faster than a comprehension for one message, the usual number
-        return messages if messages or self.held else ()  # a turn that holds something is settled by itself, and at once
-
-    def _perform_one(self, command: object, message: Any) -> list[Any]:
-        number = self._number
-        if not number:
-            self._message, self._origin = message, None
-        self._number = number + 1
-        sent: list[Any] = []
-        self._perform(command, (), None, (number,), sent)
-        return sent
-
-    def resume(self, commands: object, message: Any, names: Collection[str]) -> None:
-        """Hold of a turn's commands those that were under way, by their names, when a run ended, and what follows them in a sequence."""
-        self._number, self._message, self._origin = 0, message, None
-        for command in checked_commands(commands):
-            if command is not None and type(command) is not Send:
-                self._resume(command, (), None, (self._number,), names)
-                self._number += 1
-
-    def _resume(self, command: Any, scope: Scope, group: Group | None, path: Path, names: Collection[str]) -> Outcome:
-        command, scope = unmapped(command, scope)
-        if isinstance(command, (Seq, All)):
-            return self._resume_parts(Group(command, scope, group, path, self._turn()), names)
-        call = command if isinstance(command, (Cmd, NoneType)) else Call(command)
-        if isinstance(call, (Call, After)):
-            effect = Effect(call, scope, group, path, self._turn(), None)
-            if effect.name in names:
-                return self._hold(effect)
-        return Outcome.DONE
-
-    def _resume_parts(self, top: Group, names: Collection[str]) -> Outcome:
-        """Resume the parts of a `seq` or `all`, however deep they are nested."""
-        group, outcome = top, Outcome.DONE
-        while True:
-            part = None if group.in_order and outcome is Outcome.UNDER_WAY else next(group.rest, None)
-            if part is not None:
-                command, scope = unmapped(part[1], group.scope)
-                path = (group.path, part[0])
-                if isinstance(command, (Seq, All)):
-                    group, outcome = Group(command, scope, group, path, self._turn()), Outcome.DONE
-                    continue
-                outcome = self._resume(command, scope, group, path, names)
+                continue
+            if command is None:
+                continue
+            if number < 0:
+                self._message, self._origin, self._in_turn = message, None, True
+            number += 1
+            if kind is Call:
+                self._call(command, _NO_SCOPE, None, (number,), messages)
+            elif kind is After:
+                self._hold(Effect(command, _NO_SCOPE, None, (number,), self.origin()))
+            elif isinstance(command, Cmd) or not self._inline or not callable(command):
+                self._perform(command, _NO_SCOPE, None, (number,), messages)
             else:
-                if not group.in_order:
-                    group.begun = True
-                    if group.open and group.mark in names:
-                        self._fail(group)
-                    outcome = Outcome.UNDER_WAY if group.open else Outcome.DONE
-                if group is top or group.parent is None:
-                    return outcome
-                group = group.parent
-            group.open += outcome is Outcome.UNDER_WAY
+                self._bare = number
+                result = command()  # the case that a chain is made of, without a step more than it needs
+                self._bare = -1
+                if result is not None:
+                    kind = type(result)
+                    if hasattr(kind, "__await__") or (kind is GeneratorType and is_awaitable(result)):
+                        self._hold(Effect(Call(command), _NO_SCOPE, None, (number,), self.origin(), result))
+                    else:
+                        messages.append(result)
+        return messages if messages or self.held else ()  # a turn that holds something is committed by itself, and at once
 
-    def _perform(self, command: Any, scope: Scope, group: Group | None, path: Path, sent: list[Any]) -> Outcome:
+    def drop(self) -> list[Effect]:
+        """Return the effects that are held, and hold nothing any more; coroutines among them are closed."""
+        dropped = [each for each in self.held if isinstance(each, Effect)]
+        self.clear()
+        for effect in dropped:
+            effect.close_coroutine()
+        self._bare, self._path = -1, None
+        return dropped
+
+    def clear(self) -> None:
+        """Hold nothing any more: it was begun."""
+        self.held.clear()
+        self._held_keys.clear()
+
+    def origin(self) -> Origin:
+        """Return the turn whose commands are being performed."""
+        if self._origin is None:
+            self._origin = self._names.origin(self._message)
+        return self._origin
+
+    @property
+    def name(self) -> str:
+        """The `effect_id` of the inline call that is running; `UsageError` if none is."""
+        path = self._path
+        if path is None:
+            if self._bare < 0:
+                raise outside_a_command()
+            path = (self._bare,)
+        return f"{self.origin().name}/{written(path)}"
+
+    # ------------------------------------------------------------------ between turns
+
+    def arrived(self, origin: Origin) -> None:
+        """Called before something that belongs to a turn of earlier is delivered: its `ok=`, and what follows it in a `seq`."""
+        self._origin, self._in_turn = origin, False
+
+    def message_of_failure(self, err: Callable[[Failure], object], error: BaseException, scope: Scope) -> object:
+        """Return the message that a call's failure becomes, or None."""
+        message = err(Failure(type(error).__name__, str(error)))
+        return wrapped(message, scope) if scope and message is not None else message
+
+    def part_ended(self, group: Group, outcome: Outcome, sent: list[object]) -> Outcome:
+        """Go on with a `seq` or `all` of which a part has ended, add its messages to `sent`, and return what has become of it."""
+        if group.in_order:
+            return self._go_on(group, sent) if outcome is Outcome.DONE else outcome
+        group.open -= 1
+        if outcome is Outcome.FAILED:
+            self._fail(group)
+        return group.outcome()
+
+    # ------------------------------------------------------------------ each kind
+
+    def _perform(self, command: object, scope: Scope, group: Group | None, path: Path, sent: list[object]) -> Outcome:
         """Perform the command as far as that goes at once; its messages are added to `sent`."""
-        if type(command) is Call:
-            return self._call(command, scope, group, path, sent)
-        command, scope = unmapped(command, scope)
+        if type(command) is Map:
+            command, scope = unmapped(command, scope)
         match command:
             case None:
                 pass
@@ -128,11 +199,11 @@ class Performing:
             case Call():
                 return self._call(command, scope, group, path, sent)
             case After():
-                return self._hold(Effect(command, scope, group, path, self._turn(), None))
+                return self._hold(Effect(command, scope, group, path, self.origin()))
             case Cancel(key):
-                self._hold(Cancelling(scope, None if key is None else keyed(scope, key)))
+                self._hold_cancelling(Cancelling(scope, None if key is None else keyed(scope, key)))
             case Seq() | All():
-                return self._go_on(Group(command, scope, group, path, self._turn()), sent)
+                return self._go_on(Group(command, scope, group, path, self.origin()), sent)
             case Reply(value):
                 if self._in_turn and self.replies is not None and self._message is not None:
                     self.replies.append(value)
@@ -144,77 +215,49 @@ class Performing:
                 raise not_a_command(command)
         return Outcome.DONE
 
-    def _call(self, call: Call[Any], scope: Scope, group: Group | None, path: Path, sent: list[Any]) -> Outcome:
-        if call.thread or call.timeout is not None or call.retry is not None:
-            return self._hold(Effect(call, scope, group, path, self._turn(), None))
-        key = None if call.key is None else keyed(scope, call.key)  # raises before anything is done
-        if key is not None and call.busy != "replace" and self._is_taken(key):
-            return self._hold(Effect(call, scope, group, path, self._turn(), None))  # its turn comes, or it is left out
+    def _call(self, call: Call[object], scope: Scope, group: Group | None, path: Path, sent: list[object]) -> Outcome:
+        if call.thread or call.timeout is not None or call.retry is not None or not self._inline:
+            return self._hold(Effect(call, scope, group, path, self.origin()))
+        key = call.key
+        if key is not None:
+            key = keyed(scope, key)  # raises before anything is done
+            if call.busy != "replace" and self._is_taken(key):
+                return self._hold(Effect(call, scope, group, path, self.origin()))  # waits behind it, or is left out
         self._path = path
         try:
             result = call.fn(*call.args)
         except Exception as error:
             if call.err is None or isinstance(as_failure(error), ProgramError):
                 raise
-            self._say(call.err(failure_of(error)), scope, sent)
+            self._path = None
+            _add(self.message_of_failure(call.err, error, scope), sent)
             return Outcome.FAILED
         finally:
             self._path = None
-        if result is not None and is_awaitable(result):
-            return self._hold(Effect(call, scope, group, path, self._turn(), result))
+        kind = type(result)
+        if hasattr(kind, "__await__") or (kind is GeneratorType and is_awaitable(result)):
+            origin = self._origin or self.origin()
+            return self._hold(Effect(call, scope, group, path, origin, result))
         if key is not None and call.busy == "replace":
-            self._hold(Cancelling(scope, key))
-        return self._said(call, result, scope, sent)
-
-    def _said(self, call: Call[Any], result: Any, scope: Scope, sent: list[Any]) -> Outcome:
-        self._say(result if call.ok is None else call.ok(result), scope, sent)
+            self._hold_cancelling(Cancelling(scope, key))
+        message = result if call.ok is None else call.ok(result)
+        if message is not None:
+            sent.append(wrapped(message, scope) if scope else message)
         return Outcome.DONE
 
-    def _hold(self, held: Effect | Cancelling) -> Outcome:
-        """Have what begins or ends something done at the commit."""
-        raise NotImplementedError
+    # ------------------------------------------------------------------ seq and all
 
-    def _is_taken(self, key: Hashable) -> bool:
-        """Tell whether a command with the key is under way, or will be at the commit."""
-        raise NotImplementedError
-
-    @staticmethod
-    def _say(message: Any, scope: Scope, sent: list[Any]) -> None:
-        if message is not None:
-            sent.append(wrapped(message, scope))
-
-    def _turn(self) -> Origin:
-        if self._origin is None:
-            self._origin = Origin(self._message, self.where(), self.turn_name())
-        return self._origin
-
-    def _name_turn(self) -> str:
-        """Return a name for the turn under way: that of the run, the position, and how many there were at it."""
-        if not self.journal_id:
-            self.journal_id = os.urandom(8).hex()
-        position, number = self.where(), 0
-        if position == self._last_named[0]:
-            number = self._last_named[1] + 1
-        self._last_named = (position, number)
-        return f"{self.journal_id}/{'' if position is None else position}+{number}"
-
-    def _name_inline(self) -> str:
-        """Return the `effect_id` of the inline command under way."""
-        if self._path is None:
-            raise UsageError("effect_id() is known inside a command alone: what Cmd.call calls, or a bare callable")
-        return f"{self._turn().name}/{written(self._path)}"
-
-    def _go_on(self, top: Group, sent: list[Any]) -> Outcome:
+    def _go_on(self, top: Group, sent: list[object]) -> Outcome:
         """Perform what is left of a `seq` or `all`, however deep its parts are nested, as far as that goes at once."""
         group, outcome = top, Outcome.DONE
         while True:
             part = None if group.in_order and outcome is not Outcome.DONE else next(group.rest, None)
             if part is not None:
                 command, scope = unmapped(part[1], group.scope)
-                path = (group.path, part[0])
+                path: Path = (group.path, part[0])
                 group.open += 1
                 if isinstance(command, (Seq, All)):
-                    group, outcome = Group(command, scope, group, path, self._turn()), Outcome.DONE
+                    group, outcome = Group(command, scope, group, path, self.origin()), Outcome.DONE
                     continue
                 outcome = self._perform(command, scope, group, path, sent)
             else:
@@ -223,18 +266,99 @@ class Performing:
                 if group is top or group.parent is None:
                     return outcome
                 group = group.parent
-            if outcome is not Outcome.UNDER_WAY:
+            if outcome is not Outcome.RUNNING:
                 group.open -= 1
                 group.failed |= outcome is Outcome.FAILED
 
     def _all_begun(self, group: Group) -> Outcome:
         group.begun = True
-        if not group.open:
-            return group.outcome()
-        if group.failed:
+        if group.open and group.failed:
             self._fail(group)
-        return Outcome.UNDER_WAY
+        return group.outcome()
 
     def _fail(self, group: Group) -> None:
-        """Note that a part of an `all` has failed, while others of it are under way."""
+        """Note that a part of an `all` has failed, while others of it are running: what follows it will be left out."""
         group.failed = True
+        if self.marks is not None:
+            self.marks.opened(group.mark)
+
+    # ------------------------------------------------------------------ holding
+
+    def _hold(self, effect: Effect) -> Outcome:
+        """Keep for the commit what goes on after the turn; a turn that is rolled back has begun nothing."""
+        self.held.append(effect)
+        if effect.key is not None:
+            self._held_keys[effect.key] = True
+        if self.marks is not None:
+            self.marks.opened(effect.name)
+        return Outcome.RUNNING
+
+    def _hold_cancelling(self, cancelling: Cancelling) -> None:
+        self.held.append(cancelling)
+        if cancelling.key is not None:
+            self._held_keys[cancelling.key] = False
+            return
+        scope = cancelling.scope
+        given_up = [*self._keys.keys_in(scope), *(key for key in self._held_keys if is_in(key, scope))]
+        self._held_keys.update(dict.fromkeys(given_up, False))
+
+    def _is_taken(self, key: Hashable) -> bool:
+        """Return whether an effect has the key, or will have it once the turn is committed."""
+        held = self._held_keys.get(key)
+        return self._keys.is_taken(key) if held is None else held
+
+    # ------------------------------------------------------------------ after a crash
+
+    def resume(self, commands: object, origin: Origin, names: Collection[str]) -> None:
+        """Hold, of the commands of a turn before a crash, those that were running, by their names, and what follows them in a `seq`."""
+        self._message, self._origin = origin.message, origin
+        number = 0
+        for command in checked_commands(commands):
+            if command is not None and type(command) is not Send:
+                self._resume(command, _NO_SCOPE, None, (number,), names)
+                number += 1
+
+    def _resume(self, command: object, scope: Scope, group: Group | None, path: Path, names: Collection[str]) -> Outcome:
+        command, scope = unmapped(command, scope)
+        if isinstance(command, (Seq, All)):
+            return self._resume_parts(Group(command, scope, group, path, self.origin()), names)
+        if command is not None and not isinstance(command, Cmd) and callable(command):
+            command = Call(command)
+        if isinstance(command, (Call, After)):
+            effect = Effect(command, scope, group, path, self.origin())
+            if effect.name in names:
+                return self._hold(effect)
+        return Outcome.DONE
+
+    def _resume_parts(self, top: Group, names: Collection[str]) -> Outcome:
+        """Resume the parts of a `seq` or `all`, however deep they are nested."""
+        group, outcome = top, Outcome.DONE
+        while True:
+            part = None if group.in_order and outcome is Outcome.RUNNING else next(group.rest, None)
+            if part is not None:
+                command, scope = unmapped(part[1], group.scope)
+                path: Path = (group.path, part[0])
+                if isinstance(command, (Seq, All)):
+                    group, outcome = Group(command, scope, group, path, self.origin()), Outcome.DONE
+                    continue
+                outcome = self._resume(command, scope, group, path, names)
+            else:
+                if not group.in_order:
+                    group.begun = True
+                    if group.open and group.mark in names:
+                        self._fail(group)
+                    outcome = Outcome.RUNNING if group.open else Outcome.DONE
+                if group is top or group.parent is None:
+                    return outcome
+                group = group.parent
+            group.open += outcome is Outcome.RUNNING
+
+
+def is_in(key: Hashable, scope: Scope) -> bool:
+    """Return whether a key, as `keyed` makes it, belongs to the scope or to a child's within it."""
+    return isinstance(key, tuple) and key[0][: len(scope)] == scope
+
+
+def _add(message: object, sent: list[object]) -> None:
+    if message is not None:
+        sent.append(message)

@@ -1,326 +1,356 @@
-"""EffectManager: the commands of a run, those that its turns perform and those that go on after their turn.
+"""The effect manager: the block of one run that connects what performs, schedules and executes its commands.
 
-    turn ──▶ perform: inline ones at once, the others held ──▶ commit ──▶ begin ──▶ task, thread or timer ──▶ land ──▶ queue
+    turn ──▶ interpreter: inline calls now, the rest held ──▶ commit ──▶ begin: scheduler ──▶ executor or timers
+                                                                                                    │
+    queue ◀── deliver: the message, then what follows in a `seq` ◀── between two turns ◀── inbox ◀──┘
 
-All of this happens in the run's own thread or task. Workers only add to `news` and wake the run, which lands what has come between
-two turns: in the order in which it was done. What was cancelled, replaced or has timed out is not listened to any more.
-`performing` is what happens in the turn, `board` what is under way, `workers` where it runs; here they meet the feed.
+All of it happens in the run's own thread or task; only the executor posts from elsewhere. What was cancelled, replaced or has timed
+out is over, and whatever it still brings is ignored.
 """
 
 from __future__ import annotations
 
 import math
+import time
 import warnings
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection
 from contextvars import Token
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Protocol, Self, TypeAlias
 
-from go_state.core.commands import After, Cmd, name_of
-from go_state.core.errors import LeftRunning, ProgramError, TimedOut
-from go_state.runtime.effects.context import effect_name, failure_of
-from go_state.runtime.effects.effect import Effect, Origin, Outcome, wrapped
-from go_state.runtime.effects.environment import environment
-from go_state.runtime.effects.executor import Workers
-from go_state.runtime.effects.inbox import Landing
-from go_state.runtime.effects.scheduler import Board, forget_coroutine
+from go_state.core.commands import Call, Cmd
+from go_state.core.errors import LeftRunning, NotStorable
+from go_state.runtime.effects.context import Named, current, environment
+from go_state.runtime.effects.effect import Effect, Messages, Origin, TurnNames, marks_of
+from go_state.runtime.effects.executor import Executor, Workers
+from go_state.runtime.effects.inbox import Arrival, Done, Failed, Inbox, Input, Look, NextArrival, Parked
+from go_state.runtime.effects.interpreter import Interpreter, Marks
+from go_state.runtime.effects.lifecycle import Delivery, Lifecycle, Trouble
+from go_state.runtime.effects.scheduler import Scheduler
 from go_state.runtime.effects.timers import SystemClock, Timers
-from go_state.runtime.flow.driver import Flow, is_awaitable
-from go_state.runtime.raised import as_failure
+from go_state.runtime.flow.waits import CHECKPOINT_SECONDS, Checkpoint, Flow
 from go_state.runtime.resources import Resources
-from go_state.system.crash_points import reach
 
-AHEAD = 64  # messages in the queue beyond which streams wait
+PREFETCH = 64  # messages in the queue beyond which streams wait
 # That enter the queue together: a fraction of a millisecond, and a number, so that a simulated clock repeats itself.
 ARRIVALS = 64
 
 
-class Trouble(NamedTuple):
-    """A failure that `on_error` has to decide on, and what happens where it is set aside."""
-
-    error: BaseException
-    origin: Origin
-    then: Callable[[list[Any]], object]
+Put: TypeAlias = Callable[[Messages], Flow[None] | tuple[()]]
+Decide: TypeAlias = Callable[[Trouble], Flow[None]]
 
 
-class EffectManager(Board):
-    """The commands under way of one run: a block, within which they may be."""
+class Inputs(Protocol):
+    """The running subscriptions of a run."""
 
-    hears_signals = True  # whether Sub.signal takes the place of the process's handler
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        ...
 
-    def __init__(self, resources: Resources, *, on_loop: bool) -> None:
-        super().__init__(resources.effects.at_once)
+    def deliver(self, arrival: Input, /) -> Delivery:
+        """Return what an arrival of a subscription sends."""
+        ...
+
+    def end(self) -> None:
+        """End them all, for good."""
+        ...
+
+
+class EffectManager:
+    """The effects of one run: a block, outside of which none of them is running."""
+
+    def __init__(
+        self,
+        resources: Resources,
+        *,
+        on_loop: bool,
+        executor: Callable[[Inbox], Executor] | None = None,
+        inline: bool = True,
+        handles_signals: bool = True,
+    ) -> None:
         effects = resources.effects
-        self._env = resources.env
-        self._effects = effects
-        self.workers = Workers(self._tell_done, self._tell_failed, self._tell_parked, on_loop=on_loop, at_once=effects.at_once)
+        self.inbox = Inbox()
         self.timers = Timers(resources.clock)
-        self.news: deque[tuple[Any, ...]] = deque()  # a function, and its arguments but the last
-        self.wake_feed: Callable[[], object] = _do_nothing
-        self.waiting = False  # whether the run's feed waits
-        self.cancelled: list[Cmd[Any]] = []  # what the end of the run has cancelled
-        self.backlog: Callable[[], int] = int  # how many messages are in the queue
-        self.taken: Callable[[], float] = lambda: math.inf  # how many were ever taken from it; endless where nobody knows
-        self.landing_seconds = 0.0  # spent on arrivals since the feed last asked
+        self.names = TurnNames()
+        self.executor: Executor = (
+            Workers(self.inbox, on_loop=on_loop, at_once=effects.at_once) if executor is None else executor(self.inbox)
+        )
+        self.handles_signals = handles_signals  # whether Sub.signal takes the place of the process's handler
+        self.cancelled: list[Cmd[object]] = []  # the commands that the end of the run has cancelled
         self.credits: list[Callable[[], object]] = []  # what lets streams give more, when the queue is short again
-        self.subscriptions = 0  # how many are under way
-        self.end_subscriptions: Callable[[], object] = _do_nothing
-        self.drained: Callable[[], object] = _do_nothing  # told when what is under way alone is waited for
-        self.ring: Callable[[], object] | None = None  # wakes one who waits for a landing alone
-        self._landing: Effect | None = None  # what has arrived last, and is to end once its messages are in the queue
-        self._tokens: list[tuple[Any, Token[Any]]] = []
+        self.delivery_seconds = 0.0  # spent on arrivals since the feed last asked
+        self._env = resources.env
+        self._grace = effects.grace
+        self._wake = self.inbox.wake  # one object: by it a clock knows the run
+        self._scheduler = Scheduler(effects.at_once)
+        self._interpreter = Interpreter(self._scheduler, self.names, inline=inline)
+        self.lifecycle = Lifecycle(self._interpreter, self._scheduler, self.executor, self.timers, self.inbox, inline=inline)
+        # What a loop calls in every turn, and not methods around it: a chain spends a third of its time on commands.
+        self.perform = self._interpreter.perform
+        self.held = self._interpreter.held
+        self.begin = self.lifecycle.begin
+        self.drop = self.lifecycle.drop
+        self._inputs: Inputs | None = None
+        self._backlog: Callable[[], int] = int
+        self._taken: Callable[[], float] = _unknown
+        self._drained: Callable[[], object] | None = None
+        self._tokens: tuple[Token[Named | None], Token[object]] | None = None
 
-    # ------------------------------------------------------------------ launching
+    # ------------------------------------------------------------------ connecting, before the run begins
 
-    def _launch(self, effect: Effect) -> None:
-        command = effect.command
-        if type(command) is After:
-            effect.timers.append(self.timers.set(command.seconds, lambda: self._after(effect)))
-            return
-        if command.timeout is not None:
-            effect.timers.append(self.timers.set(command.timeout, lambda: self._time_out(effect)))
-        reach("command-begins")
-        if not self._call_here(effect):
-            self.workers.start(effect)
+    def connect(
+        self,
+        *,
+        where: Callable[[], object],
+        wake: Callable[[], object] | None = None,
+        backlog: Callable[[], int] = int,
+        taken: Callable[[], float] | None = None,
+        looks_up: bool = False,
+    ) -> None:
+        """Connect the run's feed: `where` returns the position of the message in its turn, `wake` ends a wait for messages, from any
+        thread, `backlog` returns how many messages are in the queue, and `taken` how many were ever taken from it, if that is known.
+        A feed that `looks_up` asks after each chunk of messages whether something has arrived; another one is told when that may be.
+        """
+        self.names.connect(where)
+        self.inbox.connect(wake, looks_up=looks_up)
+        self._backlog, self._taken = backlog, taken or _unknown
 
-    def _call_here(self, effect: Effect) -> bool:
-        """Call a plain function that has waited for its key, here in the run's thread as every plain one; tell whether it was one."""
-        command = effect.command
-        if command.thread or command.timeout is not None or command.retry is not None or effect.coroutine is not None:
-            return False
-        token = effect_name.set(lambda: effect.name)
-        try:
-            result = command.fn(*command.args)
-        except BaseException as error:
-            self.news.append((self.failed, effect, error))
-            return True
-        finally:
-            effect_name.reset(token)
-        if is_awaitable(result):
-            effect.coroutine = result
-            return False
-        self.news.append((self.done, effect, result))
-        return True
+    def connect_inputs(self, inputs: Inputs) -> None:
+        """Connect the run's subscriptions."""
+        self._inputs = inputs
 
-    def stir(self) -> None:
-        self.news.append((_do_nothing,))
+    def connect_replies(self, replies: list[object], drained: Callable[[], object]) -> None:
+        """Put what turns answer into the list, and call `drained` when nothing but running effects is waited for any more."""
+        self._interpreter.replies, self._drained = replies, drained
 
-    # ------------------------------------------------------------------ what workers and timers tell
+    def note_in(self, marks: Marks) -> None:
+        """Note in `marks` which effects are running."""
+        self.lifecycle.note_in(marks)
 
-    def tell(self, *arrival: Any) -> None:
-        """Add news, from any thread: a function of the run's own thread, and its arguments but the last, the list of messages."""
-        self.news.append(arrival)
-        self.wake()
+    @property
+    def inputs(self) -> Inputs | None:
+        """The run's subscriptions."""
+        return self._inputs
 
-    def wake(self) -> None:
-        """Have the run look at its news, wherever it waits."""
-        self.wake_feed()
-        if (ring := self.ring) is not None:
-            ring()
+    def backlog(self) -> int:
+        """Return how many messages are in the queue."""
+        return self._backlog()
 
-    def _tell_done(self, effect: Effect, result: Any) -> None:
-        self.tell(self.done, effect, result)
+    def taken(self) -> float:
+        """Return how many messages were ever taken from the queue; infinity if that is not known."""
+        return self._taken()
 
-    def _tell_failed(self, effect: Effect, error: BaseException) -> None:
-        self.tell(self.failed, effect, error)
+    # ------------------------------------------------------------------ what a loop calls
 
-    def _tell_parked(self, effect: Effect, seconds: float, go_on: Callable[[], object]) -> None:
-        self.tell(self._park, effect, seconds, go_on)
+    def resume(self, commands: object, origin: Origin, names: Collection[str]) -> None:
+        """Hold, of the commands of a turn before a crash, those that were running, by their names."""
+        self._interpreter.resume(commands, origin, names)
 
-    def _after(self, effect: Effect) -> None:
-        self.news.append((self.done, effect, None))
+    def held_names(self) -> set[str]:
+        """Return the names under which what is held is noted, and the marks of what it is a part of."""
+        held = [each for each in self.held if isinstance(each, Effect)]
+        return {effect.name for effect in held}.union(*(marks_of(effect.group) for effect in held))
 
-    def _time_out(self, effect: Effect) -> None:
-        if not effect.over:
-            error = TimedOut(f"{name_of(effect.command.fn)} took longer than {effect.command.timeout:g} seconds")
-            self.news.append((self.failed, effect, error))
-
-    # ------------------------------------------------------------------ landing
+    # ------------------------------------------------------------------ delivering
 
     @property
     def has_arrivals(self) -> bool:
-        """Whether there is something to land."""
-        return bool(self.news) or self.timers.is_due()
+        """Whether there is something to deliver."""
+        return bool(self.inbox.arrivals) or self.timers.is_due()
 
-    @property
-    def origin(self) -> Origin:
-        """The turn whose command has arrived."""
-        return self._turn()
+    def deliver(self, put: Put, decide: Decide) -> Flow[None]:
+        """Put into the queue what effects and subscriptions have brought so far, in order, up to `ARRIVALS`; the rest comes when some
+        messages have had their turns, however fast more arrives. `decide` raises a failure, or sets it aside.
 
-    def say_of(self, origin: Origin) -> None:
-        """Hear what it is that arrives."""
-        self._origin = origin
-
-    def arrivals(self) -> Iterator[tuple[Callable[..., Trouble | None], tuple[Any, ...]]]:
-        """Give what has come so far, in order, up to `ARRIVALS`: a function that returns a trouble or `None`, and its arguments but
-        the last. The rest comes when some messages have had their turns, however fast more arrives.
+        The messages of effects that are a part of nothing enter together, up to the next arrival that is more than that.
         """
-        by = self.timers.clock.monotonic()
-        for _ in range(ARRIVALS):
-            if (action := self.timers.next_due(by)) is None:
-                break
-            action()
-        for _ in range(min(len(self.news), ARRIVALS)):
-            function, *arguments = self.news.popleft()
-            if function is not _do_nothing:
-                self._in_turn = False
-                try:
-                    yield function, tuple(arguments)
-                finally:
-                    self._in_turn = True
+        begun = checkpoint = time.monotonic()
+        together: list[tuple[Done, Messages]] = []
+        arrivals = self.inbox.arrivals
+        if not self.timers.is_empty:
+            self.timers.fire(ARRIVALS)
+        for _ in range(min(len(arrivals), ARRIVALS)):
+            arrival = arrivals.popleft()
+            if type(arrival) is Done and arrival.effect.group is None:
+                if not arrival.effect.over:
+                    try:
+                        together.append((arrival, self.lifecycle.messages_of(arrival)))
+                    except BaseException as error:
+                        yield from self._enter_together(together, put, decide)
+                        yield from self._decide(self.lifecycle.trouble(arrival.effect, error), decide)
+            elif type(arrival) is not Look:
+                yield from self._enter_together(together, put, decide)
+                yield from self._deliver_one(arrival, put, decide)
+            if time.monotonic() - checkpoint >= CHECKPOINT_SECONDS:
+                yield from self._enter_together(together, put, decide)
+                yield Checkpoint()
+                checkpoint = time.monotonic()
+        if together:
+            yield from self._enter_together(together, put, decide)
+        self.delivery_seconds += time.monotonic() - begun
 
-    def done(self, effect: Effect, result: Any, sent: list[Any]) -> Trouble | None:
-        """Send what a command has come to; what follows it in its sequence waits for `entered`."""
-        if effect.over:
-            return None
-        reach("command-lands")
-        command = effect.command
-        self._origin = effect.origin
-        try:
-            if type(command) is After:
-                sent.extend(wrapped(each, effect.scope) for each in command.messages if each is not None)
-            else:
-                self._said(command, result, effect.scope, sent)
-        except BaseException as error:
-            return Trouble(error, effect.origin, lambda sent: self._end(effect, Outcome.FAILED, sent))
-        self._landing = effect
-        return None
-
-    def entered(self, sent: list[Any]) -> Trouble | None:
-        """Hear that the messages of the last arrival are in the queue, and go on with what follows it."""
-        effect, self._landing = self._landing, None
-        if effect is None or effect.over:
-            return None
-        try:
-            self._end(effect, Outcome.DONE, sent)
-        except BaseException as error:
-            return Trouble(error, effect.origin, lambda sent: self._end(effect, Outcome.FAILED, sent))
-        return None
-
-    def refused(self, error: Exception) -> Trouble:
-        """Hear that the messages of the last arrival cannot enter the queue."""
-        effect, self._landing = self._landing, None
-        return Trouble(error, self.origin, lambda sent: None if effect is None else self._end(effect, Outcome.FAILED, sent))
-
-    def failed(self, effect: Effect, error: BaseException, sent: list[Any]) -> Trouble | None:
-        """Send what a command's failure is made into, or return the trouble."""
-        error = as_failure(error, name_of(effect.command.fn))
-        if effect.over and isinstance(error, Exception):
-            return None
-        self._origin = effect.origin
-        if effect.stop is not None and isinstance(error, TimedOut):
-            effect.over = True  # before its thread is woken from a wait for its next try
-            effect.stop()
-        err = effect.command.err
-        if err is not None and isinstance(error, Exception) and not isinstance(error, ProgramError):
-            try:
-                self._say(err(failure_of(error)), effect.scope, sent)
-            except BaseException as second:
-                error = as_failure(second, "err= of a command")
-            else:
-                self._end(effect, Outcome.FAILED, sent)
-                return None
-        return Trouble(error, effect.origin, lambda sent: self._end(effect, Outcome.FAILED, sent))
-
-    def _park(self, effect: Effect, seconds: float, go_on: Callable[[], object], sent: list[Any]) -> None:
-        """Have a call wait for its next try."""
-        if effect.over:
-            go_on()  # it finds out itself
+    def _enter_together(self, together: list[tuple[Done, Messages]], put: Put, decide: Decide) -> Flow[None]:
+        if not together:
             return
+        arrived = together.copy()
+        together.clear()
+        try:
+            yield from put([each for _, messages in arrived for each in messages])
+        except NotStorable:  # nothing has moved: find out which it is
+            for done, messages in arrived:
+                self.lifecycle.deliver_as(done)
+                yield from self._enter(Delivery(messages), done, put, decide)
+            return
+        for done, _ in arrived:
+            self.lifecycle.end(done.effect)
+        self.lifecycle.delivered()
 
-        def resume() -> None:
-            effect.parked = False
-            go_on()
+    def _deliver_one(self, arrival: Arrival, put: Put, decide: Decide) -> Flow[None]:
+        if isinstance(arrival, (Done, Failed, Parked)):
+            yield from self._enter(self.lifecycle.deliver(arrival), arrival, put, decide)
+        elif self._inputs is not None and not isinstance(arrival, Look):
+            yield from self._enter(self._inputs.deliver(arrival), arrival, put, decide)
 
-        effect.parked = True
-        effect.timers.append(self.timers.set(seconds, resume))
+    def _enter(self, delivery: Delivery, arrival: Arrival, put: Put, decide: Decide) -> Flow[None]:
+        """Put the messages of a delivery, and when they are in the queue, what follows them."""
+        trouble = yield from self._put(delivery, arrival, put)
+        if trouble is None:
+            trouble = yield from self._put(self.lifecycle.entered(), arrival, put)
+        if trouble is not None:
+            yield from self._decide(trouble, decide)
+        self.lifecycle.delivered()
+
+    def _put(self, delivery: Delivery, arrival: Arrival, put: Put) -> Flow[Trouble | None]:
+        """Put the messages of a delivery; return its trouble, or that with a message that cannot be stored."""
+        if delivery.messages:
+            try:
+                yield from put(delivery.messages)
+            except NotStorable as error:
+                return self.lifecycle.refuse(arrival, error)
+        return delivery.trouble
+
+    def _decide(self, trouble: Trouble, decide: Decide) -> Flow[None]:
+        yield from decide(trouble)
+        self.give_up()
+
+    def give_up(self) -> None:
+        """Called when the last failure was set aside: its effect is over, and what follows it is left out."""
+        self.lifecycle.give_up()
+        self.lifecycle.delivered()
 
     # ------------------------------------------------------------------ waiting
 
     @property
     def active(self) -> bool:
         """Whether something may arrive."""
-        return bool(self._under_way or self.subscriptions or self.news)
+        return bool(self._scheduler.count or self.inbox.arrivals or (self._inputs is not None and self._inputs.count))
+
+    @property
+    def count(self) -> int:
+        """How many effects run or wait to; the end of a run waits for them."""
+        return self._scheduler.count
+
+    @property
+    def is_full(self) -> bool:
+        """Whether calls wait for others to end."""
+        return self._scheduler.is_full
+
+    def waiting(self) -> list[Effect]:
+        """Return the calls that wait for others to end, in order."""
+        return self._scheduler.waiting()
+
+    def begun(self) -> list[Effect]:
+        """Return the effects that were launched, in the order of their beginning."""
+        return self._scheduler.begun()
 
     def left(self, resting: Callable[[], bool]) -> float | None:
-        """Return how long a feed may wait that is about to, and sets `waiting` to False when it has; `resting` tells whether it has
-        nothing else to do.
+        """Return for how long the run may wait, in seconds, which is about to; None for any time. `resting` returns, from any thread,
+        whether it has nothing else to do.
+
+        The run says that it waits before it looks for arrivals once more, and `Inbox.post` looks at that after it has added one. So an
+        arrival that comes now is seen here, or wakes the run.
         """
-        self.waiting = True
+        inbox, clock = self.inbox, self.timers.clock
+        inbox.is_awaited = True
         if self.credits:
             self.grant()
-        clock = self.timers.clock
-        if clock.__class__ is SystemClock and not self.timers:
+        if inbox.arrivals:
+            return 0.0
+        if clock.__class__ is SystemClock and self.timers.is_empty:
             return None
 
         def has_rest() -> bool:
-            return self.waiting and not self.news and not self._busy() and resting()
+            return inbox.is_awaited and not inbox.arrivals and not self._scheduler.is_busy() and resting()
 
-        return clock.left(self.timers.next_wait(), has_rest, self.wake)
+        return clock.left(self.timers.next_wait(), has_rest, self._wake)
 
     def grant(self) -> None:
-        """Let streams give more, unless the queue is long: what they give would only lie in the memory."""
-        if self.backlog() < AHEAD:
-            owed, self.credits = self.credits, []
-            for give_more in owed:
-                self.workers.call(give_more)
-
-    def _busy(self) -> bool:
-        """Tell whether something runs by itself."""
-        return any(not effect.parked for effect in tuple(self._running))
+        """Grant streams more items, unless the queue is long: more would only use memory."""
+        if self._backlog() < PREFETCH:
+            granted, self.credits = self.credits, []
+            for give_more in granted:
+                self.executor.call(give_more)
 
     def last_ones(self, seconds: float | None = None) -> Flow[bool]:
-        """Wait for the next arrival, or so many seconds, where no other message will come; False where nothing is under way any more.
+        """Wait for the next arrival, up to `seconds`, when no other message will come; return False if no effect is left.
 
         Subscriptions end here: they are input from outside, and no end waits for them.
         """
-        self.end_subscriptions()
-        if not self._under_way and not self.news:
+        self.end_inputs()
+        if not self._scheduler.count and not self.inbox.arrivals:
             return False
-        self.drained()
-        if not self.has_arrivals:
-            yield self.landing(seconds)
+        if self._drained is not None:
+            self._drained()
+        if not self.has_arrivals and self.left(_resting) != 0:  # a clock that jumps is there at once: then there is no wait
+            yield self.next_arrival(seconds)
+        self.inbox.is_awaited = False
         return True
 
-    def landing(self, seconds: float | None = None) -> Landing:
-        """Return the wait for the next arrival, or so many seconds."""
-        return Landing(self, seconds)
+    def next_arrival(self, seconds: float | None = None) -> NextArrival:
+        """Return the wait for the next arrival, up to `seconds`."""
+        return NextArrival(self, seconds)
+
+    def end_inputs(self) -> None:
+        """End the subscriptions, for good."""
+        if self._inputs is not None:
+            self._inputs.end()
 
     # ------------------------------------------------------------------ the block
 
     def announce(self) -> None:
-        """Have the clock know of the run, also before its thread or task has begun."""
-        self.timers.clock.enter(self.wake)
+        """Tell the clock of the run, which may not have begun yet."""
+        self.timers.clock.enter(self._wake)
 
     def withdraw(self) -> None:
-        """Have the clock forget the run."""
-        self.timers.clock.leave(self.wake)
+        """Tell the clock that the run has ended."""
+        self.timers.clock.leave(self._wake)
 
     def open(self) -> None:
         """Begin, in the thread or task of the run."""
         self.announce()
-        self._tokens = [(effect_name, effect_name.set(self._name_inline)), (environment, environment.set(self._env))]
+        self._tokens = current.set(self._interpreter), environment.set(self._env)
 
     def _stop_all(self) -> None:
-        self.leave()
-        self.end_subscriptions()
-        for effect in reversed(tuple(self._under_way)):
-            self.cancelled.append(effect.command)
-            effect.over = True
-            forget_coroutine(effect)
-            if effect.stop is not None:
-                effect.stop()
-        self.cancelled.reverse()
-        self._under_way.clear()
-        for variable, token in self._tokens:
-            variable.reset(token)
+        try:
+            self._interpreter.drop()  # what is held keeps its marks: this run has not begun it, and the next one does
+            self.end_inputs()
+            effects = self._scheduler.end_everything()
+            self.cancelled += [effect.command for effect in effects]
+            for effect in reversed(effects):
+                effect.close_coroutine()
+                if type(effect.command) is Call:
+                    self.executor.stop(effect)
+        finally:
+            if self._tokens is not None:
+                current.reset(self._tokens[0])
+                environment.reset(self._tokens[1])
 
-    def _say_what_is_left(self) -> None:
+    def _warn_of_what_is_left(self) -> None:
         self.withdraw()
-        for name in self.workers.left():
+        for name in self.executor.left():
             warnings.warn(
-                f"{name} has not ended within {self._effects.grace:g} seconds of being cancelled, and goes on: give it a timeout of "
+                f"{name} has not ended within {self._grace:g} seconds of being cancelled, and goes on: give it a timeout of "
                 f"its own, or raise the grace of gs.Effects",
                 LeftRunning,
                 stacklevel=3,
@@ -331,11 +361,13 @@ class EffectManager(Board):
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._stop_all()
         try:
-            self.workers.close(self._effects.grace)
-        finally:
-            self._say_what_is_left()
+            self._stop_all()
+        finally:  # also if Ctrl-C comes meanwhile
+            try:
+                self.executor.close(self._grace)
+            finally:
+                self._warn_of_what_is_left()
 
     async def __aenter__(self) -> Self:
         self.open()
@@ -348,12 +380,18 @@ class EffectManager(Board):
             self.drop()
             self.withdraw()
             return
-        self._stop_all()
         try:
-            await self.workers.aclose(self._effects.grace)
+            self._stop_all()
         finally:
-            self._say_what_is_left()
+            try:
+                await self.executor.close_async(self._grace)
+            finally:
+                self._warn_of_what_is_left()
 
 
-def _do_nothing(*_: object) -> None:
-    """Take no notice."""
+def _resting() -> bool:
+    return True
+
+
+def _unknown() -> float:
+    return math.inf

@@ -1,269 +1,189 @@
-"""The board: which commands are under way, which wait for their key or for room, and what ends with what.
+"""The scheduler: which effects run, which wait for their key or for room, and what has to be launched or stopped next.
 
-held ──▶ (key taken? behind it) ──▶ (too many? waiting) ──▶ launched ──▶ ended ──▶ the next of its key, of those waiting, of its sequence
+It launches and stops nothing itself: whoever calls carries out the `Orders` that it returns, and tells it what has ended. All of it
+happens in the run's own thread or task.
+
+begin ──▶ (key taken? queued behind it) ──▶ (no room? waiting) ──▶ launch ──▶ end ──▶ launch the next of its key, the next of those waiting
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Hashable, Sequence
-from typing import Any, Protocol
+from collections.abc import Hashable, Iterable, Sequence
+from typing import NamedTuple
 
-from go_state.core.commands import After, Call
-from go_state.runtime.effects.effect import Effect, Group, Outcome
-from go_state.runtime.effects.interpreter import Cancelling, Performing
-
-
-class Marks(Protocol):
-    """Where a durable run notes what is under way."""
-
-    def opened(self, name: str) -> None:
-        """Note a command before its turn is committed."""
-        ...
-
-    def ended(self, names: Sequence[str]) -> None:
-        """Note that commands are done, once what they have sent is in the queue."""
-        ...
+from go_state.core.commands import Call
+from go_state.core.subscriptions import Scope
+from go_state.runtime.effects.effect import Cancelling, Effect, Step
+from go_state.runtime.effects.interpreter import is_in
 
 
-class Board(Performing):
-    """What is under way of one run, all in the run's own thread."""
+class Orders(NamedTuple):
+    """What is to be done now: effects that were cancelled, to stop, and then effects to launch, each in order."""
+
+    stop: Sequence[Effect] = ()
+    launch: Sequence[Effect] = ()
+
+
+_NOTHING = Orders()
+
+
+class Scheduler:
+    """The effects of one run. At most `at_once` calls run at a time; timers take no room."""
 
     def __init__(self, at_once: int) -> None:
-        super().__init__()
-        self.marks: Marks | None = None
         self._at_once = at_once
-        self._under_way: dict[Effect, None] = {}  # in the order of their beginning, those that wait included
+        self._effects: dict[Effect, None] = {}  # in the order of their beginning, those that wait included
         self._by_key: dict[Hashable, Effect] = {}
-        self._held_keys: dict[Hashable, bool] = {}  # whether what is held will have taken the key, or given it up
         self._behind: dict[Hashable, deque[Effect]] = {}  # what waits for the end of the one with its key
-        self._running: dict[Effect, None] = {}  # those that a task or thread has
-        self._waiting: OrderedDict[Effect, None] = OrderedDict()  # for one of those that run to end
-        self._ended: list[str] = []
+        self._launched: dict[Effect, None] = {}  # calls that a task or thread has
+        self._waiting: OrderedDict[Effect, None] = OrderedDict()  # calls that wait for room
 
-    # ------------------------------------------------------------------ at the commit
+    # ------------------------------------------------------------------ asked by the interpreter
 
-    def _hold(self, held: Effect | Cancelling) -> Outcome:
-        """Keep for the commit what begins or ends something; a turn that is rolled back has done neither."""
-        if not self._in_turn:
-            return self._act(held)
-        self.held.append(held)
-        if isinstance(held, Cancelling):
-            given_up = [held.key] if held.key is not None else [key for key in self._all_keys() if self._is_in(key, held.scope)]
-            self._held_keys.update(dict.fromkeys(given_up, False))
-            return Outcome.UNDER_WAY
-        if held.key is not None:
-            self._held_keys[held.key] = True
-        if self.marks is not None:
-            self.marks.opened(held.name)
-        return Outcome.UNDER_WAY
+    def is_taken(self, key: Hashable) -> bool:
+        """Return whether an effect with the key is running, or waits to be started."""
+        return key in self._by_key
 
-    def _all_keys(self) -> set[Hashable]:
-        return {*self._by_key, *self._held_keys}
+    def keys_in(self, scope: Scope) -> Iterable[Hashable]:
+        """Return the keys of a scope that are taken."""
+        return [key for key in self._by_key if is_in(key, scope)]
 
-    def _is_taken(self, key: Hashable) -> bool:
-        return self._held_keys.get(key, key in self._by_key)
+    # ------------------------------------------------------------------ beginning and ending
 
-    @staticmethod
-    def _is_in(key: Any, scope: Any) -> bool:
-        return bool(key[0][: len(scope)] == scope)
-
-    def begin(self) -> None:
-        """Begin what the committed turn has held, in order."""
-        self.stir()
-        for each in self.held:  # held until all are begun: an interrupt in between ends the run, and loses the note of none
-            self._act(each)
-        self.held, self._held_keys = [], {}
-        self.settled()
-
-    def drop(self) -> None:
-        """Forget what a turn that is rolled back has held: the turn is taken again, and asks for it again."""
-        dropped = self.leave()
-        if self.marks is not None:
-            for effect in dropped:
-                self.marks.ended([effect.name, *marks_of(effect.group)])
-
-    def leave(self) -> list[Effect]:
-        """Let go of what is held, which stays noted as under way: a run that ends here has not begun it, and the next one does."""
-        held, self.held, self._held_keys = self.held, [], {}
-        left = [each for each in held if isinstance(each, Effect)]
-        for effect in left:
-            forget_coroutine(effect)
-        return left
-
-    def held_names(self) -> set[str]:
-        """Return the names by which what is held is noted as under way, and those of what it is a part of."""
-        held = [each for each in self.held if isinstance(each, Effect)]
-        return {effect.name for effect in held}.union(*(marks_of(effect.group) for effect in held))
-
-    def settled(self) -> None:
-        """Hear that the messages of the last arrival are in the queue."""
-        if self._ended and self.marks is not None:
-            self.marks.ended(self._ended)
-        self._ended = []
-
-    def _act(self, held: Effect | Cancelling) -> Outcome:
-        if isinstance(held, Cancelling):
-            self._cancel_all(held)
-            return Outcome.DONE
-        effect, key = held, held.key
-        if self.marks is not None and not self._in_turn:
-            self.marks.opened(effect.name)
-        self._under_way[effect] = None
-        before = None if key is None else self._by_key.get(key)
-        if before is not None and key is not None:
-            busy = effect.command.busy if type(effect.command) is Call else "replace"
+    def begin(self, step: Step) -> Orders:
+        """Begin an effect, or cancel what the step names."""
+        if isinstance(step, Cancelling):
+            return self._cancel(step)
+        self._effects[step] = None
+        key = step.key
+        if key is None:
+            if type(step.command) is Call:
+                if len(self._launched) >= self._at_once:
+                    self._waiting[step] = None
+                    return _NOTHING
+                self._launched[step] = None
+            return Orders((), (step,))
+        stop: Sequence[Effect] = ()
+        launch: list[Effect] = []
+        if key in self._by_key:
+            busy = step.command.busy if isinstance(step.command, Call) else "replace"
             if busy == "skip":
-                self._cancel(effect)
-                return Outcome.UNDER_WAY  # its group, if it has one, has heard of it
+                return Orders((step,), self.end(step))
             if busy == "queue":
-                self._behind.setdefault(key, deque()).append(effect)
-                return Outcome.UNDER_WAY
-            self._cancel_key(key)
-        self._take_off(effect)
-        return Outcome.UNDER_WAY
+                self._behind.setdefault(key, deque()).append(step)
+                return _NOTHING
+            stop = self._of_key(key)
+            launch = self._end_all(stop)
+        self._take_key(step, launch)
+        return Orders(stop, launch)
 
-    def _take_off(self, effect: Effect) -> None:
-        """Begin the command, or have it wait for room."""
-        if effect.key is not None:
-            self._by_key[effect.key] = effect
-        command = effect.command
-        if type(command) is After:
-            self._launch(effect)
-        elif len(self._running) >= self._at_once:
-            self._waiting[effect] = None
-        else:
-            self._start(effect)
-
-    def _start(self, effect: Effect) -> None:
-        self._running[effect] = None
-        self._launch(effect)
-
-    def _launch(self, effect: Effect) -> None:
-        """Set the timer, or begin the task or thread."""
-        raise NotImplementedError
-
-    def stir(self) -> None:
-        """Have the feed look up from its messages."""
-        raise NotImplementedError
-
-    # ------------------------------------------------------------------ ending
-
-    def _end(self, effect: Effect, outcome: Outcome, sent: list[Any]) -> None:
-        """Take the effect off the board, let those that have waited for it begin, and go on with what it is a part of."""
-        self._remove(effect)
-        self._tell_group(effect.group, outcome, sent)
-
-    def _remove(self, effect: Effect) -> None:
+    def end(self, effect: Effect) -> Sequence[Effect]:
+        """Take an effect that has ended, or was cancelled, out; return what is to be launched in its place."""
         effect.over = True
-        self._under_way.pop(effect, None)
-        self._waiting.pop(effect, None)
-        self._ended.append(effect.name)
-        for timer in effect.timers:
-            timer.cancel()
-        if effect in self._running:
-            del self._running[effect]
-            self._start_waiting()
+        self._effects.pop(effect, None)
         key = effect.key
+        if key is None and not self._waiting:  # nothing can wait for it
+            self._launched.pop(effect, None)
+            return ()
+        launch: list[Effect] = []
+        self._waiting.pop(effect, None)
+        if effect in self._launched:
+            del self._launched[effect]
+            self._fill_room(launch)
         if key is not None and self._by_key.get(key) is effect:
             del self._by_key[key]
-            self._take_next(key)
+            self._launch_next(key, launch)
+        return launch
 
-    def _take_next(self, key: Hashable) -> None:
-        """Begin what waits for the key."""
+    def end_everything(self) -> list[Effect]:
+        """Take all effects out, and return them, in the order of their beginning."""
+        effects = list(self._effects)
+        for effect in effects:
+            effect.over = True
+        for kept in (self._effects, self._by_key, self._behind, self._launched, self._waiting):
+            kept.clear()
+        return effects
+
+    def _take_key(self, effect: Effect, launch: list[Effect]) -> None:
+        self._by_key[effect.key] = effect
+        if self._takes_room(effect):
+            launch.append(effect)
+
+    def _takes_room(self, effect: Effect) -> bool:
+        """Return whether the effect can be launched now; if not, it waits for room."""
+        if type(effect.command) is Call:
+            if len(self._launched) >= self._at_once:
+                self._waiting[effect] = None
+                return False
+            self._launched[effect] = None
+        return True
+
+    def _launch_next(self, key: Hashable, launch: list[Effect]) -> None:
+        """Launch what waits for the key."""
         behind = self._behind.pop(key, None)
         while behind:
             following = behind.popleft()
             if not following.over:
                 if behind:
                     self._behind[key] = behind
-                self._take_off(following)
+                self._take_key(following, launch)
                 return
 
-    def _start_waiting(self) -> None:
-        while self._waiting and len(self._running) < self._at_once:
+    def _fill_room(self, launch: list[Effect]) -> None:
+        while self._waiting and len(self._launched) < self._at_once:
             effect, _ = self._waiting.popitem(last=False)
             if not effect.over:
-                self._start(effect)
+                self._launched[effect] = None
+                launch.append(effect)
 
-    def _tell_group(self, group: Group | None, outcome: Outcome, sent: list[Any]) -> None:
-        """Go on with the sequence or the `all` of which a part has ended."""
-        while group is not None:
-            if group.in_order:
-                if outcome is Outcome.DONE:
-                    outcome = self._go_on(group, sent)
-            else:
-                group.open -= 1
-                if outcome is Outcome.FAILED:
-                    self._fail(group)
-                outcome = group.outcome() if group.begun and not group.open else Outcome.UNDER_WAY
-                if group.failed and outcome is not Outcome.UNDER_WAY:
-                    self._ended.append(group.mark)
-            if outcome is Outcome.UNDER_WAY:
-                return
-            group = group.parent
+    # ------------------------------------------------------------------ cancelling
 
-    def _fail(self, group: Group) -> None:
-        super()._fail(group)
-        if self.marks is not None:
-            self.marks.opened(group.mark)
-
-    def _cancel(self, effect: Effect) -> None:
-        """End a effect, from which nothing is heard any more."""
-        if not effect.over:
-            self._cancel_for_good(effect)
-
-    def _cancel_for_good(self, effect: Effect) -> None:
-        stop = effect.stop
-        forget_coroutine(effect)
-        self._end(effect, Outcome.FAILED, [])
-        if stop is not None:
-            stop()
-
-    def _cancel_key(self, key: Hashable) -> None:
-        behind = self._behind.pop(key, ())
-        for effect in (*behind, *filter(None, [self._by_key.get(key)])):
-            self._cancel(effect)
-
-    def _cancel_all(self, what: Cancelling) -> None:
+    def _cancel(self, what: Cancelling) -> Orders:
         if what.key is not None:
-            self._cancel_key(what.key)
-            return
-        inside = [effect for effect in self._under_way if effect.scope[: len(what.scope)] == what.scope]
-        for effect in inside:
-            effect.over = True  # all of them first, so that none begins in the place of another
-        for effect in reversed(inside):
-            self._cancel_for_good(effect)
+            stop = self._of_key(what.key)
+        else:
+            scope = what.scope
+            stop = [effect for effect in self._effects if effect.scope[: len(scope)] == scope]
+            for effect in stop:
+                effect.over = True  # all of them first, so that none begins in the place of another
+            stop.reverse()
+        return Orders(stop, self._end_all(stop))
+
+    def _of_key(self, key: Hashable) -> list[Effect]:
+        """Return the effects of a key, those queued behind the one that has it first; nothing is queued any more."""
+        found = [*self._behind.pop(key, ())]
+        if key in self._by_key:
+            found.append(self._by_key[key])
+        return [effect for effect in found if not effect.over]
+
+    def _end_all(self, effects: Sequence[Effect]) -> list[Effect]:
+        launch: list[Effect] = []
+        for effect in effects:
+            launch += self.end(effect)
+        return launch
 
     # ------------------------------------------------------------------ looking
 
     @property
     def count(self) -> int:
-        """How many commands are under way or wait to be; the end of a run waits for them."""
-        return len(self._under_way)
+        """How many effects run or wait to; the end of a run waits for them."""
+        return len(self._effects)
 
     @property
     def is_full(self) -> bool:
-        """Whether commands wait for others to end."""
+        """Whether calls wait for room."""
         return bool(self._waiting)
 
+    def is_busy(self) -> bool:
+        """Return, also to other threads, whether a call is running and does not wait for its next try."""
+        return bool(self._launched) and any(not effect.parked for effect in tuple(self._launched))
+
+    def waiting(self) -> list[Effect]:
+        """Return the calls that wait for room, in order."""
+        return list(self._waiting)
+
     def begun(self) -> list[Effect]:
-        """Return what is under way and was begun, in order."""
+        """Return the effects that were launched, in the order of their beginning."""
         behind = {*self._waiting, *(effect for behind in self._behind.values() for effect in behind)}
-        return [effect for effect in self._under_way if effect not in behind]
-
-
-def marks_of(group: Group | None) -> list[str]:
-    """Return the marks of what a command is a part of."""
-    marks = []
-    while group is not None:
-        marks.append(group.mark)
-        group = group.parent
-    return marks
-
-
-def forget_coroutine(effect: Effect) -> None:
-    """Close the coroutine of a call that will not be awaited."""
-    coroutine, effect.coroutine = effect.coroutine, None
-    if hasattr(coroutine, "close"):
-        coroutine.close()
+        return [effect for effect in self._effects if effect not in behind]

@@ -1,4 +1,4 @@
-"""Timers: what is to be done when, by a clock that a test can replace. They belong to one run and go off in its own thread."""
+"""Timers: what is to be done when, by a clock that a test can replace. They belong to one run and fire in its own thread."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import threading
 import time as system
 from collections.abc import Callable
 from itertools import count
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
+
+T = TypeVar("T")
 
 
 class Clock(Protocol):
@@ -22,18 +24,18 @@ class Clock(Protocol):
         ...
 
     def enter(self, wake: Callable[[], object], /) -> None:
-        """Hear of a run that begins, and of what ends its waits."""
+        """Called when a run begins; `wake` ends its waits, from any thread."""
         ...
 
     def left(self, due: float | None, resting: Callable[[], bool], wake: Callable[[], object], /) -> float | None:
-        """Return how many real seconds a run that is about to wait may wait for what is due; None for as long as it takes.
+        """Called when a run is about to wait: return for how many real seconds it may, if its next timer is `due`; None for any number.
 
-        `resting` tells, from any thread, whether it still waits and has nothing else to do.
+        `resting` returns, from any thread, whether the run still waits and has nothing else to do.
         """
         ...
 
     def leave(self, wake: Callable[[], object], /) -> None:
-        """Hear that the run has ended."""
+        """Called when the run has ended."""
         ...
 
 
@@ -51,14 +53,14 @@ class SystemClock:
         return system.monotonic()
 
     def enter(self, wake: Callable[[], object], /) -> None:
-        """Take no notice."""
+        """Do nothing: the system's time passes by itself."""
 
     def left(self, due: float | None, resting: Callable[[], bool], wake: Callable[[], object], /) -> float | None:
         """Return the seconds until then."""
         return None if due is None else min(max(due - system.monotonic(), 0.0), threading.TIMEOUT_MAX)
 
     def leave(self, wake: Callable[[], object], /) -> None:
-        """Take no notice."""
+        """Do nothing."""
 
 
 _FEW = 100  # cancelled timers, which nothing is done about
@@ -68,23 +70,28 @@ _STEP = 0.01  # second: two looks at the clocks differ by less while nobody sets
 class Timer:
     """Something to be done at `due` of the monotonic clock."""
 
-    __slots__ = ("_timers", "action", "due", "when")
+    __slots__ = ("_timers", "action", "due", "of", "when")
 
-    def __init__(self, due: float, action: Callable[[], object], timers: Timers, when: float | None = None) -> None:
+    def __init__(
+        self, due: float, action: Callable[[Any], object], of: object, timers: Timers, when: float | None = None
+    ) -> None:
         self.due = due
         self.when = when  # the same in seconds since 1970, of one that is set by that
-        self.action: Callable[[], object] | None = action
+        self.action: Callable[[Any], object] | None = (
+            action  # called with the next one; None of one that has fired or was cancelled
+        )
+        self.of = of
         self._timers = timers
 
     def cancel(self) -> None:
-        """Have nothing done."""
+        """Make it do nothing."""
         if self.action is not None:
             self.action = None
             self._timers.note_cancelled()
 
 
 class Timers:
-    """A run's timers, the next one first; those that are due at one time go off in the order they were set."""
+    """A run's timers, the next one first; those that are due at one time fire in the order in which they were set."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
@@ -94,22 +101,22 @@ class Timers:
         self._numbers = count()
         self._cancelled = 0  # how many of those in the heap
 
-    def set(self, seconds: float, action: Callable[[], object]) -> Timer:
-        """Have the action called when so many seconds have passed."""
-        timer = Timer(self.clock.monotonic() + seconds, action, self)
+    def set(self, seconds: float, action: Callable[[T], object], of: T) -> Timer:
+        """Call `action(of)` when `seconds` have passed."""
+        timer = Timer(self.clock.monotonic() + seconds, action, of, self)
         heapq.heappush(self._heap, (timer.due, next(self._numbers), timer))
         return timer
 
-    def set_at(self, when: float, action: Callable[[], object]) -> Timer:
-        """Have the action called at the time, in seconds since 1970; not before the clock says so, also where it is set back."""
+    def set_at(self, when: float, action: Callable[[T], object], of: T) -> Timer:
+        """Call `action(of)` at the time, in seconds since 1970; not before the clock says so, also if it is set back meanwhile."""
         self._look_at_clock()
         self._of_day += 1
-        timer = Timer(when - self._offset, action, self, when)
+        timer = Timer(when - self._offset, action, of, self, when)
         heapq.heappush(self._heap, (timer.due, next(self._numbers), timer))
         return timer
 
     def _look_at_clock(self) -> None:
-        """Have timers that go by the time of day go by what the clock says now, if somebody has set it."""
+        """Move the timers that were set by the time of day, if somebody has set the clock."""
         offset = self.clock.time() - self.clock.monotonic()
         if abs(offset - self._offset) < _STEP:
             return
@@ -121,7 +128,7 @@ class Timers:
         heapq.heapify(self._heap)
 
     def note_cancelled(self) -> None:
-        """Hear that one was cancelled: it lies in the heap until its time, or until half of the heap is such ones."""
+        """Called when one was cancelled: it stays in the heap until its time, or until half of the heap are such ones."""
         self._cancelled += 1
         if self._cancelled > max(len(self._heap) // 2, _FEW):
             self._heap = [entry for entry in self._heap if entry[2].action is not None]
@@ -129,9 +136,19 @@ class Timers:
             heapq.heapify(self._heap)
             self._cancelled = 0
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether none is kept."""
+        return not self._heap
+
     def __len__(self) -> int:
-        """Return how many are set."""
+        """Return how many are set and not cancelled."""
         return len(self._heap) - self._cancelled
+
+    @property
+    def size(self) -> int:
+        """How many are kept, cancelled ones included."""
+        return len(self._heap)
 
     def due(self) -> float | None:
         """Return when the next one is due."""
@@ -147,16 +164,23 @@ class Timers:
         return self.due()
 
     def is_due(self) -> bool:
-        """Tell whether one is due now."""
+        """Return whether one is due now."""
+        if not self._heap or self._heap[0][0] > self.clock.monotonic():
+            return False  # neither the next one is, nor any after it; it may have been cancelled
         due = self.due()
         return due is not None and due <= self.clock.monotonic()
 
-    def next_due(self, by: float | None = None) -> Callable[[], object] | None:
-        """Take the action of the next timer that is due now, or by the time given."""
-        due = self.due()
-        if due is None or due > (self.clock.monotonic() if by is None else by):
-            return None
-        timer = heapq.heappop(self._heap)[2]
-        self._of_day -= timer.when is not None
-        action, timer.action = timer.action, None
-        return action
+    def fire(self, most: int) -> None:
+        """Call the actions of the timers that are due now, up to `most` of them, in order."""
+        heap = self._heap
+        now = self.clock.monotonic()
+        while most and heap and heap[0][0] <= now:
+            timer = heapq.heappop(heap)[2]
+            action, timer.action = timer.action, None
+            self._of_day -= timer.when is not None
+            if action is None:
+                self._cancelled -= 1
+                continue
+            most -= 1
+            action(timer.of)
+            heap = self._heap  # another list, if the action has cancelled many

@@ -88,7 +88,7 @@ def test_a_cancel_of_all_begins_nothing() -> None:
             assert models.get(10) in ((), ("A",))
         gate.wait_for("held")
         assert app.apply("cancel", timeout=10) == ("A", "cancel")
-        assert app.statistics().commands_in_effect == 0
+        assert app.statistics().commands_running == 0
     assert gate.begun == ["held"]
 
 
@@ -304,4 +304,4 @@ def test_a_failed_part_is_remembered_through_a_crash() -> None:
         if crashes:
             h.crash()
         assert h.resolve(soon, "b").model == ("go", "a failed", "b")
-        assert (h.pending, h._manager.noted.names) == ((), {})
+        assert (h.pending, h.noted) == ((), ())

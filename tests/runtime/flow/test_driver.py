@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from go_state.core.errors import InsideLoop
-from go_state.runtime.flow.driver import Answer, Blocking, Checkpoint, Flow, drive, drive_async
+from go_state.runtime.flow.driver import drive, drive_async
+from go_state.runtime.flow.waits import Answer, Blocking, Checkpoint, Flow
 from go_state.system.own_thread import OwnThread
 
 

@@ -153,7 +153,7 @@ def test_what_is_set_aside_is_found_while_it_is_being_written(
             flushes.pop()()
         return found
 
-    monkeypatch.setattr(unreadable._records, "set_aside", then_flush)
+    monkeypatch.setattr(unreadable.parts.records, "set_aside", then_flush)
     assert [each.message for each in unreadable.read()] == [1, None, 3]
 
 

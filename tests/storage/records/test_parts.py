@@ -10,7 +10,7 @@ import pytest
 
 import go_state as gs
 from go_state.modes.durable import snapshot_writer
-from go_state.runtime.feeds import feeds
+from go_state.runtime.feeds import log_feed
 from go_state.storage.records import parts
 from go_state.storage.snapshots.pieces import SMALL
 from go_state.system import crash_points
@@ -150,7 +150,7 @@ def test_a_save_that_is_overdue_when_the_last_one_is_done_is_begun(
 ) -> None:
     """More turns than there are to be between two snapshots are taken while one is written: the next follows, and so do messages."""
     monkeypatch.setattr(snapshot_writer, "SLICE", 0.0)
-    monkeypatch.setattr(feeds, "CHUNK_SECONDS", 60.0)  # as on a disk that writes at once
+    monkeypatch.setattr(log_feed, "CHUNK_SECONDS", 60.0)  # as on a disk that writes at once
     journal = store.journal("big", of=int)
     journal.put(1)
     snapshots = turns = 0

@@ -10,7 +10,7 @@ from typing import Any
 class Uncancelled(asyncio.Future[None]):
     """A future that takes note of a cancellation and calls `hasten`, once, but is done only when it is finished.
 
-    To catch `CancelledError` and to await again would do as well where a task is cancelled once. anyio cancels a task of a cancelled
+    To catch `CancelledError` and to await again would do as well if a task were cancelled only once. anyio cancels a task of a cancelled
     scope in every round of the event loop, for as long as it waits: each round would be one of ours, too.
     """
 
@@ -20,7 +20,7 @@ class Uncancelled(asyncio.Future[None]):
         self.asked: tuple[object, ...] | None = None  # what the waiting task was cancelled with
 
     def cancel(self, msg: Any | None = None) -> bool:
-        """Take note; True, which tells the task that it need not be woken."""
+        """Note the cancellation; return True, which tells the task that it need not be woken."""
         if self.done():
             return False
         if self.asked is None:
@@ -29,7 +29,7 @@ class Uncancelled(asyncio.Future[None]):
         return True
 
     def finish(self, ended: asyncio.Future[Any]) -> None:
-        """Let the waiting task go on, whatever has come of what it waited for."""
+        """Wake the waiting task, whatever the outcome of what it waited for."""
         if not ended.cancelled():
             ended.exception()  # looked at, so that asyncio does not report it
         if not self.done():

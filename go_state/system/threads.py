@@ -47,7 +47,7 @@ class Threads(Generic[Name]):
         self._closed = False
 
     def begin(self, name: Name, work: Work) -> None:
-        """Have the work done, which raises nothing; `name` tells it from others."""
+        """Begin the work, which raises nothing; `name` tells it from others."""
         with self._lock:
             if self._idle:
                 # No call until the worker is busy: Ctrl-C comes after calls, and one that is neither idle nor busy would never end.
@@ -73,12 +73,12 @@ class Threads(Generic[Name]):
             )
 
     def forget(self, name: Name) -> None:
-        """Let go of work that has not begun."""
+        """Forget work that has not begun."""
         with self._lock:
             self._waiting.pop(name, None)
 
     def busy(self) -> list[Name]:
-        """Return what is being done."""
+        """Return the names of the work that is running."""
         with self._lock:
             return list(self._busy)
 
@@ -112,7 +112,7 @@ class Threads(Generic[Name]):
     # ------------------------------------------------------------------ ending
 
     def close(self, changed: Callable[[], object] = lambda: None) -> None:
-        """Begin nothing more, and have `changed` called, from any thread, whenever one of the calls has ended."""
+        """Begin nothing more, and call `changed`, from any thread, whenever one of the calls has ended."""
         with self._lock:
             self._closed, self._changed = True, changed
             self._waiting.clear()
@@ -121,7 +121,7 @@ class Threads(Generic[Name]):
             worker.mailbox.put(None)
 
     def wait(self, seconds: float) -> None:
-        """Close, and wait up to so many seconds for the calls that go on."""
+        """Close, and wait up to `seconds` for the calls that are running."""
         woken = threading.Event()
         self.close(woken.set)
         until = time.monotonic() + seconds
@@ -158,4 +158,4 @@ class Threads(Generic[Name]):
 
 
 def _do_nothing() -> None:
-    """Take no notice."""
+    """Do nothing: nobody waits for the end."""

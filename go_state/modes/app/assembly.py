@@ -1,0 +1,105 @@
+"""An app put together: its run, its life and its host, each of which knows only those before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from go_state.core.program import Program
+from go_state.middleware.chain import Chain, chain_of
+from go_state.modes.app.app import App
+from go_state.modes.app.hosts.host import Host, TaskHost, ThreadHost
+from go_state.modes.app.life import Life
+from go_state.modes.app.memory_run import MemoryRun
+from go_state.modes.app.observers import Observers
+from go_state.modes.app.pending_replies import PendingReplies
+from go_state.modes.options import OnDenied
+from go_state.modes.settings import DurableSettings
+from go_state.runtime.after_commit import StopRequest
+from go_state.runtime.effects.manager import EffectManager
+from go_state.runtime.on_error import OnError
+
+if TYPE_CHECKING:
+    from go_state.buffer.buffer import Buffer
+
+Model = TypeVar("Model")
+Msg = TypeVar("Msg")
+
+
+def memory_life(
+    program: Program[Model, Msg],
+    buffer: Buffer[Msg],
+    manager: EffectManager,
+    on_error: OnError,
+    on_denied: OnDenied | None,
+    *,
+    on_loop: bool,
+) -> Life[Model]:
+    """Return the life of a program whose queue is a buffer in memory."""
+    observers, stop, chain = Observers[Model](), StopRequest(), chain_of(program)
+    replies = PendingReplies(_inside(chain, manager, on_loop=on_loop), on_denied)
+    run = MemoryRun(program, buffer, manager, on_error, observers, replies, chain, stop, on_loop=on_loop)
+    return Life(_name(program), run, manager, observers, replies, stop)
+
+
+def journal_life(
+    program: Program[Model, Msg],
+    settings: DurableSettings,
+    manager: EffectManager,
+    on_error: OnError,
+    on_denied: OnDenied | None,
+    *,
+    on_loop: bool,
+) -> Life[Model]:
+    """Return the life of a program whose queue is a journal."""
+    from go_state.modes.app.journal_run import JournalRun  # here: a program that stores nothing need not wait for it
+
+    observers, stop, chain = Observers[Model](), StopRequest(), chain_of(program)
+    replies = PendingReplies(_inside(chain, manager, on_loop=on_loop), on_denied)
+    run = JournalRun(program, settings, manager, on_error, observers, replies, chain, stop, on_loop=on_loop)
+    return Life(_name(program), run, manager, observers, replies, stop)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lifecycle(Generic[Model, Msg]):
+    """What whoever holds an app is told about it, each time with the app.
+
+    `begun` is called first of all, so that its caller has the app whenever it may be running; `idled` when there was no message for
+    `idle` seconds and nobody waits for a model; `ended` when nothing of the app runs any more.
+    """
+
+    idle: float | None = None
+    idled: Callable[[App[Model, Msg]], object] | None = None
+    ended: Callable[[App[Model, Msg]], object] | None = None
+    begun: Callable[[App[Model, Msg]], object] | None = None
+
+
+def begin(life: Life[Model], lifecycle: Lifecycle[Model, Msg], *, on_loop: bool) -> App[Model, Msg]:
+    """Begin the life in a thread, or in a task of the running event loop, and return its app."""
+    host: Host = TaskHost(life) if on_loop else ThreadHost(life)
+    app: App[Model, Msg] = App(life, host)
+    if lifecycle.ended is not None:
+        life.when_ended = partial(lifecycle.ended, app)
+    if lifecycle.idled is not None:
+        life.when_idle(lifecycle.idle, partial(lifecycle.idled, app))
+    try:
+        if lifecycle.begun is not None:
+            lifecycle.begun(app)
+        host.start()
+    except BaseException:  # Ctrl-C, say, while the thread begins: nobody has the app, so nobody else can end it
+        host.abandon()
+        raise
+    return app
+
+
+def _inside(chain: Chain[Any, Any] | None, manager: EffectManager, *, on_loop: bool) -> Chain[Any, Any] | None:
+    """Return the chain; on an event loop what its middleware begins after a turn is known to be a part of the run."""
+    if chain is not None and on_loop:
+        chain.run = manager.executor
+    return chain
+
+
+def _name(program: Program[Any, Any]) -> str:
+    return program.name or getattr(program.update, "__qualname__", "program")

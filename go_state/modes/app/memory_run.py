@@ -1,0 +1,115 @@
+"""The run of an app whose queue is a buffer in memory: each turn is published as soon as it is committed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from go_state.core.program import Program
+from go_state.middleware.chain import Chain
+from go_state.modes.app.observers import Observers
+from go_state.modes.app.pending_replies import PendingReplies, PendingReply
+from go_state.runtime.after_commit import Hooks, StopRequest
+from go_state.runtime.effects.manager import EffectManager
+from go_state.runtime.feeds.log_feed import LogFeed
+from go_state.runtime.flow.waits import Flow
+from go_state.runtime.on_error import Failures, OnError
+from go_state.runtime.steps import Steps
+from go_state.runtime.subscriptions import subscribed
+from go_state.runtime.turn import Loop
+
+if TYPE_CHECKING:
+    from go_state.buffer.buffer import Buffer
+    from go_state.buffer.statistics import Backlog
+
+Model = TypeVar("Model")
+Msg = TypeVar("Msg")
+
+
+class MemoryRun(Generic[Model, Msg]):
+    """A program, a buffer, and who is told of its turns."""
+
+    def __init__(
+        self,
+        program: Program[Model, Msg],
+        buffer: Buffer[Msg],
+        manager: EffectManager,
+        on_error: OnError,
+        observers: Observers[Model],
+        replies: PendingReplies,
+        chain: Chain[Model, Msg] | None,
+        stop: StopRequest,
+        *,
+        on_loop: bool,
+    ) -> None:
+        self.put: Callable[..., None] = buffer.put
+        self.idle_seconds: float | None = None  #: this and the next: see `LogFeed`
+        self.idled: Callable[[], object] = lambda: None
+        self.buffer = buffer  #: the queue
+        self._observers = observers
+        self._replies = replies
+        self._stop = stop
+        self._on_loop = on_loop
+        self._feed: LogFeed[Msg] | None = None
+        hooks = Hooks(subscribed(program.subscriptions, manager), chain, observers, replies, program.view)
+        steps: Steps[Model, Msg] = Steps.of(program) if chain is None else chain.steps(program)
+        failures: Failures[Msg] = Failures(on_error, lists=False)
+        self._loop = Loop(steps, manager, hooks=hooks, failures=failures, after_rollback=replies, stop=stop)
+
+    def flow(self) -> Flow[None]:
+        """Take every message through its turn, until the buffer is closed and drained, or a stop is requested."""
+        reader = self.buffer.consumer()
+        try:
+            self._feed = feed = LogFeed(reader.cursor, on_loop=self._on_loop)
+            self._replies.position = feed.last_position
+            feed.idle_seconds, feed.idled = self.idle_seconds, self.idled
+            if not self._stop.is_made:  # looked at after the feed is there: `end_at_next_turn` does it the other way round
+                yield from self._loop.run(feed)
+        finally:
+            if hasattr(self._loop, "model"):  # what is committed is committed, also if a hook has failed
+                self._observers.committed(self._loop.model)
+                self._replies.published()
+            reader.close()
+
+    @property
+    def processed(self) -> int:
+        """How many messages are processed."""
+        return 0 if self._feed is None else self._feed.processed
+
+    def backlog(self) -> Backlog:
+        """Return what waits in the buffer."""
+        return self.buffer.log.backlog(None if self._feed is None else self._feed.committed)
+
+    def put_for(self, reply: PendingReply, message: Any) -> None:
+        """Put one message and expect its turn for the sender who waits."""
+        try:
+            self.buffer.log.put_known(message, partial(self._replies.expect, reply))
+        except Exception:
+            raise  # it has not entered, and the sender may be told of another app's turn
+        except BaseException:  # Ctrl-C, say, which may have come after it had entered
+            self._replies.entered(reply)
+            raise
+
+    def refuse(self) -> None:
+        """Refuse further messages."""
+        self.buffer.log.refuse()
+
+    def end_at_next_turn(self) -> None:
+        """Wait for nothing any more."""
+        if self._feed is not None:
+            self._feed.end_at_next_turn()
+
+    def give_up(self, *, unless_begun: bool) -> None:
+        """Do nothing: the first turn waits for nothing."""
+
+    def close(self) -> None:
+        """Close the buffer."""
+        self.buffer.close()
+
+    async def close_async(self) -> None:
+        """Close the buffer, which takes no time."""
+        self.buffer.close()
+
+    def release(self) -> None:
+        """Do nothing: a buffer has no thread."""

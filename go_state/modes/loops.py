@@ -1,0 +1,52 @@
+"""The loop of a program that nobody but its own view looks at: what `run`, `batch` and `aggregate` drive when nothing is journalled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+from go_state.core.program import Program
+from go_state.middleware.chain import chain_of
+from go_state.runtime.after_commit import Hooks
+from go_state.runtime.effects.manager import EffectManager
+from go_state.runtime.on_error import Failures
+from go_state.runtime.replaying import Replaying
+from go_state.runtime.steps import Steps
+from go_state.runtime.subscriptions import subscribed
+from go_state.runtime.turn import Loop
+
+Model = TypeVar("Model")
+Msg = TypeVar("Msg")
+
+
+class Folding(Protocol[Model, Msg]):
+    """What has models to begin from: it folds that around a program's steps, and hears of commits in its own way."""
+
+    def steps(self, own: Steps[Model, Msg], /) -> Steps[Any, Msg]:
+        """Return the steps to take, made of the program's own."""
+        ...
+
+    def hooks(self, own: Hooks, /) -> Hooks:
+        """Return what is called after a commit of those steps, made of what is called with the program's models."""
+        ...
+
+
+def plain_loop(
+    program: Program[Model, Msg],
+    manager: EffectManager,
+    failures: Failures[Msg],
+    replaying: Callable[[], bool] | None,
+    kept: Folding[Model, Msg] | None = None,
+) -> Loop[Any, Msg]:
+    """Return the loop of the program, from the models of `kept` if that is given."""
+    chain, subscriptions = chain_of(program), program.subscriptions
+    steps: Steps[Any, Msg] = Steps.of(program) if chain is None else chain.steps(program)
+    gate: Replaying[Any, Msg] | None = None if replaying is None else Replaying(replaying)
+    if gate is not None and subscriptions is not None:
+        subscriptions = gate.subscriptions(subscriptions)
+    hooks = Hooks(subscribed(subscriptions, manager), chain, view=program.view)
+    if kept is not None:
+        steps, hooks = kept.steps(steps), kept.hooks(hooks)
+    if gate is not None:
+        steps, hooks = gate.steps(steps), hooks.muted(gate.is_muted)
+    return Loop(steps, manager, hooks=hooks, failures=failures)

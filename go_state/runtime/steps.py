@@ -1,0 +1,31 @@
+"""Steps: init and update as one run calls them. The program is the user's value; a run that adds something folds it around these."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from go_state.core.program import Program, Step
+
+Model = TypeVar("Model")
+Msg = TypeVar("Msg")
+
+
+@dataclass(frozen=True, slots=True)
+class Steps(Generic[Model, Msg]):
+    """How a run begins and how each message changes its model.
+
+    `init()` gives the first model and commands. `update` takes the model, a message and, if it `takes_turn`, the turn; it gives the
+    next model and commands. `roll_back(error)` is called for a turn that is rolled back while the run goes on or ends with the error.
+    """
+
+    init: Callable[[], Step[Model, Msg]]
+    update: Callable[..., Step[Model, Msg]]  # with a turn, or without
+    takes_turn: bool
+    roll_back: Callable[[Exception], object] | None = None
+
+    @staticmethod
+    def of(program: Program[Any, Any]) -> Steps[Any, Any]:
+        """Return the program's own."""
+        return Steps(program.init, program.update, program.takes_turn)
