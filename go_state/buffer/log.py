@@ -98,7 +98,8 @@ class Log(Generic[Msg]):
             if self.attention:
                 self._entered = now
             self.attention = self.closed  # in one step: once it is closed this stays set, and every put comes here
-            self.wake_sleepers()
+            if self.sleepers:
+                wake_each(self.sleepers)
         except BaseException:  # Ctrl-C: the message may be there with nobody woken
             self.attention = True
             self.wake_sleepers()
@@ -196,8 +197,10 @@ class Log(Generic[Msg]):
         if count:
             if owner is not None:
                 self.share()
-            self.note(entered if dated else self.clock())  # not dated: its put is on its way to `attend`, so it is new
-            self.retained.take_in(self.inbox, count)
+            retained = self.retained
+            # Not dated: its put is on its way to `attend`, so it is new.
+            self.times.note(retained.end, entered if dated else self.clock(), retained.start)
+            retained.take_in(self.inbox, count)
         self._cut = self.closed
 
     def share(self) -> None:
@@ -210,11 +213,6 @@ class Log(Generic[Msg]):
             owner.own = None
             owner.take_in()
             self.owner = None
-
-    def is_alone(self, cursor: Place) -> bool:
-        """Return whether the cursor is of the only reader, and has read everything. Lock held, inbox absorbed."""
-        cursors = self.cursors
-        return self.may_be_owned and len(cursors) == 1 and cursors[0] is cursor and cursor.position == self.retained.end
 
     def look(self) -> Retained[Msg]:
         """Return what is retained, brought up to date. Lock held."""

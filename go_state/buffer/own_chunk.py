@@ -48,7 +48,8 @@ class OwnChunk(Generic[Msg]):
         log = self._log
         with log.lock:
             messages = self._cursor.take_locked(limit)
-            if messages and log.is_alone(self._cursor):
+            is_alone = log.may_be_owned and len(log.cursors) == 1 and not self._cursor.closed
+            if is_alone and messages and self._cursor.position == log.retained.end:
                 self._chunk, self._known, self._since = messages, len(messages), log.clock()
                 log.owner, self.own = self, messages
                 if log.inbox:  # put since the messages were taken, maybe before `own` was there to be set to None
