@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 from go_state.core.commands import After, All, Call, Map, Seq
 from go_state.core.errors import ProgramError
 from go_state.core.subscriptions import Scope
-from go_state.runtime.effects.timers import Timer
+from go_state.system.timers import Timer
 
 Path: TypeAlias = "tuple[int] | tuple[Path, int]"
 """Where a command stands in its turn: `(number,)`, and of one in a `seq` or `all` `(path, number)`."""

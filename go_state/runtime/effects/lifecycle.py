@@ -18,10 +18,10 @@ from go_state.runtime.effects.executor import Executor
 from go_state.runtime.effects.inbox import Arrival, Done, Failed, Inbox, Parked
 from go_state.runtime.effects.interpreter import Interpreter, Marks
 from go_state.runtime.effects.scheduler import Scheduler
-from go_state.runtime.effects.timers import Timers
 from go_state.runtime.flow.awaitables import is_awaitable
 from go_state.runtime.raised import as_failure
 from go_state.system.crash_points import reach
+from go_state.system.timers import Timers
 
 
 class Trouble(NamedTuple):

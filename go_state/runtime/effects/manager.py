@@ -27,9 +27,9 @@ from go_state.runtime.effects.inbox import Arrival, Done, Failed, Inbox, Input, 
 from go_state.runtime.effects.interpreter import Interpreter, Marks
 from go_state.runtime.effects.lifecycle import Delivery, Lifecycle, Trouble
 from go_state.runtime.effects.scheduler import Scheduler
-from go_state.runtime.effects.timers import SystemClock, Timers
 from go_state.runtime.flow.waits import CHECKPOINT_SECONDS, Checkpoint, Flow
 from go_state.runtime.resources import Resources
+from go_state.system.timers import SystemClock, Timers
 
 PREFETCH = 64  # messages in the queue beyond which streams wait
 # That enter the queue together: a fraction of a millisecond, and a number, so that a simulated clock repeats itself.
