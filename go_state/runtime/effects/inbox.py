@@ -81,14 +81,14 @@ class Inbox:
     def __init__(self) -> None:
         self.arrivals: deque[Arrival] = deque()  # a feed asks it, as a condition, between any two messages
         self.is_awaited = False  # whether the run waits, or is about to
-        self._looks_up = False
+        self.looks_up = False  # whether the feed asks for arrivals after each chunk, and needs no `look`
         self._wake_feed: Callable[[], object] | None = None
         self._wake_waiter: Callable[[], object] | None = None
 
     def connect(self, wake_feed: Callable[[], object] | None, *, looks_up: bool) -> None:
-        """Wake the run by the function, from any thread, if it waits for messages; `looks_up` says that its feed needs no `look`."""
+        """Wake the run by the function, from any thread, if it waits for messages; `looks_up` says that its feed asks for arrivals."""
         self._wake_feed = wake_feed
-        self._looks_up = looks_up
+        self.looks_up = looks_up
 
     def post(self, arrival: Arrival) -> None:
         """Add an arrival, from any thread, and wake the run if it waits."""
@@ -103,7 +103,7 @@ class Inbox:
 
     def look(self) -> None:
         """Make the feed look up from its messages, because from now on there may be something to wait for beside them."""
-        if not (self._looks_up or self.arrivals):
+        if not (self.looks_up or self.arrivals):
             self.arrivals.append(_LOOK)
 
     def wake(self) -> None:

@@ -62,7 +62,7 @@ class Lifecycle:
         self._inline = inline
         self._held = interpreter.held
         self._marks: Marks | None = None
-        self._ended: list[str] = []  # marks to be removed once the messages of the arrival are in the queue
+        self.ended: list[str] = []  # marks to be removed once the messages of the arrival are in the queue
         self._delivered: Effect | None = None  # the effect whose message is on its way into the queue
         self._failed: Effect | None = None  # the effect whose failure on_error has to decide on
 
@@ -74,13 +74,18 @@ class Lifecycle:
 
     def begin(self) -> None:
         """Begin what the committed turn has held, in order."""
-        self._inbox.look()
+        if not self._inbox.looks_up:
+            self._inbox.look()
         self._begin_held()
-        if self._ended:
+        if self.ended:
             self.delivered()
 
     def _begin_held(self) -> None:
         for step in self._held:  # held until all are begun: an interrupt in between ends the run, and no mark is removed
+            if step.key is None and type(step) is Effect:  # as most do, it only may have to wait for room
+                if self._scheduler.admit(step):
+                    self.launch(step)
+                continue
             stop, launch = self._scheduler.begin(step)
             for effect in stop:
                 self._stop(effect)
@@ -101,7 +106,7 @@ class Lifecycle:
     def _stop(self, effect: Effect) -> None:
         """Stop an effect that the scheduler has cancelled; its `seq` or `all` has failed."""
         if self._marks is not None:
-            self._ended.append(effect.name)
+            self.ended.append(effect.name)
         for timer in effect.timers:
             timer.cancel()
         effect.close_coroutine()
@@ -139,7 +144,8 @@ class Lifecycle:
         return True
 
     def _is_due(self, effect: Effect) -> None:
-        self._inbox.add(Done(effect, None))
+        effect.timers = ()
+        self._inbox.arrivals.append(Done(effect, None))
 
     def _time_out(self, effect: Effect) -> None:
         if not effect.over:
@@ -149,7 +155,7 @@ class Lifecycle:
     def end(self, effect: Effect) -> None:
         """Take out an effect that has ended, and launch what has waited for it."""
         if self._marks is not None:
-            self._ended.append(effect.name)
+            self.ended.append(effect.name)
         for timer in effect.timers:
             timer.cancel()
         for each in self._scheduler.end(effect):
@@ -166,7 +172,7 @@ class Lifecycle:
         while group is not None and outcome is not Outcome.RUNNING:
             outcome = self._interpreter.part_ended(group, outcome, sent)
             if self._marks is not None and not group.in_order and group.failed and group.is_over:
-                self._ended.append(group.mark)
+                self.ended.append(group.mark)
             group = group.parent
 
     # ------------------------------------------------------------------ delivering
@@ -201,8 +207,8 @@ class Lifecycle:
 
     def delivered(self) -> None:
         """Called when all that an arrival has sent is in the queue."""
-        if self._ended:
-            ended, self._ended = self._ended, []
+        if self.ended:
+            ended, self.ended = self.ended, []
             if self._marks is not None:
                 self._marks.ended(ended)
 
