@@ -95,7 +95,10 @@ class Inbox:
         self.arrivals.append(arrival)
         if self.is_awaited:
             self.is_awaited = False  # the others need not; two that both have seen True both wake it, which does no harm
-            self.wake()
+            if self._wake_feed is not None:
+                self._wake_feed()
+            if (wake := self._wake_waiter) is not None:
+                wake()
 
     def add(self, arrival: Arrival) -> None:
         """Add an arrival in the run's own thread, which does not wait."""

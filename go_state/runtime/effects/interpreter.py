@@ -11,7 +11,7 @@ way when that part has ended. `None` is no command and no message.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
-from types import FunctionType, GeneratorType
+from types import CoroutineType, FunctionType, GeneratorType
 from typing import Any, Protocol
 
 from go_state.core.commands import (
@@ -91,7 +91,7 @@ class Interpreter:
         self._keys = keys
         self._names = names
         self._inline = inline  # whether plain functions are called in the turn; a harness leaves all calls to its test
-        self._held_keys: dict[Hashable, bool] = {}  # whether what is held takes the key, or gives it up
+        self.held_keys: dict[Hashable, bool] = {}  # whether what is held takes the key, or gives it up
         self._message: object = None
         self._origin: Origin | None = None
         self._bare = -1  # the number in its turn of the bare callable that is running
@@ -151,7 +151,7 @@ class Interpreter:
     def clear(self) -> None:
         """Hold nothing any more: it was begun."""
         self.held.clear()
-        self._held_keys.clear()
+        self.held_keys.clear()
 
     def origin(self) -> Origin:
         """Return the turn whose commands are being performed."""
@@ -238,7 +238,8 @@ class Interpreter:
             return _FAILED
         finally:
             self._path = None
-        if type(result) is not self._plain and self._is_awaitable(result):
+        kind = type(result)
+        if kind is CoroutineType or (kind is not self._plain and self._is_awaitable(result)):
             return self._hold(Effect(call, scope, group, path, self._origin or self.origin(), result))
         if key is not None and call.busy == "replace":
             self._hold_cancelling(Cancelling(scope, key))
@@ -298,7 +299,7 @@ class Interpreter:
         """Keep for the commit what goes on after the turn; a turn that is rolled back has begun nothing."""
         self.held.append(effect)
         if effect.key is not None:
-            self._held_keys[effect.key] = True
+            self.held_keys[effect.key] = True
         if self.marks is not None:
             self.marks.opened(effect.name)
         return _RUNNING
@@ -306,15 +307,15 @@ class Interpreter:
     def _hold_cancelling(self, cancelling: Cancelling) -> None:
         self.held.append(cancelling)
         if cancelling.key is not None:
-            self._held_keys[cancelling.key] = False
+            self.held_keys[cancelling.key] = False
             return
         scope = cancelling.scope
-        given_up = [*self._keys.keys_in(scope), *(key for key in self._held_keys if is_in(key, scope))]
-        self._held_keys.update(dict.fromkeys(given_up, False))
+        given_up = [*self._keys.keys_in(scope), *(key for key in self.held_keys if is_in(key, scope))]
+        self.held_keys.update(dict.fromkeys(given_up, False))
 
     def _is_taken(self, key: Hashable) -> bool:
         """Return whether an effect has the key, or will have it once the turn is committed."""
-        held = self._held_keys.get(key)
+        held = self.held_keys.get(key)
         return self._keys.is_taken(key) if held is None else held
 
     # ------------------------------------------------------------------ after a crash

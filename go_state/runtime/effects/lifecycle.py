@@ -20,7 +20,7 @@ from go_state.runtime.effects.interpreter import Interpreter, Marks
 from go_state.runtime.effects.scheduler import Scheduler
 from go_state.runtime.flow.awaitables import is_awaitable
 from go_state.runtime.raised import as_failure
-from go_state.system.crash_points import reach
+from go_state.system.crash_points import Watch
 from go_state.system.timers import Timers
 
 
@@ -92,7 +92,9 @@ class Lifecycle:
             for effect in launch:
                 if not effect.over:
                     self.launch(effect)
-        self._interpreter.clear()
+        self._held.clear()
+        if self._interpreter.held_keys:
+            self._interpreter.held_keys.clear()
 
     def drop(self) -> None:
         """Forget what a turn that is rolled back has held: if the turn is taken again, it asks for it again."""
@@ -107,8 +109,7 @@ class Lifecycle:
         """Stop an effect that the scheduler has cancelled; its `seq` or `all` has failed."""
         if self._marks is not None:
             self.ended.append(effect.name)
-        for timer in effect.timers:
-            timer.cancel()
+        effect.cancel_timers()
         effect.close_coroutine()
         if type(effect.command) is Call:
             self._executor.stop(effect)
@@ -118,11 +119,12 @@ class Lifecycle:
         """Set the timer of an effect, or begin its call."""
         command = effect.command
         if isinstance(command, After):
-            effect.timers = (self._timers.set(command.seconds, self._is_due, effect),)
+            effect.timer = self._timers.set(command.seconds, self._is_due, effect)
             return
         if command.timeout is not None:
-            effect.timers = (self._timers.set(command.timeout, self._time_out, effect),)
-        reach("command-begins")
+            effect.timer = self._timers.set(command.timeout, self._time_out, effect)
+        if Watch.reached is not None:
+            Watch.reached("command-begins")
         apart = command.thread or command.timeout is not None or command.retry is not None
         if apart or effect.coroutine is not None or not self._inline or not self._call_inline(effect):
             self._executor.start(effect)
@@ -144,7 +146,7 @@ class Lifecycle:
         return True
 
     def _is_due(self, effect: Effect) -> None:
-        effect.timers = ()
+        effect.timer = None
         self._inbox.arrivals.append(Done(effect, None))
 
     def _time_out(self, effect: Effect) -> None:
@@ -156,8 +158,8 @@ class Lifecycle:
         """Take out an effect that has ended, and launch what has waited for it."""
         if self._marks is not None:
             self.ended.append(effect.name)
-        for timer in effect.timers:
-            timer.cancel()
+        if effect.timer is not None or effect.try_timer is not None:
+            effect.cancel_timers()
         for each in self._scheduler.end(effect):
             self.launch(each)
 
@@ -215,14 +217,18 @@ class Lifecycle:
     def messages_of(self, done: Done) -> Messages:
         """Return the messages of what has returned, or is due; raises what its `ok=` raises."""
         effect, result = done
-        reach("command-lands")
+        if Watch.reached is not None:
+            Watch.reached("command-lands")
         command, scope = effect.command, effect.scope
         if isinstance(command, Call):
             message = result if command.ok is None else command.ok(result)
             if message is None:
                 return ()
             return (wrapped(message, scope) if scope else message,)
-        return [wrapped(each, scope) for each in command.messages if each is not None]
+        messages = command.messages
+        if not scope and len(messages) == 1 and messages[0] is not None:
+            return messages
+        return [wrapped(each, scope) for each in messages if each is not None]
 
     def _deliver_result(self, done: Done) -> Delivery:
         effect = done.effect
@@ -283,7 +289,7 @@ class Lifecycle:
             return
 
         effect.parked = True
-        effect.timers = (*effect.timers, self._timers.set(seconds, _try_again, parked))
+        effect.try_timer = self._timers.set(seconds, _try_again, parked)
 
 
 def _try_again(parked: Parked) -> None:

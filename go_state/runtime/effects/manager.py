@@ -62,14 +62,14 @@ class EffectManager:
         self._scheduler = Scheduler(effects.at_once)
         self._interpreter = Interpreter(self._scheduler, self.names, inline=inline)
         self.lifecycle = Lifecycle(self._interpreter, self._scheduler, self.executor, self.timers, self.inbox, inline=inline)
-        self._deliveries = Deliveries(self.lifecycle, self.inbox, self.timers)
+        self.deliveries = Deliveries(self.lifecycle, self.inbox, self.timers)
         # What a loop calls in every turn, and not methods around it: a chain spends a third of its time on commands.
         self.perform = self._interpreter.perform
         self.held = self._interpreter.held
         self.begin = self.lifecycle.begin
         self.drop = self.lifecycle.drop
-        self.deliver = self._deliveries.deliver
-        self.give_up = self._deliveries.give_up
+        self.deliver = self.deliveries.deliver
+        self.give_up = self.deliveries.give_up
         self._backlog: Callable[[], int] = int
         self._taken: Callable[[], float] = _unknown
         self._drained: Callable[[], object] | None = None
@@ -96,7 +96,7 @@ class EffectManager:
 
     def connect_inputs(self, inputs: Inputs) -> None:
         """Connect the run's subscriptions."""
-        self._deliveries.inputs = inputs
+        self.deliveries.inputs = inputs
 
     def connect_replies(self, replies: list[object], drained: Callable[[], object]) -> None:
         """Put what turns answer into the list, and call `drained` when nothing but running effects is waited for any more."""
@@ -109,16 +109,16 @@ class EffectManager:
     @property
     def inputs(self) -> Inputs | None:
         """The run's subscriptions."""
-        return self._deliveries.inputs
+        return self.deliveries.inputs
 
     @property
     def delivery_seconds(self) -> float:
         """The seconds spent on arrivals since this was last set to zero."""
-        return self._deliveries.seconds
+        return self.deliveries.seconds
 
     @delivery_seconds.setter
     def delivery_seconds(self, seconds: float) -> None:
-        self._deliveries.seconds = seconds
+        self.deliveries.seconds = seconds
 
     def backlog(self) -> int:
         """Return how many messages are in the queue."""
@@ -219,8 +219,8 @@ class EffectManager:
 
     def end_inputs(self) -> None:
         """End the subscriptions, for good."""
-        if self._deliveries.inputs is not None:
-            self._deliveries.inputs.end()
+        if self.deliveries.inputs is not None:
+            self.deliveries.inputs.end()
 
     # ------------------------------------------------------------------ the block
 
