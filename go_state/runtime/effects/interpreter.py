@@ -240,7 +240,10 @@ class Interpreter:
             self._path = None
         kind = type(result)
         if kind is CoroutineType or (kind is not self._plain and self._is_awaitable(result)):
-            return self._hold(Effect(call, scope, group, path, self._origin or self.origin(), result))
+            origin = self._origin
+            if origin is None:
+                origin = self._origin = self._names.origin(self._message)
+            return self._hold(Effect(call, scope, group, path, origin, result))
         if key is not None and call.busy == "replace":
             self._hold_cancelling(Cancelling(scope, key))
         message = result if call.ok is None else call.ok(result)

@@ -15,7 +15,7 @@ from go_state.core.errors import ProgramError, TimedOut
 from go_state.runtime.effects.context import current
 from go_state.runtime.effects.effect import Effect, Group, Messages, Origin, Outcome, marks_of, wrapped
 from go_state.runtime.effects.executor import Executor
-from go_state.runtime.effects.inbox import Arrival, Done, Failed, Inbox, Parked
+from go_state.runtime.effects.inbox import Arrival, Done, Failed, Inbox, Parked, done
 from go_state.runtime.effects.interpreter import Interpreter, Marks
 from go_state.runtime.effects.scheduler import Scheduler
 from go_state.runtime.flow.awaitables import is_awaitable
@@ -117,6 +117,11 @@ class Lifecycle:
 
     def launch(self, effect: Effect) -> None:
         """Set the timer of an effect, or begin its call."""
+        if effect.coroutine is not None:  # it was called in its turn, and so has no timeout
+            if Watch.reached is not None:
+                Watch.reached("command-begins")
+            self._executor.start(effect)
+            return
         command = effect.command
         if isinstance(command, After):
             effect.timer = self._timers.set(command.seconds, self._is_due, effect)
@@ -126,7 +131,7 @@ class Lifecycle:
         if Watch.reached is not None:
             Watch.reached("command-begins")
         apart = command.thread or command.timeout is not None or command.retry is not None
-        if apart or effect.coroutine is not None or not self._inline or not self._call_inline(effect):
+        if apart or not self._inline or not self._call_inline(effect):
             self._executor.start(effect)
 
     def _call_inline(self, effect: Effect) -> bool:
@@ -147,7 +152,7 @@ class Lifecycle:
 
     def _is_due(self, effect: Effect) -> None:
         effect.timer = None
-        self._inbox.arrivals.append(Done(effect, None))
+        self._inbox.arrivals.append(done((effect, None)))
 
     def _time_out(self, effect: Effect) -> None:
         if not effect.over:
@@ -214,9 +219,9 @@ class Lifecycle:
             if self._marks is not None:
                 self._marks.ended(ended)
 
-    def messages_of(self, done: Done) -> Messages:
+    def messages_of(self, arrival: Done) -> Messages:
         """Return the messages of what has returned, or is due; raises what its `ok=` raises."""
-        effect, result = done
+        effect, result = arrival
         if Watch.reached is not None:
             Watch.reached("command-lands")
         command, scope = effect.command, effect.scope
@@ -230,13 +235,13 @@ class Lifecycle:
             return messages
         return [wrapped(each, scope) for each in messages if each is not None]
 
-    def _deliver_result(self, done: Done) -> Delivery:
-        effect = done.effect
+    def _deliver_result(self, arrival: Done) -> Delivery:
+        effect = arrival.effect
         if effect.over:
             return NOTHING
         self._interpreter.arrived(effect.origin)
         try:
-            messages = self.messages_of(done)
+            messages = self.messages_of(arrival)
         except BaseException as error:
             return Delivery((), self.trouble(effect, error))
         self._delivered = effect
@@ -266,9 +271,9 @@ class Lifecycle:
         self._failed = effect
         return Trouble(error, effect.origin)
 
-    def deliver_as(self, done: Done) -> None:
+    def deliver_as(self, arrival: Done) -> None:
         """Called before messages of a result are put once more, by themselves."""
-        self._delivered = done.effect
+        self._delivered = arrival.effect
 
     def _ended_by(self, effect: Effect, outcome: Outcome) -> Delivery:
         """End an effect, and return what follows it sends; of an exception in that, what was sent before it is sent."""
