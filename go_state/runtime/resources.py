@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from go_state.core.errors import UsageError
 from go_state.runtime.effects.context import NOTHING
-from go_state.runtime.effects.timers import Clock, SystemClock
+from go_state.system.timers import Clock, SystemClock
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,6 @@ from go_state.modes.keeping.schema import StoredTypes, stored_types
 from go_state.modes.settings import DurableSettings
 from go_state.runtime.after_commit import Hooks, StopRequest
 from go_state.runtime.effects.manager import EffectManager
-from go_state.runtime.effects.timers import SystemClock
 from go_state.runtime.flow.waits import Blocking, Flow
 from go_state.runtime.on_error import Failures, OnError
 from go_state.runtime.steps import Steps
@@ -39,6 +38,7 @@ from go_state.storage.journal.reader import JournalCursor
 from go_state.storage.records.lease import LeaseWait
 from go_state.storage.records.records import PROGRAM
 from go_state.system.own_thread import OwnThread
+from go_state.system.timers import SystemClock
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 from go_state.core.commands import After, All, Call, Map, Seq
 from go_state.core.errors import ProgramError
 from go_state.core.subscriptions import Scope
-from go_state.runtime.effects.timers import Timer
+from go_state.system.timers import Timer
 
 Path: TypeAlias = "tuple[int] | tuple[Path, int]"
 """Where a command stands in its turn: `(number,)`, and of one in a `seq` or `all` `(path, number)`."""
@@ -140,7 +140,7 @@ class Group:
 class Effect:
     """One call or timer that goes on after its turn, or waits to be started."""
 
-    __slots__ = ("command", "coroutine", "group", "key", "origin", "over", "parked", "path", "scope", "timers")
+    __slots__ = ("command", "coroutine", "group", "key", "origin", "over", "parked", "path", "scope", "timer", "try_timer")
 
     def __init__(
         self,
@@ -160,7 +160,15 @@ class Effect:
         self.coroutine = coroutine  # of a function that was called in the turn and returned something to await
         self.over = False  # it has ended, or was cancelled: what it still brings is ignored
         self.parked = False  # it waits for its next try
-        self.timers: tuple[Timer, ...] = ()
+        self.timer: Timer | None = None  # its own, or that of its timeout
+        self.try_timer: Timer | None = None  # of the wait for its next try
+
+    def cancel_timers(self) -> None:
+        """Make its timers do nothing."""
+        if self.timer is not None:
+            self.timer.cancel()
+        if self.try_timer is not None:
+            self.try_timer.cancel()
 
     @property
     def name(self) -> str:
