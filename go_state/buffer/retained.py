@@ -16,8 +16,8 @@ class Place(Protocol):
     name: str  #: under which a journal keeps `committed`; empty for all others
 
 
-def take_out(messages: Iterable[object], items: list[Any]) -> bool:
-    """Take each of these very objects out of the list, and return whether one of them was there."""
+def take_out(messages: Iterable[object], items: list[object]) -> bool:
+    """Take each of these very objects out of the list, and return whether one of them was in it."""
     found = False
     for message in messages:
         for index, left in enumerate(items):

@@ -209,7 +209,7 @@ class Lifecycle:
     def messages_of(self, done: Done) -> Messages:
         """Return the messages of what has returned, or is due; raises what its `ok=` raises."""
         effect, result = done
-        reach("command-lands")
+        reach("command-delivered")
         command, scope = effect.command, effect.scope
         if isinstance(command, Call):
             message = result if command.ok is None else command.ok(result)
