@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from go_state.buffer.consumer import Consumer
 from go_state.buffer.cursor import Cursor, Start
@@ -138,7 +138,7 @@ class Buffer(Generic[Msg]):
         self.close()  # which waits for nothing
 
 
-def check_own(log: Log[Any], called: str, consumer: object) -> Consumer[Any]:
+def check_own(log: Log[Msg], called: str, consumer: object) -> Consumer[Msg]:
     """Return the consumer; `UsageError` unless it is an open one of this log."""
     if isinstance(consumer, Consumer) and consumer.cursor.log is log and not consumer.cursor.closed:
         return consumer
@@ -149,7 +149,7 @@ def check_own(log: Log[Any], called: str, consumer: object) -> Consumer[Any]:
     raise UsageError(f"{called}() takes an open consumer of this buffer, not {found}")
 
 
-def close_log(log: Log[Any], timeout: float | None) -> None:
+def close_log(log: Log[Msg], timeout: float | None) -> None:
     """Close the log and, with a timeout, wait for its readers; see `Buffer.close`."""
     if log.in_parent:
         return
@@ -163,7 +163,7 @@ def close_log(log: Log[Any], timeout: float | None) -> None:
         _check_drained(drained, timeout)
 
 
-async def close_log_async(log: Log[Any], timeout: float | None) -> None:
+async def close_log_async(log: Log[Msg], timeout: float | None) -> None:
     """Close the log as `close_log` does, waiting on the event loop."""
     from go_state.waking.loop_waker import LoopWaker
 

@@ -26,8 +26,8 @@ class Owner(Protocol[Msg]):
         ...
 
 
-def take_out(messages: Iterable[object], items: list[Any]) -> bool:
-    """Take each of these very objects out of the list, and return whether one of them was there."""
+def take_out(messages: Iterable[object], items: list[object]) -> bool:
+    """Take each of these very objects out of the list, and return whether one of them was in it."""
     found = False
     for message in messages:
         for index, left in enumerate(items):

@@ -69,7 +69,7 @@ class Sleeper:
         """Return True if there is something to read, else leave the waker with the log.
 
         A put takes no lock. One that had appended before the look may have noted its time, cleared the flag and woken the sleepers
-        before the waker was among them. So the flag is set again once the waker is there, and the inbox looked at after that: the
+        before the waker was among them. So the flag is set again once the waker is registered, and the inbox looked at after that: the
         put is found in the inbox, or it sees the flag and wakes.
         """
         log = self._log

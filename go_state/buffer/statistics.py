@@ -6,7 +6,7 @@ from collections import deque
 from typing import NamedTuple
 
 _AGE_STEP = 0.01  # seconds: what entered within so short a time shares one note of when, which bounds the notes by time
-_RATE_NOTES = 128  # the rate is the mean over at most so many notes
+_RATE_NOTES = 128  # the rate is the mean over at most this many notes
 
 
 class ReaderStatistics(NamedTuple):

@@ -1,4 +1,4 @@
-"""The command `go-state`: what lies in a store, for people and, with `--json`, for programs. Needs the extra `cli`.
+"""The command `go-state`: what a store holds, for people and, with `--json`, for programs. Needs the extra `cli`.
 
 Arguments come in; lines on standard output and an exit code come out: 0 all is well, 1 what was asked for could not be done or
 something is wrong in the store, 2 the command was misspelt.

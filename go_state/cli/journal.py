@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from go_state.cli.opened import find_journal, import_program, open_store
 from go_state.cli.output import bar, output, print_json, print_table, with_bar
@@ -77,7 +77,7 @@ def import_journal(db: Db, name: Name, path: File, target: Target, schema: Schem
     """Append the messages of JSON Lines (- for standard input) to a program's journal; none of them if one does not fit."""
     path = "/dev/stdin" if path == "-" else path
     with open_store(db, schema, new=True) as store:
-        found: Journal[Any] = store.journal(name)
+        found: Journal[object] = store.journal(name)
         set_message_type(found, import_program(target))
         with bar("import", _twice_its_lines(path)) as advance:
             number = found.import_from(path, progress=advance)

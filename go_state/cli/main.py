@@ -40,7 +40,7 @@ app.command("replay")(replay.replay_journal)
 def main() -> None:
     """Run the command; an error of go_state, or of a file, is a sentence on standard error and the exit code 1.
 
-    Any other error is one of the program that was given, and printed with its traceback.
+    Every other error is one of the program that was given, and printed with its traceback.
     """
     try:
         app()

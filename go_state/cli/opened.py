@@ -29,7 +29,7 @@ def open_store(db: str, schema: str, *, new: bool = False) -> RecordStore:
     return LMDBStore(db)
 
 
-def find_journal(store: RecordStore, name: str) -> Journal[Any]:
+def find_journal(store: RecordStore, name: str) -> Journal[object]:
     """Return the journal of that name; `UsageError` if the store has none."""
     names = store.journal_names()
     if name not in names:

@@ -14,7 +14,7 @@ Call(len, 'four', ok=str)
 [Map(command=Send(messages=('tick',)), wrap=<built-in method fromkeys of type object at 0x...>, leading=()), None]
 """
 
-# A type variable with a default is solved where its argument is left out, whatever this rule says.
+# A type variable with a default is solved if its argument is left out, whatever this rule says.
 # pyright: reportInvalidTypeVarUse=false
 
 from __future__ import annotations

@@ -137,7 +137,7 @@ class _WithoutCommands:
         return f"reducer({self.__wrapped__!r})"
 
 
-def is_without_commands(program: Program[Any, Any]) -> bool:
+def is_without_commands(program: Program[Model, Msg]) -> bool:
     """Return whether `reducer` has made the program: its init and update return a model alone."""
     return isinstance(program.init, _WithoutCommands)
 
@@ -165,7 +165,7 @@ def _check(role: str, fn: object, shape: str, *counts: int) -> int:
     )
 
 
-def takes_key(program: Program[Any, Any]) -> bool:
+def takes_key(program: Program[Model, Msg]) -> bool:
     """Return whether `init` asks for the key of the model that it starts."""
     fn = inspect.unwrap(program.init)
     try:

@@ -25,7 +25,7 @@ class Turn:
 
     def _chance(self) -> random.Random:
         if self._generator is None:
-            from random import Random  # here, as uuid below: only who asks waits for their import
+            from random import Random  # here, as uuid below: only a turn that asks for them waits for their import
 
             self._generator = Random(self._seed)
         return self._generator

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import Any, NamedTuple, TypeAlias
+from typing import Generic, NamedTuple, TypeVar
 
 from go_state.core.errors import Corrupt, Incompatible
 from go_state.core.ports import Store, Stored
@@ -19,7 +19,8 @@ from go_state.storage.snapshots.snapshot import Schema, is_envelope, read_envelo
 from go_state.storage.types.compatibility import WHOLE, Change, changes
 from go_state.storage.types.description import Description
 
-AnyProgram: TypeAlias = Program[Any, Any]
+Model = TypeVar("Model")
+Msg = TypeVar("Msg")
 
 _MARKS = "positions of "  # how far the sources of a keyed program were read is stored under its name with this before it
 
@@ -58,7 +59,7 @@ class StoreChecked(NamedTuple):
         return all(finding.verdict in ("fine", "other") for finding in self.findings)
 
 
-def check_store(program: AnyProgram, store: Store, *, progress: Callable[[int], object] | None = None) -> StoreChecked:
+def check_store(program: Program[Model, Msg], store: Store, *, progress: Callable[[int], object] | None = None) -> StoreChecked:
     """Read every snapshot of the program, kept ones included, and every message of their journals with today's types and migrations.
 
     The types that something was stored with are compared with today's as well, so that a field that was changed without a new
@@ -78,9 +79,9 @@ def check_store(program: AnyProgram, store: Store, *, progress: Callable[[int], 
     return StoreChecked(check.read_snapshots, check.read_messages, tuple(check.findings.values()))
 
 
-class _Check:
+class _Check(Generic[Model, Msg]):
     def __init__(
-        self, program: AnyProgram, schema: Schema[object], store: Store, progress: Callable[[int], object] | None
+        self, program: Program[Model, Msg], schema: Schema[Model], store: Store, progress: Callable[[int], object] | None
     ) -> None:
         self._program = program
         self._schema = schema

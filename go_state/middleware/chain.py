@@ -117,7 +117,7 @@ class Chain(Generic[Model, Msg]):
             asked.close()
 
     def roll_back(self, error: Exception) -> None:
-        """Close what the turn that has failed with the error has left, before the next one begins: it is none of that one's."""
+        """Close what the turn that has failed with the error has left, before the next one begins, which has nothing to do with it."""
         self.denied = self._final = None
         left, self._open = self._open, []
         for asked in left:

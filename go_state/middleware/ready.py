@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import fields, is_dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from go_state.core.errors import Denied, UsageError
 from go_state.core.fields import field_names
 from go_state.core.program import read_step
 from go_state.core.turn import Turn
 from go_state.middleware.chain import Proposal
+
+Model = TypeVar("Model")
+Msg = TypeVar("Msg")
 
 
 class ChangeLog:
@@ -25,8 +28,8 @@ class ChangeLog:
         self._values = values
         self.on = on  #: whether it writes; any thread may change it
 
-    def __call__(self, proposal: Proposal[Any, Any]) -> Generator[None, Any, None]:
-        """Look at one turn."""
+    def __call__(self, proposal: Proposal[Model, Msg]) -> Generator[None, object, None]:
+        """Compare the model of one turn with the one before, and write a line."""
         before = proposal.model
         outcome = yield
         if self.on:
@@ -35,7 +38,7 @@ class ChangeLog:
             if said:
                 self._write(f"{kind}: {said}")
 
-    def _changes(self, before: Any, after: Any) -> str:
+    def _changes(self, before: object, after: object) -> str:
         if before is after:
             return ""
         names = field_names(after)

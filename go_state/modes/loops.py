@@ -20,7 +20,7 @@ Msg = TypeVar("Msg")
 
 
 class Folding(Protocol[Model, Msg]):
-    """What has models to begin from: it folds that around a program's steps, and hears of commits in its own way."""
+    """Something that loads the models to begin with: it wraps a program's steps, and the hooks that are called after a commit."""
 
     def steps(self, own: Steps[Model, Msg], /) -> Steps[Any, Msg]:
         """Return the steps to take, made of the program's own."""

@@ -27,7 +27,7 @@ Msg = TypeVar("Msg")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSettings:
-    """How a run fails, and what it is given of the world outside."""
+    """How a run fails, and what it uses of the world around it."""
 
     on_error: OnError
     resources: Resources
@@ -76,7 +76,7 @@ def durable_settings(buffer: object, options: DurableOptions) -> DurableSettings
         raise UsageError(f"the queue of a durable run is its journal: leave it out, or give store.journal({key!r})")
     checked = _checked_store(store)
     if journal is not None and journal.store is not checked:
-        raise UsageError("the journal lies in another store than store=: give store.journal(key)")
+        raise UsageError("the journal is in another store than store=: give store.journal(key)")
     if not isinstance(key, str):
         raise UsageError(f"key= is the name of the program's journal and snapshots, not a {type(key).__qualname__}")
     restore = options.get("restore")

@@ -11,11 +11,13 @@ the run and not the turn, which is committed.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from go_state.runtime.flow.waits import Wait
 
 Model_contra = TypeVar("Model_contra", contravariant=True)
+Model = TypeVar("Model")
+Part = TypeVar("Part")
 
 
 class AfterCommit(Protocol[Model_contra]):
@@ -55,7 +57,7 @@ class Hooks(NamedTuple):
         """Return what is called before the view, without what there is not."""
         return tuple(hook.committed for hook in self[:4] if hook is not None)
 
-    def of_part(self, part: Callable[[Any], Any]) -> Hooks:
+    def of_part(self, part: Callable[[Model], Part]) -> Hooks:
         """Return hooks that are called with a part of each model, and not at all if the model is None and so has no part."""
         view = self.view
         return Hooks(
@@ -81,7 +83,7 @@ class Hooks(NamedTuple):
 class _Muted:
     """A hook that is left out at times."""
 
-    def __init__(self, hook: AfterCommit[Any], is_muted: Callable[[], bool]) -> None:
+    def __init__(self, hook: AfterCommit[object], is_muted: Callable[[], bool]) -> None:
         self._hook = hook
         self._is_muted = is_muted
 
@@ -89,14 +91,14 @@ class _Muted:
         return None if self._is_muted() else self._hook.committed(model)
 
 
-class _OfPart:
+class _OfPart(Generic[Model, Part]):
     """A hook that is called with a part of the model."""
 
-    def __init__(self, hook: AfterCommit[Any], part: Callable[[Any], Any]) -> None:
+    def __init__(self, hook: AfterCommit[Part], part: Callable[[Model], Part]) -> None:
         self._hook = hook
         self._part = part
 
-    def committed(self, model: Any) -> Wait | None:
+    def committed(self, model: Model | None) -> Wait | None:
         return None if model is None else self._hook.committed(self._part(model))
 
 

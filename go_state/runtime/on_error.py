@@ -23,7 +23,7 @@ class FailedMessage(Generic[Msg]):
     """A message that was set aside: its turn was rolled back and the run went on with the next."""
 
     message: Msg
-    position: Any  # whatever the source counts in, of which no type is known here; None if it does not count
+    position: object  # whatever the source counts in, of which no type is known here; None if it does not count
     error: Exception
 
 
@@ -52,7 +52,7 @@ OnError: TypeAlias = Union[Raise, SetAside[Any], Decide]
 """A policy, or a function of the message, its position and the error that returns one."""
 
 
-def decide(on_error: OnError, message: object, position: object, error: Exception) -> SetAside[Any] | None:
+def decide(on_error: OnError, message: object, position: object, error: Exception) -> SetAside[object] | None:
     """Return how to set the message aside, or None if the error is to be raised."""
     policy = on_error if isinstance(on_error, (Raise, SetAside)) else on_error(message, position, error)
     if isinstance(policy, SetAside):
@@ -84,7 +84,7 @@ class Failures(Generic[Msg]):
         self._lists = lists
         self.set_aside: list[FailedMessage[Msg]] = []
 
-    def of_turn(self, message: Msg, position: object, error: Exception) -> SetAside[Any]:
+    def of_turn(self, message: Msg, position: object, error: Exception) -> SetAside[object]:
         """Return how to set the message of a rolled-back turn aside; raises the error, with a note of where, if it is not to be."""
         if isinstance(error, StoreError) and not isinstance(error, (InvalidKey, NotStorable)):
             raise error  # the store has failed, not the message
@@ -92,7 +92,7 @@ class Failures(Generic[Msg]):
         error.add_note(f"go_state was processing a message of type {type(message).__qualname__}{at}; the turn was rolled back")
         return _or_raise(decide(self._on_error, message, position, error), error)
 
-    def of_command(self, origin: Origin, error: Exception) -> SetAside[Any]:
+    def of_command(self, origin: Origin, error: Exception) -> SetAside[object]:
         """Return how to set the message aside of which a command has failed after its turn; raises as `of_turn` does."""
         error.add_note(f"go_state was performing a command of {origin}; its turn stays")
         return _or_raise(decide(self._on_failure, origin.message, origin.position, error), error)
@@ -110,7 +110,7 @@ class Failures(Generic[Msg]):
             self.set_aside.append(failed)
 
 
-def _or_raise(policy: SetAside[Any] | None, error: Exception) -> SetAside[Any]:
+def _or_raise(policy: SetAside[object] | None, error: Exception) -> SetAside[object]:
     if policy is None:
         raise error
     return policy

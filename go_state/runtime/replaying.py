@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from go_state.core.program import Step, read_step
 from go_state.core.subscriptions import Sub
@@ -31,7 +31,7 @@ class Replaying(Generic[Model, Msg]):
             self._is_muted = bool(self._replaying())
             return self._without_commands(steps.init(), "init")
 
-        def update(model: Model, message: Msg, *turn: Any) -> Step[Model, Msg]:
+        def update(model: Model, message: Msg, *turn: object) -> Step[Model, Msg]:
             self._is_muted = bool(self._replaying())
             return self._without_commands(steps.update(model, message, *turn), "update")
 

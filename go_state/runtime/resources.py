@@ -1,4 +1,4 @@
-"""What a run is given of the world outside."""
+"""What a run uses of the world around it: environment, effects' limits, clock."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from go_state.core.errors import UsageError
-from go_state.runtime.effects.context import NOTHING
 from go_state.system.timers import Clock, SystemClock
+
+NOTHING: Final[object] = object()  # env= was not given; None is a value like any other
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Effects:
 
 
 class Resources(NamedTuple):
-    """What a run is given of the world outside: the environment of its commands, how they are performed, and the time."""
+    """What a run uses of the world around it: the environment of its commands, how they are performed, and the time."""
 
     env: Any = NOTHING
     effects: Effects = Effects()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from go_state.core.program import Program, Step
 
@@ -26,6 +26,6 @@ class Steps(Generic[Model, Msg]):
     roll_back: Callable[[Exception], object] | None = None
 
     @staticmethod
-    def of(program: Program[Any, Any]) -> Steps[Any, Any]:
+    def of(program: Program[Model, Msg]) -> Steps[Model, Msg]:
         """Return the program's own."""
         return Steps(program.init, program.update, program.takes_turn)

@@ -44,14 +44,16 @@ class Running:
     def __init__(self, sub: Asked) -> None:
         self.sub = sub  # as the newest model has it
         self.over = False
-        self.beat = 0.0  # how many messages will have been taken when the last beat of an `every` has; endless while it arrives
+        self.beat = (
+            0.0  # how many messages will have been taken when the last beat of an `every` has; endless until it is processed
+        )
         self.due = 0.0  # when the next beat is, of the monotonic clock
         self.timer: Timer | None = None
         self.signal: int | None = None  # the one that it listens for
         self.room: asyncio.Semaphore | None = None  # how many more items of a stream may wait
 
 
-class Brought(NamedTuple):
+class Produced(NamedTuple):
     """A subscription has something to send."""
 
     running: Running
@@ -59,7 +61,7 @@ class Brought(NamedTuple):
 
     @property
     def origin(self) -> Origin:
-        """What `on_error` is told of where it comes from."""
+        """The origin of the message, for `on_error`."""
         return Origin(self.running.sub, None, "subscription")
 
 
@@ -71,7 +73,7 @@ class Broken(NamedTuple):
 
     @property
     def origin(self) -> Origin:
-        """What `on_error` is told of where it comes from."""
+        """The origin of the message, for `on_error`."""
         return Origin(self.running.sub, None, "subscription")
 
 
@@ -85,7 +87,9 @@ class Subscribed(Generic[Model, Msg]):
         self._asked: Sequence[Asked | None] = ()  # what the newest model has asked for, as it was: compared by identity
         self._model: object = self  # no model of anybody's
         self._ended = False
-        self._signals: dict[int, tuple[dict[Running, None], Handler]] = {}  # who listens, and the handler that was there before
+        self._signals: dict[
+            int, tuple[dict[Running, None], Handler]
+        ] = {}  # the subscriptions that listen, and the handler before them
         manager.connect_inputs(self)
 
     def committed(self, model: Model) -> None:
@@ -193,7 +197,7 @@ class Subscribed(Generic[Model, Msg]):
                 running.timer = self._manager.timers.set(seconds, self._tick, running)
             case At(when=when):
                 if when <= self._manager.timers.clock.time():
-                    self._manager.inbox.add(Brought(running))
+                    self._manager.inbox.add(Produced(running))
                 elif when != math.inf:
                     running.timer = self._manager.timers.set_at(when, self._at, running)
             case Stream():
@@ -205,7 +209,7 @@ class Subscribed(Generic[Model, Msg]):
         assert isinstance(running.sub, Every)
         if running.beat <= self._manager.taken() or (running.beat != math.inf and not self._manager.backlog()):
             running.beat = math.inf
-            self._manager.inbox.add(Brought(running))
+            self._manager.inbox.add(Produced(running))
         every, now = running.sub.seconds, self._manager.timers.clock.monotonic()
         late = max((now - running.due) // every, 0)  # whole ticks that are over already, and are left out
         running.due = min(running.due + (late + 1) * every, now + every)  # the first is endless if they are too many to count
@@ -214,7 +218,7 @@ class Subscribed(Generic[Model, Msg]):
     def _at(self, running: Running) -> None:
         assert isinstance(running.sub, At)
         if running.sub.when <= self._manager.timers.clock.time():
-            self._manager.inbox.add(Brought(running))
+            self._manager.inbox.add(Produced(running))
         else:  # the clock was set back
             running.timer = self._manager.timers.set_at(running.sub.when, self._at, running)
 
@@ -241,7 +245,7 @@ class Subscribed(Generic[Model, Msg]):
             async with aclosing(items):
                 async for item in items:
                     await running.room.acquire()
-                    self._manager.inbox.post(Brought(running, item))
+                    self._manager.inbox.post(Produced(running, item))
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError):
                 if running.over:
@@ -283,7 +287,7 @@ class Subscribed(Generic[Model, Msg]):
         listeners, before = self._signals[number]
         for running in tuple(listeners):
             # From a thread of its own, and a bare one: what it takes the lock of, the interrupted code may hold.
-            _thread.start_new_thread(self._manager.inbox.post, (Brought(running),))
+            _thread.start_new_thread(self._manager.inbox.post, (Produced(running),))
         if listeners or before == signal.SIG_IGN:
             return
         if callable(before):
@@ -298,7 +302,7 @@ class Subscribed(Generic[Model, Msg]):
         """Return what an arrival of a subscription sends."""
         if isinstance(arrival, Broken):
             return self._deliver_failure(arrival)
-        assert isinstance(arrival, Brought)
+        assert isinstance(arrival, Produced)
         running, item = arrival
         if running.room is not None:
             self._manager.credits.append(running.room.release)
@@ -330,7 +334,7 @@ def _message(sub: Asked, item: object) -> object:
 
 
 def in_any_order(wanted: object) -> Iterable[Any]:
-    """Return what a program has asked for as something to go through, or raise `ProgramError`."""
+    """Return what a program has asked for as an iterable, or raise `ProgramError`."""
     return wanted if type(wanted) is list else checked_subscriptions(wanted)
 
 

@@ -9,7 +9,7 @@ on after the records that were counted already.
 `tables.py`      CSV: rows (`rows.py`) whose columns become fields (`columns.py`)
 `progress.py`    the same with a bar
 
-Anything with the methods of `go_state.core.ports.Source` is a source too.
+An object with the methods of `go_state.core.ports.Source` is a source too.
 """
 
 from go_state.sources.jsonlines import JSONLines

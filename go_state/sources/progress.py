@@ -1,4 +1,4 @@
-"""A progress bar for a person who waits for a file to be read."""
+"""A progress bar for a file that is being read."""
 
 from __future__ import annotations
 

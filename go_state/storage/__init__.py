@@ -1,4 +1,4 @@
-"""Storage: models, snapshots and messages as bytes, and where those bytes lie.
+"""Storage: models, snapshots and messages as bytes, and where those bytes are kept.
 
 A model or a message comes in and is on disk, behind a version or a position, when a call returns; it comes back equal, or an error
 names the key and the field. Imports point down this list only (import-linter checks it), so it can be read from either end:

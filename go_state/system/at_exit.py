@@ -31,7 +31,7 @@ class AtExit:
         self._flushed.add(flushed)
 
     def discard(self, flushed: Flushed) -> None:
-        """Let go of something that has nothing more to write."""
+        """Stop keeping something that has nothing more to write."""
         self._flushed.discard(flushed)
 
     def after_fork_in_child(self) -> None:

@@ -4,7 +4,7 @@
     snapshot     before-snapshot, after-snapshot     the same of a flush that writes one
     a part       after-part                          of a large snapshot, before the snapshot itself
     truncation   before-truncate, after-truncate
-    a command    command-begins, command-lands       one that goes on after its turn; its message is enqueued after the second
+    a command    command-begins, command-delivered   one that goes on after its turn; its message is enqueued after the second
 
 They cost a comparison, whether `Watch.reached` is None, and lie on no path that every message takes.
 """
@@ -23,7 +23,7 @@ CRASH_POINTS: Final = (
     "before-truncate",
     "after-truncate",
     "command-begins",
-    "command-lands",
+    "command-delivered",
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Any, TypeAlias
 
-Lock: TypeAlias = AbstractContextManager[Any]
+Lock: TypeAlias = AbstractContextManager[object]
 """A `threading.Lock` or `RLock`; the first of which does not know whose it is."""
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from contextvars import Context, copy_context
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias, TypeVar
 
 from go_state.system.forks import at_fork
 
@@ -20,15 +20,16 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 T = TypeVar("T")
+_Outcome: TypeAlias = tuple[Any, BaseException | None]  # what a function of any type has returned, or raised
 
 
 class _Call(NamedTuple):
     """A function to call, and the future of the event loop that waits for what it returns and what it raises."""
 
-    fn: Callable[[], Any]
+    fn: Callable[[], object]
     context: Context
     loop: asyncio.AbstractEventLoop
-    outcome: asyncio.Future[tuple[Any, BaseException | None]]
+    outcome: asyncio.Future[_Outcome]
     unclaimed: list[None]  # of one element: the thread pops it to make the call, the waiting task to drop the call
 
 
@@ -67,7 +68,7 @@ class OwnThread:
         import asyncio
 
         loop = asyncio.get_running_loop()
-        outcome: asyncio.Future[tuple[Any, BaseException | None]] = loop.create_future()
+        outcome: asyncio.Future[_Outcome] = loop.create_future()
         self._begin()
         call = _Call(fn, copy_context(), loop, outcome, [None])
         self._calls.put(call)
@@ -136,12 +137,12 @@ def _serve(calls: SimpleQueue[_Call | None]) -> None:
         except BaseException as error:  # whatever it is, it belongs to the task that waits
             failure = error
         with suppress(RuntimeError):  # a closed loop has no task that waits
-            call.loop.call_soon_threadsafe(_settle, call.outcome, (result, failure))
+            call.loop.call_soon_threadsafe(_resolve, call.outcome, (result, failure))
         del call, result, failure  # which this thread would keep alive until the next call
 
 
 def _claim(call: _Call) -> bool:
-    """Return whether the caller may make the call, or drop it: True for the first who asks, and for nobody else."""
+    """Return whether the caller may make the call, or drop it: True for the first call, False for every other."""
     try:
         call.unclaimed.pop()
     except IndexError:
@@ -149,7 +150,7 @@ def _claim(call: _Call) -> bool:
     return True
 
 
-def _settle(outcome: asyncio.Future[Any], found: tuple[Any, BaseException | None]) -> None:
+def _resolve(outcome: asyncio.Future[_Outcome], found: _Outcome) -> None:
     if not outcome.done():
         outcome.set_result(found)
 

@@ -196,7 +196,7 @@ class BufferContract:
         buffer.close()
 
     def test_close_lets_readers_drain(self) -> None:
-        """After close nothing enters, what is there can be read, and then comes Closed."""
+        """After close nothing enters, what was put can be read, and then comes Closed."""
         buffer = self.make()
         consumer = buffer.consumer()
         buffer.put("last")
@@ -228,7 +228,7 @@ class BufferContract:
         assert ended.is_set()
 
     def test_settle_is_one_step(self) -> None:
-        """A reader's own messages follow all that was there before, also after close, and its cursor moves with them."""
+        """A reader's own messages follow all that was put before, also after close, and its cursor moves with them."""
         buffer = self.make()
         buffer.put(1, 2)
         with buffer.consumer() as consumer:

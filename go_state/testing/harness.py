@@ -19,7 +19,7 @@ from go_state.core.subscriptions import Sub
 from go_state.core.turn import Turn
 from go_state.middleware.chain import replayed
 from go_state.runtime.after_commit import Hooks
-from go_state.runtime.effects.context import NOTHING, current, environment
+from go_state.runtime.effects.context import current, environment
 from go_state.runtime.effects.effect import Effect, Origin
 from go_state.runtime.effects.executor import Owner, Work, check_kind
 from go_state.runtime.effects.inbox import Done, Failed
@@ -29,9 +29,9 @@ from go_state.runtime.flow.awaitables import is_awaitable
 from go_state.runtime.flow.driver import drive
 from go_state.runtime.flow.waits import Flow
 from go_state.runtime.raised import as_failure
-from go_state.runtime.resources import Resources
+from go_state.runtime.resources import NOTHING, Resources
 from go_state.runtime.steps import Steps
-from go_state.runtime.subscriptions import Brought, Subscribed, subscribed
+from go_state.runtime.subscriptions import Produced, Subscribed, subscribed
 from go_state.runtime.turn import Loop
 from go_state.system.running import running_loop
 from go_state.testing.clock import SimClock, check_forward
@@ -102,7 +102,7 @@ class _Feed(Generic[Msg]):
         self._manager: EffectManager | None = None
 
     def listen_to(self, manager: EffectManager, /) -> None:
-        """Look for what the manager's effects have brought, and tell them positions."""
+        """Deliver what the manager's effects have produced, and give them positions."""
         self._manager = manager
         manager.connect(where=self.last_position)
 
@@ -285,13 +285,13 @@ class Harness(Generic[Model, Msg]):
         subscribed, inbox = self._subscribed, self._manager.inbox
         if subscribed is not None and not items and (found := subscribed.listening(what)):
             for running in found:
-                inbox.add(Brought(running))
+                inbox.add(Produced(running))
             return self._run()
         streams = [] if subscribed is None else subscribed.streams()
         for running, stream in streams:
             if what in (stream.fn, stream.key):
                 for item in items:
-                    inbox.add(Brought(running, item))
+                    inbox.add(Produced(running, item))
                 return self._run()
         raise UsageError(f"no stream of {what!r} is running: {[stream for _, stream in streams]}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from go_state.core.errors import UsageError
 from go_state.core.migrations import FailedMigrationError, NoMigrationError, migrate
@@ -35,7 +35,7 @@ class Recording:
     last: str
     messages: Sequence[tuple[int, float, str]]
 
-    def replay(self, program: Program[Model, Any]) -> Model:
+    def replay(self, program: Program[Model, Msg]) -> Model:
         """Return the model that today's program comes to; no command is performed.
 
         Raises what `update` raises, and `ValueError` for a model or message that does not fit the program's types.
@@ -43,22 +43,22 @@ class Recording:
         program = replayed(program)
         return folded(program, self._model(program, self.first), self._steps(program))
 
-    def _steps(self, program: Program[Model, Any]) -> Iterator[Any]:
-        codec: MessageCodec[Any] = MessageCodec(message_type(program))
+    def _steps(self, program: Program[Model, Msg]) -> Iterator[Msg | tuple[Msg, Turn]]:
+        codec: MessageCodec[Msg] = MessageCodec(message_type(program))
         for position, at, text in self.messages:
             message = codec.decode(self._today(program, text, "message"))
             if message is not None:
                 yield (message, Turn(at, position, f"{self.journal}/{position}")) if program.takes_turn else message
 
-    def expected(self, program: Program[Model, Any]) -> Model:
+    def expected(self, program: Program[Model, Msg]) -> Model:
         """Return the model that the recorded run came to."""
         return self._model(program, self.last)
 
-    def _model(self, program: Program[Model, Any], text: str) -> Model:
+    def _model(self, program: Program[Model, Msg], text: str) -> Model:
         codec: JsonCodec[Model] = JsonCodec(model_type(program))
         return codec.decode(self._today(program, text, "model"))
 
-    def _today(self, program: Program[Any, Any], text: str, part: Literal["model", "message"]) -> bytes:
+    def _today(self, program: Program[Model, Msg], text: str, part: Literal["model", "message"]) -> bytes:
         """Return the JSON as the program's schema has it."""
         if self.schema == program.schema:
             return text.encode()

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
 
-def messages(of: Any, *, min_size: int = 0, max_size: int = 20) -> SearchStrategy[list[Any]]:
+def messages(of: Any, *, min_size: int = 0, max_size: int = 20) -> SearchStrategy[list[object]]:
     """Return a strategy for sequences of messages: of a program's, by the annotation of its update, or of a type or union.
 
     `@given(gs.testing.messages(program))`. What a class's fields may hold is hypothesis's to say: `st.register_type_strategy`.

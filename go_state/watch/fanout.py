@@ -66,7 +66,7 @@ class FanOut(Generic[T]):
         self._outlets: list[Sink[T]] = list(sinks) if policy == "block" else [mailbox.put for mailbox in self._mailboxes]
         self._stopped = False
         self._error: BaseException | None = None
-        self._trace: TracebackType | None = None  # of the error, from which everybody who raises it begins
+        self._trace: TracebackType | None = None  # of the error, with which every later raise of it begins
         self._lock = threading.Lock()  # guards the one below
         self._running = 1 + len(self._mailboxes)  # threads
         self._ended: Value[bool] = Value()
@@ -82,7 +82,7 @@ class FanOut(Generic[T]):
 
     def _guarded(self, work: Callable[[], object]) -> None:
         try:
-            work()  # a closed source or mailbox ends its iteration without an error: a Closed that arrives here is a sink's own
+            work()  # a closed source or mailbox ends its iteration without an error: a Closed raised here is a sink's own
         except BaseException as error:
             if self._error is None:
                 self._error, self._trace = error, error.__traceback__

@@ -72,7 +72,7 @@ class Fields(Generic[Model]):
         """Compare a new model with the last, and wake those who wait for one of the fields in which they differ."""
         last = self._newest.now[1]
         if version <= last.version:
-            return  # it was there already when the first subscriber came
+            return  # it was set already when the first subscriber came
         fields = field_names(model)
         names = _changed(last, model, fields)
         touched = version if names or _differs_as_a_whole(last.model, model) else last.touched
@@ -155,7 +155,7 @@ class Changes(Generic[Model]):
         self._seen = now.version if since is None else since
         known = since is None or since >= now.version
         self._selected: object = field(now.model) if callable(field) and known else UNSET
-        self._initial = initial  # the newest model of all, if the first delivery is to be what is there already
+        self._initial = initial  # the newest model of all, if that is to be delivered first
         if initial is not None:
             self._seen, self._selected = -1, UNSET
         self._left: list[_State[Model]] = []  # what is still to be delivered after the end
@@ -210,7 +210,7 @@ class Changes(Generic[Model]):
         return Change(version, fields, state.model)
 
     def _deliver_last(self) -> Change[Model]:
-        """Deliver what was there at the end and was not delivered, once."""
+        """Deliver what was set at the end and not delivered yet, once."""
         if self._left and self._is_new(state := self._left.pop()):
             return self._deliver(state)
         raise Ended("this subscription is closed, and its newest change was delivered")

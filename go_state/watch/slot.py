@@ -1,7 +1,7 @@
 """The slot: the state that a value and its watchers share.
 
 A slot holds how often it was set and to what, and the wakers of the watchers that sleep at this moment. One object writes it: the
-user's `Value`, or the runtime that publishes models. Any number of watchers read it.
+user's `Value`, or the runtime that publishes models. Many watchers may read it.
 
 Nobody is forgotten, although `publish` and the watchers take no common lock on their way. A watcher leaves its waker and looks at the
 version after that; who sets the slot writes it and looks at the wakers after that. Whichever of the two comes second sees the other:
@@ -9,7 +9,7 @@ version after that; who sets the slot writes it and looks at the wakers after th
     watcher   add the waker      look at the version      sleep
     setter    write the version  look at the wakers       wake them
 
-If the watcher looks before the version is written, its waker was there before the setter looks, and it is woken. If it looks later, it
+If the watcher looks before the version is written, its waker is registered before the setter looks, and it is woken. If it looks later, it
 sees the new version and does not sleep. Both orders may hold at once: then it is woken for what it has seen already, and looks in
 vain once. The same holds for `closed`, which is written before the wakers are looked at.
 """
@@ -53,7 +53,7 @@ class Slot(Generic[T]):
         self.closed = False
         self.in_parent = False  #: whether this is a forked child, and the slot goes on in its parent alone
         self.before_wait = before_wait  #: called before a watcher sleeps; raises if it must not
-        self._lock = threading.Lock()  # guards `now` against a second one who sets it, `closed`, and the wakers
+        self._lock = threading.Lock()  # guards `now` against a second setter, `closed`, and the wakers
         self._wakers: dict[Waker, None] = {}  # of those who sleep, in the order in which they came
         self._failure: BaseException | None = None
         self._trace: TracebackType | None = None  # of the failure, as it was then
@@ -71,7 +71,7 @@ class Slot(Generic[T]):
         return version
 
     def publish(self, value: T) -> None:
-        """Set the slot, for the only one who sets it: without the lock, unless a watcher sleeps."""
+        """Set the slot, for its only setter: without the lock, unless a watcher sleeps."""
         self.now = self.now[0] + 1, value
         if self._wakers:  # looked at after the slot is written, see above
             self.wake()
@@ -121,7 +121,9 @@ class Slot(Generic[T]):
             if self.now[0] > seen or self.closed:
                 del self._wakers[waker]
                 return False
-        if self.before_wait is not None:  # after the waker is there: whoever forbids sleeping from now on wakes those that do
+        if (
+            self.before_wait is not None
+        ):  # after the waker is registered: whoever forbids sleeping from now on wakes those that do
             self.before_wait()
         return True
 
@@ -138,7 +140,7 @@ class Slot(Generic[T]):
     # ------------------------------------------------------------------ forks
 
     def after_fork_in_child(self) -> None:
-        """In a forked child: make every use raise, because who sets it lives in the parent. Closing stays harmless."""
+        """In a forked child: make every use raise, because the setter is in the parent. Closing stays harmless."""
         lock, self._lock = self._lock, belongs_to_parent("a value")
         self.now = belongs_to_parent("a value")
         self.in_parent = True

@@ -56,7 +56,7 @@ class _Look(NamedTuple, Generic[T]):
     """What a watcher has found at one moment.
 
     `versions` are those of its slots then, and `passed_over` those that need no second look, because they were given or rejected.
-    `due` is when a value that is there already may be given, and `value` the one to give, if there is one.
+    `due` is when a value that is set already may be given, and `value` the one to give, if there is one.
     """
 
     versions: tuple[int, ...]

@@ -340,9 +340,9 @@ MOMENTS = [  # late enough in a life that something was promised in it; the firs
     ("before-flush", 14),
     ("after-flush", 14),
     ("command-begins", 3),
-    ("command-lands", 3),
+    ("command-delivered", 3),
     ("command-begins", 6),
-    ("command-lands", 6),
+    ("command-delivered", 6),
 ]
 
 

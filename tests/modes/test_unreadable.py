@@ -13,7 +13,7 @@ from both_drivers import Drivers
 import go_state as gs
 
 drivers = both_drivers.drivers
-pytestmark = pytest.mark.filterwarnings("ignore:.*was written when its types were others")
+pytestmark = pytest.mark.filterwarnings("ignore:.*was written with other types")
 
 
 @dataclass(frozen=True)

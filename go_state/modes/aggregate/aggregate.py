@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, Unpack, overload
+from typing import Generic, TypeVar, Unpack, overload
 
 from go_state.core.errors import UsageError
 from go_state.core.ports import Position, Store
@@ -65,16 +65,16 @@ def aggregate(
 
 
 def aggregate(
-    program: Program[Any, Any],
-    source: Stream[Any],
+    program: Program[Model, Msg],
+    source: Stream[Msg],
     *,
     store: Store,
-    key: str | Callable[[Any], str],
-    **options: Unpack[_EitherOptions],
-) -> Result[Any, Any] | KeyedResult[Any, Any]:
+    key: str | Callable[[Msg], str],
+    **options: Unpack[_EitherOptions[Msg, Model]],
+) -> Result[Model, Msg] | KeyedResult[Model, Msg]:
     """Run a batch on from the model in the store and save what it leads to, the model and the source's position in one transaction.
 
-    Where the store has a snapshot under `key`, `init` is not run: the program goes on from that model, with the commands of
+    If the store has a snapshot under `key`, `init` is not run: the program goes on from that model, with the commands of
     `on_restore(model)`. A `Source` or a journal is read on from the stored position, so each of its messages counts once, whatever
     happens in between; a plain iterable or fetcher has no position, and running it again applies it again. A batch that fails, is
     cancelled or times out saves nothing more than `snapshots` had saved before.
@@ -129,17 +129,17 @@ async def aggregate_async(
 
 
 async def aggregate_async(
-    program: Program[Any, Any],
-    source: Stream[Any],
+    program: Program[Model, Msg],
+    source: Stream[Msg],
     *,
     store: Store,
-    key: str | Callable[[Any], str],
-    **options: Unpack[_EitherOptions],
-) -> Result[Any, Any] | KeyedResult[Any, Any]:
+    key: str | Callable[[Msg], str],
+    **options: Unpack[_EitherOptions[Msg, Model]],
+) -> Result[Model, Msg] | KeyedResult[Model, Msg]:
     """Aggregate on the running event loop, as `aggregate` does in a thread; see `batch_async` for the sources.
 
     The store is used in a thread of the aggregate's own, and `on_commit` may be a coroutine function. The result's `models` are loaded
-    where they are asked for. A save that has begun is finished, also when the task is cancelled: it is whole, or not there.
+    when they are asked for. A save that has begun is finished, also when the task is cancelled: it is whole, or not there.
     """
     _check_names("aggregate_async", options)
     plan = Plan(program, options, on_loop=True)
@@ -153,19 +153,19 @@ async def aggregate_async(
     return _result(running.result(), kept, store)
 
 
-class _EitherOptions(KeyedAggregateOptions[Any, Any], total=False):
+class _EitherOptions(KeyedAggregateOptions[Msg, Model], total=False):
     """The options of both kinds of aggregate, of which `_keeping` finds out which one it is."""
 
-    links: Links[Any] | None
+    links: Links[Model] | None
 
 
-def _check_names(called: str, options: _EitherOptions) -> None:
+def _check_names(called: str, options: _EitherOptions[Msg, Model]) -> None:
     check_names(called, options, AggregateOptions, KeyedAggregateOptions, own=("store", "key"))
 
 
 def _keeping(
-    program: Program[Any, Any], store: Store, key: str | Callable[[Any], str], options: _EitherOptions
-) -> Keeping[Any, Any]:
+    program: Program[Model, Msg], store: Store, key: str | Callable[[Msg], str], options: _EitherOptions[Msg, Model]
+) -> Keeping[Model, Msg]:
     retire, links, on_commit = options.get("retire"), options.get("links"), options.get("on_commit")
     snapshots, cache = options.get("snapshots", Snapshots()), options.get("cache", _CACHE)
     if isinstance(store, type) or not isinstance(store, Store):
@@ -197,12 +197,14 @@ def _keeping(
     return KeptModels(WorkingSet(program, schema, store, key, cache=cache, retire=retire), schema, store, on_commit)
 
 
-def _checkpoint(kept: Keeping[Any, Any], options: _EitherOptions) -> SavePoint:
+def _checkpoint(kept: Keeping[Model, Msg], options: _EitherOptions[Msg, Model]) -> SavePoint:
     snapshots = options.get("snapshots", Snapshots())
     return SavePoint(kept.save, snapshots.every, snapshots.seconds)
 
 
-def _result(result: Result[Any, Any], kept: Keeping[Any, Any], store: Store) -> Result[Any, Any] | KeyedResult[Any, Any]:
+def _result(
+    result: Result[Model, Msg], kept: Keeping[Model, Msg], store: Store
+) -> Result[Model, Msg] | KeyedResult[Model, Msg]:
     if isinstance(kept, KeptModel):
         return result
     return KeyedResult(Models(kept.schema, store), result.processed, result.position, result.ended, result.set_aside)

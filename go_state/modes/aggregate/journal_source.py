@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from go_state.buffer.consumer import Consumer
 from go_state.core.errors import Lagged, SourceChanged, UsageError
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def journal_marks(source: object) -> JournalMarks | None:
-    """Return what marks how far the source was read, where it is a journal or a reader of one."""
+    """Return the mark of how far the source was read, if it is a journal or a reader of one."""
     journal = source.buffer if isinstance(source, Consumer) else source
     if not isinstance(journal, Log):
         return None
@@ -27,7 +27,7 @@ def journal_marks(source: object) -> JournalMarks | None:
 class JournalMarks:
     """What a journal is called among sources, and how it is known again. Positions are those of its messages."""
 
-    def __init__(self, journal: Journal[Any], *, from_the_start: bool) -> None:
+    def __init__(self, journal: Journal[object], *, from_the_start: bool) -> None:
         self.name = f"journal {journal.name}"
         self._journal = journal
         self._from_the_start = from_the_start  # or from where a reader stands, which was told where to begin

@@ -138,7 +138,7 @@ class WorkingSet(Generic[Model, Msg]):
     # ------------------------------------------------------------------ loading beforehand, for an event loop
 
     def missing(self, message: Msg) -> str | None:
-        """Return the key whose model has to be loaded before the message's turn, None where it is in memory."""
+        """Return the key whose model has to be loaded before the message's turn, or None if it is in memory."""
         try:
             key = self._key(message)
             known = key in self._dirty or key in self._clean

@@ -29,6 +29,10 @@ Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
 
+def _model_of(change: Change[Model]) -> Model:
+    return change[2]
+
+
 class Keeping(Generic[Model, Msg]):
     """The marks of the sources that were read, and the saving of models together with them."""
 
@@ -53,7 +57,7 @@ class Keeping(Generic[Model, Msg]):
         return own
 
     def loading(self) -> Loading[Msg] | None:
-        """Return what loads models before their messages, where the program loads some in its turns."""
+        """Return what loads models before their messages, if the program would load them in its turns."""
         return None
 
     def _load(self) -> Mapping[str, Mark]:
@@ -71,9 +75,9 @@ class Keeping(Generic[Model, Msg]):
     # ------------------------------------------------------------------ the shared part
 
     def begin(self, source: object) -> Flow[tuple[Any, Position]]:
-        """Load, and return the source to read, opened where it has to be, and after which position; `SourceChanged` for another."""
+        """Load, and return the source to read, opened if needed, and the position to read from; `SourceChanged` for another."""
         try:
-            begun: tuple[Any, Position] = yield Blocking(lambda: self._begin(source), self.thread)
+            begun: tuple[object, Position] = yield Blocking(lambda: self._begin(source), self.thread)
         except BaseException:  # also of a cancellation, after which what was opened has no owner
             if self._opened is not None:
                 self._opened.close()
@@ -94,7 +98,7 @@ class Keeping(Generic[Model, Msg]):
         if not isinstance(source, Source):
             return source, None
         mark = self._mark_of(source.name)
-        opened: Source[Any] = source
+        opened: Source[object] = source
         if isinstance(source, Openable):
             opened = self._opened = source.open_once()
         if mark is not None:
@@ -224,7 +228,7 @@ class KeptModels(Keeping[Model, Msg]):
         return self._working_set.steps(own)
 
     def hooks(self, own: Hooks) -> Hooks:
-        return own.of_part(lambda change: change[2])
+        return own.of_part(_model_of)
 
     def loading(self) -> Loading[Msg] | None:
         return Loading(self._working_set.missing, self._working_set.load_ahead, self.thread)

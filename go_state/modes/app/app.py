@@ -19,7 +19,7 @@ from go_state.runtime.flow.driver import refuse_running_loop
 from go_state.system.forks import at_fork, belongs_to_parent
 from go_state.waking.deadlines import check_timeout, deadline
 from go_state.waking.thread_waker import ThreadWaker
-from go_state.watch.fields import ANY, Changes
+from go_state.watch.fields import ANY, Changes, Field
 from go_state.watch.watcher import Watcher
 
 Model = TypeVar("Model")
@@ -52,7 +52,7 @@ class App(Generic[Model, Msg]):
         """Put the messages into the program's queue, in order and together; never waits for a turn, nor for a lease.
 
         With a journal whose durability is "put" they are on disk when it returns to a thread. On an event loop it does not wait for
-        the disk either: the app writes them, and `apply_async` returns once they are there.
+        the disk either: the app writes them, and `apply_async` returns once they are written.
         Raises `Closed` after the end, with what the app has failed with as its cause, and `Full` if the buffer is bounded and full;
         then none has entered.
         """
@@ -163,10 +163,10 @@ class App(Generic[Model, Msg]):
         """
         return self.life.observers.models.watch(since=since, every=every)
 
-    def changes(self, field: Any = ANY, *, since: int | None = None, initial: bool = False) -> Changes[Model]:
+    def changes(self, field: Field[Model] = ANY, *, since: int | None = None, initial: bool = False) -> Changes[Model]:
         """Subscribe to changes of one field by its name, of all (`gs.ANY`), or of what a function makes of the model.
 
-        The first change is the first after now; with `initial`, what is there now; with `since`, what has changed after that
+        The first change is the first after now; with `initial`, the model of now; with `since`, what has changed after that
         version, as far back as fields are followed, which begins with the first subscription: before that every field counts as
         changed. A model of another class than the last has changed in every field. Raises `UsageError` for a field that the model
         does not have.
@@ -201,7 +201,7 @@ class App(Generic[Model, Msg]):
     # ------------------------------------------------------------------ ending
 
     def ready(self, timeout: float | None = None) -> None:
-        """Wait until the first model is there: init has run, or the journal was replayed. Raises what the program fails with."""
+        """Wait until the first model exists: init has run, or the journal was replayed. Raises what the program fails with."""
         self.life.check_may_wait("app.ready")
         refuse_running_loop("app.ready")
         self.life.observers.models.watch().get(timeout)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from go_state.core.program import Program
 from go_state.middleware.chain import Chain, chain_of
@@ -94,12 +94,12 @@ def begin(life: Life[Model], lifecycle: Lifecycle[Model, Msg], *, on_loop: bool)
     return app
 
 
-def _inside(chain: Chain[Any, Any] | None, manager: EffectManager, *, on_loop: bool) -> Chain[Any, Any] | None:
+def _inside(chain: Chain[Model, Msg] | None, manager: EffectManager, *, on_loop: bool) -> Chain[Model, Msg] | None:
     """Return the chain; on an event loop what its middleware begins after a turn is known to be a part of the run."""
     if chain is not None and on_loop:
         chain.run = manager.executor
     return chain
 
 
-def _name(program: Program[Any, Any]) -> str:
+def _name(program: Program[Model, Msg]) -> str:
     return program.name or getattr(program.update, "__qualname__", "program")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from go_state.core.program import Program
 from go_state.middleware.chain import Chain
@@ -26,7 +26,7 @@ Msg = TypeVar("Msg")
 
 
 class JournalRun(Generic[Model, Msg]):
-    """A durable run, and who is told of its turns."""
+    """A durable run, with the observers and pending replies of its turns."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class JournalRun(Generic[Model, Msg]):
         feed = self.durable.feed
         return self.journal.writer.backlog(None if feed is None else feed.committed)
 
-    def put_for(self, reply: PendingReply, message: Any) -> None:
+    def put_for(self, reply: PendingReply, message: Msg) -> None:
         """Put one message and expect its turn for the sender who waits; its position may be known later."""
         try:
             self.durable.entrance.put_known(message, partial(self._replies.expect, reply))

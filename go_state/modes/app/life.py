@@ -44,7 +44,7 @@ class AppRun(Protocol):
         """How many messages are processed."""
         ...
 
-    def put_for(self, reply: PendingReply, message: Any) -> None:
+    def put_for(self, reply: PendingReply, message: Any) -> None:  # Any: of the messages of whichever program
         """Put one message and expect its turn for the sender who waits."""
         ...
 
@@ -61,7 +61,7 @@ class AppRun(Protocol):
         ...
 
     def give_up(self, *, unless_begun: bool) -> None:
-        """Wait no longer for what has to be there before the first turn; with `unless_begun` only if no message was ever taken."""
+        """End the wait for what the first turn needs; with `unless_begun` only if no message was ever taken."""
         ...
 
     def backlog(self) -> Backlog:
@@ -169,8 +169,8 @@ class Life(Generic[Model]):
 
     # ------------------------------------------------------------------ called by others: sending and ending
 
-    def put_for(self, reply: PendingReply, message: Any) -> None:
-        """Put a message into the queue for one who waits for its turn. Raises as a buffer's put, and then has put none."""
+    def put_for(self, reply: PendingReply, message: object) -> None:
+        """Put a message into the queue for a sender that waits for its turn. Raises as a buffer's put, and then has put none."""
         self.run.put_for(reply, message)
 
     def ask_to_end(self, *, drain: bool = True) -> None:
@@ -188,7 +188,7 @@ class Life(Generic[Model]):
             self.run.give_up(unless_begun=False)
         self.run.end_at_next_turn()
 
-    # ------------------------------------------------------------------ called by others: who may wait
+    # ------------------------------------------------------------------ called by others: which of them may wait
 
     def is_inside(self) -> bool:
         """Return whether the caller is in one of its turns."""

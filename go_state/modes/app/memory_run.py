@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from go_state.core.program import Program
 from go_state.middleware.chain import Chain
@@ -28,7 +28,7 @@ Msg = TypeVar("Msg")
 
 
 class MemoryRun(Generic[Model, Msg]):
-    """A program, a buffer, and who is told of its turns."""
+    """A program, a buffer, and the observers and pending replies of its turns."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class MemoryRun(Generic[Model, Msg]):
             self._feed = feed = LogFeed(reader.cursor, on_loop=self._on_loop)
             self._replies.position = feed.last_position
             feed.idle_seconds, feed.idled = self.idle_seconds, self.idled
-            if not self._stop.is_made:  # looked at after the feed is there: `end_at_next_turn` does it the other way round
+            if not self._stop.is_made:  # looked at after the feed is set: `end_at_next_turn` does it the other way round
                 yield from self._loop.run(feed)
         finally:
             if hasattr(self._loop, "model"):  # what is committed is committed, also if a hook has failed
@@ -81,7 +81,7 @@ class MemoryRun(Generic[Model, Msg]):
         """Return what waits in the buffer."""
         return self.buffer.log.backlog(None if self._feed is None else self._feed.committed)
 
-    def put_for(self, reply: PendingReply, message: Any) -> None:
+    def put_for(self, reply: PendingReply, message: Msg) -> None:
         """Put one message and expect its turn for the sender who waits."""
         try:
             self.buffer.log.put_known(message, partial(self._replies.expect, reply))

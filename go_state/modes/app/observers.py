@@ -66,17 +66,17 @@ class Observers(Generic[Model]):
         """Return the fields of the models, which are compared from here on; from any thread. `Empty` before the first model.
 
         The program goes on meanwhile. A model that it publishes is either seen here, and then the fields begin with it, or it is
-        published after the fields are there, and then the program compares it with the one that they began with.
+        published after the fields are set, and then the program compares it with the one that they began with.
         """
         with self._following:
             begun = self.fields is not None
             while not begun:
                 version, model = self.models.versioned()
                 self.fields = Fields(model, version, self.models.slot.before_wait)
-                if self.is_drained:  # looked at after the fields are there: `drained` does it the other way round
+                if self.is_drained:  # looked at after the fields are set: `drained` does it the other way round
                     self.fields.wake()
                 begun = self.models.version == version
             fields: Fields[Model] = self.fields  # type: ignore[assignment]  # it was begun
-            if self.models.closed:  # looked at after the fields are there: `end` does it the other way round
+            if self.models.closed:  # looked at after the fields are set: `end` does it the other way round
                 fields.close(self._error)
             return fields

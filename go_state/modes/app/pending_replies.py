@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class PendingReply:
-    """One sender who sleeps until the turn of its message is over: for the model after it, or for its answer."""
+    """A sender that sleeps until the turn of its message is over: for the model after it, or for its answer."""
 
     __slots__ = ("asks", "error", "gone", "position", "result", "trace", "waker")
 
@@ -59,7 +59,7 @@ def reply_to(message: object, called: str, waker: ThreadWaker | LoopWaker) -> Pe
 
 
 class PendingReplies:
-    """The senders of one app who wait. A hook after the commit and after a rollback: see `runtime/after_commit.py`."""
+    """The senders of one app that wait. A hook after the commit and after a rollback: see `runtime/after_commit.py`."""
 
     def __init__(self, chain: Chain[Any, Any] | None, on_denied: OnDenied | None) -> None:
         self.position: Callable[[], object] = lambda: None  #: of the turn that is being taken
@@ -155,7 +155,7 @@ class PendingReplies:
                 self._waiting[position] = waiting
             if not self._over:
                 return
-        self._end((waiting,))  # for one who was told before it changes nothing
+        self._end((waiting,))  # changes nothing if it has ended already
 
     def forget(self, waiting: PendingReply) -> None:
         """Drop a sender that waits no longer."""

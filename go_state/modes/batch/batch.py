@@ -28,7 +28,7 @@ from go_state.runtime.turn import Loop
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
-Fetch: TypeAlias = Callable[[], Any]
+Fetch: TypeAlias = Callable[[], object]
 """Returns `(messages, more)`, or on an event loop an awaitable of it."""
 
 Stream: TypeAlias = Union[Iterable[Msg], AsyncIterable[Msg], Source[Msg], Log[Msg], Fetch]
@@ -39,7 +39,7 @@ Stream: TypeAlias = Union[Iterable[Msg], AsyncIterable[Msg], Source[Msg], Log[Ms
 class Result(Generic[Model, Msg]):
     """How a batch ended.
 
-    `processed` turns led to `model`. `position` is where the source stands (None where it does not count). `ended` is
+    `processed` turns led to `model`. `position` is where the source stands (None if it has no positions). `ended` is
     "exhausted", or "limit", "stopped" or "budget" when it was asked to end early. `set_aside` are the messages that failed.
     """
 

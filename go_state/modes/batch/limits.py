@@ -72,8 +72,8 @@ class Limits:
     def calling(self, wake: Callable[[], object]) -> Iterator[None]:
         """Call the function, from whichever thread, when something ends a wait early, for the length of the block."""
         stopping = self.stop.calling(wake) if isinstance(self.stop, StopSwitch) else nullcontext()
-        arriving = nullcontext() if self.manager is None else self.manager.inbox.waking(wake)
-        with stopping, arriving:
+        notified = nullcontext() if self.manager is None else self.manager.inbox.waking(wake)
+        with stopping, notified:
             yield
 
     def must_end_now(self) -> bool:

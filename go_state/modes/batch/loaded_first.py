@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from go_state.core.turn import Turn
 from go_state.modes.batch.source_feed import Ended, SourceFeed
@@ -47,7 +47,7 @@ class LoadedFirst(Generic[Msg]):
         return self._feed.ended
 
     def listen_to(self, manager: EffectManager) -> None:
-        """Tell the commands of the run at which position they are."""
+        """Connect the manager: positions for commands."""
         self._feed.listen_to(manager)
 
     def take(self) -> Flow[Iterator[Msg | None] | None]:
@@ -82,7 +82,7 @@ class LoadedFirst(Generic[Msg]):
         """Take back what is not processed."""
         return self._feed.rollback(processed=processed)
 
-    def last_position(self) -> Any:
+    def last_position(self) -> object:
         """Return the position of the message last given."""
         return self._feed.last_position()
 

@@ -24,7 +24,7 @@ class ReadAhead(Generic[Item]):
     """Takes items from an iterator in a thread, at most about `count` before they are asked for.
 
     Items are handed over in chunks through a janus queue, whose two faces let one class serve both drivers; an item that is
-    waited for is handed over at once. An exception of the iterator is raised where its items were expected.
+    waited for is handed over at once. An exception of the iterator is raised when its next item is asked for.
     """
 
     def __init__(self, items: Iterator[Item], count: int, limits: Limits) -> None:

@@ -26,7 +26,7 @@ Ended: TypeAlias = Literal["exhausted", "limit", "stopped", "budget"]
 
 
 class SavePoint:
-    """When to save in mid-stream, and how. `save` is called where the queue is empty, with the model and the source's position."""
+    """When to save in mid-stream, and how. `save` is called when the queue is empty, with the model and the source's position."""
 
     def __init__(self, save: Callable[[Any, Position], Flow[None]], every: int | None, seconds: float | None) -> None:
         self.save = save
@@ -61,7 +61,7 @@ class SourceFeed(Generic[Msg]):
         self._schedule()
 
     def listen_to(self, manager: EffectManager) -> None:
-        """Have positions known to commands, and how long the queue is; this feed looks to its loop's manager in any case."""
+        """Connect the manager: positions for commands, and the length of the queue. This feed asks its loop's manager in any case."""
         manager.connect(
             where=self.last_position, backlog=lambda: len(self._queue), taken=lambda: self._queued - len(self._queue)
         )
@@ -82,7 +82,7 @@ class SourceFeed(Generic[Msg]):
             if self._manager.has_arrivals:
                 return iter(())
             if self._taken >= self._save_at or self._limits.save_due():
-                if self._manager.count:  # a save is of everything that has happened, and nothing that is under way
+                if self._manager.count:  # a save is of everything that has happened, and nothing that is still running
                     yield self._manager.next_arrival(self._limits.timeout_left())
                     return iter(())
                 yield from self._save()
@@ -99,7 +99,9 @@ class SourceFeed(Generic[Msg]):
             if self._run is None:
                 return (yield from self._last_ones())
             if not self._intake.whole:
-                return self._take_from(self._run)  # also when it is time to end by now: what was brought is not given again
+                return self._take_from(
+                    self._run
+                )  # also when it is time to end by now: what was taken from the source is not given again
             self._admit(list(self._run))
 
     def _last_ones(self) -> Flow[Iterator[Msg | None] | None]:
@@ -163,12 +165,12 @@ class SourceFeed(Generic[Msg]):
         return ()
 
     def put(self, messages: Sequence[Msg], /) -> Flow[None] | tuple[()]:
-        """Queue what no turn has sent."""
+        """Queue messages that no turn has sent."""
         self._enqueue(messages)
         return ()
 
     def rollback(self, *, processed: bool) -> Flow[None] | tuple[()]:
-        """Do nothing: a batch that fails leaves no model, and its source is not told that anything was done."""
+        """Do nothing: a batch that fails leaves no model, and its source has committed nothing."""
         return ()
 
     def last_position(self) -> Position:
@@ -199,7 +201,7 @@ class QueuedSourceFeed(SourceFeed[Msg]):
         self._port = queue
 
     def listen_to(self, manager: EffectManager) -> None:
-        """Have positions known to commands; how long somebody's own queue is nobody knows."""
+        """Connect the manager: positions for commands. The length of a queue of the user's own is not known."""
         manager.connect(where=self.last_position)
 
     @property
@@ -232,7 +234,7 @@ class QueuedSourceFeed(SourceFeed[Msg]):
         return self._port.commit(messages)
 
     def put(self, messages: Sequence[Msg], /) -> Flow[None] | tuple[()]:
-        """Put what no turn has sent."""
+        """Put messages that no turn has sent."""
         return self._port.put(messages)
 
     def rollback(self, *, processed: bool) -> Flow[None] | tuple[()]:
@@ -240,5 +242,5 @@ class QueuedSourceFeed(SourceFeed[Msg]):
         return self._port.rollback(processed=processed)
 
     def last_position(self) -> Position:
-        """Return the position of the source; None where a fetch has put many messages into the queue at once."""
+        """Return the position of the source; None if a fetch has put many messages into the queue at once."""
         return None if self._intake.whole else super().last_position()

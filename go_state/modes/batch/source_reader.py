@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from go_state.buffer.consumer import Consumer
 from go_state.core.errors import Closed, NothingPending, UsageError
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 Msg = TypeVar("Msg")
 
 _END: Any = object()
-_NOTHING_YET: Any = object()
+_NOTHING_YET: Final = object()
 
 
 class Intake(Generic[Msg]):
@@ -47,11 +47,11 @@ class Intake(Generic[Msg]):
         yield
 
     def position(self) -> Position:
-        """Return where the message last given stands; None where nothing counts."""
+        """Return the position after the message last given; None if the source has no positions."""
         return None
 
     def where(self) -> Position:
-        """Return the position of the message last given, for errors to tell."""
+        """Return the position of the message last given, for errors."""
         return self.position()
 
     def in_hand(self) -> bool:
@@ -93,7 +93,7 @@ class FetchIntake(Intake[Msg]):
 
     whole = True
 
-    def __init__(self, fetch: Callable[[], Any]) -> None:
+    def __init__(self, fetch: Callable[[], object]) -> None:
         self._fetch = fetch
         self._more = True
 
@@ -139,19 +139,19 @@ class AsyncIntake(Intake[Msg]):
 class _Next:
     """Wait for an async iterator, but not longer than the limits allow; a wait that is left goes on in the next one."""
 
-    def __init__(self, messages: AsyncIterator[Any], limits: Limits) -> None:
+    def __init__(self, messages: AsyncIterator[object], limits: Limits) -> None:
         self._messages = messages
         self._limits = limits
-        self._task: asyncio.Task[Any] | None = None  # cancelling it would end an async generator: it is kept until the end
+        self._task: asyncio.Task[object] | None = None  # cancelling it would end an async generator: it is kept until the end
 
     def in_hand(self) -> bool:
         """Return whether a wait that was left has produced its message."""
         return self._task is not None and self._task.done()
 
-    def in_thread(self) -> Any:
+    def in_thread(self) -> object:
         raise UsageError("an async source needs an event loop: use batch_async or aggregate_async")
 
-    async def on_loop(self) -> Any:
+    async def on_loop(self) -> object:
         try:
             if self._task is None and not self._limits.limits_waits:
                 return await anext(self._messages)
@@ -159,7 +159,7 @@ class _Next:
         except StopAsyncIteration:
             return _END
 
-    async def _in_time(self) -> Any:
+    async def _in_time(self) -> object:
         import asyncio
 
         from go_state.waking.loop_waker import LoopWaker
@@ -180,7 +180,7 @@ class _Next:
                 await waker.sleep(until)
             finally:
                 self._task.remove_done_callback(wake)  # or a task that is left for many waits keeps one of each
-            await asyncio.sleep(0)  # lets a message that is on its way arrive before it is said that there is none
+            await asyncio.sleep(0)  # a message that is almost produced is received before "nothing yet" is returned
         if not self._task.done():
             return _NOTHING_YET
         task, self._task = self._task, None
@@ -201,8 +201,8 @@ class _Next:
 class ReaderIntake(Intake[Msg]):
     """What a buffer holds: the batch ends when it has read all of it, and commits what it has saved."""
 
-    def __init__(self, consumer: Consumer[Any], *, own: bool, after: Position = None) -> None:
-        self._consumer: Consumer[Any] = consumer
+    def __init__(self, consumer: Consumer[Msg], *, own: bool, after: Position = None) -> None:
+        self._consumer = consumer
         self._own = own
         # A journal outlives the run: its turns have the same names in the next one.
         self.name = getattr(consumer.buffer, "name", "")

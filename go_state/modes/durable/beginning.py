@@ -79,7 +79,7 @@ class Beginning(Generic[Model, Msg]):
         return model, self._perform(commands, name)
 
     def _written_from(self) -> int:
-        """Write what was put before the run, and return where the journal begins."""
+        """Write what was put before the run, and return the journal's first position."""
         self._journal.flush()
         return self._journal.statistics().start
 

@@ -18,7 +18,7 @@ class DeadLetters:
         self._journal = journal
         self._on_error = on_error
 
-    def decide(self, message: object, position: object, error: Exception) -> Raise | SetAside[Any]:
+    def decide(self, message: object, position: object, error: Exception) -> Raise | SetAside[object]:
         """Return the policy for the message; one that sets it aside does so into a `DeadLetter`."""
         policy = decide(self._on_error, message, position, error)
         if policy is None or not isinstance(position, int):
@@ -30,14 +30,14 @@ class DeadLetter:
     """Takes one message that is set aside: into the user's buffer, if there is one, and then into what replays pass over."""
 
     def __init__(
-        self, journal: Journal[Any], position: int, error: Exception, buffer: Producer[FailedMessage[Any]] | None
+        self, journal: Journal[Any], position: int, error: Exception, buffer: Producer[FailedMessage[object]] | None
     ) -> None:
         self._journal = journal
         self._position = position
         self._kind = type(error).__name__
         self._buffer = buffer
 
-    def put(self, *failed: FailedMessage[Any]) -> Awaitable[None] | None:
+    def put(self, *failed: FailedMessage[object]) -> Awaitable[None] | None:
         """Put the message into the user's buffer and remember its position; an awaitable if the buffer's put returns one."""
         taken = None if self._buffer is None else self._buffer.put(*failed)
         if inspect.isawaitable(taken):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from go_state.core.errors import Closed
 from go_state.core.migrations import checked_migrations
@@ -45,11 +45,10 @@ Msg = TypeVar("Msg")
 
 
 class DurableRun(Generic[Model, Msg]):
-    """One run of a journalled program; what it can be told from outside is given when it is made.
+    """One run of a journalled program; everything that influences it from elsewhere is given to its constructor.
 
-    `chain` is the program's middleware. `on_error` decides on messages that fail and on commands that do. `onlooker` is told of the
-    turns, and whoever makes the `stop`
-    request ends the run after the turn that is being taken.
+    `chain` is the program's middleware. `on_error` decides on messages that fail and on commands that do. `onlooker` is called after
+    turns. A `stop` request ends the run after the turn that is being processed.
     """
 
     def __init__(
@@ -228,11 +227,11 @@ class DurableRun(Generic[Model, Msg]):
         return Blocking(fn, self.thread, certain=certain)
 
 
-class AtTurn:
+class AtTurn(Generic[Model]):
     """A hook that is called at each turn, whether or not it is on disk."""
 
-    def __init__(self, turned: Callable[[Any], object]) -> None:
+    def __init__(self, turned: Callable[[Model], object]) -> None:
         self._turned = turned
 
-    def committed(self, model: object) -> None:
+    def committed(self, model: Model) -> None:
         self._turned(model)

@@ -87,7 +87,7 @@ class Publishing(Generic[Model]):
         return () if wait is None else _one(wait)
 
     def tell_of_end(self, model: Model) -> None:
-        """Tell those who wait which turns are on disk now, whatever the run ends by."""
+        """Called at the end of the run, however it ends: publish the turns that are on disk now."""
         if self._onlooker is not None:
             self._is_unseen = model is not self._shown
             self._onlooker.published(model)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from itertools import islice
-from typing import Any
+from typing import TypeVar
 
 from go_state.core.program import Program
 from go_state.modes.keeping.folding import chunks, folded
@@ -17,25 +17,28 @@ from go_state.runtime.flow.waits import CHECKPOINT_SECONDS, Blocking, Checkpoint
 from go_state.storage.journal.journal import Journal
 from go_state.system.own_thread import OwnThread
 
+Model = TypeVar("Model")
+Msg = TypeVar("Msg")
+
 _LOOKS = 16  # messages between two looks at the clock
 
 
 def replay_flow(
-    program: Program[Any, Any],
-    journal: Journal[Any],
-    model: Any,
+    program: Program[Model, Msg],
+    journal: Journal[Msg],
+    model: Model,
     start: int,
     end: int,
     *,
     thread: OwnThread | None,
     is_stopping: Callable[[], bool],
-) -> Flow[Any]:
+) -> Flow[Model]:
     """Return the model after the messages from `start` to before `end`, or before if `is_stopping()`, which is asked between chunks.
 
     `thread` is where the disk is read on behalf of an event loop; None in a thread.
     """
     found = chunks(program, journal, start, end)
-    breath_at = time.monotonic() + CHECKPOINT_SECONDS
+    checkpoint_at = time.monotonic() + CHECKPOINT_SECONDS
     while True:
         if is_stopping():
             return model
@@ -48,8 +51,8 @@ def replay_flow(
             continue
         while some := list(islice(steps, _LOOKS)):
             model = folded(program, model, some)
-            if time.monotonic() >= breath_at:
+            if time.monotonic() >= checkpoint_at:
                 yield Checkpoint()
                 if is_stopping():
                     return model
-                breath_at = time.monotonic() + CHECKPOINT_SECONDS
+                checkpoint_at = time.monotonic() + CHECKPOINT_SECONDS

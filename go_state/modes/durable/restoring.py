@@ -6,7 +6,7 @@ comes after the other would be in the model twice.
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from go_state.core.errors import Corrupt, StoreError, UsageError
 from go_state.modes.keeping.keyframes import Keyframe, kept, newest
@@ -14,9 +14,10 @@ from go_state.storage.journal.journal import Journal
 from go_state.storage.snapshots.snapshot import Schema
 
 Model = TypeVar("Model")
+Msg = TypeVar("Msg")
 
 
-def load(schema: Schema[Model], journal: Journal[Any], reader: str, restore: int | None) -> Keyframe[Model] | None:
+def load(schema: Schema[Model], journal: Journal[Msg], reader: str, restore: int | None) -> Keyframe[Model] | None:
     """Return the newest snapshot of the program that reads under this name, after the one at `restore` was made the newest.
 
     Raises `Corrupt` with the position of an earlier one that can be restored, and `UsageError` for one that cannot.
@@ -41,7 +42,7 @@ def load(schema: Schema[Model], journal: Journal[Any], reader: str, restore: int
         raise Corrupt(key, f"{error.what}; {offer}") from error
 
 
-def _stands_at(position: int, schema: Schema[Any], journal: Journal[Any]) -> bool:
+def _stands_at(position: int, schema: Schema[Model], journal: Journal[Msg]) -> bool:
     """Return whether the newest snapshot stands at the position already, as after a restart with the same arguments."""
     try:
         found = newest(schema, journal)

@@ -38,7 +38,7 @@ class Saving(Generic[Model]):
         self._parts = journal.writer.parts(key)
 
     def go_on(self) -> bytes | InParts | None:
-        """Encode and write for about a slice; return the snapshot's data once all of it is there.
+        """Encode and write for about a slice; return the snapshot's data once all of it is written.
 
         Raises `NotStorable` for a model that would not read back equal, and what the store raises.
         """

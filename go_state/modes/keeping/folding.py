@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from go_state.core.program import Program, not_a_step
 from go_state.core.turn import Turn
@@ -16,20 +16,21 @@ from go_state.storage.journal.journal import Journal
 from go_state.storage.records.block import BLOCK
 
 Model = TypeVar("Model")
+Msg = TypeVar("Msg")
 
 
-class Chunk(NamedTuple):
+class Chunk(NamedTuple, Generic[Msg]):
     """Messages of a journal that are not passed over, and their turns if the program's update asks for them."""
 
-    messages: Sequence[Any]
+    messages: Sequence[Msg | None]
     turns: Sequence[Turn] | None
 
-    def steps(self) -> Iterable[Any]:
+    def steps(self) -> Iterable[Msg | None] | Iterable[tuple[Msg | None, Turn]]:
         """Return what `folded` takes: messages, or pairs of a message and its turn."""
         return self.messages if self.turns is None else zip(self.messages, self.turns, strict=True)
 
 
-def chunks(program: Program[Any, Any], journal: Journal[Any], start: int, end: int) -> Iterator[Chunk]:
+def chunks(program: Program[Model, Msg], journal: Journal[Msg], start: int, end: int) -> Iterator[Chunk[Msg]]:
     """Give exactly the messages from the position `start` to before `end`, but for those that were set aside.
 
     Each chunk is read when it is asked for. Raises `Lagged` or `Corrupt` if a message is not in the journal any more.
@@ -48,7 +49,7 @@ def chunks(program: Program[Any, Any], journal: Journal[Any], start: int, end: i
         yield Chunk(messages, None)
 
 
-def folded(program: Program[Model, Any], model: Model, steps: Iterable[Any]) -> Model:
+def folded(program: Program[Model, Msg], model: Model, steps: Iterable[Any]) -> Model:
     """Return the model after the steps: messages, or pairs of a message and its turn if the program's update takes turns.
 
     Messages that are None are passed over. Raises what `update` raises, and `ProgramError` if it returns something else than a step.
@@ -74,7 +75,7 @@ def folded(program: Program[Model, Any], model: Model, steps: Iterable[Any]) -> 
     return model
 
 
-def fold(program: Program[Model, Any], journal: Journal[Any], model: Model, start: int, end: int) -> Model:
+def fold(program: Program[Model, Msg], journal: Journal[Msg], model: Model, start: int, end: int) -> Model:
     """Return the model after exactly the messages from `start` to before `end`; those that were set aside are passed over."""
     for chunk in chunks(program, journal, start, end):
         model = folded(program, model, chunk.steps())

@@ -19,8 +19,8 @@ Msg = TypeVar("Msg")
 MARK = "journal"  # under which a snapshot says at which position of the journal it stands
 
 
-def set_message_type(journal: Journal[Msg], program: Program[Any, Msg]) -> None:
-    """Tell the journal what the program's messages are, and how those of its older schemas become today's."""
+def set_message_type(journal: Journal[Msg], program: Program[Model, Msg]) -> None:
+    """Set the journal's message type, and the migrations of its older schemas, to those of the program."""
     migrations = migrations_of(program)
     journal.kind.set(message_type(program), program.schema, migrations)
 
@@ -34,24 +34,24 @@ class Keyframe(NamedTuple, Generic[Model]):
     revision: int
 
 
-def newest(schema: Schema[Model], journal: Journal[Any]) -> Keyframe[Model] | None:
+def newest(schema: Schema[Model], journal: Journal[Msg]) -> Keyframe[Model] | None:
     """Return the newest snapshot, or None; `Corrupt` or `Incompatible` when it cannot be read, or is of another journal."""
     stored = journal.store.load(journal.name)
     return None if stored is None else _keyframe(schema, journal, stored)
 
 
-def kept(schema: Schema[Model], journal: Journal[Any], position: int) -> Keyframe[Model] | None:
+def kept(schema: Schema[Model], journal: Journal[Msg], position: int) -> Keyframe[Model] | None:
     """Return the snapshot that was kept at the position, or None."""
     stored = journal.store.load_keyframe(journal.name, position)
     return None if stored is None else _keyframe(schema, journal, stored)
 
 
-def _keyframe(schema: Schema[Model], journal: Journal[Any], stored: Stored) -> Keyframe[Model]:
+def _keyframe(schema: Schema[Model], journal: Journal[Msg], stored: Stored) -> Keyframe[Model]:
     position, loaded = position_of(journal, stored), schema.loaded(journal.store, journal.name, stored)
     return Keyframe(position, loaded.model, loaded.version, loaded.revision)
 
 
-def position_of(journal: Journal[Any], stored: Stored) -> int:
+def position_of(journal: Journal[Msg], stored: Stored) -> int:
     """Return the position of the journal that a snapshot stands at; `Incompatible` when it was made of another journal."""
     mark = read_envelope(journal.name, stored.data).marks.get(MARK)
     if mark is None:
@@ -65,9 +65,9 @@ def position_of(journal: Journal[Any], stored: Stored) -> int:
 
 
 def keyframes(program: Program[Model, Msg], journal: Journal[Msg]) -> list[Keyframe[Model]]:
-    """Return every model there is to start from, oldest first: init's, where the journal begins at 0, and the snapshots kept.
+    """Return every model there is to start from, oldest first: init's, if the journal begins at 0, and the snapshots kept.
 
-    Those from before where the journal begins lead nowhere, and are left out.
+    Those from before the beginning of the journal lead nowhere, and are left out.
     """
     schema, start = schema_of(program, None), journal.statistics().start
     first = [] if start else [Keyframe(0, read_step(program.init(), "init")[0], 0, program.revision)]
@@ -89,7 +89,7 @@ def nearest(program: Program[Model, Msg], journal: Journal[Msg], end: int) -> Ke
     return None if start else Keyframe(0, read_step(program.init(), "init")[0], 0, program.revision)
 
 
-def step(program: Program[Model, Any], journal: Journal[Any], model: Model, position: int, message: Any) -> Model:
+def step(program: Program[Model, Msg], journal: Journal[Msg], model: Model, position: int, message: Msg) -> Model:
     """Return the model after the message; its commands are not performed."""
     turn: tuple[Turn, ...] = (journal.run_record.turn(position),) if program.takes_turn else ()
     update: Any = program.update

@@ -52,12 +52,12 @@ def schema_of(program: Program[Model, Msg], codec: Codec[Model] | None) -> Schem
     return Schema(names, program.schema, codec, program.revision, migrations, _types(codec))
 
 
-def _types(codec: Codec[Any]) -> Description | None:
-    """Return what the codec's types are, where it is ours."""
+def _types(codec: Codec[Model]) -> Description | None:
+    """Return the description of the codec's types, if it is a codec of ours."""
     return codec.types if isinstance(codec, JsonCodec) else None
 
 
-def _names(kind: Any) -> tuple[str, ...]:
+def _names(kind: object) -> tuple[str, ...]:
     """Return the names of a type, without modules, so that its classes may move: the one it is stored under, then those it was
     stored under before. A union has the same name in whichever order its members are written.
     """

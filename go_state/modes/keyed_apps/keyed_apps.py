@@ -22,7 +22,7 @@ from go_state.system.own_thread import OwnThread
 from go_state.system.running import running_loop
 from go_state.waking.deadlines import deadline
 from go_state.waking.thread_waker import ThreadWaker
-from go_state.watch.fields import ANY, Changes
+from go_state.watch.fields import ANY, Changes, Field
 from go_state.watch.watcher import Watcher
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
 Make: TypeAlias = Callable[[str, Told, Told, Told], App[Any, Any]]
-"""What begins an app of a key, and has it tell when it is idle, when it has ended, and first of all that it is there."""
+"""Starts the app of a key; the callbacks are called when it is idle, when it has ended, and, before these, once it is made."""
 
 
 class KeyedApps(Generic[Model, Msg]):
@@ -309,7 +309,7 @@ def _left(until: float | None) -> float | None:
 
 
 def _took_too_long(called: str, timeout: float | None) -> TimedOut:
-    return TimedOut(f"the turn was not through within {timeout} seconds of {called}; the message stays in the queue")
+    return TimedOut(f"the message was not processed within {timeout} seconds of {called}; the message stays in the queue")
 
 
 class KeyedApp(Generic[Model, Msg]):
@@ -365,6 +365,6 @@ class KeyedApp(Generic[Model, Msg]):
         """Return a watcher, which ends when the program is put to rest; it is not while somebody waits for its models."""
         return self._apps.live(self.key).watch(since=since, every=every)
 
-    def changes(self, field: Any = ANY, *, since: int | None = None, initial: bool = False) -> Changes[Model]:
+    def changes(self, field: Field[Model] = ANY, *, since: int | None = None, initial: bool = False) -> Changes[Model]:
         """Subscribe to changes, until the program is put to rest; `ready` comes first."""
         return self._apps.live(self.key).changes(field, since=since, initial=initial)

@@ -2,7 +2,7 @@
 
 Its states are those of `states.py`. Only a running program is given messages directly. It is asked to end when nobody is putting
 one, and from then on what is sent is kept here, in order, for the next life. So no message can come to a queue whose end the program
-has already seen, where it would lie unread, or be sent a second time by a sender who believes that it was not taken.
+has already seen, in which it would stay unread, or be sent a second time by a sender who believes that it was not taken.
 """
 
 from __future__ import annotations
@@ -237,7 +237,7 @@ class Place(Generic[Model, Msg]):
                 self._state = State.RESTING
 
     def _begun(self, app: App[Model, Msg]) -> None:
-        """Go on from what has happened to the app while it was being begun."""
+        """Called when the app is started: act on what was asked of it, or happened to it, meanwhile."""
         with self._lock:
             ended, self._ended_early = self._ended_early is app, None
             rests = self._state is State.RESTING and self._asked and self._app is app
@@ -250,7 +250,7 @@ class Place(Generic[Model, Msg]):
     def _give(
         self, app: App[Model, Msg], batch: list[Sent[Msg]], own: Sent[Msg] | None
     ) -> tuple[list[Sent[Msg]], Exception | None]:
-        """Put what was sent into the app's queue; return what is left where that has ended, and what the caller's own failed with."""
+        """Put what was sent into the app's queue; return what is left if that has ended, and what the caller's own failed with."""
         failure: Exception | None = None
         for sent, rest in joined(batch):
             try:
@@ -269,7 +269,7 @@ class Place(Generic[Model, Msg]):
         return [], failure
 
     def _not_begun(self, own: Sent[Msg] | None, error: BaseException) -> None:
-        """Be over: for the caller alone if nobody else has sent anything, who may try again, and else for good."""
+        """End the place: only for the caller, who may try again, if nobody else has sent anything; otherwise for good."""
         with self._lock:
             lost, self._backlog = [sent for sent in self._backlog if sent is not own], []
             if not isinstance(error, Exception):  # an interruption says nothing of the program: the next caller begins it

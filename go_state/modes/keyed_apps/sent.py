@@ -9,6 +9,7 @@ from go_state.core.errors import AppEnded, Closed, NotStorable
 from go_state.modes.app.app import App
 from go_state.modes.app.pending_replies import PendingReply
 
+Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
 
@@ -30,7 +31,7 @@ class Sent(Generic[Msg]):
         self.parts = parts  # what it was joined of
         self._app: App[Any, Msg] | None = None  # whose turn the sender waits for
 
-    def put_into(self, app: App[Any, Msg]) -> None:
+    def put_into(self, app: App[Model, Msg]) -> None:
         """Put the messages into the app's queue. Raises as `App.send` does, and then none has entered."""
         waiting = self.waiting
         if waiting is None:
@@ -40,7 +41,7 @@ class Sent(Generic[Msg]):
             app.life.put_for(waiting, self.messages[0])
 
     def refuse(self, error: BaseException) -> bool:
-        """Tell the sender, if it waits, that there will be no turn; return whether it does."""
+        """Called when there will be no turn: a sender that waits gets the error. Return whether one does."""
         waiting = self.waiting
         if waiting is None:
             return False
@@ -77,7 +78,7 @@ def joined(batch: Sequence[Sent[Msg]]) -> Iterator[tuple[Sent[Msg], list[Sent[Ms
         begun = end
 
 
-def put_into(app: App[Any, Msg], sent: Sent[Msg]) -> list[tuple[Sent[Msg], Exception]]:
+def put_into(app: App[Model, Msg], sent: Sent[Msg]) -> list[tuple[Sent[Msg], Exception]]:
     """Put messages into an app's queue; return those that did not enter, and why. Raises `Closed` when the app takes none.
 
     A message that cannot be stored does not keep those out that were sent before and after it.
@@ -93,7 +94,7 @@ def put_into(app: App[Any, Msg], sent: Sent[Msg]) -> list[tuple[Sent[Msg], Excep
     return []
 
 
-def _put_one_by_one(app: App[Any, Msg], parts: Sequence[Sent[Msg]]) -> list[tuple[Sent[Msg], Exception]]:
+def _put_one_by_one(app: App[Model, Msg], parts: Sequence[Sent[Msg]]) -> list[tuple[Sent[Msg], Exception]]:
     refused: list[tuple[Sent[Msg], Exception]] = []
     for part in parts:
         try:

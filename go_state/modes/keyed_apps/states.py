@@ -42,7 +42,7 @@ class Places(Protocol):
         ...
 
     def call_there(self, begin: Callable[[], object], /) -> None:
-        """Call `begin` where an app can be begun."""
+        """Call `begin` in the thread or task in which an app can be started."""
         ...
 
     def forget(self, key: str, place: object, error: BaseException | None, /) -> None:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Final, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from go_state.core.errors import UsageError
+from go_state.runtime.resources import NOTHING
 
 Env = TypeVar("Env")
 
-NOTHING: Final[object] = object()  # env= was not given; None is a value like any other
 _OUTSIDE = "effect_id() is known inside a command alone: what Cmd.call calls, or a bare callable"
 
 

@@ -223,7 +223,7 @@ class Lifecycle:
         """Return the messages of what has returned, or is due; raises what its `ok=` raises."""
         effect, result = arrival
         if Watch.reached is not None:
-            Watch.reached("command-lands")
+            Watch.reached("command-delivered")
         command, scope = effect.command, effect.scope
         if isinstance(command, Call):
             message = result if command.ok is None else command.ok(result)

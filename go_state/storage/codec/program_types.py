@@ -6,18 +6,19 @@ import functools
 import inspect
 import typing
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import TypeAlias, TypeVar
 
 from go_state.core.errors import NotStorable
 from go_state.core.migrations import Migration
 from go_state.core.program import Program, is_without_commands
 from go_state.storage.types.annotations import TypeForm, origin_of
 
-AnyProgram: TypeAlias = Program[Any, Any]
+Model = TypeVar("Model")
+Msg = TypeVar("Msg")
 Function: TypeAlias = Callable[..., object]
 
 
-def model_type(program: AnyProgram) -> TypeForm:
+def model_type(program: Program[Model, Msg]) -> TypeForm:
     """Return the type of the model: what update's first parameter says, or else what init returns or is."""
     update = _written(program.update)
     parameters = _given_at_a_call(program.update)
@@ -38,7 +39,7 @@ def model_type(program: AnyProgram) -> TypeForm:
     )
 
 
-def message_type(program: AnyProgram) -> TypeForm:
+def message_type(program: Program[Model, Msg]) -> TypeForm:
     """Return the type of the messages: what update's second parameter says."""
     update = _written(program.update)
     parameters = _given_at_a_call(program.update)
@@ -51,7 +52,7 @@ def message_type(program: AnyProgram) -> TypeForm:
     )
 
 
-def migrations_of(program: AnyProgram) -> Mapping[int, Migration]:
+def migrations_of(program: Program[Model, Msg]) -> Mapping[int, Migration]:
     """Return the program's migrations, each of which its constructor has made a `Migration`."""
     return {number: each for number, each in program.migrations.items() if isinstance(each, Migration)}
 

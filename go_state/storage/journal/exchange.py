@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, NamedTuple, TypeVar
 
 from msgspec import Raw
 
@@ -27,11 +27,13 @@ from go_state.storage.journal.history import History
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MICROSECOND = datetime.timedelta(microseconds=1)
 _CHUNK = 1000  # messages that enter together
+Msg = TypeVar("Msg")
+
 _TIMES = range(-(1 << 63), 1 << 63)  # what is read again from a journal's lines; the calendar has its place in the middle of it
 
 
 def export_to(
-    history: History[Any],
+    history: History[Msg],
     aside: Mapping[int, str],
     check: Callable[[str | os.PathLike[str]], object],
     path: str | os.PathLike[str],
@@ -46,7 +48,7 @@ def export_to(
     return number
 
 
-def lines(history: History[Any], aside: Mapping[int, str], start: int | None = None, end: int | None = None) -> Iterator[bytes]:
+def lines(history: History[Msg], aside: Mapping[int, str], start: int | None = None, end: int | None = None) -> Iterator[bytes]:
     """Give each message as a line, without bounds also those that are not on disk yet; `aside` says which are passed over, and why."""
     import orjson
 
@@ -63,7 +65,7 @@ def lines(history: History[Any], aside: Mapping[int, str], start: int | None = N
 
 
 def as_member(payload: bytes) -> bytes:
-    """Return a stored model as the member of an object in one line: as JSON, or in base64, where its codec makes something else."""
+    """Return a stored model as the member of an object in one line: as JSON, or in base64 if its codec makes something else."""
     from msgspec import DecodeError
     from msgspec.json import format as formatted
 
@@ -74,7 +76,7 @@ def as_member(payload: bytes) -> bytes:
 
 
 def _written(at: int) -> str | int:
-    """Return a time as people write it, or, where the calendar has no such year, its microseconds since 1970."""
+    """Return a time as people write it, or, if the calendar has no such year, its microseconds since 1970."""
     try:
         return (_EPOCH + at * _MICROSECOND).isoformat(timespec="microseconds").replace("+00:00", "Z")
     except OverflowError:
@@ -148,7 +150,7 @@ class _Line(NamedTuple):
     """One message, when it entered (microseconds since 1970), and why it is passed over, if it is."""
 
     at: int
-    message: Any
+    message: object
     aside: str
 
 

@@ -48,7 +48,7 @@ class History(Generic[Msg]):
         self._knows_disk = knows_disk
 
     def refresh(self) -> None:
-        """Look where the journal begins and ends, unless that is known."""
+        """Read the beginning and the end of the journal, unless they are known."""
         if not self._knows_disk():
             self._records.refresh()
 
@@ -91,7 +91,7 @@ class History(Generic[Msg]):
             raise Corrupt(self._records.name, what, position=position)
 
     def raw(self, start: int | None = None, end: int | None = None) -> Iterator[tuple[Block, int, int]]:
-        """Give the blocks on disk that hold the positions from `start` to before `end`, as far as they are there, with both bounds."""
+        """Give the blocks on disk that hold the positions from `start` to before `end`, if they exist, with both bounds."""
         self.refresh()
         first = self._records.start if start is None else max(start, self._records.start)
         last = self._records.end if end is None else min(end, self._records.end)

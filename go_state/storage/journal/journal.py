@@ -89,7 +89,7 @@ class Journal(Generic[Msg]):
 
     @property
     def store(self) -> JournalStore:
-        """The store that it lies in."""
+        """The store that holds it."""
         return self.parts.records.store
 
     @property
@@ -201,7 +201,7 @@ class Journal(Generic[Msg]):
         return export_to(self.history, self.set_aside(), self.store.check_not_own, path)
 
     def import_from(self, path: str | os.PathLike[str], *, progress: Callable[[int], object] | None = None) -> int:
-        """Append the messages of such a file, and return how many they were; `BadRecord`, and none, for a line that is none."""
+        """Append the messages of such a file, and return how many they were; `BadRecord` and nothing appended for a line that is no message."""
         from go_state.storage.journal.exchange import import_from
 
         number = import_from(self.inlet.put_dated, self.kind.decode, path, progress=progress)

@@ -24,7 +24,7 @@ _IN_MEMORY = 16 * 1024  # messages; a reader further behind reads them from disk
 
 
 Entry: TypeAlias = tuple[Msg, bytes, int]
-"""What lies in a journal's inbox: a message, its JSON, and when it was put, in nanoseconds since 1970."""
+"""An entry of a journal's inbox: a message, its JSON, and when it was put, in nanoseconds since 1970."""
 
 
 class Decoded(NamedTuple, Generic[Msg]):

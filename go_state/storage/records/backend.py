@@ -1,4 +1,4 @@
-"""The ports of this folder: what a backend gives a store of records, and what a journal sees of the store that it lies in."""
+"""The ports of this folder: what a backend gives a store of records, and what a journal sees of its store."""
 
 from __future__ import annotations
 

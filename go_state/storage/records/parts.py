@@ -27,7 +27,7 @@ _INDEX = struct.Struct(f">{_ID}sI")  # what a record in parts begins with: their
 
 
 class InParts(NamedTuple):
-    """A record's data of which all but the beginning lies in parts."""
+    """A record's data, all but the beginning of which is stored in parts."""
 
     id: bytes
     number: int
@@ -52,7 +52,7 @@ class Parts:
         self._size = 0  # of what is not written yet
 
     def add(self, data: bytes) -> None:
-        """Add data after what is there."""
+        """Append data."""
         self._left.append(data)
         self._size += len(data)
         if self._size >= PART:

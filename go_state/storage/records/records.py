@@ -55,7 +55,7 @@ class Records:
         self._fitting: set[str] = set()  # digests of types that were found to write what can be read with those before
 
     def refresh(self) -> None:
-        """Read where the journal begins and ends and how far its readers have come; another process may have written it."""
+        """Read the journal's beginning and end and its readers' positions; another process may have written it."""
         with self._backend.transaction() as transaction:
             self._look(transaction)
 

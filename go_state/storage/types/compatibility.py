@@ -57,11 +57,11 @@ def check_changes(store: Store, digest: str, today: Description, key: str, what:
 
     found = changes(store, digest, today)
     if impossible := next((change for change in found if change.verdict == "impossible"), None):
-        raise Incompatible(key, impossible.field, f"{what} was written when its types were others: {impossible.why}")
+        raise Incompatible(key, impossible.field, f"{what} was written with other types: {impossible.why}")
     if doubtful := [change for change in found if change.verdict == "risky"]:
         said = "; ".join(map(str, doubtful))
         warnings.warn(
-            f"{what} was written when its types were others ({said}): give the program a new schema= and a migration, and look "
+            f"{what} was written with other types ({said}): give the program a new schema= and a migration, and look "
             f"what else is stored with `go-state snapshots check`",
             TypesChanged,
             stacklevel=2,
@@ -75,7 +75,7 @@ def check_shapes(store: Store, digest: str, today: Description, name: str) -> No
     """
     for change in changes(store, digest, today):
         if change.verdict == "impossible" and change.field != WHOLE:
-            why = f"what is there was written when its types were others, under the same schema number: {change.why}"
+            why = f"it was written with other types under the same schema number: {change.why}"
             raise Incompatible(name, change.field, why)
 
 

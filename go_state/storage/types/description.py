@@ -172,10 +172,10 @@ class _Reading:
             label += "#"
         self._labels[kind] = label
         described = self.classes[label] = Described(names=list(names), fields={}, optional=[])
-        outside, self._inside = self._inside, []
+        above, self._inside = self._inside, []
         for field in fields_of(kind):
             described["fields"][field.name] = self.node(field.annotation)
             if not field.required:
                 described["optional"].append(field.name)
-        self._inside = outside
+        self._inside = above
         return label

@@ -53,7 +53,7 @@ class Part(typing.NamedTuple):
         return frozenset()
 
     def in_mirror(self) -> tuple[TypeForm, ...]:
-        """Return the field as `msgspec.defstruct` takes it: optional if it has a default, for values stored before it was there."""
+        """Return the field as `msgspec.defstruct` takes it: optional if it has a default, for values stored before the field existed."""
         if self.field.required:
             return self.at, self.shape.mirror
         return self.at, typing.Union[self.shape.mirror, msgspec.UnsetType], msgspec.UNSET

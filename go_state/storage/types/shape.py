@@ -196,12 +196,12 @@ class _Builder:
         if holds_contents(cls):
             why = f"{cls.__qualname__} holds more than its fields, which would be lost: make what it inherits from a field"
             raise NotStorable(path, why)
-        outside, self._inside = self._inside, []
+        above, self._inside = self._inside, []
         parts = [
             Part(field, f"f{i}", self.shape(field.annotation, f"{path}.{field.name}"))
             for i, field in enumerate(sorted(fields_of(kind), key=lambda field: not field.required))
         ]
-        self._inside = outside
+        self._inside = above
         mirror = mirror_of(names_of(cls)[0], parts)
         to, exact = to_mirror(cls, mirror, parts)
         made: type = cls

@@ -7,7 +7,7 @@ app has failed with is raised then, too, or added to the error that the block is
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TypeVar
 
 from go_state.core.errors import InsideLoop
 from go_state.modes.app.hosts.host import Host
@@ -15,10 +15,12 @@ from go_state.modes.app.life import Life
 from go_state.runtime.flow.driver import refuse_running_loop
 from go_state.runtime.raised import is_cancellation
 
+Msg = TypeVar("Msg")
+
 _MOMENT = 1.0  # second, for which leaving a block by mistake may stop an event loop, so that it leaves no thread behind
 
 
-def leave(life: Life[Any], host: Host, error: BaseException | None) -> None:
+def leave(life: Life[Msg], host: Host, error: BaseException | None) -> None:
     """End the app and wait for its end; by an error it ends at its next turn. Raises what has interrupted the wait."""
     if not _may_wait(life, error):
         return
@@ -43,7 +45,7 @@ def leave(life: Life[Any], host: Host, error: BaseException | None) -> None:
         raise
 
 
-async def leave_async(life: Life[Any], error: BaseException | None) -> None:
+async def leave_async(life: Life[Msg], error: BaseException | None) -> None:
     """End the app and wait for its end as `leave` does, on the event loop."""
     if not _may_wait(life, error):
         return
@@ -56,7 +58,7 @@ async def leave_async(life: Life[Any], error: BaseException | None) -> None:
         raise
 
 
-def raise_failure(life: Life[Any], error: BaseException | None) -> None:
+def raise_failure(life: Life[Msg], error: BaseException | None) -> None:
     """Raise what the app has failed with, or add it to the error that the block is left with."""
     failure = life.error
     if failure is None or failure is error:
@@ -66,7 +68,7 @@ def raise_failure(life: Life[Any], error: BaseException | None) -> None:
     error.add_note(f"the app had failed as well: {type(failure).__qualname__}: {failure}")
 
 
-def _may_wait(life: Life[Any], error: BaseException | None) -> bool:
+def _may_wait(life: Life[Msg], error: BaseException | None) -> bool:
     """Return whether the end can be waited for; if it waits for the caller, ask for it, and raise `UsageError` without an error."""
     if not life.is_part():
         return True
@@ -91,7 +93,7 @@ def outlast(wait: Callable[[], object], hasten: Callable[[], object]) -> None:
 
 
 async def outlast_async(
-    wait: Callable[[], Awaitable[Any]], is_over: Callable[[], object], hasten: Callable[[], object]
+    wait: Callable[[], Awaitable[object]], is_over: Callable[[], object], hasten: Callable[[], object]
 ) -> None:
     """Await `wait()` until `is_over()`; if this task is cancelled meanwhile, call `hasten()` and wait on. Raises `CancelledError` then."""
     import asyncio

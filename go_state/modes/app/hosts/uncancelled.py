@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
 
 class Uncancelled(asyncio.Future[None]):
@@ -19,7 +18,7 @@ class Uncancelled(asyncio.Future[None]):
         self._hasten = hasten
         self.asked: tuple[object, ...] | None = None  # what the waiting task was cancelled with
 
-    def cancel(self, msg: Any | None = None) -> bool:
+    def cancel(self, msg: object | None = None) -> bool:
         """Note the cancellation; return True, which tells the task that it need not be woken."""
         if self.done():
             return False
@@ -28,7 +27,7 @@ class Uncancelled(asyncio.Future[None]):
             self._hasten()
         return True
 
-    def finish(self, ended: asyncio.Future[Any]) -> None:
+    def finish(self, ended: asyncio.Future[object]) -> None:
         """Wake the waiting task, whatever the outcome of what it waited for."""
         if not ended.cancelled():
             ended.exception()  # looked at, so that asyncio does not report it

@@ -3,7 +3,7 @@
 A path comes in; out come transactions over the file's records, leases of its journals, and whether the file is whole.
 
 `store.py` is the users' `LMDBStore`. `environment.py` is the open file: its transactions, and LMDB's errors in our words. `file.py`
-says what lies at a path before it is trusted: which file, and whether all of its pages are there. `lease.py` locks a journal with a
+checks what is at a path before it is trusted: which file, and whether all of its pages exist. `lease.py` locks a journal with a
 file beside the store's. `check.py` reads every record in a child process, which runs `child.py`, because a damaged page ends the
 process that reads it.
 

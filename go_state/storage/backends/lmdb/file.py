@@ -1,4 +1,4 @@
-"""Which file lies at a path, and whether all of its pages are there, before LMDB is trusted with it.
+"""Which file is at a path, and whether all of its pages exist, before LMDB is trusted with it.
 
 LMDB maps the file into memory, and reading a page beyond the file's end is not an error but a signal, which ends the process. So the
 number of pages that the file says it has is compared with its size when it is opened. A whole file may be shorter than that: pages
@@ -27,7 +27,7 @@ _DEPTH = 32  # as LMDB's own limit: a damaged tree may lead in a circle
 
 
 Identity: TypeAlias = tuple[int, int]
-"""Tells a file from every other that has had, or will have, its name: its device and inode."""
+"""Distinguishes a file from every other that has had, or will have, its name: its device and inode."""
 
 
 def identity(path: str) -> Identity | None:

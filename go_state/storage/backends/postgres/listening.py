@@ -16,7 +16,9 @@ from go_state.storage.backends.postgres.driver import psycopg
 
 _log = logging.getLogger("go_state")
 _FIRST_WAIT, _LONGEST_WAIT = 0.1, 5.0  # seconds between two tries to connect again
-_QUESTION = 5.0  # seconds without a notice after which the server is asked whether it is there, and that it has to answer
+_QUESTION = (
+    5.0  # seconds without a notice after which the server is asked whether it still answers, and seconds that it has for that
+)
 
 
 class Listening:

@@ -42,7 +42,7 @@ def open_store(server: Server, schema: str, *, create: bool) -> None:
 
 
 def _migrate(connection: BoundedConnection, schema: str) -> None:
-    """Make the tables, or bring those of an older go_state up to date, under a lock that all who do so take."""
+    """Make the tables, or bring those of an older go_state up to date, under a lock that every process takes for it."""
     connection.execute("SELECT pg_advisory_xact_lock(%s)", [key_of("go_state", schema)])
     if not _one(connection, "SELECT count(*) FROM pg_catalog.pg_namespace WHERE nspname = %s", schema):
         _run(connection, 'CREATE SCHEMA "{schema}"', schema)

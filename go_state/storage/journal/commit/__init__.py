@@ -5,7 +5,7 @@ senders who are woken. Read in this order:
 
 `group_commit.py`   senders who wait, and share one sync
 `in_hand.py`        messages that are being written: their place, and losing it if they cannot be
-`lease_queue.py`    who of this process waits for the lease; one of them asks the system
+`lease_queue.py`    the waits for the lease in this process; one of them asks the system
 `lease_holder.py`   having the lease, and what is known of the disk with and without it
 `flush_rules.py`    when to flush: nobody else decides
 `writer.py`         a flush: one transaction

@@ -28,7 +28,7 @@ class Place(Protocol):
 
 
 class FlushRules(Generic[Msg]):
-    """What waits to be written, and who has to wait for it. It changes nothing."""
+    """What waits to be written, and whether its sender waits for the disk. It changes nothing."""
 
     def __init__(
         self,

@@ -55,7 +55,7 @@ class Pending(Generic[Msg]):
 
     @property
     def can_lead(self) -> bool:
-        """Whether a sender waits who can be asked to write."""
+        """Whether a waiting sender can be asked to write."""
         return self.waits and not self.done and (isinstance(self.waker, ThreadWaker) or not self.waker.is_dead)
 
     def finish(self, error: Exception | None) -> None:
@@ -69,7 +69,7 @@ class GroupCommit(Generic[Msg]):
     """Who waits, and whether somebody leads."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()  # guards the two below, and who leads
+        self._lock = threading.Lock()  # guards the two below, and the choice of the leader
         self._staged: list[Pending[Msg]] = []
         self._led = False
 
@@ -126,7 +126,7 @@ class GroupCommit(Generic[Msg]):
             self._staged.append(staged)
 
     def leave(self, staged: Pending[Msg]) -> None:
-        """Take the messages off the stage if they are not written, and hand the lead on, to one who waits or to nobody.
+        """Take the messages off the stage if they are not written, and hand the lead on, to a waiting sender if there is one.
 
         Calling it twice has the effect of once, so that an interrupted call can be repeated: nobody would wake the others otherwise.
         """

@@ -36,7 +36,7 @@ class InHand(Generic[Msg]):
         return [range(each.first, each.end) for each in self._all]
 
     def finish_up_to(self, end: int) -> None:
-        """Tell the senders of what ends there or before that their messages are in the journal."""
+        """Called when the journal is written up to `end`: finish the messages that end there or before."""
         while self._all and self._all[0].end <= end:
             staged = self._all[0]
             if staged.know is not None:
@@ -62,7 +62,7 @@ class InHand(Generic[Msg]):
             del self._all[-1]
 
     def fail(self, error: Exception) -> None:
-        """Tell the senders who wait that nobody knows what has become of their messages."""
+        """Raise the error in the senders who wait: it is not known whether their messages were written."""
         for each in self._all:
             if each.waits:
                 each.finish(error)

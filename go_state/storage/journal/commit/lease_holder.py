@@ -114,7 +114,7 @@ class LeaseHolder:
     # ------------------------------------------------------------------ looking at the disk
 
     def look(self) -> None:
-        """Read where the journal begins and ends, and how far its readers have come, unless that is known."""
+        """Read the journal's beginning and end and its readers' positions, unless they are known."""
         if self._right is Right.UNREAD:
             with self.flushing:
                 self._look(taken=False)
@@ -137,12 +137,12 @@ class LeaseHolder:
         self._tail.catch_up()
 
     def follow(self) -> None:
-        """Have readers woken, if the store can, by what another process writes; until the lease is ours."""
+        """Wake readers when another process writes, if the store can; until this one holds the lease."""
         if self._end_following is None:
             self._end_following = self._records.store.backend.follow(self._records.name, self.refresh)
 
     def refresh(self) -> None:
-        """Look what another process has written since; while the lease is ours nobody else does."""
+        """Read what another process has written since; while this process holds the lease no other writes."""
         if self.is_held or self.is_ended:
             return
         self._records.refresh()
@@ -174,7 +174,7 @@ class LeaseHolder:
 
     def leave_to_parent(self, lock: threading.Lock) -> None:
         """In a forked child: the lease is the parent's, and so are the locks, which the stand-in takes the place of."""
-        self._end_following = None  # who listens to other writers is a thread of the parent's
+        self._end_following = None  # the thread that listens to other writers is the parent's
         self.flushing = lock
         self.queue.leave_to_parent(lock)
         self.end()

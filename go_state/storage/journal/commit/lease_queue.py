@@ -1,6 +1,6 @@
 """Waiting for the lease of a journal: one process writes a journal at a time.
 
-The lease itself is the backend's (`records/lease.py`, `backends/postgres/sessions.py`). Here is who waits for it within this process:
+The lease itself is the backend's (`records/lease.py`, `backends/postgres/leases.py`). Here is the queue of those who wait for it in this process:
 threads that put, tasks that put, and runs, each of which can stop waiting by itself. One of them, the first, waits for the system's
 lock; the others sleep until it has it or stops waiting. So however many wait, the system is asked by one.
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class LeaseQueue:
-    """The lease of one journal as its backend gives it, and those of this process who wait for it."""
+    """The lease of one journal as its backend gives it, and the threads and tasks of this process that wait for it."""
 
     def __init__(self, name: str, lease: Lease, if_held: IfHeld, check_usable: Callable[[], object]) -> None:
         check_if_held(if_held)
@@ -33,9 +33,9 @@ class LeaseQueue:
         self._lease = lease
         self._check_usable = check_usable
         self._lock = threading.Lock()  # guards the four below; held for a moment, never while waiting
-        self._leader: LeaseWait | None = None  # who waits for the system's lock
-        self._waits: list[LeaseWait] = []  # of all who wait
-        self._puts: list[LeaseWait] = []  # and those of them who put, which the close of the journal ends
+        self._leader: LeaseWait | None = None  # the wait that asks the system for the lock
+        self._waits: list[LeaseWait] = []  # all that there are
+        self._puts: list[LeaseWait] = []  # those of senders, which the close of the journal ends
         self._is_closing = False  # whether that close has come
         self._turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Lock] = WeakKeyDictionary()
 
@@ -89,7 +89,7 @@ class LeaseQueue:
             return self._leader is wait
 
     def _leave(self, wait: LeaseWait) -> None:
-        """Hand the lead on: who is woken and still waits takes it. Done twice it is done once."""
+        """Hand the lead on: the wait that is woken takes it, if it still waits. A second call changes nothing."""
         with self._lock:
             if self._leader is wait:
                 self._leader = None

@@ -12,7 +12,7 @@ messages along. The order inside a flush:
 
 An exception such as Ctrl-C may come between any two steps, and belongs to this thread alone. Before the write begins the writer is
 *unsure*; it is sure again once the entry is counted as written or known not to be. A flush that finds the writer unsure first looks
-at the disk: the lease is ours, so whatever is there is ours.
+at the disk: the lease is ours, so whatever was written is ours.
 """
 
 from __future__ import annotations
@@ -248,7 +248,7 @@ class Writer(Generic[Msg]):
         try:
             self._records.refresh()
         except Exception as error:
-            self._failure = self._failure or error  # who leads now is told that it is not written: so it is not to be
+            self._failure = self._failure or error  # the leader gets this error, so what it wrote must not become durable later
             raise
         with self._log.lock:
             self._lease.stored = dict(self._records.reached)
@@ -301,7 +301,7 @@ class Writer(Generic[Msg]):
             self._left[cursor.name] = cursor.committed  # its own messages may be pending: the two are written together
 
     def start_of(self, name: str) -> int | None:
-        """Return where the reader of this name has come to, None if it is new. Lock held."""
+        """Return the stored position of the reader of this name, None if it is new. Lock held."""
         return self._left.get(name, self._lease.stored.get(name))
 
     def finish(self) -> None:
