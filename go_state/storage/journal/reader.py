@@ -109,6 +109,10 @@ class JournalCursor(Cursor[Msg]):
             log.wake_sleepers()
         return following
 
+    def is_on_disk(self, end: int) -> bool:
+        """Return whether every message before the position is on disk; from any thread."""
+        return self._tail.durable >= end
+
     def has_moved(self) -> bool:
         """Return whether it has a name, and has committed more than is on disk."""
         return self._writer.rules.has_moved(self)
