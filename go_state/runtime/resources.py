@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from go_state.core.errors import UsageError
 from go_state.system.timers import Clock, SystemClock

@@ -18,7 +18,7 @@ from go_state.runtime.feeds.feed import Feed, give_back
 from go_state.runtime.flow.waits import Flow, Wait
 from go_state.runtime.on_error import FailedMessage, Failures
 from go_state.runtime.raised import as_failure
-from go_state.runtime.steps import Steps
+from go_state.runtime.steps import NotYet, Steps
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -131,6 +131,10 @@ class Loop(Generic[Model, Msg]):
                     raise not_a_step(step, "update") from None
                 if commands is not none:
                     commands = perform(commands, message)  # from here on the messages that they sent
+            except NotYet as early:
+                self._committed = False
+                yield from self._take_back(feed, early)
+                return
             except BaseException as error:
                 self._committed = False
                 yield from self._set_aside(message, feed, error)
@@ -191,6 +195,13 @@ class Loop(Generic[Model, Msg]):
         self.passed_over += 1
         if feed.commits_each:
             yield from feed.commit(())
+
+    def _take_back(self, feed: Feed[Msg], early: NotYet) -> Flow[None]:
+        """Give the message back for the feed to give once more: its turn comes when the message is on disk."""
+        if self._steps.roll_back is not None:
+            self._steps.roll_back(early)
+        yield from feed.rollback(processed=False)
+        self._committed = True
 
     def _set_aside(self, message: Msg, feed: Feed[Msg], caught: BaseException) -> Flow[None]:
         """Roll the turn back and set its message aside if the policy says so; raise the error if not."""

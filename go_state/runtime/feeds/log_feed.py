@@ -167,7 +167,8 @@ class LogFeed(Generic[Msg]):
         self._commit((), max(self._given() - (not processed), committed))
         with suppress(NothingPending):
             self._reader.rollback()
-        self._rest = iter(())
+        self._chunk = []  # what is given anew is none of the old chunk's
+        self._rest, self._first = iter(self._chunk), self._reader.committed
         return ()
 
     # ------------------------------------------------------------------ looking
