@@ -23,7 +23,7 @@ from go_state.core.ports import Reader
 from go_state.core.turn import Turn
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.feeds.disk import DiskReader
-from go_state.runtime.feeds.feed import NOBODY, Nobody, Owner
+from go_state.runtime.feeds.feed import NOBODY, Nobody, Owner, is_end
 from go_state.runtime.flow.waits import CHECKPOINT_SECONDS, Blocking, Checkpoint, Flow, Messages
 
 Msg = TypeVar("Msg")
@@ -97,7 +97,9 @@ class LogFeed(Generic[Msg]):
                 return iter(())
             try:
                 yield from self._idle()
-            except Closed:
+            except Closed as error:
+                if not is_end(error):
+                    raise
                 if self._ending or manager is None or not (yield from manager.last_ones()):
                     return None
                 return iter(())
