@@ -50,6 +50,7 @@ from go_state.runtime.flow.awaitables import is_awaitable
 from go_state.runtime.raised import as_failure
 
 _NO_SCOPE: Scope = ()
+_FIRST: Path = (0,)
 _DONE, _FAILED, _RUNNING = (
     Outcome.DONE,
     Outcome.FAILED,
@@ -106,11 +107,35 @@ class Interpreter:
 
         An exception of a command is passed on: the turn is rolled back, and none of its messages enters the queue.
         """
-        kind = commands.__class__
-        found: Iterable[Any] = commands if kind is list or kind is tuple else checked_commands(commands)  # type: ignore[assignment]
+        form = commands.__class__
+        if form is list and len(commands) == 1:  # type: ignore[arg-type]  # as in most turns that ask for anything
+            command = commands[0]  # type: ignore[index]
+            kind = command.__class__
+            messages: list[object]
+            if kind is Send:
+                sent: tuple[object, ...] = command.messages
+                if len(sent) == 1 and sent[0] is not None:
+                    return sent
+            elif kind is FunctionType and self._inline:
+                self._message, self._origin, self._bare = message, None, 0
+                result = command()  # what a chain is made of, without a step more than it needs
+                self._bare = -1
+                if type(result) is self._plain and result is not None:
+                    return (result,)
+                messages = []
+                self._returned(result, command, 0, messages)
+                return messages if messages or self.held else ()
+            elif kind is Call:
+                self._message, self._origin = message, None
+                messages = []
+                self._call(command, _NO_SCOPE, None, _FIRST, messages)
+                return messages if messages or self.held else ()
+        return self._perform_each(commands if form is list or form is tuple else checked_commands(commands), message)  # type: ignore[arg-type]
+
+    def _perform_each(self, commands: Iterable[Any], message: object) -> Messages:
         messages: list[object] = []
         number = -1
-        for command in found:
+        for command in commands:
             kind = command.__class__
             if kind is Send:
                 for each in command.messages:
@@ -124,20 +149,25 @@ class Interpreter:
             number += 1
             if kind is Call:
                 self._call(command, _NO_SCOPE, None, (number,), messages)
-            elif self._inline and (kind is FunctionType or (not isinstance(command, Cmd) and callable(command))):
-                self._bare = number
-                result = command()  # the case that a chain is made of, without a step more than it needs
-                self._bare = -1
-                if result is not None:
-                    if type(result) is self._plain or not self._is_awaitable(result):
-                        messages.append(result)
-                    else:
-                        self._hold(Effect(Call(command), _NO_SCOPE, None, (number,), self.origin(), result))
             elif kind is After:
                 self._hold(Effect(command, _NO_SCOPE, None, (number,), self.origin()))
-            else:
+            elif isinstance(command, Cmd) or not self._inline or not callable(command):
                 self._perform(command, _NO_SCOPE, None, (number,), messages)
+            else:
+                self._bare = number
+                result = command()
+                self._bare = -1
+                self._returned(result, command, number, messages)
         return messages if messages or self.held else ()  # a turn that holds something is committed by itself, and at once
+
+    def _returned(self, result: object, command: Callable[[], object], number: int, sent: list[object]) -> None:
+        """Take what a bare callable has returned."""
+        if result is None:
+            return
+        if type(result) is self._plain or not self._is_awaitable(result):
+            sent.append(result)
+        else:
+            self._hold(Effect(Call(command), _NO_SCOPE, None, (number,), self.origin(), result))
 
     def drop(self) -> list[Effect]:
         """Return the effects that are held, and hold nothing any more; coroutines among them are closed."""

@@ -177,7 +177,7 @@ class EffectManager:
         The run says that it waits before it looks for arrivals once more, and `Inbox.post` looks at that after it has added one. So an
         arrival that comes now is seen here, or wakes the run.
         """
-        inbox, clock = self.inbox, self.timers.clock
+        inbox, clock, scheduler = self.inbox, self.timers.clock, self._scheduler
         inbox.is_awaited = True
         if self.credits:
             self.grant()
@@ -187,7 +187,7 @@ class EffectManager:
             return None
 
         def has_rest() -> bool:
-            return inbox.is_awaited and not inbox.arrivals and not self._scheduler.is_busy() and resting()
+            return inbox.is_awaited and not inbox.arrivals and not scheduler.is_busy() and resting()
 
         return clock.left(self.timers.next_wait(), has_rest, self._wake)
 
