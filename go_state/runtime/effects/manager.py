@@ -111,15 +111,6 @@ class EffectManager:
         """The run's subscriptions."""
         return self.deliveries.inputs
 
-    @property
-    def delivery_seconds(self) -> float:
-        """The seconds spent on arrivals since this was last set to zero."""
-        return self.deliveries.seconds
-
-    @delivery_seconds.setter
-    def delivery_seconds(self, seconds: float) -> None:
-        self.deliveries.seconds = seconds
-
     def backlog(self) -> int:
         """Return how many messages are in the queue."""
         return self._backlog()
