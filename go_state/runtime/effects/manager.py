@@ -21,10 +21,10 @@ from go_state.core.commands import Call, Cmd
 from go_state.core.errors import LeftRunning
 from go_state.runtime.effects.context import Named, current, environment
 from go_state.runtime.effects.deliveries import Deliveries, Inputs
-from go_state.runtime.effects.effect import Effect, Origin, TurnNames, marks_of
+from go_state.runtime.effects.effect import Effect, Marks, Origin, TurnNames, marks_of
 from go_state.runtime.effects.executor import Executor, Workers
 from go_state.runtime.effects.inbox import Inbox, NextArrival
-from go_state.runtime.effects.interpreter import Interpreter, Marks
+from go_state.runtime.effects.interpreter import Interpreter
 from go_state.runtime.effects.lifecycle import Lifecycle
 from go_state.runtime.effects.scheduler import Scheduler
 from go_state.runtime.flow.waits import Flow

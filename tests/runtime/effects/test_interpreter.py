@@ -173,12 +173,12 @@ class Noted:
 def test_what_is_held_is_noted_and_so_is_an_all_that_has_failed_with_parts_running() -> None:
     """Before the turn is committed."""
     interpreter = Interpreter(Taken(), TurnNames())
-    interpreter.marks = noted = Noted()
+    interpreter.holding.marks = noted = Noted()
     interpreter.resume([], Origin(None, 1, "t"), ())
     names = TurnNames()
     names.name_turns(lambda: "t")
     interpreter = Interpreter(Taken(), names)
-    interpreter.marks = noted
+    interpreter.holding.marks = noted
     interpreter.perform([Cmd.all(AFTER, Cmd.call(fails, err=lambda _: None))])
     assert noted.log == ["t/0.0", "t/0!"]
 
