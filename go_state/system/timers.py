@@ -147,10 +147,11 @@ class Timers:
 
     def due(self) -> float | None:
         """Return when the next one is due."""
-        while self.heap and self.heap[0][2].action is None:
-            self._of_day -= heapq.heappop(self.heap)[2].when is not None
+        heap = self.heap
+        while heap and heap[0][2].action is None:
+            self._of_day -= heapq.heappop(heap)[2].when is not None
             self._cancelled -= 1
-        return self.heap[0][0] if self.heap else None
+        return heap[0][0] if heap else None
 
     def next_wait(self) -> float | None:
         """Return when the next one is due, for a run that is about to wait; the clock may have been set since it last did."""
@@ -160,10 +161,12 @@ class Timers:
 
     def is_due(self) -> bool:
         """Return whether one is due now."""
-        if not self.heap or self.heap[0][0] > self.clock.monotonic():
-            return False  # neither the next one is, nor any after it; it may have been cancelled
-        due = self.due()
-        return due is not None and due <= self.clock.monotonic()
+        heap, now = self.heap, self.clock.monotonic()
+        while heap and heap[0][0] <= now:
+            if heap[0][2].action is not None:
+                return True
+            self.due()  # takes out what was cancelled
+        return False
 
     def fire(self, most: int) -> None:
         """Call the actions of the timers that are due now, up to `most` of them, in order."""

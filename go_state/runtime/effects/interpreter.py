@@ -10,9 +10,9 @@ way when that part has ended. `None` is no command and no message.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from types import CoroutineType, FunctionType, GeneratorType
-from typing import Any, Protocol
+from typing import Any
 
 from go_state.core.commands import (
     After,
@@ -35,11 +35,12 @@ from go_state.runtime.effects.effect import (
     Cancelling,
     Effect,
     Group,
+    Held,
+    Keys,
     Messages,
     Origin,
     Outcome,
     Path,
-    Step,
     TurnNames,
     keyed,
     unmapped,
@@ -50,6 +51,7 @@ from go_state.runtime.flow.awaitables import is_awaitable
 from go_state.runtime.raised import as_failure
 
 _NO_SCOPE: Scope = ()
+_FIRST: Path = (0,)
 _DONE, _FAILED, _RUNNING = (
     Outcome.DONE,
     Outcome.FAILED,
@@ -57,41 +59,15 @@ _DONE, _FAILED, _RUNNING = (
 )  # in Python 3.11 a member of an enum takes 60 ns to look up
 
 
-class Keys(Protocol):
-    """What the interpreter asks the scheduler."""
-
-    def is_taken(self, key: Hashable) -> bool:
-        """Return whether an effect with the key is running, or waits to be started."""
-        ...
-
-    def keys_in(self, scope: Scope) -> Iterable[Hashable]:
-        """Return the keys of a scope that are taken."""
-        ...
-
-
-class Marks(Protocol):
-    """Where a durable run notes which effects are running."""
-
-    def opened(self, name: str) -> None:
-        """Note an effect, before its turn is committed."""
-        ...
-
-    def ended(self, names: Sequence[str]) -> None:
-        """Remove the notes of effects, when what they have sent is in the queue."""
-        ...
-
-
 class Interpreter:
     """Performs the commands of one run, a turn at a time."""
 
     def __init__(self, keys: Keys, names: TurnNames, *, inline: bool = True) -> None:
-        self.held: list[Step] = []  # always the same list: a loop looks at it after each turn
+        self.holding = Held(keys)
+        self.held = self.holding.steps  # a loop looks at it after each turn
         self.replies: list[object] | None = None  # what the turn answers, if anybody may have asked
-        self.marks: Marks | None = None
-        self._keys = keys
         self._names = names
         self._inline = inline  # whether plain functions are called in the turn; a harness leaves all calls to its test
-        self.held_keys: dict[Hashable, bool] = {}  # whether what is held takes the key, or gives it up
         self._message: object = None
         self._origin: Origin | None = None
         self._bare = -1  # the number in its turn of the bare callable that is running
@@ -106,11 +82,35 @@ class Interpreter:
 
         An exception of a command is passed on: the turn is rolled back, and none of its messages enters the queue.
         """
-        kind = commands.__class__
-        found: Iterable[Any] = commands if kind is list or kind is tuple else checked_commands(commands)  # type: ignore[assignment]
+        form = commands.__class__
+        if form is list and len(commands) == 1:  # type: ignore[arg-type]  # as in most turns that ask for anything
+            command = commands[0]  # type: ignore[index]
+            kind = command.__class__
+            messages: list[object]
+            if kind is Send:
+                sent: tuple[object, ...] = command.messages
+                if len(sent) == 1 and sent[0] is not None:
+                    return sent
+            elif kind is FunctionType and self._inline:
+                self._message, self._origin, self._bare = message, None, 0
+                result = command()  # what a chain is made of, without a step more than it needs
+                self._bare = -1
+                if type(result) is self._plain and result is not None:
+                    return (result,)
+                messages = []
+                self._returned(result, command, 0, messages)
+                return messages if messages or self.held else ()
+            elif kind is Call:
+                self._message, self._origin = message, None
+                messages = []
+                self._call(command, _NO_SCOPE, None, _FIRST, messages)
+                return messages if messages or self.held else ()
+        return self._perform_each(commands if form is list or form is tuple else checked_commands(commands), message)  # type: ignore[arg-type]
+
+    def _perform_each(self, commands: Iterable[Any], message: object) -> Messages:
         messages: list[object] = []
         number = -1
-        for command in found:
+        for command in commands:
             kind = command.__class__
             if kind is Send:
                 for each in command.messages:
@@ -124,34 +124,30 @@ class Interpreter:
             number += 1
             if kind is Call:
                 self._call(command, _NO_SCOPE, None, (number,), messages)
-            elif self._inline and (kind is FunctionType or (not isinstance(command, Cmd) and callable(command))):
-                self._bare = number
-                result = command()  # the case that a chain is made of, without a step more than it needs
-                self._bare = -1
-                if result is not None:
-                    if type(result) is self._plain or not self._is_awaitable(result):
-                        messages.append(result)
-                    else:
-                        self._hold(Effect(Call(command), _NO_SCOPE, None, (number,), self.origin(), result))
             elif kind is After:
-                self._hold(Effect(command, _NO_SCOPE, None, (number,), self.origin()))
-            else:
+                self.holding.hold(Effect(command, _NO_SCOPE, None, (number,), self.origin()))
+            elif isinstance(command, Cmd) or not self._inline or not callable(command):
                 self._perform(command, _NO_SCOPE, None, (number,), messages)
+            else:
+                self._bare = number
+                result = command()
+                self._bare = -1
+                self._returned(result, command, number, messages)
         return messages if messages or self.held else ()  # a turn that holds something is committed by itself, and at once
+
+    def _returned(self, result: object, command: Callable[[], object], number: int, sent: list[object]) -> None:
+        """Take what a bare callable has returned."""
+        if result is None:
+            return
+        if type(result) is self._plain or not self._is_awaitable(result):
+            sent.append(result)
+        else:
+            self.holding.hold(Effect(Call(command), _NO_SCOPE, None, (number,), self.origin(), result))
 
     def drop(self) -> list[Effect]:
         """Return the effects that are held, and hold nothing any more; coroutines among them are closed."""
-        dropped = [each for each in self.held if isinstance(each, Effect)]
-        self.clear()
-        for effect in dropped:
-            effect.close_coroutine()
         self._bare, self._path = -1, None
-        return dropped
-
-    def clear(self) -> None:
-        """Hold nothing any more: it was begun."""
-        self.held.clear()
-        self.held_keys.clear()
+        return self.holding.drop()
 
     def origin(self) -> Origin:
         """Return the turn whose commands are being performed."""
@@ -203,9 +199,9 @@ class Interpreter:
             case Call():
                 return self._call(command, scope, group, path, sent)
             case After():
-                return self._hold(Effect(command, scope, group, path, self.origin()))
+                return self.holding.hold(Effect(command, scope, group, path, self.origin()))
             case Cancel(key):
-                self._hold_cancelling(Cancelling(scope, None if key is None else keyed(scope, key)))
+                self.holding.hold_cancelling(Cancelling(scope, None if key is None else keyed(scope, key)))
             case Seq() | All():
                 return self._go_on(Group(command, scope, group, path, self.origin()), sent)
             case Reply(value):
@@ -221,12 +217,12 @@ class Interpreter:
 
     def _call(self, call: Call[object], scope: Scope, group: Group | None, path: Path, sent: list[object]) -> Outcome:
         if call.thread or call.timeout is not None or call.retry is not None or not self._inline:
-            return self._hold(Effect(call, scope, group, path, self.origin()))
+            return self.holding.hold(Effect(call, scope, group, path, self.origin()))
         key = call.key
         if key is not None:
             key = keyed(scope, key)  # raises before anything is done
-            if call.busy != "replace" and self._is_taken(key):
-                return self._hold(Effect(call, scope, group, path, self.origin()))  # waits behind it, or is left out
+            if call.busy != "replace" and self.holding.is_taken(key):
+                return self.holding.hold(Effect(call, scope, group, path, self.origin()))  # waits behind it, or is left out
         self._path = path
         try:
             result = call.fn(*call.args)
@@ -243,9 +239,9 @@ class Interpreter:
             origin = self._origin
             if origin is None:
                 origin = self._origin = self._names.origin(self._message)
-            return self._hold(Effect(call, scope, group, path, origin, result))
+            return self.holding.hold(Effect(call, scope, group, path, origin, result))
         if key is not None and call.busy == "replace":
-            self._hold_cancelling(Cancelling(scope, key))
+            self.holding.hold_cancelling(Cancelling(scope, key))
         message = result if call.ok is None else call.ok(result)
         if message is not None:
             sent.append(wrapped(message, scope) if scope else message)
@@ -293,33 +289,8 @@ class Interpreter:
     def _fail(self, group: Group) -> None:
         """Note that a part of an `all` has failed, while others of it are running: what follows it will be left out."""
         group.failed = True
-        if self.marks is not None:
-            self.marks.opened(group.mark)
-
-    # ------------------------------------------------------------------ holding
-
-    def _hold(self, effect: Effect) -> Outcome:
-        """Keep for the commit what goes on after the turn; a turn that is rolled back has begun nothing."""
-        self.held.append(effect)
-        if effect.key is not None:
-            self.held_keys[effect.key] = True
-        if self.marks is not None:
-            self.marks.opened(effect.name)
-        return _RUNNING
-
-    def _hold_cancelling(self, cancelling: Cancelling) -> None:
-        self.held.append(cancelling)
-        if cancelling.key is not None:
-            self.held_keys[cancelling.key] = False
-            return
-        scope = cancelling.scope
-        given_up = [*self._keys.keys_in(scope), *(key for key in self.held_keys if is_in(key, scope))]
-        self.held_keys.update(dict.fromkeys(given_up, False))
-
-    def _is_taken(self, key: Hashable) -> bool:
-        """Return whether an effect has the key, or will have it once the turn is committed."""
-        held = self.held_keys.get(key)
-        return self._keys.is_taken(key) if held is None else held
+        if self.holding.marks is not None:
+            self.holding.marks.opened(group.mark)
 
     # ------------------------------------------------------------------ after a crash
 
@@ -341,7 +312,7 @@ class Interpreter:
         if isinstance(command, (Call, After)):
             effect = Effect(command, scope, group, path, self.origin())
             if effect.name in names:
-                return self._hold(effect)
+                return self.holding.hold(effect)
         return _DONE
 
     def _resume_parts(self, top: Group, names: Collection[str]) -> Outcome:
@@ -366,11 +337,6 @@ class Interpreter:
                     return outcome
                 group = group.parent
             group.open += outcome is _RUNNING
-
-
-def is_in(key: Hashable, scope: Scope) -> bool:
-    """Return whether a key, as `keyed` makes it, belongs to the scope or to a child's within it."""
-    return isinstance(key, tuple) and key[0][: len(scope)] == scope
 
 
 def _add(message: object, sent: list[object]) -> None:

@@ -13,10 +13,10 @@ from typing import NamedTuple
 from go_state.core.commands import After, Call, name_of
 from go_state.core.errors import ProgramError, TimedOut
 from go_state.runtime.effects.context import current
-from go_state.runtime.effects.effect import Effect, Group, Messages, Origin, Outcome, marks_of, wrapped
+from go_state.runtime.effects.effect import Effect, Group, Marks, Messages, Origin, Outcome, marks_of, wrapped
 from go_state.runtime.effects.executor import Executor
 from go_state.runtime.effects.inbox import Arrival, Done, Failed, Inbox, Parked, done
-from go_state.runtime.effects.interpreter import Interpreter, Marks
+from go_state.runtime.effects.interpreter import Interpreter
 from go_state.runtime.effects.scheduler import Scheduler
 from go_state.runtime.flow.awaitables import is_awaitable
 from go_state.runtime.raised import as_failure
@@ -68,7 +68,7 @@ class Lifecycle:
 
     def note_in(self, marks: Marks) -> None:
         """Note in `marks` which effects are running."""
-        self._marks = self._interpreter.marks = marks
+        self._marks = self._interpreter.holding.marks = marks
 
     # ------------------------------------------------------------------ at the commit
 
@@ -92,9 +92,7 @@ class Lifecycle:
             for effect in launch:
                 if not effect.over:
                     self.launch(effect)
-        self._held.clear()
-        if self._interpreter.held_keys:
-            self._interpreter.held_keys.clear()
+        self._interpreter.holding.clear()
 
     def drop(self) -> None:
         """Forget what a turn that is rolled back has held: if the turn is taken again, it asks for it again."""

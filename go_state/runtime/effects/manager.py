@@ -21,10 +21,10 @@ from go_state.core.commands import Call, Cmd
 from go_state.core.errors import LeftRunning
 from go_state.runtime.effects.context import Named, current, environment
 from go_state.runtime.effects.deliveries import Deliveries, Inputs
-from go_state.runtime.effects.effect import Effect, Origin, TurnNames, marks_of
+from go_state.runtime.effects.effect import Effect, Marks, Origin, TurnNames, marks_of
 from go_state.runtime.effects.executor import Executor, Workers
 from go_state.runtime.effects.inbox import Inbox, NextArrival
-from go_state.runtime.effects.interpreter import Interpreter, Marks
+from go_state.runtime.effects.interpreter import Interpreter
 from go_state.runtime.effects.lifecycle import Lifecycle
 from go_state.runtime.effects.scheduler import Scheduler
 from go_state.runtime.flow.waits import Flow
@@ -111,15 +111,6 @@ class EffectManager:
         """The run's subscriptions."""
         return self.deliveries.inputs
 
-    @property
-    def delivery_seconds(self) -> float:
-        """The seconds spent on arrivals since this was last set to zero."""
-        return self.deliveries.seconds
-
-    @delivery_seconds.setter
-    def delivery_seconds(self, seconds: float) -> None:
-        self.deliveries.seconds = seconds
-
     def backlog(self) -> int:
         """Return how many messages are in the queue."""
         return self._backlog()
@@ -177,7 +168,7 @@ class EffectManager:
         The run says that it waits before it looks for arrivals once more, and `Inbox.post` looks at that after it has added one. So an
         arrival that comes now is seen here, or wakes the run.
         """
-        inbox, clock = self.inbox, self.timers.clock
+        inbox, clock, scheduler = self.inbox, self.timers.clock, self._scheduler
         inbox.is_awaited = True
         if self.credits:
             self.grant()
@@ -187,7 +178,7 @@ class EffectManager:
             return None
 
         def has_rest() -> bool:
-            return inbox.is_awaited and not inbox.arrivals and not self._scheduler.is_busy() and resting()
+            return inbox.is_awaited and not inbox.arrivals and not scheduler.is_busy() and resting()
 
         return clock.left(self.timers.next_wait(), has_rest, self._wake)
 

@@ -14,8 +14,7 @@ from typing import NamedTuple
 
 from go_state.core.commands import Call
 from go_state.core.subscriptions import Scope
-from go_state.runtime.effects.effect import Cancelling, Effect, Step
-from go_state.runtime.effects.interpreter import is_in
+from go_state.runtime.effects.effect import Cancelling, Effect, Step, is_in
 
 
 class Orders(NamedTuple):
