@@ -6,9 +6,10 @@ readers with a position each. Read in this order:
 `buffer.py`      what users put into
 `log.py`         the state that a buffer and its readers share, and how a put without a lock never misses a sleeping reader
 `retained.py`    the list of retained messages, addressed by position
-`cursor.py`      the place of one reader, and its waits; what a run works on
+`cursor.py`      the place of one reader, which a run works on; `sleeper.py`: how it waits
+`own_chunk.py`   how a run that has the log alone lengthens its chunk without a lock
 `consumer.py`    what users hold of a reader
-`retention.py`   which messages may be forgotten; `statistics.py`: sizes, ages and rates; `locks.py`: whose a lock is
+`retention.py`   which messages may be forgotten; `statistics.py`: sizes, ages and rates
 
 How a thread or task sleeps is in `go_state.waking`. A journal (`go_state.storage.journal`) is the same log, kept on disk.
 """

@@ -86,7 +86,8 @@ class Consumer(Generic[Msg]):
         messages = self.cursor.take(1)
         if messages:
             return messages[0]
-        self.cursor.look()
+        with self.cursor.log.lock:
+            self.cursor.has_more()
         raise Empty("there is no message to read right now")
 
     def get(self, timeout: float | None = None) -> Msg:

@@ -37,7 +37,6 @@ class Cursor(Generic[Msg]):
         self.position = self.committed
         self.closed = False
         self.sleeper = Sleeper(log, self.has_more)  #: how it waits
-        self._uncounted = 0  # messages that `settle_own` has committed and that `committed` does not have yet
 
     @classmethod
     def open(cls, log: Log[Msg], start: Start = "oldest") -> Self:
@@ -67,8 +66,6 @@ class Cursor(Generic[Msg]):
             raise UsedAfterClose("this consumer is closed")
         log = self.log
         log.absorb()
-        if self._uncounted or log.own:
-            self._catch_up()
         retained, position = log.retained, self.position
         if position < retained.start:
             raise Lagged(retained.start - position, retained.start)
@@ -82,13 +79,8 @@ class Cursor(Generic[Msg]):
             self.log.absorb()
             return self.log.retained.end - self.position
 
-    def look(self) -> bool:
-        """Return whether a read would give or raise something; `Closed` if nothing will ever come."""
-        with self.log.lock:
-            return self.has_more()
-
     def has_more(self) -> bool:
-        """Return the same. Lock held."""
+        """Return whether a read would give or raise something; `Closed` if nothing will ever come. Lock held."""
         log = self.log
         if self.closed:
             raise UsedAfterClose("this consumer is closed")
@@ -120,8 +112,7 @@ class Cursor(Generic[Msg]):
     def commit(self) -> int:
         """Commit what was read and return how many messages it was; `NothingPending` if there are none."""
         with self.log.lock:
-            if self.log.own or self._uncounted:
-                self._catch_up()
+            self.log.absorb()
             count = self._pending("commit")
             self.committed = self.position
             self.log.on_commit()
@@ -132,8 +123,7 @@ class Cursor(Generic[Msg]):
     def rollback(self) -> int:
         """Go back to the first uncommitted message and return how many will be given again; `NothingPending` for none."""
         with self.log.lock:
-            if self.log.own or self._uncounted:
-                self._catch_up()
+            self.log.absorb()
             count = self._pending("roll back")
             self.position = self.committed
             return count
@@ -150,87 +140,39 @@ class Cursor(Generic[Msg]):
         The reader's own messages enter after all that is already there, even if the log is full, or closed. With `follow`, if they
         are next to be read, they count as read and are returned.
         """
-        log, retained, number = self.log, self.log.retained, len(messages)
-        following: Sequence[Msg] = ()
-        with log.lock:
-            if log.own or self._uncounted:
-                self._catch_up()
-            if not number:
-                self.committed += count
-            else:
-                if log.inbox:
-                    log.absorb()
-                log.times.note(retained.end, log.clock(), retained.start)
-                follows = follow and self.position == retained.end
-                # No call until all has moved, so that Ctrl-C finds it before or after the step: see `Retained`.
-                retained.items += messages
-                retained.end += number
-                self.committed += count
-                if follows:
-                    self.position += number
-                    following = messages
-                if log.sleepers:
-                    log.wake_sleepers()
-            if self.committed - retained.start >= _TRIM_STEP or log.closers:
-                log.on_commit()
-        if log.asks_policy:
-            log.apply_retention()
+        with self.log.lock:
+            following = self.settle_locked(count, messages, follow)
+        if self.log.asks_policy:
+            self.log.apply_retention()
         return following
 
-    # ------------------------------------------------------------------ a log of one's own
-
-    def claim(self) -> bool:
-        """Try to have the log alone, and return whether it is: then `settle_own` needs no lock.
-
-        It is if this is the only reader and has read everything, and the log is in memory, open, without a bound or a policy. It
-        ends when another reader opens, the log is closed, or a message that others have put is taken in.
-        """
-        with self.log.lock:
-            self._catch_up()
-            return self.log.give_to(self)
-
-    def settle_own(self, count: int, messages: Sequence[Msg], /) -> Sequence[Msg]:
-        """Commit and append as `settle(count, messages, True)` does, without a lock while the log is claimed.
-
-        The commits then count from the reader's next call on; `processed` has them. See `log.py` for how the two sides meet.
-        """
-        log = self.log
-        if log.is_shared or log.inbox:
-            return self.settle(count, messages, True)
-        # No call between the two, so that Ctrl-C finds it before or after the step.
-        log.own += messages
-        self._uncounted += count
-        if log.is_shared:
-            return self._settle_late(messages)
-        return messages
-
-    def _settle_late(self, messages: Sequence[Msg]) -> Sequence[Msg]:
-        """Return the messages if whoever began to share the log has taken them in, else append them behind what others have put."""
-        with self.log.lock:
-            self.log.absorb()
-            in_time = not self.log.own
-            self._catch_up()
-        return messages if in_time else ()
-
-    @property
-    def processed(self) -> int:
-        """The first position that is not processed: `committed`, and what `settle_own` has committed since."""
-        return self.committed + self._uncounted
-
-    def _catch_up(self) -> None:
-        """Count what was settled without the lock. Lock held, by the reader itself."""
-        log = self.log
-        log.absorb()
-        if log.own:
-            log.append_late(self)
-        # No call between the two.
-        self.committed += self._uncounted
-        self._uncounted = 0
+    def settle_locked(self, count: int, messages: Sequence[Msg], follow: bool) -> Sequence[Msg]:
+        """Do so. Lock held; whoever asks for the retention afterwards does not hold it."""
+        log, retained, number = self.log, self.log.retained, len(messages)
+        following: Sequence[Msg] = ()
+        if not number:
+            self.committed += count
+        else:
+            if log.inbox:
+                log.absorb()
+            log.note(log.clock())
+            follows = follow and self.position == retained.end
+            # No call until all has moved, so that Ctrl-C finds it before or after the step: see `Retained`.
+            retained.items += messages
+            retained.end += number
+            self.committed += count
+            if follows:
+                self.position += number
+                following = messages
+            if log.sleepers:
+                log.wake_sleepers()
+        if self.committed - retained.start >= _TRIM_STEP or log.closers:
+            log.on_commit()
+        return following
 
     def seek(self, where: Start) -> None:
         """Go on reading elsewhere, with nothing pending: at the oldest or after the newest message, or at a position."""
         with self.log.lock:
-            self._catch_up()
             self.log.look()
             self.position = self.committed = self._find(where)
             self.log.on_commit()

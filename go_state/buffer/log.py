@@ -12,13 +12,7 @@ take. How the two sides never miss each other:
 - `close` sets `closed`, under the lock, and absorbs a last time: that is the cut. What is in the inbox later came too late, and
   its put takes it back and raises.
 
-A run's chain of messages to itself enters without a lock as well, while its reader is the only one (`Cursor.claim`): it appends to
-`own` and looks at `is_shared` after, which whoever comes sets first, under the lock, before taking `own` in. Three cases:
-
-- They see the append: the messages are taken in, directly behind what the reader has read, and count as read.
-- The reader sees the flag, and its messages are gone from `own`: the same.
-- The reader sees the flag, and its messages are still there: they came too late. It appends them under the lock, behind what others
-  have put, and reads them later. While the flag is set nobody else touches `own`.
+A run's chain of messages to itself enters without a lock as well, while its reader is the only one: see `own_chunk.py`.
 
 A first version whose idle readers were listed outside the lock lost wake-ups within seconds (`tests/buffer/test_stress.py`).
 """
@@ -32,12 +26,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
-from go_state.buffer.locks import Lock, is_held_here
-from go_state.buffer.retained import Place, Retained, take_out
+from go_state.buffer.retained import Owner, Place, Retained, take_out
 from go_state.buffer.retention import Retention, drop_committed, keep_all
 from go_state.buffer.statistics import Backlog, BufferStatistics, EntryTimes, ReaderStatistics
 from go_state.core.errors import Full, UsageError, UsedAfterClose
 from go_state.system.forks import belongs_to_parent
+from go_state.system.locks import Lock, is_held_here
 from go_state.waking.waker import Waker
 
 Msg = TypeVar("Msg")
@@ -78,16 +72,12 @@ class Log(Generic[Msg]):
         self.times = EntryTimes(ages=in_memory)
         self.cursors: list[Place] = []  #: of the open readers
         self.sleepers: list[Waker] = []  #: of sleeping readers; whoever wakes them takes them out, with the lock or without
-        self.own: list[Msg] = []  #: what the owner has put and read, and nobody has taken in; see above
-        self.is_shared = True  #: whether others than the owner have to see at once what enters
-        self._is_sharing = False  # whether `share` has set the flag, and not yet taken in what was put before
-        self._owner: Place | None = None
-        self._may_be_owned = in_memory and not self._counts
+        self.may_be_owned = in_memory and not self._counts  #: whether a run may have it alone
+        self.owner: Owner[Msg] | None = None  #: of the run that has
         self.closers: list[Waker] = []  #: of those who wait for the readers to finish
         self.closed = False
         self.in_parent = False  #: whether this is a forked child's copy, which is of no use there
         self._cut = False  # closed, and what is in the inbox came too late
-        self._owned_since = 0.0  # when the owner became it: what it puts is no older
         self._entered = 0.0  # when the first message of the inbox entered
 
     # ------------------------------------------------------------------ putting
@@ -102,10 +92,14 @@ class Log(Generic[Msg]):
             return
         now = self.clock()
         try:
+            owner = self.owner
+            if owner is not None:
+                owner.own = None  # what its run sends from here on comes behind these
             if self.attention:
                 self._entered = now
             self.attention = self.closed  # in one step: once it is closed this stays set, and every put comes here
-            self.wake_sleepers()
+            if self.sleepers:
+                wake_each(self.sleepers)
         except BaseException:  # Ctrl-C: the message may be there with nobody woken
             self.attention = True
             self.wake_sleepers()
@@ -153,7 +147,7 @@ class Log(Generic[Msg]):
             self.check_open()
             self.look()
             self._check_room(len(messages))
-            self._enter(messages)
+            self.enter(messages)
         if self.asks_policy:
             self.apply_retention()
 
@@ -161,10 +155,11 @@ class Log(Generic[Msg]):
         """Put one message, and call `know(position)` before any reader can have it. Raises as `put` does, and then has not called."""
         with self.lock:
             self.check_open()
+            self.share()
             retained = self.look()
             self._check_room(1)
             know(retained.end)
-            self._enter((message,))
+            self.enter((message,))
         if self.asks_policy:
             self.apply_retention()
 
@@ -172,7 +167,7 @@ class Log(Generic[Msg]):
         if self.maxsize is not None and self.retained.end - self.retained.start + more > self.maxsize:
             raise Full(self.maxsize)
 
-    def _enter(self, messages: Sequence[Msg]) -> None:
+    def enter(self, messages: Sequence[Msg]) -> None:
         """Append to what is retained and wake the sleepers. Lock held, inbox absorbed."""
         self.note(self.clock())
         self.retained.extend(messages)
@@ -191,52 +186,33 @@ class Log(Generic[Msg]):
     # ------------------------------------------------------------------ looking, all with the lock held
 
     def absorb(self) -> None:
-        """Move the inbox into what is retained. Lock held."""
+        """Move what the owner has appended, and then the inbox, into what is retained. Lock held."""
+        owner = self.owner
+        if owner is not None:
+            owner.take_in()
         if self._cut:
             return  # what is still in the inbox was put after the close and is about to be refused
-        if self.own or self._is_sharing:
-            self._take_own()
         dated, entered, self.attention = not self.attention, self._entered, True  # before the inbox is read: see above
         count = len(self.inbox)
         if count:
-            if not self.is_shared or self._is_sharing:
-                self.share()  # what the owner appends from here on comes behind these
-            self.note(entered if dated else self.clock())  # not dated: its put is on its way to `attend`, so it is new
-            self.retained.take_in(self.inbox, count)
+            if owner is not None:
+                self.share()
+            retained = self.retained
+            # Not dated: its put is on its way to `attend`, so it is new.
+            self.times.note(retained.end, entered if dated else self.clock(), retained.start)
+            retained.take_in(self.inbox, count)
         self._cut = self.closed
 
-    def _take_own(self) -> None:
-        """Take in what the owner has put and read. Lock held."""
-        if self._owner is None or (self.is_shared and not self._is_sharing):
-            return  # it came too late, and is the owner's to append
-        self.times.note(self.retained.end, self._owned_since, self.retained.start)
-        self.retained.take_own(self.own, len(self.own), self._owner)
-        self._is_sharing = False  # no call since the messages have moved
-
     def share(self) -> None:
-        """Make the owner see that it is not alone, and take in what it has put until then. Lock held.
+        """End the owner's time alone, and take in what it has appended until then. Lock held; done twice it is done once.
 
-        The flag first, and then how much there is: what the owner appends in between finds the flag. If Ctrl-C comes in between, the
-        next look goes on from here.
+        `own` first, and then how much there is: what the owner appends in between finds that it has come too late.
         """
-        if not self.is_shared:
-            self.is_shared = self._is_sharing = True
-        if self._is_sharing:
-            self._take_own()
-
-    def give_to(self, cursor: Place) -> bool:
-        """Make the cursor the owner if it is the only reader and has read everything; return whether it is. Lock held."""
-        alone = self._may_be_owned and not self.closed and len(self.cursors) == 1 and self.cursors[0] is cursor
-        if alone and cursor.position == self.retained.end and not self.own:
-            self._owner, self._owned_since, self.is_shared = cursor, self.clock(), False
-        return not self.is_shared
-
-    def append_late(self, cursor: Place) -> None:
-        """Append what the owner has put too late for `share`, behind what others have put; it is yet to be read. Lock held."""
-        if self.own and cursor is self._owner and self.is_shared:
-            self.note(self.clock())
-            self.retained.take_in(self.own, len(self.own))
-            self.wake_sleepers()
+        owner = self.owner
+        if owner is not None:
+            owner.own = None
+            owner.take_in()
+            self.owner = None
 
     def look(self) -> Retained[Msg]:
         """Return what is retained, brought up to date. Lock held."""

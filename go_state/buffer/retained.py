@@ -16,6 +16,16 @@ class Place(Protocol):
     name: str  #: under which a journal keeps `committed`; empty for all others
 
 
+class Owner(Protocol[Msg]):
+    """A run that has the log alone, as a log knows it; see `OwnChunk`."""
+
+    own: list[Msg] | None  #: the list that the run appends to, while it may
+
+    def take_in(self) -> None:
+        """Enter what was appended to the list. The log's lock is held."""
+        ...
+
+
 def take_out(messages: Iterable[object], items: list[object]) -> bool:
     """Take each of these very objects out of the list, and return whether one of them was in it."""
     found = False
@@ -49,14 +59,6 @@ class Retained(Generic[Msg]):
         items += inbox[:count]
         self.end += count
         del inbox[:count]
-
-    def take_own(self, own: list[Msg], count: int, cursor: Place) -> None:
-        """Move the first `count` of a reader's own messages here, which it has read already."""
-        items = self.items
-        items += own[:count]
-        self.end += count
-        cursor.position += count
-        del own[:count]
 
     def extend(self, messages: Sequence[Msg]) -> None:
         """Append the messages."""

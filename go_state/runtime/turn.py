@@ -142,6 +142,9 @@ class Loop(Generic[Model, Msg]):
                         yield from self._commit_and_begin(commands, feed) if manager.held else feed.commit(commands)
                     else:
                         own += commands  # the next to be taken from the list that this loop iterates over
+                        self._committed = True
+                        if owner.own is None:  # others have come in between
+                            owner.append_late()
                 except NotStorable as error:  # a message that a command has sent; nothing has moved
                     yield from self._set_aside(message, feed, error)
                     continue
@@ -209,7 +212,11 @@ class Loop(Generic[Model, Msg]):
         """End the turns by the error: commit what is processed, and give back the rest."""
         if not self._committed and self._after_rollback is not None:
             self._after_rollback.rolled_back(error, ends=True)
-        if not isinstance(error, GeneratorExit):  # a flow that is being closed has nobody to wait for it
+        if isinstance(
+            error, GeneratorExit
+        ):  # a flow that is being closed has nobody to wait for it: what waits for nothing is done
+            feed.rollback(processed=self._committed)
+        else:
             yield from give_back(feed, error, processed=self._committed)
 
     # ------------------------------------------------------------------ between turns

@@ -47,6 +47,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         self._loop = loop
         self._cursor = reader
         self._journal = journal
+        self._rules = journal.writer.rules
         self._snapshots = snapshots
         self._publishing = publishing
         self._dead_letters = dead_letters
@@ -69,9 +70,9 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         if snapshots.is_saving or snapshots.is_due(self.position):
             yield from self._save_a_slice()
         self._most = max(snapshots.messages_left(self.position, CHUNK_LIMIT), 1)  # overdue while a large model was being saved
-        if self._journal.writer.rules.needs_flush(cursor) or (publishing.waits_for_disk and self._marks_are_due()):
+        if self._rules.needs_flush(cursor) or (publishing.waits_for_disk and self._marks_are_due()):
             yield self._with_disk(self._journal.flush)
-        if publishing.waits_for_disk and not cursor.has_moved():
+        if publishing.waits_for_disk and not self._rules.has_moved(cursor):
             yield from publishing.written(self._loop.model)
         messages = yield from self._readable()
         if self.passed_over and messages is not None:
@@ -80,7 +81,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
 
     def _marks_are_due(self) -> bool:
         """Return whether turns with effects are to be marked on disk now: at the end of a backlog, or each time with "put"."""
-        return self._cursor.has_moved() and (self._journal.durability == "put" or not self._cursor.diff())
+        return self._rules.has_moved(self._cursor) and (self._journal.durability == "put" or not self._cursor.diff())
 
     def _readable(self) -> Flow[Iterator[Msg] | None]:
         """Give the next messages; one that cannot be read is set aside, if on_error says so, before it is decoded."""
@@ -113,7 +114,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
             yield from self._save_a_slice()
             return
         due = self._snapshots.seconds_left(self.position)
-        writes_cursor = self._cursor.has_moved() and (due is None or due > _CURSOR_SECONDS)
+        writes_cursor = self._rules.has_moved(self._cursor) and (due is None or due > _CURSOR_SECONDS)
         due = _CURSOR_SECONDS if writes_cursor else due
         if due is None:
             yield from super()._idle()

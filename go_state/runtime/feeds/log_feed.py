@@ -16,6 +16,8 @@ from contextlib import suppress
 from operator import length_hint
 from typing import Generic, TypeVar
 
+from go_state.buffer.cursor import Cursor
+from go_state.buffer.own_chunk import OwnChunk
 from go_state.core.errors import Closed, NothingPending, TimedOut
 from go_state.core.ports import Reader
 from go_state.core.turn import Turn
@@ -38,7 +40,8 @@ class LogFeed(Generic[Msg]):
     def __init__(self, reader: Reader[Msg], *, on_loop: bool) -> None:
         self._reader = reader
         self._on_loop = on_loop
-        self.owner: Owner[Msg] | Nobody = reader if isinstance(reader, Owner) else NOBODY
+        self._own = OwnChunk(reader) if isinstance(reader, Cursor) and reader.log.may_be_owned else None
+        self.owner: Owner[Msg] | Nobody = NOBODY if self._own is None else self._own
         self.processed = 0
         self._chunk: list[Msg] = []
         self._rest: Iterator[Msg] = iter(self._chunk)
@@ -51,7 +54,8 @@ class LogFeed(Generic[Msg]):
         self._manager: EffectManager | None = None
         self._time: Callable[[], float] = time.time
         self._taken_at = self._checkpoint_at = time.monotonic()
-        self._take = reader.take
+        self._take = reader.take if self._own is None else self._own.take
+        self._settle = reader.settle if self._own is None else self._own.settle
         self._disk: DiskReader[Msg] | None = None  # the reader, if it needs the disk, for which an event loop does not wait
         if on_loop and isinstance(reader, DiskReader):
             self._disk, self._take, self.thread = reader, reader.take_written, reader.thread
@@ -144,13 +148,13 @@ class LogFeed(Generic[Msg]):
     def put(self, messages: Sequence[Msg]) -> tuple[()]:
         """Append messages that no turn has sent. They do not lengthen the chunk, whose iterator may have ended for good."""
         self._commit((), self._given())
-        self._reader.settle(0, messages)
+        self._settle(0, messages, False)
         return ()
 
     def _commit(self, messages: Sequence[Msg], given: int) -> None:
         count = given - (self._reader.committed - self._first)
         follow = len(self._chunk) + len(messages) <= self._most
-        following = self._reader.settle(count, messages, follow)  # raises before anything has moved
+        following = self._settle(count, messages, follow)  # raises before anything has moved
         self.processed += count
         self._chunk += following
 

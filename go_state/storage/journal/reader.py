@@ -25,6 +25,7 @@ class JournalCursor(Cursor[Msg]):
         self._lease = parts.lease
         self._writer = parts.writer
         self._kind = parts.kind
+        self.thread: OwnThread = parts.writer.thread  #: in which the journal's async methods use the disk
 
     # ------------------------------------------------------------------ reading
 
@@ -41,11 +42,6 @@ class JournalCursor(Cursor[Msg]):
         """
         with self.log.lock:
             return self.take_locked(limit) if self._tail.is_in_memory(self.position) else []
-
-    @property
-    def thread(self) -> OwnThread:
-        """The thread in which the journal's async methods use the disk."""
-        return self._writer.thread
 
     def needs_disk(self) -> bool:
         """Return whether the next message has to be written or read first, which `prepare` does."""
@@ -109,10 +105,6 @@ class JournalCursor(Cursor[Msg]):
             log.wake_sleepers()
         return following
 
-    def has_moved(self) -> bool:
-        """Return whether it has a name, and has committed more than is on disk."""
-        return self._writer.rules.has_moved(self)
-
     # ------------------------------------------------------------------ closing
 
     def close(self) -> None:
@@ -120,7 +112,7 @@ class JournalCursor(Cursor[Msg]):
         if self.log.in_parent:
             return
         try:
-            if not self.closed and self.has_moved() and not self._lease.is_ended:
+            if not self.closed and self._writer.rules.has_moved(self) and not self._lease.is_ended:
                 self._writer.flush()
         finally:
             with self.log.lock:

@@ -98,6 +98,10 @@ class Tail(Retained[Msg]):
             self._runs[position] = list(times)
         self.durable = max(position, self.durable)
         left = self.end - self.durable
+        if not left:
+            self.pending.clear()
+            self.times = []
+            return
         del self.pending[: len(self.pending) - left]
         over = sum(run.number for run in self.times) - left
         self.times = self.times if over <= 0 else after(self.times, over)

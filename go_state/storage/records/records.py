@@ -51,6 +51,7 @@ class Records:
         self.journal_id = ""
         self.reached: dict[str, int] = {}  # how far each named reader had come when it was looked at last
         self.token = b""  # ours, once the lease is
+        self._remembered: Description | None = None  # the types that the store has, since they were written last
         self._fitting: set[str] = set()  # digests of types that were found to write what can be read with those before
 
     def refresh(self) -> None:
@@ -212,6 +213,8 @@ class Records:
             number = transaction.id()
         self.journal_id = journal_id
         self.end = max(self.end, entry.first + len(entry.messages))
+        if entry.messages:
+            self._remembered = entry.types
         return number
 
     def parts(self, key: str) -> Parts:
@@ -270,7 +273,7 @@ class Records:
         if found != entry.first:
             self._last_block(transaction)  # raises if it is damaged
             raise Conflict(self.name, entry.first, found, journal=True)
-        if entry.types is not None:
+        if entry.types is not None and entry.types is not self._remembered:
             remember_types(transaction, entry.types)
         for position, data in pack_blocks(entry.first, entry):
             self._put(transaction, b"b" + _POSITION.pack(position), data)

@@ -15,6 +15,8 @@ class Times(NamedTuple):
 
 def split(times: Sequence[Times], count: int) -> tuple[list[Times], list[Times]]:
     """Return the times of the first `count` messages, and of the others."""
+    if len(times) == 1 and times[0].number == count:
+        return list(times), []
     first: list[Times] = []
     for index, (number, at) in enumerate(times):
         if number >= count:
@@ -32,6 +34,8 @@ def after(times: Sequence[Times], count: int) -> list[Times]:
 
 def merged(times: Sequence[int]) -> list[Times]:
     """Return runs of the times (nanoseconds): messages put within a millisecond of a run's first share its time."""
+    if len(times) == 1:
+        return [Times(1, times[0] // 1000)]
     runs, first, number = [], times[0], 0
     for at in times:
         if at - first >= 1_000_000 or at < first:

@@ -35,6 +35,7 @@ class LMDBEnvironment:
         import lmdb  # here, and below: a program that stores nothing need not wait for it
 
         self.path = path
+        self._lock_path = f"{path}-lock"  # LMDB's own, beside the file
         self.environment: lmdb.Environment | None = None  #: LMDB's own, while it is open
         self._map_size = map_size
         self._in_parent = False
@@ -69,7 +70,7 @@ class LMDBEnvironment:
                         raise
 
     def _identities(self) -> tuple[Identity | None, Identity | None]:
-        return self._identity(), identity(f"{self.path}-lock")
+        return self._identity(), identity(self._lock_path)
 
     def _identity(self) -> Identity | None:
         """Return which file lies at the path; `Corrupt` if the file that was opened has become smaller.

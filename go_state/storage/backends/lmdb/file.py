@@ -12,7 +12,7 @@ import os
 import stat
 import struct
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import TypeAlias
 
 from go_state.core.errors import Corrupt, StoreUnavailable, UsageError
 
@@ -26,11 +26,8 @@ _NONE = (1 << 64) - 1  # the root of an empty tree
 _DEPTH = 32  # as LMDB's own limit: a damaged tree may lead in a circle
 
 
-class Identity(NamedTuple):
-    """Distinguishes a file from every other that has had, or will have, its name."""
-
-    device: int
-    inode: int
+Identity: TypeAlias = tuple[int, int]
+"""What distinguishes a file from every other that has had, or will have, its name: its device and inode."""
 
 
 def identity(path: str) -> Identity | None:
@@ -44,7 +41,7 @@ def seen(path: str) -> tuple[Identity | None, int]:
         found = os.stat(path)
     except OSError:
         return None, 0
-    return Identity(found.st_dev, found.st_ino), found.st_size
+    return (found.st_dev, found.st_ino), found.st_size
 
 
 def real_path(path: str | os.PathLike[str]) -> str:

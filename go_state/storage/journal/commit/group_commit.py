@@ -144,6 +144,8 @@ class GroupCommit(Generic[Msg]):
 
     def to_write(self) -> list[Pending[Msg]]:
         """Return what is to be written. It stays on the stage until it is done, so that an interrupted flush loses none of it."""
+        if not self._staged:
+            return []
         with self._lock:
             self._staged = [each for each in self._staged if not each.done]
             return list(self._staged)
