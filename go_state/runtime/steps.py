@@ -21,7 +21,8 @@ class Steps(Generic[Model, Msg]):
     """How a run begins and how each message changes its model.
 
     `init()` gives the first model and commands. `update` takes the model, a message and, if it `takes_turn`, the turn; it gives the
-    next model and commands, or raises `NotYet`. `roll_back(error)` is called for a turn that is rolled back while the run goes on or ends with the error.
+    next model and commands, or raises `NotYet`. `roll_back(error)` is called for a turn that is rolled back while the run goes on or
+    ends with the error.
     """
 
     init: Callable[[], Step[Model, Msg]]

@@ -47,8 +47,8 @@ Msg = TypeVar("Msg")
 class DurableRun(Generic[Model, Msg]):
     """One run of a journalled program; what it can be told from outside is given when it is made.
 
-    `chain` is the program's middleware. `on_error` decides on messages that fail and on commands that do. `onlooker` is told of the turns, and whoever makes the `stop`
-    request ends the run after the turn that is being taken.
+    `chain` is the program's middleware. `on_error` decides on messages that fail and on commands that do. `onlooker` is told of the
+    turns, and whoever makes the `stop` request ends the run after the turn that is being taken.
     """
 
     def __init__(

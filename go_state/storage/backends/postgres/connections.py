@@ -23,7 +23,9 @@ T = TypeVar("T")
 _FIRST_WAIT, _LONGEST_WAIT = 0.05, 1.0  # seconds between two tries to connect
 _AGAIN = 2.0  # seconds for a try to reach a server that was away
 _IDLE = 5.0  # seconds after which a kept connection may have been forgotten by what lies in between
-PARTING = 2.0  # seconds for the last that is said on a connection, which has its effect, if a little later, when it is just closed
+PARTING = (
+    2.0  # seconds for the last that is said on a connection, which has its effect, if a little later, when it is just closed
+)
 _LOOK = 0.1  # seconds after which psycopg looks whether a wait is over
 
 
