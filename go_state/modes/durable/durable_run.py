@@ -47,13 +47,8 @@ Msg = TypeVar("Msg")
 class DurableRun(Generic[Model, Msg]):
     """One run of a journalled program; everything that influences it from elsewhere is given to its constructor.
 
-    <<<<<<< HEAD
     `chain` is the program's middleware. `on_error` decides on messages that fail and on commands that do. `onlooker` is called after
     turns. A `stop` request ends the run after the turn that is being processed.
-    =======
-    `chain` is the program's middleware. `on_error` decides on messages that fail and on commands that do. `onlooker` is told of the
-    turns, and whoever makes the `stop` request ends the run after the turn that is being taken.
-    >>>>>>> attack1
     """
 
     def __init__(
@@ -128,7 +123,7 @@ class DurableRun(Generic[Model, Msg]):
 
     def _acquired(self) -> Flow[bool]:
         """Wait for the lease of the journal; False if the app was asked to end first."""
-        lease = self._settings.lease or self.journal.lease.queue.if_held
+        lease = self.journal.lease.queue.if_held if self._settings.lease is None else self._settings.lease
         try:
             yield Blocking(
                 lambda: self.journal.lease.acquire(lease, given_up=self.given_up), self.thread, cancel=self.given_up.set
