@@ -53,6 +53,8 @@ def test_a_codec_encodes_and_decodes(drivers: Drivers, key: str | Callable[[int]
     """What cannot is no reason to run to the first save."""
     with pytest.raises(gs.UsageError, match="codec= has methods encode and decode"):
         drivers.aggregate(counter, [1], store=gs.MemoryStore(), key=key, codec=wrong)
+    with pytest.raises(gs.UsageError, match="codec= has methods encode and decode"):
+        gs.load_model(counter, store=gs.MemoryStore(), key="k", codec=wrong)
 
 
 @pytest.mark.parametrize("word", ["durability", "lease"])

@@ -168,7 +168,7 @@ def _keeping(
 ) -> Keeping[Model, Msg]:
     retire = checked_function("retire", options.get("retire"), "a model that returns whether to delete it")
     links = checked_function("links", options.get("links"), "a model that returns the others to load")
-    on_commit, codec = options.get("on_commit"), options.get("codec")
+    on_commit = options.get("on_commit")
     snapshots, cache = options.get("snapshots", Snapshots()), options.get("cache", _CACHE)
     if isinstance(store, type) or not isinstance(store, Store):
         found = f"the class {store.__qualname__} itself" if isinstance(store, type) else f"a {type(store).__qualname__}"
@@ -179,9 +179,7 @@ def _keeping(
         raise UsageError(f"snapshots= is a gs.Snapshots(every=..., seconds=...), not a {type(snapshots).__qualname__}")
     if on_commit is not None and not callable(on_commit):
         raise UsageError(f"on_commit= is a function of (changed, position), not a {type(on_commit).__qualname__}")
-    if codec is not None and (isinstance(codec, type) or not (hasattr(codec, "encode") and hasattr(codec, "decode"))):
-        raise UsageError(f"codec= has methods encode and decode, such as a gs.JsonCodec(Model), which {codec!r} has not")
-    schema = schema_of(program, codec)
+    schema = schema_of(program, options.get("codec"))
     if isinstance(key, str):
         if retire is not None:
             raise UsageError("retire= belongs to a keyed aggregate: give key= a function of the message")
