@@ -25,7 +25,7 @@ from go_state.core.ports import (
     Switch,
     Write,
 )
-from go_state.runtime.effects.timers import Clock
+from go_state.system.timers import Clock
 
 __all__ = [
     "Clock",

@@ -154,13 +154,16 @@ def close_log(log: Log[Msg], timeout: float | None) -> None:
     if log.in_parent:
         return
     waker, until = ThreadWaker(), deadline(timeout)
-    log.shut(waker if timeout is not None else None)
-    if timeout is not None:
+    try:
+        log.shut(waker if timeout is not None else None)
+        drained = timeout is None or waker.sleep(until)
+    finally:
         try:
-            drained = waker.sleep(until)
-        finally:
             log.forget_closer(waker)
-        _check_drained(drained, timeout)
+        except BaseException:  # Ctrl-C, at any point of it: done twice it is done once
+            log.forget_closer(waker)
+            raise
+    _check_drained(drained, timeout)
 
 
 async def close_log_async(log: Log[Msg], timeout: float | None) -> None:
@@ -170,11 +173,15 @@ async def close_log_async(log: Log[Msg], timeout: float | None) -> None:
     if log.in_parent:
         return
     waker, until = LoopWaker(), deadline(timeout)
-    log.shut(waker if timeout is not None else None)
     try:
+        log.shut(waker if timeout is not None else None)
         drained = timeout is None or await waker.sleep(until)
     finally:
-        log.forget_closer(waker)
+        try:
+            log.forget_closer(waker)
+        except BaseException:  # Ctrl-C, at any point of it: done twice it is done once
+            log.forget_closer(waker)
+            raise
     _check_drained(drained, timeout)
 
 

@@ -230,7 +230,10 @@ class Log(Generic[Msg]):
 
     def is_drained(self) -> bool:
         """Return whether every open reader has committed everything. Lock held."""
-        return all(cursor.committed >= self.retained.end for cursor in self.cursors)
+        for cursor in self.cursors:  # noqa: SIM110 - Ctrl-C is lost in a generator that `all` drops
+            if cursor.committed < self.retained.end:
+                return False
+        return True
 
     # ------------------------------------------------------------------ readers
 

@@ -42,6 +42,8 @@ class Sleeper:
         try:
             return self._begin(waker) or waker.sleep(until)
         finally:
+            if self._waker is waker:  # without a call: Ctrl-C, which comes at one, would leave a sleep that nobody ends
+                self._waker = None
             self._end(waker)
 
     async def sleep_async(self, until: float | None) -> bool:
@@ -52,6 +54,8 @@ class Sleeper:
         try:
             return self._begin(waker) or await waker.sleep(until)
         finally:
+            if self._waker is waker:  # without a call: Ctrl-C, which comes at one, would leave a sleep that nobody ends
+                self._waker = None
             self._end(waker)
 
     def wake(self) -> None:
@@ -85,9 +89,6 @@ class Sleeper:
             return bool(log.inbox)
 
     def _end(self, waker: Waker) -> None:
-        with self._log.lock:
-            if self._waker is not waker:
-                return  # it did not sleep, and another sleeps here
-            self._waker = None
-            with suppress(ValueError):  # whoever has woken it has taken it out
-                self._log.sleepers.remove(waker)
+        """Take the waker out, unless whoever has woken it has, or does so with the next put."""
+        with self._log.lock, suppress(ValueError):
+            self._log.sleepers.remove(waker)

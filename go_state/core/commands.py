@@ -179,7 +179,7 @@ class Cmd(Generic[Msg]):
         _set_err(call, err)
         _set_key(call, key if key is None else _checked_key(key))
         _set_busy(call, busy)
-        _set_thread(call, bool(thread))
+        _set_thread(call, thread if thread is False else bool(thread))
         _set_timeout(call, timeout)
         _set_retry(call, retry)
         return call

@@ -29,7 +29,7 @@ class Consumer(Protocol[Got]):
     """Gives messages in the order they were put. Under an event loop each method may return an awaitable."""
 
     def get(self) -> Awaitable[Got] | Got:
-        """Wait for the next message; `Closed` when there will be none."""
+        """Wait for the next message; `Closed` or `Ended` when there will be none: `UsedAfterClose` and `AppEnded` are failures."""
         ...
 
     def commit(self) -> Awaitable[object] | object:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypedDict, TypeVar
 
 from go_state.core.errors import Denied, UsageError
 from go_state.core.ports import Codec, Consumer, Position, Producer, Store, Switch
-from go_state.runtime.effects.timers import Clock
 from go_state.runtime.on_error import OnError
 from go_state.runtime.resources import Effects
+from go_state.system.timers import Clock
 
 if TYPE_CHECKING:
     from go_state.storage.journal.commit.writer import Durability

@@ -47,7 +47,8 @@ def begin_turns(run: object) -> Part:
 def enter_part(run: object) -> Part:
     """Make the calling task or thread something that the run waits for, in its own copy of the context, until the part is over."""
     part = Part(run, is_turn=False)
-    parts.set((*parts.get(), part))
+    inside = parts.get()
+    parts.set((*inside, part) if inside else (part,))
     return part
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from go_state.core.errors import UsageError
-from go_state.runtime.effects.timers import Clock, SystemClock
+from go_state.system.timers import Clock, SystemClock
 
 NOTHING: Final[object] = object()  # env= was not given; None is a value like any other
 

@@ -12,12 +12,17 @@ Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
 
+class NotYet(Exception):
+    """Raised by a run's update for a turn that is to be taken again, once its message is on disk; nothing of it has happened."""
+
+
 @dataclass(frozen=True, slots=True)
 class Steps(Generic[Model, Msg]):
     """How a run begins and how each message changes its model.
 
     `init()` gives the first model and commands. `update` takes the model, a message and, if it `takes_turn`, the turn; it gives the
-    next model and commands. `roll_back(error)` is called for a turn that is rolled back while the run goes on or ends with the error.
+    next model and commands, or raises `NotYet`. `roll_back(error)` is called for a turn that is rolled back while the run goes on or
+    ends with the error.
     """
 
     init: Callable[[], Step[Model, Msg]]

@@ -22,9 +22,9 @@ from go_state.runtime.effects.executor import Executor, unasked
 from go_state.runtime.effects.inbox import Input
 from go_state.runtime.effects.lifecycle import Delivery, Trouble
 from go_state.runtime.effects.manager import PREFETCH, EffectManager
-from go_state.runtime.effects.timers import Timer
 from go_state.runtime.inside import enter_part
 from go_state.runtime.raised import as_failure
+from go_state.system.timers import Timer
 
 if TYPE_CHECKING:
     import asyncio

@@ -18,7 +18,7 @@ from go_state.runtime.feeds.feed import Feed, give_back
 from go_state.runtime.flow.waits import Flow, Wait
 from go_state.runtime.on_error import FailedMessage, Failures
 from go_state.runtime.raised import as_failure
-from go_state.runtime.steps import Steps
+from go_state.runtime.steps import NotYet, Steps
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -57,7 +57,9 @@ class Loop(Generic[Model, Msg]):
         self._only_view = None if self._before_view else hooks.view  # the view of a run that nobody else looks at
         self._after_rollback = after_rollback
         self._stop = stop or StopRequest()
-        self._committed = True  # whether the turn of the message last given is: looked at when an exception has come
+        # Whether the turn of the message last given is committed: looked at when an exception has come. Python looks for Ctrl-C in calls,
+        # and where the body of a loop ends: so it finds a turn that is committed, or one in a call of update or later, which is caught.
+        self._committed = True
 
     # ------------------------------------------------------------------ from beginning to end
 
@@ -79,6 +81,8 @@ class Loop(Generic[Model, Msg]):
                 in_turns = True
                 yield from self.turns(messages, feed)
                 in_turns = False
+                if self.stopped:
+                    break
                 if manager.has_arrivals:
                     yield from self.deliver(feed)
                 if manager.credits:
@@ -109,17 +113,13 @@ class Loop(Generic[Model, Msg]):
     # ------------------------------------------------------------------ the turn
 
     def turns(self, messages: Iterator[Msg | None], feed: Feed[Msg]) -> Flow[None]:
-        """Take each message through its turn: update, perform inline commands, commit, publish.
-
-        `_committed` says on which side of a commit an exception has come. Python looks for Ctrl-C in calls, and where the body of a
-        loop ends: so it finds a message whose turn is committed, or one whose turn is in a call of update or later, which is caught.
-        """
-        update = self._with_turn(feed) if self._steps.takes_turn else self._steps.update
-        manager, perform, owner = self.manager, self.manager.perform, feed.owner
+        """Take each message through its turn: update, perform inline commands, commit, publish."""
+        manager, perform, update, owner = self.manager, self.manager.perform, self._update(feed), feed.owner
         hooks, view, each, none, model = self._before_view, self._only_view, feed.commits_each, _NONE, self.model
         for message in messages:
             if message is None:
-                yield from self._pass_over(feed)
+                if (yield from self._pass_over(feed)):
+                    return
                 continue
             try:
                 step: Any = update(model, message)  # anything, until it was looked at
@@ -131,22 +131,28 @@ class Loop(Generic[Model, Msg]):
                     raise not_a_step(step, "update") from None
                 if commands is not none:
                     commands = perform(commands, message)  # from here on the messages that they sent
+            except NotYet as early:
+                self._committed = False
+                yield from self._take_back(feed, early)
+                return
             except BaseException as error:
                 self._committed = False
-                yield from self._set_aside(message, feed, error)
+                if (yield from self._set_aside(message, feed, error)):
+                    return
                 continue
             if commands is not none or each:
                 self._committed = False
                 try:
                     if (own := owner.own) is None or manager.held or len(own) >= _OWN_LIMIT:
-                        yield from self._commit_and_begin(commands, feed) if manager.held else feed.commit(commands)
+                        yield from self._commit_and_begin(proposal, commands, feed) if manager.held else feed.commit(commands)
                     else:
                         own += commands  # the next to be taken from the list that this loop iterates over
                         self._committed = True
                         if owner.own is None:  # others have come in between
                             owner.append_late()
                 except NotStorable as error:  # a message that a command has sent; nothing has moved
-                    yield from self._set_aside(message, feed, error)
+                    if (yield from self._set_aside(message, feed, error)):
+                        return
                     continue
                 self._committed = True
             self.model = model = proposal
@@ -157,13 +163,16 @@ class Loop(Generic[Model, Msg]):
                 if self._stop.is_made:
                     return (yield from self._end_early(feed))
 
-    def _with_turn(self, feed: Feed[Msg]) -> Callable[[Model, Msg], Step[Model, Msg]]:
+    def _update(self, feed: Feed[Msg]) -> Callable[[Model, Msg], Step[Model, Msg]]:
+        """Return the program's update, called with the model and the message alone."""
         update = self._steps.update
-        return lambda model, message: update(model, message, feed.turn())
+        return (lambda model, message: update(model, message, feed.turn())) if self._steps.takes_turn else update
 
-    def _commit_and_begin(self, sent: Sequence[Msg], feed: Feed[Msg]) -> Flow[None]:
-        """Commit a turn that starts or cancels commands, and then do that."""
+    def _commit_and_begin(self, model: Model, sent: Sequence[Msg], feed: Feed[Msg]) -> Flow[None]:
+        """Commit a turn that starts or cancels commands, and then do that; if it fails, as where no thread can be started, the turn stays."""
         yield from feed.commit(sent)
+        self._committed = True
+        self.model = model
         self.manager.begin()
 
     def _publish(self, model: Model) -> Flow[None] | tuple[()]:
@@ -186,14 +195,26 @@ class Loop(Generic[Model, Msg]):
 
     # ------------------------------------------------------------------ what fails
 
-    def _pass_over(self, feed: Feed[Msg]) -> Flow[None]:
-        """Count a message that is processed without a turn."""
+    def _pass_over(self, feed: Feed[Msg]) -> Flow[bool]:
+        """Count a message that is processed without a turn; return whether the loop ends after it."""
         self.passed_over += 1
         if feed.commits_each:
+            self._committed = False
             yield from feed.commit(())
+        self._committed = True
+        if self._stop.is_made:
+            yield from self._end_early(feed)
+        return self.stopped
 
-    def _set_aside(self, message: Msg, feed: Feed[Msg], caught: BaseException) -> Flow[None]:
-        """Roll the turn back and set its message aside if the policy says so; raise the error if not."""
+    def _take_back(self, feed: Feed[Msg], early: NotYet) -> Flow[None]:
+        """Give the message back for the feed to give once more: its turn comes when the message is on disk."""
+        if self._steps.roll_back is not None:
+            self._steps.roll_back(early)
+        yield from feed.rollback(processed=False)
+        self._committed = True
+
+    def _set_aside(self, message: Msg, feed: Feed[Msg], caught: BaseException) -> Flow[bool]:
+        """Roll the turn back and set its message aside if the policy says so, as `_pass_over` does; raise the error if not."""
         self.manager.drop()
         error = as_failure(caught, "update or one of its commands")
         if not isinstance(error, Exception):
@@ -205,8 +226,7 @@ class Loop(Generic[Model, Msg]):
         if self._after_rollback is not None:
             self._after_rollback.rolled_back(error, ends=False)
         yield from self.failures.keep(FailedMessage(message, position, error), policy)
-        yield from self._pass_over(feed)
-        self._committed = True
+        return (yield from self._pass_over(feed))
 
     def _roll_back(self, feed: Feed[Msg], error: BaseException) -> Flow[None]:
         """End the turns by the error: commit what is processed, and give back the rest."""

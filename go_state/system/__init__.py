@@ -3,6 +3,7 @@
     forks          what a forked child inherits, and how that refuses to be used there
     own_thread     a thread for what an event loop may not wait for: the disk, the end of another thread
     at_exit        journals that are not closed are written when the process ends
+    timers         what is to be done when, by a clock that a test can replace
     locks          whether this thread holds a lock, for what a finalizer may interrupt
     running        the event loop that runs in this thread, asked without importing asyncio
     crash_points   named moments at which a test ends the process, to see what is on disk then

@@ -6,7 +6,7 @@
     truncation   before-truncate, after-truncate
     a command    command-begins, command-delivered   one that goes on after its turn; its message is enqueued after the second
 
-They cost a comparison, and lie on no path that every message takes.
+They cost a comparison, whether `Watch.reached` is None, and lie on no path that every message takes.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CRASH_POINTS: Final = (
 )
 
 
-class _Watch:
+class Watch:
     """The function to call; the only state here that a whole process shares, because it ends as a whole."""
 
     reached: Callable[[str], object] | None = None
@@ -35,10 +35,10 @@ class _Watch:
 
 def reach(point: str) -> None:
     """Call the function that watches, with the point that was reached."""
-    if _Watch.reached is not None:
-        _Watch.reached(point)
+    if Watch.reached is not None:
+        Watch.reached(point)
 
 
 def watch(reached: Callable[[str], object] | None) -> None:
     """Set the function that is called at each point; None ends that."""
-    _Watch.reached = reached
+    Watch.reached = reached

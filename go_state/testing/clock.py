@@ -44,7 +44,9 @@ class SimClock:
     def __init__(self, start: float = 0.0, *, jumps: bool = False) -> None:
         self._now = _time(start)
         self._jumps = jumps
-        self._changed = threading.Condition()  # guards the two below, and the time
+        self._lock = threading.RLock()  # guards all below, and the time
+        self._changed = threading.Condition(self._lock)
+        self._advancing = 0  # how many threads wait for runs to be at rest
         self._runs: dict[Callable[[], object], _Run] = {}
 
     def time(self) -> float:
@@ -59,17 +61,22 @@ class SimClock:
 
     def enter(self, wake: Callable[[], object], /) -> None:
         """Called when a run begins."""
-        with self._changed:
+        with self._lock:
             self._runs[wake] = _Run()
 
     def left(self, due: float | None, resting: Callable[[], bool], wake: Callable[[], object], /) -> float | None:
         """Called when a run is about to wait; return 0 if time jumps to what it waits for."""
-        with self._changed:
-            run = self._runs.setdefault(wake, _Run())
+        with self._lock:  # itself, and not by the condition: a simulated day of timers is spent here
+            run = self._runs.get(wake) or self._runs.setdefault(wake, _Run())
             run.due, run.resting = due, resting
-            self._changed.notify_all()
+            if self._advancing:
+                self._changed.notify_all()
             if not (self._jumps and self._rest()):
                 return None
+            if len(self._runs) == 1 and due is not None:
+                self._now = max(self._now, due)
+                run.due, run.resting = None, _never
+                return 0.0
             next_due = self._next_due()
             if next_due is None:
                 return None
@@ -83,7 +90,7 @@ class SimClock:
 
     def leave(self, wake: Callable[[], object], /) -> None:
         """Called when a run has ended."""
-        with self._changed:
+        with self._lock:
             self._runs.pop(wake, None)
             self._changed.notify_all()
 
@@ -99,8 +106,8 @@ class SimClock:
         check_forward(seconds)
         end = self._now + seconds
         while True:
-            with self._changed:
-                if not self._changed.wait_for(self._rest, timeout):
+            with self._lock:
+                if not self._wait_for_rest(timeout):
                     raise TimedOut(f"a run was still busy after {timeout:g} real seconds: does one of its commands hang?")
                 due = self._next_due()
                 if due is None or due > end:
@@ -128,7 +135,7 @@ class SimClock:
 
         if isinstance(effect, Effect):
             effect.parked = True
-        with self._changed:
+        with self._lock:
             sleeper = self._runs[wake] = _Run()
             sleeper.due, sleeper.resting = None if seconds == math.inf else self._now + seconds, _always
             runs = [each for each, run in self._runs.items() if run.resting is not _always]  # not those that sleep
@@ -150,6 +157,13 @@ class SimClock:
         self.advance(0, timeout=timeout)
 
     # ------------------------------------------------------------------ with the lock held
+
+    def _wait_for_rest(self, timeout: float) -> bool:
+        self._advancing += 1
+        try:
+            return self._changed.wait_for(self._rest, timeout)
+        finally:
+            self._advancing -= 1
 
     def _rest(self) -> bool:
         for run in self._runs.values():  # noqa: SIM110  - all() of a generator takes twice as long for the one run there usually is

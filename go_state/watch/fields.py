@@ -160,6 +160,7 @@ class Changes(Generic[Model]):
             self._seen, self._selected = -1, UNSET
         self._left: list[_State[Model]] = []  # what is still to be delivered after the end
         self._ended = False
+        self._end: Ended | None = None  # what a get has raised because nothing more will come, and nothing has failed
 
     # ------------------------------------------------------------------ getting
 
@@ -169,7 +170,9 @@ class Changes(Generic[Model]):
             return self._deliver_last()
         try:
             return self._deliver(self._watcher.get(timeout, where=self._is_new))
-        except Closed:
+        except Closed as error:
+            if not self._watcher.is_end(error):
+                raise
             return self._deliver_last()
 
     async def get_async(self, timeout: float | None = None) -> Change[Model]:
@@ -178,7 +181,9 @@ class Changes(Generic[Model]):
             return self._deliver_last()
         try:
             return self._deliver(await self._watcher.get_async(timeout, where=self._is_new))
-        except Closed:
+        except Closed as error:
+            if not self._watcher.is_end(error):
+                raise
             return self._deliver_last()
 
     def get_nowait(self) -> Change[Model]:
@@ -213,17 +218,23 @@ class Changes(Generic[Model]):
         """Deliver what was set at the end and not delivered yet, once."""
         if self._left and self._is_new(state := self._left.pop()):
             return self._deliver(state)
-        raise Ended("this subscription is closed, and its newest change was delivered")
+        self._end = Ended("this subscription is closed, and its newest change was delivered")
+        raise self._end
+
+    def _is_end(self, error: Closed) -> bool:
+        """Return whether a get has raised the error as its end, and not because the program, or the selector, has failed."""
+        return error is self._end
 
     def __iter__(self) -> Iterator[Change[Model]]:
         try:
             while True:
                 yield self.get()
-        except Closed:
-            return
+        except Closed as error:
+            if not self._is_end(error):
+                raise
 
     def __aiter__(self) -> AsyncIterator[Change[Model]]:
-        return until_closed(self.get_async)
+        return until_closed(self.get_async, self._is_end)
 
     # ------------------------------------------------------------------ ending
 

@@ -28,8 +28,9 @@ _NOTHING: Any = object()  # of any type, as it stands in the place of a value
 _now, _closed, _version = attrgetter("now"), attrgetter("closed"), itemgetter(0)  # which need no call of a Python function each
 
 
-async def until_closed(get: Callable[[], Awaitable[T]]) -> AsyncIterator[T]:
-    """Give what `get` returns until it raises `Closed`, and let the event loop run its other tasks every few milliseconds.
+async def until_closed(get: Callable[[], Awaitable[T]], is_end: Callable[[Closed], bool]) -> AsyncIterator[T]:
+    """Give what `get` returns until it raises a `Closed` that is its own end, and let the event loop run its other tasks every few
+    milliseconds.
 
     `get` does not wait if values come faster than they are used, and would keep the event loop from everybody else.
     """
@@ -42,8 +43,9 @@ async def until_closed(get: Callable[[], Awaitable[T]]) -> AsyncIterator[T]:
             if time.monotonic() >= checkpoint:
                 await asyncio.sleep(0)
                 checkpoint = time.monotonic() + _CHECKPOINT_SECONDS
-    except Closed:
-        return
+    except Closed as error:
+        if not is_end(error):
+            raise
 
 
 def check_since(since: object) -> None:
@@ -100,6 +102,7 @@ class Watcher(Generic[T]):
         self._lock = threading.Lock()  # guards the two below, but that the get itself takes its waker away
         self._waker: Waker | None = None  # of the get that sleeps; another finds it, and raises
         self._closed = False
+        self._end: Closed | None = None  # what a get has raised because nothing more will come, and nothing has failed
 
     @property
     def version(self) -> int:
@@ -169,7 +172,8 @@ class Watcher(Generic[T]):
         watcher would sleep although there is a value that it has not seen.
         """
         if self._closed:
-            raise UsedAfterClose("this watcher is closed")
+            self._end = UsedAfterClose("this watcher is closed")
+            raise self._end
         ended = tuple(filter(_closed, self._slots))  # before what they hold: after its end none is set any more
         held = tuple(map(_now, self._slots))
         versions = tuple(map(_version, held))
@@ -185,8 +189,19 @@ class Watcher(Generic[T]):
                     self._last = value
                 return _Look(versions, versions, math.inf, value)
         if ended:
-            _raise_end(ended)
+            self._raise_end(ended)
         return _Look(versions, passed_over, math.inf)
+
+    def _raise_end(self, ended: Slots) -> NoReturn:
+        for slot in ended:
+            if (error := slot.error) is not None:
+                raise error
+        self._end = Ended("the value is closed and its newest value was given")
+        raise self._end
+
+    def is_end(self, error: Closed) -> bool:
+        """Return whether a get has raised the error as its end, and not because the value, or a function that reads it, has failed."""
+        return error is self._end
 
     # ------------------------------------------------------------------ waiting
 
@@ -200,7 +215,11 @@ class Watcher(Generic[T]):
             if self._waker is not None:
                 raise ConcurrentGet("another thread or task already waits on this watcher: make one for each")
             self._waker = waker
-        return all(slot.add_waker(waker, version) for slot, version in zip(self._slots, versions, strict=True))
+        try:
+            return all(slot.add_waker(waker, version) for slot, version in zip(self._slots, versions, strict=True))
+        except Closed as error:  # of an app that ends and may be waited for no longer
+            self._end = error
+            raise
 
     def _remove_waker(self, waker: Waker) -> None:
         for slot in self._slots:
@@ -212,11 +231,12 @@ class Watcher(Generic[T]):
         try:
             while True:
                 yield self.get()
-        except Closed:
-            return
+        except Closed as error:
+            if not self.is_end(error):
+                raise
 
     def __aiter__(self) -> AsyncIterator[T]:
-        return until_closed(self.get_async)
+        return until_closed(self.get_async, self.is_end)
 
     def close(self) -> None:
         """End the watcher, and a get that waits, which raises `Closed`. A second call is harmless."""
@@ -245,10 +265,3 @@ def _check_time(until: float | None, timeout: float | None) -> None:
     """Raise `TimedOut` if the time is over."""
     if until is not None and time.monotonic() >= until:
         raise TimedOut(f"no newer value came within {timeout} seconds; nothing was taken")
-
-
-def _raise_end(ended: Slots) -> NoReturn:
-    for slot in ended:
-        if (error := slot.error) is not None:
-            raise error
-    raise Ended("the value is closed and its newest value was given")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -48,5 +49,38 @@ def test_an_interrupted_step_is_taken_or_not() -> None:
             with interrupt:
                 reader.cursor.settle(1, ["sent"], True)
             assert (reader.committed, buffer.slice()) in [(0, ["message"]), (1, ["message", "sent"])]
+
+    at_every_point(interrupted)
+
+
+def test_a_reader_whose_wait_was_interrupted_can_wait_again() -> None:
+    """Also if Ctrl-C comes when the wait is over: nobody is left asleep in the reader."""
+
+    def interrupted(interrupt: Interrupt) -> None:
+        buffer: gs.Buffer[int] = gs.Buffer()
+        with buffer.consumer() as reader:
+            with interrupt, suppress(gs.TimedOut):
+                reader.get(timeout=0.001)
+            for _ in range(2):
+                with suppress(gs.errors.TimedOut):  # a wait may end for the last one's wake-up
+                    reader.get(timeout=0.001)
+            assert not reader.cursor.sleeper.is_asleep
+            buffer.put(1)
+            assert reader.get(timeout=10) == 1
+
+    at_every_point(interrupted)
+
+
+def test_a_close_whose_wait_was_interrupted_is_waited_for_no_more() -> None:
+    def interrupted(interrupt: Interrupt) -> None:
+        buffer: gs.Buffer[int] = gs.Buffer()
+        with buffer.consumer() as reader:
+            buffer.put(1)
+            with interrupt, suppress(gs.TimedOut):
+                buffer.close(timeout=0.001)
+            assert not buffer.log.closers
+            buffer.close()
+            assert reader.get(timeout=10) == 1
+            assert reader.commit() == 1
 
     at_every_point(interrupted)

@@ -92,10 +92,18 @@ def live(drivers: Drivers, path: Path, *messages: Msg, program: Any = None, map_
 
 
 def killed(path: Path, *messages: Msg, program: Any = None, **how: Any) -> Path:
-    """Return a copy of the file as kill -9 would leave it after the messages, each seen by the view."""
+    """Return a copy of the file as kill -9 would leave it after the messages, each seen by the view with all that it has sent."""
     program, copy = program or Life().program, path.with_name(f"{path.name}-killed")
     seen = threading.Semaphore(0)
-    watched = replace(program, view=lambda model: (program.view and program.view(model), seen.release()))
+
+    def view(model: Any) -> None:
+        if program.view:
+            program.view(model)
+        found = journal.statistics()
+        if found.readers[0].committed == found.end:
+            seen.release()
+
+    watched = replace(program, view=view)
     with gs.LMDBStore(path) as store:
         journal = store.journal("bot", of=Msg)
         thread = threading.Thread(target=gs.run, args=(watched, journal), kwargs={"store": store, "key": "bot", **how})

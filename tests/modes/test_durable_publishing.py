@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import threading
 from collections.abc import Callable
@@ -132,3 +133,100 @@ def test_the_end_of_a_command_is_written_when_no_message_comes(tmp_path: Path) -
                 break
             threading.Event().wait(0.01)
         assert running() == []
+
+
+def chained(commands: Callable[[], Any], **more: Any) -> gs.Program[int, int]:
+    """A program that sends itself 2 for each 1, and returns the commands for a 2."""
+
+    def update(model: int, msg: int) -> gs.Step[int, int]:
+        return model + 1, [gs.Cmd.send(2)] if msg == 1 else commands() if msg == 2 else ()
+
+    return gs.Program(lambda: (0, ()), update, **more)
+
+
+@pytest.mark.parametrize("durability", ["group", "put"])
+def test_a_model_is_shown_when_its_own_messages_are_on_disk(tmp_path: Path, durability: Any) -> None:
+    """After a crash another message may come before one that a turn has sent, if that is not on disk."""
+    seen: list[tuple[int, int]] = []
+    with gs.LMDBStore(tmp_path / "s") as store:
+        journal = store.journal("k", of=int, durability=durability)
+        program = chained(tuple, view=lambda model: seen.append((model, journal.parts.tail.durable)))
+        with gs.start(program, journal) as app:
+            for _ in range(10):
+                app.apply(1)
+    assert seen
+    assert all(model <= durable for model, durable in seen)
+
+
+@pytest.mark.parametrize("name", ["inline", "thread", "task"])
+@pytest.mark.parametrize("on_loop", [False, True])
+def test_a_command_begins_when_its_message_is_on_disk(tmp_path: Path, name: str, on_loop: bool) -> None:
+    """Also if the message was sent by a turn: a crash must not give its position, and so its effect's id, to another."""
+    seen: list[int] = []
+
+    def work() -> None:
+        seen.append(journal.parts.tail.durable - int(gs.effect_id().split("/")[1]))
+
+    async def work_async() -> None:
+        work()
+
+    commands: dict[str, Any] = {"inline": work, "thread": gs.Cmd.call(work, thread=True), "task": gs.Cmd.call(work_async)}
+    program = chained(lambda: [commands[name]])
+    with gs.LMDBStore(tmp_path / "s") as store:
+        journal = store.journal("k", of=int)
+
+        async def on_a_loop() -> None:
+            async with gs.start_async(program, journal) as opened:
+                for _ in range(10):
+                    await opened.apply_async(1)
+
+        if on_loop:
+            asyncio.run(on_a_loop())
+        else:
+            with gs.start(program, journal) as app:
+                for _ in range(10):
+                    app.apply(1)
+        found = [each.message for each in journal.history.exactly(0, 20)]
+    assert len(seen) == 10
+    assert min(seen) >= 1
+    assert found == [1, 2] * 10
+
+
+def test_a_turn_that_waits_for_the_disk_is_taken_once(tmp_path: Path) -> None:
+    """In a backlog of messages that send others, each has one turn, in the order in which they entered."""
+    done: list[str] = []
+
+    def update(model: tuple[int, ...], msg: int) -> gs.Step[tuple[int, ...], int]:
+        commands = [gs.Cmd.send(msg + 100), gs.Cmd.send(msg + 200)] if msg < 100 else [lambda: done.append(gs.effect_id())]
+        return (*model, msg), commands
+
+    with gs.LMDBStore(tmp_path / "s") as store:
+        journal = store.journal("k", of=int)
+        journal.put(*range(50))
+        with gs.start(gs.Program(lambda: ((), ()), update), journal) as app:
+            app.send(50)
+        order = [each.message for each in store.journal("k", of=int).history.exactly(0, 153)]
+        assert app.model == tuple(order)
+    assert len(set(done)) == len(done) == 102
+
+
+def test_a_model_after_a_message_that_was_set_aside_is_shown_when_that_is_on_disk(tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    aside: gs.Buffer[Any] = gs.Buffer()
+
+    def update(model: int, msg: int) -> gs.Step[int, int]:
+        if msg == 3:
+            raise ValueError("three")
+        return model + 1, ()
+
+    def view(model: int) -> None:
+        if model:
+            seen.append((model, len(journal.parts.records.set_aside())))
+
+    with gs.LMDBStore(tmp_path / "s") as store:
+        journal = store.journal("k", of=int)
+        with gs.start(gs.Program(lambda: (0, ()), update, view=view), journal, on_error=gs.SetAside(aside)) as app:
+            for _ in range(5):
+                app.send(3)
+                app.apply(1)
+    assert seen == [(number, number) for number in range(1, 6)]

@@ -271,7 +271,7 @@ def interrupted_in(monkeypatch: pytest.MonkeyPatch, part: type, method: str, aft
 
 @pytest.mark.parametrize(
     ("part", "method", "after"),
-    [(Lifecycle, "begin", 1), (Scheduler, "begin", 1), (Scheduler, "begin", 2), (Lifecycle, "launch", 1)],
+    [(Lifecycle, "begin", 1), (Scheduler, "admit", 1), (Scheduler, "admit", 2), (Lifecycle, "launch", 1)],
 )
 @pytest.mark.filterwarnings("ignore::go_state.core.errors.LeftRunning")
 def test_an_interrupt_before_its_beginning_forgets_no_command(

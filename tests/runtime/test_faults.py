@@ -322,3 +322,19 @@ async def test_stop_on_a_loop_cancels_what_runs() -> None:
         await app.stop_async(drain=False)
         assert app.cancelled == (command, gs.Cmd.after(1000, "y"))
     assert ended == ["x"]
+
+
+def test_a_command_that_cannot_begin_ends_the_app_and_not_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The turn is committed when its commands begin: its model stays, and its sender is not told that it was rolled back."""
+    from go_state.runtime.effects.executor import Workers
+
+    def start(self: Workers, effect: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(Workers, "start", start)
+    program = gs.Program(lambda: (0, ()), lambda model, msg: (model + msg, [gs.Cmd.call(int, thread=True)]))
+    app = gs.start(program)
+    with pytest.raises(gs.errors.AppEnded) as told:
+        app.apply(5, timeout=20)
+    assert str(told.value.__cause__) == "can't start new thread"
+    assert (app.model, app.statistics().processed) == (5, 1)

@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import go_state as gs
-from go_state.runtime.effects.timers import Timers
+from go_state.system.timers import Timers
 from go_state.testing import Harness, SimClock
 
 drivers = both_drivers.drivers

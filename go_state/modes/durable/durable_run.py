@@ -28,10 +28,9 @@ from go_state.modes.keeping.schema import StoredTypes, stored_types
 from go_state.modes.settings import DurableSettings
 from go_state.runtime.after_commit import Hooks, StopRequest
 from go_state.runtime.effects.manager import EffectManager
-from go_state.runtime.effects.timers import SystemClock
 from go_state.runtime.flow.waits import Blocking, Flow
 from go_state.runtime.on_error import Failures, OnError
-from go_state.runtime.steps import Steps
+from go_state.runtime.steps import NotYet, Steps
 from go_state.runtime.subscriptions import subscribed
 from go_state.runtime.turn import Loop
 from go_state.storage.journal.journal import Journal
@@ -39,6 +38,7 @@ from go_state.storage.journal.reader import JournalCursor
 from go_state.storage.records.lease import LeaseWait
 from go_state.storage.records.records import PROGRAM
 from go_state.system.own_thread import OwnThread
+from go_state.system.timers import SystemClock
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -47,8 +47,13 @@ Msg = TypeVar("Msg")
 class DurableRun(Generic[Model, Msg]):
     """One run of a journalled program; everything that influences it from elsewhere is given to its constructor.
 
+    <<<<<<< HEAD
     `chain` is the program's middleware. `on_error` decides on messages that fail and on commands that do. `onlooker` is called after
     turns. A `stop` request ends the run after the turn that is being processed.
+    =======
+    `chain` is the program's middleware. `on_error` decides on messages that fail and on commands that do. `onlooker` is told of the
+    turns, and whoever makes the `stop` request ends the run after the turn that is being taken.
+    >>>>>>> attack1
     """
 
     def __init__(
@@ -78,11 +83,11 @@ class DurableRun(Generic[Model, Msg]):
         if not isinstance(manager.timers.clock, SystemClock):
             self.journal.writer.date_by(manager.timers.clock.time)
         self.entrance: Entrance[Msg] = Entrance(self.journal, on_loop=on_loop)
-        self._dead_letters = DeadLetters(self.journal, on_error)
         self.manager = manager
         self._onlooker = onlooker
         self._stop = stop or StopRequest()
         self._publishing: Publishing[Model] = Publishing(program.view, onlooker, chain)
+        self._dead_letters = DeadLetters(self.journal, on_error, kept=self._publishing.note_effects)
         self._reader: JournalCursor[Msg] | None = None
         self.feed: DurableFeed[Model, Msg] | None = None
         self._is_live = False  # whether it has begun to take messages
@@ -91,13 +96,18 @@ class DurableRun(Generic[Model, Msg]):
     def _loop(self, chain: Chain[Model, Msg] | None, on_error: OnError) -> Loop[Model, Msg]:
         """Return the loop. Its turns are noted, and shown by the feed, which knows what is on disk."""
         steps: Steps[Model, Msg] = Steps.of(self._program) if chain is None else chain.steps(self._program)
-        if chain is None:  # with one, every turn waits for the disk
-            steps = replace(steps, update=noting_effects(steps.update, self._publishing.note_effects))
+        steps = replace(steps, update=noting_effects(steps.update, self._note_effects))
         middleware = None if chain is None else AtTurn(chain.turned)
         hooks = Hooks(subscribed(self._program.subscriptions, self.manager), middleware, self._onlooker)
         # A message whose command has failed is not remembered as set aside: its turn stays, and replays repeat it.
         failures: Failures[Msg] = Failures(self._dead_letters.decide, on_failure=on_error, lists=False)
         return Loop(steps, self.manager, hooks=hooks, failures=failures, after_rollback=self._onlooker, stop=self._stop)
+
+    def _note_effects(self) -> None:
+        """Called in a turn that does something which a replay would do again; `NotYet` if its message is not on disk."""
+        if self.feed is not None and not self.feed.is_on_disk:
+            raise NotYet
+        self._publishing.note_effects()
 
     # ------------------------------------------------------------------ from the start to the end
 

@@ -59,21 +59,30 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         committed: int = self._cursor.committed
         return committed
 
+    @property
+    def is_on_disk(self) -> bool:
+        """Whether the message last given is on disk: one that a turn has sent may be taken before."""
+        return self._cursor.is_on_disk(self.last_position() + 1)
+
     # ------------------------------------------------------------------ between two chunks
 
     def take(self) -> Flow[Iterator[Msg] | None]:
         """Give the next messages, with None in the place of those that were set aside."""
         self._commit((), self._given())
         publishing, cursor, snapshots = self._publishing, self._cursor, self._snapshots
-        if not publishing.waits_for_disk:
+        can_show = not publishing.waits_for_disk and cursor.is_on_disk(self.position)
+        if can_show:
             yield from publishing.show(self._loop.model)
         if snapshots.is_saving or snapshots.is_due(self.position):
             yield from self._save_a_slice()
         self._most = max(snapshots.messages_left(self.position, CHUNK_LIMIT), 1)  # overdue while a large model was being saved
         if self._rules.needs_flush(cursor) or (publishing.waits_for_disk and self._marks_are_due()):
             yield self._with_disk(self._journal.flush)
-        if publishing.waits_for_disk and not self._rules.has_moved(cursor):
-            yield from publishing.written(self._loop.model)
+        if publishing.waits_for_disk:
+            if not self._rules.has_moved(cursor):
+                yield from publishing.written(self._loop.model)
+        elif not can_show and cursor.is_on_disk(self.position):
+            yield from publishing.show(self._loop.model)
         messages = yield from self._readable()
         if self.passed_over and messages is not None:
             return self._without_those_set_aside(messages)

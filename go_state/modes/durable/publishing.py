@@ -1,8 +1,11 @@
 """When the models of a durable run are shown.
 
-Before update sees a message it is on disk, so a replay finds its turn again, and makes the same model: the model is shown as soon
-as the turn is processed. A turn that did something which a replay would do again is shown only when the disk knows that it is
-processed: one that has called a function or started a command, and any turn of a program whose middleware acts on what became of it.
+Once a message is on disk a replay finds its turn again, and makes the same model: the model is shown as soon as the turn is processed
+and its message on disk. What others send is on disk before update sees it; what turns send to themselves is written with the next flush,
+so a chain of them is one write. A turn that did something which a replay would do again is shown only when the disk knows that it is
+processed: one that has called a function or started a command, one whose message was set aside, and any turn of a program whose
+middleware acts on what became of it. Such a turn is not taken before its message is on disk: what is done under its position and its
+`gs.effect_id()` would be done under others after a crash.
 """
 
 from __future__ import annotations
@@ -111,7 +114,10 @@ _NOTHING = object()  # which no model is
 
 
 def noting_effects(update: Callable[P, Step], note: Callable[[], object]) -> Callable[P, Step]:
-    """Return the update that calls `note()` when it returns a command that does something which a replay would do again."""
+    """Return the update that calls `note()` when it returns a command that does something which a replay would do again.
+
+    What `note` raises is raised in the place of the step.
+    """
 
     @wraps(update)
     def noted(*args: P.args, **kwargs: P.kwargs) -> Step:

@@ -6,10 +6,10 @@ In come a turn's commands; out go the messages of what is inline at once, and th
     effect       the values that the others hand to each other: effect, turn, group, names
     interpreter  commands -> messages to send, effects to begin, keys and scopes to cancel; calls what is inline
     scheduler    keys, room, what waits for what -> which effects to launch and to stop; does neither
-    timers       what is to be done when, by a clock that a test can replace
     inbox        typed arrivals, posted from any thread; how a run that waits is woken
     executor     where effects run: tasks and threads
     lifecycle    an effect from the commit of its turn to its message in the queue, and what follows it
+    deliveries   what has arrived on its way into the queue
     manager      the block of one run that connects all these with its feed
 
 Read them in this order. Each knows those above it; a loop and its feed know the manager, a harness gives it an executor of its own.

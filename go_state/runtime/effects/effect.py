@@ -1,16 +1,16 @@
-"""The values that the parts of this folder hand to each other: an effect, the turn it comes from, the `seq` or `all` it is a part of."""
+"""What the parts of this folder hand to each other: an effect, its turn, the `seq` or `all` it is a part of, and what a turn holds."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from enum import Enum
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from go_state.core.commands import After, All, Call, Map, Seq
 from go_state.core.errors import ProgramError
 from go_state.core.subscriptions import Scope
-from go_state.runtime.effects.timers import Timer
+from go_state.system.timers import Timer
 
 Path: TypeAlias = "tuple[int] | tuple[Path, int]"
 """Where a command stands in its turn: `(number,)`, and of one in a `seq` or `all` `(path, number)`."""
@@ -140,7 +140,7 @@ class Group:
 class Effect:
     """One call or timer that goes on after its turn, or waits to be started."""
 
-    __slots__ = ("command", "coroutine", "group", "key", "origin", "over", "parked", "path", "scope", "timers")
+    __slots__ = ("command", "coroutine", "group", "key", "origin", "over", "parked", "path", "scope", "timer", "try_timer")
 
     def __init__(
         self,
@@ -160,7 +160,15 @@ class Effect:
         self.coroutine = coroutine  # of a function that was called in the turn and returned something to await
         self.over = False  # it has ended, or was cancelled: what it still brings is ignored
         self.parked = False  # it waits for its next try
-        self.timers: tuple[Timer, ...] = ()
+        self.timer: Timer | None = None  # its own, or that of its timeout
+        self.try_timer: Timer | None = None  # of the wait for its next try
+
+    def cancel_timers(self) -> None:
+        """Make its timers do nothing."""
+        if self.timer is not None:
+            self.timer.cancel()
+        if self.try_timer is not None:
+            self.try_timer.cancel()
 
     @property
     def name(self) -> str:
@@ -195,6 +203,78 @@ Step: TypeAlias = Effect | Cancelling
 """What a turn's commands begin or end, once the turn is committed."""
 
 
+class Keys(Protocol):
+    """What the interpreter asks the scheduler."""
+
+    def is_taken(self, key: Hashable) -> bool:
+        """Return whether an effect with the key is running, or waits to be started."""
+        ...
+
+    def keys_in(self, scope: Scope) -> Iterable[Hashable]:
+        """Return the keys of a scope that are taken."""
+        ...
+
+
+class Marks(Protocol):
+    """Where a durable run notes which effects are running."""
+
+    def opened(self, name: str) -> None:
+        """Note an effect, before its turn is committed."""
+        ...
+
+    def ended(self, names: Sequence[str]) -> None:
+        """Remove the notes of effects, when what they have sent is in the queue."""
+        ...
+
+
+class Held:
+    """What a turn begins and ends once it is committed, in order; a turn that is rolled back has begun nothing."""
+
+    def __init__(self, keys: Keys) -> None:
+        self.steps: list[Step] = []  #: always the same list
+        self.keys: dict[Hashable, bool] = {}  #: whether what is held takes the key, or gives it up
+        self.marks: Marks | None = None
+        self._keys = keys
+
+    def hold(self, effect: Effect) -> Outcome:
+        """Hold what goes on after the turn."""
+        self.steps.append(effect)
+        if effect.key is not None:
+            self.keys[effect.key] = True
+        if self.marks is not None:
+            self.marks.opened(effect.name)
+        return Outcome.RUNNING
+
+    def hold_cancelling(self, cancelling: Cancelling) -> None:
+        """Hold the end of the command with a key, or of all in a scope."""
+        self.steps.append(cancelling)
+        if cancelling.key is not None:
+            self.keys[cancelling.key] = False
+            return
+        scope = cancelling.scope
+        given_up = [*self._keys.keys_in(scope), *(key for key in self.keys if is_in(key, scope))]
+        self.keys.update(dict.fromkeys(given_up, False))
+
+    def is_taken(self, key: Hashable) -> bool:
+        """Return whether an effect has the key, or will have it once the turn is committed."""
+        held = self.keys.get(key)
+        return self._keys.is_taken(key) if held is None else held
+
+    def clear(self) -> None:
+        """Hold nothing any more."""
+        self.steps.clear()
+        if self.keys:
+            self.keys.clear()
+
+    def drop(self) -> list[Effect]:
+        """Hold nothing any more, and return the effects that were held; coroutines among them are closed."""
+        dropped = [each for each in self.steps if isinstance(each, Effect)]
+        self.clear()
+        for effect in dropped:
+            effect.close_coroutine()
+        return dropped
+
+
 def unmapped(command: object, scope: Scope) -> tuple[object, Scope]:
     """Return a child's command, and its scope: what its messages are wrapped by, the outermost first."""
     while isinstance(command, Map):
@@ -221,6 +301,11 @@ def keyed(scope: Scope, key: Hashable) -> Hashable:
             "a number or a string"
         ) from None
     return found
+
+
+def is_in(key: Hashable, scope: Scope) -> bool:
+    """Return whether a key, as `keyed` makes it, belongs to the scope or to a child's within it."""
+    return isinstance(key, tuple) and key[0][: len(scope)] == scope
 
 
 def written(path: Path) -> str:

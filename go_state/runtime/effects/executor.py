@@ -19,7 +19,7 @@ from go_state.core.commands import Call, Retry, name_of
 from go_state.core.errors import MissingExtra, ProgramError
 from go_state.runtime.effects.context import current
 from go_state.runtime.effects.effect import Effect
-from go_state.runtime.effects.inbox import Arrival, Done, Failed, Inbox, Parked
+from go_state.runtime.effects.inbox import Arrival, Failed, Inbox, Parked, done
 from go_state.runtime.flow.awaitables import is_awaitable
 from go_state.runtime.inside import enter_part
 from go_state.runtime.raised import is_cancellation
@@ -170,7 +170,7 @@ class Workers:
         effect.coroutine = None
         arrival: Arrival
         try:
-            arrival = Done(effect, await (self._tried(effect) if coroutine is None else coroutine))
+            arrival = done((effect, await (self._tried(effect) if coroutine is None else coroutine)))
         except BaseException as error:
             if not is_cancellation(error):
                 arrival = Failed(effect, error)
@@ -206,7 +206,7 @@ class Workers:
         current.set(effect)
         arrival: Arrival
         try:
-            arrival = Done(effect, self._tried_in_thread(effect))
+            arrival = done((effect, self._tried_in_thread(effect)))
         except BaseException as error:
             arrival = Failed(effect, error)
         part.over = True

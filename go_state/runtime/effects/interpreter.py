@@ -10,9 +10,9 @@ way when that part has ended. `None` is no command and no message.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Sequence
-from types import GeneratorType
-from typing import Any, Protocol
+from collections.abc import Callable, Collection, Iterable
+from types import CoroutineType, FunctionType, GeneratorType
+from typing import Any
 
 from go_state.core.commands import (
     After,
@@ -35,11 +35,12 @@ from go_state.runtime.effects.effect import (
     Cancelling,
     Effect,
     Group,
+    Held,
+    Keys,
     Messages,
     Origin,
     Outcome,
     Path,
-    Step,
     TurnNames,
     keyed,
     unmapped,
@@ -50,48 +51,28 @@ from go_state.runtime.flow.awaitables import is_awaitable
 from go_state.runtime.raised import as_failure
 
 _NO_SCOPE: Scope = ()
-
-
-class Keys(Protocol):
-    """What the interpreter asks the scheduler."""
-
-    def is_taken(self, key: Hashable) -> bool:
-        """Return whether an effect with the key is running, or waits to be started."""
-        ...
-
-    def keys_in(self, scope: Scope) -> Iterable[Hashable]:
-        """Return the keys of a scope that are taken."""
-        ...
-
-
-class Marks(Protocol):
-    """Where a durable run notes which effects are running."""
-
-    def opened(self, name: str) -> None:
-        """Note an effect, before its turn is committed."""
-        ...
-
-    def ended(self, names: Sequence[str]) -> None:
-        """Remove the notes of effects, when what they have sent is in the queue."""
-        ...
+_FIRST: Path = (0,)
+_DONE, _FAILED, _RUNNING = (
+    Outcome.DONE,
+    Outcome.FAILED,
+    Outcome.RUNNING,
+)  # in Python 3.11 a member of an enum takes 60 ns to look up
 
 
 class Interpreter:
     """Performs the commands of one run, a turn at a time."""
 
     def __init__(self, keys: Keys, names: TurnNames, *, inline: bool = True) -> None:
-        self.held: list[Step] = []  # always the same list: a loop looks at it after each turn
+        self.holding = Held(keys)
+        self.held = self.holding.steps  # a loop looks at it after each turn
         self.replies: list[object] | None = None  # what the turn answers, if anybody may have asked
-        self.marks: Marks | None = None
-        self._keys = keys
         self._names = names
         self._inline = inline  # whether plain functions are called in the turn; a harness leaves all calls to its test
-        self._held_keys: dict[Hashable, bool] = {}  # whether what is held takes the key, or gives it up
         self._message: object = None
         self._origin: Origin | None = None
         self._bare = -1  # the number in its turn of the bare callable that is running
         self._path: Path | None = None  # of the call that is running inline
-        self._in_turn = False
+        self._plain: type = object  # the class of the last result that was not to be awaited: to find that out takes 130 ns
 
     # ------------------------------------------------------------------ a turn
 
@@ -101,11 +82,35 @@ class Interpreter:
 
         An exception of a command is passed on: the turn is rolled back, and none of its messages enters the queue.
         """
-        kind = commands.__class__
-        found: Iterable[Any] = commands if kind is list or kind is tuple else checked_commands(commands)  # type: ignore[assignment]
+        form = commands.__class__
+        if form is list and len(commands) == 1:  # type: ignore[arg-type]  # as in most turns that ask for anything
+            command = commands[0]  # type: ignore[index]
+            kind = command.__class__
+            messages: list[object]
+            if kind is Send:
+                sent: tuple[object, ...] = command.messages
+                if len(sent) == 1 and sent[0] is not None:
+                    return sent
+            elif kind is FunctionType and self._inline:
+                self._message, self._origin, self._bare = message, None, 0
+                result = command()  # what a chain is made of, without a step more than it needs
+                self._bare = -1
+                if type(result) is self._plain and result is not None:
+                    return (result,)
+                messages = []
+                self._returned(result, command, 0, messages)
+                return messages if messages or self.held else ()
+            elif kind is Call:
+                self._message, self._origin = message, None
+                messages = []
+                self._call(command, _NO_SCOPE, None, _FIRST, messages)
+                return messages if messages or self.held else ()
+        return self._perform_each(commands if form is list or form is tuple else checked_commands(commands), message)  # type: ignore[arg-type]
+
+    def _perform_each(self, commands: Iterable[Any], message: object) -> Messages:
         messages: list[object] = []
         number = -1
-        for command in found:
+        for command in commands:
             kind = command.__class__
             if kind is Send:
                 for each in command.messages:
@@ -115,39 +120,34 @@ class Interpreter:
             if command is None:
                 continue
             if number < 0:
-                self._message, self._origin, self._in_turn = message, None, True
+                self._message, self._origin = message, None
             number += 1
             if kind is Call:
                 self._call(command, _NO_SCOPE, None, (number,), messages)
             elif kind is After:
-                self._hold(Effect(command, _NO_SCOPE, None, (number,), self.origin()))
+                self.holding.hold(Effect(command, _NO_SCOPE, None, (number,), self.origin()))
             elif isinstance(command, Cmd) or not self._inline or not callable(command):
                 self._perform(command, _NO_SCOPE, None, (number,), messages)
             else:
                 self._bare = number
-                result = command()  # the case that a chain is made of, without a step more than it needs
+                result = command()
                 self._bare = -1
-                if result is not None:
-                    kind = type(result)
-                    if hasattr(kind, "__await__") or (kind is GeneratorType and is_awaitable(result)):
-                        self._hold(Effect(Call(command), _NO_SCOPE, None, (number,), self.origin(), result))
-                    else:
-                        messages.append(result)
+                self._returned(result, command, number, messages)
         return messages if messages or self.held else ()  # a turn that holds something is committed by itself, and at once
+
+    def _returned(self, result: object, command: Callable[[], object], number: int, sent: list[object]) -> None:
+        """Take what a bare callable has returned."""
+        if result is None:
+            return
+        if type(result) is self._plain or not self._is_awaitable(result):
+            sent.append(result)
+        else:
+            self.holding.hold(Effect(Call(command), _NO_SCOPE, None, (number,), self.origin(), result))
 
     def drop(self) -> list[Effect]:
         """Return the effects that are held, and hold nothing any more; coroutines among them are closed."""
-        dropped = [each for each in self.held if isinstance(each, Effect)]
-        self.clear()
-        for effect in dropped:
-            effect.close_coroutine()
         self._bare, self._path = -1, None
-        return dropped
-
-    def clear(self) -> None:
-        """Hold nothing any more: it was begun."""
-        self.held.clear()
-        self._held_keys.clear()
+        return self.holding.drop()
 
     def origin(self) -> Origin:
         """Return the turn whose commands are being performed."""
@@ -169,7 +169,7 @@ class Interpreter:
 
     def arrived(self, origin: Origin) -> None:
         """Called before something that belongs to a turn of earlier is delivered: its `ok=`, and what follows it in a `seq`."""
-        self._origin, self._in_turn = origin, False
+        self._origin, self._message = origin, None  # nobody waits any more for what it replies
 
     def message_of_failure(self, err: Callable[[Failure], object], error: BaseException, scope: Scope) -> object:
         """Return the message that a call's failure becomes, or None."""
@@ -179,9 +179,9 @@ class Interpreter:
     def part_ended(self, group: Group, outcome: Outcome, sent: list[object]) -> Outcome:
         """Go on with a `seq` or `all` of which a part has ended, add its messages to `sent`, and return what has become of it."""
         if group.in_order:
-            return self._go_on(group, sent) if outcome is Outcome.DONE else outcome
+            return self._go_on(group, sent) if outcome is _DONE else outcome
         group.open -= 1
-        if outcome is Outcome.FAILED:
+        if outcome is _FAILED:
             self._fail(group)
         return group.outcome()
 
@@ -199,13 +199,13 @@ class Interpreter:
             case Call():
                 return self._call(command, scope, group, path, sent)
             case After():
-                return self._hold(Effect(command, scope, group, path, self.origin()))
+                return self.holding.hold(Effect(command, scope, group, path, self.origin()))
             case Cancel(key):
-                self._hold_cancelling(Cancelling(scope, None if key is None else keyed(scope, key)))
+                self.holding.hold_cancelling(Cancelling(scope, None if key is None else keyed(scope, key)))
             case Seq() | All():
                 return self._go_on(Group(command, scope, group, path, self.origin()), sent)
             case Reply(value):
-                if self._in_turn and self.replies is not None and self._message is not None:
+                if self.replies is not None and self._message is not None:
                     self.replies.append(value)
             case Cmd():
                 raise not_a_command(command)
@@ -213,16 +213,16 @@ class Interpreter:
                 return self._call(Call(command), scope, group, path, sent)
             case _:
                 raise not_a_command(command)
-        return Outcome.DONE
+        return _DONE
 
     def _call(self, call: Call[object], scope: Scope, group: Group | None, path: Path, sent: list[object]) -> Outcome:
         if call.thread or call.timeout is not None or call.retry is not None or not self._inline:
-            return self._hold(Effect(call, scope, group, path, self.origin()))
+            return self.holding.hold(Effect(call, scope, group, path, self.origin()))
         key = call.key
         if key is not None:
             key = keyed(scope, key)  # raises before anything is done
-            if call.busy != "replace" and self._is_taken(key):
-                return self._hold(Effect(call, scope, group, path, self.origin()))  # waits behind it, or is left out
+            if call.busy != "replace" and self.holding.is_taken(key):
+                return self.holding.hold(Effect(call, scope, group, path, self.origin()))  # waits behind it, or is left out
         self._path = path
         try:
             result = call.fn(*call.args)
@@ -231,33 +231,43 @@ class Interpreter:
                 raise
             self._path = None
             _add(self.message_of_failure(call.err, error, scope), sent)
-            return Outcome.FAILED
+            return _FAILED
         finally:
             self._path = None
         kind = type(result)
-        if hasattr(kind, "__await__") or (kind is GeneratorType and is_awaitable(result)):
-            origin = self._origin or self.origin()
-            return self._hold(Effect(call, scope, group, path, origin, result))
+        if kind is CoroutineType or (kind is not self._plain and self._is_awaitable(result)):
+            origin = self._origin
+            if origin is None:
+                origin = self._origin = self._names.origin(self._message)
+            return self.holding.hold(Effect(call, scope, group, path, origin, result))
         if key is not None and call.busy == "replace":
-            self._hold_cancelling(Cancelling(scope, key))
+            self.holding.hold_cancelling(Cancelling(scope, key))
         message = result if call.ok is None else call.ok(result)
         if message is not None:
             sent.append(wrapped(message, scope) if scope else message)
-        return Outcome.DONE
+        return _DONE
+
+    def _is_awaitable(self, result: object) -> bool:
+        """Return whether the result is to be awaited, and remember a class of which that cannot be."""
+        if is_awaitable(result):
+            return True
+        if type(result) is not GeneratorType:  # some of these can be awaited, and some cannot
+            self._plain = type(result)
+        return False
 
     # ------------------------------------------------------------------ seq and all
 
     def _go_on(self, top: Group, sent: list[object]) -> Outcome:
         """Perform what is left of a `seq` or `all`, however deep its parts are nested, as far as that goes at once."""
-        group, outcome = top, Outcome.DONE
+        group, outcome = top, _DONE
         while True:
-            part = None if group.in_order and outcome is not Outcome.DONE else next(group.rest, None)
+            part = None if group.in_order and outcome is not _DONE else next(group.rest, None)
             if part is not None:
                 command, scope = unmapped(part[1], group.scope)
                 path: Path = (group.path, part[0])
                 group.open += 1
                 if isinstance(command, (Seq, All)):
-                    group, outcome = Group(command, scope, group, path, self.origin()), Outcome.DONE
+                    group, outcome = Group(command, scope, group, path, self.origin()), _DONE
                     continue
                 outcome = self._perform(command, scope, group, path, sent)
             else:
@@ -266,9 +276,9 @@ class Interpreter:
                 if group is top or group.parent is None:
                     return outcome
                 group = group.parent
-            if outcome is not Outcome.RUNNING:
+            if outcome is not _RUNNING:
                 group.open -= 1
-                group.failed |= outcome is Outcome.FAILED
+                group.failed |= outcome is _FAILED
 
     def _all_begun(self, group: Group) -> Outcome:
         group.begun = True
@@ -279,33 +289,8 @@ class Interpreter:
     def _fail(self, group: Group) -> None:
         """Note that a part of an `all` has failed, while others of it are running: what follows it will be left out."""
         group.failed = True
-        if self.marks is not None:
-            self.marks.opened(group.mark)
-
-    # ------------------------------------------------------------------ holding
-
-    def _hold(self, effect: Effect) -> Outcome:
-        """Keep for the commit what goes on after the turn; a turn that is rolled back has begun nothing."""
-        self.held.append(effect)
-        if effect.key is not None:
-            self._held_keys[effect.key] = True
-        if self.marks is not None:
-            self.marks.opened(effect.name)
-        return Outcome.RUNNING
-
-    def _hold_cancelling(self, cancelling: Cancelling) -> None:
-        self.held.append(cancelling)
-        if cancelling.key is not None:
-            self._held_keys[cancelling.key] = False
-            return
-        scope = cancelling.scope
-        given_up = [*self._keys.keys_in(scope), *(key for key in self._held_keys if is_in(key, scope))]
-        self._held_keys.update(dict.fromkeys(given_up, False))
-
-    def _is_taken(self, key: Hashable) -> bool:
-        """Return whether an effect has the key, or will have it once the turn is committed."""
-        held = self._held_keys.get(key)
-        return self._keys.is_taken(key) if held is None else held
+        if self.holding.marks is not None:
+            self.holding.marks.opened(group.mark)
 
     # ------------------------------------------------------------------ after a crash
 
@@ -327,19 +312,19 @@ class Interpreter:
         if isinstance(command, (Call, After)):
             effect = Effect(command, scope, group, path, self.origin())
             if effect.name in names:
-                return self._hold(effect)
-        return Outcome.DONE
+                return self.holding.hold(effect)
+        return _DONE
 
     def _resume_parts(self, top: Group, names: Collection[str]) -> Outcome:
         """Resume the parts of a `seq` or `all`, however deep they are nested."""
-        group, outcome = top, Outcome.DONE
+        group, outcome = top, _DONE
         while True:
-            part = None if group.in_order and outcome is Outcome.RUNNING else next(group.rest, None)
+            part = None if group.in_order and outcome is _RUNNING else next(group.rest, None)
             if part is not None:
                 command, scope = unmapped(part[1], group.scope)
                 path: Path = (group.path, part[0])
                 if isinstance(command, (Seq, All)):
-                    group, outcome = Group(command, scope, group, path, self.origin()), Outcome.DONE
+                    group, outcome = Group(command, scope, group, path, self.origin()), _DONE
                     continue
                 outcome = self._resume(command, scope, group, path, names)
             else:
@@ -347,16 +332,11 @@ class Interpreter:
                     group.begun = True
                     if group.open and group.mark in names:
                         self._fail(group)
-                    outcome = Outcome.RUNNING if group.open else Outcome.DONE
+                    outcome = _RUNNING if group.open else _DONE
                 if group is top or group.parent is None:
                     return outcome
                 group = group.parent
-            group.open += outcome is Outcome.RUNNING
-
-
-def is_in(key: Hashable, scope: Scope) -> bool:
-    """Return whether a key, as `keyed` makes it, belongs to the scope or to a child's within it."""
-    return isinstance(key, tuple) and key[0][: len(scope)] == scope
+            group.open += outcome is _RUNNING
 
 
 def _add(message: object, sent: list[object]) -> None:

@@ -13,15 +13,15 @@ from typing import NamedTuple
 from go_state.core.commands import After, Call, name_of
 from go_state.core.errors import ProgramError, TimedOut
 from go_state.runtime.effects.context import current
-from go_state.runtime.effects.effect import Effect, Group, Messages, Origin, Outcome, marks_of, wrapped
+from go_state.runtime.effects.effect import Effect, Group, Marks, Messages, Origin, Outcome, marks_of, wrapped
 from go_state.runtime.effects.executor import Executor
-from go_state.runtime.effects.inbox import Arrival, Done, Failed, Inbox, Parked
-from go_state.runtime.effects.interpreter import Interpreter, Marks
+from go_state.runtime.effects.inbox import Arrival, Done, Failed, Inbox, Parked, done
+from go_state.runtime.effects.interpreter import Interpreter
 from go_state.runtime.effects.scheduler import Scheduler
-from go_state.runtime.effects.timers import Timers
 from go_state.runtime.flow.awaitables import is_awaitable
 from go_state.runtime.raised import as_failure
-from go_state.system.crash_points import reach
+from go_state.system.crash_points import Watch
+from go_state.system.timers import Timers
 
 
 class Trouble(NamedTuple):
@@ -62,32 +62,37 @@ class Lifecycle:
         self._inline = inline
         self._held = interpreter.held
         self._marks: Marks | None = None
-        self._ended: list[str] = []  # marks to be removed once the messages of the arrival are in the queue
+        self.ended: list[str] = []  # marks to be removed once the messages of the arrival are in the queue
         self._delivered: Effect | None = None  # the effect whose message is on its way into the queue
         self._failed: Effect | None = None  # the effect whose failure on_error has to decide on
 
     def note_in(self, marks: Marks) -> None:
         """Note in `marks` which effects are running."""
-        self._marks = self._interpreter.marks = marks
+        self._marks = self._interpreter.holding.marks = marks
 
     # ------------------------------------------------------------------ at the commit
 
     def begin(self) -> None:
         """Begin what the committed turn has held, in order."""
-        self._inbox.look()
+        if not self._inbox.looks_up:
+            self._inbox.look()
         self._begin_held()
-        if self._ended:
+        if self.ended:
             self.delivered()
 
     def _begin_held(self) -> None:
         for step in self._held:  # held until all are begun: an interrupt in between ends the run, and no mark is removed
+            if step.key is None and type(step) is Effect:  # as most do, it only may have to wait for room
+                if self._scheduler.admit(step):
+                    self.launch(step)
+                continue
             stop, launch = self._scheduler.begin(step)
             for effect in stop:
                 self._stop(effect)
             for effect in launch:
                 if not effect.over:
                     self.launch(effect)
-        self._interpreter.clear()
+        self._interpreter.holding.clear()
 
     def drop(self) -> None:
         """Forget what a turn that is rolled back has held: if the turn is taken again, it asks for it again."""
@@ -101,9 +106,8 @@ class Lifecycle:
     def _stop(self, effect: Effect) -> None:
         """Stop an effect that the scheduler has cancelled; its `seq` or `all` has failed."""
         if self._marks is not None:
-            self._ended.append(effect.name)
-        for timer in effect.timers:
-            timer.cancel()
+            self.ended.append(effect.name)
+        effect.cancel_timers()
         effect.close_coroutine()
         if type(effect.command) is Call:
             self._executor.stop(effect)
@@ -111,15 +115,21 @@ class Lifecycle:
 
     def launch(self, effect: Effect) -> None:
         """Set the timer of an effect, or begin its call."""
+        if effect.coroutine is not None:  # it was called in its turn, and so has no timeout
+            if Watch.reached is not None:
+                Watch.reached("command-begins")
+            self._executor.start(effect)
+            return
         command = effect.command
         if isinstance(command, After):
-            effect.timers = (self._timers.set(command.seconds, self._is_due, effect),)
+            effect.timer = self._timers.set(command.seconds, self._is_due, effect)
             return
         if command.timeout is not None:
-            effect.timers = (self._timers.set(command.timeout, self._time_out, effect),)
-        reach("command-begins")
+            effect.timer = self._timers.set(command.timeout, self._time_out, effect)
+        if Watch.reached is not None:
+            Watch.reached("command-begins")
         apart = command.thread or command.timeout is not None or command.retry is not None
-        if apart or effect.coroutine is not None or not self._inline or not self._call_inline(effect):
+        if apart or not self._inline or not self._call_inline(effect):
             self._executor.start(effect)
 
     def _call_inline(self, effect: Effect) -> bool:
@@ -139,7 +149,8 @@ class Lifecycle:
         return True
 
     def _is_due(self, effect: Effect) -> None:
-        self._inbox.add(Done(effect, None))
+        effect.timer = None
+        self._inbox.arrivals.append(done((effect, None)))
 
     def _time_out(self, effect: Effect) -> None:
         if not effect.over:
@@ -149,9 +160,9 @@ class Lifecycle:
     def end(self, effect: Effect) -> None:
         """Take out an effect that has ended, and launch what has waited for it."""
         if self._marks is not None:
-            self._ended.append(effect.name)
-        for timer in effect.timers:
-            timer.cancel()
+            self.ended.append(effect.name)
+        if effect.timer is not None or effect.try_timer is not None:
+            effect.cancel_timers()
         for each in self._scheduler.end(effect):
             self.launch(each)
 
@@ -166,7 +177,7 @@ class Lifecycle:
         while group is not None and outcome is not Outcome.RUNNING:
             outcome = self._interpreter.part_ended(group, outcome, sent)
             if self._marks is not None and not group.in_order and group.failed and group.is_over:
-                self._ended.append(group.mark)
+                self.ended.append(group.mark)
             group = group.parent
 
     # ------------------------------------------------------------------ delivering
@@ -201,30 +212,34 @@ class Lifecycle:
 
     def delivered(self) -> None:
         """Called when all that an arrival has sent is in the queue."""
-        if self._ended:
-            ended, self._ended = self._ended, []
+        if self.ended:
+            ended, self.ended = self.ended, []
             if self._marks is not None:
                 self._marks.ended(ended)
 
-    def messages_of(self, done: Done) -> Messages:
+    def messages_of(self, arrival: Done) -> Messages:
         """Return the messages of what has returned, or is due; raises what its `ok=` raises."""
-        effect, result = done
-        reach("command-delivered")
+        effect, result = arrival
+        if Watch.reached is not None:
+            Watch.reached("command-delivered")
         command, scope = effect.command, effect.scope
         if isinstance(command, Call):
             message = result if command.ok is None else command.ok(result)
             if message is None:
                 return ()
             return (wrapped(message, scope) if scope else message,)
-        return [wrapped(each, scope) for each in command.messages if each is not None]
+        messages = command.messages
+        if not scope and len(messages) == 1 and messages[0] is not None:
+            return messages
+        return [wrapped(each, scope) for each in messages if each is not None]
 
-    def _deliver_result(self, done: Done) -> Delivery:
-        effect = done.effect
+    def _deliver_result(self, arrival: Done) -> Delivery:
+        effect = arrival.effect
         if effect.over:
             return NOTHING
         self._interpreter.arrived(effect.origin)
         try:
-            messages = self.messages_of(done)
+            messages = self.messages_of(arrival)
         except BaseException as error:
             return Delivery((), self.trouble(effect, error))
         self._delivered = effect
@@ -254,9 +269,9 @@ class Lifecycle:
         self._failed = effect
         return Trouble(error, effect.origin)
 
-    def deliver_as(self, done: Done) -> None:
+    def deliver_as(self, arrival: Done) -> None:
         """Called before messages of a result are put once more, by themselves."""
-        self._delivered = done.effect
+        self._delivered = arrival.effect
 
     def _ended_by(self, effect: Effect, outcome: Outcome) -> Delivery:
         """End an effect, and return what follows it sends; of an exception in that, what was sent before it is sent."""
@@ -277,7 +292,7 @@ class Lifecycle:
             return
 
         effect.parked = True
-        effect.timers = (*effect.timers, self._timers.set(seconds, _try_again, parked))
+        effect.try_timer = self._timers.set(seconds, _try_again, parked)
 
 
 def _try_again(parked: Parked) -> None:

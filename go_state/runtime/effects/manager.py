@@ -11,50 +11,27 @@ out is over, and whatever it still brings is ignored.
 from __future__ import annotations
 
 import math
-import time
 import warnings
 from collections.abc import Callable, Collection
 from contextvars import Token
 from types import TracebackType
-from typing import Protocol, Self, TypeAlias
+from typing import Self
 
 from go_state.core.commands import Call, Cmd
-from go_state.core.errors import LeftRunning, NotStorable
+from go_state.core.errors import LeftRunning
 from go_state.runtime.effects.context import Named, current, environment
-from go_state.runtime.effects.effect import Effect, Messages, Origin, TurnNames, marks_of
+from go_state.runtime.effects.deliveries import Deliveries, Inputs
+from go_state.runtime.effects.effect import Effect, Marks, Origin, TurnNames, marks_of
 from go_state.runtime.effects.executor import Executor, Workers
-from go_state.runtime.effects.inbox import Arrival, Done, Failed, Inbox, Input, Look, NextArrival, Parked
-from go_state.runtime.effects.interpreter import Interpreter, Marks
-from go_state.runtime.effects.lifecycle import Delivery, Lifecycle, Trouble
+from go_state.runtime.effects.inbox import Inbox, NextArrival
+from go_state.runtime.effects.interpreter import Interpreter
+from go_state.runtime.effects.lifecycle import Lifecycle
 from go_state.runtime.effects.scheduler import Scheduler
-from go_state.runtime.effects.timers import SystemClock, Timers
-from go_state.runtime.flow.waits import CHECKPOINT_SECONDS, Checkpoint, Flow
+from go_state.runtime.flow.waits import Flow
 from go_state.runtime.resources import Resources
+from go_state.system.timers import SystemClock, Timers
 
 PREFETCH = 64  # messages in the queue beyond which streams wait
-# That enter the queue together: a fraction of a millisecond, and a number, so that a simulated clock repeats itself.
-ARRIVALS = 64
-
-
-Put: TypeAlias = Callable[[Messages], Flow[None] | tuple[()]]
-Decide: TypeAlias = Callable[[Trouble], Flow[None]]
-
-
-class Inputs(Protocol):
-    """The running subscriptions of a run."""
-
-    @property
-    def count(self) -> int:
-        """How many there are."""
-        ...
-
-    def deliver(self, arrival: Input, /) -> Delivery:
-        """Return what an arrival of a subscription sends."""
-        ...
-
-    def end(self) -> None:
-        """End them all, for good."""
-        ...
 
 
 class EffectManager:
@@ -79,19 +56,20 @@ class EffectManager:
         self.handles_signals = handles_signals  # whether Sub.signal takes the place of the process's handler
         self.cancelled: list[Cmd[object]] = []  # the commands that the end of the run has cancelled
         self.credits: list[Callable[[], object]] = []  # what lets streams give more, when the queue is short again
-        self.delivery_seconds = 0.0  # spent on arrivals since the feed last asked
         self._env = resources.env
         self._grace = effects.grace
         self._wake = self.inbox.wake  # one object: by it a clock knows the run
         self._scheduler = Scheduler(effects.at_once)
         self._interpreter = Interpreter(self._scheduler, self.names, inline=inline)
         self.lifecycle = Lifecycle(self._interpreter, self._scheduler, self.executor, self.timers, self.inbox, inline=inline)
+        self.deliveries = Deliveries(self.lifecycle, self.inbox, self.timers)
         # What a loop calls in every turn, and not methods around it: a chain spends a third of its time on commands.
         self.perform = self._interpreter.perform
         self.held = self._interpreter.held
         self.begin = self.lifecycle.begin
         self.drop = self.lifecycle.drop
-        self._inputs: Inputs | None = None
+        self.deliver = self.deliveries.deliver
+        self.give_up = self.deliveries.give_up
         self._backlog: Callable[[], int] = int
         self._taken: Callable[[], float] = _unknown
         self._drained: Callable[[], object] | None = None
@@ -118,7 +96,7 @@ class EffectManager:
 
     def connect_inputs(self, inputs: Inputs) -> None:
         """Connect the run's subscriptions."""
-        self._inputs = inputs
+        self.deliveries.inputs = inputs
 
     def connect_replies(self, replies: list[object], drained: Callable[[], object]) -> None:
         """Put what turns answer into the list, and call `drained` when nothing but running effects is waited for any more."""
@@ -131,7 +109,7 @@ class EffectManager:
     @property
     def inputs(self) -> Inputs | None:
         """The run's subscriptions."""
-        return self._inputs
+        return self.deliveries.inputs
 
     def backlog(self) -> int:
         """Return how many messages are in the queue."""
@@ -152,99 +130,18 @@ class EffectManager:
         held = [each for each in self.held if isinstance(each, Effect)]
         return {effect.name for effect in held}.union(*(marks_of(effect.group) for effect in held))
 
-    # ------------------------------------------------------------------ delivering
+    # ------------------------------------------------------------------ waiting
 
     @property
     def has_arrivals(self) -> bool:
         """Whether there is something to deliver."""
-        return bool(self.inbox.arrivals) or self.timers.is_due()
-
-    def deliver(self, put: Put, decide: Decide) -> Flow[None]:
-        """Put into the queue what effects and subscriptions have brought so far, in order, up to `ARRIVALS`; the rest comes when some
-        messages have had their turns, however fast more arrives. `decide` raises a failure, or sets it aside.
-
-        The messages of effects that are a part of nothing enter together, up to the next arrival that is more than that.
-        """
-        begun = checkpoint = time.monotonic()
-        together: list[tuple[Done, Messages]] = []
-        arrivals = self.inbox.arrivals
-        if not self.timers.is_empty:
-            self.timers.fire(ARRIVALS)
-        for _ in range(min(len(arrivals), ARRIVALS)):
-            arrival = arrivals.popleft()
-            if type(arrival) is Done and arrival.effect.group is None:
-                if not arrival.effect.over:
-                    try:
-                        together.append((arrival, self.lifecycle.messages_of(arrival)))
-                    except BaseException as error:
-                        yield from self._enter_together(together, put, decide)
-                        yield from self._decide(self.lifecycle.trouble(arrival.effect, error), decide)
-            elif type(arrival) is not Look:
-                yield from self._enter_together(together, put, decide)
-                yield from self._deliver_one(arrival, put, decide)
-            if time.monotonic() - checkpoint >= CHECKPOINT_SECONDS:
-                yield from self._enter_together(together, put, decide)
-                yield Checkpoint()
-                checkpoint = time.monotonic()
-        if together:
-            yield from self._enter_together(together, put, decide)
-        self.delivery_seconds += time.monotonic() - begun
-
-    def _enter_together(self, together: list[tuple[Done, Messages]], put: Put, decide: Decide) -> Flow[None]:
-        if not together:
-            return
-        arrived = together.copy()
-        together.clear()
-        try:
-            yield from put([each for _, messages in arrived for each in messages])
-        except NotStorable:  # nothing has moved: find out which it is
-            for done, messages in arrived:
-                self.lifecycle.deliver_as(done)
-                yield from self._enter(Delivery(messages), done, put, decide)
-            return
-        for done, _ in arrived:
-            self.lifecycle.end(done.effect)
-        self.lifecycle.delivered()
-
-    def _deliver_one(self, arrival: Arrival, put: Put, decide: Decide) -> Flow[None]:
-        if isinstance(arrival, (Done, Failed, Parked)):
-            yield from self._enter(self.lifecycle.deliver(arrival), arrival, put, decide)
-        elif self._inputs is not None and not isinstance(arrival, Look):
-            yield from self._enter(self._inputs.deliver(arrival), arrival, put, decide)
-
-    def _enter(self, delivery: Delivery, arrival: Arrival, put: Put, decide: Decide) -> Flow[None]:
-        """Put the messages of a delivery, and when they are in the queue, what follows them."""
-        trouble = yield from self._put(delivery, arrival, put)
-        if trouble is None:
-            trouble = yield from self._put(self.lifecycle.entered(), arrival, put)
-        if trouble is not None:
-            yield from self._decide(trouble, decide)
-        self.lifecycle.delivered()
-
-    def _put(self, delivery: Delivery, arrival: Arrival, put: Put) -> Flow[Trouble | None]:
-        """Put the messages of a delivery; return its trouble, or that with a message that cannot be stored."""
-        if delivery.messages:
-            try:
-                yield from put(delivery.messages)
-            except NotStorable as error:
-                return self.lifecycle.refuse(arrival, error)
-        return delivery.trouble
-
-    def _decide(self, trouble: Trouble, decide: Decide) -> Flow[None]:
-        yield from decide(trouble)
-        self.give_up()
-
-    def give_up(self) -> None:
-        """Called when the last failure was set aside: its effect is over, and what follows it is left out."""
-        self.lifecycle.give_up()
-        self.lifecycle.delivered()
-
-    # ------------------------------------------------------------------ waiting
+        return bool(self.inbox.arrivals) or (bool(self.timers.heap) and self.timers.is_due())
 
     @property
     def active(self) -> bool:
         """Whether something may arrive."""
-        return bool(self._scheduler.count or self.inbox.arrivals or (self._inputs is not None and self._inputs.count))
+        inputs = self.inputs
+        return bool(self._scheduler.count or self.inbox.arrivals or (inputs is not None and inputs.count))
 
     @property
     def count(self) -> int:
@@ -271,17 +168,17 @@ class EffectManager:
         The run says that it waits before it looks for arrivals once more, and `Inbox.post` looks at that after it has added one. So an
         arrival that comes now is seen here, or wakes the run.
         """
-        inbox, clock = self.inbox, self.timers.clock
+        inbox, clock, scheduler = self.inbox, self.timers.clock, self._scheduler
         inbox.is_awaited = True
         if self.credits:
             self.grant()
         if inbox.arrivals:
             return 0.0
-        if clock.__class__ is SystemClock and self.timers.is_empty:
+        if clock.__class__ is SystemClock and not self.timers.heap:
             return None
 
         def has_rest() -> bool:
-            return inbox.is_awaited and not inbox.arrivals and not self._scheduler.is_busy() and resting()
+            return inbox.is_awaited and not inbox.arrivals and not scheduler.is_busy() and resting()
 
         return clock.left(self.timers.next_wait(), has_rest, self._wake)
 
@@ -313,8 +210,8 @@ class EffectManager:
 
     def end_inputs(self) -> None:
         """End the subscriptions, for good."""
-        if self._inputs is not None:
-            self._inputs.end()
+        if self.deliveries.inputs is not None:
+            self.deliveries.inputs.end()
 
     # ------------------------------------------------------------------ the block
 

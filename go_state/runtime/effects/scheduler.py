@@ -14,8 +14,7 @@ from typing import NamedTuple
 
 from go_state.core.commands import Call
 from go_state.core.subscriptions import Scope
-from go_state.runtime.effects.effect import Cancelling, Effect, Step
-from go_state.runtime.effects.interpreter import is_in
+from go_state.runtime.effects.effect import Cancelling, Effect, Step, is_in
 
 
 class Orders(NamedTuple):
@@ -55,15 +54,10 @@ class Scheduler:
         """Begin an effect, or cancel what the step names."""
         if isinstance(step, Cancelling):
             return self._cancel(step)
-        self._effects[step] = None
         key = step.key
         if key is None:
-            if type(step.command) is Call:
-                if len(self._launched) >= self._at_once:
-                    self._waiting[step] = None
-                    return _NOTHING
-                self._launched[step] = None
-            return Orders((), (step,))
+            return Orders((), (step,)) if self.admit(step) else _NOTHING
+        self._effects[step] = None
         stop: Sequence[Effect] = ()
         launch: list[Effect] = []
         if key in self._by_key:
@@ -77,6 +71,16 @@ class Scheduler:
             launch = self._end_all(stop)
         self._take_key(step, launch)
         return Orders(stop, launch)
+
+    def admit(self, effect: Effect) -> bool:
+        """Begin an effect that no key stands in the way of; return whether it is to be launched now: if not, it waits for room."""
+        self._effects[effect] = None
+        if type(effect.command) is Call:
+            if len(self._launched) >= self._at_once:
+                self._waiting[effect] = None
+                return False
+            self._launched[effect] = None
+        return True
 
     def end(self, effect: Effect) -> Sequence[Effect]:
         """Take an effect that has ended, or was cancelled, out; return what is to be launched in its place."""
@@ -107,17 +111,8 @@ class Scheduler:
 
     def _take_key(self, effect: Effect, launch: list[Effect]) -> None:
         self._by_key[effect.key] = effect
-        if self._takes_room(effect):
+        if self.admit(effect):
             launch.append(effect)
-
-    def _takes_room(self, effect: Effect) -> bool:
-        """Return whether the effect can be launched now; if not, it waits for room."""
-        if type(effect.command) is Call:
-            if len(self._launched) >= self._at_once:
-                self._waiting[effect] = None
-                return False
-            self._launched[effect] = None
-        return True
 
     def _launch_next(self, key: Hashable, launch: list[Effect]) -> None:
         """Launch what waits for the key."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol, TypeVar
 
+from go_state.core.errors import AppEnded, Closed, UsedAfterClose
 from go_state.core.turn import Turn
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.flow.waits import Flow
@@ -93,6 +94,11 @@ class Feed(Protocol[Msg]):
     def listen_to(self, manager: EffectManager, /) -> None:
         """Return from `take`, and from its waits, as soon as running commands have produced something."""
         ...
+
+
+def is_end(error: BaseException) -> bool:
+    """Return whether a reader has said that nothing more will come; one that was closed, or an app that has ended, is a failure."""
+    return isinstance(error, Closed) and not isinstance(error, (UsedAfterClose, AppEnded))
 
 
 def give_back(feed: Feed[Msg], error: BaseException, *, processed: bool) -> Flow[None]:

@@ -23,7 +23,7 @@ from go_state.core.ports import Reader
 from go_state.core.turn import Turn
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.feeds.disk import DiskReader
-from go_state.runtime.feeds.feed import NOBODY, Nobody, Owner
+from go_state.runtime.feeds.feed import NOBODY, Nobody, Owner, is_end
 from go_state.runtime.flow.waits import CHECKPOINT_SECONDS, Blocking, Checkpoint, Flow, Messages
 
 Msg = TypeVar("Msg")
@@ -97,7 +97,9 @@ class LogFeed(Generic[Msg]):
                 return iter(())
             try:
                 yield from self._idle()
-            except Closed:
+            except Closed as error:
+                if not is_end(error):
+                    raise
                 if self._ending or manager is None or not (yield from manager.last_ones()):
                     return None
                 return iter(())
@@ -120,8 +122,8 @@ class LogFeed(Generic[Msg]):
         """Choose the size of the next chunk by how long the last one took, without what was spent on commands' results."""
         now = time.monotonic()
         if self._manager is not None:
-            self._taken_at += self._manager.delivery_seconds
-            self._manager.delivery_seconds = 0.0
+            self._taken_at += self._manager.deliveries.seconds
+            self._manager.deliveries.seconds = 0.0
         quick = now - self._taken_at < CHUNK_SECONDS
         self._size = max(min(self._size * 2 if quick else self._size // 2, self._most), 1)
         self._taken_at = now
@@ -167,7 +169,8 @@ class LogFeed(Generic[Msg]):
         self._commit((), max(self._given() - (not processed), committed))
         with suppress(NothingPending):
             self._reader.rollback()
-        self._rest = iter(())
+        self._chunk = []  # what is given anew is none of the old chunk's
+        self._rest, self._first = iter(self._chunk), self._reader.committed
         return ()
 
     # ------------------------------------------------------------------ looking

@@ -12,11 +12,11 @@ from contextlib import suppress
 from types import CoroutineType
 from typing import Any, Generic, TypeVar, cast
 
-from go_state.core.errors import Closed, NothingPending, UsageError
+from go_state.core.errors import NothingPending, UsageError
 from go_state.core.ports import Consumer, Producer
 from go_state.core.turn import Turn
 from go_state.runtime.effects.manager import EffectManager
-from go_state.runtime.feeds.feed import NOBODY, give_back
+from go_state.runtime.feeds.feed import NOBODY, give_back, is_end
 from go_state.runtime.feeds.getting import NOTHING_YET, Getting
 from go_state.runtime.flow.awaitables import is_awaitable
 from go_state.runtime.flow.waits import Answer, Checkpoint, Flow
@@ -61,13 +61,12 @@ class PortFeed(Generic[Msg]):
             return None if self._ended else self._pull()
         try:
             message = yield getting if beside and getting is not None else Answer(self._get(), "consumer.get")
-        except Closed:
-            if manager is None or not (yield from manager.last_ones()):
-                return None
-            return iter(())
         except GeneratorExit:
             raise
         except BaseException as error:
+            if is_end(error):
+                more = manager is not None and (yield from manager.last_ones())
+                return iter(()) if more else None
             yield from give_back(self, error, processed=False)
             raise
         if message is NOTHING_YET:
@@ -84,10 +83,10 @@ class PortFeed(Generic[Msg]):
             try:
                 message: Any = _used_as_is(get(), "consumer.get")  # Any: it is whatever the consumer gives
                 self._pending = True
-            except Closed:
-                self._ended = True
-                return
-            except BaseException:
+            except BaseException as error:
+                if is_end(error):
+                    self._ended = True
+                    return
                 self._get_failed = True
                 raise
             yield message

@@ -105,6 +105,10 @@ class JournalCursor(Cursor[Msg]):
             log.wake_sleepers()
         return following
 
+    def is_on_disk(self, end: int) -> bool:
+        """Return whether every message before the position is on disk; from any thread."""
+        return self._tail.durable >= end
+
     # ------------------------------------------------------------------ closing
 
     def close(self) -> None:

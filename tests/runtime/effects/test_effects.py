@@ -12,7 +12,7 @@ from both_drivers import Drivers
 from effects_support import Gate, closed, fail, failing, heard, plain, soon, task, thread
 
 import go_state as gs
-from go_state.runtime.effects.timers import Timers
+from go_state.system.timers import Timers
 from go_state.testing import SimClock
 
 drivers = both_drivers.drivers

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import types
+from collections.abc import Generator
 from types import CoroutineType
 from typing import Any
 
@@ -49,6 +51,14 @@ TABLE: list[tuple[str, Any, list[Any], list[Any]]] = [
     ("None is no command and no message", [None, Cmd.send(None, 1), lambda: None], [1], []),
     ("messages, in order", [Cmd.send(1, 2), lambda: 3, Cmd.call(len, "four", ok=str)], [1, 2, 3, "4"], []),
     ("a failure that is a message", [Cmd.call(fails, err=lambda failure: failure.kind)], ["LookupError"], []),
+    ("the only message of a turn", [Cmd.send(1)], [1], []),
+    ("the only command sends two, or none", [Cmd.send(None, 1, 2)], [1, 2], []),
+    ("the only command sends None", [Cmd.send(None)], [], []),
+    ("the only callable", [lambda: 3], [3], []),
+    ("the only callable sends nothing", [lambda: None], [], []),
+    ("the only call", [Cmd.call(len, "four", ok=str)], ["4"], []),
+    ("a tuple of one", (lambda: 3,), [3], []),
+    ("a lambda that makes a coroutine is held", [lambda: later()], [], [(0,)]),
     ("a timer is held", [Cmd.send(1), AFTER], [1], [(0,)]),
     ("messages do not count", [lambda: 1, Cmd.send(2), AFTER], [1, 2], [(1,)]),
     ("a thread is held", [THREAD], [], [(0,)]),
@@ -163,12 +173,12 @@ class Noted:
 def test_what_is_held_is_noted_and_so_is_an_all_that_has_failed_with_parts_running() -> None:
     """Before the turn is committed."""
     interpreter = Interpreter(Taken(), TurnNames())
-    interpreter.marks = noted = Noted()
+    interpreter.holding.marks = noted = Noted()
     interpreter.resume([], Origin(None, 1, "t"), ())
     names = TurnNames()
     names.name_turns(lambda: "t")
     interpreter = Interpreter(Taken(), names)
-    interpreter.marks = noted
+    interpreter.holding.marks = noted
     interpreter.perform([Cmd.all(AFTER, Cmd.call(fails, err=lambda _: None))])
     assert noted.log == ["t/0.0", "t/0!"]
 
@@ -199,3 +209,21 @@ def test_a_part_of_a_sequence_may_cancel_its_own_key_and_scope_and_the_rest_goes
     interpreter.part_ended(effect.group, Outcome.DONE, sent)
     assert sent == ["end"]
     assert interpreter.held == [Cancelling((), ((), "k")), Cancelling((), None)]
+
+
+@types.coroutine
+def of_old() -> Generator[None, None, int]:
+    yield
+    return 5
+
+
+def test_what_is_remembered_of_a_result_is_its_class_alone() -> None:
+    """A generator that can be awaited is known after one that cannot, and a coroutine after a plain result."""
+    interpreter = Interpreter(Taken(), TurnNames())
+    plain = (each for each in ())
+    results: list[Any] = [1, of_old(), plain, 1, 2, "two", later(), "three", None, 3]
+    sent = [list(interpreter.perform([lambda result=result: result])) for result in results]
+    assert sent == [[1], [], [plain], [1], [2], ["two"], [], ["three"], [], [3]]
+    assert said(interpreter.held) == [(0,), (0,)]
+    assert [interpreter.perform([Cmd.call(lambda result=result: result)]) for result in (None, 7)] == [[], [7]]
+    interpreter.drop()

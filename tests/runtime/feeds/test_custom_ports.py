@@ -97,6 +97,14 @@ def test_failing_update_rolls_back(drivers: Drivers, error: BaseException) -> No
     assert queue.get() == "b"
 
 
+def test_a_none_whose_commit_fails_is_rolled_back(drivers: Drivers) -> None:
+    """A message without a turn that cannot be committed is given again, as any other."""
+    queue = Queue(None, commit=OSError("commit"))
+    with pytest.raises(OSError, match="commit"):
+        drivers.run(program(), **ports(queue))
+    assert queue.log == ["get", "commit", "rollback"]
+
+
 @pytest.mark.parametrize("fails", ["get", "put", "commit", "update"])
 def test_failing_rollback_becomes_a_note(drivers: Drivers, fails: str) -> None:
     """The error that ended the turn reaches the caller; the rollback's own is noted on it."""

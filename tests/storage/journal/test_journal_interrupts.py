@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from buffer.test_interrupts import Interrupt, at_every_point
 
 import go_state as gs
 from go_state.storage.journal.commit.group_commit import Pending
+from go_state.storage.journal.commit.lease_queue import LeaseQueue
 from go_state.storage.records.block import Entry, Snapshot
 
 
@@ -174,5 +176,49 @@ def test_an_interrupted_run_leaves_its_journal_to_the_next(tmp_path: Path) -> No
             with store.journal("sum", of=int) as again:
                 again.put(2)
             assert gs.run(gs.Program(init, update), again) == 3
+
+    at_every_point(interrupted)
+
+
+def test_an_interrupted_truncate_is_seen(tmp_path: Path) -> None:
+    """What it has taken off the disk is not looked for any more, and what follows has its place."""
+
+    def interrupted(interrupt: Interrupt) -> None:
+        with gs.LMDBStore(tmp_path / f"{interrupt.left}") as store:
+            journal = store.journal("j", of=int)
+            for number in range(4):
+                journal.put(number)
+                journal.flush()
+            with interrupt:
+                journal.truncate(2)
+            journal.put(4)
+            assert journal.slice() in ([0, 1, 2, 3, 4], [2, 3, 4])
+            assert journal.statistics().start == 5 - len(journal.slice())
+            journal.truncate(2)
+            assert journal.slice() == [2, 3, 4]
+
+    at_every_point(interrupted)
+
+
+def test_an_interrupted_wait_for_a_lease_leaves_the_lead_to_others() -> None:
+    class Free:
+        """A lease that nobody holds."""
+
+        token = b""
+
+        def acquire(self, if_held: object = "fail", given_up: object = None) -> bool:
+            return True
+
+        def release(self) -> None:
+            pass
+
+    def interrupted(interrupt: Interrupt) -> None:
+        queue = LeaseQueue("j", Free(), "wait", lambda: None)
+        with interrupt:
+            queue.wait(None)
+        others = Thread(target=queue.wait, args=(None,), daemon=True)
+        others.start()
+        others.join(10)
+        assert not others.is_alive()
 
     at_every_point(interrupted)

@@ -27,7 +27,7 @@ _DEPTH = 32  # as LMDB's own limit: a damaged tree may lead in a circle
 
 
 Identity: TypeAlias = tuple[int, int]
-"""What distinguishes a file from every other that has had, or will have, its name: its device and inode."""
+"""Distinguishes a file from every other that has had, or will have, its name: its device and inode."""
 
 
 def identity(path: str) -> Identity | None:

@@ -23,6 +23,8 @@ T = TypeVar("T")
 _FIRST_WAIT, _LONGEST_WAIT = 0.05, 1.0  # seconds between two tries to connect
 _AGAIN = 2.0  # seconds for a try to reach a server that was away
 _IDLE = 5.0  # seconds after which a kept connection may have been forgotten by a pooler or a firewall in between
+# Seconds for the last statement on a connection; if it is closed instead, that has the same effect a little later.
+PARTING = 2.0
 _LOOK = 0.1  # seconds after which psycopg looks whether a wait is over
 
 
@@ -31,7 +33,7 @@ class Unanswered(psycopg.OperationalError):
 
 
 class GivenUp(psycopg.OperationalError):
-    """The caller has given up waiting for an answer, and the connection was closed."""
+    """The caller has given up waiting for an answer, and the server has been asked to end the query."""
 
 
 class BoundedConnection(psycopg.Connection[Any]):
@@ -51,9 +53,24 @@ class BoundedConnection(psycopg.Connection[Any]):
         how = {} if timeout is None else {"timeout": timeout}
         try:
             return super().wait(_ending(gen, until, self.given_up), interval, **how)
-        except (Unanswered, GivenUp):
+        except GivenUp:
+            self._end_query(gen, interval)
+            raise
+        except Unanswered:
             self.close()  # what it would say next is the answer to something else
             raise
+
+    def _end_query(self, gen: Generator[Any, Any, T], interval: float) -> None:
+        """Have the server end the query, which it would go on with for somebody who is gone; if it does not, close the connection."""
+        try:
+            self.cancel_safe(timeout=PARTING)
+            super().wait(_ending(gen, monotonic() + PARTING, None), interval)
+        except psycopg.errors.QueryCanceled:
+            pass
+        except BaseException as error:
+            self.close()
+            if not isinstance(error, psycopg.Error):
+                raise
 
 
 def _ending(gen: Generator[Any, Any, T], until: float, given_up: LeaseWait | None) -> Generator[Any, Any, T]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 import uuid
 from contextlib import suppress
+from time import monotonic
 
 from go_state.core.errors import GoStateError, LeaseHeld
-from go_state.storage.backends.postgres.connections import BoundedConnection, GivenUp, Server, Unanswered
+from go_state.storage.backends.postgres.connections import PARTING, BoundedConnection, GivenUp, Server, Unanswered
 from go_state.storage.backends.postgres.driver import psycopg
 from go_state.storage.records.lease import IfHeld, LeaseWait, check_if_held
 
@@ -40,12 +41,20 @@ class Leases:
                 self._end_if_unused()
 
     def give_back(self, name: str, number: int) -> None:
-        """Give a lease back. A session that cannot unlock it is closed, which unlocks it."""
+        """Give a lease back: it is free when this returns. A session that cannot unlock it is closed, which unlocks it later.
+
+        If Ctrl-C cuts it short it is done again.
+        """
         with self._lock:
-            if self._held.pop(name, None) is not None and self._held and self._is_connected():
-                with suppress(GoStateError), self._server.errors("reached"):
-                    self._asked("SELECT pg_advisory_unlock(%s)", number)
-            self._end_if_unused()
+            try:
+                if self._connection is not None and self._held.keys() == {name}:
+                    _unlock_and_close(self._connection, number)
+                elif name in self._held and self._is_connected():
+                    with suppress(GoStateError), self._server.errors("reached"):
+                        self._asked("SELECT pg_advisory_unlock(%s)", number)
+                self._held.pop(name, None)
+            finally:
+                self._end_if_unused()
 
     def _is_connected(self) -> bool:
         return self._connection is not None and not self._connection.closed
@@ -95,10 +104,23 @@ class Leases:
                         connection.given_up = None
                         return connection
             except GivenUp:
+                _unlock_and_close(connection, number)  # it may have been granted at the last moment
                 return None
             except BaseException:
-                connection.close()
+                _unlock_and_close(connection, number)
                 raise
+
+
+def _unlock_and_close(connection: BoundedConnection, number: int) -> None:
+    """Close a session so that its lock is free at once, and not only when the server has noticed that the session is closed."""
+    try:
+        if not connection.closed:
+            connection.given_up, connection.until = None, monotonic() + PARTING
+            connection.execute("SELECT pg_advisory_unlock(%s)", [number])
+    except psycopg.Error:
+        pass  # a server that is frozen or away, which frees the lock when it notices that the session is closed
+    finally:
+        connection.close()
 
 
 class PostgresLease:
@@ -127,10 +149,10 @@ class PostgresLease:
 
     def release(self) -> None:
         """Give the lease back; a second time is harmless, and in a forked child nothing is done."""
-        held, self._held = self._held, False
-        if self._leases.in_parent or held is False:
-            return
-        if held is True:
-            self._leases.give_back(self._name, self._number)
-        else:
-            held.close()
+        held = self._held
+        if not self._leases.in_parent and held is not False:
+            if held is True:
+                self._leases.give_back(self._name, self._number)
+            else:
+                _unlock_and_close(held, self._number)
+        self._held = False  # not before: if Ctrl-C comes, it is done again

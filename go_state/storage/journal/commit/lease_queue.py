@@ -68,7 +68,11 @@ class LeaseQueue:
                 self._check_usable()
                 raise self._ended()
         finally:
-            self._leave(wait)
+            try:
+                self._leave(wait)
+            except BaseException:  # Ctrl-C, at any point of it: the others would wait for ever for one who leads no more
+                self._leave(wait)
+                raise
 
     def _ended(self) -> Closed:
         return UsedAfterClose(f"the lease of the journal {self._name!r} is not waited for any more")

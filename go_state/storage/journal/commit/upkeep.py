@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from go_state.buffer.log import Log
@@ -62,9 +63,19 @@ class Upkeep:
             if at < before:
                 who = "the newest snapshot stands at" if who == SNAPSHOT else f"the reader {who!r} has only come to"
                 raise UsageError(f"{who} {at}: truncate before that at most")
-            reach("before-truncate")
-            self._records.truncate(before)
-            reach("after-truncate")
-            with self._log.lock:
-                self._tail.catch_up()
-                return self._records.start
+            try:
+                reach("before-truncate")
+                self._records.truncate(before)
+                reach("after-truncate")
+                with self._log.lock:
+                    self._tail.catch_up()
+            except BaseException:  # also Ctrl-C: it may have happened all the same
+                self._look_where_it_begins()
+                raise
+            return self._records.start
+
+    def _look_where_it_begins(self) -> None:
+        with suppress(Exception):  # the first error tells more
+            self._records.refresh()
+        with self._log.lock:
+            self._tail.catch_up()

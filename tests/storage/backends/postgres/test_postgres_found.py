@@ -317,6 +317,57 @@ def test_a_wait_for_a_lease_can_be_given_up(postgres_server: PostgresServer, sch
         third.release()
 
 
+@pytest.mark.parametrize("waits", [False, True])
+def test_a_lease_that_was_given_back_is_free(postgres_server: PostgresServer, schema: str, waits: bool) -> None:
+    """At once: the server takes its time to notice that a session is closed. Also one that was waited for."""
+    with (
+        gs.PostgresStore(postgres_server.dsn, schema=schema) as store,
+        gs.PostgresStore(postgres_server.dsn, schema=schema) as other,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        beside = other.backend.lease("beside")  # with which there is a session that asks at once
+        assert beside.acquire()
+        for _ in range(30):
+            lease, next_one = store.backend.lease("j"), other.backend.lease("j")
+            assert lease.acquire()
+            if waits:
+                waiting = pool.submit(next_one.acquire, "wait")
+                with pytest.raises(TimeoutError):
+                    waiting.result(0.02)
+                lease.release()
+                assert waiting.result(30)
+            else:
+                lease.release()
+                assert next_one.acquire()
+            next_one.release()
+            assert lease.acquire()
+            lease.release()
+        beside.release()
+
+
+def test_a_lease_is_not_granted_to_who_has_given_up(postgres_server: PostgresServer, schema: str) -> None:
+    """The server would grant it to a session that nobody uses any more, and the next to ask would not get it."""
+    with (
+        gs.PostgresStore(postgres_server.dsn, schema=schema) as store,
+        gs.PostgresStore(postgres_server.dsn, schema=schema) as other,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        beside = store.backend.lease("beside")  # with which there is a session that asks at once
+        assert beside.acquire()
+        for _ in range(10):
+            lease, given_up = store.backend.lease("j"), threading.Event()
+            assert lease.acquire()
+            waiting = pool.submit(other.backend.lease("j").acquire, "wait", given_up)  # type: ignore[call-arg]
+            with pytest.raises(TimeoutError):
+                waiting.result(0.05)
+            given_up.set()
+            assert waiting.result(30) is False
+            lease.release()
+            assert lease.acquire()
+            lease.release()
+        beside.release()
+
+
 # ---------------------------------------------------------------------- words
 
 

@@ -16,6 +16,7 @@ from silent_proxy import SilentProxy
 
 import go_state as gs
 from go_state.storage.backends.postgres.opening import key_of
+from go_state.storage.records.lease import LeaseWait
 
 pytestmark = pytest.mark.slow
 postgres_server = servers.postgres_server
@@ -59,6 +60,29 @@ def test_a_frozen_server_is_given_up(postgres_server: PostgresServer, schema: st
         assert store.load("k") is None
         journal.put(1)
         assert journal.slice() == [1]
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_a_lease_is_given_back_to_a_frozen_server(postgres_server: PostgresServer, schema: str, others: int) -> None:
+    """It is not waited for long, and is free once the server goes on."""
+    with gs.PostgresStore(postgres_server.dsn, schema=schema, timeout=3) as store:
+        lease, given_up = store.backend.lease("j"), LeaseWait()
+        assert lease.acquire()
+        beside = [store.backend.lease(f"other{number}") for number in range(others)]
+        assert all(each.acquire() for each in beside)
+        with ThreadPoolExecutor(1) as pool, gs.PostgresStore(postgres_server.dsn, schema=schema, timeout=3) as second:
+            waiting = pool.submit(second.backend.lease("j").acquire, "wait", given_up)
+            with pytest.raises(TimeoutError):
+                waiting.result(0.1)
+            with postgres_server.frozen():
+                begun = monotonic()
+                given_up.set()
+                assert waiting.result(LONG) is False
+                within(LONG, lease.release)
+                assert monotonic() - begun < 8
+        assert within(LONG, lambda: lease.acquire("wait"))
+        for each in (lease, *beside):
+            each.release()
 
 
 def test_a_write_that_is_not_answered_says_so(postgres_server: PostgresServer, schema: str) -> None:

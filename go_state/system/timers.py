@@ -95,7 +95,7 @@ class Timers:
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
-        self._heap: list[tuple[float, int, Timer]] = []
+        self.heap: list[tuple[float, int, Timer]] = []  #: cancelled ones included, and always the same list: a run looks at it
         self._of_day = 0  # how many were set by the time since 1970
         self._offset = 0.0  # seconds since 1970 at zero of the monotonic clock, when the last of these was set
         self._numbers = count()
@@ -104,7 +104,7 @@ class Timers:
     def set(self, seconds: float, action: Callable[[T], object], of: T) -> Timer:
         """Call `action(of)` when `seconds` have passed."""
         timer = Timer(self.clock.monotonic() + seconds, action, of, self)
-        heapq.heappush(self._heap, (timer.due, next(self._numbers), timer))
+        heapq.heappush(self.heap, (timer.due, next(self._numbers), timer))
         return timer
 
     def set_at(self, when: float, action: Callable[[T], object], of: T) -> Timer:
@@ -112,7 +112,7 @@ class Timers:
         self._look_at_clock()
         self._of_day += 1
         timer = Timer(when - self._offset, action, of, self, when)
-        heapq.heappush(self._heap, (timer.due, next(self._numbers), timer))
+        heapq.heappush(self.heap, (timer.due, next(self._numbers), timer))
         return timer
 
     def _look_at_clock(self) -> None:
@@ -121,41 +121,37 @@ class Timers:
         if abs(offset - self._offset) < _STEP:
             return
         self._offset = offset
-        for _, _, timer in self._heap:
+        for _, _, timer in self.heap:
             if timer.when is not None:
                 timer.due = timer.when - offset
-        self._heap = [(timer.due, number, timer) for _, number, timer in self._heap]
-        heapq.heapify(self._heap)
+        self.heap[:] = [(timer.due, number, timer) for _, number, timer in self.heap]
+        heapq.heapify(self.heap)
 
     def note_cancelled(self) -> None:
         """Called when one was cancelled: it stays in the heap until its time, or until half of the heap are such ones."""
         self._cancelled += 1
-        if self._cancelled > max(len(self._heap) // 2, _FEW):
-            self._heap = [entry for entry in self._heap if entry[2].action is not None]
-            self._of_day = sum(entry[2].when is not None for entry in self._heap)
-            heapq.heapify(self._heap)
+        if self._cancelled > max(len(self.heap) // 2, _FEW):
+            self.heap[:] = [entry for entry in self.heap if entry[2].action is not None]
+            self._of_day = sum(entry[2].when is not None for entry in self.heap)
+            heapq.heapify(self.heap)
             self._cancelled = 0
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether none is kept."""
-        return not self._heap
 
     def __len__(self) -> int:
         """Return how many are set and not cancelled."""
-        return len(self._heap) - self._cancelled
+        return len(self.heap) - self._cancelled
 
     @property
     def size(self) -> int:
         """How many are kept, cancelled ones included."""
-        return len(self._heap)
+        return len(self.heap)
 
     def due(self) -> float | None:
         """Return when the next one is due."""
-        while self._heap and self._heap[0][2].action is None:
-            self._of_day -= heapq.heappop(self._heap)[2].when is not None
+        heap = self.heap
+        while heap and heap[0][2].action is None:
+            self._of_day -= heapq.heappop(heap)[2].when is not None
             self._cancelled -= 1
-        return self._heap[0][0] if self._heap else None
+        return heap[0][0] if heap else None
 
     def next_wait(self) -> float | None:
         """Return when the next one is due, for a run that is about to wait; the clock may have been set since it last did."""
@@ -165,14 +161,16 @@ class Timers:
 
     def is_due(self) -> bool:
         """Return whether one is due now."""
-        if not self._heap or self._heap[0][0] > self.clock.monotonic():
-            return False  # neither the next one is, nor any after it; it may have been cancelled
-        due = self.due()
-        return due is not None and due <= self.clock.monotonic()
+        heap, now = self.heap, self.clock.monotonic()
+        while heap and heap[0][0] <= now:
+            if heap[0][2].action is not None:
+                return True
+            self.due()  # takes out what was cancelled
+        return False
 
     def fire(self, most: int) -> None:
         """Call the actions of the timers that are due now, up to `most` of them, in order."""
-        heap = self._heap
+        heap = self.heap
         now = self.clock.monotonic()
         while most and heap and heap[0][0] <= now:
             timer = heapq.heappop(heap)[2]
@@ -183,4 +181,3 @@ class Timers:
                 continue
             most -= 1
             action(timer.of)
-            heap = self._heap  # another list, if the action has cancelled many
