@@ -116,7 +116,7 @@ def skip_message(db: Db, name: Name, position: Position, schema: Schema = "go_st
 def _twice_its_lines(path: str) -> int | None:
     """Return how many lines an import reads, each twice; None for what can be read only once, such as a pipe."""
     if not os.path.exists(path) or os.path.isdir(path):
-        raise UsageError(f"{path} is no file: give the path of JSON Lines, or - for standard input")
+        raise UsageError(f"{path} is not a file: give the path of JSON Lines, or - for standard input")
     if not os.path.isfile(path):
         return None
     try:

@@ -25,7 +25,7 @@ def open_store(db: str, schema: str, *, new: bool = False) -> RecordStore:
         return PostgresStore(db, schema=schema, create=new)
     if not (new or os.path.isfile(db)):
         what = "this, which may hold a password," if "@" in db or "=" in db else db
-        raise UsageError(f"{what} is no file: give the path of a store, or postgresql://user@host/database")
+        raise UsageError(f"{what} is not a file: give the path of a store, or postgresql://user@host/database")
     return LMDBStore(db)
 
 
@@ -52,7 +52,7 @@ def import_program(target: str) -> Program[Any, Any]:
     sys.path.insert(0, os.getcwd())
     if not all(part.isidentifier() for part in module.split(".")):
         raise UsageError(
-            f"{module!r} is no module's name: give it as `import` takes it, such as bot.main, with dots and without .py"
+            f"{module!r} is not a module's name: give it as `import` takes it, such as bot.main, with dots and without .py"
         )
     try:
         found = getattr(importlib.import_module(module), name, None)
@@ -61,5 +61,5 @@ def import_program(target: str) -> Program[Any, Any]:
             f"{module} cannot be imported ({type(error).__name__}: {error}): run the command where `python -c 'import {module}'` works"
         ) from None
     if not isinstance(found, Program):
-        raise UsageError(f"{target} is no gs.Program")
+        raise UsageError(f"{target} is not a gs.Program")
     return found

@@ -103,7 +103,7 @@ def _records(store: RecordStore) -> int:
 
 
 def _snapshots(store: RecordStore) -> Iterator[tuple[str, bytes]]:
-    for key in store.keys():  # noqa: SIM118  - a store is no mapping
+    for key in store.keys():  # noqa: SIM118  - a store is not a mapping
         stored = store.load(key)
         if stored is not None and is_envelope(stored.data):
             yield key, stored.data

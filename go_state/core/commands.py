@@ -151,7 +151,7 @@ class Cmd(Generic[Msg]):
         timeout: float | None = None,
         retry: Retry | None = None,
     ) -> Cmd[Any]:
-        """Call `fn(*args)`; `ok(result)` is the message, or without `ok` the result itself, and `None` is no message.
+        """Call `fn(*args)`; `ok(result)` is the message, or without `ok` the result itself, and `None` is not a message.
 
         A plain function is called inside the turn; an exception of it rolls the turn back. A coroutine function is a task, and with
         `thread=True` a plain one runs in a thread: both begin after the commit, their message enters when they are done, and an

@@ -95,7 +95,7 @@ class _Check(Generic[Model, Msg]):
 
     def snapshots(self) -> Iterator[tuple[str, Stored]]:
         """Give the snapshots of the program; those of one key oldest first."""
-        for key in self._store.keys():  # noqa: SIM118  - a store is no mapping
+        for key in self._store.keys():  # noqa: SIM118  - a store is not a mapping
             stored = self._store.load(key)
             if stored is None or not is_envelope(stored.data):
                 continue

@@ -57,7 +57,7 @@ class Queue(Generic[Msg]):
 def checked_buffer(buffer: Log[Msg]) -> Log[Msg]:
     """Return the buffer; `UsageError` if it is something else."""
     if not isinstance(buffer, Log):
-        raise UsageError(f"a {type(buffer).__qualname__} is no buffer: give a gs.Buffer, or producer= and consumer=")
+        raise UsageError(f"a {type(buffer).__qualname__} is not a buffer: give a gs.Buffer, or producer= and consumer=")
     return buffer
 
 

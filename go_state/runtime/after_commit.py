@@ -1,4 +1,4 @@
-"""What a commit is followed by, in one order, and how a run is asked to end between two of them.
+"""What follows a commit, in one order, and how a run is asked to end between two turns.
 
     commit ──▶ subscriptions ──▶ middleware ──▶ observers ──▶ pending replies ──▶ the user's view ──▶ (waits) ──▶ next turn
 
@@ -69,7 +69,7 @@ class Hooks(NamedTuple):
         )
 
     def muted(self, is_muted: Callable[[], bool]) -> Hooks:
-        """Return hooks of which none but the subscriptions is called for a model of which `is_muted()` is true."""
+        """Return hooks of which only the subscriptions are called while `is_muted()` is true."""
         view = self.view
         return Hooks(
             self.subscriptions,

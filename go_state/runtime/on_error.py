@@ -85,7 +85,7 @@ class Failures(Generic[Msg]):
         self.set_aside: list[FailedMessage[Msg]] = []
 
     def of_turn(self, message: Msg, position: object, error: Exception) -> SetAside[object]:
-        """Return how to set the message of a rolled-back turn aside; raises the error, with a note of where, if it is not to be."""
+        """Return how to set the message of a rolled-back turn aside; or raise the error, with a note of the position."""
         if isinstance(error, StoreError) and not isinstance(error, (InvalidKey, NotStorable)):
             raise error  # the store has failed, not the message
         at = "" if position is None else f", position {position}"

@@ -179,7 +179,7 @@ class Subscribed(Generic[Model, Msg]):
         self._running.clear()
 
     def _end(self, running: Running) -> None:
-        """End one: whatever it still brings is ignored."""
+        """End one: what it still produces is ignored."""
         running.over = True
         if running.timer is not None:
             running.timer.cancel()
@@ -238,7 +238,7 @@ class Subscribed(Generic[Model, Msg]):
                 if inspect.iscoroutine(items):
                     items.close()
                 raise ProgramError(
-                    f"{name_of(sub.fn)} of Sub.stream is no async generator function: make it an async def that yields"
+                    f"{name_of(sub.fn)} of Sub.stream is not an async generator function: make it an async def that yields"
                 )
             if not hasattr(items, "aclose"):
                 items = (item async for item in items)
@@ -251,7 +251,7 @@ class Subscribed(Generic[Model, Msg]):
                 if running.over:
                     raise
                 error = unasked(error, f"the stream {name_of(sub.fn)}", "the end of its subscription")
-            # KeyboardInterrupt and SystemExit are told too: a task would raise them out of its event loop.
+            # KeyboardInterrupt and SystemExit are posted too: a task would raise them out of its event loop.
             self._manager.inbox.post(Broken(running, error))
         finally:
             part.over = True
@@ -296,7 +296,7 @@ class Subscribed(Generic[Model, Msg]):
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
 
-    # ------------------------------------------------------------------ what they bring
+    # ------------------------------------------------------------------ what they produce
 
     def deliver(self, arrival: Input) -> Delivery:
         """Return what an arrival of a subscription sends."""

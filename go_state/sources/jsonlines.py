@@ -33,7 +33,7 @@ class _Records(Generic[Msg]):
             except UnicodeDecodeError:
                 raise
             except (ValueError, RecursionError) as error:
-                raise BadRecord(self._name, record, f"it is no message: {without_contents(error)}") from None
+                raise BadRecord(self._name, record, f"it is not a message: {without_contents(error)}") from None
             except Exception as error:  # of a class that checks its own fields: its words are not ours to repeat
                 raise BadRecord(self._name, record, f"its class raised {type(error).__qualname__}") from None
             yield message
@@ -58,7 +58,7 @@ class JSONLines(FileSource[Msg]):
     `of` is the type of the messages, as for `JsonCodec`: a class is read from an object, a union of classes from
     `["Name", {...}]`. Without it a message is what JSON holds: a dict, a list, a string. Positions count records; `name` is what
     the position is stored under, by default the file's name; `finished` says whether a last record without a line end is whole,
-    see `FileSource`. Raises `SourceError` for a missing file, `BadRecord` for a line that is no message.
+    see `FileSource`. Raises `SourceError` for a missing file, `BadRecord` for a line that is not a message.
     """
 
     @overload

@@ -31,7 +31,7 @@ class _Records(Generic[Msg]):
 
     def __call__(self, lines: Lines, skip: int, /) -> Iterator[Msg]:
         rows, record = Rows(lines, self._delimiter), 0
-        full = (row for row in rows if row)  # a blank line is no row
+        full = (row for row in rows if row)  # a blank line is not a row
         try:
             header = next(full, None)
             if header is None:
@@ -118,13 +118,13 @@ class _Records(Generic[Msg]):
             except Exception as error:
                 kind = field.annotation.__qualname__ if isinstance(field.annotation, type) else str(field.annotation)
                 empty = row[i] in self._missing and not may_be_none(field.annotation)
-                hint = ", which missing= says is no value, and the field cannot be None" if empty else ""
+                hint = ", which missing= says is not a value, and the field cannot be None" if empty else ""
                 return f"its column {field.name} holds no {kind} ({type(error).__qualname__}){hint}"
         return "its columns hold other values each time they are read"
 
 
 class _BadRowError(Exception):
-    """A row that is no message; the text says why, and nothing of what it holds."""
+    """A row that is not a message; the text says why, and nothing of what it holds."""
 
 
 class CSV(FileSource[Msg]):
@@ -137,7 +137,7 @@ class CSV(FileSource[Msg]):
 
     Positions count rows below the header; `name` is what the position is stored under, by default the file's name; `finished`
     says whether a last row without a line end is whole, see `FileSource`. Raises `SourceError` for a missing file or column,
-    `BadRecord` for a row that is no message.
+    `BadRecord` for a row that is not a message.
     """
 
     @overload

@@ -7,6 +7,8 @@
     locks          whether this thread holds a lock, for what a finalizer may interrupt
     running        the event loop that runs in this thread, asked without importing asyncio
     crash_points   named moments at which a test ends the process, to see what is on disk then
+    threads        idle threads that are used again, for calls that may block
+    later          names that a module imports when they are first used
 
 Calls enter from every folder above, and go nowhere but to the standard library; `core.errors` is the only thing imported from the
 package. Each file stands alone: read the one whose subject you need. Whatever threads share registers itself with `forks.at_fork`.

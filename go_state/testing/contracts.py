@@ -99,7 +99,7 @@ class StoreContract:
         store.close()
 
     def test_bad_keys_are_refused(self) -> None:
-        """A key that is no string, too long or not UTF-8 is refused in reading and writing."""
+        """A key that is not a string, too long or not UTF-8 is refused in reading and writing."""
         store = self.make()
         bad: tuple[Any, ...] = (1, b"bytes", "x" * 481, "é" * 241, "\ud800")
         for key in bad:

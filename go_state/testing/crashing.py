@@ -15,7 +15,7 @@ def crash_at(point: str, nth: int = 1) -> None:
     `gs.testing.CRASH_POINTS` are the points; see `system/crash_points.py` for what happens between them. Raises `UsageError` for another.
     """
     if point not in CRASH_POINTS:
-        raise UsageError(f"{point!r} is no point to crash at: there are {', '.join(CRASH_POINTS)}")
+        raise UsageError(f"{point!r} is not a point to crash at: there are {', '.join(CRASH_POINTS)}")
     if type(nth) is not int or nth < 1:
         raise UsageError(f"nth is a whole number from 1, not {nth!r}")
     left = nth

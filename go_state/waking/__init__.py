@@ -1,6 +1,6 @@
 """Waking: how a thread or a task sleeps until somebody else has something for it.
 
-The sleeper makes a waker, leaves it where whoever brings something finds it, looks once more, and only then sleeps: what comes
+The sleeper makes a waker, leaves it where the other party finds it, looks once more, and only then sleeps: what comes
 before the waker is registered is seen by that look, and what comes after it wakes. That order is the whole protocol, and nothing here
 polls. A waker is used for one sleep; waking takes no lock, so that it may happen in a finalizer or in a signal handler.
 

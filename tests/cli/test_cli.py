@@ -220,15 +220,15 @@ def test_skip_and_truncate(go_state: Command) -> None:
 @pytest.mark.parametrize(
     ("args", "teaches"),
     [
-        (("journal", "show", "nothing.lmdb", "bot"), "nothing.lmdb is no file"),
+        (("journal", "show", "nothing.lmdb", "bot"), "nothing.lmdb is not a file"),
         (("journal", "show", "bot.lmdb", "other"), "bot.lmdb, which has 1 journal ('bot')"),
         (("snapshots", "show", "bot.lmdb", "other"), "there is no such snapshot under 'other'"),
         (("replay", "nowhere:x", "bot.lmdb"), "nowhere cannot be imported"),
-        (("replay", "bot:Add", "bot.lmdb"), "bot:Add is no gs.Program"),
-        (("replay", ".bot:counter", "bot.lmdb"), "'.bot' is no module's name"),
-        (("replay", "./bot.py:counter", "bot.lmdb"), "'./bot.py' is no module's name"),
+        (("replay", "bot:Add", "bot.lmdb"), "bot:Add is not a gs.Program"),
+        (("replay", ".bot:counter", "bot.lmdb"), "'.bot' is not a module's name"),
+        (("replay", "./bot.py:counter", "bot.lmdb"), "'./bot.py' is not a module's name"),
         (("replay", "broken:counter", "bot.lmdb"), "broken cannot be imported (SyntaxError"),
-        (("journal", "import", "bot.lmdb", "bot", "nothing.jsonl", "bot:counter"), "nothing.jsonl is no file"),
+        (("journal", "import", "bot.lmdb", "bot", "nothing.jsonl", "bot:counter"), "nothing.jsonl is not a file"),
         (("replay", "bot:counter", "bot.lmdb", "--until", "9"), "has the positions 0 to 3, not 9"),
         (("journal", "skip", "bot.lmdb", "bot", "2"), "a message from position 3 to 2 can be skipped, not 2"),
         (("journal", "verify", "bot.py", "bot", "bot:counter"), "bot.py is no LMDB file"),
@@ -238,10 +238,10 @@ def test_skip_and_truncate(go_state: Command) -> None:
             "no/folder.jsonl cannot be read or written: No such file",
         ),
         (("snapshots", "export", "bot.lmdb", "."), ". cannot be read or written: Is a directory"),
-        (("journal", "import", "bot.lmdb", "bot", ".", "bot:counter"), ". is no file"),
+        (("journal", "import", "bot.lmdb", "bot", ".", "bot:counter"), ". is not a file"),
         (("snapshots", "show", "bot.lmdb", "bot", "--position", "-1"), "a whole number from 0, not -1"),
         (("snapshots", "show", "bot.lmdb", "bot", "--position", str(2**64)), f"a whole number from 0, not {2**64}"),
-        (("snapshots", "list", "host=localhost password=x"), "this, which may hold a password, is no file"),
+        (("snapshots", "list", "host=localhost password=x"), "this, which may hold a password, is not a file"),
     ],
 )
 def test_wrong_use_teaches(go_state: Command, args: tuple[str, ...], teaches: str) -> None:

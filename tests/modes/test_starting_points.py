@@ -151,5 +151,5 @@ def test_a_snapshot_beyond_its_program_is_refused(path: Path, tmp_path: Path) ->
         assert newer is not None
         assert older is not None
         before.store({"sum": Write(newer.data, older.version)})
-    with pytest.raises(gs.errors.Corrupt, match="stands at position 5500, and its program has only come to 5000"):
+    with pytest.raises(gs.errors.Corrupt, match="stands at position 5500, and its program is only at position 5000"):
         live(tmp_path / "before")

@@ -100,8 +100,8 @@ def aggregate(
     plan = Plan(program, options, on_loop=False)
     kept = _keeping(plan.program, store, key, options)
     reading, after = drive(kept.begin(source))
-    intake = plan.intake(reading, after=after)
-    with plan.batch(intake, kept=kept, checkpoint=_checkpoint(kept, options)) as running:
+    reader = plan.reader(reading, after=after)
+    with plan.batch(reader, kept=kept, checkpoint=_checkpoint(kept, options)) as running:
         drive(running.flow())
     return _result(running.result(), kept, store)
 
@@ -146,9 +146,9 @@ async def aggregate_async(
     kept = _keeping(plan.program, store, key, options)
     async with kept.thread:
         reading, after = await drive_async(kept.begin(source))
-        intake = plan.intake(reading, after=after)
+        reader = plan.reader(reading, after=after)
         checkpoint, loading = _checkpoint(kept, options), kept.loading()
-        async with plan.batch(intake, kept=kept, checkpoint=checkpoint, loading=loading) as running:
+        async with plan.batch(reader, kept=kept, checkpoint=checkpoint, loading=loading) as running:
             await plan.drive_in_time(running.flow())
     return _result(running.result(), kept, store)
 

@@ -22,7 +22,7 @@ from go_state.storage.snapshots.snapshot import Loaded, Schema, is_envelope, rea
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
-RESERVED = "@"  # begins the keys under which go_state keeps what is no model
+RESERVED = "@"  # begins the keys under which go_state keeps what is not a model
 
 
 class Entry(Generic[Model]):
@@ -214,7 +214,7 @@ class Models(Mapping[str, Model]):
         return self._schema.open(key, stored.data)[0]
 
     def __iter__(self) -> Iterator[str]:
-        for key in self._store.keys():  # noqa: SIM118  - a store is no mapping
+        for key in self._store.keys():  # noqa: SIM118  - a store is not a mapping
             if key.startswith(RESERVED):
                 continue
             stored = self._store.load(key)

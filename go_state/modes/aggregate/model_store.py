@@ -1,6 +1,6 @@
 """What an aggregate keeps: one model under one key, or one for each key.
 
-Both begin from the store, give the program that the batch runs, say what has to be written, and are told when it is. `Keeping` is what
+Both begin from the store, give the program that the batch runs, say what has to be written, and are called when it is. `Keeping` is what
 they share: the source's mark, and the one transaction in which models and mark are written.
 """
 

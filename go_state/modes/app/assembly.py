@@ -64,7 +64,7 @@ def journal_life(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lifecycle(Generic[Model, Msg]):
-    """What whoever holds an app is told about it, each time with the app.
+    """Callbacks for the holder of an app, each called with the app.
 
     `begun` is called first of all, so that its caller has the app whenever it may be running; `idled` when there was no message for
     `idle` seconds and nobody waits for a model; `ended` when nothing of the app runs any more.

@@ -100,7 +100,7 @@ class JournalRun(Generic[Model, Msg]):
         try:
             self.durable.entrance.put_known(message, partial(self._replies.expect, reply))
         except Exception:
-            raise  # it has not entered, and the sender may be told of another app's turn
+            raise  # it has not entered, and the sender may get the turn of another app
         except BaseException:  # Ctrl-C, say, which may have come after it had entered
             self._replies.entered(reply)
             raise

@@ -1,6 +1,6 @@
 """The life of an app's program: from its beginning to its end, whatever that is.
 
-    begin ──▶ flow: turns ──▶ nothing more is taken, senders without a turn are told ──▶ commands end ──▶ end: watchers are told
+    begin ──▶ flow: turns ──▶ nothing more is taken, senders without a turn get an error ──▶ commands end ──▶ end: watchers end
 
 A host (`hosts/host.py`) drives it in a thread or task. Others ask it, from theirs: to end, what it has failed with, and whether they
 may wait for it.

@@ -86,7 +86,7 @@ class MemoryRun(Generic[Model, Msg]):
         try:
             self.buffer.log.put_known(message, partial(self._replies.expect, reply))
         except Exception:
-            raise  # it has not entered, and the sender may be told of another app's turn
+            raise  # it has not entered, and the sender may get the turn of another app
         except BaseException:  # Ctrl-C, say, which may have come after it had entered
             self._replies.entered(reply)
             raise

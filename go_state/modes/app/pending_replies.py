@@ -54,7 +54,7 @@ class PendingReply:
 def reply_to(message: object, called: str, waker: ThreadWaker | LoopWaker) -> PendingReply:
     """Return the pending reply to a message of `apply` or `ask`; `UsageError` for None, which has no turn."""
     if message is None:
-        raise UsageError(f"None is no message and has no turn: give {called} one")
+        raise UsageError(f"None is not a message and has no turn: give {called} one")
     return PendingReply(waker, asks=called == "ask")
 
 
@@ -110,7 +110,7 @@ class PendingReplies:
         """Fail whoever waits for the turn that was rolled back: at once, or if the run `ends` by it, when it is over."""
         self.answers.clear()
         if not isinstance(error, Exception):
-            return  # Ctrl-C, say, is no outcome of a message: its sender is told of the end
+            return  # Ctrl-C, say, is not an outcome of a message: its sender gets the end of the app
         waiting = self._take()
         if waiting is None:
             return
@@ -137,7 +137,7 @@ class PendingReplies:
     # ------------------------------------------------------------------ called by those who wait
 
     def entered(self, waiting: PendingReply) -> None:
-        """Called when the message may have been put; until `expect` gives its position, the sender is told of the end alone."""
+        """Called when the message may have been put; until `expect` gives its position, the sender gets only the end of the app."""
         with self._lock:
             if waiting.position >= 0 or waiting.gone:
                 return

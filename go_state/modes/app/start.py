@@ -53,7 +53,7 @@ def _start(
     program = program_without_key(program, "start")
     durable = durable_settings(buffer, options)
     if buffer is not None and not isinstance(buffer, Log):
-        raise UsageError(f"a {type(buffer).__qualname__} is no buffer: give a gs.Buffer, or none")
+        raise UsageError(f"a {type(buffer).__qualname__} is not a buffer: give a gs.Buffer, or none")
     on_denied = checked_function("on_denied", options.get("on_denied"), "(message, denied)")
     return make_app(program, buffer, settings, durable, on_denied=on_denied, on_loop=on_loop)
 

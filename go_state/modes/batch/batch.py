@@ -14,7 +14,7 @@ from go_state.core.program import Program
 from go_state.modes.batch.limits import Limits
 from go_state.modes.batch.loaded_first import LoadedFirst, Loading
 from go_state.modes.batch.source_feed import Ended, QueuedSourceFeed, SavePoint, SourceFeed
-from go_state.modes.batch.source_reader import Intake, open_intake
+from go_state.modes.batch.source_reader import SourceReader, open_reader
 from go_state.modes.loops import Folding, plain_loop
 from go_state.modes.options import BatchOptions
 from go_state.modes.settings import check_names, checked_function, checked_program, program_without_key, run_settings
@@ -62,7 +62,7 @@ def batch(program: Program[Model, Msg], source: Stream[Msg], **options: Unpack[B
     refuse_running_loop("batch")
     check_names("batch", options, BatchOptions)
     plan = Plan(program_without_key(program, "batch"), options, on_loop=False)
-    with plan.batch(plan.intake(source)) as running:
+    with plan.batch(plan.reader(source)) as running:
         drive(running.flow())
     return running.result()
 
@@ -77,7 +77,7 @@ async def batch_async(
     """
     check_names("batch_async", options, BatchOptions)
     plan = Plan(program_without_key(program, "batch_async"), options, on_loop=True)
-    async with plan.batch(plan.intake(source)) as running:
+    async with plan.batch(plan.reader(source)) as running:
         await plan.drive_in_time(running.flow())
     return running.result()
 
@@ -101,16 +101,16 @@ class Plan(Generic[Model, Msg]):
         self._ports = _ports(options.get("producer"), options.get("consumer"))
         self._limits = Limits(stop=options.get("stop"), budget=options.get("budget"), timeout=self._timeout, on_loop=on_loop)
 
-    def intake(self, source: Stream[Msg], *, after: Position = None) -> Intake[Msg]:
+    def reader(self, source: Stream[Msg], *, after: Position = None) -> SourceReader[Msg]:
         """Open the source."""
         limit = math.inf if self._limit is None else self._limit
-        return open_intake(
+        return open_reader(
             source, after=after, prefetch=self._prefetch, limit=limit, limits=self._limits, on_loop=self._on_loop
         )
 
     def batch(
         self,
-        intake: Intake[Msg],
+        reader: SourceReader[Msg],
         *,
         kept: Folding[Model, Msg] | None = None,
         checkpoint: SavePoint | None = None,
@@ -118,13 +118,13 @@ class Plan(Generic[Model, Msg]):
     ) -> Batch[Model, Msg]:
         """Return the batch, from the models of `kept` if that is given; with `loading` models are loaded beforehand."""
         manager = EffectManager(self._settings.resources, on_loop=self._on_loop)
-        manager.names.name_run(intake.name)
+        manager.names.name_run(reader.name)
         loop = plain_loop(self.program, manager, Failures(self._settings.on_error), self._replaying, kept)
-        feed = SourceFeed(loop, intake, self._limits, self._limit, checkpoint)
+        feed = SourceFeed(loop, reader, self._limits, self._limit, checkpoint)
         if self._ports is not None:
             queue = PortFeed(*self._ports, on_loop=self._on_loop, one_at_a_time=True)
-            feed = QueuedSourceFeed(loop, intake, self._limits, self._limit, checkpoint, queue)
-        return Batch(loop, intake, feed if loading is None else LoadedFirst(feed, *loading), checkpoint)
+            feed = QueuedSourceFeed(loop, reader, self._limits, self._limit, checkpoint, queue)
+        return Batch(loop, reader, feed if loading is None else LoadedFirst(feed, *loading), checkpoint)
 
     async def drive_in_time(self, flow: Flow[None]) -> None:
         """Drive the flow on the event loop; `TimedOut` when the timeout is over, also in the middle of a wait."""
@@ -155,12 +155,12 @@ class Batch(Generic[Model, Msg]):
     def __init__(
         self,
         loop: Loop[Model, Msg],
-        intake: Intake[Msg],
+        reader: SourceReader[Msg],
         feed: SourceFeed[Msg] | LoadedFirst[Msg],
         checkpoint: SavePoint | None,
     ) -> None:
         self.loop = loop
-        self.intake = intake
+        self.reader = reader
         self._feed = feed
         self._checkpoint = checkpoint
 
@@ -168,13 +168,13 @@ class Batch(Generic[Model, Msg]):
         """Run to the end, and save what there is to save."""
         yield from self.loop.run(self._feed)
         if self._checkpoint is not None:
-            yield from self._checkpoint.save(self.loop.model, self.intake.position())
-        yield from self.intake.saved()
+            yield from self._checkpoint.save(self.loop.model, self.reader.position())
+        yield from self.reader.saved()
 
     def result(self) -> Result[Model, Msg]:
         """Return how it ended."""
         processed = self._feed.processed - self.loop.passed_over
-        return Result(self.loop.model, processed, self.intake.position(), self._feed.ended, tuple(self.loop.failures.set_aside))
+        return Result(self.loop.model, processed, self.reader.position(), self._feed.ended, tuple(self.loop.failures.set_aside))
 
     def __enter__(self) -> Batch[Model, Msg]:
         self.loop.manager.open()
@@ -182,7 +182,7 @@ class Batch(Generic[Model, Msg]):
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.loop.manager.__exit__(kind, error, trace)
-        _raise_both(error, self.intake.close())
+        _raise_both(error, self.reader.close())
 
     async def __aenter__(self) -> Batch[Model, Msg]:
         self.loop.manager.open()
@@ -192,7 +192,7 @@ class Batch(Generic[Model, Msg]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.loop.manager.__aexit__(kind, error, trace)
-        _raise_both(error, await self.intake.aclose())
+        _raise_both(error, await self.reader.aclose())
 
 
 def _raise_both(error: BaseException | None, other: BaseException | None) -> None:

@@ -12,7 +12,7 @@ from go_state.core.errors import UsedAfterClose
 from go_state.core.ports import Position
 from go_state.core.turn import Turn
 from go_state.modes.batch.limits import Limits
-from go_state.modes.batch.source_reader import Intake
+from go_state.modes.batch.source_reader import SourceReader
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.feeds.feed import NOBODY
 from go_state.runtime.feeds.port_feed import PortFeed
@@ -41,10 +41,10 @@ class SourceFeed(Generic[Msg]):
     owner = NOBODY
 
     def __init__(
-        self, loop: Loop[Any, Msg], intake: Intake[Msg], limits: Limits, limit: int | None, checkpoint: SavePoint | None
+        self, loop: Loop[Any, Msg], reader: SourceReader[Msg], limits: Limits, limit: int | None, checkpoint: SavePoint | None
     ) -> None:
         self._loop = loop
-        self._intake = intake
+        self._reader = reader
         self._limits = limits
         self._limit = math.inf if limit is None else limit
         self._checkpoint = checkpoint
@@ -69,7 +69,7 @@ class SourceFeed(Generic[Msg]):
     @property
     def processed(self) -> int:
         """How many messages were given; asked when all of them are processed."""
-        return self._queued if self._intake.whole else self._taken + self._idle + self._queued
+        return self._queued if self._reader.whole else self._taken + self._idle + self._queued
 
     def take(self) -> Flow[Iterator[Msg | None] | None]:
         """Give what is queued, or else the source's next messages; None at the end."""
@@ -87,7 +87,7 @@ class SourceFeed(Generic[Msg]):
                     return iter(())
                 yield from self._save()
             ended: Ended | None = self._limits.ended() or ("limit" if self._taken >= self._limit else None)
-            if ended is not None and not self._intake.in_hand():
+            if ended is not None and not self._reader.in_hand():
                 self.ended = ended
                 return (yield from self._last_ones())
             if self._manager.is_full:  # more would only wait in the memory
@@ -95,10 +95,10 @@ class SourceFeed(Generic[Msg]):
                 return iter(())
             if self._run is not None:
                 return self._take_from(self._run)
-            self._run = yield from self._intake.more()
+            self._run = yield from self._reader.more()
             if self._run is None:
                 return (yield from self._last_ones())
-            if not self._intake.whole:
+            if not self._reader.whole:
                 return self._take_from(
                     self._run
                 )  # also when it is time to end by now: what was taken from the source is not given again
@@ -110,7 +110,7 @@ class SourceFeed(Generic[Msg]):
 
     def _take_from(self, run: Iterator[Msg | None]) -> Iterator[Msg | None]:
         """Give messages of the source until there is something else to do; what follows a yield runs between two turns."""
-        watches, timers, news = self._limits.watches, self._manager.timers, self._manager.inbox.arrivals
+        watches, timers, arrivals = self._limits.watches, self._manager.timers, self._manager.inbox.arrivals
         timed = bool(timers)
         stop_at = min(self._limit, self._save_at)
         for message in run:
@@ -119,7 +119,13 @@ class SourceFeed(Generic[Msg]):
             else:
                 self._taken += 1
             yield message
-            if self._queue or news or self._taken >= stop_at or (watches and self._limits.due()) or (timed and timers.is_due()):
+            if (
+                self._queue
+                or arrivals
+                or self._taken >= stop_at
+                or (watches and self._limits.due())
+                or (timed and timers.is_due())
+            ):
                 return
         self._run = None
 
@@ -149,8 +155,8 @@ class SourceFeed(Generic[Msg]):
 
     def _save(self) -> Flow[None]:
         assert self._checkpoint is not None  # only a checkpoint schedules one
-        yield from self._checkpoint.save(self._loop.model, self._intake.position())
-        yield from self._intake.saved()
+        yield from self._checkpoint.save(self._loop.model, self._reader.position())
+        yield from self._reader.saved()
         self._schedule()
 
     def _schedule(self) -> None:
@@ -175,7 +181,7 @@ class SourceFeed(Generic[Msg]):
 
     def last_position(self) -> Position:
         """Return the position of the source, or how many of its messages were taken before this one."""
-        position = self._intake.where()
+        position = self._reader.where()
         return self._taken - 1 - self._unseen if position is None else position
 
     def turn(self) -> Turn:
@@ -191,13 +197,13 @@ class QueuedSourceFeed(SourceFeed[Msg]):
     def __init__(
         self,
         loop: Loop[Any, Msg],
-        intake: Intake[Msg],
+        reader: SourceReader[Msg],
         limits: Limits,
         limit: int | None,
         checkpoint: SavePoint | None,
         queue: PortFeed[Msg],
     ) -> None:
-        super().__init__(loop, intake, limits, limit, checkpoint)
+        super().__init__(loop, reader, limits, limit, checkpoint)
         self._port = queue
 
     def listen_to(self, manager: EffectManager) -> None:
@@ -222,8 +228,8 @@ class QueuedSourceFeed(SourceFeed[Msg]):
             if messages is None:
                 return None
             # A fetch is put as a whole, also if the event loop is to be given control in the middle of it.
-            rest = self._drain() if self._intake.whole else ()
-            together = chain(messages if self._intake.whole else islice(messages, 1), rest)
+            rest = self._drain() if self._reader.whole else ()
+            together = chain(messages if self._reader.whole else islice(messages, 1), rest)
             entering = [message for message in together if message is not None]
             yield from self._port.put(entering)
             if not entering and self._manager.has_arrivals:
@@ -243,4 +249,4 @@ class QueuedSourceFeed(SourceFeed[Msg]):
 
     def last_position(self) -> Position:
         """Return the position of the source; None if a fetch has put many messages into the queue at once."""
-        return None if self._intake.whole else super().last_position()
+        return None if self._reader.whole else super().last_position()

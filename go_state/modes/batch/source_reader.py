@@ -1,4 +1,4 @@
-"""What a batch can read, made one shape: an intake gives runs of messages until there are no more.
+"""What a batch can read, made one shape: a source reader gives runs of messages until there are no more.
 
 A source is an iterable, an async iterable, a function that fetches `(messages, more)`, a `Source` with positions, or a buffer.
 """
@@ -31,7 +31,7 @@ _END: Any = object()
 _NOTHING_YET: Final = object()
 
 
-class Intake(Generic[Msg]):
+class SourceReader(Generic[Msg]):
     """An iterable of messages, and the base of the others."""
 
     name = ""  # of a source that knows itself again
@@ -72,7 +72,7 @@ class Intake(Generic[Msg]):
         return self.close()
 
 
-class SourceIntake(Intake[Msg]):
+class PositionedReader(SourceReader[Msg]):
     """A source with positions, read on from one."""
 
     def __init__(self, source: Source[Msg], after: Position) -> None:
@@ -88,7 +88,7 @@ class SourceIntake(Intake[Msg]):
         self._reading.close()
 
 
-class FetchIntake(Intake[Msg]):
+class FetchReader(SourceReader[Msg]):
     """A function that returns `(messages, more)`; the messages that come with `more=False` are the last."""
 
     whole = True
@@ -128,7 +128,7 @@ def _are_messages(found: object) -> bool:
     return isinstance(found, Iterable) and not isinstance(found, (str, bytes, Mapping))
 
 
-class AsyncIntake(Intake[Msg]):
+class AsyncReader(SourceReader[Msg]):
     """An async iterable, one message at a time."""
 
     def __init__(self, messages: AsyncIterable[Msg], limits: Limits) -> None:
@@ -221,7 +221,7 @@ class _Next:
                 task.exception()  # looked at, so that asyncio does not report it: the batch has ended
 
 
-class ReaderIntake(Intake[Msg]):
+class ConsumerReader(SourceReader[Msg]):
     """What a buffer holds: the batch ends when it has read all of it, and commits what it has saved."""
 
     def __init__(self, consumer: Consumer[Msg], *, own: bool, after: Position = None) -> None:
@@ -257,7 +257,7 @@ class ReaderIntake(Intake[Msg]):
                 self._consumer.rollback()
 
 
-class DiskIntake(Intake[Msg]):
+class JournalReader(SourceReader[Msg]):
     """What a journal holds, read on an event loop: everything that the disk has to do with it is done in the journal's thread."""
 
     def __init__(self, log: Any, after: Position) -> None:
@@ -277,7 +277,7 @@ class DiskIntake(Intake[Msg]):
 
     def _open(self) -> Any:
         reader = self._log.consumer() if self._opens else self._log
-        if self._after is not None and reader.position != self._after:  # see ReaderIntake
+        if self._after is not None and reader.position != self._after:  # see ConsumerReader
             reader.seek(self._after)
         return reader
 
@@ -306,10 +306,10 @@ class DiskIntake(Intake[Msg]):
             await self._thread.aclose()  # the journal begins another when it needs one
 
 
-class AheadIntake(Intake[Msg]):
-    """Another intake's messages, read ahead in a thread."""
+class PrefetchReader(SourceReader[Msg]):
+    """The messages of another reader, read ahead in a thread."""
 
-    def __init__(self, inner: Intake[Msg], count: int, limits: Limits, limit: float) -> None:
+    def __init__(self, inner: SourceReader[Msg], count: int, limits: Limits, limit: float) -> None:
         self.whole = inner.whole
         self.name = inner.name
         self._inner = inner
@@ -351,10 +351,10 @@ class AheadIntake(Intake[Msg]):
         return error
 
 
-def _with_positions(inner: Intake[Any], limit: float) -> Iterator[tuple[Any, Position]]:
-    """Give what the intake gives, up to the limit: what was read beyond it would be lost."""
+def _with_positions(inner: SourceReader[Any], limit: float) -> Iterator[tuple[Any, Position]]:
+    """Give what the reader gives, up to the limit: what was read beyond it would be lost."""
     taken = 0
-    if isinstance(inner, FetchIntake):
+    if isinstance(inner, FetchReader):
         while taken < limit and (fetched := drive(inner.more())) is not None:
             whole = list(fetched)
             taken += sum(message is not None for message in whole)
@@ -367,33 +367,35 @@ def _with_positions(inner: Intake[Any], limit: float) -> Iterator[tuple[Any, Pos
         yield message, inner.position()
 
 
-def open_intake(source: Any, *, after: Position, prefetch: int, limit: float, limits: Limits, on_loop: bool) -> Intake[Any]:
-    """Return the intake of whatever the source is; `UsageError` when it is nothing that can be read."""
+def open_reader(
+    source: Any, *, after: Position, prefetch: int, limit: float, limits: Limits, on_loop: bool
+) -> SourceReader[Any]:
+    """Return a reader of the source, whatever it is; `UsageError` when it is nothing that can be read."""
     if not prefetch:
-        return _intake(source, after, limits, on_loop=on_loop)
+        return _reader_of(source, after, limits, on_loop=on_loop)
     if isinstance(source, (AsyncIterable, Consumer, Log)):
         raise UsageError("prefetch= reads ahead in a thread, which an async source or a buffer has no need of: leave it out")
-    return AheadIntake(_intake(source, after, limits, on_loop=False), prefetch, limits, limit)
+    return PrefetchReader(_reader_of(source, after, limits, on_loop=False), prefetch, limits, limit)
 
 
-def _intake(source: Any, after: Position, limits: Limits, *, on_loop: bool) -> Intake[Any]:
+def _reader_of(source: Any, after: Position, limits: Limits, *, on_loop: bool) -> SourceReader[Any]:
     if isinstance(source, Source):
-        return SourceIntake(source, after)
+        return PositionedReader(source, after)
     if on_loop and isinstance(source.buffer if isinstance(source, Consumer) else source, DiskLog):
-        return DiskIntake(source, after)
+        return JournalReader(source, after)
     if isinstance(source, Consumer):
-        return ReaderIntake(source, own=False, after=after)
+        return ConsumerReader(source, own=False, after=after)
     if isinstance(source, Log):
-        return ReaderIntake(source.consumer(), own=True, after=after)
+        return ConsumerReader(source.consumer(), own=True, after=after)
     if isinstance(source, AsyncIterable):
         if not on_loop:
             raise UsageError("an async source needs an event loop: use batch_async or aggregate_async")
-        return AsyncIntake(source, limits)
+        return AsyncReader(source, limits)
     if _are_messages(source):
-        return Intake(source)
+        return SourceReader(source)
     if callable(source):
-        return FetchIntake(source, limits, on_loop=on_loop)
+        return FetchReader(source, limits, on_loop=on_loop)
     raise UsageError(
-        f"a {type(source).__qualname__} is no source: give an iterable of messages, an async iterable, a function that returns "
+        f"a {type(source).__qualname__} is not a source: give an iterable of messages, an async iterable, a function that returns "
         f"(messages, more), a Source such as gs.sources.CSV, or a gs.Buffer"
     )

@@ -25,11 +25,11 @@ P = ParamSpec("P")
 Step = TypeVar("Step")
 
 _NONE: object = ()  # one object in CPython, by which a step without commands is known fastest
-_WITHOUT_EFFECT = {Send, Reply, type(None)}  # a message enters with its turn's commit; an answer is told and nothing else
+_WITHOUT_EFFECT = {Send, Reply, type(None)}  # a message enters with its turn's commit; an answer is only given
 
 
 class Onlooker(Protocol[Shown]):
-    """Whoever looks at a durable run, such as an app: told of each turn, and of what may be shown."""
+    """Something that follows a durable run, such as an app: called with each turn, and with each model that may be shown."""
 
     def listen_to(self, feed: LogFeed[Any], /) -> None:
         """Called before the first turn, with the feed, which knows the position of the turn that is being taken."""

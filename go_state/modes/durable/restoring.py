@@ -1,4 +1,4 @@
-"""The snapshot that a restart goes on from: the newest, or an earlier one that it is told to go back to.
+"""The snapshot from which a restart goes on: the newest, or an earlier one that was asked for.
 
 It stands where the journal's messages lead on from and where its program has been: what came before the one is forgotten, and what
 comes after the other would be in the model twice.
@@ -54,5 +54,5 @@ def _stands_at(position: int, schema: Schema[Model], journal: Journal[Msg]) -> b
 def _not_beyond(come: int, frame: Keyframe[Model] | None, key: str) -> Keyframe[Model] | None:
     """Return the snapshot; `Corrupt` when it has messages in it that its program has not come to, and would take again."""
     if frame is not None and frame.position > come:
-        raise Corrupt(key, f"it stands at position {frame.position}, and its program has only come to {come}")
+        raise Corrupt(key, f"it stands at position {frame.position}, and its program is only at position {come}")
     return frame

@@ -299,7 +299,7 @@ def _checked_key(key: object) -> str:
 
 def _waited_for(message: Msg, called: str, waker: ThreadWaker | LoopWaker) -> tuple[Sent[Msg], PendingReply]:
     if message is None:
-        raise UsageError(f"None is no message and has no turn: give {called} one")
+        raise UsageError(f"None is not a message and has no turn: give {called} one")
     waiting = PendingReply(waker, asks=called.startswith("ask"))
     return Sent((message,), waiting), waiting
 

@@ -50,7 +50,7 @@ class Sent(Generic[Msg]):
         return True
 
     def forget(self) -> None:
-        """Called by the sender when it waits no longer: the message has its turn, and nobody is told.
+        """Called by the sender when it waits no longer: the message has its turn, and its outcome goes nowhere.
 
         The message may be on its way into an app in another thread. That thread notes the app first, and the app looks whether the
         sender has gone when it is to expect the turn; here it is the other way round, so one of the two sees what the other did.

@@ -1,4 +1,4 @@
-"""Waiting for somebody's own consumer while running commands may bring something first.
+"""Waiting for a consumer of the user's own, while a running command may produce something first.
 
 Such a `get` cannot be interrupted and must not be called twice at once. So it is called in a thread or task of its own, and when the
 run stops waiting for it, because a command has produced something, the get goes on: the next wait is for the same one. A message that

@@ -76,8 +76,10 @@ class PortFeed(Generic[Msg]):
 
     def _pull(self) -> Iterator[Msg]:
         get = self._get
-        news: Sized = () if self._manager is None else self._manager.inbox.arrivals  # not empty as soon as an effect was begun
-        while not news:
+        arrivals: Sized = (
+            () if self._manager is None else self._manager.inbox.arrivals
+        )  # not empty as soon as an effect was begun
+        while not arrivals:
             try:
                 message: Any = _used_as_is(get(), "consumer.get")  # Any: it is whatever the consumer gives
                 self._pending = True

@@ -86,7 +86,7 @@ def _written(at: int) -> str | int:
 def _microseconds(at: object) -> int:
     """Return the microseconds since 1970 of a time as `_written` writes it.
 
-    Raises `ValueError` for what is no time, or one without a zone, which would be another elsewhere.
+    Raises `ValueError` for what is not a time, or one without a zone, which would be another elsewhere.
     """
     if type(at) is int:
         if at not in _TIMES:
@@ -95,7 +95,7 @@ def _microseconds(at: object) -> int:
     try:
         when = datetime.datetime.fromisoformat(at)  # type: ignore[arg-type]  # anything else is a TypeError
     except (ValueError, TypeError):
-        raise ValueError('its "at" is no time') from None
+        raise ValueError('its "at" is not a time') from None
     if when.tzinfo is None:
         raise ValueError('its "at" has no time zone')
     return (when - _EPOCH) // _MICROSECOND
@@ -110,7 +110,7 @@ def import_from(
 ) -> int:
     """Put the messages of such a file, with their times, and return how many they were; positions count on from the journal's.
 
-    Every line is read before the first message enters: `BadRecord` names the line that is no message of the journal's type. So
+    Every line is read before the first message enters: `BadRecord` names the line that is not a message of the journal's type. So
     what can be read only once, such as a pipe, is copied into a temporary file first. `put(messages, times, aside)` is called with
     times in microseconds since 1970. `progress` is called with the number of lines read so far, which are twice those of the file
     in the end.

@@ -201,7 +201,7 @@ class Journal(Generic[Msg]):
         return export_to(self.history, self.set_aside(), self.store.check_not_own, path)
 
     def import_from(self, path: str | os.PathLike[str], *, progress: Callable[[int], object] | None = None) -> int:
-        """Append the messages of such a file, and return how many they were; `BadRecord` and nothing appended for a line that is no message."""
+        """Append the messages of such a file, and return how many they were; `BadRecord`, and no message, if a line is not one."""
         from go_state.storage.journal.exchange import import_from
 
         number = import_from(self.inlet.put_dated, self.kind.decode, path, progress=progress)

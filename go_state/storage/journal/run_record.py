@@ -86,7 +86,7 @@ class RunRecord:
     # ------------------------------------------------------------------ what the writer asks, with the lock held
 
     @property
-    def has_news(self) -> bool:
+    def has_unwritten(self) -> bool:
         """Whether there is something to write. Lock held, or to be asked again with it."""
         return bool(self._aside) or self._changed
 

@@ -114,7 +114,7 @@ class _Builder:
             return self._class(kind, path)
         raise NotStorable(
             path,
-            f"{kind!r} is no type that JSON can hold and give back: use dataclasses and plain types, or give a codec= of your own",
+            f"{kind!r} is not a type that JSON can hold and give back: use dataclasses and plain types, or give a codec= of your own",
         )
 
     def _with_bare_floats(self) -> _Builder:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from go_state.core.errors import Corrupt, StoreUnavailable
 
-WHOLE, DAMAGED = "go_state: whole", "go_state: damaged: "  # how the child's answer begins; anything else is no answer
+WHOLE, DAMAGED = "go_state: whole", "go_state: damaged: "  # how the child's answer begins; anything else is not an answer
 _BY_DAMAGE = ("SIGABRT", "SIGBUS", "SIGFPE", "SIGILL", "SIGSEGV")  # what a damaged page ends a process by
 
 
@@ -59,7 +59,7 @@ def _importable() -> list[str]:
     module that the child needs. The package's folder is an empty string if the package is not a folder, as in a zip file.
     """
     here = os.getcwd()
-    package = str(Path(os.path.abspath(__file__)).parents[3])  # this file lies in its storage/backends/lmdb/
+    package = str(Path(os.path.abspath(__file__)).parents[3])  # of this file's folder, storage/backends/lmdb/
     others = [each for each in sys.path if each and os.path.realpath(each) != here]
     return [package if os.path.isdir(package) else "", *others]
 

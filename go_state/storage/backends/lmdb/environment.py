@@ -211,7 +211,7 @@ class LMDBEnvironment:
         if os.path.isdir(path):
             return f"{path} is a folder: an LMDBStore is one file in it, such as {path}/state.lmdb"
         if "denied" not in str(error) and not os.path.isdir(folder):
-            return f"{folder} is no folder: make it first"
+            return f"{folder} is not a folder: make it first"
         return f"{path} cannot be opened ({error}): check that it and {path}-lock can be read and written"
 
 

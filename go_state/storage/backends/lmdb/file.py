@@ -3,7 +3,7 @@
 LMDB maps the file into memory, and reading a page beyond the file's end is not an error but a signal, which ends the process. So the
 number of pages that the file says it has is compared with its size when it is opened. A whole file may be shorter than that: pages
 that were allocated and freed within one transaction are never written. Those are on the list of free pages, which LMDB does not
-expose, and which is read here as it lies in the file; see `struct MDB_meta` and `struct MDB_page` in LMDB's mdb.c.
+expose, and which is read here from the file itself; see `struct MDB_meta` and `struct MDB_page` in LMDB's mdb.c.
 """
 
 from __future__ import annotations
@@ -60,11 +60,13 @@ def check_before_opening(path: str) -> None:
         return  # it does not exist yet, or LMDB says what is wrong
     if found.st_nlink > 1 and os.path.isfile(path):
         raise StoreUnavailable(
-            f"{path} has {found.st_nlink} names (hard links), and what locks it lies beside each of them: processes that open it by "
+            f"{path} has {found.st_nlink} names (hard links), and its lock file is beside each of them: processes that open it by "
             f"different names would write over each other; remove the others, or make symbolic links of them"
         )
     if not (os.path.isfile(path) or os.path.isdir(path) or stat.S_ISBLK(found.st_mode)):
-        raise StoreUnavailable(f"{path} is no file: a store is a file that can be written anywhere, and not a pipe or a device")
+        raise StoreUnavailable(
+            f"{path} is not a file: a store is a file that can be written anywhere, and not a pipe or a device"
+        )
     if not found.st_size and os.path.isfile(path) and not _is_being_made(path) and not os.path.getsize(path):
         raise Corrupt(path, "the file is empty, which no store is; delete it if a new one is to begin there")
 

@@ -30,5 +30,5 @@ class LMDBStore(RecordStore):
     def __init__(self, path: str | os.PathLike[str], *, map_size: int = _MAP_SIZE) -> None:
         if not isinstance(map_size, int) or map_size < 1:
             raise UsageError(f"map_size is the most bytes the store may ever hold, not {map_size!r}")
-        self.path = real_path(path)  #: the file's path, without symbolic links: what locks it lies beside it
+        self.path = real_path(path)  #: the file's path, without symbolic links: its lock file is beside it
         super().__init__(LMDBEnvironment(self.path, map_size))

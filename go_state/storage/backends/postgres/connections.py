@@ -22,10 +22,9 @@ T = TypeVar("T")
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.05, 1.0  # seconds between two tries to connect
 _AGAIN = 2.0  # seconds for a try to reach a server that was away
-_IDLE = 5.0  # seconds after which a kept connection may have been forgotten by what lies in between
-PARTING = (
-    2.0  # seconds for the last that is said on a connection, which has its effect, if a little later, when it is just closed
-)
+_IDLE = 5.0  # seconds after which a kept connection may have been forgotten by a pooler or a firewall in between
+# Seconds for the last statement on a connection; if it is closed instead, that has the same effect a little later.
+PARTING = 2.0
 _LOOK = 0.1  # seconds after which psycopg looks whether a wait is over
 
 
@@ -227,7 +226,7 @@ class Server:
             if not isinstance(error, psycopg.Error):
                 raise error from None
             said = str(error).strip() or type(error).__name__
-            secret = self._dsn.without_secrets(said) != said  # then the original is not to be seen either
+            secret = self._dsn.without_secrets(said) != said  # then the original must not be shown either
             raise self._error(verb, error, self._dsn.without_secrets(said.split("\n")[0])) from None if secret else error
 
     def _error(self, verb: str, error: psycopg.Error, said: str) -> StoreFull | StoreUnavailable:

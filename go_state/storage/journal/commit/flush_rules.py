@@ -74,10 +74,10 @@ class FlushRules(Generic[Msg]):
         """
         if self.blocks(cursor) or self.is_full:
             return True
-        has_news, at_end = self._run_record.has_news, cursor.position >= self._tail.end
-        if not (has_news or self.has_moved(cursor)):
+        has_unwritten, at_end = self._run_record.has_unwritten, cursor.position >= self._tail.end
+        if not (has_unwritten or self.has_moved(cursor)):
             return False
-        if has_news or self._is_far_ahead(cursor):
+        if has_unwritten or self._is_far_ahead(cursor):
             return self._is_far_ahead(cursor) or self.at_once or at_end
         # A program's run says itself when its cursor has to be on disk: until then a replay finds its turns again.
         return cursor.name != PROGRAM and (self.at_once or at_end)

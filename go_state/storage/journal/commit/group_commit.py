@@ -44,7 +44,7 @@ class Pending(Generic[Msg]):
         self.error: Exception | None = None
         self.leads = False
         self.first = -1  # the position of the first of them, once they have one
-        self.waits = waits  # whether a sender waits; it is told of a failure, and may be asked to lead
+        self.waits = waits  # whether a sender waits; it gets the failure, if there is one, and may be asked to lead
         self.with_snapshot = with_snapshot  # whether they are written together with one, or not at all
         self.waker: ThreadWaker | LoopWaker = ThreadWaker() if waker is None else waker
 
@@ -74,7 +74,7 @@ class GroupCommit(Generic[Msg]):
         self._led = False
 
     def leave_to_parent(self, lock: threading.Lock) -> None:
-        """In a forked child: whoever comes is told so by the stand-in for the lock, which may have been held at the fork."""
+        """In a forked child: every use raises, by the stand-in for the lock, which may have been held at the fork."""
         self._lock = lock
 
     @property

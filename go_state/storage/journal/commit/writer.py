@@ -89,7 +89,7 @@ class Writer(Generic[Msg]):
 
     def flush(self) -> int:
         """Commit to disk all that was put and every cursor that has moved; return the position up to which all is durable."""
-        if not (self._lease.is_held or self._log.closed) and self.has_news():
+        if not (self._lease.is_held or self._log.closed) and self.has_unwritten():
             self._lease.acquire()
         with self._lease.flushing:
             self.flush_locked()
@@ -97,7 +97,7 @@ class Writer(Generic[Msg]):
 
     async def flush_async(self) -> int:
         """Flush as `flush` does, in a thread."""
-        if not (self._lease.is_held or self._log.closed) and self.has_news():
+        if not (self._lease.is_held or self._log.closed) and self.has_unwritten():
             await self._lease.acquire_async()
         return await self.thread.call(self.flush)
 
@@ -130,15 +130,15 @@ class Writer(Generic[Msg]):
             self._lease.take()
             yield
 
-    def has_news(self) -> bool:
+    def has_unwritten(self) -> bool:
         """Return whether there is something to write."""
         with self._log.lock:
             self._log.absorb()
-            return bool(self._tail.pending or self._stage.waiting or self._run_record.has_news or self._moved())
+            return bool(self._tail.pending or self._stage.waiting or self._run_record.has_unwritten or self._moved())
 
     def flush_locked(self, snapshot: Snapshot | None = None, messages: Sequence[Msg] = ()) -> int:
         """Flush, and return the number of the transaction, 0 if there was nothing to write. `flushing` held."""
-        if self.has_news() or snapshot is not None:
+        if self.has_unwritten() or snapshot is not None:
             if self._lease.is_lost:
                 raise LeaseHeld(self._records.name)
             self._lease.take()

@@ -164,7 +164,7 @@ def test_what_is_no_path_is_told(path: Any) -> None:
 def test_a_pipe_is_no_store(tmp_path: Path) -> None:
     """Opening one would wait for somebody at its other end."""
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(gs.errors.StoreUnavailable, match="is no file"):
+    with pytest.raises(gs.errors.StoreUnavailable, match="is not a file"):
         gs.LMDBStore(tmp_path / "pipe")
 
 
