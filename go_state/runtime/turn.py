@@ -111,8 +111,7 @@ class Loop(Generic[Model, Msg]):
     def turns(self, messages: Iterator[Msg | None], feed: Feed[Msg]) -> Flow[None]:
         """Take each message through its turn: update, perform inline commands, commit, publish.
 
-        `_committed` says on which side of a commit an exception has come. Python looks for Ctrl-C in calls, and where the body of a
-        loop ends: so it finds a message whose turn is committed, or one whose turn is in a call of update or later, which is caught.
+        `_committed` says on which side of a commit an exception comes, also Ctrl-C, for which Python looks in calls and between turns.
         """
         update = self._with_turn(feed) if self._steps.takes_turn else self._steps.update
         manager, perform, owner = self.manager, self.manager.perform, feed.owner
@@ -131,12 +130,10 @@ class Loop(Generic[Model, Msg]):
                     raise not_a_step(step, "update") from None
                 if commands is not none:
                     commands = perform(commands, message)  # from here on the messages that they sent
-            except NotYet as early:
-                self._committed = False
-                yield from self._take_back(feed, early)
-                return
             except BaseException as error:
                 self._committed = False
+                if isinstance(error, NotYet):
+                    return (yield from self._take_back(feed, error))
                 yield from self._set_aside(message, feed, error)
                 continue
             if commands is not none or each:
