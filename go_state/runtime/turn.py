@@ -111,7 +111,8 @@ class Loop(Generic[Model, Msg]):
     def turns(self, messages: Iterator[Msg | None], feed: Feed[Msg]) -> Flow[None]:
         """Take each message through its turn: update, perform inline commands, commit, publish.
 
-        `_committed` says on which side of a commit an exception comes, also Ctrl-C, for which Python looks in calls and between turns.
+        `_committed` says on which side of a commit an exception has come. Python looks for Ctrl-C in calls, and where the body of a
+        loop ends: so it finds a message whose turn is committed, or one whose turn is in a call of update or later, which is caught.
         """
         update = self._with_turn(feed) if self._steps.takes_turn else self._steps.update
         manager, perform, owner = self.manager, self.manager.perform, feed.owner
@@ -132,10 +133,9 @@ class Loop(Generic[Model, Msg]):
                     commands = perform(commands, message)  # from here on the messages that they sent
             except BaseException as error:
                 self._committed = False
-                if isinstance(error, NotYet):
-                    return (yield from self._take_back(feed, error))
-                yield from self._set_aside(message, feed, error)
-                continue
+                if (yield from self._is_over(message, feed, error)):
+                    continue
+                return
             if commands is not none or each:
                 self._committed = False
                 try:
@@ -190,12 +190,16 @@ class Loop(Generic[Model, Msg]):
         if feed.commits_each:
             yield from feed.commit(())
 
-    def _take_back(self, feed: Feed[Msg], early: NotYet) -> Flow[None]:
-        """Give the message back for the feed to give once more: its turn comes when the message is on disk."""
+    def _is_over(self, message: Msg, feed: Feed[Msg], error: BaseException) -> Flow[bool]:
+        """Set the message of a failed turn aside; False if it was only too early, and the feed is to give the message once more."""
+        if not isinstance(error, NotYet):
+            yield from self._set_aside(message, feed, error)
+            return True
         if self._steps.roll_back is not None:
-            self._steps.roll_back(early)
+            self._steps.roll_back(error)
         yield from feed.rollback(processed=False)
         self._committed = True
+        return False
 
     def _set_aside(self, message: Msg, feed: Feed[Msg], caught: BaseException) -> Flow[None]:
         """Roll the turn back and set its message aside if the policy says so; raise the error if not."""
