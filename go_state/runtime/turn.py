@@ -205,17 +205,13 @@ class Loop(Generic[Model, Msg]):
     def _fail(self, message: Msg, feed: Feed[Msg], error: BaseException) -> Flow[bool]:
         """Roll the turn back: its message comes again if it came too early, and is set aside otherwise; return whether the turns end."""
         self._committed = False
-        if isinstance(error, NotYet):
-            yield from self._take_back(feed, error)
-            return True
-        return (yield from self._set_aside(message, feed, error))
-
-    def _take_back(self, feed: Feed[Msg], early: NotYet) -> Flow[None]:
-        """Give the message back for the feed to give once more: its turn comes when the message is on disk."""
+        if not isinstance(error, NotYet):
+            return (yield from self._set_aside(message, feed, error))
         if self._steps.roll_back is not None:
-            self._steps.roll_back(early)
+            self._steps.roll_back(error)
         yield from feed.rollback(processed=False)
         self._committed = True
+        return True
 
     def _set_aside(self, message: Msg, feed: Feed[Msg], caught: BaseException) -> Flow[bool]:
         """Roll the turn back and set its message aside if the policy says so, as `_pass_over` does; raise the error if not."""
