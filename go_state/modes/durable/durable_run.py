@@ -47,13 +47,8 @@ Msg = TypeVar("Msg")
 class DurableRun(Generic[Model, Msg]):
     """One run of a journalled program; everything that influences it from elsewhere is given to its constructor.
 
-    <<<<<<< HEAD
     `chain` is the program's middleware. `on_error` decides on messages that fail and on commands that do. `onlooker` is called after
     turns. A `stop` request ends the run after the turn that is being processed.
-    =======
-    `chain` is the program's middleware. `on_error` decides on messages that fail and on commands that do. `onlooker` is told of the
-    turns, and whoever makes the `stop` request ends the run after the turn that is being taken.
-    >>>>>>> attack1
     """
 
     def __init__(
