@@ -15,6 +15,7 @@ from go_state.modes.settings import (
     DurableSettings,
     RunSettings,
     check_names,
+    checked_function,
     durable_settings,
     program_without_key,
     run_settings,
@@ -97,7 +98,8 @@ def _loop(
     program: Program[Model, Msg], settings: RunSettings, manager: EffectManager, options: RunOptions[Msg]
 ) -> Loop[Model, Msg]:
     failures: Failures[Msg] = Failures(settings.on_error, lists=False)
-    return plain_loop(program_without_key(program, "run"), manager, failures, options.get("replaying"))
+    replaying = checked_function("replaying", options.get("replaying"), "nothing that returns whether this is a replay")
+    return plain_loop(program_without_key(program, "run"), manager, failures, replaying)
 
 
 def _durable_run(

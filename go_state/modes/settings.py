@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
+Function = TypeVar("Function", bound=Callable[..., object])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +168,14 @@ def check_names(called: str, options: Mapping[str, object], *known: type, own: t
             near = difflib.get_close_matches(word, words, 1)
             hint = f" (did you mean {near[0]}?)" if near else ""
             raise UsageError(f"{called} has no argument {word}{hint}: it has {', '.join(words)}")
+
+
+def checked_function(word: str, function: Function | None, takes: str) -> Function | None:
+    """Return the function; `UsageError` if it cannot be called, or is a coroutine function, whose result would count as true."""
+    if function is None or (callable(function) and not inspect.iscoroutinefunction(function)):
+        return function
+    found = "a coroutine function" if callable(function) else f"a {type(function).__qualname__}"
+    raise UsageError(f"{word}= is a plain function of {takes}, not {found}")
 
 
 def checked_program(program: Program[Model, Msg]) -> Program[Model, Msg]:

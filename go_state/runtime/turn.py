@@ -102,8 +102,7 @@ class Loop(Generic[Model, Msg]):
         if self.manager.held:
             self.manager.begin()
         self.model = model
-        yield from self._publish(model)
-        self.stopped = self._stop.is_made
+        yield from self._publish(model, feed)
 
     def follow(self, model: Model) -> None:
         """Begin the subscriptions of a model that no turn has made."""
@@ -131,13 +130,8 @@ class Loop(Generic[Model, Msg]):
                     raise not_a_step(step, "update") from None
                 if commands is not none:
                     commands = perform(commands, message)  # from here on the messages that they sent
-            except NotYet as early:
-                self._committed = False
-                yield from self._take_back(feed, early)
-                return
             except BaseException as error:
-                self._committed = False
-                if (yield from self._set_aside(message, feed, error)):
+                if (yield from self._fail(message, feed, error)):
                     return
                 continue
             if commands is not none or each:
@@ -151,17 +145,15 @@ class Loop(Generic[Model, Msg]):
                         if owner.own is None:  # others have come in between
                             owner.append_late()
                 except NotStorable as error:  # a message that a command has sent; nothing has moved
-                    if (yield from self._set_aside(message, feed, error)):
+                    if (yield from self._fail(message, feed, error)):
                         return
                     continue
                 self._committed = True
             self.model = model = proposal
             if view is not None:
                 view(model)
-            elif hooks:
-                yield from self._publish(model)
-                if self._stop.is_made:
-                    return (yield from self._end_early(feed))
+            elif hooks and (yield from self._publish(model, feed)):
+                return
 
     def _update(self, feed: Feed[Msg]) -> Callable[[Model, Msg], Step[Model, Msg]]:
         """Return the program's update, called with the model and the message alone."""
@@ -175,8 +167,8 @@ class Loop(Generic[Model, Msg]):
         self.model = model
         self.manager.begin()
 
-    def _publish(self, model: Model) -> Flow[None] | tuple[()]:
-        """Call what follows a commit, in order, and then wait for what has to be waited for."""
+    def _publish(self, model: Model, feed: Feed[Msg]) -> Flow[bool] | tuple[()]:
+        """Call what follows a commit, in order, and then wait for what has to be waited for; return whether the turns end."""
         waits: list[Wait] = []
         try:
             for committed in self._before_view:
@@ -186,12 +178,16 @@ class Loop(Generic[Model, Msg]):
                 self._hooks.view(model)
         except BaseException as error:
             raise as_failure(error, "a function that is shown the model")  # noqa: B904  - it has its cause, or is the error itself
-        return _each_of(waits) if waits else ()
+        return self._wait_and_look(waits, feed) if waits or self._stop.is_made else ()
 
-    def _end_early(self, feed: Feed[Msg]) -> Flow[None]:
-        """End because a stop was requested: commit what is processed, and give back the rest."""
-        self.stopped = True
-        yield from feed.rollback(processed=True)
+    def _wait_and_look(self, waits: list[Wait], feed: Feed[Msg]) -> Flow[bool]:
+        """Wait for these, and end if a stop was requested: commit what is processed, and give back the rest."""
+        for wait in waits:  # noqa: UP028  - a list cannot be sent what its waits bring
+            yield wait
+        if self._stop.is_made:
+            self.stopped = True
+            yield from feed.rollback(processed=True)
+        return self.stopped
 
     # ------------------------------------------------------------------ what fails
 
@@ -203,8 +199,16 @@ class Loop(Generic[Model, Msg]):
             yield from feed.commit(())
         self._committed = True
         if self._stop.is_made:
-            yield from self._end_early(feed)
+            yield from self._wait_and_look([], feed)
         return self.stopped
+
+    def _fail(self, message: Msg, feed: Feed[Msg], error: BaseException) -> Flow[bool]:
+        """Roll the turn back: its message comes again if it came too early, and is set aside otherwise; return whether the turns end."""
+        self._committed = False
+        if isinstance(error, NotYet):
+            yield from self._take_back(feed, error)
+            return True
+        return (yield from self._set_aside(message, feed, error))
 
     def _take_back(self, feed: Feed[Msg], early: NotYet) -> Flow[None]:
         """Give the message back for the feed to give once more: its turn comes when the message is on disk."""
@@ -253,8 +257,3 @@ class Loop(Generic[Model, Msg]):
             raise error
         policy = self.failures.of_command(origin, error)
         yield from self.failures.keep(FailedMessage(origin.message, origin.position, error), policy)
-
-
-def _each_of(waits: list[Wait]) -> Flow[None]:
-    for wait in waits:  # noqa: UP028  - a list cannot be sent what its waits bring
-        yield wait

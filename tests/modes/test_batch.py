@@ -12,6 +12,7 @@ import pytest
 from both_drivers import Drivers
 
 import go_state as gs
+from go_state.modes.stop import StopSwitch
 
 drivers = both_drivers.drivers
 
@@ -187,6 +188,69 @@ async def test_async_fetcher() -> None:
         return fetch()
 
     assert (await gs.batch_async(collect, fetch_async)).model == ("a", "b")
+
+
+class Fetch:
+    """A coroutine function that fetches "a", and the next time waits until it is let go on."""
+
+    def __init__(self) -> None:
+        self.waits = asyncio.Event()
+        self.go_on = asyncio.Event()
+        self.calls = 0
+        self.cancelled = False
+
+    async def __call__(self) -> tuple[list[str], bool]:
+        self.calls += 1
+        if self.calls == 1:
+            return ["a"], True
+        self.waits.set()
+        try:
+            await self.go_on.wait()
+        except asyncio.CancelledError:
+            self.cancelled = True
+            raise
+        return ["b"], False
+
+
+async def test_a_budget_ends_the_wait_for_an_async_fetch() -> None:
+    """The fetch is cancelled, as an async iterable is closed."""
+    fetch = Fetch()
+    result = await asyncio.wait_for(gs.batch_async(collect, fetch, budget=0.05), 20)
+    assert (result.model, result.ended, fetch.cancelled) == (("a",), "budget", True)
+
+
+async def test_a_stop_ends_the_wait_for_an_async_fetch() -> None:
+    """So does the switch of `signals`, from whichever thread."""
+    fetch, stop = Fetch(), StopSwitch()
+    batch = asyncio.create_task(gs.batch_async(collect, fetch, stop=stop))
+    await fetch.waits.wait()
+    stop.set()
+    result = await asyncio.wait_for(batch, 20)
+    assert (result.model, result.ended, fetch.cancelled) == (("a",), "stopped", True)
+
+
+async def test_commands_are_delivered_while_an_async_fetch_waits() -> None:
+    """What a command has produced has its turn meanwhile, and the fetch goes on: it is not called again."""
+    fetch = Fetch()
+
+    def update(model: tuple[str, ...], msg: str) -> gs.Step[tuple[str, ...], str]:
+        if msg == "late":
+            fetch.go_on.set()
+        return (*model, msg), [gs.Cmd.after(0.01, "late")] if msg == "a" else ()
+
+    result = await asyncio.wait_for(gs.batch_async(gs.Program(lambda: ((), ()), update), fetch), 20)
+    assert (result.model, result.ended, fetch.calls) == (("a", "late", "b"), "exhausted", 2)
+
+
+async def test_a_cancelled_batch_cancels_its_fetch() -> None:
+    """Nothing of it is left."""
+    fetch = Fetch()
+    batch = asyncio.create_task(gs.batch_async(collect, fetch, budget=100))
+    await fetch.waits.wait()
+    batch.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await batch
+    assert fetch.cancelled
 
 
 def test_buffer_as_source(drivers: Drivers) -> None:

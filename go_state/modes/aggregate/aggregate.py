@@ -16,7 +16,7 @@ from go_state.modes.batch.batch import Plan, Result, Stream
 from go_state.modes.batch.source_feed import Ended, SavePoint
 from go_state.modes.keeping.schema import schema_of
 from go_state.modes.options import AggregateOptions, KeyedAggregateOptions, Snapshots
-from go_state.modes.settings import check_names
+from go_state.modes.settings import check_names, checked_function
 from go_state.runtime.flow.driver import drive, drive_async, refuse_running_loop
 from go_state.runtime.on_error import FailedMessage
 from go_state.storage.snapshots.links import Links
@@ -166,7 +166,9 @@ def _check_names(called: str, options: _EitherOptions[Msg, Model]) -> None:
 def _keeping(
     program: Program[Model, Msg], store: Store, key: str | Callable[[Msg], str], options: _EitherOptions[Msg, Model]
 ) -> Keeping[Model, Msg]:
-    retire, links, on_commit = options.get("retire"), options.get("links"), options.get("on_commit")
+    retire = checked_function("retire", options.get("retire"), "a model that returns whether to delete it")
+    links = checked_function("links", options.get("links"), "a model that returns the others to load")
+    on_commit = options.get("on_commit")
     snapshots, cache = options.get("snapshots", Snapshots()), options.get("cache", _CACHE)
     if isinstance(store, type) or not isinstance(store, Store):
         found = f"the class {store.__qualname__} itself" if isinstance(store, type) else f"a {type(store).__qualname__}"
@@ -181,6 +183,8 @@ def _keeping(
     if isinstance(key, str):
         if retire is not None:
             raise UsageError("retire= belongs to a keyed aggregate: give key= a function of the message")
+        if "cache" in options:
+            raise UsageError("cache= belongs to a keyed aggregate: give key= a function of the message")
         return KeptModel(program, schema, store, key, on_commit, links)
     if not callable(key):
         raise UsageError(

@@ -15,6 +15,7 @@ from go_state.modes.settings import (
     DurableSettings,
     RunSettings,
     check_names,
+    checked_function,
     durable_settings,
     program_without_key,
     run_settings,
@@ -53,7 +54,8 @@ def _start(
     durable = durable_settings(buffer, options)
     if buffer is not None and not isinstance(buffer, Log):
         raise UsageError(f"a {type(buffer).__qualname__} is not a buffer: give a gs.Buffer, or none")
-    return make_app(program, buffer, settings, durable, on_denied=options.get("on_denied"), on_loop=on_loop)
+    on_denied = checked_function("on_denied", options.get("on_denied"), "(message, denied)")
+    return make_app(program, buffer, settings, durable, on_denied=on_denied, on_loop=on_loop)
 
 
 def make_app(

@@ -17,7 +17,7 @@ from go_state.modes.batch.source_feed import Ended, QueuedSourceFeed, SavePoint,
 from go_state.modes.batch.source_reader import SourceReader, open_reader
 from go_state.modes.loops import Folding, plain_loop
 from go_state.modes.options import BatchOptions
-from go_state.modes.settings import check_names, checked_program, program_without_key, run_settings
+from go_state.modes.settings import check_names, checked_function, checked_program, program_without_key, run_settings
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.feeds.port_feed import PortFeed
 from go_state.runtime.flow.driver import drive, drive_async, refuse_running_loop
@@ -87,7 +87,9 @@ class Plan(Generic[Model, Msg]):
 
     def __init__(self, program: Program[Model, Msg], options: BatchOptions[Msg], *, on_loop: bool) -> None:
         self.program = checked_program(program)
-        self._replaying = options.get("replaying")
+        self._replaying = checked_function(
+            "replaying", options.get("replaying"), "nothing that returns whether this is a replay"
+        )
         self._on_loop = on_loop
         self._timeout = options.get("timeout")
         self._limit = options.get("limit")

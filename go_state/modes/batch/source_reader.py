@@ -6,7 +6,7 @@ A source is an iterable, an async iterable, a function that fetches `(messages, 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
@@ -93,15 +93,26 @@ class FetchReader(SourceReader[Msg]):
 
     whole = True
 
-    def __init__(self, fetch: Callable[[], object]) -> None:
+    def __init__(self, fetch: Callable[[], object], limits: Limits, *, on_loop: bool) -> None:
         self._fetch = fetch
+        self._next = _Next(fetch, limits) if on_loop else None
         self._more = True
 
     def more(self) -> Flow[Iterator[Msg | None] | None]:
         if not self._more:
             return None
-        messages, self._more = _fetched((yield Answer(self._fetch(), "the source")))
+        answer = yield self._next or Answer(self._fetch(), "the source")
+        if answer is _NOTHING_YET:
+            return iter(())
+        messages, self._more = _fetched(answer)
         return iter(messages)
+
+    def in_hand(self) -> bool:
+        return self._next is not None and self._next.in_hand()
+
+    async def aclose(self) -> None:
+        if self._next is not None:
+            await self._next.cancel()
 
 
 def _fetched(answer: object) -> tuple[list[Any], bool]:
@@ -121,7 +132,8 @@ class AsyncReader(SourceReader[Msg]):
     """An async iterable, one message at a time."""
 
     def __init__(self, messages: AsyncIterable[Msg], limits: Limits) -> None:
-        self._next = _Next(aiter(messages), limits)
+        iterator = aiter(messages)
+        self._next = _Next(lambda: anext(iterator), limits, ends=True)
 
     def more(self) -> Flow[Iterator[Msg | None] | None]:
         message = yield self._next
@@ -137,26 +149,37 @@ class AsyncReader(SourceReader[Msg]):
 
 
 class _Next:
-    """Wait for an async iterator, but not longer than the limits allow; a wait that is left goes on in the next one."""
+    """Wait for what an async source gives next, but not longer than the limits allow; a wait that is left goes on in the next one.
 
-    def __init__(self, messages: AsyncIterator[object], limits: Limits) -> None:
-        self._messages = messages
+    `ask` is called for each; what it returns is awaited if it can be. Of one that `ends`, StopAsyncIteration is the end.
+    """
+
+    def __init__(self, ask: Callable[[], object], limits: Limits, *, ends: bool = False) -> None:
+        self._ask = ask
         self._limits = limits
+        self._ends = ends
         self._task: asyncio.Task[object] | None = None  # cancelling it would end an async generator: it is kept until the end
 
     def in_hand(self) -> bool:
-        """Return whether a wait that was left has produced its message."""
+        """Return whether a wait that was left has produced something."""
         return self._task is not None and self._task.done()
 
     def in_thread(self) -> object:
         raise UsageError("an async source needs an event loop: use batch_async or aggregate_async")
 
     async def on_loop(self) -> object:
+        import asyncio
+
         try:
-            if self._task is None and not self._limits.limits_waits:
-                return await anext(self._messages)
+            if self._task is None:
+                returned = Answer(self._ask(), "the source")
+                if not returned.waits or not self._limits.limits_waits:
+                    return await returned.on_loop()
+                self._task = asyncio.ensure_future(awaited(returned.on_loop()))
             return await self._in_time()
         except StopAsyncIteration:
+            if not self._ends:
+                raise
             return _END
 
     async def _in_time(self) -> object:
@@ -164,8 +187,7 @@ class _Next:
 
         from go_state.waking.loop_waker import LoopWaker
 
-        if self._task is None:
-            self._task = asyncio.ensure_future(awaited(anext(self._messages)))
+        assert self._task is not None  # or there is nothing to wait for
         waker = LoopWaker()
 
         def wake(_: object) -> None:
@@ -192,6 +214,7 @@ class _Next:
 
         task, self._task = self._task, None
         if task is not None:
+            await asyncio.sleep(0)  # one that has not begun begins, or Python would warn of a coroutine that nobody has awaited
             task.cancel()
             await asyncio.wait({task})
             if not task.cancelled():
@@ -349,13 +372,13 @@ def open_reader(
 ) -> SourceReader[Any]:
     """Return a reader of the source, whatever it is; `UsageError` when it is nothing that can be read."""
     if not prefetch:
-        return _reader_of(source, after, limits, on_loop)
+        return _reader_of(source, after, limits, on_loop=on_loop)
     if isinstance(source, (AsyncIterable, Consumer, Log)):
         raise UsageError("prefetch= reads ahead in a thread, which an async source or a buffer has no need of: leave it out")
-    return PrefetchReader(_reader_of(source, after, limits, on_loop), prefetch, limits, limit)
+    return PrefetchReader(_reader_of(source, after, limits, on_loop=False), prefetch, limits, limit)
 
 
-def _reader_of(source: Any, after: Position, limits: Limits, on_loop: bool) -> SourceReader[Any]:
+def _reader_of(source: Any, after: Position, limits: Limits, *, on_loop: bool) -> SourceReader[Any]:
     if isinstance(source, Source):
         return PositionedReader(source, after)
     if on_loop and isinstance(source.buffer if isinstance(source, Consumer) else source, DiskLog):
@@ -371,7 +394,7 @@ def _reader_of(source: Any, after: Position, limits: Limits, on_loop: bool) -> S
     if _are_messages(source):
         return SourceReader(source)
     if callable(source):
-        return FetchReader(source)
+        return FetchReader(source, limits, on_loop=on_loop)
     raise UsageError(
         f"a {type(source).__qualname__} is not a source: give an iterable of messages, an async iterable, a function that returns "
         f"(messages, more), a Source such as gs.sources.CSV, or a gs.Buffer"

@@ -123,7 +123,7 @@ class DurableRun(Generic[Model, Msg]):
 
     def _acquired(self) -> Flow[bool]:
         """Wait for the lease of the journal; False if the app was asked to end first."""
-        lease = self._settings.lease or self.journal.lease.queue.if_held
+        lease = self.journal.lease.queue.if_held if self._settings.lease is None else self._settings.lease
         try:
             yield Blocking(
                 lambda: self.journal.lease.acquire(lease, given_up=self.given_up), self.thread, cancel=self.given_up.set

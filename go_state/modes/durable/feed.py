@@ -56,8 +56,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
     @property
     def position(self) -> int:
         """The position of the first message that is not processed."""
-        committed: int = self._cursor.committed
-        return committed
+        return self._cursor.committed
 
     @property
     def is_on_disk(self) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from itertools import islice, product
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
+from go_state.core.errors import UsageError
 from go_state.core.naming import names_of
 from go_state.core.ports import Codec, Store
 from go_state.core.program import Program
@@ -40,8 +41,11 @@ def schema_of(program: Program[Model, Msg], codec: Codec[Model] | None) -> Schem
     """Return the schema of the program's models.
 
     The name is the program's, or else the one its model's class is stored under; a codec that is not given is made from the
-    annotations of update or init. Raises `NotStorable` when there is none, or when the type cannot be stored.
+    annotations of update or init. Raises `NotStorable` when there is none, or when the type cannot be stored, and
+    `UsageError` for what is no codec.
     """
+    if codec is not None and (isinstance(codec, type) or not (hasattr(codec, "encode") and hasattr(codec, "decode"))):
+        raise UsageError(f"codec= has methods encode and decode, such as a gs.JsonCodec(Model), which {codec!r} has not")
     migrations = migrations_of(program)
     if codec is not None and program.name:
         return Schema((program.name,), program.schema, codec, program.revision, migrations, _types(codec))

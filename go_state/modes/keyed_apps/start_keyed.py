@@ -14,7 +14,7 @@ from go_state.modes.app.start import make_app
 from go_state.modes.keyed_apps.keyed_apps import KeyedApps
 from go_state.modes.keyed_apps.states import Told
 from go_state.modes.options import KeyedAppOptions
-from go_state.modes.settings import check_names, checked_program, run_settings, stored_settings
+from go_state.modes.settings import check_names, checked_function, checked_program, run_settings, stored_settings
 from go_state.runtime.flow.driver import require_running_loop
 from go_state.system.own_thread import OwnThread
 from go_state.waking.deadlines import is_number
@@ -59,7 +59,8 @@ def _keyed(called: str, program: Program[Model, Msg], options: KeyedAppOptions, 
             f"prefix= is what the names of the programs in the store begin with, not a {type(prefix).__qualname__}"
         )
     thread = OwnThread("go_state disk of many keys")
-    settings, stored, on_denied = run_settings(options), stored_settings(prefix, options, thread), options.get("on_denied")
+    settings, stored = run_settings(options), stored_settings(prefix, options, thread)
+    on_denied = checked_function("on_denied", options.get("on_denied"), "(message, denied)")
     asks_key = takes_key(checked_program(program))
     if stored is not None:
         from go_state.modes.keeping.schema import stored_types  # here: programs that store nothing need not wait for it

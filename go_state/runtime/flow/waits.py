@@ -63,6 +63,11 @@ class Answer:
         self._returned = returned
         self._called = called
 
+    @property
+    def waits(self) -> bool:
+        """Whether there is something to await."""
+        return inspect.isawaitable(self._returned)
+
     def in_thread(self) -> object:
         if inspect.isawaitable(self._returned):
             close = getattr(self._returned, "close", None)

@@ -35,7 +35,7 @@ class Journals:
         if found is not None and found.closed and found.is_read:
             raise UsageError(f"the journal {name!r} is closed, and its readers are not done: wait for them, or close them")
         if found is None or found.closed:
-            how = durability or "group", lease or "fail"
+            how = "group" if durability is None else durability, "fail" if lease is None else lease
             before = None if found is None else found.writer.finish
             found = Journal(
                 Records(self._store, name),

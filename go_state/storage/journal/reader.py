@@ -37,7 +37,6 @@ class JournalCursor(Cursor[Msg]):
 
     def take_written(self, limit: int) -> list[Msg]:
         """Read up to `limit` messages of those that are in memory: it asks no disk, and may find none; see `needs_disk`.
-
         Between `prepare` and this others may have read so much that the block is not kept any more.
         """
         with self.log.lock:

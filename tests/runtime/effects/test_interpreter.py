@@ -202,7 +202,7 @@ def test_a_part_of_a_sequence_may_cancel_its_own_key_and_scope_and_the_rest_goes
     interpreter.perform([Cmd.seq(AFTER, Cmd.cancel("k"), Cmd.cancel(), lambda: "end")])
     (effect,) = interpreter.held
     assert isinstance(effect, Effect)
-    interpreter.clear()
+    interpreter.holding.clear()
     sent: list[Any] = []
     interpreter.arrived(effect.origin)
     assert effect.group is not None
