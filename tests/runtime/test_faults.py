@@ -231,7 +231,8 @@ def test_a_stream_gives_its_items_and_ends(drivers: Drivers) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fn", "kind", "text"), [(breaks, LookupError, "the stream broke"), (not_a_stream, gs.ProgramError, "no async generator")]
+    ("fn", "kind", "text"),
+    [(breaks, LookupError, "the stream broke"), (not_a_stream, gs.ProgramError, "not an async generator")],
 )
 def test_a_stream_that_raises_ends_the_run(drivers: Drivers, fn: Any, kind: type[Exception], text: str) -> None:
     """Its exception is decided on as that of a command."""
