@@ -4,7 +4,8 @@ A program and anything that gives messages enter; a `Result` leaves: the model, 
 
 - `batch.py`: the mode, from the checked options to the result;
 - `source_feed.py`: the feed that the loop reads: a message of the source, then everything that it led to, then the next;
-- `source_reader.py`: whatever the source is, as runs of messages with positions; `prefetch.py` reads them ahead in a thread;
+- `opening.py`: which reader a source has; `source_reader.py`: each kind, as runs of messages with positions; `prefetch.py` reads ahead
+  in a thread;
 - `loaded_first.py`: a feed that loads what a message needs before its turn, for an aggregate on an event loop;
 - `limits.py`: when to pause between two messages: to stop, to save, to give the event loop control.
 

@@ -13,8 +13,9 @@ from go_state.core.ports import Consumer, Log, Position, Producer, Source
 from go_state.core.program import Program
 from go_state.modes.batch.limits import Limits
 from go_state.modes.batch.loaded_first import LoadedFirst, Loading
+from go_state.modes.batch.opening import open_reader
 from go_state.modes.batch.source_feed import Ended, QueuedSourceFeed, SavePoint, SourceFeed
-from go_state.modes.batch.source_reader import SourceReader, open_reader
+from go_state.modes.batch.source_reader import SourceReader
 from go_state.modes.loops import Folding, plain_loop
 from go_state.modes.options import BatchOptions
 from go_state.modes.settings import check_names, checked_function, checked_program, program_without_key, run_settings

@@ -5,19 +5,16 @@ A source is an iterable, an async iterable, a function that fetches `(messages, 
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from go_state.buffer.consumer import Consumer
 from go_state.core.errors import Closed, NothingPending, UsageError
-from go_state.core.ports import Log, Position, Reading, Source
+from go_state.core.ports import Position, Reading, Source
 from go_state.modes.batch.limits import Limits
-from go_state.modes.batch.prefetch import ReadAhead
 from go_state.runtime.feeds.disk import DiskLog
 from go_state.runtime.flow.awaitables import awaited, result_of
-from go_state.runtime.flow.driver import drive
 from go_state.runtime.flow.waits import Answer, Blocking, Flow
 from go_state.system.own_thread import OwnThread
 from go_state.waking.deadlines import deadline
@@ -116,14 +113,14 @@ class FetchReader(SourceReader[Msg]):
 
 
 def _fetched(answer: object) -> tuple[list[Any], bool]:
-    if isinstance(answer, tuple) and len(answer) == 2 and _are_messages(answer[0]) and isinstance(answer[1], bool):
+    if isinstance(answer, tuple) and len(answer) == 2 and are_messages(answer[0]) and isinstance(answer[1], bool):
         return list(answer[0]), answer[1]
     kinds = ", ".join(type(each).__qualname__ for each in answer) if isinstance(answer, tuple) else ""
     found = f"({kinds})" if kinds else f"a {type(answer).__qualname__}"
     raise UsageError(f"a source that is a function returns (messages, more), such as a list and False at the end, not {found}")
 
 
-def _are_messages(found: object) -> bool:
+def are_messages(found: object) -> bool:
     """Return whether it can be iterated, and is not a single message, such as a text or a dict."""
     return isinstance(found, Iterable) and not isinstance(found, (str, bytes, Mapping))
 
@@ -304,98 +301,3 @@ class JournalReader(SourceReader[Msg]):
             with suppress(NothingPending, Closed):
                 self._reader.rollback()
             await self._thread.aclose()  # the journal begins another when it needs one
-
-
-class PrefetchReader(SourceReader[Msg]):
-    """The messages of another reader, read ahead in a thread."""
-
-    def __init__(self, inner: SourceReader[Msg], count: int, limits: Limits, limit: float) -> None:
-        self.whole = inner.whole
-        self.name = inner.name
-        self._inner = inner
-        self._position: Position = inner.position()
-        self._items: deque[tuple[Any, Position]] = deque()  # a message, or what one fetch gave, and the position after it
-        self._ahead: ReadAhead[tuple[Any, Position]] = ReadAhead(_with_positions(inner, limit), count, limits)
-
-    def more(self) -> Flow[Iterator[Msg | None] | None]:
-        if not self._items:
-            items = self._ahead.take()
-            if items is None:
-                items = yield self._ahead
-            if items is None:
-                return iter(())
-            if not items:
-                return None
-            self._items.extend(items)
-        if self.whole:
-            fetched: list[Msg | None] = self._items.popleft()[0]
-            return iter(fetched)
-        return self._one_by_one()
-
-    def _one_by_one(self) -> Iterator[Msg | None]:
-        while self._items:
-            message, self._position = self._items.popleft()
-            yield message
-
-    def position(self) -> Position:
-        return self._position
-
-    def close(self) -> BaseException | None:
-        error = self._ahead.close()
-        self._inner.close()
-        return error
-
-    async def aclose(self) -> BaseException | None:
-        error = await self._ahead.aclose()
-        self._inner.close()
-        return error
-
-
-def _with_positions(inner: SourceReader[Any], limit: float) -> Iterator[tuple[Any, Position]]:
-    """Give what the reader gives, up to the limit: what was read beyond it would be lost."""
-    taken = 0
-    if isinstance(inner, FetchReader):
-        while taken < limit and (fetched := drive(inner.more())) is not None:
-            whole = list(fetched)
-            taken += sum(message is not None for message in whole)
-            yield whole, None
-        return
-    run = drive(inner.more())
-    messages: Iterator[Any] = iter(()) if run is None else run
-    while taken < limit and (message := next(messages, _END)) is not _END:
-        taken += message is not None
-        yield message, inner.position()
-
-
-def open_reader(
-    source: Any, *, after: Position, prefetch: int, limit: float, limits: Limits, on_loop: bool
-) -> SourceReader[Any]:
-    """Return a reader of the source, whatever it is; `UsageError` when it is nothing that can be read."""
-    if not prefetch:
-        return _reader_of(source, after, limits, on_loop=on_loop)
-    if isinstance(source, (AsyncIterable, Consumer, Log)):
-        raise UsageError("prefetch= reads ahead in a thread, which an async source or a buffer has no need of: leave it out")
-    return PrefetchReader(_reader_of(source, after, limits, on_loop=False), prefetch, limits, limit)
-
-
-def _reader_of(source: Any, after: Position, limits: Limits, *, on_loop: bool) -> SourceReader[Any]:
-    if isinstance(source, Source):
-        return PositionedReader(source, after)
-    if on_loop and isinstance(source.buffer if isinstance(source, Consumer) else source, DiskLog):
-        return JournalReader(source, after)
-    if isinstance(source, Consumer):
-        return ConsumerReader(source, own=False, after=after)
-    if isinstance(source, Log):
-        return ConsumerReader(source.consumer(), own=True, after=after)
-    if isinstance(source, AsyncIterable):
-        if not on_loop:
-            raise UsageError("an async source needs an event loop: use batch_async or aggregate_async")
-        return AsyncReader(source, limits)
-    if _are_messages(source):
-        return SourceReader(source)
-    if callable(source):
-        return FetchReader(source, limits, on_loop=on_loop)
-    raise UsageError(
-        f"a {type(source).__qualname__} is not a source: give an iterable of messages, an async iterable, a function that returns "
-        f"(messages, more), a Source such as gs.sources.CSV, or a gs.Buffer"
-    )

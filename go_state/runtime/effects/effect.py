@@ -312,8 +312,8 @@ def written(path: Path) -> str:
     """Return a path as text: `2.0.1`."""
     numbers: list[str] = []
     while len(path) == 2:
-        path, number = path
-        numbers.append(str(number))
+        numbers.append(str(path[1]))
+        path = path[0]
     return ".".join([str(path[0]), *reversed(numbers)])
 
 

@@ -98,7 +98,8 @@ class Workers:
         if isinstance(command, Call) and command.thread:
             if self._threads is None:
                 self._threads = Threads(self._at_once)
-            self._threads.begin(effect, partial(copy_context().run, self._call, effect))
+            context = copy_context()
+            self._threads.begin(effect, lambda: context.run(self._call, effect))
         elif self._on_loop:
             loop = self._loop or self._open_loop()
             task = loop.create_task(self._run(effect))
