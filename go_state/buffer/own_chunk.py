@@ -52,7 +52,10 @@ class OwnChunk(Generic[Msg]):
             if is_alone and messages and self._cursor.position == log.retained.end:
                 self._chunk, self._known, self._since = messages, len(messages), log.clock()
                 log.owner, self.own = self, messages
-                if log.inbox:  # put since the messages were taken, maybe before `own` was there to be set to None
+                # A put whose message was taken may have come to `attend` since, and found no owner: it has cleared the flag, by which
+                # the next put would tell nobody. So the flag is set again, and the inbox looked at after that, as by a sleeper.
+                log.attention = True
+                if log.inbox:
                     self.own = None
             return messages
 

@@ -84,6 +84,7 @@ def durable_settings(buffer: object, options: DurableOptions) -> DurableSettings
     restore = options.get("restore")
     if restore is not None and (not isinstance(restore, int) or restore < 0):
         raise UsageError(f"restore= is the position of a snapshot that was kept, not {restore!r}")
+    _check_journal_options(journal, options)
     return DurableSettings(
         store=checked,
         key=key,
@@ -113,6 +114,21 @@ def stored_settings(prefix: str, options: StoredOptions, thread: OwnThread) -> D
         retention=_checked_retention(options),
         thread=thread,
     )
+
+
+def _check_journal_options(journal: Journal[Any] | None, options: DurableOptions) -> None:
+    """Raise `UsageError` for options of the journal that do not fit, or that the journal that was given does not have."""
+    from go_state.storage.records.lease import check_if_held  # here: a program that stores nothing need not wait for it
+
+    durability, lease = options.get("durability"), options.get("lease")
+    if durability is not None and durability not in ("group", "put"):
+        raise UsageError(f'durability is "group" or "put", not {durability!r}')
+    if journal is not None and durability not in (None, journal.durability):
+        raise UsageError(
+            f"the journal {journal.name!r} is open already, with durability={journal.durability!r}: close it first"
+        )
+    if lease is not None:
+        check_if_held(lease)
 
 
 DURABLE_WORDS = ("store", "key", "snapshots", "durability", "lease", "restore", "retention")

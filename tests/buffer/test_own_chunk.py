@@ -132,6 +132,27 @@ def test_a_put_that_is_seen_late_comes_behind() -> None:
     assert chain.chunk == ["a", "b"]
 
 
+def test_a_put_that_attends_while_the_chunk_is_taken_leaves_the_flag(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its message is in the chunk already; the next put still ends the time alone, and is not overtaken."""
+    buffer: Buffer[Any] = Buffer()
+    chain = Chain(buffer)
+    buffer.log.append("X")  # a put that was interrupted before it looked at the flag
+    take = chain.cursor.take_locked
+
+    def take_and_attend(limit: int) -> list[Any]:
+        messages = take(limit)
+        buffer.log.attend(("X",))
+        return messages
+
+    monkeypatch.setattr(chain.cursor, "take_locked", take_and_attend)
+    assert chain.take() == ["X"]
+    monkeypatch.undo()
+    buffer.put("Y")
+    assert not chain.turn("M")
+    chain.commit()
+    assert chain.take() == ["Y", "M"]
+
+
 @pytest.mark.parametrize("share", ["consumer", "close", "refuse"])
 def test_a_log_is_alone_no_more(share: str) -> None:
     """A second reader has everything from where it begins, and a closed log takes the run's own messages."""

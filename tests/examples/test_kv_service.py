@@ -449,7 +449,7 @@ def test_a_second_service_waits_for_the_first(tmp_path: Path) -> None:
         client.put("a", b"1")
     second.start(503)
     with contextlib.closing(second.client()) as client:
-        assert b"owner" in client.get("a").body
+        assert b"lease" in client.get("a").body
         first.kill()
         second.wait_for(200)
         assert client.get("a").body == b"1"

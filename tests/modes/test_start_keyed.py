@@ -70,9 +70,10 @@ def test_a_key_has_its_own_program() -> None:
         rooms[1]  # type: ignore[index]
 
 
-def test_idle_programs_rest_and_come_back(tmp_path: Path) -> None:
-    """A program that nobody uses ends, saved; the next use goes on where it was."""
-    with gs.LMDBStore(tmp_path / "s") as store, gs.start_keyed(room, store=store, idle=0.01) as rooms:
+@pytest.mark.parametrize("snapshots", [gs.Snapshots(), gs.Snapshots(seconds=60)])
+def test_idle_programs_rest_and_come_back(tmp_path: Path, snapshots: gs.Snapshots) -> None:
+    """A program that nobody uses ends, saved, whenever its next snapshot would be due; the next use goes on where it was."""
+    with gs.LMDBStore(tmp_path / "s") as store, gs.start_keyed(room, store=store, idle=0.01, snapshots=snapshots) as rooms:
         rooms["a"].apply(Say(1, 0))
         resting = rooms._places["a"].app
         resting.wait(10)

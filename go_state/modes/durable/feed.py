@@ -127,16 +127,18 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         if due is None:
             yield from super()._idle()
             return
-        manager = self._loop.manager
-        left = manager.left(self._is_drained)
+        manager, idle = self._loop.manager, self.idle_seconds
+        waits = [each for each in (due, idle, manager.left(self._is_drained)) if each is not None]
         try:
-            yield Messages(self._reader, due if left is None else min(due, left))
+            yield Messages(self._reader, min(waits))
         except TimedOut:
             manager.inbox.is_awaited = False
             if self._snapshots.is_due(self.position):
                 yield from self.save()
             elif writes_cursor:
                 yield self._with_disk(self._journal.flush)
+            elif idle is not None and not manager.active:
+                self.idled()
         finally:
             manager.inbox.is_awaited = False
 

@@ -30,8 +30,7 @@ class Upkeep:
 
     def skip(self, position: int) -> None:
         """Set a message aside; see `Journal.skip`."""
-        self._lease.acquire()
-        with self._log.lock:
+        with self._writer.exclusive(), self._log.lock:
             start, end, done = self._tail.start, self._tail.end, max(self._lease.stored.values(), default=0)
             if any(each.name for each in self._log.cursors):
                 raise UsageError(f"the journal {self._records.name!r} is being read: end its program first")

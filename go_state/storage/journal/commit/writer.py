@@ -128,7 +128,11 @@ class Writer(Generic[Msg]):
         with self._lease.flushing:
             self.flush_locked()
             self._lease.take()
-            yield
+            try:
+                yield
+            finally:
+                with self._log.lock:
+                    self.let_go_locked()
 
     def has_unwritten(self) -> bool:
         """Return whether there is something to write."""
@@ -152,6 +156,8 @@ class Writer(Generic[Msg]):
                 self._in_hand.place(each)
             notes = self._run_record.notes()
             entry = self._entry(snapshot, notes)
+            if entry is None:
+                self.let_go_locked()  # the lease may have been taken for a put that came too late
         if entry is None:
             return 0
         number = self._write(entry)

@@ -74,11 +74,12 @@ def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
     script = """
 import os, go_state as gs
 gs.LMDBStore("mine").close()  # imports all of it before it is nobody, who may not read the checkout
+StoreUnavailable = gs.errors.StoreUnavailable
 if os.geteuid() == 0:
     os.setuid(65534)
 try:
     gs.LMDBStore("s")
-except gs.errors.StoreUnavailable as error:
+except StoreUnavailable as error:
     print(error)
 """
     ended = subprocess.run(
