@@ -104,7 +104,7 @@ class Cursor(Generic[Msg]):
             raise TimedOut(f"nothing came within {timeout} seconds; nothing was consumed")
 
     def wake(self) -> None:
-        """Make a running wait, or else the next one, return at once though there may be nothing to read; from any thread."""
+        """Make a running wait, and the next one, return at once though there may be nothing to read; from any thread."""
         self.sleeper.wake()
 
     # ------------------------------------------------------------------ moving

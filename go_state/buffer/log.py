@@ -7,7 +7,7 @@ take. How the two sides never miss each other:
   and reads the inbox after. So a put either was seen by the look, or it sees the flag and comes to `attend`.
 - `attend` notes the time, clears the flag, so that the puts that follow cost nothing, and wakes the sleepers. It takes no lock: a
   finalizer or a signal handler may put while the thread beneath it holds the lock.
-- A sleeper adds its waker under the lock, then sets the flag, then looks at the inbox once more (`Cursor`). A put that had
+- A sleeper adds its waker under the lock, then sets the flag, then looks at the inbox once more (`Sleeper`). A put that had
   appended before its first look, but woken the sleepers before the waker was there, is found by the second look.
 - `close` sets `closed`, under the lock, and absorbs a last time: that is the cut. What is in the inbox later came too late, and
   its put takes it back and raises.

@@ -59,7 +59,7 @@ class Sleeper:
             self._end(waker)
 
     def wake(self) -> None:
-        """End the running sleep, or else the next one, at once though there may be nothing to read; from any thread."""
+        """End the running sleep, and the next one, at once though there may be nothing to read; from any thread."""
         with self._log.lock:
             self._is_woken = True
             self.interrupt()

@@ -96,14 +96,19 @@ def test_while_the_program_is_put_to_rest() -> None:
 
 
 async def test_on_an_event_loop() -> None:
-    before, program = waiters(), Held()
+    program = Held()
     async with gs.start_keyed(program.program) as rooms:
         program.may_begin.set()
         rooms["a"].send("hold")
         assert await asyncio.to_thread(program.in_turn.wait, LONG)
+        known = []
         for _ in range(10):
             with pytest.raises(gs.TimedOut):
                 await rooms["a"].ask_async("late", timeout=0.01)
-        assert waiters() == before
+            known.append(waiters())
+        assert (
+            known == known[:1] * 10
+        )  # Python 3.12 keeps the frame of the last wait that was cancelled, and with it its sender
+        assert known[0] <= 1
         program.go_on.set()
         assert await rooms["a"].apply_async("on time", timeout=LONG) == 12

@@ -8,6 +8,7 @@ Read in this order:
 - `feed.py`: what happens between two chunks of messages; `snapshot_writer.py` and `publishing.py` are what it asks;
 - `entrance.py`: how messages get into the journal of a running program; `dead_letters.py`: those that are set aside.
 
-Promised: a message is on disk before update sees it, a turn's messages and its cursor are one transaction, and what a crash takes
-back is what a replay makes again. Next: `storage/journal`, which writes; `modes/app`, which holds a run.
+Promised: what others send is on disk before update sees it; what a turn sends to the program itself may be processed before it is, but
+until then its model is not shown and its commands do not begin. A turn's messages and its cursor are one transaction, and what a
+crash takes back is what a replay makes again. Next: `storage/journal`, which writes; `modes/app`, which holds a run.
 """
