@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 import threading
+import time
 import traceback
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -227,6 +228,16 @@ def standby() -> Iterator[tuple[PostgresServer, str]]:
         server.remove()
 
 
+def wait_until_applied(primary: PostgresServer) -> None:
+    """Return when the standby has everything that the primary has written."""
+    until = time.monotonic() + 60
+    applied = "SELECT coalesce(bool_and(replay_lsn >= pg_current_wal_lsn()), false) FROM pg_stat_replication"
+    with psycopg.connect(primary.dsn, autocommit=True) as admin:
+        while admin.execute(applied).fetchone() != (True,):
+            assert time.monotonic() < until
+            admin.execute("SELECT pg_sleep(0.02)")
+
+
 @pytest.mark.slow
 def test_a_standby_serves_readers(standby: tuple[PostgresServer, str]) -> None:
     """What the primary writes is read there, followers come to it, and a writer is told that it is none."""
@@ -235,6 +246,7 @@ def test_a_standby_serves_readers(standby: tuple[PostgresServer, str]) -> None:
     with gs.PostgresStore(primary.dsn) as store:
         journal = store.journal("j", of=int, durability="put")
         journal.put(1)
+        wait_until_applied(primary)
         with gs.PostgresStore(serializable) as other, other.journal("j", of=int).consumer() as reader:
             assert reader.get(timeout=60) == 1
             journal.put(2)
