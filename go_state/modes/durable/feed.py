@@ -124,13 +124,10 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         due = self._snapshots.seconds_left(self.position)
         writes_cursor = self._rules.has_moved(self._cursor) and (due is None or due > _CURSOR_SECONDS)
         due = _CURSOR_SECONDS if writes_cursor else due
-        if due is None:
-            yield from super()._idle()
-            return
         manager, idle = self._loop.manager, self.idle_seconds
         waits = [each for each in (due, idle, manager.left(self._is_drained)) if each is not None]
         try:
-            yield Messages(self._reader, min(waits))
+            yield Messages(self._reader, min(waits, default=None))
         except TimedOut:
             manager.inbox.is_awaited = False
             if self._snapshots.is_due(self.position):
