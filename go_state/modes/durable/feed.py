@@ -51,6 +51,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         self._snapshots = snapshots
         self._publishing = publishing
         self._dead_letters = dead_letters
+        self._observation = loop.manager.observation
         self.passed_over: frozenset[int] = frozenset()  #: the positions of the messages that an earlier run has set aside
 
     @property
@@ -68,6 +69,8 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
     def take(self) -> Flow[Iterator[Msg] | None]:
         """Give the next messages, with None in the place of those that were set aside."""
         self._commit((), self._given())
+        if self._observation is not None:
+            self._observation.tell_of_disk()
         publishing, cursor, snapshots = self._publishing, self._cursor, self._snapshots
         can_show = not publishing.waits_for_disk and cursor.is_on_disk(self.position)
         if can_show:
@@ -104,6 +107,8 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
                     raise
                 taken = policy.buffer.put(FailedMessage(undecoded, position, error))
                 yield Answer(taken, "the put of SetAside's buffer")
+                if self._observation is not None:
+                    self._observation.set_aside(undecoded, position, error)
 
     def _without_those_set_aside(self, messages: Iterator[Msg]) -> Iterator[Msg]:
         nothing: Any = None  # what a turn passes over, as everywhere

@@ -34,7 +34,9 @@ class Origin:
     The name is made when it is asked for: most turns' effects never need one.
     """
 
-    __slots__ = ("_name", "_names", "_number", "message", "position")
+    __slots__ = ("_name", "_names", "_number", "message", "position", "traces")
+
+    traces: Any  # what tracers have begun for the turn; not there without them: see `runtime/observing/commands.py`
 
     def __init__(
         self, message: object, position: object, name: str | None = None, names: TurnNames | None = None, number: int = 0
@@ -140,7 +142,21 @@ class Group:
 class Effect:
     """One call or timer that goes on after its turn, or waits to be started."""
 
-    __slots__ = ("command", "coroutine", "group", "key", "origin", "over", "parked", "path", "scope", "timer", "try_timer")
+    __slots__ = (
+        "command",
+        "coroutine",
+        "group",
+        "key",
+        "origin",
+        "over",
+        "parked",
+        "path",
+        "scope",
+        "since",
+        "timer",
+        "tries",
+        "try_timer",
+    )
 
     def __init__(
         self,
@@ -160,6 +176,8 @@ class Effect:
         self.coroutine = coroutine  # of a function that was called in the turn and returned something to await
         self.over = False  # it has ended, or was cancelled: what it still brings is ignored
         self.parked = False  # it waits for its next try
+        self.tries = 0  # how many of its tries have failed
+        self.since: float | None = None  # when it was launched, or has begun to wait, of the monotonic clock
         self.timer: Timer | None = None  # its own, or that of its timeout
         self.try_timer: Timer | None = None  # of the wait for its next try
 
