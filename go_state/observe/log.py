@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
-from functools import cache
 from typing import Final
 
 from go_state.core.errors import UsageError
@@ -76,6 +75,8 @@ _TEXTS: Final[Mapping[type[Event], str]] = {
     SubscriptionEnded: "subscription {kind} {function} ended",
 }
 
+_NAMES: Final = {kind: tuple(each.name for each in fields(kind)) for kind in LEVELS}
+
 
 class Log:
     """Writes what a run does to the logger "go_state", or another one: a line for each event, at the level of its kind.
@@ -105,6 +106,11 @@ class Log:
         self._slow = float("inf") if slow is None else slow
         self._is_enabled = self._logger.isEnabledFor
 
+    @property
+    def turns_from(self) -> float:
+        """How many seconds a turn takes at least that is logged."""
+        return 0.0 if self._is_enabled(self._turns) else self._slow
+
     def on_event(self, event: Event, /) -> None:
         """Log the event, if its level is enabled."""
         is_quick = event.__class__ is Turn and event.seconds < self._slow  # as most are: nothing else is looked at before
@@ -130,7 +136,7 @@ class _Line:
 
     def __str__(self) -> str:
         event = self._event
-        values = {name: getattr(event, name) for name in _names(type(event))}
+        values = {name: getattr(event, name) for name in _NAMES[type(event)]}
         position = values.get("position")
         values["at"] = "" if position is None else f" at {position}"
         values["message"] = values.get("message") or "the beginning"
@@ -139,9 +145,3 @@ class _Line:
         text = _TEXTS[event.__class__].format_map(values)
         failed = f", failed with a {event.error}" if isinstance(event, RunEnded) and event.error is not None else ""
         return f"{who}: {slow}{text}{failed}"
-
-
-@cache
-def _names(kind: Hashable) -> tuple[str, ...]:
-    assert isinstance(kind, type)
-    return tuple(each.name for each in fields(kind))

@@ -6,7 +6,7 @@ send, apply, ask ──▶ queue ──▶ turns, in the app's own thread or tas
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any, Generic, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar
 
 from go_state.core.commands import Cmd
 from go_state.core.errors import AppEnded, Closed, Empty, TimedOut
@@ -21,6 +21,9 @@ from go_state.waking.deadlines import check_timeout, deadline
 from go_state.waking.thread_waker import ThreadWaker
 from go_state.watch.fields import ANY, Changes, Field
 from go_state.watch.watcher import Watcher
+
+if TYPE_CHECKING:
+    from go_state.runtime.observing.running import RunningEffect
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -178,6 +181,10 @@ class App(Generic[Model, Msg]):
         run = self.life.run
         waits = run.backlog()
         return AppStatistics(run.processed, waits.size, waits.oldest_age, waits.rate, self.life.manager.count)
+
+    def effects(self) -> list[RunningEffect]:
+        """Return the commands that run, wait or are tried again, in the order of their beginning; the program goes on meanwhile."""
+        return [] if self._in_parent else self.life.manager.effects()
 
     @property
     def cancelled(self) -> tuple[Cmd[Any], ...]:

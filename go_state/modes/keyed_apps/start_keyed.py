@@ -74,7 +74,8 @@ def _keyed(called: str, program: Program[Model, Msg], options: KeyedAppOptions, 
         told = Lifecycle(idle=idle, idled=idled, ended=ended, begun=begun)
         return make_app(own, None, settings, durable, on_denied=on_denied, on_loop=on_loop, key=key, lifecycle=told)
 
-    return KeyedApps(make, limit, thread, loop)
+    carries = settings.observers is not None and bool(settings.observers.tracers)
+    return KeyedApps(make, limit, thread, loop, carries=carries)
 
 
 def _current_loop() -> asyncio.AbstractEventLoop:

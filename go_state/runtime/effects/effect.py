@@ -86,8 +86,8 @@ class TurnNames:
     @property
     def run_id(self) -> str:
         """What the names of this run's turns begin with."""
-        if not self._run_id:
-            self._run_id = os.urandom(8).hex()
+        if not self._run_id:  # another thread may ask at this moment: one of the two ids counts, for both
+            self._run_id = vars(self).setdefault("_random_id", os.urandom(8).hex())
         return self._run_id
 
     def where(self) -> object:
@@ -123,9 +123,14 @@ class Group:
         self._origin = origin
 
     @property
+    def name(self) -> str:
+        """Its id, of the same form as an effect's."""
+        return f"{self._origin.name}/{written(self.path)}"
+
+    @property
     def mark(self) -> str:
         """The name under which a durable run notes that an `all` has failed while parts of it are running."""
-        return f"{self._origin.name}/{written(self.path)}!"
+        return f"{self.name}!"
 
     @property
     def is_over(self) -> bool:

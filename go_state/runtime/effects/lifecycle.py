@@ -98,6 +98,8 @@ class Lifecycle:
                 else:
                     step.since = self._timers.clock.monotonic()
                 continue
+            if isinstance(step, Effect):
+                step.since = self._timers.clock.monotonic()  # of one that waits for its key; a launch sets it anew
             stop, launch = self._scheduler.begin(step)
             for effect in stop:
                 self._stop(effect)

@@ -33,6 +33,7 @@ from go_state.system.timers import SystemClock, Timers
 
 if TYPE_CHECKING:
     from go_state.runtime.observing.observation import Observation
+    from go_state.runtime.observing.running import RunningEffect
 
 PREFETCH = 64  # messages in the queue beyond which streams wait
 
@@ -169,6 +170,13 @@ class EffectManager:
     def waiting(self) -> list[Effect]:
         """Return the calls that wait for others to end, in order."""
         return self._scheduler.waiting()
+
+    def effects(self) -> list[RunningEffect]:
+        """Return, also to other threads, what runs or waits to, in the order of its beginning."""
+        from go_state.runtime.observing.running import running_effects
+
+        scheduler = self._scheduler
+        return running_effects(scheduler.everything(), scheduler.is_launched, self.timers.clock)
 
     def begun(self) -> list[Effect]:
         """Return the effects that were launched, in the order of their beginning."""

@@ -119,5 +119,5 @@ class Commands:
     def _known(self, effect: Observed) -> tuple[str, str | None, str, str, str, object]:
         command, origin, message = effect.command, effect.origin, effect.origin.message
         function = name_of(command.fn) if isinstance(command, Call) else "after"
-        kind = "" if message is None else type(message).__qualname__
-        return self._program, self._turns.key_of_message(message), effect.name, function, kind, origin.position
+        kind, position = ("", None) if message is None else (type(message).__qualname__, origin.position)
+        return self._program, self._turns.key_of_message(message), effect.name, function, kind, position

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import warnings
 from traceback import extract_tb
@@ -26,6 +27,18 @@ class Observers:
                 observer.on_event(event)
             except Exception as error:
                 self.leave_out(observer, error)
+
+    def turns_from(self) -> float:
+        """Return how many seconds a turn takes at least that somebody is to be told of."""
+        if self.tracers:
+            return 0.0
+        least = math.inf
+        for observer in self._observers:
+            try:
+                least = min(least, getattr(observer, "turns_from", 0.0))
+            except Exception as error:
+                self.leave_out(observer, error)
+        return least
 
     def leave_out(self, observer: Observer, error: Exception) -> None:
         """Call an observer no more, because it has raised, and warn of it once."""

@@ -9,6 +9,7 @@ message of a chunk, when the loop says so.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Generic, TypeAlias, TypeVar
 
 from go_state.observe.events import Turn, TurnFailed, turn
@@ -31,35 +32,42 @@ class Turns(Generic[Msg]):
         self._program = program
         self._key = self._own_key = key
         self._now = now
-        self._kind: type = type(None)  # of the message
-        self._position: object = None
+        self._message: Msg | None = None  # whose turn it is
+        self._where: Callable[[], object] = _nowhere  # returns its position
         self._begun: float | None = None  # when its turn began; None when it is over
         self._carried: dict[object, Traces] = {}  # what senders have brought along, by position
+        self._brought: Traces = ()  # of these, what belongs to the turn
 
     # ------------------------------------------------------------------ called by the loop
 
     def each(self, messages: Iterator[Msg | None], where: Callable[[], object]) -> Iterator[Msg | None]:
         """Give the messages, and tell of each turn; `where()` returns the position of the message last given."""
-        now, over, observers = self._now, self.over, self._observers
+        now, least, observers, self._where = self._now, self._observers.turns_from(), self._observers, where
         for message in messages:
             if message is None:
                 yield message
                 continue
-            self._kind, self._position = message.__class__, where()
+            self._message = message
             if self.key_of is not None:
                 self._key = self.key_of_message(message)
             if observers.tracers:
                 self._trace()
-            self._begun = now()
+            self._begun = begun = now()
             yield message
-            over()
+            if self._begun is not None:  # it has neither failed nor is it taken again
+                self._begun, seconds = None, now() - begun
+                if seconds >= least:
+                    self._tell(seconds)
 
     def over(self) -> None:
-        """Called when the turn is over, unless it is already."""
+        """Called when the turn is over, unless it is already; nothing of its message is kept."""
         begun, self._begun = self._begun, None
-        if begun is None:
-            return
-        event = turn(self._program, self._key, self._kind.__qualname__, self._position, self._now() - begun)
+        if begun is not None:
+            self._tell(self._now() - begun)
+        self._message = None
+
+    def _tell(self, seconds: float) -> None:
+        event = turn(self._program, self._key, self._message.__class__.__qualname__, self._where(), seconds)
         if self.traces:
             self._end_traces(event)
         self._observers.tell(event)
@@ -69,14 +77,16 @@ class Turns(Generic[Msg]):
         begun, self._begun = self._begun, None
         if begun is None:
             return
-        seconds, kind = self._now() - begun, self._kind.__qualname__
-        event = TurnFailed(self._program, self._key, kind, self._position, seconds, type(error).__qualname__)
+        seconds, kind = self._now() - begun, self._message.__class__.__qualname__
+        event = TurnFailed(self._program, self._key, kind, self._where(), seconds, type(error).__qualname__)
         self._end_traces(event)
         self._observers.tell(event)
 
     def dropped(self) -> None:
-        """Called when the turn is taken again later."""
+        """Called when the turn is to be taken again, while its position is the feed's last."""
         self._begun = None
+        if self._brought:
+            self._carried[self._where()] = self._brought
         self._end_traces(None)
 
     def key_of_message(self, message: Msg) -> str | None:
@@ -93,12 +103,13 @@ class Turns(Generic[Msg]):
 
     def _trace(self) -> None:
         """Begin the turn of each tracer, with what its sender has brought along."""
-        carried = self._carried.pop(self._position, ()) if self._carried else ()
+        position, kind = self._where(), self._message.__class__.__qualname__
+        self._brought = carried = self._carried.pop(position, ()) if self._carried else ()
         traces: list[tuple[Tracer, object]] = []
         for tracer in self._observers.tracers:
             try:
                 brought = of_tracer(carried, tracer)
-                begun = tracer.turn_begins(self._program, self._key, self._kind.__qualname__, self._position, brought)
+                begun = tracer.turn_begins(self._program, self._key, kind, position, brought)
                 traces.append((tracer, begun))
             except Exception as error:
                 self._observers.leave_out(tracer, error)
@@ -114,8 +125,18 @@ class Turns(Generic[Msg]):
 
     # ------------------------------------------------------------------ called by senders, in their threads
 
-    def carry(self) -> Traces:
-        """Return what the tracers want brought along from the caller, who is about to send; empty for nothing."""
+    def carrying(self, count: int) -> Callable[[int], object] | None:
+        """Return what is to be called with the position of the first of so many messages that the caller is about to send, before any
+        reader can have it; None if there is nothing to bring along.
+        """
+        carried = self._carry()
+        return partial(self._expect, carried, count) if carried else None
+
+    def _expect(self, carried: Traces, count: int, first: int) -> None:
+        for position in range(first, first + count):
+            self._carried[position] = carried
+
+    def _carry(self) -> Traces:
         found: list[tuple[Tracer, object]] = []
         for tracer in self._observers.tracers:
             try:
@@ -125,10 +146,9 @@ class Turns(Generic[Msg]):
                 self._observers.leave_out(tracer, error)
         return tuple(found)
 
-    def expect(self, carried: Traces, first: int, count: int = 1) -> None:
-        """Bring this along to the turns of the messages from position `first`, which no reader has yet."""
-        for position in range(first, first + count):
-            self._carried[position] = carried
+
+def _nowhere() -> None:
+    """Return no position: no message was given."""
 
 
 def of_tracer(traces: Traces, tracer: Tracer) -> object | None:
