@@ -91,7 +91,7 @@ class Turns(Generic[Msg]):
 
     def key_of_message(self, message: Msg) -> str | None:
         """Return the key of a message: the run's own, or what its function says; None if that fails, which the turn does as well."""
-        if self.key_of is None:
+        if self.key_of is None or message is None:
             return self._own_key
         try:
             key = self.key_of(message)
