@@ -39,7 +39,7 @@ def main() -> None:
     ):
         ratio, ours, theirs = compare(through(observer), through(None))
         line(f"a turn with {name}, against none", ratio, "", f"{theirs / COUNT * 1e6:.2f} us a turn without")
-        line(f"   in microseconds a turn", (ours - theirs) / COUNT * 1e6, budget, unit="us")
+        line("   in microseconds a turn", (ours - theirs) / COUNT * 1e6, budget, unit="us")
 
 
 def through(observer: gs.observe.Observer | None) -> Callable[[], object]:

@@ -12,7 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import Token
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from types import ModuleType
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from go_state.core.errors import MissingExtra
 from go_state.observe.events import (
@@ -33,7 +34,7 @@ from go_state.observe.events import (
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
-    from opentelemetry.metrics import MeterProvider
+    from opentelemetry.metrics import Meter, MeterProvider
     from opentelemetry.trace import Span, TracerProvider
 
 _SYSTEM: Final = "go_state"
@@ -130,7 +131,7 @@ class _OpenTurn(NamedTuple):
 class _Instruments:
     """The metrics."""
 
-    def __init__(self, meter: Any) -> None:  # Any: the API's classes are known when it is imported
+    def __init__(self, meter: Meter) -> None:
         def seconds(name: str, text: str) -> Callable[..., None]:
             record: Callable[..., None] = meter.create_histogram(
                 name, "s", text, explicit_bucket_boundaries_advisory=_BUCKETS
@@ -203,9 +204,9 @@ def _known_by(event: CommandEvent) -> tuple[str, str | None, str]:
 class _API(NamedTuple):
     """The parts of the API."""
 
-    context: Any
-    metrics: Any
-    trace: Any
+    context: ModuleType
+    metrics: ModuleType
+    trace: ModuleType
 
 
 def _api() -> _API:

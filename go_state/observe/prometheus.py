@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from go_state.core.errors import MissingExtra, UsageError
 from go_state.observe.events import (
@@ -35,6 +36,9 @@ from go_state.observe.events import (
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
+
+Metric: TypeAlias = Any
+"""A counter, gauge or histogram; Any, because which of them a name belongs to is known when it is looked up."""
 
 # Seconds. A turn takes microseconds, and one of a millisecond is slow already; a command is mostly a network's.
 TURN_BUCKETS: Final = (1e-5, 1e-4, 1e-3, 0.01, 0.1, 1.0, 10.0)
@@ -68,10 +72,8 @@ class Prometheus:
         client = _client()
         self._registry = client.REGISTRY if registry is None else registry
         self._lock = threading.Lock()  # guards the dictionary
-        self._children: dict[
-            tuple[str, ...], Any
-        ] = {}  # Any, here and below: what prometheus-client calls a metric has no type
-        self._made: dict[str, Any] = _Metrics(client, self._registry).make()
+        self._children: dict[tuple[str, ...], Metric] = {}
+        self._made: dict[str, Metric] = _Metrics(client, self._registry).make()
         self._told: dict[type[Event], Callable[[Any], object]] = {
             Turn: self._turn,
             TurnFailed: lambda e: self._of("turn_failures", e.program, e.message, e.error).inc(),
@@ -97,7 +99,7 @@ class Prometheus:
         """Count the event."""
         self._told[event.__class__](event)
 
-    def _of(self, name: str, *labels: str) -> Any:
+    def _of(self, name: str, *labels: str) -> Metric:
         """Return the metric's child with these labels, which prometheus-client takes microseconds to find."""
         key = (name, *labels)
         child = self._children.get(key)
@@ -134,12 +136,12 @@ class Prometheus:
 class _Metrics:
     """Makes the metrics in one registry, all or none."""
 
-    def __init__(self, client: Any, registry: Any) -> None:
+    def __init__(self, client: ModuleType, registry: CollectorRegistry) -> None:
         self._client = client
         self._registry = registry
-        self._made: dict[str, Any] = {}
+        self._made: dict[str, Metric] = {}
 
-    def make(self) -> dict[str, Any]:
+    def make(self) -> dict[str, Metric]:
         """Return the metrics by their names, without the beginning and the unit."""
         try:
             self._make_all()
@@ -181,11 +183,11 @@ class _Metrics:
         ):
             self._count(self._client.Gauge, name, text, labels)
 
-    def _count(self, kind: Callable[..., Any], name: str, text: str, labels: Sequence[str]) -> None:
+    def _count(self, kind: Callable[..., Metric], name: str, text: str, labels: Sequence[str]) -> None:
         self._made[name] = kind(f"go_state_{name}", text, ("program", *labels), registry=self._registry)
 
 
-def _client() -> Any:
+def _client() -> ModuleType:
     try:
         import prometheus_client
     except ImportError:

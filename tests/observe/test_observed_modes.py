@@ -306,11 +306,15 @@ def test_replayed_turns_have_no_events(tmp_path: Path) -> None:
 def test_the_lease_that_was_lost(tmp_path: Path) -> None:
     """Somebody else who takes the journal ends the run, which says so."""
     kept = Kept()
-    with gs.LMDBStore(tmp_path / "s") as store:
-        with pytest.raises(gs.Closed), gs.start(program, store=store, key="k", observe=kept) as app:
+
+    def lose_it(store: gs.LMDBStore) -> None:
+        with gs.start(program, store=store, key="k", observe=kept) as app:
             app.apply(Add())
             app.life.run.journal.lease.lose()  # type: ignore[attr-defined]  # as a flush finds it, when another process has it
             app.apply(Add(), timeout=LONG)
+
+    with gs.LMDBStore(tmp_path / "s") as store, pytest.raises(gs.Closed):
+        lose_it(store)
     assert "LeaseLost" in kept.names()
     assert "LeaseReleased" not in kept.names()
 
@@ -342,7 +346,9 @@ def test_subscriptions() -> None:
     def subscriptions(model: int) -> list[gs.Sub[int]]:
         return [gs.Sub.every(1, 0, key="a"), *([gs.Sub.at(1e12, 0, key="b")] if model == 1 else [])]
 
-    counts: gs.Program[int, int] = gs.Program(lambda: (0, ()), lambda model, msg: (model + msg, ()), subscriptions=subscriptions)
+    counts: gs.Program[int, int] = gs.Program(
+        lambda: (0, ()), lambda model, msg: (model + msg, ()), subscriptions=subscriptions
+    )
     gs.batch(counts, [1, 1], observe=kept, clock=gs.testing.SimClock())
     told = [(type(event).__name__, event.kind) for event in kept.of(SubscriptionStarted, SubscriptionEnded)]
     assert told == [
@@ -401,7 +407,11 @@ def test_each_of_many_programs_has_its_key() -> None:
     assert sorted(str(event.key) for event in kept.of(RunStarted)) == ["a", "b"]
 
 
-EVERY: list[Msg] = [Add(), Fail(), *(Do(what) for what in ("task", "thread", "err", "unhandled", "retry", "after", "cancel", "seq"))]
+EVERY: list[Msg] = [
+    Add(),
+    Fail(),
+    *(Do(what) for what in ("task", "thread", "err", "unhandled", "retry", "after", "cancel", "seq")),
+]
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -417,7 +427,10 @@ def test_no_event_has_what_is_in_a_message_a_model_or_an_error(mode: str, tmp_pa
 def test_a_stop_tells_of_the_turn_that_was_the_last() -> None:
     """A turn after which the run ends is told as any other, once."""
     kept = Kept()
-    stopping: Callable[[int], object] = lambda model: app.stop() if model == 2 else None
+
+    def stopping(model: int) -> object:
+        return app.stop() if model == 2 else None
+
     counts: gs.Program[int, int] = gs.Program(lambda: (0, ()), lambda model, msg: (model + msg, ()), view=stopping)
     with gs.start(counts, observe=kept) as app:
         app.ready()

@@ -239,16 +239,18 @@ def test_spans_have_the_names_of_the_conventions(telemetry: Telemetry) -> None:
 
 def test_metrics(tmp_path: Path, telemetry: Telemetry) -> None:
     """Durations as histograms in seconds, with the error's class where there is one; what is running, and what was set aside."""
-    with gs.LMDBStore(tmp_path / "s") as store:
-        with gs.start(
+    with (
+        gs.LMDBStore(tmp_path / "s") as store,
+        gs.start(
             program,
             store=store,
             key="k",
             observe=telemetry.observe,
             on_error=gs.SetAside(gs.Buffer()),
             clock=gs.testing.SimClock(jumps=True),
-        ) as app:
-            app.send(Add(), Fail(), Do("retry"), Do("task"))
+        ) as app,
+    ):
+        app.send(Add(), Fail(), Do("retry"), Do("task"))
     metrics = telemetry.metrics()
     turns = {point.attributes.get("error.type"): point.count for point in metrics["messaging.process.duration"]}
     assert turns == {None: 5, "LookupError": 1}

@@ -40,18 +40,20 @@ def test_a_scrape_shows_what_runs_have_done(tmp_path: Path) -> None:
     registry = CollectorRegistry()
     observe = gs.observe.Prometheus(registry)
     kinds = ("task", "err", "unhandled", "retry", "after", "after")
-    with gs.LMDBStore(tmp_path / "s") as store:
-        with gs.start(
+    with (
+        gs.LMDBStore(tmp_path / "s") as store,
+        gs.start(
             program,
             store=store,
             key="a-key",
             observe=observe,
             on_error=gs.SetAside(gs.Buffer()),
             clock=gs.testing.SimClock(jumps=True),
-        ) as app:
-            app.send(Add(), Add(), Fail(), *map(Do, kinds))
-            app.apply(Add())
-            _, during = scraped(registry)
+        ) as app,
+    ):
+        app.send(Add(), Add(), Fail(), *map(Do, kinds))
+        app.apply(Add())
+        _, during = scraped(registry)
     text, after = scraped(registry)
     assert during["go_state_runs_running", "shop"] == during["go_state_leases_held", "shop"] == 1
     assert {

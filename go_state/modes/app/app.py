@@ -45,8 +45,7 @@ class App(Generic[Model, Msg]):
         self.life = life  #: what the runtime uses of the app, such as the apps of many keys
         self.host = host  #: the thread or task in which the program runs
         self._in_parent = False  # whether this is what a forked child has of it
-        self._name = life.name
-        self._put = life.run.put
+        self._name, self._put = life.name, life.run.put
         at_fork(self)
 
     # ------------------------------------------------------------------ sending
@@ -178,13 +177,12 @@ class App(Generic[Model, Msg]):
 
     def statistics(self) -> AppStatistics:
         """Return what an operator wants to know."""
-        run = self.life.run
-        waits = run.backlog()
+        run, waits = self.life.run, self.life.run.backlog()
         return AppStatistics(run.processed, waits.size, waits.oldest_age, waits.rate, self.life.manager.count)
 
     def effects(self) -> list[RunningEffect]:
         """Return the commands that run, wait or are tried again, in the order of their beginning; the program goes on meanwhile."""
-        return [] if self._in_parent else self.life.manager.effects()
+        return self.life.manager.effects()
 
     @property
     def cancelled(self) -> tuple[Cmd[Any], ...]:

@@ -12,7 +12,7 @@ from go_state.modes.durable.dead_letters import DeadLetters
 from go_state.modes.durable.publishing import Publishing
 from go_state.modes.durable.snapshot_writer import SnapshotWriter
 from go_state.runtime.feeds.log_feed import CHUNK_LIMIT, LogFeed
-from go_state.runtime.flow.waits import Answer, Blocking, Flow, Messages
+from go_state.runtime.flow.waits import Blocking, Flow, Messages
 from go_state.runtime.on_error import FailedMessage, SetAside
 from go_state.runtime.turn import Loop
 from go_state.storage.journal.journal import Journal
@@ -51,7 +51,6 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         self._snapshots = snapshots
         self._publishing = publishing
         self._dead_letters = dead_letters
-        self._observation = loop.manager.observation
         self.passed_over: frozenset[int] = frozenset()  #: the positions of the messages that an earlier run has set aside
 
     @property
@@ -69,8 +68,8 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
     def take(self) -> Flow[Iterator[Msg] | None]:
         """Give the next messages, with None in the place of those that were set aside."""
         self._commit((), self._given())
-        if self._observation is not None:
-            self._observation.tell_of_disk()
+        if (observation := self._loop.manager.observation) is not None:
+            observation.tell_of_disk()
         publishing, cursor, snapshots = self._publishing, self._cursor, self._snapshots
         can_show = not publishing.waits_for_disk and cursor.is_on_disk(self.position)
         if can_show:
@@ -105,10 +104,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
                 policy = self._dead_letters.decide(undecoded, position, error)
                 if not isinstance(policy, SetAside) or policy.buffer is None:
                     raise
-                taken = policy.buffer.put(FailedMessage(undecoded, position, error))
-                yield Answer(taken, "the put of SetAside's buffer")
-                if self._observation is not None:
-                    self._observation.set_aside(undecoded, position, error)
+                yield from self._loop.failures.keep(FailedMessage(undecoded, position, error), policy)
 
     def _without_those_set_aside(self, messages: Iterator[Msg]) -> Iterator[Msg]:
         nothing: Any = None  # what a turn passes over, as everywhere

@@ -58,7 +58,6 @@ class Lifecycle:
         inbox: Inbox,
         *,
         inline: bool,
-        observed: Commands | None = None,
     ) -> None:
         self._interpreter = interpreter
         self._scheduler = scheduler
@@ -66,8 +65,8 @@ class Lifecycle:
         self._timers = timers
         self._inbox = inbox
         self._inline = inline
-        self._observed = observed
-        self._launch: Callable[[Effect], object] = self.launch if observed is None else partial(observed.launch, self.launch)
+        self._observed: Commands | None = None
+        self._launch: Callable[[Effect], object] = self.launch
         self._held = interpreter.held
         self._marks: Marks | None = None
         self.ended: list[str] = []  # marks to be removed once the messages of the arrival are in the queue
@@ -77,6 +76,10 @@ class Lifecycle:
     def note_in(self, marks: Marks) -> None:
         """Note in `marks` which effects are running."""
         self._marks = self._interpreter.holding.marks = marks
+
+    def observe(self, commands: Commands) -> None:
+        """Tell of each effect from its launch to its end."""
+        self._observed, self._launch = commands, partial(commands.launch, self.launch)
 
     # ------------------------------------------------------------------ at the commit
 

@@ -62,20 +62,13 @@ class EffectManager:
         self.handles_signals = handles_signals  # whether Sub.signal takes the place of the process's handler
         self.cancelled: list[Cmd[object]] = []  # the commands that the end of the run has cancelled
         self.credits: list[Callable[[], object]] = []  # what lets streams give more, when the queue is short again
-        self._env = resources.env
-        self._grace = effects.grace
+        self._env, self._grace = resources.env, effects.grace
         self._wake = self.inbox.wake  # one object: by it a clock knows the run
         self._scheduler = Scheduler(effects.at_once)
         self._interpreter = Interpreter(self._scheduler, self.names, inline=inline)
-        self.lifecycle = Lifecycle(
-            self._interpreter,
-            self._scheduler,
-            self.executor,
-            self.timers,
-            self.inbox,
-            inline=inline,
-            observed=None if observation is None else observation.commands,
-        )
+        self.lifecycle = Lifecycle(self._interpreter, self._scheduler, self.executor, self.timers, self.inbox, inline=inline)
+        if observation is not None:
+            self.lifecycle.observe(observation.commands)
         self.deliveries = Deliveries(self.lifecycle, self.inbox, self.timers)
         # What a loop calls in every turn, and not methods around it: a chain spends a third of its time on commands.
         self.perform = self._interpreter.perform
