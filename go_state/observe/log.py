@@ -113,7 +113,7 @@ class Log:
 
     def on_event(self, event: Event, /) -> None:
         """Log the event, if its level is enabled."""
-        is_quick = event.__class__ is Turn and event.seconds < self._slow  # as most are: nothing else is looked at before
+        is_quick = type(event) is Turn and event.seconds < self._slow  # as most are: nothing else is looked at before
         level = self._turns if is_quick else self._level_of(event)
         if self._is_enabled(level):
             self._logger.log(level, "%s", _Line(event, level), extra={"event": event})

@@ -213,7 +213,9 @@ def test_one_that_waits_for_its_app_is_left_out() -> None:
         assert use().count == 1
 
 
-@pytest.mark.parametrize("given", [3, Kept, [Kept(), "log"], lambda event: None], ids=repr)
+@pytest.mark.parametrize(
+    "given", [3, Kept, [Kept(), "log"], lambda event: None], ids=["number", "class", "text in a list", "function"]
+)
 def test_what_is_no_observer_is_refused(given: object) -> None:
     """A class, a function, a number: the error says what is wanted."""
     with pytest.raises(gs.UsageError, match=r"observe= is an observer, such as gs\.observe\.Log"):

@@ -61,10 +61,11 @@ class Observers:
 def checked_observers(observe: object) -> Observers | None:
     """Return the observers of `observe=`, one or a list of them; None if there are none. `UsageError` for anything else."""
     given = tuple(observe) if isinstance(observe, (list, tuple)) else () if observe is None else (observe,)
-    for each in given:
-        if isinstance(each, type) or not isinstance(each, Observer):
-            found = f"the class {each.__qualname__} itself" if isinstance(each, type) else f"a {type(each).__qualname__}"
-            raise UsageError(
-                f"observe= is an observer, such as gs.observe.Log() or an object with on_event(event), or a list of them, not {found}"
-            )
-    return Observers(given) if given else None
+    observers = tuple(each for each in given if isinstance(each, Observer) and not isinstance(each, type))
+    if len(observers) < len(given):
+        wrong = next(each for each in given if isinstance(each, type) or not isinstance(each, Observer))
+        found = f"the class {wrong.__qualname__} itself" if isinstance(wrong, type) else f"a {type(wrong).__qualname__}"
+        raise UsageError(
+            f"observe= is an observer, such as gs.observe.Log() or an object with on_event(event), or a list of them, not {found}"
+        )
+    return Observers(observers) if observers else None
