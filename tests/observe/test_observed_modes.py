@@ -303,6 +303,18 @@ def test_replayed_turns_have_no_events(tmp_path: Path) -> None:
     assert [event.message for event in kept.of(Turn)] == ["Add"]
 
 
+def test_turns_replayed_by_predicate_have_no_events() -> None:
+    """While `replaying()` is true a turn changes the model and nothing else; the others are told."""
+    kept, seen = Kept(), list[int]()
+
+    def replaying() -> bool:
+        seen.append(1)
+        return len(seen) <= 3  # of init and two messages
+
+    gs.batch(program, [Add(), Add(), Add(), Add()], replaying=replaying, observe=kept)
+    assert [event.position for event in kept.of(Turn)] == [2, 3]
+
+
 def test_the_lease_that_was_lost(tmp_path: Path) -> None:
     """Somebody else who takes the journal ends the run, which says so."""
     kept = Kept()

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from interrupts import Interrupt, at_every_point
 from observe_support import Add, Do, Kept, Model, Msg, program
 
 import go_state as gs
@@ -258,3 +259,32 @@ def test_a_warning_that_counts_as_an_error_is_one() -> None:
         warnings.simplefilter("error")
         with pytest.raises(gs.errors.ObserverFailed):
             gs.batch(program, [Add()], observe=Raising())
+
+
+def test_ctrl_c_at_every_point() -> None:
+    """Whatever was told of a turn is so, and is told once; the next run has the rest of the turns."""
+
+    def act(interrupt: Interrupt) -> None:
+        def init() -> gs.Step[Model, Msg]:
+            interrupt.__enter__()  # from the first turn on
+            return Model(), ()
+
+        kept, buffer = Kept(), gs.Buffer[Msg]()
+        buffer.put(Add(), Add(), Add())
+        buffer.close()
+        try:
+            gs.run(gs.Program(init, program.update, name="shop"), buffer, observe=[kept, Tracing("")])
+        except KeyboardInterrupt:
+            pass
+        finally:
+            interrupt.__exit__(None)
+        told = [event.position for event in kept.of(gs.observe.Turn)]
+        left = len(buffer.slice())
+        assert told == sorted(set(told))
+        assert all(isinstance(position, int) and position < 3 - left for position in told)
+        gs.run(program, buffer, observe=kept)
+        both = [event.position for event in kept.of(gs.observe.Turn)]
+        assert len(both) == len(told) + left
+        assert both == sorted(set(both))
+
+    at_every_point(act)

@@ -27,6 +27,7 @@ class Turns(Generic[Msg]):
 
     def __init__(self, observers: Observers, program: str, key: str | None, now: Callable[[], float]) -> None:
         self.key_of: Callable[[Msg], object] | None = None
+        self.is_muted: Callable[[], bool] | None = None  #: returns whether the turn is a replayed one, which is not told
         self.traces: Traces = ()  #: of the turn that is being taken: what each tracer has begun
         self._observers = observers
         self._program = program
@@ -67,6 +68,9 @@ class Turns(Generic[Msg]):
         self._message = None
 
     def _tell(self, seconds: float) -> None:
+        if self.is_muted is not None and self.is_muted():
+            self._end_traces(None)
+            return
         event = turn(self._program, self._key, self._message.__class__.__qualname__, self._where(), seconds)
         if self.traces:
             self._end_traces(event)
