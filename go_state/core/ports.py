@@ -6,7 +6,7 @@ and `Reader`. `modes` keeps models through `Store` and `Codec` and reads streams
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 Msg = TypeVar("Msg")
@@ -132,6 +132,23 @@ class Store(Protocol):
     def close(self) -> None:
         """Release the store; a second call is harmless."""
         ...
+
+
+@runtime_checkable
+class ManyAtOnce(Protocol):
+    """What a store may have besides: many keys in one go. Without it they are loaded one by one."""
+
+    def load_many(self, keys: Iterable[str]) -> Mapping[str, Stored]:
+        """Return what the keys hold, all as it was at one moment; keys that hold nothing are left out. Raises like `load`."""
+        ...
+
+
+def load_many(store: Store, keys: Iterable[str]) -> Mapping[str, Stored]:
+    """Return what the keys hold, in one go if the store can; if it cannot, in the order of the keys, each as it is by then."""
+    if isinstance(store, ManyAtOnce):
+        return store.load_many(keys)
+    found = ((key, store.load(key)) for key in keys)
+    return {key: stored for key, stored in found if stored is not None}
 
 
 class Codec(Protocol[Value]):
