@@ -7,7 +7,7 @@ and `Reader`. `modes` keeps models through `Store` and `Codec` and reads streams
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeGuard, TypeVar, runtime_checkable
 
 Msg = TypeVar("Msg")
 Put = TypeVar("Put", contravariant=True)
@@ -143,9 +143,22 @@ class ManyAtOnce(Protocol):
         ...
 
 
+def can_load_many(store: object) -> TypeGuard[ManyAtOnce]:
+    """Return whether the store is a `ManyAtOnce`, and one whose `load_many` gives what its `load` gives.
+
+    A class that changes what `load` does, and says nothing of `load_many`, would be passed over by the one that it inherits.
+    """
+    for kind in type(store).__mro__:
+        if "load_many" in vars(kind):
+            return isinstance(store, ManyAtOnce)
+        if "load" in vars(kind):
+            return False
+    return False
+
+
 def load_many(store: Store, keys: Iterable[str]) -> Mapping[str, Stored]:
     """Return what the keys hold, in one go if the store can; if it cannot, in the order of the keys, each as it is by then."""
-    if isinstance(store, ManyAtOnce):
+    if can_load_many(store):
         return store.load_many(keys)
     found = ((key, store.load(key)) for key in keys)
     return {key: stored for key, stored in found if stored is not None}
