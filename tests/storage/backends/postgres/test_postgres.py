@@ -81,9 +81,9 @@ def test_who_needs_the_whole_store_waits_for_every_writer(postgres_server: Postg
                 pass
 
         for mine, theirs in ((None, [b"s/a"]), ([b"s/a"], None), (None, None)):
-            with store.backend.transaction(write=True, of=mine):
-                with pytest.raises(gs.errors.StoreUnavailable, match="another program has been writing it"):
-                    writes(theirs)
+            held = store.backend.transaction(write=True, of=mine)
+            with held, pytest.raises(gs.errors.StoreUnavailable, match="another program has been writing it"):
+                writes(theirs)
             writes(theirs)
 
 
