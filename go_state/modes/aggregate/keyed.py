@@ -13,7 +13,7 @@ from itertools import islice
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from go_state.core.commands import checked_commands
-from go_state.core.errors import InvalidKey
+from go_state.core.errors import Corrupt, Incompatible, InvalidKey
 from go_state.core.ports import Store, Stored, Write
 from go_state.core.program import Program, not_a_step, read_step, takes_key
 from go_state.core.turn import Turn
@@ -68,9 +68,7 @@ class WorkingSet(Generic[Model, Msg]):
         self._retired: set[str] = set()  # of the dirty ones, those that the running save deletes
         self._writing: dict[str, bytes] = {}  # the seals of those that it writes
         self._taken_over: Change[Model] | None = None
-        self._ahead: dict[
-            str, Loaded[Model] | Exception | None
-        ] = {}  # what was loaded before the turn that asks for it, by key
+        self._ahead: dict[str, Loaded[Model] | Exception | None] = {}  # what was loaded before its turn, by key
         self._upcoming: Callable[[], Iterable[Msg | None]] = tuple
         self._keyed: tuple[Any, Any] | None = None  # the message whose key was asked for last, and the key
         self._turn = 0
@@ -171,17 +169,18 @@ class WorkingSet(Generic[Model, Msg]):
         return self.with_upcoming(key) if missing and isinstance(key, str) else ()
 
     def load_ahead(self, keys: Sequence[str]) -> None:
-        """Load the models of the keys, or keep the error of each for the turn that asks for it."""
+        """Load the models of the keys, the first of which is needed now; its error is kept for the turn that asks for it."""
         if len(self._ahead) >= _AT_ONCE:
             self._ahead = {}  # loaded for messages that have not come
         try:
             self._ahead |= self._loader.load_many(keys)
-        except Exception as error:
-            if len(keys) == 1:
+        except (Corrupt, Incompatible) as error:
+            if len(keys) > 1:  # it may be another's, which fails its own message when that comes
+                self.load_ahead(keys[:1])
+            else:
                 self._ahead[keys[0]] = error
-                return
-            for key in keys:  # one that is damaged fails no other
-                self.load_ahead((key,))
+        except Exception as error:
+            self._ahead[keys[0]] = error
 
     def _let_go(self) -> None:
         """Forget the least recently used clean models when there are more than the cache may hold, a tenth at a time."""

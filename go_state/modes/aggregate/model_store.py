@@ -75,7 +75,7 @@ class Keeping(Generic[Model, Msg]):
         raise NotImplementedError
 
     def _writes(self, model: Any, mark: Mark | None) -> dict[str, Write]:
-        """Return what has to be written for the store to have the loop's model and the source's mark; nothing that it has already."""
+        """Return which models to write for the store to have the loop's, with the source's mark if they hold it; not what it has."""
         raise NotImplementedError
 
     def _written(self, versions: Mapping[str, int]) -> dict[str, Model]:
@@ -148,6 +148,11 @@ class Keeping(Generic[Model, Msg]):
         record = self._record
         mark = None if record is None else Mark(position, self._describe())
         writes = self._writes(model, mark)
+        if record is not None and (writes or record.lacks(mark)):
+            writes = {
+                record.key: record.write(mark),
+                **writes,
+            }  # the first that is looked at: whose claim it is says more than a model
         if not writes:
             self._written({})
             return None
@@ -155,7 +160,7 @@ class Keeping(Generic[Model, Msg]):
         if record is None:
             return self._written(self._store.store(writes))
         try:
-            versions = self._store.store({record.key: record.write(mark), **writes})  # the claim is looked at first
+            versions = self._store.store(writes)
         except Conflict as conflict:
             raise record.explained(conflict) from conflict
         record.saved(mark, versions)
@@ -293,11 +298,7 @@ class KeptModels(Keeping[Model, Msg]):
         self._working_set.look_ahead(upcoming)
 
     def _writes(self, model: Any, mark: Mark | None) -> dict[str, Write]:
-        writes = self._working_set.writes(model)
-        record = self._record
-        if record is not None and (writes or mark != record.mark):
-            writes[record.key] = record.write(mark)
-        return writes
+        return self._working_set.writes(model)
 
     def _written(self, versions: Mapping[str, int]) -> dict[str, Model]:
         return self._working_set.saved(versions)

@@ -145,6 +145,10 @@ class PositionRecord:
 
     # ------------------------------------------------------------------ as long as the claim stands
 
+    def lacks(self, mark: Mark | None) -> bool:
+        """Return whether the mark is one to be stored here, and is not."""
+        return self._place.mark is not None and mark != self.mark
+
     def write(self, mark: Mark | None) -> Write:
         """Return the record's part of a save; without it a save would be behind no fence."""
         marks = {} if mark is None or self._place.mark is None else {self._place.mark: mark}
