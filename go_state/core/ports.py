@@ -6,7 +6,7 @@ and `Reader`. `modes` keeps models through `Store` and `Codec` and reads streams
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeGuard, TypeVar, runtime_checkable
 
 Msg = TypeVar("Msg")
@@ -156,12 +156,16 @@ def can_load_many(store: object) -> TypeGuard[ManyAtOnce]:
     return False
 
 
-def load_many(store: Store, keys: Iterable[str]) -> Mapping[str, Stored]:
-    """Return what the keys hold, in one go if the store can; if it cannot, in the order of the keys, each as it is by then."""
+def load_many_of(store: Store) -> Callable[[Iterable[str]], Mapping[str, Stored]]:
+    """Return the store's `load_many`, or one that loads the keys one after the other, in their order, each as it is by then."""
     if can_load_many(store):
-        return store.load_many(keys)
-    found = ((key, store.load(key)) for key in keys)
-    return {key: stored for key, stored in found if stored is not None}
+        return store.load_many
+
+    def one_by_one(keys: Iterable[str]) -> Mapping[str, Stored]:
+        found = ((key, store.load(key)) for key in keys)
+        return {key: stored for key, stored in found if stored is not None}
+
+    return one_by_one
 
 
 class Codec(Protocol[Value]):

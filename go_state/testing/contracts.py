@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from go_state.core.errors import Closed, Conflict, Empty, InvalidKey, NothingPending, TimedOut
-from go_state.core.ports import Store, Stored, Write, load_many
+from go_state.core.ports import Store, Stored, Write, load_many_of
 
 
 @contextmanager
@@ -122,11 +122,11 @@ class StoreContract:
         store.store({"b": Write(None, gone.version)})
         for keys in ([], ["b"], ["a", "", "nothing", "é", "b", "a"]):
             expected = {key: stored for key in keys if (stored := store.load(key)) is not None}
-            assert load_many(store, keys) == expected
+            assert load_many_of(store)(keys) == expected
         bad: tuple[Any, ...] = (1, "x" * 481)
         for key in bad:
             with refuses(InvalidKey):
-                load_many(store, ["a", key])
+                load_many_of(store)(["a", key])
         store.close()
 
     def test_writers_of_many_keys_lose_nothing(self) -> None:
@@ -150,7 +150,7 @@ class StoreContract:
             thread.start()
         for thread in threads:
             thread.join()
-        assert sum(int(stored.data) for stored in load_many(store, keys).values()) == sum(made) == 4 * 25 * 3
+        assert sum(int(stored.data) for stored in load_many_of(store)(keys).values()) == sum(made) == 4 * 25 * 3
         store.close()
 
     def test_one_of_many_writers_wins(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Generic, TypeVar
 
-from go_state.core.ports import Store, can_load_many, load_many
+from go_state.core.ports import Store, can_load_many, load_many_of
 from go_state.modes.aggregate.position_record import PositionRecord
 from go_state.storage.snapshots.snapshot import Loaded, Schema
 
@@ -20,19 +20,18 @@ class Loader(Generic[Model]):
         self.record: PositionRecord | None = None  #: of the source that was claimed, if it has positions
         self.loads_many = can_load_many(store)  #: whether it is quicker to load many models at once
         self._store = store
-
-    def load(self, key: str) -> Loaded[Model] | None:
-        """Return the model under the key, or None; `TakenOver` if it could be one that a later holder of the source has saved."""
-        return self.load_many((key,))[key]
+        self._load_many = load_many_of(store)
 
     def load_many(self, keys: Iterable[str]) -> dict[str, Loaded[Model] | None]:
-        """Return the models under the keys, None for those that there are not. Raises like `load`."""
-        asked = list(keys)
-        record = self.record
+        """Return the models under the keys, None for those that there are not.
+
+        Raises `TakenOver` if one of them could have been saved by a later holder of the source.
+        """
+        asked, record = list(keys), self.record
         if record is None:
-            found = load_many(self._store, asked)
+            found = self._load_many(asked)
         else:  # the record after the models, or together with them: what was there before a claim was lost is not ahead of it
-            found = load_many(self._store, (*asked, record.key))
+            found = self._load_many((*asked, record.key))
             record.check(found.get(record.key))
         loaded = self.schema.loaded
         return {key: loaded(self._store, key, found[key]) if key in found else None for key in asked}

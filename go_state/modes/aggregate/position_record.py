@@ -22,7 +22,7 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from go_state.core.errors import Conflict, TakenOver
-from go_state.core.ports import Store, Stored, Write, load_many
+from go_state.core.ports import Store, Stored, Write, load_many_of
 from go_state.storage.codec.codecs import json_codec
 from go_state.storage.codec.json_codec import JsonCodec
 from go_state.storage.records.keys import MAX_KEY_BYTES, RESERVED
@@ -106,7 +106,7 @@ class PositionRecord:
     def read(self) -> None:
         """Read the record as it is now, or in its place the one that the next claim moves here."""
         place = self._place
-        found = load_many(self._store, (place.key, *(key for key, _ in place.older)))
+        found = load_many_of(self._store)((place.key, *(key for key, _ in place.older)))
         self.claim, self.mark, self._version, self._moved = Claim("", 0), None, 0, {}
         if (stored := found.get(place.key)) is not None:
             loaded = self._schema.loaded(self._store, place.key, stored)
