@@ -25,6 +25,10 @@ class Transaction(Protocol):
         """Return the record of that name, or None."""
         ...
 
+    def beginning(self, name: bytes) -> bytes | None:
+        """Return the record, or no more than the beginning of it in which its version is; None if there is none."""
+        ...
+
     def get_many(self, names: Collection[bytes]) -> dict[bytes, bytes]:
         """Return those of the records that there are, by name."""
         ...

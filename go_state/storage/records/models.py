@@ -18,7 +18,7 @@ from go_state.core.errors import Conflict, Corrupt, UsageError
 from go_state.core.ports import Stored, Write
 from go_state.storage.records.backend import Backend, Transaction
 from go_state.storage.records.block import Snapshot
-from go_state.storage.records.frames import is_in_parts, pack, unpack
+from go_state.storage.records.frames import is_in_parts, pack, unpack, version_in
 from go_state.storage.records.keys import key_bytes
 from go_state.storage.records.parts import InParts, count, forget, forget_unfinished, joined
 
@@ -157,10 +157,16 @@ def damaged(backend: Backend) -> Iterator[Corrupt]:
 
 
 def _write(transaction: Transaction, key: str, name: bytes, write: Write) -> None:
-    """Make one write, behind its fence."""
-    record = _fenced(transaction, key, name, write.version)
-    if record is not None:
-        forget(transaction, key, name, record)
+    """Make one write, behind its fence.
+
+    Of what is replaced only the version is read, unless it is not the one expected: then its record may be damaged instead.
+    """
+    beginning = transaction.beginning(name)
+    found = 0 if beginning is None else version_in(beginning)
+    if found != write.version or (beginning is not None and is_in_parts(beginning)):
+        record = _fenced(transaction, key, name, write.version)
+        if record is not None:
+            forget(transaction, key, name, record)
     if write.data is None:
         transaction.delete(name)
     else:

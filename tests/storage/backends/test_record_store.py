@@ -36,6 +36,9 @@ class DictTransaction:
     def get(self, name: bytes) -> bytes | None:
         return self.records.get(name)
 
+    def beginning(self, name: bytes) -> bytes | None:
+        return self.records.get(name)
+
     def get_many(self, names: Collection[bytes]) -> dict[bytes, bytes]:
         return {name: self.records[name] for name in names if name in self.records}
 

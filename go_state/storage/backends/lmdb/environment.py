@@ -236,6 +236,10 @@ class _LMDBTransaction:
         found = self._transaction.get(name)
         return None if found is None else bytes(found)
 
+    def beginning(self, name: bytes) -> bytes | None:
+        """Return the record: it is in memory as a whole."""
+        return self.get(name)
+
     def get_many(self, names: Collection[bytes]) -> dict[bytes, bytes]:
         """Return those of the records that there are, by name."""
         get = self._transaction.get

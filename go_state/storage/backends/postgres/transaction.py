@@ -8,6 +8,7 @@ from typing import Any
 from go_state.storage.backends.postgres.connections import BoundedConnection
 from go_state.storage.backends.postgres.driver import psycopg
 from go_state.storage.backends.postgres.listening import channel_of, payload_of
+from go_state.storage.records.frames import FRAME_BYTES
 
 _ROWS = 64  # records that are read at once: a block of messages may be large
 _NAMES = 1000  # records that are asked for by name at once, of models, which are smaller
@@ -21,7 +22,9 @@ class PostgresTransaction:
         self._schema = schema
         self._table = f'"{schema}".records'
         self._number = number
-        self._locked = locked  # the records that the transaction was opened for; empty ones were made to be locked
+        self._locked = (
+            locked  # beginnings of the records that the transaction was opened for; empty ones were made to be locked
+        )
         self._made = {name for name, record in locked.items() if not record}
         self._changed: dict[bytes, bytes | None] = {}  # None: deleted
         self._grown: list[str] = []
@@ -34,10 +37,16 @@ class PostgresTransaction:
         """Return the record of that name, or None."""
         if name in self._changed:
             return self._changed[name]
-        if name in self._locked:
-            return self._locked[name] or None
+        if self._locked.get(name) == b"":
+            return None
         found = self._rows("SELECT record FROM {} WHERE name = %b", name)
         return found[0][0] if found else None
+
+    def beginning(self, name: bytes) -> bytes | None:
+        """Return the beginning of the record; of one that is locked it was read with the lock."""
+        if name in self._changed or name not in self._locked:
+            return self.get(name)
+        return self._locked[name] or None
 
     def get_many(self, names: Collection[bytes]) -> dict[bytes, bytes]:
         """Return those of the records that there are, by name."""
@@ -121,6 +130,7 @@ class PostgresTransaction:
 
 _BEGINS = "name >= %b AND name < %b"
 _SELECT = "SELECT name, record FROM {} WHERE name = ANY(%b::bytea[])"
+_BEGINNINGS = f"SELECT name, substring(record from 1 for {FRAME_BYTES}) FROM {{}} WHERE name = ANY(%b::bytea[])"
 
 # Locks the records of these names, each in its turn. One that is missing is made, empty, so that there is something to lock; one that
 # exists is locked by the update that comes to nothing. All who lock more than one do it in the order of the names, in this one way,
@@ -132,10 +142,10 @@ _LOCK = """
 
 
 def lock(connection: BoundedConnection, schema: str, names: Collection[bytes]) -> psycopg.Cursor[Any]:
-    """Lock the records in a pipeline, whether they exist or not, and return the query of what they hold once they are locked."""
+    """Lock the records in a pipeline, whether they exist or not, and return the query of how they begin once they are locked."""
     table, ordered = f'"{schema}".records', sorted(set(names))
     connection.execute(_LOCK.format(table).encode(), [ordered])
-    return connection.execute(_SELECT.format(table).encode(), [ordered], binary=True)
+    return connection.execute(_BEGINNINGS.format(table).encode(), [ordered], binary=True)
 
 
 def _after(prefix: bytes) -> bytes:
