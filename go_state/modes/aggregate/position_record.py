@@ -24,7 +24,6 @@ from typing import NamedTuple
 from go_state.core.errors import Conflict, TakenOver
 from go_state.core.ports import Store, Stored, Write, load_many_of
 from go_state.storage.codec.codecs import json_codec
-from go_state.storage.codec.json_codec import JsonCodec
 from go_state.storage.records.keys import MAX_KEY_BYTES, RESERVED
 from go_state.storage.snapshots.snapshot import Mark, Schema, read_envelope
 
@@ -99,7 +98,7 @@ class PositionRecord:
         self._moved: dict[str, Write] = {}  # what a claim makes of the record that the position was found in
         of = tuple(f"positions of {name}" for name in names)
         self._schema: Schema[Claim] = Schema(of, 1, json_codec(Claim))
-        self._old_schema: Schema[None] = Schema(of, 1, JsonCodec(None))
+        self._old_schema: Schema[None] = Schema(of, 1, json_codec(None))
 
     # ------------------------------------------------------------------ claiming
 

@@ -22,9 +22,8 @@ class PostgresTransaction:
         self._schema = schema
         self._table = f'"{schema}".records'
         self._number = number
-        self._locked = (
-            locked  # beginnings of the records that the transaction was opened for; empty ones were made to be locked
-        )
+        # How the records begin that the transaction was opened for, until they are changed; empty ones were made to be locked.
+        self._locked = dict(locked)
         self._made = {name for name, record in locked.items() if not record}
         self._changed: dict[bytes, bytes | None] = {}  # None: deleted
         self._grown: list[str] = []
@@ -37,7 +36,7 @@ class PostgresTransaction:
         """Return the record of that name, or None."""
         if name in self._changed:
             return self._changed[name]
-        if self._locked.get(name) == b"":
+        if name in self._made:
             return None
         found = self._rows("SELECT record FROM {} WHERE name = %b", name)
         return found[0][0] if found else None
@@ -112,6 +111,8 @@ class PostgresTransaction:
 
     def _send(self) -> None:
         changed, self._changed = self._changed, {}
+        for name in changed:
+            self._locked.pop(name, None)
         put = {name: record for name, record in sorted(changed.items()) if record is not None}
         if put:
             insert = "INSERT INTO {} SELECT * FROM unnest(%b::bytea[], %b::bytea[])"

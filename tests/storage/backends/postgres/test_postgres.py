@@ -95,7 +95,10 @@ def test_what_was_locked_and_not_written_is_not_there(postgres_server: PostgresS
             transaction.put(b"s/b", b"it")
             transaction.put(b"s/c", b"it")
             transaction.delete(b"s/c")
-            assert (transaction.get(b"s/b"), transaction.get_many([b"s/a", b"s/b"])) == (b"it", {b"s/b": b"it"})
+            for _ in range(2):
+                assert (transaction.get(b"s/b"), transaction.beginning(b"s/b")) == (b"it", b"it")
+                assert transaction.get_many([b"s/a", b"s/b"]) == {b"s/b": b"it"}
+                assert (transaction.get(b"s/a"), transaction.get(b"s/c"), transaction.beginning(b"s/c")) == (None, None, None)
         with store.backend.transaction() as transaction:
             assert transaction.names(b"") == [b"s/b"]
 
