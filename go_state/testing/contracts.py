@@ -123,10 +123,8 @@ class StoreContract:
         for keys in ([], ["b"], ["a", "", "nothing", "é", "b", "a"]):
             expected = {key: stored for key in keys if (stored := store.load(key)) is not None}
             assert load_many_of(store)(keys) == expected
-        bad: tuple[Any, ...] = (1, "x" * 481)
-        for key in bad:
-            with refuses(InvalidKey):
-                load_many_of(store)(["a", key])
+        with refuses(InvalidKey):
+            load_many_of(store)(["a", "x" * 481])
         store.close()
 
     def test_writers_of_many_keys_lose_nothing(self) -> None:

@@ -142,7 +142,7 @@ _LOCK = """
 """
 
 
-def lock(connection: BoundedConnection, schema: str, names: Collection[bytes]) -> psycopg.Cursor[Any]:
+def lock(connection: BoundedConnection, schema: str, names: Collection[bytes]) -> psycopg.Cursor[tuple[bytes, bytes]]:
     """Lock the records in a pipeline, whether they exist or not, and return the query of how they begin once they are locked."""
     table, ordered = f'"{schema}".records', sorted(set(names))
     connection.execute(_LOCK.format(table).encode(), [ordered])
