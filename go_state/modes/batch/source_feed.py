@@ -107,6 +107,10 @@ class SourceFeed(Generic[Msg]):
                 )  # also when it is time to end by now: what was taken from the source is not given again
             self._admit(list(self._run))
 
+    def upcoming(self) -> Iterator[Msg | None]:
+        """Give the messages that are in hand, without taking them: those that are queued, and those that were read ahead."""
+        return chain(self._queue, self._reader.upcoming())
+
     def _last_ones(self) -> Flow[Iterator[Msg | None] | None]:
         """Wait for running commands when the source gives no more; None if there are none."""
         return NO_MESSAGES if (yield from self._manager.last_ones(self._limits.timeout_left())) else None
