@@ -21,6 +21,7 @@
     ├── Denied                  a middleware refused the message     its reason says why
     ├── StoreError
     │   ├── Conflict            somebody else wrote the key first    load again and retry
+    │   │   └── TakenOver       another run has claimed the source   leave it to that one, or start again
     │   ├── LeaseHeld           somebody else writes the journal     end the other, or wait
     │   ├── Corrupt             stored bytes are damaged             put a whole copy back
     │   ├── Incompatible        stored under another schema          migrate
@@ -193,6 +194,25 @@ class Conflict(StoreError):
         self.key = key
         self.expected = expected
         self.found = found
+
+
+class TakenOver(Conflict):
+    """Another run has claimed the source since this one did, and goes on from what was saved; nothing more was saved here.
+
+    `holder` is who it is, as machine:process, and `epoch` the how many-th holder. `key` is that of the record of the claim.
+    """
+
+    def __init__(self, key: str, expected: int, found: int, *, holder: str, epoch: int) -> None:
+        StoreError.__init__(
+            self,
+            f"{holder} has claimed {key!r}, as its holder number {epoch}, and goes on from what was saved: nothing more was saved here; "
+            f"if two were meant to read it, give each a source or a key of its own, and if this one should go on, start it again",
+        )
+        self.key = key
+        self.expected = expected
+        self.found = found
+        self.holder = holder
+        self.epoch = epoch
 
 
 class Corrupt(StoreError):

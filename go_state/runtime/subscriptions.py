@@ -22,7 +22,7 @@ from go_state.runtime.effects.executor import Executor, unasked
 from go_state.runtime.effects.inbox import Input
 from go_state.runtime.effects.lifecycle import Delivery, Trouble
 from go_state.runtime.effects.manager import PREFETCH, EffectManager
-from go_state.runtime.inside import enter_part
+from go_state.runtime.inside import Part, enter
 from go_state.runtime.raised import as_failure
 from go_state.system.timers import Timer
 
@@ -232,7 +232,8 @@ class Subscribed(Generic[Model, Msg]):
     async def _give(self, running: Running, executor: Executor) -> None:
         import asyncio
 
-        part = enter_part(executor)
+        part = Part(executor, is_turn=False)
+        enter(part)
         sub = running.sub
         assert isinstance(sub, Stream)
         running.room = asyncio.Semaphore(PREFETCH)

@@ -239,6 +239,11 @@ def aggregates() -> None:
         gs.aggregate(program, messages, store=store, key=fetch)  # type: ignore[arg-type]
         gs.aggregate(program, messages, key="counter")  # type: ignore[call-overload]
         assert_type(gs.load_model(program, store=store, key="counter"), Counter | None)
+        assert_type(store.load_many(["counter"]), Mapping[str, gs.abc.Stored])
+        try:
+            gs.aggregate(program, messages, store=store, key="counter")
+        except gs.errors.TakenOver as taken:
+            assert_type((taken.holder, taken.epoch, taken.key), tuple[str, int, str])
 
 
 async def on_a_loop() -> None:

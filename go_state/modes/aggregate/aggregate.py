@@ -11,6 +11,7 @@ from go_state.core.errors import UsageError
 from go_state.core.ports import Position, Store
 from go_state.core.program import Program
 from go_state.modes.aggregate.keyed import Models, WorkingSet
+from go_state.modes.aggregate.loading import Loader
 from go_state.modes.aggregate.model_store import Keeping, KeptModel, KeptModels
 from go_state.modes.batch.batch import Plan, Result, Stream
 from go_state.modes.batch.source_feed import Ended, SavePoint
@@ -90,8 +91,12 @@ def aggregate(
     which other models to load and attach; see `load_model`. `on_commit(changed, position)` is called after each save that wrote
     something, with the models by key, deleted ones left out; it is called at most once for each save. The other arguments are those of `Options`.
 
-    Raises what `batch` raises, and `Conflict` when another writer was first, `Corrupt`, `Incompatible`, `NotStorable`,
-    `StoreFull`, `SourceChanged`, and `Lagged` for a journal that was truncated beyond what was read.
+    A source with positions is claimed before it is read. Of two runs that read the same one into the same key, or by the same
+    program into keys, the one that began first saves nothing more from there on; each may read a source of its own, with keys of its own.
+
+    Raises what `batch` raises, and `Conflict` when another writer was first, `TakenOver` when another run has claimed the source,
+    `Corrupt`, `Incompatible`, `NotStorable`, `StoreFull`, `SourceChanged`, and `Lagged` for a journal that was truncated beyond what
+    was read.
     """
     refuse_running_loop("aggregate")
     _check_names("aggregate", options)
@@ -101,6 +106,7 @@ def aggregate(
     reading, after = drive(kept.begin(source))
     reader = plan.reader(reading, after=after)
     with plan.batch(reader, kept=kept, checkpoint=_checkpoint(kept, options)) as running:
+        kept.look_ahead(running.upcoming)
         drive(running.flow())
     return _result(running.result(), kept, store)
 
@@ -147,6 +153,7 @@ async def aggregate_async(
         reader = plan.reader(reading, after=after)
         checkpoint, loading = _checkpoint(kept, options), kept.loading()
         async with plan.batch(reader, kept=kept, checkpoint=checkpoint, loading=loading) as running:
+            kept.look_ahead(running.upcoming)
             await plan.drive_in_time(running.flow())
     return _result(running.result(), kept, store)
 
@@ -214,7 +221,8 @@ def _keeping(
         )
     if not isinstance(cache, int) or cache < 1:
         raise UsageError(f"cache is a number of models from 1, not {cache!r}")
-    return KeptModels(WorkingSet(program, schema, store, key, cache=cache, retire=retire), schema, store, on_commit)
+    loader = Loader(schema, store)
+    return KeptModels(WorkingSet(program, loader, key, cache=cache, retire=retire), loader, store, on_commit)
 
 
 def _checkpoint(kept: Keeping[Model, Msg], options: _EitherOptions[Msg, Model]) -> SavePoint:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterable, Callable, Iterable
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Generic, TypeAlias, TypeVar, Union, Unpack
@@ -174,6 +174,10 @@ class Batch(Generic[Model, Msg]):
         if self._checkpoint is not None:
             yield from self._checkpoint.save(self.loop.model, self.reader.position())
         yield from self.reader.saved()
+
+    def upcoming(self) -> Iterator[Msg | None]:
+        """Give the messages that are in hand, without taking them."""
+        return self._feed.upcoming()
 
     def result(self) -> Result[Model, Msg]:
         """Return how it ended."""

@@ -148,20 +148,10 @@ class Effect:
     """One call or timer that goes on after its turn, or waits to be started."""
 
     __slots__ = (
-        "command",
-        "coroutine",
-        "group",
-        "key",
-        "origin",
-        "over",
-        "parked",
-        "path",
-        "scope",
-        "since",
-        "timer",
-        "tries",
+        "command", "coroutine", "group", "key", "origin", "over", "parked", "path", "run", "scope", "since", "timer", "tries",
         "try_timer",
-    )
+    )  # fmt: skip
+    is_turn = False  # it is something that its run waits for, see `runtime/inside.py`, but not a turn
 
     def __init__(
         self,
@@ -177,10 +167,12 @@ class Effect:
         self.group = group
         self.path = path
         self.origin = origin
-        self.key: Hashable = None if command.key is None else keyed(scope, command.key)
+        key = command.how.key if type(command) is Call else command.key
+        self.key: Hashable = None if key is None else keyed(scope, key)
         self.coroutine = coroutine  # of a function that was called in the turn and returned something to await
         self.over = False  # it has ended, or was cancelled: what it still brings is ignored
         self.parked = False  # it waits for its next try
+        self.run: object = None  # what runs its function, while that has not returned
         self.tries = 0  # how many of its tries have failed
         self.since: float | None = None  # when it was launched, or has begun to wait, of the monotonic clock
         self.timer: Timer | None = None  # its own, or that of its timeout
@@ -192,6 +184,10 @@ class Effect:
             self.timer.cancel()
         if self.try_timer is not None:
             self.try_timer.cancel()
+
+    def is_of(self, run: object) -> bool:
+        """Return whether its function is running for the run, and the calling code so a part of that."""
+        return self.run is run
 
     @property
     def name(self) -> str:

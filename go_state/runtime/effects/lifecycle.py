@@ -144,12 +144,11 @@ class Lifecycle:
         if isinstance(command, After):
             effect.timer = self._timers.set(command.seconds, self._is_due, effect)
             return
-        if command.timeout is not None:
-            effect.timer = self._timers.set(command.timeout, self._time_out, effect)
+        if command.how.timeout is not None:
+            effect.timer = self._timers.set(command.how.timeout, self._time_out, effect)
         if Watch.reached is not None:
             Watch.reached("command-begins")
-        apart = command.thread or command.timeout is not None or command.retry is not None
-        if apart or not self._inline or not self._call_inline(effect):
+        if command.how.goes_on or not self._inline or not self._call_inline(effect):
             self._executor.start(effect)
 
     def _call_inline(self, effect: Effect) -> bool:
@@ -174,7 +173,7 @@ class Lifecycle:
 
     def _time_out(self, effect: Effect) -> None:
         if not effect.over:
-            error = TimedOut(f"{name_of(effect.call.fn)} took longer than {effect.call.timeout:g} seconds")
+            error = TimedOut(f"{name_of(effect.call.fn)} took longer than {effect.call.how.timeout:g} seconds")
             self._inbox.add(Failed(effect, error))
 
     def end(self, effect: Effect) -> None:

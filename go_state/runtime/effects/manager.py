@@ -213,7 +213,7 @@ class EffectManager:
             return False
         if self._drained is not None:
             self._drained()
-        if not self.has_arrivals and self.left(_resting) != 0:  # a clock that jumps is there at once: then there is no wait
+        if self.left(_resting) != 0:  # a clock that jumps is there at once: then there is no wait
             yield self.next_arrival(seconds)
         self.inbox.is_awaited = False
         return True

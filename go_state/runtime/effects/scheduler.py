@@ -61,7 +61,7 @@ class Scheduler:
         stop: Sequence[Effect] = ()
         launch: list[Effect] = []
         if key in self._by_key:
-            busy = step.command.busy if isinstance(step.command, Call) else "replace"
+            busy = step.command.how.busy if isinstance(step.command, Call) else "replace"
             if busy == "skip":
                 return Orders((step,), self.end(step))
             if busy == "queue":
@@ -86,15 +86,14 @@ class Scheduler:
         """Take an effect that has ended, or was cancelled, out; return what is to be launched in its place."""
         effect.over = True
         self._effects.pop(effect, None)
-        key = effect.key
-        if key is None and not self._waiting:  # nothing can wait for it
-            self._launched.pop(effect, None)
-            return ()
         launch: list[Effect] = []
-        self._waiting.pop(effect, None)
         if effect in self._launched:
             del self._launched[effect]
-            self._fill_room(launch)
+            if self._waiting:
+                self._fill_room(launch)
+        elif self._waiting:
+            self._waiting.pop(effect, None)
+        key = effect.key
         if key is not None and self._by_key.get(key) is effect:
             del self._by_key[key]
             self._launch_next(key, launch)
