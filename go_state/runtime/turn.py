@@ -164,7 +164,7 @@ class Loop(Generic[Model, Msg]):
                 return
 
     def _observed_turns(self, messages: Iterator[Msg | None], update: Update[Model, Msg], feed: Feed[Msg]) -> Flow[None]:
-        """Take each message through its turn, and tell of it."""
+        """Do what `turns` does, and tell of each turn."""
         observed = self._observed
         assert observed is not None  # or this is not called
         yield from self.turns(observed.each(messages, feed.last_position), update, feed)

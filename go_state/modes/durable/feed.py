@@ -45,8 +45,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         super().__init__(reader, on_loop=on_loop)
         self.thread = thread
         self._loop = loop
-        self._cursor = reader
-        self._journal = journal
+        self._cursor, self._journal = reader, journal
         self._rules = journal.writer.rules
         self._snapshots = snapshots
         self._publishing = publishing
