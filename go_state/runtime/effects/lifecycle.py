@@ -8,6 +8,7 @@ mark is stored is begun again after a crash, and none is lost.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
@@ -23,7 +24,7 @@ from go_state.runtime.effects.scheduler import Scheduler
 from go_state.runtime.flow.awaitables import is_awaitable
 from go_state.runtime.raised import as_failure
 from go_state.system.crash_points import Watch
-from go_state.system.timers import Timers
+from go_state.system.timers import SystemClock, Timers
 
 if TYPE_CHECKING:
     from go_state.runtime.observing.commands import Commands
@@ -65,6 +66,8 @@ class Lifecycle:
         self._timers = timers
         self._inbox = inbox
         self._inline = inline
+        clock = timers.clock
+        self._now = time.monotonic if clock.__class__ is SystemClock else clock.monotonic  # without a step more for each effect
         self._observed: Commands | None = None
         self._launch: Callable[[Effect], object] = self.launch
         self._held = interpreter.held
@@ -99,10 +102,10 @@ class Lifecycle:
                 if self._scheduler.admit(step):
                     self._launch(step)
                 else:
-                    step.since = self._timers.clock.monotonic()
+                    step.since = self._now()
                 continue
             if isinstance(step, Effect):
-                step.since = self._timers.clock.monotonic()  # of one that waits for its key; a launch sets it anew
+                step.since = self._now()  # of one that waits for its key; a launch sets it anew
             stop, launch = self._scheduler.begin(step)
             for effect in stop:
                 self._stop(effect)
@@ -134,7 +137,7 @@ class Lifecycle:
 
     def launch(self, effect: Effect) -> None:
         """Set the timer of an effect, or begin its call."""
-        effect.since = self._timers.clock.monotonic()
+        effect.since = self._now()
         if effect.coroutine is not None:  # it was called in its turn, and so has no timeout
             if Watch.reached is not None:
                 Watch.reached("command-begins")
