@@ -5,6 +5,7 @@ Each is a protocol: an object with these methods will do, it need not inherit. `
     Store, Stored, Write            where models are kept, with a version fence
     Codec                           a model as bytes
     Source, Reading, Position       a stream that can be read on from a position
+    Undecoded                       what it gives in the place of a record that is no message
     Openable, OpenedSource          a source whose stream may be replaced at any moment, such as a file
     Producer, Consumer              a queue of your own: put; get, commit, rollback
     Clock                           the time of a run
@@ -25,6 +26,7 @@ from go_state.core.ports import (
     Switch,
     Write,
 )
+from go_state.core.undecoded import Undecoded
 from go_state.system.timers import Clock
 
 __all__ = [
@@ -40,5 +42,6 @@ __all__ = [
     "Store",
     "Stored",
     "Switch",
+    "Undecoded",
     "Write",
 ]

@@ -294,9 +294,10 @@ class SourceChanged(SourceError):
 
 
 class BadRecord(SourceError, ValueError):
-    """One record of a stream cannot be read as a message."""
+    """One record of a stream cannot be read as a message; `record` is its number, or whatever the stream counts in."""
 
-    def __init__(self, name: str, record: int, why: str) -> None:
+    def __init__(self, name: str, record: object, why: str) -> None:
         super().__init__(f"record {record} of {name}: {why}")
         self.name = name
         self.record = record
+        self.why = why

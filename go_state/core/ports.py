@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
+from go_state.core.undecoded import Undecoded
+
 Msg = TypeVar("Msg")
 Put = TypeVar("Put", contravariant=True)
 Got = TypeVar("Got", covariant=True)
@@ -155,11 +157,15 @@ class Reading(Protocol[Got]):
 
     @property
     def position(self) -> Position:
-        """The position of the message last given: `read(after=position)` begins with the one that follows it."""
+        """The position of the message last given, at first where the pass begins: `read(after=position)` begins with the next one."""
         ...
 
-    def __iter__(self) -> Iterator[Got | None]:
-        """Give the messages in order; `None` while an endless stream is idle, so that its reader can look up."""
+    def __iter__(self) -> Iterator[Got | Undecoded[object] | None]:
+        """Give the messages in order; `None` while an endless stream is idle, so that its reader can look up.
+
+        A record that cannot be decoded is given as an `Undecoded`, and `position` goes past it as past a message: the reader's
+        `on_error` decides whether it goes on. What cannot be passed over, because nobody knows where the next record begins, raises.
+        """
         ...
 
     def close(self) -> None:

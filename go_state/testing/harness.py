@@ -17,6 +17,7 @@ from go_state.core.errors import InsideLoop, ProgramError, UsageError
 from go_state.core.program import Program, read_step, takes_key
 from go_state.core.subscriptions import Sub
 from go_state.core.turn import Turn
+from go_state.core.undecoded import Undecoded
 from go_state.middleware.chain import replayed
 from go_state.runtime.after_commit import Hooks
 from go_state.runtime.effects.context import current, environment
@@ -92,6 +93,7 @@ class _Feed(Generic[Msg]):
     """
 
     commits_each = True
+    undecoded: Undecoded[Any] | None = None  # there are messages here, and no records
     owner = NOBODY
 
     def __init__(self, clock: SimClock) -> None:

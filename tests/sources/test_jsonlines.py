@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from sources_support import messages
 
 import go_state as gs
 
@@ -32,7 +33,7 @@ class Sub:
 def read(tmp_path: Path, data: str | bytes, of: Any = None) -> list[Any]:
     path = tmp_path / "messages.jsonl"
     path.write_bytes(data if isinstance(data, bytes) else data.encode())
-    return list(gs.sources.JSONLines(path, of, finished=True).read())
+    return messages(gs.sources.JSONLines(path, of, finished=True).read())
 
 
 def test_plain_values_are_read(tmp_path: Path) -> None:

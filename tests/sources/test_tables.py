@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from sources_support import messages
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -47,7 +48,7 @@ class Named(NamedTuple):
 def read(tmp_path: Path, data: str | bytes, of: Any = Row, **options: Any) -> list[Any]:
     path = tmp_path / "rows.csv"
     path.write_bytes(data if isinstance(data, bytes) else data.encode())
-    return list(gs.sources.CSV(path, of, finished=True, **options).read())
+    return messages(gs.sources.CSV(path, of, finished=True, **options).read())
 
 
 def test_rows_become_messages(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ they share: the source's mark, and the one transaction in which models and mark 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from go_state.core.errors import InvalidKey, UsageError
 from go_state.core.ports import Openable, Position, Source, Store, Write
@@ -24,6 +24,10 @@ from go_state.storage.records.keys import key_bytes
 from go_state.storage.snapshots.links import Links, follow_links
 from go_state.storage.snapshots.snapshot import Loaded, Mark, Schema, seal_of
 from go_state.system.own_thread import OwnThread
+
+if TYPE_CHECKING:
+    from go_state.modes.keeping.filing import LetterFiling
+    from go_state.storage.letters.box import LetterBox
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -42,8 +46,10 @@ class Keeping(Generic[Model, Msg]):
         self._store = store
         self._on_commit = on_commit
         self._marks: dict[str, Mark] = {}
-        self._source_name: str | None = None  # of a source that has positions
+        self.source_name: str | None = None  #: of a source that has positions
+        self.filing: LetterFiling[Msg] | None = None  #: the letters that are written with the next save
         self._describe: Callable[[], str] = str  # the source, to know it again by
+        self._noted: Mapping[LetterBox, int] | None = None  # how many letters waited when there was nothing else to wait for
         self._opened: Any = None  # a source that was opened here, until a batch takes it over
 
     # ------------------------------------------------------------------ what the two kinds say
@@ -74,6 +80,23 @@ class Keeping(Generic[Model, Msg]):
 
     # ------------------------------------------------------------------ the shared part
 
+    def file_with(self, filing: LetterFiling[Msg] | None) -> None:
+        """Write letters with each save."""
+        self.filing = filing
+
+    def is_due(self) -> bool:
+        """Return whether a save is due because of the letters that wait for it."""
+        return self.filing is not None and self.filing.is_full
+
+    def mark(self, model: Any) -> None:
+        """Note that nothing is queued or running, and the model is this one: what `revert` goes back to."""
+        self._noted = None if self.filing is None else self.filing.noted()
+
+    def revert(self, model: Any) -> None:
+        """Go back to the last mark, which was set with this model."""
+        if self.filing is not None and self._noted is not None:
+            self.filing.go_back(self._noted)
+
     def begin(self, source: object) -> Flow[tuple[Any, Position]]:
         """Load, and return the source to read, opened if needed, and the position to read from; `SourceChanged` for another."""
         try:
@@ -91,7 +114,7 @@ class Keeping(Generic[Model, Msg]):
             if journal.is_of_own_program(self._marks):
                 return (), None  # it is all counted
             after = journal.begin(self._marks)
-            self._source_name = journal.name
+            self.source_name = journal.name
             # Asked at each save: an empty journal can be known by nothing until its first write.
             self._describe = journal.fingerprint
             return source, after
@@ -119,7 +142,7 @@ class Keeping(Generic[Model, Msg]):
             raise UsageError(
                 "the name of the source holds a lone surrogate, which cannot be stored: give it another name="
             ) from error
-        self._source_name = name
+        self.source_name = name
         return self._marks.get(name)
 
     def save(self, model: Any, position: Position) -> Flow[None]:
@@ -130,12 +153,15 @@ class Keeping(Generic[Model, Msg]):
 
     def _save(self, model: Any, position: Position) -> dict[str, Model] | None:
         marks = dict(self._marks)
-        if self._source_name is not None:
-            marks[self._source_name] = Mark(position, self._describe())
-        writes = self._writes(model, marks)
+        if self.source_name is not None:
+            marks[self.source_name] = Mark(position, self._describe())
+        writes, letters = self._writes(model, marks), {} if self.filing is None else self.filing.writes()
         if writes:
             self.schema.remember_types(self._store)
-        changed = self._written(self._store.store(writes) if writes else {})
+        versions = self._store.store({**writes, **letters}) if writes or letters else {}
+        changed = self._written({key: versions[key] for key in writes})
+        if self.filing is not None:
+            self.filing.written()
         self._marks = marks
         return changed if writes else None
 
@@ -229,6 +255,14 @@ class KeptModels(Keeping[Model, Msg]):
 
     def hooks(self, own: Hooks) -> Hooks:
         return own.of_part(_model_of)
+
+    def mark(self, model: Any) -> None:
+        super().mark(model)
+        self._working_set.mark(model)
+
+    def revert(self, model: Any) -> None:
+        super().revert(model)
+        self._working_set.revert(model)
 
     def loading(self) -> Loading[Msg] | None:
         return Loading(self._working_set.missing, self._working_set.load_ahead, self.thread)

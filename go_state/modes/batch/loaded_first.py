@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
+from go_state.core.ports import Position
 from go_state.core.turn import Turn
+from go_state.core.undecoded import Undecoded
 from go_state.modes.batch.source_feed import Ended, SourceFeed
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.flow.waits import Blocking, Flow
@@ -37,6 +39,15 @@ class LoadedFirst(Generic[Msg]):
         self.owner = feed.owner
 
     @property
+    def undecoded(self) -> Undecoded[Any] | None:
+        """The record in whose place None was given last."""
+        return self._feed.undecoded
+
+    @undecoded.setter
+    def undecoded(self, record: Undecoded[Any] | None) -> None:
+        self._feed.undecoded = record
+
+    @property
     def processed(self) -> int:
         """How many messages are processed."""
         return self._feed.processed
@@ -52,6 +63,8 @@ class LoadedFirst(Generic[Msg]):
 
     def take(self) -> Flow[Iterator[Msg | None] | None]:
         """Give the next messages, after loading what the first of them lacks; None at the end."""
+        if self._feed.has_halted:
+            self._held = None
         if self._held is None:
             messages = yield from self._feed.take()
             return None if messages is None else self._until_missing(messages)
@@ -81,6 +94,15 @@ class LoadedFirst(Generic[Msg]):
     def rollback(self, *, processed: bool) -> Flow[None] | tuple[()]:
         """Take back what is not processed."""
         return self._feed.rollback(processed=processed)
+
+    def position(self) -> Position:
+        """Return where the source stands."""
+        return self._feed.position()
+
+    @property
+    def has_halted(self) -> bool:
+        """Whether the batch has halted at a message."""
+        return self._feed.has_halted
 
     def last_position(self) -> object:
         """Return the position of the message last given."""

@@ -12,7 +12,7 @@ from go_state.modes.durable.dead_letters import DeadLetters
 from go_state.modes.durable.publishing import Publishing
 from go_state.modes.durable.snapshot_writer import SnapshotWriter
 from go_state.runtime.feeds.log_feed import CHUNK_LIMIT, LogFeed
-from go_state.runtime.flow.waits import Answer, Blocking, Flow, Messages
+from go_state.runtime.flow.waits import Blocking, Flow, Messages
 from go_state.runtime.on_error import FailedMessage, SetAside
 from go_state.runtime.turn import Loop
 from go_state.storage.journal.journal import Journal
@@ -100,10 +100,9 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
                 position = self._cursor.position
                 undecoded = yield self._with_disk(partial(self._journal.history.undecoded, position))
                 policy = self._dead_letters.decide(undecoded, position, error)
-                if not isinstance(policy, SetAside) or policy.buffer is None:
+                if not isinstance(policy, SetAside):
                     raise
-                taken = policy.buffer.put(FailedMessage(undecoded, position, error))
-                yield Answer(taken, "the put of SetAside's buffer")
+                yield from self._loop.failures.keep(FailedMessage(undecoded, position, error), policy, "record")
 
     def _without_those_set_aside(self, messages: Iterator[Msg]) -> Iterator[Msg]:
         nothing: Any = None  # what a turn passes over, as everywhere

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from go_state.core.errors import AppEnded, Closed, UsedAfterClose
 from go_state.core.turn import Turn
+from go_state.core.undecoded import Undecoded
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.flow.waits import Flow
 from go_state.runtime.raised import as_failure
@@ -46,8 +47,11 @@ NOBODY = Nobody()
 class Feed(Protocol[Msg]):
     """Where a loop's messages come from and where its commands' messages go.
 
-    The feed counts what it gives: a message is processed when the next is asked for, or when it is committed.
+    The feed counts what it gives: a message is processed when the next is asked for, or when it is committed. It gives None in the
+    place of a record that is no message, which is then `undecoded`: so nobody has to look at each message.
     """
+
+    undecoded: Undecoded[Any] | None
 
     @property
     def commits_each(self) -> bool:

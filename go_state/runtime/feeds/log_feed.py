@@ -14,13 +14,14 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from operator import length_hint
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from go_state.buffer.cursor import Cursor
 from go_state.buffer.own_chunk import OwnChunk
 from go_state.core.errors import Closed, NothingPending, TimedOut
 from go_state.core.ports import Reader
 from go_state.core.turn import Turn
+from go_state.core.undecoded import Undecoded
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.feeds.disk import DiskReader
 from go_state.runtime.feeds.feed import NOBODY, Nobody, Owner, is_end
@@ -36,6 +37,7 @@ class LogFeed(Generic[Msg]):
     """Messages of a log, taken in chunks whose size adapts: from one on, doubled while a chunk is quickly done."""
 
     commits_each = False
+    undecoded: Undecoded[Any] | None = None  # there are messages here, and no records
 
     def __init__(self, reader: Reader[Msg], *, on_loop: bool) -> None:
         self._reader = reader

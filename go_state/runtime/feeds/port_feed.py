@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar, cast
 from go_state.core.errors import NothingPending, UsageError
 from go_state.core.ports import Consumer, Producer
 from go_state.core.turn import Turn
+from go_state.core.undecoded import Undecoded
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.feeds.feed import NOBODY, give_back, is_end
 from go_state.runtime.feeds.getting import NOTHING_YET, Getting
@@ -28,6 +29,7 @@ class PortFeed(Generic[Msg]):
     """Messages of a consumer, one at a time, each committed by itself."""
 
     commits_each = True
+    undecoded: Undecoded[Any] | None = None  # there are messages here, and no records
     owner = NOBODY
 
     def __init__(self, producer: Producer[Msg], consumer: Consumer[Msg], *, on_loop: bool, one_at_a_time: bool = False) -> None:

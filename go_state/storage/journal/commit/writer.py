@@ -18,9 +18,10 @@ at the disk: the lease is ours, so whatever was written is ours.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import time_ns
+from types import MappingProxyType
 from typing import Generic, Literal, TypeAlias, TypeVar
 
 from go_state.buffer.log import Log
@@ -140,9 +141,21 @@ class Writer(Generic[Msg]):
             self._log.absorb()
             return bool(self._tail.pending or self._stage.waiting or self._run_record.has_unwritten or self._moved())
 
-    def flush_locked(self, snapshot: Snapshot | None = None, messages: Sequence[Msg] = ()) -> int:
+    def append_with(self, messages: Sequence[Msg], beside: Mapping[str, bytes | None]) -> None:
+        """Write messages at the end of the journal in one transaction with keys of its store, of which None deletes one."""
+        if not self._lease.is_held:
+            self._lease.acquire()
+        with self._lease.flushing:
+            self.flush_locked(None, messages, beside)
+
+    def flush_locked(
+        self,
+        snapshot: Snapshot | None = None,
+        messages: Sequence[Msg] = (),
+        beside: Mapping[str, bytes | None] = MappingProxyType({}),
+    ) -> int:
         """Flush, and return the number of the transaction, 0 if there was nothing to write. `flushing` held."""
-        if self.has_unwritten() or snapshot is not None:
+        if self.has_unwritten() or snapshot is not None or messages:
             if self._lease.is_lost:
                 raise LeaseHeld(self._records.name)
             self._lease.take()
@@ -155,7 +168,7 @@ class Writer(Generic[Msg]):
             for each in own:
                 self._in_hand.place(each)
             notes = self._run_record.notes()
-            entry = self._entry(snapshot, notes)
+            entry = self._entry(snapshot, notes, beside)
             if entry is None:
                 self.let_go_locked()  # the lease may have been taken for a put that came too late
         if entry is None:
@@ -182,16 +195,17 @@ class Writer(Generic[Msg]):
         if not self.rules.at_once:
             self._in_hand.finish_up_to(self._tail.end)  # in a group a message has entered before it is on disk
 
-    def _entry(self, snapshot: Snapshot | None, notes: Notes) -> Entry | None:
+    def _entry(self, snapshot: Snapshot | None, notes: Notes, beside: Mapping[str, bytes | None]) -> Entry | None:
         """Return what is to be written, None for nothing. Lock held."""
         tail, cursors = self._tail, self._moved()
         if snapshot is not None:
             cursors[SNAPSHOT] = snapshot.position
         messages, times = list(tail.pending), list(tail.times)
-        if not (messages or cursors or notes.aside or snapshot or notes.running is not None):
+        letters = {**notes.beside, **beside}
+        if not (messages or cursors or notes.aside or snapshot or notes.running is not None or letters):
             return None
         schema, types = self._kind.written_as()
-        return Entry(tail.durable, schema, messages, times, cursors, notes.aside, snapshot, types, notes.running)
+        return Entry(tail.durable, schema, messages, times, cursors, notes.aside, snapshot, types, notes.running, letters)
 
     def _moved(self) -> dict[str, int]:
         open_ones = {each.name: each.committed for each in self._log.cursors if self.rules.has_moved(each)}
