@@ -9,18 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeAlias, TypeVar, Union, runtime_checkable
+from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar, Union, runtime_checkable
 
 from go_state.core.errors import BadRecord, InvalidKey, NotStorable, StoreError, UsageError
 from go_state.core.ports import Producer
 from go_state.runtime.effects.effect import Origin
 from go_state.runtime.flow.waits import Answer, Flow
 
-if TYPE_CHECKING:
-    from go_state.storage.letters.box import LetterBox
-
 Msg = TypeVar("Msg")
-
+LetterBox: TypeAlias = Any  # that of `storage/letters`, of which nothing is known here: it is passed on to who files
 
 @dataclass(frozen=True)
 class FailedMessage(Generic[Msg]):

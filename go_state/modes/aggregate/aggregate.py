@@ -5,13 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar, Unpack, overload
+from typing import Generic, TypeVar, Unpack, overload
 
 from go_state.core.errors import UsageError
 from go_state.core.ports import Position, Store
 from go_state.core.program import Program
 from go_state.modes.aggregate.keyed import Models, WorkingSet
-from go_state.modes.aggregate.model_store import Keeping, KeptModel, KeptModels
+from go_state.modes.aggregate.model_store import Keeping, KeptModel, KeptModels, SavedLetters
 from go_state.modes.batch.batch import Plan, Result, Stream
 from go_state.modes.batch.halting import Rewind
 from go_state.modes.batch.source_feed import Ended, SavePoint
@@ -22,9 +22,6 @@ from go_state.modes.settings import check_names, checked_function
 from go_state.runtime.flow.driver import drive, drive_async, refuse_running_loop
 from go_state.runtime.on_error import FailedMessage, may_file
 from go_state.storage.snapshots.links import Links
-
-if TYPE_CHECKING:
-    from go_state.modes.keeping.filing import LetterFiling
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -113,7 +110,7 @@ def fold(
     store: Store,
     key: str | Callable[[Msg], str],
     options: EitherOptions[Msg, Model],
-    filing: LetterFiling[Msg] | None = None,
+    filing: SavedLetters | None = None,
 ) -> Result[Model, Msg] | KeyedResult[Model, Msg]:
     """Do what `aggregate` does; what `filing` has waiting is written with each save."""
     plan = Plan(program, options, on_loop=False)
@@ -229,7 +226,7 @@ def _checkpoint(kept: Keeping[Model, Msg], options: EitherOptions[Msg, Model]) -
 
 def _filing(
     plan: Plan[Model, Msg], kept: Keeping[Model, Msg], reader: SourceReader[Msg], store: Store, key: str | Callable[[Msg], str]
-) -> LetterFiling[Msg] | None:
+) -> SavedLetters | None:
     """Return what writes letters with the saves; None if there will be none."""
     if not may_file(plan.on_error):
         return None

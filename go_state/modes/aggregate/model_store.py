@@ -7,7 +7,7 @@ they share: the source's mark, and the one transaction in which models and mark 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from go_state.core.errors import InvalidKey, UsageError
 from go_state.core.ports import Openable, Position, Source, Store, Write
@@ -18,6 +18,7 @@ from go_state.modes.batch.loaded_first import Loading
 from go_state.modes.options import OnCommit
 from go_state.runtime.after_commit import Hooks
 from go_state.runtime.flow.waits import Answer, Blocking, Flow
+from go_state.runtime.on_error import Filing
 from go_state.runtime.steps import Steps
 from go_state.storage.codec.json_codec import JsonCodec
 from go_state.storage.records.keys import key_bytes
@@ -26,7 +27,6 @@ from go_state.storage.snapshots.snapshot import Loaded, Mark, Schema, seal_of
 from go_state.system.own_thread import OwnThread
 
 if TYPE_CHECKING:
-    from go_state.modes.keeping.filing import LetterFiling
     from go_state.storage.letters.box import LetterBox
 
 Model = TypeVar("Model")
@@ -35,6 +35,26 @@ Msg = TypeVar("Msg")
 
 def _model_of(change: Change[Model]) -> Model:
     return change[2]
+
+
+class SavedLetters(Filing, Protocol):
+    """Letters that are written with the next save."""
+
+    def writes(self) -> dict[str, Write]:
+        """Return what the save is to write for them."""
+        ...
+
+    def written(self) -> None:
+        """Called when that is stored."""
+        ...
+
+    def noted(self) -> Mapping[LetterBox, int]:
+        """Return what there is to go back to."""
+        ...
+
+    def go_back(self, to: Mapping[LetterBox, int], /) -> None:
+        """Forget the letters that were filed since."""
+        ...
 
 
 class Keeping(Generic[Model, Msg]):
@@ -47,7 +67,7 @@ class Keeping(Generic[Model, Msg]):
         self._on_commit = on_commit
         self._marks: dict[str, Mark] = {}
         self.source_name: str | None = None  #: of a source that has positions
-        self.filing: LetterFiling[Msg] | None = None  #: the letters that are written with the next save
+        self.filing: SavedLetters | None = None  #: the letters that are written with the next save
         self._describe: Callable[[], str] = str  # the source, to know it again by
         self._noted: Mapping[LetterBox, int] | None = None  # how many letters waited when there was nothing else to wait for
         self._opened: Any = None  # a source that was opened here, until a batch takes it over
@@ -80,7 +100,7 @@ class Keeping(Generic[Model, Msg]):
 
     # ------------------------------------------------------------------ the shared part
 
-    def file_with(self, filing: LetterFiling[Msg] | None) -> None:
+    def file_with(self, filing: SavedLetters | None) -> None:
         """Write letters with each save."""
         self.filing = filing
 

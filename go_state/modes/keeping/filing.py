@@ -65,6 +65,7 @@ class LetterWriter(Generic[Msg]):
             schema=self._program.schema,
             key=None if record else self._key_of(failed.message),
             journal=self._journal,
+            failed=kind,
         )
 
     def _number(self, position: object, kind: Kind) -> int:

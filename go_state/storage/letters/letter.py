@@ -10,9 +10,11 @@ from __future__ import annotations
 import base64
 import hashlib
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from go_state.core.errors import Corrupt, GoStateError, NotStorable
+
+Failed: TypeAlias = Literal["turn", "record", "command"]
 
 _MOST = 10_000  # characters of an error's text that are kept: it may quote the record, which is kept itself
 
@@ -23,7 +25,8 @@ class Letter:
 
     `source` is the name of the stream, empty for one that has none, and `journal` that of the journal which holds the message, if one
     does. `key` is that of the model, or of the keyed program. `error` is the name of the error's class and `text` what it said; `at`
-    is in seconds since 1970. Either `message` is the message's JSON, of the schema number `schema`, or `raw` is the record that is no
+    is in seconds since 1970. `failed` says what has: a "turn", which was rolled back, a "record", which is no message, or a "command"
+    after its turn, which stays. Either `message` is the message's JSON, of the schema number `schema`, or `raw` is the record that is no
     message. `tries` is how often it has failed.
     """
 
@@ -39,6 +42,7 @@ class Letter:
     key: str | None = None
     journal: str = ""
     tries: int = 1
+    failed: Failed = "turn"
 
     def failed_again(self, error: Exception) -> Letter:
         """Return the letter with the error of another try."""
@@ -78,7 +82,7 @@ def encode(letter: Letter) -> bytes:
 
     fields: dict[str, Any] = {
         "source": letter.source, "position": letter.position, "error": letter.error, "text": letter.text, "at": letter.at,
-        "schema": letter.schema, "key": letter.key, "journal": letter.journal, "tries": letter.tries,
+        "schema": letter.schema, "key": letter.key, "journal": letter.journal, "tries": letter.tries, "failed": letter.failed,
     }  # fmt: skip
     raw = letter.raw
     if letter.message is not None:
