@@ -8,7 +8,7 @@ import traceback
 from go_state.core.errors import GoStateError, MissingExtra
 
 try:
-    from go_state.cli import journal, parameters, replay, snapshots
+    from go_state.cli import dead, journal, parameters, replay, snapshots
     from go_state.cli.output import fail
 except MissingExtra as error:
     sys.exit(str(error))
@@ -20,6 +20,8 @@ _snapshots = parameters.group("Models as they were saved.")
 _journal = parameters.group("Messages as they were put.")
 app.add_typer(_snapshots, name="snapshots")
 app.add_typer(_journal, name="journal")
+_dead = parameters.group("What was set aside.")
+app.add_typer(_dead, name="dead")
 
 _snapshots.command("list")(snapshots.list_snapshots)
 _snapshots.command("show")(snapshots.show_snapshot)
@@ -33,6 +35,12 @@ _journal.command("import")(journal.import_journal)
 _journal.command("verify")(journal.verify_journal)
 _journal.command("truncate")(journal.truncate_journal)
 _journal.command("skip")(journal.skip_message)
+
+_dead.command("list")(dead.list_letters)
+_dead.command("show")(dead.show_letter)
+_dead.command("retry")(dead.retry_letters)
+_dead.command("drop")(dead.drop_letters)
+_dead.command("export")(dead.export_letters)
 
 app.command("replay")(replay.replay_journal)
 

@@ -69,10 +69,14 @@ class Reading(Generic[Msg]):
             from msgspec import json
 
             return self.codec.decode(json.encode(letter.raw))
-        raise BadRecord(letter.source or "a source", letter.position, "it is a raw record: say decode=, such as the source it is of")
+        raise BadRecord(
+            letter.source or "a source", letter.position, "it is a raw record: say decode=, such as the source it is of"
+        )
 
 
 def checked_decode(decode: object) -> None:
     """Raise `UsageError` for what cannot decode a record."""
     if decode is not None and not isinstance(decode, Decodes) and not callable(decode):
-        raise UsageError(f"decode= is a source, such as a gs.sources.CSV, or a function of a raw record, not a {type(decode).__qualname__}")
+        raise UsageError(
+            f"decode= is a source, such as a gs.sources.CSV, or a function of a raw record, not a {type(decode).__qualname__}"
+        )

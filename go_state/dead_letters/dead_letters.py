@@ -57,11 +57,11 @@ class DeadLetters:
         """Return true: an empty place for letters is one."""
         return True
 
-    def show(self, id: str) -> Letter:
+    def show(self, letter_id: str) -> Letter:
         """Return the letter of this id; `UsageError` if there is none."""
-        found = self.box.load(id)
+        found = self.box.load(letter_id)
         if found is None:
-            raise UsageError(f"there is no letter {id!r} in {self.name!r}: iterating over the letters gives their ids")
+            raise UsageError(f"there is no letter {letter_id!r} in {self.name!r}: iterating over the letters gives their ids")
         return found
 
     def retry(
@@ -103,7 +103,7 @@ class DeadLetters:
         return tally.retried()
 
     def _chosen(self, ids: tuple[str, ...]) -> Iterator[Letter]:
-        return iter([self.show(id) for id in ids]) if ids else iter(self)
+        return iter([self.show(each) for each in ids]) if ids else iter(self)
 
     def _call(self, again: Callable[[Letter], object], letters: Iterator[Letter], tally: Tally) -> None:
         for letter in letters:

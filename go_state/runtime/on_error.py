@@ -19,6 +19,7 @@ from go_state.runtime.flow.waits import Answer, Flow
 Msg = TypeVar("Msg")
 LetterBox: TypeAlias = Any  # that of `storage/letters`, of which nothing is known here: it is passed on to who files
 
+
 @dataclass(frozen=True)
 class FailedMessage(Generic[Msg]):
     """A message that a run has failed on: its turn was rolled back. Of a record that cannot be decoded it is the raw record."""

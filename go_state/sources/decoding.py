@@ -54,7 +54,9 @@ def why_undecodable(error: Exception) -> str:
         return not_utf8(error)
     if isinstance(error, (ValueError, RecursionError)):
         return f"it is not a message: {without_contents(error)}"
-    return f"its class raised {type(error).__qualname__}"  # a class that checks its own fields: its words are not ours to repeat
+    return (
+        f"its class raised {type(error).__qualname__}"  # a class that checks its own fields: its words are not ours to repeat
+    )
 
 
 def decoded_alone(decode: Callable[[bytes], Msg], raw: bytes, name: str) -> Msg:
@@ -77,9 +79,13 @@ def check_decoding(of: TypeForm, tag: object, tags: object, parse: object) -> No
     if parse is not None and not callable(parse):
         raise UsageError(f"parse= is a function of the raw record that returns a message, not a {type(parse).__qualname__}")
     if tag is not None and (not isinstance(tag, str) or not tag or of is None):
-        raise UsageError('tag= is the name of the field that says which class of of= a record is, as in of=Sale | Refund, tag="type"')
+        raise UsageError(
+            'tag= is the name of the field that says which class of of= a record is, as in of=Sale | Refund, tag="type"'
+        )
     if tags is not None and (tag is None or not isinstance(tags, Mapping)):
-        raise UsageError('tags= maps the names in the tag\'s field to classes: tag="type", tags={"sale": Sale, "refund": Refund}')
+        raise UsageError(
+            'tags= maps the names in the tag\'s field to classes: tag="type", tags={"sale": Sale, "refund": Refund}'
+        )
 
 
 def parsed_by(parse: Callable[[Raw], Msg]) -> Callable[[Raw], Msg]:
@@ -104,13 +110,17 @@ def named_classes(of: TypeForm, tags: Mapping[Any, type] | None = None) -> dict[
     kinds = [each for each in members_of(without_wrapping(of)) if each is not type(None)]
     for kind in kinds:
         if not is_class_with_fields(kind):
-            raise UsageError(f"tag= tells classes with fields apart, such as dataclasses, and {kind!r} is none: leave it out of of=")
+            raise UsageError(
+                f"tag= tells classes with fields apart, such as dataclasses, and {kind!r} is none: leave it out of of="
+            )
         cls = class_of(kind)
         given = [name for name, each in (tags or {}).items() if each is cls or each is kind]
         own = _struct_tag(cls)
         for name in given or ([own[1]] if own is not None else names_of(cls)):
             if name in named:
-                raise NotStorable(cls.__qualname__, f"two classes of its union are called {name!r}: give one another with @gs.stored_as")
+                raise NotStorable(
+                    cls.__qualname__, f"two classes of its union are called {name!r}: give one another with @gs.stored_as"
+                )
             named[name] = kind
     strange = [each for each in (tags or {}).values() if each not in named.values()]
     if strange:

@@ -28,7 +28,10 @@ class Records(Protocol[Msg]):
     """How a kind of file is read."""
 
     def __call__(self, lines: Lines, skip: int, /) -> Iterator[Msg | Undecoded[bytes]]:
-        """Give the records after the first `skip` records, those that are no messages as `Undecoded`; set `lines.complete` and `lines.is_open` at the end."""
+        """Give the records after the first `skip` records, those that are no messages as `Undecoded`.
+
+        Set `lines.complete` and `lines.is_open` at the end.
+        """
         ...
 
 

@@ -90,7 +90,9 @@ class _Records(Generic[Msg]):
         if tag is None:
             return self._converter(header, of)
         if header.count(tag) != 1:
-            raise SourceError(f"{self._name} has {header.count(tag) or 'no'} column {tag}, which tag= names; its columns are {', '.join(header)}")
+            raise SourceError(
+                f"{self._name} has {header.count(tag) or 'no'} column {tag}, which tag= names; its columns are {', '.join(header)}"
+            )
         at, named = header.index(tag), {str(name): kind for name, kind in named_classes(of, how.tags).items()}
         makers = {name: self._converter(header, kind) for name, kind in named.items()}
 

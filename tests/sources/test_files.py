@@ -11,8 +11,8 @@ from typing import Any
 
 import both_drivers
 import pytest
-from sources_support import messages
 from both_drivers import Drivers
+from sources_support import messages
 
 import go_state as gs
 

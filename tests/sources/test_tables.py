@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from sources_support import messages
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sources_support import messages
 
 import go_state as gs
 from go_state.sources.contents import Lines

@@ -242,6 +242,4 @@ def _result(
     if isinstance(kept, KeptModel):
         return result
     models = Models(kept.schema, store)
-    return KeyedResult(
-        models, result.processed, result.position, result.ended, result.set_aside, result.letters, result.failed
-    )
+    return KeyedResult(models, result.processed, result.position, result.ended, result.set_aside, result.letters, result.failed)

@@ -106,7 +106,9 @@ class Plan(Generic[Model, Msg]):
         self._settings = run_settings(options)
         self._ports = _ports(options.get("producer"), options.get("consumer"))
         if self._ports is not None and isinstance(self._settings.on_error, Halt):
-            raise UsageError("gs.Halt() ends before a message of the source, which a queue of your own would keep: use gs.Raise()")
+            raise UsageError(
+                "gs.Halt() ends before a message of the source, which a queue of your own would keep: use gs.Raise()"
+            )
         self._limits = Limits(stop=options.get("stop"), budget=options.get("budget"), timeout=self._timeout, on_loop=on_loop)
 
     @property

@@ -60,7 +60,7 @@ class Halting(Generic[Msg]):
 
     def noting(self, run: Iterator[Msg | None], counts: Callable[[], Counts]) -> Iterator[Msg | None]:
         """Give the messages, and note before each of them where the batch stands."""
-        loop, reader, manager = self._loop, self._reader, self._loop.manager
+        reader, manager = self._reader, self._loop.manager
         while True:
             self.before = reader.position()
             if not manager.count and not manager.has_arrivals:
@@ -73,9 +73,7 @@ class Halting(Generic[Msg]):
         loop, failures = self._loop, self._loop.failures
         if self._rewind is not None:
             self._rewind.mark(loop.model)
-        self._quiet = Quiet(
-            loop.model, self.before, counts, loop.passed_over, len(failures.set_aside), failures.letters
-        )
+        self._quiet = Quiet(loop.model, self.before, counts, loop.passed_over, len(failures.set_aside), failures.letters)
 
     def go_back(self) -> Counts:
         """Go back to the last quiet moment."""

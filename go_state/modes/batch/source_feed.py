@@ -176,15 +176,9 @@ class SourceFeed(Generic[Msg]):
             else:
                 self._taken += 1
                 if message.__class__ is record:
-                    self.undecoded, message = message, None  # type: ignore[assignment]  # noqa: PLW2901  - that is its class
+                    self.undecoded, message = message, None  # type: ignore[assignment]
             yield message
-            if (
-                queue
-                or arrivals
-                or self._taken >= stop_at
-                or (watches and self._limits.due())
-                or (timed and timers.is_due())
-            ):
+            if queue or arrivals or self._taken >= stop_at or (watches and self._limits.due()) or (timed and timers.is_due()):
                 return
         self._run = None
 

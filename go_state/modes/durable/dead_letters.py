@@ -14,7 +14,7 @@ from typing import Any
 from go_state.core.ports import Producer
 from go_state.modes.keeping.filing import LetterWriter
 from go_state.runtime.flow.waits import Flow, Seldom
-from go_state.runtime.on_error import FailedMessage, Halt, Kind, OnError, Policy, Raise, SetAside, decide, letter_box_of
+from go_state.runtime.on_error import FailedMessage, Kind, OnError, Policy, Raise, SetAside, decide, letter_box_of
 from go_state.storage.journal.journal import Journal
 from go_state.storage.letters.box import LetterBox
 from go_state.storage.letters.letter import encode
@@ -28,9 +28,7 @@ class DeadLetters:
 
     is_full = False
 
-    def __init__(
-        self, journal: Journal[Any], on_error: OnError, kept: Callable[[], object], writer: LetterWriter[Any]
-    ) -> None:
+    def __init__(self, journal: Journal[Any], on_error: OnError, kept: Callable[[], object], writer: LetterWriter[Any]) -> None:
         self._journal = journal
         self._on_error = on_error
         self._kept = kept

@@ -109,9 +109,9 @@ class LetterFiling(Generic[Msg]):
         """Whether so many letters wait for the save that it should not be later."""
         return sum(map(len, self._waiting.values())) >= _MOST
 
-    def change(self, box: LetterBox, id: str, letter: Letter | None) -> None:
+    def change(self, box: LetterBox, letter_id: str, letter: Letter | None) -> None:
         """Write a letter, or delete it, with the next save."""
-        self._waiting.setdefault(box, {})[id] = None if letter is None else encode(letter)
+        self._waiting.setdefault(box, {})[letter_id] = None if letter is None else encode(letter)
 
     def writes(self) -> dict[str, Write]:
         """Return what the save is to write for the letters."""

@@ -6,7 +6,8 @@ pages through its keys is read a page at a time, however many letters there are.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Protocol, runtime_checkable
 
 from go_state.core.errors import Conflict, UsageError
@@ -42,16 +43,16 @@ class LetterBox:
         self.name = name
         self.prefix = f"{PREFIX}{name}/"
 
-    def key(self, id: str) -> str:
+    def key(self, letter_id: str) -> str:
         """Return the key of a letter in the store."""
-        return self.prefix + id
+        return self.prefix + letter_id
 
     # ------------------------------------------------------------------ reading
 
-    def load(self, id: str) -> Letter | None:
+    def load(self, letter_id: str) -> Letter | None:
         """Return the letter of this id, or None."""
-        stored = self.store.load(self.key(id))
-        return None if stored is None else decode(id, stored.data)
+        stored = self.store.load(self.key(letter_id))
+        return None if stored is None else decode(letter_id, stored.data)
 
     def letters(self) -> Iterator[Letter]:
         """Give the letters in the order of their ids; those that are written meanwhile may be among them."""
@@ -78,9 +79,9 @@ class LetterBox:
         data = encode(letter)
         self._again_if_beaten(lambda: self.writes({letter.id: data}))
 
-    def writes(self, changes: dict[str, bytes | None]) -> dict[str, Write]:
+    def writes(self, changes: Mapping[str, bytes | None]) -> dict[str, Write]:
         """Return what to write into the store for these letters to be there, or to be gone (None)."""
-        found = {self.key(id): (self.store.load(self.key(id)), data) for id, data in changes.items()}
+        found = {self.key(each): (self.store.load(self.key(each)), data) for each, data in changes.items()}
         return {
             key: Write(data, 0 if stored is None else stored.version)
             for key, (stored, data) in found.items()
@@ -90,8 +91,8 @@ class LetterBox:
     def delete(self, ids: Iterable[str]) -> int:
         """Delete letters, and return how many there were."""
         deleted = 0
-        for id in ids:
-            deleted += self._again_if_beaten(lambda id=id: self.writes({id: None}))  # type: ignore[misc]  # bound at once
+        for each in ids:
+            deleted += self._again_if_beaten(partial(self.writes, {each: None}))
         return deleted
 
     def _again_if_beaten(self, writes: Callable[[], dict[str, Write]]) -> int:

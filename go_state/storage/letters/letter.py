@@ -60,10 +60,8 @@ def id_of(source: str, position: object, number: int, *, by_command: bool = Fals
     Of one source, letters are in the order of their positions if these are whole numbers.
     """
     place = hashlib.sha256(source.encode(errors="backslashreplace")).hexdigest()[:12]
-    if type(position) is int and 0 <= position < 1 << 64:
-        where = f"{position:016x}"
-    else:
-        where = "x" + hashlib.sha256(_json(position)).hexdigest()[:15]
+    counted = type(position) is int and 0 <= position < 1 << 64
+    where = f"{position:016x}" if counted else f"x{hashlib.sha256(_json(position)).hexdigest()[:15]}"
     return f"{place}-{where}-{'c' if by_command else ''}{number}"
 
 
@@ -73,7 +71,9 @@ def _json(value: object) -> bytes:
     try:
         return msgspec.json.encode(value, order="sorted")
     except (TypeError, ValueError, RecursionError) as error:
-        raise NotStorable("the position of a message that is set aside", f"it is no JSON value: {type(error).__name__}") from None
+        raise NotStorable(
+            "the position of a message that is set aside", f"it is no JSON value: {type(error).__name__}"
+        ) from None
 
 
 def encode(letter: Letter) -> bytes:
@@ -101,7 +101,7 @@ def encode(letter: Letter) -> bytes:
         raise NotStorable("a record that is set aside", why) from None
 
 
-def decode(id: str, data: bytes) -> Letter:
+def decode(letter_id: str, data: bytes) -> Letter:
     """Return the letter of these bytes; `Corrupt` if they are none."""
     import msgspec
 
@@ -114,8 +114,8 @@ def decode(id: str, data: bytes) -> Letter:
             raw = plain.pop("raw").encode()
         elif "base64" in plain:
             raw = base64.b64decode(plain.pop("base64"))
-        return Letter(id=id, message=message, raw=raw, **plain)
+        return Letter(id=letter_id, message=message, raw=raw, **plain)
     except GoStateError:
         raise
     except Exception as error:
-        raise Corrupt(id, f"it is no letter: {type(error).__name__}") from None
+        raise Corrupt(letter_id, f"it is no letter: {type(error).__name__}") from None
