@@ -168,17 +168,18 @@ class SourceFeed(Generic[Msg]):
     def _take_from(self, run: Iterator[Msg | None]) -> Iterator[Msg | None]:
         """Give messages of the source until there is something else to do; what follows a yield runs between two turns."""
         watches, timers, arrivals = self._limits.watches, self._manager.timers, self._manager.inbox.arrivals
-        timed, queue, record = bool(timers), self._queue, Undecoded
+        timed, queue, taken, has_records, record = bool(timers), self._queue, self._taken, self._reader.has_records, Undecoded
         stop_at = min(self._limit, self._save_at)
         for message in run:
             if message is None:
                 self._idle += 1
             else:
-                self._taken += 1
-                if message.__class__ is record:
-                    self.undecoded, message = message, None  # type: ignore[assignment]
+                taken += 1  # a local as well: so looking for records costs nothing
+                self._taken = taken
+                if has_records and message.__class__ is record:
+                    self.undecoded, message = message, None  # type: ignore[assignment]  # that is its class
             yield message
-            if queue or arrivals or self._taken >= stop_at or (watches and self._limits.due()) or (timed and timers.is_due()):
+            if queue or arrivals or taken >= stop_at or (watches and self._limits.due()) or (timed and timers.is_due()):
                 return
         self._run = None
 

@@ -32,11 +32,13 @@ class SourceReader(Generic[Msg]):
     """An iterable of messages, and the base of the others."""
 
     name = ""  # of a source that knows itself again
+    has_records = True  # whether it may give an `Undecoded` in a message's place
     has_positions = False  # whether it can be read on from an earlier position
     whole = False  # whether a run of messages enters the queue as a whole, before anything that its first message sends
 
     def __init__(self, messages: Iterable[Msg | None]) -> None:
         self._messages: Iterator[Msg | None] | None = iter(messages)
+        self.has_records = not isinstance(messages, (list, tuple, range))  # which a pass through a source is not
 
     def more(self) -> Flow[Iterator[Msg | None] | None]:
         """Return the next messages, or None at the end; an empty run when there was no time to wait for them."""
