@@ -77,7 +77,19 @@ __version__ = "0.1.0"
 
 # Where each name is; the imports above are for type checkers, and a test compares the two.
 _LATER = {
-    "go_state": ("abc", "app", "buffer", "dead_letters", "errors", "history", "middleware", "retention", "sources", "testing", "watch"),
+    "go_state": (
+        "abc",
+        "app",
+        "buffer",
+        "dead_letters",
+        "errors",
+        "history",
+        "middleware",
+        "retention",
+        "sources",
+        "testing",
+        "watch",
+    ),
     "go_state.buffer.buffer": ("Buffer",),
     "go_state.buffer.consumer": ("Consumer",),
     "go_state.core.commands": ("Cmd", "Command", "Failure", "Retry"),

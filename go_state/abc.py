@@ -24,9 +24,9 @@ from go_state.core.ports import (
     Store,
     Stored,
     Switch,
+    Undecoded,
     Write,
 )
-from go_state.core.undecoded import Undecoded
 from go_state.system.timers import Clock
 
 __all__ = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from go_state.core.undecoded import Undecoded
+from go_state.core.ports import Undecoded
 
 
 def messages(reading: Iterable[Any]) -> list[Any]:

@@ -8,7 +8,8 @@ import traceback
 from go_state.core.errors import GoStateError, MissingExtra
 
 try:
-    from go_state.cli import dead, journal, parameters, replay, snapshots
+    from go_state.cli import journal, parameters, replay, snapshots
+    from go_state.cli.dead import letters
     from go_state.cli.output import fail
 except MissingExtra as error:
     sys.exit(str(error))
@@ -36,11 +37,11 @@ _journal.command("verify")(journal.verify_journal)
 _journal.command("truncate")(journal.truncate_journal)
 _journal.command("skip")(journal.skip_message)
 
-_dead.command("list")(dead.list_letters)
-_dead.command("show")(dead.show_letter)
-_dead.command("retry")(dead.retry_letters)
-_dead.command("drop")(dead.drop_letters)
-_dead.command("export")(dead.export_letters)
+_dead.command("list")(letters.list_letters)
+_dead.command("show")(letters.show_letter)
+_dead.command("retry")(letters.retry_letters)
+_dead.command("drop")(letters.drop_letters)
+_dead.command("export")(letters.export_letters)
 
 app.command("replay")(replay.replay_journal)
 

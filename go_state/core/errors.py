@@ -30,7 +30,7 @@
     │   └── StoreUnavailable    the file cannot be opened or used    see the message
     └── SourceError
         ├── SourceChanged       not the stream that was read before  rename the source
-        └── BadRecord           a record that cannot be read         fix the record
+        └── BadRecord           a record that cannot be read         fix the record, or on_error=
 
     GoStateWarning              also UserWarning or RuntimeWarning
     ├── TypesChanged            classes changed without a schema     raise schema=, and migrate

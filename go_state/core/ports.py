@@ -7,14 +7,16 @@ and `Reader`. `modes` keeps models through `Store` and `Codec` and reads streams
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
 
-from go_state.core.undecoded import Undecoded
+from go_state.core.errors import BadRecord
 
 Msg = TypeVar("Msg")
 Put = TypeVar("Put", contravariant=True)
 Got = TypeVar("Got", covariant=True)
 Value = TypeVar("Value")
+Raw = TypeVar("Raw", covariant=True)
 
 
 @runtime_checkable
@@ -150,6 +152,19 @@ class Codec(Protocol[Value]):
 
 Position = Any
 """The position of a reader in a source: any JSON value, meaningful to that source alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Undecoded(Generic[Raw]):
+    """A record that could not be decoded: its raw contents, and a `BadRecord` that says where it is and what is wrong with it.
+
+    A `Source` gives it in the record's place, and its position counts it like any other. A batch decides on it by `on_error`, as on
+    a message that update fails on: the message is `raw`. So `raw` holds all that it takes to decode the record again, as bytes, or
+    as another value that JSON holds.
+    """
+
+    raw: Raw
+    error: BadRecord
 
 
 class Reading(Protocol[Got]):

@@ -48,7 +48,8 @@ def _put(
             beside[box.key(letter.id)] = encode(letter.failed_again(error))
     if beside:
         with _opened(program, box, name) as journal:
-            journal.writer.append_with(messages, beside)
+            journal.lease.acquire()
+            journal.writer.save(None, messages, beside)
     tally.done += len(messages)
     tally.failed += failed
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Generic, TypeVar
 
 from go_state.core.errors import NotStorable
+from go_state.core.ports import Undecoded
 from go_state.core.program import Step, not_a_step, read_step
-from go_state.core.undecoded import Undecoded
 from go_state.runtime.after_commit import AfterRollback, Hooks, StopRequest
 from go_state.runtime.effects.lifecycle import Trouble
 from go_state.runtime.effects.manager import EffectManager

@@ -13,7 +13,7 @@ on after the records that were counted already. A record that is no message come
 An object with the methods of `go_state.core.ports.Source` is a source too.
 """
 
-from go_state.core.undecoded import Undecoded
+from go_state.core.ports import Undecoded
 from go_state.sources.jsonlines import JSONLines
 from go_state.sources.progress import progress
 from go_state.sources.tables import CSV

@@ -181,7 +181,9 @@ def _tagged(of: TypeForm, tag: str | None, tags: Mapping[Any, type] | None) -> C
     def in_two_steps(raw: bytes) -> Instance:
         return decoders[known(peek(raw).tag)](raw)
 
-    read: Callable[[bytes], Any] = in_two_steps if has_field else msgspec.json.Decoder(_union(list(mirrors.values()))).decode
+    # msgspec has no unions in which some tags are numbers and others text.
+    in_steps = has_field or len({type(name) for name in named}) > 1
+    read: Callable[[bytes], Any] = in_two_steps if in_steps else msgspec.json.Decoder(_union(list(mirrors.values()))).decode
 
     def known(name: object) -> Tag:
         if isinstance(name, (str, int)) and name in named:

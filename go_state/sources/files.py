@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import IO, Generic, NamedTuple, Protocol, Self, TypeVar
 
 from go_state.core.errors import BadRecord, SourceChanged, SourceError, UnfinishedRecord, UsageError
-from go_state.core.undecoded import Undecoded
+from go_state.core.ports import Undecoded
 from go_state.sources.contents import Lines, ReadBlock, Section, ShrunkError, UnreadableError, reader_of
 
 Msg = TypeVar("Msg", covariant=True)

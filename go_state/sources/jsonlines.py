@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar, overload
 
 from go_state.core.errors import BadRecord
-from go_state.core.undecoded import Undecoded
+from go_state.core.ports import Undecoded
 from go_state.sources.contents import Lines
 from go_state.sources.decoding import check_decoding, decoded_alone, json_decoder, why_undecodable
 from go_state.sources.files import FileSource

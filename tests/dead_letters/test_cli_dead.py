@@ -15,7 +15,7 @@ pytestmark = pytest.mark.processes
 
 ROOT = Path(gs.__file__).parents[1]
 
-PROGRAM = '''
+PROGRAM = """
 import json
 from dataclasses import dataclass
 import go_state as gs
@@ -39,7 +39,7 @@ def fix(raw): return Sale("c", len(raw))
 
 shops = gs.Program(lambda: (0, ()), update, name="shops")
 mended = gs.Program(lambda: (0, ()), mended, name="shops")
-'''
+"""
 
 
 def go(folder: Path, *args: str, code: int = 0) -> str:
@@ -54,7 +54,9 @@ def go(folder: Path, *args: str, code: int = 0) -> str:
 def test_the_commands(tmp_path: Path) -> None:
     """From the list to the last letter gone."""
     (tmp_path / "night.py").write_text(PROGRAM)
-    (tmp_path / "n.jsonl").write_text('{"shop":"a","amount":1}\n{"shop":"a","amount":13}\n\x1b]0;bad\n{"shop":"b","amount":13}\n')
+    (tmp_path / "n.jsonl").write_text(
+        '{"shop":"a","amount":1}\n{"shop":"a","amount":13}\n\x1b]0;bad\n{"shop":"b","amount":13}\n'
+    )
     script = (
         "import go_state as gs, night\n"
         "with gs.LMDBStore('s') as store:\n"

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from go_state.core.ports import Position
+from go_state.core.ports import Position, Undecoded
 from go_state.core.turn import Turn
-from go_state.core.undecoded import Undecoded
 from go_state.modes.batch.source_feed import Ended, SourceFeed
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.flow.waits import Blocking, Flow

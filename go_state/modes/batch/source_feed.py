@@ -9,9 +9,8 @@ from itertools import chain, islice
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 from go_state.core.errors import UsedAfterClose
-from go_state.core.ports import Position
+from go_state.core.ports import Position, Undecoded
 from go_state.core.turn import Turn
-from go_state.core.undecoded import Undecoded
 from go_state.modes.batch.halting import Counts, Halting, Rewind
 from go_state.modes.batch.limits import Limits
 from go_state.modes.batch.source_reader import SourceReader

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
 from go_state.core.errors import AppEnded, Closed, UsedAfterClose
+from go_state.core.ports import Undecoded
 from go_state.core.turn import Turn
-from go_state.core.undecoded import Undecoded
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.flow.waits import Flow
 from go_state.runtime.raised import as_failure

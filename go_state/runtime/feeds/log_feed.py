@@ -19,9 +19,8 @@ from typing import Any, Generic, TypeVar
 from go_state.buffer.cursor import Cursor
 from go_state.buffer.own_chunk import OwnChunk
 from go_state.core.errors import Closed, NothingPending, TimedOut
-from go_state.core.ports import Reader
+from go_state.core.ports import Reader, Undecoded
 from go_state.core.turn import Turn
-from go_state.core.undecoded import Undecoded
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.feeds.disk import DiskReader
 from go_state.runtime.feeds.feed import NOBODY, Nobody, Owner, is_end

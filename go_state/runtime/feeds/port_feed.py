@@ -13,9 +13,8 @@ from types import CoroutineType
 from typing import Any, Generic, TypeVar, cast
 
 from go_state.core.errors import NothingPending, UsageError
-from go_state.core.ports import Consumer, Producer
+from go_state.core.ports import Consumer, Producer, Undecoded
 from go_state.core.turn import Turn
-from go_state.core.undecoded import Undecoded
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.feeds.feed import NOBODY, give_back, is_end
 from go_state.runtime.feeds.getting import NOTHING_YET, Getting

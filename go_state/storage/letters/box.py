@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from itertools import islice
 from typing import Protocol, runtime_checkable
 
 from go_state.core.errors import Conflict, UsageError
@@ -15,7 +16,7 @@ from go_state.core.ports import Store, Stored, Write
 from go_state.storage.letters.letter import Letter, decode, encode
 
 PREFIX = "@dead/"
-_PAGE = 256  # letters that are read in one transaction
+_PAGE = 256  # letters that are read, or deleted, in one transaction
 _LONGEST = 200  # bytes of a name: what is left of a key is for the id
 _TRIES = 10  # of a write beside one who writes the same letter
 
@@ -90,9 +91,9 @@ class LetterBox:
 
     def delete(self, ids: Iterable[str]) -> int:
         """Delete letters, and return how many there were."""
-        deleted = 0
-        for each in ids:
-            deleted += self._again_if_beaten(partial(self.writes, {each: None}))
+        deleted, left = 0, iter(ids)
+        while some := list(islice(left, _PAGE)):
+            deleted += self._again_if_beaten(partial(self.writes, dict.fromkeys(some)))
         return deleted
 
     def _again_if_beaten(self, writes: Callable[[], dict[str, Write]]) -> int:

@@ -47,6 +47,8 @@ Msg = TypeVar("Msg")
 Durability: TypeAlias = Literal["group", "put"]
 """When messages are committed to disk; see `Journal`."""
 
+Beside: TypeAlias = Mapping[str, bytes | None]
+_NONE: Beside = MappingProxyType({})
 REFUSED = "the journal is closed: messages may no longer be put"
 _NOT_WRITTEN = (Conflict, LeaseHeld, StoreFull)  # errors that come before anything is written
 
@@ -108,10 +110,13 @@ class Writer(Generic[Msg]):
             self._lease.take()
             self._records.write(Entry())
 
-    def save(self, snapshot: Snapshot, messages: Sequence[Msg] = ()) -> int:
-        """Write a snapshot together with all that a flush writes, and return its version; the messages enter with it or not at all."""
+    def save(self, snapshot: Snapshot | None, messages: Sequence[Msg] = (), beside: Beside = _NONE) -> int:
+        """Write a snapshot with all that a flush writes, and return its version; the messages enter with it or not at all.
+
+        What is `beside` are keys of the store that change with it: None deletes one.
+        """
         with self._lease.flushing:
-            return self.flush_locked(snapshot, messages)
+            return self.flush_locked(snapshot, messages, beside)
 
     def parts(self, key: str) -> Parts:
         """Return what a large snapshot is written into bit by bit, before `save` makes it count."""
@@ -141,19 +146,7 @@ class Writer(Generic[Msg]):
             self._log.absorb()
             return bool(self._tail.pending or self._stage.waiting or self._run_record.has_unwritten or self._moved())
 
-    def append_with(self, messages: Sequence[Msg], beside: Mapping[str, bytes | None]) -> None:
-        """Write messages at the end of the journal in one transaction with keys of its store, of which None deletes one."""
-        if not self._lease.is_held:
-            self._lease.acquire()
-        with self._lease.flushing:
-            self.flush_locked(None, messages, beside)
-
-    def flush_locked(
-        self,
-        snapshot: Snapshot | None = None,
-        messages: Sequence[Msg] = (),
-        beside: Mapping[str, bytes | None] = MappingProxyType({}),
-    ) -> int:
+    def flush_locked(self, snapshot: Snapshot | None = None, messages: Sequence[Msg] = (), beside: Beside = _NONE) -> int:
         """Flush, and return the number of the transaction, 0 if there was nothing to write. `flushing` held."""
         if self.has_unwritten() or snapshot is not None or messages:
             if self._lease.is_lost:
@@ -195,7 +188,7 @@ class Writer(Generic[Msg]):
         if not self.rules.at_once:
             self._in_hand.finish_up_to(self._tail.end)  # in a group a message has entered before it is on disk
 
-    def _entry(self, snapshot: Snapshot | None, notes: Notes, beside: Mapping[str, bytes | None]) -> Entry | None:
+    def _entry(self, snapshot: Snapshot | None, notes: Notes, beside: Beside) -> Entry | None:
         """Return what is to be written, None for nothing. Lock held."""
         tail, cursors = self._tail, self._moved()
         if snapshot is not None:
