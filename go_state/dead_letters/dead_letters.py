@@ -29,12 +29,12 @@ class DeadLetters:
 
     >>> import go_state as gs
     >>> def divide(model: float, msg: int) -> float:
-    ...     return 12 / msg
+    ...     return model / msg
     >>> with gs.MemoryStore() as store:
     ...     letters = gs.DeadLetters(store, "night")
-    ...     result = gs.batch(gs.reducer(1.0, divide), [2, 0, 3], on_error=gs.SetAside(letters))
+    ...     result = gs.batch(gs.reducer(lambda: 12.0, divide), [2, 0, 3], on_error=gs.SetAside(letters))
     ...     result.model, result.letters, [(letter.position, letter.error) for letter in letters]
-    (4.0, 1, [(1, 'ZeroDivisionError')])
+    (2.0, 1, [(1, 'ZeroDivisionError')])
     """
 
     def __init__(self, store: Store, name: str = "dead") -> None:

@@ -77,7 +77,8 @@ class Options(TypedDict, total=False):
 
     `on_error`: what becomes of a message that the program fails on, and of a record of a source that is no message: `gs.Raise()` (the
     default), `gs.SetAside(buffer)` or `gs.SetAside(gs.DeadLetters(store, name))`, `gs.Halt()`, or a function of `(message, position,
-    error)` that returns one of them; of such a record the message is its raw contents, and the error a `BadRecord`. `env`: what commands get from `gs.env`. `effects`
+    error)` that returns one of them; of such a record the message is its raw contents, and the error a `BadRecord`.
+    `env`: what commands get from `gs.env`. `effects`
     (`gs.Effects`): how many commands that outlast their turn run at once, and how long the end waits for those it has cancelled.
     `clock`: a `gs.testing.SimClock` for tests.
     """

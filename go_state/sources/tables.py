@@ -48,7 +48,8 @@ class _Records(Generic[Msg]):
         self._delimiter = delimiter
 
     def __call__(self, lines: Lines, skip: int, /) -> Iterator[Msg | Undecoded[bytes]]:
-        rows, record, header = Rows(lines, self._delimiter), 0, b""
+        rows, record, header, width = Rows(lines, self._delimiter), 0, b"", 0
+        message_of: Make = list  # until the header says
         try:
             for row in rows:
                 if not row and not rows.why:

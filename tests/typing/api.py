@@ -197,7 +197,7 @@ def policies() -> None:
         gs.aggregate(program, messages, store=store, key="n", on_error=gs.SetAside(letters))
         assert_type([letter.id for letter in letters], list[str])
         assert_type(letters.retry(program, key=key_of).done, int)
-        letters.retry(lambda letter: print(letter.raw))
+        letters.retry(lambda letter: letter.raw)
         letters.drop(7)  # type: ignore[arg-type]
     gs.sources.JSONLines("n", parse=lambda raw: Add(int(raw)))
     gs.SetAside(gs.Buffer[int]())  # type: ignore[arg-type]  # dead letters are FailedMessages
