@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from go_state.core.errors import BadRecord
 
@@ -16,7 +16,6 @@ Msg = TypeVar("Msg")
 Put = TypeVar("Put", contravariant=True)
 Got = TypeVar("Got", covariant=True)
 Value = TypeVar("Value")
-Raw = TypeVar("Raw", covariant=True)
 
 
 @runtime_checkable
@@ -155,7 +154,7 @@ Position = Any
 
 
 @dataclass(frozen=True, slots=True)
-class Undecoded(Generic[Raw]):
+class Undecoded:
     """A record that could not be decoded: its raw contents, and a `BadRecord` that says where it is and what is wrong with it.
 
     A `Source` gives it in the record's place, and its position counts it like any other. A batch decides on it by `on_error`, as on
@@ -163,7 +162,7 @@ class Undecoded(Generic[Raw]):
     as another value that JSON holds.
     """
 
-    raw: Raw
+    raw: object
     error: BadRecord
 
 
@@ -175,7 +174,7 @@ class Reading(Protocol[Got]):
         """The position of the message last given, at first where the pass begins: `read(after=position)` begins with the next one."""
         ...
 
-    def __iter__(self) -> Iterator[Got | Undecoded[object] | None]:
+    def __iter__(self) -> Iterator[Got | Undecoded | None]:
         """Give the messages in order; `None` while an endless stream is idle, so that its reader can look up.
 
         A record that cannot be decoded is given as an `Undecoded`, and `position` goes past it as past a message: the reader's

@@ -13,6 +13,7 @@ from go_state.storage.codec.message_codec import MessageCodec
 from go_state.storage.codec.program_types import message_type, migrations_of
 from go_state.storage.letters.letter import Letter
 
+Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
 
@@ -54,7 +55,7 @@ Decode: TypeAlias = Union[Decodes, Callable[[Any], Any], None]
 class Reading(Generic[Msg]):
     """Makes messages of letters: stored ones with the program's codec and migrations, raw records with `decode`."""
 
-    def __init__(self, program: Program[Any, Msg], decode: Decode) -> None:
+    def __init__(self, program: Program[Model, Msg], decode: Decode) -> None:
         self.kind = message_type(program)
         self.codec: MessageCodec[Msg] = message_codec(self.kind, program.schema, migrations_of(program))
         self._decode: Callable[[Any], Msg] | None = decode.decode if isinstance(decode, Decodes) else decode

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import groupby, islice
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from go_state.core.errors import UsageError
 from go_state.core.migrations import checked_migrations
@@ -16,13 +16,14 @@ from go_state.storage.journal.journal import Journal
 from go_state.storage.letters.box import LetterBox
 from go_state.storage.letters.letter import Letter, encode
 
+Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
 _TOGETHER = 256  # letters in one transaction
 
 
 def retry_into_journals(
-    program: Program[Any, Msg], box: LetterBox, chosen: Iterator[Letter], reading: Reading[Msg], tally: Tally
+    program: Program[Model, Msg], box: LetterBox, chosen: Iterator[Letter], reading: Reading[Msg], tally: Tally
 ) -> None:
     """Put the letters' messages at the ends of their journals, in order."""
     while some := list(islice(chosen, _TOGETHER)):
@@ -31,7 +32,7 @@ def retry_into_journals(
 
 
 def _put(
-    program: Program[Any, Msg], box: LetterBox, name: str, letters: list[Letter], reading: Reading[Msg], tally: Tally
+    program: Program[Model, Msg], box: LetterBox, name: str, letters: list[Letter], reading: Reading[Msg], tally: Tally
 ) -> None:
     messages: list[Msg] = []
     beside: dict[str, bytes | None] = {}
@@ -55,7 +56,7 @@ def _put(
 
 
 @contextmanager
-def _opened(program: Program[Any, Msg], box: LetterBox, name: str) -> Iterator[Journal[Msg]]:
+def _opened(program: Program[Model, Msg], box: LetterBox, name: str) -> Iterator[Journal[Msg]]:
     """Open the journal, unless this process has it open already, as a running program has."""
     store = box.store
     if not name or not isinstance(store, RecordStore) or name not in store.journal_names():
@@ -74,7 +75,7 @@ def _opened(program: Program[Any, Msg], box: LetterBox, name: str) -> Iterator[J
             journal.close()
 
 
-def _message_type(program: Program[Any, Any]) -> object:
+def _message_type(program: Program[Model, Msg]) -> object:
     from go_state.storage.codec.program_types import message_type
 
     return message_type(program)

@@ -194,17 +194,17 @@ class Loop(Generic[Model, Msg]):
 
     def _pass_over(self, feed: Feed[Msg]) -> Flow[bool]:
         """Count a message that is processed without a turn, or decide on a record; return whether the loop ends after it."""
-        undecoded, feed.undecoded = feed.undecoded, None
-        if undecoded is not None:
+        if (undecoded := feed.take_undecoded()) is not None:
             return (yield from self._set_record_aside(undecoded, feed))
         return (yield from self._passed(feed))
 
-    def _set_record_aside(self, undecoded: Undecoded[Any], feed: Feed[Msg]) -> Flow[bool]:
+    def _set_record_aside(self, undecoded: Undecoded, feed: Feed[Msg]) -> Flow[bool]:
         """Set a record aside that is no message, as `_set_aside` does with a message; there is no turn to be rolled back."""
         self._committed = False
         position = feed.last_position()
-        policy = self.failures.of_record(undecoded.raw, position, undecoded.error)
-        yield from self.failures.keep(FailedMessage(undecoded.raw, position, undecoded.error), policy, "record")
+        raw: Any = undecoded.raw  # which stands in the place of a message
+        policy = self.failures.of_record(raw, position, undecoded.error)
+        yield from self.failures.keep(FailedMessage(raw, position, undecoded.error), policy, "record")
         self.passed_over += 1
         self._committed = True
         return self.failures.breaks

@@ -17,6 +17,8 @@ from go_state.storage.types.annotations import Instance, TypeForm, class_of, mem
 
 Msg = TypeVar("Msg")
 Raw = TypeVar("Raw")
+Tags: TypeAlias = Mapping[Any, type]  # Any: texts, or texts and numbers; a mapping of one is none of the other
+Made: TypeAlias = Callable[[Instance], Instance]
 
 Tag: TypeAlias = str | int
 """What a record says that it is: a class's stored name, or a msgspec Struct's own tag, which may be a number."""
@@ -30,7 +32,7 @@ def json_decoder(
     of: TypeForm = None,
     *,
     tag: str | None = None,
-    tags: Mapping[Any, type] | None = None,
+    tags: Tags | None = None,
     parse: Callable[[bytes], Msg] | None = None,
 ) -> Callable[[bytes], Msg]:
     """Return the function that makes a message of the bytes of one JSON value; it raises whatever `why_undecodable` explains.
@@ -102,7 +104,7 @@ def parsed_by(parse: Callable[[Raw], Msg]) -> Callable[[Raw], Msg]:
     return message_of
 
 
-def named_classes(of: TypeForm, tags: Mapping[Any, type] | None = None) -> dict[Tag, TypeForm]:
+def named_classes(of: TypeForm, tags: Tags | None = None) -> dict[Tag, TypeForm]:
     """Return the classes of the union by the names that a record may give: their stored names, present and past, or their own tags."""
     from go_state.storage.types.fields import is_class_with_fields
 
@@ -136,7 +138,7 @@ def unknown_tag(tag: str, named: Iterable[object]) -> UndecodableError:
 # -------------------------------------------------------------------- JSON
 
 
-def _plain(of: TypeForm) -> Callable[[bytes], Any]:
+def _plain(of: TypeForm) -> Callable[[bytes], Instance]:
     if of is None:
         from msgspec import json
 
@@ -162,7 +164,7 @@ def _own_tag(of: TypeForm) -> str | None:
     return next(iter(fields)) if len(fields) == 1 else None
 
 
-def _tagged(of: TypeForm, tag: str | None, tags: Mapping[Any, type] | None) -> Callable[[bytes], Any]:
+def _tagged(of: TypeForm, tag: str | None, tags: Tags | None) -> Callable[[bytes], Instance]:
     """Return the decoder of a union whose members are told apart by the name in one field.
 
     msgspec finds the class itself, from mirrors that are tagged. A class that has the field itself is read in two steps: the name
@@ -183,7 +185,9 @@ def _tagged(of: TypeForm, tag: str | None, tags: Mapping[Any, type] | None) -> C
 
     # msgspec has no unions in which some tags are numbers and others text.
     in_steps = has_field or len({type(name) for name in named}) > 1
-    read: Callable[[bytes], Any] = in_two_steps if in_steps else msgspec.json.Decoder(_union(list(mirrors.values()))).decode
+    read: Callable[[bytes], Instance] = (
+        in_two_steps if in_steps else msgspec.json.Decoder(_union(list(mirrors.values()))).decode
+    )
 
     def known(name: object) -> Tag:
         if isinstance(name, (str, int)) and name in named:
@@ -206,7 +210,7 @@ def _tagged(of: TypeForm, tag: str | None, tags: Mapping[Any, type] | None) -> C
     return decode
 
 
-def _mirrors(tag: str, named: Mapping[Tag, TypeForm]) -> tuple[dict[Tag, type], dict[type, Callable[[Any], Any]], bool]:
+def _mirrors(tag: str, named: Mapping[Tag, TypeForm]) -> tuple[dict[Tag, type], dict[type, Made], bool]:
     """Return what msgspec reads for each name, how an object of the class is made of that, and whether a class has the field itself."""
     import msgspec
 
@@ -215,7 +219,7 @@ def _mirrors(tag: str, named: Mapping[Tag, TypeForm]) -> tuple[dict[Tag, type], 
     from go_state.storage.types.shape import shape_of
 
     mirrors: dict[Tag, type] = {}
-    backs: dict[type, Callable[[Any], Any]] = {}
+    backs: dict[type, Made] = {}
     has_field = any(field.name == tag for kind in named.values() for field in fields_of(kind))
     for name, kind in named.items():
         shape = shape_of(kind)

@@ -27,7 +27,7 @@ _BLOCK = 1 << 20  # bytes
 class Records(Protocol[Msg]):
     """How a kind of file is read."""
 
-    def __call__(self, lines: Lines, skip: int, /) -> Iterator[Msg | Undecoded[bytes]]:
+    def __call__(self, lines: Lines, skip: int, /) -> Iterator[Msg | Undecoded]:
         """Give the records after the first `skip` records, those that are no messages as `Undecoded`.
 
         Set `lines.complete` and `lines.is_open` at the end.
@@ -235,7 +235,7 @@ class FileReading(Generic[Msg]):
         """Return how far the pass is in the file on disk, in bytes; a little ahead of the records given."""
         return self._opened.length if self._opened.file.closed else self._section.tell()
 
-    def __iter__(self) -> Iterator[Msg | Undecoded[bytes]]:
+    def __iter__(self) -> Iterator[Msg | Undecoded]:
         try:
             source = self._opened.source
             lines = Lines(self._opened.reader(self._section), finished=self._opened.finished or source.compression == ".zip")

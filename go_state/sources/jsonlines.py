@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar, overload
 
 from go_state.core.errors import BadRecord
 from go_state.core.ports import Undecoded
 from go_state.sources.contents import Lines
-from go_state.sources.decoding import check_decoding, decoded_alone, json_decoder, why_undecodable
+from go_state.sources.decoding import Tags, check_decoding, decoded_alone, json_decoder, why_undecodable
 from go_state.sources.files import FileSource
 
 Msg = TypeVar("Msg")
@@ -20,7 +20,7 @@ class _Records(Generic[Msg]):
         self._name = name
         self.decoder = decoder
 
-    def __call__(self, lines: Lines, skip: int, /) -> Iterator[Msg | Undecoded[bytes]]:
+    def __call__(self, lines: Lines, skip: int, /) -> Iterator[Msg | Undecoded]:
         decode = self.decoder()
         record = 0
         for line in lines:
@@ -69,7 +69,7 @@ class JSONLines(FileSource[Msg]):
         of: type[Msg],
         *,
         tag: str | None = None,
-        tags: Mapping[Any, type] | None = None,
+        tags: Tags | None = None,
         name: str | None = None,
         finished: bool | None = None,
     ) -> None: ...
@@ -89,7 +89,7 @@ class JSONLines(FileSource[Msg]):
         of: type[Msg] | None = None,
         *,
         tag: str | None = None,
-        tags: Mapping[Any, type] | None = None,
+        tags: Tags | None = None,
         parse: Callable[[bytes], Msg | None] | None = None,
         name: str | None = None,
         finished: bool | None = None,

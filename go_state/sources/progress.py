@@ -85,7 +85,7 @@ class _Reading(Generic[Msg]):
     def position(self) -> int:
         return self._reading.position
 
-    def __iter__(self) -> Iterator[Msg | Undecoded[bytes]]:
+    def __iter__(self) -> Iterator[Msg | Undecoded]:
         with self._bar:
             try:
                 for number, record in enumerate(self._reading):

@@ -11,6 +11,7 @@ from go_state.core.errors import BadRecord, SourceError, UsageError
 from go_state.core.ports import Undecoded
 from go_state.sources.contents import Lines
 from go_state.sources.decoding import (
+    Tags,
     UndecodableError,
     check_decoding,
     named_classes,
@@ -36,7 +37,7 @@ class How(NamedTuple):
 
     of: TypeForm
     tag: str | None
-    tags: Mapping[Any, type] | None
+    tags: Tags | None
     parse: Callable[[dict[str, str]], Any] | None  # Any: a message, of whichever class
 
 
@@ -47,9 +48,9 @@ class _Records(Generic[Msg]):
         self._missing = frozenset(missing)
         self._delimiter = delimiter
 
-    def __call__(self, lines: Lines, skip: int, /) -> Iterator[Msg | Undecoded[bytes]]:
+    def __call__(self, lines: Lines, skip: int, /) -> Iterator[Msg | Undecoded]:
         rows, record, header, width = Rows(lines, self._delimiter), 0, b"", 0
-        message_of: Make = list  # until the header says
+        message_of: Make = _before_header
         try:
             for row in rows:
                 if not row and not rows.why:
@@ -168,6 +169,10 @@ class _Records(Generic[Msg]):
                 hint = ", which missing= says is not a value, and the field cannot be None" if empty else ""
                 return f"its column {field.name} holds no {kind} ({type(error).__qualname__}){hint}"
         return "its columns hold other values each time they are read"
+
+
+def _before_header(row: list[str]) -> Instance:
+    raise AssertionError("the first row is the header")
 
 
 def _misfitting(row: list[str], width: int, why: str) -> list[str]:

@@ -14,7 +14,6 @@ from typing import Any, Generic, TypeVar
 
 from go_state.core.commands import Call, Command
 from go_state.core.errors import InsideLoop, ProgramError, UsageError
-from go_state.core.ports import Undecoded
 from go_state.core.program import Program, read_step, takes_key
 from go_state.core.subscriptions import Sub
 from go_state.core.turn import Turn
@@ -93,7 +92,6 @@ class _Feed(Generic[Msg]):
     """
 
     commits_each = True
-    undecoded: Undecoded[Any] | None = None  # there are messages here, and no records
     owner = NOBODY
 
     def __init__(self, clock: SimClock) -> None:
@@ -144,6 +142,9 @@ class _Feed(Generic[Msg]):
     def last_position(self) -> int:
         """Return the message's number."""
         return len(self.messages) - 1
+
+    def take_undecoded(self) -> None:
+        """Return None: there are messages here, and no records."""
 
     def turn(self) -> Turn:
         """Return the message's turn, the same at every replay."""

@@ -20,6 +20,13 @@ def fold(model: tuple[int, ...], msg: int) -> gs.Step[tuple[int, ...], int]:
     return (*model, msg), ()
 
 
+def strictly(row: dict[str, str]) -> int:
+    number = int(row["n"])
+    if str(number) != row["n"]:
+        raise ValueError("written in another way, as with line ends around it")
+    return number
+
+
 folding: gs.Program[tuple[int, ...], int] = gs.Program(lambda: ((), ()), fold)
 
 hostile = st.sampled_from(
@@ -88,7 +95,7 @@ def test_rows_are_all_there(rows: list[bytes]) -> None:
         path = Path(folder) / "n.csv"
         path.write_bytes(b"n\n" + b"".join(each + b"\n" for each in rows))
         letters = gs.DeadLetters(store)
-        source: Any = gs.sources.CSV(path, parse=lambda row: int(row["n"]), finished=True)
+        source: Any = gs.sources.CSV(path, parse=strictly, finished=True)
         with suppress(gs.errors.BadRecord):  # of a quote that is not closed
             found = gs.batch(folding, source, on_error=gs.SetAside(letters))
             halves_are_all(found.model, list(letters), rows)

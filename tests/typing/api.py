@@ -227,7 +227,7 @@ def batches() -> None:
     result = gs.batch(program, messages, limit=3, prefetch=2, on_error=gs.SetAside())
     assert_type(result, gs.Result[Counter, Msg])
     assert_type(result.model, Counter)
-    assert_type(result.ended, Literal["exhausted", "limit", "stopped", "budget"])
+    assert_type(result.ended, Literal["exhausted", "limit", "stopped", "budget", "failed"])
     assert_type(result.set_aside, tuple[gs.FailedMessage[Msg], ...])
     assert_type(gs.batch(program, generator()).model, Counter)
     assert_type(gs.batch(program, lambda: (messages, False)).model, Counter)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from go_state.core.ports import Position, Undecoded
 from go_state.core.turn import Turn
@@ -36,15 +36,6 @@ class LoadedFirst(Generic[Msg]):
         self._held: tuple[Msg, str, Iterator[Msg | None]] | None = None  # a message, what it lacks, and those that follow it
         self.commits_each = feed.commits_each
         self.owner = feed.owner
-
-    @property
-    def undecoded(self) -> Undecoded[Any] | None:
-        """The record in whose place None was given last."""
-        return self._feed.undecoded
-
-    @undecoded.setter
-    def undecoded(self, record: Undecoded[Any] | None) -> None:
-        self._feed.undecoded = record
 
     @property
     def processed(self) -> int:
@@ -106,6 +97,10 @@ class LoadedFirst(Generic[Msg]):
     def last_position(self) -> object:
         """Return the position of the message last given."""
         return self._feed.last_position()
+
+    def take_undecoded(self) -> Undecoded | None:
+        """Return the record in whose place None was given last."""
+        return self._feed.take_undecoded()
 
     def turn(self) -> Turn:
         """Return the turn of the message last given."""

@@ -62,7 +62,7 @@ class SourceFeed(Generic[Msg]):
         checkpoint: SavePoint | None,
         halting: Halting[Msg] | None = None,
     ) -> None:
-        self.undecoded: Undecoded[Any] | None = None  #: the record in whose place None was given last
+        self._undecoded: Undecoded | None = None  # the record in whose place None was given last
         self._halting = halting
         self._halts = 0  # how often the batch has halted: once, and once more while it waited for what was running
         self._is_direct = False  # whether the messages being taken are the source's own
@@ -145,7 +145,7 @@ class SourceFeed(Generic[Msg]):
             self._admit(list(self._run))
 
     def _halt(self) -> bool:
-        """Take nothing more from the source, and return whether to end at once: the batch goes back, or has failed once more."""
+        """Stop taking from the source, and return whether to end at once: the batch goes back, or has failed once more."""
         halting, halted, again = self._halting, self._loop.failures.halted, self._halts > 0
         assert halting is not None  # or no policy could have said so
         assert halted is not None
@@ -176,7 +176,7 @@ class SourceFeed(Generic[Msg]):
                 taken += 1  # a local as well: so looking for records costs nothing
                 self._taken = taken
                 if has_records and message.__class__ is record:
-                    self.undecoded, message = message, None  # type: ignore[assignment]  # that is its class
+                    self._undecoded, message = message, None  # type: ignore[assignment]  # that is its class
             yield message
             if queue or arrivals or taken >= stop_at or (watches and self._limits.due()) or (timed and timers.is_due()):
                 return
@@ -199,7 +199,7 @@ class SourceFeed(Generic[Msg]):
             if self._unseen and message is not None:
                 self._unseen -= 1
                 if message.__class__ is Undecoded:  # of a fetch
-                    self.undecoded, message = message, None  # type: ignore[assignment]
+                    self._undecoded, message = message, None  # type: ignore[assignment]
             yield message
 
     def _until_due(self, messages: Iterator[Msg | None]) -> Iterator[Msg | None]:
@@ -241,6 +241,11 @@ class SourceFeed(Generic[Msg]):
         """Return the position of the source, or how many of its messages were taken before this one."""
         position = self._reader.where()
         return self._taken - 1 - self._unseen if position is None else position
+
+    def take_undecoded(self) -> Undecoded | None:
+        """Return the record in whose place None was given last."""
+        undecoded, self._undecoded = self._undecoded, None
+        return undecoded
 
     def turn(self) -> Turn:
         """Return a turn that begins now."""
@@ -290,9 +295,9 @@ class QueuedSourceFeed(SourceFeed[Msg]):
             rest = self._drain() if self._reader.whole else ()
             together = chain(messages if self._reader.whole else islice(messages, 1), rest)
             entering = [message for message in together if message is not None]
-            if self.undecoded is not None and self._reader.whole:
-                raise self.undecoded.error  # which of what was fetched came before it, the queue cannot tell
-            if self.undecoded is not None:
+            if self._undecoded is not None and self._reader.whole:
+                raise self._undecoded.error  # which of what was fetched came before it, the queue cannot tell
+            if self._undecoded is not None:
                 self._records += 1
                 return iter((None,))
             yield from self._port.put(entering)

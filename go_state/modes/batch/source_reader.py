@@ -81,7 +81,7 @@ class PositionedReader(SourceReader[Msg]):
         self.source = source
         self.name = source.name
         self._reading: Reading[Msg] = source.read(after)
-        messages: Iterable[Any] = self._reading  # a record that is no message among them, which the feed looks for
+        messages: Any = self._reading  # with records that are no messages among them, which the feed looks for
         super().__init__(messages)
 
     def position(self) -> Position:

@@ -49,7 +49,7 @@ class DeadLetters:
         return decide(self._on_error, message, position, error)
 
     def file(self, box: LetterBox, failed: FailedMessage[Any], kind: Kind) -> Flow[None]:
-        """Have the journal write a letter, with its note of the message; one in another store is written before that."""
+        """Write a letter with the journal, and with its note of the message; one in another store is written before that."""
         letter = self._writer.letter(failed, kind)
         letters = {}
         if box.store is self._journal.store:
@@ -62,7 +62,7 @@ class DeadLetters:
             self.remember(failed.position, failed.error, letters)
 
     def remember(self, position: int, error: Exception, letters: Mapping[str, bytes] = MappingProxyType({})) -> None:
-        """Have the journal pass over the message, from the flush on that writes its cursor."""
+        """Make the journal pass over the message, from the flush on that writes its cursor."""
         self._kept()
         self._journal.run_record.set_aside(position, type(error).__name__, letters)
 

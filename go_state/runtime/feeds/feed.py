@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from go_state.core.errors import AppEnded, Closed, UsedAfterClose
 from go_state.core.ports import Undecoded
@@ -48,10 +48,8 @@ class Feed(Protocol[Msg]):
     """Where a loop's messages come from and where its commands' messages go.
 
     The feed counts what it gives: a message is processed when the next is asked for, or when it is committed. It gives None in the
-    place of a record that is no message, which is then `undecoded`: so nobody has to look at each message.
+    place of a record that is no message, and then the record is asked for: so nobody has to look at each message.
     """
-
-    undecoded: Undecoded[Any] | None
 
     @property
     def commits_each(self) -> bool:
@@ -89,6 +87,10 @@ class Feed(Protocol[Msg]):
 
     def last_position(self) -> object:
         """Return the position of the message last given, or None if nobody counts."""
+        ...
+
+    def take_undecoded(self) -> Undecoded | None:
+        """Return the record in whose place None was given last, once; None if there was none."""
         ...
 
     def turn(self) -> Turn:

@@ -14,12 +14,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from operator import length_hint
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from go_state.buffer.cursor import Cursor
 from go_state.buffer.own_chunk import OwnChunk
 from go_state.core.errors import Closed, NothingPending, TimedOut
-from go_state.core.ports import Reader, Undecoded
+from go_state.core.ports import Reader
 from go_state.core.turn import Turn
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.feeds.disk import DiskReader
@@ -32,11 +32,15 @@ CHUNK_SECONDS = 0.001  # a chunk may grow while it takes less: what a reader has
 CHUNK_LIMIT = 1024  # messages; by then the cost of taking a chunk, about 2 us, is 2 ns a message
 
 
+def _do_nothing() -> None:
+    """Ignore it."""
+
+
 class LogFeed(Generic[Msg]):
     """Messages of a log, taken in chunks whose size adapts: from one on, doubled while a chunk is quickly done."""
 
     commits_each = False
-    undecoded: Undecoded[Any] | None = None  # there are messages here, and no records
+    take_undecoded = staticmethod(_do_nothing)  # there are messages here, and no records
 
     def __init__(self, reader: Reader[Msg], *, on_loop: bool) -> None:
         self._reader = reader
@@ -195,7 +199,3 @@ class LogFeed(Generic[Msg]):
 
     def _backlog(self) -> int:
         return self._reader.diff() + length_hint(self._rest)
-
-
-def _do_nothing() -> None:
-    """Ignore it."""

@@ -13,7 +13,7 @@ from types import CoroutineType
 from typing import Any, Generic, TypeVar, cast
 
 from go_state.core.errors import NothingPending, UsageError
-from go_state.core.ports import Consumer, Producer, Undecoded
+from go_state.core.ports import Consumer, Producer
 from go_state.core.turn import Turn
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.feeds.feed import NOBODY, give_back, is_end
@@ -28,7 +28,6 @@ class PortFeed(Generic[Msg]):
     """Messages of a consumer, one at a time, each committed by itself."""
 
     commits_each = True
-    undecoded: Undecoded[Any] | None = None  # there are messages here, and no records
     owner = NOBODY
 
     def __init__(self, producer: Producer[Msg], consumer: Consumer[Msg], *, on_loop: bool, one_at_a_time: bool = False) -> None:
@@ -138,6 +137,9 @@ class PortFeed(Generic[Msg]):
     def last_position(self) -> None:
         """Return None: a consumer of somebody's own does not say at which position it is."""
         return
+
+    def take_undecoded(self) -> None:
+        """Return None: there are messages here, and no records."""
 
     def turn(self) -> Turn:
         """Return a turn that begins now."""
