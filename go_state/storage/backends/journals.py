@@ -5,8 +5,9 @@ from __future__ import annotations
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from go_state.core.errors import UsageError
+from go_state.core.errors import LeaseHeld, UsageError
 from go_state.storage.records.backend import JournalStore
+from go_state.storage.records.models import forget_all
 
 if TYPE_CHECKING:
     from go_state.storage.journal.commit.writer import Durability
@@ -48,6 +49,18 @@ class Journals:
         elif durability is not None and durability != found.durability:
             raise UsageError(f"the journal {name!r} is open already, with durability={found.durability!r}: close it first")
         return found
+
+    def forget(self, name: str) -> bool:
+        """Delete the journal of this name with all that is stored under the name, as nobody's but ours; return whether there was any."""
+        if name in self._open and not self._open[name].closed and (self._open[name].is_read or self._open[name].lease.is_held):
+            raise LeaseHeld(name)
+        with ExitStack() as held:
+            if "\0" not in name:  # no journal is called so
+                lease = self._store.backend.lease(name)
+                lease.acquire()
+                held.callback(lease.release)
+            with self._store.backend.transaction(write=True) as transaction:
+                return forget_all(transaction, name)
 
     def let_go(self, name: str, journal: object) -> None:
         """Forget a journal that was closed and has nothing more to do: a store may see any number of them."""

@@ -9,6 +9,7 @@ from go_state.storage.backends.postgres.connections import BoundedConnection
 from go_state.storage.backends.postgres.driver import psycopg
 from go_state.storage.backends.postgres.listening import channel_of, payload_of
 
+_SIZES = 10_000  # names that are read at once without their records
 _ROWS = 64  # records that are read at once: a block of messages may be large
 
 
@@ -46,12 +47,20 @@ class PostgresTransaction:
         self.send()
         return [name for (name,) in self._rows(f"SELECT name FROM {{}} WHERE {_BEGINS} ORDER BY name", prefix, _after(prefix))]
 
-    def items(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Give the names that begin with the prefix, in order, with their records."""
+    def items(self, prefix: bytes, since: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Give the names that begin with the prefix and are not before `since`, in order, with their records."""
         self.send()
         select = f"SELECT name, record FROM {{}} WHERE {_BEGINS} ORDER BY name LIMIT {_ROWS}"
-        first, end = prefix, _after(prefix)
+        first, end = max(prefix, since), _after(prefix)
         while rows := self._rows(select, first, end):
+            yield from rows
+            first = rows[-1][0] + b"\0"
+
+    def sizes(self) -> Iterator[tuple[bytes, int]]:
+        """Give every name, in order, with the number of bytes that its record has."""
+        select = f"SELECT name, octet_length(record) FROM {{}} WHERE name >= %b ORDER BY name LIMIT {_SIZES}"
+        first = b""
+        while rows := self._rows(select, first):
             yield from rows
             first = rows[-1][0] + b"\0"
 
