@@ -9,6 +9,7 @@ from go_state.core.errors import GoStateError, MissingExtra
 
 try:
     from go_state.cli import journal, parameters, replay, snapshots
+    from go_state.cli.care import erase, store
     from go_state.cli.output import fail
 except MissingExtra as error:
     sys.exit(str(error))
@@ -20,6 +21,8 @@ _snapshots = parameters.group("Models as they were saved.")
 _journal = parameters.group("Messages as they were put.")
 app.add_typer(_snapshots, name="snapshots")
 app.add_typer(_journal, name="journal")
+_store = parameters.group("A store as a whole.")
+app.add_typer(_store, name="store")
 
 _snapshots.command("list")(snapshots.list_snapshots)
 _snapshots.command("show")(snapshots.show_snapshot)
@@ -34,6 +37,13 @@ _journal.command("verify")(journal.verify_journal)
 _journal.command("truncate")(journal.truncate_journal)
 _journal.command("skip")(journal.skip_message)
 
+_store.command("info")(store.show_info)
+_store.command("backup")(store.back_up)
+_store.command("restore")(store.restore)
+_store.command("compact")(store.compact)
+_store.command("check")(store.check)
+
+app.command("erase")(erase.erase)
 app.command("replay")(replay.replay_journal)
 
 

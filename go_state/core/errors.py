@@ -28,6 +28,7 @@
     │   ├── InvalidKey          the store cannot hold this key       choose another
     │   ├── StoreFull           no room for the write                raise map_size or free the disk
     │   └── StoreUnavailable    the file cannot be opened or used    see the message
+    │       └── StoreReplaced   another file has taken its place     open the store again
     └── SourceError
         ├── SourceChanged       not the stream that was read before  rename the source
         └── BadRecord           a record that cannot be read         fix the record
@@ -276,6 +277,10 @@ class StoreFull(StoreError):
 
 class StoreUnavailable(StoreError):
     """The store's file cannot be opened, or the store cannot be used from this process or thread."""
+
+
+class StoreReplaced(StoreUnavailable):
+    """Another file lies where the store's was opened, as after it was compacted; nothing was read or written."""
 
 
 class SourceError(GoStateError):

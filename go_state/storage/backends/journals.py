@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +53,7 @@ class Journals:
 
     def forget(self, name: str) -> bool:
         """Delete the journal of this name with all that is stored under the name, as nobody's but ours; return whether there was any."""
-        if name in self._open and not self._open[name].closed and (self._open[name].is_read or self._open[name].lease.is_held):
+        if self.writes(name):
             raise LeaseHeld(name)
         with ExitStack() as held:
             if "\0" not in name:  # no journal is called so
@@ -61,6 +62,17 @@ class Journals:
                 held.callback(lease.release)
             with self._store.backend.transaction(write=True) as transaction:
                 return forget_all(transaction, name)
+
+    def writes(self, name: str) -> bool:
+        """Return whether the journal of this name is open here and has the lease."""
+        return name in self._open and self._open[name].lease.is_held
+
+    def check_not_written(self, names: Iterable[str]) -> None:
+        """Raise `LeaseHeld` if somebody writes one of the journals; it may begin right afterwards."""
+        for name in names:
+            lease = self._store.backend.lease(name)
+            lease.acquire()
+            lease.release()
 
     def let_go(self, name: str, journal: object) -> None:
         """Forget a journal that was closed and has nothing more to do: a store may see any number of them."""

@@ -131,10 +131,7 @@ class RecordStore:
         It is one transaction: whoever reads sees the one or the other. Raises `LeaseHeld` if a program of this store runs, and
         `Corrupt` if the backup is damaged.
         """
-        for name in self.journal_names():
-            lease = self.backend.lease(name)
-            lease.acquire()
-            lease.release()
+        self.journals.check_not_written(self.journal_names())
         return copy_all(backup.backend, self.backend)
 
     def compact(self) -> None:
@@ -144,6 +141,7 @@ class RecordStore:
         `StoreUnavailable`, have to open it again. In Postgres it is VACUUM FULL, for which the role has to own the table. Raises
         `LeaseHeld` if a program of this store runs in another process.
         """
+        self.journals.check_not_written(name for name in self.journal_names() if not self.journals.writes(name))
         self.backend.compact()
 
     # ------------------------------------------------------------------ the store itself

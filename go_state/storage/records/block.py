@@ -60,8 +60,10 @@ class Block(NamedTuple):
 
     def without_emptied(self) -> Iterator[Block]:
         """Give the messages between those that were emptied as blocks of their own, without times."""
-        first, run = self.first, list[bytes]()
-        for position, record in enumerate(self.records(), self.first):
+        first, run, records = self.first, list[bytes](), self.records()
+        if records.count(EMPTIED) != self.emptied:
+            raise self.damaged(f"{records.count(EMPTIED)} of its messages are empty, and it says {self.emptied}")
+        for position, record in enumerate(records, self.first):
             if record != EMPTIED:
                 first = first if run else position
                 run.append(record)
@@ -73,7 +75,8 @@ class Block(NamedTuple):
 
     def _part_of(self, first: int, records: Sequence[bytes]) -> Block:
         data = b'{"at":[],"records":[%b]}' % b",".join(records)
-        return self._replace(first=first, number=len(records), data=data, emptied=records.count(EMPTIED))
+        emptied = records.count(EMPTIED) if self.emptied else 0  # in a block that has none, null is no message
+        return self._replace(first=first, number=len(records), data=data, emptied=emptied)
 
     def _part(self, name: str, kind: type[Part]) -> Part:
         import msgspec

@@ -43,7 +43,9 @@ def finish_copy(path: str, number: int, *, like: str | None = None) -> None:
     if like is not None:
         original = os.stat(like)
         os.chmod(path, original.st_mode & 0o777)
-        with suppress(PermissionError, AttributeError):  # of another's file, which our group may write; of a system without owners
+        with suppress(
+            PermissionError, AttributeError
+        ):  # of another's file, which our group may write; of a system without owners
             os.chown(path, original.st_uid, original.st_gid)
     with open(path, "r+b") as file:
         _renumber(file, number)

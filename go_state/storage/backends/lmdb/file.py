@@ -23,7 +23,9 @@ _NODE = struct.Struct("=HHHH")  # two halves of a number, flags (or the rest of 
 _BRANCH, _LEAF = 0x01, 0x02  # flags of pages
 _BIG = 0x01  # of a node: its data lies on pages of their own
 _NONE = (1 << 64) - 1  # the root of an empty tree
-_MAP_SIZE = 1 << 36  # 64 GiB of address space, not of disk: the file grows as it is filled. It is set when a file is opened, because
+_MAP_SIZE = (
+    1 << 36
+)  # 64 GiB of address space, not of disk: the file grows as it is filled. It is set when a file is opened, because
 # two processes that resize a map at the same time have corrupted files (py-lmdb issue 269).
 _DEPTH = 32  # as LMDB's own limit: a damaged tree may lead in a circle
 
@@ -61,7 +63,9 @@ def check_before_opening(path: str, *, create: bool) -> None:
     except FileNotFoundError:
         if create:
             return
-        raise StoreUnavailable(f"there is no store at {path}, and none was made: check the path, or open it to be made") from None
+        raise StoreUnavailable(
+            f"there is no store at {path}, and none was made: check the path, or open it to be made"
+        ) from None
     except OSError:
         return  # LMDB says what is wrong
     if found.st_nlink > 1 and os.path.isfile(path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from go_state.core.errors import Corrupt, StoreUnavailable
+from go_state.core.errors import Corrupt, StoreReplaced
 from go_state.storage.backends.lmdb.file import Identity, identity, seen
 
 
@@ -39,18 +39,18 @@ class Place:
         return found
 
     def check_readable(self) -> None:
-        """Raise `StoreUnavailable` if another file lies at the path: what is read would be of the past."""
+        """Raise `StoreReplaced` if another file lies at the path: what is read would be of the past."""
         found = self.look()
         if self._files is not None and found != self._files[0]:
             raise self._replaced("nothing was read")
 
     def check_writable(self) -> None:
-        """Raise `StoreUnavailable` if another file lies at the path: what is written to the one that was opened would be lost."""
+        """Raise `StoreReplaced` if another file lies at the path: what is written to the one that was opened would be lost."""
         if self._identities() != self._files:
             raise self._replaced("nothing was written")
 
-    def _replaced(self, what: str) -> StoreUnavailable:
-        return StoreUnavailable(
+    def _replaced(self, what: str) -> StoreReplaced:
+        return StoreReplaced(
             f"{self.path}, or {self._lock_path}, was replaced or removed while the store was open, as when it is compacted, and "
             f"{what}: open the store again"
         )

@@ -9,6 +9,7 @@ from go_state.storage.backends.lmdb.environment import LMDBEnvironment
 from go_state.storage.backends.lmdb.file import real_path
 from go_state.storage.backends.record_store import RecordStore
 
+
 class LMDBStore(RecordStore):
     """A store in the LMDB file at `path` (and `path-lock` beside it), made if it is missing, unless `create` is False.
 

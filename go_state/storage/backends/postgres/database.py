@@ -89,9 +89,9 @@ class Database:
 
     def backup(self, path: str) -> None:
         """Copy all records as they are at one moment into a new LMDB file."""
+        from go_state.storage.backends.contents import copy_all
         from go_state.storage.backends.lmdb.copying import published, remove_left
         from go_state.storage.backends.lmdb.environment import LMDBEnvironment
-        from go_state.storage.backends.contents import copy_all
 
         with published(path) as new:
             target = LMDBEnvironment(new, None)

@@ -58,7 +58,9 @@ def rewrite(
 ) -> Rewritten:
     """Rewrite the journal; see `Journal.rewrite`."""
     if not callable(fn):
-        raise UsageError(f"rewrite takes a function from an entry to its message, or None to empty it, not a {type(fn).__qualname__}")
+        raise UsageError(
+            f"rewrite takes a function from an entry to its message, or None to empty it, not a {type(fn).__qualname__}"
+        )
     if dry_run:
         return _Rewriting(parts, fn, None, None, progress).run()
     with parts.writer.exclusive():
