@@ -190,12 +190,14 @@ class _Rewriting(Generic[Msg]):
 
         shown = json.decode(record) if message is None else message
         returned = self._fn(Recorded(position, at, shown))
-        stays = returned is shown
+        if returned is shown:
+            encoded, after = record, message
+        else:
+            encoded = EMPTIED if returned is None else self._parts.kind.encode_one(returned)  # type: ignore[arg-type]  # or it is refused
+            after = returned
         if self._refolding is not None and position not in self._aside:
-            self._refolding.take(position, at, message, message if stays else returned)
-        if stays:
-            return record
-        return EMPTIED if returned is None else self._parts.kind.encode_one(returned)  # type: ignore[arg-type]  # or it is refused
+            self._refolding.take(position, at, message, after)
+        return encoded
 
     def _make_snapshots(self, position: int) -> None:
         while self._snapshots and self._snapshots[0] <= position and self._refolding is not None:
