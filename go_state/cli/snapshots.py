@@ -110,6 +110,8 @@ def _snapshots(store: RecordStore) -> Iterator[tuple[str, bytes]]:
 
 
 def _described(key: str, data: bytes) -> Described:
-    name, number, _, revision, marks, payload = read_envelope(key, data, is_checked=True)  # by the store, as the bytes of its record
+    name, number, _, revision, marks, payload = read_envelope(
+        key, data, is_checked=True
+    )  # by the store, as the bytes of its record
     positions = {source: mark.position for source, mark in marks.items()}
     return Described(key=key, schema=name, number=number, revision=revision, positions=positions, bytes=len(payload))

@@ -200,8 +200,8 @@ class Corrupt(StoreError):
 
     def __init__(self, key: str, what: str, *, position: int | None = None) -> None:
         super().__init__(
-            f"what is stored under {key!r} is damaged ({what}): nothing was loaded; put back a copy of the store that was made while "
-            f"no process had it open"
+            f"what is stored under {key!r} is damaged ({what}): nothing was loaded; put back a backup of the store, or a copy "
+            f"that was made while no process had it open"
         )
         self.key = key
         self.what = what

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -143,7 +144,10 @@ def test_a_program_goes_on_after_its_journal_was_rewritten(open_store: Callable[
         journal = store.journal("shop", of=Message)
         assert gs.verify(shop, journal).ok
         with journal.consumer(name="mailer") as mailer:
-            assert [mailer.get() for _ in range(2)] == [message(100), None if message(101).customer == "customer-3" else message(101)]
+            assert [mailer.get() for _ in range(2)] == [
+                message(100),
+                None if message(101).customer == "customer-3" else message(101),
+            ]
 
 
 def test_all_can_be_emptied_before_the_program_has_run(open_store: Callable[[], RecordStore]) -> None:
@@ -296,23 +300,30 @@ def test_messages_of_older_types_stay_as_they_were_written(open_store: Callable[
 
 def test_a_message_whose_command_runs_cannot_be_erased(open_store: Callable[[], RecordStore]) -> None:
     """The command is found again by its message; once it has ended the message can go."""
+    begun, may_end = threading.Event(), threading.Event()
+
+    def call() -> None:
+        begun.set()
+        may_end.wait(60)
 
     def sends(model: int, msg: Message) -> gs.Step[int, Message]:
-        return model + 1, [gs.Cmd.call(fails, ok=lambda _: None)] if model == 0 else ()
-
-    def fails() -> None:
-        raise RuntimeError
+        return model + 1, [gs.Cmd.call(call, ok=lambda _: None, thread=True)] if model == 0 else ()
 
     program = gs.Program[int, Message](lambda: (0, ()), sends)
     with open_store() as store:
-        store.journal("shop", of=Message).put(message(3))
-        with pytest.raises(RuntimeError), gs.start(program, store=store, key="shop") as app:
-            app.wait()
+        app = gs.start(program, store=store, key="shop")
+        app.send(message(3))
+        assert begun.wait(60)
+        with pytest.warns(gs.errors.LeftRunning):
+            app.stop(drain=False)
         journal = store.journal("shop", of=Message)
-        if journal.run_record.running():
-            with pytest.raises(gs.UsageError, match="has not ended"):
-                gs.history.rewrite(program, journal, emptied)
-            assert next(iter(journal.read())).message == message(3)
+        with pytest.raises(gs.UsageError, match="position 0 of 'shop' has not ended"):
+            gs.history.rewrite(program, journal, emptied)
+        assert [each.message for each in journal.read()] == [message(3)]
+        journal.close()
+        may_end.set()
+        gs.start(program, store=store, key="shop").stop()
+        assert gs.history.rewrite(program, store.journal("shop", of=Message), emptied).emptied == 1
 
 
 def test_emptied_messages_go_through_an_export_and_back(store: RecordStore, tmp_path: Path) -> None:

@@ -133,7 +133,7 @@ class LMDBEnvironment:
         if write:
             self._check_may_write()
         try:
-            with self._in_use:
+            with self._in_use.by_one():
                 with self._begun(write) as transaction:
                     yield _LMDBTransaction(transaction)
                 return
@@ -184,7 +184,7 @@ class LMDBEnvironment:
 
         with published(path) as new:
             try:
-                with self._in_use:
+                with self._in_use.by_one():
                     environment = self._usable()
                     self._place.check_readable()
                     environment.copy(new, compact=True)
@@ -216,7 +216,7 @@ class LMDBEnvironment:
 
     def sizes(self) -> Iterator[tuple[bytes, int]]:
         """Give every name, in order, with the number of bytes that its record has; the records themselves are not read."""
-        with self._in_use:
+        with self._in_use.by_one():
             self._place.check_readable()
             with self._usable().begin(buffers=True) as transaction, transaction.cursor() as cursor:
                 for name in cursor.iternext(keys=True, values=False):
@@ -224,7 +224,7 @@ class LMDBEnvironment:
 
     def space(self) -> Space:
         """Return how much room the file takes and has."""
-        with self._in_use, self._begun(False) as transaction:
+        with self._in_use.by_one(), self._begun(False) as transaction:
             info, page = self._usable().info(), self._usable().stat()["psize"]
             free = free_pages(self.path, transaction.id())
             readers = max(self._usable().readers().count("\n") - 1, 0)
@@ -274,7 +274,7 @@ class LMDBEnvironment:
 
         path, folder = self.path, os.path.dirname(os.path.abspath(self.path))
         if isinstance(error, lmdb.InvalidError):
-            whole = "a copy that was made while no process had it open"
+            whole = "a backup, or a copy that was made while no process had it open"
             return f"{path} is no LMDB file, or is damaged ({error}): give another path, or put back {whole}"
         if isinstance(error, lmdb.MemoryError):
             return (

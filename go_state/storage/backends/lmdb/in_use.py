@@ -13,23 +13,45 @@ _PATIENCE = 60.0  # seconds for the transactions that are open to end: none take
 
 
 class InUse:
-    """Counts transactions. Used in a `with` block by each of them, which waits while the file is being exchanged."""
+    """Knows which transactions are open. Each waits while the file is being exchanged, or is about to be.
+
+    A transaction that a thread opens beside another of its own does not wait: who is about to exchange the file waits for that one.
+    What ends is ended a second time if Ctrl-C may have cut the first short: nobody would ever be alone with the file otherwise.
+    """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()  # guards the two below
-        self._open = 0
-        self._exchanging = False
+        self._open: dict[object, int] = {}  # the threads of the transactions
+        self._exchanging: object = None  # who exchanges the file, or is about to
 
-    def __enter__(self) -> None:
+    @contextmanager
+    def by_one(self) -> Iterator[None]:
+        """Count a transaction as open for the block."""
+        token = object()
+        try:
+            self._begin(token)
+            yield
+        finally:
+            try:
+                self._end(token)
+            except BaseException:
+                self._end(token)
+                raise
+
+    def _begin(self, token: object) -> None:
+        thread = threading.get_ident()
         with self._changed:
-            while self._exchanging:
+            while self._exchanging is not None and thread not in self._open.values():
                 self._changed.wait()
-            self._open += 1
+            self._open[token] = thread
 
-    def __exit__(self, *_: object) -> None:
+    def _end(self, token: object) -> None:
         with self._changed:
-            self._open -= 1
-            if not self._open:
+            self._open.pop(token, None)
+            if self._exchanging is token:
+                self._exchanging = None
+                self._changed.notify_all()
+            elif not self._open:
                 self._changed.notify_all()
 
     @contextmanager
@@ -38,17 +60,26 @@ class InUse:
 
         Raises `StoreUnavailable` if one does not end within a minute.
         """
+        token = object()
+        try:
+            self._wait(token, where)
+            yield
+        finally:
+            try:
+                self._end(token)
+            except BaseException:
+                self._end(token)
+                raise
+
+    def _wait(self, token: object, where: str) -> None:
         until = time.monotonic() + _PATIENCE
         with self._changed:
-            while self._exchanging or self._open:
-                if not self._changed.wait(max(until - time.monotonic(), 0)) and time.monotonic() >= until:
+            while self._exchanging is not None:
+                self._changed.wait()
+            self._exchanging = token
+            while self._open:
+                self._changed.wait(max(until - time.monotonic(), 0))
+                if self._open and time.monotonic() >= until:
                     raise StoreUnavailable(
                         f"{where} is in use: a transaction of this process has not ended within {_PATIENCE:g} s"
                     )
-            self._exchanging = True
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._exchanging = False
-                self._changed.notify_all()
