@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ import go_state as gs
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),  # a file that is dropped is closed, and says so
+    pytest.mark.filterwarnings(
+        "ignore::pytest.PytestUnraisableExceptionWarning"
+    ),  # a file that is dropped is closed, and says so
 ]
 
 
@@ -43,11 +46,9 @@ def test_an_interrupted_compaction_leaves_a_store_that_works(tmp_path: Path) -> 
             version = store.store({"a": gs.abc.Write(b"1", 0)})["a"]
             with interrupt:
                 store.compact()
-            try:
+            with suppress(gs.errors.StoreReplaced):  # if the file was exchanged, and could not be opened again
                 store.compact()
                 version = store.store({"a": gs.abc.Write(b"2", version)})["a"]
-            except gs.errors.StoreUnavailable as error:
-                assert "open the store again" in str(error) or "is closed" in str(error), error
         with gs.LMDBStore(folder / "s") as store:
             assert store.load("a").version == version  # type: ignore[union-attr]
             store.compact()
@@ -97,4 +98,9 @@ def test_an_interrupted_rewriting_leaves_the_old_or_the_new(tmp_path: Path) -> N
             with gs.start(shop, store=store, key="shop") as app:
                 assert app.apply(Paid(""), timeout=30) == 7
 
-    at_every_point(interrupted)
+    nth, came = 1, True
+    while came:  # there are thousands of points, so a part of them, never the same distance apart
+        interrupt = Interrupt(nth)
+        interrupted(interrupt)
+        nth, came = nth + 31 + nth % 17, interrupt.came
+    assert nth > 500

@@ -39,7 +39,7 @@ def remove_left(path: str) -> None:
 
 
 def finish_copy(path: str, number: int, *, like: str | None = None) -> None:
-    """Have a compacted copy go on from the transaction of that number, with the rights of the file `like`, and sync it."""
+    """Number a compacted copy so that it goes on from that transaction, with the rights of the file `like`, and sync it."""
     if like is not None:
         original = os.stat(like)
         os.chmod(path, original.st_mode & 0o777)

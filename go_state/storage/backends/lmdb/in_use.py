@@ -20,7 +20,9 @@ class InUse:
     """
 
     def __init__(self) -> None:
-        self._changed = threading.Condition()  # guards the two below
+        # Guards the two below. Entered itself, not through the condition, whose `with` Ctrl-C can leave locked.
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._open: dict[object, int] = {}  # the threads of the transactions
         self._exchanging: object = None  # who exchanges the file, or is about to
 
@@ -40,13 +42,13 @@ class InUse:
 
     def _begin(self, token: object) -> None:
         thread = threading.get_ident()
-        with self._changed:
+        with self._lock:
             while self._exchanging is not None and thread not in self._open.values():
                 self._changed.wait()
             self._open[token] = thread
 
     def _end(self, token: object) -> None:
-        with self._changed:
+        with self._lock:
             self._open.pop(token, None)
             if self._exchanging is token:
                 self._exchanging = None
@@ -73,7 +75,7 @@ class InUse:
 
     def _wait(self, token: object, where: str) -> None:
         until = time.monotonic() + _PATIENCE
-        with self._changed:
+        with self._lock:
             while self._exchanging is not None:
                 self._changed.wait()
             self._exchanging = token

@@ -183,4 +183,6 @@ def test_a_process_with_little_address_space_is_told_of_map_size(tmp_path: Path)
 
 def test_damage_is_told_with_advice_that_can_be_followed() -> None:
     """What helps is a backup, or a copy of a closed store."""
-    assert "put back a backup of the store, or a copy that was made while no process had it open" in str(gs.errors.Corrupt("key", "why"))
+    assert "put back a backup of the store, or a copy that was made while no process had it open" in str(
+        gs.errors.Corrupt("key", "why")
+    )
