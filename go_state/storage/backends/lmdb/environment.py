@@ -132,11 +132,21 @@ class LMDBEnvironment:
 
         if write:
             self._check_may_write()
+        token = object()
         try:
-            with self._in_use.by_one():
-                with self._begun(write) as transaction:
-                    yield _LMDBTransaction(transaction)
+            # Without a context manager for each of these, which would cost a read as much again.
+            try:
+                self._in_use.begin(token)
+                if write:
+                    with self._begun(True) as transaction:
+                        yield _LMDBTransaction(transaction)
+                else:
+                    self._place.check_readable()
+                    with self._usable().begin() as transaction:
+                        yield _LMDBTransaction(transaction)
                 return
+            finally:
+                self._in_use.end(token)
         except lmdb.MapResizedError:  # by `_begun`: another process has given the file a larger map
             pass
         except lmdb.Error as error:

@@ -31,21 +31,26 @@ class InUse:
         """Count a transaction as open for the block."""
         token = object()
         try:
-            self._begin(token)
+            self.begin(token)
             yield
         finally:
-            try:
-                self._end(token)
-            except BaseException:
-                self._end(token)
-                raise
+            self.end(token)
 
-    def _begin(self, token: object) -> None:
+    def begin(self, token: object) -> None:
+        """Count a transaction as open; `end` is called in any case."""
         thread = threading.get_ident()
         with self._lock:
             while self._exchanging is not None and thread not in self._open.values():
                 self._changed.wait()
             self._open[token] = thread
+
+    def end(self, token: object) -> None:
+        """Count it as open no longer; a second time is harmless."""
+        try:
+            self._end(token)
+        except BaseException:  # Ctrl-C
+            self._end(token)
+            raise
 
     def _end(self, token: object) -> None:
         with self._lock:
@@ -67,11 +72,7 @@ class InUse:
             self._wait(token, where)
             yield
         finally:
-            try:
-                self._end(token)
-            except BaseException:
-                self._end(token)
-                raise
+            self.end(token)
 
     def _wait(self, token: object, where: str) -> None:
         until = time.monotonic() + _PATIENCE
