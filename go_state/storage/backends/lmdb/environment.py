@@ -146,7 +146,11 @@ class LMDBEnvironment:
                         yield _LMDBTransaction(transaction)
                 return
             finally:
-                self._in_use.end(token)
+                try:
+                    self._in_use.end(token)
+                except BaseException:
+                    self._in_use.end(token)
+                    raise
         except lmdb.MapResizedError:  # by `_begun`: another process has given the file a larger map
             pass
         except lmdb.Error as error:

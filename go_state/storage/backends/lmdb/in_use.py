@@ -34,7 +34,11 @@ class InUse:
             self.begin(token)
             yield
         finally:
-            self.end(token)
+            try:
+                self.end(token)
+            except BaseException:
+                self.end(token)
+                raise
 
     def begin(self, token: object) -> None:
         """Count a transaction as open; `end` is called in any case."""
@@ -45,14 +49,7 @@ class InUse:
             self._open[token] = thread
 
     def end(self, token: object) -> None:
-        """Count it as open no longer; a second time is harmless."""
-        try:
-            self._end(token)
-        except BaseException:  # Ctrl-C
-            self._end(token)
-            raise
-
-    def _end(self, token: object) -> None:
+        """Count it as open no longer; done once more if Ctrl-C may have cut it short."""
         with self._lock:
             self._open.pop(token, None)
             if self._exchanging is token:
@@ -72,7 +69,11 @@ class InUse:
             self._wait(token, where)
             yield
         finally:
-            self.end(token)
+            try:
+                self.end(token)
+            except BaseException:
+                self.end(token)
+                raise
 
     def _wait(self, token: object, where: str) -> None:
         until = time.monotonic() + _PATIENCE
