@@ -7,6 +7,7 @@ something is wrong in the store, 2 the command was misspelt.
 `snapshots.py`   list, show, export, check
 `journal.py`     list, show, export, import, verify, truncate, skip
 `replay.py`      the model at a position
+`care/`          store info, backup, restore, compact and check; erase
 `parameters.py`  what the commands take: their arguments and options
 `opened.py`      the store, the journal and the program that a command is given
 `output.py`      tables, progress bars and JSON; `terminal.py` escapes what a terminal would obey

@@ -31,7 +31,7 @@ class Described(TypedDict):
 
 def list_journals(db: Db, as_json: Json = False, schema: Schema = "go_state") -> None:
     """List the journals: where they begin and end, how far their readers have come, and what is passed over."""
-    with open_store(db, schema) as store:
+    with open_store(db, schema, readonly=True) as store:
         rows: list[Described] = []
         for name in store.journal_names():
             found = store.journal(name)
@@ -58,7 +58,7 @@ def show_journal(
     schema: Schema = "go_state",
 ) -> None:
     """Print messages as lines of JSON: positions, times of entry, and of those that are passed over, why."""
-    with open_store(db, schema) as store:
+    with open_store(db, schema, readonly=True) as store:
         found = find_journal(store, name)
         for line in lines(found.history, found.set_aside(), start, until):
             show_json(line.removesuffix(b"\n"))
@@ -66,7 +66,7 @@ def show_journal(
 
 def export_journal(db: Db, name: Name, path: File, schema: Schema = "go_state") -> None:
     """Write a journal as JSON Lines."""
-    with open_store(db, schema) as store, output(store, path) as file:
+    with open_store(db, schema, readonly=True) as store, output(store, path) as file:
         found = find_journal(store, name)
         statistics = found.statistics()
         for line in with_bar("export", lines(found.history, found.set_aside()), statistics.end - statistics.start):
@@ -86,7 +86,7 @@ def import_journal(db: Db, name: Name, path: File, target: Target, schema: Schem
 
 def verify_journal(db: Db, name: Name, target: Target, as_json: Json = False, schema: Schema = "go_state") -> None:
     """Fold a journal through today's program and compare with its snapshots."""
-    with open_store(db, schema) as store:
+    with open_store(db, schema, readonly=True) as store:
         found = find_journal(store, name)
         end = found.statistics().end
         with bar("verify", end) as advance:

@@ -9,6 +9,7 @@ from go_state.core.errors import GoStateError, MissingExtra
 
 try:
     from go_state.cli import journal, parameters, replay, snapshots
+    from go_state.cli.care import erase, store
     from go_state.cli.dead import letters
     from go_state.cli.output import fail
 except MissingExtra as error:
@@ -23,6 +24,8 @@ app.add_typer(_snapshots, name="snapshots")
 app.add_typer(_journal, name="journal")
 _dead = parameters.group("What was set aside.")
 app.add_typer(_dead, name="dead")
+_store = parameters.group("A store as a whole.")
+app.add_typer(_store, name="store")
 
 _snapshots.command("list")(snapshots.list_snapshots)
 _snapshots.command("show")(snapshots.show_snapshot)
@@ -43,6 +46,13 @@ _dead.command("retry")(letters.retry_letters)
 _dead.command("drop")(letters.drop_letters)
 _dead.command("export")(letters.export_letters)
 
+_store.command("info")(store.show_info)
+_store.command("backup")(store.back_up)
+_store.command("restore")(store.restore)
+_store.command("compact")(store.compact)
+_store.command("check")(store.check)
+
+app.command("erase")(erase.erase)
 app.command("replay")(replay.replay_journal)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from go_state.core.errors import UsageError
@@ -17,8 +17,8 @@ from go_state.storage.journal.journal import Journal
 _SOME = 5  # of many journals this many are named
 
 
-def open_store(db: str, schema: str, *, new: bool = False) -> RecordStore:
-    """Open the store in a file or in Postgres; it has to exist, unless it may be `new`."""
+def open_store(db: str, schema: str, *, new: bool = False, readonly: bool = False) -> RecordStore:
+    """Open the store in a file or in Postgres; it has to exist, unless it may be `new`. A file that is `readonly` is not written."""
     if db.startswith(("postgres://", "postgresql://")):
         from go_state.storage.backends.postgres.store import PostgresStore
 
@@ -26,7 +26,7 @@ def open_store(db: str, schema: str, *, new: bool = False) -> RecordStore:
     if not (new or os.path.isfile(db)):
         what = "this, which may hold a password," if "@" in db or "=" in db else db
         raise UsageError(f"{what} is not a file: give the path of a store, or postgresql://user@host/database")
-    return LMDBStore(db)
+    return LMDBStore(db, readonly=readonly, create=new)
 
 
 def find_journal(store: RecordStore, name: str) -> Journal[object]:
@@ -46,17 +46,25 @@ def named(names: Sequence[str]) -> str:
 
 def import_program(target: str) -> Program[Any, Any]:
     """Import the program from "module:name"; the current folder is looked in first."""
-    found = import_object(target)
+    found = import_object(target, "a program")
     if not isinstance(found, Program):
         raise UsageError(f"{target} is not a gs.Program")
     return found
 
 
-def import_object(target: str) -> object:
+def import_function(target: str) -> Callable[[Any], Any]:
+    """Import the function from "module:name"; the current folder is looked in first."""
+    found = import_object(target, "a function")
+    if not callable(found):
+        raise UsageError(f"{target} is not a function")
+    return found
+
+
+def import_object(target: str, what: str = "a program or a function") -> object:
     """Import what a module calls so from "module:name"; the current folder is looked in first."""
     module, _, name = target.partition(":")
     if not name:
-        raise UsageError(f"a program is given as module:name, such as bot.main:program, not {target!r}")
+        raise UsageError(f"{what} is given as module:name, such as bot.main:program, not {target!r}")
     sys.path.insert(0, os.getcwd())
     if not all(part.isidentifier() for part in module.split(".")):
         raise UsageError(

@@ -24,6 +24,29 @@ OutputFile = Annotated[str, typer.Argument(metavar="FILE", help="Where to, - for
 Position = Annotated[int, typer.Argument(metavar="POSITION")]
 KeyframePosition = Annotated[int | None, typer.Option(help="A keyframe's position, instead of the newest.")]
 From = Annotated[int | None, typer.Option("--from", help="The first position.")]
+NewFile = Annotated[str, typer.Argument(metavar="FILE", help="The new file.")]
+Backup = Annotated[
+    str, typer.Argument(metavar="BACKUP", help="A file that was made by `go-state store backup`, or any other store.")
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+Where = Annotated[list[str] | None, typer.Option(metavar="FIELD=VALUE", help="Of which messages; all conditions have to hold.")]
+Empty = Annotated[bool, typer.Option("--empty", help="Empty the messages: their positions stay.")]
+With = Annotated[
+    str | None, typer.Option("--with", metavar="MODULE:FUNCTION", help="Given an entry, it returns its new message.")
+]
+ModelFunction = Annotated[
+    str | None,
+    typer.Option(
+        "--model", metavar="MODULE:FUNCTION", help="Given the oldest snapshot's model, it returns it without what is erased."
+    ),
+]
+KeyToErase = Annotated[str | None, typer.Option("--key", help="Delete all that is stored under the key instead.")]
+Prefix = Annotated[str | None, typer.Option(help="All journals whose names begin so: those of a keyed program.")]
+Rebuild = Annotated[
+    bool, typer.Option("--rebuild", help="Also if today's program would not make the snapshots that there are.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only count.")]
+Compact = Annotated[bool, typer.Option("--compact", help="Compact the store afterwards.")]
 Until = Annotated[int | None, typer.Option(help="The position to stop before.")]
 
 LettersName = Annotated[str, typer.Argument(metavar="NAME", help="The letters' name: that of gs.DeadLetters(store, NAME).")]

@@ -22,7 +22,7 @@ def replay_journal(
 ) -> None:
     """Print the model that a program comes to at a position of its journal, as JSON."""
     program = import_program(target)
-    with open_store(db, schema) as store:
+    with open_store(db, schema, readonly=True) as store:
         names = store.journal_names()
         if not name and len(names) != 1:
             raise UsageError(f"{store.where} has {named(names)}: say which with --name; `go-state journal list` shows them all")

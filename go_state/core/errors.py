@@ -29,6 +29,7 @@
     │   ├── InvalidKey          the store cannot hold this key       choose another
     │   ├── StoreFull           no room for the write                raise map_size or free the disk
     │   └── StoreUnavailable    the file cannot be opened or used    see the message
+    │       └── StoreReplaced   another file has taken its place     open the store again
     └── SourceError
         ├── SourceChanged       not the stream that was read before  rename the source
         └── BadRecord           a record that cannot be read         fix the record, or on_error=
@@ -220,8 +221,8 @@ class Corrupt(StoreError):
 
     def __init__(self, key: str, what: str, *, position: int | None = None) -> None:
         super().__init__(
-            f"what is stored under {key!r} is damaged ({what}): nothing was loaded; put back a copy of the store that was made while "
-            f"no process had it open"
+            f"what is stored under {key!r} is damaged ({what}): nothing was loaded; put back a backup of the store, or a copy "
+            f"that was made while no process had it open"
         )
         self.key = key
         self.what = what
@@ -301,6 +302,10 @@ class StoreFull(StoreError):
 
 class StoreUnavailable(StoreError):
     """The store's file cannot be opened, or the store cannot be used from this process or thread."""
+
+
+class StoreReplaced(StoreUnavailable):
+    """Another file lies where the store's was opened, as after it was compacted; nothing was read or written."""
 
 
 class SourceError(GoStateError):

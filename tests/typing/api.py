@@ -378,3 +378,16 @@ def observed() -> None:
             assert_type(effect.due, float | None)
     with gs.start_keyed(program, observe=[observer]) as rooms:
         assert_type(rooms["lobby"].effects(), list[gs.app.RunningEffect])
+
+
+def erased(store: gs.LMDBStore, journal: gs.Journal[Msg]) -> None:
+    """A rewriting says what it has done; a store's care takes paths and stores."""
+    assert_type(
+        gs.history.rewrite(program, journal, lambda entry: entry.message, model=lambda model: model), gs.history.Rewritten
+    )
+    assert_type(gs.history.forget(store, "a"), bool)
+    assert_type(gs.history.change_model(program, store, "a", lambda model: model), bool)
+    gs.history.change_model(program, store, "a", lambda model: 1)  # type: ignore[arg-type, return-value]
+    assert_type(store.info().keys, int)
+    store.backup("path")
+    assert_type(store.restore_from(store), int)
