@@ -6,6 +6,7 @@ Each is a protocol: an object with these methods will do, it need not inherit. `
     Codec                           a model as bytes
     Source, Reading, Position       a stream that can be read on from a position
     Openable, OpenedSource          a source whose stream may be replaced at any moment, such as a file
+    History, Entry, Span            messages by position, of which the tools of gs.history ask their questions
     Producer, Consumer              a queue of your own: put; get, commit, rollback
     Clock                           the time of a run
     Switch                          something with is_set(), which asks a batch to end
@@ -14,12 +15,15 @@ Each is a protocol: an object with these methods will do, it need not inherit. `
 from go_state.core.ports import (
     Codec,
     Consumer,
+    Entry,
+    History,
     Openable,
     OpenedSource,
     Position,
     Producer,
     Reading,
     Source,
+    Span,
     Store,
     Stored,
     Switch,
@@ -31,12 +35,15 @@ __all__ = [
     "Clock",
     "Codec",
     "Consumer",
+    "Entry",
+    "History",
     "Openable",
     "OpenedSource",
     "Position",
     "Producer",
     "Reading",
     "Source",
+    "Span",
     "Store",
     "Stored",
     "Switch",

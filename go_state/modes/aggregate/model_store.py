@@ -211,18 +211,10 @@ class KeptModels(Keeping[Model, Msg]):
     ) -> None:
         super().__init__(schema, store, on_commit)
         self._working_set = working_set
-        self._marks_schema: Schema[None] = Schema(tuple(f"positions of {name}" for name in schema.names), 1, JsonCodec(None))
-        self._marks_key, *self._old_marks_keys = [f"{RESERVED}positions/{name}" for name in schema.names]
-        self._marks_version = 0
+        self._stored_marks = StoredMarks(schema)
 
     def _load(self) -> Mapping[str, Mark]:
-        marks: dict[str, Mark] = {}
-        for key in (*reversed(self._old_marks_keys), self._marks_key):  # of names that the model had before, the newest counts
-            loaded = self._marks_schema.load(self._store, key)
-            if loaded is not None:
-                marks |= loaded.marks
-                self._marks_version = loaded.version if key == self._marks_key else 0
-        return marks
+        return self._stored_marks.load(self._store)
 
     def steps(self, own: Steps[Model, Msg]) -> Steps[Change[Model] | None, Msg]:
         return self._working_set.steps(own)
@@ -236,9 +228,37 @@ class KeptModels(Keeping[Model, Msg]):
     def _writes(self, model: Any, marks: Mapping[str, Mark]) -> dict[str, Write]:
         writes = self._working_set.writes(model)
         if marks != self._marks:
-            writes[self._marks_key] = Write(self._marks_schema.seal(self._marks_key, None, marks), self._marks_version)
+            writes |= self._stored_marks.write(marks)
         return writes
 
     def _written(self, versions: Mapping[str, int]) -> dict[str, Model]:
-        self._marks_version = versions.get(self._marks_key, self._marks_version)
+        self._stored_marks.written(versions)
         return self._working_set.saved(versions)
+
+
+class StoredMarks:
+    """How far a keyed program has read its sources: a record of its own beside its models, under the program's name."""
+
+    def __init__(self, schema: Schema[Any]) -> None:  # of the models, whatever they are
+        self._schema: Schema[None] = Schema(tuple(f"positions of {name}" for name in schema.names), 1, JsonCodec(None))
+        self.key, *self._old_keys = [f"{RESERVED}positions/{name}" for name in schema.names]
+        self.version = 0  #: of the record, 0 if there is none under today's name
+
+    def load(self, store: Store) -> dict[str, Mark]:
+        """Return the marks by source; of names that the model had before, the newest counts."""
+        marks: dict[str, Mark] = {}
+        self.version = 0
+        for key in (*reversed(self._old_keys), self.key):
+            loaded = self._schema.load(store, key)
+            if loaded is not None:
+                marks |= loaded.marks
+                self.version = loaded.version if key == self.key else 0
+        return marks
+
+    def write(self, marks: Mapping[str, Mark]) -> dict[str, Write]:
+        """Return what makes the store hold these."""
+        return {self.key: Write(self._schema.seal(self.key, None, marks), self.version)}
+
+    def written(self, versions: Mapping[str, int]) -> None:
+        """Called with the new versions of what was written."""
+        self.version = versions.get(self.key, self.version)

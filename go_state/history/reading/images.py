@@ -1,0 +1,90 @@
+"""Images: models as bytes, made before messages and again after them. A model whose bytes are others was changed in place.
+
+To make one costs what the model holds, so of a large one it is done only once as many messages were taken as pay for that; which
+of them it was is then found by taking them again, from the model as the image has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from go_state.core.ports import Entry
+from go_state.history.reading.folding import Fold, exhaust
+from go_state.history.reading.opened import Opened
+from go_state.history.reading.starts import Start
+from go_state.storage.codec.difference import Difference, difference
+from go_state.storage.codec.json_codec import JsonCodec
+from go_state.storage.codec.program_types import model_type
+
+Model = TypeVar("Model")
+Msg = TypeVar("Msg")
+
+_PAYS = 256  # bytes of a model that one message pays for: a microsecond or two
+
+
+class Changed(NamedTuple):
+    """A model that was changed in place, by one of the entries, which is a single one if it could be told."""
+
+    entries: Sequence[Entry[Any]]
+    key: str | None
+    differs: Difference
+
+
+class Images(Generic[Model, Msg]):
+    """The images of the models that have had a turn since the last look at them."""
+
+    def __init__(self, work: Opened[Model, Msg], start: Start[Model]) -> None:
+        self._work = work
+        self._start = start
+        self._codec = JsonCodec[Model](model_type(work.program))
+        self._known: dict[str | None, tuple[Model, bytes]] = {}
+        self._since: list[Entry[Msg]] = []
+        self._size = 0
+
+    def meet(self, key: str | None, model: Model) -> None:
+        """Called before a message is given to the model."""
+        if key not in self._known:
+            image = self._codec.encode(model)
+            self._known[key] = model, image
+            self._size += len(image)
+
+    def took(self, entry: Entry[Msg], *, at_once: bool = False) -> Changed | None:
+        """Called after an entry was taken; return what was changed in place, once it is time to look, or `at_once`."""
+        self._since.append(entry)
+        return self.look() if at_once or self._size <= len(self._since) * _PAYS else None
+
+    def look(self) -> Changed | None:
+        """Compare all of the models with their images, and forget them."""
+        known, since = self._known, self._since
+        self._known, self._since, self._size = {}, [], 0
+        changed = self._changed(known, since)
+        return changed if changed is None or len(since) < 2 else self._searched(changed, known)
+
+    def _changed(self, known: dict[str | None, tuple[Model, bytes]], since: Sequence[Entry[Msg]]) -> Changed | None:
+        for key, (model, image) in known.items():
+            if self._codec.encode(model) != image:
+                was = self._codec.decode(image)
+                if (differs := difference(was, model)) is not None:
+                    return Changed(since, key, differs)
+        return None
+
+    def _searched(self, changed: Changed, known: dict[str | None, tuple[Model, bytes]]) -> Changed:
+        """Return the change with the one entry that it was, or with all of them if it does not come again."""
+        whole, part = 0, len(changed.entries)
+        found = self._again(known, changed.entries)
+        if found is None:
+            return changed
+        while part - whole > 1:
+            middle = (whole + part) // 2
+            if (earlier := self._again(known, changed.entries[:middle])) is None:
+                whole = middle
+            else:
+                part, found = middle, earlier
+        return found._replace(entries=[changed.entries[part - 1]])
+
+    def _again(self, known: dict[str | None, tuple[Model, bytes]], entries: Sequence[Entry[Msg]]) -> Changed | None:
+        """Take the entries again, from models as their images have them, and return what was changed."""
+        models = {key: self._codec.decode(image) for key, (_, image) in known.items()}
+        exhaust(Fold(self._work, self._start._replace(models=models)).steps(entries))
+        return self._changed({key: (model, known[key][1]) for key, model in models.items()}, entries)

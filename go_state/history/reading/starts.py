@@ -1,0 +1,124 @@
+"""Where a fold begins: a keyframe of a journal, the models of an aggregate at their mark, or the beginning with what init returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from go_state.core.errors import Conflict, Lagged, UsageError
+from go_state.core.ports import Store
+from go_state.history.reading.histories import JournalHistory, SourceHistory
+from go_state.history.reading.opened import Opened
+from go_state.modes.aggregate.model_store import StoredMarks
+from go_state.modes.keeping.keyframes import MARK, kept, nearest, newest, set_message_type
+from go_state.modes.keeping.schema import schema_of
+from go_state.storage.snapshots.snapshot import Loaded, Mark, Schema
+
+Model = TypeVar("Model")
+Msg = TypeVar("Msg")
+
+
+class Start(NamedTuple, Generic[Model]):
+    """Where a fold begins, and with which models, by key; others are found by `find`, and begun if that returns None."""
+
+    position: int
+    models: Mapping[str | None, Model] = MappingProxyType({})
+    find: Callable[[str], Loaded[Model] | None] | None = None
+
+
+def start_of(opened: Opened[Model, Msg], end: int | None, at: int | None = None) -> Start[Model]:
+    """Return the last there is to begin from on the way to the position `end`, and not after `at` if that is given.
+
+    Raises `Lagged` if the messages that lead there are forgotten, `Corrupt` and `Incompatible`.
+    """
+    if at is not None and (type(at) is not int or at < 0):
+        raise UsageError(f"start= is a position from 0, not {at!r}")
+    limit = end if at is None else at if end is None else min(at, end)
+    history = opened.history
+    if isinstance(history, JournalHistory) and not opened.is_aggregate:
+        set_message_type(history.journal, opened.program)
+        if at != 0 and (frame := nearest(opened.program, history.journal, history.span().end or 0 if limit is None else limit)):
+            return Start(frame.position, {} if frame.version == 0 else {None: frame.model})
+    elif opened.store is not None and at != 0:
+        kept = KeptByAggregate(opened, opened.store)
+        if kept.position is not None and (limit is None or kept.position <= limit):
+            return Start(kept.position, kept.models(), kept.find)
+    first = history.span().start
+    if first:
+        raise Lagged(first, first)  # a fold from the beginning needs all messages
+    return Start(0)
+
+
+def earliest_of(opened: Opened[Model, Msg]) -> Start[Model]:
+    """Return the earliest there is to begin from: the beginning, or, of a journal that was truncated, the oldest snapshot kept.
+
+    Raises `Lagged` if there is none.
+    """
+    history = opened.history
+    first = history.span().start
+    if not isinstance(history, JournalHistory) or opened.is_aggregate or not first:
+        return start_of(opened, None, 0)
+    schema, journal = schema_of(opened.program, None), history.journal
+    set_message_type(journal, opened.program)
+    for position in journal.store.keyframes(journal.name):
+        if position >= first and (frame := kept(schema, journal, position)) is not None:
+            return Start(frame.position, {None: frame.model})
+    frame = newest(schema, journal)
+    if frame is None or frame.position < first:
+        raise Lagged(first, first)
+    return Start(frame.position, {None: frame.model})
+
+
+class KeptByAggregate(Generic[Model, Msg]):
+    """What an aggregate over the history keeps: its models, and the position at which all of them stand.
+
+    A program that is running may save in between: then `find` raises `Conflict`, and whoever asked begins anew.
+    """
+
+    def __init__(self, opened: Opened[Model, Msg], store: Store) -> None:
+        self.schema: Schema[Model] = schema_of(opened.program, None)
+        self.store = store
+        self.stored_marks = StoredMarks(self.schema)
+        self._key = opened.key
+        self._keyed = opened.key_of is not None
+        self.loaded: Loaded[Model] | None = None  #: the only model, None if there is none
+        if self._keyed:
+            self.marks: Mapping[str, Mark] = self.stored_marks.load(store)
+        else:
+            assert opened.key is not None  # or `opened` has refused it
+            self.loaded = self.schema.load(store, opened.key)
+            self.marks = {} if self.loaded is None else self.loaded.marks
+            if MARK in self.marks:
+                raise UsageError(f"the model under {opened.key!r} is that of a journalled program: leave store= out")
+        self.source_name, self.position = self._position(opened.history)
+
+    def _position(self, history: Any) -> tuple[str, int | None]:  # of any kind: what it stores under is looked at
+        if not isinstance(history, (JournalHistory, SourceHistory)):
+            raise UsageError(f"store= has the models of an aggregate over a source or a journal, not a {type(history).__qualname__}")
+        mark = self.marks.get(history.source_name)
+        return history.source_name, None if mark is None else history.number_of(mark)
+
+    @property
+    def version(self) -> int:
+        """The version of the record that every save of the aggregate writes; 0 if there is none."""
+        return self.stored_marks.version if self._keyed else 0 if self.loaded is None else self.loaded.version
+
+    def models(self) -> dict[str | None, Model]:
+        """Return the only model; none of a keyed program, whose models are found when they are asked for."""
+        return {} if self.loaded is None else {None: self.loaded.model}
+
+    def find(self, key: str) -> Loaded[Model] | None:
+        """Return the model under the key as it was at `position`, or None; `Conflict` if the aggregate has saved since."""
+        found = self.schema.load(self.store, key)
+        self.check_unchanged()
+        return found
+
+    def check_unchanged(self) -> None:
+        """Raise `Conflict` if the aggregate has saved since this was made."""
+        expected = self.version
+        now = StoredMarks(self.schema)
+        now.load(self.store)
+        if self._keyed and now.version != expected:
+            raise Conflict(now.key, expected, now.version)
+
