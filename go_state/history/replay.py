@@ -59,9 +59,7 @@ def replay(
     raise raised
 
 
-def _replayed(
-    work: Opened[Model, Msg], until: int | None, at: int | None, progress: Callable[[int], object] | None
-) -> Model:
+def _replayed(work: Opened[Model, Msg], until: int | None, at: int | None, progress: Callable[[int], object] | None) -> Model:
     end = checked_end(work.history, until)
     start = start_of(work, end, at)
     if isinstance(work.history, JournalHistory) and not work.is_aggregate:

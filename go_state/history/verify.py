@@ -43,7 +43,11 @@ class Finding(NamedTuple):
     changed_by: tuple[int, ...] = ()
 
     def __str__(self) -> str:
-        where = f"position {self.position}" if self.start == self.position else f"one of the positions {self.start} to {self.position}"
+        where = (
+            f"position {self.position}"
+            if self.start == self.position
+            else f"one of the positions {self.start} to {self.position}"
+        )
         of = "" if self.key is None else f", of {self.key!r}"
         near = f"; today's update changes it at {', '.join(map(str, self.changed_by))}" if self.changed_by else ""
         return f"{where} ({self.message}){of}: {self.what}; {self.path} is {self.found} and was {self.expected}{near}"

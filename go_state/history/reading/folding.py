@@ -143,7 +143,7 @@ class _Unknown(Turn):
     """A turn of which nobody has kept when it was and what chance it had: only an update that asks cannot be repeated."""
 
     def __init__(self, name: str, position: int) -> None:
-        self.position = position
+        self.position: int = position
         self._name = name
 
     @property
@@ -182,10 +182,10 @@ def checked_end(history: History[Msg], until: int | None) -> int | None:
 
     Raises `UsageError` for a position that it does not have.
     """
-    start, end = history.span()
+    end = history.span().end
     if until is None:
         return end
-    if type(until) is not int or not 0 <= until or (end is not None and until > end):
+    if type(until) is not int or until < 0 or (end is not None and until > end):
         raise no_position(history, until, end)
     return until
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Generic, TypeAlias, TypeVar, Union
 
 from go_state.core.errors import SourceChanged, UsageError
-from go_state.core.ports import Entry, History, Openable, Position, Reading, Source, Span
-from go_state.sources.files import OpenedFile
+from go_state.core.ports import Entry, History, Openable, Reading, Source, Span
+from go_state.sources.files import FileSource, OpenedFile
 
 if TYPE_CHECKING:
     from go_state.storage.journal.journal import Journal
@@ -39,11 +40,12 @@ def history_of(given: Given[Msg]) -> History[Msg]:
 
 
 class JournalHistory(Generic[Msg]):
-    """A journal as a history."""
+    """A journal as a history. Unless it `flushes`, what was put in this process and is not on disk yet is not looked at."""
 
     has_sent = True
 
-    def __init__(self, journal: Journal[Msg]) -> None:
+    def __init__(self, journal: Journal[Msg], *, flushes: bool = True) -> None:
+        self._flushes = flushes
         self.journal = journal
         self.name = journal.name
 
@@ -59,8 +61,11 @@ class JournalHistory(Generic[Msg]):
 
     def span(self) -> Span:
         """Return which positions are on disk now, those that another process has written included."""
+        records = self.journal.parts.records
         self.journal.lease.refresh()
-        end = self.journal.flush()
+        if not self._flushes:
+            self.journal.history.refresh()
+        end = self.journal.flush() if self._flushes else records.end
         return Span(self.journal.statistics().start, end)
 
     def entries(self, start: int, end: int | None = None) -> Iterator[Entry[Msg]]:
@@ -114,6 +119,11 @@ class SourceHistory(Generic[Msg]):
                 if end is not None and number + 1 >= end:
                     return
 
+    def is_file(self, path: str | os.PathLike[str]) -> bool:
+        """Return whether the source is the file that the path names."""
+        source = self._source
+        return isinstance(source, FileSource) and os.path.exists(path) and os.path.samefile(source.location, path)
+
     def set_aside(self) -> Mapping[int, str]:
         """Return that nothing was: what an aggregate sets aside it does not store with its source."""
         return {}
@@ -144,3 +154,7 @@ def _until_idle(reading: Reading[Msg]) -> Iterator[Msg]:
             return
         yield message
 
+
+def is_file_of(history: object, path: str | os.PathLike[str]) -> bool:
+    """Return whether the path is that of the file that the history is read from."""
+    return isinstance(history, SourceHistory) and history.is_file(path)

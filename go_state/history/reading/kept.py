@@ -59,7 +59,10 @@ class _Snapshots(Generic[Model, Msg]):
         set_message_type(journal, work.program)
         journal.lease.refresh()
         begin, revision = journal.statistics().start, work.program.revision
-        found = [(position, journal.store.load_keyframe(journal.name, position)) for position in journal.store.keyframes(journal.name)]
+        found = [
+            (position, journal.store.load_keyframe(journal.name, position))
+            for position in journal.store.keyframes(journal.name)
+        ]
         there = [(position, stored) for position, stored in found if stored is not None and position >= begin]
         if (last := journal.store.load(journal.name)) is not None and (position := position_of(journal, last)) >= begin:
             there.append((position, last))
@@ -112,9 +115,9 @@ class _OfAggregate(Generic[Model, Msg]):
         if self._work.key_of is None:
             yield from kept.models().items()
             return
-        only = self._work.only
+        asked = self._work.key
         models: Models[Model] = Models(kept.schema, kept.store)
-        for key in models if only is None else [only]:
+        for key in models if asked is None else [asked]:
             if (found := kept.find(key)) is not None:
                 yield key, found.model
         kept.check_unchanged()

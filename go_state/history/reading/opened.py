@@ -79,7 +79,9 @@ def opened(
         if takes_key(program):
             own = with_key(own, _needed(key, called, history.name))
         if store is not None and key is None:
-            raise UsageError("store= has models by key: say which with key=, or give the key function of the aggregate as key_of=")
+            raise UsageError(
+                "store= has models by key: say which with key=, or give the key function of the aggregate as key_of="
+            )
     return Opened(called=called, program=own, history=history, key=key, key_of=_key_function(key_of), store=store)
 
 

@@ -95,7 +95,9 @@ class KeptByAggregate(Generic[Model, Msg]):
 
     def _position(self, history: Any) -> tuple[str, int | None]:  # of any kind: what it stores under is looked at
         if not isinstance(history, (JournalHistory, SourceHistory)):
-            raise UsageError(f"store= has the models of an aggregate over a source or a journal, not a {type(history).__qualname__}")
+            raise UsageError(
+                f"store= has the models of an aggregate over a source or a journal, not a {type(history).__qualname__}"
+            )
         mark = self.marks.get(history.source_name)
         return history.source_name, None if mark is None else history.number_of(mark)
 
@@ -121,4 +123,3 @@ class KeptByAggregate(Generic[Model, Msg]):
         now.load(self.store)
         if self._keyed and now.version != expected:
             raise Conflict(now.key, expected, now.version)
-

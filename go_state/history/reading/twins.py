@@ -16,13 +16,20 @@ from go_state.history.reading.opened import Opened
 from go_state.history.reading.starts import Start
 from go_state.storage.codec.difference import difference
 from go_state.storage.codec.equality import fields_that_count, is_same
+from go_state.storage.types.annotations import TypeForm
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
 _SMALL = 64  # entries of a persistent map that are compared at once
 _PAYS = 256  # entries of a larger one that one message pays for: about 10 us
-_BUILT_IN = (dict, list, tuple, set, frozenset)  # which update has copied to change them, and that takes as long as comparing them
+_BUILT_IN = (
+    dict,
+    list,
+    tuple,
+    set,
+    frozenset,
+)  # which update has copied to change them, and that takes as long as comparing them
 
 
 class Parting(NamedTuple):
@@ -167,7 +174,8 @@ class _Later:
             return True
         if type(one) is not type(other):
             return False
-        if (fields := fields_that_count(type(one))) is not None:
+        kind: TypeForm = type(one)
+        if (fields := fields_that_count(kind)) is not None:
             return all(self.alike(getattr(one, name), getattr(other, name)) for name in fields.names)
         if isinstance(one, _BUILT_IN):
             return bool(one == other)

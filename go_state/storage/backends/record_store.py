@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from go_state.core.ports import Stored, Write
 from go_state.storage.backends.journals import Journals
 from go_state.storage.records.backend import Backend
-from go_state.storage.records.models import Models
+from go_state.storage.records.models import Models, Rewrite
 from go_state.system.forks import at_fork
 
 if TYPE_CHECKING:
@@ -57,6 +57,10 @@ class RecordStore:
     def load_keyframe(self, key: str, position: int) -> Stored | None:
         """Return the snapshot that was kept of the model before the message at the position, or None."""
         return self._models.load_keyframe(key, position)
+
+    def rewrite_snapshots(self, rewrites: Iterable[Rewrite]) -> None:
+        """Replace snapshots of journalled programs, all of them or none, on disk; `Conflict` if one is not at the version expected."""
+        self._models.rewrite(rewrites)
 
     def restore(self, key: str, position: int) -> None:
         """Make a keyframe of a journalled program its newest snapshot; those after it are deleted, damaged or not."""

@@ -1,0 +1,108 @@
+"""The models of an aggregate, made again of the messages up to the position that it has come to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Generic, TypeVar
+
+from go_state.core.errors import Conflict, Incompatible, UsageError
+from go_state.core.ports import Store, Stored, Write
+from go_state.history.reading.folding import Fold, entries_of, exhaust, with_progress
+from go_state.history.reading.opened import Opened
+from go_state.history.reading.starts import KeptByAggregate, start_of
+from go_state.history.rebuilding.changes import Changes, Rebuilt
+from go_state.modes.aggregate.keyed import Models
+from go_state.storage.codec.difference import ABSENT
+from go_state.storage.snapshots.snapshot import read_envelope
+
+Model = TypeVar("Model")
+Msg = TypeVar("Msg")
+
+
+class Aggregated(Generic[Model, Msg]):
+    """One rebuild of an aggregate's models."""
+
+    def __init__(self, work: Opened[Model, Msg], store: Store, retire: Callable[[Model], bool] | None) -> None:
+        self._work = work
+        self._store = store
+        self._retire = retire
+        self._kept: KeptByAggregate[Model, Msg] = KeptByAggregate(work, store)
+        self._changes = Changes()
+
+    def run(self, progress: Callable[[int], object] | None, *, dry_run: bool) -> Rebuilt:
+        """Fold, compare, and write what has changed."""
+        end = self._end()
+        fold = Fold(self._work, start_of(self._work, end, 0))
+        exhaust(fold.begin())
+        exhaust(fold.steps(with_progress(entries_of(self._work.history, 0, end), progress)))
+        others = self._compared(fold.models)
+        if others and not dry_run:
+            self._write(others)
+        return self._changes.rebuilt(written=bool(others) and not dry_run)
+
+    def _end(self) -> int:
+        """Return the position that the models stand at; `UsageError` if this history alone does not lead there."""
+        kept = self._kept
+        if kept.position is None:
+            raise UsageError(
+                f"nothing that is stored was made of {kept.source_name!r}: give the source by the name under which the aggregate has read it"
+            )
+        if others := sorted(set(kept.marks) - {kept.source_name}):
+            raise UsageError(
+                f"the models are made of {', '.join(map(repr, others))} as well: in which order their messages came is not known, and "
+                f"rebuild folds one history; run the aggregate again over all of them, into another store"
+            )
+        return kept.position
+
+    def _compared(self, models: Mapping[str | None, Model]) -> dict[str, Model | None]:
+        """Return those that differ from what is stored; None is one to be deleted."""
+        others: dict[str, Model | None] = {}
+        for key in self._keys(models):
+            of_fold = key if self._work.key_of is not None else None
+            now = models.get(of_fold, ABSENT)
+            if now is not ABSENT and self._retire is not None and self._retire(models[of_fold]):
+                now = ABSENT
+            stored = self._store.load(key)
+            was = ABSENT if stored is None else self._was(key, stored)
+            differs = self._changes.compare(key, None, was, now)
+            if differs or (stored is not None and now is not ABSENT and self._is_older(key, stored)):
+                others[key] = None if now is ABSENT else models[of_fold]
+        return others
+
+    def _keys(self, models: Mapping[str | None, Model]) -> Iterator[str]:
+        if self._work.key is not None:
+            yield self._work.key
+            return
+        stored: Models[Model] = Models(self._kept.schema, self._store)
+        there = set()
+        for key in stored:
+            there.add(key)
+            yield key
+        yield from (key for key in models if key is not None and key not in there)
+
+    def _was(self, key: str, stored: Stored) -> object:
+        """Return the model as it was stored, `ABSENT` if today's types cannot read it."""
+        try:
+            return self._kept.schema.open(key, stored.data)[0]
+        except Incompatible:
+            return ABSENT
+
+    def _is_older(self, key: str, stored: Stored) -> bool:
+        return read_envelope(key, stored.data).revision != self._work.program.revision
+
+    def _write(self, others: Mapping[str, Model | None]) -> None:
+        """Write all of them in one transaction, and the marks again, by which an aggregate that runs finds that it is late."""
+        kept = self._kept
+        kept.schema.remember_types(self._store)
+        writes: dict[str, Write] = dict(kept.stored_marks.write(kept.marks)) if self._work.key_of is not None else {}
+        for key, model in others.items():
+            stored = self._store.load(key)
+            version = 0 if stored is None else stored.version
+            marks = kept.marks if self._work.key_of is None else {}
+            writes[key] = Write(None if model is None else kept.schema.seal(key, model, marks), version)
+        try:
+            kept.check_unchanged()
+            self._store.store(writes)
+        except Conflict as error:
+            error.add_note("The aggregate has saved meanwhile. Stop it, rebuild, and start it again.")
+            raise
