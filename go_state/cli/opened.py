@@ -46,20 +46,32 @@ def named(names: Sequence[str]) -> str:
 
 def import_program(target: str) -> Program[Any, Any]:
     """Import the program from "module:name"; the current folder is looked in first."""
+    found = _imported(target, "a program is given as module:name, such as bot.main:program")
+    if not isinstance(found, Program):
+        raise UsageError(f"{target} is not a gs.Program")
+    return found
+
+
+def import_object(target: str) -> object:
+    """Import a class or a function from "module:name"; `UsageError` if there is none."""
+    found = _imported(target, "a class or a function is given as module:name, such as bot.main:Sale")
+    if found is None:
+        raise UsageError(f"{target}: the module has nothing of that name")
+    return found
+
+
+def _imported(target: str, how: str) -> object:
     module, _, name = target.partition(":")
     if not name:
-        raise UsageError(f"a program is given as module:name, such as bot.main:program, not {target!r}")
+        raise UsageError(f"{how}, not {target!r}")
     sys.path.insert(0, os.getcwd())
     if not all(part.isidentifier() for part in module.split(".")):
         raise UsageError(
             f"{module!r} is not a module's name: give it as `import` takes it, such as bot.main, with dots and without .py"
         )
     try:
-        found = getattr(importlib.import_module(module), name, None)
+        return getattr(importlib.import_module(module), name, None)
     except (Exception, SystemExit) as error:  # whatever the module does when it is imported; a script may end there
         raise UsageError(
             f"{module} cannot be imported ({type(error).__name__}: {error}): run the command where `python -c 'import {module}'` works"
         ) from None
-    if not isinstance(found, Program):
-        raise UsageError(f"{target} is not a gs.Program")
-    return found

@@ -13,6 +13,7 @@ from go_state.history.reading.folding import checked_end, entries_of, with_progr
 from go_state.history.reading.histories import Given, history_of
 from go_state.history.reading.opened import HistoryOptions, opened
 from go_state.history.reading.starts import Start, earliest_of
+from go_state.history.reading.translation import translation_between
 from go_state.history.reading.twins import Parting, Twins
 from go_state.storage.codec.difference import Difference, differences
 
@@ -68,13 +69,16 @@ def compare(
     With `go_on` every message is taken by both from the old program's model, and `counts` says of how many they make something else,
     by field; then each message costs what it changes, and of persistent maps what they hold. Otherwise large persistent maps are
     compared now and then, and the message is found by going back: a difference in one that is gone again by then is passed over.
+    The programs may have classes of their own, as two versions of a module have: messages are given to the new one as it reads those
+    that the old one stores, through its migrations, and models are compared in the fields that both have.
+
     The other arguments are those of `replay`. Raises what `replay` raises.
     """
     given = history_of(history)
     one, other = opened("compare", old, given, **options), opened("compare", new, given, **options)
     end = checked_end(given, until)
     start: Start[Model] = earliest_of(one)
-    twins = Twins(one, other, start, at_once=go_on)
+    twins = Twins(one, other, start, at_once=go_on, translation=translation_between(old, new))
     counts: Counter[str] = Counter()
     found: Parted[Msg] | None = None
     entries = with_progress(entries_of(given, start.position, end), progress)

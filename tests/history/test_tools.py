@@ -59,7 +59,9 @@ def test_first_names_the_message_that_made_it_so(world: World) -> None:
         world.program, world.history, lambda before, msg, after: after.refunded >= 3 > before.refunded, **world.options
     )
     assert found == expected
-    assert gs.history.first(world.program, world.history, lambda before, msg, after: after.total > 10**6, **world.options) is None
+    assert (
+        gs.history.first(world.program, world.history, lambda before, msg, after: after.total > 10**6, **world.options) is None
+    )
 
 
 def test_compare_names_the_message_at_which_two_updates_part(world: World) -> None:

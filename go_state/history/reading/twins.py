@@ -14,7 +14,8 @@ from go_state.core.ports import Entry
 from go_state.history.reading.folding import Fold, exhaust
 from go_state.history.reading.opened import Opened
 from go_state.history.reading.starts import Start
-from go_state.storage.codec.difference import difference
+from go_state.history.reading.translation import Translation
+from go_state.storage.codec.difference import ABSENT, difference
 from go_state.storage.codec.equality import fields_that_count, is_same
 from go_state.storage.types.annotations import TypeForm
 
@@ -51,12 +52,15 @@ class Twins(Generic[Model, Msg]):
         meet: Callable[[str | None, Model], object] | None = None,
         *,
         at_once: bool = False,
+        translation: Translation[Model, Msg] | None = None,
     ) -> None:
         self._opened = one, other
         self._at_once = at_once
         self._start = start
         self.one: Fold[Model, Msg] = Fold(one, start, meet)
-        self.other: Fold[Model, Msg] = Fold(other, start)
+        self._translation = translation  # if their classes are not the same, so that no model can be that of both
+        self.other: Fold[Model, Msg] = Fold(other, start if translation is None else translation.start(start))
+        self._sizes: dict[str | None, int] = {}  # of models that have to be translated to be compared, in bytes
         self._before: dict[str | None, Model] = {}  # of the keys met since the last comparison, the models that were equal
         self._since: list[Entry[Msg]] = []  # what was taken since then
         self._met: set[str | None] = set()  # the keys whose models have had a turn with the last entry
@@ -81,7 +85,8 @@ class Twins(Generic[Model, Msg]):
 
     def _go_on_with_the_first(self, key: str | None) -> None:
         if key in self.one.models:
-            self.other.models[key] = self.one.models[key]
+            model, translation = self.one.models[key], self._translation
+            self.other.models[key] = model if translation is None else translation.model(model)
         else:
             self.other.models.pop(key, None)
 
@@ -97,32 +102,52 @@ class Twins(Generic[Model, Msg]):
         if entry.message is None:
             return None
         self._since.append(entry)
-        met = self._taken(self.one, entry)
-        self.steps += len(met)
-        self._met = {*met, *self._taken(self.other, entry)}
+        self._met = self._both(entry)
         if (parting := self._part([entry], self._met)) is not None:
             return parting
         return self.settle() if self._owed <= len(self._since) * _PAYS else None
 
-    def _taken(self, fold: Fold[Model, Msg], entry: Entry[Msg]) -> list[str | None]:
-        """Take an entry, and return whose models have had a turn; what they were before is kept."""
-        keys = []
-        for step in fold.entry(entry):
-            keys.append(step.key)
+    def _both(self, entry: Entry[Msg]) -> set[str | None]:
+        """Take an entry in both folds, and return whose models have had a turn; what they were before is kept."""
+        met = set()
+        for step in self.one.entry(entry):
+            self.steps += 1
+            met.add(step.key)
             self._before.setdefault(step.key, step.before)
-        return keys
+        for step in self.other.entry(entry if self._translation is None else self._translation.entry(entry)):
+            met.add(step.key)
+        return met
 
     def _part(self, entries: Sequence[Entry[Msg]], keys: set[str | None], *, whole: bool = False) -> Parting | None:
         """Compare the models of the keys, large maps only if `whole`; those that are equal are one object from here on."""
         for key in keys:
-            one, other = self.one.models.get(key), self.other.models.get(key)
-            later = _Later(whole or self._at_once)
-            if not later.alike(one, other) and difference(one, other) is not None:
+            one, other = self.one.models.get(key, ABSENT), self.other.models.get(key, ABSENT)
+            if one is other:
+                continue
+            if (
+                one is ABSENT
+                or other is ABSENT
+                or not self._alike(key, self.one.models[key], self.other.models[key], whole=whole)
+            ):
                 return Parting(entries, key, (one, other))
-            self._owed = max(self._owed, later.entries)
-            if not later.entries and one is not other:
-                self.other.models[key] = self.one.models[key]
         return None
+
+    def _alike(self, key: str | None, one: Model, other: Model, *, whole: bool) -> bool:
+        """Return whether the models are equal, but for what is owed."""
+        later = _Later(whole or self._at_once)
+        if self._translation is None:
+            if not later.alike(one, other) and difference(one, other) is not None:
+                return False
+            self._owed = max(self._owed, later.entries)
+            if not later.entries:
+                self.other.models[key] = one
+            return True
+        if not later.whole and (size := self._sizes.get(key, 0)) > len(self._since) * _PAYS:
+            self._owed = max(self._owed, size)
+            return True
+        images = self._translation.images(one, other)
+        self._sizes[key] = len(images[0])
+        return images[0] == images[1] or not self._translation.differ(one, other)
 
     def settle(self) -> Parting | None:
         """Compare all that is owed."""
@@ -140,24 +165,24 @@ class Twins(Generic[Model, Msg]):
         found = parting
         while apart - together > 1:
             middle = (together + apart) // 2
-            again = Twins(*self._opened, self._start._replace(models={**self.one.models, **before}))
-            if (differs := again.all_of(parting.entries[:middle])) is None:
+            if (differs := self._again(parting.entries[:middle], before)) is None:
                 together = middle
             else:
                 apart, found = middle, differs
-        if found is parting and self._again(parting, before) is None:
+        if found is parting and self._again(parting.entries, before) is None:
             return parting
         return found._replace(entries=[parting.entries[apart - 1]])
 
-    def _again(self, parting: Parting, before: Mapping[str | None, Model]) -> Parting | None:
-        again = Twins(*self._opened, self._start._replace(models={**self.one.models, **before}))
-        return again.all_of(parting.entries)
+    def _again(self, entries: Sequence[Entry[Msg]], before: Mapping[str | None, Model]) -> Parting | None:
+        """Take the entries again, without looking, and compare at the end."""
+        start = self._start._replace(models={**self.one.models, **before})
+        return Twins(*self._opened, start, translation=self._translation).all_of(entries)
 
     def all_of(self, entries: Sequence[Entry[Msg]]) -> Parting | None:
         """Take the entries without looking, and compare at the end."""
         keys: set[str | None] = set()
         for entry in entries:
-            keys.update(self._taken(self.one, entry), self._taken(self.other, entry))
+            keys |= self._both(entry)
         return self._part(entries, keys, whole=True)
 
 
@@ -165,7 +190,7 @@ class _Later:
     """One comparison of two models, in which large persistent maps are left for later, unless it is of the whole."""
 
     def __init__(self, whole: bool) -> None:
-        self._whole = whole
+        self.whole = whole
         self.entries = 0  #: of the maps that were left
 
     def alike(self, one: Any, other: Any) -> bool:
@@ -179,7 +204,7 @@ class _Later:
             return all(self.alike(getattr(one, name), getattr(other, name)) for name in fields.names)
         if isinstance(one, _BUILT_IN):
             return bool(one == other)
-        if isinstance(one, Mapping) and not self._whole and max(len(one), len(other)) > _SMALL:
+        if isinstance(one, Mapping) and not self.whole and max(len(one), len(other)) > _SMALL:
             self.entries += max(len(one), len(other))
             return True
         return bool(one == other) if isinstance(one, Mapping) else is_same(one, other)

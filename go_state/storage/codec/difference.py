@@ -10,6 +10,7 @@ import ast
 import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, time
+from enum import Enum
 from itertools import islice
 from typing import Any, NamedTuple, TypeAlias
 
@@ -49,7 +50,10 @@ def difference(expected: object, found: object) -> Difference | None:
 
 
 def differences(expected: object, found: object, most: int) -> list[Difference]:
-    """Return the parts in which two models differ, the smallest that can be told apart, up to `most` of them."""
+    """Return the parts in which two models differ, the smallest that can be told apart, up to `most` of them.
+
+    Two classes of one name, as two versions of a module have, are compared in the fields that both have.
+    """
     found_parts = list(islice(_each(expected, found, ""), most))
     return [each._replace(path=each.path or "the model") for each in found_parts]
 
@@ -57,26 +61,39 @@ def differences(expected: object, found: object, most: int) -> list[Difference]:
 def _each(one: Instance, other: Instance, path: str) -> Iterator[Difference]:
     if one is other:
         return
-    parts = _parts_of_both(one, other) if _kind(one) is _kind(other) else None
+    kind, other_kind = _kind(one), _kind(other)
+    alike = kind is other_kind
+    if not alike and kind.__qualname__ != other_kind.__qualname__:
+        yield Difference(path, one, other)
+        return
+    parts = _parts_of_both(one, other)
     if parts is None:
-        if (differs := _first(one, other, path, _model_parts)) is not None:
-            yield differs
+        if isinstance(one, Enum) and isinstance(other, Enum):
+            same = one.name == other.name
+        else:
+            same = _first(one, other, path, _model_parts) is None
+        if not same:
+            yield Difference(path, one, other)
         return
     inner = False
     for step, a, b in parts:
         for differs in _each(a, b, path + step):
             inner = True
             yield differs
-    if not inner and one != other:
+    if not inner and alike and not isinstance(one, (Mapping, list, tuple)) and one != other:
         yield Difference(path, one, other)
 
 
 def _parts_of_both(one: Instance, other: Instance) -> Parts:
-    """Return the parts as of `_model_parts`, and of mappings also those that only one of them has."""
+    """Return the parts as of `_model_parts`; of mappings also those that only one has, of classes only those that both have."""
     if isinstance(one, Mapping):
         keys = [*one, *(key for key in other if key not in one)]
         return [(f"[{key!r}]", one.get(key, ABSENT), other.get(key, ABSENT)) for key in keys]
-    return _model_parts(one, other)
+    if (fields := fields_that_count(_kind(one))) is not None:
+        theirs = fields_that_count(_kind(other))
+        names = [name for name in fields.names if theirs is not None and name in theirs.names]
+        return [(f".{name}", getattr(one, name), getattr(other, name)) for name in names]
+    return _items(one, other)
 
 
 def part_at(value: object, path: str) -> object:
