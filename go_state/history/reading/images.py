@@ -20,7 +20,7 @@ from go_state.storage.codec.program_types import model_type
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
-_PAYS = 256  # bytes of a model that one message pays for: a microsecond or two
+_PAYS = 32  # bytes of a model that one message pays for: to make an image of them and read it back takes about 10 us
 
 
 class Changed(NamedTuple):

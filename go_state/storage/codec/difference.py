@@ -54,7 +54,7 @@ def differences(expected: object, found: object, most: int) -> list[Difference]:
 
     Two classes of one name, as two versions of a module have, are compared in the fields that both have.
     """
-    found_parts = list(islice(_each(expected, found, ""), most))
+    found_parts = with_room(lambda: list(islice(_each(expected, found, ""), most)))
     return [each._replace(path=each.path or "the model") for each in found_parts]
 
 
@@ -68,11 +68,8 @@ def _each(one: Instance, other: Instance, path: str) -> Iterator[Difference]:
         return
     parts = _parts_of_both(one, other)
     if parts is None:
-        if isinstance(one, Enum) and isinstance(other, Enum):
-            same = one.name == other.name
-        else:
-            same = _first(one, other, path, _model_parts) is None
-        if not same:
+        enums = isinstance(one, Enum) and isinstance(other, Enum)  # of two classes they are never equal
+        if one.name != other.name if enums else _first(one, other, path, _model_parts) is not None:
             yield Difference(path, one, other)
         return
     inner = False
