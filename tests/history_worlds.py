@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -66,6 +67,13 @@ def by_hand(program: gs.Program[Shop, Sale], messages: list[Sale], key: str | No
             if follows:
                 queue.extend(sent for command in commands for sent in command.messages)
     return models.get(key if routed else None)
+
+
+def some_sales(number: int = 40) -> list[Sale]:
+    """Return sales of three shops and the office, with refunds, and some that lead to another message."""
+    chance = random.Random(7)
+    amounts = [BONUS if index % 9 == 4 else chance.choice([-3, 1, 2, 5]) for index in range(number)]
+    return [Sale(chance.choice(["office", "north", "south"]), amount) for amount in amounts]
 
 
 class OwnSource:
@@ -210,5 +218,5 @@ class Worlds:
         options = {"key": "office", "key_of": "shop", "store": store}
         rebuilds = {"key_of": "shop", "store": store}
         return World(
-            kind, program, source, messages, options, True, rebuilds, source, lambda: {k: store.load(k).data for k in store.keys()}
+            kind, program, source, messages, options, True, rebuilds, source, lambda: {key: store.load(key).data for key in store.keys()}
         )

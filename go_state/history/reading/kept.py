@@ -9,7 +9,6 @@ from go_state.core.ports import Stored
 from go_state.history.reading.histories import JournalHistory
 from go_state.history.reading.opened import Opened
 from go_state.history.reading.starts import KeptByAggregate, Start, start_of
-from go_state.modes.aggregate.keyed import Models
 from go_state.modes.keeping.keyframes import Keyframe, kept, newest, position_of, set_message_type
 from go_state.modes.keeping.schema import schema_of
 from go_state.storage.journal.journal import Journal
@@ -116,8 +115,7 @@ class _OfAggregate(Generic[Model, Msg]):
             yield from kept.models().items()
             return
         asked = self._work.key
-        models: Models[Model] = Models(kept.schema, kept.store)
-        for key in models if asked is None else [asked]:
+        for key in kept.keys() if asked is None else [asked]:
             if (found := kept.find(key)) is not None:
                 yield key, found.model
         kept.check_unchanged()

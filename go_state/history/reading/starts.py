@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -10,10 +10,11 @@ from go_state.core.errors import Conflict, Lagged, UsageError
 from go_state.core.ports import Store
 from go_state.history.reading.histories import JournalHistory, SourceHistory
 from go_state.history.reading.opened import Opened
+from go_state.modes.aggregate.keyed import RESERVED
 from go_state.modes.aggregate.model_store import StoredMarks
 from go_state.modes.keeping.keyframes import MARK, kept, nearest, newest, set_message_type
 from go_state.modes.keeping.schema import schema_of
-from go_state.storage.snapshots.snapshot import Loaded, Mark, Schema
+from go_state.storage.snapshots.snapshot import Loaded, Mark, Schema, is_envelope, read_envelope
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -115,6 +116,15 @@ class KeptByAggregate(Generic[Model, Msg]):
         found = self.schema.load(self.store, key)
         self.check_unchanged()
         return found
+
+    def keys(self) -> Iterator[str]:
+        """Give the keys of a keyed program's models. What has marks of its own is another program's snapshot, or a single model."""
+        for key in self.store.keys():  # noqa: SIM118  - a store is not a mapping
+            stored = None if key.startswith(RESERVED) else self.store.load(key)
+            if stored is not None and is_envelope(stored.data):
+                envelope = read_envelope(key, stored.data)
+                if envelope.name in self.schema.names and not envelope.marks:
+                    yield key
 
     def check_unchanged(self) -> None:
         """Raise `Conflict` if the aggregate has saved since this was made."""

@@ -11,7 +11,6 @@ from go_state.history.reading.folding import Fold, entries_of, exhaust, with_pro
 from go_state.history.reading.opened import Opened
 from go_state.history.reading.starts import KeptByAggregate, start_of
 from go_state.history.rebuilding.changes import Changes, Rebuilt
-from go_state.modes.aggregate.keyed import Models
 from go_state.storage.codec.difference import ABSENT
 from go_state.storage.snapshots.snapshot import read_envelope
 
@@ -54,9 +53,9 @@ class Aggregated(Generic[Model, Msg]):
             )
         return kept.position
 
-    def _compared(self, models: Mapping[str | None, Model]) -> dict[str, Model | None]:
-        """Return those that differ from what is stored; None is one to be deleted."""
-        others: dict[str, Model | None] = {}
+    def _compared(self, models: Mapping[str | None, Model]) -> dict[str, tuple[Model | None, int]]:
+        """Return those that differ from what is stored, with the version of that; None is one to be deleted."""
+        others: dict[str, tuple[Model | None, int]] = {}
         for key in self._keys(models):
             of_fold = key if self._work.key_of is not None else None
             now = models.get(of_fold, ABSENT)
@@ -66,16 +65,17 @@ class Aggregated(Generic[Model, Msg]):
             was = ABSENT if stored is None else self._was(key, stored)
             differs = self._changes.compare(key, None, was, now)
             if differs or (stored is not None and now is not ABSENT and self._is_older(key, stored)):
-                others[key] = None if now is ABSENT else models[of_fold]
+                # Of the only model the version is that of the record whose mark has said how far to fold.
+                version = self._kept.version if of_fold is None else 0 if stored is None else stored.version
+                others[key] = None if now is ABSENT else models[of_fold], version
         return others
 
     def _keys(self, models: Mapping[str | None, Model]) -> Iterator[str]:
         if self._work.key is not None:
             yield self._work.key
             return
-        stored: Models[Model] = Models(self._kept.schema, self._store)
         there = set()
-        for key in stored:
+        for key in self._kept.keys():  # noqa: SIM118  - it is no mapping
             there.add(key)
             yield key
         yield from (key for key in models if key is not None and key not in there)
@@ -90,14 +90,12 @@ class Aggregated(Generic[Model, Msg]):
     def _is_older(self, key: str, stored: Stored) -> bool:
         return read_envelope(key, stored.data).revision != self._work.program.revision
 
-    def _write(self, others: Mapping[str, Model | None]) -> None:
+    def _write(self, others: Mapping[str, tuple[Model | None, int]]) -> None:
         """Write all of them in one transaction, and the marks again, by which an aggregate that runs finds that it is late."""
         kept = self._kept
         kept.schema.remember_types(self._store)
         writes: dict[str, Write] = dict(kept.stored_marks.write(kept.marks)) if self._work.key_of is not None else {}
-        for key, model in others.items():
-            stored = self._store.load(key)
-            version = 0 if stored is None else stored.version
+        for key, (model, version) in others.items():
             marks = kept.marks if self._work.key_of is None else {}
             writes[key] = Write(None if model is None else kept.schema.seal(key, model, marks), version)
         try:
