@@ -7,7 +7,7 @@
     ... and hold it             start, start_async, App; start_keyed, start_keyed_async, KeyedApps; its parts: gs.app
     ... and watch it            Value, ANY; gs.watch has the rest
     ... and keep its messages   LMDBStore.journal, Journal; run(store=, key=, snapshots=), Retain
-    ... and ask its history     replay, verify, to_test, check_store; what they return: gs.history
+    ... and ask its history     replay, verify, to_test, check_store; gs.history: first, steps, compare, rebuild, peek
     Fold something around it    gs.middleware, Denied
     Run it over a source        batch, batch_async, Result; gs.sources: CSV, JSONLines, progress
     ... and keep the model      aggregate, aggregate_async, KeyedResult, Snapshots, load_model
