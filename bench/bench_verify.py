@@ -1,7 +1,7 @@
 """Does `verify` cost what a message changes, or what the model keeps? And what does taking a journal in from its export cost?
 
 Each message changes one entry of a persistent map (`immutables`), once of ten entries, once of three thousand, and once of a hundred
-thousand, where every message used to cost 260 ms, by encoding the model twice and reading it once.
+thousand. When the whole model was encoded for every message, one cost 27 ms of three thousand entries and 2.2 s of a hundred thousand.
 """
 
 from __future__ import annotations

@@ -53,7 +53,9 @@ plain = gs.Program(lambda: (Shop(), ()), update)
 keyed = gs.Program(lambda key: (Shop(key), ()), update)
 
 
-def by_hand(program: gs.Program[Shop, Sale], messages: list[Sale], key: str | None, *, follows: bool, routed: bool) -> Shop | None:
+def by_hand(
+    program: gs.Program[Shop, Sale], messages: list[Sale], key: str | None, *, follows: bool, routed: bool
+) -> Shop | None:
     """Fold in a few lines: the model of the key, None if no message has met it."""
     models: dict[str | None, Shop] = {}
     for message in messages:
@@ -218,5 +220,13 @@ class Worlds:
         options = {"key": "office", "key_of": "shop", "store": store}
         rebuilds = {"key_of": "shop", "store": store}
         return World(
-            kind, program, source, messages, options, True, rebuilds, source, lambda: {key: store.load(key).data for key in store.keys()}
+            kind,
+            program,
+            source,
+            messages,
+            options,
+            True,
+            rebuilds,
+            source,
+            lambda: {key: store.load(key).data for key in store.keys()},  # noqa: SIM118
         )

@@ -6,7 +6,7 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from go_state.core.errors import UsageError
 from go_state.core.program import Program
@@ -44,7 +44,11 @@ def named(names: Sequence[str]) -> str:
     return f"{len(names):,} journal{'s' if len(names) != 1 else ''}{f' ({first}{more})' if names else ''}"
 
 
-def import_program(target: str) -> Program[Any, Any]:
+AnyProgram: TypeAlias = Program[Any, Any]  # what is imported by its name
+AnyJournal: TypeAlias = Journal[Any]
+
+
+def import_program(target: str) -> AnyProgram:
     """Import the program from "module:name"; the current folder is looked in first."""
     found = _imported(target, "a program is given as module:name, such as bot.main:program")
     if not isinstance(found, Program):

@@ -28,7 +28,9 @@ new_keyed = replace(keyed, update=mended)
 def child(script: str, *args: str) -> Iterator[subprocess.Popen[str]]:
     """Run a script in another process, which is killed at the end."""
     path = os.pathsep.join([str(Path(gs.__file__).parents[1]), str(TESTS), str(TESTS / "history")])
-    process = subprocess.Popen([sys.executable, "-c", script, *args], text=True, stdout=subprocess.PIPE, env={"PYTHONPATH": path})
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, *args], text=True, stdout=subprocess.PIPE, env={"PYTHONPATH": path}
+    )
     try:
         yield process
     finally:

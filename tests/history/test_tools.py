@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,7 @@ def test_replay_of_no_position_teaches(world: World) -> None:
 def test_steps_are_the_turns(world: World) -> None:
     """Each step goes on from the one before; those of a position are its message and what its commands have sent."""
     steps = list(gs.history.steps(world.program, world.history, **world.options))
-    for before, after in zip(steps, steps[1:], strict=False):
+    for before, after in pairwise(steps):
         assert after.before == before.after
     own = [step for step in steps if step.sent == 0]
     assert [step.message for step in own] == [

@@ -8,9 +8,9 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from go_state.cli.opened import find_journal, import_object, named, open_store
+from go_state.cli.opened import AnyProgram, find_journal, import_object, named, open_store
 from go_state.core.errors import UsageError
-from go_state.core.program import Program, takes_key
+from go_state.core.program import takes_key
 from go_state.history.reading.opened import HistoryOptions
 from go_state.sources.jsonlines import JSONLines
 from go_state.sources.tables import CSV
@@ -46,7 +46,7 @@ class Asked:
 
 
 @contextmanager
-def asked(program: Program[Any, Any], where: Where) -> Iterator[Asked]:
+def asked(program: AnyProgram, where: Where) -> Iterator[Asked]:
     """Open the history for one block."""
     with ExitStack() as ends:
         if kind_of(where.history):
@@ -61,7 +61,7 @@ def kind_of(path: str) -> str:
     return next((suffix for suffix in (*_TABLES, *_LINES) if plain.endswith(suffix)), "")
 
 
-def _file(program: Program[Any, Any], where: Where, ends: ExitStack) -> Asked:
+def _file(program: AnyProgram, where: Where, ends: ExitStack) -> Asked:
     if where.name or where.prefix:
         raise UsageError("--name and --prefix say which journal of a store it is, and this is a file: leave them out")
     of = import_object(where.of) if where.of else message_type(program)
@@ -70,7 +70,7 @@ def _file(program: Program[Any, Any], where: Where, ends: ExitStack) -> Asked:
     return Asked(source, _options(where, _store(where, ends)), None, None)
 
 
-def _journal(program: Program[Any, Any], where: Where, ends: ExitStack) -> Asked:
+def _journal(program: AnyProgram, where: Where, ends: ExitStack) -> Asked:
     if where.of:
         raise UsageError("--of says what the messages of a file are, and this is a store, whose program says it: leave it out")
     store = ends.enter_context(open_store(where.history, where.schema))

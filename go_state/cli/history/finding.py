@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
-from typing import Any
 
 from go_state.cli.history.asked import Where, asked
 from go_state.cli.history.shown import Printer
@@ -68,19 +67,19 @@ def find_first(
         Printer(program, as_json=as_json).turn(step.position, step.at, step.key, step.message, changed, sent=step.sent)
 
 
-def _condition(written: str) -> Callable[[Any, Any, Any], bool]:
+def _condition(written: str) -> Callable[[object, object, object], bool]:
     """Return the function of a condition: an expression in `before`, `msg` and `after`, or module:function."""
     if _FUNCTION.fullmatch(written):
         function = import_object(written)
         if not callable(function):
             raise UsageError(f"{written} is not a function of (before, msg, after)")
-        return function
+        return lambda before, msg, after: bool(function(before, msg, after))
     try:
         code = compile(written, "--where", "eval")
     except (SyntaxError, ValueError) as error:
         raise UsageError(f"--where is an expression such as 'after.total < 0', not {written!r} ({error})") from None
 
-    def condition(before: Any, msg: Any, after: Any) -> bool:
+    def condition(before: object, msg: object, after: object) -> bool:
         return bool(eval(code, {"before": before, "msg": msg, "after": after}))  # whoever writes it runs the command
 
     return condition

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from go_state.cli.history.asked import Where, asked, kind_of
 from go_state.cli.history.shown import Printer, written
 from go_state.cli.opened import import_program, open_store
@@ -66,7 +64,7 @@ def _print(rebuilt: Rebuilt, *, as_json: bool, dry_run: bool) -> None:
         print_json({**rebuilt._asdict(), "changes": changes})
         return
     if rebuilt.changes:
-        rows: list[tuple[Any, ...]] = [
+        rows: list[tuple[object, ...]] = [
             (each.key, _at(each.position), each.path, each.was, each.now) for each in rebuilt.changes
         ]
         print_table(("key", "position", "field", "was", "is now"), rows[:_ROWS])

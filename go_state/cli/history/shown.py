@@ -9,8 +9,8 @@ from typing import Any
 
 import orjson
 
+from go_state.cli.opened import AnyProgram
 from go_state.cli.terminal import show, show_json
-from go_state.core.program import Program
 from go_state.history.reading.folding import Step
 from go_state.storage.codec.difference import Difference, differences
 from go_state.storage.codec.json_codec import JsonCodec
@@ -23,7 +23,7 @@ _MOST = 1000  # fields of one turn
 class Printer:
     """Prints what belongs to one program."""
 
-    def __init__(self, program: Program[Any, Any], *, as_json: bool = False, fields: str = "") -> None:
+    def __init__(self, program: AnyProgram, *, as_json: bool = False, fields: str = "") -> None:
         self._models: JsonCodec[Any] = JsonCodec(model_type(program))
         self._messages: MessageCodec[Any] = MessageCodec(message_type(program))
         self._as_json = as_json

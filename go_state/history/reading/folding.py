@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
 
-from go_state.core.commands import checked_commands
+from go_state.core.commands import Command, checked_commands
 from go_state.core.errors import NotRepeatable, UsageError
 from go_state.core.ports import Entry, History
 from go_state.core.program import read_step, takes_key
@@ -38,7 +38,7 @@ class Step(NamedTuple, Generic[Model, Msg]):
     key: str | None
     before: Model
     message: Msg
-    commands: Sequence[Any]
+    commands: Sequence[Command[Msg]]
     after: Model
 
 
@@ -123,7 +123,7 @@ class Fold(Generic[Model, Msg]):
         self.models[key] = after
         return Step(position, entry.at, number, key, before, message, commands or (), after), sent
 
-    def _model(self, key: str | None) -> tuple[Model, Sequence[Any]]:
+    def _model(self, key: str | None) -> tuple[Model, Sequence[Command[Msg]]]:
         """Return the key's model, or its beginning and the commands of that, which is a part of its first turn."""
         if key in self.models:
             return self.models[key], ()

@@ -7,13 +7,12 @@ for is not known any more, and `NotRepeatable` says at which message; unless not
 from __future__ import annotations
 
 import inspect
-from collections.abc import Hashable, Iterable, Sequence
-from typing import Any
+from collections.abc import Hashable, Iterable
 
 from go_state.core.commands import Call
 from go_state.core.errors import NotRepeatable
 from go_state.core.subscriptions import Scope
-from go_state.runtime.effects.effect import Effect, Group, TurnNames
+from go_state.runtime.effects.effect import Effect, Group, Messages, TurnNames
 from go_state.runtime.effects.interpreter import Interpreter
 
 _ADVICE = (
@@ -29,7 +28,7 @@ class Following:
         self._name = name
         self._interpreter = Interpreter(_NoKeys(), TurnNames(), inline=False)
 
-    def sent(self, commands: object, position: int | None, message: object = None) -> Sequence[Any]:
+    def sent(self, commands: object, position: int | None, message: object = None) -> Messages:
         """Return the messages that the turn's commands send, in order; `NotRepeatable` if others may have come of them."""
         if commands is None or commands == ():
             return ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from go_state.core.ports import Stored
 from go_state.history.reading.histories import JournalHistory
@@ -124,10 +124,10 @@ class _OfAggregate(Generic[Model, Msg]):
         self._kept = self._read()
 
 
-class _Nothing(Generic[Model]):
+class _Nothing(Generic[Model, Msg]):
     """Nothing was kept: only the updates are run twice."""
 
-    def __init__(self, work: Opened[Model, Any]) -> None:
+    def __init__(self, work: Opened[Model, Msg]) -> None:
         self.start: Start[Model] | None = start_of(work, None, 0)
 
     def is_at(self, position: int) -> bool:

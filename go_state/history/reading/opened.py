@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Generic, TypedDict, TypeVar
+from typing import Any, Generic, TypeAlias, TypedDict, TypeVar
 
 from go_state.core.errors import UsageError
 from go_state.core.ports import History, Store
@@ -22,12 +22,16 @@ Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
 
+KeyOf: TypeAlias = Callable[[Any], str] | str  # Any: the message of whichever program
+"""The key of a message, or the name of the field that is it."""
+
+
 class HistoryOptions(TypedDict, total=False):
     """What every tool of `gs.history` takes beside the program and its history."""
 
     key: str | None
     """The key of a program whose init takes one, or of one model among those of a keyed aggregate."""
-    key_of: Callable[[Any], str] | str | None
+    key_of: KeyOf | None
     """The `key` function of a keyed aggregate, or the field of the message that it returns."""
     store: Store | None
     """Where an aggregate over the history keeps its model, or models: a fold begins from them, or is compared with them."""
@@ -66,7 +70,7 @@ def opened(
     given: Given[Msg],
     *,
     key: str | None = None,
-    key_of: Callable[[Any], str] | str | None = None,
+    key_of: KeyOf | None = None,
     store: Store | None = None,
 ) -> Opened[Model, Msg]:
     """Return what the tool of this name works on; `UsageError` for arguments that do not fit."""
@@ -99,7 +103,7 @@ def _needed(key: str | None, called: str, name: str) -> str:
     return key
 
 
-def _key_function(key_of: Callable[[Any], str] | str | None) -> Callable[[Any], str] | None:
+def _key_function(key_of: KeyOf | None) -> Callable[[Msg], str] | None:
     if key_of is None or callable(key_of):
         return key_of
     if not isinstance(key_of, str):

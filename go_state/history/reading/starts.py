@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from go_state.core.errors import Conflict, Lagged, UsageError
-from go_state.core.ports import Store
+from go_state.core.ports import History, Store
 from go_state.history.reading.histories import JournalHistory, SourceHistory
 from go_state.history.reading.opened import Opened
 from go_state.modes.aggregate.keyed import RESERVED
@@ -94,7 +94,7 @@ class KeptByAggregate(Generic[Model, Msg]):
                 raise UsageError(f"the model under {opened.key!r} is that of a journalled program: leave store= out")
         self.source_name, self.position = self._position(opened.history)
 
-    def _position(self, history: Any) -> tuple[str, int | None]:  # of any kind: what it stores under is looked at
+    def _position(self, history: History[Msg]) -> tuple[str, int | None]:
         if not isinstance(history, (JournalHistory, SourceHistory)):
             raise UsageError(
                 f"store= has the models of an aggregate over a source or a journal, not a {type(history).__qualname__}"

@@ -17,7 +17,7 @@ from go_state.history.reading.starts import Start
 from go_state.history.reading.translation import Translation
 from go_state.storage.codec.difference import ABSENT, difference
 from go_state.storage.codec.equality import fields_that_count, is_same
-from go_state.storage.types.annotations import TypeForm
+from go_state.storage.types.annotations import Instance, TypeForm
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -95,7 +95,7 @@ class Twins(Generic[Model, Msg]):
         exhaust(self.one.begin())
         exhaust(self.other.begin())
         self._met = {*self.one.models, *self.other.models}
-        return self._part([Entry[Any](0, None, None)], self._met, whole=True)
+        return self._part([Entry[Msg](0, None, None)], self._met, whole=True)
 
     def take(self, entry: Entry[Msg]) -> Parting | None:
         """Take an entry in both folds, and return where they have parted, if they have."""
@@ -193,7 +193,7 @@ class _Later:
         self.whole = whole
         self.entries = 0  #: of the maps that were left
 
-    def alike(self, one: Any, other: Any) -> bool:
+    def alike(self, one: Instance, other: Instance) -> bool:
         """Return whether two values are equal, but for what was left; False also if they may be, and are to be looked at closely."""
         if one is other:
             return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from go_state.core.errors import Incompatible, Lagged, LeaseHeld, UsageError
 from go_state.core.ports import Stored
@@ -115,7 +115,7 @@ class Journalled(Generic[Model, Msg]):
     def __enter__(self) -> Journalled[Model, Msg]:
         return self
 
-    def __exit__(self, *ended: Any) -> None:  # the three that every block is left with
+    def __exit__(self, *ended: object) -> None:
         self._leases.close()
 
 
