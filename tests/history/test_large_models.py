@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import immutables
@@ -21,6 +21,7 @@ class Table:
     entries: immutables.Map[int, int]
     rows: dict[int, list[int]]
     n: int = 0
+    last: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ FIRST = Table(immutables.Map(dict.fromkeys(range(ENTRIES), 0)), {key: [0] for ke
 
 
 def update(model: Table, msg: Set) -> gs.Step[Table, Set]:
-    return replace(model, entries=model.entries.set(msg.key, msg.value), n=model.n + 1), ()
+    return replace(model, entries=model.entries.set(msg.key, msg.value), n=model.n + 1, last=[*model.last[-2:], msg.value]), ()
 
 
 class History:
@@ -69,6 +70,11 @@ def clock(before: Table, after: Table, msg: Set) -> Table:
     return replace(after, entries=after.entries.set(3, time.perf_counter_ns()))
 
 
+def new_in_place(before: Table, after: Table, msg: Set) -> Table:
+    before.last.append(1)
+    return after
+
+
 def deep_in_place(before: Table, after: Table, msg: Set) -> Table:
     before.rows[4321].append(1)
     return after
@@ -78,6 +84,7 @@ def deep_in_place(before: Table, after: Table, msg: Set) -> Table:
     ("change", "what", "path"),
     [
         (clock, "two runs of update differ", ".entries[3]"),
+        (new_in_place, "update changes the model that it is given", ".last"),
         (deep_in_place, "update changes the model that it is given", ".rows[4321]"),
     ],
 )
