@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Generic, NamedTuple, TypeVar
 
-from go_state.core.errors import UsageError
+from go_state.core.errors import Lagged, UsageError
 from go_state.core.ports import Store
 from go_state.core.program import Program
 from go_state.history.reading.histories import JournalHistory
@@ -18,6 +18,8 @@ from go_state.storage.snapshots.snapshot import is_envelope, read_envelope
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
+
+_TRIES = 3  # to fold up to an end, while a program that runs truncates
 
 
 class Peeked(NamedTuple, Generic[Model]):
@@ -65,8 +67,14 @@ def _is_journalled(store: RecordStore, name: str) -> bool:
 
 def _of_journal(program: Program[Model, Msg], history: JournalHistory[Msg]) -> Peeked[Model]:
     journal = history.journal
-    start, end = history.span()
-    model: Model = replay(program, history, until=end)
+    for left in reversed(range(_TRIES)):
+        start, end = history.span()
+        try:
+            model: Model = replay(program, history, until=end)
+            break
+        except Lagged:  # its program, which runs, has gone on to a newer snapshot and truncated before it
+            if not left:
+                raise
     stored = journal.store.load(journal.name)
     saved = start if stored is None else min(position_of(journal, stored), end or 0)
     first = next(iter(journal.read(saved, saved + 1)), None) if end is not None and saved < end else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Generic, NamedTuple, TypeVar, Unpack
 
-from go_state.core.errors import Conflict
+from go_state.core.errors import Conflict, Lagged
 from go_state.core.ports import Entry
 from go_state.core.program import Program
 from go_state.history.reading.folding import Fold, checked_end, entries_of, with_progress
@@ -21,7 +21,7 @@ Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
 _SOME = 5  # of many messages this many are named
-_TRIES = 3  # to compare with what an aggregate keeps, while it saves
+_TRIES = 3  # to compare with what a program keeps that runs, and saves and truncates meanwhile
 
 
 class Finding(NamedTuple):
@@ -92,8 +92,14 @@ def verify(
     if isinstance(work.history, JournalHistory):
         work.history.journal.flush()
         work.history.journal.store.check_damage()
-    kept = kept_of(work)
-    return Verified(0, 0, None) if kept.start is None else _Verification(work, kept, kept.start).run(progress)
+    for left in reversed(range(_TRIES)):
+        kept = kept_of(work)
+        try:
+            return Verified(0, 0, None) if kept.start is None else _Verification(work, kept, kept.start).run(progress)
+        except Lagged:  # its program, which runs, has gone on to a newer snapshot and truncated before it
+            if not left:
+                raise
+    raise AssertionError("the last try has returned, or raised")
 
 
 class _Verification(Generic[Model, Msg]):
