@@ -65,16 +65,15 @@ def _is_journalled(store: RecordStore, name: str) -> bool:
     return name in store.journal_names()
 
 
-def _of_journal(program: Program[Model, Msg], history: JournalHistory[Msg]) -> Peeked[Model]:
+def _of_journal(program: Program[Model, Msg], history: JournalHistory[Msg], tries: int = _TRIES) -> Peeked[Model]:
     journal = history.journal
-    for left in reversed(range(_TRIES)):
-        start, end = history.span()
-        try:
-            model: Model = replay(program, history, until=end)
-            break
-        except Lagged:  # its program, which runs, has gone on to a newer snapshot and truncated before it
-            if not left:
-                raise
+    start, end = history.span()
+    try:
+        model: Model = replay(program, history, until=end)
+    except Lagged:  # its program, which runs, has gone on to a newer snapshot and truncated before it
+        if tries == 1:
+            raise
+        return _of_journal(program, history, tries - 1)
     stored = journal.store.load(journal.name)
     saved = start if stored is None else min(position_of(journal, stored), end or 0)
     first = next(iter(journal.read(saved, saved + 1)), None) if end is not None and saved < end else None

@@ -103,7 +103,7 @@ def _needed(key: str | None, called: str, name: str) -> str:
     return key
 
 
-def _key_function(key_of: KeyOf | None) -> Callable[[Msg], str] | None:
+def _key_function(key_of: KeyOf | None) -> Callable[[object], str] | None:
     if key_of is None or callable(key_of):
         return key_of
     if not isinstance(key_of, str):
