@@ -8,6 +8,7 @@ Each is a protocol: an object with these methods will do, it need not inherit. `
     Source, Reading, Position       a stream that can be read on from a position
     Undecoded                       what it gives in the place of a record that is no message
     Openable, OpenedSource          a source whose stream may be replaced at any moment, such as a file
+    History, Entry, Span            messages by position, of which the tools of gs.history ask their questions
     Producer, Consumer              a queue of your own: put; get, commit, rollback
     Clock                           the time of a run
     Switch                          something with is_set(), which asks a batch to end
@@ -16,6 +17,8 @@ Each is a protocol: an object with these methods will do, it need not inherit. `
 from go_state.core.ports import (
     Codec,
     Consumer,
+    Entry,
+    History,
     ManyAtOnce,
     Openable,
     OpenedSource,
@@ -23,6 +26,7 @@ from go_state.core.ports import (
     Producer,
     Reading,
     Source,
+    Span,
     Store,
     Stored,
     Switch,
@@ -35,6 +39,8 @@ __all__ = [
     "Clock",
     "Codec",
     "Consumer",
+    "Entry",
+    "History",
     "ManyAtOnce",
     "Openable",
     "OpenedSource",
@@ -42,6 +48,7 @@ __all__ = [
     "Producer",
     "Reading",
     "Source",
+    "Span",
     "Store",
     "Stored",
     "Switch",

@@ -8,9 +8,10 @@ import traceback
 from go_state.core.errors import GoStateError, MissingExtra
 
 try:
-    from go_state.cli import journal, parameters, replay, snapshots
+    from go_state.cli import journal, parameters, snapshots
     from go_state.cli.care import erase, store
     from go_state.cli.dead import letters
+    from go_state.cli.history import finding, messages, models, replay
     from go_state.cli.output import fail
 except MissingExtra as error:
     sys.exit(str(error))
@@ -33,10 +34,9 @@ _snapshots.command("export")(snapshots.export_snapshots)
 _snapshots.command("check")(snapshots.check_snapshots)
 
 _journal.command("list")(journal.list_journals)
-_journal.command("show")(journal.show_journal)
+_journal.command("show")(messages.show_journal)
 _journal.command("export")(journal.export_journal)
 _journal.command("import")(journal.import_journal)
-_journal.command("verify")(journal.verify_journal)
 _journal.command("truncate")(journal.truncate_journal)
 _journal.command("skip")(journal.skip_message)
 
@@ -53,7 +53,13 @@ _store.command("compact")(store.compact)
 _store.command("check")(store.check)
 
 app.command("erase")(erase.erase)
-app.command("replay")(replay.replay_journal)
+app.command("replay")(replay.replay_history)
+app.command("first")(finding.find_first)
+app.command("compare")(finding.compare_programs)
+app.command("verify")(finding.verify_history)
+app.command("rebuild")(models.rebuild_models)
+app.command("peek")(models.peek_at_model)
+app.command("to-test")(models.write_test)
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from go_state.core.errors import UsageError
 from go_state.core.program import Program
@@ -44,9 +44,13 @@ def named(names: Sequence[str]) -> str:
     return f"{len(names):,} journal{'s' if len(names) != 1 else ''}{f' ({first}{more})' if names else ''}"
 
 
-def import_program(target: str) -> Program[Any, Any]:
+AnyProgram: TypeAlias = Program[Any, Any]  # what is imported by its name
+AnyJournal: TypeAlias = Journal[Any]
+
+
+def import_program(target: str) -> AnyProgram:
     """Import the program from "module:name"; the current folder is looked in first."""
-    found = import_object(target, "a program")
+    found = _imported(target, "a program is given as module:name, such as bot.main:program")
     if not isinstance(found, Program):
         raise UsageError(f"{target} is not a gs.Program")
     return found
@@ -54,28 +58,32 @@ def import_program(target: str) -> Program[Any, Any]:
 
 def import_function(target: str) -> Callable[[Any], Any]:
     """Import the function from "module:name"; the current folder is looked in first."""
-    found = import_object(target, "a function")
+    found = import_object(target)
     if not callable(found):
         raise UsageError(f"{target} is not a function")
     return found
 
 
-def import_object(target: str, what: str = "a program or a function") -> object:
-    """Import what a module calls so from "module:name"; the current folder is looked in first."""
+def import_object(target: str) -> object:
+    """Import a class or a function from "module:name"; `UsageError` if there is none."""
+    found = _imported(target, "a class or a function is given as module:name, such as bot.main:Sale")
+    if found is None:
+        raise UsageError(f"{target}: the module has nothing of that name")
+    return found
+
+
+def _imported(target: str, how: str) -> object:
     module, _, name = target.partition(":")
     if not name:
-        raise UsageError(f"{what} is given as module:name, such as bot.main:program, not {target!r}")
+        raise UsageError(f"{how}, not {target!r}")
     sys.path.insert(0, os.getcwd())
     if not all(part.isidentifier() for part in module.split(".")):
         raise UsageError(
             f"{module!r} is not a module's name: give it as `import` takes it, such as bot.main, with dots and without .py"
         )
     try:
-        found: object = getattr(importlib.import_module(module), name, None)
+        return getattr(importlib.import_module(module), name, None)
     except (Exception, SystemExit) as error:  # whatever the module does when it is imported; a script may end there
         raise UsageError(
             f"{module} cannot be imported ({type(error).__name__}: {error}): run the command where `python -c 'import {module}'` works"
         ) from None
-    if found is None:
-        raise UsageError(f"{module} has no {name}")
-    return found

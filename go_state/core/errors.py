@@ -19,6 +19,8 @@
     │   ├── ConcurrentGet       two waits on one reader              give each its own reader
     │   └── NoReply             the turn answered nobody             return Cmd.reply
     ├── Denied                  a middleware refused the message     its reason says why
+    ├── NotRepeatable           a history does not say what a        see the message
+    │                           command or a clock has brought
     ├── StoreError
     │   ├── Conflict            somebody else wrote the key first    load again and retry
     │   │   └── TakenOver       another run has claimed the source   leave it to that one, or start again
@@ -172,6 +174,20 @@ class Denied(GoStateError):
     def __init__(self, reason: str = "denied") -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class NotRepeatable(GoStateError):
+    """A history cannot be folded exactly: what a command has brought, or when a message entered, is not in it.
+
+    `position` is that of the message whose turn asks for it, None for the beginning.
+    """
+
+    def __init__(self, name: str, position: int | None, why: str, advice: str) -> None:
+        where = "at its beginning" if position is None else f"at position {position}"
+        super().__init__(f"the history {name!r} cannot be repeated {where}: {why}; {advice}")
+        self.name = name
+        self.position = position
+        self.why = why
 
 
 class StoreError(GoStateError):

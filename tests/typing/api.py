@@ -391,3 +391,19 @@ def erased(store: gs.LMDBStore, journal: gs.Journal[Msg]) -> None:
     assert_type(store.info().keys, int)
     store.backup("path")
     assert_type(store.restore_from(store), int)
+
+
+def histories(journal: gs.Journal[Msg], source: gs.abc.Source[Msg], history: gs.abc.History[Msg], store: gs.LMDBStore) -> None:
+    """The tools take a journal, a source or a history of the program's messages, and carry its types."""
+    assert_type(gs.replay(program, journal, until=3), Counter)
+    assert_type(gs.replay(program, source, key="a", key_of="name"), Counter)
+    gs.verify(program, history, key_of=len)  # type: ignore[arg-type]
+    step = gs.history.first(program, source, lambda before, msg, after: after.count < 0)
+    assert_type(step, gs.history.Step[Counter, Msg] | None)
+    for each in gs.history.steps(program, history, start=3):
+        assert_type(each.after, Counter)
+    assert_type(gs.history.compare(program, program, journal, go_on=True), gs.history.Compared[Msg])
+    assert_type(gs.history.rebuild(program, store, prefix="rooms/", dry_run=True), gs.history.Rebuilt)
+    assert_type(gs.history.peek(program, store, "a"), gs.history.Peeked[Counter] | None)
+    gs.replay(program, [Add(1)])  # type: ignore[arg-type]
+    gs.replay(program, journal, keys="a")  # type: ignore[call-arg]

@@ -9,6 +9,7 @@ from go_state.cli.care.store import confirm
 from go_state.cli.opened import find_journal, import_function, import_program, named, open_store
 from go_state.cli.output import bar, print_json
 from go_state.cli.parameters import (
+    AllUnder,
     Compact,
     Db,
     DryRun,
@@ -17,7 +18,6 @@ from go_state.cli.parameters import (
     KeyToErase,
     ModelFunction,
     NameIfSeveral,
-    Prefix,
     Rebuild,
     Schema,
     Target,
@@ -45,7 +45,7 @@ def erase(
     model: ModelFunction = None,
     key: KeyToErase = None,
     name: NameIfSeveral = "",
-    prefix: Prefix = None,
+    prefix: AllUnder = None,
     rebuild: Rebuild = False,
     dry_run: DryRun = False,
     compact: Compact = False,

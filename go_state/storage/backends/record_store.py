@@ -11,7 +11,7 @@ from go_state.core.ports import Stored, Write
 from go_state.storage.backends.contents import StoreInfo, copy_all, info
 from go_state.storage.backends.journals import Journals
 from go_state.storage.records.backend import Backend
-from go_state.storage.records.models import Models
+from go_state.storage.records.models import Models, Rewrite
 from go_state.system.forks import at_fork
 
 if TYPE_CHECKING:
@@ -73,6 +73,10 @@ class RecordStore:
     def load_keyframe(self, key: str, position: int) -> Stored | None:
         """Return the snapshot that was kept of the model before the message at the position, or None."""
         return self._models.load_keyframe(key, position)
+
+    def rewrite_snapshots(self, rewrites: Iterable[Rewrite]) -> None:
+        """Replace snapshots of journalled programs, all of them or none, on disk; `Conflict` if one is not at the version expected."""
+        self._models.rewrite(rewrites)
 
     def restore(self, key: str, position: int) -> None:
         """Make a keyframe of a journalled program its newest snapshot; those after it are deleted, damaged or not."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from go_state.core.errors import Conflict, Corrupt, UsageError
 from go_state.core.ports import Stored, Write
@@ -33,6 +33,15 @@ _PREFIX = b"s/"  # it also makes the empty key one that LMDB takes
 def model_name(key: str) -> bytes:
     """Return the name of the record that holds the model under the key; `InvalidKey` for what is no key."""
     return _PREFIX + key_bytes(key)
+
+
+class Rewrite(NamedTuple):
+    """A program's snapshots, to be replaced: the newest, the version that it must still have, and keyframes by position."""
+
+    key: str
+    newest: bytes
+    version: int
+    keyframes: Mapping[int, bytes]
 
 
 class Models:
@@ -114,6 +123,20 @@ class Models:
             return []
         with self._backend.transaction() as transaction:
             return [_position_in(name, key) for name in transaction.names(_keyframes(key))]
+
+    def rewrite(self, rewrites: Iterable[Rewrite]) -> None:
+        """Replace snapshots, all of them or none; `Conflict` if a newest one is not of the version expected.
+
+        Keyframes that a program has let go of meanwhile stay away.
+        """
+        with self._backend.transaction(write=True) as transaction:
+            for key, newest, version, keyframes in rewrites:
+                _write(transaction, key, _PREFIX + key_bytes(key), Write(newest, version))
+                for position, data in keyframes.items():
+                    name = _keyframe(key, position)
+                    if transaction.get(name) is not None:
+                        _delete(transaction, key, name)
+                        transaction.put(name, pack(name, transaction.id(), data))
 
     def restore(self, key: str, position: int) -> None:
         """Make a keyframe the newest snapshot; those after it are deleted, damaged or not."""
