@@ -15,7 +15,7 @@ from go_state.storage.types.annotations import Instance, class_of
 
 if TYPE_CHECKING:
     from go_state.sources.columns import Parse
-    from go_state.storage.types.fields import Field
+    from go_state.storage.types.classes.fields import Field
 
 Msg = TypeVar("Msg")
 Make: TypeAlias = Callable[[list[str]], Instance]
@@ -78,7 +78,7 @@ class _Records(Generic[Msg]):
 
     def _converter(self, header: list[str]) -> Make:
         from go_state.sources.columns import parser_of
-        from go_state.storage.types.fields import fields_of, takes_fields_in_order
+        from go_state.storage.types.classes.fields import fields_of, maker_of, takes_fields_in_order
 
         fields, cls = fields_of(self._of), class_of(self._of)
         self._check_names(header, {field.name for field in fields})
@@ -94,6 +94,7 @@ class _Records(Generic[Msg]):
             )
         parameters = [field.parameter for field in there]
         columns = [(header.index(field.name), parser_of(field, self._missing)) for field in there]
+        make = maker_of(cls)
         in_order = len(there) == len(fields) and takes_fields_in_order(cls, parameters)
 
         def message_of(row: list[str]) -> Instance:
@@ -102,7 +103,7 @@ class _Records(Generic[Msg]):
             except Exception:  # of the parsers, which may quote the text
                 raise _BadRowError(self._misfit(row, there, columns)) from None
             try:
-                return cls(*values) if in_order else cls(**dict(zip(parameters, values, strict=True)))
+                return cls(*values) if in_order else make(**dict(zip(parameters, values, strict=True)))
             except Exception as error:  # of a class that checks its own fields: its words are not ours to repeat
                 raise _BadRowError(f"its class raised {type(error).__qualname__}") from None
 
@@ -176,7 +177,7 @@ class CSV(FileSource[Msg]):
         if isinstance(missing, str) or not all(isinstance(text, str) for text in missing):
             raise UsageError('missing= is a tuple of the texts that stand for None, such as ("", "NA")')
         if of is not None:
-            from go_state.storage.types.fields import fields_of
+            from go_state.storage.types.classes.fields import fields_of
 
             if not fields_of(of):
                 raise UsageError(f"of= is a class whose fields are columns, such as a dataclass, not {of!r}")

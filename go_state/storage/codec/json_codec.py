@@ -12,8 +12,8 @@ from go_state.storage.types.annotations import TypeForm
 from go_state.storage.types.misfit import MisfitError
 
 if TYPE_CHECKING:
+    from go_state.storage.types.classes.mirror import Shape
     from go_state.storage.types.description import Description
-    from go_state.storage.types.mirror import Shape
 
 Value = TypeVar("Value")
 
@@ -21,8 +21,8 @@ Value = TypeVar("Value")
 class JsonCodec(Generic[Value]):
     """Turns values of one type into JSON and back.
 
-    Made from the type: dataclasses, NamedTuples, attrs classes, msgspec Structs, `immutables.Map`, unions, and the plain and
-    container types of Python. What cannot be stored raises `NotStorable`: a type when the codec is made, a value when it is
+    Made from the type: dataclasses, NamedTuples, attrs classes, msgspec Structs, frozen pydantic models, `immutables.Map`, unions,
+    and the plain and container types of Python. What cannot be stored raises `NotStorable`: a type when the codec is made, a value when it is
     written, for `encode` reads back what it wrote and compares, unless the types prove that it comes back as it is. So NaN, a
     subclass in its base's place, a tuple under `Any`, a lone surrogate or a class that changes what it is given never comes back
     as something else. An int in a float's place, which type checkers allow, is read back as that int; with `whole_floats`, for

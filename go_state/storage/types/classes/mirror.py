@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import operator
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
@@ -11,8 +10,8 @@ from typing import TypeAlias
 import msgspec
 
 from go_state.storage.types.annotations import Instance, TypeForm, class_of, members_of
-from go_state.storage.types.construction import holds_what_it_is_given
-from go_state.storage.types.fields import Field, takes_fields_in_order
+from go_state.storage.types.classes.construction import holds_what_it_is_given
+from go_state.storage.types.classes.fields import Field, attributes, maker_of, reader_of, takes_fields_in_order
 from go_state.storage.types.misfit import MisfitError
 
 Convert: TypeAlias = Callable[[Instance], Instance]
@@ -47,6 +46,8 @@ class Part(typing.NamedTuple):
     @property
     def exact_types(self) -> frozenset[type]:
         """The types that the field can hold, if values of all of them read back as they are; empty if that is not known."""
+        if self.field.proved:
+            return self.field.proved
         members = set(members_of(self.field.annotation))
         if members <= _EXACT or self.shape.exact:
             return frozenset(class_of(member) for member in members)
@@ -80,7 +81,7 @@ def to_mirror(cls: type, mirror: type, parts: list[Part]) -> tuple[Convert, bool
     and once all the types were seen together, at their tuple, which costs a tenth of reading the value back.
     """
     exact = holds_what_it_is_given(cls) and all(part.exact_types for part in parts)
-    read = _reader([part.field.name for part in parts])
+    read = reader_of(cls, [part.field.name for part in parts])
     seen: set[tuple[type, ...]] = set()
 
     def check(value: Instance) -> None:
@@ -146,18 +147,19 @@ def is_native(cls: type, parts: list[Part]) -> bool:
 
 def from_mirror(cls: type, parts: list[Part]) -> Convert:
     """Return the step from a mirror to a new object of the class."""
-    read = _reader([part.at for part in parts])
+    read = attributes([part.at for part in parts])
     parameters = [part.field.parameter for part in parts]
     if not all(part.field.required for part in parts) or not takes_fields_in_order(cls, parameters):
         return _made_by_name(cls, parts, read)
     if any(part.shape.back for part in parts):
         return _made_in_order(cls, parts, read)
-    return lambda mirror: _made(cls, read(mirror), {})
+    make = maker_of(cls)
+    return lambda mirror: _made(cls, make, read(mirror), {})
 
 
 def _made_by_name(cls: type, parts: list[Part], read: Convert) -> Convert:
     steps = [part.shape.back or same for part in parts]
-    unset = msgspec.UNSET
+    unset, make = msgspec.UNSET, maker_of(cls)
 
     def back(mirror: Instance) -> Instance:
         made: list[Instance] = []
@@ -167,7 +169,7 @@ def _made_by_name(cls: type, parts: list[Part], read: Convert) -> Convert:
         except MisfitError as error:
             raise error.within(f".{parts[len(made)].field.name}") from None
         given = zip(parts, made, strict=True)
-        return _made(cls, (), {part.field.parameter: value for part, value in given if value is not unset})
+        return _made(cls, make, (), {part.field.parameter: value for part, value in given if value is not unset})
 
     return back
 
@@ -192,10 +194,10 @@ def _made_in_order(cls: type, parts: list[Part], read: Convert) -> Convert:
     return back
 
 
-def _made(cls: type, values: Iterable[Instance], named: dict[str, Instance]) -> Instance:
-    """Call the class; `MisfitError` for whatever it raises, because its words may quote what it was given."""
+def _made(cls: type, make: Callable[..., Instance], values: Iterable[Instance], named: dict[str, Instance]) -> Instance:
+    """Make an object of the class; `MisfitError` for whatever it raises, because its words may quote what it was given."""
     try:
-        return cls(*values, **named)
+        return make(*values, **named)
     except (RecursionError, MemoryError):
         raise
     except Exception as error:
@@ -207,11 +209,3 @@ def _unmakeable(cls: type, error: Exception) -> MisfitError:
         f"{cls.__qualname__} cannot be made of its stored fields: its class raised {type(error).__qualname__}; let the constructor "
         f"take the fields as they are, or give a codec= of your own"
     )
-
-
-def _reader(names: list[str]) -> Callable[[Instance], tuple[Instance, ...]]:
-    """Return a function that gives an object's attributes as a tuple."""
-    if not names:
-        return lambda _: ()
-    read = operator.attrgetter(*names)
-    return read if len(names) > 1 else lambda value: (read(value),)
