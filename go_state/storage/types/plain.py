@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from go_state.storage.types.annotations import Instance, TypeForm, class_of, members_of
+from go_state.storage.types.annotations import Instance, TypeForm, class_of, members_of, origin_of
 
 PLAIN = (
     int, str, bool, type(None), bytes, uuid.UUID, decimal.Decimal, datetime.date, datetime.timedelta,
@@ -45,6 +45,6 @@ def unknown_leaf(kind: TypeForm, is_class: Callable[[TypeForm], bool]) -> TypeFo
 
 
 def _is_known(kind: TypeForm) -> bool:
-    if isinstance(kind, typing.TypeVar) or typing.get_origin(kind) is typing.Literal:
+    if isinstance(kind, typing.TypeVar) or origin_of(kind) is typing.Literal:
         return True
     return kind in (*PLAIN, *MOMENTS, *_UNTYPED, float, None) or (isinstance(kind, type) and issubclass(kind, enum.Enum))
