@@ -65,8 +65,8 @@ def fold(lines: Path, into: Path, every: int) -> int:
         table.save([(name, orjson.dumps(models[name], default=dict)) for name in changed], place)
         changed.clear()
 
-    place = table.place()
-    for place, line in _lines(lines, place):
+    place = start = table.place()
+    for place, line in _lines(lines, start):
         try:
             row = orjson.loads(line)
             msg: Event = _CLASSES[row.pop("type")](**row)
@@ -77,7 +77,7 @@ def fold(lines: Path, into: Path, every: int) -> int:
         model = models.get(name)
         if model is None:
             row = table.load(name)
-            model = init(name)[0] if row is None else _customer(row)
+            model = init(name)[0] if row is None else customer(row)
         models[name], _ = update(model, msg)
         changed.add(name)
         if place % every == 0:
@@ -98,8 +98,8 @@ def fold_dicts(lines: Path, into: Path, every: int) -> int:
         table.save([(name, orjson.dumps(models[name])) for name in changed], place)
         changed.clear()
 
-    place = table.place()
-    for place, line in _lines(lines, place):
+    place = start = table.place()
+    for place, line in _lines(lines, start):
         try:
             msg = orjson.loads(line)
             count, name, order, _ = _COUNT[msg["type"]], msg["customer"], msg["order"], msg["cents"] + msg["at"]
@@ -126,7 +126,7 @@ def _lines(path: Path, after: int) -> Iterator[tuple[int, bytes]]:
         yield from islice(enumerate(file, 1), after, None)
 
 
-def _customer(row: Row) -> Customer:
+def customer(row: Row) -> Customer:
     purchases = {key: Purchase(**{**each, "events": tuple(each["events"])}) for key, each in row.pop("purchases").items()}
     return Customer(**row, purchases=Map(purchases))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from immutables import Map
 
@@ -58,7 +58,7 @@ class Customer:
     last_at: int = 0
     late: int = 0
     repeated: int = 0
-    purchases: Map[str, Purchase] = Map()
+    purchases: Map[str, Purchase] = field(default_factory=Map)
 
 
 def init(name: str) -> gs.Step[Customer, Event]:
