@@ -10,7 +10,7 @@ from typing import TypeAlias
 import msgspec
 
 from go_state.storage.types.annotations import Instance, TypeForm, class_of, members_of
-from go_state.storage.types.classes.construction import holds_what_it_is_given
+from go_state.storage.types.classes.construction import holds_what_it_is_given, names_in_order
 from go_state.storage.types.classes.fields import Field, attributes, maker_of, reader_of, takes_fields_in_order
 from go_state.storage.types.misfit import MisfitError
 
@@ -80,7 +80,8 @@ def to_mirror(cls: type, mirror: type, parts: list[Part]) -> tuple[Convert, bool
     It is known for classes that only hold what they are given, in fields of exact types: the step looks at the type of each field,
     and once all the types were seen together, at their tuple, which costs a tenth of reading the value back.
     """
-    exact = holds_what_it_is_given(cls) and all(part.exact_types for part in parts)
+    holds = holds_what_it_is_given(cls)
+    exact = holds and all(part.exact_types for part in parts)
     read = reader_of(cls, [part.field.name for part in parts])
     seen: set[tuple[type, ...]] = set()
 
@@ -97,7 +98,17 @@ def to_mirror(cls: type, mirror: type, parts: list[Part]) -> tuple[Convert, bool
             check(value)
         return value
 
-    return checked if exact and is_native(cls, parts) else _filling(mirror, parts, read, check), exact
+    def of_class(value: Instance) -> Instance:
+        if type(value) is not cls:
+            check(value)
+        return value
+
+    if holds and is_native(cls, parts):
+        if exact:
+            return checked, exact
+        if [part.field.name for part in parts] == names_in_order(cls):  # or it would be written in another order
+            return of_class, exact
+    return _filling(mirror, parts, read, check), exact
 
 
 def _filling(mirror: type, parts: list[Part], read: Convert, check: Convert) -> Convert:
