@@ -349,4 +349,3 @@ def models_of_pydantic() -> None:
     program = gs.reducer(Counter, follow)
     assert_type(program, gs.Program[Counter, Follow])
     assert_type(gs.batch(program, [Follow(url="x")]).model, Counter)
-    assert_type(gs.JsonCodec(Follow).decode(b"{}"), Follow)
