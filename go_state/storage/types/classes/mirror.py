@@ -106,7 +106,8 @@ def to_mirror(cls: type, mirror: type, parts: list[Part]) -> tuple[Convert, bool
     if holds and is_native(cls, parts):
         if exact:
             return checked, exact
-        if [part.field.name for part in parts] == names_in_order(cls):  # or it would be written in another order
+        # Or it would be written in another order than the mirror, and than the pieces of a large one.
+        if not dataclasses.is_dataclass(cls) or [part.field.name for part in parts] == names_in_order(cls):
             return of_class, exact
     return _filling(mirror, parts, read, check), exact
 
@@ -143,17 +144,30 @@ def _check_types(parts: list[Part], kinds: tuple[type, ...]) -> None:
             raise MisfitError(why, f".{part.field.name}")
 
 
-def is_native(cls: type, parts: list[Part]) -> bool:
+def is_native(cls: TypeForm, parts: list[Part]) -> bool:
     """Return whether msgspec itself writes and reads the class as it would the mirror.
 
-    That is so for a dataclass whose fields are stored as they are, without generic bases, which msgspec resolves in another way.
+    That is so for a dataclass or Struct whose fields are stored as they are, by their names, without generic bases, which msgspec
+    resolves in another way.
     """
-    if not dataclasses.is_dataclass(cls) or any(part.shape.to is not None for part in parts):
+    if any(part.shape.to is not None for part in parts):
+        return False
+    if issubclass(cls, msgspec.Struct):
+        if not _is_written_by_names(cls, parts):
+            return False
+    elif not dataclasses.is_dataclass(cls):
         return False
     if any(hasattr(base, "__orig_bases__") or hasattr(base, "__parameters__") for base in cls.__mro__):
         return False
     hints = typing.get_type_hints(cls)
     return all(hints.get(part.field.name) == part.field.annotation for part in parts)
+
+
+def _is_written_by_names(cls: TypeForm, parts: list[Part]) -> bool:
+    """Return whether a Struct is written as an object with all of its fields, under their names, in the mirror's order."""
+    how, fields = cls.__struct_config__, cls.__struct_fields__
+    as_they_are = fields == cls.__struct_encode_fields__ == tuple(part.field.name for part in parts)
+    return as_they_are and how.tag is None and not (how.array_like or how.omit_defaults)
 
 
 def from_mirror(cls: type, parts: list[Part]) -> Convert:
