@@ -3,6 +3,7 @@
 Each is a protocol: an object with these methods will do, it need not inherit. `gs.testing` has contract suites for them.
 
     Store, Stored, Write            where models are kept, with a version fence
+    ManyAtOnce                      what a store may have besides: many keys loaded in one go
     Codec                           a model as bytes
     Source, Reading, Position       a stream that can be read on from a position
     Openable, OpenedSource          a source whose stream may be replaced at any moment, such as a file
@@ -14,6 +15,7 @@ Each is a protocol: an object with these methods will do, it need not inherit. `
 from go_state.core.ports import (
     Codec,
     Consumer,
+    ManyAtOnce,
     Openable,
     OpenedSource,
     Position,
@@ -31,6 +33,7 @@ __all__ = [
     "Clock",
     "Codec",
     "Consumer",
+    "ManyAtOnce",
     "Openable",
     "OpenedSource",
     "Position",

@@ -21,6 +21,7 @@
     ├── Denied                  a middleware refused the message     its reason says why
     ├── StoreError
     │   ├── Conflict            somebody else wrote the key first    load again and retry
+    │   │   └── TakenOver       another run has claimed the source   leave it to that one, or start again
     │   ├── LeaseHeld           somebody else writes the journal     end the other, or wait
     │   ├── Corrupt             stored bytes are damaged             put a whole copy back
     │   ├── Incompatible        stored under another schema          migrate
@@ -35,7 +36,8 @@
     GoStateWarning              also UserWarning or RuntimeWarning
     ├── TypesChanged            classes changed without a schema     raise schema=, and migrate
     ├── UnfinishedRecord        a file's last record has no end      say finished=, if you know
-    └── LeftRunning             a command or a get did not end       have it end when it is cancelled
+    ├── LeftRunning             a command or a get did not end       have it end when it is cancelled
+    └── ObserverFailed          an observer of observe= has raised   mend it; it was left out
 
 The message says what happened, what was expected and what to do; the context is in the attributes. Contents of messages and
 models never appear in it, because errors are logged and models hold people's data.
@@ -194,6 +196,25 @@ class Conflict(StoreError):
         self.found = found
 
 
+class TakenOver(Conflict):
+    """Another run has claimed the source since this one did, and goes on from what was saved; nothing more was saved here.
+
+    `holder` is who it is, as machine:process, and `epoch` the how many-th holder. `key` is that of the record of the claim.
+    """
+
+    def __init__(self, key: str, expected: int, found: int, *, holder: str, epoch: int) -> None:
+        StoreError.__init__(
+            self,
+            f"{holder} has claimed {key!r}, as its holder number {epoch}, and goes on from what was saved: nothing more was saved here; "
+            f"if two were meant to read it, give each a source or a key of its own, and if this one should go on, start it again",
+        )
+        self.key = key
+        self.expected = expected
+        self.found = found
+        self.holder = holder
+        self.epoch = epoch
+
+
 class Corrupt(StoreError):
     """Stored bytes do not match their checksum, or cannot be what they claim to be."""
 
@@ -256,6 +277,10 @@ class UnfinishedRecord(GoStateWarning, UserWarning):
 
 class LeftRunning(GoStateWarning, RuntimeWarning):
     """A command that was cancelled at the end of its run did not end within its grace, or a consumer's get is still running."""
+
+
+class ObserverFailed(GoStateWarning, RuntimeWarning):
+    """An observer of a run has raised, and is called no more; the run goes on."""
 
 
 class NotStorable(StoreError, TypeError):

@@ -6,8 +6,8 @@ and `Reader`. `modes` keeps models through `Store` and `Codec` and reads streams
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, TypeGuard, TypeVar, runtime_checkable
 
 Msg = TypeVar("Msg")
 Put = TypeVar("Put", contravariant=True)
@@ -132,6 +132,40 @@ class Store(Protocol):
     def close(self) -> None:
         """Release the store; a second call is harmless."""
         ...
+
+
+@runtime_checkable
+class ManyAtOnce(Protocol):
+    """What a store may have besides: many keys in one go. Without it they are loaded one by one."""
+
+    def load_many(self, keys: Iterable[str]) -> Mapping[str, Stored]:
+        """Return what the keys hold, all as it was at one moment; keys that hold nothing are left out. Raises like `load`."""
+        ...
+
+
+def can_load_many(store: object) -> TypeGuard[ManyAtOnce]:
+    """Return whether the store is a `ManyAtOnce`, and one whose `load_many` gives what its `load` gives.
+
+    A class that changes what `load` does, and says nothing of `load_many`, would be passed over by the one that it inherits.
+    """
+    for kind in type(store).__mro__:
+        if "load_many" in vars(kind):
+            return isinstance(store, ManyAtOnce)
+        if "load" in vars(kind):
+            return False
+    return False
+
+
+def load_many_of(store: Store) -> Callable[[Iterable[str]], Mapping[str, Stored]]:
+    """Return the store's `load_many`, or one that loads the keys one after the other, in their order, each as it is by then."""
+    if can_load_many(store):
+        return store.load_many
+
+    def one_by_one(keys: Iterable[str]) -> Mapping[str, Stored]:
+        found = ((key, store.load(key)) for key in keys)
+        return {key: stored for key, stored in found if stored is not None}
+
+    return one_by_one
 
 
 class Codec(Protocol[Value]):

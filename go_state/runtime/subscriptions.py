@@ -22,7 +22,7 @@ from go_state.runtime.effects.executor import Executor, unasked
 from go_state.runtime.effects.inbox import Input
 from go_state.runtime.effects.lifecycle import Delivery, Trouble
 from go_state.runtime.effects.manager import PREFETCH, EffectManager
-from go_state.runtime.inside import enter_part
+from go_state.runtime.inside import Part, enter
 from go_state.runtime.raised import as_failure
 from go_state.system.timers import Timer
 
@@ -181,6 +181,8 @@ class Subscribed(Generic[Model, Msg]):
     def _end(self, running: Running) -> None:
         """End one: what it still produces is ignored."""
         running.over = True
+        if self._manager.observation is not None:
+            self._manager.observation.subscription_ended(running.sub)
         if running.timer is not None:
             running.timer.cancel()
         if running.signal is not None:
@@ -191,6 +193,8 @@ class Subscribed(Generic[Model, Msg]):
     # ------------------------------------------------------------------ each kind
 
     def _begin(self, running: Running) -> None:
+        if self._manager.observation is not None:
+            self._manager.observation.subscription_started(running.sub)
         match running.sub:
             case Every(seconds=seconds):
                 running.due = self._manager.timers.clock.monotonic() + seconds
@@ -228,7 +232,8 @@ class Subscribed(Generic[Model, Msg]):
     async def _give(self, running: Running, executor: Executor) -> None:
         import asyncio
 
-        part = enter_part(executor)
+        part = Part(executor, is_turn=False)
+        enter(part)
         sub = running.sub
         assert isinstance(sub, Stream)
         running.room = asyncio.Semaphore(PREFETCH)

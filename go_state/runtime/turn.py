@@ -7,14 +7,14 @@ message that fails is in `on_error.py`, what follows a commit in `after_commit.p
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from go_state.core.errors import NotStorable
 from go_state.core.program import Step, not_a_step, read_step
 from go_state.runtime.after_commit import AfterRollback, Hooks, StopRequest
 from go_state.runtime.effects.lifecycle import Trouble
 from go_state.runtime.effects.manager import EffectManager
-from go_state.runtime.feeds.feed import Feed, give_back
+from go_state.runtime.feeds.feed import NO_MESSAGES, Feed, give_back
 from go_state.runtime.flow.waits import Flow, Wait
 from go_state.runtime.on_error import FailedMessage, Failures
 from go_state.runtime.raised import as_failure
@@ -23,9 +23,11 @@ from go_state.runtime.steps import NotYet, Steps
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
+Update: TypeAlias = Callable[[Model, Msg], Step[Model, Msg]]
+
 _NONE: Final = ()  # one object in CPython, by which the literal and "no messages" are known fastest; all else is looked at
 _BETWEEN_TURNS = "a function that is shown the model, or what gives the messages,"
-_OWN_LIMIT = 1024  # messages in a chunk up to which turns lengthen it themselves: one that never ends would never be committed
+_OWN_LIMIT = 1024  # messages up to which a list is lengthened: a chunk that never ends would never be committed
 
 
 class Loop(Generic[Model, Msg]):
@@ -60,6 +62,10 @@ class Loop(Generic[Model, Msg]):
         # Whether the turn of the message last given is committed: looked at when an exception has come. Python looks for Ctrl-C in calls,
         # and where the body of a loop ends: so it finds a turn that is committed, or one in a call of update or later, which is caught.
         self._committed = True
+        observation = manager.observation
+        self._observed = None if observation is None else observation.turns
+        if observation is not None:
+            self.failures.observe = observation.set_aside
 
     # ------------------------------------------------------------------ from beginning to end
 
@@ -75,14 +81,16 @@ class Loop(Generic[Model, Msg]):
         """
         if not started:
             yield from self._start(feed)
-        manager, in_turns, self._committed = self.manager, False, True
+        manager, update, in_turns, self._committed = self.manager, self._update(feed), False, True
+        turns = self.turns if self._observed is None else self._observed_turns
         try:
             while not self.stopped and (messages := (yield from feed.take())) is not None:
-                in_turns = True
-                yield from self.turns(messages, feed)
-                in_turns = False
-                if self.stopped:
-                    break
+                if messages is not NO_MESSAGES:
+                    in_turns = True
+                    yield from turns(messages, update, feed)
+                    in_turns = False
+                    if self.stopped:
+                        break
                 if manager.has_arrivals:
                     yield from self.deliver(feed)
                 if manager.credits:
@@ -111,9 +119,9 @@ class Loop(Generic[Model, Msg]):
 
     # ------------------------------------------------------------------ the turn
 
-    def turns(self, messages: Iterator[Msg | None], feed: Feed[Msg]) -> Flow[None]:
+    def turns(self, messages: Iterator[Msg | None], update: Update[Model, Msg], feed: Feed[Msg]) -> Flow[None]:
         """Take each message through its turn: update, perform inline commands, commit, publish."""
-        manager, perform, update, owner = self.manager, self.manager.perform, self._update(feed), feed.owner
+        perform, held, owner = self.manager.perform, self.manager.held, feed.owner
         hooks, view, each, none, model = self._before_view, self._only_view, feed.commits_each, _NONE, self.model
         for message in messages:
             if message is None:
@@ -137,13 +145,13 @@ class Loop(Generic[Model, Msg]):
             if commands is not none or each:
                 self._committed = False
                 try:
-                    if (own := owner.own) is None or manager.held or len(own) >= _OWN_LIMIT:
-                        yield from self._commit_and_begin(proposal, commands, feed) if manager.held else feed.commit(commands)
+                    if (own := owner.own) is None or held or len(own) >= _OWN_LIMIT:
+                        yield from self._commit_and_begin(proposal, commands, feed) if held else feed.commit(commands)
                     else:
-                        own += commands  # the next to be taken from the list that this loop iterates over
+                        own += commands
                         self._committed = True
                         if owner.own is None:  # others have come in between
-                            owner.append_late()
+                            owner.commit_given()
                 except NotStorable as error:  # a message that a command has sent; nothing has moved
                     if (yield from self._fail(message, feed, error)):
                         return
@@ -155,14 +163,27 @@ class Loop(Generic[Model, Msg]):
             elif hooks and (yield from self._publish(model, feed)):
                 return
 
-    def _update(self, feed: Feed[Msg]) -> Callable[[Model, Msg], Step[Model, Msg]]:
+    def _observed_turns(self, messages: Iterator[Msg | None], update: Update[Model, Msg], feed: Feed[Msg]) -> Flow[None]:
+        """Do what `turns` does, and tell of each turn."""
+        observed = self._observed
+        assert observed is not None  # or this is not called
+        yield from self.turns(observed.each(messages, feed.last_position), update, feed)
+        observed.over()
+
+    def _update(self, feed: Feed[Msg]) -> Update[Model, Msg]:
         """Return the program's update, called with the model and the message alone."""
         update = self._steps.update
         return (lambda model, message: update(model, message, feed.turn())) if self._steps.takes_turn else update
 
     def _commit_and_begin(self, model: Model, sent: Sequence[Msg], feed: Feed[Msg]) -> Flow[None]:
         """Commit a turn that starts or cancels commands, and then do that; if it fails, as where no thread can be started, the turn stays."""
-        yield from feed.commit(sent)
+        owner = feed.owner
+        if (own := owner.own) is None:
+            yield from feed.commit(sent)
+        else:
+            own += sent
+            self._committed = True
+            owner.commit_given()
         self._committed = True
         self.model = model
         self.manager.begin()
@@ -209,6 +230,8 @@ class Loop(Generic[Model, Msg]):
             return (yield from self._set_aside(message, feed, error))
         if self._steps.roll_back is not None:
             self._steps.roll_back(error)
+        if self._observed is not None:
+            self._observed.dropped()
         yield from feed.rollback(processed=False)
         self._committed = True
         return True
@@ -221,6 +244,8 @@ class Loop(Generic[Model, Msg]):
             raise error
         if self._steps.roll_back is not None:
             self._steps.roll_back(error)
+        if self._observed is not None:
+            self._observed.failed(error)
         position = feed.last_position()
         policy = self.failures.of_turn(message, position, error)
         if self._after_rollback is not None:
@@ -232,6 +257,8 @@ class Loop(Generic[Model, Msg]):
         """End the turns by the error: commit what is processed, and give back the rest."""
         if not self._committed and self._after_rollback is not None:
             self._after_rollback.rolled_back(error, ends=True)
+        if self._observed is not None:
+            self._observed.over() if self._committed else self._observed.failed(error)
         if isinstance(
             error, GeneratorExit
         ):  # a flow that is being closed has nobody to wait for it: what waits for nothing is done

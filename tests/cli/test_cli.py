@@ -99,6 +99,18 @@ def test_snapshots_are_listed(go_state: Command) -> None:
     assert "Counter 1" in go_state("snapshots", "list", "bot.lmdb")[1]
 
 
+def test_the_positions_of_sources_are_listed_and_shown(go_state: Command, tmp_path: Path) -> None:
+    """Each source of a keyed program is a line with its position, and shows who holds it."""
+    (tmp_path / "adds.jsonl").write_text('{"by": 1}\n{"by": 2}\n')
+    with gs.LMDBStore(tmp_path / "keyed.lmdb") as store:
+        source = gs.sources.JSONLines(tmp_path / "adds.jsonl", Add)
+        gs.aggregate(gs.Program(lambda: (Counter(), ()), update), source, store=store, key=lambda msg: str(msg.by))
+    listed = json.loads(go_state("snapshots", "list", "keyed.lmdb", "--json")[1])
+    key = "@positions/Counter/adds.jsonl"
+    assert [(each["key"], each["positions"]) for each in listed if each["positions"]] == [(key, {"adds.jsonl": 2})]
+    assert json.loads(go_state("snapshots", "show", "keyed.lmdb", key)[1])["epoch"] == 1
+
+
 def test_snapshots_are_shown_and_exported(go_state: Command) -> None:
     """The newest model and a keyframe are printed as JSON, and all newest ones are exported as lines."""
     assert go_state("snapshots", "show", "bot.lmdb", "bot") == (0, '{"count":7}\n', "")

@@ -241,6 +241,11 @@ def aggregates() -> None:
         gs.aggregate(program, messages, store=store, key=fetch)  # type: ignore[arg-type]
         gs.aggregate(program, messages, key="counter")  # type: ignore[call-overload]
         assert_type(gs.load_model(program, store=store, key="counter"), Counter | None)
+        assert_type(store.load_many(["counter"]), Mapping[str, gs.abc.Stored])
+        try:
+            gs.aggregate(program, messages, store=store, key="counter")
+        except gs.errors.TakenOver as taken:
+            assert_type((taken.holder, taken.epoch, taken.key), tuple[str, int, str])
 
 
 async def on_a_loop() -> None:
@@ -349,3 +354,37 @@ def models_of_pydantic() -> None:
     program = gs.reducer(Counter, follow)
     assert_type(program, gs.Program[Counter, Follow])
     assert_type(gs.batch(program, [Follow(url="x")]).model, Counter)
+
+
+class Counting:
+    """An observer of one's own."""
+
+    def on_event(self, event: gs.observe.Event) -> None:
+        match event:
+            case gs.observe.Turn(position=position, seconds=seconds):
+                assert_type(position, object)
+                assert_type(seconds, float)
+            case gs.observe.CommandCancelled(seconds=left):
+                assert_type(left, float | None)
+            case _:
+                assert_type(event.program, str)
+                assert_type(event.key, str | None)
+
+
+def observed() -> None:
+    """Every mode takes an observer, or a list of them; what is running has a type."""
+    gs.run(program, gs.Buffer[Msg](), observe=Counting())
+    gs.batch(program, [Add(1)], observe=[gs.observe.Log(slow=0.5), gs.observe.Prometheus(), gs.observe.OpenTelemetry()])
+    gs.aggregate(program, [Add(1)], store=gs.MemoryStore(), key="k", observe=Counting())
+    gs.batch(program, [Add(1)], observe=print)  # type: ignore[arg-type]
+    gs.batch(program, [Add(1)], observe=Counting)  # type: ignore[arg-type]
+    gs.observe.Log(levels={gs.observe.Turn: 20})
+    tracer: gs.observe.Tracer = gs.observe.OpenTelemetry()
+    observer: gs.observe.Observer = tracer
+    with gs.start(program, observe=observer) as app:
+        assert_type(app.effects(), list[gs.app.RunningEffect])
+        for effect in app.effects():
+            assert_type(effect.state, Literal["running", "waiting", "retrying", "scheduled"])
+            assert_type(effect.due, float | None)
+    with gs.start_keyed(program, observe=[observer]) as rooms:
+        assert_type(rooms["lobby"].effects(), list[gs.app.RunningEffect])

@@ -11,6 +11,7 @@ from go_state.core.errors import UsageError
 from go_state.core.ports import Position, Store
 from go_state.core.program import Program
 from go_state.modes.aggregate.keyed import Models, WorkingSet
+from go_state.modes.aggregate.loading import Loader
 from go_state.modes.aggregate.model_store import Keeping, KeptModel, KeptModels
 from go_state.modes.batch.batch import Plan, Result, Stream
 from go_state.modes.batch.source_feed import Ended, SavePoint
@@ -90,18 +91,22 @@ def aggregate(
     which other models to load and attach; see `load_model`. `on_commit(changed, position)` is called after each save that wrote
     something, with the models by key, deleted ones left out; it is called at most once for each save. The other arguments are those of `Options`.
 
-    Raises what `batch` raises, and `Conflict` when another writer was first, `Corrupt`, `Incompatible`, `NotStorable`,
-    `StoreFull`, `SourceChanged`, and `Lagged` for a journal that was truncated beyond what was read.
+    A source with positions is claimed before it is read. Of two runs that read the same one into the same key, or by the same
+    program into keys, the one that began first saves nothing more from there on; each may read a source of its own, with keys of its own.
+
+    Raises what `batch` raises, and `Conflict` when another writer was first, `TakenOver` when another run has claimed the source,
+    `Corrupt`, `Incompatible`, `NotStorable`, `StoreFull`, `SourceChanged`, and `Lagged` for a journal that was truncated beyond what
+    was read.
     """
     refuse_running_loop("aggregate")
     _check_names("aggregate", options)
     if inspect.iscoroutinefunction(options.get("on_commit")):
         raise UsageError("on_commit= is a coroutine function, which needs an event loop: use aggregate_async")
-    plan = Plan(program, options, on_loop=False)
-    kept = _keeping(plan.program, store, key, options)
+    plan, kept = _prepared(program, store, key, options, on_loop=False)
     reading, after = drive(kept.begin(source))
     reader = plan.reader(reading, after=after)
     with plan.batch(reader, kept=kept, checkpoint=_checkpoint(kept, options)) as running:
+        kept.look_ahead(running.upcoming)
         drive(running.flow())
     return _result(running.result(), kept, store)
 
@@ -142,13 +147,13 @@ async def aggregate_async(
     when they are asked for. A save that has begun is finished, also when the task is cancelled: it is whole, or not there.
     """
     _check_names("aggregate_async", options)
-    plan = Plan(program, options, on_loop=True)
-    kept = _keeping(plan.program, store, key, options)
+    plan, kept = _prepared(program, store, key, options, on_loop=True)
     async with kept.thread:
         reading, after = await drive_async(kept.begin(source))
         reader = plan.reader(reading, after=after)
         checkpoint, loading = _checkpoint(kept, options), kept.loading()
         async with plan.batch(reader, kept=kept, checkpoint=checkpoint, loading=loading) as running:
+            kept.look_ahead(running.upcoming)
             await plan.drive_in_time(running.flow())
     return _result(running.result(), kept, store)
 
@@ -161,6 +166,24 @@ class _EitherOptions(KeyedAggregateOptions[Msg, Model], total=False):
 
 def _check_names(called: str, options: _EitherOptions[Msg, Model]) -> None:
     check_names(called, options, AggregateOptions, KeyedAggregateOptions, own=("store", "key"))
+
+
+def _prepared(
+    program: Program[Model, Msg],
+    store: Store,
+    key: str | Callable[[Msg], str],
+    options: _EitherOptions[Msg, Model],
+    *,
+    on_loop: bool,
+) -> tuple[Plan[Model, Msg], Keeping[Model, Msg]]:
+    """Return how the batch is run, and what is kept of it."""
+    plan = Plan(program, options, on_loop=on_loop, key=key if isinstance(key, str) else None)
+    kept = _keeping(plan.program, store, key, options)
+    if plan.observation is not None:
+        kept.observation = plan.observation
+        if callable(key):
+            plan.observation.turns.key_of = key
+    return plan, kept
 
 
 def _keeping(
@@ -198,7 +221,8 @@ def _keeping(
         )
     if not isinstance(cache, int) or cache < 1:
         raise UsageError(f"cache is a number of models from 1, not {cache!r}")
-    return KeptModels(WorkingSet(program, schema, store, key, cache=cache, retire=retire), schema, store, on_commit)
+    loader = Loader(schema, store)
+    return KeptModels(WorkingSet(program, loader, key, cache=cache, retire=retire), loader, store, on_commit)
 
 
 def _checkpoint(kept: Keeping[Model, Msg], options: _EitherOptions[Msg, Model]) -> SavePoint:

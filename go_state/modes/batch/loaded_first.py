@@ -15,10 +15,10 @@ Msg = TypeVar("Msg")
 
 
 class Loading(NamedTuple, Generic[Msg]):
-    """What a message needs and memory lacks (None: nothing), what loads it and keeps errors for the message's turn, and the thread for that."""
+    """Which keys a message needs and memory lacks, what loads them and keeps errors for the message's turn, and the thread for that."""
 
-    missing: Callable[[Msg], str | None]
-    load: Callable[[str], object]
+    missing: Callable[[Msg], Sequence[str]]
+    load: Callable[[Sequence[str]], object]
     thread: OwnThread
 
 
@@ -26,13 +26,19 @@ class LoadedFirst(Generic[Msg]):
     """Another feed, which stops before a message whose model is not in memory."""
 
     def __init__(
-        self, feed: SourceFeed[Msg], missing: Callable[[Msg], str | None], load: Callable[[str], object], thread: OwnThread
+        self,
+        feed: SourceFeed[Msg],
+        missing: Callable[[Msg], Sequence[str]],
+        load: Callable[[Sequence[str]], object],
+        thread: OwnThread,
     ) -> None:
         self._feed = feed
         self._missing = missing
         self._load = load
         self._thread = thread
-        self._held: tuple[Msg, str, Iterator[Msg | None]] | None = None  # a message, what it lacks, and those that follow it
+        self._held: tuple[Msg, Sequence[str], Iterator[Msg | None]] | None = (
+            None  # a message, what it lacks, and those that follow it
+        )
         self.commits_each = feed.commits_each
         self.owner = feed.owner
 
@@ -55,8 +61,8 @@ class LoadedFirst(Generic[Msg]):
         if self._held is None:
             messages = yield from self._feed.take()
             return None if messages is None else self._until_missing(messages)
-        (message, key, rest), self._held = self._held, None
-        yield Blocking(lambda: self._load(key), self._thread)
+        (message, keys, rest), self._held = self._held, None
+        yield Blocking(lambda: self._load(keys), self._thread)
         return self._first(message, rest)
 
     def _first(self, message: Msg, rest: Iterator[Msg | None]) -> Iterator[Msg | None]:
@@ -65,10 +71,14 @@ class LoadedFirst(Generic[Msg]):
 
     def _until_missing(self, messages: Iterator[Msg | None]) -> Iterator[Msg | None]:
         for message in messages:
-            if message is not None and (key := self._missing(message)) is not None:
-                self._held = message, key, messages
+            if message is not None and (keys := self._missing(message)):
+                self._held = message, keys, messages
                 return
             yield message
+
+    def upcoming(self) -> Iterator[Msg | None]:
+        """Give the messages that are in hand, without taking them."""
+        return self._feed.upcoming()
 
     def commit(self, messages: Sequence[Msg], /) -> Flow[None] | tuple[()]:
         """Put what the turn has sent."""

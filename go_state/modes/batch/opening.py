@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterable, Iterator
+from collections.abc import AsyncIterable, Iterable, Iterator
 from typing import Any, Final, TypeVar
 
 from go_state.buffer.consumer import Consumer
@@ -93,6 +93,9 @@ class PrefetchReader(SourceReader[Msg]):
         while self._items:
             message, self._position = self._items.popleft()
             yield message
+
+    def upcoming(self) -> Iterable[Msg | None]:
+        return () if self.whole else (message for message, _ in self._items)
 
     def position(self) -> Position:
         return self._position

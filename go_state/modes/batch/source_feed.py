@@ -14,7 +14,7 @@ from go_state.core.turn import Turn
 from go_state.modes.batch.limits import Limits
 from go_state.modes.batch.source_reader import SourceReader
 from go_state.runtime.effects.manager import EffectManager
-from go_state.runtime.feeds.feed import NOBODY
+from go_state.runtime.feeds.feed import NO_MESSAGES, NOBODY
 from go_state.runtime.feeds.port_feed import PortFeed
 from go_state.runtime.flow.waits import Checkpoint, Flow
 from go_state.runtime.turn import Loop
@@ -73,20 +73,23 @@ class SourceFeed(Generic[Msg]):
 
     def take(self) -> Flow[Iterator[Msg | None] | None]:
         """Give what is queued, or else the source's next messages; None at the end."""
+        limits = self._limits
         while True:
-            self._limits.check_deadline()
-            if self._limits.checkpoint_due():
-                yield Checkpoint()
+            is_due = limits.watches and limits.due()  # asked first: usually there are no limits, and nothing more to ask
+            if is_due:
+                limits.check_deadline()
+                if limits.checkpoint_due():
+                    yield Checkpoint()
             if self._queue:
-                return self._until_due(self._drain()) if self._limits.watches else self._drain()
+                return self._until_due(self._drain()) if limits.watches else self._drain()
             if self._manager.has_arrivals:
-                return iter(())
-            if self._taken >= self._save_at or self._limits.save_due():
+                return NO_MESSAGES
+            if self._taken >= self._save_at or (is_due and limits.save_due()):
                 if self._manager.count:  # a save is of everything that has happened, and nothing that is still running
                     yield self._manager.next_arrival(self._limits.timeout_left())
                     return iter(())
                 yield from self._save()
-            ended: Ended | None = self._limits.ended() or ("limit" if self._taken >= self._limit else None)
+            ended: Ended | None = (limits.ended() if is_due else None) or ("limit" if self._taken >= self._limit else None)
             if ended is not None and not self._reader.in_hand():
                 self.ended = ended
                 return (yield from self._last_ones())
@@ -104,9 +107,13 @@ class SourceFeed(Generic[Msg]):
                 )  # also when it is time to end by now: what was taken from the source is not given again
             self._admit(list(self._run))
 
+    def upcoming(self) -> Iterator[Msg | None]:
+        """Give the messages that are in hand, without taking them: those that are queued, and those that were read ahead."""
+        return chain(self._queue, self._reader.upcoming())
+
     def _last_ones(self) -> Flow[Iterator[Msg | None] | None]:
         """Wait for running commands when the source gives no more; None if there are none."""
-        return iter(()) if (yield from self._manager.last_ones(self._limits.timeout_left())) else None
+        return NO_MESSAGES if (yield from self._manager.last_ones(self._limits.timeout_left())) else None
 
     def _take_from(self, run: Iterator[Msg | None]) -> Iterator[Msg | None]:
         """Give messages of the source until there is something else to do; what follows a yield runs between two turns."""

@@ -55,6 +55,10 @@ class SourceReader(Generic[Msg]):
         """Return whether a message was taken from the source and not given yet; then the batch must not end."""
         return False
 
+    def upcoming(self) -> Iterable[Msg | None]:
+        """Return the messages that were read and not given yet, without giving them."""
+        return ()
+
     def saved(self) -> Flow[None]:
         """Called when everything given so far is saved, or will not be."""
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from go_state.core.errors import AppEnded, Closed, UsedAfterClose
 from go_state.core.turn import Turn
@@ -18,13 +18,14 @@ class Owner(Protocol[Msg]):
     """Who may lengthen the chunk of messages that is being processed, while nobody else uses the log.
 
     `own` is the list that the iterator of `take` reads, while a turn's messages may simply be appended to it; None if not. It is looked
-    at once more after the append, and if it is None then, `append_late` is called: others have begun to use the log.
+    at once more after the append, and if it is None then, `commit_given` is called: others have begun to use the log, and it moves what
+    came too late behind what they have put. A turn that begins an effect calls it before that.
     """
 
     own: list[Msg] | None
 
-    def append_late(self) -> None:
-        """Move what was appended too late from the list to behind what others have put."""
+    def commit_given(self) -> None:
+        """Commit every message given, with what was appended."""
         ...
 
 
@@ -36,11 +37,13 @@ class Nobody:
     def __init__(self) -> None:
         self.own: None = None  # of the instance: in Python 3.11 it takes 30 ns less to look at than of the class
 
-    def append_late(self) -> None:
-        """Do nothing: nothing is ever appended."""
+    def commit_given(self) -> None:
+        """Do nothing: each turn is committed by itself."""
 
 
 NOBODY = Nobody()
+NO_MESSAGES: Final[Iterator[Any]] = iter(())
+"""What `take` returns if something else has arrived: the loop takes no turn, and looks."""
 
 
 class Feed(Protocol[Msg]):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
@@ -38,6 +38,10 @@ class RecordStore:
     def load(self, key: str) -> Stored | None:
         """Return what the key holds, or None; `Corrupt` if the record's bytes are not as they were written."""
         return self._models.load(key)
+
+    def load_many(self, keys: Iterable[str]) -> Mapping[str, Stored]:
+        """Return what the keys hold, as it was at one moment; keys that hold nothing are left out."""
+        return self._models.load_many(keys)
 
     def store(self, writes: Mapping[str, Write]) -> Mapping[str, int]:
         """Make all writes or none, on disk, and return the new versions (0 for a deleted key).

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
 from typing import Protocol
 
@@ -14,7 +14,7 @@ from go_state.storage.records.lease import Lease
 class Transaction(Protocol):
     """One transaction over records in the order of their names, which are up to 511 bytes long.
 
-    A writing transaction has the store to itself; a reading one sees no later writes.
+    A writing transaction has the store to itself, or the records that it was opened for; a reading one sees no later writes.
     """
 
     def id(self) -> int:
@@ -23,6 +23,14 @@ class Transaction(Protocol):
 
     def get(self, name: bytes) -> bytes | None:
         """Return the record of that name, or None."""
+        ...
+
+    def beginning(self, name: bytes) -> bytes | None:
+        """Return the record, or no more than the beginning of it in which its version is; None if there is none."""
+        ...
+
+    def get_many(self, names: Collection[bytes]) -> dict[bytes, bytes]:
+        """Return those of the records that there are, by name."""
         ...
 
     def at_or_before(self, name: bytes, most: int | None = None) -> tuple[bytes, bytes] | None:
@@ -74,8 +82,12 @@ class Backend(Protocol):
         """Read everything; `Corrupt` for the first record that is damaged."""
         ...
 
-    def transaction(self, *, write: bool = False) -> AbstractContextManager[Transaction]:
-        """Open a transaction for one block; it is committed at the end of the block, or undone by an exception."""
+    def transaction(self, *, write: bool = False, of: Collection[bytes] | None = None) -> AbstractContextManager[Transaction]:
+        """Open a transaction for one block; it is committed at the end of the block, or undone by an exception.
+
+        One that writes has the store to itself. With `of` it has the records of these names to itself, whether they exist or not,
+        and others may be written beside it, if the backend can: then it relies on nothing that a writer without these names changes.
+        """
         ...
 
     def lease(self, journal: str) -> Lease:

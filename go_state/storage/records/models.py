@@ -10,7 +10,7 @@ has the same version twice.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from go_state.core.errors import Conflict, Corrupt, UsageError
 from go_state.core.ports import Stored, Write
 from go_state.storage.records.backend import Backend, Transaction
 from go_state.storage.records.block import Snapshot
-from go_state.storage.records.frames import is_in_parts, pack, unpack
+from go_state.storage.records.frames import is_in_parts, pack, unpack, version_in
 from go_state.storage.records.keys import key_bytes
 from go_state.storage.records.parts import InParts, count, forget, forget_unfinished, joined
 
@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from go_state.storage.types.description import Description
 
 _PREFIX = b"s/"  # it also makes the empty key one that LMDB takes
+
+
+def model_name(key: str) -> bytes:
+    """Return the name of the record that holds the model under the key; `InvalidKey` for what is no key."""
+    return _PREFIX + key_bytes(key)
 
 
 class Models:
@@ -36,7 +41,7 @@ class Models:
 
     def load(self, key: str) -> Stored | None:
         """Return the model under the key, or None; `Corrupt` if its bytes are not as they were written."""
-        return self._loaded(key, _PREFIX + key_bytes(key))
+        return self._loaded(key, model_name(key))
 
     def load_keyframe(self, key: str, position: int) -> Stored | None:
         """Return the keyframe at the position, or None."""
@@ -47,13 +52,23 @@ class Models:
             record = transaction.get(name)
             return None if record is None else _whole(transaction, key, name, record)
 
+    def load_many(self, keys: Iterable[str]) -> dict[str, Stored]:
+        """Return the models that there are under the keys, as they were at one moment; `Corrupt` for the first that is damaged."""
+        names = {key: model_name(key) for key in keys}
+        with self._backend.transaction() as transaction:
+            found = transaction.get_many(names.values())
+            return {key: _whole(transaction, key, name, found[name]) for key, name in names.items() if name in found}
+
     def store(self, writes: Mapping[str, Write]) -> Mapping[str, int]:
         """Make all writes or none and return the new versions, 0 for a deleted key. Raises `Conflict` and `StoreFull`."""
-        names = {key: _PREFIX + key_bytes(key) for key in writes}
-        with self._backend.transaction(write=True) as transaction:
+        names = {key: model_name(key) for key in writes}
+        with self._backend.transaction(write=True, of=names.values()) as transaction:
             version = transaction.id()
             for key, write in writes.items():
                 _write(transaction, key, names[key], write)
+            deleted = [key for key, write in writes.items() if write.data is None]
+            if deleted:
+                forget_unfinished(transaction, *deleted)
         return {key: 0 if write.data is None else version for key, write in writes.items()}
 
     def keys(self, prefix: str) -> Iterator[str]:
@@ -72,7 +87,7 @@ class Models:
 
     def restore(self, key: str, position: int) -> None:
         """Make a keyframe the newest snapshot; those after it are deleted, damaged or not."""
-        name, keyframe, prefix = _PREFIX + key_bytes(key), _keyframe(key, position), _keyframes(key)
+        name, keyframe, prefix = model_name(key), _keyframe(key, position), _keyframes(key)
         with self._backend.transaction(write=True) as transaction:
             record = transaction.get(keyframe)
             if record is None:
@@ -92,7 +107,7 @@ class Models:
 
 def keep_snapshot(transaction: Transaction, snapshot: Snapshot) -> None:
     """Write a snapshot; the one it replaces becomes a keyframe, and the oldest keyframes are deleted."""
-    key, name = snapshot.key, _PREFIX + key_bytes(snapshot.key)
+    key, name = snapshot.key, model_name(snapshot.key)
     record = _fenced(transaction, key, name, snapshot.version)
     keeps = snapshot.keep > 1 or snapshot.needed < snapshot.position
     if record is not None and snapshot.replaces is not None and keeps:
@@ -123,7 +138,7 @@ def _delete_oldest(transaction: Transaction, snapshot: Snapshot) -> None:
 
 def remember_types(transaction: Transaction, types: Description) -> None:
     """Put the description of types into the store, unless it has it."""
-    name = _PREFIX + key_bytes(types.key)
+    name = model_name(types.key)
     if transaction.get(name) is None:
         transaction.put(name, pack(name, transaction.id(), types.data))
 
@@ -142,12 +157,17 @@ def damaged(backend: Backend) -> Iterator[Corrupt]:
 
 
 def _write(transaction: Transaction, key: str, name: bytes, write: Write) -> None:
-    """Make one write, behind its fence."""
-    record = _fenced(transaction, key, name, write.version)
-    if record is not None:
-        forget(transaction, key, name, record)
+    """Make one write, behind its fence.
+
+    Of what is replaced only the version is read, unless it is not the one expected: then its record may be damaged instead.
+    """
+    beginning = transaction.beginning(name)
+    found = 0 if beginning is None else version_in(beginning)
+    if found != write.version or (beginning is not None and is_in_parts(beginning)):
+        record = _fenced(transaction, key, name, write.version)
+        if record is not None:
+            forget(transaction, key, name, record)
     if write.data is None:
-        forget_unfinished(transaction, key)
         transaction.delete(name)
     else:
         transaction.put(name, pack(name, transaction.id(), write.data))

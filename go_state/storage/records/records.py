@@ -22,7 +22,7 @@ from go_state.storage.records.backend import JournalStore, Transaction
 from go_state.storage.records.block import Block, Entry, pack_blocks, unpack_block
 from go_state.storage.records.frames import FRAME_BYTES, pack, unpack
 from go_state.storage.records.keys import key_bytes
-from go_state.storage.records.models import keep_snapshot, remember_types
+from go_state.storage.records.models import keep_snapshot, model_name, remember_types
 from go_state.storage.records.parts import Parts
 from go_state.storage.types.description import Description
 
@@ -198,7 +198,7 @@ class Records:
         """
         if entry.messages and entry.types is not None and entry.types.digest not in self._fitting:
             self._check_shapes(entry.types, entry.schema)
-        with self._backend.transaction(write=True) as transaction:
+        with self._backend.transaction(write=True, of=self._written_by(entry)) as transaction:
             journal_id = self._founded(transaction, self.start)
             if entry.messages:
                 self._append(transaction, entry)
@@ -216,6 +216,11 @@ class Records:
         if entry.messages:
             self._remembered = entry.types
         return number
+
+    def _written_by(self, entry: Entry) -> list[bytes]:
+        """Return the names to lock for a write: where the journal begins stands for all its records, and the snapshot for its own."""
+        own = self._prefix + b"m"
+        return [own] if entry.snapshot is None else [own, model_name(entry.snapshot.key)]
 
     def parts(self, key: str) -> Parts:
         """Return what a large snapshot of the program is written into bit by bit, before the entry that it belongs to."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -35,6 +35,12 @@ class DictTransaction:
 
     def get(self, name: bytes) -> bytes | None:
         return self.records.get(name)
+
+    def beginning(self, name: bytes) -> bytes | None:
+        return self.records.get(name)
+
+    def get_many(self, names: Collection[bytes]) -> dict[bytes, bytes]:
+        return {name: self.records[name] for name in names if name in self.records}
 
     def at_or_before(self, name: bytes, most: int | None = None) -> tuple[bytes, bytes] | None:
         found = [each for each in sorted(self.records) if each <= name]
@@ -70,7 +76,7 @@ class DictBackend:
         self.number, self.released, self.in_parent = 0, 0, False
 
     @contextmanager
-    def transaction(self, *, write: bool = False) -> Iterator[Transaction]:
+    def transaction(self, *, write: bool = False, of: Collection[bytes] | None = None) -> Iterator[Transaction]:
         self.check_usable()
         self.number += write
         transaction = DictTransaction(self.records, self.number)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -140,8 +140,11 @@ class LMDBEnvironment:
             environment.close()
 
     @contextmanager
-    def transaction(self, *, write: bool = False) -> Iterator[Transaction]:
-        """Open a transaction for one block; it is committed at the end of the block, or undone by an exception."""
+    def transaction(self, *, write: bool = False, of: Collection[bytes] | None = None) -> Iterator[Transaction]:
+        """Open a transaction for one block; it is committed at the end of the block, or undone by an exception.
+
+        LMDB has one writer at a time, so whoever writes has the whole file to itself, whatever `of` says.
+        """
         import lmdb
 
         self.check_usable()
@@ -232,6 +235,15 @@ class _LMDBTransaction:
         """Return the record of that name, or None."""
         found = self._transaction.get(name)
         return None if found is None else bytes(found)
+
+    def beginning(self, name: bytes) -> bytes | None:
+        """Return the record: it is in memory as a whole."""
+        return self.get(name)
+
+    def get_many(self, names: Collection[bytes]) -> dict[bytes, bytes]:
+        """Return those of the records that there are, by name."""
+        get = self._transaction.get
+        return {name: bytes(found) for name in names if (found := get(name)) is not None}
 
     def at_or_before(self, name: bytes, most: int | None = None) -> tuple[bytes, bytes] | None:
         """Return the last name that is not after this one, with the beginning of its record."""
