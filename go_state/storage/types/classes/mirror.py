@@ -152,10 +152,8 @@ def is_native(cls: TypeForm, parts: list[Part]) -> bool:
     """
     if any(part.shape.to is not None for part in parts):
         return False
-    if issubclass(cls, msgspec.Struct):
-        if not _is_written_by_names(cls, parts):
-            return False
-    elif not dataclasses.is_dataclass(cls):
+    is_struct = issubclass(cls, msgspec.Struct)
+    if not (_is_written_by_names(cls, parts) if is_struct else dataclasses.is_dataclass(cls)):
         return False
     if any(hasattr(base, "__orig_bases__") or hasattr(base, "__parameters__") for base in cls.__mro__):
         return False
