@@ -22,7 +22,12 @@ from typing import Any
 import pytest
 from postgres_server import free_port
 
-_MEMORY = "-Xmx384m", "-Xms128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"  # one small broker beside the tests, quickly started
+_MEMORY = (
+    "-Xmx384m",
+    "-Xms128m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+)  # one small broker beside the tests, quickly started
 _SECONDS = 60.0  # until a broker on a busy machine answers
 
 
@@ -83,13 +88,19 @@ log.segment.delete.delay.ms=100
         return [java, *_MEMORY, "-cp", f"{jars()}/*", *arguments]
 
     def _java(self, *arguments: str, check: bool) -> None:
-        subprocess.run(self._command(*arguments), cwd=self.folder, check=check, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.run(
+            self._command(*arguments), cwd=self.folder, check=check, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
         with (self.folder / "out").open("ab") as out:
             self._process = subprocess.Popen(
-                self._command("kafka.Kafka", str(self._settings)), cwd=self.folder, stdout=out, stderr=out, start_new_session=True
+                self._command("kafka.Kafka", str(self._settings)),
+                cwd=self.folder,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
             )
         until = time.monotonic() + _SECONDS
         while not self._answers():
@@ -143,7 +154,9 @@ log.segment.delete.delay.ms=100
         for key, value, partition in records:
             while True:
                 try:
-                    producer.produce(topic, value, key, partition, on_delivery=lambda error, _: failed.append(error) if error else None)
+                    producer.produce(
+                        topic, value, key, partition, on_delivery=lambda error, _: failed.append(error) if error else None
+                    )
                     break
                 except BufferError:
                     producer.poll(0.1)

@@ -22,7 +22,11 @@ _SECONDS = 30.0  # until a stream is there
 
 
 def _modules() -> Path:
-    for folder in (Path(sys.prefix).parent / "kinesis", Path(sys.prefix) / "kinesis", Path(__file__).parent.parent / ".venv" / "kinesis"):
+    for folder in (
+        Path(sys.prefix).parent / "kinesis",
+        Path(sys.prefix) / "kinesis",
+        Path(__file__).parent.parent / ".venv" / "kinesis",
+    ):
         if (folder / "node_modules" / "kinesalite").is_dir():
             return folder / "node_modules"
     raise AssertionError("this test starts kinesalite: run `make .venv/kinesis`")
