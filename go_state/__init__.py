@@ -5,7 +5,7 @@
     Feed it: the queue          Buffer, Consumer; its statistics: gs.buffer; how long it keeps messages: gs.retention
     Run it                      run, run_async
     ... and hold it             start, start_async, App; start_keyed, start_keyed_async, KeyedApps; its parts: gs.app
-    ... and watch it            Value, ANY; gs.watch has the rest
+    ... and watch it            Value, ANY; gs.watch has the rest; gs.values: values in etcd and NATS
     ... and keep its messages   LMDBStore.journal, Journal; run(store=, key=, snapshots=), Retain
     ... and ask its history     replay, verify, to_test, check_store; what they return: gs.history
     Fold something around it    gs.middleware, Denied
@@ -28,7 +28,7 @@ import typing as _typing
 from go_state.system.later import names_of_later as _names_of_later
 
 if _typing.TYPE_CHECKING:
-    from go_state import abc, app, buffer, errors, history, middleware, retention, sources, testing, watch
+    from go_state import abc, app, buffer, errors, history, middleware, retention, sources, testing, values, watch
     from go_state.buffer.buffer import Buffer
     from go_state.buffer.consumer import Consumer
     from go_state.core.commands import Cmd, Command, Failure, Retry
@@ -76,7 +76,19 @@ __version__ = "0.1.0"
 
 # Where each name is; the imports above are for type checkers, and a test compares the two.
 _LATER = {
-    "go_state": ("abc", "app", "buffer", "errors", "history", "middleware", "retention", "sources", "testing", "watch"),
+    "go_state": (
+        "abc",
+        "app",
+        "buffer",
+        "errors",
+        "history",
+        "middleware",
+        "retention",
+        "sources",
+        "testing",
+        "values",
+        "watch",
+    ),
     "go_state.buffer.buffer": ("Buffer",),
     "go_state.buffer.consumer": ("Consumer",),
     "go_state.core.commands": ("Cmd", "Command", "Failure", "Retry"),
@@ -202,6 +214,7 @@ __all__ = [
     "stored_as",
     "testing",
     "to_test",
+    "values",
     "verify",
     "watch",
 ]

@@ -50,6 +50,16 @@ class NatsServer:
             self._process.wait(30)
             self._process = None
 
+    def freeze(self) -> None:
+        """Stop it as a machine that hangs: it hangs up on nobody, and answers nothing."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
     def remove(self) -> None:
         """Stop it for good."""
         self.stop(signal.SIGKILL)
