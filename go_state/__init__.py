@@ -14,10 +14,10 @@
     End it early                signals, StopSwitch
     When a message fails        Raise, SetAside, FailedMessage
     Where models are kept       LMDBStore, MemoryStore, PostgresStore, JsonCodec
-    Of your own                 gs.abc: the ports, such as Store, Source, Codec, Producer, Consumer, Clock
+    Of your own                 gs.abc: the ports, such as Store, Source, Codec, Producer, Consumer, Value, Clock
     What a call takes           RunOptions, AppOptions, KeyedAppOptions, BatchOptions, AggregateOptions, KeyedAggregateOptions
     When something is wrong     GoStateError, and the most frequent below it; gs.errors has all, and draws them as a tree
-    Test it                     gs.testing: Harness, play, SimClock, messages, crash_at, StoreContract, BufferContract
+    Test it                     gs.testing: Harness, play, SimClock, messages, crash_at, StoreContract, BufferContract, ValueContract
 
 A name is imported when it is first used. The folders are the way of a message: `buffer` feeds it to the turn in `runtime`, `modes`
 wire the two to a source and to `storage`, and `core` says what they all speak of. `watch` is how others see the model.

@@ -8,6 +8,7 @@ Each is a protocol: an object with these methods will do, it need not inherit. `
     Openable, OpenedSource          a source whose stream may be replaced at any moment, such as a file
     Producer, Consumer              a queue of your own: put; get, commit, rollback
     Clock                           the time of a run
+    Value, Watcher                  what everybody sees the newest of, such as gs.Value, and one who looks
     Switch                          something with is_set(), which asks a batch to end
 """
 
@@ -23,6 +24,8 @@ from go_state.core.ports import (
     Store,
     Stored,
     Switch,
+    Value,
+    Watcher,
     Write,
 )
 from go_state.system.timers import Clock
@@ -40,5 +43,7 @@ __all__ = [
     "Store",
     "Stored",
     "Switch",
+    "Value",
+    "Watcher",
     "Write",
 ]

@@ -16,7 +16,6 @@ from typing import Any, cast
 
 from go_state.values.backend import Backend, Entry, Unreachable
 from go_state.values.home import end_task
-from go_state.watch.value import Value
 
 _FIRST_WAIT, _LONGEST_WAIT = (
     0.05,
@@ -27,10 +26,12 @@ _FIRST_WAIT, _LONGEST_WAIT = (
 class Follower:
     """Keeps a copy of one key up to date: `seen` is called with each entry, in the client's event loop."""
 
-    def __init__(self, backend: Backend, seen: Callable[[Entry], object], connected: Value[bool], look: float) -> None:
+    def __init__(
+        self, backend: Backend, seen: Callable[[Entry], object], connected: Callable[[bool], object], look: float
+    ) -> None:
         self._backend = backend
         self._seen = seen
-        self._connected = connected
+        self._connected = connected  # called with whether the copy follows the server
         self._look = look
         self._brought = 0  # the revision up to which the watch has brought the changes
 
@@ -41,17 +42,13 @@ class Follower:
             try:
                 newest = await self._read()
                 self._seen(newest)
-                self._set_connected(True)
+                self._connected(True)
                 wait = _FIRST_WAIT
                 await self._watch(newest.revision)
             except Unreachable:
-                self._set_connected(False)
+                self._connected(False)
                 await asyncio.sleep(wait)
                 wait = min(2 * wait, _LONGEST_WAIT)
-
-    def _set_connected(self, connected: bool) -> None:
-        if self._connected.peek(None) is not connected:
-            self._connected.set(connected)
 
     async def _read(self) -> Entry:
         try:

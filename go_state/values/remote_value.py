@@ -12,11 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
-from go_state.core.errors import Empty, Incompatible, SourceChanged, StoreUnavailable, UsedAfterClose
+from go_state.core.errors import Empty, GoStateError, Incompatible, SourceChanged, StoreUnavailable, UsedAfterClose
 from go_state.storage.codec.codecs import json_codec
 from go_state.storage.codec.error_texts import without_contents
 from go_state.values.backend import Backend, Entry, MadeAnew, Unreachable
@@ -27,15 +27,16 @@ from go_state.watch.value import Value, Watchable
 from go_state.watch.watcher import Watcher
 
 T = TypeVar("T")
+Got = TypeVar("Got")
 
 
 class _Unreadable:
-    """In the place of a value that does not fit its type: it is raised to each who reads it, until another one is set."""
+    """In the place of a value that cannot be read: its error is raised to each who reads it, until another value is set."""
 
-    def __init__(self, error: Incompatible) -> None:
+    def __init__(self, error: GoStateError) -> None:
         self._error = error
 
-    def raise_error(self) -> None:
+    def raise_error(self) -> NoReturn:
         raise copy.copy(self._error)
 
 
@@ -47,12 +48,13 @@ def _read_one(held: tuple[Versioned[Any], ...]) -> Any:
 
 
 class RemoteValue(Watchable[T]):
-    """A value that lies on a server; made by `Etcd.value` or `NatsKV.value`. Thread-safe.
+    """A value that lies on a server; made by `Etcd.value` or `NatsKV.value`. Thread-safe; a `gs.abc.Value`.
 
-    `peek`, `watch`, `map` and `gs.select` are those of `gs.Value`, and cost no round trip. `set`, `update` and `delete` are for
+    `peek`, `watch`, `map` and `gs.watch.select` are those of `gs.Value`, and cost no round trip. `set`, `update` and `delete` are for
     threads, and their twins `set_async`, `update_async` and `delete_async` for event loops. A key that is deleted is unset: `peek`
     raises `Empty`, and watchers wait for the next value. A value that does not fit the type is raised as `Incompatible` to who
-    reads it, until a better one is set.
+    reads it, until a better one is set. If the server has lost its data, or another has come in its place, the value ends, and
+    `SourceChanged` is raised to whoever reads.
     """
 
     def __init__(self, backend: Backend, home: Home, of: Any, look: float) -> None:
@@ -88,7 +90,8 @@ class RemoteValue(Watchable[T]):
     def set(self, value: T) -> int:
         """Set the value on the server, and return its revision.
 
-        Raises `NotStorable`, and `StoreUnavailable` if the server does not answer: its text says whether the value may be set all the same.
+        Raises `NotStorable`; `UsageError` and `StoreFull` if the server refuses it; `StoreUnavailable` if the server does not answer:
+        its text says whether the value may be set all the same; `UsedAfterClose`; `SourceChanged` if it is not the server it was.
         """
         data = self._codec.encode(value)
         return self._home.run(partial(self._write, data, value), "set")
@@ -139,40 +142,40 @@ class RemoteValue(Watchable[T]):
     # ------------------------------------------------------------------ in the client's event loop
 
     async def _newest(self) -> Entry:
-        self._check_open()
-        try:
-            return await self._backend.read()
-        except Unreachable as error:
-            raise self._unavailable(error, "nothing was written") from error
+        return await self._asked(self._backend.read, reads=True)
 
     async def _write(self, data: bytes | None, value: T) -> int:
-        self._check_open()
-        try:
-            revision = await self._backend.write(data)
-        except Unreachable as error:
-            raise self._unavailable(error, _outcome(error)) from error
+        revision = await self._asked(partial(self._backend.write, data))
         self.slot.set_at(revision, value)
         return revision
 
     async def _replace(self, before: Entry, data: bytes, new: T) -> tuple[bool, Entry]:
-        try:
-            won, entry = await self._backend.replace(before, data)
-        except Unreachable as error:
-            raise self._unavailable(error, _outcome(error)) from error
+        won, entry = await self._asked(partial(self._backend.replace, before, data))
         if won:
             self.slot.set_at(entry.revision, new)
         return won, entry
 
-    def _check_open(self) -> None:
+    async def _asked(self, ask: Callable[[], Awaitable[Got]], *, reads: bool = False) -> Got:
+        """Return what the server answers, or raise for its users what the backend raises."""
         if self.slot.closed:
-            raise UsedAfterClose(f"the connection of {self._backend.where} is closed") from self.slot.error
-
-    def _unavailable(self, error: Unreachable, outcome: str) -> StoreUnavailable:
-        return StoreUnavailable(f"{self._backend.where} does not answer ({error}): {outcome}; watch `connected` and try again")
+            raise UsedAfterClose(f"{self._backend.where} is followed no longer: ask its connection for the value again") from (
+                self.slot.error
+            )
+        try:
+            return await ask()
+        except Unreachable as error:
+            outcome = "nothing was written" if reads or error.unsent else "it is not known whether the value was written"
+            raise StoreUnavailable(
+                f"{self._backend.where} does not answer ({error}): {outcome}; watch `connected` and try again"
+            ) from error
+        except MadeAnew as error:
+            raise self._end_made_anew(error) from error
 
     def _seen(self, entry: Entry) -> None:
-        if entry.revision > self.slot.newest:  # or it was decoded before
-            self.slot.set_at(entry.revision, UNSET if entry.data is None else self._decoded(entry.data))
+        if entry.data is None:
+            self.slot.set_at(entry.revision, UNSET)
+        elif entry.revision > self.slot.newest:  # or it was decoded before
+            self.slot.set_at(entry.revision, self._decoded(entry.data))
 
     def _decoded(self, data: bytes) -> Any:
         try:
@@ -185,30 +188,47 @@ class RemoteValue(Watchable[T]):
     # ------------------------------------------------------------------ beginning and ending, by the connection
 
     def begin(self) -> None:
-        """Begin to follow the key, in the client's event loop."""
-        follower = Follower(self._backend, self._seen, self.connected, self._look)
-        self._follow = asyncio.create_task(self._until_ended(follower))
+        """Begin to follow the key, in the client's event loop; not if the connection has ended before this was called."""
+        if not self.slot.closed:
+            follower = Follower(self._backend, self._seen, self._set_connected, self._look)
+            self._follow = asyncio.create_task(self._until_ended(follower))
 
     async def _until_ended(self, follower: Follower) -> None:
         try:
             await follower.follow()
         except MadeAnew as error:
-            advice = "make the value again, to follow what is there now"
-            self._end(SourceChanged(self._backend.where, str(error), advice))
+            self._end_made_anew(error)
         except Exception as error:  # nothing we know of: whoever reads is told, and waits for nothing
             self._end(error)
+        finally:
+            self._end(None)  # cancelled, by the end of the connection or of the event loop
+
+    def _set_connected(self, connected: bool) -> None:
+        if not self.slot.closed and self.connected.peek() is not connected:
+            self.connected.set(connected)
+
+    def _end_made_anew(self, error: MadeAnew) -> SourceChanged:
+        """End, and show nobody what was there before: it is raised to whoever reads."""
+        changed = SourceChanged(
+            self._backend.where, str(error), "ask the connection for the value again, to follow what is there now"
+        )
+        self.slot.set_at(self.slot.newest + 1, _Unreadable(changed))
+        self._end(changed)
+        if self._follow is not None:
+            self._follow.cancel()
+        return changed
 
     def _end(self, error: BaseException | None) -> None:
-        self.connected.set(False)
-        self.connected.close()
-        self.slot.close(error)
+        if not self.slot.closed:
+            self._set_connected(False)
+            self.connected.close()
+            self.slot.close(error)
 
     async def end(self) -> None:
         """End the copy, in the client's event loop: watchers get what they have not seen, and then `Ended`."""
         if self._follow is not None:
             await end_task(self._follow)
-        if not self.slot.closed:
-            self._end(None)
+        self._end(None)
 
     @property
     def closed(self) -> bool:
@@ -216,8 +236,6 @@ class RemoteValue(Watchable[T]):
         return self.slot.closed
 
     def __repr__(self) -> str:
+        if self.slot.in_parent:
+            return "<RemoteValue of another process>"
         return f"<RemoteValue {self._backend.where} revision {self.version}{', closed' if self.closed else ''}>"
-
-
-def _outcome(error: Unreachable) -> str:
-    return "nothing was written" if error.unsent else "it is not known whether the value was written"

@@ -80,10 +80,11 @@ class Slot(Generic[T]):
     def set_at(self, version: int, value: T) -> bool:
         """Set the slot to a version of the setter's own, or unset it if the value is UNSET, and return whether that was done.
 
-        A version that is not newer than every one before changes nothing, and neither does any once the slot is closed.
+        A version that is not newer than every one before changes nothing, and neither does any once the slot is closed. What was
+        set at the newest version may be unset at the same one: it was removed, and nothing has come since.
         """
         with self._lock:
-            if self.closed or version <= self.newest:
+            if self.closed or version < self.newest or (version == self.newest and not (value is UNSET and self.now[0])):
                 return False
             self.newest = version
             self.now = (0, value) if value is UNSET else (version, value)

@@ -5,100 +5,17 @@ from __future__ import annotations
 import asyncio
 import signal
 import threading
-import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from etcd_server import EtcdServer
-from nats_server import NatsServer
+from values_support import EtcdPlace, Limits, opened
 
 import go_state as gs
-from go_state.values.home import OwnHome
 
 pytestmark = pytest.mark.processes
-
-
-@dataclass(frozen=True)
-class Limits:
-    most: int = 0
-    by: str = ""
-
-
-class EtcdPlace:
-    """Values in an etcd of the test's own."""
-
-    def __init__(self) -> None:
-        self.server = EtcdServer()
-        self.server.start()
-
-    @contextmanager
-    def open(self) -> Iterator[gs.values.Etcd]:
-        with gs.values.Etcd(self.server.url, look=0.3, timeout=2) as etcd:
-            yield etcd
-
-
-class NatsPlace:
-    """Values in a NATS bucket; its client lives in an event loop of another thread."""
-
-    def __init__(self) -> None:
-        self.server = NatsServer()
-        self.server.start()
-
-    @contextmanager
-    def open(self) -> Iterator[gs.values.NatsKV]:
-        home, stack = OwnHome("the client's loop"), AsyncExitStack()
-
-        async def begin() -> gs.values.NatsKV:
-            import nats
-
-            client = await nats.connect(self.server.url, max_reconnect_attempts=-1, reconnect_time_wait=0.05, error_cb=_ignore)
-            stack.push_async_callback(client.close)
-            return await stack.enter_async_context(gs.values.NatsKV(client, "config", look=0.3))
-
-        try:
-            yield home.run(begin, "begin")
-        finally:
-            home.run(stack.aclose, "aclose")
-            home.close()
-
-
-async def _ignore(error: Exception) -> None:
-    """A lost connection is what these tests are about."""
-
-
-@pytest.fixture(scope="module", params=[EtcdPlace, NatsPlace], ids=["etcd", "nats"])
-def place(request: pytest.FixtureRequest) -> Iterator[Any]:
-    made = request.param()
-    yield made
-    made.server.remove()
-
-
-@pytest.fixture
-def key() -> str:
-    return f"limits-{uuid.uuid4().hex}"
-
-
-@pytest.fixture
-def values(place: Any) -> Iterator[Any]:
-    with place.open() as values:
-        yield values
-
-
-@asynccontextmanager
-async def opened(place: Any) -> AsyncIterator[Any]:
-    """Open values from an event loop that is not their client's."""
-    with ExitStack() as stack:
-        yield await asyncio.to_thread(stack.enter_context, place.open())
-        await asyncio.to_thread(stack.close)
-
-
-@pytest.fixture
-def open_another(place: Any) -> Iterator[Callable[[], Any]]:
-    with ExitStack() as stack:
-        yield lambda: stack.enter_context(place.open())
 
 
 def test_what_is_set_is_read_at_once_and_by_others(values: Any, open_another: Callable[[], Any], key: str) -> None:
