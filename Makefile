@@ -25,6 +25,11 @@ bench: .venv/dev
 	$(BIN)/pip install --quiet --editable '.[bench]'
 	$(BIN)/python bench
 
+# These pages as HTML, in docs/_build/html; a warning is an error.
+.PHONY: docs
+docs: .venv/dev
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -b html docs docs/_build/html
+
 .PHONY: lint
 lint:
 	$(BIN)/ruff check .
