@@ -53,7 +53,8 @@ def rebuild(
         return _of_store(checked_program(program), history, prefix, options, progress, dry_run=dry_run)
     if isinstance(history, (list, tuple)):
         return _of_several(program, history, retire, progress, options, dry_run=dry_run)
-    work = opened("rebuild", program, history, **_without_own_store(history, options))
+    one: Given[Msg] = history  # type: ignore[assignment]  # a sequence is none of them
+    work = opened("rebuild", program, one, **_without_own_store(one, options))
     if work.store is not None:
         return Aggregated([work], work.store, retire).run(progress, dry_run=dry_run)
     if not isinstance(work.history, JournalHistory) or work.key_of is not None:
