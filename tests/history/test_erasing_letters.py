@@ -116,11 +116,10 @@ def test_a_journal_that_is_begun_anew_does_not_write_over_the_letters_of_the_old
     assert sorted(letter.text for letter in letters) == ["Jane Roe paid -1", "John Doe paid -2"]
 
 
-def test_the_models_of_a_keyed_aggregate_are_not_the_snapshots_of_journals() -> None:
+def test_the_models_of_a_keyed_aggregate_are_not_the_snapshots_of_journals(store: gs.LMDBStore) -> None:
     """Though they are of one program in one store."""
-    with gs.MemoryStore() as store:
-        with gs.start(till, store=store, key="till", snapshots=gs.Snapshots(every=1)) as app:
-            app.apply(Paid("x", 5), timeout=30)
-        result = gs.aggregate(till, [Paid("jane", 2)], store=store, key=lambda each: each.customer)
-        assert dict(result.models) == {"jane": Total(2)}
-        assert "till" not in result.models
+    with gs.start(till, store=store, key="till", snapshots=gs.Snapshots(every=1)) as app:
+        app.apply(Paid("x", 5), timeout=30)
+    result = gs.aggregate(till, [Paid("jane", 2)], store=store, key=lambda each: each.customer)
+    assert dict(result.models) == {"jane": Total(2)}
+    assert "till" not in result.models

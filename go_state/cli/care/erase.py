@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 from go_state.cli.care.store import confirm
 from go_state.cli.conditions import Members
-from go_state.cli.opened import find_journal, import_function, import_program, named, open_store
+from go_state.cli.opened import AnyProgram, find_journal, import_function, import_program, named, open_store
 from go_state.cli.output import bar, print_json
 from go_state.cli.parameters import (
     AllUnder,
@@ -28,14 +28,17 @@ from go_state.cli.parameters import (
 )
 from go_state.cli.terminal import show
 from go_state.core.errors import UsageError
-from go_state.core.program import Program, takes_key
+from go_state.core.program import takes_key
 from go_state.history.erasing.forget import forget
 from go_state.history.erasing.rewrite import rewrite
 from go_state.storage.backends.record_store import RecordStore
 from go_state.storage.codec.message_codec import MessageCodec
 from go_state.storage.codec.program_types import message_type
 from go_state.storage.journal.erasing.rewriting import Rewritten
+from go_state.storage.journal.history import Recorded
 from go_state.storage.letters.erasing import letters_of
+
+OfEntry: TypeAlias = Callable[[Any], object]  # Any: a user's function, of an entry or of a model
 
 
 def erase(
@@ -97,11 +100,11 @@ def _forget(store: RecordStore, key: str, *, yes: bool, dry_run: bool) -> dict[s
 
 def _rewrite(
     store: RecordStore,
-    program: Program[Any, Any],
+    program: AnyProgram,
     names: Sequence[str],
     prefix: str,
-    change: Callable[[Any], object],
-    model: Callable[[Any], Any] | None,
+    change: OfEntry,
+    model: OfEntry | None,
     *,
     rebuild: bool,
     dry_run: bool,
@@ -126,10 +129,10 @@ def _rewrite(
 
 def _one(
     store: RecordStore,
-    program: Program[Any, Any],
+    program: AnyProgram,
     name: str,
     prefix: str,
-    change: Callable[[Any], object],
+    change: OfEntry,
     **how: Any,  # those of `rewrite`
 ) -> Rewritten:
     journal = find_journal(store, name)
@@ -140,7 +143,7 @@ def _one(
         journal.close()
 
 
-def _journals(store: RecordStore, program: Program[Any, Any], name: str, prefix: str | None) -> list[str]:
+def _journals(store: RecordStore, program: AnyProgram, name: str, prefix: str | None) -> list[str]:
     names = store.journal_names()
     if name:
         return [name]
@@ -151,14 +154,12 @@ def _journals(store: RecordStore, program: Program[Any, Any], name: str, prefix:
     return names
 
 
-def _change(
-    program: Program[Any, Any], where: Sequence[str], replacement: Callable[[Any], Any] | None
-) -> Callable[[Any], object]:
+def _change(program: AnyProgram, where: Sequence[str], replacement: OfEntry | None) -> OfEntry:
     """Return the function that empties or replaces the messages for which all conditions hold."""
     conditions = Members(where)
     codec: MessageCodec[Any] = MessageCodec(message_type(program))
 
-    def change(entry: Any) -> object:
+    def change(entry: Recorded[Any]) -> object:
         message = entry.message
         record = message if isinstance(message, list) else _json(codec.encode(message))
         if not conditions.hold(record):
@@ -168,7 +169,7 @@ def _change(
     return change
 
 
-def _json(data: bytes) -> Any:
+def _json(data: bytes) -> object:
     from msgspec import json
 
     return json.decode(data)

@@ -33,7 +33,7 @@ from go_state.cli.parameters import (
 )  # fmt: skip
 from go_state.cli.terminal import show
 from go_state.core.errors import UsageError
-from go_state.history.compare import compare
+from go_state.history.compare import Compared, compare
 from go_state.history.steps import first
 from go_state.history.verify import verify
 from go_state.storage.codec.difference import differences
@@ -137,9 +137,13 @@ def compare_programs(
     )
     with asked(program, where) as found, bar("compare", found.total) as advance:
         compared = compare(program, other, found.history, until=until, go_on=go_on, progress=advance, **found.options)
+    _tell_compared(compared, Printer(program, as_json=as_json), as_json=as_json, go_on=go_on)
+    sys.exit(0 if compared.ok else 1)
+
+
+def _tell_compared(compared: Compared[object], printer: Printer, *, as_json: bool, go_on: bool) -> None:
     parted = compared.parted
     if parted is not None:
-        printer = Printer(program, as_json=as_json)
         printer.turn(parted.position, parted.at, parted.key, parted.message, parted.fields, words=("old", "new"))
     if as_json:
         print_json({"messages": compared.messages, "counts": compared.counts, "passed_over": compared.passed_over})
@@ -150,7 +154,6 @@ def compare_programs(
             show(f"{path} differs after {count:,} messages")
     if not as_json:
         tell_passed_over(compared.passed_over[1], compared.set_aside)
-    sys.exit(0 if compared.ok else 1)
 
 
 def verify_history(
