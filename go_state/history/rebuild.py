@@ -50,6 +50,7 @@ def rebuild(
     """
     checked_function("retire", retire, "a model that returns whether to delete it")
     if isinstance(history, RecordStore):
+        _check_knows_itself(options)
         return _of_store(checked_program(program), history, prefix, options, progress, dry_run=dry_run)
     if isinstance(history, (list, tuple)):
         return _of_several(program, history, retire, progress, options, dry_run=dry_run)
@@ -61,11 +62,19 @@ def rebuild(
         raise UsageError(
             "rebuild makes the models in a store again: give store=, and key= or key_of=, as the aggregate has them"
         )
+    _check_knows_itself(options)
     journal = work.history.journal
     store: Any = journal.store  # a RecordStore, which is what journals are made by
     with Journalled(program, store, dry_run=dry_run) as journalled:
         journalled.add_journal(journal, with_key(program, work.key or ""), progress)
         return journalled.finish()
+
+
+def _check_knows_itself(options: HistoryOptions) -> None:
+    if "on_error" in options:
+        raise UsageError(
+            "on_error= is for an aggregate: a journal knows what was set aside, and journal.skip(position) passes over one more"
+        )
 
 
 def _of_several(
