@@ -39,8 +39,9 @@ def rebuild(
 
     What the aggregate has set aside into `DeadLetters` of the same store is passed over if update fails on it again. If not, it is in
     the models from here on, and its letter is removed with the same write. With `on_error=gs.SetAside()` whatever else update fails on
-    is passed over as well; with `SetAside(letters)` a letter of it is written. Without letters, as of messages that were set aside into a
-    buffer, nobody knows which they were: give `on_error`.
+    is passed over as well; with `SetAside(letters)` a letter of it is written. Without letters, as of what was set aside into a buffer, or
+    was retried with another decoder, nobody knows what became of it: a message that fails, or a record that cannot be decoded, raises
+    then, unless `on_error` says to pass over it.
 
     Everything is written in one transaction at the end: interrupted at any moment, it is the old or the new. The program must not
     run: `LeaseHeld` or `Conflict` if it does, and then nothing was written. `dry_run` writes nothing and may be used beside it. The

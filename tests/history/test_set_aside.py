@@ -106,7 +106,12 @@ def test_a_rebuild_after_the_fix_counts_what_was_set_aside_and_removes_its_lette
     assert sum(model.total for model in models if model is not None) == 1 + 7 + 2 + 3 + 7
     again = letters.retry(fixed, key=key, decode=gs.sources.CSV(sales.path, parse=lambda row: Sale(row["shop"], 100)))
     assert again.done == 1
-    assert gs.history.rebuild(fixed, sales, dry_run=True, **options).passed_over == 1
+    with pytest.raises(gs.errors.BadRecord) as raised:  # it is in the models, and the source does not read it
+        gs.history.rebuild(fixed, sales, **options)
+    assert "with another decode=" in raised.value.__notes__[0]
+    reads_it = gs.sources.CSV(sales.path, parse=lambda row: Sale(row["shop"], int(row["amount"].replace("x", "100"))))
+    assert gs.history.rebuild(fixed, reads_it, **options).passed_over == 0
+    assert gs.history.rebuild(fixed, sales, dry_run=True, on_error=gs.SetAside(), **options).passed_over == 1
 
 
 def test_one_key_rebuilt_leaves_the_letters_of_the_others(sales: gs.sources.CSV[Sale], store: gs.MemoryStore) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from inspect import isawaitable
 from typing import Any, Generic, TypeAlias, TypedDict, TypeVar
 
 from go_state.core.errors import Conflict, InvalidKey, NotRepeatable, NotStorable, StoreError, UsageError
@@ -89,7 +90,7 @@ class PassedOver(Generic[Msg]):
             self._name(failed)
             if self._keep is not None:
                 self._keep(entry, message, error)
-            elif isinstance(policy.buffer, Producer) and policy.buffer.put(failed) is not None:
+            elif isinstance(policy.buffer, Producer) and isawaitable(policy.buffer.put(failed)):
                 raise UsageError("a tool of gs.history puts what it passes over into a gs.Buffer, not one whose put is awaited")
         return True
 

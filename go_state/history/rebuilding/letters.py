@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
+from go_state.core.errors import BadRecord
 from go_state.core.ports import Entry, Store, Write
 from go_state.history.reading.opened import Opened, PassedOver
 from go_state.modes.keeping.filing import LetterWriter, place_in_aggregate
@@ -53,7 +54,19 @@ class LettersOfSource(Generic[Model, Msg]):
 
     def _keep(self, entry: Entry[Msg], message: Msg | None, error: Exception) -> None:
         position = _own_position(entry)
+        if message is None and isinstance(error, BadRecord):
+            self._check_known(entry, group_of(position), position, error)
         self._failed.setdefault(group_of(position), []).append((message, position, error))
+
+    def _check_known(self, entry: Entry[Msg], group: str, position: object, error: BadRecord) -> None:
+        """Raise the error of a record of which there is no letter: one that was retried with another decoder is in the models."""
+        raw = None if entry.undecoded is None else entry.undecoded.raw
+        if group not in self._positions and not isinstance(decide(self._on_error, raw, position, error), SetAside):
+            error.add_note(
+                "There is no letter of this record, which cannot be decoded, in the store: if it was retried with another decode=, give "
+                "rebuild a source that reads it, with parse=; if it is to be left out, on_error=gs.SetAside()."
+            )
+            raise error
 
     def seen(self, entries: Iterator[Entry[Msg]]) -> Iterator[Entry[Msg]]:
         """Give the entries; those of which there are letters are looked at."""
