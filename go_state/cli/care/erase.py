@@ -113,9 +113,11 @@ def _rewrite(
     """Count first, ask, and rewrite those journals in which something changes."""
     counted = {name: _one(store, program, name, prefix, change, dry_run=True) for name in names}
     found = {name: each for name, each in counted.items() if each.first is not None or each.letters}
-    number = sum(each.replaced + each.emptied + each.letters for each in found.values())
-    if number and not dry_run:
-        confirm(f"{number:,} messages, dead letters included, in {len(found):,} journals of {store.where} are erased", yes=yes)
+    number = sum(each.replaced + each.emptied for each in found.values())
+    letters = sum(each.letters for each in found.values())
+    if (number or letters) and not dry_run:
+        also = f", and {letters:,} dead letters," if letters else ""
+        confirm(f"{number:,} messages in {len(found):,} journals of {store.where}{also} are erased", yes=yes)
         found = {name: _one(store, program, name, prefix, change, model=model, rebuild=rebuild) for name in found}
     return {
         "messages": sum(each.messages for each in counted.values()),

@@ -275,8 +275,10 @@ class Models(Mapping[str, Model]):
         """Return whether it is a model of this program: others, and records of the user's own, may share the store."""
         if not is_envelope(stored.data):
             return False
+        from go_state.modes.keeping.keyframes import MARK  # here: its imports are for journals
+
         envelope = read_envelope(key, stored.data)
-        return envelope.name in self._schema.names and not envelope.marks  # which a journalled program's snapshot has
+        return envelope.name in self._schema.names and MARK not in envelope.marks  # as a journalled program's snapshot has it
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
