@@ -139,7 +139,7 @@ def _made(node: ast.expr) -> Made:
 
 
 def _item(of: Made, index: Made) -> Made:
-    get: Binary = operator.getitem
+    get: Any = operator.getitem  # what has no items it refuses itself
     return lambda names: get(of(names), index(names))
 
 

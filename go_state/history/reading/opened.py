@@ -7,7 +7,7 @@ or `key_of=`, is folded as an aggregate folds it, a key's model for each message
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from inspect import isawaitable
 from typing import Any, Generic, TypeAlias, TypedDict, TypeVar
@@ -115,7 +115,7 @@ class Opened(Generic[Model, Msg]):
     key: str | None
     key_of: Callable[[Msg], str] | None
     store: Store | None
-    passed: PassedOver[Msg] = field(default_factory=PassedOver)
+    passed: PassedOver[Msg]
 
     @property
     def follows(self) -> bool:
