@@ -263,12 +263,15 @@ class OpenedSource(Source[Got], Protocol[Got]):
 class Entry(NamedTuple, Generic[Got]):
     """A message of a history: its position, when it entered (seconds since 1970, UTC; None if nobody knows), and itself.
 
-    The message is None where there is none to fold: it was set aside because it cannot be read.
+    The message is None if there is none to fold: it was set aside because it cannot be read, or is a record that cannot be decoded,
+    `undecoded`. `source_position` is what a run calls the position, if it counts in another way than the history does.
     """
 
     position: int
     at: float | None
     message: Got | None
+    source_position: Position = None
+    undecoded: Undecoded | None = None
 
 
 class Span(NamedTuple):

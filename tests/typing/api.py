@@ -415,7 +415,7 @@ def erased(store: gs.LMDBStore, journal: gs.Journal[Msg]) -> None:
     assert_type(
         gs.history.rewrite(program, journal, lambda entry: entry.message, model=lambda model: model), gs.history.Rewritten
     )
-    assert_type(gs.history.forget(store, "a"), bool)
+    assert_type(gs.history.forget(store, "a"), gs.history.Forgotten)
     assert_type(gs.history.change_model(program, store, "a", lambda model: model), bool)
     gs.history.change_model(program, store, "a", lambda model: 1)  # type: ignore[arg-type, return-value]
     assert_type(store.info().keys, int)

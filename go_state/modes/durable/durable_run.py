@@ -84,8 +84,9 @@ class DurableRun(Generic[Model, Msg]):
         self._stop = stop or StopRequest()
         self._publishing: Publishing[Model] = Publishing(program.view, onlooker, chain)
         writer: LetterWriter[Msg] = LetterWriter(
-            program, source=f"journal {self.journal.name}", journal=self.journal.name, key=lambda _: settings.of_key
-        )
+            program, source=f"journal {self.journal.name}", journal=self.journal.name, key=lambda _: settings.of_key,
+            place=lambda: f"journal {self.journal.journal_id}",  # one that is begun anew counts from 0 again, and has letters of its own
+        )  # fmt: skip
         self._dead_letters = DeadLetters(self.journal, on_error, self._publishing.note_effects, writer)
         self._reader: JournalCursor[Msg] | None = None
         self.feed: DurableFeed[Model, Msg] | None = None
