@@ -18,8 +18,7 @@ from typing import Any
 import msgspec
 from day import by_hand, shop
 from day.lines import write_day
-from day.reading import tagged
-from day.work import work
+from day.work import FILE, work
 from ratio import line, seconds
 
 import go_state as gs
@@ -30,7 +29,7 @@ LINES, CUSTOMERS, EVERY = 500_000, 20_000, 50_000
 def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder, number = Path(name), count()
-        file = folder / "1.jsonl"
+        file = folder / FILE
         write_day(file, LINES, CUSTOMERS)
         ways: list[Callable[[], object]] = [
             lambda: work(folder, 1, EVERY, store=f"{next(number)}.lmdb"),
@@ -55,7 +54,7 @@ def main() -> None:
 def parts(file: Path) -> dict[str, float]:
     """Return how long each part of the work takes alone, in seconds."""
     lines = file.read_bytes().splitlines()
-    parse, messages = tagged(shop.Order, shop.Payment, shop.Refund), list[Any]()
+    parse, messages = shop.parse, list[Any]()
 
     def decode() -> None:
         for each in lines:

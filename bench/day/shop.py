@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from immutables import Map
 
 import go_state as gs
+from day.reading import tagged
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,4 +104,5 @@ def customer_of(msg: Event) -> str:
     return msg.customer
 
 
+parse = tagged(Order, Payment, Refund)
 shop = gs.Program(init, update, name="shop")

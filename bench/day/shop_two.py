@@ -9,6 +9,8 @@ from typing import Any
 from immutables import Map
 
 import go_state as gs
+from day import shop as shop_one
+from day.reading import tagged
 from day.shop import Purchase
 
 
@@ -109,6 +111,20 @@ def counted(model: Customer, purchase: Purchase, msg: Event) -> Customer:
 
 def customer_of(msg: Event) -> str:
     return msg.customer
+
+
+_parse = tagged(Order, Payment, Refund)
+_OLD = {"Order": Order, "Payment": Payment, "Refund": Refund}
+
+
+def parse(line: bytes) -> Event:
+    """Return the event of a line of either day."""
+    if b'"cents"' not in line:
+        event: Event = _parse(line)
+        return event
+    old: shop_one.Event = shop_one.parse(line)
+    at = dt.datetime.fromtimestamp(old.at, dt.UTC)
+    return _OLD[type(old).__name__](old.id, old.order, old.customer, at, old.cents)
 
 
 OPTIONS: dict[str, Any] = {"name": "shop", "schema": 2, "migrations": {1: migrated}}

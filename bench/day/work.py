@@ -1,4 +1,7 @@
-"""The work of a day, in a process that may be killed: `python -m day.work FOLDER DAY EVERY` folds FOLDER/DAY.jsonl into FOLDER/shop.lmdb."""
+"""The work of a day, in a process that may be killed: `python -m day.work FOLDER DAY EVERY` folds FOLDER/events.jsonl into FOLDER/shop.lmdb.
+
+The file grows from day to day, and the program of the second day reads the lines of the first one as well.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,16 @@ from typing import Any
 
 import go_state as gs
 from day import shop, shop_two
-from day.reading import Lines, tagged
+from day.reading import Lines
 
+FILE = "events.jsonl"
 _SHOPS: dict[int, Any] = {1: shop, 2: shop_two}
 
 
 def work(folder: Path, day: int, every: int, *, store: str = "shop.lmdb") -> tuple[int, int]:
     """Fold what the file has beyond the last save; return how many events that were, and how many lines were malformed."""
     of = _SHOPS[day]
-    lines: Lines[Any] = Lines(folder / f"{day}.jsonl", tagged(of.Order, of.Payment, of.Refund))
+    lines: Lines[Any] = Lines(folder / FILE, of.parse)
     with gs.LMDBStore(folder / store) as kept:
         result = gs.aggregate(of.shop, lines, store=kept, key=of.customer_of, snapshots=gs.Snapshots(every=every))
     return result.processed, len(lines.malformed)
