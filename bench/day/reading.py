@@ -50,17 +50,17 @@ class LinesReading(Generic[Msg]):
         self._lines = lines
         self._file = lines.path.open("rb")
 
-    def __iter__(self) -> Iterator[Msg | None]:
+    def __iter__(self) -> Iterator[Msg]:
         after, parse = self.position, self._lines.parse
         for number, line in enumerate(self._file, 1):
             if number <= after:
                 continue
-            self.position = number
             try:
-                message: Msg | None = parse(line)
+                message = parse(line)
             except (ValueError, KeyError, TypeError):
                 self._lines.malformed.append(number)
-                message = None  # which is ignored
+                continue
+            self.position = number
             yield message
 
     def close(self) -> None:
