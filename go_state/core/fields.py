@@ -66,9 +66,9 @@ def is_frozen(kind: type) -> bool:
     if hasattr(kind, "__attrs_attrs__"):
         return "frozen" in getattr(kind.__setattr__, "__name__", "")
     if is_pydantic_model(kind):
-        model: Any = kind  # with pydantic's attributes
-        fields = model.__pydantic_fields__.values()
-        return bool(model.model_config.get("frozen")) or (bool(fields) and all(field.frozen for field in fields))
+        fields = getattr(kind, "__pydantic_fields__", {}).values()
+        all_frozen = bool(fields) and all(field.frozen for field in fields)
+        return all_frozen or bool(getattr(kind, "model_config", {}).get("frozen"))
     has_slots = any(vars(base).get("__slots__") for base in kind.__mro__)
     own: object = kind.__setattr__
     return not kind.__dictoffset__ and not (has_slots and own is object.__setattr__)

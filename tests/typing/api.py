@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, Unpack, assert_type
 
+from pydantic import BaseModel
+
 import go_state as gs
 
 
@@ -329,3 +331,21 @@ async def apps_on_a_loop() -> None:
             assert_type(await changes.get_async(), gs.watch.Change[Counter])
     async with gs.start_keyed_async(program) as rooms:
         assert_type(await rooms["lobby"].apply_async(Add(1)), Counter)
+
+
+class Follow(BaseModel, frozen=True):
+    """A message of pydantic's."""
+
+    url: str
+
+
+def follow(model: Counter, msg: Follow) -> Counter:
+    """Count those who follow."""
+    return replace(model, count=model.count + len(msg.url))
+
+
+def models_of_pydantic() -> None:
+    """Programs and codecs take pydantic's models as other classes."""
+    program = gs.reducer(Counter, follow)
+    assert_type(program, gs.Program[Counter, Follow])
+    assert_type(gs.batch(program, [Follow(url="x")]).model, Counter)

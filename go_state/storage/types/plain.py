@@ -8,7 +8,6 @@ import enum
 import typing
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from go_state.storage.types.annotations import Instance, TypeForm, class_of, members_of, origin_of
 
@@ -19,7 +18,7 @@ MOMENTS = (datetime.datetime, datetime.time)
 SEQUENCES: dict[TypeForm, Callable[..., Instance]] = {
     list: list, tuple: tuple, set: set, frozenset: frozenset, Sequence: tuple, typing.Sequence: tuple,
 }  # fmt: skip
-_UNTYPED: tuple[object, ...] = (Any, object)
+_UNTYPED: tuple[object, ...] = (typing.Any, object)  # whatever JSON holds
 _NO_TYPES: tuple[object, ...] = ((), ...)  # arguments of tuple[()] and tuple[int, ...]
 MAPPINGS = (dict, Mapping, typing.Mapping)
 

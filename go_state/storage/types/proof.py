@@ -3,7 +3,7 @@
 Reading back and comparing costs four times the writing. For most types a look at the types of the parts is enough: JSON holds every
 whole number, text without lone surrogates (which msgspec refuses to write), and finite float; and the classes that hold what they are
 given are known (`classes/construction.py`). `proof_of` makes that look from the type, or None for types about which nothing is known:
-what is under `Any`, classes with a constructor of their own, time zones with names.
+what has no type but object, classes with a constructor of their own, time zones with names.
 
     dict[str, Purchase]      a dict, all of whose keys are str, and all of whose values are a Purchase with fields that are proved
 """

@@ -13,12 +13,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import immutables
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import go_state as gs
 from go_state.storage.codec.equality import is_same
+from go_state.storage.codec.message_codec import MessageCodec
+from go_state.storage.snapshots.pieces import plan_of
 from go_state.storage.types.proof import proof_of
 from go_state.storage.types.shape import shape_of
 
@@ -69,6 +72,28 @@ class Whole:
     color: Color | None = None
     id: uuid.UUID | None = None
     by_id: dict[uuid.UUID, float] = field(default_factory=dict)
+
+
+class Struct(msgspec.Struct, frozen=True):
+    name: str
+    cents: int = 0
+    events: tuple[str, ...] = ()
+
+
+class Camel(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True, tag="camel"):
+    first_name: str = ""
+    _under: int = 0
+
+
+class Turned(msgspec.Struct, frozen=True, kw_only=True):
+    later: int = 0
+    first: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeywordOnly:
+    later: tuple[int, ...] = ()
+    first: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -197,8 +222,6 @@ def test_a_proof_never_errs(kind: Any, value: Any) -> None:
     proof = proof_of(kind)
     assert proof is not None
     if proof(value):
-        import msgspec
-
         shape = shape_of(kind, ints_in_floats=True)
         try:
             data = msgspec.json.encode(value if shape.to is None else shape.to(value))
@@ -206,3 +229,23 @@ def test_a_proof_never_errs(kind: Any, value: Any) -> None:
             return  # a lone surrogate, which is refused
         mirror = msgspec.json.Decoder(shape.mirror).decode(data)
         assert is_same(value, mirror if shape.back is None else shape.back(mirror))
+
+
+@pytest.mark.parametrize(
+    ("value", "json"),
+    [
+        (Struct("a", 1, ("x",)), b'{"name":"a","cents":1,"events":["x"]}'),
+        (Camel("a", 2), b'{"first_name":"a","_under":2}'),
+        (Turned(first=1), b'{"first":1,"later":0}'),
+        (KeywordOnly(first=(1,)), b'{"first":[1],"later":[]}'),
+        (Part(1), b'{"cents":1,"name":null,"events":[],"rate":0.0}'),
+    ],
+    ids=str,
+)
+def test_a_class_is_written_by_its_fields_in_one_order(value: Any, json: bytes) -> None:
+    """Whatever msgspec would make of it by itself, a class is an object with the names of its fields, the required ones first."""
+    codec = gs.JsonCodec[Any](type(value))
+    assert codec.encode(value) == json
+    assert codec.decode(json) == value
+    assert MessageCodec[Any](type(value)).encode(value) == b'["%b",%b]' % (type(value).__name__.encode(), json)
+    assert b"".join(plan_of(codec).pieces(value)) == json

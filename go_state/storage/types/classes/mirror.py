@@ -10,7 +10,7 @@ from typing import TypeAlias
 import msgspec
 
 from go_state.storage.types.annotations import Instance, TypeForm, class_of, members_of
-from go_state.storage.types.classes.construction import holds_what_it_is_given
+from go_state.storage.types.classes.construction import holds_what_it_is_given, names_in_order
 from go_state.storage.types.classes.fields import Field, attributes, maker_of, reader_of, takes_fields_in_order
 from go_state.storage.types.misfit import MisfitError
 
@@ -80,7 +80,8 @@ def to_mirror(cls: type, mirror: type, parts: list[Part]) -> tuple[Convert, bool
     It is known for classes that only hold what they are given, in fields of exact types: the step looks at the type of each field,
     and once all the types were seen together, at their tuple, which costs a tenth of reading the value back.
     """
-    exact = holds_what_it_is_given(cls) and all(part.exact_types for part in parts)
+    holds = holds_what_it_is_given(cls)
+    exact = holds and all(part.exact_types for part in parts)
     read = reader_of(cls, [part.field.name for part in parts])
     seen: set[tuple[type, ...]] = set()
 
@@ -97,7 +98,18 @@ def to_mirror(cls: type, mirror: type, parts: list[Part]) -> tuple[Convert, bool
             check(value)
         return value
 
-    return checked if exact and is_native(cls, parts) else _filling(mirror, parts, read, check), exact
+    def of_class(value: Instance) -> Instance:
+        if type(value) is not cls:
+            check(value)
+        return value
+
+    if holds and is_native(cls, parts):
+        if exact:
+            return checked, exact
+        # Or it would be written in another order than the mirror, and than the pieces of a large one.
+        if not dataclasses.is_dataclass(cls) or [part.field.name for part in parts] == names_in_order(cls):
+            return of_class, exact
+    return _filling(mirror, parts, read, check), exact
 
 
 def _filling(mirror: type, parts: list[Part], read: Convert, check: Convert) -> Convert:
@@ -132,17 +144,30 @@ def _check_types(parts: list[Part], kinds: tuple[type, ...]) -> None:
             raise MisfitError(why, f".{part.field.name}")
 
 
-def is_native(cls: type, parts: list[Part]) -> bool:
+def is_native(cls: TypeForm, parts: list[Part]) -> bool:
     """Return whether msgspec itself writes and reads the class as it would the mirror.
 
-    That is so for a dataclass whose fields are stored as they are, without generic bases, which msgspec resolves in another way.
+    That is so for a dataclass or Struct whose fields are stored as they are, by their names, without generic bases, which msgspec
+    resolves in another way.
     """
-    if not dataclasses.is_dataclass(cls) or any(part.shape.to is not None for part in parts):
+    if any(part.shape.to is not None for part in parts):
+        return False
+    if issubclass(cls, msgspec.Struct):
+        if not _is_written_by_names(cls, parts):
+            return False
+    elif not dataclasses.is_dataclass(cls):
         return False
     if any(hasattr(base, "__orig_bases__") or hasattr(base, "__parameters__") for base in cls.__mro__):
         return False
     hints = typing.get_type_hints(cls)
     return all(hints.get(part.field.name) == part.field.annotation for part in parts)
+
+
+def _is_written_by_names(cls: TypeForm, parts: list[Part]) -> bool:
+    """Return whether a Struct is written as an object with all of its fields, under their names, in the mirror's order."""
+    how, fields = cls.__struct_config__, cls.__struct_fields__
+    as_they_are = fields == cls.__struct_encode_fields__ == tuple(part.field.name for part in parts)
+    return as_they_are and how.tag is None and not (how.array_like or how.omit_defaults)
 
 
 def from_mirror(cls: type, parts: list[Part]) -> Convert:

@@ -137,7 +137,7 @@ def _dumped(cls: TypeForm, value: Instance, foreign: set[str]) -> Mapping[str, I
 def model_maker(cls: TypeForm) -> Callable[..., Instance]:
     """Return the function that makes a model of its stored fields, by its own validators."""
     root = cls.__pydantic_root_model__
-    validate = cls.model_validate
+    validate, known = cls.model_validate, set(cls.__pydantic_fields__)
 
     def make(**given: Instance) -> Instance:
         unset, extra = given.pop(UNSET, ()), given.pop(EXTRA, None)
@@ -145,6 +145,9 @@ def model_maker(cls: TypeForm) -> Callable[..., Instance]:
         values = given["root"] if root else {**extra, **given} if extra else given
         made = validate(values, strict=False, by_alias=False, by_name=True)
         if unset:
+            if not known.issuperset(unset):
+                why = f'its "{UNSET}" names a field that it has not: a migration that takes out or renames a field does so there too'
+                raise MisfitError(why)
             made.model_fields_set.difference_update(unset)
         return made
 
