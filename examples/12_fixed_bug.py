@@ -71,6 +71,10 @@ def customer_of(msg: Msg) -> str:
     return msg.customer
 
 
+def is_wrong(before: Customer, msg: Msg, after: Customer) -> bool:
+    return after.cents < 0
+
+
 def main(folder: Path) -> None:
     (folder / "day.jsonl").write_text(LINES)
     source = gs.sources.JSONLines(folder / "day.jsonl", Msg)
@@ -79,7 +83,7 @@ def main(folder: Path) -> None:
         print("stored:", gs.load_model(old, store=store, key="bob").cents)
 
         # Which message made it so? The file is the history: a journal would do as well.
-        found = gs.history.first(old, source, lambda before, msg, after: after.cents < 0, key_of=customer_of)
+        found = gs.history.first(old, source, is_wrong, key_of=customer_of)
         assert found is not None
         print(f"message {found.position} of {found.key!r} made {found.before.cents} into {found.after.cents}")
 

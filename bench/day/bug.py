@@ -9,11 +9,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import go_state as gs
 from day.reading import Lines
 from day.shop_two import Customer, Event, customer_of, mended_shop, parse, shop
 from day.work import FILE
-
-import go_state as gs
 
 
 def has_too_much_back(before: Customer, msg: Event, after: Customer) -> bool:
