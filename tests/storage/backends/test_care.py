@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -169,6 +169,45 @@ def test_a_running_program_keeps_its_store(store: RecordStore, tmp_path: Path) -
         assert app.apply(2, timeout=30) == 3
     with gs.start(program, store=store, key="sum") as app:
         assert app.apply(3, timeout=30) == 6
+
+
+class Late(gs.LMDBStore):
+    """A backup, when the leases of whose target were looked at: something happens right afterwards."""
+
+    def __init__(self, path: Path, then: Callable[[], object]) -> None:
+        super().__init__(path, readonly=True)
+        self._backend, self._then = self.backend, then
+        del self.__dict__["backend"]
+
+    def __getattr__(self, name: str) -> object:
+        if name != "backend":
+            raise AttributeError(name)
+        self.__dict__["backend"] = self._backend
+        self._then()
+        return self._backend
+
+
+def test_a_program_that_begins_during_a_restore_writes_nothing(store: RecordStore, tmp_path: Path) -> None:
+    """It has read what is gone: its next write raises, and the store is the backup, whole."""
+    program = gs.Program(lambda: (0, ()), _add, name="sum")
+    with gs.start(program, store=store, key="sum") as app:
+        app.send(1)
+    store.backup(tmp_path / "backup")
+    with gs.start(program, store=store, key="sum") as app:
+        app.send(*range(10))
+    began: list[gs.App[int, int]] = []
+
+    def begin() -> None:
+        began.append(gs.start(program, store=store, key="sum"))
+        assert began[0].apply(5, timeout=30) == 51
+
+    with Late(tmp_path / "backup", begin) as backup:
+        store.restore_from(backup)
+    with pytest.raises(gs.GoStateError) as raised, began[0] as app:
+        app.apply(5, timeout=30)
+    assert isinstance(raised.value.__cause__, gs.errors.LeaseHeld)
+    assert gs.verify(program, store.journal("sum", of=int)).ok
+    assert gs.replay(program, store.journal("sum", of=int)) == 1
 
 
 def _add(model: int, message: int) -> gs.Step[int, int]:
