@@ -115,8 +115,15 @@ def test_a_person_is_erased(go_state: Command) -> None:
     after = (go_state.folder / "shop.lmdb").read_bytes()
     assert (b'"c1"' in after, b'"c2"' in after) == (False, True)
     assert set(go_state.model()) == {"c0", "c2", "c3"}
-    assert go_state("journal", "verify", "shop.lmdb", "shop", "shop:shop")[0] == 0
+    assert go_state("verify", "shop:shop", "shop.lmdb")[0] == 0
     assert go_state("journal", "show", "shop.lmdb", "shop", "--until", "2")[1].count('"message":null') == 1
+
+
+@pytest.mark.parametrize(("what", "said"), [(("--where", "custmer=c1", "--empty"), "no message has custmer=c1"), (("--key", "c1"), "nothing is stored under 'c1'")])
+def test_nothing_found_is_not_taken_for_erased(go_state: Command, what: tuple[str, ...], said: str) -> None:
+    """A misspelt field or key is said, and nothing is said of bytes that were erased."""
+    _, printed, error = go_state("erase", "shop:shop", "shop.lmdb", *what, "--yes")
+    assert (said in printed + error, "free pages" in printed + error) == (True, False)
 
 
 def test_messages_are_replaced_by_a_function(go_state: Command) -> None:
@@ -124,14 +131,14 @@ def test_messages_are_replaced_by_a_function(go_state: Command) -> None:
     done = go_state(
         "erase", "shop:shop", "shop.lmdb", "--where", "to.city=Rome", "--where", "amount=8", "--with", "shop:nobody", "--yes", "--json"
     )  # fmt: skip
-    assert json.loads(done[1]) == {"messages": 40, "journals": 1, "replaced": 1, "emptied": 0, "snapshots": 3}
+    assert json.loads(done[1]) == {"messages": 40, "journals": 1, "replaced": 1, "emptied": 0, "snapshots": 3, "letters": 0}
     assert go_state.model()["nobody"] == 8
 
 
 def test_a_person_is_erased_of_all_rooms(go_state: Command) -> None:
     """Each journal of a keyed program is rewritten with its own key."""
     erase = ("erase", "shop:keyed", "rooms.lmdb", "--prefix", "room/", "--where", "customer=c2", "--empty", "--yes", "--json")
-    assert json.loads(go_state(*erase)[1]) == {"messages": 12, "journals": 3, "replaced": 0, "emptied": 3, "snapshots": 6}
+    assert json.loads(go_state(*erase)[1]) == {"messages": 12, "journals": 3, "replaced": 0, "emptied": 3, "snapshots": 6, "letters": 0}
     assert json.loads(go_state(*erase)[1])["emptied"] == 0
     shown = json.loads(go_state("snapshots", "show", "rooms.lmdb", "room/r1")[1])
     assert shown == {"paid": {"r1": 0, "c0": 4, "c1": 1, "c3": 7}}

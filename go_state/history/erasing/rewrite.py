@@ -15,6 +15,7 @@ from go_state.storage.codec.difference import difference
 from go_state.storage.journal.erasing.rewriting import Rewritten
 from go_state.storage.journal.history import Recorded
 from go_state.storage.journal.journal import Journal
+from go_state.storage.records.records import PROGRAM
 from go_state.storage.snapshots.snapshot import Mark
 
 Model = TypeVar("Model")
@@ -36,7 +37,7 @@ def rewrite(
 
     `fn(entry)` returns `entry.message` as it is, another in its place, or None to empty it; of a message that cannot be read and was
     set aside, `entry.message` is its JSON, such as `["Add", {"by": 1}]`. Positions, times of entry, readers' positions and effect ids
-    stay. All of it counts at once, or nothing: a crash leaves the journal and its snapshots as they were, or as they are to be.
+    stay. Letters in the same store of messages that change are deleted with their errors. All of it counts at once, or nothing: a crash leaves the journal and its snapshots as they were, or as they are to be.
 
     The old messages are folded as well, and have to lead to the snapshots that there are: otherwise today's program would change more
     than what was rewritten, which is for `rebuild=True` to allow. If the journal's first messages are forgotten, the oldest snapshot
@@ -76,6 +77,8 @@ class _Refolding(Generic[Model, Msg]):
         self._rebuild = rebuild
         self._start = journal.statistics().start
         self.positions: Sequence[int] = self._found()
+        # What lies beyond has had no turn, which may be because its turn fails, and no snapshot is made of it.
+        self._until = max(journal.lease.stored.get(PROGRAM, 0), *self.positions[-1:], 0)
         self._old: Any = None
         self._new: Any = None  # the very same as the old one, until a message differs
         self._begun = not self._start
@@ -97,7 +100,7 @@ class _Refolding(Generic[Model, Msg]):
         return sorted(position for position in positions if position >= self._start)
 
     def take(self, position: int, at: float, before: Any, after: Any) -> None:
-        if not self._begun:
+        if not self._begun or position >= self._until:
             return
         same = after is before and self._new is self._old
         new = self._folded(self._new, after, at, position)

@@ -477,3 +477,36 @@ print([line for line in open("/proc/self/status") if line.startswith("RssAnon")]
 """
     few, many = (int(run(script, tmp_path / str(number), number).stdout) for number in (2_000, 200_000))
     assert many < few + 12_000  # KB; a list of their names alone would be 20,000
+
+
+def test_compacting_beside_an_open_transaction_says_that_deleted_records_are_kept(postgres_server: PostgresServer) -> None:
+    """The server keeps what such a transaction may still see, and whoever has erased something has to know."""
+    import psycopg
+
+    with gs.PostgresStore(postgres_server.dsn, schema=postgres_server.fresh_schema()) as store:
+        write(store, {"a": b"secret"})
+        with psycopg.connect(postgres_server.dsn) as connection:
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            connection.execute("SELECT 1 FROM pg_class")
+            write(store, {"a": None})
+            with pytest.raises(gs.errors.StoreUnavailable, match=r"deleted records are still in it.*pg_stat_activity"):
+                store.compact()
+        store.compact()
+
+
+def test_compacting_by_a_role_that_does_not_own_the_table_says_so(postgres_server: PostgresServer) -> None:
+    """The server only warns, and leaves everything as it was."""
+    import psycopg
+
+    schema = postgres_server.fresh_schema()
+    with gs.PostgresStore(postgres_server.dsn, schema=schema) as store:
+        write(store, {"a": b"1"})
+    role = f"reader_{schema}"
+    with psycopg.connect(postgres_server.dsn, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE \"{role}\" LOGIN PASSWORD 'x'".encode())
+        connection.execute(f'GRANT USAGE ON SCHEMA "{schema}" TO "{role}"'.encode())
+        for what in ("TABLES", "SEQUENCES"):
+            connection.execute(f'GRANT ALL ON ALL {what} IN SCHEMA "{schema}" TO "{role}"'.encode())
+    dsn = psycopg.conninfo.make_conninfo(postgres_server.dsn, user=role, password="x")
+    with gs.PostgresStore(dsn, schema=schema) as store, pytest.raises(gs.errors.StoreUnavailable, match=r"not compacted \(.+\): the role has to own the table"):
+        store.compact()
