@@ -508,5 +508,23 @@ def test_compacting_by_a_role_that_does_not_own_the_table_says_so(postgres_serve
         for what in ("TABLES", "SEQUENCES"):
             connection.execute(f'GRANT ALL ON ALL {what} IN SCHEMA "{schema}" TO "{role}"'.encode())
     dsn = psycopg.conninfo.make_conninfo(postgres_server.dsn, user=role, password="x")
-    with gs.PostgresStore(dsn, schema=schema) as store, pytest.raises(gs.errors.StoreUnavailable, match=r"not compacted \(.+\): the role has to own the table"):
+    with (
+        gs.PostgresStore(dsn, schema=schema) as store,
+        pytest.raises(gs.errors.StoreUnavailable, match=r"not compacted \(.+\): the role has to own the table"),
+    ):
         store.compact()
+
+
+def test_a_lease_that_could_not_be_used_is_given_back(tmp_path: Path) -> None:
+    """A store that is only read takes no journal over, and whoever has tried does not seem to run from then on."""
+    program = gs.Program(lambda: (0, ()), _add, name="sum")
+    with gs.LMDBStore(tmp_path / "s.lmdb") as store, gs.start(program, store=store, key="sum") as app:
+        app.send(1)
+    with gs.LMDBStore(tmp_path / "s.lmdb", readonly=True) as store:
+        for _ in range(2):
+            with pytest.raises(gs.errors.StoreUnavailable, match="readonly=True"):
+                gs.history.rewrite(program, store.journal("sum"), lambda _: None)
+            with pytest.raises(gs.errors.StoreUnavailable, match="readonly=True"):
+                gs.history.forget(store, "sum")
+            with pytest.raises(gs.errors.StoreUnavailable, match="readonly=True"):
+                store.compact()

@@ -118,9 +118,7 @@ class Database:
         The server says so in the details of a notice, in its own language, and only warns if it may not do it at all.
         """
         notices: list[tuple[str, str]] = []  # what each says, and its details
-        connection.add_notice_handler(
-            lambda each: notices.append((each.message_primary or "", each.message_detail or ""))
-        )
+        connection.add_notice_handler(lambda each: notices.append((each.message_primary or "", each.message_detail or "")))
         connection.execute("SET client_min_messages = info")
         connection.execute(f'VACUUM (FULL, VERBOSE) "{self.schema}".records'.encode())
         numbers = [number for _, details in notices if (number := re.search(r"\d+", details)) is not None]
