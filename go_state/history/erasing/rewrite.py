@@ -37,9 +37,10 @@ def rewrite(
 
     `fn(entry)` returns `entry.message` as it is, another in its place, or None to empty it; of a message that cannot be read and was
     set aside, `entry.message` is its JSON, such as `["Add", {"by": 1}]`. Positions, times of entry, readers' positions and effect ids
-    stay. Letters in the same store of messages that change are deleted with their errors. All of it counts at once, or nothing: a crash leaves the journal and its snapshots as they were, or as they are to be.
+    stay. Letters of messages that change, in the same store, are deleted with their errors. All of it counts at once, or nothing: a
+    crash leaves the journal and its snapshots as they were, or as they are to be.
 
-    The old messages are folded as well, and have to lead to the snapshots that there are: otherwise today's program would change more
+    Messages that have had no turn are not folded. The old messages are folded as well, and have to lead to the snapshots that there are: otherwise today's program would change more
     than what was rewritten, which is for `rebuild=True` to allow. If the journal's first messages are forgotten, the oldest snapshot
     holds what they made; `model(it)` returns it without what is to be erased. `key` is what a program's init is given that takes one:
     the journal's name, if it is not said. With `dry_run` messages are only counted.
