@@ -75,20 +75,26 @@ def is_wrong(before: Customer, msg: Msg, after: Customer) -> bool:
     return after.cents < 0
 
 
+def bob(store: gs.LMDBStore, program: gs.Program[Customer, Msg]) -> int:
+    model = gs.load_model(program, store=store, key="bob")
+    assert model is not None
+    return model.cents
+
+
 def main(folder: Path) -> None:
     (folder / "day.jsonl").write_text(LINES)
     source = gs.sources.JSONLines(folder / "day.jsonl", Msg)
     with gs.LMDBStore(folder / "shop.lmdb") as store:
         gs.aggregate(old, source, store=store, key=customer_of)
-        print("stored:", gs.load_model(old, store=store, key="bob").cents)
+        print("stored:", bob(store, old))
 
         # Which message made it so? The file is the history: a journal would do as well.
-        found = gs.history.first(old, source, is_wrong, key_of=customer_of)
+        found = gs.first(old, source, is_wrong, key_of=customer_of)
         assert found is not None
         print(f"message {found.position} of {found.key!r} made {found.before.cents} into {found.after.cents}")
 
         # Does the fix change that, and nothing before it?
-        parted = gs.history.compare(old, new, source, key_of=customer_of).parted
+        parted = gs.compare(old, new, source, key_of=customer_of).parted
         assert parted is not None
         print(
             f"the two part at {parted.position}, in",
@@ -96,11 +102,11 @@ def main(folder: Path) -> None:
         )
 
         # What would a rebuild change? Then do it: all or nothing, and no command is performed.
-        for change in gs.history.rebuild(new, source, store=store, key_of=customer_of, dry_run=True).changes:
+        for change in gs.rebuild(new, source, store=store, key_of=customer_of, dry_run=True).changes:
             print("would change", change)
-        done = gs.history.rebuild(new, source, store=store, key_of=customer_of)
+        done = gs.rebuild(new, source, store=store, key_of=customer_of)
         print(f"{done.models} models made again, {done.changed} changed")
-        print("stored:", gs.load_model(new, store=store, key="bob").cents)
+        print("stored:", bob(store, new))
 
 
 if __name__ == "__main__":

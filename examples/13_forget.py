@@ -31,7 +31,7 @@ board = gs.Program(lambda: (Board(), ()), update, name="board")
 
 def forgotten(entry: Any) -> Said | None:
     """Return what is to lie in a message's place: None empties it, another message replaces it."""
-    said = entry.message
+    said: Said = entry.message
     if said.who == "ann":
         return None
     return replace(said, text=said.text.replace("ann", "someone")) if "ann" in said.text else said
@@ -44,7 +44,9 @@ def main(folder: Path) -> None:
             for said in [Said("bob", "hi ann"), Said("ann", "my number is 5550123"), Said("cat", "hello"), Said("ann", "bye")]:
                 app.send(said)
         journal = store.journal("board")
-        print("before:", gs.load_model(board, store=store, key="board").counted, b"5550123" in path.read_bytes())
+        before = gs.load_model(board, store=store, key="board")
+        assert before is not None
+        print("before:", before.counted, b"5550123" in path.read_bytes())
 
         # The program must not run meanwhile. Interrupted at any moment it is the old or the new, and no command is performed again.
         done = gs.history.rewrite(board, journal, forgotten)
@@ -52,6 +54,7 @@ def main(folder: Path) -> None:
         store.compact()  # the file is written anew: until then the bytes are in its free pages
 
         model = gs.load_model(board, store=store, key="board")
+        assert model is not None
         print("after:", [f"{said.who}: {said.text}" for said in model.lines], b"5550123" in path.read_bytes())
         print("verified:", gs.verify(board, journal).ok)
         # What backups, logs and other systems have of her is yours to delete.

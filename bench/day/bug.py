@@ -24,14 +24,14 @@ def has_too_much_back(before: Customer, msg: Event, after: Customer) -> bool:
 def main(folder: Path) -> None:
     events: Lines[Any] = Lines(folder / FILE, parse)
     with gs.LMDBStore(folder / "shop.lmdb") as store:
-        found = gs.history.first(shop, events, has_too_much_back, key_of=customer_of)
+        found = gs.first(shop, events, has_too_much_back, key_of=customer_of)
         assert found is not None
         print(f"first: message {found.position} of {found.key} made {found.before.refunded} into {found.after.refunded}")
-        parted = gs.history.compare(shop, mended_shop, events, key_of=customer_of).parted
+        parted = gs.compare(shop, mended_shop, events, key_of=customer_of).parted
         assert parted is not None
         fields = [f"{each.path}: {each.expected} or {each.found}" for each in parted.fields]
         print(f"compare: the two part at message {parted.position} of {parted.key}, in {'; '.join(fields)}")
-        done = gs.history.rebuild(mended_shop, events, store=store, key_of=customer_of)
+        done = gs.rebuild(mended_shop, events, store=store, key_of=customer_of)
         print(f"rebuild: {done.models} models made again, {done.changed} changed")
         for change in done.changes:
             if change.path == ".refunded":

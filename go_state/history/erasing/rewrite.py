@@ -40,10 +40,10 @@ def rewrite(
     stay. Letters of messages that change, in the same store, are deleted with their errors. All of it counts at once, or nothing: a
     crash leaves the journal and its snapshots as they were, or as they are to be.
 
-    Messages that have had no turn are not folded. The old messages are folded as well, and have to lead to the snapshots that there are: otherwise today's program would change more
-    than what was rewritten, which is for `rebuild=True` to allow. If the journal's first messages are forgotten, the oldest snapshot
-    holds what they made; `model(it)` returns it without what is to be erased. `key` is what a program's init is given that takes one:
-    the journal's name, if it is not said. With `dry_run` messages are only counted.
+    The old messages are folded as well, but for those that have had no turn, and have to lead to the snapshots that there are:
+    otherwise today's program would change more than what was rewritten, which is for `rebuild=True` to allow. If the journal's first
+    messages are forgotten, the oldest snapshot holds what they made; `model(it)` returns it without what is to be erased. `key` is
+    what a program's init is given that takes one: the journal's name, if it is not said. With `dry_run` messages are only counted.
 
     Raises `LeaseHeld` and `UsageError` if the program runs, a command of a message that changes has not ended, or another model would
     come out of the old messages; and what `fn` and `update` raise, with a note of the position.
