@@ -334,6 +334,16 @@ def values() -> None:
         assert_type(watcher.get(where=lambda number: number > 3, timeout=1), int)
         watcher.get(where=str.upper)  # type: ignore[arg-type]
     gs.watch.throttle(repr, hz=10)
+    port: gs.abc.Value[int] = value
+    assert_type(port.watch().get(), int)
+    assert_type(port.update(abs), int)
+    with gs.values.Etcd("http://127.0.0.1:2379", user=("ann", "secret")) as etcd:
+        limit = etcd.value("limit", int)
+        assert_type(limit, gs.values.RemoteValue[int])
+        assert_type(limit.versioned(), tuple[int, int])
+        assert_type(limit.connected.peek(), bool)
+        limit.set("text")  # type: ignore[arg-type]
+        port = limit
     with gs.watch.fanout(value, print, policy="latest") as spread:
         spread.wait(timeout=1)
     gs.watch.fanout(value, print, policy="newest")  # type: ignore[arg-type]
