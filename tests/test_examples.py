@@ -98,9 +98,6 @@ before: 4 True
 after: ['bob: hi someone', 'cat: hello'] False
 verified: True
 """,
-    "14_guilds.py": """\
-told in all: 200 once each: True
-""",
     "05_ticker.py": """\
 run       horizontal -16, vertical  16
 batch     horizontal -16, vertical  16 57 messages: 11 given, the rest sent by ticks

@@ -100,6 +100,7 @@ class Database:
         with server.errors("compacted"), closing(server.connect()) as connection:
             connection.limit = float("inf")
             connection.execute("SET statement_timeout = 0")
+            left = 0
             for tries_left in reversed(range(_TRIES)):
                 left = self._written_anew(connection)
                 if not left:
