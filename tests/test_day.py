@@ -87,6 +87,34 @@ def test_a_day_killed_at_any_moment_ends_as_it_would_have(day: Any, tmp_path: Pa
             assert gs.load_model(two.shop, store=store, key=name) == customer
 
 
+@pytest.mark.slow
+def test_the_bug_is_found_and_the_models_are_made_again(day: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`first` and `compare` name the message, and a rebuild exactly the customers whose refunds came twice."""
+    import day.bug
+
+    events, two = tmp_path / "events.jsonl", day.shop_two
+    day.lines.write_day(events, LINES, CUSTOMERS)
+    day.work.work(tmp_path, 1, EVERY)
+    day.lines.write_day(tmp_path / "more.jsonl", LINES // 4, CUSTOMERS, day=2)
+    with events.open("ab") as file:
+        file.write((tmp_path / "more.jsonl").read_bytes())
+    day.work.work(tmp_path, 2, EVERY)
+    buggy: dict[str, Any] = {}
+    mended: dict[str, Any] = {}
+    for msg in messages(day, events):
+        for models, update in ((buggy, two.update), (mended, two.mended)):
+            models[msg.customer], _ = update(models.get(msg.customer) or two.Customer(msg.customer), msg)
+
+    day.bug.main(tmp_path)
+    said = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in said[:3]] == ["first", "compare", "rebuild"]
+    wrong = {name for name, customer in mended.items() if customer.refunded != buggy[name].refunded}
+    assert {line.split("'")[1] for line in said[3:]} == wrong != set()
+    with gs.LMDBStore(tmp_path / "shop.lmdb") as store:
+        for name, customer in mended.items():
+            assert gs.load_model(two.mended_shop, store=store, key=name) == customer
+
+
 def today(day: Any, customer: Any) -> Any:
     """Return a customer of the first day as the second has it."""
     import datetime as dt

@@ -69,6 +69,35 @@ a week later
 Card(title='mow', days=7, estimate='3 h')
 Card(title='paint the fence', days=7, estimate='ask took longer than 604800 seconds')
 """,
+    "11_nightly.py": """\
+monday.jsonl: 3 counted, 2 set aside, exhausted at line 5
+monday.jsonl: 0 counted, 0 set aside, exhausted at line 5
+tuesday.jsonl: 1 counted, 1 set aside, exhausted at line 2
+  monday.jsonl line 3: BadRecord
+  monday.jsonl line 5: ValueError
+  tuesday.jsonl line 2: BadRecord
+  ann: 500 cents, 1 repeated
+  bob: 1000 cents, 0 repeated
+tried again: 1
+  monday.jsonl line 3: BadRecord
+  tuesday.jsonl line 2: BadRecord
+  ann: 500 cents, 1 repeated
+  bob: 700 cents, 0 repeated
+""",
+    "12_fixed_bug.py": """\
+stored: -100
+message 3 of 'bob' made 100 into -100
+the two part at 3, in .cents: -100 or 100
+would change 'bob': .cents was -100 and is 100
+3 models made again, 1 changed
+stored: 100
+""",
+    "13_forget.py": """\
+before: 4 True
+2 messages emptied, 1 replaced
+after: ['bob: hi someone', 'cat: hello'] False
+verified: True
+""",
     "05_ticker.py": """\
 run       horizontal -16, vertical  16
 batch     horizontal -16, vertical  16 57 messages: 11 given, the rest sent by ticks

@@ -66,8 +66,8 @@ class Log(Generic[Msg]):
         self._counts = maxsize is not None or self.asks_policy  # these must act at every put
         self.locked_put = self._counts  #: whether a put has to take the lock
 
-        # Guards everything below, and the removal of entries from the inbox. Only a log that counts has to know whose lock it is.
-        self.lock: Lock = threading.RLock() if self._counts else threading.Lock()
+        # Guards everything below, and the removal of entries from the inbox. It knows whose it is: see `attend`.
+        self.lock: Lock = threading.RLock()
         self.retained = retained
         self.times = EntryTimes(ages=in_memory)
         self.cursors: list[Place] = []  #: of the open readers
@@ -154,8 +154,12 @@ class Log(Generic[Msg]):
     def put_known(self, message: Msg, know: Callable[[int], object], *others: Msg) -> None:
         """Put one message, the others together with it, and call `know(position)` before any reader can have it.
 
-        Raises as `put` does, and then has not called.
+        Raises as `put` does, and then has not called. Of a put that has interrupted this thread where it holds the lock, such as a
+        signal handler's, the position cannot be known: then `know` is not called either.
         """
+        if is_held_here(self.lock):
+            self.put_together((message, *others))
+            return
         with self.lock:
             self.check_open()
             self.share()

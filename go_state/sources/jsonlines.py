@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from types import UnionType
 from typing import Any, Generic, TypeVar, overload
 
 from go_state.core.errors import BadRecord
@@ -57,8 +58,10 @@ class JSONLines(FileSource[Msg]):
     def __init__(
         self: JSONLines[Any],
         path: str | os.PathLike[str],
-        of: None = None,
+        of: UnionType | None = None,  # a union is no type to every checker
         *,
+        tag: str | None = None,
+        tags: Tags | None = None,
         name: str | None = None,
         finished: bool | None = None,
     ) -> None: ...
@@ -86,7 +89,7 @@ class JSONLines(FileSource[Msg]):
     def __init__(
         self,
         path: str | os.PathLike[str],
-        of: type[Msg] | None = None,
+        of: type[Msg] | UnionType | None = None,
         *,
         tag: str | None = None,
         tags: Tags | None = None,

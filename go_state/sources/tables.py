@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import UnionType
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeAlias, TypeVar, overload
 
 from go_state.core.errors import BadRecord, SourceError, UsageError
@@ -226,6 +227,19 @@ class CSV(FileSource[Msg]):
     ) -> None: ...
     @overload
     def __init__(
+        self: CSV[Any],
+        path: str | os.PathLike[str],
+        of: UnionType,  # a union is no type to every checker
+        *,
+        tag: str,
+        tags: Mapping[str, type] | None = None,
+        name: str | None = None,
+        missing: Sequence[str] = ("",),
+        delimiter: str = ",",
+        finished: bool | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
         self,
         path: str | os.PathLike[str],
         of: None = None,
@@ -238,7 +252,7 @@ class CSV(FileSource[Msg]):
     def __init__(
         self,
         path: str | os.PathLike[str],
-        of: type[Msg] | None = None,
+        of: type[Msg] | UnionType | None = None,
         *,
         tag: str | None = None,
         tags: Mapping[str, type] | None = None,

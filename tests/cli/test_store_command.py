@@ -119,6 +119,16 @@ def test_a_person_is_erased(go_state: Command) -> None:
     assert go_state("journal", "show", "shop.lmdb", "shop", "--until", "2")[1].count('"message":null') == 1
 
 
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [(("--where", "custmer=c1", "--empty"), "no message has custmer=c1"), (("--key", "c1"), "nothing is stored under 'c1'")],
+)
+def test_nothing_found_is_not_taken_for_erased(go_state: Command, what: tuple[str, ...], said: str) -> None:
+    """A misspelt field or key is said, and nothing is said of bytes that were erased."""
+    _, printed, error = go_state("erase", "shop:shop", "shop.lmdb", *what, "--yes")
+    assert (said in printed + error, "free pages" in printed + error) == (True, False)
+
+
 def test_messages_are_replaced_by_a_function(go_state: Command) -> None:
     """Several conditions have to hold, of fields below fields and in lists too."""
     done = go_state(
@@ -132,8 +142,13 @@ def test_a_person_is_erased_of_all_rooms(go_state: Command) -> None:
     """Each journal of a keyed program is rewritten with its own key."""
     erase = ("erase", "shop:keyed", "rooms.lmdb", "--prefix", "room/", "--where", "customer=c2", "--empty", "--yes", "--json")
     assert json.loads(go_state(*erase)[1]) == {
-        "messages": 12, "journals": 3, "replaced": 0, "emptied": 3, "snapshots": 6, "letters": 0
-    }  # fmt: skip
+        "messages": 12,
+        "journals": 3,
+        "replaced": 0,
+        "emptied": 3,
+        "snapshots": 6,
+        "letters": 0,
+    }
     assert json.loads(go_state(*erase)[1])["emptied"] == 0
     shown = json.loads(go_state("snapshots", "show", "rooms.lmdb", "room/r1")[1])
     assert shown == {"paid": {"r1": 0, "c0": 4, "c1": 1, "c3": 7}}

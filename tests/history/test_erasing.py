@@ -227,6 +227,33 @@ def test_what_was_set_aside_can_be_erased_though_it_cannot_be_read(open_store: C
         assert gs.verify(shop, journal).ok
 
 
+def test_letters_of_what_is_erased_go_with_it(open_store: Callable[[], RecordStore]) -> None:
+    """A retry would put the message back, and the error's text may quote it; letters of others stay."""
+    with open_store() as store:
+        letters = gs.DeadLetters(store, "failed")
+        with gs.start(shop, store=store, key="shop", on_error=gs.SetAside(letters)) as app:
+            app.send(Paid("customer-3", -5), Paid("a", -6), Paid("customer-3", 7))
+        journal = store.journal("shop", of=Message)
+        assert gs.history.rewrite(shop, journal, emptied, dry_run=True).letters == 1
+        assert len(list(letters)) == 2
+        assert gs.history.rewrite(shop, journal, emptied).letters == 1
+        assert [letter.position for letter in letters] == [1]
+        assert gs.verify(shop, journal).ok
+
+
+def test_what_has_had_no_turn_may_fail(open_store: Callable[[], RecordStore]) -> None:
+    """A message at which its program ends each time can be erased as well."""
+    with open_store() as store:
+        with gs.start(shop, store=store, key="shop") as app:
+            app.send(Paid("customer-3", 5))
+        with pytest.raises(ValueError, match="-5"), gs.start(shop, store=store, key="shop") as app:
+            app.send(Paid("customer-3", -5))
+        journal = store.journal("shop", of=Message)
+        assert gs.history.rewrite(shop, journal, emptied).emptied == 2
+        with gs.start(shop, store=store, key="shop") as app:
+            assert app.apply(Paid("a", 1), timeout=30).paid == {"a": 1}
+
+
 def test_today_s_program_has_to_make_the_snapshots_that_there_are(store: RecordStore) -> None:
     """Otherwise more would change than what is rewritten, and nothing does unless it is asked for."""
 

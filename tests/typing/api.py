@@ -201,6 +201,9 @@ def policies() -> None:
         assert_type(letters.retry(program, key=key_of).done, int)
         letters.retry(lambda letter: letter.raw)
         letters.drop(7)  # type: ignore[arg-type]
+    assert_type(gs.sources.JSONLines("n", Add), gs.sources.JSONLines[Add])
+    gs.sources.JSONLines("n", Add | Reset, tag="type")
+    gs.sources.CSV("n", Add | Reset, tag="type")
     gs.sources.JSONLines("n", parse=lambda raw: Add(int(raw)))
     gs.SetAside(gs.Buffer[int]())  # type: ignore[arg-type]  # dead letters are FailedMessages
 

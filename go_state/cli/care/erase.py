@@ -75,8 +75,14 @@ def erase(
         print_json(done)
         return
     show(", ".join(f"{what}: {number}" for what, number in done.items()))
-    if not (compact or dry_run):
+    if not (done.get("there") or done.get("journals")):
+        show(f"Nothing was found to erase: {_what(where, key)}")
+    elif not (compact or dry_run):
         show(f"What was erased is in the file's free pages until `go-state store compact {db}`.")
+
+
+def _what(where: Sequence[str] | None, key: str | None) -> str:
+    return f"no message has {' and '.join(where or ())}" if key is None else f"nothing is stored under {key!r}"
 
 
 def _check(where: Sequence[str] | None, key: str | None, *, empty: bool, with_function: str | None, dry_run: bool) -> None:

@@ -19,6 +19,7 @@ from go_state.storage.journal.erasing.rewriting import Rewritten
 from go_state.storage.journal.history import Recorded
 from go_state.storage.journal.journal import Journal
 from go_state.storage.letters.erasing import rewrite_letters
+from go_state.storage.records.records import PROGRAM
 from go_state.storage.snapshots.snapshot import Mark
 
 Model = TypeVar("Model")
@@ -40,15 +41,17 @@ def rewrite(
 
     `fn(entry)` returns `entry.message` as it is, another in its place, or None to empty it; of a message that cannot be read and was
     set aside, `entry.message` is its JSON, such as `["Add", {"by": 1}]`. Positions, times of entry, readers' positions and effect ids
-    stay. All of it counts at once, or nothing: a crash leaves the journal and its snapshots as they were, or as they are to be.
+    stay. Letters of messages that change, in the same store, are deleted with their errors. All of it counts at once, or nothing: a
+    crash leaves the journal and its snapshots as they were, or as they are to be.
 
-    Dead letters of the journal in its own store follow, after that: their messages are given to `fn` as well, and one that it empties is
-    deleted. Interrupted in between, the same call finishes it. Letters of aggregates, and in other stores, are for `gs.DeadLetters`.
+    The old messages are folded as well, but for those that have had no turn, and have to lead to the snapshots that there are:
+    otherwise today's program would change more than what was rewritten, which is for `rebuild=True` to allow. If the journal's first
+    messages are forgotten, the oldest snapshot holds what they made; `model(it)` returns it without what is to be erased. `key` is
+    what a program's init is given that takes one: the journal's name, if it is not said. With `dry_run` messages are only counted.
 
-    The old messages are folded as well, and have to lead to the snapshots that there are: otherwise today's program would change more
-    than what was rewritten, which is for `rebuild=True` to allow. If the journal's first messages are forgotten, the oldest snapshot
-    holds what they made; `model(it)` returns it without what is to be erased. `key` is what a program's init is given that takes one:
-    the journal's name, if it is not said. With `dry_run` messages are only counted.
+    Dead letters of the journal whose messages it has forgotten follow, after that: their messages are given to `fn` as well, and one
+    that it empties is deleted. Interrupted in between, the same call finishes it. Letters of aggregates, and in other stores, are for
+    `gs.DeadLetters`.
 
     Raises `LeaseHeld` and `UsageError` if the program runs, a command of a message that changes has not ended, or another model would
     come out of the old messages; and what `fn` and `update` raise, with a note of the position.
@@ -66,8 +69,8 @@ def rewrite(
     def of_letter(position: int, at: float, message: object) -> object:
         return fn(Recorded(position, at, message))
 
-    letters = rewrite_letters(journal.store, journal.name, codec, program.schema, of_letter, dry_run=dry_run)
-    return done._replace(letters=letters)
+    left = rewrite_letters(journal.store, journal.name, codec, program.schema, of_letter, dry_run=dry_run)
+    return done._replace(letters=max(done.letters, left) if dry_run else done.letters + left)
 
 
 class _Refolding(Generic[Model, Msg]):
@@ -91,6 +94,8 @@ class _Refolding(Generic[Model, Msg]):
         self._rebuild = rebuild
         self._start = journal.statistics().start
         self.positions: Sequence[int] = self._found()
+        # What lies beyond has had no turn, which may be because its turn fails, and no snapshot is made of it.
+        self._until = max(journal.lease.stored.get(PROGRAM, 0), *self.positions[-1:], 0)
         self._old: Any = None
         self._new: Any = None  # the very same as the old one, until a message differs
         self._begun = not self._start
@@ -112,7 +117,7 @@ class _Refolding(Generic[Model, Msg]):
         return sorted(position for position in positions if position >= self._start)
 
     def take(self, position: int, at: float, before: Any, after: Any) -> None:
-        if not self._begun:
+        if not self._begun or position >= self._until:
             return
         same = after is before and self._new is self._old
         new = self._folded(self._new, after, at, position)

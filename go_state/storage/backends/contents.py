@@ -5,11 +5,13 @@ Both read every record in one transaction, in the order of their names, and keep
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from go_state.storage.records.backend import Backend, Transaction
 from go_state.storage.records.frames import is_in_parts, pack, unpack
+from go_state.storage.records.records import RESTORED
 
 _NAMED = 20  # of many journals this many are described one by one
 _AT_ONCE = 1000  # records that are kept before they are sent
@@ -100,7 +102,8 @@ class _Counted:
 def copy_all(source: Backend, target: Backend) -> int:
     """Put all that the source holds at one moment in the place of what the target holds, in one transaction; return the records' number.
 
-    Every record gets the target's next version, which none of its keys has had. Raises `Corrupt` for a record that is damaged.
+    Every record gets the target's next version, which none of its keys has had; and who has taken a lease of the target meanwhile has
+    it no longer, because what it has read is not there any more. Raises `Corrupt` for a record that is damaged.
     """
     with source.transaction() as reads, target.transaction(write=True) as writes:
         version, number = writes.id(), 0
@@ -110,11 +113,12 @@ def copy_all(source: Backend, target: Backend) -> int:
             writes.put(name, pack(name, version, data, in_parts=is_in_parts(record)))
             if not number % _AT_ONCE:
                 writes.names(_REWRITING)  # a question, before which Postgres is sent what was put so far
+        writes.put(RESTORED, pack(RESTORED, version, os.urandom(16)))
     return number
 
 
 def _records(transaction: Transaction) -> Iterator[tuple[bytes, bytes]]:
     """Give every record that counts."""
     for name, record in transaction.items(b""):
-        if not name.startswith(_REWRITING):
+        if not name.startswith(_REWRITING) and name != RESTORED:
             yield name, record

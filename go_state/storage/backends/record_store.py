@@ -141,7 +141,7 @@ class RecordStore:
         """Put all that another store holds in the place of what this one holds, or nothing; return how many records it is.
 
         It is one transaction: whoever reads sees the one or the other. Raises `LeaseHeld` if a program of this store runs, and
-        `Corrupt` if the backup is damaged.
+        `Corrupt` if the backup is damaged. A program that begins meanwhile gets `LeaseHeld` at its next write.
         """
         self.journals.check_not_written(self.journal_names())
         return copy_all(backup.backend, self.backend)

@@ -6,6 +6,7 @@ r"""The records of one journal, as they lie in a store: blocks of messages, curs
     j/<name>\0u             the names of the commands that are running
     j/<name>\0m             where the journal begins, and its journal_id
     j/<name>\0o             the token of the lease's holder, if a lease can be lost unnoticed
+    g/restored              of the store: which restore it holds the records of; missing if it was never restored
 
 Blocks are described in `block.py`. Positions are numbered without gaps, and a gap is damage. One write is one transaction.
 """
@@ -27,6 +28,7 @@ from go_state.storage.records.parts import Parts
 from go_state.storage.types.description import Description
 
 SNAPSHOT = "@snapshot"  # the cursor of the newest snapshot: messages after it are needed, whoever has read them
+RESTORED = b"g/restored"  # a lease that was taken beside a restore is of the records that were there before
 PROGRAM = "program"  # the name of the reader that is the program of a durable run
 _POSITION = struct.Struct(">Q")
 _MAX_PREFIX = 450  # bytes; the rest is for positions and the names of readers
@@ -51,6 +53,7 @@ class Records:
         self.journal_id = ""
         self.reached: dict[str, int] = {}  # how far each named reader had come when it was looked at last
         self.token = b""  # ours, once the lease is
+        self._restored: bytes | None = None  # which restore the store held the records of when the lease was taken
         self._remembered: Description | None = None  # the types that the store has, since they were written last
         self._fitting: set[str] = set()  # digests of types that were found to write what can be read with those before
 
@@ -246,6 +249,7 @@ class Records:
         with self._backend.transaction(write=True) as transaction:
             if token:
                 self._put(transaction, b"o", token)
+            self._restored = transaction.get(RESTORED)
         self.token = token
 
     def _founded(self, transaction: Transaction, start: int) -> str:
@@ -257,8 +261,8 @@ class Records:
         return journal_id
 
     def check_token(self, transaction: Transaction) -> None:
-        """Raise `LeaseHeld` if another writer has taken the journal over."""
-        if self.token and self._get(transaction, b"o") != self.token:
+        """Raise `LeaseHeld` if another writer has taken the journal over, or a restore has put others in the place of its records."""
+        if (self.token and self._get(transaction, b"o") != self.token) or transaction.get(RESTORED) != self._restored:
             raise LeaseHeld(self.name)
 
     def check_ours(self) -> None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -169,6 +169,45 @@ def test_a_running_program_keeps_its_store(store: RecordStore, tmp_path: Path) -
         assert app.apply(2, timeout=30) == 3
     with gs.start(program, store=store, key="sum") as app:
         assert app.apply(3, timeout=30) == 6
+
+
+class Late(gs.LMDBStore):
+    """A backup, when the leases of whose target were looked at: something happens right afterwards."""
+
+    def __init__(self, path: Path, then: Callable[[], object]) -> None:
+        super().__init__(path, readonly=True)
+        self._backend, self._then = self.backend, then
+        del self.__dict__["backend"]
+
+    def __getattr__(self, name: str) -> object:
+        if name != "backend":
+            raise AttributeError(name)
+        self.__dict__["backend"] = self._backend
+        self._then()
+        return self._backend
+
+
+def test_a_program_that_begins_during_a_restore_writes_nothing(store: RecordStore, tmp_path: Path) -> None:
+    """It has read what is gone: its next write raises, and the store is the backup, whole."""
+    program = gs.Program(lambda: (0, ()), _add, name="sum")
+    with gs.start(program, store=store, key="sum") as app:
+        app.send(1)
+    store.backup(tmp_path / "backup")
+    with gs.start(program, store=store, key="sum") as app:
+        app.send(*range(10))
+    began: list[gs.App[int, int]] = []
+
+    def begin() -> None:
+        began.append(gs.start(program, store=store, key="sum"))
+        assert began[0].apply(5, timeout=30) == 51
+
+    with Late(tmp_path / "backup", begin) as backup:
+        store.restore_from(backup)
+    with pytest.raises(gs.GoStateError) as raised, began[0] as app:
+        app.apply(5, timeout=30)
+    assert isinstance(raised.value.__cause__, gs.errors.LeaseHeld)
+    assert gs.verify(program, store.journal("sum", of=int)).ok
+    assert gs.replay(program, store.journal("sum", of=int)) == 1
 
 
 def _add(model: int, message: int) -> gs.Step[int, int]:
@@ -438,3 +477,54 @@ print([line for line in open("/proc/self/status") if line.startswith("RssAnon")]
 """
     few, many = (int(run(script, tmp_path / str(number), number).stdout) for number in (2_000, 200_000))
     assert many < few + 12_000  # KB; a list of their names alone would be 20,000
+
+
+def test_compacting_beside_an_open_transaction_says_that_deleted_records_are_kept(postgres_server: PostgresServer) -> None:
+    """The server keeps what such a transaction may still see, and whoever has erased something has to know."""
+    import psycopg
+
+    with gs.PostgresStore(postgres_server.dsn, schema=postgres_server.fresh_schema()) as store:
+        write(store, {"a": b"secret"})
+        with psycopg.connect(postgres_server.dsn) as connection:
+            connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            connection.execute("SELECT 1 FROM pg_class")
+            write(store, {"a": None})
+            with pytest.raises(gs.errors.StoreUnavailable, match=r"deleted records are still in it.*pg_stat_activity"):
+                store.compact()
+        store.compact()
+
+
+def test_compacting_by_a_role_that_does_not_own_the_table_says_so(postgres_server: PostgresServer) -> None:
+    """The server only warns, and leaves everything as it was."""
+    import psycopg
+
+    schema = postgres_server.fresh_schema()
+    with gs.PostgresStore(postgres_server.dsn, schema=schema) as store:
+        write(store, {"a": b"1"})
+    role = f"reader_{schema}"
+    with psycopg.connect(postgres_server.dsn, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE \"{role}\" LOGIN PASSWORD 'x'".encode())
+        connection.execute(f'GRANT USAGE ON SCHEMA "{schema}" TO "{role}"'.encode())
+        for what in ("TABLES", "SEQUENCES"):
+            connection.execute(f'GRANT ALL ON ALL {what} IN SCHEMA "{schema}" TO "{role}"'.encode())
+    dsn = psycopg.conninfo.make_conninfo(postgres_server.dsn, user=role, password="x")
+    with (
+        gs.PostgresStore(dsn, schema=schema) as store,
+        pytest.raises(gs.errors.StoreUnavailable, match=r"not compacted \(.+\): the role has to own the table"),
+    ):
+        store.compact()
+
+
+def test_a_lease_that_could_not_be_used_is_given_back(tmp_path: Path) -> None:
+    """A store that is only read takes no journal over, and whoever has tried does not seem to run from then on."""
+    program = gs.Program(lambda: (0, ()), _add, name="sum")
+    with gs.LMDBStore(tmp_path / "s.lmdb") as store, gs.start(program, store=store, key="sum") as app:
+        app.send(1)
+    with gs.LMDBStore(tmp_path / "s.lmdb", readonly=True) as store:
+        for _ in range(2):
+            with pytest.raises(gs.errors.StoreUnavailable, match="readonly=True"):
+                gs.history.rewrite(program, store.journal("sum"), lambda _: None)
+            with pytest.raises(gs.errors.StoreUnavailable, match="readonly=True"):
+                gs.history.forget(store, "sum")
+            with pytest.raises(gs.errors.StoreUnavailable, match="readonly=True"):
+                store.compact()

@@ -10,6 +10,7 @@ Nobody waits in a circle: the advisory lock comes before all records, and record
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -26,6 +27,8 @@ from go_state.storage.backends.postgres.opening import key_of, open_store
 from go_state.storage.backends.postgres.transaction import PostgresTransaction, lock
 from go_state.storage.records.backend import Space, Transaction
 from go_state.storage.records.models import damaged
+
+_TRIES = 5  # of writing the table anew while short transactions keep what was deleted
 
 
 class Begun(NamedTuple):
@@ -97,7 +100,35 @@ class Database:
         with server.errors("compacted"), closing(server.connect()) as connection:
             connection.limit = float("inf")
             connection.execute("SET statement_timeout = 0")
-            connection.execute(f'VACUUM (FULL) "{self.schema}".records'.encode())
+            left = 0
+            for tries_left in reversed(range(_TRIES)):
+                left = self._written_anew(connection)
+                if not left:
+                    return
+                if tries_left:
+                    connection.execute("SELECT pg_sleep(0.2)")  # a transaction that has only just begun ends by then
+        raise StoreUnavailable(
+            f"{self.where} was written anew, but {left:,} deleted records are still in it: a transaction that began before they were "
+            f"deleted is open in this database (see pg_stat_activity, pg_prepared_xacts and pg_replication_slots); end it, and compact "
+            f"again"
+        )
+
+    def _written_anew(self, connection: BoundedConnection) -> int:
+        """Write the table anew, and return how many deleted records were kept for transactions that may still see them.
+
+        The server says so in the details of a notice, in its own language, and only warns if it may not do it at all.
+        """
+        notices: list[tuple[str, str]] = []  # what each says, and its details
+        connection.add_notice_handler(lambda each: notices.append((each.message_primary or "", each.message_detail or "")))
+        connection.execute("SET client_min_messages = info")
+        connection.execute(f'VACUUM (FULL, VERBOSE) "{self.schema}".records'.encode())
+        numbers = [number for _, details in notices if (number := re.search(r"\d+", details)) is not None]
+        if not numbers:
+            said = "; ".join(text for text, _ in notices)
+            raise StoreUnavailable(
+                f"{self.where} was not compacted ({said}): the role has to own the table {self.schema}.records"
+            )
+        return sum(int(number[0]) for number in numbers)
 
     def backup(self, path: str) -> None:
         """Copy all records as they are at one moment into a new LMDB file."""

@@ -104,8 +104,13 @@ class LeaseHolder:
         if self.is_held:
             return
         self.queue.take()
-        self._records.take_over(self.queue.token)
-        self._look(taken=True)
+        try:
+            self._records.take_over(self.queue.token)
+            self._look(taken=True)
+        except BaseException:  # a full disk, say: nobody else would give back a lease that nobody is known to have
+            if not self.is_held:
+                self.queue.release()
+            raise
 
     def lose(self) -> None:
         """Called when a write has found that another process has taken the journal over."""

@@ -11,6 +11,8 @@ from go_state.core.errors import UsageError
 from go_state.storage.journal.erasing.stage import Stage
 from go_state.storage.journal.history import Recorded
 from go_state.storage.journal.parts import Parts
+from go_state.storage.letters.box import LetterBox
+from go_state.storage.letters.box import names as letter_boxes
 from go_state.storage.records.block import EMPTIED, Block, pack_block
 from go_state.storage.records.records import SNAPSHOT
 from go_state.storage.records.times import split
@@ -22,7 +24,7 @@ class Rewritten(NamedTuple):
     """What a rewriting has done, or would do: of `messages`, how many were replaced and emptied, and the `snapshots` made anew.
 
     `first` is the position of the first message that it changed, None if there was none: then nothing was written to the journal.
-    `letters` is how many dead letters of the journal, in its own store, were given another message or deleted.
+    `letters` is how many dead letters of the journal, in its own store, were deleted or given another message.
     """
 
     messages: int
@@ -64,7 +66,8 @@ def rewrite(
             f"rewrite takes a function from an entry to its message, or None to empty it, not a {type(fn).__qualname__}"
         )
     if dry_run:
-        return _Rewriting(parts, fn, None, None, progress).run()
+        counting = _Rewriting(parts, fn, None, None, progress)
+        return counting.run()._replace(letters=len(_letters_of(parts, counting.changed)))
     with parts.writer.exclusive():
         _check_rests(parts)
         stage = Stage(parts.records)
@@ -75,7 +78,9 @@ def rewrite(
             if done.first is not None:
                 _check_no_command(parts, rewriting.changed)
                 _check_snapshots(parts, refolding)
-                stage.switch(parts.kind.written_as()[1], has_snapshots=SNAPSHOT in parts.lease.stored)
+                letters = _letters_of(parts, rewriting.changed)
+                stage.switch(parts.kind.written_as()[1], letters, has_snapshots=SNAPSHOT in parts.lease.stored)
+                done = done._replace(letters=len(letters))
         except BaseException:
             with suppress(Exception):  # the first error tells more, and the next rewriting deletes what is left
                 stage.clear()
@@ -111,6 +116,20 @@ def _check_no_command(parts: Parts[Any], changed: set[int]) -> None:
             f"a command of the message at position {running[0]} of {parts.records.name!r} has not ended: run its program until it has, "
             f"and rewrite the journal then; nothing was written"
         )
+
+
+def _letters_of(parts: Parts[Any], changed: set[int]) -> list[str]:
+    """Return the keys of the letters in the same store that hold messages which change, with what they failed with."""
+    if not changed:
+        return []
+    store, journal = parts.records.store, parts.records.name
+    boxes = [LetterBox(store, name) for name in letter_boxes(store)]
+    return [
+        box.key(letter.id)
+        for box in boxes
+        for letter in box.letters()
+        if letter.journal == journal and letter.position in changed
+    ]
 
 
 def _look_anew(parts: Parts[Any]) -> None:

@@ -10,12 +10,12 @@ way, holds nothing that was to be erased, and is deleted by the next.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from go_state.storage.records.backend import Transaction
 from go_state.storage.records.frames import pack, unpack
 from go_state.storage.records.keys import key_bytes
-from go_state.storage.records.models import forget_snapshots, put_snapshot, remember_types
+from go_state.storage.records.models import forget_snapshots, put_snapshot, remember_types, write_beside
 from go_state.storage.records.records import SNAPSHOT, Records
 from go_state.storage.types.description import Description
 from go_state.system.crash_points import reach
@@ -68,8 +68,8 @@ class Stage:
                 transaction.put(name, pack(name, transaction.id(), data))
         reach("after-stage")
 
-    def switch(self, types: Description | None, *, has_snapshots: bool) -> None:
-        """Make all that is staged count, in one transaction; the snapshots that there were are deleted."""
+    def switch(self, types: Description | None, letters: Collection[str], *, has_snapshots: bool) -> None:
+        """Make all that is staged count, in one transaction; the snapshots that there were are deleted, and the letters of these keys."""
         self._write()
         reach("before-switch")
         records = self._records
@@ -77,6 +77,8 @@ class Stage:
             records.check_token(transaction)
             if types is not None:
                 remember_types(transaction, types)
+            for key in letters:
+                write_beside(transaction, key, None)
             if has_snapshots:
                 forget_snapshots(transaction, records.name)
             newest = None
