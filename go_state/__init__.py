@@ -6,6 +6,7 @@
     Run it                      run, run_async
     ... and hold it             start, start_async, App; start_keyed, start_keyed_async, KeyedApps; its parts: gs.app
     ... and watch it            Value, ANY; gs.watch has the rest
+    See what it does            gs.observe: Log, Prometheus, OpenTelemetry; App.effects
     ... and keep its messages   LMDBStore.journal, Journal; run(store=, key=, snapshots=), Retain
     ... and ask its history     replay, verify, to_test, check_store; what they return: gs.history
     Fold something around it    gs.middleware, Denied
@@ -28,7 +29,7 @@ import typing as _typing
 from go_state.system.later import names_of_later as _names_of_later
 
 if _typing.TYPE_CHECKING:
-    from go_state import abc, app, buffer, errors, history, middleware, retention, sources, testing, watch
+    from go_state import abc, app, buffer, errors, history, middleware, observe, retention, sources, testing, watch
     from go_state.buffer.buffer import Buffer
     from go_state.buffer.consumer import Consumer
     from go_state.core.commands import Cmd, Command, Failure, Retry
@@ -76,7 +77,19 @@ __version__ = "0.1.0"
 
 # Where each name is; the imports above are for type checkers, and a test compares the two.
 _LATER = {
-    "go_state": ("abc", "app", "buffer", "errors", "history", "middleware", "retention", "sources", "testing", "watch"),
+    "go_state": (
+        "abc",
+        "app",
+        "buffer",
+        "errors",
+        "history",
+        "middleware",
+        "observe",
+        "retention",
+        "sources",
+        "testing",
+        "watch",
+    ),
     "go_state.buffer.buffer": ("Buffer",),
     "go_state.buffer.consumer": ("Consumer",),
     "go_state.core.commands": ("Cmd", "Command", "Failure", "Retry"),
@@ -188,6 +201,7 @@ __all__ = [
     "history",
     "load_model",
     "middleware",
+    "observe",
     "reducer",
     "replay",
     "retention",

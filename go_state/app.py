@@ -6,5 +6,17 @@
 from go_state.modes.app.app import App
 from go_state.modes.app.capabilities import AppStatistics, Reader, Sender, State, Watching
 from go_state.modes.keyed_apps.keyed_apps import KeyedApp, KeyedApps
+from go_state.runtime.observing.running import EffectState, RunningEffect
 
-__all__ = ["App", "AppStatistics", "KeyedApp", "KeyedApps", "Reader", "Sender", "State", "Watching"]
+__all__ = [
+    "App",
+    "AppStatistics",
+    "EffectState",
+    "KeyedApp",
+    "KeyedApps",
+    "Reader",
+    "RunningEffect",
+    "Sender",
+    "State",
+    "Watching",
+]

@@ -36,7 +36,8 @@
     GoStateWarning              also UserWarning or RuntimeWarning
     ├── TypesChanged            classes changed without a schema     raise schema=, and migrate
     ├── UnfinishedRecord        a file's last record has no end      say finished=, if you know
-    └── LeftRunning             a command or a get did not end       have it end when it is cancelled
+    ├── LeftRunning             a command or a get did not end       have it end when it is cancelled
+    └── ObserverFailed          an observer of observe= has raised   mend it; it was left out
 
 The message says what happened, what was expected and what to do; the context is in the attributes. Contents of messages and
 models never appear in it, because errors are logged and models hold people's data.
@@ -276,6 +277,10 @@ class UnfinishedRecord(GoStateWarning, UserWarning):
 
 class LeftRunning(GoStateWarning, RuntimeWarning):
     """A command that was cancelled at the end of its run did not end within its grace, or a consumer's get is still running."""
+
+
+class ObserverFailed(GoStateWarning, RuntimeWarning):
+    """An observer of a run has raised, and is called no more; the run goes on."""
 
 
 class NotStorable(StoreError, TypeError):

@@ -49,4 +49,6 @@ def plain_loop(
         steps, hooks = kept.steps(steps), kept.hooks(hooks)
     if gate is not None:
         steps, hooks = gate.steps(steps), hooks.muted(gate.is_muted)
+        if manager.observation is not None:
+            manager.observation.turns.is_muted = gate.is_muted
     return Loop(steps, manager, hooks=hooks, failures=failures)

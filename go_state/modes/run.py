@@ -16,6 +16,7 @@ from go_state.modes.settings import (
     RunSettings,
     check_names,
     checked_function,
+    checked_program,
     durable_settings,
     program_without_key,
     run_settings,
@@ -51,7 +52,7 @@ def run(program: Program[Model, Msg], buffer: Log[Msg] | None = None, **options:
     """
     refuse_running_loop("run")
     settings, durable = _settings("run", buffer, options)
-    manager = EffectManager(settings.resources, on_loop=False)
+    manager = _manager(program, settings, durable, on_loop=False)
     if durable is not None:
         running = _durable_run(program, durable, settings, manager, on_loop=False)
         with manager:
@@ -71,7 +72,7 @@ async def run_async(program: Program[Model, Msg], buffer: Log[Msg] | None = None
     what the methods return is awaited if it can be.
     """
     settings, durable = _settings("run_async", buffer, options)
-    manager = EffectManager(settings.resources, on_loop=True)
+    manager = _manager(program, settings, durable, on_loop=True)
     if durable is not None:
         running = _durable_run(program, durable, settings, manager, on_loop=True)
         try:
@@ -92,6 +93,13 @@ def _settings(called: str, buffer: object, options: RunOptions[Msg]) -> tuple[Ru
     if durable is not None and any(options.get(word) is not None for word in ("producer", "consumer", "replaying")):
         raise UsageError("a durable run reads its own journal: leave producer=, consumer= and replaying= out")
     return settings, durable
+
+
+def _manager(
+    program: Program[Model, Msg], settings: RunSettings, durable: DurableSettings | None, *, on_loop: bool
+) -> EffectManager:
+    observation = settings.observation(checked_program(program), None if durable is None else durable.key)
+    return EffectManager(settings.resources, on_loop=on_loop, observation=observation)
 
 
 def _loop(

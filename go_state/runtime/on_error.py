@@ -83,6 +83,7 @@ class Failures(Generic[Msg]):
         self._on_failure = on_failure or on_error
         self._lists = lists
         self.set_aside: list[FailedMessage[Msg]] = []
+        self.observe: Callable[[object, object, Exception], object] | None = None  #: told of each message that was set aside
 
     def of_turn(self, message: Msg, position: object, error: Exception) -> SetAside[object]:
         """Return how to set the message of a rolled-back turn aside; or raise the error, with a note of the position."""
@@ -108,6 +109,8 @@ class Failures(Generic[Msg]):
             ) from failed.error
         if self._lists:
             self.set_aside.append(failed)
+        if self.observe is not None:
+            self.observe(failed.message, failed.position, failed.error)
 
 
 def _or_raise(policy: SetAside[object] | None, error: Exception) -> SetAside[object]:

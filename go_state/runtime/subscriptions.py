@@ -181,6 +181,8 @@ class Subscribed(Generic[Model, Msg]):
     def _end(self, running: Running) -> None:
         """End one: what it still produces is ignored."""
         running.over = True
+        if self._manager.observation is not None:
+            self._manager.observation.subscription_ended(running.sub)
         if running.timer is not None:
             running.timer.cancel()
         if running.signal is not None:
@@ -191,6 +193,8 @@ class Subscribed(Generic[Model, Msg]):
     # ------------------------------------------------------------------ each kind
 
     def _begin(self, running: Running) -> None:
+        if self._manager.observation is not None:
+            self._manager.observation.subscription_started(running.sub)
         match running.sub:
             case Every(seconds=seconds):
                 running.due = self._manager.timers.clock.monotonic() + seconds

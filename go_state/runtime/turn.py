@@ -62,6 +62,10 @@ class Loop(Generic[Model, Msg]):
         # Whether the turn of the message last given is committed: looked at when an exception has come. Python looks for Ctrl-C in calls,
         # and where the body of a loop ends: so it finds a turn that is committed, or one in a call of update or later, which is caught.
         self._committed = True
+        observation = manager.observation
+        self._observed = None if observation is None else observation.turns
+        if observation is not None:
+            self.failures.observe = observation.set_aside
 
     # ------------------------------------------------------------------ from beginning to end
 
@@ -78,11 +82,12 @@ class Loop(Generic[Model, Msg]):
         if not started:
             yield from self._start(feed)
         manager, update, in_turns, self._committed = self.manager, self._update(feed), False, True
+        turns = self.turns if self._observed is None else self._observed_turns
         try:
             while not self.stopped and (messages := (yield from feed.take())) is not None:
                 if messages is not NO_MESSAGES:
                     in_turns = True
-                    yield from self.turns(messages, update, feed)
+                    yield from turns(messages, update, feed)
                     in_turns = False
                     if self.stopped:
                         break
@@ -158,6 +163,13 @@ class Loop(Generic[Model, Msg]):
             elif hooks and (yield from self._publish(model, feed)):
                 return
 
+    def _observed_turns(self, messages: Iterator[Msg | None], update: Update[Model, Msg], feed: Feed[Msg]) -> Flow[None]:
+        """Do what `turns` does, and tell of each turn."""
+        observed = self._observed
+        assert observed is not None  # or this is not called
+        yield from self.turns(observed.each(messages, feed.last_position), update, feed)
+        observed.over()
+
     def _update(self, feed: Feed[Msg]) -> Update[Model, Msg]:
         """Return the program's update, called with the model and the message alone."""
         update = self._steps.update
@@ -218,6 +230,8 @@ class Loop(Generic[Model, Msg]):
             return (yield from self._set_aside(message, feed, error))
         if self._steps.roll_back is not None:
             self._steps.roll_back(error)
+        if self._observed is not None:
+            self._observed.dropped()
         yield from feed.rollback(processed=False)
         self._committed = True
         return True
@@ -230,6 +244,8 @@ class Loop(Generic[Model, Msg]):
             raise error
         if self._steps.roll_back is not None:
             self._steps.roll_back(error)
+        if self._observed is not None:
+            self._observed.failed(error)
         position = feed.last_position()
         policy = self.failures.of_turn(message, position, error)
         if self._after_rollback is not None:
@@ -241,6 +257,8 @@ class Loop(Generic[Model, Msg]):
         """End the turns by the error: commit what is processed, and give back the rest."""
         if not self._committed and self._after_rollback is not None:
             self._after_rollback.rolled_back(error, ends=True)
+        if self._observed is not None:
+            self._observed.over() if self._committed else self._observed.failed(error)
         if isinstance(
             error, GeneratorExit
         ):  # a flow that is being closed has nobody to wait for it: what waits for nothing is done

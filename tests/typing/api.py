@@ -334,3 +334,37 @@ async def apps_on_a_loop() -> None:
             assert_type(await changes.get_async(), gs.watch.Change[Counter])
     async with gs.start_keyed_async(program) as rooms:
         assert_type(await rooms["lobby"].apply_async(Add(1)), Counter)
+
+
+class Counting:
+    """An observer of one's own."""
+
+    def on_event(self, event: gs.observe.Event) -> None:
+        match event:
+            case gs.observe.Turn(position=position, seconds=seconds):
+                assert_type(position, object)
+                assert_type(seconds, float)
+            case gs.observe.CommandCancelled(seconds=left):
+                assert_type(left, float | None)
+            case _:
+                assert_type(event.program, str)
+                assert_type(event.key, str | None)
+
+
+def observed() -> None:
+    """Every mode takes an observer, or a list of them; what is running has a type."""
+    gs.run(program, gs.Buffer[Msg](), observe=Counting())
+    gs.batch(program, [Add(1)], observe=[gs.observe.Log(slow=0.5), gs.observe.Prometheus(), gs.observe.OpenTelemetry()])
+    gs.aggregate(program, [Add(1)], store=gs.MemoryStore(), key="k", observe=Counting())
+    gs.batch(program, [Add(1)], observe=print)  # type: ignore[arg-type]
+    gs.batch(program, [Add(1)], observe=Counting)  # type: ignore[arg-type]
+    gs.observe.Log(levels={gs.observe.Turn: 20})
+    tracer: gs.observe.Tracer = gs.observe.OpenTelemetry()
+    observer: gs.observe.Observer = tracer
+    with gs.start(program, observe=observer) as app:
+        assert_type(app.effects(), list[gs.app.RunningEffect])
+        for effect in app.effects():
+            assert_type(effect.state, Literal["running", "waiting", "retrying", "scheduled"])
+            assert_type(effect.due, float | None)
+    with gs.start_keyed(program, observe=[observer]) as rooms:
+        assert_type(rooms["lobby"].effects(), list[gs.app.RunningEffect])

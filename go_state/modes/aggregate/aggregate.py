@@ -102,8 +102,7 @@ def aggregate(
     _check_names("aggregate", options)
     if inspect.iscoroutinefunction(options.get("on_commit")):
         raise UsageError("on_commit= is a coroutine function, which needs an event loop: use aggregate_async")
-    plan = Plan(program, options, on_loop=False)
-    kept = _keeping(plan.program, store, key, options)
+    plan, kept = _prepared(program, store, key, options, on_loop=False)
     reading, after = drive(kept.begin(source))
     reader = plan.reader(reading, after=after)
     with plan.batch(reader, kept=kept, checkpoint=_checkpoint(kept, options)) as running:
@@ -148,8 +147,7 @@ async def aggregate_async(
     when they are asked for. A save that has begun is finished, also when the task is cancelled: it is whole, or not there.
     """
     _check_names("aggregate_async", options)
-    plan = Plan(program, options, on_loop=True)
-    kept = _keeping(plan.program, store, key, options)
+    plan, kept = _prepared(program, store, key, options, on_loop=True)
     async with kept.thread:
         reading, after = await drive_async(kept.begin(source))
         reader = plan.reader(reading, after=after)
@@ -168,6 +166,24 @@ class _EitherOptions(KeyedAggregateOptions[Msg, Model], total=False):
 
 def _check_names(called: str, options: _EitherOptions[Msg, Model]) -> None:
     check_names(called, options, AggregateOptions, KeyedAggregateOptions, own=("store", "key"))
+
+
+def _prepared(
+    program: Program[Model, Msg],
+    store: Store,
+    key: str | Callable[[Msg], str],
+    options: _EitherOptions[Msg, Model],
+    *,
+    on_loop: bool,
+) -> tuple[Plan[Model, Msg], Keeping[Model, Msg]]:
+    """Return how the batch is run, and what is kept of it."""
+    plan = Plan(program, options, on_loop=on_loop, key=key if isinstance(key, str) else None)
+    kept = _keeping(plan.program, store, key, options)
+    if plan.observation is not None:
+        kept.observation = plan.observation
+        if callable(key):
+            plan.observation.turns.key_of = key
+    return plan, kept
 
 
 def _keeping(

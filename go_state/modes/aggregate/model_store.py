@@ -7,7 +7,7 @@ they share: the claim on the source, and the one transaction in which models, po
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from go_state.core.errors import Conflict, InvalidKey, UsageError
 from go_state.core.ports import Openable, Position, Source, Store, Write
@@ -26,6 +26,9 @@ from go_state.storage.snapshots.links import Links, follow_links
 from go_state.storage.snapshots.snapshot import Loaded, Mark, Schema, seal_of
 from go_state.system.own_thread import OwnThread
 
+if TYPE_CHECKING:
+    from go_state.runtime.observing.observation import Observation
+
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
@@ -43,6 +46,7 @@ class Keeping(Generic[Model, Msg]):
     def __init__(self, schema: Schema[Model], store: Store, on_commit: OnCommit | None) -> None:
         self.thread = OwnThread("go_state store")  # in which an aggregate on an event loop uses the store
         self.schema = schema
+        self.observation: Observation | None = None  #: what tells observers of loading and saving
         self._store = store
         self._on_commit = on_commit
         self._record: PositionRecord | None = None  # of a source that has positions
@@ -86,12 +90,16 @@ class Keeping(Generic[Model, Msg]):
 
     def begin(self, source: object) -> Flow[tuple[Any, Position]]:
         """Claim the source, and return it, opened if needed, and the position to read from; `SourceChanged` for another."""
+        observation = self.observation
+        since = 0.0 if observation is None else observation.now()
         try:
             begun: tuple[object, Position] = yield Blocking(lambda: self._begin(source), self.thread)
         except BaseException:  # also of a cancellation, after which what was opened has no owner
             if self._opened is not None:
                 self._opened.close()
             raise
+        if observation is not None and begun[1] is not None:
+            observation.restored(begun[1], 0, since)
         return begun
 
     def _begin(self, source: object) -> tuple[object, Position]:
@@ -140,7 +148,11 @@ class Keeping(Generic[Model, Msg]):
 
     def save(self, model: Any, position: Position) -> Flow[None]:
         """Write what has changed and the source's position, in one transaction; nothing when nothing has."""
+        observation = self.observation
+        since = 0.0 if observation is None else observation.now()
         changed: dict[str, Model] | None = yield Blocking(lambda: self._save(model, position), self.thread)
+        if observation is not None and changed is not None:
+            observation.saved(position, len(changed), since)
         if changed is not None and self._on_commit is not None:
             yield Answer(self._on_commit(changed, position), "on_commit")
 

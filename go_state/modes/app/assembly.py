@@ -16,7 +16,7 @@ from go_state.modes.app.memory_run import MemoryRun
 from go_state.modes.app.observers import Observers
 from go_state.modes.app.pending_replies import PendingReplies
 from go_state.modes.options import OnDenied
-from go_state.modes.settings import DurableSettings
+from go_state.modes.settings import DurableSettings, name_of_program
 from go_state.runtime.after_commit import StopRequest
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.on_error import OnError
@@ -41,7 +41,7 @@ def memory_life(
     observers, stop, chain = Observers[Model](), StopRequest(), chain_of(program)
     replies = PendingReplies(_inside(chain, manager, on_loop=on_loop), on_denied)
     run = MemoryRun(program, buffer, manager, on_error, observers, replies, chain, stop, on_loop=on_loop)
-    return Life(_name(program), run, manager, observers, replies, stop)
+    return Life(name_of_program(program), run, manager, observers, replies, stop)
 
 
 def journal_life(
@@ -59,7 +59,7 @@ def journal_life(
     observers, stop, chain = Observers[Model](), StopRequest(), chain_of(program)
     replies = PendingReplies(_inside(chain, manager, on_loop=on_loop), on_denied)
     run = JournalRun(program, settings, manager, on_error, observers, replies, chain, stop, on_loop=on_loop)
-    return Life(_name(program), run, manager, observers, replies, stop)
+    return Life(name_of_program(program), run, manager, observers, replies, stop)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +99,3 @@ def _inside(chain: Chain[Model, Msg] | None, manager: EffectManager, *, on_loop:
     if chain is not None and on_loop:
         chain.run = manager.executor
     return chain
-
-
-def _name(program: Program[Model, Msg]) -> str:
-    return program.name or getattr(program.update, "__qualname__", "program")

@@ -15,6 +15,7 @@ from go_state.modes.settings import DurableSettings
 from go_state.runtime.after_commit import StopRequest
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.flow.waits import Flow
+from go_state.runtime.observing.senders import Senders
 from go_state.runtime.on_error import OnError
 
 if TYPE_CHECKING:
@@ -48,7 +49,9 @@ class JournalRun(Generic[Model, Msg]):
         self.durable: DurableRun[Model, Msg] = DurableRun(
             program, settings, on_error, manager, on_loop=on_loop, chain=chain, onlooker=self, stop=stop
         )  #: the durable run
-        self.put: Callable[..., None] = self.durable.entrance.put
+        entrance = self.durable.entrance
+        self._senders = Senders(manager.observation)
+        self.put: Callable[..., None] = self._senders.put(entrance.put, entrance.put_known)
         self.journal = self.durable.journal  #: its queue
 
     # ------------------------------------------------------------------ called by the durable run
@@ -98,7 +101,7 @@ class JournalRun(Generic[Model, Msg]):
     def put_for(self, reply: PendingReply, message: Msg) -> None:
         """Put one message and expect its turn for the sender who waits; its position may be known later."""
         try:
-            self.durable.entrance.put_known(message, partial(self._replies.expect, reply))
+            self.durable.entrance.put_known(message, self._senders.known(partial(self._replies.expect, reply)))
         except Exception:
             raise  # it has not entered, and the sender may get the turn of another app
         except BaseException:  # Ctrl-C, say, which may have come after it had entered

@@ -14,6 +14,7 @@ from go_state.runtime.after_commit import Hooks, StopRequest
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.feeds.log_feed import LogFeed
 from go_state.runtime.flow.waits import Flow
+from go_state.runtime.observing.senders import Senders
 from go_state.runtime.on_error import Failures, OnError
 from go_state.runtime.steps import Steps
 from go_state.runtime.subscriptions import subscribed
@@ -43,7 +44,8 @@ class MemoryRun(Generic[Model, Msg]):
         *,
         on_loop: bool,
     ) -> None:
-        self.put: Callable[..., None] = buffer.put
+        self._senders = Senders(manager.observation)
+        self.put: Callable[..., None] = self._senders.put(buffer.put, buffer.log.put_known)
         self.idle_seconds: float | None = None  #: this and the next: see `LogFeed`
         self.idled: Callable[[], object] = lambda: None
         self.buffer = buffer  #: the queue
@@ -84,7 +86,7 @@ class MemoryRun(Generic[Model, Msg]):
     def put_for(self, reply: PendingReply, message: Msg) -> None:
         """Put one message and expect its turn for the sender who waits."""
         try:
-            self.buffer.log.put_known(message, partial(self._replies.expect, reply))
+            self.buffer.log.put_known(message, self._senders.known(partial(self._replies.expect, reply)))
         except Exception:
             raise  # it has not entered, and the sender may get the turn of another app
         except BaseException:  # Ctrl-C, say, which may have come after it had entered

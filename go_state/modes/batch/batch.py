@@ -86,7 +86,9 @@ async def batch_async(
 class Plan(Generic[Model, Msg]):
     """The options of one batch, checked; they begin to count when it is made."""
 
-    def __init__(self, program: Program[Model, Msg], options: BatchOptions[Msg], *, on_loop: bool) -> None:
+    def __init__(
+        self, program: Program[Model, Msg], options: BatchOptions[Msg], *, on_loop: bool, key: str | None = None
+    ) -> None:
         self.program = checked_program(program)
         self._replaying = checked_function(
             "replaying", options.get("replaying"), "nothing that returns whether this is a replay"
@@ -99,6 +101,7 @@ class Plan(Generic[Model, Msg]):
             if count is not None and (not isinstance(count, int) or count < 0):
                 raise UsageError(f"{word} is a whole number of messages, not {count!r}")
         self._settings = run_settings(options)
+        self.observation = self._settings.observation(program, key)  #: what tells the observers of the batch
         self._ports = _ports(options.get("producer"), options.get("consumer"))
         self._limits = Limits(stop=options.get("stop"), budget=options.get("budget"), timeout=self._timeout, on_loop=on_loop)
 
@@ -118,7 +121,7 @@ class Plan(Generic[Model, Msg]):
         loading: Loading[Msg] | None = None,
     ) -> Batch[Model, Msg]:
         """Return the batch, from the models of `kept` if that is given; with `loading` models are loaded beforehand."""
-        manager = EffectManager(self._settings.resources, on_loop=self._on_loop)
+        manager = EffectManager(self._settings.resources, on_loop=self._on_loop, observation=self.observation)
         manager.names.name_run(reader.name)
         loop = plain_loop(self.program, manager, Failures(self._settings.on_error), self._replaying, kept)
         feed = SourceFeed(loop, reader, self._limits, self._limit, checkpoint)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Generic, TypeVar
 
-from go_state.core.errors import Closed
+from go_state.core.errors import Closed, LeaseHeld
 from go_state.core.migrations import checked_migrations
 from go_state.core.program import Program
 from go_state.middleware.chain import Chain
@@ -108,22 +108,34 @@ class DurableRun(Generic[Model, Msg]):
 
     def flow(self) -> Flow[None]:
         """Load, replay, and run live until the journal is closed and drained."""
+        held = False
         try:
             if not (yield from self._acquired()):
                 return
+            held = True
             reader, newest, passed_over = yield self._with_disk(self._open)  # first of all: there is one run of a program
             yield from self._run(self._feed(reader, newest, passed_over), newest)
             yield from self._leave()
+            self._tell_of_lease(held=held)
         except GeneratorExit:
             self._let_go()  # whoever drives the flow drops it: nobody waits for a thread any more
             raise
-        except BaseException:
-            yield from self._leave()
+        except BaseException as error:
+            try:
+                yield from self._leave()
+            finally:
+                self._tell_of_lease(held=held, is_lost=isinstance(error, LeaseHeld))
             raise
+
+    def _tell_of_lease(self, *, held: bool, is_lost: bool = False) -> None:
+        if held and self.manager.observation is not None:
+            self.manager.observation.lease_over(is_lost=is_lost)
 
     def _acquired(self) -> Flow[bool]:
         """Wait for the lease of the journal; False if the app was asked to end first."""
         lease = self.journal.lease.queue.if_held if self._settings.lease is None else self._settings.lease
+        observation = self.manager.observation
+        since = 0.0 if observation is None else observation.now()
         try:
             yield Blocking(
                 lambda: self.journal.lease.acquire(lease, given_up=self.given_up), self.thread, cancel=self.given_up.set
@@ -132,6 +144,9 @@ class DurableRun(Generic[Model, Msg]):
             if self._onlooker is None:
                 raise
             return False
+        if observation is not None:
+            observation.lease_taken(since)
+            self.journal.writer.observe = observation.flush
         return True
 
     def _open(self) -> tuple[JournalCursor[Msg], Keyframe[Model] | None, frozenset[int]]:
@@ -146,7 +161,9 @@ class DurableRun(Generic[Model, Msg]):
     def _feed(
         self, reader: JournalCursor[Msg], newest: Keyframe[Model] | None, passed_over: frozenset[int]
     ) -> DurableFeed[Model, Msg]:
-        snapshots = SnapshotWriter(self._settings, self._schema, self._program.revision, self.journal, newest)
+        snapshots = SnapshotWriter(
+            self._settings, self._schema, self._program.revision, self.journal, newest, self.manager.observation
+        )
         self.feed = feed = DurableFeed(
             self.loop,
             reader,
@@ -174,9 +191,13 @@ class DurableRun(Generic[Model, Msg]):
     def _begin(self, newest: Keyframe[Model] | None, feed: DurableFeed[Model, Msg]) -> Flow[bool]:
         """Restore the model, or make the first one, and perform what belongs to that; False if a stop was requested meanwhile."""
         beginning = Beginning(self._program, self.journal, self.manager, self.thread, self._is_stopping, on_loop=self._on_loop)
+        observation = self.manager.observation
+        since = 0.0 if observation is None else observation.now()
         begun = yield from beginning.model_at(feed.position, newest)
         if begun is None:
             return False
+        if observation is not None and (newest is not None or feed.position):
+            observation.restored(feed.position, feed.position - (0 if newest is None else newest.position), since)
         model, sent = begun
         self.loop.model = model
         if newest is None or newest.revision != self._program.revision:

@@ -12,7 +12,7 @@ from go_state.modes.durable.dead_letters import DeadLetters
 from go_state.modes.durable.publishing import Publishing
 from go_state.modes.durable.snapshot_writer import SnapshotWriter
 from go_state.runtime.feeds.log_feed import CHUNK_LIMIT, LogFeed
-from go_state.runtime.flow.waits import Answer, Blocking, Flow, Messages
+from go_state.runtime.flow.waits import Blocking, Flow, Messages
 from go_state.runtime.on_error import FailedMessage, SetAside
 from go_state.runtime.turn import Loop
 from go_state.storage.journal.journal import Journal
@@ -45,8 +45,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         super().__init__(reader, on_loop=on_loop)
         self.thread = thread
         self._loop = loop
-        self._cursor = reader
-        self._journal = journal
+        self._cursor, self._journal = reader, journal
         self._rules = journal.writer.rules
         self._snapshots = snapshots
         self._publishing = publishing
@@ -68,6 +67,8 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
     def take(self) -> Flow[Iterator[Msg] | None]:
         """Give the next messages, with None in the place of those that were set aside."""
         self._commit((), self._given())
+        if (observation := self._loop.manager.observation) is not None:
+            observation.tell_of_disk()
         publishing, cursor, snapshots = self._publishing, self._cursor, self._snapshots
         can_show = not publishing.waits_for_disk and cursor.is_on_disk(self.position)
         if can_show:
@@ -102,8 +103,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
                 policy = self._dead_letters.decide(undecoded, position, error)
                 if not isinstance(policy, SetAside) or policy.buffer is None:
                     raise
-                taken = policy.buffer.put(FailedMessage(undecoded, position, error))
-                yield Answer(taken, "the put of SetAside's buffer")
+                yield from self._loop.failures.keep(FailedMessage(undecoded, position, error), policy)
 
     def _without_those_set_aside(self, messages: Iterator[Msg]) -> Iterator[Msg]:
         nothing: Any = None  # what a turn passes over, as everywhere

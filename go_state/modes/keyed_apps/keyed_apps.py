@@ -10,7 +10,7 @@ from contextvars import copy_context
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar
 
-from go_state.core.errors import AppEnded, TimedOut, UsageError
+from go_state.core.errors import AppEnded, Empty, TimedOut, UsageError
 from go_state.modes.app.app import App
 from go_state.modes.app.pending_replies import PendingReply
 from go_state.modes.keyed_apps.place import Place
@@ -28,6 +28,7 @@ from go_state.watch.watcher import Watcher
 if TYPE_CHECKING:
     import asyncio
 
+    from go_state.runtime.observing.running import RunningEffect
     from go_state.waking.loop_waker import LoopWaker
 
 Model = TypeVar("Model")
@@ -45,10 +46,13 @@ class KeyedApps(Generic[Model, Msg]):
     has failed refuses further use. What is sent to a program that is being put to rest goes to its next life, once and in order.
     """
 
-    def __init__(self, make: Make, limit: int, thread: OwnThread, loop: asyncio.AbstractEventLoop | None) -> None:
+    def __init__(
+        self, make: Make, limit: int, thread: OwnThread, loop: asyncio.AbstractEventLoop | None, *, carries: bool = False
+    ) -> None:
         self._make = make
         self._thread = thread  # in which programs on an event loop use the store: one for each would be too many
         self._limit = limit
+        self._carries = carries  # whether what is sent brings along the context of its sender, for tracers
         self._loop = loop  # in which the programs run; None where each has a thread
         self._context = copy_context()  # in which they begin, whoever is the first to use them
         self._lock = threading.Lock()  # guards all below
@@ -121,7 +125,16 @@ class KeyedApps(Generic[Model, Msg]):
             continue  # it has just ended: the key has another place now
         return app
 
+    def effects(self, key: str) -> list[RunningEffect]:
+        """Return what the program of the key waits for; nothing if it is at rest, which it stays."""
+        place = self._places.get(key)
+        with suppress(Empty):  # it is being begun
+            return [] if place is None or place.is_over else place.app.effects()
+        return []
+
     def _enter(self, key: str, sent: Sent[Msg]) -> None:
+        if self._carries:
+            sent.context = copy_context()
         while not self._place(key).enter(sent):
             continue  # it has just ended: the key has another place now
 
@@ -360,6 +373,10 @@ class KeyedApp(Generic[Model, Msg]):
     def version(self) -> int:
         """How many models were committed since the program was last started."""
         return self._apps.live(self.key).version
+
+    def effects(self) -> list[RunningEffect]:
+        """Return the commands that run, wait or are tried again; none while the program is at rest, and it is not started."""
+        return self._apps.effects(self.key)
 
     def watch(self, *, since: int = 0, every: float = 0.0) -> Watcher[Model]:
         """Return a watcher, which ends when the program is put to rest; it is not while somebody waits for its models."""

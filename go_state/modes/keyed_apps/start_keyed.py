@@ -72,9 +72,10 @@ def _keyed(called: str, program: Program[Model, Msg], options: KeyedAppOptions, 
         own = replace(program, init=partial(program.init, key)) if asks_key else program
         durable = None if stored is None else replace(stored, key=prefix + key)
         told = Lifecycle(idle=idle, idled=idled, ended=ended, begun=begun)
-        return make_app(own, None, settings, durable, on_denied=on_denied, on_loop=on_loop, lifecycle=told)
+        return make_app(own, None, settings, durable, on_denied=on_denied, on_loop=on_loop, key=key, lifecycle=told)
 
-    return KeyedApps(make, limit, thread, loop)
+    carries = settings.observers is not None and bool(settings.observers.tracers)
+    return KeyedApps(make, limit, thread, loop, carries=carries)
 
 
 def _current_loop() -> asyncio.AbstractEventLoop:

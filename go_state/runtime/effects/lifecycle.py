@@ -8,7 +8,10 @@ mark is stored is begun again after a crash, and none is lost.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 from go_state.core.commands import After, Call, name_of
 from go_state.core.errors import ProgramError, TimedOut
@@ -21,7 +24,10 @@ from go_state.runtime.effects.scheduler import Scheduler
 from go_state.runtime.flow.awaitables import is_awaitable
 from go_state.runtime.raised import as_failure
 from go_state.system.crash_points import Watch
-from go_state.system.timers import Timers
+from go_state.system.timers import SystemClock, Timers
+
+if TYPE_CHECKING:
+    from go_state.runtime.observing.commands import Commands
 
 
 class Trouble(NamedTuple):
@@ -60,6 +66,10 @@ class Lifecycle:
         self._timers = timers
         self._inbox = inbox
         self._inline = inline
+        clock = timers.clock
+        self._now = time.monotonic if clock.__class__ is SystemClock else clock.monotonic  # without a step more for each effect
+        self._observed: Commands | None = None
+        self._launch: Callable[[Effect], object] = self.launch
         self._held = interpreter.held
         self._marks: Marks | None = None
         self.ended: list[str] = []  # marks to be removed once the messages of the arrival are in the queue
@@ -70,12 +80,18 @@ class Lifecycle:
         """Note in `marks` which effects are running."""
         self._marks = self._interpreter.holding.marks = marks
 
+    def observe(self, commands: Commands) -> None:
+        """Tell of each effect from its launch to its end."""
+        self._observed, self._launch = commands, partial(commands.launch, self.launch)
+
     # ------------------------------------------------------------------ at the commit
 
     def begin(self) -> None:
         """Begin what the committed turn has held, in order."""
         if not self._inbox.looks_up:
             self._inbox.look()
+        if self._observed is not None:
+            self._observed.held(self._held)
         self._begin_held()
         if self.ended:
             self.delivered()
@@ -84,14 +100,18 @@ class Lifecycle:
         for step in self._held:  # held until all are begun: an interrupt in between ends the run, and no mark is removed
             if step.key is None and type(step) is Effect:  # as most do, it only may have to wait for room
                 if self._scheduler.admit(step):
-                    self.launch(step)
+                    self._launch(step)
+                else:
+                    step.since = self._now()
                 continue
+            if isinstance(step, Effect):
+                step.since = self._now()  # of one that waits for its key; a launch sets it anew
             stop, launch = self._scheduler.begin(step)
             for effect in stop:
                 self._stop(effect)
             for effect in launch:
                 if not effect.over:
-                    self.launch(effect)
+                    self._launch(effect)
         self._interpreter.holding.clear()
 
     def drop(self) -> None:
@@ -111,10 +131,13 @@ class Lifecycle:
         effect.close_coroutine()
         if type(effect.command) is Call:
             self._executor.stop(effect)
+        if self._observed is not None:
+            self._observed.cancelled(effect)
         self._go_up(effect.group, Outcome.FAILED, [])
 
     def launch(self, effect: Effect) -> None:
         """Set the timer of an effect, or begin its call."""
+        effect.since = self._now()
         if effect.coroutine is not None:  # it was called in its turn, and so has no timeout
             if Watch.reached is not None:
                 Watch.reached("command-begins")
@@ -162,8 +185,10 @@ class Lifecycle:
             self.ended.append(effect.name)
         if effect.timer is not None or effect.try_timer is not None:
             effect.cancel_timers()
+        if self._observed is not None:
+            self._observed.ended(effect)
         for each in self._scheduler.end(effect):
-            self.launch(each)
+            self._launch(each)
 
     def _end(self, effect: Effect, outcome: Outcome, sent: list[object]) -> None:
         """End an effect, and go on with what it is a part of."""
@@ -201,6 +226,8 @@ class Lifecycle:
     def refuse(self, arrival: Arrival, error: Exception) -> Trouble:
         """Called when the messages of the arrival cannot enter the queue."""
         self._failed, self._delivered = self._delivered, None
+        if self._observed is not None and self._failed is not None:
+            self._observed.failed(self._failed, error)
         return Trouble(error, arrival.origin)
 
     def give_up(self) -> None:
@@ -252,6 +279,8 @@ class Lifecycle:
         if isinstance(error, TimedOut):
             effect.over = True  # before its thread is woken from a wait for its next try
             self._executor.stop(effect)
+        if self._observed is not None:
+            self._observed.failed(effect, error)
         err = effect.call.err
         if err is not None and isinstance(error, Exception) and not isinstance(error, ProgramError):
             try:
@@ -266,6 +295,8 @@ class Lifecycle:
     def trouble(self, effect: Effect, error: BaseException) -> Trouble:
         """Return the trouble with an effect's result or failure."""
         self._failed = effect
+        if self._observed is not None:
+            self._observed.failed(effect, error)
         return Trouble(error, effect.origin)
 
     def deliver_as(self, arrival: Done) -> None:
@@ -291,6 +322,9 @@ class Lifecycle:
             return
 
         effect.parked = True
+        effect.tries += 1
+        if self._observed is not None:
+            self._observed.retried(effect, seconds)
         effect.try_timer = self._timers.set(seconds, _try_again, parked)
 
 

@@ -173,6 +173,14 @@ class Scheduler:
         """Return, also to other threads, whether a call is running and does not wait for its next try."""
         return bool(self._launched) and any(not effect.parked for effect in tuple(self._launched))
 
+    def everything(self) -> list[Effect]:
+        """Return, also to other threads, the effects in the order of their beginning, those that wait included."""
+        return list(self._effects)  # in one step of CPython: the run may begin and end some at any time
+
+    def is_launched(self, effect: Effect) -> bool:
+        """Return, also to other threads, whether the call runs in a task or thread."""
+        return effect in self._launched
+
     def waiting(self) -> list[Effect]:
         """Return the calls that wait for room, in order."""
         return list(self._waiting)

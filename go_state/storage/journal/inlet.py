@@ -64,9 +64,9 @@ class Inlet(Generic[Msg]):
             self.check_open()
             self._enter(messages, encoded, times, know)
 
-    def put_known(self, message: Msg, know: Callable[[int], object]) -> None:
-        """Put one message, and call `know(position)` before any reader can have it."""
-        self.put((message,), know=know)
+    def put_known(self, message: Msg, know: Callable[[int], object], *others: Msg) -> None:
+        """Put one message, the others together with it, and call `know(position)` before any reader can have it."""
+        self.put((message, *others), know=know)
 
     def put_dated(self, messages: Sequence[Msg], at: Sequence[int], aside: Mapping[int, str] = MappingProxyType({})) -> None:
         """Put messages that have entered elsewhere, at the times given (microseconds since 1970).

@@ -20,6 +20,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from time import time_ns
 from typing import Generic, Literal, TypeAlias, TypeVar
 
@@ -71,6 +72,7 @@ class Writer(Generic[Msg]):
         self.rules = rules  #: when to flush
         self.thread = thread  #: in which the async methods use the disk
         self.time_ns: Callable[[], int] = time_ns  #: the clock that dates what enters
+        self.observe: Callable[[int, Callable[[], int]], int] | None = None  #: calls a write of so many messages, and notes it
         self._records = records
         self._log = log
         self._tail = tail
@@ -160,7 +162,8 @@ class Writer(Generic[Msg]):
                 self.let_go_locked()  # the lease may have been taken for a put that came too late
         if entry is None:
             return 0
-        number = self._write(entry)
+        write = partial(self._write, entry)
+        number = write() if self.observe is None else self.observe(len(entry.messages), write)
         with self._log.lock:
             self._written(entry, notes)
         return number
