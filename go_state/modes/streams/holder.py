@@ -32,8 +32,6 @@ Msg = TypeVar("Msg")
 Ended: TypeAlias = Literal["exhausted", "limit", "stopped", "budget", "failed"]
 
 _ROUND = 0.1  # seconds between two polls at most, if nothing takes long
-_LONGEST_POLL = 1.0  # seconds; a switch that nobody can be woken by is looked at this often
-_AGAIN = 0.5, 10.0  # seconds before a partition is claimed again that was fenced twice in a row, and at most
 
 
 class Outcome(NamedTuple):
@@ -215,8 +213,8 @@ class StreamHolder(Generic[Model, Msg]):
             times.append(self._save_at)
         left = self._limits.seconds_left()
         now = time.monotonic()
-        soonest = min((each - now for each in times if each is not None), default=_LONGEST_POLL)
-        return max(min(soonest, _LONGEST_POLL, _LONGEST_POLL if left is None else left), 0.0)
+        most = self._maker.poll_seconds if left is None else min(self._maker.poll_seconds, left)
+        return max(min((most, *(each - now for each in times if each is not None))), 0.0)
 
     def _next_save(self) -> float:
         seconds = self._maker.snapshots.seconds
@@ -259,7 +257,8 @@ class StreamHolder(Generic[Model, Msg]):
         if share.reader.is_cut:  # it is let go of anyway
             return
         times = self._fenced[partition] = self._fenced.get(partition, 0) + 1
-        wait = 0.0 if times == 1 else min(_AGAIN[0] * 2 ** (times - 2), _AGAIN[1])
+        first, most = self._maker.again
+        wait = 0.0 if times == 1 else min(first * 2 ** min(times - 2, 20), most)
         self._refused[partition] = _Refused(time.monotonic() + wait, times)
         self._reading.pause(partition)
 
