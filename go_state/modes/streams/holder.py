@@ -76,6 +76,8 @@ class StreamHolder(Generic[Model, Msg]):
         self._set_aside: list[FailedMessage[Any]] = []
         self._save_at = self._next_save()
         self._more = True  # whether the reading may give more
+        self._full: set[AnyShare] = set()  # of which no more should be given
+        self._paused: set[AnyShare] = set()  # of which no more is given
 
     @property
     def store(self) -> Store:
@@ -150,6 +152,8 @@ class StreamHolder(Generic[Model, Msg]):
         if share is not None:
             share.reader.give(records)
             self._runner.add(share)
+            if share.reader.is_full and not share.reader.is_paused:
+                self._full.add(share)
 
     # ------------------------------------------------------------------ the loop
 
@@ -221,14 +225,17 @@ class StreamHolder(Generic[Model, Msg]):
         return float("inf") if seconds is None else time.monotonic() + seconds
 
     def _pause_and_resume(self) -> None:
-        for partition, share in self._shares.items():
-            reader = share.reader
-            if reader.is_full and not reader.is_paused:
-                reader.is_paused = True
-                self._reading.pause(partition)
-            elif reader.is_paused and reader.has_room:
-                reader.is_paused = False
-                self._reading.resume(partition)
+        """Ask the reading to give nothing of partitions of which enough waits, and to give it again when there is room."""
+        for share in self._full:
+            share.reader.is_paused = True
+            self._reading.pause(share.partition)
+            self._paused.add(share)
+        self._full.clear()
+        for share in [share for share in self._paused if share.reader.has_room]:
+            share.reader.is_paused = False
+            self._paused.remove(share)
+            if not share.is_done:
+                self._reading.resume(share.partition)
 
     def _tell_saved(self) -> Flow[None]:
         if self._runner.saved:
@@ -305,7 +312,6 @@ class StreamHolder(Generic[Model, Msg]):
         self._letters += share.saved.letters
         self._set_aside += share.batch.loop.failures.set_aside[: share.saved.set_aside]
         yield from share.leave()
-        self._spread_cache()
 
     def _forget(self, partitions: Collection[str]) -> None:
         for partition in partitions:
