@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
-from go_state.core.errors import Conflict, StoreError
+from go_state.core.errors import Conflict, SourceChanged, StoreError
 from go_state.core.ports import Position, Store
 from go_state.modes.streams.claims import TRIES, Claimed, Claims
 from go_state.modes.streams.making import ShareMaker
@@ -119,19 +119,16 @@ class StreamHolder(Generic[Model, Msg]):
     def revoked(self, partitions: Collection[str]) -> Flow[dict[str, Position | None]]:
         """Save the shares, within the time for that, and let go of them; return what is in the store of the partitions."""
         self._forget(partitions)
-        shares = [self._shares[partition] for partition in partitions if partition in self._shares]
-        yield from self._let_go(shares)
-        for share in shares:
-            self._maker.tell.revoked(share.partition, share.position)
+        yield from self._let_go(self._held(partitions))
         stored = self._runner.positions
         return {partition: stored[partition] for partition in partitions if partition in stored}
 
     def lost(self, partitions: Collection[str]) -> Flow[None]:
         """Let go of the shares, and save nothing."""
         self._forget(partitions)
-        for share in [self._shares[partition] for partition in partitions if partition in self._shares]:
-            yield from self._drop(share)
+        for share in self._held(partitions):
             self._maker.tell.lost(share.partition)
+            yield from self._drop(share)
 
     def ended(self, partition: str) -> None:
         """Note that nothing follows what was given of the partition."""
@@ -249,6 +246,7 @@ class StreamHolder(Generic[Model, Msg]):
         if share.has_failed:
             self._ended, failed = "failed", share.batch.loop.failures.halted
             self._failed = self._failed or (None if failed is None else failed.failed)
+        self._maker.tell.revoked(share.partition, share.position)
         yield from self._drop(share)
 
     def saved(self, share: AnyShare, models: int, began: float) -> None:
@@ -299,6 +297,7 @@ class StreamHolder(Generic[Model, Msg]):
             share.reader.cut()
             self._runner.add(share)
         for share in (yield from self._runner.finish(shares, self._maker.hand_over)):
+            self._maker.tell.revoked(share.partition, share.position)
             yield from self._drop(share)
 
     def _drop(self, share: AnyShare) -> Flow[None]:
@@ -313,6 +312,9 @@ class StreamHolder(Generic[Model, Msg]):
         self._set_aside += share.batch.loop.failures.set_aside[: share.saved.set_aside]
         yield from share.leave()
 
+    def _held(self, partitions: Collection[str]) -> list[AnyShare]:
+        return [self._shares[partition] for partition in partitions if partition in self._shares]
+
     def _forget(self, partitions: Collection[str]) -> None:
         for partition in partitions:
             self._refused.pop(partition, None)
@@ -326,6 +328,9 @@ class StreamHolder(Generic[Model, Msg]):
 
     def _give_up(self, error: BaseException) -> Flow[None]:
         """End by an error: the share that it came from saves nothing, and the others are saved, unless it is the store that fails."""
+        if isinstance(error, SourceChanged):
+            partition = error.name.removeprefix(f"{self._maker.source_name}/")
+            self._maker.tell.gap(partition, self._runner.positions.get(partition))
         broken = self._runner.broken
         if broken is not None:
             yield from self._drop(broken)
