@@ -98,13 +98,19 @@ class Runner:
     # ------------------------------------------------------------------ running
 
     def round(self, seconds: float) -> Flow[None]:
-        """Run those that have something to do, each at least once, for up to so many seconds, and save those that are due."""
+        """Run those that have something to do, in turn and for up to so many seconds, and save those that are due."""
         self._look_up()
         until = time.monotonic() + seconds
-        while self._ready and time.monotonic() < until:
-            yield from self._run(next(iter(self._ready)))
-        if self._saving:
-            yield from self._save()
+        while self._ready:
+            for share in list(self._ready):
+                if share in self._ready:  # or it was dropped meanwhile
+                    yield from self._run(share)
+                if time.monotonic() >= until:
+                    break
+            if self._saving:
+                yield from self._save()
+            if time.monotonic() >= until:
+                return
 
     def finish(self, shares: Collection[AnyShare], seconds: float) -> Flow[set[AnyShare]]:
         """Run these to their ends, for up to so many seconds; return those that have not come to it."""
