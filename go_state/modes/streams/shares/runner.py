@@ -173,7 +173,7 @@ class Runner:
         positions: dict[str, Position] = {}
         for share, models in saved.changed.items():
             self._note_saved(share, models, began)
-            if models is not None:
+            if models is not None and share.position is not None:  # or nothing was read yet: only the fingerprint was written
                 changed.update(models)
                 positions[share.partition] = share.position
         for share, conflict in saved.lost:
