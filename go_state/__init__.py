@@ -8,7 +8,7 @@
     ... and watch it            Value, ANY; gs.watch has the rest
     See what it does            gs.observe: Log, Prometheus, OpenTelemetry; App.effects
     ... and keep its messages   LMDBStore.journal, Journal; run(store=, key=, snapshots=), Retain
-    ... and ask its history     replay, verify, to_test, check_store; what they return: gs.history
+    ... and ask its history     replay, verify, to_test, check_store; gs.history: first, steps, compare, rebuild, peek
     Fold something around it    gs.middleware, Denied
     Run it over a source        batch, batch_async, Result; gs.sources: CSV, JSONLines, progress
     ... and keep the model      aggregate, aggregate_async, KeyedResult, Snapshots, load_model
@@ -55,7 +55,11 @@ if _typing.TYPE_CHECKING:
     from go_state.core.turn import Turn
     from go_state.dead_letters.dead_letters import DeadLetters
     from go_state.history.check_store import check_store
+    from go_state.history.compare import compare
+    from go_state.history.peek import peek
+    from go_state.history.rebuild import rebuild
     from go_state.history.replay import replay
+    from go_state.history.steps import first
     from go_state.history.to_test import to_test
     from go_state.history.verify import verify
     from go_state.modes.aggregate.aggregate import KeyedResult, aggregate, aggregate_async
@@ -127,6 +131,10 @@ _LATER = {
     "go_state.core.turn": ("Turn",),
     "go_state.dead_letters.dead_letters": ("DeadLetters",),
     "go_state.history.check_store": ("check_store",),
+    "go_state.history.compare": ("compare",),
+    "go_state.history.peek": ("peek",),
+    "go_state.history.rebuild": ("rebuild",),
+    "go_state.history.steps": ("first",),
     "go_state.history.replay": ("replay",),
     "go_state.history.to_test": ("to_test",),
     "go_state.history.verify": ("verify",),
@@ -216,15 +224,19 @@ __all__ = [
     "batch_async",
     "buffer",
     "check_store",
+    "compare",
     "dead_letters",
     "effect_id",
     "env",
     "errors",
+    "first",
     "history",
     "load_model",
     "middleware",
     "observe",
+    "peek",
     "positions",
+    "rebuild",
     "reducer",
     "replay",
     "retention",

@@ -91,6 +91,18 @@ def _is_too_long(key: str) -> bool:
     return len(key.encode(errors="surrogatepass")) > MAX_KEY_BYTES
 
 
+def marks_of_sources(store: Store, names: Sequence[str]) -> dict[str, Mark]:
+    """Return how far the keyed program of these names (today's first) has read each of its sources, and each partition of one."""
+    ours, marks = {f"positions of {name}" for name in names}, dict[str, Mark]()
+    for name in reversed(names):
+        together, alone = f"{RESERVED}positions/{name}", _key("positions", name) + "/"
+        for key in (together, *store.keys(alone)):
+            stored = store.load(key)
+            if stored is not None and (envelope := read_envelope(key, stored.data)).name in ours:
+                marks |= envelope.marks
+    return marks
+
+
 def this_process() -> str:
     """Return what this process is called as a holder: the machine and its number there."""
     import socket  # here: a program that claims nothing need not wait for it
