@@ -12,9 +12,8 @@ from go_state.modes.aggregate.keyed import WorkingSet
 from go_state.modes.aggregate.loading import Loader
 from go_state.modes.aggregate.model_store import Keeping, KeptModel, KeptModels
 from go_state.modes.keeping.schema import schema_of
-from go_state.modes.options import EitherOptions, OnCommit, Snapshots
+from go_state.modes.options import EitherOptions, KeyedAggregateOptions, OnCommit, SavedOptions, Snapshots
 from go_state.modes.settings import checked_function
-from go_state.storage.snapshots.links import Links
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -26,9 +25,12 @@ def kept_by(
     program: Program[Model, Msg], store: Store, key: str | Callable[[Msg], str], options: EitherOptions[Msg, Model]
 ) -> Callable[[], Keeping[Model, Msg]]:
     """Return what makes the keeping of one model, or of one for each key."""
+    links = checked_function("links", options.get("links"), "a model that returns the others to load")
     if not isinstance(key, str):
+        if links is not None:
+            raise UsageError("links= belongs to an aggregate with a single key")
         return kept_by_key(program, store, key, options)
-    on_commit, links = _checked_store_and_hooks(store, options), _checked_links(options)
+    on_commit = _checked_store_and_hooks(store, options)
     if options.get("retire") is not None:
         raise UsageError("retire= belongs to a keyed aggregate: give key= a function of the message")
     if "cache" in options:
@@ -38,18 +40,16 @@ def kept_by(
 
 
 def kept_by_key(
-    program: Program[Model, Msg], store: Store, key: Callable[[Msg], str], options: EitherOptions[Msg, Model]
+    program: Program[Model, Msg], store: Store, key: Callable[[Msg], str], options: KeyedAggregateOptions[Msg, Model]
 ) -> Callable[[], KeptModels[Model, Msg]]:
     """Return what makes the keeping of one model for each key."""
-    on_commit, links = _checked_store_and_hooks(store, options), _checked_links(options)
+    on_commit = _checked_store_and_hooks(store, options)
     retire = checked_function("retire", options.get("retire"), "a model that returns whether to delete it")
     schema, cache = schema_of(program, options.get("codec")), options.get("cache", CACHE)
     if not callable(key):
         raise UsageError(
             f"key= is the model's key, or a function of a message that returns one, not a {type(key).__qualname__}"
         )
-    if links is not None:
-        raise UsageError("links= belongs to an aggregate with a single key")
     if program.subscriptions is not None:
         raise UsageError(
             "an aggregate with a model for each key has no one model for subscriptions to follow: use start_keyed, or leave them out"
@@ -64,7 +64,7 @@ def kept_by_key(
     return made
 
 
-def _checked_store_and_hooks(store: Store, options: EitherOptions[Msg, Model]) -> OnCommit | None:
+def _checked_store_and_hooks(store: Store, options: SavedOptions[Msg, Model]) -> OnCommit | None:
     on_commit, snapshots = options.get("on_commit"), options.get("snapshots", Snapshots())
     if isinstance(store, type) or not isinstance(store, Store):
         found = f"the class {store.__qualname__} itself" if isinstance(store, type) else f"a {type(store).__qualname__}"
@@ -76,7 +76,3 @@ def _checked_store_and_hooks(store: Store, options: EitherOptions[Msg, Model]) -
     if on_commit is not None and not callable(on_commit):
         raise UsageError(f"on_commit= is a function of (changed, position), not a {type(on_commit).__qualname__}")
     return on_commit
-
-
-def _checked_links(options: EitherOptions[Msg, Model]) -> Links[Model] | None:
-    return checked_function("links", options.get("links"), "a model that returns the others to load")

@@ -73,6 +73,8 @@ class ThreadFace(_Face):
 
     def revoked(self, partitions: Sequence[str]) -> Mapping[str, Position | None]:
         """Save, and let go."""
+        if not partitions:
+            return {}
         stored: Mapping[str, Position | None] = self._run(lambda: self.holder.revoked(partitions))
         return stored
 

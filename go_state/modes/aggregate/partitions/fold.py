@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, TypeVar
 
-from go_state.core.partitions import AsyncPartitionedSource, PartitionedSource
+from go_state.core.partitions import AsyncPartitionedSource, PartitionedReading, PartitionedSource
 from go_state.modes.aggregate.partitions.faces import LoopFace, ReadInThread, ThreadFace, describe, in_this_thread, on_loop_of
 from go_state.modes.aggregate.partitions.holder import Outcome, StreamHolder
 from go_state.modes.aggregate.partitions.making import ShareMaker
@@ -63,7 +63,7 @@ async def _in_thread(maker: ShareMaker[Model, Msg], source: PartitionedSource[Ms
 
     face = ThreadFace(source, on_loop_of(asyncio.get_running_loop()))
     async with OwnThread("go_state source") as thread:
-        opened = await thread.finish(source.open_partitions)
+        opened = await _opened(source, face, thread)
         reading = ReadInThread(opened, thread, face)
 
         def described(marks: Any) -> Any:  # Any: an awaitable, of what `describe` returns
@@ -72,3 +72,15 @@ async def _in_thread(maker: ShareMaker[Model, Msg], source: PartitionedSource[Ms
         holder = face.holder = StreamHolder(maker, reading, face, described)
         await drive_async(holder.run())
         return holder.outcome()
+
+
+async def _opened(source: PartitionedSource[Msg], face: ThreadFace, thread: OwnThread) -> PartitionedReading[Any, Msg]:
+    """Open the source in the thread; one that is opened while the task is cancelled is closed again."""
+    opened: list[PartitionedReading[Any, Msg]] = []
+    try:
+        await thread.finish(lambda: opened.append(source.open_partitions()))
+    except BaseException:
+        for reading in opened:
+            await thread.finish(partial(reading.close, face))
+        raise
+    return opened[0]

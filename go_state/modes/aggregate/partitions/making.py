@@ -19,7 +19,7 @@ from go_state.modes.batch.batch import Plan
 from go_state.modes.batch.halting import Rewind
 from go_state.modes.batch.limits import Limits
 from go_state.modes.batch.source_feed import SavePoint
-from go_state.modes.options import EitherOptions, OnCommit, Snapshots
+from go_state.modes.options import KeyedAggregateOptions, OnCommit, Snapshots
 from go_state.runtime.flow.waits import CHECKPOINT_SECONDS
 from go_state.runtime.on_error import may_file
 from go_state.system.own_thread import OwnThread
@@ -121,7 +121,7 @@ def shares_of(
     source: Partitioned[Msg],
     store: Store,
     key: str | Callable[[Msg], str],
-    options: EitherOptions[Msg, Model],
+    options: KeyedAggregateOptions[Msg, Model],
     *,
     on_loop: bool,
 ) -> ShareMaker[Model, Msg]:
