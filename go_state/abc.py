@@ -7,6 +7,9 @@ Each is a protocol: an object with these methods will do, it need not inherit. `
     Codec                           a model as bytes
     Source, Reading, Position       a stream that can be read on from a position
     Undecoded                       what it gives in the place of a record that is no message
+    AsyncSource, AsyncReading       the same on an event loop
+    PartitionedSource, AsyncPartitionedSource   a source of many partitions, of which a process has some; what it reads and tells:
+    PartitionedReading, Holder, AsyncPartitionedReading, AsyncHolder
     Openable, OpenedSource          a source whose stream may be replaced at any moment, such as a file
     History, Entry, Span            messages by position, of which the tools of gs.history ask their questions
     Producer, Consumer              a queue of your own: put; get, commit, rollback
@@ -15,7 +18,17 @@ Each is a protocol: an object with these methods will do, it need not inherit. `
     Switch                          something with is_set(), which asks a batch to end
 """
 
+from go_state.core.partitions import (
+    AsyncHolder,
+    AsyncPartitionedReading,
+    AsyncPartitionedSource,
+    Holder,
+    PartitionedReading,
+    PartitionedSource,
+)
 from go_state.core.ports import (
+    AsyncReading,
+    AsyncSource,
     Codec,
     Consumer,
     Entry,
@@ -39,14 +52,22 @@ from go_state.core.ports import (
 from go_state.system.timers import Clock
 
 __all__ = [
+    "AsyncHolder",
+    "AsyncPartitionedReading",
+    "AsyncPartitionedSource",
+    "AsyncReading",
+    "AsyncSource",
     "Clock",
     "Codec",
     "Consumer",
     "Entry",
     "History",
+    "Holder",
     "ManyAtOnce",
     "Openable",
     "OpenedSource",
+    "PartitionedReading",
+    "PartitionedSource",
     "Position",
     "Producer",
     "Reading",

@@ -10,7 +10,7 @@ from itertools import chain, islice
 from typing import IO, NoReturn, TypeVar
 
 from go_state.cli.terminal import encoding_of, printable, show, show_json
-from go_state.core.errors import MissingExtra
+from go_state.core.errors import MissingExtra, UsageError
 from go_state.storage.backends.record_store import RecordStore
 
 try:
@@ -32,6 +32,19 @@ def fail(why: str) -> NoReturn:
     said = printable(why, encoding_of(sys.stderr))
     Console(stderr=True, soft_wrap=True).print(said, style="red", markup=False, highlight=False, emoji=False)
     sys.exit(1)
+
+
+def confirm(what: str, *, yes: bool) -> None:
+    """Ask the person at the terminal whether to go on; `UsageError` if there is none and `--yes` was not given."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError(f"{what}: say --yes if that is meant; nothing was changed")
+    sys.stderr.write(printable(f"{what}. Go on? [y/N] "))
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        show("Nothing was changed.")
+        sys.exit(1)
 
 
 def print_json(value: object) -> None:

@@ -261,6 +261,26 @@ def aggregates() -> None:
             assert_type((taken.holder, taken.epoch, taken.key), tuple[str, int, str])
 
 
+def streams(source: gs.abc.PartitionedSource[Msg], of_loops: gs.abc.AsyncPartitionedSource[Msg]) -> None:
+    """A source of many partitions is read with a function as key, and one of event loops by the twin."""
+    with gs.MemoryStore() as store:
+        many = gs.aggregate(program, source, store=store, key=key_of, hand_over=5.0, on_commit=on_commit)
+        assert_type(many, gs.KeyedResult[Counter, Msg])
+        gs.aggregate(program, source, store=store, key="counter")  # type: ignore[call-overload]
+        gs.aggregate(program, of_loops, store=store, key=key_of)  # type: ignore[call-overload]
+        mine = gs.sources.Partitions("mine", lambda: ["a"], lambda partition, after: [(1, b"1")], decode=decode_one)
+        assert_type(gs.aggregate(program, mine, store=store, key=key_of).models["Add"], Counter)
+        assert_type([each.epoch for each in gs.positions(store, program)], list[int])
+        log = gs.testing.PartitionedLog[Msg](2)
+        log.put("0", Add(1))
+        gs.aggregate(program, log.source(), store=store, key=key_of)
+
+
+def decode_one(record: bytes) -> Msg:
+    """Make a message of a record."""
+    return Add(int(record))
+
+
 async def on_a_loop() -> None:
     """The twins return the same types."""
     buffer = gs.Buffer[Msg]()

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
-from go_state.cli.care.store import confirm
 from go_state.cli.conditions import Members
 from go_state.cli.opened import AnyProgram, find_journal, import_function, import_program, named, open_store
-from go_state.cli.output import bar, print_json
+from go_state.cli.output import bar, confirm, print_json
 from go_state.cli.parameters import (
     AllUnder,
     Compact,

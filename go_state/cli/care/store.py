@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from go_state.cli.opened import open_store
-from go_state.cli.output import print_json, print_table
+from go_state.cli.output import confirm, print_json, print_table
 from go_state.cli.parameters import Backup, Db, Json, NewFile, Schema, Yes
-from go_state.cli.terminal import printable, show
-from go_state.core.errors import UsageError
+from go_state.cli.terminal import show
 from go_state.storage.backends.record_store import RecordStore
 
 
@@ -83,16 +81,3 @@ def check(db: Db, schema: Schema = "go_state") -> None:
     with open_store(db, schema, readonly=True) as store:
         store.check_damage()
         show(f"Every record of {store.where} is whole.")
-
-
-def confirm(what: str, *, yes: bool) -> None:
-    """Ask the person at the terminal whether to go on; `UsageError` if there is none and `--yes` was not given."""
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise UsageError(f"{what}: say --yes if that is meant; nothing was changed")
-    sys.stderr.write(printable(f"{what}. Go on? [y/N] "))
-    sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        show("Nothing was changed.")
-        sys.exit(1)

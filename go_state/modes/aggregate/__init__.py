@@ -6,6 +6,9 @@ A program, a source, a store and a key enter; the result of a batch leaves, or o
 - `model_store.py`: what is claimed and loaded at the beginning and written at each save, of either kind;
 - `position_record.py`: the record of a source: who holds it, and how far it was read;
 - `keyed.py`: the models in use, as a program whose model is the latest change; `loading.py` loads them, with a look at the claim;
+- `kept_by.py`: what is kept, made from the options; `saved_letters.py`: what is asked of the letters that are saved with it;
+- `partitions/`: a source of many partitions, of which this process has those that an engine gives it;
+- `positions.py`: looking at positions in a store, and setting them;
 - `journal_source.py`: a journal as the source, known again by its id.
 
 Promised: each message of a source with positions counts once, whatever happens in between, and no update sees a model that a later

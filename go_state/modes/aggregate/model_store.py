@@ -6,21 +6,21 @@ they share: the claim on the source, and the one transaction in which models, po
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from go_state.core.errors import Conflict, InvalidKey, UsageError
-from go_state.core.ports import Openable, Position, Source, Store, Write
+from go_state.core.ports import AsyncSource, Openable, Position, Source, Store, Write
 from go_state.core.program import Program, Step, takes_key
 from go_state.modes.aggregate.journal_source import JournalMarks, journal_marks
 from go_state.modes.aggregate.keyed import Change, WorkingSet
 from go_state.modes.aggregate.loading import Loader
 from go_state.modes.aggregate.position_record import Place, PositionRecord, place_of_model, place_of_source, this_process
+from go_state.modes.aggregate.saved_letters import SavedLetters
 from go_state.modes.batch.loaded_first import Loading
 from go_state.modes.options import OnCommit
 from go_state.runtime.after_commit import Hooks
 from go_state.runtime.flow.waits import Answer, Blocking, Flow
-from go_state.runtime.on_error import Filing
 from go_state.runtime.steps import Steps
 from go_state.storage.records.keys import RESERVED, key_bytes
 from go_state.storage.snapshots.links import Links, follow_links
@@ -42,26 +42,6 @@ def _model_of(change: Change[Model]) -> Model:
     return change[2]
 
 
-class SavedLetters(Filing, Protocol):
-    """Letters that are written with the next save."""
-
-    def writes(self) -> dict[str, Write]:
-        """Return what the save is to write for them."""
-        ...
-
-    def written(self) -> None:
-        """Called when that is stored."""
-        ...
-
-    def noted(self) -> Mapping[LetterBox, int]:
-        """Return what there is to go back to."""
-        ...
-
-    def go_back(self, to: Mapping[LetterBox, int], /) -> None:
-        """Forget the letters that were filed since."""
-        ...
-
-
 class Keeping(Generic[Model, Msg]):
     """The claim on the source that is read, and the saving of models together with its position."""
 
@@ -77,6 +57,8 @@ class Keeping(Generic[Model, Msg]):
         self._noted: Mapping[LetterBox, int] | None = None  # how many letters waited when there was nothing else to wait for
         self._claimed_name: str | None = None
         self._opened: Any = None  # a source that was opened here, until a batch takes it over
+        self._mark: Mark | None = None  # of the save that is being written
+        self._letters: Collection[str] = ()  # the keys of its letters
 
     # ------------------------------------------------------------------ what the two kinds say
 
@@ -157,7 +139,7 @@ class Keeping(Generic[Model, Msg]):
             # Asked at each save: an empty journal can be known by nothing until its first write.
             self._describe = journal.fingerprint
             return self._claimed(journal.name, lambda marks: _of_journal(journal, source, marks))
-        if not isinstance(source, Source):
+        if not isinstance(source, (Source, AsyncSource)):
             self._load()
             return source, None
         name, opened = checked_name(source.name), source
@@ -193,6 +175,16 @@ class Keeping(Generic[Model, Msg]):
                 return reading, after
         raise AssertionError("the last try returns or raises")
 
+    def hold(self, record: PositionRecord, fingerprint: str) -> None:
+        """Save with a record that was claimed by somebody else, who knows the source by the fingerprint."""
+        self._record, self._describe = record, lambda: fingerprint
+        self._load()
+
+    def end_here(self) -> None:
+        """Note that nothing follows the position that is saved next."""
+        if self._record is not None:
+            self._record.ends = True
+
     # ------------------------------------------------------------------ the save
 
     def save(self, model: Any, position: Position) -> Flow[None]:
@@ -206,30 +198,42 @@ class Keeping(Generic[Model, Msg]):
             yield Answer(self._on_commit(changed, position), "on_commit")
 
     def _save(self, model: Any, position: Position) -> dict[str, Model] | None:
+        writes = self.prepare(model, position)
+        try:
+            versions = self._store.store(writes) if writes else {}
+        except Conflict as conflict:
+            raise self.explained(conflict) from conflict
+        return self.stored(versions)
+
+    def prepare(self, model: Any, position: Position) -> dict[str, Write]:
+        """Return what a save is to write in one transaction; nothing when nothing has changed. `stored` follows when it has.
+
+        The record is the first that is looked at: whose claim it is says more than a model.
+        """
         record = self._record
-        mark = None if record is None else Mark(position, self._describe())
+        self._mark = mark = None if record is None else Mark(position, self._describe())
         writes = self._writes(model, mark)
         letters = {} if self.filing is None else self.filing.writes()
         if record is not None and (writes or letters or record.lacks(mark)):
-            writes = {
-                record.key: record.write(mark),
-                **writes,
-            }  # the first that is looked at: whose claim it is says more than a model
-        if not writes and not letters:
-            self._written({})
-            return None
+            writes = {record.key: record.write(mark), **writes}
         if writes:
             self.schema.remember_types(self._store)
-        try:
-            versions = self._store.store({**writes, **letters})
-        except Conflict as conflict:
-            raise (conflict if record is None else record.explained(conflict)) from conflict
-        if record is not None:
-            record.saved(mark, versions)
+        self._letters = letters.keys()
+        return {**writes, **letters}
+
+    def stored(self, versions: Mapping[str, int]) -> dict[str, Model] | None:
+        """Called with the versions of what `prepare` gave, once it is stored; return the models that changed, None if nothing was written."""
+        ours = {key: version for key, version in versions.items() if key not in self._letters}
+        if self._record is not None and self._record.key in ours:
+            self._record.saved(self._mark, ours)
         if self.filing is not None:
             self.filing.written()
-        changed = self._written({key: version for key, version in versions.items() if key not in letters})
-        return changed if writes else None
+        changed = self._written(ours)
+        return changed if ours else None
+
+    def explained(self, conflict: Conflict) -> Conflict:
+        """Return the error of a save that did not come about: if it was for the record, one that says who has claimed the source."""
+        return conflict if self._record is None else self._record.explained(conflict)
 
 
 def checked_name(name: object) -> str:
@@ -253,7 +257,7 @@ def _of_journal(journal: JournalMarks, source: object, marks: Mapping[str, Mark]
     return source, journal.begin(marks), True
 
 
-def _position_in(source: Source[object], mark: Mark | None) -> Position:
+def _position_in(source: Source[object] | AsyncSource[object], mark: Mark | None) -> Position:
     """Return the position to read the source on from; `SourceChanged` if it is not the one that was read."""
     if mark is None:
         return None
@@ -369,6 +373,10 @@ class KeptModels(Keeping[Model, Msg]):
 
     def look_ahead(self, upcoming: Callable[[], Iterable[Msg | None]]) -> None:
         self._working_set.look_ahead(upcoming)
+
+    def hold_at_most(self, models: int) -> None:
+        """Hold this many models in memory from now on, besides those that are to be saved."""
+        self._working_set.cache = models
 
     def _writes(self, model: Any, mark: Mark | None) -> dict[str, Write]:
         return self._working_set.writes(model)

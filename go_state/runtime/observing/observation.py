@@ -16,6 +16,7 @@ from go_state.observe.events import (
     LeaseReleased,
     LeaseTaken,
     MessageSetAside,
+    PartitionEvent,
     Restored,
     RunEnded,
     RunStarted,
@@ -38,15 +39,19 @@ class Observation:
         self.commands = Commands(observers, self.turns, program, self.now)
         self.carries = bool(observers.tracers)  #: whether senders have something to bring along
         self._tell = observers.tell
+        self.program = program
         self._who = program, key
         self._from_disk: deque[Event] = deque()  # what the disk's thread, or that of a sender, has to tell
         self._begun = self.now()
         self._is_over = True
+        self.is_part = False  #: whether it is one of several that are one run, which tells of its own beginning and end
 
     # ------------------------------------------------------------------ the run
 
     def started(self) -> None:
         """Called when the run begins."""
+        if self.is_part:
+            return
         self._begun, self._is_over = self.now(), False
         self._tell(RunStarted(*self._who))
 
@@ -69,6 +74,10 @@ class Observation:
     def subscription_ended(self, sub: object) -> None:
         """Called when a subscription has ended."""
         self._tell(SubscriptionEnded(*self._who, *_kind_of(sub)))
+
+    def partition(self, event: PartitionEvent) -> None:
+        """Called with what has happened to a partition of the source."""
+        self._tell(event)
 
     # ------------------------------------------------------------------ what is stored
 
