@@ -13,7 +13,7 @@
     Run it over a source        batch, batch_async, Result; gs.sources: CSV, JSONLines, progress
     ... and keep the model      aggregate, aggregate_async, KeyedResult, Snapshots, load_model
     End it early                signals, StopSwitch
-    When a message fails        Raise, SetAside, FailedMessage
+    When a message fails        Raise, SetAside, Halt, FailedMessage; DeadLetters, what they hold: gs.dead_letters
     Where models are kept       LMDBStore, MemoryStore, PostgresStore, JsonCodec
     Of your own                 gs.abc: the ports, such as Store, Source, Codec, Producer, Consumer, Clock
     What a call takes           RunOptions, AppOptions, KeyedAppOptions, BatchOptions, AggregateOptions, KeyedAggregateOptions
@@ -29,7 +29,20 @@ import typing as _typing
 from go_state.system.later import names_of_later as _names_of_later
 
 if _typing.TYPE_CHECKING:
-    from go_state import abc, app, buffer, errors, history, middleware, observe, retention, sources, testing, watch
+    from go_state import (
+        abc,
+        app,
+        buffer,
+        dead_letters,
+        errors,
+        history,
+        middleware,
+        observe,
+        retention,
+        sources,
+        testing,
+        watch,
+    )
     from go_state.buffer.buffer import Buffer
     from go_state.buffer.consumer import Consumer
     from go_state.core.commands import Cmd, Command, Failure, Retry
@@ -39,6 +52,7 @@ if _typing.TYPE_CHECKING:
     from go_state.core.program import Program, Step, reducer
     from go_state.core.subscriptions import Sub
     from go_state.core.turn import Turn
+    from go_state.dead_letters.dead_letters import DeadLetters
     from go_state.history.check_store import check_store
     from go_state.history.replay import replay
     from go_state.history.to_test import to_test
@@ -63,7 +77,7 @@ if _typing.TYPE_CHECKING:
     from go_state.modes.run import run, run_async
     from go_state.modes.stop import StopSwitch, signals
     from go_state.runtime.effects.context import effect_id, env
-    from go_state.runtime.on_error import FailedMessage, Raise, SetAside
+    from go_state.runtime.on_error import FailedMessage, Halt, Raise, SetAside
     from go_state.runtime.resources import Effects
     from go_state.storage.backends.lmdb.store import LMDBStore
     from go_state.storage.backends.memory import MemoryStore
@@ -81,6 +95,7 @@ _LATER = {
         "abc",
         "app",
         "buffer",
+        "dead_letters",
         "errors",
         "history",
         "middleware",
@@ -108,6 +123,7 @@ _LATER = {
     "go_state.core.program": ("Program", "Step", "reducer"),
     "go_state.core.subscriptions": ("Sub",),
     "go_state.core.turn": ("Turn",),
+    "go_state.dead_letters.dead_letters": ("DeadLetters",),
     "go_state.history.check_store": ("check_store",),
     "go_state.history.replay": ("replay",),
     "go_state.history.to_test": ("to_test",),
@@ -132,7 +148,7 @@ _LATER = {
     "go_state.modes.run": ("run", "run_async"),
     "go_state.modes.stop": ("StopSwitch", "signals"),
     "go_state.runtime.effects.context": ("effect_id", "env"),
-    "go_state.runtime.on_error": ("FailedMessage", "Raise", "SetAside"),
+    "go_state.runtime.on_error": ("FailedMessage", "Halt", "Raise", "SetAside"),
     "go_state.runtime.resources": ("Effects",),
     "go_state.storage.backends.lmdb.store": ("LMDBStore",),
     "go_state.storage.backends.memory": ("MemoryStore",),
@@ -155,12 +171,14 @@ __all__ = [
     "Command",
     "Conflict",
     "Consumer",
+    "DeadLetters",
     "Denied",
     "Effects",
     "FailedMessage",
     "Failure",
     "Full",
     "GoStateError",
+    "Halt",
     "Journal",
     "JsonCodec",
     "KeyedAggregateOptions",
@@ -195,6 +213,7 @@ __all__ = [
     "batch_async",
     "buffer",
     "check_store",
+    "dead_letters",
     "effect_id",
     "env",
     "errors",

@@ -6,6 +6,7 @@ Each is a protocol: an object with these methods will do, it need not inherit. `
     ManyAtOnce                      what a store may have besides: many keys loaded in one go
     Codec                           a model as bytes
     Source, Reading, Position       a stream that can be read on from a position
+    Undecoded                       what it gives in the place of a record that is no message
     Openable, OpenedSource          a source whose stream may be replaced at any moment, such as a file
     Producer, Consumer              a queue of your own: put; get, commit, rollback
     Clock                           the time of a run
@@ -25,6 +26,7 @@ from go_state.core.ports import (
     Store,
     Stored,
     Switch,
+    Undecoded,
     Write,
 )
 from go_state.system.timers import Clock
@@ -43,5 +45,6 @@ __all__ = [
     "Store",
     "Stored",
     "Switch",
+    "Undecoded",
     "Write",
 ]

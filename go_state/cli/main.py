@@ -9,6 +9,7 @@ from go_state.core.errors import GoStateError, MissingExtra
 
 try:
     from go_state.cli import journal, parameters, replay, snapshots
+    from go_state.cli.dead import letters
     from go_state.cli.output import fail
 except MissingExtra as error:
     sys.exit(str(error))
@@ -20,6 +21,8 @@ _snapshots = parameters.group("Models as they were saved.")
 _journal = parameters.group("Messages as they were put.")
 app.add_typer(_snapshots, name="snapshots")
 app.add_typer(_journal, name="journal")
+_dead = parameters.group("What was set aside.")
+app.add_typer(_dead, name="dead")
 
 _snapshots.command("list")(snapshots.list_snapshots)
 _snapshots.command("show")(snapshots.show_snapshot)
@@ -33,6 +36,12 @@ _journal.command("import")(journal.import_journal)
 _journal.command("verify")(journal.verify_journal)
 _journal.command("truncate")(journal.truncate_journal)
 _journal.command("skip")(journal.skip_message)
+
+_dead.command("list")(letters.list_letters)
+_dead.command("show")(letters.show_letter)
+_dead.command("retry")(letters.retry_letters)
+_dead.command("drop")(letters.drop_letters)
+_dead.command("export")(letters.export_letters)
 
 app.command("replay")(replay.replay_journal)
 

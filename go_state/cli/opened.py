@@ -46,6 +46,14 @@ def named(names: Sequence[str]) -> str:
 
 def import_program(target: str) -> Program[Any, Any]:
     """Import the program from "module:name"; the current folder is looked in first."""
+    found = import_object(target)
+    if not isinstance(found, Program):
+        raise UsageError(f"{target} is not a gs.Program")
+    return found
+
+
+def import_object(target: str) -> object:
+    """Import what a module calls so from "module:name"; the current folder is looked in first."""
     module, _, name = target.partition(":")
     if not name:
         raise UsageError(f"a program is given as module:name, such as bot.main:program, not {target!r}")
@@ -55,11 +63,11 @@ def import_program(target: str) -> Program[Any, Any]:
             f"{module!r} is not a module's name: give it as `import` takes it, such as bot.main, with dots and without .py"
         )
     try:
-        found = getattr(importlib.import_module(module), name, None)
+        found: object = getattr(importlib.import_module(module), name, None)
     except (Exception, SystemExit) as error:  # whatever the module does when it is imported; a script may end there
         raise UsageError(
             f"{module} cannot be imported ({type(error).__name__}: {error}): run the command where `python -c 'import {module}'` works"
         ) from None
-    if not isinstance(found, Program):
-        raise UsageError(f"{target} is not a gs.Program")
+    if found is None:
+        raise UsageError(f"{module} has no {name}")
     return found

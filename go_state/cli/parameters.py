@@ -26,6 +26,17 @@ KeyframePosition = Annotated[int | None, typer.Option(help="A keyframe's positio
 From = Annotated[int | None, typer.Option("--from", help="The first position.")]
 Until = Annotated[int | None, typer.Option(help="The position to stop before.")]
 
+LettersName = Annotated[str, typer.Argument(metavar="NAME", help="The letters' name: that of gs.DeadLetters(store, NAME).")]
+Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of letters, as `go-state dead list` shows them.")]
+SomeIds = Annotated[list[str] | None, typer.Argument(metavar="[ID...]", help="Ids of letters.")]
+All = Annotated[bool, typer.Option("--all", help="All letters of the name.")]
+KeyOption = Annotated[
+    str, typer.Option("--key", help="Of an aggregate: the model's key, or module:function that gives the key of a message.")
+]
+DecodeOption = Annotated[
+    str, typer.Option("--decode", help="module:name of the source, or of a function, that makes a message of a raw record.")
+]
+
 
 def group(text: str) -> typer.Typer:
     """Return a group of commands. Errors of a program are printed by `main`, which escapes what a terminal would obey."""

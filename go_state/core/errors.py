@@ -31,7 +31,7 @@
     │   └── StoreUnavailable    the file cannot be opened or used    see the message
     └── SourceError
         ├── SourceChanged       not the stream that was read before  rename the source
-        └── BadRecord           a record that cannot be read         fix the record
+        └── BadRecord           a record that cannot be read         fix the record, or on_error=
 
     GoStateWarning              also UserWarning or RuntimeWarning
     ├── TypesChanged            classes changed without a schema     raise schema=, and migrate
@@ -319,9 +319,10 @@ class SourceChanged(SourceError):
 
 
 class BadRecord(SourceError, ValueError):
-    """One record of a stream cannot be read as a message."""
+    """One record of a stream cannot be read as a message; `record` is its number, or whatever the stream counts in."""
 
-    def __init__(self, name: str, record: int, why: str) -> None:
+    def __init__(self, name: str, record: object, why: str) -> None:
         super().__init__(f"record {record} of {name}: {why}")
         self.name = name
         self.record = record
+        self.why = why

@@ -10,10 +10,10 @@ has claimed a partition last is the only one who can save what came of it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from go_state.core.ports import Position
+from go_state.core.ports import Position, Store
 
 Record = TypeVar("Record", contravariant=True)
 Read = TypeVar("Read")
@@ -26,6 +26,11 @@ class Holder(Protocol[Record]):
     A reading calls it from within `poll` and `close` and from nowhere else, in the thread that has called these.
     """
 
+    @property
+    def store(self) -> Store:
+        """Where the positions are kept, for a reading that keeps something of its own there."""
+        ...
+
     def assigned(self, partitions: Sequence[str], /) -> Mapping[str, Position | None]:
         """Claim partitions that this process has from now on; return after which position to give each (None: from its beginning).
 
@@ -33,10 +38,11 @@ class Holder(Protocol[Record]):
         """
         ...
 
-    def revoked(self, partitions: Sequence[str], /) -> None:
-        """Process what was given of the partitions, save, and let go of them; when it returns they may be somebody else's.
+    def revoked(self, partitions: Sequence[str], /) -> Mapping[str, Position | None]:
+        """Save the turns that there were of the partitions, and let go of them; when it returns they may be somebody else's.
 
-        It takes a bounded time: what cannot be saved within it is given up, and read again by whoever has the partition next.
+        It takes a bounded time: what was given and had no turn yet, and what cannot be saved within that time, is given up, and read
+        again by whoever has the partition next. Returns the positions that are in the store by now.
         """
         ...
 
@@ -48,16 +54,27 @@ class Holder(Protocol[Record]):
         """Note that nothing will follow what was given of the partition, such as a shard that was split: it is saved with its end."""
         ...
 
+    def ends(self, partitions: Collection[str], /) -> Collection[str]:
+        """Return those of the partitions whose end is in the store, whoever has read them: their children may begin."""
+        ...
+
     def give(self, partition: str, records: Sequence[Record], /) -> None:
         """Take records of a partition, in order; the first of them follows the one that was given last."""
         ...
 
 
 class PartitionedReading(Protocol[Read, Got]):
-    """One reader's pass through a partitioned source. All methods but `wake` are called in one thread."""
+    """One reader's pass through a partitioned source.
 
-    def poll(self, seconds: float, holder: Holder[Read], /) -> None:
-        """Wait up to `seconds` until something happens, and call the holder with what has: assigned, revoked, lost, ended, give."""
+    All methods are called in one thread, but for `wake`, and for those that only look at a record: `message`, `raw`, `position`, `time`.
+    What is said of a partition that the engine has taken away meanwhile is passed over.
+    """
+
+    def poll(self, seconds: float, holder: Holder[Read], /) -> bool | None:
+        """Wait up to `seconds` until something happens, and call the holder with what has: assigned, revoked, lost, ended, give.
+
+        Return False if nothing more will come, of any partition: the aggregate then processes what was given, and ends.
+        """
         ...
 
     def wake(self) -> None:
@@ -65,7 +82,7 @@ class PartitionedReading(Protocol[Read, Got]):
         ...
 
     def message(self, record: Read, /) -> Got:
-        """Return the message of a record. What it raises is a failure of that record, on which `on_error` decides."""
+        """Return the message of a record; what it raises, best a `BadRecord`, is a failure of that record, on which `on_error` decides."""
         ...
 
     def raw(self, record: Read, /) -> bytes:
@@ -82,6 +99,10 @@ class PartitionedReading(Protocol[Read, Got]):
 
     def lag(self, partition: str, /) -> int | None:
         """Return how many records of the partition were not given yet, as far as is known without asking; None if nothing is known."""
+        ...
+
+    def holds(self, partition: str, /) -> bool:
+        """Ask the engine whether the partition is this reading's; called when its holder was fenced, before it claims it anew."""
         ...
 
     def seek(self, partition: str, after: Position | None, /) -> None:
@@ -101,18 +122,23 @@ class PartitionedReading(Protocol[Read, Got]):
         ...
 
     def close(self, holder: Holder[Read], /) -> None:
-        """Give the partitions back: the holder is called with `revoked` for each that is left. A second call is harmless."""
+        """Give the partitions back: the holder is called with `revoked` for each that is left, after it has saved. Harmless if repeated."""
         ...
 
 
 class AsyncHolder(Protocol[Record]):
     """A `Holder` on an event loop: what may wait for the store is awaited."""
 
+    @property
+    def store(self) -> Store:
+        """See `Holder.store`; its calls block, and belong into a thread."""
+        ...
+
     async def assigned(self, partitions: Sequence[str], /) -> Mapping[str, Position | None]:
         """See `Holder.assigned`."""
         ...
 
-    async def revoked(self, partitions: Sequence[str], /) -> None:
+    async def revoked(self, partitions: Sequence[str], /) -> Mapping[str, Position | None]:
         """See `Holder.revoked`."""
         ...
 
@@ -124,6 +150,10 @@ class AsyncHolder(Protocol[Record]):
         """See `Holder.ended`."""
         ...
 
+    async def ends(self, partitions: Collection[str], /) -> Collection[str]:
+        """See `Holder.ends`."""
+        ...
+
     def give(self, partition: str, records: Sequence[Record], /) -> None:
         """See `Holder.give`."""
         ...
@@ -132,7 +162,7 @@ class AsyncHolder(Protocol[Record]):
 class AsyncPartitionedReading(Protocol[Read, Got]):
     """A `PartitionedReading` on an event loop, for `aggregate_async`: what waits is awaited."""
 
-    async def poll(self, seconds: float, holder: AsyncHolder[Read], /) -> None:
+    async def poll(self, seconds: float, holder: AsyncHolder[Read], /) -> bool | None:
         """See `PartitionedReading.poll`."""
         ...
 
@@ -158,6 +188,10 @@ class AsyncPartitionedReading(Protocol[Read, Got]):
 
     def lag(self, partition: str, /) -> int | None:
         """See `PartitionedReading.lag`."""
+        ...
+
+    async def holds(self, partition: str, /) -> bool:
+        """See `PartitionedReading.holds`."""
         ...
 
     async def seek(self, partition: str, after: Position | None, /) -> None:

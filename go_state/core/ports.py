@@ -7,7 +7,10 @@ and `Reader`. `modes` keeps models through `Store` and `Codec` and reads streams
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeGuard, TypeVar, runtime_checkable
+
+from go_state.core.errors import BadRecord
 
 Msg = TypeVar("Msg")
 Put = TypeVar("Put", contravariant=True)
@@ -184,16 +187,33 @@ Position = Any
 """The position of a reader in a source: any JSON value, meaningful to that source alone."""
 
 
+@dataclass(frozen=True, slots=True)
+class Undecoded:
+    """A record that could not be decoded: its raw contents, and a `BadRecord` that says where it is and what is wrong with it.
+
+    A `Source` gives it in the record's place, and its position counts it like any other. A batch decides on it by `on_error`, as on
+    a message that update fails on: the message is `raw`. So `raw` holds all that it takes to decode the record again, as bytes, or
+    as another value that JSON holds.
+    """
+
+    raw: object
+    error: BadRecord
+
+
 class Reading(Protocol[Got]):
     """One pass through a source."""
 
     @property
     def position(self) -> Position:
-        """The position of the message last given: `read(after=position)` begins with the one that follows it."""
+        """The position of the message last given, at first where the pass begins: `read(after=position)` begins with the next one."""
         ...
 
-    def __iter__(self) -> Iterator[Got | None]:
-        """Give the messages in order; `None` while an endless stream is idle, so that its reader can look up."""
+    def __iter__(self) -> Iterator[Got | Undecoded | None]:
+        """Give the messages in order; `None` while an endless stream is idle, so that its reader can look up.
+
+        A record that cannot be decoded is given as an `Undecoded`, and `position` goes past it as past a message: the reader's
+        `on_error` decides whether it goes on. What cannot be passed over, because nobody knows where the next record begins, raises.
+        """
         ...
 
     def close(self) -> None:

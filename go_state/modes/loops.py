@@ -9,7 +9,7 @@ from go_state.core.program import Program
 from go_state.middleware.chain import chain_of
 from go_state.runtime.after_commit import Hooks
 from go_state.runtime.effects.manager import EffectManager
-from go_state.runtime.on_error import Failures
+from go_state.runtime.on_error import Failures, Filing, OnError, may_file
 from go_state.runtime.replaying import Replaying
 from go_state.runtime.steps import Steps
 from go_state.runtime.subscriptions import subscribed
@@ -29,6 +29,15 @@ class Folding(Protocol[Model, Msg]):
     def hooks(self, own: Hooks, /) -> Hooks:
         """Return what is called after a commit of those steps, made of what is called with the program's models."""
         ...
+
+
+def filing_for(program: Program[Model, Msg], on_error: OnError, source: str = "") -> Filing | None:
+    """Return what writes letters at once for a run of the program; None if there will be none."""
+    if not may_file(on_error):
+        return None
+    from go_state.modes.keeping.filing import LetterFiling, LetterWriter  # here: a run that files nothing need not wait for it
+
+    return LetterFiling(LetterWriter(program, source=source))
 
 
 def plain_loop(

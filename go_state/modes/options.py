@@ -76,8 +76,10 @@ class Retain:
 class Options(TypedDict, total=False):
     """What every run takes.
 
-    `on_error`: what becomes of a message that the program fails on: `gs.Raise()` (the default), `gs.SetAside(buffer)`, or a
-    function of `(message, position, error)` that returns one of them. `env`: what commands get from `gs.env`. `effects`
+    `on_error`: what becomes of a message that the program fails on, and of a record of a source that is no message: `gs.Raise()` (the
+    default), `gs.SetAside(buffer)` or `gs.SetAside(gs.DeadLetters(store, name))`, `gs.Halt()`, or a function of `(message, position,
+    error)` that returns one of them; of such a record the message is its raw contents, and the error a `BadRecord`.
+    `env`: what commands get from `gs.env`. `effects`
     (`gs.Effects`): how many commands that outlast their turn run at once, and how long the end waits for those it has cancelled.
     `clock`: a `gs.testing.SimClock` for tests. `observe`: who is told what the run does, one or a list: `gs.observe.Log()`,
     `gs.observe.Prometheus()`, `gs.observe.OpenTelemetry()` or an object with `on_event(event)`; without one nothing is measured.

@@ -52,6 +52,7 @@ class DurableSettings:
 
     store: RecordStore
     key: str
+    of_key: str | None = None  # the key of the program, if it is one of many
     journal: Journal[Any] | None = None  # the one that was given as the buffer; its messages are the program's
     snapshots: Snapshots = Snapshots()
     durability: Durability | None = None

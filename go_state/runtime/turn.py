@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from go_state.core.errors import NotStorable
+from go_state.core.ports import Undecoded
 from go_state.core.program import Step, not_a_step, read_step
 from go_state.runtime.after_commit import AfterRollback, Hooks, StopRequest
 from go_state.runtime.effects.lifecycle import Trouble
@@ -213,7 +214,23 @@ class Loop(Generic[Model, Msg]):
     # ------------------------------------------------------------------ what fails
 
     def _pass_over(self, feed: Feed[Msg]) -> Flow[bool]:
-        """Count a message that is processed without a turn; return whether the loop ends after it."""
+        """Count a message that is processed without a turn, or decide on a record; return whether the loop ends after it."""
+        if (undecoded := feed.take_undecoded()) is not None:
+            return (yield from self._set_record_aside(undecoded, feed))
+        return (yield from self._passed(feed))
+
+    def _set_record_aside(self, undecoded: Undecoded, feed: Feed[Msg]) -> Flow[bool]:
+        """Set a record aside that is no message, as `_set_aside` does with a message; there is no turn to be rolled back."""
+        self._committed = False
+        position = feed.last_position()
+        raw: Any = undecoded.raw  # which stands in the place of a message
+        policy = self.failures.of_record(raw, position, undecoded.error)
+        yield from self.failures.keep(FailedMessage(raw, position, undecoded.error), policy, "record")
+        self.passed_over += 1
+        self._committed = True
+        return self.failures.breaks
+
+    def _passed(self, feed: Feed[Msg]) -> Flow[bool]:
         self.passed_over += 1
         if feed.commits_each:
             self._committed = False
@@ -250,8 +267,9 @@ class Loop(Generic[Model, Msg]):
         policy = self.failures.of_turn(message, position, error)
         if self._after_rollback is not None:
             self._after_rollback.rolled_back(error, ends=False)
-        yield from self.failures.keep(FailedMessage(message, position, error), policy)
-        return (yield from self._pass_over(feed))
+        yield from self.failures.keep(FailedMessage(message, position, error), policy, "turn")
+        ends = yield from self._passed(feed)
+        return ends or self.failures.breaks
 
     def _roll_back(self, feed: Feed[Msg], error: BaseException) -> Flow[None]:
         """End the turns by the error: commit what is processed, and give back the rest."""
@@ -279,4 +297,5 @@ class Loop(Generic[Model, Msg]):
         if not isinstance(error, Exception):
             raise error
         policy = self.failures.of_command(origin, error)
-        yield from self.failures.keep(FailedMessage(origin.message, origin.position, error), policy)
+        failed = FailedMessage(origin.message, origin.position, error)
+        yield from self.failures.keep(failed, policy, "command")

@@ -190,6 +190,16 @@ def policies() -> None:
     gs.batch(program, messages, on_error=gs.Raise)  # type: ignore[arg-type]  # the class, not a policy
     gs.batch(program, messages, on_error=fetch)  # type: ignore[arg-type]  # takes a text
     gs.run(program, gs.Buffer[Msg](), on_error=True)  # type: ignore[arg-type]
+    halted = gs.batch(program, messages, on_error=gs.Halt())
+    assert_type(halted.failed, gs.FailedMessage[Msg] | None)
+    with gs.MemoryStore() as store:
+        letters = gs.DeadLetters(store, "night")
+        gs.aggregate(program, messages, store=store, key="n", on_error=gs.SetAside(letters))
+        assert_type([letter.id for letter in letters], list[str])
+        assert_type(letters.retry(program, key=key_of).done, int)
+        letters.retry(lambda letter: letter.raw)
+        letters.drop(7)  # type: ignore[arg-type]
+    gs.sources.JSONLines("n", parse=lambda raw: Add(int(raw)))
     gs.SetAside(gs.Buffer[int]())  # type: ignore[arg-type]  # dead letters are FailedMessages
 
 
@@ -217,7 +227,7 @@ def batches() -> None:
     result = gs.batch(program, messages, limit=3, prefetch=2, on_error=gs.SetAside())
     assert_type(result, gs.Result[Counter, Msg])
     assert_type(result.model, Counter)
-    assert_type(result.ended, Literal["exhausted", "limit", "stopped", "budget"])
+    assert_type(result.ended, Literal["exhausted", "limit", "stopped", "budget", "failed"])
     assert_type(result.set_aside, tuple[gs.FailedMessage[Msg], ...])
     assert_type(gs.batch(program, generator()).model, Counter)
     assert_type(gs.batch(program, lambda: (messages, False)).model, Counter)

@@ -43,6 +43,9 @@ class Entry(Generic[Model]):
 # What a turn makes of a key's model: the key, its entry, the model. A plain tuple: a named one takes a tenth of the time of a turn.
 Change: TypeAlias = tuple[str, Entry[Model], Model]
 
+Undo: TypeAlias = tuple[str, Entry[Model], Model, bool]
+"""A change that can be taken back: the key, its entry, the model that it had, and whether that was to be saved."""
+
 
 class WorkingSet(Generic[Model, Msg]):
     """The models in use, by key."""
@@ -72,6 +75,7 @@ class WorkingSet(Generic[Model, Msg]):
         self._upcoming: Callable[[], Iterable[Msg | None]] = tuple
         self._keyed: tuple[Any, Any] | None = None  # the message whose key was asked for last, and the key
         self._turn = 0
+        self._undo: list[Undo[Model]] | None = None  # what was changed since the last mark, once there was one
 
     def steps(self, of_one: Steps[Model, Msg]) -> Steps[Change[Model] | None, Msg]:
         """Return the steps that the loop takes, from those of one model."""
@@ -105,12 +109,32 @@ class WorkingSet(Generic[Model, Msg]):
         self._taken_over = change
         key, entry, model = change
         self._turn += 1
+        if self._undo is not None:
+            self._undo.append((key, entry, entry.model, key in self._dirty))
         entry.model, entry.used = model, self._turn
         if self._ahead:
             self._ahead.pop(key, None)  # it is older than the model from here on
         if key not in self._dirty:
             self._clean.pop(key, None)
             self._dirty[key] = entry
+
+    def mark(self, last: Change[Model] | None) -> None:
+        """Note that these are the models to go back to, the last change among them."""
+        if last is not None and last is not self._taken_over:
+            self._take_over(last)
+        self._undo = []
+
+    def revert(self, last: Change[Model] | None) -> None:
+        """Go back to the models of the last mark, at which this was the last change."""
+        for key, entry, model, was_dirty in reversed(self._undo or ()):
+            entry.model = model
+            if was_dirty:
+                continue
+            del self._dirty[key]
+            if entry.version:  # or it begins anew
+                self._clean[key] = entry
+        self._undo = []
+        self._taken_over = last
 
     def _meet(self, key: object) -> tuple[Entry[Model], Any]:
         """Load the key's model, or begin it; return it with the commands that its beginning asks for."""
@@ -222,6 +246,7 @@ class WorkingSet(Generic[Model, Msg]):
                 changed[key] = entry.model
             self._clean[key] = entry
         self._dirty = {}
+        self._undo = None if self._undo is None else []
         self._let_go()
         return changed
 

@@ -7,7 +7,7 @@ they share: the claim on the source, and the one transaction in which models, po
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from go_state.core.errors import Conflict, InvalidKey, UsageError
 from go_state.core.ports import Openable, Position, Source, Store, Write
@@ -20,6 +20,7 @@ from go_state.modes.batch.loaded_first import Loading
 from go_state.modes.options import OnCommit
 from go_state.runtime.after_commit import Hooks
 from go_state.runtime.flow.waits import Answer, Blocking, Flow
+from go_state.runtime.on_error import Filing
 from go_state.runtime.steps import Steps
 from go_state.storage.records.keys import RESERVED, key_bytes
 from go_state.storage.snapshots.links import Links, follow_links
@@ -28,6 +29,7 @@ from go_state.system.own_thread import OwnThread
 
 if TYPE_CHECKING:
     from go_state.runtime.observing.observation import Observation
+    from go_state.storage.letters.box import LetterBox
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -40,6 +42,26 @@ def _model_of(change: Change[Model]) -> Model:
     return change[2]
 
 
+class SavedLetters(Filing, Protocol):
+    """Letters that are written with the next save."""
+
+    def writes(self) -> dict[str, Write]:
+        """Return what the save is to write for them."""
+        ...
+
+    def written(self) -> None:
+        """Called when that is stored."""
+        ...
+
+    def noted(self) -> Mapping[LetterBox, int]:
+        """Return what there is to go back to."""
+        ...
+
+    def go_back(self, to: Mapping[LetterBox, int], /) -> None:
+        """Forget the letters that were filed since."""
+        ...
+
+
 class Keeping(Generic[Model, Msg]):
     """The claim on the source that is read, and the saving of models together with its position."""
 
@@ -50,7 +72,9 @@ class Keeping(Generic[Model, Msg]):
         self._store = store
         self._on_commit = on_commit
         self._record: PositionRecord | None = None  # of a source that has positions
+        self.filing: SavedLetters | None = None  #: the letters that are written with the next save
         self._describe: Callable[[], str] = str  # the source, to know it again by
+        self._noted: Mapping[LetterBox, int] | None = None  # how many letters waited when there was nothing else to wait for
         self._opened: Any = None  # a source that was opened here, until a batch takes it over
 
     # ------------------------------------------------------------------ what the two kinds say
@@ -85,6 +109,30 @@ class Keeping(Generic[Model, Msg]):
     def _written(self, versions: Mapping[str, int]) -> dict[str, Model]:
         """Called with the new versions of the keys that are written; return the models that changed in the store."""
         raise NotImplementedError
+
+    # ------------------------------------------------------------------ letters
+
+    @property
+    def source_name(self) -> str | None:
+        """The name of a source that has positions."""
+        return None if self._record is None else self._record.name
+
+    def file_with(self, filing: SavedLetters | None) -> None:
+        """Write letters with each save."""
+        self.filing = filing
+
+    def is_due(self) -> bool:
+        """Return whether a save is due because of the letters that wait for it."""
+        return self.filing is not None and self.filing.is_full
+
+    def mark(self, model: Any) -> None:
+        """Note that nothing is queued or running, and the model is this one: what `revert` goes back to."""
+        self._noted = None if self.filing is None else self.filing.noted()
+
+    def revert(self, model: Any) -> None:
+        """Go back to the last mark, which was set with this model."""
+        if self.filing is not None and self._noted is not None:
+            self.filing.go_back(self._noted)
 
     # ------------------------------------------------------------------ the beginning
 
@@ -160,23 +208,27 @@ class Keeping(Generic[Model, Msg]):
         record = self._record
         mark = None if record is None else Mark(position, self._describe())
         writes = self._writes(model, mark)
-        if record is not None and (writes or record.lacks(mark)):
+        letters = {} if self.filing is None else self.filing.writes()
+        if record is not None and (writes or letters or record.lacks(mark)):
             writes = {
                 record.key: record.write(mark),
                 **writes,
             }  # the first that is looked at: whose claim it is says more than a model
-        if not writes:
+        if not writes and not letters:
             self._written({})
             return None
-        self.schema.remember_types(self._store)
-        if record is None:
-            return self._written(self._store.store(writes))
+        if writes:
+            self.schema.remember_types(self._store)
         try:
-            versions = self._store.store(writes)
+            versions = self._store.store({**writes, **letters})
         except Conflict as conflict:
-            raise record.explained(conflict) from conflict
-        record.saved(mark, versions)
-        return self._written(versions)
+            raise (conflict if record is None else record.explained(conflict)) from conflict
+        if record is not None:
+            record.saved(mark, versions)
+        if self.filing is not None:
+            self.filing.written()
+        changed = self._written({key: version for key, version in versions.items() if key not in letters})
+        return changed if writes else None
 
 
 def checked_name(name: object) -> str:
@@ -302,6 +354,14 @@ class KeptModels(Keeping[Model, Msg]):
 
     def hooks(self, own: Hooks) -> Hooks:
         return own.of_part(_model_of)
+
+    def mark(self, model: Any) -> None:
+        super().mark(model)
+        self._working_set.mark(model)
+
+    def revert(self, model: Any) -> None:
+        super().revert(model)
+        self._working_set.revert(model)
 
     def loading(self) -> Loading[Msg] | None:
         return Loading(self._working_set.missing, self._working_set.load_ahead, self.thread)

@@ -10,6 +10,7 @@ from go_state.core.program import Program
 from go_state.middleware.chain import Chain
 from go_state.modes.app.observers import Observers
 from go_state.modes.app.pending_replies import PendingReplies, PendingReply
+from go_state.modes.loops import filing_for
 from go_state.runtime.after_commit import Hooks, StopRequest
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.feeds.log_feed import LogFeed
@@ -56,7 +57,7 @@ class MemoryRun(Generic[Model, Msg]):
         self._feed: LogFeed[Msg] | None = None
         hooks = Hooks(subscribed(program.subscriptions, manager), chain, observers, replies, program.view)
         steps: Steps[Model, Msg] = Steps.of(program) if chain is None else chain.steps(program)
-        failures: Failures[Msg] = Failures(on_error, lists=False)
+        failures: Failures[Msg] = Failures(on_error, lists=False, filing=filing_for(program, on_error))
         self._loop = Loop(steps, manager, hooks=hooks, failures=failures, after_rollback=replies, stop=stop)
 
     def flow(self) -> Flow[None]:

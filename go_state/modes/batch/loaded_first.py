@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
+from go_state.core.ports import Position, Undecoded
 from go_state.core.turn import Turn
 from go_state.modes.batch.source_feed import Ended, SourceFeed
 from go_state.runtime.effects.manager import EffectManager
@@ -58,6 +59,8 @@ class LoadedFirst(Generic[Msg]):
 
     def take(self) -> Flow[Iterator[Msg | None] | None]:
         """Give the next messages, after loading what the first of them lacks; None at the end."""
+        if self._feed.has_halted:
+            self._held = None
         if self._held is None:
             messages = yield from self._feed.take()
             return None if messages is None else self._until_missing(messages)
@@ -92,9 +95,22 @@ class LoadedFirst(Generic[Msg]):
         """Take back what is not processed."""
         return self._feed.rollback(processed=processed)
 
+    def position(self) -> Position:
+        """Return where the source stands."""
+        return self._feed.position()
+
+    @property
+    def has_halted(self) -> bool:
+        """Whether the batch has halted at a message."""
+        return self._feed.has_halted
+
     def last_position(self) -> object:
         """Return the position of the message last given."""
         return self._feed.last_position()
+
+    def take_undecoded(self) -> Undecoded | None:
+        """Return the record in whose place None was given last."""
+        return self._feed.take_undecoded()
 
     def turn(self) -> Turn:
         """Return the turn of the message last given."""

@@ -68,6 +68,7 @@ class PrefetchReader(SourceReader[Msg]):
 
     def __init__(self, inner: SourceReader[Msg], count: int, limits: Limits, limit: float) -> None:
         self.whole = inner.whole
+        self.has_records, self.has_positions = inner.has_records, inner.has_positions
         self.name = inner.name
         self._inner = inner
         self._position: Position = inner.position()

@@ -23,6 +23,7 @@ from go_state.modes.durable.feed import DurableFeed
 from go_state.modes.durable.publishing import Onlooker, Publishing, noting_effects
 from go_state.modes.durable.restoring import load
 from go_state.modes.durable.snapshot_writer import SnapshotWriter
+from go_state.modes.keeping.filing import LetterWriter
 from go_state.modes.keeping.keyframes import Keyframe
 from go_state.modes.keeping.schema import StoredTypes, stored_types
 from go_state.modes.settings import DurableSettings
@@ -82,20 +83,24 @@ class DurableRun(Generic[Model, Msg]):
         self._onlooker = onlooker
         self._stop = stop or StopRequest()
         self._publishing: Publishing[Model] = Publishing(program.view, onlooker, chain)
-        self._dead_letters = DeadLetters(self.journal, on_error, kept=self._publishing.note_effects)
+        writer: LetterWriter[Msg] = LetterWriter(
+            program, source=f"journal {self.journal.name}", journal=self.journal.name, key=lambda _: settings.of_key
+        )
+        self._dead_letters = DeadLetters(self.journal, on_error, self._publishing.note_effects, writer)
         self._reader: JournalCursor[Msg] | None = None
         self.feed: DurableFeed[Model, Msg] | None = None
         self._is_live = False  # whether it has begun to take messages
-        self.loop = self._loop(chain, on_error)
+        self.loop = self._loop(chain)
 
-    def _loop(self, chain: Chain[Model, Msg] | None, on_error: OnError) -> Loop[Model, Msg]:
+    def _loop(self, chain: Chain[Model, Msg] | None) -> Loop[Model, Msg]:
         """Return the loop. Its turns are noted, and shown by the feed, which knows what is on disk."""
         steps: Steps[Model, Msg] = Steps.of(self._program) if chain is None else chain.steps(self._program)
         steps = replace(steps, update=noting_effects(steps.update, self._note_effects))
         middleware = None if chain is None else AtTurn(chain.turned)
         hooks = Hooks(subscribed(self._program.subscriptions, self.manager), middleware, self._onlooker)
         # A message whose command has failed is not remembered as set aside: its turn stays, and replays repeat it.
-        failures: Failures[Msg] = Failures(self._dead_letters.decide, on_failure=on_error, lists=False)
+        letters = self._dead_letters
+        failures: Failures[Msg] = Failures(letters.decide, on_failure=letters.decide_on_command, lists=False, filing=letters)
         return Loop(steps, self.manager, hooks=hooks, failures=failures, after_rollback=self._onlooker, stop=self._stop)
 
     def _note_effects(self) -> None:

@@ -101,9 +101,9 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
                 position = self._cursor.position
                 undecoded = yield self._with_disk(partial(self._journal.history.undecoded, position))
                 policy = self._dead_letters.decide(undecoded, position, error)
-                if not isinstance(policy, SetAside) or policy.buffer is None:
+                if not isinstance(policy, SetAside):
                     raise
-                yield from self._loop.failures.keep(FailedMessage(undecoded, position, error), policy)
+                yield from self._loop.failures.keep(FailedMessage(undecoded, position, error), policy, "record")
 
     def _without_those_set_aside(self, messages: Iterator[Msg]) -> Iterator[Msg]:
         nothing: Any = None  # what a turn passes over, as everywhere

@@ -70,7 +70,7 @@ def _keyed(called: str, program: Program[Model, Msg], options: KeyedAppOptions, 
 
     def make(key: str, idled: Told, ended: Told, begun: Told) -> App[Model, Msg]:
         own = replace(program, init=partial(program.init, key)) if asks_key else program
-        durable = None if stored is None else replace(stored, key=prefix + key)
+        durable = None if stored is None else replace(stored, key=prefix + key, of_key=key)
         told = Lifecycle(idle=idle, idled=idled, ended=ended, begun=begun)
         return make_app(own, None, settings, durable, on_denied=on_denied, on_loop=on_loop, key=key, lifecycle=told)
 

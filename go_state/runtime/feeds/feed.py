@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
 from go_state.core.errors import AppEnded, Closed, UsedAfterClose
+from go_state.core.ports import Undecoded
 from go_state.core.turn import Turn
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.flow.waits import Flow
@@ -49,7 +50,8 @@ NO_MESSAGES: Final[Iterator[Any]] = iter(())
 class Feed(Protocol[Msg]):
     """Where a loop's messages come from and where its commands' messages go.
 
-    The feed counts what it gives: a message is processed when the next is asked for, or when it is committed.
+    The feed counts what it gives: a message is processed when the next is asked for, or when it is committed. It gives None in the
+    place of a record that is no message, and then the record is asked for: so nobody has to look at each message.
     """
 
     @property
@@ -88,6 +90,10 @@ class Feed(Protocol[Msg]):
 
     def last_position(self) -> object:
         """Return the position of the message last given, or None if nobody counts."""
+        ...
+
+    def take_undecoded(self) -> Undecoded | None:
+        """Return the record in whose place None was given last, once; None if there was none."""
         ...
 
     def turn(self) -> Turn:

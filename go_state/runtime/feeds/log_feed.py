@@ -32,10 +32,15 @@ CHUNK_SECONDS = 0.001  # a chunk may grow while it takes less: what a reader has
 CHUNK_LIMIT = 1024  # messages; by then the cost of taking a chunk, about 2 us, is 2 ns a message
 
 
+def _do_nothing() -> None:
+    """Ignore it."""
+
+
 class LogFeed(Generic[Msg]):
     """Messages of a log, taken in chunks whose size adapts: from one on, doubled while a chunk is quickly done."""
 
     commits_each = False
+    take_undecoded = staticmethod(_do_nothing)  # there are messages here, and no records
 
     def __init__(self, reader: Reader[Msg], *, on_loop: bool) -> None:
         self._reader = reader
@@ -195,7 +200,3 @@ class LogFeed(Generic[Msg]):
 
     def _backlog(self) -> int:
         return self._reader.diff() + length_hint(self._rest)
-
-
-def _do_nothing() -> None:
-    """Ignore it."""

@@ -49,6 +49,11 @@ class Journals:
             raise UsageError(f"the journal {name!r} is open already, with durability={found.durability!r}: close it first")
         return found
 
+    def is_open(self, name: str) -> bool:
+        """Return whether the journal of this name is open."""
+        found = self._open.get(name)
+        return found is not None and not found.closed
+
     def let_go(self, name: str, journal: object) -> None:
         """Forget a journal that was closed and has nothing more to do: a store may see any number of them."""
         if self._open.get(name) is journal:

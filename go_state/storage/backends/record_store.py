@@ -54,6 +54,10 @@ class RecordStore:
         """Give the keys with this prefix, in the order of their bytes."""
         return self._models.keys(prefix)
 
+    def page(self, prefix: str, after: str, limit: int) -> list[tuple[str, Stored]]:
+        """Return up to `limit` keys with the prefix that come after the key `after`, in order, and what they hold."""
+        return self._models.page(prefix, after, limit)
+
     def keyframes(self, key: str) -> list[int]:
         """Return the positions of the snapshots that were kept of a journalled program besides the newest, oldest first."""
         return self._models.keyframes(key)

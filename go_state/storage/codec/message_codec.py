@@ -144,18 +144,30 @@ class MessageCodec(Generic[Value]):
         again = self._encode_all(list(zip(names, messages, strict=True)))
         return messages if block.data.endswith(b',"records":%b}' % again) else None
 
+    def decode_stored(self, name: str, data: bytes, schema: int) -> Value:
+        """Return one message that was stored by itself, with this number of its schema; `Incompatible` if it does not fit.
+
+        One that a migration drops is None.
+        """
+        return self._of_schema(name, "message", data, schema)
+
     def _migrated(self, name: str, block: MessageBlock, position: int, record: bytes) -> Value:
+        return self._of_schema(name, f"message at position {position}", record, block.schema)
+
+    def _of_schema(self, name: str, what: str, record: bytes, schema: int) -> Value:
         from go_state.storage.codec.json_values import from_json, to_json
 
         try:
-            message = migrate(from_json(record), "message", self._migrations, block.schema, self.schema)
+            if schema == self.schema:
+                return self.decode(record)
+            message = migrate(from_json(record), "message", self._migrations, schema, self.schema)
             return self.decode(to_json(message, self.schema)) if message is not None else _DROPPED
         except FailedMigrationError as error:
-            raise Incompatible(name, f"message at position {position}", str(error)) from error.__cause__
+            raise Incompatible(name, what, str(error)) from error.__cause__
         except NoMigrationError as error:
-            raise Incompatible(name, f"the schema number of the message at position {position}", str(error)) from None
+            raise Incompatible(name, f"the schema number of the {what}", str(error)) from None
         except ValueError as error:
-            raise Incompatible(name, f"message at position {position}", str(error)) from None
+            raise Incompatible(name, what, str(error)) from None
 
     def _find_misfit(self, name: str, block: MessageBlock) -> None:
         """Raise `Incompatible` with the position of the first message that does not fit."""

@@ -6,23 +6,22 @@ it, a command together with what its turn commits.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from go_state.buffer.log import Log
 from go_state.core.turn import Turn
 from go_state.storage.journal.tail import Tail
 from go_state.storage.records.records import Records
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 
 class Notes(NamedTuple):
-    """What a flush writes of a run: the positions set aside and why, and the names of the running commands, None if as before."""
+    """What a flush writes of a run: the positions set aside and why, the names of the running commands, None if as before, and letters."""
 
     aside: Mapping[int, str]
     running: list[str] | None
+    beside: Mapping[str, bytes | None]
 
 
 class RunRecord:
@@ -36,6 +35,7 @@ class RunRecord:
             aside  # set aside since the last flush; shared with `MessageType`, which reads over what cannot be decoded
         )
         self._running: dict[str, None] = {}  # the names of the commands of the run that writes the journal
+        self._beside: dict[str, bytes | None] = {}  # letters, by their key in the store, since the last flush
         self._changed = False  # whether those differ from what is on disk
 
     # ------------------------------------------------------------------ messages
@@ -45,10 +45,19 @@ class RunRecord:
         with self._log.lock:
             return Turn(self._tail.entered(position), position, f"{self._records.journal_id}/{position}")
 
-    def set_aside(self, position: int, kind: str) -> None:
-        """Make replays pass over a message; it is written with the cursor that passes it. `kind` says why, such as "ValueError"."""
+    def set_aside(self, position: int, kind: str, letters: Mapping[str, bytes] = MappingProxyType({})) -> None:
+        """Make replays pass over a message; it is written with the cursor that passes it. `kind` says why, such as "ValueError".
+
+        What is written together with that are `letters`, by their keys in the store.
+        """
         with self._log.lock:
             self.set_aside_locked(position, kind)
+            self._beside.update(letters)
+
+    def add_letters(self, letters: Mapping[str, bytes]) -> None:
+        """Write letters by their keys in the store, with the next flush: of messages whose commands have failed after their turn."""
+        with self._log.lock:
+            self._beside.update(letters)
 
     def set_aside_locked(self, position: int, kind: str) -> None:
         """Do the same. Lock held."""
@@ -88,15 +97,17 @@ class RunRecord:
     @property
     def has_unwritten(self) -> bool:
         """Whether there is something to write. Lock held, or to be asked again with it."""
-        return bool(self._aside) or self._changed
+        return bool(self._aside or self._beside) or self._changed
 
     def notes(self) -> Notes:
         """Return what is to be written. Lock held."""
-        return Notes(dict(self._aside), list(self._running) if self._changed else None)
+        return Notes(dict(self._aside), list(self._running) if self._changed else None, dict(self._beside))
 
     def written(self, notes: Notes) -> None:
         """Called when the notes are on disk. Lock held."""
         for position in notes.aside:
             self._aside.pop(position, None)
+        for key in notes.beside:
+            self._beside.pop(key, None)
         if notes.running == list(self._running):
             self._changed = False

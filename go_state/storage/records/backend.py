@@ -41,8 +41,8 @@ class Transaction(Protocol):
         """Return the names that begin with the prefix, in order."""
         ...
 
-    def items(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Give the names that begin with the prefix, in order, with their records."""
+    def items(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Give the names that begin with the prefix, in order, from the name `start` on, with their records."""
         ...
 
     def put(self, name: bytes, record: bytes) -> None:

@@ -95,6 +95,7 @@ class Entry(NamedTuple):
     snapshot: Snapshot | None = None
     types: Description | None = None
     under_way: Sequence[str] | None = None  # None: as it was
+    beside: Mapping[str, bytes | None] = MappingProxyType({})  # keys of the store that change with it, None for one that goes
 
 
 class Snapshot(NamedTuple):

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from go_state.core.errors import Conflict, Corrupt, UsageError
@@ -77,6 +78,17 @@ class Models:
         with self._backend.transaction() as transaction:
             return iter([name[len(_PREFIX) :].decode() for name in transaction.names(start)])
 
+    def page(self, prefix: str, after: str, limit: int) -> list[tuple[str, Stored]]:
+        """Return up to `limit` keys with the prefix that come after the key, in order, and what they hold."""
+        start = _PREFIX + key_bytes(prefix)
+        following = _PREFIX + key_bytes(after) + b"\0" if after else b""
+        found: list[tuple[str, Stored]] = []
+        with self._backend.transaction() as transaction:
+            for name, record in islice(transaction.items(start, following), limit):
+                key = name[len(_PREFIX) :].decode()
+                found.append((key, _whole(transaction, key, name, record)))
+        return found
+
     def keyframes(self, key: str) -> list[int]:
         """Return the positions of a program's keyframes, oldest first."""
         if "\0" in key:  # no journal has such a name
@@ -134,6 +146,15 @@ def _delete_oldest(transaction: Transaction, snapshot: Snapshot) -> None:
     for keyframe in too_many:
         if snapshot.position <= snapshot.needed or keyframe not in leads_there:
             _delete(transaction, key, keyframe)
+
+
+def write_beside(transaction: Transaction, key: str, data: bytes | None) -> None:
+    """Write a key, or delete it, whatever it holds: one that nobody else writes, such as a letter of the journal's own."""
+    name = _PREFIX + key_bytes(key)
+    if data is None:
+        transaction.delete(name)
+    else:
+        transaction.put(name, pack(name, transaction.id(), data))
 
 
 def remember_types(transaction: Transaction, types: Description) -> None:

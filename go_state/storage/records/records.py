@@ -22,7 +22,7 @@ from go_state.storage.records.backend import JournalStore, Transaction
 from go_state.storage.records.block import Block, Entry, pack_blocks, unpack_block
 from go_state.storage.records.frames import FRAME_BYTES, pack, unpack
 from go_state.storage.records.keys import key_bytes
-from go_state.storage.records.models import keep_snapshot, model_name, remember_types
+from go_state.storage.records.models import keep_snapshot, model_name, remember_types, write_beside
 from go_state.storage.records.parts import Parts
 from go_state.storage.types.description import Description
 
@@ -208,6 +208,8 @@ class Records:
                 self._put(transaction, b"x" + _POSITION.pack(position), kind.encode())
             if entry.under_way is not None:
                 self._put(transaction, b"u", json.dumps(entry.under_way).encode())
+            for key, data in entry.beside.items():
+                write_beside(transaction, key, data)
             if entry.snapshot is not None:
                 keep_snapshot(transaction, entry.snapshot)
             number = transaction.id()

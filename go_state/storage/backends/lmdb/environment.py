@@ -265,10 +265,10 @@ class _LMDBTransaction:
                     found.append(name)
         return found
 
-    def items(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Give the names that begin with the prefix, in order, with their records."""
+    def items(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Give the names that begin with the prefix, in order, from the name `start` on, with their records."""
         with self._transaction.cursor() as cursor:
-            if cursor.set_range(prefix):
+            if cursor.set_range(max(prefix, start)):
                 for each, record in cursor:
                     name = bytes(each)
                     if not name.startswith(prefix):

@@ -67,11 +67,11 @@ class PostgresTransaction:
         self.send()
         return [name for (name,) in self._rows(f"SELECT name FROM {{}} WHERE {_BEGINS} ORDER BY name", prefix, _after(prefix))]
 
-    def items(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Give the names that begin with the prefix, in order, with their records."""
+    def items(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Give the names that begin with the prefix, in order, from the name `start` on, with their records."""
         self.send()
         select = f"SELECT name, record FROM {{}} WHERE {_BEGINS} ORDER BY name LIMIT {_ROWS}"
-        first, end = prefix, _after(prefix)
+        first, end = max(prefix, start), _after(prefix)
         while rows := self._rows(select, first, end):
             yield from rows
             first = rows[-1][0] + b"\0"

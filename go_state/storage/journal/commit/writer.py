@@ -18,10 +18,11 @@ at the disk: the lease is ours, so whatever was written is ours.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from time import time_ns
+from types import MappingProxyType
 from typing import Generic, Literal, TypeAlias, TypeVar
 
 from go_state.buffer.log import Log
@@ -47,6 +48,8 @@ Msg = TypeVar("Msg")
 Durability: TypeAlias = Literal["group", "put"]
 """When messages are committed to disk; see `Journal`."""
 
+Beside: TypeAlias = Mapping[str, bytes | None]
+_NONE: Beside = MappingProxyType({})
 REFUSED = "the journal is closed: messages may no longer be put"
 _NOT_WRITTEN = (Conflict, LeaseHeld, StoreFull)  # errors that come before anything is written
 
@@ -109,10 +112,13 @@ class Writer(Generic[Msg]):
             self._lease.take()
             self._records.write(Entry())
 
-    def save(self, snapshot: Snapshot, messages: Sequence[Msg] = ()) -> int:
-        """Write a snapshot together with all that a flush writes, and return its version; the messages enter with it or not at all."""
+    def save(self, snapshot: Snapshot | None, messages: Sequence[Msg] = (), beside: Beside = _NONE) -> int:
+        """Write a snapshot with all that a flush writes, and return its version; the messages enter with it or not at all.
+
+        What is `beside` are keys of the store that change with it: None deletes one.
+        """
         with self._lease.flushing:
-            return self.flush_locked(snapshot, messages)
+            return self.flush_locked(snapshot, messages, beside)
 
     def parts(self, key: str) -> Parts:
         """Return what a large snapshot is written into bit by bit, before `save` makes it count."""
@@ -142,9 +148,9 @@ class Writer(Generic[Msg]):
             self._log.absorb()
             return bool(self._tail.pending or self._stage.waiting or self._run_record.has_unwritten or self._moved())
 
-    def flush_locked(self, snapshot: Snapshot | None = None, messages: Sequence[Msg] = ()) -> int:
+    def flush_locked(self, snapshot: Snapshot | None = None, messages: Sequence[Msg] = (), beside: Beside = _NONE) -> int:
         """Flush, and return the number of the transaction, 0 if there was nothing to write. `flushing` held."""
-        if self.has_unwritten() or snapshot is not None:
+        if self.has_unwritten() or snapshot is not None or messages:
             if self._lease.is_lost:
                 raise LeaseHeld(self._records.name)
             self._lease.take()
@@ -157,7 +163,7 @@ class Writer(Generic[Msg]):
             for each in own:
                 self._in_hand.place(each)
             notes = self._run_record.notes()
-            entry = self._entry(snapshot, notes)
+            entry = self._entry(snapshot, notes, beside)
             if entry is None:
                 self.let_go_locked()  # the lease may have been taken for a put that came too late
         if entry is None:
@@ -185,16 +191,17 @@ class Writer(Generic[Msg]):
         if not self.rules.at_once:
             self._in_hand.finish_up_to(self._tail.end)  # in a group a message has entered before it is on disk
 
-    def _entry(self, snapshot: Snapshot | None, notes: Notes) -> Entry | None:
+    def _entry(self, snapshot: Snapshot | None, notes: Notes, beside: Beside) -> Entry | None:
         """Return what is to be written, None for nothing. Lock held."""
         tail, cursors = self._tail, self._moved()
         if snapshot is not None:
             cursors[SNAPSHOT] = snapshot.position
         messages, times = list(tail.pending), list(tail.times)
-        if not (messages or cursors or notes.aside or snapshot or notes.running is not None):
+        letters = {**notes.beside, **beside}
+        if not (messages or cursors or notes.aside or snapshot or notes.running is not None or letters):
             return None
         schema, types = self._kind.written_as()
-        return Entry(tail.durable, schema, messages, times, cursors, notes.aside, snapshot, types, notes.running)
+        return Entry(tail.durable, schema, messages, times, cursors, notes.aside, snapshot, types, notes.running, letters)
 
     def _moved(self) -> dict[str, int]:
         open_ones = {each.name: each.committed for each in self._log.cursors if self.rules.has_moved(each)}
