@@ -18,7 +18,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from go_state.core.ports import Position
 from go_state.modes.aggregate.model_store import KeptModels
 from go_state.modes.batch.batch import Batch
-from go_state.modes.streams.reader import PARKED, ShareReader
+from go_state.modes.streams.shares.reader import PARKED, ShareReader
 from go_state.runtime.effects.inbox import NextArrival
 from go_state.runtime.flow.waits import Flow, Wait
 
@@ -69,7 +69,8 @@ class Share(Generic[Model, Msg]):
         self.saved = Counted(0, 0, 0)  #: what came of it by then
         self.save_due = False
         self.is_changed = False  #: whether it has run since its last save
-        self.is_done = False
+        self.is_done = False  #: whether it is over; it is saved if its flow has come to its end
+        self.ends = False  #: whether the partition does, so that its end is saved with it
         self.wait: Wait | None = None  #: what it waits for
         self._flow: Generator[Wait, Any, None] = batch.flow()
         self._context = copy_context()

@@ -111,14 +111,14 @@ class ShareReader(SourceReader[Msg]):
         self._messages: list[Any] = []  # of the chunk
         self._iterator: Iterator[Any] = iter(self._messages)
         self._last: tuple[Any, ...] = ()  # the last record of the chunks before this one, if there were any
-        self._is_cut = False
+        self.is_cut = False  #: whether it ended before everything had its turn
         self._ends = False
 
     # ------------------------------------------------------------------ what the holder calls
 
     def give(self, records: Sequence[Any]) -> None:
         """Take records that follow those given last."""
-        if not self._is_cut and records:
+        if not self.is_cut and records:
             self._given.append(records)
             self.waiting += len(records)
 
@@ -128,7 +128,7 @@ class ShareReader(SourceReader[Msg]):
 
     def cut(self) -> None:
         """End now: what had no turn yet is forgotten."""
-        self._is_cut = True
+        self.is_cut = True
         self._given.clear()
         self.waiting = 0
         del self._messages[self._taken() :]
@@ -136,12 +136,12 @@ class ShareReader(SourceReader[Msg]):
     @property
     def is_complete(self) -> bool:
         """Whether everything that was given had its turn, and nothing follows."""
-        return self._ends and not self._is_cut and not self.waiting
+        return self._ends and not self.is_cut and not self.waiting
 
     @property
     def is_over(self) -> bool:
         """Whether no message is left, and none will come."""
-        return (self._is_cut or self._ends) and not self.waiting
+        return (self.is_cut or self._ends) and not self.waiting
 
     @property
     def is_full(self) -> bool:
