@@ -16,6 +16,15 @@ Settings: TypeAlias = Mapping[str, Any]  # Any: texts, numbers and truth values,
 
 log = logging.getLogger("go_state.kafka")
 
+
+class _ClientLog:
+    """The client's own log, of which each failed attempt to connect is no news: it tries on, and `Watch` says when that takes long."""
+
+    def log(self, level: int, text: str, *of: object) -> None:
+        """Log a line, whose first word says what it is about."""
+        log.log(logging.DEBUG if of and of[0] in ("FAIL", "ERROR") else level, text, *of)
+
+
 _OWN = {  # what is not the user's to set, and what says it instead
     "bootstrap.servers": "servers=",
     "group.id": "group=",
@@ -55,7 +64,7 @@ def check_settings(settings: object) -> None:
 
 def connection(servers: str, settings: Settings) -> dict[str, Any]:
     """Return the settings of any client of these servers."""
-    return {"bootstrap.servers": servers, "logger": log, **settings}
+    return {"bootstrap.servers": servers, "logger": _ClientLog(), **settings}
 
 
 def consumer_settings(servers: str, group: str, member: str | None, protocol: Protocols, settings: Settings) -> dict[str, Any]:
@@ -221,6 +230,8 @@ def given_up(what: str, error: KafkaError | None, text: str, settings: Settings)
     from confluent_kafka import KafkaError as Codes
 
     code = Codes.UNKNOWN if error is None else error.code()
+    if code == Codes._FATAL and Codes(Codes.FENCED_INSTANCE_ID).str() in text:  # which the code itself hides
+        code = Codes.FENCED_INSTANCE_ID
     advice = {
         Codes.TOPIC_AUTHORIZATION_FAILED: "its user may not read the topic: grant it Read and Describe",
         Codes.GROUP_AUTHORIZATION_FAILED: "its user may not be in the group: grant it Read on the group",

@@ -56,6 +56,8 @@ class KafkaReading(Generic[Msg]):
         self.message, self.raw = records  #: see `PartitionedReading`; attributes, because each record is decoded by one call
         self._woken = threading.Event()
         self._next: dict[int, int] = {}  # the offset that each partition is given from next
+        self._ends: dict[int, int] = {}  # the offset at which it ended when something of it was fetched last
+        self._thread = 0  # in which it is polled
         self._touched: set[int] = set()  # partitions that came or went during a call of the client
         self._read_at = 0.0  # when records were given last
         self._holder: Holder[Message] | None = None
@@ -68,7 +70,7 @@ class KafkaReading(Generic[Msg]):
 
     def poll(self, seconds: float, holder: Holder[Message], /) -> None:
         """Wait up to `seconds` for records or news of the group; raises `SourceChanged` for a gap or another topic, `SourceError` if refused."""
-        self._holder = holder
+        self._holder, self._thread = holder, threading.get_ident()
         self._watch.look()
         for_good = self._group.heard.for_good
         if for_good is not None:
@@ -115,6 +117,7 @@ class KafkaReading(Generic[Msg]):
             self._read_at = time.monotonic()
         for partition, records in by_partition.items():
             self._next[partition] = offset_of(records[-1]) + 1
+            self._ends[partition] = self._group.end(partition)
             holder.give(str(partition), records)
         for record in said:
             self._said(record)
@@ -128,7 +131,8 @@ class KafkaReading(Generic[Msg]):
         code = error.code()
         if code == KafkaError._PARTITION_EOF:
             if partition in self._next:
-                self._next[partition] = max(self._next[partition], record.offset() or 0)  # past what is no record
+                end = max(self._next[partition], record.offset() or 0)  # past what is no record
+                self._next[partition] = self._ends[partition] = end
         elif code == KafkaError._AUTO_OFFSET_RESET:
             if partition in self._next:
                 self._check_again(partition)
@@ -166,8 +170,12 @@ class KafkaReading(Generic[Msg]):
         self._woken.set()
 
     def position(self, record: Message, /) -> Position:
-        """Return the offset of a record, once it is known that it is of the topic that was begun with; `SourceChanged` if not."""
-        self._watch.confirm(self._read_at)
+        """Return the offset of a record, once it is known that it is of the topic that was begun with; `SourceChanged` if not.
+
+        Asked from elsewhere, such as an event loop, it does not wait for that: the topic is looked after at every second or third second.
+        """
+        if threading.get_ident() == self._thread:
+            self._watch.confirm(self._read_at)
         return offset_of(record)
 
     def time(self, record: Message, /) -> float | None:
@@ -176,9 +184,8 @@ class KafkaReading(Generic[Msg]):
 
     def lag(self, partition: str, /) -> int | None:
         """Return how many offsets follow the record given last, by what was known when something was fetched last."""
-        number = int(partition)
-        end = self._group.end(number) if number in self._next else -1
-        return None if end < 0 else max(end - self._next[number], 0)
+        end, offset = self._ends.get(int(partition)), self._next.get(int(partition))
+        return None if end is None or offset is None or end < 0 else max(end - offset, 0)
 
     def holds(self, partition: str, /) -> bool:
         """Ask the group whether the partition is this member's; while that is being settled, what was last known counts."""
@@ -241,6 +248,7 @@ class KafkaReading(Generic[Msg]):
     def _forget(self, partitions: Sequence[int]) -> None:
         for partition in partitions:
             self._next.pop(partition, None)
+            self._ends.pop(partition, None)
         self._group.unassign(partitions)
 
     def _offsets(self, after: Mapping[int, Position | None]) -> dict[int, int]:
