@@ -13,7 +13,7 @@ import pytest
 from kafka_server import KafkaServer
 
 import go_state as gs
-from sources.kafka.support import QUICK, Add, Tally, Worker, counted, record, records, tally, wait_for, wait_for_count
+from sources.streams.kafka.support import QUICK, Add, Tally, Worker, counted, record, records, tally, wait_for, wait_for_count
 
 pytestmark = [pytest.mark.slow]
 
@@ -373,7 +373,7 @@ def test_wrong_use_is_told(kafka_server: KafkaServer, source: Any, store: Any) -
 
 def test_servers_that_do_not_answer_are_named(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The client's own reason is in the error, and no secret."""
-    import go_state.sources.kafka.topic as module
+    import go_state.sources.streams.kafka.topic as module
 
     monkeypatch.setattr(module, "_SECONDS", 2.0)
     settings = {

@@ -17,7 +17,7 @@ from typing import Literal, TypeAlias
 
 from go_state.core.errors import Conflict, SourceChanged, UsageError
 from go_state.core.ports import Position, Store, Write
-from go_state.sources.kafka.topic import Described, Topic
+from go_state.sources.streams.kafka.topic import Described, Topic
 from go_state.storage.records.keys import RESERVED
 
 Start: TypeAlias = Literal["oldest", "newest"] | datetime.datetime

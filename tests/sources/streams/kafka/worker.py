@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import go_state as gs
-from sources.kafka.support import QUICK, Add, Tally, key_of, tally, update
+from sources.streams.kafka.support import QUICK, Add, Tally, key_of, tally, update
 
 
 def noting(folder: Path) -> gs.Program[Tally, Add]:

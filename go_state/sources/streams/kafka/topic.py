@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from go_state.core.errors import SourceError, SourceUnavailable
-from go_state.sources.kafka.client import Heard, Settings, failure_of, given_up, log, refused, without_secrets
+from go_state.sources.streams.kafka.client import Heard, Settings, failure_of, given_up, log, refused, without_secrets
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaException

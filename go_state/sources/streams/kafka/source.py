@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from go_state.core.errors import SourceChanged, UsageError
 from go_state.sources.decoding import Tags, check_decoding, decoded_alone, json_decoder, parsed_by
-from go_state.sources.kafka.client import (
+from go_state.sources.streams.kafka.client import (
     Protocols,
     Settings,
     check_settings,
@@ -15,12 +15,12 @@ from go_state.sources.kafka.client import (
     consumer_settings,
     import_client,
 )
-from go_state.sources.kafka.record import KafkaRecord, Records, read_raw, values, whole
-from go_state.sources.kafka.starts import Start, Starts, check_start
-from go_state.sources.kafka.topic import Topic
+from go_state.sources.streams.kafka.record import KafkaRecord, Records, read_raw, values, whole
+from go_state.sources.streams.kafka.starts import Start, Starts, check_start
+from go_state.sources.streams.kafka.topic import Topic
 
 if TYPE_CHECKING:
-    from go_state.sources.kafka.reading import KafkaReading
+    from go_state.sources.streams.kafka.reading import KafkaReading
 
 Msg = TypeVar("Msg")
 
@@ -169,7 +169,7 @@ class Kafka(Generic[Msg]):
 
     def open_partitions(self) -> KafkaReading[Msg]:
         """Join the group."""
-        from go_state.sources.kafka.reading import KafkaReading
+        from go_state.sources.streams.kafka.reading import KafkaReading
 
         reading = KafkaReading[Msg](self._name, self._ask(), self.group, self._consumer, self._starts, self._records())
         self._topic_id = reading.topic_id

@@ -17,13 +17,13 @@ from typing import Any
 
 import go_state as gs
 from kafka_server import KafkaServer
-from sources.kafka.support import Tally, record, tally
-from sources.kafka.worker import opened
+from sources.streams.kafka.support import Tally, record, tally
+from sources.streams.kafka.worker import opened
 
 KEYS = 200
 ASLEEP = 8.0  # seconds: more than it takes until a member counts as dead
 
-_ROOT = Path(__file__).parents[3]
+_ROOT = Path(__file__).parents[4]
 
 
 class Workers:
@@ -40,7 +40,7 @@ class Workers:
 
     def start(self, member: str | None = None) -> subprocess.Popen[bytes]:
         """Start one more."""
-        command = [sys.executable, "-m", "sources.kafka.worker", *self._arguments, *([] if member is None else [member])]
+        command = [sys.executable, "-m", "sources.streams.kafka.worker", *self._arguments, *([] if member is None else [member])]
         worker = subprocess.Popen(command, env=self.env, cwd=_ROOT)
         self.alive.append(worker)
         return worker
@@ -124,7 +124,7 @@ def run(
             elif now > next_blow:
                 next_blow = now + chance.uniform(2, 6)
                 awake = [worker for worker in workers.alive if worker.pid not in workers.asleep]
-                if chance.random() < 0.6 or len(awake) < 3:
+                if not workers.done["killed"] or chance.random() < 0.6 or len(awake) < 3:
                     workers.kill(chance.choice(workers.alive))
                     workers.start()
                 else:

@@ -12,16 +12,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from go_state.core.errors import SourceChanged
 from go_state.core.partitions import Holder
 from go_state.core.ports import Position
-from go_state.sources.kafka.client import Group, Settings, given_up, log
-from go_state.sources.kafka.record import Records, offset_of, time_of
-from go_state.sources.kafka.starts import Starts
-from go_state.sources.kafka.topic import Described, Topic, Watch
+from go_state.sources.streams.kafka.client import Group, Settings, given_up, log
+from go_state.sources.streams.kafka.record import Records, offset_of, time_of
+from go_state.sources.streams.kafka.starts import Starts
+from go_state.sources.streams.kafka.topic import Described, Topic, Watch
 
 if TYPE_CHECKING:
     from confluent_kafka import Message
@@ -34,6 +34,7 @@ _SHORTEST, _LONGEST = (
     0.05,
 )  # seconds: the client cannot be woken, so it is asked in slices, which grow while nothing happens
 _ASK = 5.0  # seconds for an answer about the group
+_ABSENT = 3.0  # seconds between two polls, after which this member may be out of the group and not know it
 
 
 class KafkaReading(Generic[Msg]):
@@ -59,6 +60,7 @@ class KafkaReading(Generic[Msg]):
         self._ends: dict[int, int] = {}  # the offset at which it ended when something of it was fetched last
         self._thread = 0  # in which it is polled
         self._touched: set[int] = set()  # partitions that came or went during a call of the client
+        self._polled_at = time.monotonic()
         self._read_at = 0.0  # when records were given last
         self._holder: Holder[Message] | None = None
         self._closed = False
@@ -75,7 +77,10 @@ class KafkaReading(Generic[Msg]):
         for_good = self._group.heard.for_good
         if for_good is not None:
             raise given_up(f"the group {self._group_name!r} is closed to this client", for_good, for_good.str(), self._settings)
-        self._give(self._take(seconds))
+        absent, self._polled_at = time.monotonic() - self._polled_at > _ABSENT, time.monotonic()
+        taken = self._take(seconds)
+        self._give(self._without_foreign(taken) if absent and taken else taken)
+        self._polled_at = time.monotonic()
 
     def _take(self, seconds: float) -> list[Message]:
         until, slice_ = time.monotonic() + seconds, _SHORTEST
@@ -91,10 +96,15 @@ class KafkaReading(Generic[Msg]):
             slice_ = min(2 * slice_, _LONGEST)
         self._touched.clear()  # what the client says before it gives a record is of before that record
         taken = [first, *self._group.more(_MOST - 1)]
-        return self._without_touched(taken) if self._touched else taken
+        return self._without(taken, self._touched) if self._touched else taken
 
-    def _without_touched(self, taken: list[Message]) -> list[Message]:
-        dropped = {record.partition() for record in taken} & self._touched
+    def _without_foreign(self, taken: list[Message]) -> list[Message]:
+        """Drop records of partitions that this process has lost while it stood still: their commands are for others to perform."""
+        return self._without(taken, self._next.keys() - self._held())
+
+    def _without(self, taken: list[Message], partitions: Set[int]) -> list[Message]:
+        """Drop records of the partitions, and have the client give those again that are held."""
+        dropped = {record.partition() for record in taken} & partitions
         for partition in self._next.keys() & dropped:
             self._begin({partition: self._next[partition]}, again=True)
         return [record for record in taken if record.partition() not in dropped]
@@ -189,11 +199,11 @@ class KafkaReading(Generic[Msg]):
 
     def holds(self, partition: str, /) -> bool:
         """Ask the group whether the partition is this member's; while that is being settled, what was last known counts."""
-        number = int(partition)
+        return int(partition) in self._held()
+
+    def _held(self) -> Set[int]:
         members = self._topic.members(self._group_name, _ASK)
-        if members is None:
-            return number in self._next
-        return number in members.get(self._group.member() or "", ())
+        return self._next.keys() if members is None else members.get(self._group.member() or "", frozenset())
 
     def seek(self, partition: str, after: Position | None, /) -> None:
         """Give the partition again from the offset that follows `after`, or from its beginning; raises `SourceChanged` for a gap."""
