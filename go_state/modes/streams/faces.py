@@ -48,10 +48,6 @@ class _Face:
         """Where positions and models are."""
         return self.holder.store
 
-    def ended(self, partition: str) -> None:
-        """Note that nothing follows what was given of the partition."""
-        self.holder.ended(partition)
-
     def give(self, partition: str, records: Sequence[Any]) -> None:
         """Take records."""
         self.holder.give(partition, records)
@@ -83,6 +79,10 @@ class ThreadFace(_Face):
         """Let go, and save nothing."""
         self._run(lambda: self.holder.lost(partitions))
 
+    def ended(self, partition: str) -> None:
+        """Note that nothing follows what was given of the partition."""
+        self.holder.ended(partition)
+
     def ends(self, partitions: Collection[str]) -> Collection[str]:
         """Return those whose end is stored."""
         ends: Collection[str] = self._run(lambda: self.holder.ends(partitions))
@@ -108,6 +108,10 @@ class LoopFace(_Face):
     async def lost(self, partitions: Sequence[str]) -> None:
         """Let go, and save nothing."""
         await drive_async(self.holder.lost(partitions))
+
+    async def ended(self, partition: str) -> None:
+        """Note that nothing follows what was given of the partition."""
+        self.holder.ended(partition)
 
     async def ends(self, partitions: Collection[str]) -> Collection[str]:
         """Return those whose end is stored."""

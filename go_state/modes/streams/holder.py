@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
-from go_state.core.errors import Conflict, StoreError
+from go_state.core.errors import Conflict, SourceChanged, StoreError
 from go_state.core.ports import Position, Store
 from go_state.modes.streams.claims import TRIES, Claimed, Claims
 from go_state.modes.streams.making import ShareMaker
@@ -32,8 +32,6 @@ Msg = TypeVar("Msg")
 Ended: TypeAlias = Literal["exhausted", "limit", "stopped", "budget", "failed"]
 
 _ROUND = 0.1  # seconds between two polls at most, if nothing takes long
-_LONGEST_POLL = 1.0  # seconds; a switch that nobody can be woken by is looked at this often
-_AGAIN = 0.5, 10.0  # seconds before a partition is claimed again that was fenced twice in a row, and at most
 
 
 class Outcome(NamedTuple):
@@ -78,6 +76,8 @@ class StreamHolder(Generic[Model, Msg]):
         self._set_aside: list[FailedMessage[Any]] = []
         self._save_at = self._next_save()
         self._more = True  # whether the reading may give more
+        self._full: set[AnyShare] = set()  # of which no more should be given
+        self._paused: set[AnyShare] = set()  # of which no more is given
 
     @property
     def store(self) -> Store:
@@ -119,19 +119,16 @@ class StreamHolder(Generic[Model, Msg]):
     def revoked(self, partitions: Collection[str]) -> Flow[dict[str, Position | None]]:
         """Save the shares, within the time for that, and let go of them; return what is in the store of the partitions."""
         self._forget(partitions)
-        shares = [self._shares[partition] for partition in partitions if partition in self._shares]
-        yield from self._let_go(shares)
-        for share in shares:
-            self._maker.tell.revoked(share.partition, share.position)
+        yield from self._let_go(self._held(partitions))
         stored = self._runner.positions
         return {partition: stored[partition] for partition in partitions if partition in stored}
 
     def lost(self, partitions: Collection[str]) -> Flow[None]:
         """Let go of the shares, and save nothing."""
         self._forget(partitions)
-        for share in [self._shares[partition] for partition in partitions if partition in self._shares]:
-            yield from self._drop(share)
+        for share in self._held(partitions):
             self._maker.tell.lost(share.partition)
+            yield from self._drop(share)
 
     def ended(self, partition: str) -> None:
         """Note that nothing follows what was given of the partition."""
@@ -152,6 +149,8 @@ class StreamHolder(Generic[Model, Msg]):
         if share is not None:
             share.reader.give(records)
             self._runner.add(share)
+            if share.reader.is_full and not share.reader.is_paused:
+                self._full.add(share)
 
     # ------------------------------------------------------------------ the loop
 
@@ -215,22 +214,25 @@ class StreamHolder(Generic[Model, Msg]):
             times.append(self._save_at)
         left = self._limits.seconds_left()
         now = time.monotonic()
-        soonest = min((each - now for each in times if each is not None), default=_LONGEST_POLL)
-        return max(min(soonest, _LONGEST_POLL, _LONGEST_POLL if left is None else left), 0.0)
+        most = self._maker.poll_seconds if left is None else min(self._maker.poll_seconds, left)
+        return max(min((most, *(each - now for each in times if each is not None))), 0.0)
 
     def _next_save(self) -> float:
         seconds = self._maker.snapshots.seconds
         return float("inf") if seconds is None else time.monotonic() + seconds
 
     def _pause_and_resume(self) -> None:
-        for partition, share in self._shares.items():
-            reader = share.reader
-            if reader.is_full and not reader.is_paused:
-                reader.is_paused = True
-                self._reading.pause(partition)
-            elif reader.is_paused and reader.has_room:
-                reader.is_paused = False
-                self._reading.resume(partition)
+        """Ask the reading to give nothing of partitions of which enough waits, and to give it again when there is room."""
+        for share in self._full:
+            share.reader.is_paused = True
+            self._reading.pause(share.partition)
+            self._paused.add(share)
+        self._full.clear()
+        for share in [share for share in self._paused if share.reader.has_room]:
+            share.reader.is_paused = False
+            self._paused.remove(share)
+            if not share.is_done:
+                self._reading.resume(share.partition)
 
     def _tell_saved(self) -> Flow[None]:
         if self._runner.saved:
@@ -244,6 +246,7 @@ class StreamHolder(Generic[Model, Msg]):
         if share.has_failed:
             self._ended, failed = "failed", share.batch.loop.failures.halted
             self._failed = self._failed or (None if failed is None else failed.failed)
+        self._maker.tell.revoked(share.partition, share.position)
         yield from self._drop(share)
 
     def saved(self, share: AnyShare, models: int, began: float) -> None:
@@ -259,7 +262,8 @@ class StreamHolder(Generic[Model, Msg]):
         if share.reader.is_cut:  # it is let go of anyway
             return
         times = self._fenced[partition] = self._fenced.get(partition, 0) + 1
-        wait = 0.0 if times == 1 else min(_AGAIN[0] * 2 ** (times - 2), _AGAIN[1])
+        first, most = self._maker.again
+        wait = 0.0 if times == 1 else min(first * 2 ** min(times - 2, 20), most)
         self._refused[partition] = _Refused(time.monotonic() + wait, times)
         self._reading.pause(partition)
 
@@ -293,6 +297,7 @@ class StreamHolder(Generic[Model, Msg]):
             share.reader.cut()
             self._runner.add(share)
         for share in (yield from self._runner.finish(shares, self._maker.hand_over)):
+            self._maker.tell.revoked(share.partition, share.position)
             yield from self._drop(share)
 
     def _drop(self, share: AnyShare) -> Flow[None]:
@@ -306,7 +311,9 @@ class StreamHolder(Generic[Model, Msg]):
         self._letters += share.saved.letters
         self._set_aside += share.batch.loop.failures.set_aside[: share.saved.set_aside]
         yield from share.leave()
-        self._spread_cache()
+
+    def _held(self, partitions: Collection[str]) -> list[AnyShare]:
+        return [self._shares[partition] for partition in partitions if partition in self._shares]
 
     def _forget(self, partitions: Collection[str]) -> None:
         for partition in partitions:
@@ -321,6 +328,9 @@ class StreamHolder(Generic[Model, Msg]):
 
     def _give_up(self, error: BaseException) -> Flow[None]:
         """End by an error: the share that it came from saves nothing, and the others are saved, unless it is the store that fails."""
+        if isinstance(error, SourceChanged):
+            partition = error.name.removeprefix(f"{self._maker.source_name}/")
+            self._maker.tell.gap(partition, self._runner.positions.get(partition))
         broken = self._runner.broken
         if broken is not None:
             yield from self._drop(broken)

@@ -27,6 +27,8 @@ from go_state.system.own_thread import OwnThread
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
+_LONGEST_POLL = 1.0  # seconds; a switch by which nobody can be woken is looked at this often
+_AGAIN = 0.5, 10.0  # seconds before a partition is claimed again that was fenced twice in a row, and at most
 _HAND_OVER = 10.0  # seconds; engines give minutes for it, and a process that is told to end some 30 s
 _SLICE = 0.01  # seconds that a share runs before the next one does; a chunk costs 20 us beside its turns
 
@@ -56,6 +58,8 @@ class ShareMaker(Generic[Model, Msg]):
         self.hand_over = hand_over  #: seconds in which a partition that is taken away is to be saved
         self.thread = OwnThread("go_state store")  #: in which an event loop has the store used
         self.slice_seconds = CHECKPOINT_SECONDS if on_loop else _SLICE
+        self.again = _AGAIN
+        self.poll_seconds = _LONGEST_POLL
         self.tell = Telling(plan.observation, source_name)
         self._plan = plan
         self._keep = keep
