@@ -16,9 +16,9 @@ An object with the methods of `go_state.core.ports.Source` is a source too.
 
 from go_state.core.ports import Undecoded
 from go_state.sources.jsonlines import JSONLines
+from go_state.sources.progress import progress
 from go_state.sources.streams.kafka.record import KafkaRecord
 from go_state.sources.streams.kafka.source import Kafka
-from go_state.sources.progress import progress
 from go_state.sources.tables import CSV
 
 __all__ = ["CSV", "JSONLines", "Kafka", "KafkaRecord", "Undecoded", "progress"]

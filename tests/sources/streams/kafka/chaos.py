@@ -15,10 +15,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import go_state as gs
 from kafka_server import KafkaServer
 from sources.streams.kafka.support import Tally, record, tally
 from sources.streams.kafka.worker import opened
+
+import go_state as gs
 
 KEYS = 200
 ASLEEP = 8.0  # seconds: more than it takes until a member counts as dead
@@ -40,7 +41,13 @@ class Workers:
 
     def start(self, member: str | None = None) -> subprocess.Popen[bytes]:
         """Start one more."""
-        command = [sys.executable, "-m", "sources.streams.kafka.worker", *self._arguments, *([] if member is None else [member])]
+        command = [
+            sys.executable,
+            "-m",
+            "sources.streams.kafka.worker",
+            *self._arguments,
+            *([] if member is None else [member]),
+        ]
         worker = subprocess.Popen(command, env=self.env, cwd=_ROOT)
         self.alive.append(worker)
         return worker

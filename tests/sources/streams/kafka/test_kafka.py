@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 from kafka_server import KafkaServer
+from sources.streams.kafka.support import QUICK, Add, Tally, Worker, counted, record, records, tally, wait_for, wait_for_count
 
 import go_state as gs
-from sources.streams.kafka.support import QUICK, Add, Tally, Worker, counted, record, records, tally, wait_for, wait_for_count
 
 pytestmark = [pytest.mark.slow]
 
@@ -358,12 +358,12 @@ def test_wrong_use_is_told(kafka_server: KafkaServer, source: Any, store: Any) -
         gs.sources.Kafka(["a", "b"], group="g", servers="s")  # type: ignore[call-overload]
     with pytest.raises(gs.UsageError, match='protocol= is "classic" or "consumer"'):
         source(protocol="eager")
-    with pytest.raises(gs.UsageError, match="cannot set 'auto.offset.reset': start="):
+    with pytest.raises(gs.UsageError, match=r"cannot set 'auto\.offset\.reset': start="):
         source(settings={"auto.offset.reset": "latest"})
     with pytest.raises(gs.UsageError, match="start= is"):
         source(start="latest")
     with pytest.raises(gs.UsageError, match="without a zone"):
-        source(start=datetime.datetime(2026, 1, 1))  # noqa: DTZ001
+        source(start=datetime.datetime(2026, 1, 1))
     with pytest.raises(gs.UsageError, match="no such settings"):
         Worker(source(settings={"no.such": "1"}), store).ended()
     nowhere = gs.sources.Kafka("nowhere", Add, group="g", servers=kafka_server.servers)
@@ -383,7 +383,7 @@ def test_servers_that_do_not_answer_are_named(store: Any, monkeypatch: pytest.Mo
         "sasl.password": "refused",
     }
     away = gs.sources.Kafka("t", Add, group="g", servers="127.0.0.1:1", settings=settings)
-    with pytest.raises(gs.errors.SourceUnavailable, match="no broker answers at 127.0.0.1:1 .*Connection") as raised:
+    with pytest.raises(gs.errors.SourceUnavailable, match=r"no broker answers at 127\.0\.0\.1:1 .*Connection") as raised:
         Worker(away, store).ended()
     assert "refused" not in str(raised.value)
     assert "refused" not in repr(away)

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from kafka_server import KafkaServer
 from postgres_server import PostgresServer
-
 from sources.streams.kafka import chaos
 from sources.streams.kafka.support import Tally, record, wait_for
 
@@ -29,7 +28,13 @@ def own_server() -> Iterator[KafkaServer]:
 def test_every_key_is_exact_on_lmdb(own_server: KafkaServer, tmp_path: Path, protocol: str) -> None:
     """Three workers share one file; they are killed and stopped, partitions are added, the broker is restarted."""
     done = chaos.run(
-        own_server, f"lmdb-{protocol}", str(tmp_path / "state.lmdb"), seconds=14 if protocol == "classic" else 10, seed=1, restarts=1, protocol=protocol
+        own_server,
+        f"lmdb-{protocol}",
+        str(tmp_path / "state.lmdb"),
+        seconds=14 if protocol == "classic" else 10,
+        seed=1,
+        restarts=1,
+        protocol=protocol,
     )
     assert done["killed"]
     assert done["restarted"]

@@ -12,8 +12,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import go_state as gs
 from sources.streams.kafka.support import QUICK, Add, Tally, key_of, tally, update
+
+import go_state as gs
 
 
 def noting(folder: Path) -> gs.Program[Tally, Add]:
