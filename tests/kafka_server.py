@@ -194,3 +194,17 @@ def kafka_server() -> Iterator[KafkaServer]:
     server.start()
     yield server
     server.remove()
+
+
+def main(command: list[str]) -> int:
+    """Run a command with the address of a broker as its last argument, and return its exit code."""
+    server = KafkaServer()
+    try:
+        server.start()
+        return subprocess.run([*command, server.servers], check=False).returncode
+    finally:
+        server.remove()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
