@@ -78,7 +78,7 @@ class PartitionedReading(Protocol[Read, Got]):
         ...
 
     def wake(self) -> None:
-        """End the `poll` that is running, or else the next one, soon; from any thread."""
+        """End the `poll` that is running, or else the next one, soon; from any thread, also after the end."""
         ...
 
     def message(self, record: Read, /) -> Got:
@@ -110,7 +110,7 @@ class PartitionedReading(Protocol[Read, Got]):
         ...
 
     def pause(self, partition: str, /) -> None:
-        """Give nothing of the partition until `resume`: enough of it waits."""
+        """Give nothing of the partition until `resume`, or until it is assigned anew: enough of it waits."""
         ...
 
     def resume(self, partition: str, /) -> None:

@@ -16,9 +16,9 @@ from typing import Any, Generic, TypeVar, Unpack
 from go_state.core.ports import Store
 from go_state.core.program import Program
 from go_state.modes.options import KeyedAggregateOptions
-from go_state.modes.streams.faces import ThreadFace, describe, in_this_thread
-from go_state.modes.streams.holder import Outcome, StreamHolder
-from go_state.modes.streams.making import shares_of
+from go_state.modes.aggregate.partitions.faces import ThreadFace, describe, in_this_thread
+from go_state.modes.aggregate.partitions.holder import Outcome, StreamHolder
+from go_state.modes.aggregate.partitions.making import shares_of
 from go_state.runtime.flow.waits import Wait
 from go_state.testing.streams.log import LogReading, LogSource
 

@@ -17,11 +17,11 @@ from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 from go_state.core.errors import Conflict, SourceChanged, StoreError
 from go_state.core.ports import Position, Store
-from go_state.modes.streams.claims import TRIES, Claimed, Claims
-from go_state.modes.streams.making import ShareMaker
-from go_state.modes.streams.shares.reader import Slices
-from go_state.modes.streams.shares.runner import AnyShare, Runner
-from go_state.modes.streams.shares.waking import Rest, Woken
+from go_state.modes.aggregate.partitions.claims import TRIES, Claimed, Claims
+from go_state.modes.aggregate.partitions.making import ShareMaker
+from go_state.modes.aggregate.partitions.shares.reader import Slices
+from go_state.modes.aggregate.partitions.shares.runner import AnyShare, Runner
+from go_state.modes.aggregate.partitions.shares.waking import Rest, Woken
 from go_state.runtime.flow.waits import Answer, Blocking, Flow
 from go_state.runtime.on_error import FailedMessage
 from go_state.storage.snapshots.snapshot import Mark

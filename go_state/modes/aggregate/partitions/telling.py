@@ -9,7 +9,7 @@ from go_state.core.errors import Conflict, TakenOver
 from go_state.core.ports import Position
 
 if TYPE_CHECKING:
-    from go_state.modes.streams.shares.share import Share
+    from go_state.modes.aggregate.partitions.shares.share import Share
     from go_state.observe import events
     from go_state.runtime.observing.observation import Observation
 

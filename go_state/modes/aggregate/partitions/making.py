@@ -16,10 +16,10 @@ from go_state.modes.batch.halting import Rewind
 from go_state.modes.batch.limits import Limits
 from go_state.modes.batch.source_feed import SavePoint
 from go_state.modes.options import EitherOptions, OnCommit, Snapshots
-from go_state.modes.streams.claims import Claimed
-from go_state.modes.streams.shares.reader import Records, ShareReader, Slices
-from go_state.modes.streams.shares.share import Save, Share
-from go_state.modes.streams.telling import Telling
+from go_state.modes.aggregate.partitions.claims import Claimed
+from go_state.modes.aggregate.partitions.shares.reader import Records, ShareReader, Slices
+from go_state.modes.aggregate.partitions.shares.share import Save, Share
+from go_state.modes.aggregate.partitions.telling import Telling
 from go_state.runtime.flow.waits import CHECKPOINT_SECONDS
 from go_state.runtime.on_error import may_file
 from go_state.system.own_thread import OwnThread

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from go_state.core.errors import Conflict
 from go_state.core.ports import Store, Write
-from go_state.modes.streams.shares.share import Save, Share
+from go_state.modes.aggregate.partitions.shares.share import Save, Share
 
 
 class Saved(NamedTuple):
