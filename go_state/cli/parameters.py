@@ -37,7 +37,9 @@ DecodeOption = Annotated[
     str, typer.Option("--decode", help="module:name of the source, or of a function, that makes a message of a raw record.")
 ]
 
-ProgramName = Annotated[str, typer.Argument(metavar="PROGRAM", help="The program's name, as `go-state positions list` shows it.")]
+ProgramName = Annotated[
+    str, typer.Argument(metavar="PROGRAM", help="The program's name, as `go-state positions list` shows it.")
+]
 ProgramOption = Annotated[str, typer.Option("--program", help="Only those of the program of this name.")]
 Source = Annotated[str, typer.Argument(metavar="SOURCE", help="The name of the source.")]
 SetPosition = Annotated[str, typer.Argument(metavar="POSITION", help="The position to read on after: JSON, or a text.")]

@@ -38,7 +38,9 @@ def set_position(
     Whoever reads it is fenced, saves nothing more, and goes on from there if it reads partitions. Models stay as they are.
     """
     with open_store(db, schema) as store:
-        confirm(f"Set {_named(source, partition)} of {program} to {position}? Whoever reads it is fenced, and models stay.", yes)
+        confirm(
+            f"Set {_named(source, partition)} of {program} to {position}? Whoever reads it is fenced, and models stay.", yes
+        )
         print_json(asdict(positions_of(store, program).set(source, partition, _position(position))))
 
 
@@ -48,7 +50,8 @@ def reset_position(
     """Have a source, or a partition of it, read from its beginning; whoever reads it is fenced. Models stay as they are."""
     with open_store(db, schema) as store:
         confirm(
-            f"Read {_named(source, partition)} of {program} from its beginning? Its messages count again in models that have them.", yes
+            f"Read {_named(source, partition)} of {program} from its beginning? Its messages count again in models that have them.",
+            yes,
         )
         print_json(asdict(positions_of(store, program).reset(source, partition)))
 

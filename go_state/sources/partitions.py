@@ -109,7 +109,9 @@ class PartitionsReading(Generic[Msg]):
         names = list(dict.fromkeys(self._source.partitions()))
         for name in names:
             if not isinstance(name, str):
-                raise UsageError(f"partitions() of {self._source.name!r} returns names, which are strings, not a {type(name).__qualname__}")
+                raise UsageError(
+                    f"partitions() of {self._source.name!r} returns names, which are strings, not a {type(name).__qualname__}"
+                )
         self._wanted = frozenset(names)
         gone = [name for name in self._after if name not in self._wanted]
         if gone:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
-_TWICE = 300  # bytes: reading so few a second time, into the class itself, costs a third of calling the class with what was read
+_TWICE = (
+    300  # bytes: reading so few a second time, into the class itself, costs a third of calling the class with what was read
+)
 
 
 class JsonCodec(Generic[Value]):

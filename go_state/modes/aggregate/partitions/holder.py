@@ -55,7 +55,9 @@ class _Refused(NamedTuple):
 class StreamHolder(Generic[Model, Msg]):
     """The partitions that this process holds, and all that happens to them, as flows for either driver."""
 
-    def __init__(self, maker: ShareMaker[Model, Msg], reading: Any, face: Any, describe: Callable[[Mapping[str, Mark | None]], Any]) -> None:
+    def __init__(
+        self, maker: ShareMaker[Model, Msg], reading: Any, face: Any, describe: Callable[[Mapping[str, Mark | None]], Any]
+    ) -> None:
         # Any: a reading and its holder's face for threads, or those for an event loop, whose calls are awaited
         self._maker = maker
         self._reading = reading
@@ -88,9 +90,7 @@ class StreamHolder(Generic[Model, Msg]):
         """Return how it ended."""
         assert self._ended is not None  # or it was left by an exception
         positions = dict(self._runner.positions)
-        return Outcome(
-            self._ended, self._processed, positions, tuple(self._set_aside), self._letters, self._failed
-        )
+        return Outcome(self._ended, self._processed, positions, tuple(self._set_aside), self._letters, self._failed)
 
     # ------------------------------------------------------------------ what the reading calls
 

@@ -92,7 +92,9 @@ class ShareMaker(Generic[Model, Msg]):
             plan.observation.turns.key_of = self._key
         if may_file(plan.on_error):
             kept.file_with(self._filing(claimed.record.name))
-        point = SavePoint(Save.flow, self.snapshots.every, None, Rewind(kept.mark, kept.revert), lambda: share.save_due or kept.is_due())
+        point = SavePoint(
+            Save.flow, self.snapshots.every, None, Rewind(kept.mark, kept.revert), lambda: share.save_due or kept.is_due()
+        )
         loading = kept.loading() if self._on_loop else None
         batch = plan.batch(reader, kept=kept, checkpoint=point, loading=loading, filing=kept.filing)
         kept.look_ahead(batch.upcoming)

@@ -17,12 +17,15 @@ Settings: TypeAlias = Mapping[str, Any]  # Any: texts, numbers and truth values,
 log = logging.getLogger("go_state.kafka")
 
 
-class _ClientLog:
+class ClientLog:
     """The client's own log, of which each failed attempt to connect is no news: it tries on, and `Watch` says when that takes long."""
+
+    def __init__(self, *also_quiet: str) -> None:
+        self._quiet = ("FAIL", "ERROR", *also_quiet)
 
     def log(self, level: int, text: str, *of: object) -> None:
         """Log a line, whose first word says what it is about."""
-        log.log(logging.DEBUG if of and of[0] in ("FAIL", "ERROR") else level, text, *of)
+        log.log(logging.DEBUG if of and of[0] in self._quiet else level, text, *of)
 
 
 _OWN = {  # what is not the user's to set, and what says it instead
@@ -64,7 +67,7 @@ def check_settings(settings: object) -> None:
 
 def connection(servers: str, settings: Settings) -> dict[str, Any]:
     """Return the settings of any client of these servers."""
-    return {"bootstrap.servers": servers, "logger": _ClientLog(), **settings}
+    return {"bootstrap.servers": servers, "logger": ClientLog(), **settings}
 
 
 def consumer_settings(servers: str, group: str, member: str | None, protocol: Protocols, settings: Settings) -> dict[str, Any]:

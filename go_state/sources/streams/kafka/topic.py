@@ -8,7 +8,16 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from go_state.core.errors import SourceError, SourceUnavailable
-from go_state.sources.streams.kafka.client import Heard, Settings, failure_of, given_up, log, refused, without_secrets
+from go_state.sources.streams.kafka.client import (
+    ClientLog,
+    Heard,
+    Settings,
+    failure_of,
+    given_up,
+    log,
+    refused,
+    without_secrets,
+)
 
 if TYPE_CHECKING:
     from confluent_kafka import KafkaException
@@ -19,6 +28,10 @@ Asked: TypeAlias = "Future[Any]"  # Any: the client exports no name for its desc
 
 _NO_ID = "AAAAAAAAAAAAAAAAAAAAAA"  # of brokers older than 2.8
 _SECONDS = 20.0  # that brokers have to answer, when there is nothing to do without an answer
+_AWAY = (
+    90.0  # seconds that a broker may be away when partitions begin: less than the group waits for a member that does not poll
+)
+_PAUSE = 0.1  # seconds before a broker is asked again, such as one that does not lead its partitions yet
 _EVERY = 2.0  # seconds between two questions whether the topic is the same; each takes a broker a millisecond
 _CONFIRMED_IN = 1.0  # seconds that a save waits for an answer: a broker that is away has made no topic anew
 _SAY_AFTER = 10.0  # seconds without an answer, after which the log says so
@@ -43,7 +56,12 @@ class Topic:
         self._settings = settings
         self._heard = Heard()
         try:
-            conf: Any = {**settings, "error_cb": self._heard}  # Any: the client declares that it takes no functions
+            logger = ClientLog("CONFWARN")  # settings of consumers are not for this client
+            conf: Any = {
+                **settings,
+                "logger": logger,
+                "error_cb": self._heard,
+            }  # Any: the client declares that it takes no functions
             self._admin: AdminClient = AdminClient(conf)
         except KafkaException as error:
             raise refused(error, settings) from None
@@ -83,10 +101,16 @@ class Topic:
 
         specs: Any = admin  # Any: the client exports no name for what says which offset is meant
         asked = {TopicPartition(self.name, partition): which(specs.OffsetSpec) for partition in partitions}
-        if not asked:
-            return {}
-        answers = self._admin.list_offsets(asked, request_timeout=_SECONDS)
-        return {each.partition: self._result(answer).offset for each, answer in answers.items()}
+        until = time.monotonic() + _AWAY
+        while asked:
+            answers = self._admin.list_offsets(asked, request_timeout=_SECONDS)
+            try:
+                return {each.partition: self._result(answer).offset for each, answer in answers.items()}
+            except SourceUnavailable:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(_PAUSE)
+        return {}
 
     def members(self, group: str, seconds: float) -> Mapping[str, frozenset[int]] | None:
         """Return which partitions each member of the group has; None while that is being settled, or no broker says."""
@@ -123,8 +147,8 @@ class Topic:
         for_good = self._heard.for_good
         if for_good is not None:
             return given_up(f"{self._servers} refuses this client", for_good, for_good.str(), self._settings)
-        if failure is None or failure.code() in (KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN):
-            last = without_secrets(self._heard.last, self._settings)
+        if failure is None or failure.retriable() or failure.code() in _away():
+            last = without_secrets(self._heard.last or ("" if failure is None else failure.str()), self._settings)
             return SourceUnavailable(
                 f"no broker answers at {self._servers}{f' ({last})' if last else ''}: correct servers=, or see that it runs"
             )
@@ -173,3 +197,19 @@ class Watch:
         if self._is_silent:
             self._is_silent = False
             log.warning("brokers of the topic %r answer again", self._topic.name)
+
+
+def _away() -> tuple[int, ...]:
+    """Return the codes of errors for which brokers are asked again, besides those that the client calls retriable."""
+    from confluent_kafka import KafkaError as Codes
+
+    return (
+        Codes._TIMED_OUT,
+        Codes._TRANSPORT,
+        Codes._ALL_BROKERS_DOWN,
+        Codes._RESOLVE,
+        Codes.NOT_LEADER_FOR_PARTITION,
+        Codes.LEADER_NOT_AVAILABLE,
+        Codes.REQUEST_TIMED_OUT,
+        Codes.COORDINATOR_LOAD_IN_PROGRESS,
+    )
