@@ -195,9 +195,7 @@ def by_hand(servers: str, group: str) -> None:
 def ours(servers: str, group: str) -> None:
     source = gs.sources.Kafka("adds", Add, group=group, servers=servers)
     with tempfile.TemporaryDirectory() as folder, gs.LMDBStore(f"{folder}/state") as store:
-        result = gs.aggregate(
-            tally, source, store=store, key=key_of, snapshots=gs.Snapshots(seconds=SECONDS), limit=MESSAGES
-        )
+        result = gs.aggregate(tally, source, store=store, key=key_of, snapshots=gs.Snapshots(seconds=SECONDS), limit=MESSAGES)
         assert result.processed == MESSAGES
 
 

@@ -12,12 +12,12 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "tests")]
 
-from kafka_server import KafkaServer
-from postgres_server import PostgresServer
-from sources.streams.kafka import chaos
-
 
 def main(seconds: float = 100, seed: int = 1) -> None:
+    from kafka_server import KafkaServer
+    from postgres_server import PostgresServer
+    from sources.streams.kafka import chaos
+
     with tempfile.TemporaryDirectory() as folder:
         postgres = PostgresServer()
         postgres.start()

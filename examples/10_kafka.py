@@ -19,7 +19,8 @@ from typing import Any
 
 try:
     from confluent_kafka import Producer
-    from confluent_kafka.admin import AdminClient, NewTopic
+    from confluent_kafka.admin import AdminClient
+    from confluent_kafka.cimpl import NewTopic
 except ImportError:
     sys.exit('This example needs extras: pip install "go-state[cli,kafka,persistent]" (make demo-kafka does it)')
 
@@ -59,7 +60,11 @@ def main(servers: str, path: str) -> None:
         for worker in workers:
             worker.kill()
             worker.wait()
-    names = {row["carrier"]: row["name"] for row in gs.sources.CSV(one.flights_data() / "airlines.csv").read() if isinstance(row, dict)}
+    names = {
+        row["carrier"]: row["name"]
+        for row in gs.sources.CSV(one.flights_data() / "airlines.csv").read()
+        if isinstance(row, dict)
+    }
     models = counted(path)
     one.show(sorted(models, key=lambda model: -model.flights), names)
     print(f"\n{sum(model.flights for model in models):,} flights counted, each of them once.")

@@ -147,7 +147,7 @@ class KafkaReading(Generic[Msg]):
             if partition in self._next:
                 self._check_again(partition)
         elif code in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION):
-            self._recognised(self._topic.look())
+            self._recognised(self._topic.look(patiently=True))
         elif code == KafkaError._LOG_TRUNCATION:
             raise SourceChanged(self._name, f"the end of partition {partition}, which was read, is lost: {error.str()}")
         elif error.fatal() or not (error.retriable() or code in _passing()):
@@ -158,7 +158,7 @@ class KafkaReading(Generic[Msg]):
     def _check_again(self, partition: int) -> None:
         """Raise `SourceChanged` if what comes next of the partition is not there; or else begin there once more."""
         offset = self._next[partition]
-        self._recognised(self._topic.look())
+        self._recognised(self._topic.look(patiently=True))
         self._starts.check(
             partition, offset, self._topic.firsts([partition])[partition], self._topic.ends([partition])[partition]
         )
@@ -263,7 +263,7 @@ class KafkaReading(Generic[Msg]):
 
     def _offsets(self, after: Mapping[int, Position | None]) -> dict[int, int]:
         assert self._holder is not None
-        described = self._topic.look()
+        described = self._topic.look(patiently=True)
         self._recognised(described)
         return self._starts.offsets(self._topic, described, after, self._holder.store)
 

@@ -72,9 +72,9 @@ class Topic:
 
         return self._admin.describe_topics(TopicCollection([self.name]), request_timeout=seconds)[self.name]
 
-    def look(self) -> Described:
-        """Return the topic as it is now; `SourceError` if there is none, or no broker answers in time."""
-        return self.described(self.ask())
+    def look(self, *, patiently: bool = False) -> Described:
+        """Return the topic as it is now; `SourceError` if there is none, or no broker answers in time, or in a long time."""
+        return _answered(lambda: self.described(self.ask()), _AWAY if patiently else 0.0)
 
     def described(self, asked: Asked) -> Described:
         """Return what `ask` has found; raises like `look`."""
@@ -101,16 +101,12 @@ class Topic:
 
         specs: Any = admin  # Any: the client exports no name for what says which offset is meant
         asked = {TopicPartition(self.name, partition): which(specs.OffsetSpec) for partition in partitions}
-        until = time.monotonic() + _AWAY
-        while asked:
+
+        def offsets() -> dict[int, int]:
             answers = self._admin.list_offsets(asked, request_timeout=_SECONDS)
-            try:
-                return {each.partition: self._result(answer).offset for each, answer in answers.items()}
-            except SourceUnavailable:
-                if time.monotonic() > until:
-                    raise
-                time.sleep(_PAUSE)
-        return {}
+            return {each.partition: self._result(answer).offset for each, answer in answers.items()}
+
+        return _answered(offsets, _AWAY) if asked else {}
 
     def members(self, group: str, seconds: float) -> Mapping[str, frozenset[int]] | None:
         """Return which partitions each member of the group has; None while that is being settled, or no broker says."""
@@ -197,6 +193,18 @@ class Watch:
         if self._is_silent:
             self._is_silent = False
             log.warning("brokers of the topic %r answer again", self._topic.name)
+
+
+def _answered(ask: Callable[[], Answer], seconds: float) -> Answer:
+    """Return the answer of brokers that may be away for so long."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            return ask()
+        except SourceUnavailable:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(_PAUSE)
 
 
 def _away() -> tuple[int, ...]:
