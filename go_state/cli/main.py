@@ -8,9 +8,10 @@ import traceback
 from go_state.core.errors import GoStateError, MissingExtra
 
 try:
-    from go_state.cli import journal, parameters, positions, replay, snapshots
+    from go_state.cli import journal, parameters, replay, snapshots
     from go_state.cli.dead import letters
     from go_state.cli.output import fail
+    from go_state.cli.positions import records as positions
 except MissingExtra as error:
     sys.exit(str(error))
 

@@ -47,7 +47,7 @@ class Holder(Protocol[Record]):
         ...
 
     def lost(self, partitions: Sequence[str], /) -> None:
-        """Let go of partitions that somebody else may have already; nothing is saved."""
+        """Release partitions that somebody else may have already; nothing is saved."""
         ...
 
     def ended(self, partition: str, /) -> None:

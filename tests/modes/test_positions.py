@@ -99,9 +99,7 @@ def test_a_source_without_partitions_is_set() -> None:
         return counting(model, msg)
 
     with pytest.raises(TakenOver):
-        gs.aggregate(
-            gs.Program(begin, setting, name="Tally"), Tape(*(Add("k", n) for n in range(5))), store=store, key=key_of
-        )
+        gs.aggregate(gs.Program(begin, setting, name="Tally"), Tape(*(Add("k", n) for n in range(5))), store=store, key=key_of)
 
 
 def test_what_was_never_read_is_refused() -> None:

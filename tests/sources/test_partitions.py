@@ -72,7 +72,7 @@ def test_each_file_of_a_folder_is_a_partition(tmp_path: Path) -> None:
 def test_a_line_that_is_no_message_goes_to_on_error(tmp_path: Path) -> None:
     """As a record of a file does."""
     (tmp_path / "a.jsonl").write_text('no json\n{"key":"a","n":0}\n')
-    with pytest.raises(BadRecord, match="record 8 of folder/a.jsonl: decoding it raised JSONDecodeError"):
+    with pytest.raises(BadRecord, match=r"record 8 of folder/a.jsonl: decoding it raised JSONDecodeError"):
         gs.aggregate(TALLY, folder_source(tmp_path), store=gs.MemoryStore(), key=key_of)
     result = gs.aggregate(TALLY, folder_source(tmp_path), store=gs.MemoryStore(), key=key_of, on_error=gs.SetAside())
     assert [failed.message for failed in result.set_aside] == [b"no json\n"]

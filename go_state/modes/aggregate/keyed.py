@@ -87,12 +87,12 @@ class WorkingSet(Generic[Model, Msg]):
 
     def _update(self, last: Change[Model] | None, message: Msg, *turn: Turn) -> tuple[Change[Model], Any]:
         if last is not None and last is not self._taken_over:
-            entry = last[1]
+            used = last[1]
             if (
-                entry.is_dirty and self._undo is None and not self._ahead
+                used.is_dirty and self._undo is None and not self._ahead
             ):  # `_take_over` in short: a call costs a tenth of a turn
-                self._taken_over, entry.model = last, last[2]
-                self._turn = entry.used = self._turn + 1
+                self._taken_over, used.model = last, last[2]
+                self._turn = used.used = self._turn + 1
             else:
                 self._take_over(last)
         if self._keyed is None:

@@ -100,7 +100,8 @@ def this_process() -> str:
 
 def claim_in(key: str, data: bytes, program: str) -> Claim:
     """Return the claim that a record of the program holds."""
-    return Schema((f"positions of {program}",), 1, json_codec(Claim)).open(key, data)[0]
+    schema: Schema[Claim] = Schema((f"positions of {program}",), 1, json_codec(Claim))
+    return schema.open(key, data)[0]
 
 
 class PositionRecord:

@@ -59,14 +59,14 @@ class Positions:
         return sum(1 for _ in self)
 
     def set(self, source: str, partition: str | None, position: Position) -> PositionInfo:
-        """Have the source, or the partition, read on after this position; whoever reads it is fenced, and goes on from there.
+        """Make the source, or the partition, be read on after this position; whoever reads it is fenced, and goes on from there.
 
         Raises `UsageError` for one that was never read: its fingerprint is not known, by which it would be known again.
         """
         return self._write(source, partition, lambda fingerprint: Mark(position, fingerprint))
 
     def reset(self, source: str, partition: str | None = None) -> PositionInfo:
-        """Have the source, or the partition, read from its beginning, whatever it is by then; whoever reads it is fenced.
+        """Make the source, or the partition, be read from its beginning, whatever it is by then; whoever reads it is fenced.
 
         Raises as `set` does.
         """
@@ -124,8 +124,9 @@ def _infos(key: str, data: bytes) -> Iterator[PositionInfo]:
             yield PositionInfo(program, source, None, mark.position, mark.fingerprint, "", 0, 0.0, ended=False)
         return
     claim = claim_in(key, data, program)
-    name, mark = next(iter(envelope.marks.items()), (claim.source or "", None))
-    yield _info(program, claim, claim.source or name, mark)
+    marks: list[tuple[str, Mark | None]] = [*envelope.marks.items(), ("", None)]  # the last for a claim that has no position yet
+    name, newest = marks[0]
+    yield _info(program, claim, claim.source or name, newest)
 
 
 def _info(program: str, claim: Claim, source: str, mark: Mark | None) -> PositionInfo:

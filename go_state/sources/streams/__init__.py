@@ -1,4 +1,5 @@
-"""Streams whose partitions many processes share, each a `PartitionedSource`.
+"""Sources of many partitions, of which a process reads those that it is given; see `go_state.core.partitions` for what they keep.
 
-`kafka/`   a topic of Kafka; a consumer group decides who reads which partition
+- `kafka/`: a topic of Kafka, whose partitions a consumer group gives to its members;
+- `partitions.py`: partitions from plain functions.
 """

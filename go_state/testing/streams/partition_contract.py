@@ -44,13 +44,13 @@ class Recorder:
         return {partition: self.after.get(partition) for partition in partitions}
 
     def revoked(self, partitions: Sequence[str]) -> Mapping[str, Any]:
-        """Let go."""
+        """Release them."""
         self.held = [each for each in self.held if each not in partitions]
         self.gone += partitions
         return {}
 
     def lost(self, partitions: Sequence[str]) -> None:
-        """Let go."""
+        """Release them."""
         self.revoked(partitions)
 
     def ended(self, partition: str) -> None:

@@ -83,7 +83,12 @@ def test_a_handover_takes_no_longer_than_it_may(reads: Reads) -> None:
     waiter.start()
     with pytest.warns(gs.errors.LeftRunning):
         result = reads.aggregate(
-            gs.Program(begin, hanging, name="Tally"), source, store=store, stop=stop, hand_over=0.1, effects=gs.Effects(grace=0.05)
+            gs.Program(begin, hanging, name="Tally"),
+            source,
+            store=store,
+            stop=stop,
+            hand_over=0.1,
+            effects=gs.Effects(grace=0.05),
         )
     over.set()
     waiter.join()
@@ -105,9 +110,7 @@ def test_a_handover_waits_for_commands(reads: Reads) -> None:
             return update(model, msg)[0], [gs.Cmd.call(stop.set, ok=lambda _: Add("p0k0", 1), thread=True)]
         return update(model, msg)
 
-    result = reads.aggregate(
-        gs.Program(begin, asking, name="Tally"), log_of(1, 1).source(), store=gs.MemoryStore(), stop=stop
-    )
+    result = reads.aggregate(gs.Program(begin, asking, name="Tally"), log_of(1, 1).source(), store=gs.MemoryStore(), stop=stop)
     assert result.models["p0k0"] == Tally(2, 1)
 
 
@@ -193,7 +196,7 @@ def test_a_zombie_shows_update_nothing_that_is_ahead() -> None:
 def test_two_partitions_with_one_key_take_turns() -> None:
     """A key that moves between partitions of one holder: each save is whole, and no message is lost or counted twice."""
     log: PartitionedLog[Add] = PartitionedLog(2)
-    log.put("0", *(Add("k", n) for n in range(0, 5)))
+    log.put("0", *(Add("k", n) for n in range(5)))
     store = gs.MemoryStore()
 
     def counting(model: Tally, msg: Add) -> gs.Step[Tally, Add]:
@@ -393,7 +396,9 @@ def test_observers_are_told_of_partitions(reads: Reads) -> None:
     assert told.of(gs.observe.PartitionAssigned) == [
         gs.observe.PartitionAssigned("Tally", None, "orders", p, None, 1) for p in ("0", "1")
     ]
-    assert told.of(gs.observe.PartitionRevoked) == [gs.observe.PartitionRevoked("Tally", None, "orders", p, 4) for p in ("0", "1")]
+    assert told.of(gs.observe.PartitionRevoked) == [
+        gs.observe.PartitionRevoked("Tally", None, "orders", p, 4) for p in ("0", "1")
+    ]
     saved = told.of(gs.observe.PartitionSaved)
     assert [(event.partition, event.position, event.models, event.lag) for event in saved] == [("0", 4, 1, 0), ("1", 4, 1, 0)]
     assert all(event.age is not None and event.age >= 0 for event in saved)

@@ -17,11 +17,11 @@ import go_state as gs
 from go_state.core.errors import Conflict, GoStateError
 from go_state.core.ports import Write
 from go_state.modes.aggregate.model_store import KeptModels
-from go_state.modes.aggregate.position_record import PositionRecord
 from go_state.modes.aggregate.partitions import faces
 from go_state.modes.aggregate.partitions.claims import Claimed, Claims
 from go_state.modes.aggregate.partitions.holder import StreamHolder
 from go_state.modes.aggregate.partitions.shares.reader import ShareReader
+from go_state.modes.aggregate.position_record import PositionRecord
 from go_state.testing.streams.histories import History
 
 sys.path.insert(0, __file__.rpartition("/")[0])

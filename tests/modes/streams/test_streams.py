@@ -108,7 +108,9 @@ def test_commands_of_one_partition_do_not_hold_the_others(reads: Reads) -> None:
 
     def waiting(model: Tally, msg: Add) -> gs.Step[Tally, Add]:
         if msg.key == "slow" and msg.n == 0:
-            return update(model, msg)[0], [gs.Cmd.call(others.wait, 30, ok=lambda found: Add("slow", 1) if found else msg, thread=True)]
+            return update(model, msg)[0], [
+                gs.Cmd.call(others.wait, 30, ok=lambda found: Add("slow", 1) if found else msg, thread=True)
+            ]
         if msg.key == "quick" and msg.n == 999:
             others.set()
         return update(model, msg)
@@ -247,7 +249,7 @@ def test_what_does_not_fit_a_stream_is_refused(reads: Reads) -> None:
     source, store = log_of(1, 1).source(), gs.MemoryStore()
     with pytest.raises(gs.UsageError, match="key= is a function"):
         reads.aggregate(TALLY, source, store=store, key="one")
-    with pytest.raises(gs.UsageError, match="timeout= does not go with .* stop= or budget="):
+    with pytest.raises(gs.UsageError, match=r"timeout= does not go with .* stop= or budget="):
         reads.aggregate(TALLY, source, store=store, timeout=1)
     with pytest.raises(gs.UsageError, match="prefetch="):
         reads.aggregate(TALLY, source, store=store, prefetch=10)
@@ -269,11 +271,15 @@ def test_a_cancelled_aggregate_saves_nothing_more() -> None:
     store, source = gs.MemoryStore(), log_of(2, 10).source()
 
     async def act() -> None:
-        task = asyncio.ensure_future(
-            gs.aggregate_async(TALLY, source, store=store, key=key_of, snapshots=gs.Snapshots(every=4))
-        )
-        while not source.readings or source.readings[0].acknowledged != {"0": 7, "1": 7}:
-            await asyncio.sleep(0.001)
+        saved = asyncio.Event()
+
+        def committed(changed: object, position: Mapping[str, int]) -> None:
+            if position == {"0": 7, "1": 7}:
+                saved.set()
+
+        options: Any = {"snapshots": gs.Snapshots(every=4), "on_commit": committed}
+        task = asyncio.ensure_future(gs.aggregate_async(TALLY, source, store=store, key=key_of, **options))
+        await saved.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -297,7 +303,13 @@ def test_seconds_save_all_partitions(reads: Reads) -> None:
 
     began = time.monotonic()
     reads.aggregate(
-        TALLY, log_of(2, 3).source(), store=gs.MemoryStore(), snapshots=gs.Snapshots(seconds=0.05), on_commit=committed, stop=stop, budget=20
+        TALLY,
+        log_of(2, 3).source(),
+        store=gs.MemoryStore(),
+        snapshots=gs.Snapshots(seconds=0.05),
+        on_commit=committed,
+        stop=stop,
+        budget=20,
     )
     assert saved.is_set()
     assert time.monotonic() - began < 20

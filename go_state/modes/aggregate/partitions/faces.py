@@ -7,6 +7,7 @@ its holder's flows are run on the loop, one call at a time.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from go_state.core.errors import Conflict
@@ -64,8 +65,8 @@ class ThreadFace(_Face):
         """Claim the partitions, and return where to begin."""
         for _ in range(TRIES):
             marks = self._run(lambda: self.holder.look(partitions))
-            fingerprints = describe(self._source, marks)
-            claimed: Mapping[str, Position | None] | None = self._run(lambda: self.holder.claim(fingerprints))
+            claim = partial(self.holder.claim, describe(self._source, marks))
+            claimed: Mapping[str, Position | None] | None = self._run(claim)
             if claimed is not None:
                 return claimed
         raise _never_claimed(partitions)
@@ -76,7 +77,7 @@ class ThreadFace(_Face):
         return stored
 
     def lost(self, partitions: Sequence[str]) -> None:
-        """Let go, and save nothing."""
+        """Release them, and save nothing."""
         self._run(lambda: self.holder.lost(partitions))
 
     def ended(self, partition: str) -> None:
@@ -106,7 +107,7 @@ class LoopFace(_Face):
         return await drive_async(self.holder.revoked(partitions))
 
     async def lost(self, partitions: Sequence[str]) -> None:
-        """Let go, and save nothing."""
+        """Release them, and save nothing."""
         await drive_async(self.holder.lost(partitions))
 
     async def ended(self, partition: str) -> None:
@@ -125,7 +126,6 @@ def in_this_thread(flow: Callable[[], Flow[T]]) -> T:
 
 def on_loop_of(loop: asyncio.AbstractEventLoop) -> Callable[[Callable[[], Flow[Any]]], Any]:
     """Return what runs flows on the loop, for a thread that waits for them."""
-
     import asyncio
 
     def run(flow: Callable[[], Flow[T]]) -> T:

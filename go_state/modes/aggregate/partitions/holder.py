@@ -124,7 +124,7 @@ class StreamHolder(Generic[Model, Msg]):
         return {partition: stored[partition] for partition in partitions if partition in stored}
 
     def lost(self, partitions: Collection[str]) -> Flow[None]:
-        """Let go of the shares, and save nothing."""
+        """Release the shares, and save nothing."""
         self._forget(partitions)
         for share in self._held(partitions):
             self._maker.tell.lost(share.partition)
@@ -242,7 +242,7 @@ class StreamHolder(Generic[Model, Msg]):
     # ------------------------------------------------------------------ what becomes of shares
 
     def done(self, share: AnyShare) -> Flow[None]:
-        """Let go of a share that has saved and is over."""
+        """Release a share that has saved and is over."""
         if share.has_failed:
             self._ended, failed = "failed", share.batch.loop.failures.halted
             self._failed = self._failed or (None if failed is None else failed.failed)
@@ -255,7 +255,7 @@ class StreamHolder(Generic[Model, Msg]):
         self._maker.tell.saved(share, self._reading.lag(share.partition), models, began)
 
     def fenced(self, share: AnyShare, conflict: Conflict) -> Flow[None]:
-        """Let go of a share that is somebody else's, and plan to ask the engine for it."""
+        """Release a share that is somebody else's, and plan to ask the engine for it."""
         partition = share.partition
         self._maker.tell.fenced(partition, conflict)
         yield from self._drop(share)
@@ -301,7 +301,7 @@ class StreamHolder(Generic[Model, Msg]):
             yield from self._drop(share)
 
     def _drop(self, share: AnyShare) -> Flow[None]:
-        """Let go of a share; what it has not saved never was."""
+        """Release a share; what it has not saved never was."""
         self._runner.remove(share)
         if self._shares.get(share.partition) is not share:
             return

@@ -11,15 +11,15 @@ from go_state.core.ports import Store
 from go_state.core.program import Program
 from go_state.modes.aggregate.kept_by import CACHE, kept_by_key
 from go_state.modes.aggregate.model_store import KeptModels, checked_name
+from go_state.modes.aggregate.partitions.claims import Claimed
+from go_state.modes.aggregate.partitions.shares.reader import Records, ShareReader, Slices
+from go_state.modes.aggregate.partitions.shares.share import Save, Share
+from go_state.modes.aggregate.partitions.telling import Telling
 from go_state.modes.batch.batch import Plan
 from go_state.modes.batch.halting import Rewind
 from go_state.modes.batch.limits import Limits
 from go_state.modes.batch.source_feed import SavePoint
 from go_state.modes.options import EitherOptions, OnCommit, Snapshots
-from go_state.modes.aggregate.partitions.claims import Claimed
-from go_state.modes.aggregate.partitions.shares.reader import Records, ShareReader, Slices
-from go_state.modes.aggregate.partitions.shares.share import Save, Share
-from go_state.modes.aggregate.partitions.telling import Telling
 from go_state.runtime.flow.waits import CHECKPOINT_SECONDS
 from go_state.runtime.on_error import may_file
 from go_state.system.own_thread import OwnThread

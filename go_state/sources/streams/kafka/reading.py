@@ -241,7 +241,7 @@ class KafkaReading(Generic[Msg]):
         self._begin(self._offsets({int(partition): position for partition, position in after.items()}))
 
     def revoked(self, partitions: list[int], /) -> None:
-        """Have partitions saved, and read them no more."""
+        """Read partitions no more; what came of them is saved, and the group is told how far."""
         assert self._holder is not None
         self._touched.update(partitions)
         stored = self._holder.revoked([str(partition) for partition in partitions])

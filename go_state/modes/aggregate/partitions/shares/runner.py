@@ -14,11 +14,11 @@ from typing import Any, Protocol, TypeAlias
 
 from go_state.core.errors import Conflict
 from go_state.core.ports import Position, Store
-from go_state.modes.options import OnCommit
 from go_state.modes.aggregate.partitions.shares.reader import Slices
 from go_state.modes.aggregate.partitions.shares.saving import Saved, save_together
 from go_state.modes.aggregate.partitions.shares.share import Save, Share
 from go_state.modes.aggregate.partitions.shares.waking import Rest, Woken
+from go_state.modes.options import OnCommit
 from go_state.runtime.flow.waits import Answer, Blocking, Flow
 from go_state.system.own_thread import OwnThread
 

@@ -33,7 +33,7 @@ def set_position(
     yes: Yes = False,
     schema: Schema = "go_state",
 ) -> None:
-    """Have a source, or a partition of it, read on after a position: any JSON value, or a text.
+    """Make a source, or a partition of it, be read on after a position: any JSON value, or a text.
 
     Whoever reads it is fenced, saves nothing more, and goes on from there if it reads partitions. Models stay as they are.
     """
@@ -47,7 +47,7 @@ def set_position(
 def reset_position(
     db: Db, program: ProgramName, source: Source, partition: Partition = None, yes: Yes = False, schema: Schema = "go_state"
 ) -> None:
-    """Have a source, or a partition of it, read from its beginning; whoever reads it is fenced. Models stay as they are."""
+    """Make a source, or a partition of it, be read from its beginning; whoever reads it is fenced. Models stay as they are."""
     with open_store(db, schema) as store:
         confirm(
             f"Read {_named(source, partition)} of {program} from its beginning? Its messages count again in models that have them.",
