@@ -218,35 +218,35 @@ class Handed:
         self.seconds: list[float] = []
         self.arrived = threading.Event()
 
-    def __call__(self, event: object) -> None:
+    def on_event(self, event: object) -> None:
         if isinstance(event, gs.observe.PartitionRevoked):
             self.gone[event.partition] = time.perf_counter()
         elif isinstance(event, gs.observe.PartitionAssigned):
             if event.partition in self.gone:
-                self.seconds.append(time.perf_counter() - self.gone[event.partition])
+                self.seconds.append(time.perf_counter() - self.gone.pop(event.partition))
             self.arrived.set()
 
 
 def hand_over(server: Any) -> None:
-    """A second member joins one that has 1,000 models and keeps saving; how long nobody has the partitions that move."""
+    """A second member joins one that keeps saving 1,000 models; how long nobody has the partitions that move."""
     handed = Handed()
     with tempfile.TemporaryDirectory() as folder, gs.LMDBStore(f"{folder}/state") as store:
         for number in range(ROUNDS):
             handed.gone.clear()
-            switches = [start(server.servers, f"hand-over-{number}", store, handed) for _ in range(2) if waited(handed)]
+            handed.arrived.clear()
+            group = f"hand-over-{number}"
+            first = start(server.servers, group, store, handed)
+            assert handed.arrived.wait(30), "nobody was given a partition"
+            second = start(server.servers, group, store, handed)
             time.sleep(4)  # until the group is at rest
-            for stop, thread in switches:
+            for stop, thread in (second, first):
                 stop.set()
                 thread.join()
     if not handed.seconds:
         skip("Kafka, a hand-over", "no partition has moved")
         return
-    line("Kafka, a partition that moves is nobody's for", statistics.median(handed.seconds) * 1000, "reported", unit="ms")
-
-
-def waited(handed: Handed) -> bool:
-    """Wait until the first member has its partitions, if there is one."""
-    return not handed.gone or handed.arrived.wait(30)
+    what = "Kafka, from the revoke of a partition to its claim by another member"
+    line(what, statistics.median(handed.seconds) * 1000, "reported", unit="ms")
 
 
 def start(servers: str, group: str, store: Any, handed: Handed) -> tuple[gs.StopSwitch, threading.Thread]:

@@ -38,7 +38,7 @@ class Starts:
     def __init__(self, name: str, group: str, start: Start) -> None:
         self._name = name
         self._start = start
-        self._key = f"{RESERVED}starts/{name}/{group}"
+        self._key = f"{RESERVED}starts/{_quoted(name)}/{_quoted(group)}"
 
     def offsets(self, topic: Topic, described: Described, after: Mapping[int, Position | None], store: Store) -> dict[int, int]:
         """Return the offset of each partition to begin at: the one that follows its position, or, if it has none, that of `start`.
@@ -92,3 +92,7 @@ class Starts:
             except Conflict:
                 continue  # somebody else was first
             return at
+
+
+def _quoted(name: str) -> str:
+    return name.replace("%", "%25").replace("/", "%2F")
