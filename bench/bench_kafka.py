@@ -216,7 +216,7 @@ class Handed:
     def __init__(self) -> None:
         self.gone: dict[str, float] = {}
         self.seconds: list[float] = []
-        self.arrived = threading.Event()
+        self.arrived, self.moved = threading.Event(), threading.Event()
 
     def on_event(self, event: object) -> None:
         if isinstance(event, gs.observe.PartitionRevoked):
@@ -224,6 +224,7 @@ class Handed:
         elif isinstance(event, gs.observe.PartitionAssigned):
             if event.partition in self.gone:
                 self.seconds.append(time.perf_counter() - self.gone.pop(event.partition))
+                self.moved.set()
             self.arrived.set()
 
 
@@ -234,11 +235,12 @@ def hand_over(server: Any) -> None:
         for number in range(ROUNDS):
             handed.gone.clear()
             handed.arrived.clear()
+            handed.moved.clear()
             group = f"hand-over-{number}"
             first = start(server.servers, group, store, handed)
             assert handed.arrived.wait(30), "nobody was given a partition"
             second = start(server.servers, group, store, handed)
-            time.sleep(4)  # until the group is at rest
+            handed.moved.wait(20)
             for stop, thread in (second, first):
                 stop.set()
                 thread.join()
@@ -251,7 +253,8 @@ def hand_over(server: Any) -> None:
 
 def start(servers: str, group: str, store: Any, handed: Handed) -> tuple[gs.StopSwitch, threading.Thread]:
     stop = gs.StopSwitch()
-    source = gs.sources.Kafka("adds", Add, group=group, servers=servers, name=group)
+    settings = {"heartbeat.interval.ms": 300, "session.timeout.ms": 6000}  # a member hears of a change at its heartbeat
+    source = gs.sources.Kafka("adds", Add, group=group, servers=servers, name=group, settings=settings)
     options: dict[str, Any] = {"snapshots": gs.Snapshots(seconds=SECONDS), "stop": stop, "observe": handed}
     thread = threading.Thread(target=lambda: gs.aggregate(tally, source, store=store, key=key_of, **options))
     thread.start()

@@ -145,9 +145,10 @@ class Group:
         from confluent_kafka import Consumer, KafkaException
 
         self.heard = Heard()
+        self.unanswered = 0  #: how many commits no broker has answered yet
         self._topic = topic
         try:
-            self._consumer: Consumer = Consumer({**settings, "error_cb": self.heard, "on_commit": _committed})
+            self._consumer: Consumer = Consumer({**settings, "error_cb": self.heard, "on_commit": self._committed})
             self._consumer.subscribe(
                 [topic], on_assign=_called(told.assigned), on_revoke=_called(told.revoked), on_lost=_called(told.lost)
             )
@@ -186,8 +187,14 @@ class Group:
 
         try:
             self._consumer.commit(offsets=[self._at(partition, offset) for partition, offset in offsets.items()])
+            self.unanswered += 1
         except KafkaException as error:
             log.debug("the group was not told how far %s is read: %s", self._topic, error)
+
+    def _committed(self, error: KafkaError | None, _: Sequence[TopicPartition]) -> None:
+        self.unanswered -= 1
+        if error is not None:  # of a member that was put out meanwhile, or a broker that is away: the next save tells it again
+            log.debug("the group was not told how far it is: %s", error.str())
 
     def end(self, partition: int) -> int:
         """Return the offset at which the partition ended when something of it was fetched last; negative if nothing was yet."""
@@ -214,11 +221,6 @@ def _called(told: Callable[[list[int]], None]) -> Callable[[Consumer, list[Topic
             told([each.partition for each in partitions])
 
     return call
-
-
-def _committed(error: KafkaError | None, _: Sequence[TopicPartition]) -> None:
-    if error is not None:  # of a member that was put out meanwhile, or a broker that is away: the next save tells it again
-        log.debug("the group was not told how far it is: %s", error.str())
 
 
 def refused(error: BaseException, settings: Settings) -> UsageError:

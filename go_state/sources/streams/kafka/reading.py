@@ -34,6 +34,7 @@ _SHORTEST, _LONGEST = (
     0.05,
 )  # seconds: the client cannot be woken, so it is asked in slices, which grow while nothing happens
 _ASK = 5.0  # seconds for an answer about the group
+_LAST = 1.0  # seconds for such an answer at the end
 _ABSENT = 3.0  # seconds between two polls, after which this member may be out of the group and not know it
 
 
@@ -58,6 +59,7 @@ class KafkaReading(Generic[Msg]):
         self._woken = threading.Event()
         self._next: dict[int, int] = {}  # the offset that each partition is given from next
         self._ends: dict[int, int] = {}  # the offset at which it ended when something of it was fetched last
+        self._untold: dict[int, int] = {}  # offsets that are in the store, and the group was not told of
         self._thread = 0  # in which it is polled
         self._touched: set[int] = set()  # partitions that came or went during a call of the client
         self._polled_at = time.monotonic()
@@ -73,6 +75,7 @@ class KafkaReading(Generic[Msg]):
     def poll(self, seconds: float, holder: Holder[Message], /) -> None:
         """Wait up to `seconds` for records or news of the group; raises `SourceChanged` for a gap or another topic, `SourceError` if refused."""
         self._holder, self._thread = holder, threading.get_ident()
+        self._tell()
         self._watch.look()
         for_good = self._group.heard.for_good
         if for_good is not None:
@@ -222,13 +225,25 @@ class KafkaReading(Generic[Msg]):
             self._group.resume(int(partition))
 
     def saved(self, positions: Mapping[str, Position], /) -> None:
-        """Tell the group how far its partitions are in the store, for tools that show lag; nothing is waited for."""
-        self._group.commit({int(partition): position + 1 for partition, position in positions.items() if position is not None})
+        """Note how far its partitions are in the store, for the group, whose tools show lag; it is told at the next poll."""
+        self._untold.update((int(each), position + 1) for each, position in positions.items() if position is not None)
+
+    def _tell(self) -> None:
+        """Tell the group what it was not told, one commit at a time; nothing is waited for."""
+        if self._untold and not self._group.unanswered:
+            self._group.commit(self._untold)
+            self._untold = {}
 
     def close(self, holder: Holder[Message], /) -> None:
-        """Leave the group; what is left is saved before."""
+        """Leave the group; what is left is saved before.
+
+        While its members join anew, the coordinator answers no commit, and the client leaves only when it has all answers: then the
+        group is not told how far this member was.
+        """
         if not self._closed:
             self._closed, self._holder = True, holder
+            if self._untold and self._topic.members(self._group_name, _LAST) is not None:
+                self._tell()
             self._group.close()
 
     # ------------------------------------------------------------------ what the client calls, from within its calls
@@ -245,7 +260,9 @@ class KafkaReading(Generic[Msg]):
         assert self._holder is not None
         self._touched.update(partitions)
         stored = self._holder.revoked([str(partition) for partition in partitions])
-        self.saved(stored)
+        if not self._closed:
+            self.saved(stored)
+            self._tell()
         self._forget(partitions)
 
     def lost(self, partitions: list[int], /) -> None:
@@ -259,6 +276,7 @@ class KafkaReading(Generic[Msg]):
         for partition in partitions:
             self._next.pop(partition, None)
             self._ends.pop(partition, None)
+            self._untold.pop(partition, None)
         self._group.unassign(partitions)
 
     def _offsets(self, after: Mapping[int, Position | None]) -> dict[int, int]:
