@@ -65,7 +65,7 @@ class JsonCodec(Generic[Value]):
         self._back = shape.back
         self._exact = shape.exact
         self._nests = shape.nests
-        is_native = shape.natives is not None and set(shape.natives.values()) == {kind}
+        is_native = not tagged and shape.natives is not None and set(shape.natives.values()) == {kind}
         self._native = msgspec.json.Decoder(kind).decode if is_native else None
         self._encoder = msgspec.json.Encoder()
         try:
