@@ -7,6 +7,11 @@ BIN := .venv/bin
 demo: .venv/demo
 	$(BIN)/python examples/01_flights.py $(ARGS)
 
+# The same flights through a real Kafka: three workers, one killed and one stopped midway, and the same table.
+.PHONY: demo-kafka
+demo-kafka: .venv/dev
+	$(BIN)/python tests/kafka_server.py $(BIN)/python examples/15_kafka.py
+
 # Everything: style, types, layers, all tests, and those that are not slow on every other Python here.
 # The way to know that a checkout is good.
 test: .venv/dev

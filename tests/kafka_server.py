@@ -70,6 +70,8 @@ transaction.state.log.num.partitions=2
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 group.consumer.min.session.timeout.ms=1000
+group.consumer.session.timeout.ms=6000
+group.consumer.heartbeat.interval.ms=500
 group.consumer.min.heartbeat.interval.ms=200
 log.retention.check.interval.ms=500
 log.segment.delete.delay.ms=100
@@ -192,3 +194,17 @@ def kafka_server() -> Iterator[KafkaServer]:
     server.start()
     yield server
     server.remove()
+
+
+def main(command: list[str]) -> int:
+    """Run a command with the address of a broker as its last argument, and return its exit code."""
+    server = KafkaServer()
+    try:
+        server.start()
+        return subprocess.run([*command, server.servers], check=False).returncode
+    finally:
+        server.remove()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

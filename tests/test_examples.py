@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from kafka_server import KafkaServer
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
@@ -107,7 +108,7 @@ aggregate horizontal -32, vertical  32
 }
 
 
-ELSEWHERE = {"01_flights.py", "10_service.py"}  # tested below, and in tests/examples/test_service.py
+ELSEWHERE = {"01_flights.py", "10_service.py", "15_kafka.py"}  # tested below, and in tests/examples/test_service.py
 
 
 def run(example: str, folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
@@ -161,6 +162,21 @@ def test_demo_counts_every_flight_once(tmp_path: Path) -> None:
     table, same = rest.stdout.split("\n236,776")[0], again.stdout.split("\n0 flights")[0]
     assert table == same
     assert jetblue_by_hand() in " ".join(table.split())
+
+
+@pytest.mark.slow
+@pytest.mark.processes
+def test_demo_through_kafka_prints_the_same_table(tmp_path: Path) -> None:
+    """With three workers, of which one is killed and one stopped: each flight counts once."""
+    server = KafkaServer()
+    try:
+        server.start()
+        ended = run("15_kafka.py", tmp_path, server.servers)
+    finally:
+        server.remove()
+    assert ended.returncode == 0, ended.stderr
+    assert "336,776 flights counted, each of them once." in ended.stdout
+    assert jetblue_by_hand() in " ".join(ended.stdout.split())
 
 
 def test_every_example_is_tested() -> None:

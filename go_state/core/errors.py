@@ -34,6 +34,7 @@
     │       └── StoreReplaced   another file has taken its place     open the store again
     └── SourceError
         ├── SourceChanged       not the stream that was read before  rename the source
+        ├── SourceUnavailable   no server of the stream answers      see that it runs and can be reached
         └── BadRecord           a record that cannot be read         fix the record, or on_error=
 
     GoStateWarning              also UserWarning or RuntimeWarning
@@ -337,6 +338,10 @@ class SourceChanged(SourceError):
             f"nothing about it and nothing was read; {advice or 'give the new stream another name='}"
         )
         self.name = name
+
+
+class SourceUnavailable(SourceError):
+    """No server of the stream answers."""
 
 
 class BadRecord(SourceError, ValueError):

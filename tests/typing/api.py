@@ -205,6 +205,14 @@ def policies() -> None:
     gs.sources.JSONLines("n", Add | Reset, tag="type")
     gs.sources.CSV("n", Add | Reset, tag="type")
     gs.sources.JSONLines("n", parse=lambda raw: Add(int(raw)))
+    orders = gs.sources.Kafka("orders", Add, group="g", servers="s", member="w1", protocol="consumer", start="newest")
+    assert_type(orders, gs.sources.Kafka[Add])
+    assert_type(
+        gs.sources.Kafka("orders", group="g", servers="s", parse=lambda record: Add(record.offset)), gs.sources.Kafka[Add]
+    )
+    with gs.MemoryStore() as store:
+        assert_type(gs.aggregate(program, orders, store=store, key=key_of).processed, int)
+    gs.sources.Kafka("orders", Add, group="g", servers="s", protocol="eager")  # type: ignore[call-overload]
     gs.SetAside(gs.Buffer[int]())  # type: ignore[arg-type]  # dead letters are FailedMessages
 
 

@@ -177,7 +177,16 @@ def from_mirror(cls: type, parts: list[Part]) -> Convert:
     if any(part.shape.back for part in parts):
         return _made_in_order(cls, parts, read)
     make = maker_of(cls)
-    return lambda mirror: _made(cls, make, read(mirror), {})
+
+    def back(mirror: Instance) -> Instance:  # the case of most messages: a call less for each
+        try:
+            return make(*read(mirror))
+        except (RecursionError, MemoryError):
+            raise
+        except Exception as error:
+            raise _unmakeable(cls, error) from None
+
+    return back
 
 
 def _made_by_name(cls: type, parts: list[Part], read: Convert) -> Convert:

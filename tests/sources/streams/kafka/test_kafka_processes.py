@@ -1,0 +1,92 @@
+"""Workers as processes on a real Kafka: killed, stopped, put out of the group, on a broker that is restarted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from kafka_server import KafkaServer
+from postgres_server import PostgresServer
+from sources.streams.kafka import chaos
+from sources.streams.kafka.support import Tally, record, wait_for
+
+pytestmark = [pytest.mark.slow, pytest.mark.processes]
+
+
+@pytest.fixture(scope="module")
+def own_server() -> Iterator[KafkaServer]:
+    """Give a broker that may be restarted."""
+    server = KafkaServer()
+    server.start()
+    yield server
+    server.remove()
+
+
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+def test_every_key_is_exact_on_lmdb(own_server: KafkaServer, tmp_path: Path, protocol: str) -> None:
+    """Three workers share one file; they are killed and stopped, partitions are added, the broker is restarted."""
+    done = chaos.run(
+        own_server,
+        f"lmdb-{protocol}",
+        str(tmp_path / "state.lmdb"),
+        seconds=14 if protocol == "classic" else 10,
+        seed=1,
+        restarts=1,
+        protocol=protocol,
+    )
+    assert done["killed"]
+    assert done["restarted"]
+    assert done["grown"]
+    assert done["messages"] > 1000
+
+
+def test_every_key_is_exact_on_postgres(own_server: KafkaServer, postgres_server: PostgresServer) -> None:
+    """The same, for workers of several machines."""
+    done = chaos.run(own_server, "postgres", postgres_server.dsn, seconds=10, seed=2, restarts=1)
+    assert done["killed"]
+
+
+def test_a_worker_that_wakes_after_its_successor_has_saved_is_fenced(own_server: KafkaServer, tmp_path: Path) -> None:
+    """It saves nothing, sets nothing aside, and performs no command for what its successor has had."""
+    where, topic, commands = str(tmp_path / "state.lmdb"), "zombie", tmp_path / "commands"
+    commands.mkdir()
+    own_server.create(topic, 4)
+    workers = chaos.Workers(own_server, topic, where, env={"GO_STATE_COMMANDS": str(commands), "GO_STATE_SAVE_EVERY": "1000"})
+    keys = 40
+
+    def counts() -> set[int]:
+        return {model.count for model in chaos.models_of(where, keys).values()}
+
+    try:
+        first = workers.start()
+        own_server.put(topic, *(record(f"k{key}", n, key % 4) for n in range(20) for key in range(keys)))
+        noted = commands / str(first.pid)
+        wait_for(
+            lambda: noted.exists() and noted.read_bytes().count(b"\n") == 20 * keys, "the first to have all in hand, unsaved"
+        )
+        workers.put_to_sleep(first, 1000)
+        workers.env["GO_STATE_SAVE_EVERY"] = "0.2"
+        second = workers.start()
+        wait_for(lambda: counts() == {20}, "the second to have them, saved")
+        own_server.put(topic, *(record(f"k{key}", n, key % 4) for n in range(20, 40) for key in range(keys)))
+        wait_for(lambda: counts() == {40}, "the second to go on")
+        workers.wake(all_of_them=True)
+        time.sleep(2)  # so long it has for doing harm; what is checked below would show it
+        own_server.put(topic, *(record(f"k{key}", n, key % 4) for n in range(40, 60) for key in range(keys)))
+        workers.env["GO_STATE_SAVE_EVERY"] = "1000"
+        wait_for(lambda: len(_ids(commands)) == 60 * keys, "all commands")
+        workers.end()
+        assert set(chaos.models_of(where, keys).values()) == {Tally(60, 60 * 59 // 2, 59)}
+        lines = noted.read_bytes().splitlines()
+        before, after, by_second = set(lines[: 20 * keys]), set(lines[20 * keys :]), _ids(commands / str(second.pid))
+        assert before < by_second  # what the first had in hand was done again, under the same ids
+        assert not after & by_second  # and what it did later is its own
+    finally:
+        workers.remove()
+
+
+def _ids(path: Path) -> set[bytes]:
+    paths = list(path.iterdir()) if path.is_dir() else [path]
+    return {line for each in paths for line in each.read_bytes().splitlines()}
