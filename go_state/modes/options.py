@@ -202,8 +202,17 @@ class KeyedAggregateOptions(SavedOptions[Msg, Model], total=False):
     """What an aggregate with one model per key takes.
 
     `cache`: how many models to hold in memory (100,000); beyond it the least recently used of those that are saved are dropped.
-    `retire(model)`: a changed model for which it is true is deleted from the store at the next save.
+    `retire(model)`: a changed model for which it is true is deleted from the store at the next save. `hand_over`: how many seconds a
+    partition of the source that goes to another process may take for its running commands and its save (10); what is not saved
+    then is read again there.
     """
 
     cache: int
     retire: Callable[[Model], bool] | None
+    hand_over: float
+
+
+class EitherOptions(KeyedAggregateOptions[Msg, Model], total=False):
+    """The options of both kinds of aggregate, until it is found out which one it is."""
+
+    links: Links[Model] | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -107,8 +108,11 @@ def test_each_source_has_a_record(drivers: Drivers) -> None:
     store = gs.MemoryStore()
     for name, numbers in (("a", (1, 2)), ("b", (3,)), ("a", (1, 2, 4))):
         drivers.aggregate(program, Named(name, *adds("k", *numbers)), store=store, key=KEYED)
-    assert record(store, "@positions/Tally/a") == (Claim(this_process(), 2), {"a": Mark(3, "tape 1")})
-    assert record(store, "@positions/Tally/b") == (Claim(this_process(), 1), {"b": Mark(1, "tape 1")})
+    for name, epoch, position in (("a", 2, 3), ("b", 1, 1)):
+        claim, marks = record(store, f"@positions/Tally/{name}")
+        assert claim.is_of(Claim(this_process(), epoch))
+        assert time.time() - 60 < claim.at <= time.time()
+        assert marks == {name: Mark(position, "tape 1")}
     assert gs.load_model(program, store=store, key="k") == Tally(10, (1, 2, 3, 4))
 
 

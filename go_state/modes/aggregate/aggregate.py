@@ -8,26 +8,26 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar, Unpack, overload
 
 from go_state.core.errors import UsageError
+from go_state.core.partitions import AsyncPartitionedSource, PartitionedSource
 from go_state.core.ports import Position, Store
 from go_state.core.program import Program
-from go_state.modes.aggregate.keyed import Models, WorkingSet
-from go_state.modes.aggregate.loading import Loader
-from go_state.modes.aggregate.model_store import Keeping, KeptModel, KeptModels, SavedLetters
+from go_state.modes.aggregate.kept_by import kept_by
+from go_state.modes.aggregate.keyed import Models
+from go_state.modes.aggregate.model_store import Keeping, KeptModel, SavedLetters
 from go_state.modes.batch.batch import Plan, Result, Stream
 from go_state.modes.batch.halting import Rewind
 from go_state.modes.batch.source_feed import Ended, SavePoint
 from go_state.modes.batch.source_reader import SourceReader
-from go_state.modes.keeping.schema import schema_of
-from go_state.modes.options import AggregateOptions, KeyedAggregateOptions, Snapshots
-from go_state.modes.settings import check_names, checked_function
+from go_state.modes.options import AggregateOptions, EitherOptions, KeyedAggregateOptions, Snapshots
+from go_state.modes.settings import check_names
+from go_state.modes.streams.fold import fold_partitions, fold_partitions_async
+from go_state.modes.streams.holder import Outcome
+from go_state.modes.streams.making import ShareMaker, shares_of
 from go_state.runtime.flow.driver import drive, drive_async, refuse_running_loop
 from go_state.runtime.on_error import FailedMessage, may_file
-from go_state.storage.snapshots.links import Links
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
-
-_CACHE = 100_000  # models; at 1 kB each that is 100 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ def aggregate(
 @overload
 def aggregate(
     program: Program[Model, Msg],
-    source: Stream[Msg],
+    source: Stream[Msg] | PartitionedSource[Msg],
     *,
     store: Store,
     key: Callable[[Msg], str],
@@ -71,7 +71,7 @@ def aggregate(
 
 def aggregate(
     program: Program[Model, Msg],
-    source: Stream[Msg],
+    source: Stream[Msg] | PartitionedSource[Msg],
     *,
     store: Store,
     key: str | Callable[[Msg], str],
@@ -98,6 +98,12 @@ def aggregate(
     A source with positions is claimed before it is read. Of two runs that read the same one into the same key, or by the same
     program into keys, the one that began first saves nothing more from there on; each may read a source of its own, with keys of its own.
 
+    A source of many partitions, such as a Kafka topic, is read by as many processes as its engine is told of, each with the partitions
+    that it is given; `key` is a function, and `position`, in `on_commit` and in the result, a dict by partition. Each partition has its
+    own models in memory, position and claim, `every` of `snapshots` counts its messages, and whoever has claimed it last saves what
+    comes of it: another that still reads it is fenced and lets go of it, and the others go on. Partitions that are due are saved in one
+    transaction. It ends when `stop`, `budget` or `limit` says so, or the source does.
+
     Raises what `batch` raises, and `Conflict` when another writer was first, `TakenOver` when another run has claimed the source,
     `Corrupt`, `Incompatible`, `NotStorable`, `StoreFull`, `SourceChanged`, and `Lagged` for a journal that was truncated beyond what
     was read.
@@ -106,6 +112,11 @@ def aggregate(
     _check_names("aggregate", options)
     if inspect.iscoroutinefunction(options.get("on_commit")):
         raise UsageError("on_commit= is a coroutine function, which needs an event loop: use aggregate_async")
+    if isinstance(source, (PartitionedSource, AsyncPartitionedSource)):
+        if not isinstance(source, PartitionedSource):
+            raise UsageError(f"the source {source.name!r} needs an event loop: use aggregate_async")
+        maker = shares_of(program, source, store, key, options, on_loop=False)
+        return _result_of_partitions(fold_partitions(maker, source), maker)
     return fold(program, source, store, key, options)
 
 
@@ -142,7 +153,7 @@ async def aggregate_async(
 @overload
 async def aggregate_async(
     program: Program[Model, Msg],
-    source: Stream[Msg],
+    source: Stream[Msg] | PartitionedSource[Msg] | AsyncPartitionedSource[Msg],
     *,
     store: Store,
     key: Callable[[Msg], str],
@@ -152,7 +163,7 @@ async def aggregate_async(
 
 async def aggregate_async(
     program: Program[Model, Msg],
-    source: Stream[Msg],
+    source: Stream[Msg] | PartitionedSource[Msg] | AsyncPartitionedSource[Msg],
     *,
     store: Store,
     key: str | Callable[[Msg], str],
@@ -164,6 +175,9 @@ async def aggregate_async(
     when they are asked for. A save that has begun is finished, also when the task is cancelled: it is whole, or not there.
     """
     _check_names("aggregate_async", options)
+    if isinstance(source, (PartitionedSource, AsyncPartitionedSource)):
+        maker = shares_of(program, source, store, key, options, on_loop=True)
+        return _result_of_partitions(await fold_partitions_async(maker, source), maker)
     plan, kept = _prepared(program, store, key, options, on_loop=True)
     async with kept.thread:
         reading, after = await drive_async(kept.begin(source))
@@ -174,12 +188,6 @@ async def aggregate_async(
             kept.look_ahead(running.upcoming)
             await plan.drive_in_time(running.flow())
     return _result(running.result(), kept, store)
-
-
-class EitherOptions(KeyedAggregateOptions[Msg, Model], total=False):
-    """The options of both kinds of aggregate, of which `_keeping` finds out which one it is."""
-
-    links: Links[Model] | None
 
 
 def _check_names(called: str, options: EitherOptions[Msg, Model]) -> None:
@@ -196,51 +204,12 @@ def _prepared(
 ) -> tuple[Plan[Model, Msg], Keeping[Model, Msg]]:
     """Return how the batch is run, and what is kept of it."""
     plan = Plan(program, options, on_loop=on_loop, key=key if isinstance(key, str) else None)
-    kept = _keeping(plan.program, store, key, options)
+    kept = kept_by(plan.program, store, key, options)()
     if plan.observation is not None:
         kept.observation = plan.observation
         if callable(key):
             plan.observation.turns.key_of = key
     return plan, kept
-
-
-def _keeping(
-    program: Program[Model, Msg], store: Store, key: str | Callable[[Msg], str], options: EitherOptions[Msg, Model]
-) -> Keeping[Model, Msg]:
-    retire = checked_function("retire", options.get("retire"), "a model that returns whether to delete it")
-    links = checked_function("links", options.get("links"), "a model that returns the others to load")
-    on_commit = options.get("on_commit")
-    snapshots, cache = options.get("snapshots", Snapshots()), options.get("cache", _CACHE)
-    if isinstance(store, type) or not isinstance(store, Store):
-        found = f"the class {store.__qualname__} itself" if isinstance(store, type) else f"a {type(store).__qualname__}"
-        raise UsageError(
-            f"store= is an open gs.LMDBStore, gs.MemoryStore or another with load, store, keys and close, not {found}"
-        )
-    if not isinstance(snapshots, Snapshots):
-        raise UsageError(f"snapshots= is a gs.Snapshots(every=..., seconds=...), not a {type(snapshots).__qualname__}")
-    if on_commit is not None and not callable(on_commit):
-        raise UsageError(f"on_commit= is a function of (changed, position), not a {type(on_commit).__qualname__}")
-    schema = schema_of(program, options.get("codec"))
-    if isinstance(key, str):
-        if retire is not None:
-            raise UsageError("retire= belongs to a keyed aggregate: give key= a function of the message")
-        if "cache" in options:
-            raise UsageError("cache= belongs to a keyed aggregate: give key= a function of the message")
-        return KeptModel(program, schema, store, key, on_commit, links)
-    if not callable(key):
-        raise UsageError(
-            f"key= is the model's key, or a function of a message that returns one, not a {type(key).__qualname__}"
-        )
-    if links is not None:
-        raise UsageError("links= belongs to an aggregate with a single key")
-    if program.subscriptions is not None:
-        raise UsageError(
-            "an aggregate with a model for each key has no one model for subscriptions to follow: use start_keyed, or leave them out"
-        )
-    if not isinstance(cache, int) or cache < 1:
-        raise UsageError(f"cache is a number of models from 1, not {cache!r}")
-    loader = Loader(schema, store)
-    return KeptModels(WorkingSet(program, loader, key, cache=cache, retire=retire), loader, store, on_commit)
 
 
 def _checkpoint(kept: Keeping[Model, Msg], options: EitherOptions[Msg, Model]) -> SavePoint:
@@ -267,3 +236,8 @@ def _result(
         return result
     models = Models(kept.schema, store)
     return KeyedResult(models, result.processed, result.position, result.ended, result.set_aside, result.letters, result.failed)
+
+
+def _result_of_partitions(outcome: Outcome, maker: ShareMaker[Model, Msg]) -> KeyedResult[Model, Msg]:
+    ended, processed, positions, set_aside, letters, failed = outcome
+    return KeyedResult(Models(maker.schema, maker.store), processed, positions, ended, set_aside, letters, failed)

@@ -63,7 +63,7 @@ class WorkingSet(Generic[Model, Msg]):
         self._update_one: Callable[..., Any] = program.update
         self._loader = loader
         self._key = key
-        self._cache = cache
+        self.cache = cache  #: how many models to hold in memory
         self._retire = retire
         self._takes_key = takes_key(program)
         self._clean: dict[str, Entry[Model]] = {}
@@ -171,7 +171,7 @@ class WorkingSet(Generic[Model, Msg]):
     def with_upcoming(self, key: str) -> list[str]:
         """Return the key, and those of the messages to come whose models are not in memory either."""
         keys = {key: None}
-        for message in islice(self._upcoming(), min(_AT_ONCE, self._cache) - 1):
+        for message in islice(self._upcoming(), min(_AT_ONCE, self.cache) - 1):
             if message is not None:
                 with suppress(Exception):  # which the message's own turn raises
                     if self._is_missing(found := self._key(message)) and not found.startswith(RESERVED):
@@ -208,11 +208,11 @@ class WorkingSet(Generic[Model, Msg]):
 
     def _let_go(self) -> None:
         """Forget the least recently used clean models when there are more than the cache may hold, a tenth at a time."""
-        excess = len(self._clean) + len(self._dirty) + 1 - self._cache
+        excess = len(self._clean) + len(self._dirty) + 1 - self.cache
         if excess <= 0 or not self._clean:
             return
         oldest = sorted(self._clean, key=lambda key: self._clean[key].used)
-        for key in oldest[: max(excess, self._cache // 10)]:
+        for key in oldest[: max(excess, self.cache // 10)]:
             del self._clean[key]
 
     # ------------------------------------------------------------------ the save

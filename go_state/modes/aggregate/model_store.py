@@ -6,7 +6,7 @@ they share: the claim on the source, and the one transaction in which models, po
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from go_state.core.errors import Conflict, InvalidKey, UsageError
@@ -76,6 +76,8 @@ class Keeping(Generic[Model, Msg]):
         self._describe: Callable[[], str] = str  # the source, to know it again by
         self._noted: Mapping[LetterBox, int] | None = None  # how many letters waited when there was nothing else to wait for
         self._opened: Any = None  # a source that was opened here, until a batch takes it over
+        self._mark: Mark | None = None  # of the save that is being written
+        self._letters: Collection[str] = ()  # the keys of its letters
 
     # ------------------------------------------------------------------ what the two kinds say
 
@@ -192,6 +194,16 @@ class Keeping(Generic[Model, Msg]):
                 return reading, after
         raise AssertionError("the last try returns or raises")
 
+    def hold(self, record: PositionRecord, fingerprint: str) -> None:
+        """Save with a record that was claimed by somebody else, who knows the source by the fingerprint."""
+        self._record, self._describe = record, lambda: fingerprint
+        self._load()
+
+    def end_here(self) -> None:
+        """Note that nothing follows the position that is saved next."""
+        if self._record is not None:
+            self._record.ends = True
+
     # ------------------------------------------------------------------ the save
 
     def save(self, model: Any, position: Position) -> Flow[None]:
@@ -205,30 +217,42 @@ class Keeping(Generic[Model, Msg]):
             yield Answer(self._on_commit(changed, position), "on_commit")
 
     def _save(self, model: Any, position: Position) -> dict[str, Model] | None:
+        writes = self.prepare(model, position)
+        try:
+            versions = self._store.store(writes) if writes else {}
+        except Conflict as conflict:
+            raise self.explained(conflict) from conflict
+        return self.stored(versions)
+
+    def prepare(self, model: Any, position: Position) -> dict[str, Write]:
+        """Return what a save is to write in one transaction; nothing when nothing has changed. `stored` follows when it has.
+
+        The record is the first that is looked at: whose claim it is says more than a model.
+        """
         record = self._record
-        mark = None if record is None else Mark(position, self._describe())
+        self._mark = mark = None if record is None else Mark(position, self._describe())
         writes = self._writes(model, mark)
         letters = {} if self.filing is None else self.filing.writes()
         if record is not None and (writes or letters or record.lacks(mark)):
-            writes = {
-                record.key: record.write(mark),
-                **writes,
-            }  # the first that is looked at: whose claim it is says more than a model
-        if not writes and not letters:
-            self._written({})
-            return None
+            writes = {record.key: record.write(mark), **writes}
         if writes:
             self.schema.remember_types(self._store)
-        try:
-            versions = self._store.store({**writes, **letters})
-        except Conflict as conflict:
-            raise (conflict if record is None else record.explained(conflict)) from conflict
-        if record is not None:
-            record.saved(mark, versions)
+        self._letters = letters.keys()
+        return {**writes, **letters}
+
+    def stored(self, versions: Mapping[str, int]) -> dict[str, Model] | None:
+        """Called with the versions of what `prepare` gave, once it is stored; return the models that changed, None if nothing was written."""
+        ours = {key: version for key, version in versions.items() if key not in self._letters}
+        if self._record is not None and self._record.key in ours:
+            self._record.saved(self._mark, ours)
         if self.filing is not None:
             self.filing.written()
-        changed = self._written({key: version for key, version in versions.items() if key not in letters})
-        return changed if writes else None
+        changed = self._written(ours)
+        return changed if ours else None
+
+    def explained(self, conflict: Conflict) -> Conflict:
+        """Return the error of a save that did not come about: if it was for the record, one that says who has claimed the source."""
+        return conflict if self._record is None else self._record.explained(conflict)
 
 
 def checked_name(name: object) -> str:
@@ -368,6 +392,10 @@ class KeptModels(Keeping[Model, Msg]):
 
     def look_ahead(self, upcoming: Callable[[], Iterable[Msg | None]]) -> None:
         self._working_set.look_ahead(upcoming)
+
+    def hold_at_most(self, models: int) -> None:
+        """Hold this many models in memory from now on, besides those that are to be saved."""
+        self._working_set.cache = models
 
     def _writes(self, model: Any, mark: Mark | None) -> dict[str, Write]:
         return self._working_set.writes(model)

@@ -16,8 +16,9 @@ a name that the model had before.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from go_state.core.errors import Conflict, TakenOver
@@ -29,10 +30,20 @@ from go_state.storage.snapshots.snapshot import Mark, Schema, read_envelope
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Who holds a source, and the how many-th holder that is."""
+    """Who holds a source, and the how many-th holder that is; when that was written, and of which partition of the source.
+
+    `ended` is whether nothing follows the position. `at` is in seconds since 1970, by the holder's clock.
+    """
 
     holder: str
     epoch: int
+    at: float = 0.0
+    partition: str | None = None
+    ended: bool = False
+
+    def is_of(self, other: Claim) -> bool:
+        """Return whether it is the claim of the same holder."""
+        return (self.holder, self.epoch) == (other.holder, other.epoch)
 
 
 class Place(NamedTuple):
@@ -44,6 +55,7 @@ class Place(NamedTuple):
     key: str
     mark: str | None
     older: Sequence[tuple[str, bool]]
+    partition: str | None = None
 
 
 def place_of_source(names: Sequence[str], source: str, partition: str | None = None) -> Place:
@@ -53,7 +65,7 @@ def place_of_source(names: Sequence[str], source: str, partition: str | None = N
     together = [(f"{RESERVED}positions/{name}", False) for name in names]
     by_name = [place for each in zip(alone, together, strict=True) for place in each]
     older = [(key, is_alone) for key, is_alone in by_name[1:] if is_alone or not (partition is not None or is_too_long(key))]
-    return Place(alone[0][0], "/".join(parts), older)
+    return Place(alone[0][0], "/".join(parts), older, partition)
 
 
 def place_of_model(key: str) -> Place:
@@ -76,6 +88,7 @@ class PositionRecord:
         self.claim = Claim("", 0)  #: as it was read, and then ours
         self.mark: Mark | None = None  #: how far the source was read, as it is stored; None before its first save
         self._store = store
+        self.ends = False  #: whether the next save is of the end, which nothing follows
         self._place = place
         self.name = place.mark or ""  #: of its mark
         self._version = 0
@@ -88,8 +101,16 @@ class PositionRecord:
 
     def read(self) -> None:
         """Read the record as it is now, or in its place the one that the next claim moves here."""
+        self.read_in(load_many_of(self._store)(self.keys))
+
+    @property
+    def keys(self) -> Sequence[str]:
+        """The keys under which it may lie."""
+        return (self._place.key, *(key for key, _ in self._place.older))
+
+    def read_in(self, found: Mapping[str, Stored]) -> None:
+        """Do what `read` does, with what was loaded of the keys."""
         place = self._place
-        found = load_many_of(self._store)((place.key, *(key for key, _ in place.older)))
         self.claim, self.mark, self._version, self._moved = Claim("", 0), None, 0, {}
         if (stored := found.get(place.key)) is not None:
             loaded = self._schema.loaded(self._store, place.key, stored)
@@ -119,7 +140,8 @@ class PositionRecord:
 
     def claiming(self, holder: str) -> dict[str, Write]:
         """Return the writes that make the holder the next one, from what was read last; `claimed` follows when they are stored."""
-        self.claim = Claim(holder, self.claim.epoch + 1)
+        self.ends = self.claim.ended  # a partition that has ended still has
+        self.claim = Claim(holder, self.claim.epoch + 1, partition=self._place.partition)
         return {self.key: self.write(self.mark), **self._moved}
 
     def claimed(self, versions: Mapping[str, int]) -> None:
@@ -130,11 +152,12 @@ class PositionRecord:
 
     def lacks(self, mark: Mark | None) -> bool:
         """Return whether the mark is one to be stored here, and is not."""
-        return self._place.mark is not None and mark != self.mark
+        return self._place.mark is not None and (mark != self.mark or self.ends != self.claim.ended)
 
     def write(self, mark: Mark | None) -> Write:
         """Return the record's part of a save; without it a save would be behind no fence."""
         marks = {} if mark is None or self._place.mark is None else {self._place.mark: mark}
+        self.claim = replace(self.claim, at=time.time(), ended=self.ends)
         return Write(self._schema.seal(self.key, self.claim, marks), self._version)
 
     def saved(self, mark: Mark | None, versions: Mapping[str, int]) -> None:
@@ -153,6 +176,6 @@ class PositionRecord:
 
     def _lost(self, conflict: Conflict, stored: Stored | None) -> Conflict:
         claim = self.claim if stored is None else self._schema.loaded(self._store, self.key, stored).model
-        if claim == self.claim:  # then it was no holder: the record was moved, deleted or set
+        if claim.is_of(self.claim):  # then it was no holder: the record was moved, deleted or set
             return conflict
         return TakenOver(self.key, conflict.expected, conflict.found, holder=claim.holder, epoch=claim.epoch)

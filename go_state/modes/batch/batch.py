@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterable, Callable, Iterable, Iterator
+from copy import copy
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Generic, TypeAlias, TypeVar, Union, Unpack
@@ -114,6 +115,26 @@ class Plan(Generic[Model, Msg]):
             )
         self._limits = Limits(stop=options.get("stop"), budget=options.get("budget"), timeout=self._timeout, on_loop=on_loop)
 
+    def part(self) -> Plan[Model, Msg]:
+        """Return the plan of one of the batches that this one is made of: it has no end of its own, and observers of its own turns."""
+        part = copy(self)
+        part._limit, part._timeout = None, None
+        part._limits = Limits(stop=None, budget=None, timeout=None, on_loop=False)
+        part.observation = self._settings.observation(self.program)
+        if part.observation is not None:
+            part.observation.is_part = True
+        return part
+
+    @property
+    def limits(self) -> Limits:
+        """When it ends early."""
+        return self._limits
+
+    @property
+    def limit(self) -> int | None:
+        """How many messages of the source it takes at most."""
+        return self._limit
+
     @property
     def on_error(self) -> OnError:
         """What becomes of messages that fail."""
@@ -197,6 +218,11 @@ class Batch(Generic[Model, Msg]):
     def upcoming(self) -> Iterator[Msg | None]:
         """Give the messages that are in hand, without taking them."""
         return self._feed.upcoming()
+
+    @property
+    def has_halted(self) -> bool:
+        """Whether it has halted at a message."""
+        return self._feed.has_halted
 
     def result(self) -> Result[Model, Msg]:
         """Return how it ended."""

@@ -42,11 +42,14 @@ class Observation:
         self._from_disk: deque[Event] = deque()  # what the disk's thread, or that of a sender, has to tell
         self._begun = self.now()
         self._is_over = True
+        self.is_part = False  #: whether it is one of several that are one run, which tells of its own beginning and end
 
     # ------------------------------------------------------------------ the run
 
     def started(self) -> None:
         """Called when the run begins."""
+        if self.is_part:
+            return
         self._begun, self._is_over = self.now(), False
         self._tell(RunStarted(*self._who))
 

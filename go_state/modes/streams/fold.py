@@ -1,0 +1,74 @@
+"""The mode: a partitioned source read to its end, or until it is asked to end, in a thread or on an event loop."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, TypeVar
+
+from go_state.core.partitions import AsyncPartitionedSource, PartitionedSource
+from go_state.modes.streams.faces import LoopFace, ReadInThread, ThreadFace, describe, in_this_thread, on_loop_of
+from go_state.modes.streams.holder import Outcome, StreamHolder
+from go_state.modes.streams.making import ShareMaker
+from go_state.runtime.flow.driver import drive, drive_async
+from go_state.system.own_thread import OwnThread
+
+Model = TypeVar("Model")
+Msg = TypeVar("Msg")
+
+
+def fold_partitions(maker: ShareMaker[Model, Msg], source: PartitionedSource[Msg]) -> Outcome:
+    """Read the source in the calling thread."""
+    face = ThreadFace(source, in_this_thread)
+    maker.tell.started()
+    error: BaseException | None = None
+    try:
+        holder = face.holder = StreamHolder(maker, source.open_partitions(), face, partial(describe, source))
+        drive(holder.run())
+        return holder.outcome()
+    except BaseException as caught:
+        error = caught
+        raise
+    finally:
+        maker.tell.over(error)
+
+
+async def fold_partitions_async(
+    maker: ShareMaker[Model, Msg], source: PartitionedSource[Msg] | AsyncPartitionedSource[Msg]
+) -> Outcome:
+    """Read the source on the running event loop; one for threads has a thread of its own for its calls."""
+    maker.tell.started()
+    error: BaseException | None = None
+    try:
+        async with maker.thread:
+            if isinstance(source, AsyncPartitionedSource):
+                return await _on_loop(maker, source)
+            return await _in_thread(maker, source)
+    except BaseException as caught:
+        error = caught
+        raise
+    finally:
+        maker.tell.over(error)
+
+
+async def _on_loop(maker: ShareMaker[Model, Msg], source: AsyncPartitionedSource[Msg]) -> Outcome:
+    face = LoopFace(source)
+    reading = await source.open_partitions_async()
+    holder = face.holder = StreamHolder(maker, reading, face, partial(describe, source))
+    await drive_async(holder.run())
+    return holder.outcome()
+
+
+async def _in_thread(maker: ShareMaker[Model, Msg], source: PartitionedSource[Msg]) -> Outcome:
+    import asyncio
+
+    face = ThreadFace(source, on_loop_of(asyncio.get_running_loop()))
+    async with OwnThread("go_state source") as thread:
+        opened = await thread.finish(source.open_partitions)
+        reading = ReadInThread(opened, thread, face)
+
+        def described(marks: Any) -> Any:  # Any: an awaitable, of what `describe` returns
+            return thread.finish(lambda: describe(source, marks))
+
+        holder = face.holder = StreamHolder(maker, reading, face, described)
+        await drive_async(holder.run())
+        return holder.outcome()

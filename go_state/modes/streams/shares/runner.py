@@ -1,0 +1,187 @@
+"""Running shares in turn, in one thread or task, and saving those together that are to be saved.
+
+A share runs for a slice of a few milliseconds, then the next one does. One that waits for a command is left alone until it is woken,
+so that nobody waits for the commands of another.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Collection, Mapping
+from itertools import count
+from typing import Any, Protocol, TypeAlias
+
+from go_state.core.errors import Conflict
+from go_state.core.ports import Position, Store
+from go_state.modes.options import OnCommit
+from go_state.modes.streams.shares.reader import Slices
+from go_state.modes.streams.shares.saving import Saved, save_together
+from go_state.modes.streams.shares.share import Save, Share
+from go_state.modes.streams.shares.waking import Rest, Woken
+from go_state.runtime.flow.waits import Answer, Blocking, Flow
+from go_state.system.own_thread import OwnThread
+
+AnyShare: TypeAlias = Share[Any, Any]
+
+
+class Fates(Protocol):
+    """What becomes of a share that does not go on."""
+
+    def done(self, share: AnyShare, /) -> Flow[None]:
+        """Called when a share has saved and is over."""
+        ...
+
+    def fenced(self, share: AnyShare, conflict: Conflict, /) -> Flow[None]:
+        """Called when a share cannot be saved, because what is stored is not its own any more."""
+        ...
+
+    def saved(self, share: AnyShare, models: int, began: float, /) -> None:
+        """Called when a share was saved, with how many models have changed, by a save that began then."""
+        ...
+
+
+class Runner:
+    """The shares that have something to do, those that are to be saved, and the times at which others have."""
+
+    def __init__(
+        self, store: Store, thread: OwnThread, woken: Woken, slices: Slices, on_commit: OnCommit | None, fates: Fates
+    ) -> None:
+        self.saved: dict[str, Position] = {}  #: what the reading was not told of yet
+        self.positions: dict[str, Position] = {}  #: what is in the store, of all partitions that were ever held
+        self.broken: AnyShare | None = None  #: the one that has raised
+        self._store = store
+        self._thread = thread
+        self._woken = woken
+        self._slices = slices
+        self._on_commit = on_commit
+        self._fates = fates
+        self._ready: dict[AnyShare, None] = {}  # in order
+        self._saving: list[AnyShare] = []
+        self._timers: list[tuple[float, int, AnyShare]] = []
+        self._numbers = count()
+
+    # ------------------------------------------------------------------ who has something to do
+
+    def add(self, share: AnyShare) -> None:
+        """Run the share soon."""
+        self._ready[share] = None
+
+    def remove(self, share: AnyShare) -> None:
+        """Run the share no more."""
+        self._ready.pop(share, None)
+        if share in self._saving:
+            self._saving.remove(share)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a share has something to do at once."""
+        return bool(self._ready or self._saving or self._woken.is_any)
+
+    def next_timer(self) -> float | None:
+        """Return the monotonic time at which a share has something to do in any case; None if there is no such time."""
+        while self._timers and self._timers[0][2].is_done:
+            heapq.heappop(self._timers)
+        return self._timers[0][0] if self._timers else None
+
+    def _look_up(self) -> None:
+        for share in self._woken.take():
+            self._ready_again(share)
+        now = time.monotonic()
+        while self._timers and self._timers[0][0] <= now:
+            self._ready_again(heapq.heappop(self._timers)[2])
+
+    def _ready_again(self, share: AnyShare) -> None:
+        if not share.is_done and not isinstance(share.wait, Save):
+            self._ready[share] = None
+
+    # ------------------------------------------------------------------ running
+
+    def round(self, seconds: float) -> Flow[None]:
+        """Run those that have something to do, each at least once, for up to so many seconds, and save those that are due."""
+        self._look_up()
+        until = time.monotonic() + seconds
+        while self._ready and time.monotonic() < until:
+            yield from self._run(next(iter(self._ready)))
+        if self._saving:
+            yield from self._save()
+
+    def finish(self, shares: Collection[AnyShare], seconds: float) -> Flow[set[AnyShare]]:
+        """Run these to their ends, for up to so many seconds; return those that have not come to it."""
+        left, until = set(shares), time.monotonic() + seconds
+        while left:
+            self._look_up()
+            for share in [each for each in left if each in self._ready]:
+                yield from self._run(share)
+            if self._saving:
+                yield from self._save()
+            left = {share for share in left if not share.is_done}
+            if left.isdisjoint(self._ready) and left:
+                if time.monotonic() >= until:
+                    return left
+                timer = self.next_timer()
+                yield Rest(self._woken, until if timer is None else min(timer, until))
+        return left
+
+    def _run(self, share: AnyShare) -> Flow[None]:
+        """Run a share for its slice, and note what it waits for then."""
+        self._ready.pop(share, None)
+        reader, waiting, began = share.reader, share.reader.waiting, time.perf_counter()
+        arrived = share.has_arrivals
+        reader.has_slice = not arrived and not share.save_due
+        try:
+            yield from share.run()
+        except Conflict as conflict:
+            yield from self._fates.fenced(share, conflict)
+            return
+        except BaseException:
+            self.broken = share
+            raise
+        taken = waiting - reader.waiting
+        if taken:
+            self._slices.took(taken, time.perf_counter() - began)
+        share.is_changed = share.is_changed or arrived or taken > 0
+        yield from self.settle(share)
+
+    def settle(self, share: AnyShare) -> Flow[None]:
+        """Note what the share waits for."""
+        if share.is_done:
+            yield from self._fates.done(share)
+        elif isinstance(share.wait, Save):
+            if share.ends and share.reader.is_complete:
+                share.kept.end_here()
+            self._saving.append(share)
+        elif share.can_run:
+            self._ready[share] = None
+        elif (when := share.rest()) is not None:
+            heapq.heappush(self._timers, (when, next(self._numbers), share))
+
+    # ------------------------------------------------------------------ saving
+
+    def _save(self) -> Flow[None]:
+        shares, self._saving = self._saving, []
+        began = time.monotonic()
+        saved: Saved = yield Blocking(lambda: save_together(self._store, shares), self._thread)
+        self._saving += saved.later
+        changed: dict[str, Any] = {}
+        positions: dict[str, Position] = {}
+        for share, models in saved.changed.items():
+            self._note_saved(share, models, began)
+            if models is not None:
+                changed.update(models)
+                positions[share.partition] = share.position
+        for share, conflict in saved.lost:
+            yield from self._fates.fenced(share, conflict)
+        self.saved.update(positions)
+        self.positions.update(positions)
+        if positions and self._on_commit is not None:
+            yield Answer(self._on_commit(changed, positions), "on_commit")
+
+    def _note_saved(self, share: AnyShare, models: Mapping[str, Any] | None, began: float) -> None:
+        wait = share.wait
+        assert isinstance(wait, Save)  # it was saved
+        share.position, share.saved = wait.position, share.counted()
+        share.save_due = share.is_changed = False
+        self._ready[share] = None
+        if models is not None:
+            self._fates.saved(share, len(models), began)

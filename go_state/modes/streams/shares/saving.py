@@ -1,0 +1,57 @@
+"""Saving many shares in one transaction: of those that cannot be saved, each is left out alone, and the rest is written.
+
+A conflict names a key. If it is that of a position record, somebody else has claimed the partition; if it is a model's, somebody has
+saved it who reads another partition. Either way what is stored counts, and the share to which the key belongs is given up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from go_state.core.errors import Conflict
+from go_state.core.ports import Store, Write
+from go_state.modes.streams.shares.share import Save, Share
+
+
+class Saved(NamedTuple):
+    """What came of saving: the models that changed, by share; the shares that lost, with the conflict; those to be saved after these."""
+
+    changed: dict[Share[Any, Any], Mapping[str, Any] | None]
+    lost: list[tuple[Share[Any, Any], Conflict]]
+    later: list[Share[Any, Any]]
+
+
+def save_together(store: Store, shares: Sequence[Share[Any, Any]]) -> Saved:
+    """Write what the shares have to write, in one transaction; raises what the store raises other than conflicts."""
+    saved = Saved({}, [], [])
+    writes: dict[Share[Any, Any], dict[str, Write]] = {}
+    taken: set[str] = set()
+    for share in shares:
+        found = _prepared(share)
+        if taken.isdisjoint(found):
+            taken.update(found)
+            writes[share] = found
+        else:  # two partitions have messages for one key: the second finds the model changed by the first
+            saved.later.append(share)
+    while writes:
+        together = {key: write for each in writes.values() for key, write in each.items()}
+        try:
+            versions = store.store(together) if together else {}
+        except Conflict as conflict:
+            share = next((share for share, found in writes.items() if conflict.key in found), None)
+            if share is None:
+                raise
+            del writes[share]
+            saved.lost.append((share, share.kept.explained(conflict)))
+        else:
+            for share, found in writes.items():
+                saved.changed[share] = share.kept.stored({key: versions[key] for key in found})
+            return saved
+    return saved
+
+
+def _prepared(share: Share[Any, Any]) -> dict[str, Write]:
+    wait = share.wait
+    assert isinstance(wait, Save)  # or it is not among those that are saved
+    return share.kept.prepare(wait.model, wait.position)

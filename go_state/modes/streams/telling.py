@@ -1,0 +1,66 @@
+"""What observers are told of partitions."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from go_state.core.errors import Conflict, TakenOver
+from go_state.core.ports import Position
+
+if TYPE_CHECKING:
+    from go_state.modes.streams.shares.share import Share
+    from go_state.runtime.observing.observation import Observation
+
+
+class Telling:
+    """Tells the observers of one aggregate, if it has any, what happens to the partitions of its source."""
+
+    def __init__(self, observation: Observation | None, source: str) -> None:
+        self._observation = observation
+        self._source = source
+
+    def started(self) -> None:
+        """Called when the aggregate begins."""
+        if self._observation is not None:
+            self._observation.started()
+
+    def over(self, error: BaseException | None) -> None:
+        """Called when it is over."""
+        if self._observation is not None:
+            self._observation.ended(error)
+
+    def assigned(self, partition: str, position: Position | None, epoch: int) -> None:
+        """Called when a partition was claimed."""
+        if self._observation is not None:
+            self._observation.partition_assigned(self._source, partition, position, epoch)
+
+    def revoked(self, partition: str, position: Position | None) -> None:
+        """Called when a partition was handed over, saved up to the position."""
+        if self._observation is not None:
+            self._observation.partition_revoked(self._source, partition, position)
+
+    def lost(self, partition: str) -> None:
+        """Called when a partition is somebody else's already."""
+        if self._observation is not None:
+            self._observation.partition_lost(self._source, partition)
+
+    def fenced(self, partition: str, conflict: Conflict) -> None:
+        """Called when a partition could not be saved, because somebody else has claimed it, or has changed a model."""
+        if self._observation is not None:
+            holder = conflict.holder if isinstance(conflict, TakenOver) else ""
+            self._observation.partition_fenced(self._source, partition, holder)
+
+    def gap(self, partition: str, error: BaseException) -> None:
+        """Called when the position of a partition is not one of the stream that it is now."""
+        if self._observation is not None:
+            self._observation.partition_gap(self._source, partition, error)
+
+    def saved(self, share: Share[Any, Any], lag: int | None, models: int, began: float) -> None:
+        """Called when a share was saved, with how many records of it were not given yet."""
+        if self._observation is None:
+            return
+        written = share.reader.time()
+        age = None if written is None else max(time.time() - written, 0.0)
+        behind = None if lag is None else lag + share.reader.waiting
+        self._observation.partition_saved(self._source, share.partition, share.position, behind, age, models, began)
