@@ -72,8 +72,10 @@ class Lanes:
             if seen is not None:
                 before = seen.hashes()
                 if not _fits(seen, before, numbers, hashes):
-                    raise SourceError(_ACROSS.format(stream=self._stream))
-                if not passes_gaps and _leaves_out(seen, before, numbers[0], hashes[0], position):
+                    if not passes_gaps:
+                        raise SourceError(_ACROSS.format(stream=self._stream))
+                    seen = None
+                elif not passes_gaps and _leaves_out(seen, before, numbers[0], hashes[0], position):
                     raise SourceError(_GAP.format(stream=self._stream, first=numbers[0], position=position))
             now = _together(seen, numbers, hashes)
             if now == seen:
@@ -96,7 +98,7 @@ class Lanes:
 _ACROSS = (
     "records of {stream} arrive out of turn: between those of one event are records of the same shard that came in another. "
     "ParallelizationFactor of the event source mapping is above 1, or two mappings call this program; positions are those of a shard, so "
-    "records would be passed over: set it to 1, and add shards instead"
+    "records would be passed over: set it to 1, add shards instead, and look what is missing; then gaps=\"pass\" once lets the events go on"
 )
 _GAP = (
     "records of {stream} were left out: the event begins at {first}, and of those before it some that were seen after the stored position "
