@@ -137,13 +137,22 @@ class Consumer:
 
     async def _look(self) -> None:
         """Raise `TryAgainError` if the server has no such consumer any more, or has given it messages that did not arrive."""
+        delivered, _ = await self._state()
+        if delivered > self._last + self._pulled.pending_msgs:
+            raise TryAgainError("a message was lost on its way")
+
+    async def is_at_end(self) -> bool:
+        """Return whether all messages of the subject that there are have arrived. Raises `TryAgainError`."""
+        delivered, pending = await self._state()
+        return delivered == self._last and pending == 0
+
+    async def _state(self) -> tuple[int, int]:
         try:
             found = await self._pulled.consumer_info()
         except Exception as error:
             raise self._calls.meaning(error) from error
-        delivered = found.delivered
-        if delivered is not None and delivered.consumer_seq > self._last + self._pulled.pending_msgs:
-            raise TryAgainError("a message was lost on its way")
+        delivered = 0 if found.delivered is None else found.delivered.consumer_seq
+        return delivered, found.num_pending or 0
 
     async def close(self) -> None:
         """Listen no more; the server deletes the consumer after a while."""

@@ -16,11 +16,12 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from go_state.core.errors import SourceChanged
+from go_state.core.errors import SourceChanged, SourceError
 from go_state.sources.streams.jetstream.client import Calls, Consumer, Message, TryAgainError
 
 _MOST = 500  # messages of a fetch
-_FETCH = 5.0  # seconds
+_FETCH = 3.0  # seconds; a server that was started again has no consumers, which shows after so long
+_LOOK = 1.0  # seconds
 _LONG = 1.0  # seconds without a fetch, in which messages may come and be removed
 _AGAIN = 0.1, 5.0  # seconds until a call is made again that failed, at first and at most
 _log = logging.getLogger("go_state")
@@ -41,6 +42,7 @@ class Follower:
         self._calls, self._name, self._created, self._changed = calls, name, created, changed
         self._looked_at = looked_at  # up to where nothing of the subject can be missing; None: nothing was read yet
         self._last = 0  # number of the stream's last message when it was looked at
+        self._consumer: Consumer | None = None
         self._failures = 0
         self._may_go = asyncio.Event()
         self._may_go.set()
@@ -50,7 +52,7 @@ class Follower:
 
     @property
     def idle_at(self) -> int | None:
-        """Up to which message of the stream there is nothing new of the subject, and all that there was is in the store."""
+        """Up to which message of the stream there is nothing of the subject that is not in the store; None if there may be."""
         return self._looked_at if self.lag == 0 and not self.fetched and self.saved == self.after else None
 
     def check(self) -> None:
@@ -74,6 +76,17 @@ class Follower:
             self._may_go.clear()
         else:
             self._may_go.set()
+
+    async def look(self) -> None:
+        """Look once more up to where there is nothing new, if the server answers at once: for whoever follows the subject next."""
+        consumer = self._consumer
+        if consumer is None or self.lag != 0 or self.fetched:
+            return
+        with suppress(TryAgainError, SourceError, TimeoutError):
+            async with asyncio.timeout(_LOOK):
+                last = (await self._calls.describe()).last
+                if await consumer.is_at_end() and not self.fetched:
+                    self._looked_at = max(self._looked_at or 0, last)
 
     async def close(self) -> None:
         """End the task, and its consumer with it."""
@@ -100,10 +113,11 @@ class Follower:
     async def _with_consumer(self) -> None:
         """Fetch with one consumer, until it is of no use."""
         await self._check_stream()
-        consumer = await self._calls.consumer(self.subject, self.after)
+        consumer = self._consumer = await self._calls.consumer(self.subject, self.after)
         try:
             await self._fetch_all(consumer)
         finally:
+            self._consumer = None
             await consumer.close()
 
     async def _fetch_all(self, consumer: Consumer) -> None:

@@ -85,8 +85,7 @@ class JetStreamReading(Generic[Msg]):
             await self._drop(moves.lost)
             await holder.lost(moves.lost)
         if moves.give:
-            await self._drop(moves.give)
-            await holder.revoked(moves.give)
+            await self._give_back(moves.give, sharing, holder)
             await self._thread.call(lambda: sharing.let_go(moves.give))
         if moves.take:
             for subject, after in (await holder.assigned(moves.take)).items():
@@ -99,6 +98,17 @@ class JetStreamReading(Generic[Msg]):
         self._followers[subject] = Follower(
             self._calls, self._name, self._stream.created, subject, begin, looked_at, self._changed.set
         )
+
+    async def _give_back(self, subjects: Sequence[str], sharing: Sharing, holder: AsyncHolder[Message]) -> None:
+        """Have what there was of the subjects saved, and note up to where they were read."""
+        followers = [self._followers[subject] for subject in subjects if subject in self._followers]
+        await asyncio.gather(*(follower.look() for follower in followers))
+        await self._drop(subjects)
+        stored = await holder.revoked(subjects) if subjects else {}
+        for follower in followers:
+            follower.saved = stored.get(follower.subject, follower.saved)
+            if (idle_at := follower.idle_at) is not None:
+                sharing.note(follower.subject, idle_at)
 
     async def _drop(self, subjects: Sequence[str]) -> None:
         dropped = [self._followers.pop(subject) for subject in subjects if subject in self._followers]
@@ -160,11 +170,8 @@ class JetStreamReading(Generic[Msg]):
 
     async def close(self, holder: AsyncHolder[Message]) -> None:
         """Save, and give the subjects to the others."""
-        held = list(self._followers)
-        await self._drop(held)
-        if held:
-            await holder.revoked(held)
         sharing, self._sharing = self._sharing, None
         if sharing is not None:
+            await self._give_back(list(self._followers), sharing, holder)
             await self._thread.call(sharing.close)
         await self._thread.aclose()
