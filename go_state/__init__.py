@@ -11,6 +11,7 @@
     ... and ask its history     replay, verify, to_test, check_store; what they return: gs.history
     Fold something around it    gs.middleware, Denied
     Run it over a source        batch, batch_async, Result; gs.sources: CSV, JSONLines, progress
+    ... read by many            gs.sources: Kinesis, KinesisEvent, JetStream, part; Leases
     ... and keep the model      aggregate, aggregate_async, KeyedResult, Snapshots, load_model
     End it early                signals, StopSwitch
     When a message fails        Raise, SetAside, Halt, FailedMessage; DeadLetters, what they hold: gs.dead_letters
@@ -79,6 +80,7 @@ if _typing.TYPE_CHECKING:
     from go_state.runtime.effects.context import effect_id, env
     from go_state.runtime.on_error import FailedMessage, Halt, Raise, SetAside
     from go_state.runtime.resources import Effects
+    from go_state.sources.streams.leases import Leases
     from go_state.storage.backends.lmdb.store import LMDBStore
     from go_state.storage.backends.memory import MemoryStore
     from go_state.storage.backends.postgres.store import PostgresStore
@@ -150,6 +152,7 @@ _LATER = {
     "go_state.runtime.effects.context": ("effect_id", "env"),
     "go_state.runtime.on_error": ("FailedMessage", "Halt", "Raise", "SetAside"),
     "go_state.runtime.resources": ("Effects",),
+    "go_state.sources.streams.leases": ("Leases",),
     "go_state.storage.backends.lmdb.store": ("LMDBStore",),
     "go_state.storage.backends.memory": ("MemoryStore",),
     "go_state.storage.backends.postgres.store": ("PostgresStore",),
@@ -186,6 +189,7 @@ __all__ = [
     "KeyedApps",
     "KeyedResult",
     "LMDBStore",
+    "Leases",
     "MemoryStore",
     "Migration",
     "PostgresStore",

@@ -9,13 +9,20 @@ on after the records that were counted already. A record that is no message come
 `jsonlines.py`   one JSON value a line
 `tables.py`      CSV: rows (`rows.py`) whose columns become fields (`columns.py`)
 `progress.py`    the same with a bar
+`kinesis/`       shards of a Kinesis stream; the events of a Lambda function
+`jetstream/`     subjects of a stream of JetStream
+`streams/`       what they have in common: leases; and one part of a source for each of several processes
 
 An object with the methods of `go_state.core.ports.Source` is a source too.
 """
 
 from go_state.core.ports import Undecoded
+from go_state.sources.jetstream.source import JetStream
 from go_state.sources.jsonlines import JSONLines
+from go_state.sources.kinesis.event import KinesisEvent
+from go_state.sources.kinesis.source import Kinesis
 from go_state.sources.progress import progress
+from go_state.sources.streams.part import part
 from go_state.sources.tables import CSV
 
-__all__ = ["CSV", "JSONLines", "Undecoded", "progress"]
+__all__ = ["CSV", "JSONLines", "JetStream", "Kinesis", "KinesisEvent", "Undecoded", "part", "progress"]

@@ -178,7 +178,9 @@ class Sharing:
         try:
             versions = self._store.store(writes)
         except Conflict:
-            stored = self._store.load(self._me)  # deleted by somebody who has heard nothing of this worker for long, or as it was
+            stored = self._store.load(
+                self._me
+            )  # deleted by somebody who has heard nothing of this worker for long, or as it was
             self._version, self._gone = 0 if stored is None else stored.version, {}
             return False
         self._version, self._gone, self._holds = versions[self._me], {}, dict(holds)
@@ -193,7 +195,9 @@ class Sharing:
     def _look(self) -> None:
         """Read the records of all, and take over what is known from those of workers that are no more."""
         now = self._clock()
-        if now - self._looked > self._seconds:  # this process was stopped, or slow: it cannot say of others that they were silent
+        if (
+            now - self._looked > self._seconds
+        ):  # this process was stopped, or slow: it cannot say of others that they were silent
             self._seen.clear()
         self._looked = now
         self._others, self._gone = {}, {}

@@ -68,7 +68,9 @@ class Part(Generic[Msg]):
         """Raise `SourceChanged` unless this is the same part of the same source."""
         stored, _, rest = fingerprint.partition(" ")
         if stored != f"{self._n}/{self._of}":
-            advice = f'give the parts of {self._of} a source with another name=, as in JSONLines(..., name="sales of {self._of}")'
+            advice = (
+                f'give the parts of {self._of} a source with another name=, as in JSONLines(..., name="sales of {self._of}")'
+            )
             raise SourceChanged(self.name, f"it was no part {self._n} of {self._of}", advice)
         self._source.recognise(rest)
 
@@ -109,11 +111,9 @@ class PartReading(Generic[Msg]):
             if message is None:
                 yield None
                 continue
-            if isinstance(message, Undecoded):
-                mine = part_of(str(message.error.record), of) == n
-            else:
-                mine = part_of(key(message), of) == n
-            if mine:
+            # A record that is no message has no key, and a number in place of it.
+            named = str(message.error.record) if isinstance(message, Undecoded) else key(message)
+            if part_of(named, of) == n:
                 yield message
             elif (passed := passed + 1) % _EVERY == 0:
                 yield None

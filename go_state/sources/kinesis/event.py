@@ -16,7 +16,7 @@ from go_state.core.errors import SourceChanged, SourceError, UsageError
 from go_state.core.partitions import Holder
 from go_state.core.ports import Position
 from go_state.sources.decoding import Tags
-from go_state.sources.streams.kinesis.lanes import Lanes
+from go_state.sources.kinesis.lanes import Lanes
 from go_state.sources.streams.records import Decoder
 
 Msg = TypeVar("Msg")
@@ -225,15 +225,24 @@ def _records_of(event: Mapping[str, Any]) -> tuple[str, str, str, Sequence[Event
     """Return the stream's name in full, its name, the shard and the records of an event."""
     try:
         found = [(each["eventSourceARN"], each["eventID"].partition(":")[0], each["kinesis"]) for each in event["Records"]]
-        records = [EventRecord(k["sequenceNumber"], b64decode(k["data"]), k.get("approximateArrivalTimestamp")) for _, _, k in found]
+        records = [
+            EventRecord(k["sequenceNumber"], b64decode(k["data"]), k.get("approximateArrivalTimestamp")) for _, _, k in found
+        ]
         places = {(arn, shard) for arn, shard, _ in found}
         numbers = [int(record.number) for record in records]
         kind, _, stream = found[0][0].rpartition(":")[2].partition("/")
     except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise SourceError(f"this is no event of a Kinesis stream ({type(error).__qualname__}): which trigger calls the function?") from None
+        raise SourceError(
+            f"this is no event of a Kinesis stream ({type(error).__qualname__}): which trigger calls the function?"
+        ) from None
     if kind != "stream":
         raise SourceError("this is no event of a Kinesis stream: which trigger calls the function?")
     if len(places) > 1 or numbers != sorted(set(numbers)):
-        raise SourceError(f"the event has records of {len(places)} shards, or out of order, which Lambda's event source mapping does not make")
-    (arn, shard), name = next(iter(places)), stream.partition("/")[0]  # after it comes the consumer, if there is enhanced fan-out
+        raise SourceError(
+            f"the event has records of {len(places)} shards, or out of order, which Lambda's event source mapping does not make"
+        )
+    (arn, shard), name = (
+        next(iter(places)),
+        stream.partition("/")[0],
+    )  # after it comes the consumer, if there is enhanced fan-out
     return arn.partition("/consumer/")[0], name, shard, records

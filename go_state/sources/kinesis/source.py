@@ -9,8 +9,8 @@ from typing import Any, Generic, Literal, TypeAlias, TypeVar, overload
 
 from go_state.core.errors import SourceChanged, UsageError
 from go_state.sources.decoding import Tags
-from go_state.sources.streams.kinesis.client import Calls, Client, Stream
-from go_state.sources.streams.kinesis.reading import KinesisReading
+from go_state.sources.kinesis.client import Calls, Client, Stream
+from go_state.sources.kinesis.reading import KinesisReading
 from go_state.sources.streams.leases import Leases
 from go_state.sources.streams.records import Decoder
 
@@ -101,7 +101,7 @@ class Kinesis(Generic[Msg]):
     def open_partitions(self) -> KinesisReading[Msg]:
         """Begin to read. Raises `SourceError` if there is no such stream, or it may not be read."""
         self._described = None
-        start = round(time.time() * 1000) if self._start == "newest" else self._start
+        start = round(time.time() * 1000) if isinstance(self._start, str) else self._start
         return KinesisReading(self.name, self._calls, self._stream(), self._leases, start, self._decoder)
 
     def decode(self, raw: bytes) -> Msg:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
 from go_state.core.errors import SourceChanged, UsageError
 from go_state.sources.decoding import Tags
-from go_state.sources.streams.jetstream.client import Calls, Client, Stream
-from go_state.sources.streams.jetstream.reading import JetStreamReading
-from go_state.sources.streams.jetstream.subjects import checked_subjects
+from go_state.sources.jetstream.client import Calls, Stream
+from go_state.sources.jetstream.reading import JetStreamReading
+from go_state.sources.jetstream.subjects import checked_subjects
 from go_state.sources.streams.leases import Leases
 from go_state.sources.streams.records import Decoder
+
+if TYPE_CHECKING:
+    from nats.aio.client import Client
 
 Msg = TypeVar("Msg")
 

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple
 
 from go_state.core.errors import MissingExtra, SourceError, UsageError
 
 if TYPE_CHECKING:
     from nats.aio.client import Client
     from nats.js import JetStreamContext
-else:
-    Client: TypeAlias = Any
-    JetStreamContext: TypeAlias = Any
 
 _IDLE = 60.0  # seconds after which the server deletes a consumer that nobody pulls from
 _STREAM_GONE = 10059  # of JetStream's own numbers for errors

@@ -19,9 +19,9 @@ from typing import Generic, NamedTuple, TypeVar
 from go_state.core.errors import SourceChanged, SourceError
 from go_state.core.partitions import Holder
 from go_state.core.ports import Position
-from go_state.sources.streams.kinesis.client import Begin, Calls, ExpiredError, Page, Record, Stream, TryAgainError
-from go_state.sources.streams.kinesis.cursor import Cursor
-from go_state.sources.streams.kinesis.shards import Shards
+from go_state.sources.kinesis.client import Begin, Calls, ExpiredError, Page, Record, Stream, TryAgainError
+from go_state.sources.kinesis.cursor import Cursor
+from go_state.sources.kinesis.shards import Shards
 from go_state.sources.streams.leases import Leases, Sharing
 from go_state.sources.streams.records import Decoder
 

@@ -1,6 +1,6 @@
 """One process's pass through a JetStream stream: it takes subjects as the leases say, and gives what their followers have fetched.
 
-    poll ──▶ leases: take, give, lost ──▶ a follower for each subject ──▶ fetched ──▶ give
+poll ──▶ leases: take, give, lost ──▶ a follower for each subject ──▶ fetched ──▶ give
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from typing import Generic, TypeVar
 
 from go_state.core.partitions import AsyncHolder
 from go_state.core.ports import Position
-from go_state.sources.streams.jetstream.client import Calls, Message, Stream
-from go_state.sources.streams.jetstream.follower import Follower
+from go_state.sources.jetstream.client import Calls, Message, Stream
+from go_state.sources.jetstream.follower import Follower
 from go_state.sources.streams.leases import Leases, Sharing
 from go_state.sources.streams.records import Decoder
 from go_state.system.own_thread import OwnThread
@@ -106,7 +106,8 @@ class JetStreamReading(Generic[Msg]):
         await self._drop(subjects)
         stored = await holder.revoked(subjects) if subjects else {}
         for follower in followers:
-            follower.saved = stored.get(follower.subject, follower.saved)
+            if (position := stored.get(follower.subject)) is not None:
+                follower.saved = position
             if (idle_at := follower.idle_at) is not None:
                 sharing.note(follower.subject, idle_at)
 

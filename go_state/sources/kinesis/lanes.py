@@ -98,7 +98,7 @@ class Lanes:
 _ACROSS = (
     "records of {stream} arrive out of turn: between those of one event are records of the same shard that came in another. "
     "ParallelizationFactor of the event source mapping is above 1, or two mappings call this program; positions are those of a shard, so "
-    "records would be passed over: set it to 1, add shards instead, and look what is missing; then gaps=\"pass\" once lets the events go on"
+    'records would be passed over: set it to 1, add shards instead, and look what is missing; then gaps="pass" once lets the events go on'
 )
 _GAP = (
     "records of {stream} were left out: the event begins at {first}, and of those before it some that were seen after the stored position "

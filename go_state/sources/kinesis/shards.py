@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 
 from go_state.core.errors import SourceChanged
-from go_state.sources.streams.kinesis.client import Shard
+from go_state.sources.kinesis.client import Shard
 
 Ends = Callable[[Collection[str]], Collection[str]]
 

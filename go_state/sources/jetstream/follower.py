@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from go_state.core.errors import SourceChanged, SourceError
-from go_state.sources.streams.jetstream.client import Calls, Consumer, Message, TryAgainError
+from go_state.sources.jetstream.client import Calls, Consumer, Message, TryAgainError
 
 _MOST = 500  # messages of a fetch
 _FETCH = 3.0  # seconds; a server that was started again has no consumers, which shows after so long
@@ -31,7 +31,14 @@ class Follower:
     """One subject of a stream. `changed` is called when there is something to give, or when it has failed."""
 
     def __init__(
-        self, calls: Calls, name: str, created: str, subject: str, after: int, looked_at: int | None, changed: Callable[[], object]
+        self,
+        calls: Calls,
+        name: str,
+        created: str,
+        subject: str,
+        after: int,
+        looked_at: int | None,
+        changed: Callable[[], object],
     ) -> None:
         self.subject = subject
         self.after = after  #: number of the message that was fetched last, or before the first

@@ -60,7 +60,7 @@ class Calls:
 
     def __init__(self, client: Client, stream: str) -> None:
         try:
-            from botocore.exceptions import BotoCoreError, ClientError
+            from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]  # it has no types
         except ImportError:
             raise MissingExtra("kinesis", "gs.sources.Kinesis") from None
         if not callable(getattr(client, "get_shard_iterator", None)):
@@ -72,7 +72,9 @@ class Calls:
     def describe(self) -> Stream:
         """Return what the stream is now."""
         found = self._call("describe_stream_summary", StreamName=self._stream)["StreamDescriptionSummary"]
-        return Stream(str(round(found["StreamCreationTimestamp"].timestamp() * 1000)), int(found["RetentionPeriodHours"]) * 3_600_000)
+        return Stream(
+            str(round(found["StreamCreationTimestamp"].timestamp() * 1000)), int(found["RetentionPeriodHours"]) * 3_600_000
+        )
 
     def shards(self) -> dict[str, Shard]:
         """Return the shards that the stream has, those that are closed included."""
@@ -121,7 +123,9 @@ class Calls:
             return TryAgainError(f"{name}: {code}")
         if code == "InvalidArgumentException" and name == "get_shard_iterator":
             return SourceChanged(f"{self._stream}", "it has no record with the stored sequence number")
-        return SourceError(f"Kinesis refuses {name} for the stream {self._stream!r} with {code}: is there such a stream, and may we read it?")
+        return SourceError(
+            f"Kinesis refuses {name} for the stream {self._stream!r} with {code}: is there such a stream, and may we read it?"
+        )
 
 
 _THROTTLED = {

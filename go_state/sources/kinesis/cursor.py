@@ -6,7 +6,7 @@ import math
 import random
 
 from go_state.core.ports import Position
-from go_state.sources.streams.kinesis.client import Begin, Page
+from go_state.sources.kinesis.client import Begin, Page
 
 _BUSY = 0.25  # seconds between two calls for a shard: the service allows five a second for all who read it
 _IDLE = 1.0  # while there is nothing new
