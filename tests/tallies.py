@@ -52,5 +52,5 @@ def open_store(where: str) -> Any:
 
 def lasts(store: Any, keys: Iterable[str]) -> Mapping[str, int]:
     """Return the last message of each key that is in the store."""
-    models = {key: gs.load_model(store, key, Tally) for key in keys}
+    models = {key: gs.load_model(TALLY, store=store, key=key) for key in keys}
     return {key: -1 if model is None else model.last for key, model in models.items()}
