@@ -109,18 +109,20 @@ class Calls:
         try:
             answer: Mapping[str, Any] = getattr(self._client, name)(**arguments)
         except self._refused as error:
-            raise self._meaning(error, name) from error
+            raise self._meaning(error, name, "Timestamp" in arguments) from error
         except self._unreachable as error:
             raise TryAgainError(f"{name}: {type(error).__name__}") from error
         return answer
 
-    def _meaning(self, error: Any, name: str) -> Exception:
+    def _meaning(self, error: Any, name: str, is_timed: bool) -> Exception:
         """Return the error of ours that says what the client's means. Any: of a class that is known at run time."""
         code, status = error.response["Error"]["Code"], error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         if code == "ExpiredIteratorException":
             return ExpiredError()
         if code in _THROTTLED or status >= 500:
             return TryAgainError(f"{name}: {code}")
+        if code == "InvalidArgumentException" and is_timed:
+            return TryAgainError("the time to start at is in the future of the service's clock")
         if code == "InvalidArgumentException" and name == "get_shard_iterator":
             return SourceChanged(f"{self._stream}", "it has no record with the stored sequence number")
         return SourceError(

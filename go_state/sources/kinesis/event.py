@@ -21,6 +21,8 @@ from go_state.sources.streams.records import Decoder
 
 Msg = TypeVar("Msg")
 
+_LEAST = 0.001  # seconds
+
 
 class Failure(TypedDict):
     """One record with which Lambda is to go on."""
@@ -132,8 +134,8 @@ class KinesisEvent(Generic[Msg]):
         return [record for record in self.records if int(record.number) > stored]
 
     def seconds_left(self, context: Context, *, reserve: float = 2.0) -> float:
-        """Return how many seconds the invocation has left, but for the `reserve` to save and answer in: for `budget=`."""
-        return max(0.0, context.get_remaining_time_in_millis() / 1000 - reserve)
+        """Return how many seconds the invocation has left, but for the `reserve` to save and answer in: for `budget=`, so never 0."""
+        return max(_LEAST, context.get_remaining_time_in_millis() / 1000 - reserve)
 
     def answer(self, result: HasPositions) -> Answer:
         """Return what the handler returns to Lambda: the first record that is not in the store, whatever the reason; or none."""
@@ -228,21 +230,19 @@ def _records_of(event: Mapping[str, Any]) -> tuple[str, str, str, Sequence[Event
         records = [
             EventRecord(k["sequenceNumber"], b64decode(k["data"]), k.get("approximateArrivalTimestamp")) for _, _, k in found
         ]
-        places = {(arn, shard) for arn, shard, _ in found}
         numbers = [int(record.number) for record in records]
-        kind, _, stream = found[0][0].rpartition(":")[2].partition("/")
+        stream, shard = found[0][0].partition("/consumer/")[0], found[0][1]  # a consumer's name follows with enhanced fan-out
+        kind, _, name = stream.rpartition(":")[2].partition("/")
     except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise SourceError(
-            f"this is no event of a Kinesis stream ({type(error).__qualname__}): which trigger calls the function?"
-        ) from None
+        raise SourceError(_NO_EVENT + f" ({type(error).__qualname__})") from None
     if kind != "stream":
-        raise SourceError("this is no event of a Kinesis stream: which trigger calls the function?")
+        raise SourceError(_NO_EVENT)
+    places = {(arn, shard) for arn, shard, _ in found}
     if len(places) > 1 or numbers != sorted(set(numbers)):
         raise SourceError(
-            f"the event has records of {len(places)} shards, or out of order, which Lambda's event source mapping does not make"
+            f"the event has records of {len(places)} shards, or out of order, which Lambda does not make: who has made it?"
         )
-    (arn, shard), name = (
-        next(iter(places)),
-        stream.partition("/")[0],
-    )  # after it comes the consumer, if there is enhanced fan-out
-    return arn.partition("/consumer/")[0], name, shard, records
+    return stream, name, shard, records
+
+
+_NO_EVENT = "this is no event of a Kinesis stream: which trigger calls the function?"

@@ -15,7 +15,7 @@ async def main(url: str, stream: str, where: str, subjects: str) -> None:
     names = [f"{stream}.{n}.>" for n in range(int(subjects))]
     source = gs.sources.JetStream(stream, Add, client=client, subjects=names, share=gs.Leases(seconds=2))
     with open_store(where) as store, gs.signals() as stop:
-        print("ready", flush=True)
+        print("ready", flush=True)  # noqa: T201
         await gs.aggregate_async(TALLY, source, store=store, key=key_of, snapshots=gs.Snapshots(seconds=0.2), stop=stop)
     await client.close()
 

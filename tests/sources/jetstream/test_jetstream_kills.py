@@ -34,7 +34,9 @@ def put(server: NatsServer, first: int, until: int) -> None:
         stream = client.jetstream()
         await stream.add_stream(name=STREAM, subjects=[f"{STREAM}.>"])
         for n in range(first, until):
-            await asyncio.gather(*(stream.publish(f"{STREAM}.{k % SUBJECTS}.{key}", encoded(key, n)) for k, key in enumerate(KEYS)))
+            await asyncio.gather(
+                *(stream.publish(f"{STREAM}.{k % SUBJECTS}.{key}", encoded(key, n)) for k, key in enumerate(KEYS))
+            )
         await client.close()
 
     asyncio.run(run())

@@ -15,7 +15,7 @@ def main(url: str, stream: str, where: str) -> None:
     )
     source = gs.sources.Kinesis(stream, Add, client=client, share=gs.Leases(seconds=2))
     with open_store(where) as store, gs.signals() as stop:
-        print("ready", flush=True)
+        print("ready", flush=True)  # noqa: T201
         gs.aggregate(TALLY, source, store=store, key=key_of, snapshots=gs.Snapshots(seconds=0.2), stop=stop)
 
 

@@ -78,5 +78,5 @@ def test_every_key_is_exact_after_splits_merges_kills_and_stops(
         crew.go_on()
         crew.wait(lambda: min(lasts(store, KEYS).values()) == writer.number - 1)
         crew.close()
-        assert lasts(store, KEYS) == {key: writer.number - 1 for key in KEYS}
+        assert lasts(store, KEYS) == dict.fromkeys(KEYS, writer.number - 1)
         assert (crew.kills, crew.stops) == (4, 2)

@@ -16,7 +16,7 @@ def slow_key(msg: Add) -> str:
 def main(file: str, where: str, n: int, of: int) -> None:
     with open_store(where) as store:
         adds = gs.sources.part(gs.sources.JSONLines(file, Add), n, of=of, key=key_of)
-        print("ready", flush=True)
+        print("ready", flush=True)  # noqa: T201
         gs.aggregate(TALLY, adds, store=store, key=slow_key, snapshots=gs.Snapshots(every=20))
 
 

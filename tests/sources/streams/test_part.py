@@ -166,7 +166,7 @@ def test_what_cannot_be_read_again_is_refused(file: Path) -> None:
     """A list, a topic and a part of a part say why."""
     with pytest.raises(gs.UsageError, match="read again from a position"):
         gs.sources.part([1, 2], 0, of=2, key=key_of)  # type: ignore[arg-type,type-var]
-    with pytest.raises(gs.UsageError, match="part of a part|a part"):
+    with pytest.raises(gs.UsageError, match="of a part"):
         gs.sources.part(parts(file, 2)[0], 0, of=2, key=key_of)
     with pytest.raises(gs.UsageError, match="key="):
         gs.sources.part(gs.sources.JSONLines(file, Add), 0, of=2, key="k")  # type: ignore[arg-type]
@@ -192,7 +192,7 @@ def test_killed_workers_begin_again_after_their_own_position(tmp_path: Path) -> 
             try:
                 code = process.wait(chance.uniform(0.05, 0.25))
             except subprocess.TimeoutExpired:
-                if kills < 9:
+                if kills < 5:
                     process.kill()
                     process.wait()
                     process.stdout.close()  # type: ignore[union-attr]
@@ -200,6 +200,6 @@ def test_killed_workers_begin_again_after_their_own_position(tmp_path: Path) -> 
                 continue
             assert code == 0
             running.pop(n).stdout.close()  # type: ignore[union-attr]
-    assert kills == 9
+    assert kills == 5
     with gs.LMDBStore(where) as store:
         assert lasts(store, (f"k{k}" for k in range(keys))) == {f"k{k}": number - 1 for k in range(keys)}
