@@ -22,6 +22,7 @@ from go_state.sources.jetstream.client import Calls, Consumer, Message, TryAgain
 _MOST = 500  # messages of a fetch
 _FETCH = 3.0  # seconds; a server that was started again has no consumers, which shows after so long
 _LOOK = 1.0  # seconds
+_LOST = 0.1  # seconds; the wait_for of Python 3.11, which nats-py uses, may lose a cancellation when what it waits for comes
 _LONG = 1.0  # seconds without a fetch, in which messages may come and be removed
 _AGAIN = 0.1, 5.0  # seconds until a call is made again that failed, at first and at most
 _log = logging.getLogger("go_state")
@@ -97,9 +98,9 @@ class Follower:
 
     async def close(self) -> None:
         """End the task, and its consumer with it."""
-        self._task.cancel()
-        with suppress(asyncio.CancelledError, Exception):  # what it has failed with is of no interest any more
-            await asyncio.wait({self._task})
+        while not self._task.done():
+            self._task.cancel()
+            await asyncio.wait({self._task}, timeout=_LOST)
 
     # ------------------------------------------------------------------ the task
 
