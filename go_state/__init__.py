@@ -13,6 +13,7 @@
     Run it over a source        batch, batch_async, Result; gs.sources: CSV, JSONLines, progress
     ... read by many            gs.sources: Kinesis, KinesisEvent, JetStream, part; Leases
     ... and keep the model      aggregate, aggregate_async, KeyedResult, Snapshots, load_model
+    ... and see how far it is   positions, Positions, PositionInfo
     End it early                signals, StopSwitch
     When a message fails        Raise, SetAside, Halt, FailedMessage; DeadLetters, what they hold: gs.dead_letters
     Where models are kept       LMDBStore, MemoryStore, PostgresStore, JsonCodec
@@ -59,6 +60,7 @@ if _typing.TYPE_CHECKING:
     from go_state.history.to_test import to_test
     from go_state.history.verify import verify
     from go_state.modes.aggregate.aggregate import KeyedResult, aggregate, aggregate_async
+    from go_state.modes.aggregate.positions import PositionInfo, Positions, positions
     from go_state.modes.app.app import App
     from go_state.modes.app.start import start, start_async
     from go_state.modes.batch.batch import Result, batch, batch_async
@@ -131,6 +133,7 @@ _LATER = {
     "go_state.history.to_test": ("to_test",),
     "go_state.history.verify": ("verify",),
     "go_state.modes.aggregate.aggregate": ("KeyedResult", "aggregate", "aggregate_async"),
+    "go_state.modes.aggregate.positions": ("PositionInfo", "Positions", "positions"),
     "go_state.modes.app.app": ("App",),
     "go_state.modes.app.start": ("start", "start_async"),
     "go_state.modes.batch.batch": ("Result", "batch", "batch_async"),
@@ -192,6 +195,8 @@ __all__ = [
     "Leases",
     "MemoryStore",
     "Migration",
+    "PositionInfo",
+    "Positions",
     "PostgresStore",
     "Program",
     "ProgramError",
@@ -225,6 +230,7 @@ __all__ = [
     "load_model",
     "middleware",
     "observe",
+    "positions",
     "reducer",
     "replay",
     "retention",

@@ -7,13 +7,26 @@ Each is a protocol: an object with these methods will do, it need not inherit. `
     Codec                           a model as bytes
     Source, Reading, Position       a stream that can be read on from a position
     Undecoded                       what it gives in the place of a record that is no message
+    AsyncSource, AsyncReading       the same on an event loop
+    PartitionedSource, AsyncPartitionedSource   a source of many partitions, of which a process has some; what it reads and tells:
+    PartitionedReading, Holder, AsyncPartitionedReading, AsyncHolder
     Openable, OpenedSource          a source whose stream may be replaced at any moment, such as a file
     Producer, Consumer              a queue of your own: put; get, commit, rollback
     Clock                           the time of a run
     Switch                          something with is_set(), which asks a batch to end
 """
 
+from go_state.core.partitions import (
+    AsyncHolder,
+    AsyncPartitionedReading,
+    AsyncPartitionedSource,
+    Holder,
+    PartitionedReading,
+    PartitionedSource,
+)
 from go_state.core.ports import (
+    AsyncReading,
+    AsyncSource,
     Codec,
     Consumer,
     ManyAtOnce,
@@ -32,12 +45,20 @@ from go_state.core.ports import (
 from go_state.system.timers import Clock
 
 __all__ = [
+    "AsyncHolder",
+    "AsyncPartitionedReading",
+    "AsyncPartitionedSource",
+    "AsyncReading",
+    "AsyncSource",
     "Clock",
     "Codec",
     "Consumer",
+    "Holder",
     "ManyAtOnce",
     "Openable",
     "OpenedSource",
+    "PartitionedReading",
+    "PartitionedSource",
     "Position",
     "Producer",
     "Reading",

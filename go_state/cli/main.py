@@ -11,6 +11,7 @@ try:
     from go_state.cli import journal, parameters, replay, snapshots
     from go_state.cli.dead import letters
     from go_state.cli.output import fail
+    from go_state.cli.positions import records as positions
 except MissingExtra as error:
     sys.exit(str(error))
 
@@ -21,6 +22,8 @@ _snapshots = parameters.group("Models as they were saved.")
 _journal = parameters.group("Messages as they were put.")
 app.add_typer(_snapshots, name="snapshots")
 app.add_typer(_journal, name="journal")
+_positions = parameters.group("How far sources were read.")
+app.add_typer(_positions, name="positions")
 _dead = parameters.group("What was set aside.")
 app.add_typer(_dead, name="dead")
 
@@ -42,6 +45,10 @@ _dead.command("show")(letters.show_letter)
 _dead.command("retry")(letters.retry_letters)
 _dead.command("drop")(letters.drop_letters)
 _dead.command("export")(letters.export_letters)
+
+_positions.command("list")(positions.list_positions)
+_positions.command("set")(positions.set_position)
+_positions.command("reset")(positions.reset_position)
 
 app.command("replay")(replay.replay_journal)
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import IO, NoReturn, TypeVar
 
 from go_state.cli.terminal import encoding_of, printable, show
-from go_state.core.errors import MissingExtra
+from go_state.core.errors import MissingExtra, UsageError
 from go_state.storage.backends.record_store import RecordStore
 
 try:
@@ -30,6 +30,17 @@ def fail(why: str) -> NoReturn:
     said = printable(why, encoding_of(sys.stderr))
     Console(stderr=True, soft_wrap=True).print(said, style="red", markup=False, highlight=False, emoji=False)
     sys.exit(1)
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Ask on a terminal, unless the answer is `yes` already; `UsageError` if it is no, or if there is nobody to ask."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError("this changes the store, and there is no terminal to ask on: say --yes")
+    show(f"{question} [y/N]")
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise UsageError("nothing was changed")
 
 
 def print_json(value: object) -> None:

@@ -37,6 +37,15 @@ DecodeOption = Annotated[
     str, typer.Option("--decode", help="module:name of the source, or of a function, that makes a message of a raw record.")
 ]
 
+ProgramName = Annotated[
+    str, typer.Argument(metavar="PROGRAM", help="The program's name, as `go-state positions list` shows it.")
+]
+ProgramOption = Annotated[str, typer.Option("--program", help="Only those of the program of this name.")]
+Source = Annotated[str, typer.Argument(metavar="SOURCE", help="The name of the source.")]
+SetPosition = Annotated[str, typer.Argument(metavar="POSITION", help="The position to read on after: JSON, or a text.")]
+Partition = Annotated[str | None, typer.Option("--partition", help="A partition of the source, if it has some.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do it without asking.")]
+
 
 def group(text: str) -> typer.Typer:
     """Return a group of commands. Errors of a program are printed by `main`, which escapes what a terminal would obey."""

@@ -52,7 +52,7 @@ class Holder(Protocol[Record]):
         ...
 
     def lost(self, partitions: Sequence[str], /) -> None:
-        """Let go of partitions that somebody else may have already; nothing is saved."""
+        """Release partitions that somebody else may have already; nothing is saved."""
         ...
 
     def ended(self, partition: str, /) -> None:
@@ -83,7 +83,7 @@ class PartitionedReading(Protocol[Read, Got]):
         ...
 
     def wake(self) -> None:
-        """End the `poll` that is running, or else the next one, soon; from any thread."""
+        """End the `poll` that is running, or else the next one, soon; from any thread, also after the end."""
         ...
 
     def message(self, record: Read, /) -> Got:
@@ -115,7 +115,7 @@ class PartitionedReading(Protocol[Read, Got]):
         ...
 
     def pause(self, partition: str, /) -> None:
-        """Give nothing of the partition until `resume`: enough of it waits."""
+        """Give nothing of the partition until `resume`, or until it is assigned anew: enough of it waits."""
         ...
 
     def resume(self, partition: str, /) -> None:

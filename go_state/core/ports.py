@@ -6,7 +6,7 @@ and `Reader`. `modes` keeps models through `Store` and `Codec` and reads streams
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, TypeGuard, TypeVar, runtime_checkable
 
@@ -240,6 +240,45 @@ class Source(Protocol[Got]):
 
     def read(self, after: Position | None = None) -> Reading[Got]:
         """Begin a pass after the position, or at the stream's beginning."""
+        ...
+
+
+class AsyncReading(Protocol[Got]):
+    """One pass through a source on an event loop."""
+
+    @property
+    def position(self) -> Position:
+        """The position of the message last given."""
+        ...
+
+    def __aiter__(self) -> AsyncIterator[Got | None]:
+        """Give the messages in order, one at each `anext`; `None` is passed over."""
+        ...
+
+    async def close_async(self) -> None:
+        """End the pass; a second call is harmless."""
+        ...
+
+
+@runtime_checkable
+class AsyncSource(Protocol[Got]):
+    """A `Source` that is read on an event loop, by the `_async` modes."""
+
+    @property
+    def name(self) -> str:
+        """The name its position is stored under."""
+        ...
+
+    def fingerprint(self) -> str:
+        """See `Source.fingerprint`; called in a thread, once the source is recognised."""
+        ...
+
+    def recognise(self, fingerprint: str) -> None:
+        """See `Source.recognise`; called in a thread."""
+        ...
+
+    def read_async(self, after: Position | None = None) -> AsyncReading[Got]:
+        """Begin a pass after the position, or at the stream's beginning; what waits for that belongs into its first `anext`."""
         ...
 
 

@@ -220,6 +220,86 @@ class SubscriptionEnded:
     function: str
 
 
+@dataclass(frozen=True, slots=True)
+class PartitionAssigned:
+    """A partition of the source is this run's: it was claimed, as the `epoch`-th time that anybody has, and is read on from `position`."""
+
+    program: str
+    key: str | None
+    source: str
+    partition: str
+    position: object
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionRevoked:
+    """A partition was given back, saved up to `position`; what came after it is read by whoever has it next."""
+
+    program: str
+    key: str | None
+    source: str
+    partition: str
+    position: object
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionLost:
+    """A partition was somebody else's already, and nothing more of it was saved."""
+
+    program: str
+    key: str | None
+    source: str
+    partition: str
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionFenced:
+    """A partition could not be saved, because `holder` has claimed it ("" if somebody has changed a model instead): it was dropped."""
+
+    program: str
+    key: str | None
+    source: str
+    partition: str
+    holder: str
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionGap:
+    """The stored position of a partition is not one of the stream as it is now: nothing is read, and the run ends."""
+
+    program: str
+    key: str | None
+    source: str
+    partition: str
+    position: object
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionSaved:
+    """A partition was saved up to `position`, with as many `models` as have changed.
+
+    `lag` is how many of its records had no turn yet, and `age` how many seconds ago the last one that had was written; None if the
+    source does not know.
+    """
+
+    program: str
+    key: str | None
+    source: str
+    partition: str
+    position: object
+    models: int
+    lag: int | None
+    age: float | None
+    seconds: float
+
+
+PartitionEvent: TypeAlias = (
+    PartitionAssigned | PartitionRevoked | PartitionLost | PartitionFenced | PartitionGap | PartitionSaved
+)
+"""What happens to a partition of a source."""
+
+
 CommandEvent: TypeAlias = CommandStarted | CommandRetried | CommandDone | CommandFailed | CommandCancelled
 """What happens to a command."""
 
@@ -238,6 +318,7 @@ Event: TypeAlias = (
     | LeaseLost
     | SubscriptionStarted
     | SubscriptionEnded
+    | PartitionEvent
 )
 """What an observer is told: match it, or look at its class."""
 

@@ -20,6 +20,12 @@ from go_state.observe.events import (
     LeaseReleased,
     LeaseTaken,
     MessageSetAside,
+    PartitionAssigned,
+    PartitionFenced,
+    PartitionGap,
+    PartitionLost,
+    PartitionRevoked,
+    PartitionSaved,
     Restored,
     RunEnded,
     RunStarted,
@@ -51,6 +57,12 @@ LEVELS: Final[Mapping[type[Event], int]] = {
     LeaseLost: _ERROR,
     SubscriptionStarted: _DEBUG,
     SubscriptionEnded: _DEBUG,
+    PartitionAssigned: _INFO,
+    PartitionRevoked: _INFO,
+    PartitionLost: _WARNING,
+    PartitionFenced: _WARNING,
+    PartitionGap: _ERROR,
+    PartitionSaved: _DEBUG,
 }
 """The level of each kind of event, unless others are given."""
 
@@ -73,6 +85,12 @@ _TEXTS: Final[Mapping[type[Event], str]] = {
     LeaseLost: "lost the lease: somebody else writes the journal",
     SubscriptionStarted: "subscription {kind} {function} started",
     SubscriptionEnded: "subscription {kind} {function} ended",
+    PartitionAssigned: "{source}/{partition} is read on{at}, as its holder number {epoch}",
+    PartitionRevoked: "{source}/{partition} was given back, saved{at}",
+    PartitionLost: "{source}/{partition} was lost to somebody else",
+    PartitionFenced: "{source}/{partition} was not saved and is dropped: {holder} has claimed it, or a model was changed",
+    PartitionGap: "{source}/{partition} is not what it was: its position{at} is gone, and nothing is read",
+    PartitionSaved: "{source}/{partition} was saved{at}, {models} models in {seconds:.6f} s, lag {lag}",
 }
 
 _NAMES: Final = {kind: tuple(each.name for each in fields(kind)) for kind in LEVELS}

@@ -24,6 +24,13 @@ from go_state.observe.events import (
     LeaseReleased,
     LeaseTaken,
     MessageSetAside,
+    PartitionAssigned,
+    PartitionEvent,
+    PartitionFenced,
+    PartitionGap,
+    PartitionLost,
+    PartitionRevoked,
+    PartitionSaved,
     Restored,
     RunEnded,
     RunStarted,
@@ -64,6 +71,12 @@ class Prometheus:
         go_state_restore_seconds             histogram  program
         go_state_leases_held                 gauge      program
         go_state_leases_lost_total           counter    program
+        go_state_partitions_held             gauge      program, source
+        go_state_partition_lag               gauge      program, source, partition: records that had no turn yet
+        go_state_partition_age               gauge      program, source, partition: seconds since its last record was written
+        go_state_partition_save_seconds      histogram  program, source
+        go_state_partitions_fenced_total     counter    program, source
+        go_state_partition_gaps_total        counter    program, source
 
     Raises `MissingExtra` without prometheus-client, and `UsageError` if the registry has such names already.
     """
@@ -93,6 +106,12 @@ class Prometheus:
             LeaseLost: self._lease_lost,
             SubscriptionStarted: lambda e: self._of("subscriptions_running", e.program, e.kind).inc(),
             SubscriptionEnded: lambda e: self._of("subscriptions_running", e.program, e.kind).dec(),
+            PartitionAssigned: lambda e: self._of("partitions_held", e.program, e.source).inc(),
+            PartitionRevoked: self._partition_gone,
+            PartitionLost: self._partition_gone,
+            PartitionFenced: self._partition_fenced,
+            PartitionGap: lambda e: self._of("partition_gaps", e.program, e.source).inc(),
+            PartitionSaved: self._partition_saved,
         }
 
     def on_event(self, event: Event, /) -> None:
@@ -132,6 +151,26 @@ class Prometheus:
         self._of("leases_held", event.program).dec()
         self._of("leases_lost", event.program).inc()
 
+    def _partition_gone(self, event: PartitionEvent) -> None:
+        """Count it, and forget its lag, which is somebody else's to tell."""
+        self._of("partitions_held", event.program, event.source).dec()
+        labels = event.program, event.source, event.partition
+        for name in ("partition_lag", "partition_age"):
+            with self._lock:
+                if self._children.pop((name, *labels), None) is not None:
+                    self._made[name].remove(*labels)
+
+    def _partition_fenced(self, event: PartitionFenced) -> None:
+        self._partition_gone(event)
+        self._of("partitions_fenced", event.program, event.source).inc()
+
+    def _partition_saved(self, event: PartitionSaved) -> None:
+        labels = event.program, event.source, event.partition
+        self._of("partition_save", event.program, event.source).observe(event.seconds)
+        for name, value in (("partition_lag", event.lag), ("partition_age", event.age)):
+            if value is not None:
+                self._of(name, *labels).set(value)
+
 
 class _Metrics:
     """Makes the metrics in one registry, all or none."""
@@ -161,6 +200,7 @@ class _Metrics:
             ("flush", "Seconds of each write of a journal to disk.", (), COMMAND_BUCKETS),
             ("snapshot", "Seconds of each save of models.", (), COMMAND_BUCKETS),
             ("restore", "Seconds of loading and replaying what was stored.", (), COMMAND_BUCKETS),
+            ("partition_save", "Seconds of each save of a partition.", ("source",), COMMAND_BUCKETS),
         ):
             self._made[name] = self._client.Histogram(
                 f"go_state_{name}_seconds", text, ("program", *labels), registry=self._registry, buckets=buckets
@@ -173,6 +213,8 @@ class _Metrics:
             ("run_failures", "Runs that have failed.", ("error",)),
             ("flushed_messages", "Messages written to disk.", ()),
             ("leases_lost", "Leases lost to somebody else.", ()),
+            ("partitions_fenced", "Partitions that somebody else has claimed.", ("source",)),
+            ("partition_gaps", "Partitions whose stored position is gone.", ("source",)),
         ):
             self._count(self._client.Counter, name, text, labels)
         for name, text, labels in (
@@ -180,6 +222,9 @@ class _Metrics:
             ("subscriptions_running", "Subscriptions that are running.", ("kind",)),
             ("runs_running", "Programs that are running.", ()),
             ("leases_held", "Journals that are written.", ()),
+            ("partitions_held", "Partitions that are read.", ("source",)),
+            ("partition_lag", "Records of the partition that had no turn yet.", ("source", "partition")),
+            ("partition_age", "Seconds since the last record was written that had a turn.", ("source", "partition")),
         ):
             self._count(self._client.Gauge, name, text, labels)
 

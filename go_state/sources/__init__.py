@@ -12,6 +12,7 @@ on after the records that were counted already. A record that is no message come
 `kinesis/`       shards of a Kinesis stream; the events of a Lambda function
 `jetstream/`     subjects of a stream of JetStream
 `streams/`       what they have in common: leases; and one part of a source for each of several processes
+                 many partitions from plain functions, such as the files of a folder or the ranges of a table
 
 An object with the methods of `go_state.core.ports.Source` is a source too.
 """
@@ -23,6 +24,7 @@ from go_state.sources.kinesis.event import KinesisEvent
 from go_state.sources.kinesis.source import Kinesis
 from go_state.sources.progress import progress
 from go_state.sources.streams.part import part
+from go_state.sources.streams.partitions import Partitions
 from go_state.sources.tables import CSV
 
-__all__ = ["CSV", "JSONLines", "JetStream", "Kinesis", "KinesisEvent", "Undecoded", "part", "progress"]
+__all__ = ["CSV", "JSONLines", "JetStream", "Kinesis", "KinesisEvent", "Partitions", "Undecoded", "part", "progress"]

@@ -6,6 +6,7 @@
     recording   a run that `gs.to_test` has written down, and today's program taken through it
     strategies  messages for hypothesis, out of the types of an update
     contracts   the promises of a store and a buffer as test suites, for backends of one's own
+    streams/    a log with partitions in memory, and the promises of a partitioned source and of its holder
     crashing    a process that dies at a named point
 
 Start with `play`; a program with effects needs `Harness`, and code that waits a `SimClock`.
@@ -19,11 +20,17 @@ from go_state.testing.harness import Harness
 from go_state.testing.play import Played, play
 from go_state.testing.recording import Recording
 from go_state.testing.strategies import messages
+from go_state.testing.streams.holder_contract import HolderContract
+from go_state.testing.streams.log import PartitionedLog
+from go_state.testing.streams.partition_contract import PartitionContract
 
 __all__ = [
     "CRASH_POINTS",
     "BufferContract",
     "Harness",
+    "HolderContract",
+    "PartitionContract",
+    "PartitionedLog",
     "Played",
     "Recording",
     "SimClock",

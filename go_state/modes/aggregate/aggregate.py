@@ -13,16 +13,17 @@ from go_state.core.ports import Position, Store
 from go_state.core.program import Program
 from go_state.modes.aggregate.kept_by import kept_by
 from go_state.modes.aggregate.keyed import Models
-from go_state.modes.aggregate.model_store import Keeping, KeptModel, SavedLetters
+from go_state.modes.aggregate.model_store import Keeping, KeptModel
+from go_state.modes.aggregate.partitions.fold import fold_partitions, fold_partitions_async
+from go_state.modes.aggregate.partitions.holder import Outcome
+from go_state.modes.aggregate.partitions.making import ShareMaker, shares_of
+from go_state.modes.aggregate.saved_letters import SavedLetters
 from go_state.modes.batch.batch import Plan, Result, Stream
 from go_state.modes.batch.halting import Rewind
 from go_state.modes.batch.source_feed import Ended, SavePoint
 from go_state.modes.batch.source_reader import SourceReader
 from go_state.modes.options import AggregateOptions, EitherOptions, KeyedAggregateOptions, Snapshots
 from go_state.modes.settings import check_names
-from go_state.modes.streams.fold import fold_partitions, fold_partitions_async
-from go_state.modes.streams.holder import Outcome
-from go_state.modes.streams.making import ShareMaker, shares_of
 from go_state.runtime.flow.driver import drive, drive_async, refuse_running_loop
 from go_state.runtime.on_error import FailedMessage, may_file
 

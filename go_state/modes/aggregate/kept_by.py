@@ -14,6 +14,7 @@ from go_state.modes.aggregate.model_store import Keeping, KeptModel, KeptModels
 from go_state.modes.keeping.schema import schema_of
 from go_state.modes.options import EitherOptions, OnCommit, Snapshots
 from go_state.modes.settings import checked_function
+from go_state.storage.snapshots.links import Links
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -77,5 +78,5 @@ def _checked_store_and_hooks(store: Store, options: EitherOptions[Msg, Model]) -
     return on_commit
 
 
-def _checked_links(options: EitherOptions[Msg, Model]) -> object:
+def _checked_links(options: EitherOptions[Msg, Model]) -> Links[Model] | None:
     return checked_function("links", options.get("links"), "a model that returns the others to load")

@@ -7,20 +7,20 @@ they share: the claim on the source, and the one transaction in which models, po
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from go_state.core.errors import Conflict, InvalidKey, UsageError
-from go_state.core.ports import Openable, Position, Source, Store, Write
+from go_state.core.ports import AsyncSource, Openable, Position, Source, Store, Write
 from go_state.core.program import Program, Step, takes_key
 from go_state.modes.aggregate.journal_source import JournalMarks, journal_marks
 from go_state.modes.aggregate.keyed import Change, WorkingSet
 from go_state.modes.aggregate.loading import Loader
 from go_state.modes.aggregate.position_record import Place, PositionRecord, place_of_model, place_of_source, this_process
+from go_state.modes.aggregate.saved_letters import SavedLetters
 from go_state.modes.batch.loaded_first import Loading
 from go_state.modes.options import OnCommit
 from go_state.runtime.after_commit import Hooks
 from go_state.runtime.flow.waits import Answer, Blocking, Flow
-from go_state.runtime.on_error import Filing
 from go_state.runtime.steps import Steps
 from go_state.storage.records.keys import RESERVED, key_bytes
 from go_state.storage.snapshots.links import Links, follow_links
@@ -40,26 +40,6 @@ _TRIES = 100  # to claim a source whose holder saves all the time; each has lost
 
 def _model_of(change: Change[Model]) -> Model:
     return change[2]
-
-
-class SavedLetters(Filing, Protocol):
-    """Letters that are written with the next save."""
-
-    def writes(self) -> dict[str, Write]:
-        """Return what the save is to write for them."""
-        ...
-
-    def written(self) -> None:
-        """Called when that is stored."""
-        ...
-
-    def noted(self) -> Mapping[LetterBox, int]:
-        """Return what there is to go back to."""
-        ...
-
-    def go_back(self, to: Mapping[LetterBox, int], /) -> None:
-        """Forget the letters that were filed since."""
-        ...
 
 
 class Keeping(Generic[Model, Msg]):
@@ -158,7 +138,7 @@ class Keeping(Generic[Model, Msg]):
             # Asked at each save: an empty journal can be known by nothing until its first write.
             self._describe = journal.fingerprint
             return self._claimed(journal.name, lambda marks: _of_journal(journal, source, marks))
-        if not isinstance(source, Source):
+        if not isinstance(source, (Source, AsyncSource)):
             self._load()
             return source, None
         name, opened = checked_name(source.name), source
@@ -276,7 +256,7 @@ def _of_journal(journal: JournalMarks, source: object, marks: Mapping[str, Mark]
     return source, journal.begin(marks), True
 
 
-def _position_in(source: Source[object], mark: Mark | None) -> Position:
+def _position_in(source: Source[object] | AsyncSource[object], mark: Mark | None) -> Position:
     """Return the position to read the source on from; `SourceChanged` if it is not the one that was read."""
     if mark is None:
         return None

@@ -30,14 +30,15 @@ from go_state.storage.snapshots.snapshot import Mark, Schema, read_envelope
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Who holds a source, and the how many-th holder that is; when that was written, and of which partition of the source.
+    """Who holds a source, or a partition of it, and the how many-th holder that is; and when that was written.
 
-    `ended` is whether nothing follows the position. `at` is in seconds since 1970, by the holder's clock.
+    `at` is in seconds since 1970, by the holder's clock; `ended` is whether nothing follows the position. Claims of one model have no source.
     """
 
     holder: str
     epoch: int
     at: float = 0.0
+    source: str | None = None
     partition: str | None = None
     ended: bool = False
 
@@ -55,6 +56,7 @@ class Place(NamedTuple):
     key: str
     mark: str | None
     older: Sequence[tuple[str, bool]]
+    source: str | None = None
     partition: str | None = None
 
 
@@ -65,7 +67,7 @@ def place_of_source(names: Sequence[str], source: str, partition: str | None = N
     together = [(f"{RESERVED}positions/{name}", False) for name in names]
     by_name = [place for each in zip(alone, together, strict=True) for place in each]
     older = [(key, is_alone) for key, is_alone in by_name[1:] if is_alone or not (partition is not None or is_too_long(key))]
-    return Place(alone[0][0], "/".join(parts), older, partition)
+    return Place(alone[0][0], "/".join(parts), older, source, partition)
 
 
 def place_of_model(key: str) -> Place:
@@ -78,6 +80,12 @@ def this_process() -> str:
     import socket  # here: a program that claims nothing need not wait for it
 
     return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def claim_in(key: str, data: bytes, program: str) -> Claim:
+    """Return the claim that a record of the program holds."""
+    schema: Schema[Claim] = Schema((f"positions of {program}",), 1, json_codec(Claim))
+    return schema.open(key, data)[0]
 
 
 class PositionRecord:
@@ -140,9 +148,16 @@ class PositionRecord:
 
     def claiming(self, holder: str) -> dict[str, Write]:
         """Return the writes that make the holder the next one, from what was read last; `claimed` follows when they are stored."""
-        self.ends = self.claim.ended  # a partition that has ended still has
-        self.claim = Claim(holder, self.claim.epoch + 1, partition=self._place.partition)
-        return {self.key: self.write(self.mark), **self._moved}
+        return self._claiming(holder, self.mark, ends=self.claim.ended)  # what has ended still has
+
+    def setting(self, holder: str, mark: Mark | None) -> dict[str, Write]:
+        """Return the writes that make the holder the next one, and this the position to go on from."""
+        return self._claiming(holder, mark, ends=False)
+
+    def _claiming(self, holder: str, mark: Mark | None, *, ends: bool) -> dict[str, Write]:
+        place, self.ends = self._place, ends
+        self.claim = Claim(holder, self.claim.epoch + 1, source=place.source, partition=place.partition)
+        return {self.key: self.write(mark), **self._moved}
 
     def claimed(self, versions: Mapping[str, int]) -> None:
         """Called when the writes of `claiming` are stored."""

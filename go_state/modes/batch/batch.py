@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Generic, TypeAlias, TypeVar, Union, Unpack
 
 from go_state.core.errors import TimedOut, UsageError
-from go_state.core.ports import Consumer, Log, Position, Producer, Source
+from go_state.core.ports import AsyncSource, Consumer, Log, Position, Producer, Source
 from go_state.core.program import Program
 from go_state.modes.batch.halting import Halting
 from go_state.modes.batch.limits import Limits
@@ -34,7 +34,7 @@ Msg = TypeVar("Msg")
 Fetch: TypeAlias = Callable[[], object]
 """Returns `(messages, more)`, or on an event loop an awaitable of it."""
 
-Stream: TypeAlias = Union[Iterable[Msg], AsyncIterable[Msg], Source[Msg], Log[Msg], Fetch]
+Stream: TypeAlias = Union[Iterable[Msg], AsyncIterable[Msg], Source[Msg], AsyncSource[Msg], Log[Msg], Fetch]
 """What a batch reads; see `batch`."""
 
 

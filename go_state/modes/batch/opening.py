@@ -8,10 +8,11 @@ from typing import Any, Final, TypeVar
 
 from go_state.buffer.consumer import Consumer
 from go_state.core.errors import UsageError
-from go_state.core.ports import Log, Position, Source
+from go_state.core.ports import AsyncSource, Log, Position, Source
 from go_state.modes.batch.limits import Limits
 from go_state.modes.batch.prefetch import ReadAhead
 from go_state.modes.batch.source_reader import (
+    AsyncPositionedReader,
     AsyncReader,
     ConsumerReader,
     FetchReader,
@@ -35,7 +36,7 @@ def open_reader(
     """Return a reader of the source, whatever it is; `UsageError` when it is nothing that can be read."""
     if not prefetch:
         return _reader_of(source, after, limits, on_loop=on_loop)
-    if isinstance(source, (AsyncIterable, Consumer, Log)):
+    if isinstance(source, (AsyncIterable, AsyncSource, Consumer, Log)):
         raise UsageError("prefetch= reads ahead in a thread, which an async source or a buffer has no need of: leave it out")
     return PrefetchReader(_reader_of(source, after, limits, on_loop=False), prefetch, limits, limit)
 
@@ -43,6 +44,10 @@ def open_reader(
 def _reader_of(source: Any, after: Position, limits: Limits, *, on_loop: bool) -> SourceReader[Any]:
     if isinstance(source, Source):
         return PositionedReader(source, after)
+    if isinstance(source, AsyncSource):
+        if not on_loop:
+            raise UsageError(f"the source {source.name!r} needs an event loop: use batch_async or aggregate_async")
+        return AsyncPositionedReader(source, after, limits)
     if on_loop and isinstance(source.buffer if isinstance(source, Consumer) else source, DiskLog):
         return JournalReader(source, after)
     if isinstance(source, Consumer):

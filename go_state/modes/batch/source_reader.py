@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from go_state.buffer.consumer import Consumer
 from go_state.core.errors import Closed, NothingPending, UsageError
-from go_state.core.ports import Position, Reading, Source
+from go_state.core.ports import AsyncSource, Position, Reading, Source
 from go_state.modes.batch.limits import Limits
 from go_state.runtime.feeds.disk import DiskLog
 from go_state.runtime.flow.awaitables import awaited, result_of
@@ -153,6 +153,33 @@ class AsyncReader(SourceReader[Msg]):
 
     async def aclose(self) -> None:
         await self._next.cancel()
+
+
+class AsyncPositionedReader(AsyncReader[Msg]):
+    """An async source with positions, read on from one."""
+
+    has_positions = True
+
+    def __init__(self, source: AsyncSource[Msg], after: Position, limits: Limits) -> None:
+        self.name = source.name
+        self._reading = source.read_async(after)
+        self._position = after
+        messages: Any = self._reading  # with records that are no messages among them, as in `PositionedReader`
+        super().__init__(messages, limits)
+
+    def more(self) -> Flow[Iterator[Msg | None] | None]:
+        run = yield from super().more()
+        if run is None or not (found := list(run)):
+            return run
+        self._position = self._reading.position  # here: later it is that of a message which is on its way
+        return iter(found)
+
+    def position(self) -> Position:
+        return self._position
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        await self._reading.close_async()
 
 
 class _Next:

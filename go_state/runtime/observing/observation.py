@@ -16,6 +16,7 @@ from go_state.observe.events import (
     LeaseReleased,
     LeaseTaken,
     MessageSetAside,
+    PartitionEvent,
     Restored,
     RunEnded,
     RunStarted,
@@ -38,6 +39,7 @@ class Observation:
         self.commands = Commands(observers, self.turns, program, self.now)
         self.carries = bool(observers.tracers)  #: whether senders have something to bring along
         self._tell = observers.tell
+        self.program = program
         self._who = program, key
         self._from_disk: deque[Event] = deque()  # what the disk's thread, or that of a sender, has to tell
         self._begun = self.now()
@@ -72,6 +74,10 @@ class Observation:
     def subscription_ended(self, sub: object) -> None:
         """Called when a subscription has ended."""
         self._tell(SubscriptionEnded(*self._who, *_kind_of(sub)))
+
+    def partition(self, event: PartitionEvent) -> None:
+        """Called with what has happened to a partition of the source."""
+        self._tell(event)
 
     # ------------------------------------------------------------------ what is stored
 

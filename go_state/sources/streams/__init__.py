@@ -1,6 +1,7 @@
-"""What streams have in common of which several processes read a part each.
+"""Sources of many partitions, of which a process reads those that it is given; see `go_state.core.partitions` for what they keep.
 
-`part.py`      the keys of one part of a source that every process can read
-`leases.py`    who reads what, where the engine does not say
-`records.py`   records as messages
+- `part.py`: the keys of one part of a source that every process can read;
+- `partitions.py`: partitions from plain functions;
+- `leases.py`: who reads which partition, where the engine does not say;
+- `records.py`: records as messages.
 """

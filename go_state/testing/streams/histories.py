@@ -110,6 +110,10 @@ class WatchedStore:
             raise StoreUnavailable("the history has it fail after it has written")
         return found
 
+    def position(self, key: str) -> int:
+        """Return the position that the record holds."""
+        return self._claims[key][1]
+
     def _check(self, key: str, data: bytes | None) -> None:
         import orjson
 
@@ -181,8 +185,15 @@ class History:
             return None
         snapshots = Snapshots(every=self._chance.choice((1, 5, 40)))
         member = Member(tally(self._effects), self._source, store=self._store, key=_key_of, snapshots=snapshots)
+        member.reading.saved = self._acknowledge  # type: ignore[method-assign]  # the engine, which checks what it is told
         self._members.append(member)
         return member
+
+    def _acknowledge(self, positions: Mapping[str, int]) -> None:
+        """What the engine hears of is in the store."""
+        for partition, position in positions.items():
+            stood = self._store.position(f"@positions/Tally/log/{partition}")
+            assert position <= stood, f"the engine was told of {position} in {partition}, and {stood} is stored"
 
     def _step(self, member: Member[Tally, Add]) -> None:
         if member.sleeps:

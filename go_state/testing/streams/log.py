@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 from go_state.core.errors import SourceChanged, UsageError
@@ -115,7 +116,7 @@ class LogReading(Generic[Msg]):
         self.is_closed = False
 
     def tell(self, news: News, *partitions: str) -> None:
-        """Have the engine say something; heard at the next poll, but the engine knows it at once."""
+        """Queue what the engine says: heard at the next poll, but the engine knows it at once."""
         if news in ("revoked", "lost"):
             self.owned.difference_update(partitions)
         elif news == "assigned":
@@ -132,7 +133,7 @@ class LogReading(Generic[Msg]):
         while self.news:
             news, partitions = self.news.popleft()
             if news == "assigned":
-                self._begin(holder.assigned(partitions))
+                self.begin(holder.assigned(partitions))
             elif news == "ended":
                 for partition in partitions:
                     holder.ended(partition)
@@ -149,8 +150,10 @@ class LogReading(Generic[Msg]):
         if self.is_closed:
             raise UsageError("the reading was closed")
 
-    def _begin(self, after: Mapping[str, Any]) -> None:
+    def begin(self, after: Mapping[str, Any]) -> None:
+        """Give these partitions, each after its position."""
         for partition, position in after.items():
+            self.paused.discard(partition)
             self.seek(partition, position)
 
     def leave(self, partitions: Collection[str]) -> None:
@@ -252,15 +255,13 @@ class AsyncLogReading(Generic[Msg]):
     async def poll(self, seconds: float, holder: AsyncHolder[LogRecord[Msg]]) -> bool:
         """Tell the holder what there is."""
         import asyncio
-        from contextlib import suppress
 
         inner = self.inner
         inner.polls += 1
         while inner.news:
             news, partitions = inner.news.popleft()
             if news == "assigned":
-                for partition, position in (await holder.assigned(partitions)).items():
-                    inner.seek(partition, position)
+                inner.begin(await holder.assigned(partitions))
             elif news == "ended":
                 for partition in partitions:
                     await holder.ended(partition)
@@ -276,7 +277,8 @@ class AsyncLogReading(Generic[Msg]):
 
     def wake(self) -> None:
         """End the wait of a poll, from any thread."""
-        self._loop.call_soon_threadsafe(self._woken.set)
+        with suppress(RuntimeError):  # a loop that is closed has nobody to wake
+            self._loop.call_soon_threadsafe(self._woken.set)
 
     async def holds(self, partition: str) -> bool:
         """Return whether the engine says that the partition is this reader's."""

@@ -15,10 +15,10 @@ from typing import Any, Generic, TypeVar, Unpack
 
 from go_state.core.ports import Store
 from go_state.core.program import Program
-from go_state.modes.options import KeyedAggregateOptions
-from go_state.modes.streams.faces import ThreadFace, describe, in_this_thread
-from go_state.modes.streams.holder import Outcome, StreamHolder
-from go_state.modes.streams.making import shares_of
+from go_state.modes.aggregate.partitions.faces import ThreadFace, describe, in_this_thread
+from go_state.modes.aggregate.partitions.holder import Outcome, StreamHolder
+from go_state.modes.aggregate.partitions.making import shares_of
+from go_state.modes.options import EitherOptions, KeyedAggregateOptions
 from go_state.runtime.flow.waits import Wait
 from go_state.testing.streams.log import LogReading, LogSource
 
@@ -50,7 +50,9 @@ class Member(Generic[Model, Msg]):
     ) -> None:
         self.sleeps = 0  #: how many steps a test leaves it out: a process that hangs
         self._stop = _Stop()
-        maker = shares_of(program, source, store, key, {**options, "stop": self._stop}, on_loop=False)
+        given: EitherOptions[Msg, Model] = {"links": None, **options}
+        given["stop"] = self._stop
+        maker = shares_of(program, source, store, key, given, on_loop=False)
         maker.again = (0.0, 0.0)  # a test has no time to wait until a partition is claimed once more
         maker.poll_seconds = 0.0
         face = ThreadFace(source, in_this_thread)

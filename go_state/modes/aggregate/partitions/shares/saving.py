@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from go_state.core.errors import Conflict
 from go_state.core.ports import Store, Write
-from go_state.modes.streams.shares.share import Save, Share
+from go_state.modes.aggregate.partitions.shares.share import Save, Share
 
 
 class Saved(NamedTuple):
@@ -39,11 +39,12 @@ def save_together(store: Store, shares: Sequence[Share[Any, Any]]) -> Saved:
         try:
             versions = store.store(together) if together else {}
         except Conflict as conflict:
-            share = next((share for share, found in writes.items() if conflict.key in found), None)
-            if share is None:
+            losers = [share for share, found in writes.items() if conflict.key in found]
+            if not losers:  # a store that speaks of a key that nobody writes
                 raise
-            del writes[share]
-            saved.lost.append((share, share.kept.explained(conflict)))
+            for share in losers:  # one: no two of them write a key
+                del writes[share]
+                saved.lost.append((share, share.kept.explained(conflict)))
         else:
             for share, found in writes.items():
                 saved.changed[share] = share.kept.stored({key: versions[key] for key in found})

@@ -7,13 +7,14 @@ its holder's flows are run on the loop, one call at a time.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from go_state.core.errors import Conflict
 from go_state.core.partitions import AsyncHolder, Partitioned, PartitionedReading
 from go_state.core.ports import Position, Store
-from go_state.modes.streams.claims import TRIES
-from go_state.modes.streams.holder import StreamHolder
+from go_state.modes.aggregate.partitions.claims import TRIES
+from go_state.modes.aggregate.partitions.holder import StreamHolder
 from go_state.runtime.flow.driver import drive, drive_async
 from go_state.runtime.flow.waits import Flow
 from go_state.storage.snapshots.snapshot import Mark
@@ -69,8 +70,8 @@ class ThreadFace(_Face):
         """Claim the partitions, and return where to begin."""
         for _ in range(TRIES):
             marks = self._run(lambda: self.holder.look(partitions))
-            fingerprints = describe(self._source, marks)
-            claimed: Mapping[str, Position | None] | None = self._run(lambda: self.holder.claim(fingerprints))
+            claim = partial(self.holder.claim, describe(self._source, marks))
+            claimed: Mapping[str, Position | None] | None = self._run(claim)
             if claimed is not None:
                 return claimed
         raise _never_claimed(partitions)
@@ -81,7 +82,7 @@ class ThreadFace(_Face):
         return stored
 
     def lost(self, partitions: Sequence[str]) -> None:
-        """Let go, and save nothing."""
+        """Release them, and save nothing."""
         self._run(lambda: self.holder.lost(partitions))
 
     def ended(self, partition: str) -> None:
@@ -111,7 +112,7 @@ class LoopFace(_Face):
         return await drive_async(self.holder.revoked(partitions))
 
     async def lost(self, partitions: Sequence[str]) -> None:
-        """Let go, and save nothing."""
+        """Release them, and save nothing."""
         await drive_async(self.holder.lost(partitions))
 
     async def ended(self, partition: str) -> None:
@@ -130,7 +131,6 @@ def in_this_thread(flow: Callable[[], Flow[T]]) -> T:
 
 def on_loop_of(loop: asyncio.AbstractEventLoop) -> Callable[[Callable[[], Flow[Any]]], Any]:
     """Return what runs flows on the loop, for a thread that waits for them."""
-
     import asyncio
 
     def run(flow: Callable[[], Flow[T]]) -> T:

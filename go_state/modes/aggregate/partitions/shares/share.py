@@ -17,8 +17,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from go_state.core.ports import Position
 from go_state.modes.aggregate.model_store import KeptModels
+from go_state.modes.aggregate.partitions.shares.reader import PARKED, ShareReader
 from go_state.modes.batch.batch import Batch
-from go_state.modes.streams.shares.reader import PARKED, ShareReader
 from go_state.runtime.effects.inbox import NextArrival
 from go_state.runtime.flow.waits import Flow, Wait
 

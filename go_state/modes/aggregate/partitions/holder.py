@@ -15,13 +15,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
-from go_state.core.errors import Conflict, StoreError
+from go_state.core.errors import Conflict, SourceChanged, StoreError
 from go_state.core.ports import Position, Store
-from go_state.modes.streams.claims import TRIES, Claimed, Claims
-from go_state.modes.streams.making import ShareMaker
-from go_state.modes.streams.shares.reader import Slices
-from go_state.modes.streams.shares.runner import AnyShare, Runner
-from go_state.modes.streams.shares.waking import Rest, Woken
+from go_state.modes.aggregate.partitions.claims import TRIES, Claimed, Claims
+from go_state.modes.aggregate.partitions.making import ShareMaker
+from go_state.modes.aggregate.partitions.shares.reader import Slices
+from go_state.modes.aggregate.partitions.shares.runner import AnyShare, Runner
+from go_state.modes.aggregate.partitions.shares.waking import Rest, Woken
 from go_state.runtime.flow.waits import Answer, Blocking, Flow
 from go_state.runtime.on_error import FailedMessage
 from go_state.storage.snapshots.snapshot import Mark
@@ -55,7 +55,9 @@ class _Refused(NamedTuple):
 class StreamHolder(Generic[Model, Msg]):
     """The partitions that this process holds, and all that happens to them, as flows for either driver."""
 
-    def __init__(self, maker: ShareMaker[Model, Msg], reading: Any, face: Any, describe: Callable[[Mapping[str, Mark | None]], Any]) -> None:
+    def __init__(
+        self, maker: ShareMaker[Model, Msg], reading: Any, face: Any, describe: Callable[[Mapping[str, Mark | None]], Any]
+    ) -> None:
         # Any: a reading and its holder's face for threads, or those for an event loop, whose calls are awaited
         self._maker = maker
         self._reading = reading
@@ -76,6 +78,8 @@ class StreamHolder(Generic[Model, Msg]):
         self._set_aside: list[FailedMessage[Any]] = []
         self._save_at = self._next_save()
         self._more = True  # whether the reading may give more
+        self._full: set[AnyShare] = set()  # of which no more should be given
+        self._paused: set[AnyShare] = set()  # of which no more is given
 
     @property
     def store(self) -> Store:
@@ -91,9 +95,7 @@ class StreamHolder(Generic[Model, Msg]):
         """Return how it ended."""
         assert self._ended is not None  # or it was left by an exception
         positions = dict(self._runner.positions)
-        return Outcome(
-            self._ended, self._processed, positions, tuple(self._set_aside), self._letters, self._failed
-        )
+        return Outcome(self._ended, self._processed, positions, tuple(self._set_aside), self._letters, self._failed)
 
     # ------------------------------------------------------------------ what the reading calls
 
@@ -122,19 +124,16 @@ class StreamHolder(Generic[Model, Msg]):
     def revoked(self, partitions: Collection[str]) -> Flow[dict[str, Position | None]]:
         """Save the shares, within the time for that, and let go of them; return what is in the store of the partitions."""
         self._forget(partitions)
-        shares = [self._shares[partition] for partition in partitions if partition in self._shares]
-        yield from self._let_go(shares)
-        for share in shares:
-            self._maker.tell.revoked(share.partition, share.position)
+        yield from self._let_go(self._held(partitions))
         stored = self._runner.positions
         return {partition: stored[partition] for partition in partitions if partition in stored}
 
     def lost(self, partitions: Collection[str]) -> Flow[None]:
-        """Let go of the shares, and save nothing."""
+        """Release the shares, and save nothing."""
         self._forget(partitions)
-        for share in [self._shares[partition] for partition in partitions if partition in self._shares]:
-            yield from self._drop(share)
+        for share in self._held(partitions):
             self._maker.tell.lost(share.partition)
+            yield from self._drop(share)
 
     def ended(self, partition: str) -> None:
         """Note that nothing follows what was given of the partition."""
@@ -155,6 +154,8 @@ class StreamHolder(Generic[Model, Msg]):
         if share is not None:
             share.reader.give(records)
             self._runner.add(share)
+            if share.reader.is_full and not share.reader.is_paused:
+                self._full.add(share)
 
     # ------------------------------------------------------------------ the loop
 
@@ -226,14 +227,17 @@ class StreamHolder(Generic[Model, Msg]):
         return float("inf") if seconds is None else time.monotonic() + seconds
 
     def _pause_and_resume(self) -> None:
-        for partition, share in self._shares.items():
-            reader = share.reader
-            if reader.is_full and not reader.is_paused:
-                reader.is_paused = True
-                self._reading.pause(partition)
-            elif reader.is_paused and reader.has_room:
-                reader.is_paused = False
-                self._reading.resume(partition)
+        """Ask the reading to give nothing of partitions of which enough waits, and to give it again when there is room."""
+        for share in self._full:
+            share.reader.is_paused = True
+            self._reading.pause(share.partition)
+            self._paused.add(share)
+        self._full.clear()
+        for share in [share for share in self._paused if share.reader.has_room]:
+            share.reader.is_paused = False
+            self._paused.remove(share)
+            if not share.is_done:
+                self._reading.resume(share.partition)
 
     def _tell_saved(self) -> Flow[None]:
         if self._runner.saved:
@@ -243,10 +247,11 @@ class StreamHolder(Generic[Model, Msg]):
     # ------------------------------------------------------------------ what becomes of shares
 
     def done(self, share: AnyShare) -> Flow[None]:
-        """Let go of a share that has saved and is over."""
+        """Release a share that has saved and is over."""
         if share.has_failed:
             self._ended, failed = "failed", share.batch.loop.failures.halted
             self._failed = self._failed or (None if failed is None else failed.failed)
+        self._maker.tell.revoked(share.partition, share.position)
         yield from self._drop(share)
 
     def saved(self, share: AnyShare, models: int, began: float) -> None:
@@ -255,7 +260,7 @@ class StreamHolder(Generic[Model, Msg]):
         self._maker.tell.saved(share, self._reading.lag(share.partition), models, began)
 
     def fenced(self, share: AnyShare, conflict: Conflict) -> Flow[None]:
-        """Let go of a share that is somebody else's, and plan to ask the engine for it."""
+        """Release a share that is somebody else's, and plan to ask the engine for it."""
         partition = share.partition
         self._maker.tell.fenced(partition, conflict)
         yield from self._drop(share)
@@ -297,10 +302,11 @@ class StreamHolder(Generic[Model, Msg]):
             share.reader.cut()
             self._runner.add(share)
         for share in (yield from self._runner.finish(shares, self._maker.hand_over)):
+            self._maker.tell.revoked(share.partition, share.position)
             yield from self._drop(share)
 
     def _drop(self, share: AnyShare) -> Flow[None]:
-        """Let go of a share; what it has not saved never was."""
+        """Release a share; what it has not saved never was."""
         self._runner.remove(share)
         if self._shares.get(share.partition) is not share:
             return
@@ -310,7 +316,9 @@ class StreamHolder(Generic[Model, Msg]):
         self._letters += share.saved.letters
         self._set_aside += share.batch.loop.failures.set_aside[: share.saved.set_aside]
         yield from share.leave()
-        self._spread_cache()
+
+    def _held(self, partitions: Collection[str]) -> list[AnyShare]:
+        return [self._shares[partition] for partition in partitions if partition in self._shares]
 
     def _forget(self, partitions: Collection[str]) -> None:
         for partition in partitions:
@@ -325,6 +333,9 @@ class StreamHolder(Generic[Model, Msg]):
 
     def _give_up(self, error: BaseException) -> Flow[None]:
         """End by an error: the share that it came from saves nothing, and the others are saved, unless it is the store that fails."""
+        if isinstance(error, SourceChanged):
+            partition = error.name.removeprefix(f"{self._maker.source_name}/")
+            self._maker.tell.gap(partition, self._runner.positions.get(partition))
         broken = self._runner.broken
         if broken is not None:
             yield from self._drop(broken)

@@ -6,9 +6,9 @@ from functools import partial
 from typing import Any, TypeVar
 
 from go_state.core.partitions import AsyncPartitionedSource, PartitionedSource
-from go_state.modes.streams.faces import LoopFace, ReadInThread, ThreadFace, describe, in_this_thread, on_loop_of
-from go_state.modes.streams.holder import Outcome, StreamHolder
-from go_state.modes.streams.making import ShareMaker
+from go_state.modes.aggregate.partitions.faces import LoopFace, ReadInThread, ThreadFace, describe, in_this_thread, on_loop_of
+from go_state.modes.aggregate.partitions.holder import Outcome, StreamHolder
+from go_state.modes.aggregate.partitions.making import ShareMaker
 from go_state.runtime.flow.driver import drive, drive_async
 from go_state.system.own_thread import OwnThread
 

@@ -9,7 +9,8 @@ from go_state.core.errors import Conflict, TakenOver
 from go_state.core.ports import Position
 
 if TYPE_CHECKING:
-    from go_state.modes.streams.shares.share import Share
+    from go_state.modes.aggregate.partitions.shares.share import Share
+    from go_state.observe import events
     from go_state.runtime.observing.observation import Observation
 
 
@@ -30,31 +31,35 @@ class Telling:
         if self._observation is not None:
             self._observation.ended(error)
 
+    def _tell(self, kind: type[events.PartitionEvent], partition: str, *what: object) -> None:
+        if self._observation is not None:
+            made: Any = kind  # each of these classes begins with the same four fields
+            self._observation.partition(made(self._observation.program, None, self._source, partition, *what))
+
     def assigned(self, partition: str, position: Position | None, epoch: int) -> None:
         """Called when a partition was claimed."""
         if self._observation is not None:
-            self._observation.partition_assigned(self._source, partition, position, epoch)
+            self._tell(_events().PartitionAssigned, partition, position, epoch)
 
     def revoked(self, partition: str, position: Position | None) -> None:
         """Called when a partition was handed over, saved up to the position."""
         if self._observation is not None:
-            self._observation.partition_revoked(self._source, partition, position)
+            self._tell(_events().PartitionRevoked, partition, position)
 
     def lost(self, partition: str) -> None:
         """Called when a partition is somebody else's already."""
         if self._observation is not None:
-            self._observation.partition_lost(self._source, partition)
+            self._tell(_events().PartitionLost, partition)
 
     def fenced(self, partition: str, conflict: Conflict) -> None:
         """Called when a partition could not be saved, because somebody else has claimed it, or has changed a model."""
         if self._observation is not None:
-            holder = conflict.holder if isinstance(conflict, TakenOver) else ""
-            self._observation.partition_fenced(self._source, partition, holder)
+            self._tell(_events().PartitionFenced, partition, conflict.holder if isinstance(conflict, TakenOver) else "")
 
-    def gap(self, partition: str, error: BaseException) -> None:
-        """Called when the position of a partition is not one of the stream that it is now."""
+    def gap(self, partition: str, position: Position | None) -> None:
+        """Called when the position of a partition is not one of the stream as it is now."""
         if self._observation is not None:
-            self._observation.partition_gap(self._source, partition, error)
+            self._tell(_events().PartitionGap, partition, position)
 
     def saved(self, share: Share[Any, Any], lag: int | None, models: int, began: float) -> None:
         """Called when a share was saved, with how many records of it were not given yet."""
@@ -63,4 +68,11 @@ class Telling:
         written = share.reader.time()
         age = None if written is None else max(time.time() - written, 0.0)
         behind = None if lag is None else lag + share.reader.waiting
-        self._observation.partition_saved(self._source, share.partition, share.position, behind, age, models, began)
+        seconds = time.monotonic() - began
+        self._tell(_events().PartitionSaved, share.partition, share.position, models, behind, age, seconds)
+
+
+def _events() -> Any:  # Any: the module, which a run without observers need not wait for
+    from go_state.observe import events
+
+    return events

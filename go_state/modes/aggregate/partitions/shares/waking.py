@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from go_state.modes.streams.shares.share import Share
+from go_state.modes.aggregate.partitions.shares.share import Share
 from go_state.waking.thread_waker import ThreadWaker
 from go_state.waking.waker import Waker
 

@@ -11,15 +11,15 @@ from go_state.core.ports import Store
 from go_state.core.program import Program
 from go_state.modes.aggregate.kept_by import CACHE, kept_by_key
 from go_state.modes.aggregate.model_store import KeptModels, checked_name
+from go_state.modes.aggregate.partitions.claims import Claimed
+from go_state.modes.aggregate.partitions.shares.reader import Records, ShareReader, Slices
+from go_state.modes.aggregate.partitions.shares.share import Save, Share
+from go_state.modes.aggregate.partitions.telling import Telling
 from go_state.modes.batch.batch import Plan
 from go_state.modes.batch.halting import Rewind
 from go_state.modes.batch.limits import Limits
 from go_state.modes.batch.source_feed import SavePoint
 from go_state.modes.options import EitherOptions, OnCommit, Snapshots
-from go_state.modes.streams.claims import Claimed
-from go_state.modes.streams.shares.reader import Records, ShareReader, Slices
-from go_state.modes.streams.shares.share import Save, Share
-from go_state.modes.streams.telling import Telling
 from go_state.runtime.flow.waits import CHECKPOINT_SECONDS
 from go_state.runtime.on_error import may_file
 from go_state.system.own_thread import OwnThread
@@ -92,7 +92,9 @@ class ShareMaker(Generic[Model, Msg]):
             plan.observation.turns.key_of = self._key
         if may_file(plan.on_error):
             kept.file_with(self._filing(claimed.record.name))
-        point = SavePoint(Save.flow, self.snapshots.every, None, Rewind(kept.mark, kept.revert), lambda: share.save_due or kept.is_due())
+        point = SavePoint(
+            Save.flow, self.snapshots.every, None, Rewind(kept.mark, kept.revert), lambda: share.save_due or kept.is_due()
+        )
         loading = kept.loading() if self._on_loop else None
         batch = plan.batch(reader, kept=kept, checkpoint=point, loading=loading, filing=kept.filing)
         kept.look_ahead(batch.upcoming)

@@ -14,11 +14,11 @@ from typing import Any, Protocol, TypeAlias
 
 from go_state.core.errors import Conflict
 from go_state.core.ports import Position, Store
+from go_state.modes.aggregate.partitions.shares.reader import Slices
+from go_state.modes.aggregate.partitions.shares.saving import Saved, save_together
+from go_state.modes.aggregate.partitions.shares.share import Save, Share
+from go_state.modes.aggregate.partitions.shares.waking import Rest, Woken
 from go_state.modes.options import OnCommit
-from go_state.modes.streams.shares.reader import Slices
-from go_state.modes.streams.shares.saving import Saved, save_together
-from go_state.modes.streams.shares.share import Save, Share
-from go_state.modes.streams.shares.waking import Rest, Woken
 from go_state.runtime.flow.waits import Answer, Blocking, Flow
 from go_state.system.own_thread import OwnThread
 
@@ -98,13 +98,19 @@ class Runner:
     # ------------------------------------------------------------------ running
 
     def round(self, seconds: float) -> Flow[None]:
-        """Run those that have something to do, each at least once, for up to so many seconds, and save those that are due."""
+        """Run those that have something to do, in turn and for up to so many seconds, and save those that are due."""
         self._look_up()
         until = time.monotonic() + seconds
-        while self._ready and time.monotonic() < until:
-            yield from self._run(next(iter(self._ready)))
-        if self._saving:
-            yield from self._save()
+        while self._ready:
+            for share in list(self._ready):
+                if share in self._ready:  # or it was dropped meanwhile
+                    yield from self._run(share)
+                if time.monotonic() >= until:
+                    break
+            if self._saving:
+                yield from self._save()
+            if time.monotonic() >= until:
+                return
 
     def finish(self, shares: Collection[AnyShare], seconds: float) -> Flow[set[AnyShare]]:
         """Run these to their ends, for up to so many seconds; return those that have not come to it."""
@@ -167,7 +173,7 @@ class Runner:
         positions: dict[str, Position] = {}
         for share, models in saved.changed.items():
             self._note_saved(share, models, began)
-            if models is not None:
+            if models is not None and share.position is not None:  # or nothing was read yet: only the fingerprint was written
                 changed.update(models)
                 positions[share.partition] = share.position
         for share, conflict in saved.lost:

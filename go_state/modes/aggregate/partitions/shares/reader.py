@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from operator import length_hint
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from go_state.core.errors import BadRecord
 from go_state.core.ports import Position, Undecoded
@@ -108,8 +108,8 @@ class ShareReader(SourceReader[Msg]):
         self._start = after  # the position to begin after
         self._given: deque[Sequence[Any]] = deque()  # Any, here and below: what a record is only its reading knows
         self._chunk: Sequence[Any] = ()
-        self._messages: list[Any] = []  # of the chunk
-        self._iterator: Iterator[Any] = iter(self._messages)
+        self._found: list[Any] = []  # of the chunk
+        self._iterator: Iterator[Any] = iter(self._found)
         self._last: tuple[Any, ...] = ()  # the last record of the chunks before this one, if there were any
         self.is_cut = False  #: whether it ended before everything had its turn
         self._ends = False
@@ -131,7 +131,7 @@ class ShareReader(SourceReader[Msg]):
         self.is_cut = True
         self._given.clear()
         self.waiting = 0
-        del self._messages[self._taken() :]
+        del self._found[self._taken() :]
 
     @property
     def is_complete(self) -> bool:
@@ -174,11 +174,11 @@ class ShareReader(SourceReader[Msg]):
         decode = self._records.message
         self.has_records = False
         try:
-            self._messages = [decode(record) for record in chunk]
+            self._found = [decode(record) for record in chunk]
         except Exception:  # one of them is no message
             self.has_records = True
-            self._messages = [self._decoded(record) for record in chunk]
-        self._iterator = iter(self._messages)
+            self._found = [self._decoded(record) for record in chunk]
+        self._iterator = iter(self._found)
         return self._iterator
 
     def _take(self, size: int) -> list[Any]:
@@ -207,7 +207,7 @@ class ShareReader(SourceReader[Msg]):
 
     def _taken(self) -> int:
         """Return how many messages of the chunk were given."""
-        return len(self._messages) - length_hint(self._iterator)
+        return len(self._found) - length_hint(self._iterator)
 
     def _last_record(self) -> tuple[Any, ...]:
         taken = self._taken()
@@ -219,5 +219,5 @@ class ShareReader(SourceReader[Msg]):
 
     def upcoming(self) -> Iterable[Msg | None]:
         """Return the messages of the chunk that were not given yet."""
-        following = islice(self._messages, self._taken(), None)
+        following = islice(self._found, self._taken(), None)
         return (None if message.__class__ is Undecoded else message for message in following)

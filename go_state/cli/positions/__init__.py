@@ -1,0 +1,1 @@
+"""The noun `positions`: how far sources were read."""
