@@ -39,6 +39,7 @@ class JetStreamReading(Generic[Msg]):
         self._sharing: Sharing | None = None  # once the store is known
         self._thread = OwnThread("go_state leases")  # in which the store is asked
         self._followers: dict[str, Follower] = {}
+        self._closing: list[asyncio.Task[None]] = []  # the ends of those that were let go of
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()
 
@@ -113,7 +114,10 @@ class JetStreamReading(Generic[Msg]):
 
     async def _drop(self, subjects: Sequence[str]) -> None:
         dropped = [self._followers.pop(subject) for subject in subjects if subject in self._followers]
-        await asyncio.gather(*(follower.close() for follower in dropped))
+        self._closing += [asyncio.create_task(follower.close()) for follower in dropped]
+        if self._closing:
+            await asyncio.wait(self._closing)  # which goes on with them if it is cancelled
+            self._closing.clear()
 
     # ------------------------------------------------------------------ what the holder asks
 
@@ -172,6 +176,7 @@ class JetStreamReading(Generic[Msg]):
     async def close(self, holder: AsyncHolder[Message]) -> None:
         """Save, and give the subjects to the others."""
         sharing, self._sharing = self._sharing, None
+        await self._drop(())
         if sharing is not None:
             await self._give_back(list(self._followers), sharing, holder)
             await self._thread.call(sharing.close)

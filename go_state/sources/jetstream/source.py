@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, overload
 
 from go_state.core.errors import SourceChanged, UsageError
@@ -114,7 +115,7 @@ class JetStream(Generic[Msg]):
 
     async def open_partitions_async(self) -> JetStreamReading[Msg]:
         """Begin to read. Raises `SourceError` if there is no such stream, or it does not keep its messages."""
-        self._described = stream = await self._calls.describe()
+        self._described = stream = await _whole(self._calls.describe())
         subjects = self._subjects or checked_subjects(stream.subjects)
         start = stream.last if self._start == "newest" else None
         return JetStreamReading(self.name, self._calls, stream, subjects, self._leases, start, self._decoder)
@@ -122,3 +123,13 @@ class JetStream(Generic[Msg]):
     def decode(self, raw: bytes) -> Msg:
         """Return the message of one message's contents; `BadRecord` if it is none."""
         return self._decoder.alone(raw)
+
+
+async def _whole(call: Awaitable[Stream]) -> Stream:
+    """Return what the call does; a cancellation that it has lost, as the wait_for of Python 3.11 may, is raised."""
+    task = asyncio.current_task()
+    before = 0 if task is None else task.cancelling()
+    stream = await call
+    if task is not None and task.cancelling() > before:
+        raise asyncio.CancelledError
+    return stream
