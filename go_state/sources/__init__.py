@@ -20,11 +20,23 @@ An object with the methods of `go_state.core.ports.Source` is a source too.
 from go_state.core.ports import Undecoded
 from go_state.sources.jetstream.source import JetStream
 from go_state.sources.jsonlines import JSONLines
-from go_state.sources.kinesis.event import KinesisEvent
+from go_state.sources.kinesis.event import KinesisEvent, LambdaAnswer, LambdaContext
 from go_state.sources.kinesis.source import Kinesis
 from go_state.sources.progress import progress
 from go_state.sources.streams.part import part
 from go_state.sources.streams.partitions import Partitions
 from go_state.sources.tables import CSV
 
-__all__ = ["CSV", "JSONLines", "JetStream", "Kinesis", "KinesisEvent", "Partitions", "Undecoded", "part", "progress"]
+__all__ = [
+    "CSV",
+    "JSONLines",
+    "JetStream",
+    "Kinesis",
+    "KinesisEvent",
+    "LambdaAnswer",
+    "LambdaContext",
+    "Partitions",
+    "Undecoded",
+    "part",
+    "progress",
+]

@@ -30,13 +30,13 @@ class Failure(TypedDict):
     itemIdentifier: str
 
 
-class Answer(TypedDict):
+class LambdaAnswer(TypedDict):
     """What Lambda is answered: no failure if all of the event is in the store."""
 
     batchItemFailures: list[Failure]
 
 
-class Context(Protocol):
+class LambdaContext(Protocol):
     """What Lambda says of an invocation."""
 
     def get_remaining_time_in_millis(self) -> int:
@@ -133,11 +133,11 @@ class KinesisEvent(Generic[Msg]):
         stored = _number(position)
         return [record for record in self.records if int(record.number) > stored]
 
-    def seconds_left(self, context: Context, *, reserve: float = 2.0) -> float:
+    def seconds_left(self, context: LambdaContext, *, reserve: float = 2.0) -> float:
         """Return how many seconds the invocation has left, but for the `reserve` to save and answer in: for `budget=`, so never 0."""
         return max(_LEAST, context.get_remaining_time_in_millis() / 1000 - reserve)
 
-    def answer(self, result: HasPositions) -> Answer:
+    def answer(self, result: HasPositions) -> LambdaAnswer:
         """Return what the handler returns to Lambda: the first record that is not in the store, whatever the reason; or none."""
         found = result.position.get(self.shard) if isinstance(result.position, Mapping) else None
         stored = max(_number(self.stored), _number(found))
