@@ -70,7 +70,7 @@ def main() -> None:
         with (folder / "sales.jsonl").open("w") as file:
             for n in range(20_000):
                 print(json.dumps({"shop": f"shop {n % 40}", "cents": n}), file=file)
-        ray.init(include_dashboard=False, logging_level="ERROR")
+        ray.init(include_dashboard=False)
         print("parts done:", sorted(ray.get([work.remote(folder, part) for part in range(PARTS)])))
         ray.shutdown()
         with gs.LMDBStore(folder / "shops.lmdb") as store:

@@ -69,6 +69,19 @@ a week later
 Card(title='mow', days=7, estimate='3 h')
 Card(title='paint the fence', days=7, estimate='ask took longer than 604800 seconds')
 """,
+    "11_lambda.py": """\
+two sales
+  {'batchItemFailures': []}
+the same again
+  {'batchItemFailures': []}
+one is no sale
+  failed: record 103 of sales: it is not a message: the JSON does not hold a Sale: Expected `int`, got `str` - at `$.cents`
+  {'batchItemFailures': [{'itemIdentifier': '103'}]}
+mended
+  {'batchItemFailures': []}
+north Shop(sales=3, cents=601)
+south Shop(sales=2, cents=300)
+""",
     "05_ticker.py": """\
 run       horizontal -16, vertical  16
 batch     horizontal -16, vertical  16 57 messages: 11 given, the rest sent by ticks

@@ -24,7 +24,9 @@ class TestKinesis(PartitionContract):
     def _stream(self, kinesis_server: KinesisServer) -> None:
         self.name, self.client = f"contract_{next(_numbers)}", kinesis_server.client()
         kinesis_server.create(self.name, 2)
-        self.shards = {each["ShardId"]: each["HashKeyRange"] for each in self.client.list_shards(StreamName=self.name)["Shards"]}
+        self.shards = {
+            each["ShardId"]: each["HashKeyRange"] for each in self.client.list_shards(StreamName=self.name)["Shards"]
+        }
 
     def partitions(self) -> list[str]:
         return list(self.shards)
