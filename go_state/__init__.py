@@ -8,12 +8,12 @@
     ... and watch it            Value, ANY; gs.watch has the rest
     See what it does            gs.observe: Log, Prometheus, OpenTelemetry; App.effects
     ... and keep its messages   LMDBStore.journal, Journal; run(store=, key=, snapshots=), Retain
-    ... and ask its history     replay, verify, to_test, check_store; what they return: gs.history
+    ... and ask its history     replay, verify, to_test, check_store; gs.history: first, steps, compare, rebuild, peek
     Fold something around it    gs.middleware, Denied
     Run it over a source        batch, batch_async, Result; gs.sources: CSV, JSONLines, progress
     ... read by many            gs.sources: Kinesis, KinesisEvent, JetStream, part; Leases
     ... and keep the model      aggregate, aggregate_async, KeyedResult, Snapshots, load_model
-    ... and see how far it is   positions, Positions, PositionInfo
+    ... and see how far it is   positions
     End it early                signals, StopSwitch
     When a message fails        Raise, SetAside, Halt, FailedMessage; DeadLetters, what they hold: gs.dead_letters
     Where models are kept       LMDBStore, MemoryStore, PostgresStore, JsonCodec
@@ -56,11 +56,15 @@ if _typing.TYPE_CHECKING:
     from go_state.core.turn import Turn
     from go_state.dead_letters.dead_letters import DeadLetters
     from go_state.history.check_store import check_store
+    from go_state.history.compare import compare
+    from go_state.history.peek import peek
+    from go_state.history.rebuild import rebuild
     from go_state.history.replay import replay
+    from go_state.history.steps import first
     from go_state.history.to_test import to_test
     from go_state.history.verify import verify
     from go_state.modes.aggregate.aggregate import KeyedResult, aggregate, aggregate_async
-    from go_state.modes.aggregate.positions import PositionInfo, Positions, positions
+    from go_state.modes.aggregate.positions import positions
     from go_state.modes.app.app import App
     from go_state.modes.app.start import start, start_async
     from go_state.modes.batch.batch import Result, batch, batch_async
@@ -129,11 +133,15 @@ _LATER = {
     "go_state.core.turn": ("Turn",),
     "go_state.dead_letters.dead_letters": ("DeadLetters",),
     "go_state.history.check_store": ("check_store",),
+    "go_state.history.compare": ("compare",),
+    "go_state.history.peek": ("peek",),
+    "go_state.history.rebuild": ("rebuild",),
+    "go_state.history.steps": ("first",),
     "go_state.history.replay": ("replay",),
     "go_state.history.to_test": ("to_test",),
     "go_state.history.verify": ("verify",),
     "go_state.modes.aggregate.aggregate": ("KeyedResult", "aggregate", "aggregate_async"),
-    "go_state.modes.aggregate.positions": ("PositionInfo", "Positions", "positions"),
+    "go_state.modes.aggregate.positions": ("positions",),
     "go_state.modes.app.app": ("App",),
     "go_state.modes.app.start": ("start", "start_async"),
     "go_state.modes.batch.batch": ("Result", "batch", "batch_async"),
@@ -195,8 +203,6 @@ __all__ = [
     "Leases",
     "MemoryStore",
     "Migration",
-    "PositionInfo",
-    "Positions",
     "PostgresStore",
     "Program",
     "ProgramError",
@@ -222,15 +228,19 @@ __all__ = [
     "batch_async",
     "buffer",
     "check_store",
+    "compare",
     "dead_letters",
     "effect_id",
     "env",
     "errors",
+    "first",
     "history",
     "load_model",
     "middleware",
     "observe",
+    "peek",
     "positions",
+    "rebuild",
     "reducer",
     "replay",
     "retention",

@@ -11,6 +11,7 @@ Each is a protocol: an object with these methods will do, it need not inherit. `
     PartitionedSource, AsyncPartitionedSource   a source of many partitions, of which a process has some; what it reads and tells:
     PartitionedReading, Holder, AsyncPartitionedReading, AsyncHolder
     Openable, OpenedSource          a source whose stream may be replaced at any moment, such as a file
+    History, Entry, Span            messages by position, of which the tools of gs.history ask their questions
     Producer, Consumer              a queue of your own: put; get, commit, rollback
     Clock                           the time of a run
     Switch                          something with is_set(), which asks a batch to end
@@ -29,6 +30,8 @@ from go_state.core.ports import (
     AsyncSource,
     Codec,
     Consumer,
+    Entry,
+    History,
     ManyAtOnce,
     Openable,
     OpenedSource,
@@ -36,6 +39,7 @@ from go_state.core.ports import (
     Producer,
     Reading,
     Source,
+    Span,
     Store,
     Stored,
     Switch,
@@ -53,6 +57,8 @@ __all__ = [
     "Clock",
     "Codec",
     "Consumer",
+    "Entry",
+    "History",
     "Holder",
     "ManyAtOnce",
     "Openable",
@@ -63,6 +69,7 @@ __all__ = [
     "Producer",
     "Reading",
     "Source",
+    "Span",
     "Store",
     "Stored",
     "Switch",

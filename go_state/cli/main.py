@@ -8,8 +8,10 @@ import traceback
 from go_state.core.errors import GoStateError, MissingExtra
 
 try:
-    from go_state.cli import journal, parameters, replay, snapshots
+    from go_state.cli import journal, parameters, snapshots
+    from go_state.cli.care import erase, store
     from go_state.cli.dead import letters
+    from go_state.cli.history import finding, messages, models, replay
     from go_state.cli.output import fail
     from go_state.cli.positions import records as positions
 except MissingExtra as error:
@@ -26,6 +28,8 @@ _positions = parameters.group("How far sources were read.")
 app.add_typer(_positions, name="positions")
 _dead = parameters.group("What was set aside.")
 app.add_typer(_dead, name="dead")
+_store = parameters.group("A store as a whole.")
+app.add_typer(_store, name="store")
 
 _snapshots.command("list")(snapshots.list_snapshots)
 _snapshots.command("show")(snapshots.show_snapshot)
@@ -33,10 +37,9 @@ _snapshots.command("export")(snapshots.export_snapshots)
 _snapshots.command("check")(snapshots.check_snapshots)
 
 _journal.command("list")(journal.list_journals)
-_journal.command("show")(journal.show_journal)
+_journal.command("show")(messages.show_journal)
 _journal.command("export")(journal.export_journal)
 _journal.command("import")(journal.import_journal)
-_journal.command("verify")(journal.verify_journal)
 _journal.command("truncate")(journal.truncate_journal)
 _journal.command("skip")(journal.skip_message)
 
@@ -50,7 +53,20 @@ _positions.command("list")(positions.list_positions)
 _positions.command("set")(positions.set_position)
 _positions.command("reset")(positions.reset_position)
 
-app.command("replay")(replay.replay_journal)
+_store.command("info")(store.show_info)
+_store.command("backup")(store.back_up)
+_store.command("restore")(store.restore)
+_store.command("compact")(store.compact)
+_store.command("check")(store.check)
+
+app.command("erase")(erase.erase)
+app.command("replay")(replay.replay_history)
+app.command("first")(finding.find_first)
+app.command("compare")(finding.compare_programs)
+app.command("verify")(finding.verify_history)
+app.command("rebuild")(models.rebuild_models)
+app.command("peek")(models.peek_at_model)
+app.command("to-test")(models.write_test)
 
 
 def main() -> None:

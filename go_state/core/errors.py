@@ -19,6 +19,8 @@
     │   ├── ConcurrentGet       two waits on one reader              give each its own reader
     │   └── NoReply             the turn answered nobody             return Cmd.reply
     ├── Denied                  a middleware refused the message     its reason says why
+    ├── NotRepeatable           a history does not say what a        see the message
+    │                           command or a clock has brought
     ├── StoreError
     │   ├── Conflict            somebody else wrote the key first    load again and retry
     │   │   └── TakenOver       another run has claimed the source   leave it to that one, or start again
@@ -29,6 +31,7 @@
     │   ├── InvalidKey          the store cannot hold this key       choose another
     │   ├── StoreFull           no room for the write                raise map_size or free the disk
     │   └── StoreUnavailable    the file cannot be opened or used    see the message
+    │       └── StoreReplaced   another file has taken its place     open the store again
     └── SourceError
         ├── SourceChanged       not the stream that was read before  rename the source
         └── BadRecord           a record that cannot be read         fix the record, or on_error=
@@ -173,6 +176,20 @@ class Denied(GoStateError):
         self.reason = reason
 
 
+class NotRepeatable(GoStateError):
+    """A history cannot be folded exactly: what a command has brought, or when a message entered, is not in it.
+
+    `position` is that of the message whose turn asks for it, None for the beginning.
+    """
+
+    def __init__(self, name: str, position: int | None, why: str, advice: str) -> None:
+        where = "at its beginning" if position is None else f"at position {position}"
+        super().__init__(f"the history {name!r} cannot be repeated {where}: {why}; {advice}")
+        self.name = name
+        self.position = position
+        self.why = why
+
+
 class StoreError(GoStateError):
     """Base of what goes wrong between a model and its store."""
 
@@ -220,8 +237,8 @@ class Corrupt(StoreError):
 
     def __init__(self, key: str, what: str, *, position: int | None = None) -> None:
         super().__init__(
-            f"what is stored under {key!r} is damaged ({what}): nothing was loaded; put back a copy of the store that was made while "
-            f"no process had it open"
+            f"what is stored under {key!r} is damaged ({what}): nothing was loaded; put back a backup of the store, or a copy "
+            f"that was made while no process had it open"
         )
         self.key = key
         self.what = what
@@ -301,6 +318,10 @@ class StoreFull(StoreError):
 
 class StoreUnavailable(StoreError):
     """The store's file cannot be opened, or the store cannot be used from this process or thread."""
+
+
+class StoreReplaced(StoreUnavailable):
+    """Another file lies where the store's was opened, as after it was compacted; nothing was read or written."""
 
 
 class SourceError(GoStateError):

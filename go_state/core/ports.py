@@ -1,14 +1,14 @@
 """What the parts ask of each other. Each port names what its users rely on, and nothing that one backend alone can keep.
 
 `runtime` reads and writes messages through `Producer` and `Consumer`, or, with one wake-up and one lock for many messages, through `Log`
-and `Reader`. `modes` keeps models through `Store` and `Codec` and reads streams through `Source`.
+and `Reader`. `modes` keeps models through `Store` and `Codec` and reads streams through `Source`. `history` asks its questions of a `History`.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, TypeGuard, TypeVar, runtime_checkable
+from typing import Any, Generic, NamedTuple, Protocol, TypeGuard, TypeVar, runtime_checkable
 
 from go_state.core.errors import BadRecord
 
@@ -296,6 +296,59 @@ class OpenedSource(Source[Got], Protocol[Got]):
 
     def close(self) -> None:
         """Close it, if no pass was begun; a second call is harmless."""
+        ...
+
+
+class Entry(NamedTuple, Generic[Got]):
+    """A message of a history: its position, when it entered (seconds since 1970, UTC; None if nobody knows), and itself.
+
+    The message is None where there is none to fold: it was set aside because it cannot be read.
+    """
+
+    position: int
+    at: float | None
+    message: Got | None
+
+
+class Span(NamedTuple):
+    """Which positions a history has: from `start` to before `end`, which is None if only reading it to its end can tell."""
+
+    start: int
+    end: int | None
+
+
+@runtime_checkable
+class History(Protocol[Got]):
+    """Messages by position, in the order in which a program took them, that can be read any number of times."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages and errors."""
+        ...
+
+    @property
+    def identity(self) -> str:
+        """What tells it from every other, from which `turn.random()` follows; empty if no turn was given repeatable chance."""
+        ...
+
+    @property
+    def has_sent(self) -> bool:
+        """Whether the messages that commands have sent are among its own, as in a journal."""
+        ...
+
+    def span(self) -> Span:
+        """Return which positions there are now."""
+        ...
+
+    def entries(self, start: int, end: int | None = None) -> Iterator[Entry[Got]]:
+        """Give exactly the messages from the position `start` to before `end`, or to the last one that there is.
+
+        Raises `Lagged` if the first of them was forgotten.
+        """
+        ...
+
+    def set_aside(self) -> Mapping[int, str]:
+        """Return the positions that runs have passed over, and why."""
         ...
 
 

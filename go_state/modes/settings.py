@@ -229,5 +229,8 @@ def checked_program(program: Program[Model, Msg]) -> Program[Model, Msg]:
 def program_without_key(program: Program[Model, Msg], called: str) -> Program[Model, Msg]:
     """Return the program; `UsageError` if its init takes a key, which a run of one program does not have."""
     if takes_key(checked_program(program)):
-        raise UsageError(f"the program's init takes a key, and {called} has none to give: use aggregate with key=")
+        raise UsageError(
+            f"the program's init takes a key, and {called} has none to give: use aggregate with key=, or start_keyed, which run one "
+            f"model for each key"
+        )
     return program

@@ -106,7 +106,7 @@ def parsed_by(parse: Callable[[Raw], Msg]) -> Callable[[Raw], Msg]:
 
 def named_classes(of: TypeForm, tags: Tags | None = None) -> dict[Tag, TypeForm]:
     """Return the classes of the union by the names that a record may give: their stored names, present and past, or their own tags."""
-    from go_state.storage.types.fields import is_class_with_fields
+    from go_state.storage.types.classes.fields import is_class_with_fields
 
     named: dict[Tag, TypeForm] = {}
     kinds = [each for each in members_of(without_wrapping(of)) if each is not type(None)]
@@ -214,8 +214,8 @@ def _mirrors(tag: str, named: Mapping[Tag, TypeForm]) -> tuple[dict[Tag, type], 
     """Return what msgspec reads for each name, how an object of the class is made of that, and whether a class has the field itself."""
     import msgspec
 
-    from go_state.storage.types.fields import fields_of
-    from go_state.storage.types.mirror import same
+    from go_state.storage.types.classes.fields import fields_of
+    from go_state.storage.types.classes.mirror import same
     from go_state.storage.types.shape import shape_of
 
     mirrors: dict[Tag, type] = {}

@@ -25,7 +25,7 @@ from go_state.storage.types.annotations import Instance, TypeForm, class_of
 
 if TYPE_CHECKING:
     from go_state.sources.columns import Parse
-    from go_state.storage.types.fields import Field
+    from go_state.storage.types.classes.fields import Field
 
 Msg = TypeVar("Msg")
 Make: TypeAlias = Callable[[list[str]], Instance]
@@ -126,7 +126,7 @@ class _Records(Generic[Msg]):
 
     def _converter(self, header: list[str], of: TypeForm) -> Make:
         from go_state.sources.columns import parser_of
-        from go_state.storage.types.fields import fields_of, takes_fields_in_order
+        from go_state.storage.types.classes.fields import fields_of, maker_of, takes_fields_in_order
 
         fields, cls = fields_of(of), class_of(of)
         self._check_names(header, {field.name for field in fields})
@@ -142,6 +142,7 @@ class _Records(Generic[Msg]):
             )
         parameters = [field.parameter for field in there]
         columns = [(header.index(field.name), parser_of(field, self._missing)) for field in there]
+        make = maker_of(cls)
         in_order = len(there) == len(fields) and takes_fields_in_order(cls, parameters)
 
         def message_of(row: list[str]) -> Instance:
@@ -150,7 +151,7 @@ class _Records(Generic[Msg]):
             except Exception:  # of the parsers, which may quote the text
                 raise UndecodableError(self._misfit(row, there, columns)) from None
             try:
-                return cls(*values) if in_order else cls(**dict(zip(parameters, values, strict=True)))
+                return cls(*values) if in_order else make(**dict(zip(parameters, values, strict=True)))
             except Exception as error:  # of a class that checks its own fields: its words are not ours to repeat
                 raise UndecodableError(f"its class raised {type(error).__qualname__}") from None
 
@@ -253,7 +254,7 @@ class CSV(FileSource[Msg]):
             raise UsageError('missing= is a tuple of the texts that stand for None, such as ("", "NA")')
         check_decoding(of, tag, tags, parse)
         if of is not None and tag is None:
-            from go_state.storage.types.fields import fields_of
+            from go_state.storage.types.classes.fields import fields_of
 
             if not fields_of(of):
                 raise UsageError(f"of= is a class whose fields are columns, such as a dataclass, not {of!r}")

@@ -146,4 +146,4 @@ def test_raise_ends_with_the_error_of_the_message(tmp_path: Path, drivers: Drive
     with gs.LMDBStore(tmp_path / "s") as store:
         with pytest.raises(ValueError, match=r"record 3 of .*sales.jsonl" if bad == "{bad" else "no "):
             drivers.aggregate(shops, source(path), store=store, key="all")
-        assert [key for key in store.keys() if not key.startswith("@claims/")] == []  # the source is claimed before it is read
+        assert [key for key in store.keys() if not key.startswith("@claims/")] == []  # noqa: SIM118  - the source is claimed before it is read

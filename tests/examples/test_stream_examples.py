@@ -28,7 +28,7 @@ def lines(example: str, arguments: list[str], **env: str) -> Iterator[str]:
     assert process.stdout is not None
     try:
         for line in process.stdout:
-            yield line  # not `yield from`, which would close the pipe
+            yield line  # noqa: UP028  - `yield from` would close the pipe
     finally:
         process.send_signal(signal.SIGTERM)
         rest = process.stdout.read().splitlines()

@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, Unpack, assert_type
 
+from pydantic import BaseModel
+
 import go_state as gs
 
 
@@ -273,6 +275,26 @@ def aggregates() -> None:
             assert_type((taken.holder, taken.epoch, taken.key), tuple[str, int, str])
 
 
+def streams(source: gs.abc.PartitionedSource[Msg], of_loops: gs.abc.AsyncPartitionedSource[Msg]) -> None:
+    """A source of many partitions is read with a function as key, and one of event loops by the twin."""
+    with gs.MemoryStore() as store:
+        many = gs.aggregate(program, source, store=store, key=key_of, hand_over=5.0, on_commit=on_commit)
+        assert_type(many, gs.KeyedResult[Counter, Msg])
+        gs.aggregate(program, source, store=store, key="counter")  # type: ignore[call-overload]
+        gs.aggregate(program, of_loops, store=store, key=key_of)  # type: ignore[call-overload]
+        mine = gs.sources.Partitions("mine", lambda: ["a"], lambda partition, after: [(1, b"1")], decode=decode_one)
+        assert_type(gs.aggregate(program, mine, store=store, key=key_of).models["Add"], Counter)
+        assert_type([each.epoch for each in gs.positions(store, program)], list[int])
+        log = gs.testing.PartitionedLog[Msg](2)
+        log.put("0", Add(1))
+        gs.aggregate(program, log.source(), store=store, key=key_of)
+
+
+def decode_one(record: bytes) -> Msg:
+    """Make a message of a record."""
+    return Add(int(record))
+
+
 async def on_a_loop() -> None:
     """The twins return the same types."""
     buffer = gs.Buffer[Msg]()
@@ -363,6 +385,24 @@ async def apps_on_a_loop() -> None:
         assert_type(await rooms["lobby"].apply_async(Add(1)), Counter)
 
 
+class Follow(BaseModel, frozen=True):
+    """A message of pydantic's."""
+
+    url: str
+
+
+def follow(model: Counter, msg: Follow) -> Counter:
+    """Count those who follow."""
+    return replace(model, count=model.count + len(msg.url))
+
+
+def models_of_pydantic() -> None:
+    """Programs and codecs take pydantic's models as other classes."""
+    program = gs.reducer(Counter, follow)
+    assert_type(program, gs.Program[Counter, Follow])
+    assert_type(gs.batch(program, [Follow(url="x")]).model, Counter)
+
+
 class Counting:
     """An observer of one's own."""
 
@@ -395,3 +435,32 @@ def observed() -> None:
             assert_type(effect.due, float | None)
     with gs.start_keyed(program, observe=[observer]) as rooms:
         assert_type(rooms["lobby"].effects(), list[gs.app.RunningEffect])
+
+
+def erased(store: gs.LMDBStore, journal: gs.Journal[Msg]) -> None:
+    """A rewriting says what it has done; a store's care takes paths and stores."""
+    assert_type(
+        gs.history.rewrite(program, journal, lambda entry: entry.message, model=lambda model: model), gs.history.Rewritten
+    )
+    assert_type(gs.history.forget(store, "a"), bool)
+    assert_type(gs.history.change_model(program, store, "a", lambda model: model), bool)
+    gs.history.change_model(program, store, "a", lambda model: 1)  # type: ignore[arg-type, return-value]
+    assert_type(store.info().keys, int)
+    store.backup("path")
+    assert_type(store.restore_from(store), int)
+
+
+def histories(journal: gs.Journal[Msg], source: gs.abc.Source[Msg], history: gs.abc.History[Msg], store: gs.LMDBStore) -> None:
+    """The tools take a journal, a source or a history of the program's messages, and carry its types."""
+    assert_type(gs.replay(program, journal, until=3), Counter)
+    assert_type(gs.replay(program, source, key="a", key_of="name"), Counter)
+    gs.verify(program, history, key_of=len)  # type: ignore[arg-type]
+    step = gs.history.first(program, source, lambda before, msg, after: after.count < 0)
+    assert_type(step, gs.history.Step[Counter, Msg] | None)
+    for each in gs.history.steps(program, history, start=3):
+        assert_type(each.after, Counter)
+    assert_type(gs.history.compare(program, program, journal, go_on=True), gs.history.Compared[Msg])
+    assert_type(gs.history.rebuild(program, store, prefix="rooms/", dry_run=True), gs.history.Rebuilt)
+    assert_type(gs.history.peek(program, store, "a"), gs.history.Peeked[Counter] | None)
+    gs.replay(program, [Add(1)])  # type: ignore[arg-type]
+    gs.replay(program, journal, keys="a")  # type: ignore[call-arg]

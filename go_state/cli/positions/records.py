@@ -39,7 +39,8 @@ def set_position(
     """
     with open_store(db, schema) as store:
         confirm(
-            f"Set {_named(source, partition)} of {program} to {position}? Whoever reads it is fenced, and models stay.", yes
+            f"{_named(source, partition)} of {program} is read on after {position}, by whoever has it; models stay as they are",
+            yes=yes,
         )
         print_json(asdict(positions_of(store, program).set(source, partition, _position(position))))
 
@@ -50,8 +51,8 @@ def reset_position(
     """Make a source, or a partition of it, be read from its beginning; whoever reads it is fenced. Models stay as they are."""
     with open_store(db, schema) as store:
         confirm(
-            f"Read {_named(source, partition)} of {program} from its beginning? Its messages count again in models that have them.",
-            yes,
+            f"{_named(source, partition)} of {program} is read from its beginning, and counts again in models that have it",
+            yes=yes,
         )
         print_json(asdict(positions_of(store, program).reset(source, partition)))
 

@@ -25,18 +25,20 @@ from go_state.storage.snapshots.snapshot import Loaded, Schema, is_envelope, rea
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
+_SMALL = 64 * 1024  # bytes of a snapshot that is encoded in a millisecond
 _AT_ONCE = 1000  # models that are loaded together: in one query of Postgres 5 us each, alone 370 us
 
 
 class Entry(Generic[Model]):
-    """One key's model, the version and seal of what the store has of it (0 and None for nothing), and the last turn to use it."""
+    """One key's model, the version, seal and size of what the store has of it (0 and None for nothing), and the last turn to use it."""
 
-    __slots__ = ("is_dirty", "model", "seal", "used", "version")
+    __slots__ = ("is_dirty", "model", "seal", "size", "used", "version")
 
-    def __init__(self, model: Model, version: int, seal: bytes | None) -> None:
+    def __init__(self, model: Model, version: int, seal: bytes | None, size: int) -> None:
         self.model = model
         self.version = version
         self.seal = seal
+        self.size = size
         self.used = 0
         self.is_dirty = False  # as the working set has it, which looks here first
 
@@ -70,7 +72,7 @@ class WorkingSet(Generic[Model, Msg]):
         self._clean: dict[str, Entry[Model]] = {}
         self._dirty: dict[str, Entry[Model]] = {}
         self._retired: set[str] = set()  # of the dirty ones, those that the running save deletes
-        self._writing: dict[str, bytes] = {}  # the seals of those that it writes
+        self._writing: dict[str, tuple[bytes, int]] = {}  # the seals of those that it writes, and their sizes
         self._taken_over: Change[Model] | None = None
         self._ahead: dict[str, Loaded[Model] | Exception | None] = {}  # what was loaded before its turn, by key
         self._upcoming: Callable[[], Iterable[Msg | None]] = tuple
@@ -161,10 +163,10 @@ class WorkingSet(Generic[Model, Msg]):
         if loaded is not None:
             on_restore = self._program.on_restore
             commands = () if on_restore is None else on_restore(loaded.model)
-            return Entry(loaded.model, loaded.version, loaded.seal), checked_commands(commands)
+            return Entry(loaded.model, loaded.version, loaded.seal, loaded.size), checked_commands(commands)
         step = self._program.init(key) if self._takes_key else self._program.init()
         model, commands = read_step(step, "init")
-        return Entry(model, 0, None), checked_commands(commands)
+        return Entry(model, 0, None, 0), checked_commands(commands)
 
     def _loaded(self, key: str) -> Loaded[Model] | None:
         if key not in self._ahead:
@@ -242,9 +244,10 @@ class WorkingSet(Generic[Model, Msg]):
                 if entry.version:
                     writes[key] = Write(None, entry.version)
                 continue
-            data = self._loader.schema.seal(key, entry.model, {})
+            # What was small when it was last written has grown by what one save brings: it need not be weighed.
+            data = self._loader.schema.seal(key, entry.model, {}, is_small=0 < entry.size < _SMALL)
             if seal_of(data) != entry.seal:
-                self._writing[key] = seal_of(data)
+                self._writing[key] = seal_of(data), len(data)
                 writes[key] = Write(data, entry.version)
         return writes
 
@@ -256,7 +259,7 @@ class WorkingSet(Generic[Model, Msg]):
             if key in self._retired:
                 continue  # the next message for the key begins anew
             if key in self._writing:
-                entry.version, entry.seal = versions[key], self._writing[key]
+                entry.version, (entry.seal, entry.size) = versions[key], self._writing[key]
                 changed[key] = entry.model
             self._clean[key] = entry
         self._dirty = {}

@@ -124,7 +124,10 @@ def _infos(key: str, data: bytes) -> Iterator[PositionInfo]:
             yield PositionInfo(program, source, None, mark.position, mark.fingerprint, "", 0, 0.0, ended=False)
         return
     claim = claim_in(key, data, program)
-    marks: list[tuple[str, Mark | None]] = [*envelope.marks.items(), ("", None)]  # the last for a claim that has no position yet
+    marks: list[tuple[str, Mark | None]] = [
+        *envelope.marks.items(),
+        ("", None),
+    ]  # the last for a claim that has no position yet
     name, newest = marks[0]
     yield _info(program, claim, claim.source or name, newest)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 from go_state.core.partitions import AsyncHolder
@@ -67,7 +68,8 @@ class JetStreamReading(Generic[Msg]):
 
     def wake(self) -> None:
         """End the `poll` that is running, or else the next one, soon; from any thread."""
-        self._loop.call_soon_threadsafe(self._changed.set)
+        with suppress(RuntimeError):  # the loop is closed, and no poll will ever wait again
+            self._loop.call_soon_threadsafe(self._changed.set)
 
     async def _agree(self, holder: AsyncHolder[Message]) -> Sharing:
         if self._sharing is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from go_state.core.ports import Store, Stored
 from go_state.storage.records.lease import Lease
@@ -62,6 +62,20 @@ class Transaction(Protocol):
         ...
 
 
+class Space(NamedTuple):
+    """How many bytes a store takes, and has: `bytes` on disk, of which `used` hold records and `free` are to be used again.
+
+    `map_size` is the most that it may have, and `readers` are the threads of all processes that have read it and are still there;
+    None where a backend has no such thing.
+    """
+
+    bytes: int
+    map_size: int | None
+    used: int | None
+    free: int | None
+    readers: int | None
+
+
 class Backend(Protocol):
     """Where the records of a store lie: a file, a database."""
 
@@ -80,6 +94,22 @@ class Backend(Protocol):
 
     def check_damage(self) -> None:
         """Read everything; `Corrupt` for the first record that is damaged."""
+        ...
+
+    def sizes(self) -> Iterator[tuple[bytes, int]]:
+        """Give every name, in order, with the number of bytes that its record has, as of one moment; to be read to its end."""
+        ...
+
+    def space(self) -> Space:
+        """Return how many bytes the store takes, and has."""
+        ...
+
+    def compact(self) -> None:
+        """Give back the room of what was deleted, so that nothing of it is left."""
+        ...
+
+    def backup(self, path: str) -> None:
+        """Write all that is committed at one moment into a new LMDB file; `UsageError` if something lies at the path."""
         ...
 
     def transaction(self, *, write: bool = False, of: Collection[bytes] | None = None) -> AbstractContextManager[Transaction]:

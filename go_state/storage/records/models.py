@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from go_state.core.errors import Conflict, Corrupt, UsageError
 from go_state.core.ports import Stored, Write
@@ -26,12 +26,22 @@ from go_state.storage.records.parts import InParts, count, forget, forget_unfini
 if TYPE_CHECKING:
     from go_state.storage.types.description import Description
 
+_AT_ONCE, _MOST = 1000, 1 << 22  # records, and bytes of them, that are read in one transaction
 _PREFIX = b"s/"  # it also makes the empty key one that LMDB takes
 
 
 def model_name(key: str) -> bytes:
     """Return the name of the record that holds the model under the key; `InvalidKey` for what is no key."""
     return _PREFIX + key_bytes(key)
+
+
+class Rewrite(NamedTuple):
+    """A program's snapshots, to be replaced: the newest, the version that it must still have, and keyframes by position."""
+
+    key: str
+    newest: bytes
+    version: int
+    keyframes: Mapping[int, bytes]
 
 
 class Models:
@@ -89,6 +99,23 @@ class Models:
                 found.append((key, _whole(transaction, key, name, record)))
         return found
 
+    def items(self, prefix: str) -> Iterator[tuple[str, Stored]]:
+        """Give the keys with this prefix and what they hold, some in each transaction: none is open while they are used."""
+        start, since = _PREFIX + key_bytes(prefix), b""
+        while True:
+            found: list[tuple[str, Stored]] = []
+            size = 0
+            with self._backend.transaction() as transaction:
+                for name, record in transaction.items(start, since):
+                    key = name[len(_PREFIX) :].decode()
+                    found.append((key, _whole(transaction, key, name, record)))
+                    since, size = name + b"\0", size + len(found[-1][1].data)
+                    if len(found) == _AT_ONCE or size > _MOST:
+                        break
+            yield from found
+            if not found:
+                return
+
     def keyframes(self, key: str) -> list[int]:
         """Return the positions of a program's keyframes, oldest first."""
         if "\0" in key:  # no journal has such a name
@@ -96,6 +123,20 @@ class Models:
             return []
         with self._backend.transaction() as transaction:
             return [_position_in(name, key) for name in transaction.names(_keyframes(key))]
+
+    def rewrite(self, rewrites: Iterable[Rewrite]) -> None:
+        """Replace snapshots, all of them or none; `Conflict` if a newest one is not of the version expected.
+
+        Keyframes that a program has let go of meanwhile stay away.
+        """
+        with self._backend.transaction(write=True) as transaction:
+            for key, newest, version, keyframes in rewrites:
+                _write(transaction, key, _PREFIX + key_bytes(key), Write(newest, version))
+                for position, data in keyframes.items():
+                    name = _keyframe(key, position)
+                    if transaction.get(name) is not None:
+                        _delete(transaction, key, name)
+                        transaction.put(name, pack(name, transaction.id(), data))
 
     def restore(self, key: str, position: int) -> None:
         """Make a keyframe the newest snapshot; those after it are deleted, damaged or not."""
@@ -135,6 +176,32 @@ def keep_snapshot(transaction: Transaction, snapshot: Snapshot) -> None:
         forget_unfinished(transaction, key)
         transaction.put(name, pack(name, transaction.id(), snapshot.data))
     _delete_oldest(transaction, snapshot)
+
+
+def forget_snapshots(transaction: Transaction, key: str) -> None:
+    """Delete every snapshot of a journalled program, damaged or not, with their parts, those of an unfinished one included."""
+    for each in [_PREFIX + key_bytes(key), *transaction.names(_keyframes(key))]:
+        _delete(transaction, key, each)
+    forget_unfinished(transaction, key)
+
+
+def forget_all(transaction: Transaction, key: str) -> bool:
+    """Delete every record of a key: model, keyframes, journal, what is unfinished; return whether there was one that counts."""
+    journal = b"j/" + key_bytes(key) + b"\0"
+    ranges = [journal, b"r/" + journal[2:]] if "\0" not in key else []
+    there = bool(transaction.get(_PREFIX + key_bytes(key)))
+    for first in ranges:
+        last = transaction.at_or_before(first + b"\xff", 0)
+        there = there or (last is not None and last[0].startswith(first))
+        transaction.delete_range(first, first + b"\xff")
+    forget_snapshots(transaction, key)
+    return there
+
+
+def put_snapshot(transaction: Transaction, key: str, keyframe: int | None, data: bytes) -> None:
+    """Write the newest snapshot of a journalled program, or the keyframe at a position."""
+    name = _PREFIX + key_bytes(key) if keyframe is None else _keyframe(key, keyframe)
+    transaction.put(name, pack(name, transaction.id(), data))
 
 
 def _delete_oldest(transaction: Transaction, snapshot: Snapshot) -> None:

@@ -43,9 +43,9 @@ class Records:
         self.name = name
         self.store = store
         self._backend = store.backend
-        self._prefix = b"j/" + key_bytes(name) + b"\0"
-        if len(self._prefix) > _MAX_PREFIX:
-            raise InvalidKey(f"a journal's name is up to {_MAX_PREFIX - 3} bytes long, not {len(self._prefix) - 3}: shorten it")
+        self.prefix = b"j/" + key_bytes(name) + b"\0"  #: how the names of its records begin
+        if len(self.prefix) > _MAX_PREFIX:
+            raise InvalidKey(f"a journal's name is up to {_MAX_PREFIX - 3} bytes long, not {len(self.prefix) - 3}: shorten it")
         self.start = 0  # the first position that is still there
         self.end = 0  # the position of the next message
         self.journal_id = ""
@@ -76,12 +76,12 @@ class Records:
         self.start, self.end, self.journal_id, self.reached = start, end, journal_id, cursors
 
     def _get(self, transaction: Transaction, suffix: bytes) -> bytes | None:
-        name = self._prefix + suffix
+        name = self.prefix + suffix
         record = transaction.get(name)
         return None if record is None else unpack(self.name, name, record).data
 
     def _put(self, transaction: Transaction, suffix: bytes, data: bytes) -> None:
-        name = self._prefix + suffix
+        name = self.prefix + suffix
         if len(name) > _MAX_NAME:
             raise InvalidKey(f"the names of the journal and its reader are {len(name) - _MAX_NAME} bytes too long: shorten one")
         transaction.put(name, pack(name, transaction.id(), data))
@@ -91,7 +91,7 @@ class Records:
     def block(self, position: int) -> Block | None:
         """Return the block that holds the position, or None at the end of the journal; `Corrupt` if it is damaged or missing."""
         with self._backend.transaction() as transaction:
-            block = self._block_of(transaction.at_or_before(self._prefix + b"b" + _POSITION.pack(position)))
+            block = self._block_of(transaction.at_or_before(self.prefix + b"b" + _POSITION.pack(position)))
             if block is not None and block.holds(position):
                 return block
             self._look(transaction)  # another process may have truncated
@@ -104,7 +104,7 @@ class Records:
     def _block_of(self, found: tuple[bytes, bytes] | None) -> Block | None:
         """Return the block of a name and record, None for those of something else."""
         name, record = found or (b"", b"")
-        if not name.startswith(self._prefix + b"b"):
+        if not name.startswith(self.prefix + b"b"):
             return None
         first = self._position(name, b"b")
         try:
@@ -122,12 +122,12 @@ class Records:
         return self._block_of(transaction.at_or_before(self._after_all_blocks()))
 
     def _after_all_blocks(self) -> bytes:
-        return self._prefix + b"b" + b"\xff" * (_POSITION.size + 1)
+        return self.prefix + b"b" + b"\xff" * (_POSITION.size + 1)
 
     def _end(self, transaction: Transaction) -> int | None:
         """Return the position after the last message, None if there is none; only the first bytes of the last block are read."""
         name, record = transaction.at_or_before(self._after_all_blocks(), _HEAD) or (b"", b"")
-        if not name.startswith(self._prefix + b"b"):
+        if not name.startswith(self.prefix + b"b"):
             return None
         number = record[FRAME_BYTES:].partition(b" ")[0]
         if not number.isdigit():
@@ -171,14 +171,14 @@ class Records:
 
     def set_aside(self) -> dict[int, str]:
         """Return the positions of the messages that were set aside, and the kinds of their errors."""
-        prefix = self._prefix + b"x"
+        prefix = self.prefix + b"x"
         with self._backend.transaction() as transaction:
             found = self._all(transaction, b"x")
         return {self._position(prefix + suffix, b"x"): data.decode(errors="replace") for suffix, data in found}
 
     def _position(self, name: bytes, kind: bytes) -> int:
         """Return the position that a record of this kind has after the journal's name."""
-        suffix = name.removeprefix(self._prefix + kind)
+        suffix = name.removeprefix(self.prefix + kind)
         if len(suffix) != _POSITION.size:
             raise Corrupt(self.name, "a record has a name without a position")
         (position,) = _POSITION.unpack(suffix)
@@ -186,7 +186,7 @@ class Records:
 
     def _all(self, transaction: Transaction, kind: bytes) -> list[tuple[bytes, bytes]]:
         """Return the records of this kind, each with what its name has after the kind."""
-        prefix = self._prefix + kind
+        prefix = self.prefix + kind
         return [(name[len(prefix) :], unpack(self.name, name, record).data) for name, record in transaction.items(prefix)]
 
     # ------------------------------------------------------------------ writing
@@ -197,7 +197,7 @@ class Records:
         Raises `Conflict` if another process has written the journal or the snapshot meanwhile, and `StoreFull`.
         """
         if entry.messages and entry.types is not None and entry.types.digest not in self._fitting:
-            self._check_shapes(entry.types, entry.schema)
+            self.check_shapes(entry.types, entry.schema)
         with self._backend.transaction(write=True, of=self._written_by(entry)) as transaction:
             journal_id = self._founded(transaction, self.start)
             if entry.messages:
@@ -221,14 +221,14 @@ class Records:
 
     def _written_by(self, entry: Entry) -> list[bytes]:
         """Return the names to lock for a write: where the journal begins stands for all its records, and the snapshot for its own."""
-        own = self._prefix + b"m"
+        own = self.prefix + b"m"
         return [own] if entry.snapshot is None else [own, model_name(entry.snapshot.key)]
 
     def parts(self, key: str) -> Parts:
         """Return what a large snapshot of the program is written into bit by bit, before the entry that it belongs to."""
-        return Parts(self._backend, key, self._check_token)
+        return Parts(self._backend, key, self.check_token)
 
-    def _check_shapes(self, types: Description, schema: int) -> None:
+    def check_shapes(self, types: Description, schema: int) -> None:
         """Raise `Incompatible` if messages of these types could not be told from those of the same schema in the journal."""
         from go_state.storage.types.compatibility import check_shapes
 
@@ -250,13 +250,13 @@ class Records:
 
     def _founded(self, transaction: Transaction, start: int) -> str:
         """Begin the journal if it is new, or move its start, and return its journal_id; `LeaseHeld` if another has taken it over."""
-        self._check_token(transaction)
+        self.check_token(transaction)
         journal_id = self.journal_id or os.urandom(16).hex()
         if not self.journal_id or start != self.start:
             self._put(transaction, b"m", b'{"start":%d,"salt":"%s"}' % (start, journal_id.encode()))
         return journal_id
 
-    def _check_token(self, transaction: Transaction) -> None:
+    def check_token(self, transaction: Transaction) -> None:
         """Raise `LeaseHeld` if another writer has taken the journal over."""
         if self.token and self._get(transaction, b"o") != self.token:
             raise LeaseHeld(self.name)
@@ -265,13 +265,13 @@ class Records:
         """Raise `LeaseHeld` if another writer has taken the journal over, and may have written what is at its end."""
         if self.token:
             with self._backend.transaction() as transaction:
-                self._check_token(transaction)
+                self.check_token(transaction)
 
     def check_reader(self, name: str) -> None:
         """Raise `InvalidKey` for a name that no cursor can have."""
         if not isinstance(name, str) or name.startswith("@"):
             raise InvalidKey(f'a reader has a name, such as "mailer", that does not begin with "@", not {name!r}')
-        too_long = len(self._prefix) + 1 + len(key_bytes(name)) - _MAX_NAME
+        too_long = len(self.prefix) + 1 + len(key_bytes(name)) - _MAX_NAME
         if too_long > 0:
             raise InvalidKey(f"the names of the journal and its reader are {too_long} bytes too long together: shorten one")
 
@@ -290,7 +290,7 @@ class Records:
         """Forget how far a named reader has come."""
         with self._backend.transaction(write=True) as transaction:
             self.journal_id = self._founded(transaction, self.start)
-            transaction.delete(self._prefix + b"c" + key_bytes(name))
+            transaction.delete(self.prefix + b"c" + key_bytes(name))
 
     def truncate(self, before: int) -> None:
         """Forget the messages before the position, and what was set aside of them."""
@@ -302,10 +302,10 @@ class Records:
 
     def _delete_before(self, transaction: Transaction, start: int) -> None:
         """Delete the blocks that end there or before, and what was set aside of them."""
-        last = transaction.at_or_before(self._prefix + b"b" + _POSITION.pack(start), _HEAD)
-        first_kept = self._position(last[0], b"b") if last is not None and last[0].startswith(self._prefix + b"b") else 0
+        last = transaction.at_or_before(self.prefix + b"b" + _POSITION.pack(start), _HEAD)
+        first_kept = self._position(last[0], b"b") if last is not None and last[0].startswith(self.prefix + b"b") else 0
         block = self._block_of(None if last is None else transaction.at_or_before(last[0]))
         if block is not None and block.end <= start:
             first_kept = start
         for kind, before in ((b"b", first_kept), (b"x", start)):
-            transaction.delete_range(self._prefix + kind, self._prefix + kind + _POSITION.pack(before))
+            transaction.delete_range(self.prefix + kind, self.prefix + kind + _POSITION.pack(before))

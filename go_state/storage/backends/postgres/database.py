@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from time import monotonic
 from typing import NamedTuple
 
@@ -24,7 +24,7 @@ from go_state.storage.backends.postgres.leases import Leases, PostgresLease
 from go_state.storage.backends.postgres.listening import Listening
 from go_state.storage.backends.postgres.opening import key_of, open_store
 from go_state.storage.backends.postgres.transaction import PostgresTransaction, lock
-from go_state.storage.records.backend import Transaction
+from go_state.storage.records.backend import Space, Transaction
 from go_state.storage.records.models import damaged
 
 
@@ -74,6 +74,45 @@ class Database:
         """Read every record; `Corrupt` for the first that is damaged."""
         for error in damaged(self):
             raise error
+
+    # ------------------------------------------------------------------ the store as a whole
+
+    def sizes(self) -> Iterator[tuple[bytes, int]]:
+        """Give every name, in order, with the number of bytes that its record has."""
+        with self.transaction() as transaction:
+            assert isinstance(transaction, PostgresTransaction)
+            yield from transaction.sizes()
+
+    def space(self) -> Space:
+        """Return how many bytes the tables take, with what was deleted and not given back."""
+        server = self._usable()
+        with server.errors("read"), closing(server.connect()) as connection:
+            row = connection.execute("SELECT pg_total_relation_size(%s)", [f'"{self.schema}".records']).fetchone()
+        assert row is not None
+        return Space(int(row[0]), None, None, None, None)
+
+    def compact(self) -> None:
+        """Write the table anew without what was deleted (VACUUM FULL), for which nobody else may read or write it meanwhile."""
+        server = self._usable()
+        with server.errors("compacted"), closing(server.connect()) as connection:
+            connection.limit = float("inf")
+            connection.execute("SET statement_timeout = 0")
+            connection.execute(f'VACUUM (FULL) "{self.schema}".records'.encode())
+
+    def backup(self, path: str) -> None:
+        """Copy all records as they are at one moment into a new LMDB file."""
+        from go_state.storage.backends.contents import copy_all
+        from go_state.storage.backends.lmdb.copying import published, remove_left
+        from go_state.storage.backends.lmdb.environment import LMDBEnvironment
+
+        with published(path) as new:
+            target = LMDBEnvironment(new, None)
+            try:
+                copy_all(self, target)
+                target.compact()  # of what the copy was written in
+            finally:
+                target.release()
+                remove_left(f"{new}-lock")
 
     # ------------------------------------------------------------------ transactions
 

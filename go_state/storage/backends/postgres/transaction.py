@@ -10,6 +10,7 @@ from go_state.storage.backends.postgres.driver import psycopg
 from go_state.storage.backends.postgres.listening import channel_of, payload_of
 from go_state.storage.records.frames import FRAME_BYTES
 
+_SIZES = 10_000  # names that are read at once without their records
 _ROWS = 64  # records that are read at once: a block of messages may be large
 _NAMES = 1000  # records that are asked for by name at once, of models, which are smaller
 
@@ -73,6 +74,14 @@ class PostgresTransaction:
         select = f"SELECT name, record FROM {{}} WHERE {_BEGINS} ORDER BY name LIMIT {_ROWS}"
         first, end = max(prefix, start), _after(prefix)
         while rows := self._rows(select, first, end):
+            yield from rows
+            first = rows[-1][0] + b"\0"
+
+    def sizes(self) -> Iterator[tuple[bytes, int]]:
+        """Give every name, in order, with the number of bytes that its record has."""
+        select = f"SELECT name, octet_length(record) FROM {{}} WHERE name >= %b ORDER BY name LIMIT {_SIZES}"
+        first = b""
+        while rows := self._rows(select, first):
             yield from rows
             first = rows[-1][0] + b"\0"
 

@@ -27,7 +27,7 @@ from typing import Generic, Literal, TypeAlias, TypeVar
 
 from go_state.buffer.log import Log
 from go_state.buffer.statistics import Backlog
-from go_state.core.errors import Conflict, LeaseHeld, StoreFull, UsedAfterClose
+from go_state.core.errors import Conflict, LeaseHeld, StoreFull, StoreReplaced, UsedAfterClose
 from go_state.storage.journal.commit.flush_rules import FlushRules, Place
 from go_state.storage.journal.commit.group_commit import GroupCommit, Pending
 from go_state.storage.journal.commit.in_hand import InHand
@@ -51,7 +51,7 @@ Durability: TypeAlias = Literal["group", "put"]
 Beside: TypeAlias = Mapping[str, bytes | None]
 _NONE: Beside = MappingProxyType({})
 REFUSED = "the journal is closed: messages may no longer be put"
-_NOT_WRITTEN = (Conflict, LeaseHeld, StoreFull)  # errors that come before anything is written
+_NOT_WRITTEN = (Conflict, LeaseHeld, StoreFull, StoreReplaced)  # errors that come before anything is written
 
 
 class Writer(Generic[Msg]):
@@ -248,6 +248,8 @@ class Writer(Generic[Msg]):
         if isinstance(error, _NOT_WRITTEN):
             with self._log.lock:
                 self._withdraw()
+            if isinstance(error, StoreReplaced):
+                self._is_unsure = False  # and nothing can be read either, to be surer
             return False
         try:
             self._catch_up_with_ourselves()
