@@ -205,7 +205,7 @@ def policies() -> None:
     gs.SetAside(gs.Buffer[int]())  # type: ignore[arg-type]  # dead letters are FailedMessages
 
 
-def streams(client: object, event: dict[str, object], context: gs.sources.LambdaContext) -> gs.sources.LambdaAnswer:
+def shared_streams(client: object, event: dict[str, object], context: gs.sources.LambdaContext) -> gs.sources.LambdaAnswer:
     """Streams give messages of a class, and take a function of these as key."""
     store = gs.MemoryStore()
     kinesis = gs.sources.Kinesis("n", Add, client=client, share=gs.Leases(seconds=5), start="newest")

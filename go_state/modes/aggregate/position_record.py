@@ -79,7 +79,7 @@ def marks_of_sources(store: Store, names: Sequence[str]) -> dict[str, Mark]:
     """Return how far the keyed program of these names (today's first) has read each of its sources, and each partition of one."""
     ours, marks = {f"positions of {name}" for name in names}, dict[str, Mark]()
     for name in reversed(names):
-        together, alone = f"{RESERVED}positions/{name}", _key("positions", name) + "/"
+        together, alone = f"{RESERVED}positions/{name}", reserved_key("positions", name) + "/"
         for key in (together, *store.keys(alone)):
             stored = store.load(key)
             if stored is not None and (envelope := read_envelope(key, stored.data)).name in ours:
