@@ -27,8 +27,8 @@ def lines(example: str, arguments: list[str], **env: str) -> Iterator[str]:
     )
     assert process.stdout is not None
     try:
-        for line in process.stdout:
-            yield line  # noqa: UP028  - `yield from` would close the pipe
+        for line in process.stdout:  # noqa: UP028  - `yield from` would close the pipe
+            yield line
     finally:
         process.send_signal(signal.SIGTERM)
         rest = process.stdout.read().splitlines()
