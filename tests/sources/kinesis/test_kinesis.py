@@ -33,6 +33,8 @@ class Calls:
         self.counts: Counter[str] = Counter()
         self.threads: set[int] = set()
         self.failures: dict[str, list[Exception]] = {}
+        self.may_read = threading.Event()  # while it is not set, pages are on their way
+        self.may_read.set()
         self._lock = threading.Lock()
 
     def __getattr__(self, name: str) -> Any:
@@ -44,7 +46,10 @@ class Calls:
                 self.threads.add(threading.get_ident())
                 if failures := self.failures.get(name):
                     raise failures.pop(0)
-            return call(**arguments)
+            answer = call(**arguments)
+            if name == "get_records":
+                assert self.may_read.wait(_SECONDS)
+            return answer
 
         return counted
 
@@ -382,6 +387,25 @@ def test_seek_gives_what_follows_the_position(stream: Stream, holders: list[Smal
         holder.reading.seek(shard, None)
     until(lambda: len(holder.messages) == 80, holder)
     assert holder.messages[:40] != []
+
+
+def test_a_page_that_was_on_its_way_at_a_seek_is_dropped(stream: Stream, holders: list[SmallHolder]) -> None:
+    """It would come before the records that were asked for."""
+    holder = SmallHolder(stream.source(), gs.MemoryStore())
+    holders.append(holder)
+    stream.put(5)
+    until(lambda: len(holder.messages) == 40, holder)
+    stream.client.may_read.clear()
+    stream.put(5, 5)
+    asked = stream.client.counts["get_records"]
+    until(lambda: stream.client.counts["get_records"] >= asked + 2, holder)
+    for shard in holder.held:
+        holder.reading.seek(shard, None)
+    holder.messages.clear()
+    stream.client.may_read.set()
+    until(lambda: len(holder.messages) >= 80, holder)
+    for k in range(8):
+        assert [message.n for _, message in holder.messages if message.key == f"k{k}"] == list(range(10))
 
 
 def test_wake_ends_a_poll(stream: Stream, holders: list[SmallHolder]) -> None:
