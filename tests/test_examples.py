@@ -91,7 +91,13 @@ aggregate horizontal -32, vertical  32
 }
 
 
-ELSEWHERE = {"01_flights.py", "10_service.py"}  # tested below, and in tests/examples/test_service.py
+ELSEWHERE = {
+    "01_flights.py",
+    "10_service.py",
+    "12_kinesis.py",
+    "13_jetstream.py",
+    "14_ray.py",
+}  # tested below, and in tests/examples/test_service.py
 
 
 def run(example: str, folder: Path, *args: str) -> subprocess.CompletedProcess[str]:

@@ -77,3 +77,15 @@ def test_the_jetstream_worker_counts_sales(nats_server: NatsServer, tmp_path: Pa
     read_until(
         lines("13_jetstream.py", [nats_server.url, str(tmp_path / "s")]), {"north: 2 sales, 5.00", "south: 1 sales, 2.50"}
     )
+
+
+@pytest.mark.slow
+@pytest.mark.processes
+def test_ray_works_on_all_parts_though_each_dies_once(tmp_path: Path) -> None:
+    """Every sale is counted once: what a process had not saved when it died is read again by the one in its place."""
+    ended = subprocess.run([sys.executable, EXAMPLES / "14_ray.py"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert [line for line in ended.stdout.splitlines() if "raylet" not in line] == [
+        "parts done: [0, 1, 2, 3]",
+        "sales of each of the 40 shops: 500",
+        "cents of all: 199990000 of 199990000",
+    ]

