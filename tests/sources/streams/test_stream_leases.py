@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import pytest
-from conftest import Clock
 
 import go_state as gs
 from go_state.core.ports import Write
@@ -16,6 +15,21 @@ from go_state.sources.streams.leases import Sharing, shares
 
 SECONDS = 10.0
 ROUND = SECONDS / 4
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
 
 
 class Worker:
