@@ -11,6 +11,7 @@
     ... and ask its history     replay, verify, to_test, check_store; gs.history: first, steps, compare, rebuild, peek
     Fold something around it    gs.middleware, Denied
     Run it over a source        batch, batch_async, Result; gs.sources: CSV, JSONLines, progress
+    ... read by many            gs.sources: Kinesis, KinesisEvent, JetStream, part; Leases
     ... and keep the model      aggregate, aggregate_async, KeyedResult, Snapshots, load_model
     ... and see how far it is   positions
     End it early                signals, StopSwitch
@@ -86,6 +87,7 @@ if _typing.TYPE_CHECKING:
     from go_state.runtime.effects.context import effect_id, env
     from go_state.runtime.on_error import FailedMessage, Halt, Raise, SetAside
     from go_state.runtime.resources import Effects
+    from go_state.sources.streams.leases import Leases
     from go_state.storage.backends.lmdb.store import LMDBStore
     from go_state.storage.backends.memory import MemoryStore
     from go_state.storage.backends.postgres.store import PostgresStore
@@ -163,6 +165,7 @@ _LATER = {
     "go_state.runtime.effects.context": ("effect_id", "env"),
     "go_state.runtime.on_error": ("FailedMessage", "Halt", "Raise", "SetAside"),
     "go_state.runtime.resources": ("Effects",),
+    "go_state.sources.streams.leases": ("Leases",),
     "go_state.storage.backends.lmdb.store": ("LMDBStore",),
     "go_state.storage.backends.memory": ("MemoryStore",),
     "go_state.storage.backends.postgres.store": ("PostgresStore",),
@@ -199,6 +202,7 @@ __all__ = [
     "KeyedApps",
     "KeyedResult",
     "LMDBStore",
+    "Leases",
     "MemoryStore",
     "Migration",
     "PostgresStore",

@@ -49,7 +49,7 @@ day 2
   refused: 500
   71 cents, 3 receipts
 at first 100 cents
-Verified(messages=4, snapshots=3, finding=None)
+Verified(messages=4, snapshots=3, finding=None, passed_over=0, set_aside=())
 """,
     "07_app.py": """\
 leads in the end: bob
@@ -74,14 +74,14 @@ Card(title='paint the fence', days=7, estimate='ask took longer than 604800 seco
 monday.jsonl: 3 counted, 2 set aside, exhausted at line 5
 monday.jsonl: 0 counted, 0 set aside, exhausted at line 5
 tuesday.jsonl: 1 counted, 1 set aside, exhausted at line 2
+  tuesday.jsonl line 2: BadRecord
   monday.jsonl line 3: BadRecord
   monday.jsonl line 5: ValueError
-  tuesday.jsonl line 2: BadRecord
   ann: 500 cents, 1 repeated
   bob: 1000 cents, 0 repeated
 tried again: 1
-  monday.jsonl line 3: BadRecord
   tuesday.jsonl line 2: BadRecord
+  monday.jsonl line 3: BadRecord
   ann: 500 cents, 1 repeated
   bob: 700 cents, 0 repeated
 """,
@@ -99,6 +99,19 @@ before: 4 True
 after: ['bob: hi someone', 'cat: hello'] False
 verified: True
 """,
+    "16_lambda.py": """\
+two sales
+  {'batchItemFailures': []}
+the same again
+  {'batchItemFailures': []}
+one is no sale
+  failed: record 103 of sales: it is not a message: the JSON does not hold a Sale: Expected `int`, got `str` - at `$.cents`
+  {'batchItemFailures': [{'itemIdentifier': '103'}]}
+mended
+  {'batchItemFailures': []}
+north Shop(sales=3, cents=601)
+south Shop(sales=2, cents=300)
+""",
     "05_ticker.py": """\
 run       horizontal -16, vertical  16
 batch     horizontal -16, vertical  16 57 messages: 11 given, the rest sent by ticks
@@ -108,7 +121,14 @@ aggregate horizontal -32, vertical  32
 }
 
 
-ELSEWHERE = {"01_flights.py", "10_service.py", "15_kafka.py"}  # tested below, and in tests/examples/test_service.py
+ELSEWHERE = {  # tested below, in tests/examples/test_service.py, and with the streams
+    "01_flights.py",
+    "10_service.py",
+    "17_kinesis.py",
+    "18_jetstream.py",
+    "19_ray.py",
+    "15_kafka.py",
+}
 
 
 def run(example: str, folder: Path, *args: str) -> subprocess.CompletedProcess[str]:

@@ -31,6 +31,11 @@ class Holder(Protocol[Record]):
         """Where the positions are kept, for a reading that keeps something of its own there."""
         ...
 
+    @property
+    def program(self) -> str:
+        """What the program is called in the store: what a reading keeps there is its own."""
+        ...
+
     def assigned(self, partitions: Sequence[str], /) -> Mapping[str, Position | None]:
         """Claim partitions that this process has from now on; return after which position to give each (None: from its beginning).
 
@@ -132,6 +137,11 @@ class AsyncHolder(Protocol[Record]):
     @property
     def store(self) -> Store:
         """See `Holder.store`; its calls block, and belong into a thread."""
+        ...
+
+    @property
+    def program(self) -> str:
+        """See `Holder.program`."""
         ...
 
     async def assigned(self, partitions: Sequence[str], /) -> Mapping[str, Position | None]:

@@ -9,17 +9,38 @@ on after the records that were counted already. A record that is no message come
 `jsonlines.py`   one JSON value a line
 `tables.py`      CSV: rows (`rows.py`) whose columns become fields (`columns.py`)
 `progress.py`    the same with a bar
-`streams/`       sources of many partitions, such as a topic of Kafka that many processes share
+`kinesis/`       shards of a Kinesis stream; the events of a Lambda function
+`jetstream/`     subjects of a stream of JetStream
+`streams/`       a topic of Kafka; what streams have in common: leases; one part of a source for each of several processes; many
+                 partitions from plain functions, such as the files of a folder or the ranges of a table
 
 An object with the methods of `go_state.core.ports.Source` is a source too.
 """
 
 from go_state.core.ports import Undecoded
+from go_state.sources.jetstream.source import JetStream
 from go_state.sources.jsonlines import JSONLines
+from go_state.sources.kinesis.event import KinesisEvent, LambdaAnswer, LambdaContext
+from go_state.sources.kinesis.source import Kinesis
 from go_state.sources.progress import progress
 from go_state.sources.streams.kafka.record import KafkaRecord
 from go_state.sources.streams.kafka.source import Kafka
+from go_state.sources.streams.part import part
 from go_state.sources.streams.partitions import Partitions
 from go_state.sources.tables import CSV
 
-__all__ = ["CSV", "JSONLines", "Kafka", "KafkaRecord", "Partitions", "Undecoded", "progress"]
+__all__ = [
+    "CSV",
+    "JSONLines",
+    "JetStream",
+    "Kafka",
+    "KafkaRecord",
+    "Kinesis",
+    "KinesisEvent",
+    "LambdaAnswer",
+    "LambdaContext",
+    "Partitions",
+    "Undecoded",
+    "part",
+    "progress",
+]

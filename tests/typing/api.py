@@ -216,6 +216,23 @@ def policies() -> None:
     gs.SetAside(gs.Buffer[int]())  # type: ignore[arg-type]  # dead letters are FailedMessages
 
 
+def shared_streams(client: object, event: dict[str, object], context: gs.sources.LambdaContext) -> gs.sources.LambdaAnswer:
+    """Streams give messages of a class, and take a function of these as key."""
+    store = gs.MemoryStore()
+    kinesis = gs.sources.Kinesis("n", Add, client=client, share=gs.Leases(seconds=5), start="newest")
+    assert_type(kinesis, gs.sources.Kinesis[Add])
+    gs.aggregate(program, kinesis, store=store, key=key_of)
+    gs.aggregate(program, kinesis, store=store, key="n")  # type: ignore[call-overload]  # one model for all partitions
+    gs.sources.Kinesis("n", Add, client=client, start="latest")  # type: ignore[call-overload]
+    assert_type(gs.sources.Kinesis("n", client=client, parse=lambda raw: Add(len(raw))), gs.sources.Kinesis[Add])
+    half = gs.sources.part(gs.sources.JSONLines("n", Add), 0, of=2, key=str)
+    gs.aggregate(program, half, store=store, key=key_of)
+    records = gs.sources.KinesisEvent(event, Add)
+    assert_type(records, gs.sources.KinesisEvent[Add])
+    result = gs.aggregate(program, records, store=store, key=key_of, on_error=gs.Halt(), budget=records.seconds_left(context))
+    return records.answer(result)
+
+
 def buffers() -> None:
     """A buffer and its consumers carry messages."""
     buffer = gs.Buffer[Msg]()

@@ -19,16 +19,13 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from hashlib import blake2b
 from typing import NamedTuple
 
 from go_state.core.errors import Conflict, TakenOver
 from go_state.core.ports import Store, Stored, Write, load_many_of
 from go_state.storage.codec.codecs import json_codec
-from go_state.storage.records.keys import MAX_KEY_BYTES, RESERVED
+from go_state.storage.records.keys import RESERVED, is_too_long, reserved_key
 from go_state.storage.snapshots.snapshot import Mark, Schema, read_envelope
-
-_DIGEST = 16  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,36 +63,23 @@ class Place(NamedTuple):
 def place_of_source(names: Sequence[str], source: str, partition: str | None = None) -> Place:
     """Return the place of a source, or of a partition of it, that the program of these names (today's first) reads."""
     parts = (source,) if partition is None else (source, partition)
-    alone = [(_key("positions", name, *parts), True) for name in names]
+    alone = [(reserved_key("positions", name, *parts), True) for name in names]
     together = [(f"{RESERVED}positions/{name}", False) for name in names]
     by_name = [place for each in zip(alone, together, strict=True) for place in each]
-    older = [(key, is_alone) for key, is_alone in by_name[1:] if is_alone or not (partition is not None or _is_too_long(key))]
+    older = [(key, is_alone) for key, is_alone in by_name[1:] if is_alone or not (partition is not None or is_too_long(key))]
     return Place(alone[0][0], "/".join(parts), older, source, partition)
 
 
 def place_of_model(key: str) -> Place:
     """Return the place of the claim on the one model under the key."""
-    return Place(_key("claims", key), None, ())
-
-
-def _key(*parts: str) -> str:
-    key = RESERVED + "/".join(part.replace("%", "%25").replace("/", "%2F") for part in parts)
-    if not _is_too_long(key):
-        return key
-    digest = blake2b(key.encode(errors="surrogatepass"), digest_size=_DIGEST).hexdigest()
-    ending = f"%~{digest}"  # no name that is quoted has it
-    return key.encode(errors="surrogatepass")[: MAX_KEY_BYTES - len(ending)].decode(errors="ignore") + ending
-
-
-def _is_too_long(key: str) -> bool:
-    return len(key.encode(errors="surrogatepass")) > MAX_KEY_BYTES
+    return Place(reserved_key("claims", key), None, ())
 
 
 def marks_of_sources(store: Store, names: Sequence[str]) -> dict[str, Mark]:
     """Return how far the keyed program of these names (today's first) has read each of its sources, and each partition of one."""
     ours, marks = {f"positions of {name}" for name in names}, dict[str, Mark]()
     for name in reversed(names):
-        together, alone = f"{RESERVED}positions/{name}", _key("positions", name) + "/"
+        together, alone = f"{RESERVED}positions/{name}", reserved_key("positions", name) + "/"
         for key in (together, *store.keys(alone)):
             stored = store.load(key)
             if stored is not None and (envelope := read_envelope(key, stored.data)).name in ours:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
+
 from go_state.core.errors import InvalidKey
 
 RESERVED = "@"  # begins the keys under which go_state keeps what is not a model
 MAX_KEY_BYTES = 480  # LMDB's limit is 511 bytes; the rest is for prefixes of the stores' own
+_DIGEST = 16  # bytes
 
 
 def checked_key(key: object) -> str:
@@ -29,3 +32,18 @@ def key_bytes(key: object) -> bytes:
             f"the key is {len(data)} bytes long and a store holds up to {MAX_KEY_BYTES}: shorten it, or use a hash of it"
         )
     return data
+
+
+def reserved_key(*parts: str, most: int = MAX_KEY_BYTES) -> str:
+    """Return a key of go_state's own of up to `most` bytes: the parts, quoted; one that is too long ends in a digest."""
+    key = RESERVED + "/".join(part.replace("%", "%25").replace("/", "%2F") for part in parts)
+    if not is_too_long(key, most):
+        return key
+    digest = blake2b(key.encode(errors="surrogatepass"), digest_size=_DIGEST).hexdigest()
+    ending = f"%~{digest}"  # no name that is quoted has it
+    return key.encode(errors="surrogatepass")[: most - len(ending)].decode(errors="ignore") + ending
+
+
+def is_too_long(key: str, most: int = MAX_KEY_BYTES) -> bool:
+    """Return whether a store could not hold the key."""
+    return len(key.encode(errors="surrogatepass")) > most

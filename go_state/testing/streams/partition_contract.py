@@ -36,6 +36,7 @@ class Recorder:
         self.ended_ones: set[str] = set()
         self.gone: list[str] = []
         self.store: Store = MemoryStore()
+        self.program = "Contract"
 
     def assigned(self, partitions: Sequence[str]) -> Mapping[str, Any]:
         """Begin."""

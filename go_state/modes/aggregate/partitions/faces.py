@@ -49,6 +49,11 @@ class _Face:
         """Where positions and models are."""
         return self.holder.store
 
+    @property
+    def program(self) -> str:
+        """What the program is called in the store."""
+        return self.holder.program
+
     def give(self, partition: str, records: Sequence[Any]) -> None:
         """Take records."""
         self.holder.give(partition, records)

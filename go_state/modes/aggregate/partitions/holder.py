@@ -86,6 +86,11 @@ class StreamHolder(Generic[Model, Msg]):
         """Where positions and models are."""
         return self._maker.store
 
+    @property
+    def program(self) -> str:
+        """What the program is called in the store."""
+        return self._maker.names[0]
+
     def outcome(self) -> Outcome:
         """Return how it ended."""
         assert self._ended is not None  # or it was left by an exception
