@@ -16,7 +16,7 @@ from go_state.runtime.feeds.log_feed import LogFeed
 from go_state.runtime.flow.waits import Flow
 from go_state.runtime.on_error import Failures, OnError
 from go_state.runtime.steps import Steps
-from go_state.runtime.subscriptions import subscribed
+from go_state.runtime.subscriptions.subscribed import subscribed
 from go_state.runtime.turn import Loop
 
 if TYPE_CHECKING:

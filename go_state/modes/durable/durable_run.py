@@ -31,7 +31,7 @@ from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.flow.waits import Blocking, Flow
 from go_state.runtime.on_error import Failures, OnError
 from go_state.runtime.steps import NotYet, Steps
-from go_state.runtime.subscriptions import subscribed
+from go_state.runtime.subscriptions.subscribed import subscribed
 from go_state.runtime.turn import Loop
 from go_state.storage.journal.journal import Journal
 from go_state.storage.journal.reader import JournalCursor
