@@ -5,6 +5,8 @@
 
 from go_state.modes.app.app import App
 from go_state.modes.app.capabilities import AppStatistics, Reader, Sender, State, Watching
-from go_state.modes.keyed_apps.keyed_apps import KeyedApp, KeyedApps
+from go_state.modes.keyed_apps.keyed_app import KeyedApp
+from go_state.modes.keyed_apps.keyed_apps import KeyedApps
+from go_state.modes.keyed_apps.looking import KeyedStatistics, KeyStatistics
 
-__all__ = ["App", "AppStatistics", "KeyedApp", "KeyedApps", "Reader", "Sender", "State", "Watching"]
+__all__ = ["App", "AppStatistics", "KeyedApp", "KeyedApps", "KeyStatistics", "KeyedStatistics", "Reader", "Sender", "State", "Watching"]

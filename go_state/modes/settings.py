@@ -48,6 +48,7 @@ class DurableSettings:
     restore: int | None = None
     retention: Retain | None = None
     types: StoredTypes[Any] | None = None  # of the program, if they are made already
+    wake: bytes | None = None  # the name of the record that says when the program has something to do by itself, if it is woken
     thread: OwnThread | None = None  # that several runs on an event loop share; each has its own otherwise
 
 

@@ -6,10 +6,10 @@ send, apply, ask ──▶ queue ──▶ turns, in the app's own thread or tas
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any, Generic, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar
 
 from go_state.core.commands import Cmd
-from go_state.core.errors import AppEnded, Closed, Empty, TimedOut
+from go_state.core.errors import AppEnded, Closed, Empty, TimedOut, UsageError
 from go_state.modes.app.capabilities import AppStatistics, Reader, Sender, State, Watching
 from go_state.modes.app.hosts.host import Host
 from go_state.modes.app.hosts.leaving import leave, leave_async, raise_failure
@@ -21,6 +21,9 @@ from go_state.waking.deadlines import check_timeout, deadline
 from go_state.waking.thread_waker import ThreadWaker
 from go_state.watch.fields import ANY, Changes, Field
 from go_state.watch.watcher import Watcher
+
+if TYPE_CHECKING:
+    from go_state.waking.loop_waker import LoopWaker
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -210,6 +213,57 @@ class App(Generic[Model, Msg]):
         """Wait as `ready` does, on the event loop."""
         self.life.check_may_wait("app.ready_async")
         await self.life.observers.models.watch().get_async(timeout)
+
+    def settle(self, timeout: float | None = None) -> None:
+        """Wait until the app has nothing to do: all that was sent before has had its turn, and all that it led to is done.
+
+        That is every call that those turns have returned, with its tries and what follows it in a `seq` or `all`, the turns of the
+        messages that these have sent, and so on; what is done is committed, and with a journal on disk. Timers and subscriptions are
+        not waited for, nor what follows a timer in a `seq`. While others keep sending, it waits for a moment in which everything is
+        done. Raises `TimedOut`, `Closed` if the app ends before that, and `UsageError` in one of its own turns or commands.
+        """
+        waker = ThreadWaker()
+        self._check_may_settle("app.settle")
+        refuse_running_loop("app.settle")
+        try:
+            self._enter_settling(waker)
+            in_time = waker.sleep(deadline(timeout))
+        finally:
+            self.life.settling.leave(waker)
+        self._check_settled(timeout, in_time=in_time)
+
+    async def settle_async(self, timeout: float | None = None) -> None:
+        """Wait as `settle` does, on the event loop."""
+        from go_state.waking.loop_waker import LoopWaker
+
+        self._check_may_settle("app.settle_async")
+        waker = LoopWaker()
+        try:
+            self._enter_settling(waker)
+            in_time = await waker.sleep(deadline(timeout))
+        finally:
+            self.life.settling.leave(waker)
+        self._check_settled(timeout, in_time=in_time)
+
+    def _check_may_settle(self, called: str) -> None:
+        self.life.check_may_wait(called)
+        if self.life.is_part():
+            raise UsageError(
+                f"{called} waits until no command is running, and this one is: return a command that sends a message"
+            )
+
+    def _enter_settling(self, waker: ThreadWaker | LoopWaker) -> None:
+        self.life.settling.enter(waker)
+        self.life.manager.inbox.wake()  # the run looks once more, now that somebody waits
+
+    def _check_settled(self, timeout: float | None, *, in_time: bool) -> None:
+        self.life.settling.check()
+        if not in_time:
+            left = self.statistics()
+            raise TimedOut(
+                f"the app was still busy after {timeout} seconds: {left.queue_size} messages wait, and {left.commands_running} "
+                f"commands are running or set"
+            )
 
     def wait(self, timeout: float | None = None) -> Model:
         """Wait until the app has ended, and return the last model; raises what it has failed with, `TimedOut`, and `UsageError` inside."""

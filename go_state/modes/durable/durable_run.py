@@ -23,6 +23,7 @@ from go_state.modes.durable.feed import DurableFeed
 from go_state.modes.durable.publishing import Onlooker, Publishing, noting_effects
 from go_state.modes.durable.restoring import load
 from go_state.modes.durable.snapshot_writer import SnapshotWriter
+from go_state.modes.durable.waking import NeverWoken, Waking
 from go_state.modes.keeping.keyframes import Keyframe
 from go_state.modes.keeping.schema import StoredTypes, stored_types
 from go_state.modes.settings import DurableSettings
@@ -31,12 +32,13 @@ from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.flow.waits import Blocking, Flow
 from go_state.runtime.on_error import Failures, OnError
 from go_state.runtime.steps import NotYet, Steps
-from go_state.runtime.subscriptions.subscribed import subscribed
+from go_state.runtime.subscriptions.subscribed import Subscribed, subscribed
 from go_state.runtime.turn import Loop
 from go_state.storage.journal.journal import Journal
 from go_state.storage.journal.reader import JournalCursor
 from go_state.storage.records.lease import LeaseWait
 from go_state.storage.records.records import PROGRAM
+from go_state.storage.records.wakes import WakeTimes
 from go_state.system.own_thread import OwnThread
 from go_state.system.timers import SystemClock
 
@@ -83,6 +85,8 @@ class DurableRun(Generic[Model, Msg]):
         self._stop = stop or StopRequest()
         self._publishing: Publishing[Model] = Publishing(program.view, onlooker, chain)
         self._dead_letters = DeadLetters(self.journal, on_error, kept=self._publishing.note_effects)
+        self._waking = Waking(settings.wake, self.journal.run_record, manager) if settings.wake is not None else NeverWoken()
+        self._left = WakeTimes()  # when the run before had something to do by itself
         self._reader: JournalCursor[Msg] | None = None
         self.feed: DurableFeed[Model, Msg] | None = None
         self._is_live = False  # whether it has begun to take messages
@@ -136,6 +140,7 @@ class DurableRun(Generic[Model, Msg]):
 
     def _open(self) -> tuple[JournalCursor[Msg], Keyframe[Model] | None, frozenset[int]]:
         """Return the program's reader, the newest snapshot, and the positions of the messages that were set aside."""
+        self._left = self._waking.resume()  # before anything is written
         if not self.journal.journal_id:
             self.journal.writer.begin()
         self._reader = reader = self.journal.open(name=PROGRAM)
@@ -154,6 +159,7 @@ class DurableRun(Generic[Model, Msg]):
             self._publishing,
             self._dead_letters,
             self.journal,
+            self._waking,
             thread=self.thread,
             on_loop=self._on_loop,
         )
@@ -173,6 +179,8 @@ class DurableRun(Generic[Model, Msg]):
 
     def _begin(self, newest: Keyframe[Model] | None, feed: DurableFeed[Model, Msg]) -> Flow[bool]:
         """Restore the model, or make the first one, and perform what belongs to that; False if a stop was requested meanwhile."""
+        self._waking.go_on(self._left)
+        self._subscribe_later(feed)
         beginning = Beginning(self._program, self.journal, self.manager, self.thread, self._is_stopping, on_loop=self._on_loop)
         begun = yield from beginning.model_at(feed.position, newest)
         if begun is None:
@@ -189,6 +197,12 @@ class DurableRun(Generic[Model, Msg]):
         yield from self._publishing.written(model)
         return True
 
+    def _subscribe_later(self, feed: DurableFeed[Model, Msg]) -> None:
+        """Begin subscriptions when the messages are processed that were left: a time that is over may be what one of them is about."""
+        if isinstance(inputs := self.manager.inputs, Subscribed):
+            end = feed.position + feed.waiting
+            inputs.wait_while(lambda: feed.last_position() + 1 < end)
+
     def _is_stopping(self) -> bool:
         """Return whether the app was asked to end, and not by a turn that is replayed, before the run has come to its first turn."""
         return self._stop.is_made and self.given_up.is_set()
@@ -197,6 +211,8 @@ class DurableRun(Generic[Model, Msg]):
 
     def _leave(self) -> Flow[None]:
         """Write what is processed, also when the run fails, and let go of the journal."""
+        if self._is_live:
+            self._waking.note()
 
         def leave() -> None:
             try:

@@ -11,9 +11,11 @@ from go_state.core.turn import Turn
 from go_state.modes.durable.dead_letters import DeadLetters
 from go_state.modes.durable.publishing import Publishing
 from go_state.modes.durable.snapshot_writer import SnapshotWriter
+from go_state.modes.durable.waking import NeverWoken, Waking
 from go_state.runtime.feeds.log_feed import CHUNK_LIMIT, LogFeed
 from go_state.runtime.flow.waits import Answer, Blocking, Flow, Messages
 from go_state.runtime.on_error import FailedMessage, SetAside
+from go_state.runtime.subscriptions.subscribed import Subscribed
 from go_state.runtime.turn import Loop
 from go_state.storage.journal.journal import Journal
 from go_state.storage.journal.reader import JournalCursor
@@ -38,6 +40,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         publishing: Publishing[Model],
         dead_letters: DeadLetters,
         journal: Journal[Msg],
+        waking: Waking | NeverWoken,
         *,
         thread: OwnThread,
         on_loop: bool,
@@ -47,6 +50,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         self._loop = loop
         self._cursor = reader
         self._journal = journal
+        self._waking = waking
         self._rules = journal.writer.rules
         self._snapshots = snapshots
         self._publishing = publishing
@@ -59,6 +63,11 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         return self._cursor.committed
 
     @property
+    def waiting(self) -> int:
+        """How many messages are not processed."""
+        return self._backlog()
+
+    @property
     def is_on_disk(self) -> bool:
         """Whether the message last given is on disk: one that a turn has sent may be taken before."""
         return self._cursor.is_on_disk(self.last_position() + 1)
@@ -69,6 +78,8 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         """Give the next messages, with None in the place of those that were set aside."""
         self._commit((), self._given())
         publishing, cursor, snapshots = self._publishing, self._cursor, self._snapshots
+        if isinstance(inputs := self._loop.manager.inputs, Subscribed) and inputs.is_waiting:
+            self._loop.follow(self._loop.model)
         can_show = not publishing.waits_for_disk and cursor.is_on_disk(self.position)
         if can_show:
             yield from publishing.show(self._loop.model)
@@ -76,6 +87,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
             yield from self._save_a_slice()
         self._most = max(snapshots.messages_left(self.position, CHUNK_LIMIT), 1)  # overdue while a large model was being saved
         if self._rules.needs_flush(cursor) or (publishing.waits_for_disk and self._marks_are_due()):
+            self._waking.note()
             yield self._with_disk(self._journal.flush)
         if publishing.waits_for_disk:
             if not self._rules.has_moved(cursor):
@@ -121,8 +133,15 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         if self._snapshots.is_saving:
             yield from self._save_a_slice()
             return
+        if self.is_awaited and self.settling is not None:
+            if self._is_unwritten():
+                yield self._with_disk(self._journal.flush)
+                return
+            self.settling.reached()
         due = self._snapshots.seconds_left(self.position)
-        writes_cursor = self._rules.has_moved(self._cursor) and (due is None or due > _CURSOR_SECONDS)
+        self._waking.note()
+        moved = self._rules.has_moved(self._cursor) or self._journal.run_record.has_unwritten_wake
+        writes_cursor = moved and (due is None or due > _CURSOR_SECONDS)
         due = _CURSOR_SECONDS if writes_cursor else due
         manager, idle = self._loop.manager, self.idle_seconds
         waits = [each for each in (due, idle, manager.left(self._is_drained)) if each is not None]
@@ -134,10 +153,15 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
                 yield from self.save()
             elif writes_cursor:
                 yield self._with_disk(self._journal.flush)
-            elif idle is not None and not manager.active:
+            elif idle is not None and idle <= min(waits) and manager.may_rest:
                 self.idled()
         finally:
             manager.inbox.is_awaited = False
+
+    def _is_unwritten(self) -> bool:
+        """Return whether the disk does not know all that is processed."""
+        rules = self._rules
+        return rules.blocks(self._cursor) or rules.has_moved(self._cursor) or self._journal.run_record.has_unwritten
 
     # ------------------------------------------------------------------ saving
 
@@ -157,6 +181,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
 
     def end(self) -> Flow[None]:
         """Save what has changed since the last snapshot."""
+        self._waking.note()
         if self._snapshots.stands_at(self.position):
             yield from self._publishing.written(self._loop.model)
         else:

@@ -8,10 +8,11 @@ has already seen, in which it would stay unread, or be sent a second time by a s
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Generic, TypeVar
 
-from go_state.core.errors import AppEnded, Closed, Empty, UsageError
+from go_state.core.errors import AppEnded, Closed, Empty, LeaseHeld, UsageError
 from go_state.modes.app.app import App
 from go_state.modes.keyed_apps.sent import Sent, has_failed, joined, put_into
 from go_state.modes.keyed_apps.states import Places, State
@@ -40,6 +41,7 @@ class Place(Generic[Model, Msg]):
         self._entering: list[Sent[Msg]] = []  # what is being put into the queue of the app, in any order
         self._ended_early: App[Model, Msg] | None = None  # an app that has ended while it was being given what was sent
         self._asked = False  # to rest, in this life
+        self._by_itself = False  # whether only the alarm has used it so far
         self._for_good = False  # whether no further life is to go on beyond what was sent
         self._drain = True
         self._error: BaseException | None = None
@@ -49,6 +51,22 @@ class Place(Generic[Model, Msg]):
         """The app of the present life, or of the last; `Empty` while it is being begun."""
         if self._app is None:
             raise Empty(f"the program of {self.key!r} is being begun")
+        return self._app
+
+    @property
+    def state(self) -> State:
+        """The state of the program."""
+        return self._state
+
+    @property
+    def waiting(self) -> int:
+        """How many messages wait for its next life to begin."""
+        with self._lock:
+            return sum(len(sent.messages) for sent in (*self._backlog, *self._giving))
+
+    @property
+    def present(self) -> App[Model, Msg] | None:
+        """The app of the present life, None while it is being begun."""
         return self._app
 
     @property
@@ -73,7 +91,7 @@ class Place(Generic[Model, Msg]):
 
         Raises `Closed` when the program has failed, and what the put raises.
         """
-        app, entered = self._app, False
+        app, entered, self._by_itself = self._app, False, False
         try:
             with self._lock:
                 if self._state is _RUNNING and app is self._app:
@@ -116,6 +134,7 @@ class Place(Generic[Model, Msg]):
             if self._state is State.STOPPED:
                 return None
             self._check_failed()
+            self._by_itself = False
             begins = self._state is _NEW
             app, lives = self._app, self._apps.version
         if begins:
@@ -161,6 +180,21 @@ class Place(Generic[Model, Msg]):
             return True
 
     # ------------------------------------------------------------------ beginning
+
+    def wake(self, done: Callable[[], object]) -> None:
+        """Begin a life because the program has something to do by itself; `done` is called when it is begun, or cannot be."""
+        self._by_itself = True
+
+        def begin() -> None:
+            try:
+                self._begin(None)
+            finally:
+                done()
+
+        if self._places.is_here():
+            begin()
+        else:
+            self._places.call_there(begin)
 
     def _begin_for(self, sent: Sent[Msg] | None) -> None:
         """Begin a life for a caller that uses the key, on the event loop of the programs if they have one."""
@@ -272,6 +306,7 @@ class Place(Generic[Model, Msg]):
         """End the place: only for the caller, who may try again, if nobody else has sent anything; otherwise for good."""
         with self._lock:
             lost, self._backlog = [sent for sent in self._backlog if sent is not own], []
+            retries = self._by_itself and not lost
             if not isinstance(error, Exception):  # an interruption says nothing of the program: the next caller begins it
                 self._state, self._backlog = _NEW, lost
                 return
@@ -279,6 +314,8 @@ class Place(Generic[Model, Msg]):
             self._error = error if lost else None
         self._apps.close(error)  # for those who wait for an app
         self._bury(lost)
+        if retries and isinstance(error, Exception):
+            self._places.lost(error)  # nobody else is told
 
     # ------------------------------------------------------------------ ending
 
@@ -326,6 +363,9 @@ class Place(Generic[Model, Msg]):
         """Begin the next life if something was sent meanwhile, or be over."""
         with self._lock:
             self._error = app.life.error
+            retries = self._by_itself and isinstance(self._error, LeaseHeld) and not self._backlog
+            if retries:
+                self._error = None
             lost: list[Sent[Msg]] = []
             again = self._error is None and bool(self._backlog) and self._drain and not _is_cancelled()
             if again:
@@ -336,14 +376,18 @@ class Place(Generic[Model, Msg]):
         if again:
             self._begin(None)
         else:
-            self._bury(lost)
+            self._bury(lost, app.life.run.wakes_at)
+            if retries:  # another process runs it
+                self._places.retry(self.key)
 
-    def _bury(self, lost: list[Sent[Msg]]) -> None:
+    def _bury(self, lost: list[Sent[Msg]], due: float | None = None) -> None:
         for sent in lost:
             sent.refuse(has_failed(self.key, self._error) if self._error is not None else AppEnded(_STOPPED))
-        self._places.forget(self.key, self, self._error)
+        self._places.forget(self.key, self, self._error, due)
         self._apps.close()
         self.over.set(True)
+        if self._error is not None:
+            self._places.tell(self.key, self._error)
 
     def join(self) -> None:
         """Wait for the thread of the last app, which has nothing more to do."""

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, TypeVar, Unpack
 from go_state.core.errors import UsageError
 from go_state.core.program import Program, takes_key
 from go_state.modes.app.app import App
-from go_state.modes.app.assembly import Lifecycle
+from go_state.modes.app.assembly import Callbacks
 from go_state.modes.app.start import make_app
+from go_state.modes.keyed_apps.directory import Directory, Wakes
 from go_state.modes.keyed_apps.keyed_apps import KeyedApps
 from go_state.modes.keyed_apps.states import Told
 from go_state.modes.options import KeyedAppOptions
@@ -37,8 +38,9 @@ def start_keyed(program: Program[Model, Msg], **options: Unpack[KeyedAppOptions]
     least recently used beyond `limit`. With a `store` each is durable under `prefix` and its key, and continues where it was;
     without one its model is forgotten.
 
-    A program at rest is not woken by its own reminders: what it waits for with `Sub.at` beyond `limit`, or after a restart, comes
-    when its key is next used. One that only falls idle is not put to rest while it waits for something.
+    With a store, a program at rest is started again when it has something to do by itself: when a time of its `Sub.at`, `Sub.every`
+    or `Cmd.after` has come, and after a crash also when it has messages or calls that are not done. The times are kept in the store,
+    so that this costs nothing while nothing is due. Without one, a program that waits for something is not put to rest by `idle`.
     """
     return _keyed("start_keyed", program, options, on_loop=False)
 
@@ -61,20 +63,24 @@ def _keyed(called: str, program: Program[Model, Msg], options: KeyedAppOptions, 
     thread = OwnThread("go_state disk of many keys")
     settings, stored = run_settings(options), stored_settings(prefix, options, thread)
     on_denied = checked_function("on_denied", options.get("on_denied"), "(message, denied)")
+    on_failed = checked_function("on_failed", options.get("on_failed"), "(key, error)")
     asks_key = takes_key(checked_program(program))
     if stored is not None:
-        from go_state.modes.keeping.schema import stored_types  # here: programs that store nothing need not wait for it
+        # Here: programs that store nothing need not wait for them.
+        from go_state.modes.keeping.schema import stored_types
+        from go_state.storage.records.wakes import wake_name
 
         stored = replace(stored, types=stored_types(program))
     loop = _current_loop() if on_loop else None
 
     def make(key: str, idled: Told, ended: Told, begun: Told) -> App[Model, Msg]:
         own = replace(program, init=partial(program.init, key)) if asks_key else program
-        durable = None if stored is None else replace(stored, key=prefix + key)
-        told = Lifecycle(idle=idle, idled=idled, ended=ended, begun=begun)
-        return make_app(own, None, settings, durable, on_denied=on_denied, on_loop=on_loop, lifecycle=told)
+        durable = None if stored is None else replace(stored, key=prefix + key, wake=wake_name(prefix, key))
+        told = Callbacks(idle=idle, idled=idled, ended=ended, begun=begun)
+        return make_app(own, None, settings, durable, on_denied=on_denied, on_loop=on_loop, callbacks=told)
 
-    return KeyedApps(make, limit, thread, loop)
+    wakes = None if stored is None else Wakes(stored.store, prefix)
+    return KeyedApps(Directory(make, limit, loop, settings, wakes, on_failed), thread)
 
 
 def _current_loop() -> asyncio.AbstractEventLoop:

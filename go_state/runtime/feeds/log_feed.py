@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from operator import length_hint
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from go_state.buffer.cursor import Cursor
 from go_state.buffer.own_chunk import OwnChunk
@@ -51,6 +51,7 @@ class LogFeed(Generic[Msg]):
         self._ending = False
         self.idle_seconds: float | None = None
         self.idled: Callable[[], object] = _do_nothing  # called whenever no message has come for `idle_seconds`
+        self.settling: Awaited | None = None  # those who wait until there is nothing to do
         self._manager: EffectManager | None = None
         self._time: Callable[[], float] = time.time
         self._taken_at = self._checkpoint_at = time.monotonic()
@@ -108,6 +109,8 @@ class LogFeed(Generic[Msg]):
     def _idle(self) -> Flow[None]:
         """Wait for messages, for a running command, or for `idle_seconds`."""
         manager, idle = self._manager, self.idle_seconds
+        if self.is_awaited and self.settling is not None:
+            self.settling.reached()
         left = None if manager is None else manager.left(self._is_drained)
         try:
             yield Messages(self._reader, idle if left is None or (idle is not None and idle < left) else left)
@@ -117,6 +120,12 @@ class LogFeed(Generic[Msg]):
         finally:
             if manager is not None:
                 manager.inbox.is_awaited = False
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody waits until there is nothing to do, and there is nothing but timers."""
+        settling, manager = self.settling, self._manager
+        return settling is not None and settling.is_awaited and not self._backlog() and (manager is None or manager.is_through)
 
     def _adapt(self) -> None:
         """Choose the size of the next chunk by how long the last one took, without what was spent on commands' results."""
@@ -194,6 +203,19 @@ class LogFeed(Generic[Msg]):
 
     def _backlog(self) -> int:
         return self._reader.diff() + length_hint(self._rest)
+
+
+class Awaited(Protocol):
+    """Those who wait until a run has nothing to do."""
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether anybody waits."""
+        ...
+
+    def reached(self) -> None:
+        """Called when the run has nothing to do."""
+        ...
 
 
 def _do_nothing() -> None:

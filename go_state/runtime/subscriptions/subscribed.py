@@ -45,6 +45,11 @@ class Subscribed(Generic[Model, Msg]):
         """Begin nothing as long as the function returns true: a run goes on from where it was, and the newest model is still to come."""
         self._waits = waits
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether nothing is begun yet."""
+        return self._waits is not None
+
     def committed(self, model: Model) -> None:
         """Begin and end what another model than the last asks for."""
         if model is not self._model:
@@ -73,6 +78,7 @@ class Subscribed(Generic[Model, Msg]):
                 self._manager.inbox.look()
                 self._manager.inbox.wake()
         self._asked = asked
+        self.timed.resume(_NONE)  # what begins later begins anew
 
     def _renew(self, before: Sequence[Wanted], now: Sequence[Wanted]) -> tuple[list[Wanted], list[Wanted]]:
         """Keep running what an equal one is in the place of, made anew, as most programs make all of them in each turn; return the
@@ -164,10 +170,6 @@ class Subscribed(Generic[Model, Msg]):
         """Whether all of them are timers, which a program at rest keeps in its store."""
         return all(type(running.sub) in (Every, At) for running in self._running.values())
 
-    def beats(self) -> dict[float, float]:
-        """Return, for each length of a beat, when the next one is, in seconds since 1970."""
-        return self.timed.beats(self._running.values())
-
     def running(self) -> tuple[Asked, ...]:
         """Return those that are running."""
         return tuple(running.sub for running in self._running.values())
@@ -184,6 +186,8 @@ class Subscribed(Generic[Model, Msg]):
 
     def rest(self) -> None:
         """Let nothing more speak: streams and signals end, and what comes due from now on is missed, for the next life to send."""
+        if self.timed.is_resting:
+            return
         self.timed.is_resting = True
         for running in self._running.values():
             if type(running.sub) not in (Every, At):
@@ -209,12 +213,13 @@ class Subscribed(Generic[Model, Msg]):
     def _end(self, running: Running) -> None:
         """End one: what it still produces is ignored."""
         running.over = True
-        if running.timer is not None:
-            running.timer.cancel()
-        if type(running.sub) is Signal:
-            self._signals.end(running)
-        if type(running.sub) is Stream:
-            self._streams.end(running)
+        match running.sub:
+            case Every() | At():
+                self.timed.end(running)
+            case Stream():
+                self._streams.end(running)
+            case Signal():
+                self._signals.end(running)
 
     # ------------------------------------------------------------------ what they produce
 
@@ -244,6 +249,9 @@ class Subscribed(Generic[Model, Msg]):
         if arrival.running.over and isinstance(failure, Exception):
             return Delivery()
         return Delivery((), Trouble(failure, arrival.origin))
+
+
+_NONE: dict[float, float] = {}
 
 
 def _message(sub: Asked, item: object) -> object:

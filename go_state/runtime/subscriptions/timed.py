@@ -7,7 +7,7 @@ is begun because of that, sends it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from go_state.core.subscriptions import At, Every
 from go_state.runtime.effects.manager import EffectManager
@@ -23,6 +23,7 @@ class Timed:
         self._manager = manager
         self._inbox = manager.inbox
         self._timers = manager.timers
+        self._beating: dict[Running, None] = {}
         self._resumed: Mapping[float, float] = {}  # when the next beat is of what beats each so many seconds, since 1970
 
     def resume(self, beats: Mapping[float, float]) -> None:
@@ -34,6 +35,7 @@ class Timed:
         sub, clock = running.sub, self._timers.clock
         if isinstance(sub, Every):
             left = max(self._resumed[sub.seconds] - clock.time(), 0.0) if sub.seconds in self._resumed else sub.seconds
+            self._beating[running] = None
             running.due = clock.monotonic() + min(left, sub.seconds)
             running.timer = self._timers.set(min(left, sub.seconds), self._tick, running)
         elif isinstance(sub, At):
@@ -42,14 +44,20 @@ class Timed:
             elif sub.when != math.inf:
                 running.timer = self._timers.set_at(sub.when, self._at, running)
 
-    def beats(self, all_running: Iterable[Running]) -> dict[float, float]:
+    def end(self, running: Running) -> None:
+        """End one of them."""
+        self._beating.pop(running, None)
+        if running.timer is not None:
+            running.timer.cancel()
+
+    def beats(self) -> dict[float, float]:
         """Return, for each length of a beat, when the next one is, in seconds since 1970."""
         beats: dict[float, float] = {}
         offset = self._timers.clock.time() - self._timers.clock.monotonic()
-        for running in all_running:
-            if isinstance(running.sub, Every):
-                due = running.due + offset
-                beats[running.sub.seconds] = min(due, beats.get(running.sub.seconds, due))
+        for running in self._beating:
+            assert isinstance(running.sub, Every)
+            due = running.due + offset
+            beats[running.sub.seconds] = min(due, beats.get(running.sub.seconds, due))
         return beats
 
     def _produce(self, running: Running) -> None:

@@ -13,16 +13,20 @@ from go_state.buffer.log import Log
 from go_state.core.turn import Turn
 from go_state.storage.journal.tail import Tail
 from go_state.storage.records.records import Records
+from go_state.storage.records.wakes import NOW, WakeRecord, WakeTimes, read_wake
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
 class Notes(NamedTuple):
-    """What a flush writes of a run: the positions set aside and why, and the names of the running commands, None if as before."""
+    """What a flush writes of a run: the positions set aside and why, the names of the running commands, and when the program has
+    something to do by itself; None if as before.
+    """
 
     aside: Mapping[int, str]
     running: list[str] | None
+    wake: WakeRecord | None
 
 
 class RunRecord:
@@ -37,6 +41,10 @@ class RunRecord:
         )
         self._running: dict[str, None] = {}  # the names of the commands of the run that writes the journal
         self._changed = False  # whether those differ from what is on disk
+        self._wake_name: bytes | None = (
+            None  # of the record that says when the program has something to do; None if nobody asks
+        )
+        self._wake = self._stored_wake = WakeTimes()  # as the run knows it, and as it is on disk
 
     # ------------------------------------------------------------------ messages
 
@@ -83,6 +91,36 @@ class RunRecord:
                 self._running.pop(name, None)
             self._changed = True
 
+    # ------------------------------------------------------------------ when the program has something to do by itself
+
+    def keep_wake(self, name: bytes) -> WakeTimes:
+        """Keep, in the record of this name, when the program has something to do by itself; return what it has said so far."""
+        found = read_wake(self._records.store.backend, name)
+        with self._log.lock:
+            self._wake_name, self._wake, self._stored_wake = name, found, found
+        return found
+
+    def wake_at(self, times: WakeTimes) -> None:
+        """Note when the program has something to do by itself; it is written with what is written next."""
+        with self._log.lock:
+            self._wake = times
+
+    @property
+    def stored_wake(self) -> float | None:
+        """When the program has something to do by itself, as it is on disk."""
+        return self._stored_wake.due
+
+    @property
+    def has_unwritten_wake(self) -> bool:
+        """Whether that differs from what is on disk, of a program all of whose messages are processed."""
+        return self._wake_name is not None and not self._wake.is_near(self._stored_wake)
+
+    def _wake_record(self, *, is_behind: bool) -> WakeRecord | None:
+        if self._wake_name is None:
+            return None
+        times = self._wake._replace(due=NOW) if is_behind else self._wake
+        return None if times.is_near(self._stored_wake) else WakeRecord(self._wake_name, times)
+
     # ------------------------------------------------------------------ what the writer asks, with the lock held
 
     @property
@@ -90,13 +128,16 @@ class RunRecord:
         """Whether there is something to write. Lock held, or to be asked again with it."""
         return bool(self._aside) or self._changed
 
-    def notes(self) -> Notes:
-        """Return what is to be written. Lock held."""
-        return Notes(dict(self._aside), list(self._running) if self._changed else None)
+    def notes(self, *, is_behind: bool) -> Notes:
+        """Return what is to be written; `is_behind` if the program has messages to process then. Lock held."""
+        running = list(self._running) if self._changed else None
+        return Notes(dict(self._aside), running, self._wake_record(is_behind=is_behind))
 
     def written(self, notes: Notes) -> None:
         """Called when the notes are on disk. Lock held."""
         for position in notes.aside:
             self._aside.pop(position, None)
+        if notes.wake is not None:
+            self._stored_wake = notes.wake.times
         if notes.running == list(self._running):
             self._changed = False

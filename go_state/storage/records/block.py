@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from go_state.core.errors import Corrupt
 from go_state.storage.records.parts import InParts
 from go_state.storage.records.times import Times, split
+from go_state.storage.records.wakes import WakeRecord
 
 if TYPE_CHECKING:
     from go_state.storage.types.description import Description
@@ -95,6 +96,7 @@ class Entry(NamedTuple):
     snapshot: Snapshot | None = None
     types: Description | None = None
     under_way: Sequence[str] | None = None  # None: as it was
+    wake: WakeRecord | None = None  # when the program is to be woken; None: as it was
 
 
 class Snapshot(NamedTuple):

@@ -208,6 +208,8 @@ class Records:
                 self._put(transaction, b"x" + _POSITION.pack(position), kind.encode())
             if entry.under_way is not None:
                 self._put(transaction, b"u", json.dumps(entry.under_way).encode())
+            if entry.wake is not None:
+                entry.wake.write(transaction)
             if entry.snapshot is not None:
                 keep_snapshot(transaction, entry.snapshot)
             number = transaction.id()

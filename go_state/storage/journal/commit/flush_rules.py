@@ -19,7 +19,7 @@ Msg = TypeVar("Msg")
 GROUP = 4096  # messages: what a crash may take of a journal whose durability is "group"
 
 
-class Place(Protocol):
+class NamedPosition(Protocol):
     """What the rules ask of a reader; see `Cursor`."""
 
     name: str
@@ -57,16 +57,16 @@ class FlushRules(Generic[Msg]):
         """Whether messages can be written that have no position yet."""
         return self._lease.is_held and self._stage.waiting
 
-    def blocks(self, cursor: Place) -> bool:
+    def blocks(self, cursor: NamedPosition) -> bool:
         """Return whether a reader has to wait for a flush: its next message, or what was staged, is not on disk."""
         waits = self._log.inbox or self._tail.pending
         return self.has_staged or bool(waits and cursor.position >= self._tail.durable)
 
-    def commit_is_due(self, cursor: Place) -> bool:
+    def commit_is_due(self, cursor: NamedPosition) -> bool:
         """Return whether a reader's commits have to be on disk now."""
         return bool(cursor.name) and (self.at_once or self._is_far_ahead(cursor))
 
-    def needs_flush(self, cursor: Place) -> bool:
+    def needs_flush(self, cursor: NamedPosition) -> bool:
         """Return whether a run, or a task, should flush before it takes more.
 
         It does if a read blocks, or if as much waits as a crash may take; the rest, such as commits, is written when the reader has
@@ -82,9 +82,9 @@ class FlushRules(Generic[Msg]):
         # A program's run says itself when its cursor has to be on disk: until then a replay finds its turns again.
         return cursor.name != PROGRAM and (self.at_once or at_end)
 
-    def has_moved(self, cursor: Place) -> bool:
+    def has_moved(self, cursor: NamedPosition) -> bool:
         """Return whether the reader has a name, and has committed more than is on disk."""
         return bool(cursor.name) and self._lease.stored.get(cursor.name) != cursor.committed
 
-    def _is_far_ahead(self, cursor: Place) -> bool:
+    def _is_far_ahead(self, cursor: NamedPosition) -> bool:
         return cursor.committed - self._lease.stored.get(cursor.name, 0) >= GROUP

@@ -26,7 +26,7 @@ from typing import Generic, Literal, TypeAlias, TypeVar
 from go_state.buffer.log import Log
 from go_state.buffer.statistics import Backlog
 from go_state.core.errors import Conflict, LeaseHeld, StoreFull, UsedAfterClose
-from go_state.storage.journal.commit.flush_rules import FlushRules, Place
+from go_state.storage.journal.commit.flush_rules import FlushRules, NamedPosition
 from go_state.storage.journal.commit.group_commit import GroupCommit, Pending
 from go_state.storage.journal.commit.in_hand import InHand
 from go_state.storage.journal.commit.lease_holder import LeaseHolder
@@ -35,7 +35,7 @@ from go_state.storage.journal.run_record import Notes, RunRecord
 from go_state.storage.journal.tail import Tail
 from go_state.storage.records.block import Entry, Snapshot
 from go_state.storage.records.parts import Parts
-from go_state.storage.records.records import SNAPSHOT, Records
+from go_state.storage.records.records import PROGRAM, SNAPSHOT, Records
 from go_state.storage.records.times import Times
 from go_state.system.at_exit import at_exit
 from go_state.system.crash_points import reach
@@ -138,7 +138,9 @@ class Writer(Generic[Msg]):
         """Return whether there is something to write."""
         with self._log.lock:
             self._log.absorb()
-            return bool(self._tail.pending or self._stage.waiting or self._run_record.has_unwritten or self._moved())
+            record = self._run_record
+            noted = record.has_unwritten or record.has_unwritten_wake
+            return bool(self._tail.pending or self._stage.waiting or noted or self._moved())
 
     def flush_locked(self, snapshot: Snapshot | None = None, messages: Sequence[Msg] = ()) -> int:
         """Flush, and return the number of the transaction, 0 if there was nothing to write. `flushing` held."""
@@ -154,8 +156,9 @@ class Writer(Generic[Msg]):
             self._enter_waiting()
             for each in own:
                 self._in_hand.place(each)
-            notes = self._run_record.notes()
-            entry = self._entry(snapshot, notes)
+            cursors = self._moved()
+            notes = self._run_record.notes(is_behind=self._is_behind(cursors))
+            entry = self._entry(snapshot, notes, cursors)
             if entry is None:
                 self.let_go_locked()  # the lease may have been taken for a put that came too late
         if entry is None:
@@ -182,16 +185,20 @@ class Writer(Generic[Msg]):
         if not self.rules.at_once:
             self._in_hand.finish_up_to(self._tail.end)  # in a group a message has entered before it is on disk
 
-    def _entry(self, snapshot: Snapshot | None, notes: Notes) -> Entry | None:
+    def _is_behind(self, cursors: dict[str, int]) -> bool:
+        """Return whether the journal's program has messages to process once these cursors are written. Lock held."""
+        return cursors.get(PROGRAM, self._lease.stored.get(PROGRAM, 0)) < self._tail.end
+
+    def _entry(self, snapshot: Snapshot | None, notes: Notes, cursors: dict[str, int]) -> Entry | None:
         """Return what is to be written, None for nothing. Lock held."""
-        tail, cursors = self._tail, self._moved()
+        tail = self._tail
         if snapshot is not None:
             cursors[SNAPSHOT] = snapshot.position
         messages, times = list(tail.pending), list(tail.times)
-        if not (messages or cursors or notes.aside or snapshot or notes.running is not None):
+        if not (messages or cursors or notes.aside or snapshot or notes.running is not None or notes.wake is not None):
             return None
         schema, types = self._kind.written_as()
-        return Entry(tail.durable, schema, messages, times, cursors, notes.aside, snapshot, types, notes.running)
+        return Entry(tail.durable, schema, messages, times, cursors, notes.aside, snapshot, types, notes.running, notes.wake)
 
     def _moved(self) -> dict[str, int]:
         open_ones = {each.name: each.committed for each in self._log.cursors if self.rules.has_moved(each)}
@@ -301,7 +308,7 @@ class Writer(Generic[Msg]):
 
     # ------------------------------------------------------------------ ending
 
-    def remember_left(self, cursor: Place) -> None:
+    def remember_left(self, cursor: NamedPosition) -> None:
         """Keep what a named reader has committed, which is being closed, for the next flush. Lock held."""
         if cursor in self._log.cursors and self.rules.has_moved(cursor):
             self._left[cursor.name] = cursor.committed  # its own messages may be pending: the two are written together
