@@ -9,4 +9,15 @@ from go_state.modes.keyed_apps.keyed_app import KeyedApp
 from go_state.modes.keyed_apps.keyed_apps import KeyedApps
 from go_state.modes.keyed_apps.looking import KeyedStatistics, KeyStatistics
 
-__all__ = ["App", "AppStatistics", "KeyedApp", "KeyedApps", "KeyStatistics", "KeyedStatistics", "Reader", "Sender", "State", "Watching"]
+__all__ = [
+    "App",
+    "AppStatistics",
+    "KeyStatistics",
+    "KeyedApp",
+    "KeyedApps",
+    "KeyedStatistics",
+    "Reader",
+    "Sender",
+    "State",
+    "Watching",
+]

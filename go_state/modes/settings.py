@@ -98,7 +98,7 @@ def durable_settings(buffer: object, options: DurableOptions) -> DurableSettings
     )
 
 
-def stored_settings(prefix: str, options: StoredOptions, thread: OwnThread) -> DurableSettings | None:
+def stored_settings(prefix: str, options: StoredOptions) -> DurableSettings | None:
     """Return how the programs of many keys are stored, under the prefix and their key; None if they are not."""
     store = options.get("store")
     if store is None:
@@ -113,7 +113,6 @@ def stored_settings(prefix: str, options: StoredOptions, thread: OwnThread) -> D
         snapshots=_checked_snapshots(options),
         durability=options.get("durability"),
         retention=_checked_retention(options),
-        thread=thread,
     )
 
 

@@ -211,8 +211,8 @@ class DurableRun(Generic[Model, Msg]):
 
     def _leave(self) -> Flow[None]:
         """Write what is processed, also when the run fails, and let go of the journal."""
-        if self._is_live:
-            self._waking.note()
+        if self._is_live and self.feed is not None:
+            self._waking.note(self.feed.position)
 
         def leave() -> None:
             try:

@@ -19,7 +19,7 @@ from go_state.runtime.subscriptions.subscribed import Subscribed
 from go_state.runtime.turn import Loop
 from go_state.storage.journal.journal import Journal
 from go_state.storage.journal.reader import JournalCursor
-from go_state.system.own_thread import OwnThread
+from go_state.system.own_thread import OwnThread, Stepwise
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -87,8 +87,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
             yield from self._save_a_slice()
         self._most = max(snapshots.messages_left(self.position, CHUNK_LIMIT), 1)  # overdue while a large model was being saved
         if self._rules.needs_flush(cursor) or (publishing.waits_for_disk and self._marks_are_due()):
-            self._waking.note()
-            yield self._with_disk(self._journal.flush)
+            yield self._flush()
         if publishing.waits_for_disk:
             if not self._rules.has_moved(cursor):
                 yield from publishing.written(self._loop.model)
@@ -135,11 +134,11 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
             return
         if self.is_awaited and self.settling is not None:
             if self._is_unwritten():
-                yield self._with_disk(self._journal.flush)
+                yield self._flush()
                 return
             self.settling.reached()
         due = self._snapshots.seconds_left(self.position)
-        self._waking.note()
+        self._waking.note(self.position)
         moved = self._rules.has_moved(self._cursor) or self._journal.run_record.has_unwritten_wake
         writes_cursor = moved and (due is None or due > _CURSOR_SECONDS)
         due = _CURSOR_SECONDS if writes_cursor else due
@@ -152,7 +151,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
             if self._snapshots.is_due(self.position):
                 yield from self.save()
             elif writes_cursor:
-                yield self._with_disk(self._journal.flush)
+                yield self._flush()
             elif idle is not None and idle <= min(waits) and manager.may_rest:
                 self.idled()
         finally:
@@ -167,8 +166,9 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
 
     def save(self, messages: Sequence[Msg] = ()) -> Flow[None]:
         """Write a snapshot of the model and all that a flush writes, and with them, or not at all, the messages."""
+        self._waking.note(self.position)
         self._snapshots.begin(self._loop.model, self.position)
-        while not (yield self._with_disk(partial(self._snapshots.write_a_slice, messages))):
+        while not (yield self._slice(messages)):
             pass
         yield from self._publishing.written(self._loop.model)
 
@@ -176,16 +176,27 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         """Save for a few milliseconds: a small model whole, and of a large one as much as there is time for between two turns."""
         if not self._snapshots.is_saving:
             self._snapshots.begin(self._loop.model, self.position)
-        if (yield self._with_disk(self._snapshots.write_a_slice)):
+        self._waking.note(self.position)
+        if (yield self._slice()):
             yield from self._publishing.written(self._loop.model)
+
+    def _slice(self, messages: Sequence[Msg] = ()) -> Blocking:
+        snapshots = self._snapshots
+        return self._with_disk(
+            Stepwise(partial(snapshots.write_a_slice, messages), partial(snapshots.slice_in_steps, messages))
+        )
 
     def end(self) -> Flow[None]:
         """Save what has changed since the last snapshot."""
-        self._waking.note()
         if self._snapshots.stands_at(self.position):
             yield from self._publishing.written(self._loop.model)
         else:
             yield from self.save()
+
+    def _flush(self) -> Blocking:
+        """Write what waits, and when the program has something to do by itself."""
+        self._waking.note(self.position)
+        return self._with_disk(Stepwise(self._journal.flush, self._journal.writer.flush_in_steps))
 
     def _with_disk(self, fn: Callable[[], object]) -> Blocking:
         return Blocking(fn, self.thread)

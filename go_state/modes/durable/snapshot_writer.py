@@ -17,6 +17,7 @@ from go_state.modes.settings import DurableSettings
 from go_state.storage.journal.journal import Journal
 from go_state.storage.records.block import BLOCK, Snapshot
 from go_state.storage.records.parts import InParts
+from go_state.storage.records.together import Steps
 from go_state.storage.snapshots.snapshot import Mark, Schema
 
 Model = TypeVar("Model")
@@ -115,6 +116,10 @@ class SnapshotWriter(Generic[Model, Msg]):
 
         With the last slice all that a flush writes is written, and the messages with it, or not at all.
         """
+        return self._journal.store.together.through(self.slice_in_steps(messages))
+
+    def slice_in_steps(self, messages: Sequence[Msg] = ()) -> Steps[bool]:
+        """Do the same in steps: the last slice is written with what other journals write."""
         saving, self._saving = self._saving, None  # one that fails is not continued
         if saving is None:
             return True
@@ -122,16 +127,16 @@ class SnapshotWriter(Generic[Model, Msg]):
         if data is None:
             self._saving = saving
             return False
-        self._write(saving, data, messages)
+        yield from self._write(saving, data, messages)
         return True
 
-    def _write(self, saving: Saving[Model], data: bytes | InParts, messages: Sequence[Msg]) -> None:
+    def _write(self, saving: Saving[Model], data: bytes | InParts, messages: Sequence[Msg]) -> Steps[None]:
         settings, position, before = self._settings, saving.position, self._saved
         self._schema.remember_types(settings.store)
         replaces, version = (None, 0) if before is None else (before.position, before.version)
         needed = min([position, *positions_under_way(self._journal)])
         snapshot = Snapshot(settings.key, position, data, version, replaces, settings.snapshots.keep, needed)
-        version = self._journal.writer.save(snapshot, messages)
+        version = yield from self._journal.writer.save_in_steps(snapshot, messages)
         if settings.retention is not None:
             self._drop_messages(position, settings.retention)
         self._saved, self._saved_at = Keyframe(position, saving.model, version, self._revision), time.monotonic()

@@ -32,17 +32,17 @@ class Waking:
         if isinstance(inputs := self._manager.inputs, Subscribed):
             inputs.timed.resume(times.beats)
 
-    def note(self) -> None:
-        """Note how it stands now. Called in the run's own thread or task."""
+    def note(self, position: int) -> None:
+        """Note how it stands now, before the message at the position. Called in the run's own thread or task."""
         manager, inputs = self._manager, self._manager.inputs
         timers = self._timers(manager.pending_timers())
         beats: dict[float, float] = {}
-        is_busy = manager.count > len(timers) or bool(manager.inbox.arrivals)
+        is_busy = manager.count > len(timers) or bool(manager.inbox.arrivals or manager.held)
         if isinstance(inputs, Subscribed):
             beats = inputs.timed.beats()
             is_busy = is_busy or inputs.timed.has_missed or inputs.is_waiting
         due = NOW if is_busy else manager.timers.due_at()
-        self._record.wake_at(WakeTimes(due, beats, timers))
+        self._record.wake_at(WakeTimes(due, beats, timers), position)
 
     def _timers(self, pending: list[Effect]) -> dict[str, float]:
         clock = self._manager.timers.clock
@@ -60,5 +60,5 @@ class NeverWoken:
     def go_on(self, times: WakeTimes) -> None:
         """Do nothing: timers begin anew."""
 
-    def note(self) -> None:
+    def note(self, position: int) -> None:
         """Do nothing."""

@@ -51,6 +51,7 @@ class Alarm:
         self._thread: threading.Thread | None = None
         self._rings = threading.Event()  # something has changed
         self._waits = False
+        self._has_looked = threading.Event()
 
     def begin(self) -> None:
         """Begin, the first time that it is called: look in the store, and wait for what is due."""
@@ -67,6 +68,10 @@ class Alarm:
                 self._thread = None
                 self._clock.leave(self._rings.set)
                 raise
+
+    def wait_until_looked(self) -> None:
+        """Wait until it has looked in the store, which takes a moment: from then on it knows what is due."""
+        self._has_looked.wait()
 
     def set(self, key: str, due: float | None) -> None:
         """Wake the program of the key at the time, and at no other; None for never."""
@@ -112,12 +117,14 @@ class Alarm:
     def _run(self) -> None:
         try:
             self._try(self._look_in_store)
+            self._has_looked.set()
             while not self._is_closed:
                 if (key := self._take_due()) is None:
                     self._wait()
                 else:
                     self._try(lambda key=key: self._wake(key))  # type: ignore[misc]
         finally:
+            self._has_looked.set()
             self._clock.leave(self._rings.set)
 
     def _try(self, fn: Callable[[], object]) -> None:

@@ -179,6 +179,8 @@ class KeyedApps(Generic[Model, Msg]):
     def __enter__(self) -> Self:
         refuse_running_loop("start_keyed")
         self.directory.open()
+        if self.directory.alarm is not None:
+            self.directory.alarm.wait_until_looked()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -195,6 +197,8 @@ class KeyedApps(Generic[Model, Msg]):
 
     async def __aenter__(self) -> Self:
         self.directory.open()
+        if self.directory.alarm is not None:
+            await self._thread.call(self.directory.alarm.wait_until_looked)
         return self
 
     async def __aexit__(

@@ -60,8 +60,8 @@ def _keyed(called: str, program: Program[Model, Msg], options: KeyedAppOptions, 
         raise UsageError(
             f"prefix= is what the names of the programs in the store begin with, not a {type(prefix).__qualname__}"
         )
-    thread = OwnThread("go_state disk of many keys")
-    settings, stored = run_settings(options), stored_settings(prefix, options, thread)
+    settings, stored = run_settings(options), stored_settings(prefix, options)
+    thread = OwnThread("go_state disk of many keys", share=None if stored is None else stored.store.together.write_all)
     on_denied = checked_function("on_denied", options.get("on_denied"), "(message, denied)")
     on_failed = checked_function("on_failed", options.get("on_failed"), "(key, error)")
     asks_key = takes_key(checked_program(program))
@@ -70,7 +70,7 @@ def _keyed(called: str, program: Program[Model, Msg], options: KeyedAppOptions, 
         from go_state.modes.keeping.schema import stored_types
         from go_state.storage.records.wakes import wake_name
 
-        stored = replace(stored, types=stored_types(program))
+        stored = replace(stored, types=stored_types(program), thread=thread)
     loop = _current_loop() if on_loop else None
 
     def make(key: str, idled: Told, ended: Told, begun: Told) -> App[Model, Msg]:

@@ -25,6 +25,7 @@ from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.feeds.disk import DiskReader
 from go_state.runtime.feeds.feed import NOBODY, Nobody, Owner, is_end
 from go_state.runtime.flow.waits import CHECKPOINT_SECONDS, Blocking, Checkpoint, Flow, Messages
+from go_state.system.own_thread import Stepwise
 
 Msg = TypeVar("Msg")
 
@@ -88,7 +89,7 @@ class LogFeed(Generic[Msg]):
         self._adapt()
         while True:
             if self._disk is not None and self._disk.needs_disk():
-                yield Blocking(self._disk.prepare, self.thread)
+                yield Blocking(Stepwise(self._disk.prepare, self._disk.prepare_in_steps), self.thread)
                 self._checkpoint_at = time.monotonic() + CHECKPOINT_SECONDS  # the loop has had its turn
             if chunk := self._take(self._size):
                 self._chunk, self._rest, self._first = chunk, iter(chunk), self._reader.committed

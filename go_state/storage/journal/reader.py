@@ -11,6 +11,7 @@ from typing import TypeVar
 from go_state.buffer.cursor import Cursor, Start
 from go_state.core.errors import ConcurrentGet
 from go_state.storage.journal.parts import Parts
+from go_state.storage.records.together import Steps
 from go_state.system.own_thread import OwnThread
 
 Msg = TypeVar("Msg")
@@ -51,8 +52,12 @@ class JournalCursor(Cursor[Msg]):
 
     def prepare(self) -> None:
         """Write what has to be written before the next message can be taken, and read the block that holds it."""
+        self._writer.through(self.prepare_in_steps())
+
+    def prepare_in_steps(self) -> Steps[None]:
+        """Do the same; what is written is yielded, for whoever writes it with what other journals write."""
         if self._writer.rules.needs_flush(self):
-            self._writer.flush()
+            yield from self._writer.flush_in_steps()
         with self.log.lock:
             if self._tail.is_in_memory(self.position):
                 return

@@ -45,6 +45,10 @@ class RunRecord:
             None  # of the record that says when the program has something to do; None if nobody asks
         )
         self._wake = self._stored_wake = WakeTimes()  # as the run knows it, and as it is on disk
+        self._wake_of: tuple[int, int] | None = (
+            None  # which messages and commands the run knew of; None before it has said anything
+        )
+        self._commands_noted = 0  # how often a command was noted that is running or has ended
 
     # ------------------------------------------------------------------ messages
 
@@ -83,6 +87,7 @@ class RunRecord:
         with self._log.lock:
             self._running[name] = None
             self._changed = True
+            self._commands_noted += 1
 
     def ended(self, names: Sequence[str]) -> None:
         """Note that commands have ended; it is written with what they have sent, or after."""
@@ -90,6 +95,7 @@ class RunRecord:
             for name in names:
                 self._running.pop(name, None)
             self._changed = True
+            self._commands_noted += 1
 
     # ------------------------------------------------------------------ when the program has something to do by itself
 
@@ -97,13 +103,15 @@ class RunRecord:
         """Keep, in the record of this name, when the program has something to do by itself; return what it has said so far."""
         found = read_wake(self._records.store.backend, name)
         with self._log.lock:
-            self._wake_name, self._wake, self._stored_wake = name, found, found
+            self._wake_name, self._wake, self._stored_wake, self._wake_of = name, found, found, None
         return found
 
-    def wake_at(self, times: WakeTimes) -> None:
-        """Note when the program has something to do by itself; it is written with what is written next."""
+    def wake_at(self, times: WakeTimes, position: int) -> None:
+        """Note when the program has something to do by itself, once the messages before the position are processed; it is written
+        with what is written next. What is written when more has happened since says "at once".
+        """
         with self._log.lock:
-            self._wake = times
+            self._wake, self._wake_of = times, (position, self._commands_noted)
 
     @property
     def stored_wake(self) -> float | None:
@@ -115,9 +123,10 @@ class RunRecord:
         """Whether that differs from what is on disk, of a program all of whose messages are processed."""
         return self._wake_name is not None and not self._wake.is_near(self._stored_wake)
 
-    def _wake_record(self, *, is_behind: bool) -> WakeRecord | None:
+    def _wake_record(self, processed: int) -> WakeRecord | None:
         if self._wake_name is None:
             return None
+        is_behind = processed < self._tail.end or self._wake_of not in (None, (processed, self._commands_noted))
         times = self._wake._replace(due=NOW) if is_behind else self._wake
         return None if times.is_near(self._stored_wake) else WakeRecord(self._wake_name, times)
 
@@ -128,10 +137,10 @@ class RunRecord:
         """Whether there is something to write. Lock held, or to be asked again with it."""
         return bool(self._aside) or self._changed
 
-    def notes(self, *, is_behind: bool) -> Notes:
-        """Return what is to be written; `is_behind` if the program has messages to process then. Lock held."""
+    def notes(self, processed: int) -> Notes:
+        """Return what is to be written with the position up to which the program has processed the messages. Lock held."""
         running = list(self._running) if self._changed else None
-        return Notes(dict(self._aside), running, self._wake_record(is_behind=is_behind))
+        return Notes(dict(self._aside), running, self._wake_record(processed))
 
     def written(self, notes: Notes) -> None:
         """Called when the notes are on disk. Lock held."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from go_state.core.ports import Store, Stored
 from go_state.storage.records.lease import Lease
+
+if TYPE_CHECKING:
+    from go_state.storage.records.together import Together
 
 
 class Transaction(Protocol):
@@ -109,6 +112,11 @@ class JournalStore(Store, Protocol):
     @property
     def backend(self) -> Backend:
         """Where the records lie."""
+        ...
+
+    @property
+    def together(self) -> Together:
+        """What writes for several journals in one transaction."""
         ...
 
     @property

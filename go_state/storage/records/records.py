@@ -16,6 +16,7 @@ import json
 import os
 import struct
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from go_state.core.errors import Conflict, Corrupt, InvalidKey, Lagged, LeaseHeld
 from go_state.storage.records.backend import JournalStore, Transaction
@@ -24,6 +25,7 @@ from go_state.storage.records.frames import FRAME_BYTES, pack, unpack
 from go_state.storage.records.keys import key_bytes
 from go_state.storage.records.models import keep_snapshot, remember_types
 from go_state.storage.records.parts import Parts
+from go_state.storage.records.together import Job
 from go_state.storage.types.description import Description
 
 SNAPSHOT = "@snapshot"  # the cursor of the newest snapshot: messages after it are needed, whoever has read them
@@ -32,6 +34,13 @@ _POSITION = struct.Struct(">Q")
 _MAX_PREFIX = 450  # bytes; the rest is for positions and the names of readers
 _MAX_NAME = 511  # bytes; LMDB's limit for a key
 _HEAD = 64  # bytes of a block's record, in which the number of its messages is
+
+
+class Written(NamedTuple):
+    """What a write has come to: the number of its transaction, and the journal's id."""
+
+    number: int
+    journal_id: str
 
 
 class Records:
@@ -50,6 +59,7 @@ class Records:
         self.end = 0  # the position of the next message
         self.journal_id = ""
         self.reached: dict[str, int] = {}  # how far each named reader had come when it was looked at last
+        self._is_founded = False  # whether the journal's id is on disk
         self.token = b""  # ours, once the lease is
         self._remembered: Description | None = None  # the types that the store has, since they were written last
         self._fitting: set[str] = set()  # digests of types that were found to write what can be read with those before
@@ -67,6 +77,7 @@ class Records:
             try:
                 found = json.loads(meta)
                 start, journal_id = int(found["start"]), str(found["salt"])
+                self._is_founded = True
             except (ValueError, KeyError, TypeError, RecursionError) as error:
                 raise Corrupt(self.name, f"where it begins cannot be read: {type(error).__name__}") from None
             if start > (start if end is None else end) or start < 0:
@@ -196,28 +207,40 @@ class Records:
 
         Raises `Conflict` if another process has written the journal or the snapshot meanwhile, and `StoreFull`.
         """
+        job = self.job(entry)
+        self.store.together.write(job)
+        return self.written(entry, job.outcome())
+
+    def job(self, entry: Entry) -> Job[Written]:
+        """Return what writes the entry in a transaction, which others may share; `written` is called when that is committed."""
         if entry.messages and entry.types is not None and entry.types.digest not in self._fitting:
             self._check_shapes(entry.types, entry.schema)
-        with self._backend.transaction(write=True) as transaction:
-            journal_id = self._founded(transaction, self.start)
-            if entry.messages:
-                self._append(transaction, entry)
-            for reader, position in entry.cursors.items():
-                self._put(transaction, b"c" + key_bytes(reader), b"%d" % position)
-            for position, kind in entry.set_aside.items():
-                self._put(transaction, b"x" + _POSITION.pack(position), kind.encode())
-            if entry.under_way is not None:
-                self._put(transaction, b"u", json.dumps(entry.under_way).encode())
-            if entry.wake is not None:
-                entry.wake.write(transaction)
-            if entry.snapshot is not None:
-                keep_snapshot(transaction, entry.snapshot)
-            number = transaction.id()
-        self.journal_id = journal_id
+        return Job(lambda transaction: self._fill(transaction, entry))
+
+    def written(self, entry: Entry, done: Written) -> int:
+        """Count the entry as written, and return the number of its transaction."""
+        self.journal_id, self._is_founded = done.journal_id, True
         self.end = max(self.end, entry.first + len(entry.messages))
         if entry.messages:
             self._remembered = entry.types
-        return number
+        return done.number
+
+    def _fill(self, transaction: Transaction, entry: Entry) -> Written:
+        """Write the entry; nothing of ours changes, because the transaction may be undone for what others write in it."""
+        journal_id = self._founded(transaction, self.start)
+        if entry.messages:
+            self._append(transaction, entry)
+        for reader, position in entry.cursors.items():
+            self._put(transaction, b"c" + key_bytes(reader), b"%d" % position)
+        for position, kind in entry.set_aside.items():
+            self._put(transaction, b"x" + _POSITION.pack(position), kind.encode())
+        if entry.under_way is not None:
+            self._put(transaction, b"u", json.dumps(entry.under_way).encode())
+        if entry.wake is not None:
+            entry.wake.write(transaction)
+        if entry.snapshot is not None:
+            keep_snapshot(transaction, entry.snapshot)
+        return Written(transaction.id(), journal_id)
 
     def parts(self, key: str) -> Parts:
         """Return what a large snapshot of the program is written into bit by bit, before the entry that it belongs to."""
@@ -247,9 +270,13 @@ class Records:
         """Begin the journal if it is new, or move its start, and return its journal_id; `LeaseHeld` if another has taken it over."""
         self._check_token(transaction)
         journal_id = self.journal_id or os.urandom(16).hex()
-        if not self.journal_id or start != self.start:
+        if not self._is_founded or start != self.start:
             self._put(transaction, b"m", b'{"start":%d,"salt":"%s"}' % (start, journal_id.encode()))
         return journal_id
+
+    def found(self) -> None:
+        """Give a new journal its id, which is on disk with the first write."""
+        self.journal_id = self.journal_id or os.urandom(16).hex()
 
     def _check_token(self, transaction: Transaction) -> None:
         """Raise `LeaseHeld` if another writer has taken the journal over."""
@@ -284,8 +311,9 @@ class Records:
     def remove_reader(self, name: str) -> None:
         """Forget how far a named reader has come."""
         with self._backend.transaction(write=True) as transaction:
-            self.journal_id = self._founded(transaction, self.start)
+            journal_id = self._founded(transaction, self.start)
             transaction.delete(self._prefix + b"c" + key_bytes(name))
+        self.journal_id, self._is_founded = journal_id, True
 
     def truncate(self, before: int) -> None:
         """Forget the messages before the position, and what was set aside of them."""
@@ -293,7 +321,7 @@ class Records:
         with self._backend.transaction(write=True) as transaction:
             journal_id = self._founded(transaction, start)
             self._delete_before(transaction, start)
-        self.start, self.journal_id = start, journal_id
+        self.start, self.journal_id, self._is_founded = start, journal_id, True
 
     def _delete_before(self, transaction: Transaction, start: int) -> None:
         """Delete the blocks that end there or before, and what was set aside of them."""

@@ -8,6 +8,7 @@ from threading import Thread
 
 import pytest
 from buffer.test_interrupts import Interrupt, at_every_point
+from hooked_writes import Writes
 
 import go_state as gs
 from go_state.storage.journal.commit.group_commit import Pending
@@ -46,10 +47,11 @@ def test_an_interrupted_writer_that_fails_leaves_nobody_asleep(tmp_path: Path) -
             journal.writer.begin()
             other = Pending(["other"], journal.kind.encode(["other"]), journal.writer.now(1))
             journal.parts.stage._staged.append(other)
-            write, journal.parts.records.write = journal.parts.records.write, fail  # type: ignore[method-assign]
+            writes = Writes(journal)
+            writes.replace(fail)
             with interrupt, suppress(gs.errors.StoreFull):
                 journal.put("mine")
-            journal.parts.records.write = write  # type: ignore[method-assign]
+            writes.restore()
             if other.leads:
                 journal.writer.lead(other)
                 journal.parts.stage.leave(other)

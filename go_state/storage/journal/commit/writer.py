@@ -37,11 +37,13 @@ from go_state.storage.records.block import Entry, Snapshot
 from go_state.storage.records.parts import Parts
 from go_state.storage.records.records import PROGRAM, SNAPSHOT, Records
 from go_state.storage.records.times import Times
+from go_state.storage.records.together import Steps
 from go_state.system.at_exit import at_exit
 from go_state.system.crash_points import reach
 from go_state.system.own_thread import OwnThread
 
 Msg = TypeVar("Msg")
+Result = TypeVar("Result")
 
 Durability: TypeAlias = Literal["group", "put"]
 """When messages are committed to disk; see `Journal`."""
@@ -95,6 +97,18 @@ class Writer(Generic[Msg]):
             self.flush_locked()
         return self._tail.durable
 
+    def through(self, steps: Steps[Result]) -> Result:
+        """Take steps alone, each in its transaction; return what they return."""
+        return self._records.store.together.through(steps)
+
+    def flush_in_steps(self) -> Steps[int]:
+        """Flush as `flush` does; the write itself is a job that is yielded, for whoever writes it with those of other journals."""
+        if not (self._lease.is_held or self._log.closed) and self.has_unwritten():
+            self._lease.acquire()
+        with self._lease.flushing:
+            yield from self._steps()
+        return self._tail.durable
+
     async def flush_async(self) -> int:
         """Flush as `flush` does, in a thread."""
         if not (self._lease.is_held or self._log.closed) and self.has_unwritten():
@@ -102,15 +116,20 @@ class Writer(Generic[Msg]):
         return await self.thread.call(self.flush)
 
     def begin(self) -> None:
-        """Give the journal its journal_id, which the first write does otherwise."""
+        """Give a new journal its journal_id, which is on disk with the first write."""
         with self._lease.flushing:
             self._lease.take()
-            self._records.write(Entry())
+            self._records.found()
 
     def save(self, snapshot: Snapshot, messages: Sequence[Msg] = ()) -> int:
         """Write a snapshot together with all that a flush writes, and return its version; the messages enter with it or not at all."""
         with self._lease.flushing:
             return self.flush_locked(snapshot, messages)
+
+    def save_in_steps(self, snapshot: Snapshot, messages: Sequence[Msg] = ()) -> Steps[int]:
+        """Save as `save` does; see `flush_in_steps`."""
+        with self._lease.flushing:
+            return (yield from self._steps(snapshot, messages))
 
     def parts(self, key: str) -> Parts:
         """Return what a large snapshot is written into bit by bit, before `save` makes it count."""
@@ -144,6 +163,9 @@ class Writer(Generic[Msg]):
 
     def flush_locked(self, snapshot: Snapshot | None = None, messages: Sequence[Msg] = ()) -> int:
         """Flush, and return the number of the transaction, 0 if there was nothing to write. `flushing` held."""
+        return self.through(self._steps(snapshot, messages))
+
+    def _steps(self, snapshot: Snapshot | None = None, messages: Sequence[Msg] = ()) -> Steps[int]:
         if self.has_unwritten() or snapshot is not None:
             if self._lease.is_lost:
                 raise LeaseHeld(self._records.name)
@@ -157,13 +179,13 @@ class Writer(Generic[Msg]):
             for each in own:
                 self._in_hand.place(each)
             cursors = self._moved()
-            notes = self._run_record.notes(is_behind=self._is_behind(cursors))
+            notes = self._run_record.notes(cursors.get(PROGRAM, self._lease.stored.get(PROGRAM, 0)))
             entry = self._entry(snapshot, notes, cursors)
             if entry is None:
                 self.let_go_locked()  # the lease may have been taken for a put that came too late
         if entry is None:
             return 0
-        number = self._write(entry)
+        number = yield from self._write(entry)
         with self._log.lock:
             self._written(entry, notes)
         return number
@@ -184,10 +206,6 @@ class Writer(Generic[Msg]):
             each.finish(UsedAfterClose(REFUSED)) if self._is_finished else self._in_hand.place(each)
         if not self.rules.at_once:
             self._in_hand.finish_up_to(self._tail.end)  # in a group a message has entered before it is on disk
-
-    def _is_behind(self, cursors: dict[str, int]) -> bool:
-        """Return whether the journal's program has messages to process once these cursors are written. Lock held."""
-        return cursors.get(PROGRAM, self._lease.stored.get(PROGRAM, 0)) < self._tail.end
 
     def _entry(self, snapshot: Snapshot | None, notes: Notes, cursors: dict[str, int]) -> Entry | None:
         """Return what is to be written, None for nothing. Lock held."""
@@ -220,13 +238,14 @@ class Writer(Generic[Msg]):
 
     # ------------------------------------------------------------------ a write, and what is known of it
 
-    def _write(self, entry: Entry) -> int:
+    def _write(self, entry: Entry) -> Steps[int]:
         """Write the entry and return its number, 0 if it was found to be on disk although the write has failed."""
         self._is_unsure = True
         point = "flush" if entry.snapshot is None else "snapshot"
         try:
             reach(f"before-{point}")
-            number = self._records.write(entry)
+            yield (job := self._records.job(entry))
+            number = self._records.written(entry, job.outcome())
             reach(f"after-{point}")
             return number
         except Exception as error:  # Ctrl-C, say, is for this thread alone: the next flush finds out what became of the entry
