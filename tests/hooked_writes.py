@@ -7,7 +7,7 @@ from typing import Any
 
 from go_state.storage.journal.journal import Journal
 from go_state.storage.records.records import Written
-from go_state.storage.records.together import Job
+from go_state.storage.records.writes.together import Job
 
 
 class Writes:

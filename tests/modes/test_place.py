@@ -65,7 +65,7 @@ def resting(rooms: gs.KeyedApps[Words, str], shop: Shop) -> Iterator[None]:
     """Have the program of "a" be put to rest meanwhile, and not come to its end before the block does."""
     rooms["a"].send("hold")
     assert shop.held.acquire(timeout=LONG)
-    rooms.directory.places["a"].app.life.ask_to_end()
+    rooms.directory.places["a"].present.life.ask_to_end()
     try:
         yield
     finally:
@@ -74,7 +74,7 @@ def resting(rooms: gs.KeyedApps[Words, str], shop: Shop) -> Iterator[None]:
 
 def rest_while_putting(rooms: gs.KeyedApps[Any, Any]) -> None:
     """Have the program of "a" find itself idle while the next message is on its way to the disk."""
-    app = rooms.directory.places["a"].app
+    app = rooms.directory.places["a"].present
     stage = app.life.run.journal.parts.stage
     enter = stage.enter
 
@@ -191,7 +191,7 @@ def test_who_waits_for_the_next_life_hears_of_a_failure(shop: Shop) -> None:
     rooms["a"].send("fail")
     assert shop.held.acquire(timeout=LONG)
     place = rooms.directory.places["a"]
-    place.app.life.ask_to_end()
+    place.present.life.ask_to_end()
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(rooms["a"].apply, "second", timeout=LONG)
         while not place._backlog:
@@ -224,7 +224,7 @@ def test_a_stop_that_takes_too_long_tells_every_program(shop: Shop) -> None:
         rooms[key].send("hold")
         rooms[key].send("never")
         assert shop.held.acquire(timeout=LONG)
-    apps = [rooms.directory.places[key].app for key in "abc"]
+    apps = [rooms.directory.places[key].present for key in "abc"]
     with pytest.raises(gs.TimedOut, match="3 programs"):
         rooms.stop(timeout=0.01)
     shop.go_on.set()
@@ -273,7 +273,7 @@ def test_a_stop_within_a_program_only_asks(how: str) -> None:
     rooms = stopped_inside(gs.start_keyed, how)
     with rooms:
         rooms["b"].apply(1)
-        apps = [rooms.directory.places["b"].app, rooms.live("a")]
+        apps = [rooms.directory.places["b"].present, rooms.live("a")]
         rooms["a"].send("quit")
         assert [app.wait(LONG) for app in apps] == [1, 1]
         with pytest.raises(gs.Closed, match="stopped"):
@@ -287,7 +287,7 @@ async def test_a_stop_within_a_program_on_a_loop_only_asks() -> None:
         await rooms["b"].apply_async(1)
         rooms["a"].send("quit")
         async with asyncio.timeout(LONG):
-            assert await rooms.directory.places["b"].app.wait_async() == 1
+            assert await rooms.directory.places["b"].present.wait_async() == 1
 
 
 def test_a_message_is_one_message(shop: Shop) -> None:
@@ -424,7 +424,7 @@ def test_a_program_that_falls_idle_while_it_is_begun_is_given_what_was_sent(shop
 
         rooms.directory.make_app = idle_at_once
         rooms["a"].apply("first", timeout=LONG)
-        assert not rooms.directory.places["a"].app.life.is_draining
+        assert not rooms.directory.places["a"].present.life.is_draining
 
 
 def test_whom_an_app_refuses_at_its_end_another_tells(tmp_path: Path, shop: Shop) -> None:
@@ -476,6 +476,6 @@ def test_what_others_have_sent_outlives_an_interrupted_beginning(shop: Shop, mon
         with resting(rooms, shop):
             rooms["a"].send("second")
             monkeypatch.setattr("go_state.modes.keyed_apps.place.joined", interrupted)
-        rooms.directory.places["a"].app.wait(LONG)
+        rooms.directory.places["a"].present.wait(LONG)
         rooms["a"].apply("third", timeout=LONG)
     assert shop.taken == ["hold", "second", "third"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 
 import go_state as gs
-from go_state.storage.records.wakes import WakeTimes, read_all_wakes, read_wake, wake_name
+from go_state.storage.records.writes.wakes import WakeTimes, read_all_wakes, read_wake, wake_name
 from go_state.testing import SimClock
 
 IDLE = 0.01
@@ -191,8 +190,7 @@ async def test_programs_on_an_event_loop_are_woken_there(tmp_path: Path) -> None
             over: Any = guilds.directory.places["a"].over
             await over.watch().get_async(10)
             await clock.advance_async(101)
-            while due(store, "a") is not None:  # it is woken at once, and rests again when it is idle
-                await asyncio.sleep(0.01)
+            await guilds.settle_async(10)
         assert model_of(store, "a").reminded == (100.0,)
     assert threading.active_count() == 1
 
@@ -213,7 +211,7 @@ def test_what_is_not_processed_is_started_at_once(tmp_path: Path) -> None:
         stopping["a"].send(Remind(2.0))
         ending = threading.Thread(target=lambda: stopping.stop(drain=False))
         ending.start()
-        while not stopping.directory.is_closed or not stopping.directory.places["a"].app.life.is_draining:
+        while not stopping.directory.is_closed or not stopping.directory.places["a"].present.life.is_draining:
             pass
         go_on.set()
         ending.join(10)

@@ -12,10 +12,10 @@ from go_state.middleware.chain import Chain, chain_of
 from go_state.modes.app.app import App
 from go_state.modes.app.hosts.host import Host, TaskHost, ThreadHost
 from go_state.modes.app.life import Life
-from go_state.modes.app.memory_run import MemoryRun
 from go_state.modes.app.observers import Observers
 from go_state.modes.app.pending_replies import PendingReplies
-from go_state.modes.app.run_parts import RunParts
+from go_state.modes.app.runs.memory_run import MemoryRun
+from go_state.modes.app.runs.run_parts import RunParts
 from go_state.modes.app.settling import Settling
 from go_state.modes.options import OnDenied
 from go_state.modes.settings import DurableSettings
@@ -37,7 +37,7 @@ def memory_life(buffer: Buffer[Msg], parts: RunParts[Model, Msg]) -> Life[Model]
 
 def journal_life(settings: DurableSettings, parts: RunParts[Model, Msg]) -> Life[Model]:
     """Return the life of a program whose queue is a journal."""
-    from go_state.modes.app.journal_run import JournalRun  # here: a program that stores nothing need not wait for it
+    from go_state.modes.app.runs.journal_run import JournalRun  # here: a program that stores nothing need not wait for it
 
     return Life(_name(parts.program), JournalRun(settings, parts), parts)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from go_state.core.errors import AppEnded, UsageError
 from go_state.modes.app.pending_replies import PendingReply
-from go_state.modes.app.run_parts import RunParts
+from go_state.modes.app.runs.run_parts import RunParts
 from go_state.runtime.flow.waits import Flow
 from go_state.runtime.inside import is_part_of, takes_turn_of
 from go_state.runtime.raised import as_failure

@@ -23,9 +23,9 @@ from go_state.modes.durable.feed import DurableFeed
 from go_state.modes.durable.publishing import Onlooker, Publishing, noting_effects
 from go_state.modes.durable.restoring import load
 from go_state.modes.durable.snapshot_writer import SnapshotWriter
-from go_state.modes.durable.waking import NeverWoken, Waking
 from go_state.modes.keeping.keyframes import Keyframe
 from go_state.modes.keeping.schema import StoredTypes, stored_types
+from go_state.modes.keeping.waking import NeverWoken, Waking
 from go_state.modes.settings import DurableSettings
 from go_state.runtime.after_commit import Hooks, StopRequest
 from go_state.runtime.effects.manager import EffectManager
@@ -38,7 +38,7 @@ from go_state.storage.journal.journal import Journal
 from go_state.storage.journal.reader import JournalCursor
 from go_state.storage.records.lease import LeaseWait
 from go_state.storage.records.records import PROGRAM
-from go_state.storage.records.wakes import WakeTimes
+from go_state.storage.records.writes.wakes import WakeTimes
 from go_state.system.own_thread import OwnThread
 from go_state.system.timers import SystemClock
 
@@ -200,7 +200,7 @@ class DurableRun(Generic[Model, Msg]):
     def _subscribe_later(self, feed: DurableFeed[Model, Msg]) -> None:
         """Begin subscriptions when the messages are processed that were left: a time that is over may be what one of them is about."""
         if isinstance(inputs := self.manager.inputs, Subscribed):
-            end = feed.position + feed.waiting
+            end = feed.position + (0 if self._reader is None else self._reader.diff())
             inputs.wait_while(lambda: feed.last_position() + 1 < end)
 
     def _is_stopping(self) -> bool:

@@ -13,7 +13,7 @@ from go_state.modes.app.app import App
 from go_state.modes.keyed_apps.alarm import Alarm
 from go_state.modes.keyed_apps.place import Place
 from go_state.modes.keyed_apps.sent import has_failed
-from go_state.modes.keyed_apps.states import Told
+from go_state.modes.keyed_apps.states import State, Told
 from go_state.modes.options import OnFailed
 from go_state.modes.settings import RunSettings
 from go_state.system.running import running_loop
@@ -39,15 +39,21 @@ class Wakes:
 
     def all(self) -> Mapping[str, float]:
         """Return it by key: one scan."""
-        from go_state.storage.records.wakes import read_all_wakes
+        from go_state.storage.records.writes.wakes import read_all_wakes
 
         return read_all_wakes(self._backend, self._prefix)
 
+    def name(self, key: str) -> bytes:
+        """Return the name of the record that says so for one key."""
+        from go_state.storage.records.writes.wakes import wake_name
+
+        return wake_name(self._prefix, key)
+
     def of(self, key: str) -> float | None:
         """Return it for one key."""
-        from go_state.storage.records.wakes import read_wake, wake_name
+        from go_state.storage.records.writes.wakes import read_wake
 
-        return read_wake(self._backend, wake_name(self._prefix, key)).due
+        return read_wake(self._backend, self.name(key)).due
 
 
 class Directory(Generic[Model, Msg]):
@@ -107,14 +113,14 @@ class Directory(Generic[Model, Msg]):
         """Return the key's place, a new one if there is none, and those that are to rest in its stead. Lock held."""
         crowd: list[Place[Model, Msg]] = []
         place = self.places.pop(key, None)
-        if place is None or place.is_stopped:
+        if place is None or place.state is State.STOPPED:
             crowd = list(self.places.values())[: max(len(self.places) + 1 - self._limit, 0)]
             place = Place(key, self)
         self.places[key] = place  # at the end: used just now
         return place, crowd
 
     def restart(self, key: str) -> bool:
-        """Let a program that has failed be used again, and start it; False if it has not failed."""
+        """Start a program that has failed, which can be used again then; False if it has not failed."""
         with self._lock:
             if self.is_closed or key not in self.failed:
                 return False
@@ -125,7 +131,7 @@ class Directory(Generic[Model, Msg]):
         return True
 
     def close(self) -> list[Place[Model, Msg]]:
-        """Take nothing more, and return the places."""
+        """Refuse all further use, and return the places."""
         with self._lock:
             self.is_closed = True
             return list(self.places.values())
@@ -202,7 +208,7 @@ class Directory(Generic[Model, Msg]):
         """Start the program of the key, if it is at rest."""
         with self._lock:
             found = self.places.get(key)
-            is_up = self.is_closed or key in self.failed or (found is not None and not found.is_stopped)
+            is_up = self.is_closed or key in self.failed or (found is not None and found.state is not State.STOPPED)
             place, crowd = (None, []) if is_up else self._found(key)
         for each in crowd:
             each.ask_to_rest()

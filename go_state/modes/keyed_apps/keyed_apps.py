@@ -128,7 +128,8 @@ class KeyedApps(Generic[Model, Msg]):
         except TimedOut:
             raise self._out_of_time(timeout) from None
         for place in places:
-            place.join()
+            if place.present is not None:
+                place.present.stop()  # waits for its thread, which has nothing more to do
         self._end_alarm()
         self._thread.close()
 
@@ -151,7 +152,8 @@ class KeyedApps(Generic[Model, Msg]):
             self.directory.alarm.close()
 
     def _holds_caller(self) -> bool:
-        return any(place.holds_caller() for place in self.directory.all())
+        apps = [place.present for place in self.directory.all()]
+        return any(app is not None and app.life.is_part() for app in apps)
 
     def _ask_all(self, drain: bool) -> list[Place[Model, Msg]]:
         places = self.directory.close()

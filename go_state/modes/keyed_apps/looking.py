@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias, TypeVar
 
 from go_state.modes.app.app import App
 from go_state.modes.keyed_apps.directory import Directory
 from go_state.modes.keyed_apps.place import Place
 from go_state.modes.keyed_apps.states import State
+
+Model = TypeVar("Model")
+Msg = TypeVar("Msg")
 
 KeyState: TypeAlias = Literal["starting", "running", "ending", "resting", "failed"]
 """The state of one key's program: being started, running, being put to rest, at rest, and failed."""
@@ -55,7 +58,7 @@ class KeyedStatistics(NamedTuple):
     due: float | None
 
 
-def key_statistics(directory: Directory[Any, Any], key: str) -> KeyStatistics:
+def key_statistics(directory: Directory[Model, Msg], key: str) -> KeyStatistics:
     """Return those of one key."""
     place, error = directory.places.get(key), directory.failed.get(key)
     if error is not None:
@@ -68,13 +71,13 @@ def key_statistics(directory: Directory[Any, Any], key: str) -> KeyStatistics:
     return _running(place, app)
 
 
-def _running(place: Place[Any, Any], app: App[Any, Any]) -> KeyStatistics:
+def _running(place: Place[Model, Msg], app: App[Model, Msg]) -> KeyStatistics:
     found = app.statistics()
     size = found.queue_size + place.waiting
     return KeyStatistics(_NAMES[place.state], found.processed, size, found.oldest_age, found.commands_running)
 
 
-def keyed_statistics(directory: Directory[Any, Any]) -> KeyedStatistics:
+def keyed_statistics(directory: Directory[Model, Msg]) -> KeyedStatistics:
     """Return those of all keys."""
     up = [key for key in directory.running() if key not in directory.failed]
     each = [key_statistics(directory, key) for key in up]

@@ -66,20 +66,18 @@ def _keyed(called: str, program: Program[Model, Msg], options: KeyedAppOptions, 
     on_failed = checked_function("on_failed", options.get("on_failed"), "(key, error)")
     asks_key = takes_key(checked_program(program))
     if stored is not None:
-        # Here: programs that store nothing need not wait for them.
-        from go_state.modes.keeping.schema import stored_types
-        from go_state.storage.records.wakes import wake_name
+        from go_state.modes.keeping.schema import stored_types  # here: programs that store nothing need not wait for it
 
         stored = replace(stored, types=stored_types(program), thread=thread)
+    wakes = None if stored is None else Wakes(stored.store, prefix)
     loop = _current_loop() if on_loop else None
 
     def make(key: str, idled: Told, ended: Told, begun: Told) -> App[Model, Msg]:
         own = replace(program, init=partial(program.init, key)) if asks_key else program
-        durable = None if stored is None else replace(stored, key=prefix + key, wake=wake_name(prefix, key))
+        durable = None if stored is None or wakes is None else replace(stored, key=prefix + key, wake=wakes.name(key))
         told = Callbacks(idle=idle, idled=idled, ended=ended, begun=begun)
         return make_app(own, None, settings, durable, on_denied=on_denied, on_loop=on_loop, callbacks=told)
 
-    wakes = None if stored is None else Wakes(stored.store, prefix)
     return KeyedApps(Directory(make, limit, loop, settings, wakes, on_failed), thread)
 
 

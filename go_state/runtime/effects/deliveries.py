@@ -45,7 +45,7 @@ class Inputs(Protocol):
         ...
 
     def rest(self) -> None:
-        """Let nothing more speak; what the clock brings from now on is for the next run."""
+        """Stop them: nothing more is sent, and what the clock brings from now on is for the next run."""
         ...
 
     def end(self) -> None:

@@ -110,8 +110,7 @@ class LogFeed(Generic[Msg]):
     def _idle(self) -> Flow[None]:
         """Wait for messages, for a running command, or for `idle_seconds`."""
         manager, idle = self._manager, self.idle_seconds
-        if self.is_awaited and self.settling is not None:
-            self.settling.reached()
+        self.tell_if_settled()
         left = None if manager is None else manager.left(self._is_drained)
         try:
             yield Messages(self._reader, idle if left is None or (idle is not None and idle < left) else left)
@@ -127,6 +126,11 @@ class LogFeed(Generic[Msg]):
         """Whether somebody waits until there is nothing to do, and there is nothing but timers."""
         settling, manager = self.settling, self._manager
         return settling is not None and settling.is_awaited and not self._backlog() and (manager is None or manager.is_through)
+
+    def tell_if_settled(self) -> None:
+        """Wake those who wait until there is nothing to do, if that is so."""
+        if self.is_awaited and self.settling is not None:
+            self.settling.reached()
 
     def _adapt(self) -> None:
         """Choose the size of the next chunk by how long the last one took, without what was spent on commands' results."""

@@ -185,7 +185,7 @@ class Subscribed(Generic[Model, Msg]):
     # ------------------------------------------------------------------ beginning and ending
 
     def rest(self) -> None:
-        """Let nothing more speak: streams and signals end, and what comes due from now on is missed, for the next life to send."""
+        """Send nothing more: streams and signals end, and what comes due from now on is missed, for the next life to send."""
         if self.timed.is_resting:
             return
         self.timed.is_resting = True

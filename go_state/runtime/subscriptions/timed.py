@@ -27,7 +27,7 @@ class Timed:
         self._resumed: Mapping[float, float] = {}  # when the next beat is of what beats each so many seconds, since 1970
 
     def resume(self, beats: Mapping[float, float]) -> None:
-        """Let what beats in these seconds go on as the run before has left it: its next beat is at that time."""
+        """Go on with the beats that the run before has left: what beats each so many seconds does so next at that time."""
         self._resumed = beats
 
     def begin(self, running: Running) -> None:

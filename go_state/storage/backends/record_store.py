@@ -11,7 +11,7 @@ from go_state.core.ports import Stored, Write
 from go_state.storage.backends.journals import Journals
 from go_state.storage.records.backend import Backend
 from go_state.storage.records.models import Models
-from go_state.storage.records.together import Together
+from go_state.storage.records.writes.together import Together
 from go_state.system.forks import at_fork
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TypeVar
 from go_state.buffer.cursor import Cursor, Start
 from go_state.core.errors import ConcurrentGet
 from go_state.storage.journal.parts import Parts
-from go_state.storage.records.together import Steps
+from go_state.storage.records.writes.together import Steps
 from go_state.system.own_thread import OwnThread
 
 Msg = TypeVar("Msg")
@@ -28,8 +28,6 @@ class JournalCursor(Cursor[Msg]):
         self._kind = parts.kind
         self.thread: OwnThread = parts.writer.thread  #: in which the journal's async methods use the disk
 
-    # ------------------------------------------------------------------ reading
-
     def take(self, limit: int) -> list[Msg]:
         """Read up to `limit` messages that are on disk; those that are not yet are flushed first."""
         if self._writer.rules.blocks(self):
@@ -37,9 +35,7 @@ class JournalCursor(Cursor[Msg]):
         return super().take(limit)
 
     def take_written(self, limit: int) -> list[Msg]:
-        """Read up to `limit` messages of those that are in memory: it asks no disk, and may find none; see `needs_disk`.
-        Between `prepare` and this others may have read so much that the block is not kept any more.
-        """
+        """Read up to `limit` messages of those that are in memory: it asks no disk, and may find none, also after `prepare`."""
         with self.log.lock:
             return self.take_locked(limit) if self._tail.is_in_memory(self.position) else []
 
@@ -55,15 +51,14 @@ class JournalCursor(Cursor[Msg]):
         self._writer.through(self.prepare_in_steps())
 
     def prepare_in_steps(self) -> Steps[None]:
-        """Do the same; what is written is yielded, for whoever writes it with what other journals write."""
+        """Do the same; what is written is yielded, to be written with what other journals write."""
         if self._writer.rules.needs_flush(self):
             yield from self._writer.flush_in_steps()
         with self.log.lock:
             if self._tail.is_in_memory(self.position):
                 return
         # Not while the lock is held: an event loop that wants it would wait for the disk.
-        found = self._tail.fetch(self.position)
-        if found is not None:
+        if (found := self._tail.fetch(self.position)) is not None:
             with self.log.lock:
                 self._tail.keep(found)
 

@@ -13,7 +13,7 @@ from go_state.buffer.log import Log
 from go_state.core.turn import Turn
 from go_state.storage.journal.tail import Tail
 from go_state.storage.records.records import Records
-from go_state.storage.records.wakes import NOW, WakeRecord, WakeTimes, read_wake
+from go_state.storage.records.writes.wakes import NOW, WakeRecord, WakeTimes, read_wake
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

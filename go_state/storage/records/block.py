@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from go_state.core.errors import Corrupt
 from go_state.storage.records.parts import InParts
 from go_state.storage.records.times import Times, split
-from go_state.storage.records.wakes import WakeRecord
+from go_state.storage.records.writes.wakes import WakeRecord
 
 if TYPE_CHECKING:
     from go_state.storage.types.description import Description

@@ -25,7 +25,7 @@ from go_state.storage.records.frames import FRAME_BYTES, pack, unpack
 from go_state.storage.records.keys import key_bytes
 from go_state.storage.records.models import keep_snapshot, remember_types
 from go_state.storage.records.parts import Parts
-from go_state.storage.records.together import Job
+from go_state.storage.records.writes.together import Job
 from go_state.storage.types.description import Description
 
 SNAPSHOT = "@snapshot"  # the cursor of the newest snapshot: messages after it are needed, whoever has read them

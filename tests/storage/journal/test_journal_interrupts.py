@@ -70,7 +70,7 @@ def test_messages_enter_with_their_snapshot_or_not_at_all(tmp_path: Path) -> Non
             journal = store.journal("j", of=str)
             journal.put("first")
             with interrupt:
-                journal.writer.save(Snapshot("j", 0, b"model", 0, None, 1, 0), ["with it"])
+                journal.writer.through(journal.writer.save_in_steps(Snapshot("j", 0, b"model", 0, None, 1, 0), ["with it"]))
             journal.put("last")
             assert journal.slice() == ["first", *(["with it"] if store.load("j") else []), "last"]
 

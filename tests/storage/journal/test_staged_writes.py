@@ -69,7 +69,7 @@ def test_looking_does_not_wait_for_the_disk(journal: Journal[str], monkeypatch: 
     writes = Writes(journal)
 
     def slow(entry: Any) -> int:
-        looked.append((reader.cursor.take_written(1), journal.writer.backlog(0).size))
+        looked.append((reader.cursor.take_written(1), journal.writer.rules.backlog(0).size))
         return writes.write(entry)
 
     writes.replace(slow)

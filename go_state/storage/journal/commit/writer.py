@@ -17,14 +17,12 @@ at the disk: the lease is ours, so whatever was written is ours.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from time import time_ns
 from typing import Generic, Literal, TypeAlias, TypeVar
 
 from go_state.buffer.log import Log
-from go_state.buffer.statistics import Backlog
 from go_state.core.errors import Conflict, LeaseHeld, StoreFull, UsedAfterClose
 from go_state.storage.journal.commit.flush_rules import FlushRules, NamedPosition
 from go_state.storage.journal.commit.group_commit import GroupCommit, Pending
@@ -34,10 +32,9 @@ from go_state.storage.journal.message_type import MessageType
 from go_state.storage.journal.run_record import Notes, RunRecord
 from go_state.storage.journal.tail import Tail
 from go_state.storage.records.block import Entry, Snapshot
-from go_state.storage.records.parts import Parts
 from go_state.storage.records.records import PROGRAM, SNAPSHOT, Records
 from go_state.storage.records.times import Times
-from go_state.storage.records.together import Steps
+from go_state.storage.records.writes.together import Steps
 from go_state.system.at_exit import at_exit
 from go_state.system.crash_points import reach
 from go_state.system.own_thread import OwnThread
@@ -91,11 +88,7 @@ class Writer(Generic[Msg]):
 
     def flush(self) -> int:
         """Commit to disk all that was put and every cursor that has moved; return the position up to which all is durable."""
-        if not (self._lease.is_held or self._log.closed) and self.has_unwritten():
-            self._lease.acquire()
-        with self._lease.flushing:
-            self.flush_locked()
-        return self._tail.durable
+        return self.through(self.flush_in_steps())
 
     def through(self, steps: Steps[Result]) -> Result:
         """Take steps alone, each in its transaction; return what they return."""
@@ -121,19 +114,10 @@ class Writer(Generic[Msg]):
             self._lease.take()
             self._records.found()
 
-    def save(self, snapshot: Snapshot, messages: Sequence[Msg] = ()) -> int:
+    def save_in_steps(self, snapshot: Snapshot, messages: Sequence[Msg] = ()) -> Steps[int]:
         """Write a snapshot together with all that a flush writes, and return its version; the messages enter with it or not at all."""
         with self._lease.flushing:
-            return self.flush_locked(snapshot, messages)
-
-    def save_in_steps(self, snapshot: Snapshot, messages: Sequence[Msg] = ()) -> Steps[int]:
-        """Save as `save` does; see `flush_in_steps`."""
-        with self._lease.flushing:
             return (yield from self._steps(snapshot, messages))
-
-    def parts(self, key: str) -> Parts:
-        """Return what a large snapshot is written into bit by bit, before `save` makes it count."""
-        return self._records.parts(key)
 
     def lead(self, staged: Pending[Msg]) -> None:
         """Write what is staged, unless another has written this one meanwhile."""
@@ -161,11 +145,12 @@ class Writer(Generic[Msg]):
             noted = record.has_unwritten or record.has_unwritten_wake
             return bool(self._tail.pending or self._stage.waiting or noted or self._moved())
 
-    def flush_locked(self, snapshot: Snapshot | None = None, messages: Sequence[Msg] = ()) -> int:
-        """Flush, and return the number of the transaction, 0 if there was nothing to write. `flushing` held."""
-        return self.through(self._steps(snapshot, messages))
+    def flush_locked(self) -> None:
+        """Flush. `flushing` held."""
+        self.through(self._steps())
 
     def _steps(self, snapshot: Snapshot | None = None, messages: Sequence[Msg] = ()) -> Steps[int]:
+        """Flush, and return the number of the transaction, 0 if there was nothing to write. `flushing` held."""
         if self.has_unwritten() or snapshot is not None:
             if self._lease.is_lost:
                 raise LeaseHeld(self._records.name)
@@ -313,17 +298,6 @@ class Writer(Generic[Msg]):
     def date_by(self, clock: Callable[[], float]) -> None:
         """Date what enters from now on by another clock than the system's, in seconds since 1970."""
         self.time_ns = lambda: round(clock() * 1e9)
-
-    def backlog(self, position: int | None) -> Backlog:
-        """Return what waits from the position on, or what is not on disk, with what waits for the lease; it asks no disk."""
-        log, tail = self._log, self._tail
-        with log.lock:
-            log.absorb()
-            position = tail.durable if position is None else position
-            size = max(tail.end - position, 0)
-            at = tail.entered_in_memory(position) if size else self._stage.oldest
-            age = None if at is None else max(time.time() - at, 0.0)
-            return Backlog(size + self._stage.size, age, log.times.rate(tail.end, log.clock()))
 
     # ------------------------------------------------------------------ ending
 

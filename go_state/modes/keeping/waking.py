@@ -10,7 +10,7 @@ from go_state.runtime.effects.effect import Effect
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.subscriptions.subscribed import Subscribed
 from go_state.storage.journal.run_record import RunRecord
-from go_state.storage.records.wakes import NOW, WakeTimes
+from go_state.storage.records.writes.wakes import NOW, WakeTimes
 
 
 class Waking:
@@ -26,7 +26,7 @@ class Waking:
         return self._record.keep_wake(self._name)
 
     def go_on(self, times: WakeTimes) -> None:
-        """Let timers and beats go on where the last run has left them."""
+        """Go on with the timers and beats that the last run has left."""
         self._manager.keeps_timers = True
         self._manager.lifecycle.resumed = times.timers
         if isinstance(inputs := self._manager.inputs, Subscribed):

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from go_state.modes.app.pending_replies import PendingReply
-from go_state.modes.app.run_parts import RunParts
+from go_state.modes.app.runs.run_parts import RunParts
 from go_state.runtime.after_commit import Hooks
 from go_state.runtime.feeds.log_feed import LogFeed
 from go_state.runtime.flow.waits import Flow

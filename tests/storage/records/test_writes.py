@@ -15,7 +15,7 @@ import pytest
 
 import go_state as gs
 from go_state.storage.records.backend import Transaction
-from go_state.storage.records.together import Job, Together, write_together
+from go_state.storage.records.writes.together import Job, Together, write_together
 
 
 @contextmanager

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-Steps: TypeAlias = "Generator[Job[Any], None, T]"  # Any: each job has a result of its own
+AnyJob: TypeAlias = "Job[Any]"  # each has a result of its own
+Steps: TypeAlias = "Generator[AnyJob, None, T]"
 """What is done in steps, and yields what it writes: when it goes on that is written, or has failed."""
 
 _MOST = 512  # writes in one transaction: one that fails has the others of it written again
@@ -47,16 +48,16 @@ class Job(Generic[T]):
         return self.result  # type: ignore[return-value]  # which is set by then
 
 
-def write_together(backend: Backend, jobs: Sequence[Job[Any]]) -> None:
+def write_together(backend: Backend, jobs: Sequence[AnyJob]) -> None:
     """Write all jobs, in order, in one transaction or in several; each has its result or its error afterwards."""
     left = list(jobs)
     while left:
         left = _tried(backend, left)
 
 
-def _tried(backend: Backend, jobs: list[Job[Any]]) -> list[Job[Any]]:
+def _tried(backend: Backend, jobs: list[AnyJob]) -> list[AnyJob]:
     """Write the jobs in one transaction; return those that are to be tried again because it failed for another of them."""
-    failed: Job[Any] | None = None
+    failed: AnyJob | None = None
     try:
         with backend.transaction(write=True) as transaction:
             for job in jobs:
@@ -88,14 +89,14 @@ class Together:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._lock = threading.Lock()  # guards the two below
-        self._waiting: list[Job[Any]] = []
+        self._waiting: list[AnyJob] = []
         self._is_led = False
 
     def after_fork_in_child(self) -> None:
         """In a forked child: those who wait are the parent's."""
         self._lock, self._waiting, self._is_led = threading.Lock(), [], False
 
-    def write_all(self, jobs: Sequence[Job[Any]]) -> None:
+    def write_all(self, jobs: Sequence[AnyJob]) -> None:
         """Write the jobs of several journals, all of which the calling thread has."""
         write_together(self._backend, jobs)
 
@@ -108,7 +109,7 @@ class Together:
             result: T = end.value
             return result
 
-    def write(self, job: Job[Any]) -> None:
+    def write(self, job: AnyJob) -> None:
         """Write a job, with what others write now; it has its result or its error afterwards."""
         if threading.current_thread() is threading.main_thread():
             write_together(self._backend, [job])
@@ -135,7 +136,7 @@ class Together:
         finally:
             self._hand_on(jobs)
 
-    def _hand_on(self, jobs: list[Job[Any]]) -> None:
+    def _hand_on(self, jobs: list[AnyJob]) -> None:
         """Wake those whose jobs are done, and the next leader."""
         with self._lock:
             following = self._waiting[0] if self._waiting else None

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from go_state.modes.app.pending_replies import PendingReply
-from go_state.modes.app.run_parts import RunParts
+from go_state.modes.app.runs.run_parts import RunParts
 from go_state.modes.durable.durable_run import DurableRun
 from go_state.modes.settings import DurableSettings
 from go_state.runtime.flow.waits import Flow
@@ -89,7 +89,7 @@ class JournalRun(Generic[Model, Msg]):
     def backlog(self) -> Backlog:
         """Return what waits in the journal."""
         feed = self.durable.feed
-        return self.journal.writer.backlog(None if feed is None else feed.committed)
+        return self.journal.writer.rules.backlog(None if feed is None else feed.committed)
 
     def put_for(self, reply: PendingReply, message: Msg) -> None:
         """Put one message and expect its turn for the sender who waits; its position may be known later."""
