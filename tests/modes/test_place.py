@@ -475,7 +475,7 @@ def test_what_others_have_sent_outlives_an_interrupted_beginning(shop: Shop, mon
     with gs.start_keyed(shop.program) as rooms:
         with resting(rooms, shop):
             rooms["a"].send("second")
-            monkeypatch.setattr("go_state.modes.keyed_apps.place.joined", interrupted)
+            monkeypatch.setattr("go_state.modes.keyed_apps.sent.joined", interrupted)
         rooms.directory.places["a"].present.wait(LONG)
         rooms["a"].apply("third", timeout=LONG)
     assert shop.taken == ["hold", "second", "third"]

@@ -74,12 +74,13 @@ class Directory(Generic[Model, Msg]):
         self.failed: dict[str, BaseException] = {}  #: by key
         self.errors: list[BaseException] = []  #: to be raised from the block
         self.is_closed = False
+        self._restarts: set[str] = set()  # the keys of failed programs that are to be started again once they are over
         self._limit = limit
         self._loop = loop
         self._wakes = wakes
         self._on_failed = on_failed
         self._context = copy_context()  # in which programs begin, whoever is the first to use them
-        self._lock = threading.Lock()  # guards the four that are public
+        self._lock = threading.Lock()  # guards the four that are public, and the restarts
 
     def open(self) -> None:
         """Begin to wake programs at rest."""
@@ -120,8 +121,27 @@ class Directory(Generic[Model, Msg]):
         return place, crowd
 
     def restart(self, key: str) -> bool:
-        """Start a program that has failed, which can be used again then; False if it has not failed."""
+        """Start a program that has failed, which can be used again then; False if it has not failed.
+
+        One that has failed and is not over yet is waited for; on an event loop it is started when it is over.
+        """
         with self._lock:
+            place = None if self.is_closed or key in self.failed else self.places.get(key)
+            life = None if place is None or place.present is None else place.present.life
+            if life is None or life.error is None:
+                place = None
+            else:
+                self._restarts.add(key)
+        if place is None or life is None:
+            return self._start_again(key)
+        if running_loop() is None and not life.is_part():
+            place.over.watch().get()
+            self._start_again(key)
+        return True
+
+    def _start_again(self, key: str) -> bool:
+        with self._lock:
+            self._restarts.discard(key)
             if self.is_closed or key not in self.failed:
                 return False
             error = self.failed.pop(key)
@@ -182,6 +202,8 @@ class Directory(Generic[Model, Msg]):
                 self._on_failed(key, error)
             except Exception as raised:
                 self.lost(raised)
+        if key in self._restarts:
+            self._start_again(key)
 
     def retry(self, key: str, /) -> None:
         """Called when a program that nobody but the alarm has used is run by another process: it is to be looked at again."""

@@ -66,6 +66,8 @@ def key_statistics(directory: Directory[Model, Msg], key: str) -> KeyStatistics:
     if place is None or place.is_over:
         return KeyStatistics("resting", due=directory.next_of(key))
     app = place.present
+    if app is not None and app.life.error is not None:  # it is about to be over
+        return KeyStatistics("failed", error=app.life.error)
     if app is None:
         return KeyStatistics(_NAMES[place.state], queue_size=place.waiting)
     return _running(place, app)
