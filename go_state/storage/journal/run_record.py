@@ -80,7 +80,7 @@ class RunRecord:
         with self._log.lock:
             if self._running or self._changed:
                 return list(self._running)
-        return self._records.under_way()
+        return [] if self._records.is_new else self._records.under_way()
 
     def opened(self, name: str) -> None:
         """Note a command that is running; it is written with what its turn commits, or before."""
@@ -101,7 +101,7 @@ class RunRecord:
 
     def keep_wake(self, name: bytes) -> WakeTimes:
         """Keep, in the record of this name, when the program has something to do by itself; return what it has said so far."""
-        found = read_wake(self._records.store.backend, name)
+        found = WakeTimes() if self._records.is_new else read_wake(self._records.store.backend, name)
         with self._log.lock:
             self._wake_name, self._wake, self._stored_wake, self._wake_of = name, found, found, None
         return found

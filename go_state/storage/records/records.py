@@ -274,6 +274,11 @@ class Records:
             self._put(transaction, b"m", b'{"start":%d,"salt":"%s"}' % (start, journal_id.encode()))
         return journal_id
 
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing of the journal was on disk when it was looked at last, nor written since."""
+        return not self._is_founded
+
     def found(self) -> None:
         """Give a new journal its id, which is on disk with the first write."""
         self.journal_id = self.journal_id or os.urandom(16).hex()
