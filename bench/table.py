@@ -122,7 +122,7 @@ ROWS = (
         "Postgres: a save of 1,000 changed models; saves a second by four writers, against one",
         {
             "Postgres, a save of 1,000 changed models": "save",
-            "Postgres, saves a second of four writers against one": "writers",
+            "Postgres, saves of four writers against one, 2 ms a sync": "writers",
         },
     ),
     Row("taking a journal in from its export, against appending it", {"journal import, against putting the same messages": ""}),

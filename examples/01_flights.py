@@ -81,7 +81,8 @@ def main(path: str, interrupt_after: int | None) -> None:
             program, flights, store=store, key=lambda msg: msg.carrier, snapshots=gs.Snapshots(every=50_000), stop=stop
         )
         seconds = time.perf_counter() - began
-        names = {row["carrier"]: row["name"] for row in gs.sources.CSV(data / "airlines.csv").read()}
+        rows = gs.sources.CSV(data / "airlines.csv").read()
+        names = {row["carrier"]: row["name"] for row in rows if isinstance(row, dict)}
         show(sorted(result.models.values(), key=lambda model: -model.flights), names)
     print(f"\n{result.processed:,} flights processed in {seconds:.1f} s, {result.position or 0:,} counted in {path}.")
     if result.ended == "stopped":

@@ -6,13 +6,14 @@
     Run it                      run, run_async
     ... and hold it             start, start_async, App; start_keyed, start_keyed_async, KeyedApps; its parts: gs.app
     ... and watch it            Value, ANY; gs.watch has the rest
+    See what it does            gs.observe: Log, Prometheus, OpenTelemetry; App.effects
     ... and keep its messages   LMDBStore.journal, Journal; run(store=, key=, snapshots=), Retain
-    ... and ask its history     replay, verify, to_test, check_store; what they return: gs.history
+    ... and ask its history     replay, verify, to_test, check_store; gs.history: first, steps, compare, rebuild, peek
     Fold something around it    gs.middleware, Denied
     Run it over a source        batch, batch_async, Result; gs.sources: CSV, JSONLines, progress
     ... and keep the model      aggregate, aggregate_async, KeyedResult, Snapshots, load_model
     End it early                signals, StopSwitch
-    When a message fails        Raise, SetAside, FailedMessage
+    When a message fails        Raise, SetAside, Halt, FailedMessage; DeadLetters, what they hold: gs.dead_letters
     Where models are kept       LMDBStore, MemoryStore, PostgresStore, JsonCodec
     Of your own                 gs.abc: the ports, such as Store, Source, Codec, Producer, Consumer, Clock
     What a call takes           RunOptions, AppOptions, KeyedAppOptions, BatchOptions, AggregateOptions, KeyedAggregateOptions
@@ -28,7 +29,20 @@ import typing as _typing
 from go_state.system.later import names_of_later as _names_of_later
 
 if _typing.TYPE_CHECKING:
-    from go_state import abc, app, buffer, errors, history, middleware, retention, sources, testing, watch
+    from go_state import (
+        abc,
+        app,
+        buffer,
+        dead_letters,
+        errors,
+        history,
+        middleware,
+        observe,
+        retention,
+        sources,
+        testing,
+        watch,
+    )
     from go_state.buffer.buffer import Buffer
     from go_state.buffer.consumer import Consumer
     from go_state.core.commands import Cmd, Command, Failure, Retry
@@ -38,8 +52,13 @@ if _typing.TYPE_CHECKING:
     from go_state.core.program import Program, Step, reducer
     from go_state.core.subscriptions import Sub
     from go_state.core.turn import Turn
+    from go_state.dead_letters.dead_letters import DeadLetters
     from go_state.history.check_store import check_store
+    from go_state.history.compare import compare
+    from go_state.history.peek import peek
+    from go_state.history.rebuild import rebuild
     from go_state.history.replay import replay
+    from go_state.history.steps import first
     from go_state.history.to_test import to_test
     from go_state.history.verify import verify
     from go_state.modes.aggregate.aggregate import KeyedResult, aggregate, aggregate_async
@@ -62,7 +81,7 @@ if _typing.TYPE_CHECKING:
     from go_state.modes.run import run, run_async
     from go_state.modes.stop import StopSwitch, signals
     from go_state.runtime.effects.context import effect_id, env
-    from go_state.runtime.on_error import FailedMessage, Raise, SetAside
+    from go_state.runtime.on_error import FailedMessage, Halt, Raise, SetAside
     from go_state.runtime.resources import Effects
     from go_state.storage.backends.lmdb.store import LMDBStore
     from go_state.storage.backends.memory import MemoryStore
@@ -76,7 +95,20 @@ __version__ = "0.1.0"
 
 # Where each name is; the imports above are for type checkers, and a test compares the two.
 _LATER = {
-    "go_state": ("abc", "app", "buffer", "errors", "history", "middleware", "retention", "sources", "testing", "watch"),
+    "go_state": (
+        "abc",
+        "app",
+        "buffer",
+        "dead_letters",
+        "errors",
+        "history",
+        "middleware",
+        "observe",
+        "retention",
+        "sources",
+        "testing",
+        "watch",
+    ),
     "go_state.buffer.buffer": ("Buffer",),
     "go_state.buffer.consumer": ("Consumer",),
     "go_state.core.commands": ("Cmd", "Command", "Failure", "Retry"),
@@ -95,7 +127,12 @@ _LATER = {
     "go_state.core.program": ("Program", "Step", "reducer"),
     "go_state.core.subscriptions": ("Sub",),
     "go_state.core.turn": ("Turn",),
+    "go_state.dead_letters.dead_letters": ("DeadLetters",),
     "go_state.history.check_store": ("check_store",),
+    "go_state.history.compare": ("compare",),
+    "go_state.history.peek": ("peek",),
+    "go_state.history.rebuild": ("rebuild",),
+    "go_state.history.steps": ("first",),
     "go_state.history.replay": ("replay",),
     "go_state.history.to_test": ("to_test",),
     "go_state.history.verify": ("verify",),
@@ -119,7 +156,7 @@ _LATER = {
     "go_state.modes.run": ("run", "run_async"),
     "go_state.modes.stop": ("StopSwitch", "signals"),
     "go_state.runtime.effects.context": ("effect_id", "env"),
-    "go_state.runtime.on_error": ("FailedMessage", "Raise", "SetAside"),
+    "go_state.runtime.on_error": ("FailedMessage", "Halt", "Raise", "SetAside"),
     "go_state.runtime.resources": ("Effects",),
     "go_state.storage.backends.lmdb.store": ("LMDBStore",),
     "go_state.storage.backends.memory": ("MemoryStore",),
@@ -142,12 +179,14 @@ __all__ = [
     "Command",
     "Conflict",
     "Consumer",
+    "DeadLetters",
     "Denied",
     "Effects",
     "FailedMessage",
     "Failure",
     "Full",
     "GoStateError",
+    "Halt",
     "Journal",
     "JsonCodec",
     "KeyedAggregateOptions",
@@ -182,12 +221,18 @@ __all__ = [
     "batch_async",
     "buffer",
     "check_store",
+    "compare",
+    "dead_letters",
     "effect_id",
     "env",
     "errors",
+    "first",
     "history",
     "load_model",
     "middleware",
+    "observe",
+    "peek",
+    "rebuild",
     "reducer",
     "replay",
     "retention",

@@ -3,9 +3,12 @@
 Each is a protocol: an object with these methods will do, it need not inherit. `gs.testing` has contract suites for them.
 
     Store, Stored, Write            where models are kept, with a version fence
+    ManyAtOnce                      what a store may have besides: many keys loaded in one go
     Codec                           a model as bytes
     Source, Reading, Position       a stream that can be read on from a position
+    Undecoded                       what it gives in the place of a record that is no message
     Openable, OpenedSource          a source whose stream may be replaced at any moment, such as a file
+    History, Entry, Span            messages by position, of which the tools of gs.history ask their questions
     Producer, Consumer              a queue of your own: put; get, commit, rollback
     Clock                           the time of a run
     Switch                          something with is_set(), which asks a batch to end
@@ -14,15 +17,20 @@ Each is a protocol: an object with these methods will do, it need not inherit. `
 from go_state.core.ports import (
     Codec,
     Consumer,
+    Entry,
+    History,
+    ManyAtOnce,
     Openable,
     OpenedSource,
     Position,
     Producer,
     Reading,
     Source,
+    Span,
     Store,
     Stored,
     Switch,
+    Undecoded,
     Write,
 )
 from go_state.system.timers import Clock
@@ -31,14 +39,19 @@ __all__ = [
     "Clock",
     "Codec",
     "Consumer",
+    "Entry",
+    "History",
+    "ManyAtOnce",
     "Openable",
     "OpenedSource",
     "Position",
     "Producer",
     "Reading",
     "Source",
+    "Span",
     "Store",
     "Stored",
     "Switch",
+    "Undecoded",
     "Write",
 ]

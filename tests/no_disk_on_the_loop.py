@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any
@@ -51,11 +51,11 @@ def watch(backend: Any, seen: Seen) -> None:
     """Note every transaction and lease of the backend that is used on a loop's thread."""
     real_transaction, real_lease = backend.transaction, backend.lease
 
-    def transaction(*, write: bool = False) -> AbstractContextManager[Transaction]:
+    def transaction(*, write: bool = False, of: Collection[bytes] | None = None) -> AbstractContextManager[Transaction]:
         @contextmanager
         def watched() -> Iterator[Transaction]:
             seen.check("a transaction")
-            with real_transaction(write=write) as opened:
+            with real_transaction(write=write, of=of) as opened:
                 yield opened
 
         return watched()

@@ -78,6 +78,9 @@ aggregate horizontal -32, vertical  32
 }
 
 
+ELSEWHERE = {"01_flights.py", "10_service.py"}  # tested below, and in tests/examples/test_service.py
+
+
 def run(example: str, folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-W", "error", EXAMPLES / example, *args],
@@ -133,4 +136,4 @@ def test_demo_counts_every_flight_once(tmp_path: Path) -> None:
 
 def test_every_example_is_tested() -> None:
     """No example is left out."""
-    assert {path.name for path in EXAMPLES.glob("*.py")} == {*PRINTS, "01_flights.py", "__init__.py"}
+    assert {path.name for path in EXAMPLES.glob("*.py")} == {*PRINTS, *ELSEWHERE, "__init__.py"}

@@ -21,7 +21,9 @@ LATER = [
     "janus",
     "lmdb",
     "msgspec",
+    "opentelemetry",
     "orjson",
+    "prometheus_client",
     "rich",
     "tenacity",
 ]
@@ -56,7 +58,20 @@ def test_a_system_that_is_not_posix_has_all_but_the_lease_of_a_file(tmp_path: Pa
     assert "only POSIX systems have" in printed[1]
 
 
-FACE = [gs, gs.abc, gs.app, gs.buffer, gs.errors, gs.history, gs.middleware, gs.retention, gs.sources, gs.testing, gs.watch]
+FACE = [
+    gs,
+    gs.abc,
+    gs.app,
+    gs.buffer,
+    gs.errors,
+    gs.history,
+    gs.middleware,
+    gs.observe,
+    gs.retention,
+    gs.sources,
+    gs.testing,
+    gs.watch,
+]
 
 
 @pytest.mark.parametrize("module", FACE, ids=lambda module: module.__name__)

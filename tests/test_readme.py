@@ -20,7 +20,7 @@ def test_readme_blocks_print_what_they_say(tmp_path: Path, monkeypatch: pytest.M
     for block in BLOCKS:
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
-            exec(compile(block, "README.md", "exec"), namespace)
+            exec(compile(block, "README.md", "exec", dont_inherit=True), namespace)
         assert printed.getvalue().splitlines() == re.findall(r"#> (.*)", block)
 
 

@@ -7,7 +7,7 @@ readers with a position each. Read in this order:
 `log.py`         the state that a buffer and its readers share, and how a put without a lock never misses a sleeping reader
 `retained.py`    the list of retained messages, addressed by position
 `cursor.py`      the place of one reader, which a run works on; `sleeper.py`: how it waits
-`own_chunk.py`   how a run that has the log alone lengthens its chunk without a lock
+`own_chunk.py`   how a run that has the log alone sends without a lock
 `consumer.py`    what users hold of a reader
 `retention.py`   which messages may be forgotten; `statistics.py`: sizes, ages and rates
 

@@ -20,7 +20,7 @@ Msg = TypeVar("Msg")
 Start: TypeAlias = Literal["oldest", "newest"] | int
 """Where a reader begins: at the oldest retained message, after the newest, or at a position."""
 
-_TRIM_STEP = 64  # messages: a run that settles every turn leaves the trimming to whoever looks, or until so many have gathered
+TRIM_STEP = 64  # messages: a run that settles every turn leaves the trimming to whoever looks, or until so many have gathered
 
 
 class Cursor(Generic[Msg]):
@@ -95,12 +95,12 @@ class Cursor(Generic[Msg]):
 
     def wait(self, timeout: float | None = None) -> None:
         """Block until there may be a message to read: `take` says. Raises `Closed` if none will come, `TimedOut`, and `ConcurrentGet`."""
-        if not self.sleeper.sleep(deadline(timeout)):
+        if not self.sleeper.sleep(None if timeout is None else deadline(timeout)):
             raise TimedOut(f"nothing came within {timeout} seconds; nothing was consumed")
 
     async def wait_async(self, timeout: float | None = None) -> None:
         """Wait on the event loop as `wait` does in a thread."""
-        if not await self.sleeper.sleep_async(deadline(timeout)):
+        if not await self.sleeper.sleep_async(None if timeout is None else deadline(timeout)):
             raise TimedOut(f"nothing came within {timeout} seconds; nothing was consumed")
 
     def wake(self) -> None:
@@ -166,7 +166,7 @@ class Cursor(Generic[Msg]):
                 following = messages
             if log.sleepers:
                 log.wake_sleepers()
-        if self.committed - retained.start >= _TRIM_STEP or log.closers:
+        if self.committed - retained.start >= TRIM_STEP or log.closers:
             log.on_commit()
         return following
 

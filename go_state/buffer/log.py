@@ -151,15 +151,18 @@ class Log(Generic[Msg]):
         if self.asks_policy:
             self.apply_retention()
 
-    def put_known(self, message: Msg, know: Callable[[int], object]) -> None:
-        """Put one message, and call `know(position)` before any reader can have it. Raises as `put` does, and then has not called."""
+    def put_known(self, message: Msg, know: Callable[[int], object], *others: Msg) -> None:
+        """Put one message, the others together with it, and call `know(position)` before any reader can have it.
+
+        Raises as `put` does, and then has not called.
+        """
         with self.lock:
             self.check_open()
             self.share()
             retained = self.look()
-            self._check_room(1)
+            self._check_room(1 + len(others))
             know(retained.end)
-            self.enter((message,))
+            self.enter((message, *others))
         if self.asks_policy:
             self.apply_retention()
 

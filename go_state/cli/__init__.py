@@ -5,8 +5,10 @@ something is wrong in the store, 2 the command was misspelt.
 
 `main.py`        the commands and how they are called; errors become a sentence and an exit code
 `snapshots.py`   list, show, export, check
-`journal.py`     list, show, export, import, verify, truncate, skip
-`replay.py`      the model at a position
+`journal.py`     list, show, export, import, truncate, skip
+`history/`       what is asked of a program and its history: replay, first, compare, verify, rebuild, peek, to-test
+`care/`          store info, backup, restore, compact and check; erase
+`dead/`          what was set aside: list, show, retry, drop, export
 `parameters.py`  what the commands take: their arguments and options
 `opened.py`      the store, the journal and the program that a command is given
 `output.py`      tables, progress bars and JSON; `terminal.py` escapes what a terminal would obey

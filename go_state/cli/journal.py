@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TypedDict
 
 from go_state.cli.opened import find_journal, import_program, open_store
 from go_state.cli.output import bar, output, print_json, print_table, with_bar
-from go_state.cli.parameters import Db, File, From, Json, Name, Position, Schema, Target, Until
-from go_state.cli.terminal import show, show_json
+from go_state.cli.parameters import Db, File, Json, Name, Position, Schema, Target
+from go_state.cli.terminal import show
 from go_state.core.errors import UsageError
-from go_state.history.verify import verify
 from go_state.modes.keeping.keyframes import set_message_type
 from go_state.storage.journal.exchange import lines
 from go_state.storage.journal.journal import Journal
@@ -31,7 +29,7 @@ class Described(TypedDict):
 
 def list_journals(db: Db, as_json: Json = False, schema: Schema = "go_state") -> None:
     """List the journals: where they begin and end, how far their readers have come, and what is passed over."""
-    with open_store(db, schema) as store:
+    with open_store(db, schema, readonly=True) as store:
         rows: list[Described] = []
         for name in store.journal_names():
             found = store.journal(name)
@@ -50,23 +48,9 @@ def list_journals(db: Db, as_json: Json = False, schema: Schema = "go_state") ->
     print_table(("journal", "start", "end", "readers", "set aside"), cells)
 
 
-def show_journal(
-    db: Db,
-    name: Name,
-    start: From = None,
-    until: Until = None,
-    schema: Schema = "go_state",
-) -> None:
-    """Print messages as lines of JSON: positions, times of entry, and of those that are passed over, why."""
-    with open_store(db, schema) as store:
-        found = find_journal(store, name)
-        for line in lines(found.history, found.set_aside(), start, until):
-            show_json(line.removesuffix(b"\n"))
-
-
 def export_journal(db: Db, name: Name, path: File, schema: Schema = "go_state") -> None:
     """Write a journal as JSON Lines."""
-    with open_store(db, schema) as store, output(store, path) as file:
+    with open_store(db, schema, readonly=True) as store, output(store, path) as file:
         found = find_journal(store, name)
         statistics = found.statistics()
         for line in with_bar("export", lines(found.history, found.set_aside()), statistics.end - statistics.start):
@@ -82,22 +66,6 @@ def import_journal(db: Db, name: Name, path: File, target: Target, schema: Schem
         with bar("import", _twice_its_lines(path)) as advance:
             number = found.import_from(path, progress=advance)
         show(f"{number:,} messages imported")
-
-
-def verify_journal(db: Db, name: Name, target: Target, as_json: Json = False, schema: Schema = "go_state") -> None:
-    """Fold a journal through today's program and compare with its snapshots."""
-    with open_store(db, schema) as store:
-        found = find_journal(store, name)
-        end = found.statistics().end
-        with bar("verify", end) as advance:
-            verified = verify(import_program(target), found, progress=advance)
-    if as_json:
-        finding = None if verified.finding is None else verified.finding._asdict()
-        print_json({"messages": verified.messages, "snapshots": verified.snapshots, "finding": finding})
-    else:
-        says = "they make what they made" if verified.finding is None else verified.finding
-        show(f"{verified.messages:,} messages and {verified.snapshots} snapshots checked: {says}")
-    sys.exit(0 if verified.ok else 1)
 
 
 def truncate_journal(db: Db, name: Name, before: Position, schema: Schema = "go_state") -> None:

@@ -8,7 +8,10 @@ import traceback
 from go_state.core.errors import GoStateError, MissingExtra
 
 try:
-    from go_state.cli import journal, parameters, replay, snapshots
+    from go_state.cli import journal, parameters, snapshots
+    from go_state.cli.care import erase, store
+    from go_state.cli.dead import letters
+    from go_state.cli.history import finding, messages, models, replay
     from go_state.cli.output import fail
 except MissingExtra as error:
     sys.exit(str(error))
@@ -20,6 +23,10 @@ _snapshots = parameters.group("Models as they were saved.")
 _journal = parameters.group("Messages as they were put.")
 app.add_typer(_snapshots, name="snapshots")
 app.add_typer(_journal, name="journal")
+_dead = parameters.group("What was set aside.")
+app.add_typer(_dead, name="dead")
+_store = parameters.group("A store as a whole.")
+app.add_typer(_store, name="store")
 
 _snapshots.command("list")(snapshots.list_snapshots)
 _snapshots.command("show")(snapshots.show_snapshot)
@@ -27,14 +34,32 @@ _snapshots.command("export")(snapshots.export_snapshots)
 _snapshots.command("check")(snapshots.check_snapshots)
 
 _journal.command("list")(journal.list_journals)
-_journal.command("show")(journal.show_journal)
+_journal.command("show")(messages.show_journal)
 _journal.command("export")(journal.export_journal)
 _journal.command("import")(journal.import_journal)
-_journal.command("verify")(journal.verify_journal)
 _journal.command("truncate")(journal.truncate_journal)
 _journal.command("skip")(journal.skip_message)
 
-app.command("replay")(replay.replay_journal)
+_dead.command("list")(letters.list_letters)
+_dead.command("show")(letters.show_letter)
+_dead.command("retry")(letters.retry_letters)
+_dead.command("drop")(letters.drop_letters)
+_dead.command("export")(letters.export_letters)
+
+_store.command("info")(store.show_info)
+_store.command("backup")(store.back_up)
+_store.command("restore")(store.restore)
+_store.command("compact")(store.compact)
+_store.command("check")(store.check)
+
+app.command("erase")(erase.erase)
+app.command("replay")(replay.replay_history)
+app.command("first")(finding.find_first)
+app.command("compare")(finding.compare_programs)
+app.command("verify")(finding.verify_history)
+app.command("rebuild")(models.rebuild_models)
+app.command("peek")(models.peek_at_model)
+app.command("to-test")(models.write_test)
 
 
 def main() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 from go_state.core.errors import UsageError
 from go_state.core.program import Program
@@ -17,8 +17,8 @@ from go_state.storage.journal.journal import Journal
 _SOME = 5  # of many journals this many are named
 
 
-def open_store(db: str, schema: str, *, new: bool = False) -> RecordStore:
-    """Open the store in a file or in Postgres; it has to exist, unless it may be `new`."""
+def open_store(db: str, schema: str, *, new: bool = False, readonly: bool = False) -> RecordStore:
+    """Open the store in a file or in Postgres; it has to exist, unless it may be `new`. A file that is `readonly` is not written."""
     if db.startswith(("postgres://", "postgresql://")):
         from go_state.storage.backends.postgres.store import PostgresStore
 
@@ -26,7 +26,7 @@ def open_store(db: str, schema: str, *, new: bool = False) -> RecordStore:
     if not (new or os.path.isfile(db)):
         what = "this, which may hold a password," if "@" in db or "=" in db else db
         raise UsageError(f"{what} is not a file: give the path of a store, or postgresql://user@host/database")
-    return LMDBStore(db)
+    return LMDBStore(db, readonly=readonly, create=new)
 
 
 def find_journal(store: RecordStore, name: str) -> Journal[object]:
@@ -44,22 +44,46 @@ def named(names: Sequence[str]) -> str:
     return f"{len(names):,} journal{'s' if len(names) != 1 else ''}{f' ({first}{more})' if names else ''}"
 
 
-def import_program(target: str) -> Program[Any, Any]:
+AnyProgram: TypeAlias = Program[Any, Any]  # what is imported by its name
+AnyJournal: TypeAlias = Journal[Any]
+
+
+def import_program(target: str) -> AnyProgram:
     """Import the program from "module:name"; the current folder is looked in first."""
+    found = _imported(target, "a program is given as module:name, such as bot.main:program")
+    if not isinstance(found, Program):
+        raise UsageError(f"{target} is not a gs.Program")
+    return found
+
+
+def import_function(target: str) -> Callable[[Any], Any]:
+    """Import the function from "module:name"; the current folder is looked in first."""
+    found = import_object(target)
+    if not callable(found):
+        raise UsageError(f"{target} is not a function")
+    return found
+
+
+def import_object(target: str) -> object:
+    """Import a class or a function from "module:name"; `UsageError` if there is none."""
+    found = _imported(target, "a class or a function is given as module:name, such as bot.main:Sale")
+    if found is None:
+        raise UsageError(f"{target}: the module has nothing of that name")
+    return found
+
+
+def _imported(target: str, how: str) -> object:
     module, _, name = target.partition(":")
     if not name:
-        raise UsageError(f"a program is given as module:name, such as bot.main:program, not {target!r}")
+        raise UsageError(f"{how}, not {target!r}")
     sys.path.insert(0, os.getcwd())
     if not all(part.isidentifier() for part in module.split(".")):
         raise UsageError(
             f"{module!r} is not a module's name: give it as `import` takes it, such as bot.main, with dots and without .py"
         )
     try:
-        found = getattr(importlib.import_module(module), name, None)
+        return getattr(importlib.import_module(module), name, None)
     except (Exception, SystemExit) as error:  # whatever the module does when it is imported; a script may end there
         raise UsageError(
             f"{module} cannot be imported ({type(error).__name__}: {error}): run the command where `python -c 'import {module}'` works"
         ) from None
-    if not isinstance(found, Program):
-        raise UsageError(f"{target} is not a gs.Program")
-    return found

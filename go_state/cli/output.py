@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain, islice
 from typing import IO, NoReturn, TypeVar
 
-from go_state.cli.terminal import encoding_of, printable, show
+from go_state.cli.terminal import encoding_of, printable, show, show_json
 from go_state.core.errors import MissingExtra
 from go_state.storage.backends.record_store import RecordStore
 
@@ -22,6 +23,7 @@ except ImportError:
 
 T = TypeVar("T")
 
+_TABLE = 1000  # rows from which on a table is not drawn: to draw it, all of them would have to be known
 _EVERY = 1000  # items between two steps of a bar
 
 
@@ -37,12 +39,31 @@ def print_json(value: object) -> None:
     show(json.dumps(value))
 
 
-def print_table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    """Print a table of the cells as they are, which rich would otherwise search for markup."""
-    table = Table(*columns)
-    for row in rows:
-        table.add_row(*(Text(printable(str(cell), encoding_of(sys.stdout))) for cell in row))
-    Console().print(table)
+def print_json_list(values: Iterable[object]) -> None:
+    """Print values as one list in JSON, each when it comes: there may be any number of them."""
+    import orjson  # four times as fast as json, for a million rows
+
+    lines, before = map(orjson.dumps, values), b"["
+    while some := list(islice(lines, _EVERY)):
+        show_json(before + b"\n,".join(some))
+        before = b","
+    show("[]" if before == b"[" else "]")
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> None:
+    """Print a table of the cells as they are, which rich would otherwise search for markup; of very many rows, lines."""
+    encoding = encoding_of(sys.stdout)
+    cells = ([printable(str(cell), encoding) for cell in row] for row in rows)
+    some = list(islice(cells, _TABLE))
+    if len(some) < _TABLE:
+        table = Table(*columns)
+        for row in some:
+            table.add_row(*map(Text, row))
+        Console().print(table)
+        return
+    widths = [max(len(row[index]) for row in [columns, *some]) for index in range(len(columns))]
+    for line in chain([columns], some, cells):
+        show("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
 
 
 @contextmanager

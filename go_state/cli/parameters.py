@@ -24,7 +24,75 @@ OutputFile = Annotated[str, typer.Argument(metavar="FILE", help="Where to, - for
 Position = Annotated[int, typer.Argument(metavar="POSITION")]
 KeyframePosition = Annotated[int | None, typer.Option(help="A keyframe's position, instead of the newest.")]
 From = Annotated[int | None, typer.Option("--from", help="The first position.")]
+NewFile = Annotated[str, typer.Argument(metavar="FILE", help="The new file.")]
+Backup = Annotated[
+    str, typer.Argument(metavar="BACKUP", help="A file that was made by `go-state store backup`, or any other store.")
+]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
+Where = Annotated[list[str] | None, typer.Option(metavar="FIELD=VALUE", help="Of which messages; all conditions have to hold.")]
+Empty = Annotated[bool, typer.Option("--empty", help="Empty the messages: their positions stay.")]
+With = Annotated[
+    str | None, typer.Option("--with", metavar="MODULE:FUNCTION", help="Given an entry, it returns its new message.")
+]
+ModelFunction = Annotated[
+    str | None,
+    typer.Option(
+        "--model", metavar="MODULE:FUNCTION", help="Given the oldest snapshot's model, it returns it without what is erased."
+    ),
+]
+KeyToErase = Annotated[str | None, typer.Option("--key", help="Delete all that is stored under the key instead.")]
+AllUnder = Annotated[str | None, typer.Option("--prefix", help="All journals whose names begin so: those of a keyed program.")]
+Rebuild = Annotated[
+    bool, typer.Option("--rebuild", help="Also if today's program would not make the snapshots that there are.")
+]
+Compact = Annotated[bool, typer.Option("--compact", help="Compact the store afterwards.")]
 Until = Annotated[int | None, typer.Option(help="The position to stop before.")]
+History = Annotated[
+    str,
+    typer.Argument(
+        metavar="HISTORY", help="A store's file or postgresql:// address, or records: .csv, .jsonl, also .gz and .zip."
+    ),
+]
+OldTarget = Annotated[str, typer.Argument(metavar="OLD:PROGRAM", help="Where the former program is found.")]
+NewTarget = Annotated[str, typer.Argument(metavar="NEW:PROGRAM", help="Where the other program is found.")]
+OptionalKey = Annotated[
+    str | None, typer.Option("--key", help="The key of one program or model among many: a journal's name without the prefix.")
+]
+NeededKey = Annotated[str, typer.Option("--key", help="The key of the program or model, without the prefix.")]
+Prefix = Annotated[str, typer.Option("--prefix", help="What the names of keyed programs' journals begin with.")]
+Of = Annotated[
+    str, typer.Option("--of", metavar="MODULE:CLASS", help="What the records of a file are, if the program does not say.")
+]
+KeyOf = Annotated[
+    str, typer.Option("--key-of", help="Of a keyed aggregate: the field of the message, or the function, that is the key.")
+]
+AggregateStore = Annotated[str, typer.Option("--store", metavar="DB", help="The store of an aggregate over the history.")]
+Trace = Annotated[bool, typer.Option("--trace", help="Print each turn, with what it has changed.")]
+Fields = Annotated[
+    str, typer.Option("--fields", help="Show only turns that change one of these fields, such as total,refunded.")
+]
+Condition = Annotated[
+    str, typer.Option("--where", help="An expression in before, msg and after, such as 'after.total < 0', or module:function.")
+]
+GoOn = Annotated[bool, typer.Option("--go-on", help="Count after how many messages each field differs.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Write nothing; only say what would be done.")]
+TestFile = Annotated[str, typer.Argument(metavar="FILE", help="The test to write.")]
+Member = Annotated[
+    list[str] | None, typer.Option("--where", help="Only messages with this in a field: customer=c1; may be repeated.")
+]
+Kind = Annotated[str, typer.Option("--type", help="Only messages of this class.")]
+Follow = Annotated[bool, typer.Option("--follow", help="Go on with what is put from now on, until Ctrl-C.")]
+
+LettersName = Annotated[str, typer.Argument(metavar="NAME", help="The letters' name: that of gs.DeadLetters(store, NAME).")]
+Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of letters, as `go-state dead list` shows them.")]
+SomeIds = Annotated[list[str] | None, typer.Argument(metavar="[ID...]", help="Ids of letters.")]
+All = Annotated[bool, typer.Option("--all", help="All letters of the name.")]
+KeyOption = Annotated[
+    str, typer.Option("--key", help="Of an aggregate: the model's key, or module:function that gives the key of a message.")
+]
+DecodeOption = Annotated[
+    str, typer.Option("--decode", help="module:name of the source, or of a function, that makes a message of a raw record.")
+]
 
 
 def group(text: str) -> typer.Typer:

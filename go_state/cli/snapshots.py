@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TypedDict
 
 from go_state.cli.opened import import_program, open_store
-from go_state.cli.output import bar, output, print_json, print_table
+from go_state.cli.output import bar, output, print_json, print_json_list, print_table
 from go_state.cli.parameters import Db, Json, Key, KeyframePosition, OptionalTarget, OutputFile, Schema
 from go_state.cli.terminal import show, show_json
 from go_state.core.errors import UsageError
@@ -32,16 +32,17 @@ class Described(TypedDict):
 
 def list_snapshots(db: Db, as_json: Json = False, schema: Schema = "go_state") -> None:
     """List the snapshots: key, schema, revision, the position of the journal or sources, and size."""
-    with open_store(db, schema) as store:
-        rows = [_described(key, data) for key, data in _snapshots(store)]
-    if as_json:
-        print_json(rows)
-        return
-    cells = []
-    for row in rows:
-        positions = ", ".join(f"{name}: {position}" for name, position in row["positions"].items())
-        cells.append((row["key"], f"{row['schema']} {row['number']}", row["revision"], positions, f"{row['bytes']:,}"))
-    print_table(("key", "schema", "revision", "positions", "bytes"), cells)
+    with open_store(db, schema, readonly=True) as store:
+        rows = (_described(key, data) for key, data in _snapshots(store))
+        if as_json:
+            print_json_list(rows)
+        else:
+            print_table(("key", "schema", "revision", "positions", "bytes"), map(_cells, rows))
+
+
+def _cells(row: Described) -> tuple[object, ...]:
+    positions = ", ".join(f"{name}: {position}" for name, position in row["positions"].items())
+    return row["key"], f"{row['schema']} {row['number']}", row["revision"], positions, f"{row['bytes']:,}"
 
 
 def show_snapshot(
@@ -51,7 +52,7 @@ def show_snapshot(
     schema: Schema = "go_state",
 ) -> None:
     """Print one snapshot's model as JSON."""
-    with open_store(db, schema) as store:
+    with open_store(db, schema, readonly=True) as store:
         stored = store.load(key) if position is None else store.load_keyframe(key, position)
         if stored is None:
             kept = f"; keyframes are kept at {store.keyframes(key)}" if position is not None else ""
@@ -65,7 +66,7 @@ def export_snapshots(
     schema: Schema = "go_state",
 ) -> None:
     """Write every snapshot as a line of JSON: key, schema, revision, positions and model (in base64, if its codec makes no JSON)."""
-    with open_store(db, schema) as store, output(store, path) as file:
+    with open_store(db, schema, readonly=True) as store, output(store, path) as file:
         for key, data in _snapshots(store):
             row = json.dumps(_described(key, data))
             file.write(row[:-1].encode() + b", " + as_member(read_envelope(key, data).payload) + b"}\n")
@@ -78,7 +79,7 @@ def check_snapshots(
     schema: Schema = "go_state",
 ) -> None:
     """Read every record of the file, and with a program, read its models and messages with today's types and migrations."""
-    with open_store(db, schema) as store:
+    with open_store(db, schema, readonly=True) as store:
         store.check_damage()
         checked = None
         if target is not None:
@@ -99,17 +100,18 @@ def check_snapshots(
 def _records(store: RecordStore) -> int:
     """Return how many records there may be to check."""
     journals = [store.journal(name).statistics() for name in store.journal_names()]
-    return len(list(store.keys())) + sum(each.end - each.start for each in journals)
+    return store.info().keys + sum(each.end - each.start for each in journals)
 
 
 def _snapshots(store: RecordStore) -> Iterator[tuple[str, bytes]]:
-    for key in store.keys():  # noqa: SIM118  - a store is not a mapping
-        stored = store.load(key)
-        if stored is not None and is_envelope(stored.data):
+    for key, stored in store.snapshots():
+        if is_envelope(stored.data):
             yield key, stored.data
 
 
 def _described(key: str, data: bytes) -> Described:
-    name, number, _, revision, marks, payload = read_envelope(key, data)
+    name, number, _, revision, marks, payload = read_envelope(
+        key, data, is_checked=True
+    )  # by the store, as the bytes of its record
     positions = {source: mark.position for source, mark in marks.items()}
     return Described(key=key, schema=name, number=number, revision=revision, positions=positions, bytes=len(payload))

@@ -20,7 +20,7 @@ Call(len, 'four', ok=str)
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, Never, TypeAlias, TypedDict, TypeVar, Union, Unpack, overload
 
@@ -78,13 +78,32 @@ class Retry:
 
 
 class How(TypedDict, total=False):
-    """How a call is performed; see `Cmd.call`."""
+    """How a call is performed, as keyword arguments; see `Cmd.call`."""
 
     key: Hashable
     busy: Busy
     thread: bool
     timeout: float | None
     retry: Retry | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallOptions:
+    """How a call is performed, checked; most calls share the one value that asks for nothing, `PLAIN`."""
+
+    key: Hashable = None
+    busy: Busy = "replace"
+    thread: bool = False
+    timeout: float | None = None
+    retry: Retry | None = None
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the call goes on after its turn, whatever kind of function it calls."""
+        return self.thread or self.timeout is not None or self.retry is not None
+
+
+PLAIN = CallOptions()
 
 
 class Cmd(Generic[Msg]):
@@ -145,11 +164,7 @@ class Cmd(Generic[Msg]):
         *args: object,
         ok: Callable[[Any], Any] | None = None,
         err: Callable[[Failure], Any] | None = None,
-        key: Hashable = None,
-        busy: Busy = "replace",
-        thread: bool = False,
-        timeout: float | None = None,
-        retry: Retry | None = None,
+        **how: Unpack[How],
     ) -> Cmd[Any]:
         """Call `fn(*args)`; `ok(result)` is the message, or without `ok` the result itself, and `None` is not a message.
 
@@ -158,6 +173,7 @@ class Cmd(Generic[Msg]):
         exception is for `on_error` to decide. With `err` an exception is the message `err(Failure(kind, text))` instead.
 
         Of the commands with one `key` one is running at a time, and `Cmd.cancel(key)` ends it; `busy` says what becomes of the next.
+        One that takes the place of the running one ends it at the commit, whether it succeeds or its failure becomes a message.
         `timeout` is in seconds, for all tries of `retry` together. Raises `ProgramError` for what cannot be performed.
         """
         if not callable(fn):
@@ -166,22 +182,12 @@ class Cmd(Generic[Msg]):
         if not (ok is None or callable(ok)) or not (err is None or callable(err)):
             role, given = ("err", err) if ok is None or callable(ok) else ("ok", ok)
             raise ProgramError(f"{role} of Cmd.call is a function, not a {type(given).__qualname__}")
-        if busy != "replace" and busy not in ("queue", "skip"):
-            raise ProgramError(f'busy of Cmd.call is "replace", "queue" or "skip", not {busy!r}')
-        if timeout is not None:
-            _check_seconds("timeout of Cmd.call", timeout)
-        if retry is not None and not isinstance(retry, Retry):
-            raise ProgramError(f"retry of Cmd.call is a gs.Retry(...), not a {type(retry).__qualname__}")
         call: Call[Any] = _new_call()
         _set_fn(call, fn)
         _set_args(call, args)
         _set_ok(call, ok)
         _set_err(call, err)
-        _set_key(call, key if key is None else _checked_key(key))
-        _set_busy(call, busy)
-        _set_thread(call, thread if thread is False else bool(thread))
-        _set_timeout(call, timeout)
-        _set_retry(call, retry)
+        _set_how(call, call_options(**how) if how else PLAIN)
         return call
 
     @staticmethod
@@ -253,16 +259,17 @@ class Call(Cmd[Msg]):
     args: tuple[object, ...] = ()
     ok: Callable[[Any], Msg | None] | None = None
     err: Callable[[Failure], Msg | None] | None = None
-    key: Hashable = field(default=None, kw_only=True)
-    busy: Busy = field(default="replace", kw_only=True)
-    thread: bool = field(default=False, kw_only=True)
-    timeout: float | None = field(default=None, kw_only=True)
-    retry: Retry | None = field(default=None, kw_only=True)
+    how: CallOptions = PLAIN
+
+    @property
+    def key(self) -> Hashable:
+        """Its key, if it has one."""
+        return self.how.key
 
     def __repr__(self) -> str:
         said = [_named(self.fn), *map(repr, self.args)]
-        for each in fields(self)[2:]:
-            given = getattr(self, each.name)
+        for where, each in [*((self, each) for each in fields(self)[2:4]), *((self.how, each) for each in fields(self.how))]:
+            given = getattr(where, each.name)
             if given != each.default:
                 said.append(f"{each.name}={_named(given) if callable(given) else repr(given)}")
         return f"Call({', '.join(said)})"
@@ -313,14 +320,32 @@ def slots_of(kind: type) -> tuple[Callable[[], Any], tuple[Callable[[object, obj
     A frozen dataclass fills each through `object.__setattr__`, at 60 ns; the slot's own descriptor takes 30. A `Cmd.send` is made in
     0.15 us instead of 0.27. Tried and dropped: to fill a subclass that is not frozen and then set `__class__` (0.38), a slot
     behind a property (0.17, and 40 ns more for each look), and a subclass of tuple (0.16), which is equal to any other tuple.
+    A `Cmd.call` with a slot for each option took 0.69, with one for all of them 0.44.
     """
     return partial(object.__new__, kind), tuple(vars(kind)[each.name].__set__ for each in fields(kind))
 
 
 _new_send, (_set_messages,) = slots_of(Send)
 _new_call, _call_slots = slots_of(Call)
-_set_fn, _set_args, _set_ok, _set_err, _set_key, _set_busy, _set_thread, _set_timeout, _set_retry = _call_slots
+_set_fn, _set_args, _set_ok, _set_err, _set_how = _call_slots
 _new_after, (_set_seconds, _set_later, _set_after_key) = slots_of(After)
+
+
+def call_options(
+    key: Hashable = None,
+    busy: Busy = "replace",
+    thread: bool = False,
+    timeout: float | None = None,
+    retry: Retry | None = None,
+) -> CallOptions:
+    """Return the options of a `Cmd.call`, or raise a `ProgramError` that says which of them cannot be."""
+    if busy != "replace" and busy not in ("queue", "skip"):
+        raise ProgramError(f'busy of Cmd.call is "replace", "queue" or "skip", not {busy!r}')
+    if timeout is not None:
+        _check_seconds("timeout of Cmd.call", timeout)
+    if retry is not None and not isinstance(retry, Retry):
+        raise ProgramError(f"retry of Cmd.call is a gs.Retry(...), not a {type(retry).__qualname__}")
+    return CallOptions(_checked_key(key), busy, bool(thread), timeout, retry)
 
 
 def not_a_command(found: object) -> ProgramError:

@@ -19,8 +19,11 @@
     │   ├── ConcurrentGet       two waits on one reader              give each its own reader
     │   └── NoReply             the turn answered nobody             return Cmd.reply
     ├── Denied                  a middleware refused the message     its reason says why
+    ├── NotRepeatable           a history does not say what a        see the message
+    │                           command or a clock has brought
     ├── StoreError
     │   ├── Conflict            somebody else wrote the key first    load again and retry
+    │   │   └── TakenOver       another run has claimed the source   leave it to that one, or start again
     │   ├── LeaseHeld           somebody else writes the journal     end the other, or wait
     │   ├── Corrupt             stored bytes are damaged             put a whole copy back
     │   ├── Incompatible        stored under another schema          migrate
@@ -28,14 +31,16 @@
     │   ├── InvalidKey          the store cannot hold this key       choose another
     │   ├── StoreFull           no room for the write                raise map_size or free the disk
     │   └── StoreUnavailable    the file cannot be opened or used    see the message
+    │       └── StoreReplaced   another file has taken its place     open the store again
     └── SourceError
         ├── SourceChanged       not the stream that was read before  rename the source
-        └── BadRecord           a record that cannot be read         fix the record
+        └── BadRecord           a record that cannot be read         fix the record, or on_error=
 
     GoStateWarning              also UserWarning or RuntimeWarning
     ├── TypesChanged            classes changed without a schema     raise schema=, and migrate
     ├── UnfinishedRecord        a file's last record has no end      say finished=, if you know
-    └── LeftRunning             a command or a get did not end       have it end when it is cancelled
+    ├── LeftRunning             a command or a get did not end       have it end when it is cancelled
+    └── ObserverFailed          an observer of observe= has raised   mend it; it was left out
 
 The message says what happened, what was expected and what to do; the context is in the attributes. Contents of messages and
 models never appear in it, because errors are logged and models hold people's data.
@@ -171,6 +176,20 @@ class Denied(GoStateError):
         self.reason = reason
 
 
+class NotRepeatable(GoStateError):
+    """A history cannot be folded exactly: what a command has brought, or when a message entered, is not in it.
+
+    `position` is that of the message whose turn asks for it, None for the beginning.
+    """
+
+    def __init__(self, name: str, position: int | None, why: str, advice: str) -> None:
+        where = "at its beginning" if position is None else f"at position {position}"
+        super().__init__(f"the history {name!r} cannot be repeated {where}: {why}; {advice}")
+        self.name = name
+        self.position = position
+        self.why = why
+
+
 class StoreError(GoStateError):
     """Base of what goes wrong between a model and its store."""
 
@@ -194,13 +213,32 @@ class Conflict(StoreError):
         self.found = found
 
 
+class TakenOver(Conflict):
+    """Another run has claimed the source since this one did, and goes on from what was saved; nothing more was saved here.
+
+    `holder` is who it is, as machine:process, and `epoch` the how many-th holder. `key` is that of the record of the claim.
+    """
+
+    def __init__(self, key: str, expected: int, found: int, *, holder: str, epoch: int) -> None:
+        StoreError.__init__(
+            self,
+            f"{holder} has claimed {key!r}, as its holder number {epoch}, and goes on from what was saved: nothing more was saved here; "
+            f"if two were meant to read it, give each a source or a key of its own, and if this one should go on, start it again",
+        )
+        self.key = key
+        self.expected = expected
+        self.found = found
+        self.holder = holder
+        self.epoch = epoch
+
+
 class Corrupt(StoreError):
     """Stored bytes do not match their checksum, or cannot be what they claim to be."""
 
     def __init__(self, key: str, what: str, *, position: int | None = None) -> None:
         super().__init__(
-            f"what is stored under {key!r} is damaged ({what}): nothing was loaded; put back a copy of the store that was made while "
-            f"no process had it open"
+            f"what is stored under {key!r} is damaged ({what}): nothing was loaded; put back a backup of the store, or a copy "
+            f"that was made while no process had it open"
         )
         self.key = key
         self.what = what
@@ -258,6 +296,10 @@ class LeftRunning(GoStateWarning, RuntimeWarning):
     """A command that was cancelled at the end of its run did not end within its grace, or a consumer's get is still running."""
 
 
+class ObserverFailed(GoStateWarning, RuntimeWarning):
+    """An observer of a run has raised, and is called no more; the run goes on."""
+
+
 class NotStorable(StoreError, TypeError):
     """A type or value that JSON cannot hold and give back equal."""
 
@@ -278,6 +320,10 @@ class StoreUnavailable(StoreError):
     """The store's file cannot be opened, or the store cannot be used from this process or thread."""
 
 
+class StoreReplaced(StoreUnavailable):
+    """Another file lies where the store's was opened, as after it was compacted; nothing was read or written."""
+
+
 class SourceError(GoStateError):
     """Base of what goes wrong with the stream that a batch reads."""
 
@@ -294,9 +340,10 @@ class SourceChanged(SourceError):
 
 
 class BadRecord(SourceError, ValueError):
-    """One record of a stream cannot be read as a message."""
+    """One record of a stream cannot be read as a message; `record` is its number, or whatever the stream counts in."""
 
-    def __init__(self, name: str, record: int, why: str) -> None:
+    def __init__(self, name: str, record: object, why: str) -> None:
         super().__init__(f"record {record} of {name}: {why}")
         self.name = name
         self.record = record
+        self.why = why

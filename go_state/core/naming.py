@@ -35,6 +35,9 @@ def stored_as(stored: str, *, was: tuple[str, ...] = ()) -> Callable[[Class], Cl
 
 def names_of(cls: type) -> tuple[str, ...]:
     """Return the name the class is stored under, then those it was stored under before."""
+    cls = (
+        getattr(cls, "__pydantic_generic_metadata__", {}).get("origin") or cls
+    )  # pydantic makes a class of Box[int], as no other does
     own: tuple[str, ...] = vars(cls).get(_ATTRIBUTE, (cls.__name__,))  # vars: a subclass does not inherit its base's name
     return own
 

@@ -1,13 +1,16 @@
 """What the parts ask of each other. Each port names what its users rely on, and nothing that one backend alone can keep.
 
 `runtime` reads and writes messages through `Producer` and `Consumer`, or, with one wake-up and one lock for many messages, through `Log`
-and `Reader`. `modes` keeps models through `Store` and `Codec` and reads streams through `Source`.
+and `Reader`. `modes` keeps models through `Store` and `Codec` and reads streams through `Source`. `history` asks its questions of a `History`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, NamedTuple, Protocol, TypeGuard, TypeVar, runtime_checkable
+
+from go_state.core.errors import BadRecord
 
 Msg = TypeVar("Msg")
 Put = TypeVar("Put", contravariant=True)
@@ -134,6 +137,40 @@ class Store(Protocol):
         ...
 
 
+@runtime_checkable
+class ManyAtOnce(Protocol):
+    """What a store may have besides: many keys in one go. Without it they are loaded one by one."""
+
+    def load_many(self, keys: Iterable[str]) -> Mapping[str, Stored]:
+        """Return what the keys hold, all as it was at one moment; keys that hold nothing are left out. Raises like `load`."""
+        ...
+
+
+def can_load_many(store: object) -> TypeGuard[ManyAtOnce]:
+    """Return whether the store is a `ManyAtOnce`, and one whose `load_many` gives what its `load` gives.
+
+    A class that changes what `load` does, and says nothing of `load_many`, would be passed over by the one that it inherits.
+    """
+    for kind in type(store).__mro__:
+        if "load_many" in vars(kind):
+            return isinstance(store, ManyAtOnce)
+        if "load" in vars(kind):
+            return False
+    return False
+
+
+def load_many_of(store: Store) -> Callable[[Iterable[str]], Mapping[str, Stored]]:
+    """Return the store's `load_many`, or one that loads the keys one after the other, in their order, each as it is by then."""
+    if can_load_many(store):
+        return store.load_many
+
+    def one_by_one(keys: Iterable[str]) -> Mapping[str, Stored]:
+        found = ((key, store.load(key)) for key in keys)
+        return {key: stored for key, stored in found if stored is not None}
+
+    return one_by_one
+
+
 class Codec(Protocol[Value]):
     """Turns a value into bytes and back into an equal value."""
 
@@ -150,16 +187,33 @@ Position = Any
 """The position of a reader in a source: any JSON value, meaningful to that source alone."""
 
 
+@dataclass(frozen=True, slots=True)
+class Undecoded:
+    """A record that could not be decoded: its raw contents, and a `BadRecord` that says where it is and what is wrong with it.
+
+    A `Source` gives it in the record's place, and its position counts it like any other. A batch decides on it by `on_error`, as on
+    a message that update fails on: the message is `raw`. So `raw` holds all that it takes to decode the record again, as bytes, or
+    as another value that JSON holds.
+    """
+
+    raw: object
+    error: BadRecord
+
+
 class Reading(Protocol[Got]):
     """One pass through a source."""
 
     @property
     def position(self) -> Position:
-        """The position of the message last given: `read(after=position)` begins with the one that follows it."""
+        """The position of the message last given, at first where the pass begins: `read(after=position)` begins with the next one."""
         ...
 
-    def __iter__(self) -> Iterator[Got | None]:
-        """Give the messages in order; `None` while an endless stream is idle, so that its reader can look up."""
+    def __iter__(self) -> Iterator[Got | Undecoded | None]:
+        """Give the messages in order; `None` while an endless stream is idle, so that its reader can look up.
+
+        A record that cannot be decoded is given as an `Undecoded`, and `position` goes past it as past a message: the reader's
+        `on_error` decides whether it goes on. What cannot be passed over, because nobody knows where the next record begins, raises.
+        """
         ...
 
     def close(self) -> None:
@@ -203,6 +257,59 @@ class OpenedSource(Source[Got], Protocol[Got]):
 
     def close(self) -> None:
         """Close it, if no pass was begun; a second call is harmless."""
+        ...
+
+
+class Entry(NamedTuple, Generic[Got]):
+    """A message of a history: its position, when it entered (seconds since 1970, UTC; None if nobody knows), and itself.
+
+    The message is None where there is none to fold: it was set aside because it cannot be read.
+    """
+
+    position: int
+    at: float | None
+    message: Got | None
+
+
+class Span(NamedTuple):
+    """Which positions a history has: from `start` to before `end`, which is None if only reading it to its end can tell."""
+
+    start: int
+    end: int | None
+
+
+@runtime_checkable
+class History(Protocol[Got]):
+    """Messages by position, in the order in which a program took them, that can be read any number of times."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in messages and errors."""
+        ...
+
+    @property
+    def identity(self) -> str:
+        """What tells it from every other, from which `turn.random()` follows; empty if no turn was given repeatable chance."""
+        ...
+
+    @property
+    def has_sent(self) -> bool:
+        """Whether the messages that commands have sent are among its own, as in a journal."""
+        ...
+
+    def span(self) -> Span:
+        """Return which positions there are now."""
+        ...
+
+    def entries(self, start: int, end: int | None = None) -> Iterator[Entry[Got]]:
+        """Give exactly the messages from the position `start` to before `end`, or to the last one that there is.
+
+        Raises `Lagged` if the first of them was forgotten.
+        """
+        ...
+
+    def set_aside(self) -> Mapping[int, str]:
+        """Return the positions that runs have passed over, and why."""
         ...
 
 

@@ -1,53 +1,90 @@
-"""Replay: the model at any position of a journal."""
+"""Replay: the model at any position of a history."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar, Unpack
 
-from go_state.core.errors import Lagged, UsageError
-from go_state.core.program import Program
-from go_state.middleware.chain import replayed
-from go_state.modes.settings import program_without_key
+from go_state.core.errors import Conflict, Lagged, UsageError
+from go_state.core.program import Program, read_step
+from go_state.history.reading.folding import Fold, checked_end, entries_of, exhaust, with_progress
+from go_state.history.reading.histories import Given, JournalHistory
+from go_state.history.reading.opened import HistoryOptions, Opened, opened
+from go_state.history.reading.starts import Start, start_of
 
 if TYPE_CHECKING:
     from go_state.storage.journal.journal import Journal
 
-# What reads a journal is imported in the function: a program that keeps none need not wait for it.
-
-_TRIES = 3  # to get to the end of a journal whose program, which runs, goes on to newer snapshots and truncates before them
+_TRIES = 3  # to get to the end of a history whose program, which runs, goes on to newer snapshots and truncates before them
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
 
-def replay(program: Program[Model, Msg], journal: Journal[Msg], *, until: int | None = None) -> Model:
+def replay(
+    program: Program[Model, Msg],
+    history: Given[Msg],
+    *,
+    until: int | None = None,
+    start: int | None = None,
+    progress: Callable[[int], object] | None = None,
+    **options: Unpack[HistoryOptions],
+) -> Model:
     """Return the model before the message at position `until`, or after the last one; no command is performed and no view shown.
 
-    It starts at the nearest keyframe (see `Snapshots(keep=)`), or at the beginning of the journal with what init returns. Messages
-    that were set aside are passed over. Raises `UsageError` for a position that the journal does not have, `Lagged` for one that
-    was truncated, `Corrupt` with the position of what is damaged, and `Incompatible`.
-    """
-    from go_state.modes.keeping.folding import fold
-    from go_state.modes.keeping.keyframes import nearest, set_message_type
+    `history` is a journal, a source that can be read again, such as a file, or a `gs.abc.History`. It starts at the nearest
+    keyframe (see `Snapshots(keep=)`), or with `store=` at the model that an aggregate has saved, or else at the beginning with
+    what init returns; with `start` at the last of these that is not after that position: 0 folds everything. Messages that were set
+    aside are passed over. Of a keyed aggregate, `key` and `key_of` say which model. `progress` is called with the position now and
+    then.
 
-    program = replayed(program_without_key(program, "replay"))
-    set_message_type(journal, program)
-    lagged: Lagged | None = None
+    Raises `UsageError` for a position that the history does not have, `Lagged` for one that was truncated, `Corrupt` with the
+    position of what is damaged, `Incompatible`, `NotRepeatable` for a source whose messages have led to commands that bring others,
+    and what `update` raises.
+    """
+    work = opened("replay", program, history, **options)
+    if work.key_of is not None and work.key is None:
+        raise UsageError("replay returns one model, and key_of= says that there is one for each key: say which with key=")
+    raised: Lagged | Conflict | None = None
     for _ in range(_TRIES):
-        journal.lease.refresh()
-        durable = journal.flush()  # what is put from now on is not on disk
-        start = journal.statistics().start
-        end = durable if until is None else until
-        if not isinstance(end, int) or not 0 <= end <= durable:
-            raise UsageError(f"the journal {journal.name!r} has the positions {start} to {durable}, not {until!r}")
         try:
-            frame = nearest(program, journal, end)
-            if frame is None:
-                raise Lagged(start, start)  # a fold without a keyframe needs all messages
-            return fold(program, journal, frame.model, frame.position, end)
+            return _replayed(work, until, start, progress)
         except Lagged as error:  # its program, which runs, has truncated some of the messages meanwhile
-            lagged = error
+            raised = error
             if until is not None:
                 break
-    assert lagged is not None  # each try has returned or set it
-    raise lagged
+        except Conflict as error:  # or it has saved newer models
+            raised = error
+    assert raised is not None  # each try has returned or set it
+    raise raised
+
+
+def _replayed(work: Opened[Model, Msg], until: int | None, at: int | None, progress: Callable[[int], object] | None) -> Model:
+    end = checked_end(work.history, until)
+    start = start_of(work, end, at)
+    if isinstance(work.history, JournalHistory) and not work.is_aggregate:
+        return _by_blocks(work.program, work.history.journal, start, end or 0, progress)
+    fold = Fold(work, start)
+    exhaust(fold.begin())
+    exhaust(fold.steps(with_progress(entries_of(work.history, start.position, end), progress)))
+    return fold.model(work.key)
+
+
+def _by_blocks(
+    program: Program[Model, Msg],
+    journal: Journal[Msg],
+    start: Start[Model],
+    end: int,
+    progress: Callable[[int], object] | None,
+) -> Model:
+    """Fold a journalled program's messages block by block, which is several times as fast as step by step."""
+    from go_state.modes.keeping.folding import chunks, folded
+
+    model = start.models[None] if None in start.models else read_step(program.init(), "init")[0]
+    done = start.position
+    for chunk in chunks(program, journal, start.position, end):
+        model = folded(program, model, chunk.steps())
+        done += len(chunk.messages)
+        if progress is not None:
+            progress(done)
+    return model

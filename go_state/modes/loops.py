@@ -9,7 +9,7 @@ from go_state.core.program import Program
 from go_state.middleware.chain import chain_of
 from go_state.runtime.after_commit import Hooks
 from go_state.runtime.effects.manager import EffectManager
-from go_state.runtime.on_error import Failures
+from go_state.runtime.on_error import Failures, Filing, OnError, may_file
 from go_state.runtime.replaying import Replaying
 from go_state.runtime.steps import Steps
 from go_state.runtime.subscriptions.subscribed import subscribed
@@ -31,6 +31,15 @@ class Folding(Protocol[Model, Msg]):
         ...
 
 
+def filing_for(program: Program[Model, Msg], on_error: OnError, source: str = "") -> Filing | None:
+    """Return what writes letters at once for a run of the program; None if there will be none."""
+    if not may_file(on_error):
+        return None
+    from go_state.modes.keeping.filing import LetterFiling, LetterWriter  # here: a run that files nothing need not wait for it
+
+    return LetterFiling(LetterWriter(program, source=source))
+
+
 def plain_loop(
     program: Program[Model, Msg],
     manager: EffectManager,
@@ -49,4 +58,6 @@ def plain_loop(
         steps, hooks = kept.steps(steps), kept.hooks(hooks)
     if gate is not None:
         steps, hooks = gate.steps(steps), hooks.muted(gate.is_muted)
+        if manager.observation is not None:
+            manager.observation.turns.is_muted = gate.is_muted
     return Loop(steps, manager, hooks=hooks, failures=failures)

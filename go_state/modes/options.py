@@ -7,7 +7,7 @@ loops take the same. They inherit from each other, so a keyword means the same e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypedDict, TypeVar
 
@@ -18,6 +18,7 @@ from go_state.runtime.resources import Effects
 from go_state.system.timers import Clock
 
 if TYPE_CHECKING:
+    from go_state.observe.observer import Observer
     from go_state.storage.journal.commit.writer import Durability
     from go_state.storage.records.lease import IfHeld
     from go_state.storage.snapshots.links import Links
@@ -78,16 +79,20 @@ class Retain:
 class Options(TypedDict, total=False):
     """What every run takes.
 
-    `on_error`: what becomes of a message that the program fails on: `gs.Raise()` (the default), `gs.SetAside(buffer)`, or a
-    function of `(message, position, error)` that returns one of them. `env`: what commands get from `gs.env`. `effects`
+    `on_error`: what becomes of a message that the program fails on, and of a record of a source that is no message: `gs.Raise()` (the
+    default), `gs.SetAside(buffer)` or `gs.SetAside(gs.DeadLetters(store, name))`, `gs.Halt()`, or a function of `(message, position,
+    error)` that returns one of them; of such a record the message is its raw contents, and the error a `BadRecord`.
+    `env`: what commands get from `gs.env`. `effects`
     (`gs.Effects`): how many commands that outlast their turn run at once, and how long the end waits for those it has cancelled.
-    `clock`: a `gs.testing.SimClock` for tests.
+    `clock`: a `gs.testing.SimClock` for tests. `observe`: who is told what the run does, one or a list: `gs.observe.Log()`,
+    `gs.observe.Prometheus()`, `gs.observe.OpenTelemetry()` or an object with `on_event(event)`; without one nothing is measured.
     """
 
     on_error: OnError
     env: object
     effects: Effects | None
     clock: Clock | None
+    observe: Observer | Sequence[Observer] | None
 
 
 class StoredOptions(Options, total=False):

@@ -8,7 +8,7 @@ from go_state.core.errors import UsageError
 from go_state.core.ports import Log
 from go_state.core.program import Program
 from go_state.middleware.chain import chain_of
-from go_state.modes.loops import plain_loop
+from go_state.modes.loops import filing_for, plain_loop
 from go_state.modes.options import RunOptions
 from go_state.modes.queues import Queue
 from go_state.modes.settings import (
@@ -16,6 +16,7 @@ from go_state.modes.settings import (
     RunSettings,
     check_names,
     checked_function,
+    checked_program,
     durable_settings,
     program_without_key,
     run_settings,
@@ -51,7 +52,7 @@ def run(program: Program[Model, Msg], buffer: Log[Msg] | None = None, **options:
     """
     refuse_running_loop("run")
     settings, durable = _settings("run", buffer, options)
-    manager = EffectManager(settings.resources, on_loop=False)
+    manager = _manager(program, settings, durable, on_loop=False)
     if durable is not None:
         running = _durable_run(program, durable, settings, manager, on_loop=False)
         with manager:
@@ -71,7 +72,7 @@ async def run_async(program: Program[Model, Msg], buffer: Log[Msg] | None = None
     what the methods return is awaited if it can be.
     """
     settings, durable = _settings("run_async", buffer, options)
-    manager = EffectManager(settings.resources, on_loop=True)
+    manager = _manager(program, settings, durable, on_loop=True)
     if durable is not None:
         running = _durable_run(program, durable, settings, manager, on_loop=True)
         try:
@@ -94,10 +95,17 @@ def _settings(called: str, buffer: object, options: RunOptions[Msg]) -> tuple[Ru
     return settings, durable
 
 
+def _manager(
+    program: Program[Model, Msg], settings: RunSettings, durable: DurableSettings | None, *, on_loop: bool
+) -> EffectManager:
+    observation = settings.observation(checked_program(program), None if durable is None else durable.key)
+    return EffectManager(settings.resources, on_loop=on_loop, observation=observation)
+
+
 def _loop(
     program: Program[Model, Msg], settings: RunSettings, manager: EffectManager, options: RunOptions[Msg]
 ) -> Loop[Model, Msg]:
-    failures: Failures[Msg] = Failures(settings.on_error, lists=False)
+    failures: Failures[Msg] = Failures(settings.on_error, lists=False, filing=filing_for(program, settings.on_error))
     replaying = checked_function("replaying", options.get("replaying"), "nothing that returns whether this is a replay")
     return plain_loop(program_without_key(program, "run"), manager, failures, replaying)
 

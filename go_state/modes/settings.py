@@ -16,6 +16,8 @@ from go_state.runtime.resources import Resources, resources_of
 
 if TYPE_CHECKING:
     from go_state.modes.keeping.schema import StoredTypes
+    from go_state.runtime.observing.observation import Observation
+    from go_state.runtime.observing.observers import Observers
     from go_state.storage.backends.record_store import RecordStore
     from go_state.storage.journal.commit.writer import Durability
     from go_state.storage.journal.journal import Journal
@@ -33,6 +35,15 @@ class RunSettings:
 
     on_error: OnError
     resources: Resources
+    observers: Observers | None = None
+
+    def observation(self, program: Program[Any, Any], key: str | None = None) -> Observation | None:
+        """Return what tells the observers of one run of the program; None if there are none."""
+        if self.observers is None:
+            return None
+        from go_state.runtime.observing.observation import Observation
+
+        return Observation(self.observers, self.resources.clock, name_of_program(program), key)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +52,7 @@ class DurableSettings:
 
     store: RecordStore
     key: str
+    of_key: str | None = None  # the key of the program, if it is one of many
     journal: Journal[Any] | None = None  # the one that was given as the buffer; its messages are the program's
     snapshots: Snapshots = Snapshots()
     durability: Durability | None = None
@@ -60,7 +72,15 @@ def run_settings(options: Options) -> RunSettings:
     on_error = options.get("on_error", Raise())
     check_on_error(on_error)
     resources = resources_of(options.get("env"), options.get("effects"), options.get("clock"))
-    return RunSettings(on_error=on_error, resources=resources)
+    return RunSettings(on_error=on_error, resources=resources, observers=_checked_observers(options.get("observe")))
+
+
+def _checked_observers(observe: object) -> Observers | None:
+    if observe is None:
+        return None
+    from go_state.runtime.observing.observers import checked_observers  # here: a run without observers need not wait for it
+
+    return checked_observers(observe)
 
 
 def durable_settings(buffer: object, options: DurableOptions) -> DurableSettings | None:
@@ -194,6 +214,11 @@ def checked_function(word: str, function: Function | None, takes: str) -> Functi
     raise UsageError(f"{word}= is a plain function of {takes}, not {found}")
 
 
+def name_of_program(program: Program[Model, Msg]) -> str:
+    """Return the program's name, or that of its update."""
+    return program.name or getattr(program.update, "__qualname__", "program")
+
+
 def checked_program(program: Program[Model, Msg]) -> Program[Model, Msg]:
     """Return the program; `UsageError` if it is something else."""
     if not isinstance(program, Program):
@@ -204,5 +229,8 @@ def checked_program(program: Program[Model, Msg]) -> Program[Model, Msg]:
 def program_without_key(program: Program[Model, Msg], called: str) -> Program[Model, Msg]:
     """Return the program; `UsageError` if its init takes a key, which a run of one program does not have."""
     if takes_key(checked_program(program)):
-        raise UsageError(f"the program's init takes a key, and {called} has none to give: use aggregate with key=")
+        raise UsageError(
+            f"the program's init takes a key, and {called} has none to give: use aggregate with key=, or start_keyed, which run one "
+            f"model for each key"
+        )
     return program

@@ -12,8 +12,19 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Protocol
 
 from go_state.system.running import running_task
+
+
+class Inside(Protocol):
+    """What the variable holds: a `Part`, or a running effect, which is one without another object."""
+
+    is_turn: bool
+
+    def is_of(self, run: object) -> bool:
+        """Return whether the calling code is in this part, and the part in the run."""
+        ...
 
 
 class Part:
@@ -34,7 +45,7 @@ class Part:
         return self._host is None or self._host is threading.current_thread() or self._host is running_task()
 
 
-parts: ContextVar[tuple[Part, ...]] = ContextVar("go_state_parts", default=())
+parts: ContextVar[tuple[Inside, ...]] = ContextVar("go_state_parts", default=())
 
 
 def begin_turns(run: object) -> Part:
@@ -44,12 +55,10 @@ def begin_turns(run: object) -> Part:
     return part
 
 
-def enter_part(run: object) -> Part:
-    """Make the calling task or thread something that the run waits for, in its own copy of the context, until the part is over."""
-    part = Part(run, is_turn=False)
+def enter(part: Inside) -> None:
+    """Make the calling task or thread this part of a run, which waits for it, in its own copy of the context, until the part is over."""
     inside = parts.get()
     parts.set((*inside, part) if inside else (part,))
-    return part
 
 
 @contextmanager

@@ -7,14 +7,15 @@ message that fails is in `on_error.py`, what follows a commit in `after_commit.p
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from go_state.core.errors import NotStorable
+from go_state.core.ports import Undecoded
 from go_state.core.program import Step, not_a_step, read_step
 from go_state.runtime.after_commit import AfterRollback, Hooks, StopRequest
 from go_state.runtime.effects.lifecycle import Trouble
 from go_state.runtime.effects.manager import EffectManager
-from go_state.runtime.feeds.feed import Feed, give_back
+from go_state.runtime.feeds.feed import NO_MESSAGES, Feed, give_back
 from go_state.runtime.flow.waits import Flow, Wait
 from go_state.runtime.on_error import FailedMessage, Failures
 from go_state.runtime.raised import as_failure
@@ -23,9 +24,11 @@ from go_state.runtime.steps import NotYet, Steps
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
+Update: TypeAlias = Callable[[Model, Msg], Step[Model, Msg]]
+
 _NONE: Final = ()  # one object in CPython, by which the literal and "no messages" are known fastest; all else is looked at
 _BETWEEN_TURNS = "a function that is shown the model, or what gives the messages,"
-_OWN_LIMIT = 1024  # messages in a chunk up to which turns lengthen it themselves: one that never ends would never be committed
+_OWN_LIMIT = 1024  # messages up to which a list is lengthened: a chunk that never ends would never be committed
 
 
 class Loop(Generic[Model, Msg]):
@@ -60,6 +63,10 @@ class Loop(Generic[Model, Msg]):
         # Whether the turn of the message last given is committed: looked at when an exception has come. Python looks for Ctrl-C in calls,
         # and where the body of a loop ends: so it finds a turn that is committed, or one in a call of update or later, which is caught.
         self._committed = True
+        observation = manager.observation
+        self._observed = None if observation is None else observation.turns
+        if observation is not None:
+            self.failures.observe = observation.set_aside
 
     # ------------------------------------------------------------------ from beginning to end
 
@@ -75,14 +82,16 @@ class Loop(Generic[Model, Msg]):
         """
         if not started:
             yield from self._start(feed)
-        manager, in_turns, self._committed = self.manager, False, True
+        manager, update, in_turns, self._committed = self.manager, self._update(feed), False, True
+        turns = self.turns if self._observed is None else self._observed_turns
         try:
             while not self.stopped and (messages := (yield from feed.take())) is not None:
-                in_turns = True
-                yield from self.turns(messages, feed)
-                in_turns = False
-                if self.stopped:
-                    break
+                if messages is not NO_MESSAGES:
+                    in_turns = True
+                    yield from turns(messages, update, feed)
+                    in_turns = False
+                    if self.stopped:
+                        break
                 if manager.has_arrivals:
                     yield from self.deliver(feed)
                 if manager.credits:
@@ -111,9 +120,9 @@ class Loop(Generic[Model, Msg]):
 
     # ------------------------------------------------------------------ the turn
 
-    def turns(self, messages: Iterator[Msg | None], feed: Feed[Msg]) -> Flow[None]:
+    def turns(self, messages: Iterator[Msg | None], update: Update[Model, Msg], feed: Feed[Msg]) -> Flow[None]:
         """Take each message through its turn: update, perform inline commands, commit, publish."""
-        manager, perform, update, owner = self.manager, self.manager.perform, self._update(feed), feed.owner
+        perform, held, owner = self.manager.perform, self.manager.held, feed.owner
         hooks, view, each, none, model = self._before_view, self._only_view, feed.commits_each, _NONE, self.model
         for message in messages:
             if message is None:
@@ -137,13 +146,13 @@ class Loop(Generic[Model, Msg]):
             if commands is not none or each:
                 self._committed = False
                 try:
-                    if (own := owner.own) is None or manager.held or len(own) >= _OWN_LIMIT:
-                        yield from self._commit_and_begin(proposal, commands, feed) if manager.held else feed.commit(commands)
+                    if (own := owner.own) is None or held or len(own) >= _OWN_LIMIT:
+                        yield from self._commit_and_begin(proposal, commands, feed) if held else feed.commit(commands)
                     else:
-                        own += commands  # the next to be taken from the list that this loop iterates over
+                        own += commands
                         self._committed = True
                         if owner.own is None:  # others have come in between
-                            owner.append_late()
+                            owner.commit_given()
                 except NotStorable as error:  # a message that a command has sent; nothing has moved
                     if (yield from self._fail(message, feed, error)):
                         return
@@ -155,14 +164,27 @@ class Loop(Generic[Model, Msg]):
             elif hooks and (yield from self._publish(model, feed)):
                 return
 
-    def _update(self, feed: Feed[Msg]) -> Callable[[Model, Msg], Step[Model, Msg]]:
+    def _observed_turns(self, messages: Iterator[Msg | None], update: Update[Model, Msg], feed: Feed[Msg]) -> Flow[None]:
+        """Do what `turns` does, and tell of each turn."""
+        observed = self._observed
+        assert observed is not None  # or this is not called
+        yield from self.turns(observed.each(messages, feed.last_position), update, feed)
+        observed.over()
+
+    def _update(self, feed: Feed[Msg]) -> Update[Model, Msg]:
         """Return the program's update, called with the model and the message alone."""
         update = self._steps.update
         return (lambda model, message: update(model, message, feed.turn())) if self._steps.takes_turn else update
 
     def _commit_and_begin(self, model: Model, sent: Sequence[Msg], feed: Feed[Msg]) -> Flow[None]:
         """Commit a turn that starts or cancels commands, and then do that; if it fails, as where no thread can be started, the turn stays."""
-        yield from feed.commit(sent)
+        owner = feed.owner
+        if (own := owner.own) is None:
+            yield from feed.commit(sent)
+        else:
+            own += sent
+            self._committed = True
+            owner.commit_given()
         self._committed = True
         self.model = model
         self.manager.begin()
@@ -192,7 +214,23 @@ class Loop(Generic[Model, Msg]):
     # ------------------------------------------------------------------ what fails
 
     def _pass_over(self, feed: Feed[Msg]) -> Flow[bool]:
-        """Count a message that is processed without a turn; return whether the loop ends after it."""
+        """Count a message that is processed without a turn, or decide on a record; return whether the loop ends after it."""
+        if (undecoded := feed.take_undecoded()) is not None:
+            return (yield from self._set_record_aside(undecoded, feed))
+        return (yield from self._passed(feed))
+
+    def _set_record_aside(self, undecoded: Undecoded, feed: Feed[Msg]) -> Flow[bool]:
+        """Set a record aside that is no message, as `_set_aside` does with a message; there is no turn to be rolled back."""
+        self._committed = False
+        position = feed.last_position()
+        raw: Any = undecoded.raw  # which stands in the place of a message
+        policy = self.failures.of_record(raw, position, undecoded.error)
+        yield from self.failures.keep(FailedMessage(raw, position, undecoded.error), policy, "record")
+        self.passed_over += 1
+        self._committed = True
+        return self.failures.breaks
+
+    def _passed(self, feed: Feed[Msg]) -> Flow[bool]:
         self.passed_over += 1
         if feed.commits_each:
             self._committed = False
@@ -209,6 +247,8 @@ class Loop(Generic[Model, Msg]):
             return (yield from self._set_aside(message, feed, error))
         if self._steps.roll_back is not None:
             self._steps.roll_back(error)
+        if self._observed is not None:
+            self._observed.dropped()
         yield from feed.rollback(processed=False)
         self._committed = True
         return True
@@ -221,17 +261,22 @@ class Loop(Generic[Model, Msg]):
             raise error
         if self._steps.roll_back is not None:
             self._steps.roll_back(error)
+        if self._observed is not None:
+            self._observed.failed(error)
         position = feed.last_position()
         policy = self.failures.of_turn(message, position, error)
         if self._after_rollback is not None:
             self._after_rollback.rolled_back(error, ends=False)
-        yield from self.failures.keep(FailedMessage(message, position, error), policy)
-        return (yield from self._pass_over(feed))
+        yield from self.failures.keep(FailedMessage(message, position, error), policy, "turn")
+        ends = yield from self._passed(feed)
+        return ends or self.failures.breaks
 
     def _roll_back(self, feed: Feed[Msg], error: BaseException) -> Flow[None]:
         """End the turns by the error: commit what is processed, and give back the rest."""
         if not self._committed and self._after_rollback is not None:
             self._after_rollback.rolled_back(error, ends=True)
+        if self._observed is not None:
+            self._observed.over() if self._committed else self._observed.failed(error)
         if isinstance(
             error, GeneratorExit
         ):  # a flow that is being closed has nobody to wait for it: what waits for nothing is done
@@ -252,4 +297,5 @@ class Loop(Generic[Model, Msg]):
         if not isinstance(error, Exception):
             raise error
         policy = self.failures.of_command(origin, error)
-        yield from self.failures.keep(FailedMessage(origin.message, origin.position, error), policy)
+        failed = FailedMessage(origin.message, origin.position, error)
+        yield from self.failures.keep(failed, policy, "command")

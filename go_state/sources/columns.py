@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any, TypeAlias
 
 from go_state.storage.types.annotations import Instance, TypeForm, origin_of, without_wrapping
-from go_state.storage.types.fields import Field
+from go_state.storage.types.classes.fields import Field
 
 Parse: TypeAlias = Callable[[str], Instance]
 """Returns the value of a text, or raises any exception for a text that has none."""

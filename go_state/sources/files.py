@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import IO, Generic, NamedTuple, Protocol, Self, TypeVar
 
 from go_state.core.errors import BadRecord, SourceChanged, SourceError, UnfinishedRecord, UsageError
+from go_state.core.ports import Undecoded
 from go_state.sources.contents import Lines, ReadBlock, Section, ShrunkError, UnreadableError, reader_of
 
 Msg = TypeVar("Msg", covariant=True)
@@ -26,8 +27,11 @@ _BLOCK = 1 << 20  # bytes
 class Records(Protocol[Msg]):
     """How a kind of file is read."""
 
-    def __call__(self, lines: Lines, skip: int, /) -> Iterator[Msg]:
-        """Give the records after the first `skip` records; set `lines.complete` and `lines.is_open` at the end."""
+    def __call__(self, lines: Lines, skip: int, /) -> Iterator[Msg | Undecoded]:
+        """Give the records after the first `skip` records, those that are no messages as `Undecoded`.
+
+        Set `lines.complete` and `lines.is_open` at the end.
+        """
         ...
 
 
@@ -231,7 +235,7 @@ class FileReading(Generic[Msg]):
         """Return how far the pass is in the file on disk, in bytes; a little ahead of the records given."""
         return self._opened.length if self._opened.file.closed else self._section.tell()
 
-    def __iter__(self) -> Iterator[Msg]:
+    def __iter__(self) -> Iterator[Msg | Undecoded]:
         try:
             source = self._opened.source
             lines = Lines(self._opened.reader(self._section), finished=self._opened.finished or source.compression == ".zip")
@@ -239,9 +243,6 @@ class FileReading(Generic[Msg]):
                 self.position += 1
                 yield record
             self._look_at_end(lines)
-        except UnicodeDecodeError as error:
-            why = f"it is not UTF-8 ({error.reason}): save the file as UTF-8; if it is compressed, its name ends in .gz or .zip"
-            raise BadRecord(self._path, self.position + 1, why) from None  # the cause would hold the line
         except UnreadableError as error:
             raise BadRecord(self._path, self.position + 1, str(error)) from None
         except ShrunkError:

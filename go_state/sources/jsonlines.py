@@ -7,20 +7,21 @@ from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar, overload
 
 from go_state.core.errors import BadRecord
+from go_state.core.ports import Undecoded
 from go_state.sources.contents import Lines
+from go_state.sources.decoding import Tags, check_decoding, decoded_alone, json_decoder, why_undecodable
 from go_state.sources.files import FileSource
-from go_state.storage.codec.error_texts import without_contents
 
 Msg = TypeVar("Msg")
 
 
 class _Records(Generic[Msg]):
-    def __init__(self, name: str, of: type[Msg] | None) -> None:
+    def __init__(self, name: str, decoder: Callable[[], Callable[[bytes], Msg]]) -> None:
         self._name = name
-        self._of = of
+        self.decoder = decoder
 
-    def __call__(self, lines: Lines, skip: int, /) -> Iterator[Msg]:
-        decode = self._decoder()
+    def __call__(self, lines: Lines, skip: int, /) -> Iterator[Msg | Undecoded]:
+        decode = self.decoder()
         record = 0
         for line in lines:
             if not line.strip():
@@ -30,35 +31,26 @@ class _Records(Generic[Msg]):
                 continue
             try:
                 message = decode(line)
-            except UnicodeDecodeError:
-                raise
-            except (ValueError, RecursionError) as error:
-                raise BadRecord(self._name, record, f"it is not a message: {without_contents(error)}") from None
-            except Exception as error:  # of a class that checks its own fields: its words are not ours to repeat
-                raise BadRecord(self._name, record, f"its class raised {type(error).__qualname__}") from None
+            except Exception as error:
+                bad = BadRecord(self._name, record, why_undecodable(error))
+                yield Undecoded(line.rstrip(b"\r\n"), bad)
+                continue
             yield message
         lines.complete = record
-
-    def _decoder(self) -> Callable[[bytes], Msg]:
-        if self._of is None:
-            from msgspec import json
-
-            # orjson would read a whole number of more than 64 bits as a float
-            decode: Callable[[bytes], Msg] = json.Decoder().decode
-            return decode
-        from go_state.storage.codec.json_codec import JsonCodec
-
-        codec: JsonCodec[Msg] = JsonCodec(self._of, whole_floats=True)
-        return codec.decode
 
 
 class JSONLines(FileSource[Msg]):
     """A file with one JSON value a line, plain, .gz or .zip; blank lines are skipped, and lines end as on any system.
 
     `of` is the type of the messages, as for `JsonCodec`: a class is read from an object, a union of classes from
-    `["Name", {...}]`. Without it a message is what JSON holds: a dict, a list, a string. Positions count records; `name` is what
-    the position is stored under, by default the file's name; `finished` says whether a last record without a line end is whole,
-    see `FileSource`. Raises `SourceError` for a missing file, `BadRecord` for a line that is not a message.
+    `["Name", {...}]`. With `tag="type"` an object names its class in that field instead: by the name that the class is stored under,
+    by its own tag if it is a msgspec Struct that has one, or by the name that it has in `tags`, a mapping of names to classes. Or
+    `parse` is a function of the bytes of a line that returns a message, or None for none. Without any of them a message is what JSON
+    holds: a dict, a list, a string.
+
+    A line that is no message is given as an `Undecoded`, on which `on_error` decides. Positions count records; `name` is what the
+    position is stored under, by default the file's name; `finished` says whether a last record without a line end is whole, see
+    `FileSource`. Raises `SourceError` for a missing file.
     """
 
     @overload
@@ -72,14 +64,41 @@ class JSONLines(FileSource[Msg]):
     ) -> None: ...
     @overload
     def __init__(
-        self, path: str | os.PathLike[str], of: type[Msg], *, name: str | None = None, finished: bool | None = None
+        self,
+        path: str | os.PathLike[str],
+        of: type[Msg],
+        *,
+        tag: str | None = None,
+        tags: Tags | None = None,
+        name: str | None = None,
+        finished: bool | None = None,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        of: None = None,
+        *,
+        parse: Callable[[bytes], Msg | None],
+        name: str | None = None,
+        finished: bool | None = None,
     ) -> None: ...
     def __init__(
         self,
         path: str | os.PathLike[str],
         of: type[Msg] | None = None,
         *,
+        tag: str | None = None,
+        tags: Tags | None = None,
+        parse: Callable[[bytes], Msg | None] | None = None,
         name: str | None = None,
         finished: bool | None = None,
     ) -> None:
-        super().__init__(path, name, _Records(os.fsdecode(path), of), finished)
+        check_decoding(of, tag, tags, parse)
+        self._decoder: Callable[[], Callable[[bytes], Any]] = lambda: json_decoder(of, tag=tag, tags=tags, parse=parse)
+        super().__init__(path, name, _Records(os.fsdecode(path), self._decoder), finished)
+
+    def decode(self, raw: bytes) -> Msg:
+        """Return the message of one line, as when the file is read; `BadRecord` if it is none."""
+        message: Msg = decoded_alone(self._decoder(), raw, self.path)
+        return message

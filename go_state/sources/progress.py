@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 from go_state.core.errors import MissingExtra, UsageError
+from go_state.core.ports import Undecoded
 from go_state.sources.files import FileReading, FileSource, OpenedFile
 
 Msg = TypeVar("Msg", covariant=True)
@@ -84,7 +85,7 @@ class _Reading(Generic[Msg]):
     def position(self) -> int:
         return self._reading.position
 
-    def __iter__(self) -> Iterator[Msg]:
+    def __iter__(self) -> Iterator[Msg | Undecoded]:
         with self._bar:
             try:
                 for number, record in enumerate(self._reading):

@@ -4,6 +4,8 @@
     snapshot     before-snapshot, after-snapshot     the same of a flush that writes one
     a part       after-part                          of a large snapshot, before the snapshot itself
     truncation   before-truncate, after-truncate
+    a rewriting  after-stage, before-switch, after-switch   what is rewritten is staged, and then counts, in one step
+    a file       before-exchange, after-exchange      it is compacted, or backed up, and gets its name
     a command    command-begins, command-delivered   one that goes on after its turn; its message is enqueued after the second
 
 They cost a comparison, whether `Watch.reached` is None, and lie on no path that every message takes.
@@ -22,6 +24,11 @@ CRASH_POINTS: Final = (
     "after-part",
     "before-truncate",
     "after-truncate",
+    "after-stage",
+    "before-switch",
+    "after-switch",
+    "before-exchange",
+    "after-exchange",
     "command-begins",
     "command-delivered",
 )

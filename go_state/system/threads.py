@@ -18,30 +18,25 @@ _FEW = 64  # calls that were given up on may go on in any case, however few are 
 _log = logging.getLogger("go_state")
 
 
-class _Worker(Generic[Name]):
-    """A thread that does one thing after the other, and waits in between."""
-
-    __slots__ = ("mailbox", "over", "thread")
-
-    def __init__(self, run: Callable[[_Worker[Name], tuple[Name, Work]], object], first: tuple[Name, Work]) -> None:
-        self.over = False  # it takes nothing more
-        self.mailbox: SimpleQueue[tuple[Name, Work] | None] = SimpleQueue()
-        self.thread = threading.Thread(target=run, args=(self, first), name="go_state effect", daemon=True)
-
-
 class Threads(Generic[Name]):
     """Daemon threads that make calls, each begun at once while there is room.
 
     Room is for as many as the run lets go on at once, and besides for as many, at least `_FEW`, that it has given up on and cannot
     end. Beyond that calls wait for one of them to end: a program whose calls all hang would otherwise fill the machine.
+
+    All threads take their work from one queue, so that one which has just ended its call takes the next without being woken: with a
+    mailbox for each, a call took twice as long. Work is put there only while there is an idle thread for it, one that waits for the
+    queue or is on its way there.
     """
 
     def __init__(self, at_once: int) -> None:
         self._most = at_once + max(at_once, _FEW)
+        self._queue: SimpleQueue[tuple[Name, Work] | None] = SimpleQueue()  # None: there is nothing more to do
+        self._ended: SimpleQueue[threading.Thread] = SimpleQueue()  # threads on their way out, to be joined
         self._lock = threading.Lock()  # guards all below
-        self._workers: set[_Worker[Name]] = set()
-        self._idle: list[_Worker[Name]] = []
-        self._busy: dict[Name, _Worker[Name]] = {}
+        self._threads: set[threading.Thread] = set()
+        self._idle = 0  # how many threads have no work, and none in the queue
+        self._busy: dict[Name, None] = {}  # the work that goes on, or is in the queue
         self._waiting: OrderedDict[Name, Work] = OrderedDict()
         self._changed: Callable[[], object] = _do_nothing
         self._closed = False
@@ -50,20 +45,20 @@ class Threads(Generic[Name]):
         """Begin the work, which raises nothing; `name` tells it from others."""
         with self._lock:
             if self._idle:
-                # No call until the worker is busy: Ctrl-C comes after calls, and one that is neither idle nor busy would never end.
-                self._busy[name] = worker = self._idle[-1]
-                del self._idle[-1]
-                worker.mailbox.put((name, work))
+                # No Python call from here on: Ctrl-C comes after calls, and a thread that is neither idle nor given work would never end.
+                self._idle -= 1
+                self._busy[name] = None
+                self._queue.put((name, work))
                 return
-            if len(self._workers) < self._most:
-                worker = _Worker(self._run, (name, work))
-                self._busy[name] = worker
+            if len(self._threads) < self._most:
+                thread = threading.Thread(target=self._run, args=(name, work), name="go_state effect", daemon=True)
+                self._busy[name] = None
                 try:
-                    worker.thread.start()
+                    thread.start()
                 except BaseException:  # the system has no more threads, or this one was interrupted
                     del self._busy[name]
                     raise
-                self._workers.add(worker)
+                self._threads.add(thread)
                 return
             self._waiting[name] = work
             first = len(self._waiting) == 1
@@ -84,27 +79,29 @@ class Threads(Generic[Name]):
 
     # ------------------------------------------------------------------ in the threads
 
-    def _run(self, worker: _Worker[Name], first: tuple[Name, Work]) -> None:
-        following: tuple[Name, Work] | None = first
+    def _run(self, name: Name, work: Work) -> None:
+        following: tuple[Name, Work] | None = (name, work)
         while following is not None:
             name, work = following
             work()
-            following = self._next(worker, name)
-            if following is None and not worker.over:
+            following = self._next(name)
+            if following is None:
                 del name, work  # what they refer to is not kept while there is nothing to do
-                following = worker.mailbox.get()
+                following = self._queue.get()
+        self._ended.put(threading.current_thread())
 
-    def _next(self, worker: _Worker[Name], name: Name) -> tuple[Name, Work] | None:
+    def _next(self, name: Name) -> tuple[Name, Work] | None:
+        """Note that work has ended, and return what has waited for that; None if the next comes from the queue."""
         with self._lock:
             self._busy.pop(name, None)
             if self._waiting:
                 following = self._waiting.popitem(last=False)
-                self._busy[following[0]] = worker
+                self._busy[following[0]] = None
                 return following
             if self._closed:
-                worker.over = True
+                self._queue.put(None)
             else:
-                self._idle.append(worker)
+                self._idle += 1
             changed = self._changed
         changed()
         return None
@@ -116,9 +113,9 @@ class Threads(Generic[Name]):
         with self._lock:
             self._closed, self._changed = True, changed
             self._waiting.clear()
-            idle, self._idle = self._idle, []
-        for worker in idle:
-            worker.mailbox.put(None)
+            idle, self._idle = self._idle, 0
+        for _ in range(idle):
+            self._queue.put(None)
 
     def wait(self, seconds: float) -> None:
         """Close, and wait up to `seconds` for the calls that are running."""
@@ -151,10 +148,11 @@ class Threads(Generic[Name]):
     def _join(self) -> None:
         """Wait for the threads that have nothing more to do, which ends at once."""
         with self._lock:
-            stuck = set(self._busy.values())
-            ending = [worker for worker in self._workers if worker not in stuck]
-        for worker in ending:
-            worker.thread.join()
+            ending = len(self._threads) - len(self._busy)
+        for _ in range(ending):
+            thread = self._ended.get()
+            thread.join()
+            self._threads.discard(thread)
 
 
 def _do_nothing() -> None:

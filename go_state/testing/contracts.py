@@ -9,13 +9,14 @@ Subclass one in a test module and say how to make a fresh backend; pytest finds 
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from go_state.core.errors import Closed, Conflict, Empty, InvalidKey, NothingPending, TimedOut
-from go_state.core.ports import Store, Stored, Write
+from go_state.core.ports import Store, Stored, Write, load_many_of
 
 
 @contextmanager
@@ -110,6 +111,44 @@ class StoreContract:
         longest = "é" * 240
         store.store({longest: Write(b"x", 0)})
         assert list(store.keys()) == [longest]
+        store.close()
+
+    def test_many_are_loaded_as_one(self) -> None:
+        """A store that loads many keys at once gives for each what load gives, and leaves out those that hold nothing."""
+        store = self.make()
+        store.store({key: Write(key.encode(), 0) for key in ("", "a", "é", "b")})
+        gone = store.load("b")
+        assert gone is not None
+        store.store({"b": Write(None, gone.version)})
+        for keys in ([], ["b"], ["a", "", "nothing", "é", "b", "a"]):
+            expected = {key: stored for key in keys if (stored := store.load(key)) is not None}
+            assert load_many_of(store)(keys) == expected
+        with refuses(InvalidKey):
+            load_many_of(store)(["a", "x" * 481])
+        store.close()
+
+    def test_writers_of_many_keys_lose_nothing(self) -> None:
+        """Threads that write the same keys, each in an order of its own, end, and every write counts once."""
+        store = self.make()
+        keys = [f"k{number}" for number in range(6)]
+        made: list[int] = []
+
+        def work(number: int) -> None:
+            chance, count = random.Random(number), 0
+            while count < 25:
+                some = chance.sample(keys, 3)
+                found = {key: store.load(key) or Stored(b"0", 0) for key in some}
+                with suppress(Conflict):
+                    store.store({key: Write(b"%d" % (int(found[key].data) + 1), found[key].version) for key in some})
+                    count += 1
+            made.append(count * 3)
+
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sum(int(stored.data) for stored in load_many_of(store)(keys).values()) == sum(made) == 4 * 25 * 3
         store.close()
 
     def test_one_of_many_writers_wins(self) -> None:

@@ -144,6 +144,9 @@ class _Feed(Generic[Msg]):
         """Return the message's number."""
         return len(self.messages) - 1
 
+    def take_undecoded(self) -> None:
+        """Return None: there are messages here, and no records."""
+
     def turn(self) -> Turn:
         """Return the message's turn, the same at every replay."""
         return self.turn_of(self.last_position())

@@ -32,7 +32,7 @@ class Chain:
 
     def __init__(self, buffer: Buffer[Any]) -> None:
         self.cursor: Cursor[Any] = Cursor.open(buffer.log)
-        self.own: OwnChunk[Any] = OwnChunk(self.cursor)
+        self.own: OwnChunk[Any] = OwnChunk(self.cursor, lambda: self.cursor.committed + self.given - self.committed - 1)
         self.chunk: list[Any] = []
         self.given = self.committed = 0  # of the chunk
 
@@ -77,7 +77,6 @@ def test_own_messages_count_as_read() -> None:
     assert chain.turn("d")
     chain.commit()
     assert (chain.cursor.position, chain.cursor.committed) == (4, 2)
-    assert chain.own.own is None
     assert chain.cursor.rollback() == 2
     assert chain.take() == ["c", "d"]
     assert chain.turn("e")
@@ -192,13 +191,45 @@ def test_a_log_that_counts_is_nobody_s_own(options: dict[str, Any]) -> None:
     assert chain.own.own is None
 
 
-def test_a_reader_that_is_behind_has_nothing_alone() -> None:
-    """What its turns send comes behind what it has yet to read."""
+def test_a_reader_that_is_behind_needs_no_lock_either() -> None:
+    """What its turns send comes behind what it has yet to read, and is not read by itself."""
     buffer, chain = opened()
     buffer.put(1, 2, 3)
     assert chain.take(1) == [1]
-    assert not chain.turn("own")
-    assert chain.take() == [2, 3, "own"]
+    assert chain.turn("own")
+    assert (chain.chunk, chain.cursor.position, buffer.statistics().end) == ([1], 1, 4)
+    buffer.put("other")
+    assert not chain.turn()
+    chain.commit()
+    assert chain.take() == [2, 3, "own", "other"]
+
+
+def test_a_commit_does_not_end_the_time_alone() -> None:
+    """What turns send after it, and after messages that no turn has sent, comes behind those, and what others put behind that."""
+    buffer, chain = opened("a", "b")
+    assert chain.turn("c")
+    chain.commit()
+    chain.own.settle(0, ["of an effect"], False)
+    assert chain.turn("d")
+    assert chain.chunk == ["a", "b", "c"]
+    chain.turn()
+    chain.commit()
+    buffer.put("other")
+    assert chain.take() == ["of an effect", "d", "other"]
+
+
+def test_a_commit_does_not_bring_it_back_to_a_reader_that_is_not_alone() -> None:
+    """A second reader that has come, or a close of the first, ends it."""
+    buffer, chain = opened("a")
+    with buffer.consumer():
+        chain.commit()
+        assert chain.own.own is None
+    chain.commit()
+    assert chain.own.own is not None
+    chain.cursor.close()
+    buffer.consumer()
+    chain.own.settle(0, (), False)
+    assert chain.own.own is None
 
 
 def test_with_two_readers_nobody_is_alone() -> None:
@@ -325,10 +356,12 @@ def test_a_close_in_the_middle_of_a_chain() -> None:
         closing = threading.Thread(target=buffer.close)
         closing.start()
         read: list[object] = []
-        for message in chain.chunk:
-            read.append(message)
-            chain.turn(*[len(read)] if len(read) <= 50 else [])
+        while chain.chunk:
+            for message in chain.chunk:
+                read.append(message)
+                chain.turn(*[len(read)] if len(read) <= 50 else [])
+            chain.commit()
+            chain.take()
         closing.join()
-        chain.commit()
         assert read == list(range(51))
         assert (chain.cursor.committed, chain.cursor.position, buffer.statistics().end) == (51, 51, 51)

@@ -99,6 +99,18 @@ def test_snapshots_are_listed(go_state: Command) -> None:
     assert "Counter 1" in go_state("snapshots", "list", "bot.lmdb")[1]
 
 
+def test_the_positions_of_sources_are_listed_and_shown(go_state: Command, tmp_path: Path) -> None:
+    """Each source of a keyed program is a line with its position, and shows who holds it."""
+    (tmp_path / "adds.jsonl").write_text('{"by": 1}\n{"by": 2}\n')
+    with gs.LMDBStore(tmp_path / "keyed.lmdb") as store:
+        source = gs.sources.JSONLines(tmp_path / "adds.jsonl", Add)
+        gs.aggregate(gs.Program(lambda: (Counter(), ()), update), source, store=store, key=lambda msg: str(msg.by))
+    listed = json.loads(go_state("snapshots", "list", "keyed.lmdb", "--json")[1])
+    key = "@positions/Counter/adds.jsonl"
+    assert [(each["key"], each["positions"]) for each in listed if each["positions"]] == [(key, {"adds.jsonl": 2})]
+    assert json.loads(go_state("snapshots", "show", "keyed.lmdb", key)[1])["epoch"] == 1
+
+
 def test_snapshots_are_shown_and_exported(go_state: Command) -> None:
     """The newest model and a keyframe are printed as JSON, and all newest ones are exported as lines."""
     assert go_state("snapshots", "show", "bot.lmdb", "bot") == (0, '{"count":7}\n', "")
@@ -188,17 +200,18 @@ def test_an_error_of_the_program_is_told_with_where_it_was_raised(go_state: Comm
     """The traceback is the program's; what a terminal would obey is an escape in it too."""
     failing = BOT.replace("return replace(model, count=model.count + msg.by), ()", r'raise ValueError("\x1b[2J")', 1)
     (go_state.folder / "failing.py").write_text(failing)
-    code, _, error = go_state("journal", "verify", "bot.lmdb", "bot", "failing:counter")
+    code, _, error = go_state("verify", "failing:counter", "bot.lmdb")
     assert (code, "in update" in error, "typer" in error) == (1, True, False)
     assert {each for each in error if not each.isprintable()} == {"\n"}
 
 
 def test_verify(go_state: Command) -> None:
     """An update that makes what it made passes; one that has changed is reported with position, path and both values."""
-    assert go_state("journal", "verify", "bot.lmdb", "bot", "bot:counter")[0] == 0
-    code, printed, _ = go_state("journal", "verify", "bot.lmdb", "bot", "bot:doubling", "--json")
+    assert go_state("verify", "bot:counter", "bot.lmdb")[0] == 0
+    code, printed, _ = go_state("verify", "bot:doubling", "bot.lmdb", "--json")
     finding = json.loads(printed)["finding"]
-    assert (code, finding["position"], finding["path"], finding["expected"], finding["found"]) == (1, 2, ".count", "3", "6")
+    assert (code, finding["start"], finding["position"], finding["path"]) == (1, 0, 1, ".count")
+    assert (finding["expected"], finding["found"]) == ("3", "6")
 
 
 def test_replay(go_state: Command) -> None:
@@ -231,7 +244,7 @@ def test_skip_and_truncate(go_state: Command) -> None:
         (("journal", "import", "bot.lmdb", "bot", "nothing.jsonl", "bot:counter"), "nothing.jsonl is not a file"),
         (("replay", "bot:counter", "bot.lmdb", "--until", "9"), "has the positions 0 to 3, not 9"),
         (("journal", "skip", "bot.lmdb", "bot", "2"), "a message from position 3 to 2 can be skipped, not 2"),
-        (("journal", "verify", "bot.py", "bot", "bot:counter"), "bot.py is no LMDB file"),
+        (("verify", "bot:counter", "bot.py"), "bot.py is no LMDB file"),
         (("snapshots", "check", "bot.lmdb", "script:counter"), "script cannot be imported (SystemExit"),
         (
             ("journal", "export", "bot.lmdb", "bot", "no/folder.jsonl"),

@@ -131,7 +131,8 @@ def test_verify_finds_an_update_that_has_changed(journal: Journal[Add]) -> None:
     """The first snapshot that is not reached is named, with the path and both values."""
     verified, finding = wrong(journal, lambda _, after: replace(after, total=after.total + 1))
     total = sum(range(40))
-    assert (finding.position, finding.path, finding.expected, finding.found) == (40, ".total", str(total), str(total + 1))
+    assert (finding.start, finding.position, finding.message, finding.path) == (30, 39, "Add", ".total")
+    assert (finding.expected, finding.found) == (str(total), str(total + 1))
     assert (verified.snapshots, verified.ok) == (4, False)
 
 

@@ -183,7 +183,7 @@ def test_model_without_annotation(drivers: Drivers) -> None:
 
 def test_on_error_that_returns_nothing(drivers: Drivers) -> None:
     """A function that forgets to return a policy is told what to return, and the cause is kept."""
-    with pytest.raises(gs.UsageError, match=r"it returns gs.Raise\(\) or gs.SetAside") as caught:
+    with pytest.raises(gs.UsageError, match=r"it returns gs.Raise\(\), gs.SetAside\(...\) or gs.Halt") as caught:
         drivers.batch(total, ["x"], on_error=lambda message, position, error: None)
     assert isinstance(caught.value.__cause__, TypeError)
 

@@ -99,6 +99,35 @@ def test_what_starts_a_command_is_committed_by_itself() -> None:
     assert committed == [1]
 
 
+def test_what_a_backlog_sends_needs_no_lock_either(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Messages come behind what is queued, in order, and the log was asked once for many turns."""
+    chain, seen = Chain(*range(5000)), list[int]()
+    commits: list[int] = []
+    settle = chain.feed._settle
+    monkeypatch.setattr(chain.feed, "_settle", lambda *args: (commits.append(1), settle(*args))[1])
+    chain.run(lambda model, msg: (seen.append(msg), (model, [gs.Cmd.send(msg + 10_000)] if msg < 10_000 else ()))[1])
+    assert seen == [*range(5000), *range(10_000, 15_000)]
+    assert (chain.committed, chain.buffer.size()) == (10_000, 0)
+    assert len(commits) < 100
+
+
+def test_turns_that_begin_commands_which_send_nothing_are_forgotten() -> None:
+    """Each is committed without the lock, and the log still drops what is processed, and is found drained by whoever waits for that."""
+    chain, sizes = Chain(*range(3000)), list[int]()
+
+    async def nothing() -> None:
+        """Send no message."""
+
+    def begin(model: int, msg: int) -> gs.Step[int, int]:
+        if msg == 2999:
+            sizes.append(chain.buffer.size())
+        return model, [gs.Cmd.call(nothing)]
+
+    chain.run(begin)
+    assert sizes[0] < 2100
+    assert (chain.committed, chain.buffer.size()) == (3000, 0)
+
+
 def test_a_turn_that_fails_leaves_what_came_before() -> None:
     """The messages of the turns before it are in the log, and committed; it comes again."""
     chain = Chain(5)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, NewType
 
 import pytest
+from sources_support import messages
 
 import go_state as gs
 
@@ -88,7 +89,7 @@ def field(tmp_path: Path, kind: Any, text: str, **options: Any) -> Any:
     """Read the text as a field of the type."""
     path = tmp_path / "a.csv"
     path.write_text(f'v\n"{text}"\n', newline="")
-    (row,) = gs.sources.CSV(path, make_dataclass("Row", [("v", kind)]), **options).read()
+    (row,) = messages(gs.sources.CSV(path, make_dataclass("Row", [("v", kind)]), **options).read())
     return row.v
 
 
@@ -218,5 +219,5 @@ def test_what_a_class_says_of_its_fields_is_not_repeated(tmp_path: Path) -> None
     (tmp_path / "a.csv").write_text("v\nmy-secret\n")
     kind = make_dataclass("Checked", [("v", str)], namespace={"__post_init__": check})
     with pytest.raises(gs.errors.BadRecord, match="its class raised ValueError") as raised:
-        list(gs.sources.CSV(tmp_path / "a.csv", kind).read())
+        messages(gs.sources.CSV(tmp_path / "a.csv", kind).read())
     assert "secret" not in "".join(traceback.format_exception(raised.value))

@@ -12,6 +12,7 @@ from typing import Any
 import both_drivers
 import pytest
 from both_drivers import Drivers
+from sources_support import messages
 
 import go_state as gs
 
@@ -165,7 +166,7 @@ def test_a_zip_holds_one_file(tmp_path: Path, members: int) -> None:
         for number in range(members):
             archive.writestr(f"{number}.jsonl", "1\n")
     with pytest.raises(gs.errors.SourceError, match=f"{members} files"):
-        list(gs.sources.JSONLines(tmp_path / "n.zip").read())
+        messages(gs.sources.JSONLines(tmp_path / "n.zip").read())
 
 
 @pytest.mark.parametrize(
@@ -203,7 +204,7 @@ def test_a_zip_that_python_does_not_read_says_what_to_do(tmp_path: Path, offset:
     data[local] = data[central + local + 2] = value
     path.write_bytes(bytes(data))
     with pytest.raises(gs.errors.SourceError, match=rf"n\.zip.*{advice}"):
-        list(gs.sources.JSONLines(path).read())
+        messages(gs.sources.JSONLines(path).read())
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, "gzip"])
@@ -231,7 +232,7 @@ def test_a_file_that_is_no_archive_is_not_quoted(tmp_path: Path) -> None:
     for name in ("n.gz", "n.zip"):
         (tmp_path / name).write_bytes(b"my-secret\n" * 20)
         with pytest.raises(gs.errors.SourceError, match=name) as raised:
-            list(gs.sources.JSONLines(tmp_path / name).read())
+            messages(gs.sources.JSONLines(tmp_path / name).read())
         assert "my" not in str(raised.value).removeprefix(str(tmp_path))
         assert "b'my'" not in "".join(traceback.format_exception(raised.value))
 
@@ -254,7 +255,7 @@ def test_a_damaged_archive_is_a_source_error(tmp_path: Path, suffix: str, how: s
     """A compressed file that is cut short, damaged or not compressed at all raises SourceError, not an error of its library."""
     path = damaged(lines(tmp_path / f"n.{suffix}"), how)
     with pytest.raises(gs.errors.SourceError):
-        list(gs.sources.JSONLines(path).read())
+        messages(gs.sources.JSONLines(path).read())
 
 
 def test_a_source_stays_with_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -360,5 +361,5 @@ def test_what_a_class_raises_names_the_record(tmp_path: Path, text: str) -> None
     path.write_text(text)
     make: Any = gs.sources.JSONLines if text.startswith("{") else gs.sources.CSV
     with pytest.raises(gs.errors.BadRecord, match=r"record 1 of .*: its class raised KeyError") as raised:
-        list(make(path, Known, finished=True).read())
+        messages(make(path, Known, finished=True).read())
     assert "secret" not in "".join(traceback.format_exception(raised.value))

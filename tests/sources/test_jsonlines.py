@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from sources_support import messages
 
 import go_state as gs
 
@@ -32,7 +33,7 @@ class Sub:
 def read(tmp_path: Path, data: str | bytes, of: Any = None) -> list[Any]:
     path = tmp_path / "messages.jsonl"
     path.write_bytes(data if isinstance(data, bytes) else data.encode())
-    return list(gs.sources.JSONLines(path, of, finished=True).read())
+    return messages(gs.sources.JSONLines(path, of, finished=True).read())
 
 
 def test_plain_values_are_read(tmp_path: Path) -> None:
@@ -79,12 +80,13 @@ def test_a_line_of_another_type_names_its_record(tmp_path: Path, bad: str) -> No
 
 
 def test_bytes_that_are_not_utf8_name_their_record(tmp_path: Path) -> None:
-    """A line that is not UTF-8 raises BadRecord with its number, after the good ones before it."""
-    path, got = tmp_path / "n.jsonl", []
+    """A line that is not UTF-8 is given with its number and its bytes, between the good ones."""
+    path = tmp_path / "n.jsonl"
     path.write_bytes(b'1\n2\n3\n"\xff"\n5\n')
-    with pytest.raises(gs.errors.BadRecord, match="UTF-8") as raised:
-        got.extend(iter(gs.sources.JSONLines(path).read()))
-    assert raised.value.record == 4
+    one, two, three, bad, five = gs.sources.JSONLines(path).read()
+    assert [one, two, three, five] == [1, 2, 3, 5]
+    assert (bad.raw, bad.error.record) == (b'"\xff"', 4)
+    assert "UTF-8" in str(bad.error)
 
 
 def test_a_message_type_that_cannot_be_read_is_refused(tmp_path: Path) -> None:

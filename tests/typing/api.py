@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, Unpack, assert_type
 
+from pydantic import BaseModel
+
 import go_state as gs
 
 
@@ -196,6 +198,16 @@ def policies() -> None:
     gs.batch(program, messages, on_error=gs.Raise)  # type: ignore[arg-type]  # the class, not a policy
     gs.batch(program, messages, on_error=fetch)  # type: ignore[arg-type]  # takes a text
     gs.run(program, gs.Buffer[Msg](), on_error=True)  # type: ignore[arg-type]
+    halted = gs.batch(program, messages, on_error=gs.Halt())
+    assert_type(halted.failed, gs.FailedMessage[Msg] | None)
+    with gs.MemoryStore() as store:
+        letters = gs.DeadLetters(store, "night")
+        gs.aggregate(program, messages, store=store, key="n", on_error=gs.SetAside(letters))
+        assert_type([letter.id for letter in letters], list[str])
+        assert_type(letters.retry(program, key=key_of).done, int)
+        letters.retry(lambda letter: letter.raw)
+        letters.drop(7)  # type: ignore[arg-type]
+    gs.sources.JSONLines("n", parse=lambda raw: Add(int(raw)))
     gs.SetAside(gs.Buffer[int]())  # type: ignore[arg-type]  # dead letters are FailedMessages
 
 
@@ -223,7 +235,7 @@ def batches() -> None:
     result = gs.batch(program, messages, limit=3, prefetch=2, on_error=gs.SetAside())
     assert_type(result, gs.Result[Counter, Msg])
     assert_type(result.model, Counter)
-    assert_type(result.ended, Literal["exhausted", "limit", "stopped", "budget"])
+    assert_type(result.ended, Literal["exhausted", "limit", "stopped", "budget", "failed"])
     assert_type(result.set_aside, tuple[gs.FailedMessage[Msg], ...])
     assert_type(gs.batch(program, generator()).model, Counter)
     assert_type(gs.batch(program, lambda: (messages, False)).model, Counter)
@@ -245,6 +257,11 @@ def aggregates() -> None:
         gs.aggregate(program, messages, store=store, key=fetch)  # type: ignore[arg-type]
         gs.aggregate(program, messages, key="counter")  # type: ignore[call-overload]
         assert_type(gs.load_model(program, store=store, key="counter"), Counter | None)
+        assert_type(store.load_many(["counter"]), Mapping[str, gs.abc.Stored])
+        try:
+            gs.aggregate(program, messages, store=store, key="counter")
+        except gs.errors.TakenOver as taken:
+            assert_type((taken.holder, taken.epoch, taken.key), tuple[str, int, str])
 
 
 async def on_a_loop() -> None:
@@ -341,3 +358,84 @@ async def apps_on_a_loop() -> None:
             assert_type(await changes.get_async(), gs.watch.Change[Counter])
     async with gs.start_keyed_async(program) as rooms:
         assert_type(await rooms["lobby"].apply_async(Add(1)), Counter)
+
+
+class Follow(BaseModel, frozen=True):
+    """A message of pydantic's."""
+
+    url: str
+
+
+def follow(model: Counter, msg: Follow) -> Counter:
+    """Count those who follow."""
+    return replace(model, count=model.count + len(msg.url))
+
+
+def models_of_pydantic() -> None:
+    """Programs and codecs take pydantic's models as other classes."""
+    program = gs.reducer(Counter, follow)
+    assert_type(program, gs.Program[Counter, Follow])
+    assert_type(gs.batch(program, [Follow(url="x")]).model, Counter)
+
+
+class Counting:
+    """An observer of one's own."""
+
+    def on_event(self, event: gs.observe.Event) -> None:
+        match event:
+            case gs.observe.Turn(position=position, seconds=seconds):
+                assert_type(position, object)
+                assert_type(seconds, float)
+            case gs.observe.CommandCancelled(seconds=left):
+                assert_type(left, float | None)
+            case _:
+                assert_type(event.program, str)
+                assert_type(event.key, str | None)
+
+
+def observed() -> None:
+    """Every mode takes an observer, or a list of them; what is running has a type."""
+    gs.run(program, gs.Buffer[Msg](), observe=Counting())
+    gs.batch(program, [Add(1)], observe=[gs.observe.Log(slow=0.5), gs.observe.Prometheus(), gs.observe.OpenTelemetry()])
+    gs.aggregate(program, [Add(1)], store=gs.MemoryStore(), key="k", observe=Counting())
+    gs.batch(program, [Add(1)], observe=print)  # type: ignore[arg-type]
+    gs.batch(program, [Add(1)], observe=Counting)  # type: ignore[arg-type]
+    gs.observe.Log(levels={gs.observe.Turn: 20})
+    tracer: gs.observe.Tracer = gs.observe.OpenTelemetry()
+    observer: gs.observe.Observer = tracer
+    with gs.start(program, observe=observer) as app:
+        assert_type(app.effects(), list[gs.app.RunningEffect])
+        for effect in app.effects():
+            assert_type(effect.state, Literal["running", "waiting", "retrying", "scheduled"])
+            assert_type(effect.due, float | None)
+    with gs.start_keyed(program, observe=[observer]) as rooms:
+        assert_type(rooms["lobby"].effects(), list[gs.app.RunningEffect])
+
+
+def erased(store: gs.LMDBStore, journal: gs.Journal[Msg]) -> None:
+    """A rewriting says what it has done; a store's care takes paths and stores."""
+    assert_type(
+        gs.history.rewrite(program, journal, lambda entry: entry.message, model=lambda model: model), gs.history.Rewritten
+    )
+    assert_type(gs.history.forget(store, "a"), bool)
+    assert_type(gs.history.change_model(program, store, "a", lambda model: model), bool)
+    gs.history.change_model(program, store, "a", lambda model: 1)  # type: ignore[arg-type, return-value]
+    assert_type(store.info().keys, int)
+    store.backup("path")
+    assert_type(store.restore_from(store), int)
+
+
+def histories(journal: gs.Journal[Msg], source: gs.abc.Source[Msg], history: gs.abc.History[Msg], store: gs.LMDBStore) -> None:
+    """The tools take a journal, a source or a history of the program's messages, and carry its types."""
+    assert_type(gs.replay(program, journal, until=3), Counter)
+    assert_type(gs.replay(program, source, key="a", key_of="name"), Counter)
+    gs.verify(program, history, key_of=len)  # type: ignore[arg-type]
+    step = gs.history.first(program, source, lambda before, msg, after: after.count < 0)
+    assert_type(step, gs.history.Step[Counter, Msg] | None)
+    for each in gs.history.steps(program, history, start=3):
+        assert_type(each.after, Counter)
+    assert_type(gs.history.compare(program, program, journal, go_on=True), gs.history.Compared[Msg])
+    assert_type(gs.history.rebuild(program, store, prefix="rooms/", dry_run=True), gs.history.Rebuilt)
+    assert_type(gs.history.peek(program, store, "a"), gs.history.Peeked[Counter] | None)
+    gs.replay(program, [Add(1)])  # type: ignore[arg-type]
+    gs.replay(program, journal, keys="a")  # type: ignore[call-arg]

@@ -11,14 +11,17 @@ from go_state.core.errors import UsageError
 from go_state.core.ports import Position, Store
 from go_state.core.program import Program
 from go_state.modes.aggregate.keyed import Models, WorkingSet
-from go_state.modes.aggregate.model_store import Keeping, KeptModel, KeptModels
+from go_state.modes.aggregate.loading import Loader
+from go_state.modes.aggregate.model_store import Keeping, KeptModel, KeptModels, SavedLetters
 from go_state.modes.batch.batch import Plan, Result, Stream
+from go_state.modes.batch.halting import Rewind
 from go_state.modes.batch.source_feed import Ended, SavePoint
+from go_state.modes.batch.source_reader import SourceReader
 from go_state.modes.keeping.schema import schema_of
 from go_state.modes.options import AggregateOptions, KeyedAggregateOptions, Snapshots
 from go_state.modes.settings import check_names, checked_function
 from go_state.runtime.flow.driver import drive, drive_async, refuse_running_loop
-from go_state.runtime.on_error import FailedMessage
+from go_state.runtime.on_error import FailedMessage, may_file
 from go_state.storage.snapshots.links import Links
 
 Model = TypeVar("Model")
@@ -40,6 +43,8 @@ class KeyedResult(Generic[Model, Msg]):
     position: Position
     ended: Ended
     set_aside: tuple[FailedMessage[Msg], ...]
+    letters: int = 0
+    failed: FailedMessage[Msg] | None = None
 
 
 @overload
@@ -70,7 +75,7 @@ def aggregate(
     *,
     store: Store,
     key: str | Callable[[Msg], str],
-    **options: Unpack[_EitherOptions[Msg, Model]],
+    **options: Unpack[EitherOptions[Msg, Model]],
 ) -> Result[Model, Msg] | KeyedResult[Model, Msg]:
     """Run a batch on from the model in the store and save what it leads to, the model and the source's position in one transaction.
 
@@ -90,18 +95,35 @@ def aggregate(
     which other models to load and attach; see `load_model`. `on_commit(changed, position)` is called after each save that wrote
     something, with the models by key, deleted ones left out; it is called at most once for each save. The other arguments are those of `Options`.
 
-    Raises what `batch` raises, and `Conflict` when another writer was first, `Corrupt`, `Incompatible`, `NotStorable`,
-    `StoreFull`, `SourceChanged`, and `Lagged` for a journal that was truncated beyond what was read.
+    A source with positions is claimed before it is read. Of two runs that read the same one into the same key, or by the same
+    program into keys, the one that began first saves nothing more from there on; each may read a source of its own, with keys of its own.
+
+    Raises what `batch` raises, and `Conflict` when another writer was first, `TakenOver` when another run has claimed the source,
+    `Corrupt`, `Incompatible`, `NotStorable`, `StoreFull`, `SourceChanged`, and `Lagged` for a journal that was truncated beyond what
+    was read.
     """
     refuse_running_loop("aggregate")
     _check_names("aggregate", options)
     if inspect.iscoroutinefunction(options.get("on_commit")):
         raise UsageError("on_commit= is a coroutine function, which needs an event loop: use aggregate_async")
-    plan = Plan(program, options, on_loop=False)
-    kept = _keeping(plan.program, store, key, options)
+    return fold(program, source, store, key, options)
+
+
+def fold(
+    program: Program[Model, Msg],
+    source: Stream[Msg],
+    store: Store,
+    key: str | Callable[[Msg], str],
+    options: EitherOptions[Msg, Model],
+    filing: SavedLetters | None = None,
+) -> Result[Model, Msg] | KeyedResult[Model, Msg]:
+    """Do what `aggregate` does; what `filing` has waiting is written with each save."""
+    plan, kept = _prepared(program, store, key, options, on_loop=False)
     reading, after = drive(kept.begin(source))
     reader = plan.reader(reading, after=after)
-    with plan.batch(reader, kept=kept, checkpoint=_checkpoint(kept, options)) as running:
+    kept.file_with(filing or _filing(plan, kept, reader, store, key))
+    with plan.batch(reader, kept=kept, checkpoint=_checkpoint(kept, options), filing=kept.filing) as running:
+        kept.look_ahead(running.upcoming)
         drive(running.flow())
     return _result(running.result(), kept, store)
 
@@ -134,7 +156,7 @@ async def aggregate_async(
     *,
     store: Store,
     key: str | Callable[[Msg], str],
-    **options: Unpack[_EitherOptions[Msg, Model]],
+    **options: Unpack[EitherOptions[Msg, Model]],
 ) -> Result[Model, Msg] | KeyedResult[Model, Msg]:
     """Aggregate on the running event loop, as `aggregate` does in a thread; see `batch_async` for the sources.
 
@@ -142,29 +164,48 @@ async def aggregate_async(
     when they are asked for. A save that has begun is finished, also when the task is cancelled: it is whole, or not there.
     """
     _check_names("aggregate_async", options)
-    plan = Plan(program, options, on_loop=True)
-    kept = _keeping(plan.program, store, key, options)
+    plan, kept = _prepared(program, store, key, options, on_loop=True)
     async with kept.thread:
         reading, after = await drive_async(kept.begin(source))
         reader = plan.reader(reading, after=after)
+        kept.file_with(_filing(plan, kept, reader, store, key))
         checkpoint, loading = _checkpoint(kept, options), kept.loading()
-        async with plan.batch(reader, kept=kept, checkpoint=checkpoint, loading=loading) as running:
+        async with plan.batch(reader, kept=kept, checkpoint=checkpoint, loading=loading, filing=kept.filing) as running:
+            kept.look_ahead(running.upcoming)
             await plan.drive_in_time(running.flow())
     return _result(running.result(), kept, store)
 
 
-class _EitherOptions(KeyedAggregateOptions[Msg, Model], total=False):
+class EitherOptions(KeyedAggregateOptions[Msg, Model], total=False):
     """The options of both kinds of aggregate, of which `_keeping` finds out which one it is."""
 
     links: Links[Model] | None
 
 
-def _check_names(called: str, options: _EitherOptions[Msg, Model]) -> None:
+def _check_names(called: str, options: EitherOptions[Msg, Model]) -> None:
     check_names(called, options, AggregateOptions, KeyedAggregateOptions, own=("store", "key"))
 
 
+def _prepared(
+    program: Program[Model, Msg],
+    store: Store,
+    key: str | Callable[[Msg], str],
+    options: EitherOptions[Msg, Model],
+    *,
+    on_loop: bool,
+) -> tuple[Plan[Model, Msg], Keeping[Model, Msg]]:
+    """Return how the batch is run, and what is kept of it."""
+    plan = Plan(program, options, on_loop=on_loop, key=key if isinstance(key, str) else None)
+    kept = _keeping(plan.program, store, key, options)
+    if plan.observation is not None:
+        kept.observation = plan.observation
+        if callable(key):
+            plan.observation.turns.key_of = key
+    return plan, kept
+
+
 def _keeping(
-    program: Program[Model, Msg], store: Store, key: str | Callable[[Msg], str], options: _EitherOptions[Msg, Model]
+    program: Program[Model, Msg], store: Store, key: str | Callable[[Msg], str], options: EitherOptions[Msg, Model]
 ) -> Keeping[Model, Msg]:
     retire = checked_function("retire", options.get("retire"), "a model that returns whether to delete it")
     links = checked_function("links", options.get("links"), "a model that returns the others to load")
@@ -198,12 +239,25 @@ def _keeping(
         )
     if not isinstance(cache, int) or cache < 1:
         raise UsageError(f"cache is a number of models from 1, not {cache!r}")
-    return KeptModels(WorkingSet(program, schema, store, key, cache=cache, retire=retire), schema, store, on_commit)
+    loader = Loader(schema, store)
+    return KeptModels(WorkingSet(program, loader, key, cache=cache, retire=retire), loader, store, on_commit)
 
 
-def _checkpoint(kept: Keeping[Model, Msg], options: _EitherOptions[Msg, Model]) -> SavePoint:
+def _checkpoint(kept: Keeping[Model, Msg], options: EitherOptions[Msg, Model]) -> SavePoint:
     snapshots = options.get("snapshots", Snapshots())
-    return SavePoint(kept.save, snapshots.every, snapshots.seconds)
+    return SavePoint(kept.save, snapshots.every, snapshots.seconds, Rewind(kept.mark, kept.revert), kept.is_due)
+
+
+def _filing(
+    plan: Plan[Model, Msg], kept: Keeping[Model, Msg], reader: SourceReader[Msg], store: Store, key: str | Callable[[Msg], str]
+) -> SavedLetters | None:
+    """Return what writes letters with the saves; None if there will be none."""
+    if not may_file(plan.on_error):
+        return None
+    from go_state.modes.keeping.filing import LetterFiling, LetterWriter  # here: its imports are not needed without letters
+
+    source = kept.source_name or reader.name
+    return LetterFiling(LetterWriter(plan.program, source=source, key=key if callable(key) else lambda _: key), kept_in=store)
 
 
 def _result(
@@ -211,4 +265,5 @@ def _result(
 ) -> Result[Model, Msg] | KeyedResult[Model, Msg]:
     if isinstance(kept, KeptModel):
         return result
-    return KeyedResult(Models(kept.schema, store), result.processed, result.position, result.ended, result.set_aside)
+    models = Models(kept.schema, store)
+    return KeyedResult(models, result.processed, result.position, result.ended, result.set_aside, result.letters, result.failed)

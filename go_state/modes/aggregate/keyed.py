@@ -7,38 +7,46 @@ comes back with it, which it does only once the turn is committed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from itertools import islice
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from go_state.core.commands import checked_commands
-from go_state.core.errors import InvalidKey
+from go_state.core.errors import Corrupt, Incompatible, InvalidKey
 from go_state.core.ports import Store, Stored, Write
 from go_state.core.program import Program, not_a_step, read_step, takes_key
 from go_state.core.turn import Turn
+from go_state.modes.aggregate.loading import Loader
 from go_state.runtime.steps import Steps
-from go_state.storage.records.keys import key_bytes
+from go_state.storage.records.keys import RESERVED, key_bytes
 from go_state.storage.snapshots.snapshot import Loaded, Schema, is_envelope, read_envelope, seal_of
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
-RESERVED = "@"  # begins the keys under which go_state keeps what is not a model
+_SMALL = 64 * 1024  # bytes of a snapshot that is encoded in a millisecond
+_AT_ONCE = 1000  # models that are loaded together: in one query of Postgres 5 us each, alone 370 us
 
 
 class Entry(Generic[Model]):
-    """One key's model, the version and seal of what the store has of it (0 and None for nothing), and the last turn to use it."""
+    """One key's model, the version, seal and size of what the store has of it (0 and None for nothing), and the last turn to use it."""
 
-    __slots__ = ("model", "seal", "used", "version")
+    __slots__ = ("model", "seal", "size", "used", "version")
 
-    def __init__(self, model: Model, version: int, seal: bytes | None) -> None:
+    def __init__(self, model: Model, version: int, seal: bytes | None, size: int) -> None:
         self.model = model
         self.version = version
         self.seal = seal
+        self.size = size
         self.used = 0
 
 
 # What a turn makes of a key's model: the key, its entry, the model. A plain tuple: a named one takes a tenth of the time of a turn.
 Change: TypeAlias = tuple[str, Entry[Model], Model]
+
+Undo: TypeAlias = tuple[str, Entry[Model], Model, bool]
+"""A change that can be taken back: the key, its entry, the model that it had, and whether that was to be saved."""
 
 
 class WorkingSet(Generic[Model, Msg]):
@@ -47,8 +55,7 @@ class WorkingSet(Generic[Model, Msg]):
     def __init__(
         self,
         program: Program[Model, Msg],
-        schema: Schema[Model],
-        store: Store,
+        loader: Loader[Model],
         key: Callable[[Msg], str],
         *,
         cache: int,
@@ -56,8 +63,7 @@ class WorkingSet(Generic[Model, Msg]):
     ) -> None:
         self._program = program
         self._update_one: Callable[..., Any] = program.update
-        self._schema = schema
-        self._store = store
+        self._loader = loader
         self._key = key
         self._cache = cache
         self._retire = retire
@@ -65,11 +71,13 @@ class WorkingSet(Generic[Model, Msg]):
         self._clean: dict[str, Entry[Model]] = {}
         self._dirty: dict[str, Entry[Model]] = {}
         self._retired: set[str] = set()  # of the dirty ones, those that the running save deletes
-        self._writing: dict[str, bytes] = {}  # the seals of those that it writes
+        self._writing: dict[str, tuple[bytes, int]] = {}  # the seals of those that it writes, and their sizes
         self._taken_over: Change[Model] | None = None
-        self._ahead: tuple[str, Loaded[Model] | Exception | None] | None = None  # a key, and what was loaded for it beforehand
+        self._ahead: dict[str, Loaded[Model] | Exception | None] = {}  # what was loaded before its turn, by key
+        self._upcoming: Callable[[], Iterable[Msg | None]] = tuple
         self._keyed: tuple[Any, Any] | None = None  # the message whose key was asked for last, and the key
         self._turn = 0
+        self._undo: list[Undo[Model]] | None = None  # what was changed since the last mark, once there was one
 
     def steps(self, of_one: Steps[Model, Msg]) -> Steps[Change[Model] | None, Msg]:
         """Return the steps that the loop takes, from those of one model."""
@@ -103,12 +111,32 @@ class WorkingSet(Generic[Model, Msg]):
         self._taken_over = change
         key, entry, model = change
         self._turn += 1
+        if self._undo is not None:
+            self._undo.append((key, entry, entry.model, key in self._dirty))
         entry.model, entry.used = model, self._turn
-        if self._ahead is not None and self._ahead[0] == key:
-            self._ahead = None  # it is older than the model from here on
+        if self._ahead:
+            self._ahead.pop(key, None)  # it is older than the model from here on
         if key not in self._dirty:
             self._clean.pop(key, None)
             self._dirty[key] = entry
+
+    def mark(self, last: Change[Model] | None) -> None:
+        """Note that these are the models to go back to, the last change among them."""
+        if last is not None and last is not self._taken_over:
+            self._take_over(last)
+        self._undo = []
+
+    def revert(self, last: Change[Model] | None) -> None:
+        """Go back to the models of the last mark, at which this was the last change."""
+        for key, entry, model, was_dirty in reversed(self._undo or ()):
+            entry.model = model
+            if was_dirty:
+                continue
+            del self._dirty[key]
+            if entry.version:  # or it begins anew
+                self._clean[key] = entry
+        self._undo = []
+        self._taken_over = last
 
     def _meet(self, key: object) -> tuple[Entry[Model], Any]:
         """Load the key's model, or begin it; return it with the commands that its beginning asks for."""
@@ -122,39 +150,63 @@ class WorkingSet(Generic[Model, Msg]):
         if loaded is not None:
             on_restore = self._program.on_restore
             commands = () if on_restore is None else on_restore(loaded.model)
-            return Entry(loaded.model, loaded.version, loaded.seal), checked_commands(commands)
+            return Entry(loaded.model, loaded.version, loaded.seal, loaded.size), checked_commands(commands)
         step = self._program.init(key) if self._takes_key else self._program.init()
         model, commands = read_step(step, "init")
-        return Entry(model, 0, None), checked_commands(commands)
+        return Entry(model, 0, None, 0), checked_commands(commands)
 
     def _loaded(self, key: str) -> Loaded[Model] | None:
-        if self._ahead is None or self._ahead[0] != key:
-            return self._schema.load(self._store, key)
-        found = self._ahead[1]
+        if key not in self._ahead:
+            self.load_ahead(self.with_upcoming(key))
+        found = self._ahead[key]
         if isinstance(found, Exception):
             raise found
         return found
 
-    # ------------------------------------------------------------------ loading beforehand, for an event loop
+    # ------------------------------------------------------------------ loading beforehand
 
-    def missing(self, message: Msg) -> str | None:
-        """Return the key whose model has to be loaded before the message's turn, or None if it is in memory."""
+    def look_ahead(self, upcoming: Callable[[], Iterable[Msg | None]]) -> None:
+        """Load the models for the messages that `upcoming` gives together with the one that is needed."""
+        if self._loader.loads_many:
+            self._upcoming = upcoming
+
+    def with_upcoming(self, key: str) -> list[str]:
+        """Return the key, and those of the messages to come whose models are not in memory either."""
+        keys = {key: None}
+        for message in islice(self._upcoming(), min(_AT_ONCE, self._cache) - 1):
+            if message is not None:
+                with suppress(Exception):  # which the message's own turn raises
+                    if self._is_missing(found := self._key(message)) and not found.startswith(RESERVED):
+                        key_bytes(found)
+                        keys[found] = None
+        return list(keys)
+
+    def _is_missing(self, key: str) -> bool:
+        return key not in self._dirty and key not in self._clean and key not in self._ahead
+
+    def missing(self, message: Msg) -> Sequence[str]:
+        """Return the keys whose models to load before the message's turn; none if its own is in memory."""
         try:
             key = self._key(message)
-            known = key in self._dirty or key in self._clean
+            missing = self._is_missing(key)
         except Exception:  # which the turn raises
-            return None
+            return ()
         self._keyed = message, key
-        if known or not isinstance(key, str) or (self._ahead is not None and self._ahead[0] == key):
-            return None
-        return key
+        return self.with_upcoming(key) if missing and isinstance(key, str) else ()
 
-    def load_ahead(self, key: str) -> None:
-        """Load the key's model, or keep the error for the turn that asks for it."""
+    def load_ahead(self, keys: Sequence[str]) -> None:
+        """Load the models of the keys, the first of which is needed now; its error is kept for the turn that asks for it."""
+        if len(self._ahead) >= _AT_ONCE:
+            self._ahead = {}  # loaded for messages that have not come
         try:
-            self._ahead = key, self._schema.load(self._store, key)
+            self._ahead |= self._loader.load_many(keys)
+        except (Corrupt, Incompatible) as error:
+            if len(keys) > 1:  # it may be another's, which fails its own message when that comes
+                self.load_ahead(keys[:1])
+            else:
+                self._ahead[keys[0]] = error
         except Exception as error:
-            self._ahead = key, error
+            self._ahead[keys[0]] = error
 
     def _let_go(self) -> None:
         """Forget the least recently used clean models when there are more than the cache may hold, a tenth at a time."""
@@ -179,9 +231,10 @@ class WorkingSet(Generic[Model, Msg]):
                 if entry.version:
                     writes[key] = Write(None, entry.version)
                 continue
-            data = self._schema.seal(key, entry.model, {})
+            # What was small when it was last written has grown by what one save brings: it need not be weighed.
+            data = self._loader.schema.seal(key, entry.model, {}, is_small=0 < entry.size < _SMALL)
             if seal_of(data) != entry.seal:
-                self._writing[key] = seal_of(data)
+                self._writing[key] = seal_of(data), len(data)
                 writes[key] = Write(data, entry.version)
         return writes
 
@@ -192,10 +245,11 @@ class WorkingSet(Generic[Model, Msg]):
             if key in self._retired:
                 continue  # the next message for the key begins anew
             if key in self._writing:
-                entry.version, entry.seal = versions[key], self._writing[key]
+                entry.version, (entry.seal, entry.size) = versions[key], self._writing[key]
                 changed[key] = entry.model
             self._clean[key] = entry
         self._dirty = {}
+        self._undo = None if self._undo is None else []
         self._let_go()
         return changed
 

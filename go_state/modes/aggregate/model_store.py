@@ -1,49 +1,80 @@
 """What an aggregate keeps: one model under one key, or one for each key.
 
 Both begin from the store, give the program that the batch runs, say what has to be written, and are called when it is. `Keeping` is what
-they share: the source's mark, and the one transaction in which models and mark are written.
+they share: the claim on the source, and the one transaction in which models, position and claim are written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
-from go_state.core.errors import InvalidKey, UsageError
+from go_state.core.errors import Conflict, InvalidKey, UsageError
 from go_state.core.ports import Openable, Position, Source, Store, Write
 from go_state.core.program import Program, Step, takes_key
-from go_state.modes.aggregate.journal_source import journal_marks
-from go_state.modes.aggregate.keyed import RESERVED, Change, WorkingSet
+from go_state.modes.aggregate.journal_source import JournalMarks, journal_marks
+from go_state.modes.aggregate.keyed import Change, WorkingSet
+from go_state.modes.aggregate.loading import Loader
+from go_state.modes.aggregate.position_record import Place, PositionRecord, place_of_model, place_of_source, this_process
 from go_state.modes.batch.loaded_first import Loading
 from go_state.modes.options import OnCommit
 from go_state.runtime.after_commit import Hooks
 from go_state.runtime.flow.waits import Answer, Blocking, Flow
+from go_state.runtime.on_error import Filing
 from go_state.runtime.steps import Steps
-from go_state.storage.codec.json_codec import JsonCodec
-from go_state.storage.records.keys import key_bytes
+from go_state.storage.records.keys import RESERVED, key_bytes
 from go_state.storage.snapshots.links import Links, follow_links
 from go_state.storage.snapshots.snapshot import Loaded, Mark, Schema, seal_of
 from go_state.system.own_thread import OwnThread
 
+if TYPE_CHECKING:
+    from go_state.runtime.observing.observation import Observation
+    from go_state.storage.letters.box import LetterBox
+
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
+
+
+_TRIES = 100  # to claim a source whose holder saves all the time; each has lost to a save, and takes less time than that
 
 
 def _model_of(change: Change[Model]) -> Model:
     return change[2]
 
 
+class SavedLetters(Filing, Protocol):
+    """Letters that are written with the next save."""
+
+    def writes(self) -> dict[str, Write]:
+        """Return what the save is to write for them."""
+        ...
+
+    def written(self) -> None:
+        """Called when that is stored."""
+        ...
+
+    def noted(self) -> Mapping[LetterBox, int]:
+        """Return what there is to go back to."""
+        ...
+
+    def go_back(self, to: Mapping[LetterBox, int], /) -> None:
+        """Forget the letters that were filed since."""
+        ...
+
+
 class Keeping(Generic[Model, Msg]):
-    """The marks of the sources that were read, and the saving of models together with them."""
+    """The claim on the source that is read, and the saving of models together with its position."""
 
     def __init__(self, schema: Schema[Model], store: Store, on_commit: OnCommit | None) -> None:
         self.thread = OwnThread("go_state store")  # in which an aggregate on an event loop uses the store
         self.schema = schema
+        self.observation: Observation | None = None  #: what tells observers of loading and saving
         self._store = store
         self._on_commit = on_commit
-        self._marks: dict[str, Mark] = {}
-        self._source_name: str | None = None  # of a source that has positions
+        self._record: PositionRecord | None = None  # of a source that has positions
+        self.filing: SavedLetters | None = None  #: the letters that are written with the next save
         self._describe: Callable[[], str] = str  # the source, to know it again by
+        self._noted: Mapping[LetterBox, int] | None = None  # how many letters waited when there was nothing else to wait for
         self._opened: Any = None  # a source that was opened here, until a batch takes it over
 
     # ------------------------------------------------------------------ what the two kinds say
@@ -60,84 +91,173 @@ class Keeping(Generic[Model, Msg]):
         """Return what loads models before their messages, if the program would load them in its turns."""
         return None
 
-    def _load(self) -> Mapping[str, Mark]:
-        """Load what there is to begin with and return the marks that are stored."""
+    def look_ahead(self, upcoming: Callable[[], Iterable[Msg | None]]) -> None:
+        """Called with what gives the messages to come, for whoever loads models for them."""
+
+    def _place(self, source: str) -> Place:
+        """Return where the record of the source lies that is claimed before it is read."""
         raise NotImplementedError
 
-    def _writes(self, model: Any, marks: Mapping[str, Mark]) -> dict[str, Write]:
-        """Return what has to be written for the store to have the loop's model and the marks; nothing that it has already."""
+    def _load(self) -> Mapping[str, Mark]:
+        """Load what there is to begin with and return the marks of sources that are stored; the record is read by now."""
+        raise NotImplementedError
+
+    def _writes(self, model: Any, mark: Mark | None) -> dict[str, Write]:
+        """Return which models to write for the store to have the loop's, with the source's mark if they hold it; not what it has."""
         raise NotImplementedError
 
     def _written(self, versions: Mapping[str, int]) -> dict[str, Model]:
         """Called with the new versions of the keys that are written; return the models that changed in the store."""
         raise NotImplementedError
 
-    # ------------------------------------------------------------------ the shared part
+    # ------------------------------------------------------------------ letters
+
+    @property
+    def source_name(self) -> str | None:
+        """The name of a source that has positions."""
+        return None if self._record is None else self._record.name
+
+    def file_with(self, filing: SavedLetters | None) -> None:
+        """Write letters with each save."""
+        self.filing = filing
+
+    def is_due(self) -> bool:
+        """Return whether a save is due because of the letters that wait for it."""
+        return self.filing is not None and self.filing.is_full
+
+    def mark(self, model: Any) -> None:
+        """Note that nothing is queued or running, and the model is this one: what `revert` goes back to."""
+        self._noted = None if self.filing is None else self.filing.noted()
+
+    def revert(self, model: Any) -> None:
+        """Go back to the last mark, which was set with this model."""
+        if self.filing is not None and self._noted is not None:
+            self.filing.go_back(self._noted)
+
+    # ------------------------------------------------------------------ the beginning
 
     def begin(self, source: object) -> Flow[tuple[Any, Position]]:
-        """Load, and return the source to read, opened if needed, and the position to read from; `SourceChanged` for another."""
+        """Claim the source, and return it, opened if needed, and the position to read from; `SourceChanged` for another."""
+        observation = self.observation
+        since = 0.0 if observation is None else observation.now()
         try:
             begun: tuple[object, Position] = yield Blocking(lambda: self._begin(source), self.thread)
         except BaseException:  # also of a cancellation, after which what was opened has no owner
             if self._opened is not None:
                 self._opened.close()
             raise
+        if observation is not None and begun[1] is not None:
+            observation.restored(begun[1], 0, since)
         return begun
 
     def _begin(self, source: object) -> tuple[object, Position]:
-        self._marks = dict(self._load())
         journal = journal_marks(source)
         if journal is not None:
-            if journal.is_of_own_program(self._marks):
-                return (), None  # it is all counted
-            after = journal.begin(self._marks)
-            self._source_name = journal.name
             # Asked at each save: an empty journal can be known by nothing until its first write.
             self._describe = journal.fingerprint
-            return source, after
+            return self._claimed(journal.name, lambda marks: _of_journal(journal, source, marks))
         if not isinstance(source, Source):
+            self._load()
             return source, None
-        mark = self._mark_of(source.name)
-        opened: Source[object] = source
+        name, opened = checked_name(source.name), source
         if isinstance(source, Openable):
             opened = self._opened = source.open_once()
-        if mark is not None:
-            opened.recognise(mark.fingerprint)
-        fingerprint = opened.fingerprint()
+        begun = self._claimed(name, lambda marks: (opened, _position_in(opened, marks.get(name)), True))
+        fingerprint = opened.fingerprint()  # not before: what the source recognises in itself may be a part of it
         self._describe = lambda: fingerprint
-        return opened, None if mark is None else mark.position
+        return begun
 
-    def _mark_of(self, name: str) -> Mark | None:
-        """Return how far the source of this name was read."""
-        if not isinstance(name, str):
-            raise UsageError(
-                f"the name of a source is a text, by which its position is found again, not a {type(name).__qualname__}"
-            )
-        try:
-            name.encode()
-        except UnicodeEncodeError as error:
-            raise UsageError(
-                "the name of the source holds a lone surrogate, which cannot be stored: give it another name="
-            ) from error
-        self._source_name = name
-        return self._marks.get(name)
+    def _claimed(
+        self, name: str, look: Callable[[Mapping[str, Mark]], tuple[object, Position, bool]]
+    ) -> tuple[object, Position]:
+        """Claim the source and return what `look` makes of the marks that are stored then, and that it may raise for.
+
+        Nobody is disturbed by a run that does not begin: a source that is not the one, or of which there is nothing to read, is not
+        claimed. A claim is on what was read before; if its holder has saved in between, all is read again.
+        """
+        for tries_left in reversed(range(_TRIES)):
+            record = PositionRecord(self._store, self._place(name), self.schema.names)
+            record.read()
+            self._record = record
+            reading, after, goes_on = look(self._load())
+            if not goes_on:
+                self._record = None
+                return reading, after
+            try:
+                record.claimed(self._store.store(record.claiming(this_process())))
+            except Conflict:
+                if not tries_left:
+                    raise
+            else:
+                return reading, after
+        raise AssertionError("the last try returns or raises")
+
+    # ------------------------------------------------------------------ the save
 
     def save(self, model: Any, position: Position) -> Flow[None]:
         """Write what has changed and the source's position, in one transaction; nothing when nothing has."""
+        observation = self.observation
+        since = 0.0 if observation is None else observation.now()
         changed: dict[str, Model] | None = yield Blocking(lambda: self._save(model, position), self.thread)
+        if observation is not None and changed is not None:
+            observation.saved(position, len(changed), since)
         if changed is not None and self._on_commit is not None:
             yield Answer(self._on_commit(changed, position), "on_commit")
 
     def _save(self, model: Any, position: Position) -> dict[str, Model] | None:
-        marks = dict(self._marks)
-        if self._source_name is not None:
-            marks[self._source_name] = Mark(position, self._describe())
-        writes = self._writes(model, marks)
+        record = self._record
+        mark = None if record is None else Mark(position, self._describe())
+        writes = self._writes(model, mark)
+        letters = {} if self.filing is None else self.filing.writes()
+        if record is not None and (writes or letters or record.lacks(mark)):
+            writes = {
+                record.key: record.write(mark),
+                **writes,
+            }  # the first that is looked at: whose claim it is says more than a model
+        if not writes and not letters:
+            self._written({})
+            return None
         if writes:
             self.schema.remember_types(self._store)
-        changed = self._written(self._store.store(writes) if writes else {})
-        self._marks = marks
+        try:
+            versions = self._store.store({**writes, **letters})
+        except Conflict as conflict:
+            raise (conflict if record is None else record.explained(conflict)) from conflict
+        if record is not None:
+            record.saved(mark, versions)
+        if self.filing is not None:
+            self.filing.written()
+        changed = self._written({key: version for key, version in versions.items() if key not in letters})
         return changed if writes else None
+
+
+def checked_name(name: object) -> str:
+    """Return the name of a source, under which its position is stored; `UsageError` if it cannot be."""
+    if not isinstance(name, str):
+        raise UsageError(
+            f"the name of a source is a text, by which its position is found again, not a {type(name).__qualname__}"
+        )
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            "the name of the source holds a lone surrogate, which cannot be stored: give it another name="
+        ) from error
+    return name
+
+
+def _of_journal(journal: JournalMarks, source: object, marks: Mapping[str, Mark]) -> tuple[object, Position, bool]:
+    if journal.is_of_own_program(marks):
+        return (), None, False  # it is all counted
+    return source, journal.begin(marks), True
+
+
+def _position_in(source: Source[object], mark: Mark | None) -> Position:
+    """Return the position to read the source on from; `SourceChanged` if it is not the one that was read."""
+    if mark is None:
+        return None
+    source.recognise(mark.fingerprint)
+    return mark.position
 
 
 class KeptModel(Keeping[Model, Msg]):
@@ -160,14 +280,21 @@ class KeptModel(Keeping[Model, Msg]):
         self._key = key
         self._links = links
         self._loaded: Loaded[Model] | None = None
+        self._marks: dict[str, Mark] = {}  # of all sources that were read
         self._writing: tuple[Model, bytes] | None = None  # the model being written, and its seal
+        self._source_name = ""
+
+    def _place(self, source: str) -> Place:
+        self._source_name = source
+        return place_of_model(self._key)
 
     def _load(self) -> Mapping[str, Mark]:
         if self._links is None:
             self._loaded = self.schema.load(self._store, self._key)
         else:
             self._loaded = self._load_linked(self._links)
-        return {} if self._loaded is None else self._loaded.marks
+        self._marks = {} if self._loaded is None else dict(self._loaded.marks)
+        return self._marks
 
     def _load_linked(self, links: Links[Model]) -> Loaded[Model] | None:
         loaded: dict[str, Loaded[Model] | None] = {}
@@ -188,8 +315,10 @@ class KeptModel(Keeping[Model, Msg]):
             return self._loaded.model, () if program.on_restore is None else program.on_restore(self._loaded.model)
         return program.init(self._key) if takes_key(program) else program.init()
 
-    def _writes(self, model: Model, marks: Mapping[str, Mark]) -> dict[str, Write]:
-        data = self.schema.seal(self._key, model, marks)
+    def _writes(self, model: Model, mark: Mark | None) -> dict[str, Write]:
+        if mark is not None:
+            self._marks[self._source_name] = mark
+        data = self.schema.seal(self._key, model, self._marks)
         if self._loaded is not None and self._loaded.seal == seal_of(data):
             return {}
         self._writing = model, seal_of(data)
@@ -204,25 +333,21 @@ class KeptModel(Keeping[Model, Msg]):
 
 
 class KeptModels(Keeping[Model, Msg]):
-    """One model for each key; the marks have a record of their own beside them."""
+    """One model for each key; the source's position has a record of its own beside them."""
 
     def __init__(
-        self, working_set: WorkingSet[Model, Msg], schema: Schema[Model], store: Store, on_commit: OnCommit | None
+        self, working_set: WorkingSet[Model, Msg], loader: Loader[Model], store: Store, on_commit: OnCommit | None
     ) -> None:
-        super().__init__(schema, store, on_commit)
+        super().__init__(loader.schema, store, on_commit)
         self._working_set = working_set
-        self._marks_schema: Schema[None] = Schema(tuple(f"positions of {name}" for name in schema.names), 1, JsonCodec(None))
-        self._marks_key, *self._old_marks_keys = [f"{RESERVED}positions/{name}" for name in schema.names]
-        self._marks_version = 0
+        self._loader = loader
+
+    def _place(self, source: str) -> Place:
+        return place_of_source(self.schema.names, source)
 
     def _load(self) -> Mapping[str, Mark]:
-        marks: dict[str, Mark] = {}
-        for key in (*reversed(self._old_marks_keys), self._marks_key):  # of names that the model had before, the newest counts
-            loaded = self._marks_schema.load(self._store, key)
-            if loaded is not None:
-                marks |= loaded.marks
-                self._marks_version = loaded.version if key == self._marks_key else 0
-        return marks
+        self._loader.record = record = self._record
+        return {} if record is None or record.mark is None else {record.name: record.mark}
 
     def steps(self, own: Steps[Model, Msg]) -> Steps[Change[Model] | None, Msg]:
         return self._working_set.steps(own)
@@ -230,15 +355,22 @@ class KeptModels(Keeping[Model, Msg]):
     def hooks(self, own: Hooks) -> Hooks:
         return own.of_part(_model_of)
 
+    def mark(self, model: Any) -> None:
+        super().mark(model)
+        self._working_set.mark(model)
+
+    def revert(self, model: Any) -> None:
+        super().revert(model)
+        self._working_set.revert(model)
+
     def loading(self) -> Loading[Msg] | None:
         return Loading(self._working_set.missing, self._working_set.load_ahead, self.thread)
 
-    def _writes(self, model: Any, marks: Mapping[str, Mark]) -> dict[str, Write]:
-        writes = self._working_set.writes(model)
-        if marks != self._marks:
-            writes[self._marks_key] = Write(self._marks_schema.seal(self._marks_key, None, marks), self._marks_version)
-        return writes
+    def look_ahead(self, upcoming: Callable[[], Iterable[Msg | None]]) -> None:
+        self._working_set.look_ahead(upcoming)
+
+    def _writes(self, model: Any, mark: Mark | None) -> dict[str, Write]:
+        return self._working_set.writes(model)
 
     def _written(self, versions: Mapping[str, int]) -> dict[str, Model]:
-        self._marks_version = versions.get(self._marks_key, self._marks_version)
         return self._working_set.saved(versions)

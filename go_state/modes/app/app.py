@@ -6,7 +6,7 @@ send, apply, ask ──▶ queue ──▶ turns, in the app's own thread or tas
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any, Generic, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar
 
 from go_state.core.commands import Cmd
 from go_state.core.errors import AppEnded, Closed, Empty, TimedOut
@@ -21,6 +21,9 @@ from go_state.system.forks import at_fork, belongs_to_parent
 from go_state.waking.deadlines import check_timeout
 from go_state.watch.fields import ANY, Changes, Field
 from go_state.watch.watcher import Watcher
+
+if TYPE_CHECKING:
+    from go_state.runtime.observing.running import RunningEffect
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -42,8 +45,7 @@ class App(Generic[Model, Msg]):
         self.life = life  #: what the runtime uses of the app, such as the apps of many keys
         self.host = host  #: the thread or task in which the program runs
         self._in_parent = False  # whether this is what a forked child has of it
-        self._name = life.name
-        self._put = life.run.put
+        self._name, self._put = life.name, life.run.put
         at_fork(self)
 
     # ------------------------------------------------------------------ sending
@@ -146,9 +148,12 @@ class App(Generic[Model, Msg]):
 
     def statistics(self) -> AppStatistics:
         """Return what an operator wants to know."""
-        run = self.life.run
-        waits = run.backlog()
+        run, waits = self.life.run, self.life.run.backlog()
         return AppStatistics(run.processed, waits.size, waits.oldest_age, waits.rate, self.life.manager.count)
+
+    def effects(self) -> list[RunningEffect]:
+        """Return the commands that run, wait or are tried again, in the order of their beginning; the program goes on meanwhile."""
+        return self.life.manager.effects()
 
     @property
     def cancelled(self) -> tuple[Cmd[Any], ...]:

@@ -18,7 +18,7 @@ from go_state.modes.app.runs.memory_run import MemoryRun
 from go_state.modes.app.runs.run_parts import RunParts
 from go_state.modes.app.settling import Settling
 from go_state.modes.options import OnDenied
-from go_state.modes.settings import DurableSettings
+from go_state.modes.settings import DurableSettings, name_of_program
 from go_state.runtime.after_commit import StopRequest
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.on_error import OnError
@@ -32,14 +32,14 @@ Msg = TypeVar("Msg")
 
 def memory_life(buffer: Buffer[Msg], parts: RunParts[Model, Msg]) -> Life[Model]:
     """Return the life of a program whose queue is a buffer in memory."""
-    return Life(_name(parts.program), MemoryRun(buffer, parts), parts)
+    return Life(name_of_program(parts.program), MemoryRun(buffer, parts), parts)
 
 
 def journal_life(settings: DurableSettings, parts: RunParts[Model, Msg]) -> Life[Model]:
     """Return the life of a program whose queue is a journal."""
     from go_state.modes.app.runs.journal_run import JournalRun  # here: a program that stores nothing need not wait for it
 
-    return Life(_name(parts.program), JournalRun(settings, parts), parts)
+    return Life(name_of_program(parts.program), JournalRun(settings, parts), parts)
 
 
 def parts_of(
@@ -97,7 +97,3 @@ def _inside(chain: Chain[Model, Msg] | None, manager: EffectManager, *, on_loop:
     if chain is not None and on_loop:
         chain.run = manager.executor
     return chain
-
-
-def _name(program: Program[Model, Msg]) -> str:
-    return program.name or getattr(program.update, "__qualname__", "program")

@@ -66,10 +66,16 @@ def make_app(
     *,
     on_denied: OnDenied | None,
     on_loop: bool,
+    key: str | None = None,
     callbacks: Callbacks[Model, Msg] | None = None,
 ) -> App[Model, Msg]:
-    """Return a running app with these settings; without a buffer, and not durable, it has a new one."""
-    manager = EffectManager(settings.resources, on_loop=on_loop)
+    """Return a running app with these settings; without a buffer, and not durable, it has a new one.
+
+    `key` is its key among many, if it has one; by default its key in the store.
+    """
+    if key is None and durable is not None:
+        key = durable.key
+    manager = EffectManager(settings.resources, on_loop=on_loop, observation=settings.observation(program, key))
     parts = parts_of(program, manager, settings.on_error, on_denied, on_loop=on_loop)
     if durable is None:
         queue: Any = Buffer() if buffer is None else buffer  # a buffer, or something that is used as one

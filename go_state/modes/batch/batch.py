@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterable, Callable, Iterable
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Generic, TypeAlias, TypeVar, Union, Unpack
@@ -11,19 +11,20 @@ from typing import Any, Generic, TypeAlias, TypeVar, Union, Unpack
 from go_state.core.errors import TimedOut, UsageError
 from go_state.core.ports import Consumer, Log, Position, Producer, Source
 from go_state.core.program import Program
+from go_state.modes.batch.halting import Halting
 from go_state.modes.batch.limits import Limits
 from go_state.modes.batch.loaded_first import LoadedFirst, Loading
 from go_state.modes.batch.opening import open_reader
 from go_state.modes.batch.source_feed import Ended, QueuedSourceFeed, SavePoint, SourceFeed
 from go_state.modes.batch.source_reader import SourceReader
-from go_state.modes.loops import Folding, plain_loop
+from go_state.modes.loops import Folding, filing_for, plain_loop
 from go_state.modes.options import BatchOptions
 from go_state.modes.settings import check_names, checked_function, checked_program, program_without_key, run_settings
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.feeds.port_feed import PortFeed
 from go_state.runtime.flow.driver import drive, drive_async, refuse_running_loop
 from go_state.runtime.flow.waits import Flow
-from go_state.runtime.on_error import FailedMessage, Failures
+from go_state.runtime.on_error import FailedMessage, Failures, Filing, Halt, OnError, may_halt
 from go_state.runtime.turn import Loop
 
 Model = TypeVar("Model")
@@ -41,7 +42,9 @@ class Result(Generic[Model, Msg]):
     """How a batch ended.
 
     `processed` turns led to `model`. `position` is where the source stands (None if it has no positions). `ended` is
-    "exhausted", or "limit", "stopped" or "budget" when it was asked to end early. `set_aside` are the messages that failed.
+    "exhausted", "limit", "stopped" or "budget" when it was asked to end early, or "failed" when it has halted at a message, which is
+    `failed` then, and before which the source stands. `set_aside` are the messages that were set aside, and `letters` is how many
+    others are in `gs.DeadLetters`.
     """
 
     model: Model
@@ -49,6 +52,8 @@ class Result(Generic[Model, Msg]):
     position: Position
     ended: Ended
     set_aside: tuple[FailedMessage[Msg], ...]
+    letters: int = 0
+    failed: FailedMessage[Msg] | None = None
 
 
 def batch(program: Program[Model, Msg], source: Stream[Msg], **options: Unpack[BatchOptions[Msg]]) -> Result[Model, Msg]:
@@ -86,7 +91,9 @@ async def batch_async(
 class Plan(Generic[Model, Msg]):
     """The options of one batch, checked; they begin to count when it is made."""
 
-    def __init__(self, program: Program[Model, Msg], options: BatchOptions[Msg], *, on_loop: bool) -> None:
+    def __init__(
+        self, program: Program[Model, Msg], options: BatchOptions[Msg], *, on_loop: bool, key: str | None = None
+    ) -> None:
         self.program = checked_program(program)
         self._replaying = checked_function(
             "replaying", options.get("replaying"), "nothing that returns whether this is a replay"
@@ -99,8 +106,18 @@ class Plan(Generic[Model, Msg]):
             if count is not None and (not isinstance(count, int) or count < 0):
                 raise UsageError(f"{word} is a whole number of messages, not {count!r}")
         self._settings = run_settings(options)
+        self.observation = self._settings.observation(program, key)  #: what tells the observers of the batch
         self._ports = _ports(options.get("producer"), options.get("consumer"))
+        if self._ports is not None and isinstance(self._settings.on_error, Halt):
+            raise UsageError(
+                "gs.Halt() ends before a message of the source, which a queue of your own would keep: use gs.Raise()"
+            )
         self._limits = Limits(stop=options.get("stop"), budget=options.get("budget"), timeout=self._timeout, on_loop=on_loop)
+
+    @property
+    def on_error(self) -> OnError:
+        """What becomes of messages that fail."""
+        return self._settings.on_error
 
     def reader(self, source: Stream[Msg], *, after: Position = None) -> SourceReader[Msg]:
         """Open the source."""
@@ -116,12 +133,17 @@ class Plan(Generic[Model, Msg]):
         kept: Folding[Model, Msg] | None = None,
         checkpoint: SavePoint | None = None,
         loading: Loading[Msg] | None = None,
+        filing: Filing | None = None,
     ) -> Batch[Model, Msg]:
         """Return the batch, from the models of `kept` if that is given; with `loading` models are loaded beforehand."""
-        manager = EffectManager(self._settings.resources, on_loop=self._on_loop)
+        on_error = self._settings.on_error
+        filing = filing or filing_for(self.program, on_error, reader.name)
+        manager = EffectManager(self._settings.resources, on_loop=self._on_loop, observation=self.observation)
         manager.names.name_run(reader.name)
-        loop = plain_loop(self.program, manager, Failures(self._settings.on_error), self._replaying, kept)
-        feed = SourceFeed(loop, reader, self._limits, self._limit, checkpoint)
+        halts = self._ports is None and may_halt(on_error)
+        loop = plain_loop(self.program, manager, Failures(on_error, halts=halts, filing=filing), self._replaying, kept)
+        halting = Halting(loop, reader, None if checkpoint is None else checkpoint.rewind) if halts else None
+        feed = SourceFeed(loop, reader, self._limits, self._limit, checkpoint, halting)
         if self._ports is not None:
             queue = PortFeed(*self._ports, on_loop=self._on_loop, one_at_a_time=True)
             feed = QueuedSourceFeed(loop, reader, self._limits, self._limit, checkpoint, queue)
@@ -169,13 +191,19 @@ class Batch(Generic[Model, Msg]):
         """Run to the end, and save what there is to save."""
         yield from self.loop.run(self._feed)
         if self._checkpoint is not None:
-            yield from self._checkpoint.save(self.loop.model, self.reader.position())
-        yield from self.reader.saved()
+            yield from self._checkpoint.save(self.loop.model, self._feed.position())
+        yield from self.reader.saved(self._feed.position() if self._feed.has_halted else None)
+
+    def upcoming(self) -> Iterator[Msg | None]:
+        """Give the messages that are in hand, without taking them."""
+        return self._feed.upcoming()
 
     def result(self) -> Result[Model, Msg]:
         """Return how it ended."""
-        processed = self._feed.processed - self.loop.passed_over
-        return Result(self.loop.model, processed, self.reader.position(), self._feed.ended, tuple(self.loop.failures.set_aside))
+        loop, feed, failures = self.loop, self._feed, self.loop.failures
+        processed, failed = feed.processed - loop.passed_over, None if failures.halted is None else failures.halted.failed
+        set_aside = tuple(failures.set_aside)
+        return Result(loop.model, processed, feed.position(), feed.ended, set_aside, failures.letters, failed)
 
     def __enter__(self) -> Batch[Model, Msg]:
         self.loop.manager.open()

@@ -32,15 +32,12 @@ class Limits:
         self._save_at = math.inf
         self._checkpoint_at = now + CHECKPOINT_SECONDS if on_loop else math.inf
         self.manager: EffectManager | None = None
+        self.watches = False  #: whether there is anything to pause for between messages
         self._plan()
 
     def _plan(self) -> None:
         self._next = min(self._deadline, self._budget_end, self._save_at, self._checkpoint_at)
-
-    @property
-    def watches(self) -> bool:
-        """Whether there is anything to pause for between messages."""
-        return self.stop is not None or self._next < math.inf
+        self.watches = self.stop is not None or self._next < math.inf
 
     def due(self) -> bool:
         """Return whether to pause now; called between any two messages."""

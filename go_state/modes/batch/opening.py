@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterable, Iterator
+from collections.abc import AsyncIterable, Iterable, Iterator
 from typing import Any, Final, TypeVar
 
 from go_state.buffer.consumer import Consumer
@@ -68,6 +68,7 @@ class PrefetchReader(SourceReader[Msg]):
 
     def __init__(self, inner: SourceReader[Msg], count: int, limits: Limits, limit: float) -> None:
         self.whole = inner.whole
+        self.has_records, self.has_positions = inner.has_records, inner.has_positions
         self.name = inner.name
         self._inner = inner
         self._position: Position = inner.position()
@@ -93,6 +94,9 @@ class PrefetchReader(SourceReader[Msg]):
         while self._items:
             message, self._position = self._items.popleft()
             yield message
+
+    def upcoming(self) -> Iterable[Msg | None]:
+        return () if self.whole else (message for message, _ in self._items)
 
     def position(self) -> Position:
         return self._position

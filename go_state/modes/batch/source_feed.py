@@ -9,27 +9,40 @@ from itertools import chain, islice
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
 from go_state.core.errors import UsedAfterClose
-from go_state.core.ports import Position
+from go_state.core.ports import Position, Undecoded
 from go_state.core.turn import Turn
+from go_state.modes.batch.halting import Counts, Halting, Rewind
 from go_state.modes.batch.limits import Limits
 from go_state.modes.batch.source_reader import SourceReader
 from go_state.runtime.effects.manager import EffectManager
-from go_state.runtime.feeds.feed import NOBODY
+from go_state.runtime.feeds.feed import NO_MESSAGES, NOBODY
 from go_state.runtime.feeds.port_feed import PortFeed
 from go_state.runtime.flow.waits import Checkpoint, Flow
 from go_state.runtime.turn import Loop
 
 Msg = TypeVar("Msg")
 
-Ended: TypeAlias = Literal["exhausted", "limit", "stopped", "budget"]
-"""Why a batch has ended: its source did, or it was asked to end early."""
+Ended: TypeAlias = Literal["exhausted", "limit", "stopped", "budget", "failed"]
+"""Why a batch has ended: its source did, it was asked to end early, or it has halted at a message that has failed."""
 
 
 class SavePoint:
-    """When to save in mid-stream, and how. `save` is called when the queue is empty, with the model and the source's position."""
+    """When to save in mid-stream, and how. `save` is called when the queue is empty, with the model and the source's position.
 
-    def __init__(self, save: Callable[[Any, Position], Flow[None]], every: int | None, seconds: float | None) -> None:
+    `rewind` is how what is not saved yet is taken back; `is_due` says that there is too much of it.
+    """
+
+    def __init__(
+        self,
+        save: Callable[[Any, Position], Flow[None]],
+        every: int | None,
+        seconds: float | None,
+        rewind: Rewind,
+        is_due: Callable[[], bool],
+    ) -> None:
         self.save = save
+        self.is_due = is_due
+        self.rewind = rewind
         self.every = every  # messages of the source
         self.seconds = seconds
 
@@ -41,8 +54,18 @@ class SourceFeed(Generic[Msg]):
     owner = NOBODY
 
     def __init__(
-        self, loop: Loop[Any, Msg], reader: SourceReader[Msg], limits: Limits, limit: int | None, checkpoint: SavePoint | None
+        self,
+        loop: Loop[Any, Msg],
+        reader: SourceReader[Msg],
+        limits: Limits,
+        limit: int | None,
+        checkpoint: SavePoint | None,
+        halting: Halting[Msg] | None = None,
     ) -> None:
+        self._undecoded: Undecoded | None = None  # the record in whose place None was given last
+        self._halting = halting
+        self._halts = 0  # how often the batch has halted: once, and once more while it waited for what was running
+        self._is_direct = False  # whether the messages being taken are the source's own
         self._loop = loop
         self._reader = reader
         self._limits = limits
@@ -71,61 +94,98 @@ class SourceFeed(Generic[Msg]):
         """How many messages were given; asked when all of them are processed."""
         return self._queued if self._reader.whole else self._taken + self._idle + self._queued
 
+    def position(self) -> Position:
+        """Return where the source stands, or where it is to be read on from after the batch has halted."""
+        return self._reader.position() if self._halting is None or not self._halts else self._halting.before
+
+    @property
+    def has_halted(self) -> bool:
+        """Whether the batch has halted at a message."""
+        return self._loop.failures.halts > 0
+
     def take(self) -> Flow[Iterator[Msg | None] | None]:
         """Give what is queued, or else the source's next messages; None at the end."""
+        limits = self._limits
         while True:
-            self._limits.check_deadline()
-            if self._limits.checkpoint_due():
-                yield Checkpoint()
+            is_due = limits.watches and limits.due()  # asked first: usually there are no limits, and nothing more to ask
+            if is_due:
+                limits.check_deadline()
+                if limits.checkpoint_due():
+                    yield Checkpoint()
+            if self._loop.failures.halts != self._halts and self._halt():
+                return None
             if self._queue:
-                return self._until_due(self._drain()) if self._limits.watches else self._drain()
+                self._is_direct = False
+                return self._until_due(self._drain()) if limits.watches else self._drain()
             if self._manager.has_arrivals:
-                return iter(())
-            if self._taken >= self._save_at or self._limits.save_due():
+                return NO_MESSAGES
+            if self._halts:
+                return (yield from self._last_ones())
+            if self._taken >= self._save_at or (is_due and limits.save_due()) or self._is_due():
                 if self._manager.count:  # a save is of everything that has happened, and nothing that is still running
                     yield self._manager.next_arrival(self._limits.timeout_left())
                     return iter(())
                 yield from self._save()
-            ended: Ended | None = self._limits.ended() or ("limit" if self._taken >= self._limit else None)
+            ended: Ended | None = (limits.ended() if is_due else None) or ("limit" if self._taken >= self._limit else None)
             if ended is not None and not self._reader.in_hand():
                 self.ended = ended
                 return (yield from self._last_ones())
             if self._manager.is_full:  # more would only wait in the memory
                 yield self._manager.next_arrival(self._limits.seconds_left())
                 return iter(())
+            self._is_direct = True
             if self._run is not None:
                 return self._take_from(self._run)
             self._run = yield from self._reader.more()
             if self._run is None:
                 return (yield from self._last_ones())
+            if self._halting is not None:
+                self._run = self._halting.noting(self._run, self._counts)
             if not self._reader.whole:
                 return self._take_from(
                     self._run
                 )  # also when it is time to end by now: what was taken from the source is not given again
             self._admit(list(self._run))
 
+    def upcoming(self) -> Iterator[Msg | None]:
+        """Give the messages that are in hand, without taking them: those that are queued, and those that were read ahead."""
+        return chain(self._queue, self._reader.upcoming())
+
+    def _halt(self) -> bool:
+        """Stop taking from the source, and return whether to end at once: the batch goes back, or has failed once more."""
+        halting, halted, again = self._halting, self._loop.failures.halted, self._halts > 0
+        assert halting is not None  # or no policy could have said so
+        assert halted is not None
+        self._halts, self.ended, self._run = self._loop.failures.halts, "failed", None
+        self._queued -= len(self._queue)
+        self._queue.clear()
+        if self._reader.has_positions and (again or not (halted.kind != "command" and self._is_direct)):
+            self._taken, self._idle, self._queued = halting.go_back()
+            return True
+        return again
+
+    def _counts(self) -> Counts:
+        return Counts(self._taken, self._idle, self._queued)
+
     def _last_ones(self) -> Flow[Iterator[Msg | None] | None]:
         """Wait for running commands when the source gives no more; None if there are none."""
-        return iter(()) if (yield from self._manager.last_ones(self._limits.timeout_left())) else None
+        return NO_MESSAGES if (yield from self._manager.last_ones(self._limits.timeout_left())) else None
 
     def _take_from(self, run: Iterator[Msg | None]) -> Iterator[Msg | None]:
         """Give messages of the source until there is something else to do; what follows a yield runs between two turns."""
         watches, timers, arrivals = self._limits.watches, self._manager.timers, self._manager.inbox.arrivals
-        timed = bool(timers)
+        timed, queue, taken, has_records, record = bool(timers), self._queue, self._taken, self._reader.has_records, Undecoded
         stop_at = min(self._limit, self._save_at)
         for message in run:
             if message is None:
                 self._idle += 1
             else:
-                self._taken += 1
+                taken += 1  # a local as well: so looking for records costs nothing
+                self._taken = taken
+                if has_records and message.__class__ is record:
+                    self._undecoded, message = message, None  # type: ignore[assignment]  # that is its class
             yield message
-            if (
-                self._queue
-                or arrivals
-                or self._taken >= stop_at
-                or (watches and self._limits.due())
-                or (timed and timers.is_due())
-            ):
+            if queue or arrivals or taken >= stop_at or (watches and self._limits.due()) or (timed and timers.is_due()):
                 return
         self._run = None
 
@@ -139,15 +199,17 @@ class SourceFeed(Generic[Msg]):
         self._queue.extend(messages)
         self._queued += len(messages)
 
-    def _drain(self) -> Iterator[Msg]:
+    def _drain(self) -> Iterator[Msg | None]:
         queue = self._queue
         while queue:
             message = queue.popleft()
             if self._unseen and message is not None:
                 self._unseen -= 1
+                if message.__class__ is Undecoded:  # of a fetch
+                    self._undecoded, message = message, None  # type: ignore[assignment]
             yield message
 
-    def _until_due(self, messages: Iterator[Msg]) -> Iterator[Msg]:
+    def _until_due(self, messages: Iterator[Msg | None]) -> Iterator[Msg | None]:
         for message in messages:
             yield message
             if self._limits.due():
@@ -158,6 +220,9 @@ class SourceFeed(Generic[Msg]):
         yield from self._checkpoint.save(self._loop.model, self._reader.position())
         yield from self._reader.saved()
         self._schedule()
+
+    def _is_due(self) -> bool:
+        return self._checkpoint is not None and self._checkpoint.is_due()
 
     def _schedule(self) -> None:
         if self._checkpoint is not None and self._checkpoint.every is not None:
@@ -184,6 +249,11 @@ class SourceFeed(Generic[Msg]):
         position = self._reader.where()
         return self._taken - 1 - self._unseen if position is None else position
 
+    def take_undecoded(self) -> Undecoded | None:
+        """Return the record in whose place None was given last."""
+        undecoded, self._undecoded = self._undecoded, None
+        return undecoded
+
     def turn(self) -> Turn:
         """Return a turn that begins now."""
         return Turn(self._manager.timers.clock.time(), self.last_position())
@@ -205,6 +275,7 @@ class QueuedSourceFeed(SourceFeed[Msg]):
     ) -> None:
         super().__init__(loop, reader, limits, limit, checkpoint)
         self._port = queue
+        self._records = 0  # that were no messages, and never entered the queue
 
     def listen_to(self, manager: EffectManager) -> None:
         """Connect the manager: positions for commands. The length of a queue of the user's own is not known."""
@@ -212,8 +283,8 @@ class QueuedSourceFeed(SourceFeed[Msg]):
 
     @property
     def processed(self) -> int:
-        """How many messages were committed."""
-        return self._port.processed
+        """How many messages were committed, or were none."""
+        return self._port.processed + self._records
 
     def take(self) -> Flow[Iterator[Msg | None] | None]:
         """Give the next message of the queue; when it is empty, put the source's next messages into it."""
@@ -231,6 +302,11 @@ class QueuedSourceFeed(SourceFeed[Msg]):
             rest = self._drain() if self._reader.whole else ()
             together = chain(messages if self._reader.whole else islice(messages, 1), rest)
             entering = [message for message in together if message is not None]
+            if self._undecoded is not None and self._reader.whole:
+                raise self._undecoded.error  # which of what was fetched came before it, the queue cannot tell
+            if self._undecoded is not None:
+                self._records += 1
+                return iter((None,))
             yield from self._port.put(entering)
             if not entering and self._manager.has_arrivals:
                 return iter(())

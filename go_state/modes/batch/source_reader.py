@@ -32,10 +32,13 @@ class SourceReader(Generic[Msg]):
     """An iterable of messages, and the base of the others."""
 
     name = ""  # of a source that knows itself again
+    has_records = True  # whether it may give an `Undecoded` in a message's place
+    has_positions = False  # whether it can be read on from an earlier position
     whole = False  # whether a run of messages enters the queue as a whole, before anything that its first message sends
 
     def __init__(self, messages: Iterable[Msg | None]) -> None:
         self._messages: Iterator[Msg | None] | None = iter(messages)
+        self.has_records = not isinstance(messages, (list, tuple, range))  # which a pass through a source is not
 
     def more(self) -> Flow[Iterator[Msg | None] | None]:
         """Return the next messages, or None at the end; an empty run when there was no time to wait for them."""
@@ -55,8 +58,12 @@ class SourceReader(Generic[Msg]):
         """Return whether a message was taken from the source and not given yet; then the batch must not end."""
         return False
 
-    def saved(self) -> Flow[None]:
-        """Called when everything given so far is saved, or will not be."""
+    def upcoming(self) -> Iterable[Msg | None]:
+        """Return the messages that were read and not given yet, without giving them."""
+        return ()
+
+    def saved(self, back_to: Position = None) -> Flow[None]:
+        """Called when everything given so far is saved, or will not be; if there is a position to go `back_to`, only up to there."""
         return
         yield
 
@@ -72,11 +79,14 @@ class SourceReader(Generic[Msg]):
 class PositionedReader(SourceReader[Msg]):
     """A source with positions, read on from one."""
 
+    has_positions = True
+
     def __init__(self, source: Source[Msg], after: Position) -> None:
         self.source = source
         self.name = source.name
         self._reading: Reading[Msg] = source.read(after)
-        super().__init__(self._reading)
+        messages: Any = self._reading  # with records that are no messages among them, which the feed looks for
+        super().__init__(messages)
 
     def position(self) -> Position:
         return self._reading.position
@@ -221,6 +231,8 @@ class _Next:
 class ConsumerReader(SourceReader[Msg]):
     """What a buffer holds: the batch ends when it has read all of it, and commits what it has saved."""
 
+    has_positions = True
+
     def __init__(self, consumer: Consumer[Msg], *, own: bool, after: Position = None) -> None:
         self._consumer = consumer
         self._own = own
@@ -240,7 +252,9 @@ class ConsumerReader(SourceReader[Msg]):
     def where(self) -> Position:
         return self._consumer.position - 1
 
-    def saved(self) -> Flow[None]:
+    def saved(self, back_to: Position = None) -> Flow[None]:
+        if back_to is not None and back_to != self._consumer.position:
+            self._consumer.seek(back_to)
         with suppress(NothingPending):
             self._consumer.commit()
         return
@@ -256,6 +270,8 @@ class ConsumerReader(SourceReader[Msg]):
 
 class JournalReader(SourceReader[Msg]):
     """What a journal holds, read on an event loop: everything that the disk has to do with it is done in the journal's thread."""
+
+    has_positions = True
 
     def __init__(self, log: Any, after: Position) -> None:
         self._log = log  # a DiskLog, of which a reader is opened, or a reader of one
@@ -288,7 +304,9 @@ class JournalReader(SourceReader[Msg]):
     def where(self) -> Position:
         return None if self._reader is None else self._reader.position - 1
 
-    def saved(self) -> Flow[None]:
+    def saved(self, back_to: Position = None) -> Flow[None]:
+        if self._reader is not None and back_to is not None and back_to != self._reader.position:
+            yield Blocking(lambda: self._reader.seek(back_to), self._thread)
         if self._reader is not None and self._reader.position != self._reader.committed:
             yield Answer(self._reader.commit_async(), "the commit of a journal's reader")
 

@@ -1,34 +1,79 @@
-"""What a durable run does with a message that is set aside: replays pass over it as well."""
+"""What a durable run does with a message that is set aside: replays pass over it as well.
+
+The journal's own note of that, and a letter in the journal's own store, are one with the cursor that passes the message.
+"""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable
+import shlex
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from go_state.core.ports import Producer
-from go_state.runtime.on_error import FailedMessage, OnError, Raise, SetAside, decide
+from go_state.modes.keeping.filing import LetterWriter
+from go_state.runtime.flow.waits import Flow, Seldom
+from go_state.runtime.on_error import FailedMessage, Kind, OnError, Policy, Raise, SetAside, decide, letter_box_of
 from go_state.storage.journal.journal import Journal
+from go_state.storage.letters.box import LetterBox
+from go_state.storage.letters.letter import encode
 
 
 class DeadLetters:
-    """Decides what becomes of a failing message, and has the journal remember those that are set aside; `kept` is called then."""
+    """Decides what becomes of a failing message, and has the journal remember those that are set aside; `kept` is called then.
 
-    def __init__(self, journal: Journal[Any], on_error: OnError, kept: Callable[[], object]) -> None:
+    It is the `Filing` of a durable run as well: a letter in the journal's own store is written by the flush that passes its message.
+    """
+
+    is_full = False
+
+    def __init__(self, journal: Journal[Any], on_error: OnError, kept: Callable[[], object], writer: LetterWriter[Any]) -> None:
         self._journal = journal
         self._on_error = on_error
         self._kept = kept
+        self._writer = writer
 
-    def decide(self, message: object, position: object, error: Exception) -> Raise | SetAside[object]:
-        """Return the policy for the message; one that sets it aside does so into a `DeadLetter`."""
+    def decide(self, message: object, position: object, error: Exception) -> Policy:
+        """Return the policy for the message; one that sets it aside does so into a `DeadLetter`, or into letters."""
         policy = decide(self._on_error, message, position, error)
-        if policy is None or not isinstance(position, int):
+        if not isinstance(policy, SetAside) or not isinstance(position, int):
+            _name_commands(error, self._journal, position)
             return Raise()
-        return SetAside(DeadLetter(self._remember, position, error, policy.buffer))
+        if letter_box_of(policy.buffer) is not None:
+            return policy
+        return SetAside(DeadLetter(self, position, error, policy.buffer if isinstance(policy.buffer, Producer) else None))
 
-    def _remember(self, position: int, kind: str) -> None:
+    def decide_on_command(self, message: object, position: object, error: Exception) -> Policy:
+        """Return the policy for a message whose command has failed: its turn stays, and replays repeat it."""
+        return decide(self._on_error, message, position, error)
+
+    def file(self, box: LetterBox, failed: FailedMessage[Any], kind: Kind) -> Flow[None]:
+        """Write a letter with the journal, and with its note of the message; one in another store is written before that."""
+        letter = self._writer.letter(failed, kind)
+        letters = {}
+        if box.store is self._journal.store:
+            letters = {box.key(letter.id): encode(letter)}
+        else:
+            yield Seldom(lambda: box.write(letter))
+        if kind == "command" or not isinstance(failed.position, int):
+            self._journal.run_record.add_letters(letters)
+        else:
+            self.remember(failed.position, failed.error, letters)
+
+    def remember(self, position: int, error: Exception, letters: Mapping[str, bytes] = MappingProxyType({})) -> None:
+        """Make the journal pass over the message, from the flush on that writes its cursor."""
         self._kept()
-        self._journal.run_record.set_aside(position, kind)
+        self._journal.run_record.set_aside(position, type(error).__name__, letters)
+
+
+def _name_commands(error: Exception, journal: Journal[Any], position: object) -> None:
+    """Note on the error how to go on from it: whoever reads it has a program that ends at the same message each time."""
+    name, where = shlex.quote(journal.name), shlex.quote(journal.store.where)
+    error.add_note(
+        f"go_state ends here each time until the program is mended: start it again then, and the message is tried again; or pass over "
+        f"it: go-state journal skip {where} {name} {position}"
+    )
 
 
 class DeadLetter:
@@ -36,14 +81,14 @@ class DeadLetter:
 
     def __init__(
         self,
-        remember: Callable[[int, str], object],
+        dead_letters: DeadLetters,
         position: int,
         error: Exception,
         buffer: Producer[FailedMessage[object]] | None,
     ) -> None:
-        self._remember = remember
+        self._dead_letters = dead_letters
         self._position = position
-        self._kind = type(error).__name__
+        self._error = error
         self._buffer = buffer
 
     def put(self, *failed: FailedMessage[object]) -> Awaitable[None] | None:
@@ -51,9 +96,9 @@ class DeadLetter:
         taken = None if self._buffer is None else self._buffer.put(*failed)
         if inspect.isawaitable(taken):
             return self._remember_after(taken)
-        self._remember(self._position, self._kind)
+        self._dead_letters.remember(self._position, self._error)
         return None
 
     async def _remember_after(self, taken: Awaitable[object]) -> None:
         await taken
-        self._remember(self._position, self._kind)
+        self._dead_letters.remember(self._position, self._error)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Generic, TypeVar
 
-from go_state.core.errors import Closed
+from go_state.core.errors import Closed, LeaseHeld
 from go_state.core.migrations import checked_migrations
 from go_state.core.program import Program
 from go_state.middleware.chain import Chain
@@ -23,6 +23,7 @@ from go_state.modes.durable.feed import DurableFeed
 from go_state.modes.durable.publishing import Onlooker, Publishing, noting_effects
 from go_state.modes.durable.restoring import load
 from go_state.modes.durable.snapshot_writer import SnapshotWriter
+from go_state.modes.keeping.filing import LetterWriter
 from go_state.modes.keeping.keyframes import Keyframe
 from go_state.modes.keeping.schema import StoredTypes, stored_types
 from go_state.modes.keeping.waking import NeverWoken, Waking
@@ -84,22 +85,26 @@ class DurableRun(Generic[Model, Msg]):
         self._onlooker = onlooker
         self._stop = stop or StopRequest()
         self._publishing: Publishing[Model] = Publishing(program.view, onlooker, chain)
-        self._dead_letters = DeadLetters(self.journal, on_error, kept=self._publishing.note_effects)
+        writer: LetterWriter[Msg] = LetterWriter(
+            program, source=f"journal {self.journal.name}", journal=self.journal.name, key=lambda _: settings.of_key
+        )
+        self._dead_letters = DeadLetters(self.journal, on_error, self._publishing.note_effects, writer)
         self._waking = Waking(settings.wake, self.journal.run_record, manager) if settings.wake is not None else NeverWoken()
         self._left = WakeTimes()  # when the run before had something to do by itself
         self._reader: JournalCursor[Msg] | None = None
         self.feed: DurableFeed[Model, Msg] | None = None
         self._is_live = False  # whether it has begun to take messages
-        self.loop = self._loop(chain, on_error)
+        self.loop = self._loop(chain)
 
-    def _loop(self, chain: Chain[Model, Msg] | None, on_error: OnError) -> Loop[Model, Msg]:
+    def _loop(self, chain: Chain[Model, Msg] | None) -> Loop[Model, Msg]:
         """Return the loop. Its turns are noted, and shown by the feed, which knows what is on disk."""
         steps: Steps[Model, Msg] = Steps.of(self._program) if chain is None else chain.steps(self._program)
         steps = replace(steps, update=noting_effects(steps.update, self._note_effects))
         middleware = None if chain is None else AtTurn(chain.turned)
         hooks = Hooks(subscribed(self._program.subscriptions, self.manager), middleware, self._onlooker)
         # A message whose command has failed is not remembered as set aside: its turn stays, and replays repeat it.
-        failures: Failures[Msg] = Failures(self._dead_letters.decide, on_failure=on_error, lists=False)
+        letters = self._dead_letters
+        failures: Failures[Msg] = Failures(letters.decide, on_failure=letters.decide_on_command, lists=False, filing=letters)
         return Loop(steps, self.manager, hooks=hooks, failures=failures, after_rollback=self._onlooker, stop=self._stop)
 
     def _note_effects(self) -> None:
@@ -112,22 +117,34 @@ class DurableRun(Generic[Model, Msg]):
 
     def flow(self) -> Flow[None]:
         """Load, replay, and run live until the journal is closed and drained."""
+        held = False
         try:
             if not (yield from self._acquired()):
                 return
+            held = True
             reader, newest, passed_over = yield self._with_disk(self._open)  # first of all: there is one run of a program
             yield from self._run(self._feed(reader, newest, passed_over), newest)
             yield from self._leave()
+            self._tell_of_lease(held=held)
         except GeneratorExit:
             self._let_go()  # whoever drives the flow drops it: nobody waits for a thread any more
             raise
-        except BaseException:
-            yield from self._leave()
+        except BaseException as error:
+            try:
+                yield from self._leave()
+            finally:
+                self._tell_of_lease(held=held, is_lost=isinstance(error, LeaseHeld))
             raise
+
+    def _tell_of_lease(self, *, held: bool, is_lost: bool = False) -> None:
+        if held and self.manager.observation is not None:
+            self.manager.observation.lease_over(is_lost=is_lost)
 
     def _acquired(self) -> Flow[bool]:
         """Wait for the lease of the journal; False if the app was asked to end first."""
         lease = self.journal.lease.queue.if_held if self._settings.lease is None else self._settings.lease
+        observation = self.manager.observation
+        since = 0.0 if observation is None else observation.now()
         try:
             yield Blocking(
                 lambda: self.journal.lease.acquire(lease, given_up=self.given_up), self.thread, cancel=self.given_up.set
@@ -136,6 +153,9 @@ class DurableRun(Generic[Model, Msg]):
             if self._onlooker is None:
                 raise
             return False
+        if observation is not None:
+            observation.lease_taken(since)
+            self.journal.writer.observe = observation.flush
         return True
 
     def _open(self) -> tuple[JournalCursor[Msg], Keyframe[Model] | None, frozenset[int]]:
@@ -151,7 +171,9 @@ class DurableRun(Generic[Model, Msg]):
     def _feed(
         self, reader: JournalCursor[Msg], newest: Keyframe[Model] | None, passed_over: frozenset[int]
     ) -> DurableFeed[Model, Msg]:
-        snapshots = SnapshotWriter(self._settings, self._schema, self._program.revision, self.journal, newest)
+        snapshots = SnapshotWriter(
+            self._settings, self._schema, self._program.revision, self.journal, newest, self.manager.observation
+        )
         self.feed = feed = DurableFeed(
             self.loop,
             reader,
@@ -182,9 +204,13 @@ class DurableRun(Generic[Model, Msg]):
         self._waking.go_on(self._left)
         self._subscribe_later(feed)
         beginning = Beginning(self._program, self.journal, self.manager, self.thread, self._is_stopping, on_loop=self._on_loop)
+        observation = self.manager.observation
+        since = 0.0 if observation is None else observation.now()
         begun = yield from beginning.model_at(feed.position, newest)
         if begun is None:
             return False
+        if observation is not None and (newest is not None or feed.position):
+            observation.restored(feed.position, feed.position - (0 if newest is None else newest.position), since)
         model, sent = begun
         self.loop.model = model
         if newest is None or newest.revision != self._program.revision:

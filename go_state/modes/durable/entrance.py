@@ -40,9 +40,9 @@ class Entrance(Generic[Msg]):
     def _may_write(self) -> bool:
         return self._journal.lease.is_held and running_loop() is None
 
-    def put_known(self, message: Msg, know: Callable[[int], object]) -> None:
-        """Put one message; `know(position)` is called before its turn. Raises as a journal's put."""
+    def put_known(self, message: Msg, know: Callable[[int], object], *others: Msg) -> None:
+        """Put one message, the others together with it; `know(position)` is called before its turn. Raises as a journal's put."""
         if self._journal.durability == "put" and self._may_write():
-            self._journal.inlet.put_known(message, know)
+            self._journal.inlet.put_known(message, know, *others)
         else:
-            self._journal.inlet.put_later(message, know=know)
+            self._journal.inlet.put_later(message, *others, know=know)

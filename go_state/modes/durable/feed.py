@@ -13,7 +13,7 @@ from go_state.modes.durable.publishing import Publishing
 from go_state.modes.durable.snapshot_writer import Saves, SnapshotWriter
 from go_state.modes.keeping.waking import NeverWoken, Waking
 from go_state.runtime.feeds.log_feed import CHUNK_LIMIT, LogFeed
-from go_state.runtime.flow.waits import Answer, Blocking, Flow, Messages
+from go_state.runtime.flow.waits import Blocking, Flow, Messages
 from go_state.runtime.on_error import FailedMessage, SetAside
 from go_state.runtime.subscriptions.subscribed import Subscribed
 from go_state.runtime.turn import Loop
@@ -48,8 +48,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         super().__init__(reader, on_loop=on_loop)
         self.thread = thread
         self._loop = loop
-        self._cursor = reader
-        self._journal = journal
+        self._cursor, self._journal = reader, journal
         self._waking = waking
         self._rules = journal.writer.rules
         self._snapshots = snapshots
@@ -73,6 +72,8 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
     def take(self) -> Flow[Iterator[Msg] | None]:
         """Give the next messages, with None in the place of those that were set aside."""
         self._commit((), self._given())
+        if (observation := self._loop.manager.observation) is not None:
+            observation.tell_of_disk()
         publishing, cursor, snapshots = self._publishing, self._cursor, self._snapshots
         if isinstance(inputs := self._loop.manager.inputs, Subscribed) and inputs.is_waiting:
             self._loop.follow(self._loop.model)
@@ -101,10 +102,9 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
                 position = self._cursor.position
                 undecoded = yield Blocking(partial(self._journal.history.undecoded, position), self.thread)
                 policy = self._dead_letters.decide(undecoded, position, error)
-                if not isinstance(policy, SetAside) or policy.buffer is None:
+                if not isinstance(policy, SetAside):
                     raise
-                taken = policy.buffer.put(FailedMessage(undecoded, position, error))
-                yield Answer(taken, "the put of SetAside's buffer")
+                yield from self._loop.failures.keep(FailedMessage(undecoded, position, error), policy, "record")
 
     def turn(self) -> Turn:
         """Return the turn as every replay will see it."""

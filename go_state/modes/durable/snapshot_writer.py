@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from go_state.modes.durable.beginning import positions_under_way
 from go_state.modes.durable.publishing import Publishing
@@ -24,6 +24,9 @@ from go_state.storage.records.parts import InParts
 from go_state.storage.records.writes.together import Steps
 from go_state.storage.snapshots.snapshot import Mark, Schema
 from go_state.system.own_thread import OwnThread, Stepwise
+
+if TYPE_CHECKING:
+    from go_state.runtime.observing.observation import Observation
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -66,6 +69,7 @@ class SnapshotWriter(Generic[Model, Msg]):
         revision: int,
         journal: Journal[Msg],
         newest: Keyframe[Model] | None,
+        observation: Observation | None = None,
     ) -> None:
         self._settings = settings
         self._schema = schema
@@ -74,6 +78,8 @@ class SnapshotWriter(Generic[Model, Msg]):
         self._saving: Saving[Model] | None = None
         self._saved = newest
         self._saved_at = time.monotonic()
+        self._observation = observation
+        self._since = 0.0  # when the save has begun, for that
 
     # ------------------------------------------------------------------ when
 
@@ -114,6 +120,8 @@ class SnapshotWriter(Generic[Model, Msg]):
         """Begin the save of the model before the message at the position, unless that is the one which has begun."""
         if self._saving is None or self._saving.position != position:
             marks = {MARK: Mark(position, self._journal.journal_id)}
+            if self._observation is not None:
+                self._since = self._observation.now()
             self._saving = Saving(self._schema, self._journal, self._settings.key, model, position, marks)
 
     def write_a_slice(self, messages: Sequence[Msg] = ()) -> bool:
@@ -142,6 +150,8 @@ class SnapshotWriter(Generic[Model, Msg]):
         needed = min([position, *positions_under_way(self._journal)])
         snapshot = Snapshot(settings.key, position, data, version, replaces, settings.snapshots.keep, needed)
         version = yield from self._journal.writer.save_in_steps(snapshot, messages)
+        if self._observation is not None:
+            self._observation.saved_on_disk(position, self._since)
         if settings.retention is not None:
             self._drop_messages(position, settings.retention)
         self._saved, self._saved_at = Keyframe(position, saving.model, version, self._revision), time.monotonic()

@@ -98,6 +98,9 @@ def load_model(
 ) -> Model | None:
     """Return the model that the program has stored under the key, or None.
 
+    Beside a journalled program that runs it is the one that was saved last: `gs.history.peek` returns the model as of now, and says in
+    `behind` and `since` how many messages this one lacks, and since when.
+
     `links(model)` says which others it refers to, as pairs of a key and a function that attaches that key's model; they are
     loaded as well, each once, cycles included. Raises `Corrupt` or `Incompatible`.
     """

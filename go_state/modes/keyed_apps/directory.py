@@ -74,6 +74,8 @@ class Directory(Generic[Model, Msg]):
         self.failed: dict[str, BaseException] = {}  #: by key
         self.errors: list[BaseException] = []  #: to be raised from the block
         self.is_closed = False
+        #: whether what is sent brings along the context of its sender, for tracers
+        self.carries = settings.observers is not None and bool(settings.observers.tracers)
         self._restarts: set[str] = set()  # the keys of failed programs that are to be started again once they are over
         self._limit = limit
         self._loop = loop

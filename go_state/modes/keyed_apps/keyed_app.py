@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any, Generic, TypeVar
+from contextvars import copy_context
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from go_state.core.errors import Closed, TimedOut, UsageError
 from go_state.modes.app.app import App
@@ -18,6 +19,9 @@ from go_state.waking.deadlines import deadline
 from go_state.waking.thread_waker import ThreadWaker
 from go_state.watch.fields import ANY, Changes, Field
 from go_state.watch.watcher import Watcher
+
+if TYPE_CHECKING:
+    from go_state.runtime.observing.running import RunningEffect
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -42,6 +46,8 @@ class KeyedApp(Generic[Model, Msg]):
             self._enter(Sent(messages))
 
     def _enter(self, sent: Sent[Msg]) -> None:
+        if self._directory.carries:
+            sent.context = copy_context()
         while not self._directory.place(self.key).enter(sent):
             continue  # it has just ended: the key has another place now
 
@@ -123,6 +129,12 @@ class KeyedApp(Generic[Model, Msg]):
     def changes(self, field: Field[Model] = ANY, *, since: int | None = None, initial: bool = False) -> Changes[Model]:
         """Subscribe to changes, until the program is put to rest; `ready` comes first."""
         return self.live().changes(field, since=since, initial=initial)
+
+    def effects(self) -> list[RunningEffect]:
+        """Return the commands that run, wait or are tried again; none while the program is at rest, and it is not started."""
+        place = self._directory.places.get(self.key)
+        app = None if place is None or place.is_over else place.present
+        return [] if app is None else app.effects()
 
     def statistics(self) -> KeyStatistics:
         """Return what an operator wants to know of it; a program at rest stays there."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextvars import Context
 from typing import Any, Generic, TypeVar
 
 from go_state.core.errors import AppEnded, Closed, NotStorable, UsageError
@@ -23,16 +24,23 @@ def has_failed(key: str, error: BaseException | None) -> Closed:
 class Sent(Generic[Msg]):
     """Messages that enter together, or one whose sender waits for its turn."""
 
-    __slots__ = ("_app", "messages", "parts", "waiting")
+    __slots__ = ("_app", "context", "messages", "parts", "waiting")
 
     def __init__(self, messages: Sequence[Msg], waiting: PendingReply | None = None, parts: tuple[Sent[Msg], ...] = ()) -> None:
         self.messages = messages
         self.waiting = waiting
         self.parts = parts  # what it was joined of
+        self.context: Context | None = None  # of the sender, if tracers follow it, wherever the messages are put from
         self._app: App[Any, Msg] | None = None  # whose turn the sender waits for
 
     def put_into(self, app: App[Model, Msg]) -> None:
         """Put the messages into the app's queue. Raises as `App.send` does, and then none has entered."""
+        if self.context is None:
+            self._put_into(app)
+        else:
+            self.context.run(self._put_into, app)
+
+    def _put_into(self, app: App[Model, Msg]) -> None:
         waiting = self.waiting
         if waiting is None:
             app.send(*self.messages)
@@ -70,12 +78,16 @@ def joined(batch: Sequence[Sent[Msg]]) -> Iterator[tuple[Sent[Msg], list[Sent[Ms
     begun = 0
     while begun < len(batch):
         end = begun + 1
-        while batch[begun].waiting is None and end < len(batch) and batch[end].waiting is None:
+        while _may_be_joined(batch[begun]) and end < len(batch) and _may_be_joined(batch[end]):
             end += 1
         parts = tuple(batch[begun:end])
         one = parts[0] if len(parts) == 1 else Sent([message for part in parts for message in part.messages], None, parts)
         yield one, list(batch[begun:])
         begun = end
+
+
+def _may_be_joined(sent: Sent[Msg]) -> bool:
+    return sent.waiting is None and sent.context is None
 
 
 def put_into(app: App[Model, Msg], sent: Sent[Msg]) -> list[tuple[Sent[Msg], Exception]]:

@@ -74,9 +74,11 @@ def _keyed(called: str, program: Program[Model, Msg], options: KeyedAppOptions, 
 
     def make(key: str, idled: Told, ended: Told, begun: Told) -> App[Model, Msg]:
         own = replace(program, init=partial(program.init, key)) if asks_key else program
-        durable = None if stored is None or wakes is None else replace(stored, key=prefix + key, wake=wakes.name(key))
+        durable = None
+        if stored is not None and wakes is not None:
+            durable = replace(stored, key=prefix + key, of_key=key, wake=wakes.name(key))
         told = Callbacks(idle=idle, idled=idled, ended=ended, begun=begun)
-        return make_app(own, None, settings, durable, on_denied=on_denied, on_loop=on_loop, callbacks=told)
+        return make_app(own, None, settings, durable, on_denied=on_denied, on_loop=on_loop, key=key, callbacks=told)
 
     return KeyedApps(Directory(make, limit, loop, settings, wakes, on_failed), thread)
 

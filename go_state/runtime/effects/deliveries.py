@@ -69,7 +69,7 @@ class Deliveries:
         """
         begun = checkpoint = time.monotonic()
         together: list[tuple[Done, Messages]] = []
-        arrivals = self._arrivals
+        arrivals, messages_of = self._arrivals, self._lifecycle.messages_of
         if self._timers.heap:
             self._timers.fire(ARRIVALS)
         for number in range(min(len(arrivals), ARRIVALS)):
@@ -78,13 +78,13 @@ class Deliveries:
                 yield Checkpoint()
                 checkpoint = time.monotonic()
             arrival = arrivals.popleft()
-            if type(arrival) is Done and arrival.effect.group is None:
-                if not arrival.effect.over:
+            if type(arrival) is Done and (effect := arrival.effect).group is None:
+                if not effect.over:
                     try:
-                        together.append((arrival, self._lifecycle.messages_of(arrival)))
+                        together.append((arrival, messages_of(arrival)))
                     except BaseException as error:
                         yield from self._enter_together(together, put, decide)
-                        yield from self._decide(self._lifecycle.trouble(arrival.effect, error), decide)
+                        yield from self._decide(self._lifecycle.trouble(effect, error), decide)
             elif type(arrival) is not Look:
                 yield from self._enter_together(together, put, decide)
                 yield from self._deliver_one(arrival, put, decide)

@@ -34,7 +34,9 @@ class Origin:
     The name is made when it is asked for: most turns' effects never need one.
     """
 
-    __slots__ = ("_name", "_names", "_number", "message", "position")
+    __slots__ = ("_name", "_names", "_number", "message", "position", "traces")
+
+    traces: Any  # what tracers have begun for the turn; not there without them: see `runtime/observing/commands.py`
 
     def __init__(
         self, message: object, position: object, name: str | None = None, names: TurnNames | None = None, number: int = 0
@@ -84,8 +86,8 @@ class TurnNames:
     @property
     def run_id(self) -> str:
         """What the names of this run's turns begin with."""
-        if not self._run_id:
-            self._run_id = os.urandom(8).hex()
+        if not self._run_id:  # another thread may ask at this moment: one of the two ids counts, for both
+            self._run_id = vars(self).setdefault("_random_id", os.urandom(8).hex())
         return self._run_id
 
     def where(self) -> object:
@@ -121,9 +123,14 @@ class Group:
         self._origin = origin
 
     @property
+    def name(self) -> str:
+        """Its id, of the same form as an effect's."""
+        return f"{self._origin.name}/{written(self.path)}"
+
+    @property
     def mark(self) -> str:
         """The name under which a durable run notes that an `all` has failed while parts of it are running."""
-        return f"{self._origin.name}/{written(self.path)}!"
+        return f"{self.name}!"
 
     @property
     def is_over(self) -> bool:
@@ -140,7 +147,11 @@ class Group:
 class Effect:
     """One call or timer that goes on after its turn, or waits to be started."""
 
-    __slots__ = ("command", "coroutine", "group", "key", "origin", "over", "parked", "path", "scope", "timer", "try_timer")
+    __slots__ = (
+        "command", "coroutine", "group", "key", "origin", "over", "parked", "path", "run", "scope", "since", "timer", "tries",
+        "try_timer",
+    )  # fmt: skip
+    is_turn = False  # it is something that its run waits for, see `runtime/inside.py`, but not a turn
 
     def __init__(
         self,
@@ -156,10 +167,14 @@ class Effect:
         self.group = group
         self.path = path
         self.origin = origin
-        self.key: Hashable = None if command.key is None else keyed(scope, command.key)
+        key = command.how.key if type(command) is Call else command.key
+        self.key: Hashable = None if key is None else keyed(scope, key)
         self.coroutine = coroutine  # of a function that was called in the turn and returned something to await
         self.over = False  # it has ended, or was cancelled: what it still brings is ignored
         self.parked = False  # it waits for its next try
+        self.run: object = None  # what runs its function, while that has not returned
+        self.tries = 0  # how many of its tries have failed
+        self.since: float | None = None  # when it was launched, or has begun to wait, of the monotonic clock
         self.timer: Timer | None = None  # its own, or that of its timeout
         self.try_timer: Timer | None = None  # of the wait for its next try
 
@@ -169,6 +184,10 @@ class Effect:
             self.timer.cancel()
         if self.try_timer is not None:
             self.try_timer.cancel()
+
+    def is_of(self, run: object) -> bool:
+        """Return whether its function is running for the run, and the calling code so a part of that."""
+        return self.run is run
 
     @property
     def name(self) -> str:

@@ -21,7 +21,7 @@ from go_state.runtime.effects.context import current
 from go_state.runtime.effects.effect import Effect
 from go_state.runtime.effects.inbox import Arrival, Failed, Inbox, Parked, done
 from go_state.runtime.flow.awaitables import is_awaitable
-from go_state.runtime.inside import enter_part
+from go_state.runtime.inside import enter
 from go_state.runtime.raised import is_cancellation
 from go_state.system.threads import Threads
 
@@ -94,8 +94,7 @@ class Workers:
 
     def start(self, effect: Effect) -> None:
         """Begin the call of an effect."""
-        command = effect.command
-        if isinstance(command, Call) and command.thread:
+        if effect.coroutine is None and effect.call.how.thread:
             if self._threads is None:
                 self._threads = Threads(self._at_once)
             context = copy_context()
@@ -146,7 +145,7 @@ class Workers:
 
     def stop(self, owner: Owner) -> None:
         """Cancel a task. A thread cannot be ended: what it brings is ignored, and a wait for its next try ends at once."""
-        if isinstance(owner, Effect) and owner.call.thread:
+        if isinstance(owner, Effect) and owner.call.how.thread:
             if self._threads is not None:
                 self._threads.forget(owner)
             if (go_on := self._sleeping.pop(owner, None)) is not None:
@@ -165,7 +164,8 @@ class Workers:
     # ------------------------------------------------------------------ in the task or thread
 
     async def _run(self, effect: Effect) -> None:
-        part = enter_part(self)
+        effect.run = self
+        enter(effect)
         current.set(effect)
         coroutine: Any = effect.coroutine
         effect.coroutine = None
@@ -180,12 +180,12 @@ class Workers:
             else:
                 arrival = Failed(effect, unasked(error, name_of(effect.call.fn), "Cmd.cancel"))
         finally:
-            part.over = True  # a task that the command has begun and left behind is not a part of the run any more
+            effect.run = None  # a task that the command has begun and left behind is not a part of the run any more
             self._tasks.pop(effect, None)
         self._inbox.post(arrival)
 
     async def _tried(self, effect: Effect) -> object:
-        retry = effect.call.retry
+        retry = effect.call.how.retry
         if retry is None:
             return await _once(effect.call)
 
@@ -203,18 +203,19 @@ class Workers:
         return await tenacity.AsyncRetrying(sleep=sleep, **_tries(tenacity, retry))(_once, effect.call)
 
     def _call(self, effect: Effect) -> None:
-        part = enter_part(self)
+        effect.run = self
+        enter(effect)
         current.set(effect)
         arrival: Arrival
         try:
             arrival = done((effect, self._tried_in_thread(effect)))
         except BaseException as error:
             arrival = Failed(effect, error)
-        part.over = True
+        effect.run = None
         self._inbox.post(arrival)
 
     def _tried_in_thread(self, effect: Effect) -> object:
-        retry = effect.call.retry
+        retry = effect.call.how.retry
         if retry is None:
             return _once_in_thread(effect.call)
 
@@ -306,12 +307,12 @@ def _once_in_thread(command: Call[object]) -> object:
 def check_kind(command: Call[object], result: object) -> None:
     """Raise `ProgramError` if what the function has returned shows that it cannot be called as the command says."""
     awaitable = is_awaitable(result)
-    if awaitable and command.thread:
+    if awaitable and command.how.thread:
         close = getattr(result, "close", None)
         if close is not None:
             close()
         raise ProgramError(f"{name_of(command.fn)} is a coroutine function: leave thread=True out, it is a task")
-    if not awaitable and not command.thread and (command.timeout is not None or command.retry is not None):
+    if not awaitable and not command.how.thread and command.how.goes_on:
         raise ProgramError(
             f"{name_of(command.fn)} is a plain function, which cannot be interrupted: for a timeout or a "
             f"retry give Cmd.call thread=True, or make it a coroutine function"

@@ -15,6 +15,7 @@ from types import CoroutineType, FunctionType, GeneratorType
 from typing import Any
 
 from go_state.core.commands import (
+    PLAIN,
     After,
     All,
     Call,
@@ -100,7 +101,8 @@ class Interpreter:
             elif kind is Call:
                 self._message, self._origin = message, None
                 messages = []
-                self._call(command, _NO_SCOPE, None, _FIRST, messages)
+                perform = self._call_now if command.how is PLAIN and self._inline else self._call
+                perform(command, _NO_SCOPE, None, _FIRST, messages)
                 return messages if messages or self.held else ()
         return self._perform_each(commands if form is list or form is tuple else checked_commands(commands), message)  # type: ignore[arg-type]
 
@@ -148,9 +150,10 @@ class Interpreter:
 
     def origin(self) -> Origin:
         """Return the turn whose commands are being performed."""
-        if self._origin is None:
-            self._origin = self._names.origin(self._message)
-        return self._origin
+        origin = self._origin
+        if origin is None:
+            origin = self._origin = self._names.origin(self._message)
+        return origin
 
     @property
     def name(self) -> str:
@@ -213,13 +216,24 @@ class Interpreter:
         return _DONE
 
     def _call(self, call: Call[object], scope: Scope, group: Group | None, path: Path, sent: list[object]) -> Outcome:
-        if call.thread or call.timeout is not None or call.retry is not None or not self._inline:
+        """Hold a call that goes on after the turn, or waits for its key; make any other."""
+        how = call.how
+        if how is PLAIN and self._inline:  # as most are
+            return self._call_now(call, scope, group, path, sent)
+        if how.goes_on or not self._inline:
             return self.holding.hold(Effect(call, scope, group, path, self.origin()))
-        key = call.key
-        if key is not None:
-            key = keyed(scope, key)  # raises before anything is done
-            if call.busy != "replace" and self.holding.is_taken(key):
-                return self.holding.hold(Effect(call, scope, group, path, self.origin()))  # waits behind it, or is left out
+        if how.key is None:
+            return self._call_now(call, scope, group, path, sent)
+        key = keyed(scope, how.key)  # raises before anything is done
+        if how.busy != "replace" and self.holding.is_taken(key):
+            return self.holding.hold(Effect(call, scope, group, path, self.origin()))  # waits behind it, or is left out
+        outcome = self._call_now(call, scope, group, path, sent)
+        if how.busy == "replace" and outcome is not _RUNNING:  # it has come in the place of the running one, and ended
+            self.holding.hold_cancelling(Cancelling(scope, key))
+        return outcome
+
+    def _call_now(self, call: Call[object], scope: Scope, group: Group | None, path: Path, sent: list[object]) -> Outcome:
+        """Call the function, and hold what it returns if that is to be awaited; add its message to `sent` if not."""
         self._path = path
         try:
             result = call.fn(*call.args)
@@ -233,12 +247,8 @@ class Interpreter:
             self._path = None
         kind = type(result)
         if kind is CoroutineType or (kind is not self._plain and self._is_awaitable(result)):
-            origin = self._origin
-            if origin is None:
-                origin = self._origin = self._names.origin(self._message)
+            origin = self._origin or self.origin()
             return self.holding.hold(Effect(call, scope, group, path, origin, result))
-        if key is not None and call.busy == "replace":
-            self.holding.hold_cancelling(Cancelling(scope, key))
         message = result if call.ok is None else call.ok(result)
         if message is not None:
             sent.append(wrapped(message, scope) if scope else message)

@@ -8,8 +8,10 @@ mark is stored is begun again after a crash, and none is lost.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
 
 from go_state.core.commands import After, Call, name_of
 from go_state.core.errors import ProgramError, TimedOut
@@ -22,7 +24,10 @@ from go_state.runtime.effects.scheduler import Scheduler
 from go_state.runtime.flow.awaitables import is_awaitable
 from go_state.runtime.raised import as_failure
 from go_state.system.crash_points import Watch
-from go_state.system.timers import Timers
+from go_state.system.timers import SystemClock, Timers
+
+if TYPE_CHECKING:
+    from go_state.runtime.observing.commands import Commands
 
 
 class Trouble(NamedTuple):
@@ -61,6 +66,10 @@ class Lifecycle:
         self._timers = timers
         self._inbox = inbox
         self._inline = inline
+        clock = timers.clock
+        self._now = time.monotonic if clock.__class__ is SystemClock else clock.monotonic  # without a step more for each effect
+        self._observed: Commands | None = None
+        self._launch: Callable[[Effect], object] = self.launch
         self._held = interpreter.held
         self._marks: Marks | None = None
         self.resumed: Mapping[str, float] = {}  # when the timers of an earlier run are over, since 1970, by their effect ids
@@ -72,12 +81,18 @@ class Lifecycle:
         """Note in `marks` which effects are running."""
         self._marks = self._interpreter.holding.marks = marks
 
+    def observe(self, commands: Commands) -> None:
+        """Tell of each effect from its launch to its end."""
+        self._observed, self._launch = commands, partial(commands.launch, self.launch)
+
     # ------------------------------------------------------------------ at the commit
 
     def begin(self) -> None:
         """Begin what the committed turn has held, in order."""
         if not self._inbox.looks_up:
             self._inbox.look()
+        if self._observed is not None:
+            self._observed.held(self._held)
         self._begin_held()
         if self.ended:
             self.delivered()
@@ -86,14 +101,18 @@ class Lifecycle:
         for step in self._held:  # held until all are begun: an interrupt in between ends the run, and no mark is removed
             if step.key is None and type(step) is Effect:  # as most do, it only may have to wait for room
                 if self._scheduler.admit(step):
-                    self.launch(step)
+                    self._launch(step)
+                else:
+                    step.since = self._now()
                 continue
+            if isinstance(step, Effect):
+                step.since = self._now()  # of one that waits for its key; a launch sets it anew
             stop, launch = self._scheduler.begin(step)
             for effect in stop:
                 self._stop(effect)
             for effect in launch:
                 if not effect.over:
-                    self.launch(effect)
+                    self._launch(effect)
         self._interpreter.holding.clear()
 
     def drop(self) -> None:
@@ -113,10 +132,13 @@ class Lifecycle:
         effect.close_coroutine()
         if type(effect.command) is Call:
             self._executor.stop(effect)
+        if self._observed is not None:
+            self._observed.cancelled(effect)
         self._go_up(effect.group, Outcome.FAILED, [])
 
     def launch(self, effect: Effect) -> None:
         """Set the timer of an effect, or begin its call."""
+        effect.since = self._now()
         if effect.coroutine is not None:  # it was called in its turn, and so has no timeout
             if Watch.reached is not None:
                 Watch.reached("command-begins")
@@ -127,12 +149,11 @@ class Lifecycle:
             seconds = self._seconds_left(effect, command.seconds) if self.resumed else command.seconds
             effect.timer = self._timers.set(seconds, self._is_due, effect)
             return
-        if command.timeout is not None:
-            effect.timer = self._timers.set(command.timeout, self._time_out, effect)
+        if command.how.timeout is not None:
+            effect.timer = self._timers.set(command.how.timeout, self._time_out, effect)
         if Watch.reached is not None:
             Watch.reached("command-begins")
-        apart = command.thread or command.timeout is not None or command.retry is not None
-        if apart or not self._inline or not self._call_inline(effect):
+        if command.how.goes_on or not self._inline or not self._call_inline(effect):
             self._executor.start(effect)
 
     def _seconds_left(self, effect: Effect, seconds: float) -> float:
@@ -162,7 +183,7 @@ class Lifecycle:
 
     def _time_out(self, effect: Effect) -> None:
         if not effect.over:
-            error = TimedOut(f"{name_of(effect.call.fn)} took longer than {effect.call.timeout:g} seconds")
+            error = TimedOut(f"{name_of(effect.call.fn)} took longer than {effect.call.how.timeout:g} seconds")
             self._inbox.add(Failed(effect, error))
 
     def end(self, effect: Effect) -> None:
@@ -171,8 +192,10 @@ class Lifecycle:
             self.ended.append(effect.name)
         if effect.timer is not None or effect.try_timer is not None:
             effect.cancel_timers()
+        if self._observed is not None:
+            self._observed.ended(effect)
         for each in self._scheduler.end(effect):
-            self.launch(each)
+            self._launch(each)
 
     def _end(self, effect: Effect, outcome: Outcome, sent: list[object]) -> None:
         """End an effect, and go on with what it is a part of."""
@@ -210,6 +233,8 @@ class Lifecycle:
     def refuse(self, arrival: Arrival, error: Exception) -> Trouble:
         """Called when the messages of the arrival cannot enter the queue."""
         self._failed, self._delivered = self._delivered, None
+        if self._observed is not None and self._failed is not None:
+            self._observed.failed(self._failed, error)
         return Trouble(error, arrival.origin)
 
     def give_up(self) -> None:
@@ -261,6 +286,8 @@ class Lifecycle:
         if isinstance(error, TimedOut):
             effect.over = True  # before its thread is woken from a wait for its next try
             self._executor.stop(effect)
+        if self._observed is not None:
+            self._observed.failed(effect, error)
         err = effect.call.err
         if err is not None and isinstance(error, Exception) and not isinstance(error, ProgramError):
             try:
@@ -275,6 +302,8 @@ class Lifecycle:
     def trouble(self, effect: Effect, error: BaseException) -> Trouble:
         """Return the trouble with an effect's result or failure."""
         self._failed = effect
+        if self._observed is not None:
+            self._observed.failed(effect, error)
         return Trouble(error, effect.origin)
 
     def deliver_as(self, arrival: Done) -> None:
@@ -300,6 +329,9 @@ class Lifecycle:
             return
 
         effect.parked = True
+        effect.tries += 1
+        if self._observed is not None:
+            self._observed.retried(effect, seconds)
         effect.try_timer = self._timers.set(seconds, _try_again, parked)
 
 

@@ -15,7 +15,7 @@ import warnings
 from collections.abc import Callable, Collection
 from contextvars import Token
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from go_state.core.commands import After, Call, Cmd
 from go_state.core.errors import LeftRunning
@@ -31,6 +31,10 @@ from go_state.runtime.flow.waits import Flow
 from go_state.runtime.resources import Resources
 from go_state.system.timers import SystemClock, Timers
 
+if TYPE_CHECKING:
+    from go_state.runtime.observing.observation import Observation
+    from go_state.runtime.observing.running import RunningEffect
+
 PREFETCH = 64  # messages in the queue beyond which streams wait
 
 
@@ -45,8 +49,10 @@ class EffectManager:
         executor: Callable[[Inbox], Executor] | None = None,
         inline: bool = True,
         handles_signals: bool = True,
+        observation: Observation | None = None,
     ) -> None:
         effects = resources.effects
+        self.observation = observation  #: what tells the observers of the run, if it has any
         self.inbox = Inbox()
         self.timers = Timers(resources.clock)
         self.names = TurnNames()
@@ -56,12 +62,13 @@ class EffectManager:
         self.handles_signals = handles_signals  # whether Sub.signal takes the place of the process's handler
         self.cancelled: list[Cmd[object]] = []  # the commands that the end of the run has cancelled
         self.credits: list[Callable[[], object]] = []  # what lets streams give more, when the queue is short again
-        self._env = resources.env
-        self._grace = effects.grace
+        self._env, self._grace = resources.env, effects.grace
         self._wake = self.inbox.wake  # one object: by it a clock knows the run
         self._scheduler = Scheduler(effects.at_once)
         self._interpreter = Interpreter(self._scheduler, self.names, inline=inline)
         self.lifecycle = Lifecycle(self._interpreter, self._scheduler, self.executor, self.timers, self.inbox, inline=inline)
+        if observation is not None:
+            self.lifecycle.observe(observation.commands)
         self.deliveries = Deliveries(self.lifecycle, self.inbox, self.timers)
         # What a loop calls in every turn, and not methods around it: a chain spends a third of its time on commands.
         self.perform = self._interpreter.perform
@@ -174,6 +181,13 @@ class EffectManager:
         """Return the calls that wait for others to end, in order."""
         return self._scheduler.waiting()
 
+    def effects(self) -> list[RunningEffect]:
+        """Return, also to other threads, what runs or waits to, in the order of its beginning."""
+        from go_state.runtime.observing.running import running_effects
+
+        scheduler = self._scheduler
+        return running_effects(scheduler.everything(), scheduler.is_launched, self.timers.clock)
+
     def begun(self) -> list[Effect]:
         """Return the effects that were launched, in the order of their beginning."""
         return self._scheduler.begun()
@@ -220,7 +234,7 @@ class EffectManager:
             return False
         if self._drained is not None:
             self._drained()
-        if not self.has_arrivals and self.left(_resting) != 0:  # a clock that jumps is there at once: then there is no wait
+        if self.left(_resting) != 0:  # a clock that jumps is there at once: then there is no wait
             yield self.next_arrival(seconds)
         self.inbox.is_awaited = False
         return True
@@ -248,6 +262,8 @@ class EffectManager:
         """Begin, in the thread or task of the run."""
         self.announce()
         self._tokens = current.set(self._interpreter), environment.set(self._env)
+        if self.observation is not None:
+            self.observation.started()
 
     def _stop_all(self) -> None:
         try:
@@ -259,13 +275,17 @@ class EffectManager:
                 effect.close_coroutine()
                 if type(effect.command) is Call:
                     self.executor.stop(effect)
+                if self.observation is not None:
+                    self.observation.commands.cancelled(effect)
         finally:
             if self._tokens is not None:
                 current.reset(self._tokens[0])
                 environment.reset(self._tokens[1])
 
-    def _warn_of_what_is_left(self) -> None:
+    def _warn_of_what_is_left(self, error: BaseException | None) -> None:
         self.withdraw()
+        if self.observation is not None:
+            self.observation.ended(error)
         for name in self.executor.left():
             warnings.warn(
                 f"{name} has not ended within {self._grace:g} seconds of being cancelled, and goes on: give it a timeout of "
@@ -285,7 +305,7 @@ class EffectManager:
             try:
                 self.executor.close(self._grace)
             finally:
-                self._warn_of_what_is_left()
+                self._warn_of_what_is_left(error)
 
     async def __aenter__(self) -> Self:
         self.open()
@@ -304,7 +324,7 @@ class EffectManager:
             try:
                 await self.executor.close_async(self._grace)
             finally:
-                self._warn_of_what_is_left()
+                self._warn_of_what_is_left(error)
 
 
 def _resting() -> bool:

@@ -61,7 +61,7 @@ class Scheduler:
         stop: Sequence[Effect] = ()
         launch: list[Effect] = []
         if key in self._by_key:
-            busy = step.command.busy if isinstance(step.command, Call) else "replace"
+            busy = step.command.how.busy if isinstance(step.command, Call) else "replace"
             if busy == "skip":
                 return Orders((step,), self.end(step))
             if busy == "queue":
@@ -86,15 +86,14 @@ class Scheduler:
         """Take an effect that has ended, or was cancelled, out; return what is to be launched in its place."""
         effect.over = True
         self._effects.pop(effect, None)
-        key = effect.key
-        if key is None and not self._waiting:  # nothing can wait for it
-            self._launched.pop(effect, None)
-            return ()
         launch: list[Effect] = []
-        self._waiting.pop(effect, None)
         if effect in self._launched:
             del self._launched[effect]
-            self._fill_room(launch)
+            if self._waiting:
+                self._fill_room(launch)
+        elif self._waiting:
+            self._waiting.pop(effect, None)
+        key = effect.key
         if key is not None and self._by_key.get(key) is effect:
             del self._by_key[key]
             self._launch_next(key, launch)
@@ -173,6 +172,14 @@ class Scheduler:
     def is_busy(self) -> bool:
         """Return, also to other threads, whether a call is running and does not wait for its next try."""
         return bool(self._launched) and any(not effect.parked for effect in tuple(self._launched))
+
+    def everything(self) -> list[Effect]:
+        """Return, also to other threads, the effects in the order of their beginning, those that wait included."""
+        return list(self._effects)  # in one step of CPython: the run may begin and end some at any time
+
+    def is_launched(self, effect: Effect) -> bool:
+        """Return, also to other threads, whether the call runs in a task or thread."""
+        return effect in self._launched
 
     def waiting(self) -> list[Effect]:
         """Return the calls that wait for room, in order."""

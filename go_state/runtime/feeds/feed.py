@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from go_state.core.errors import AppEnded, Closed, UsedAfterClose
+from go_state.core.ports import Undecoded
 from go_state.core.turn import Turn
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.flow.waits import Flow
@@ -18,13 +19,14 @@ class Owner(Protocol[Msg]):
     """Who may lengthen the chunk of messages that is being processed, while nobody else uses the log.
 
     `own` is the list that the iterator of `take` reads, while a turn's messages may simply be appended to it; None if not. It is looked
-    at once more after the append, and if it is None then, `append_late` is called: others have begun to use the log.
+    at once more after the append, and if it is None then, `commit_given` is called: others have begun to use the log, and it moves what
+    came too late behind what they have put. A turn that begins an effect calls it before that.
     """
 
     own: list[Msg] | None
 
-    def append_late(self) -> None:
-        """Move what was appended too late from the list to behind what others have put."""
+    def commit_given(self) -> None:
+        """Commit every message given, with what was appended."""
         ...
 
 
@@ -36,17 +38,20 @@ class Nobody:
     def __init__(self) -> None:
         self.own: None = None  # of the instance: in Python 3.11 it takes 30 ns less to look at than of the class
 
-    def append_late(self) -> None:
-        """Do nothing: nothing is ever appended."""
+    def commit_given(self) -> None:
+        """Do nothing: each turn is committed by itself."""
 
 
 NOBODY = Nobody()
+NO_MESSAGES: Final[Iterator[Any]] = iter(())
+"""What `take` returns if something else has arrived: the loop takes no turn, and looks."""
 
 
 class Feed(Protocol[Msg]):
     """Where a loop's messages come from and where its commands' messages go.
 
-    The feed counts what it gives: a message is processed when the next is asked for, or when it is committed.
+    The feed counts what it gives: a message is processed when the next is asked for, or when it is committed. It gives None in the
+    place of a record that is no message, and then the record is asked for: so nobody has to look at each message.
     """
 
     @property
@@ -85,6 +90,10 @@ class Feed(Protocol[Msg]):
 
     def last_position(self) -> object:
         """Return the position of the message last given, or None if nobody counts."""
+        ...
+
+    def take_undecoded(self) -> Undecoded | None:
+        """Return the record in whose place None was given last, once; None if there was none."""
         ...
 
     def turn(self) -> Turn:

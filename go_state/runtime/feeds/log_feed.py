@@ -23,7 +23,7 @@ from go_state.core.ports import Reader
 from go_state.core.turn import Turn
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.feeds.disk import DiskReader
-from go_state.runtime.feeds.feed import NOBODY, Nobody, Owner, is_end
+from go_state.runtime.feeds.feed import NO_MESSAGES, NOBODY, Nobody, Owner, is_end
 from go_state.runtime.flow.waits import CHECKPOINT_SECONDS, Blocking, Checkpoint, Flow, Messages
 from go_state.system.own_thread import Stepwise
 
@@ -33,22 +33,25 @@ CHUNK_SECONDS = 0.001  # a chunk may grow while it takes less: what a reader has
 CHUNK_LIMIT = 1024  # messages; by then the cost of taking a chunk, about 2 us, is 2 ns a message
 
 
+def _do_nothing() -> None:
+    """Ignore it."""
+
+
 class LogFeed(Generic[Msg]):
     """Messages of a log, taken in chunks whose size adapts: from one on, doubled while a chunk is quickly done."""
 
     commits_each = False
+    take_undecoded = staticmethod(_do_nothing)  # there are messages here, and no records
 
     def __init__(self, reader: Reader[Msg], *, on_loop: bool) -> None:
         self._reader = reader
         self._on_loop = on_loop
-        self._own = OwnChunk(reader) if isinstance(reader, Cursor) and reader.log.may_be_owned else None
-        self.owner: Owner[Msg] | Nobody = NOBODY if self._own is None else self._own
-        self.processed = 0
+        owner = OwnChunk(reader, self.last_position) if isinstance(reader, Cursor) and reader.log.may_be_owned else None
+        self.owner: Owner[Msg] | Nobody = owner or NOBODY
         self._chunk: list[Msg] = []
         self._rest: Iterator[Msg] = iter(self._chunk)
-        self._first = reader.committed  # the position of the chunk's first message
-        self._size = 1
-        self._most = CHUNK_LIMIT
+        self._first = self._began = reader.committed  # the position of the chunk's first message, and of the first of all
+        self._size, self._most = 1, CHUNK_LIMIT
         self._ending = False
         self.idle_seconds: float | None = None
         self.idled: Callable[[], object] = _do_nothing  # called whenever no message has come for `idle_seconds`
@@ -56,8 +59,8 @@ class LogFeed(Generic[Msg]):
         self._manager: EffectManager | None = None
         self._time: Callable[[], float] = time.time
         self._taken_at = self._checkpoint_at = time.monotonic()
-        self._take = reader.take if self._own is None else self._own.take
-        self._settle = reader.settle if self._own is None else self._own.settle
+        self._take = reader.take if owner is None else owner.take
+        self._settle = reader.settle if owner is None else owner.settle
         self._disk: DiskReader[Msg] | None = None  # the reader, if it needs the disk, for which an event loop does not wait
         if on_loop and isinstance(reader, DiskReader):
             self._disk, self._take, self.thread = reader, reader.take_written, reader.thread
@@ -69,7 +72,7 @@ class LogFeed(Generic[Msg]):
             where=self.last_position,
             wake=self._reader.wake,
             backlog=self._backlog,
-            taken=lambda: self._first + self._given(),
+            taken=lambda: self.last_position() + 1,
             looks_up=True,
         )
         self._time = manager.timers.clock.time
@@ -78,7 +81,9 @@ class LogFeed(Generic[Msg]):
 
     def take(self) -> Flow[Iterator[Msg] | None]:
         """Return what is left of the chunk, or the next one; None once the log is closed and drained and no command is running."""
-        self._commit((), self._given())  # before any wait: a run that is cancelled in one has committed what it has shown
+        given = len(self._chunk) - length_hint(self._rest)
+        if given != self._reader.committed - self._first:  # before any wait, so that one that is cancelled has it committed
+            self._commit((), given)
         if self._on_loop and time.monotonic() >= self._checkpoint_at:
             yield Checkpoint()
             self._checkpoint_at = time.monotonic() + CHECKPOINT_SECONDS
@@ -96,7 +101,7 @@ class LogFeed(Generic[Msg]):
                 return self._until_checkpoint(self._rest) if self._on_loop else self._rest
             manager = self._manager
             if manager is not None and manager.has_arrivals:
-                return iter(())
+                return NO_MESSAGES
             try:
                 yield from self._idle()
             except Closed as error:
@@ -104,7 +109,7 @@ class LogFeed(Generic[Msg]):
                     raise
                 if self._ending or manager is None or not (yield from manager.last_ones()):
                     return None
-                return iter(())
+                return NO_MESSAGES
             self._taken_at = time.monotonic()
 
     def _idle(self) -> Flow[None]:
@@ -158,21 +163,17 @@ class LogFeed(Generic[Msg]):
 
     def commit(self, messages: Sequence[Msg], /) -> tuple[()]:
         """Move the cursor and append the messages, as one step; those that are next to be read lengthen the chunk."""
-        self._commit(messages, self._given())
+        self._commit(messages, len(self._chunk) - length_hint(self._rest))
         return ()
 
     def put(self, messages: Sequence[Msg]) -> tuple[()]:
         """Append messages that no turn has sent. They do not lengthen the chunk, whose iterator may have ended for good."""
-        self._commit((), self._given())
-        self._settle(0, messages, False)
+        self._commit(messages, len(self._chunk) - length_hint(self._rest), follow=False)
         return ()
 
-    def _commit(self, messages: Sequence[Msg], given: int) -> None:
+    def _commit(self, messages: Sequence[Msg], given: int, *, follow: bool = True) -> None:
         count = given - (self._reader.committed - self._first)
-        follow = len(self._chunk) + len(messages) <= self._most
-        following = self._settle(count, messages, follow)  # raises before anything has moved
-        self.processed += count
-        self._chunk += following
+        self._chunk += self._settle(count, messages, follow and len(self._chunk) + len(messages) <= self._most)
 
     def _given(self) -> int:
         return len(self._chunk) - length_hint(self._rest)  # a list's iterator knows exactly how much it has left
@@ -191,11 +192,16 @@ class LogFeed(Generic[Msg]):
 
     def last_position(self) -> int:
         """Return the position in the log of the message last given."""
-        return self._first + self._given() - 1
+        return self._first + len(self._chunk) - length_hint(self._rest) - 1  # of which an effect's origin asks: no further call
 
     def turn(self) -> Turn:
         """Return a turn that begins now."""
         return Turn(self._time(), self.last_position())
+
+    @property
+    def processed(self) -> int:
+        """How many messages are processed."""
+        return self._reader.committed - self._began
 
     @property
     def committed(self) -> int:
@@ -221,7 +227,3 @@ class Awaited(Protocol):
     def reached(self) -> None:
         """Called when the run has nothing to do."""
         ...
-
-
-def _do_nothing() -> None:
-    """Ignore it."""

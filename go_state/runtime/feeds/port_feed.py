@@ -138,6 +138,9 @@ class PortFeed(Generic[Msg]):
         """Return None: a consumer of somebody's own does not say at which position it is."""
         return
 
+    def take_undecoded(self) -> None:
+        """Return None: there are messages here, and no records."""
+
     def turn(self) -> Turn:
         """Return a turn that begins now."""
         return Turn(self._time(), None)

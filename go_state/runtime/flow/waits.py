@@ -4,6 +4,7 @@
     Answer      what a call to somebody's own port returned
     Checkpoint  the other tasks of the event loop have had their turn
     Blocking    a function that blocks has returned, such as a transaction
+    Seldom      the same for one that is called so seldom that it gets a thread of its own
 
 Two more lie beside what they belong to: `Getting` (`feeds/getting.py`), the get of somebody's own consumer, and the wait for a
 command's arrival (`effects/inbox.py`).
@@ -17,7 +18,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar, cast
 
 from go_state.core.errors import UsageError
 from go_state.core.ports import Reader
-from go_state.system.own_thread import OwnThread
+from go_state.system.own_thread import OwnThread, call_once
 
 T = TypeVar("T")
 
@@ -124,3 +125,18 @@ class Blocking:
         if self._certain:
             return await self._thread.finish(self._fn, self._cancel)
         return await self._thread.call(self._fn, self._cancel)
+
+
+class Seldom:
+    """Wait for a function that blocks and is seldom called: on an event loop it has a thread of its own, which nobody has to end."""
+
+    __slots__ = ("_fn",)
+
+    def __init__(self, fn: Callable[[], object]) -> None:
+        self._fn = fn
+
+    def in_thread(self) -> object:
+        return self._fn()
+
+    async def on_loop(self) -> object:
+        return await call_once(self._fn, "go_state seldom")

@@ -11,7 +11,7 @@ from go_state.core.errors import ProgramError
 from go_state.core.subscriptions import Stream
 from go_state.runtime.effects.executor import Executor, unasked
 from go_state.runtime.effects.manager import PREFETCH, EffectManager
-from go_state.runtime.inside import enter_part
+from go_state.runtime.inside import Part, enter
 from go_state.runtime.subscriptions.running import Broken, Produced, Running
 
 
@@ -32,7 +32,8 @@ class Streams:
     async def _give(self, running: Running, executor: Executor) -> None:
         import asyncio
 
-        part = enter_part(executor)
+        part = Part(executor, is_turn=False)
+        enter(part)
         sub = running.sub
         assert isinstance(sub, Stream)
         running.room = asyncio.Semaphore(PREFETCH)

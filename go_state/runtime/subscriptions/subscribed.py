@@ -202,6 +202,8 @@ class Subscribed(Generic[Model, Msg]):
         self._each.clear()
 
     def _begin(self, running: Running) -> None:
+        if self._manager.observation is not None:
+            self._manager.observation.subscription_started(running.sub)
         match running.sub:
             case Every() | At():
                 self.timed.begin(running)
@@ -212,6 +214,8 @@ class Subscribed(Generic[Model, Msg]):
 
     def _end(self, running: Running) -> None:
         """End one: what it still produces is ignored."""
+        if self._manager.observation is not None and not running.over:
+            self._manager.observation.subscription_ended(running.sub)
         running.over = True
         match running.sub:
             case Every() | At():

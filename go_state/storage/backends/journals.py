@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from go_state.core.errors import UsageError
+from go_state.core.errors import LeaseHeld, UsageError
 from go_state.storage.records.backend import JournalStore
+from go_state.storage.records.models import forget_all
 
 if TYPE_CHECKING:
     from go_state.storage.journal.commit.writer import Durability
@@ -48,6 +50,34 @@ class Journals:
         elif durability is not None and durability != found.durability:
             raise UsageError(f"the journal {name!r} is open already, with durability={found.durability!r}: close it first")
         return found
+
+    def is_open(self, name: str) -> bool:
+        """Return whether the journal of this name is open."""
+        found = self._open.get(name)
+        return found is not None and not found.closed
+
+    def forget(self, name: str) -> bool:
+        """Delete the journal of this name with all that is stored under the name, as nobody's but ours; return whether there was any."""
+        if self.writes(name):
+            raise LeaseHeld(name)
+        with ExitStack() as held:
+            if "\0" not in name:  # no journal is called so
+                lease = self._store.backend.lease(name)
+                lease.acquire()
+                held.callback(lease.release)
+            with self._store.backend.transaction(write=True) as transaction:
+                return forget_all(transaction, name)
+
+    def writes(self, name: str) -> bool:
+        """Return whether the journal of this name is open here and has the lease."""
+        return name in self._open and self._open[name].lease.is_held
+
+    def check_not_written(self, names: Iterable[str]) -> None:
+        """Raise `LeaseHeld` if somebody writes one of the journals; it may begin right afterwards."""
+        for name in names:
+            lease = self._store.backend.lease(name)
+            lease.acquire()
+            lease.release()
 
     def let_go(self, name: str, journal: object) -> None:
         """Forget a journal that was closed and has nothing more to do: a store may see any number of them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 
 from go_state.core.errors import Conflict, StoreUnavailable
@@ -33,6 +33,13 @@ class MemoryStore:
         self._check_open()
         with self._lock:
             return self._data.get(key_bytes(key))
+
+    def load_many(self, keys: Iterable[str]) -> Mapping[str, Stored]:
+        """Return what the keys hold, as it was at one moment; keys that hold nothing are left out."""
+        self._check_open()
+        names = {key: key_bytes(key) for key in keys}
+        with self._lock:
+            return {key: self._data[name] for key, name in names.items() if name in self._data}
 
     def store(self, writes: Mapping[str, Write]) -> Mapping[str, int]:
         """Make all writes or none and return the new versions (0 for a deleted key); `Conflict` if a key has moved on."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
 from go_state.core.ports import Stored, Write
+from go_state.storage.backends.contents import StoreInfo, copy_all, info
 from go_state.storage.backends.journals import Journals
 from go_state.storage.records.backend import Backend
-from go_state.storage.records.models import Models
+from go_state.storage.records.models import Models, Rewrite
 from go_state.storage.records.writes.together import Together
 from go_state.system.forks import at_fork
 
@@ -42,6 +43,10 @@ class RecordStore:
         """Return what the key holds, or None; `Corrupt` if the record's bytes are not as they were written."""
         return self._models.load(key)
 
+    def load_many(self, keys: Iterable[str]) -> Mapping[str, Stored]:
+        """Return what the keys hold, as it was at one moment; keys that hold nothing are left out."""
+        return self._models.load_many(keys)
+
     def store(self, writes: Mapping[str, Write]) -> Mapping[str, int]:
         """Make all writes or none, on disk, and return the new versions (0 for a deleted key).
 
@@ -53,6 +58,17 @@ class RecordStore:
         """Give the keys with this prefix, in the order of their bytes."""
         return self._models.keys(prefix)
 
+    def page(self, prefix: str, after: str, limit: int) -> list[tuple[str, Stored]]:
+        """Return up to `limit` keys with the prefix that come after the key `after`, in order, and what they hold."""
+        return self._models.page(prefix, after, limit)
+
+    def snapshots(self, prefix: str = "") -> Iterator[tuple[str, Stored]]:
+        """Give the keys with this prefix and what each holds, in the order of their bytes; `Corrupt` for one that is damaged.
+
+        They are read some at a time: what is written meanwhile may be among them or not.
+        """
+        return self._models.items(prefix)
+
     def keyframes(self, key: str) -> list[int]:
         """Return the positions of the snapshots that were kept of a journalled program besides the newest, oldest first."""
         return self._models.keyframes(key)
@@ -60,6 +76,10 @@ class RecordStore:
     def load_keyframe(self, key: str, position: int) -> Stored | None:
         """Return the snapshot that was kept of the model before the message at the position, or None."""
         return self._models.load_keyframe(key, position)
+
+    def rewrite_snapshots(self, rewrites: Iterable[Rewrite]) -> None:
+        """Replace snapshots of journalled programs, all of them or none, on disk; `Conflict` if one is not at the version expected."""
+        self._models.rewrite(rewrites)
 
     def restore(self, key: str, position: int) -> None:
         """Make a keyframe of a journalled program its newest snapshot; those after it are deleted, damaged or not."""
@@ -98,6 +118,46 @@ class RecordStore:
     def journal_names(self) -> list[str]:
         """Return the names of the journals in the store, in the order of their bytes."""
         return self.journals.names()
+
+    def forget(self, key: str) -> bool:
+        """Delete all that is stored under a key: the model, its kept snapshots and its journal; return whether there was something.
+
+        It is one transaction. Raises `LeaseHeld` if a program writes the journal.
+        """
+        return self.journals.forget(key)
+
+    # ------------------------------------------------------------------ the store as a whole
+
+    def info(self) -> StoreInfo:
+        """Return what the store holds and the room that it takes; see `StoreInfo`. It takes a second for a million keys."""
+        return info(self.backend)
+
+    def backup(self, path: str | os.PathLike[str]) -> None:
+        """Write all that is committed at one moment into a new LMDB file, whole and on disk, beside programs that go on writing.
+
+        The file is a store: open it as an `LMDBStore`, or give that to `restore_from`. Raises `UsageError` if something lies at the
+        path, and `StoreFull` if the disk is full; then there is no file. If the process is killed, `<path>.partial-…` may be left.
+        """
+        self.backend.backup(os.fspath(path))
+
+    def restore_from(self, backup: RecordStore) -> int:
+        """Put all that another store holds in the place of what this one holds, or nothing; return how many records it is.
+
+        It is one transaction: whoever reads sees the one or the other. Raises `LeaseHeld` if a program of this store runs, and
+        `Corrupt` if the backup is damaged.
+        """
+        self.journals.check_not_written(self.journal_names())
+        return copy_all(backup.backend, self.backend)
+
+    def compact(self) -> None:
+        """Give back the room of what was deleted, so that nothing of it is left in the file or table.
+
+        A file is written anew beside itself, and takes its own place; who writes waits, and other processes, which get
+        `StoreUnavailable`, have to open it again. In Postgres it is VACUUM FULL, for which the role has to own the table. Raises
+        `LeaseHeld` if a program of this store runs in another process.
+        """
+        self.journals.check_not_written(name for name in self.journal_names() if not self.journals.writes(name))
+        self.backend.compact()
 
     # ------------------------------------------------------------------ the store itself
 

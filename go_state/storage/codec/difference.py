@@ -6,9 +6,13 @@ value and what was read back of it with keys hidden, which may be a user's data,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import ast
+import re
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, time
-from typing import NamedTuple, TypeAlias
+from enum import Enum
+from itertools import islice
+from typing import Any, NamedTuple, TypeAlias
 
 from go_state.storage.codec.depth import with_room
 from go_state.storage.codec.equality import SETS, fields_that_count, have_same_keys, is_same
@@ -23,6 +27,18 @@ class Difference(NamedTuple):
     found: object
 
 
+class _Absent:
+    """What a mapping has under a key that it does not have."""
+
+    def __repr__(self) -> str:
+        return "nothing"
+
+
+_STEP = re.compile(r"""\.(\w+)|\[('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\]]*)\]""")
+
+ABSENT = _Absent()
+"""What a difference names where only one of two mappings has the key."""
+
 Parts: TypeAlias = "list[tuple[str, object, object]] | None"
 """Steps of the path, each with the part of either value that it leads to; None for values that have no parts to compare."""
 
@@ -31,6 +47,61 @@ def difference(expected: object, found: object) -> Difference | None:
     """Return the first part in which two models differ, or None if they are equal and of the same types."""
     differs = with_room(_first, expected, found, "", _model_parts)
     return differs._replace(path="the model") if differs is not None and not differs.path else differs
+
+
+def differences(expected: object, found: object, most: int) -> list[Difference]:
+    """Return the parts in which two models differ, the smallest that can be told apart, up to `most` of them.
+
+    Two classes of one name, as two versions of a module have, are compared in the fields that both have.
+    """
+    found_parts = with_room(lambda: list(islice(_each(expected, found, ""), most)))
+    return [each._replace(path=each.path or "the model") for each in found_parts]
+
+
+def _each(one: Instance, other: Instance, path: str) -> Iterator[Difference]:
+    if one is other:
+        return
+    kind, other_kind = _kind(one), _kind(other)
+    alike = kind is other_kind
+    if not alike and kind.__qualname__ != other_kind.__qualname__:
+        yield Difference(path, one, other)
+        return
+    parts = _parts_of_both(one, other)
+    if parts is None:
+        enums = isinstance(one, Enum) and isinstance(other, Enum)  # of two classes they are never equal
+        if one.name != other.name if enums else _first(one, other, path, _model_parts) is not None:
+            yield Difference(path, one, other)
+        return
+    inner = False
+    for step, a, b in parts:
+        for differs in _each(a, b, path + step):
+            inner = True
+            yield differs
+    if not inner and alike and not isinstance(one, (Mapping, list, tuple)) and one != other:
+        yield Difference(path, one, other)
+
+
+def _parts_of_both(one: Instance, other: Instance) -> Parts:
+    """Return the parts as of `_model_parts`; of mappings also those that only one has, of classes only those that both have."""
+    if isinstance(one, Mapping):
+        keys = [*one, *(key for key in other if key not in one)]
+        return [(f"[{key!r}]", one.get(key, ABSENT), other.get(key, ABSENT)) for key in keys]
+    if (fields := fields_that_count(_kind(one))) is not None:
+        theirs = fields_that_count(_kind(other))
+        names = [name for name in fields.names if theirs is not None and name in theirs.names]
+        return [(f".{name}", getattr(one, name), getattr(other, name)) for name in names]
+    return _items(one, other)
+
+
+def part_at(value: object, path: str) -> object:
+    """Return the part of a model that a path leads to; `ABSENT` if it leads nowhere, or through a key that is no literal."""
+    part: Any = value
+    for name, written in _STEP.findall("" if path == "the model" else path):
+        try:
+            part = getattr(part, name) if name else part[ast.literal_eval(written)]
+        except (AttributeError, LookupError, TypeError, ValueError, SyntaxError):
+            return ABSENT
+    return part
 
 
 def why_not_same(value: object, back: object, name: str) -> tuple[str, str]:

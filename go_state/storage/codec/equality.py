@@ -94,8 +94,8 @@ class Fields(NamedTuple):
 @functools.cache
 def fields_that_count(kind: TypeForm) -> Fields | None:
     """Return what decides whether two objects of the class are the same; None for a class without fields."""
-    from go_state.storage.types.construction import equality_is_generated  # here: msgspec comes with it
-    from go_state.storage.types.fields import field_names, names_beside
+    from go_state.storage.types.classes.construction import equality_is_generated  # here: msgspec comes with it
+    from go_state.storage.types.classes.fields import field_names, names_beside
 
     names = field_names(kind)
     return None if names is None else Fields(names, names_beside(kind), equality_is_generated(kind))
@@ -120,7 +120,10 @@ def _is_same_moment(value: Instance, back: Instance) -> bool:
 
 def _is_same_zone(one: Instance, other: Instance) -> bool:
     if type(one) is not type(other):
-        return False
+        # What pydantic reads has a class of its own for a fixed offset, which is read back as the one of the standard library.
+        return (
+            type(one).__name__ == "TzInfo" and type(other) is datetime.timezone and one.utcoffset(None) == other.utcoffset(None)
+        )
     if type(one) is zoneinfo.ZoneInfo:
         return one is other  # two of one name are unequal when one was made without the cache
     if type(one) is datetime.timezone:

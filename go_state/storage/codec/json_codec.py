@@ -12,8 +12,8 @@ from go_state.storage.types.annotations import TypeForm
 from go_state.storage.types.misfit import MisfitError
 
 if TYPE_CHECKING:
+    from go_state.storage.types.classes.mirror import Shape
     from go_state.storage.types.description import Description
-    from go_state.storage.types.mirror import Shape
 
 Value = TypeVar("Value")
 
@@ -21,8 +21,8 @@ Value = TypeVar("Value")
 class JsonCodec(Generic[Value]):
     """Turns values of one type into JSON and back.
 
-    Made from the type: dataclasses, NamedTuples, attrs classes, msgspec Structs, `immutables.Map`, unions, and the plain and
-    container types of Python. What cannot be stored raises `NotStorable`: a type when the codec is made, a value when it is
+    Made from the type: dataclasses, NamedTuples, attrs classes, msgspec Structs, frozen pydantic models, `immutables.Map`, unions,
+    and the plain and container types of Python. What cannot be stored raises `NotStorable`: a type when the codec is made, a value when it is
     written, for `encode` reads back what it wrote and compares, unless the types prove that it comes back as it is. So NaN, a
     subclass in its base's place, a tuple under `Any`, a lone surrogate or a class that changes what it is given never comes back
     as something else. An int in a float's place, which type checkers allow, is read back as that int; with `whole_floats`, for
@@ -36,23 +36,23 @@ class JsonCodec(Generic[Value]):
         # Imported here, with msgspec: a program that stores nothing need not wait for them.
         from go_state.storage.types.shape import shape_of
 
-        self._use(kind, shape_of(kind, ints_in_floats=not whole_floats))
-        self._whole_floats = whole_floats
+        self._use(kind, shape_of(kind, ints_in_floats=not whole_floats), whole_floats=whole_floats)
 
     @classmethod
     def of_shape(cls, kind: type[Value] | TypeForm, shape: Shape, *, tagged: bool) -> JsonCodec[Value]:
         """Return a codec of a shape that was made already, such as that of messages, whose class is `tagged` with its name."""
         codec = cls.__new__(cls)
         codec._use(kind, shape, tagged=tagged)
-        codec._whole_floats = False
         return codec
 
     def of_part(self, kind: TypeForm) -> JsonCodec[TypeForm]:
         """Return the codec of a part of its values, which reads numbers as this one does."""
         return JsonCodec(kind, whole_floats=self._whole_floats)
 
-    def _use(self, kind: TypeForm, shape: Shape, *, tagged: bool = False) -> None:
+    def _use(self, kind: TypeForm, shape: Shape, *, tagged: bool = False, whole_floats: bool = False) -> None:
         import msgspec
+
+        from go_state.storage.types.proof import proof_of
 
         self.kind = kind
         self._tagged = tagged
@@ -60,6 +60,9 @@ class JsonCodec(Generic[Value]):
         self._to = shape.to
         self._back = shape.back
         self._exact = shape.exact
+        # What may be nested to any depth is read back, which shows that there is room for it.
+        self._proof = None if shape.exact or shape.nests else proof_of(kind, ints_in_floats=not whole_floats)
+        self._whole_floats = whole_floats
         self._nests = shape.nests
         self._encoder = msgspec.json.Encoder()
         try:
@@ -83,7 +86,7 @@ class JsonCodec(Generic[Value]):
         """Return the value as JSON; `NotStorable` names the field that would not read back as it is."""
         try:
             data = self._encoder.encode(value if self._to is None else self._to(value))
-            if self._exact:
+            if self._exact or self._is_proved(value):
                 return data
             self._compare(value, data)
         except RecursionError:
@@ -93,6 +96,9 @@ class JsonCodec(Generic[Value]):
         except Exception as error:  # the value does not fit, or its class raises
             raise self._refusal(error) from None  # which may quote the model
         return data
+
+    def _is_proved(self, value: Value) -> bool:
+        return self._proof is not None and self._proof(value)
 
     def _encode_deep(self, value: Value) -> bytes:
         """Encode a value that is nested too deeply for the rest of this stack."""

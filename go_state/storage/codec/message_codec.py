@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 
 
-_DROPPED: Any = None  # a message that a migration drops: it has its place in the block, and readers pass over it
+# A message that a migration drops, or that was emptied: it has its place in the block, and readers pass over it.
+_DROPPED: Any = None
 
 
 class MessageBlock(Protocol):
@@ -52,6 +53,15 @@ class MessageBlock(Protocol):
     @property
     def data(self) -> bytes:
         """Their JSON, with their times."""
+        ...
+
+    @property
+    def emptied(self) -> int:
+        """How many of them were emptied."""
+        ...
+
+    def without_emptied(self) -> Iterator[MessageBlock]:
+        """Give the messages between those that were emptied as blocks of their own."""
         ...
 
     def records(self) -> list[bytes]:
@@ -102,8 +112,10 @@ class MessageCodec(Generic[Value]):
     def decode_block(self, name: str, block: MessageBlock) -> list[Value]:
         """Return the block's messages; `Incompatible`, which names the journal and the position, if one does not fit.
 
-        Messages of an older schema are migrated; one that the migration drops is None.
+        Messages of an older schema are migrated; one that the migration drops is None, and so is one that was emptied.
         """
+        if block.emptied:
+            return self._around_emptied(name, block)
         if block.schema != self.schema:
             return [
                 self._migrated(name, block, position, record) for position, record in enumerate(block.records(), block.first)
@@ -123,6 +135,13 @@ class MessageCodec(Generic[Value]):
         except Exception as error:
             self._find_misfit(name, block)
             raise Incompatible(name, f"messages {block.first} to {block.end - 1}", error_text(error)) from None
+
+    def _around_emptied(self, name: str, block: MessageBlock) -> list[Value]:
+        messages: list[Value] = [_DROPPED] * block.number
+        for part in block.without_emptied():
+            at = part.first - block.first
+            messages[at : at + part.number] = self.decode_block(name, part)
+        return messages
 
     def _natively(self, block: MessageBlock) -> list[Value] | None:
         """Return the messages as msgspec reads them without mirrors; None if it would ignore something of them.
@@ -144,18 +163,30 @@ class MessageCodec(Generic[Value]):
         again = self._encode_all(list(zip(names, messages, strict=True)))
         return messages if block.data.endswith(b',"records":%b}' % again) else None
 
+    def decode_stored(self, name: str, data: bytes, schema: int) -> Value:
+        """Return one message that was stored by itself, with this number of its schema; `Incompatible` if it does not fit.
+
+        One that a migration drops is None.
+        """
+        return self._of_schema(name, "message", data, schema)
+
     def _migrated(self, name: str, block: MessageBlock, position: int, record: bytes) -> Value:
+        return self._of_schema(name, f"message at position {position}", record, block.schema)
+
+    def _of_schema(self, name: str, what: str, record: bytes, schema: int) -> Value:
         from go_state.storage.codec.json_values import from_json, to_json
 
         try:
-            message = migrate(from_json(record), "message", self._migrations, block.schema, self.schema)
+            if schema == self.schema:
+                return self.decode(record)
+            message = migrate(from_json(record), "message", self._migrations, schema, self.schema)
             return self.decode(to_json(message, self.schema)) if message is not None else _DROPPED
         except FailedMigrationError as error:
-            raise Incompatible(name, f"message at position {position}", str(error)) from error.__cause__
+            raise Incompatible(name, what, str(error)) from error.__cause__
         except NoMigrationError as error:
-            raise Incompatible(name, f"the schema number of the message at position {position}", str(error)) from None
+            raise Incompatible(name, f"the schema number of the {what}", str(error)) from None
         except ValueError as error:
-            raise Incompatible(name, f"message at position {position}", str(error)) from None
+            raise Incompatible(name, what, str(error)) from None
 
     def _find_misfit(self, name: str, block: MessageBlock) -> None:
         """Raise `Incompatible` with the position of the first message that does not fit."""

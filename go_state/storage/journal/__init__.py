@@ -10,5 +10,6 @@ What enters: messages, by `Journal.put` or, from a running program, `Inlet.put_l
 `commit/`          how it gets to disk: `writer.py` is a flush, one transaction
 `reader.py`        the cursor of a reader
 `history.py`       reading without being a reader; `exchange.py`: as JSON Lines, and back
+`erasing/`         messages that are replaced or emptied where they lie
 `run_record.py`    what only a run writes: messages set aside, commands that are running
 """

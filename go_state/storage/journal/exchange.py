@@ -3,8 +3,9 @@
 {"position":0,"at":"2026-11-23T05:00:00.000000Z","message":["Add",{"by":1}]}
 {"position":1,"at":"2026-11-23T05:00:01.000000Z","aside":"ValueError","message":["Add",{"by":-1}]}
 
-`aside` says why runs and replays pass over the message; one that is imported is passed over likewise. `position` is for the reader:
-an import counts on from where the journal ends.
+`aside` says why runs and replays pass over the message; one that is imported is passed over likewise. A message that was emptied
+is `null`, and has its place in what is imported as well. `position` is for the reader: an import counts on from where the journal
+ends.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from msgspec import Raw
 
 from go_state.core.errors import BadRecord
 from go_state.storage.journal.history import History
+from go_state.storage.records.block import EMPTIED
 
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _MICROSECOND = datetime.timedelta(microseconds=1)
@@ -167,7 +169,8 @@ def _messages(decode: Callable[[bytes], object], name: str, file: IO[bytes]) -> 
         try:
             fields = with_room(decoder.decode, line)
             at = _microseconds(json.decode(fields["at"]))
-            message = decode(bytes(fields["message"]))  # as it is written: its numbers have passed through no float
+            record = bytes(fields["message"])  # as it is written: its numbers have passed through no float
+            message = None if record == EMPTIED else decode(record)
             aside = json.decode(fields["aside"], type=str) if "aside" in fields else ""
         except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError) as error:
             missing = f"it has no {error}" if isinstance(error, KeyError) else without_contents(error)

@@ -14,6 +14,7 @@ from go_state.storage.journal.commit.lease_holder import LeaseHolder
 from go_state.storage.journal.commit.writer import REFUSED, Writer
 from go_state.storage.journal.message_type import MessageType
 from go_state.storage.journal.tail import Tail
+from go_state.storage.records.block import EMPTIED
 from go_state.storage.records.times import Times
 
 Msg = TypeVar("Msg")
@@ -49,10 +50,11 @@ class Inlet(Generic[Msg]):
         messages: Sequence[Msg],
         times: Sequence[Times] | None = None,
         know: Callable[[int], object] | None = None,
+        encoded: list[bytes] | None = None,
     ) -> None:
         """Append the messages; `know(position)` is called before any reader can have the first of them. Raises as `Journal.put`."""
         self.check_open()
-        encoded, writer = self._kind.encode(messages), self._writer
+        encoded, writer = self._kind.encode(messages) if encoded is None else encoded, self._writer
         times = writer.now(len(encoded)) if times is None else times
         self._lease.acquire()
         if writer.rules.at_once:
@@ -64,12 +66,12 @@ class Inlet(Generic[Msg]):
             self.check_open()
             self._enter(messages, encoded, times, know)
 
-    def put_known(self, message: Msg, know: Callable[[int], object]) -> None:
-        """Put one message, and call `know(position)` before any reader can have it."""
-        self.put((message,), know=know)
+    def put_known(self, message: Msg, know: Callable[[int], object], *others: Msg) -> None:
+        """Put one message, the others together with it, and call `know(position)` before any reader can have it."""
+        self.put((message, *others), know=know)
 
     def put_dated(self, messages: Sequence[Msg], at: Sequence[int], aside: Mapping[int, str] = MappingProxyType({})) -> None:
-        """Put messages that have entered elsewhere, at the times given (microseconds since 1970).
+        """Put messages that have entered elsewhere, at the times given (microseconds since 1970); None for one that was emptied.
 
         `aside` says of some, by their index among `messages`, why runs and replays pass over them.
         """
@@ -77,7 +79,8 @@ class Inlet(Generic[Msg]):
         def know(first: int) -> None:
             self._aside.update({first + index: why for index, why in aside.items()})
 
-        self.put(messages, [Times(1, each) for each in at], know if aside else None)
+        encoded = [EMPTIED if each is None else self._kind.encode_one(each) for each in messages]
+        self.put(messages, [Times(1, each) for each in at], know if aside else None, encoded)
 
     def put_later(self, *messages: Msg, know: Callable[[int], object] | None = None) -> None:
         """Put the messages without waiting, not even for the disk or the lease: the program that reads the journal writes them.

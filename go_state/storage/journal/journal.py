@@ -32,6 +32,7 @@ from go_state.storage.records.records import SNAPSHOT, Records
 from go_state.system.forks import belongs_to_parent
 
 if TYPE_CHECKING:
+    from go_state.storage.journal.erasing.rewriting import Refolding, Rewritten
     from go_state.storage.records.backend import JournalStore
 
 Msg = TypeVar("Msg")
@@ -224,6 +225,25 @@ class Journal(Generic[Msg]):
         on from: they would be at positions that it has not come to.
         """
         self._upkeep.remove_reader(name)
+
+    def rewrite(
+        self,
+        fn: Callable[[Recorded[Any]], object],
+        *,
+        refolding: Refolding | None = None,
+        dry_run: bool = False,
+        progress: Callable[[int], object] | None = None,
+    ) -> Rewritten:
+        """Replace messages where they lie, or empty them, and return what was done; `gs.history.rewrite` does it for a program.
+
+        `fn(entry)` returns `entry.message` as it is, another in its place, or None to empty it. Positions, times of entry, readers'
+        positions and effect ids stay. Snapshots are made anew by `refolding`; without it they are deleted, if the journal begins at 0.
+        What changes counts all at once. Raises `LeaseHeld` and `UsageError` if its program runs, or a command of a message that
+        changes has not ended.
+        """
+        from go_state.storage.journal.erasing.rewriting import rewrite
+
+        return rewrite(self.parts, fn, refolding, dry_run=dry_run, progress=progress)
 
     def truncate(self, before: int) -> int:
         """Forget the messages before the position, and return where the journal begins now.

@@ -6,8 +6,9 @@ it, a command together with what its turn commits.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from go_state.buffer.log import Log
 from go_state.core.turn import Turn
@@ -15,18 +16,16 @@ from go_state.storage.journal.tail import Tail
 from go_state.storage.records.records import Records
 from go_state.storage.records.writes.wakes import NOW, WakeRecord, WakeTimes, read_wake
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 
 class Notes(NamedTuple):
-    """What a flush writes of a run: the positions set aside and why, the names of the running commands, and when the program has
-    something to do by itself; None if as before.
+    """What a flush writes of a run: the positions set aside and why, the names of the running commands and when the program has
+    something to do by itself, each None if as before, and letters.
     """
 
     aside: Mapping[int, str]
     running: list[str] | None
     wake: WakeRecord | None
+    beside: Mapping[str, bytes | None]
 
 
 class RunRecord:
@@ -40,6 +39,7 @@ class RunRecord:
             aside  # set aside since the last flush; shared with `MessageType`, which reads over what cannot be decoded
         )
         self._running: dict[str, None] = {}  # the names of the commands of the run that writes the journal
+        self._beside: dict[str, bytes | None] = {}  # letters, by their key in the store, since the last flush
         self._changed = False  # whether those differ from what is on disk
         self._wake_name: bytes | None = (
             None  # of the record that says when the program has something to do; None if nobody asks
@@ -57,10 +57,19 @@ class RunRecord:
         with self._log.lock:
             return Turn(self._tail.entered(position), position, f"{self._records.journal_id}/{position}")
 
-    def set_aside(self, position: int, kind: str) -> None:
-        """Make replays pass over a message; it is written with the cursor that passes it. `kind` says why, such as "ValueError"."""
+    def set_aside(self, position: int, kind: str, letters: Mapping[str, bytes] = MappingProxyType({})) -> None:
+        """Make replays pass over a message; it is written with the cursor that passes it. `kind` says why, such as "ValueError".
+
+        What is written together with that are `letters`, by their keys in the store.
+        """
         with self._log.lock:
             self.set_aside_locked(position, kind)
+            self._beside.update(letters)
+
+    def add_letters(self, letters: Mapping[str, bytes]) -> None:
+        """Write letters by their keys in the store, with the next flush: of messages whose commands have failed after their turn."""
+        with self._log.lock:
+            self._beside.update(letters)
 
     def set_aside_locked(self, position: int, kind: str) -> None:
         """Do the same. Lock held."""
@@ -135,17 +144,19 @@ class RunRecord:
     @property
     def has_unwritten(self) -> bool:
         """Whether there is something to write. Lock held, or to be asked again with it."""
-        return bool(self._aside) or self._changed
+        return bool(self._aside or self._beside) or self._changed
 
     def notes(self, processed: int) -> Notes:
         """Return what is to be written with the position up to which the program has processed the messages. Lock held."""
         running = list(self._running) if self._changed else None
-        return Notes(dict(self._aside), running, self._wake_record(processed))
+        return Notes(dict(self._aside), running, self._wake_record(processed), dict(self._beside))
 
     def written(self, notes: Notes) -> None:
         """Called when the notes are on disk. Lock held."""
         for position in notes.aside:
             self._aside.pop(position, None)
+        for key in notes.beside:
+            self._beside.pop(key, None)
         if notes.wake is not None:
             self._stored_wake = notes.wake.times
         if notes.running == list(self._running):

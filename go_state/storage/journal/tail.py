@@ -149,6 +149,14 @@ class Tail(Retained[Msg]):
         if (found := self._in_memory(position)) is not None:
             del self._decoded[found.block.first]
 
+    def forget_all(self) -> None:
+        """Forget what is in memory and on disk, so that it is read anew: it was rewritten there."""
+        self._decoded, self._runs, self._dated = {}, {}, None
+        dead = self.durable - self.base
+        # No call from here on: see `Retained`.
+        del self.items[:dead]
+        self.base += dead
+
     def entered(self, position: int) -> float:
         """Return when the message at the position entered, in seconds since 1970."""
         found = self.entered_in_memory(position)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from go_state.core.ports import Store, Stored
 from go_state.storage.records.lease import Lease
@@ -16,7 +16,7 @@ T = TypeVar("T")
 class Transaction(Protocol):
     """One transaction over records in the order of their names, which are up to 511 bytes long.
 
-    A writing transaction has the store to itself; a reading one sees no later writes.
+    A writing transaction has the store to itself, or the records that it was opened for; a reading one sees no later writes.
     """
 
     def id(self) -> int:
@@ -27,6 +27,14 @@ class Transaction(Protocol):
         """Return the record of that name, or None."""
         ...
 
+    def beginning(self, name: bytes) -> bytes | None:
+        """Return the record, or no more than the beginning of it in which its version is; None if there is none."""
+        ...
+
+    def get_many(self, names: Collection[bytes]) -> dict[bytes, bytes]:
+        """Return those of the records that there are, by name."""
+        ...
+
     def at_or_before(self, name: bytes, most: int | None = None) -> tuple[bytes, bytes] | None:
         """Return the last name that is not after this one, with its record, or the record's first `most` bytes."""
         ...
@@ -35,8 +43,8 @@ class Transaction(Protocol):
         """Return the names that begin with the prefix, in order."""
         ...
 
-    def items(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Give the names that begin with the prefix, in order, with their records."""
+    def items(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Give the names that begin with the prefix, in order, from the name `start` on, with their records."""
         ...
 
     def put(self, name: bytes, record: bytes) -> None:
@@ -54,6 +62,20 @@ class Transaction(Protocol):
     def announce(self, journal: str) -> None:
         """Notify readers in other processes, if the backend can, that the journal has grown, once this is committed."""
         ...
+
+
+class Space(NamedTuple):
+    """How many bytes a store takes, and has: `bytes` on disk, of which `used` hold records and `free` are to be used again.
+
+    `map_size` is the most that it may have, and `readers` are the threads of all processes that have read it and are still there;
+    None where a backend has no such thing.
+    """
+
+    bytes: int
+    map_size: int | None
+    used: int | None
+    free: int | None
+    readers: int | None
 
 
 class Backend(Protocol):
@@ -76,8 +98,28 @@ class Backend(Protocol):
         """Read everything; `Corrupt` for the first record that is damaged."""
         ...
 
-    def transaction(self, *, write: bool = False) -> AbstractContextManager[Transaction]:
-        """Open a transaction for one block; it is committed at the end of the block, or undone by an exception."""
+    def sizes(self) -> Iterator[tuple[bytes, int]]:
+        """Give every name, in order, with the number of bytes that its record has, as of one moment; to be read to its end."""
+        ...
+
+    def space(self) -> Space:
+        """Return how many bytes the store takes, and has."""
+        ...
+
+    def compact(self) -> None:
+        """Give back the room of what was deleted, so that nothing of it is left."""
+        ...
+
+    def backup(self, path: str) -> None:
+        """Write all that is committed at one moment into a new LMDB file; `UsageError` if something lies at the path."""
+        ...
+
+    def transaction(self, *, write: bool = False, of: Collection[bytes] | None = None) -> AbstractContextManager[Transaction]:
+        """Open a transaction for one block; it is committed at the end of the block, or undone by an exception.
+
+        One that writes has the store to itself. With `of` it has the records of these names to itself, whether they exist or not,
+        and others may be written beside it, if the backend can: then it relies on nothing that a writer without these names changes.
+        """
         ...
 
     def lease(self, journal: str) -> Lease:

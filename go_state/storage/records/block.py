@@ -1,12 +1,13 @@
 """Blocks: messages of a journal that were written together, as they lie in a store; and what one write adds to a journal.
 
-A block is `{"at":[[count,microseconds],...],"records":[...]}` after a line with the number of its records, that of their schema
-and the digest of their types: JSON that a person can read, under one checksum.
+A block is `{"at":[[count,microseconds],...],"records":[...]}` after a line with the number of its records, that of their schema,
+the digest of their types and, if there are any, the number of those that were emptied: JSON that a person can read, under one
+checksum. A message that was emptied has its place and its time, and `null` instead of its contents, which no message is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -20,14 +21,15 @@ if TYPE_CHECKING:
 
 Part = TypeVar("Part")
 
+EMPTIED = b"null"  # the record of a message that was emptied
 BLOCK = 1024  # records: a position is found by decoding one block, which takes about 1 ms
 
 
 class Block(NamedTuple):
     """Messages that were written together.
 
-    `first` is the position of the first of them, `types` the digest of the types that they had (see `description.py`), and `data`
-    their JSON with their times.
+    `first` is the position of the first of them, `types` the digest of the types that they had (see `description.py`), `data` their
+    JSON with their times, and `emptied` how many of them were emptied.
     """
 
     journal: str
@@ -36,6 +38,7 @@ class Block(NamedTuple):
     schema: int
     types: str
     data: bytes
+    emptied: int = 0
 
     @property
     def end(self) -> int:
@@ -54,7 +57,27 @@ class Block(NamedTuple):
     def each(self) -> Iterator[Block]:
         """Give each message as a block of its own, without its time."""
         for position, record in enumerate(self.records(), self.first):
-            yield self._replace(first=position, number=1, data=b'{"at":[],"records":[%b]}' % record)
+            yield self._part_of(position, [record])
+
+    def without_emptied(self) -> Iterator[Block]:
+        """Give the messages between those that were emptied as blocks of their own, without times."""
+        first, run, records = self.first, list[bytes](), self.records()
+        if records.count(EMPTIED) != self.emptied:
+            raise self.damaged(f"{records.count(EMPTIED)} of its messages are empty, and it says {self.emptied}")
+        for position, record in enumerate(records, self.first):
+            if record != EMPTIED:
+                first = first if run else position
+                run.append(record)
+            elif run:
+                yield self._part_of(first, run)
+                run = []
+        if run:
+            yield self._part_of(first, run)
+
+    def _part_of(self, first: int, records: Sequence[bytes]) -> Block:
+        data = b'{"at":[],"records":[%b]}' % b",".join(records)
+        emptied = records.count(EMPTIED) if self.emptied else 0  # in a block that has none, null is no message
+        return self._replace(first=first, number=len(records), data=data, emptied=emptied)
 
     def _part(self, name: str, kind: type[Part]) -> Part:
         import msgspec
@@ -97,6 +120,7 @@ class Entry(NamedTuple):
     types: Description | None = None
     under_way: Sequence[str] | None = None  # None: as it was
     wake: WakeRecord | None = None  # when the program is to be woken; None: as it was
+    beside: Mapping[str, bytes | None] = MappingProxyType({})  # keys of the store that change with it, None for one that goes
 
 
 class Snapshot(NamedTuple):
@@ -115,6 +139,14 @@ class Snapshot(NamedTuple):
     needed: int
 
 
+def pack_block(schema: int, types: bytes, times: Iterable[Times], records: Sequence[bytes]) -> bytes:
+    """Return the data of a block."""
+    emptied = records.count(EMPTIED)
+    head = b"%d %d %b" % (len(records), schema, types)
+    at = b",".join(b"[%d,%d]" % run for run in times)
+    return b'%b\n{"at":[%b],"records":[%b]}' % (head + b" %d" % emptied if emptied else head, at, b",".join(records))
+
+
 def pack_blocks(first: int, entry: Entry) -> Iterator[tuple[int, bytes]]:
     """Give the data of the entry's blocks, each with the position of its first message."""
     types = b"" if entry.types is None else entry.types.digest.encode()
@@ -122,13 +154,11 @@ def pack_blocks(first: int, entry: Entry) -> Iterator[tuple[int, bytes]]:
     for offset in range(0, len(entry.messages), BLOCK):
         messages = entry.messages[offset : offset + BLOCK]
         own, times = split(times, len(messages))
-        at = b",".join(b"[%d,%d]" % run for run in own)
-        head = b"%d %d %b" % (len(messages), entry.schema, types)
-        yield first + offset, b'%b\n{"at":[%b],"records":[%b]}' % (head, at, b",".join(messages))
+        yield first + offset, pack_block(entry.schema, types, own, messages)
 
 
 def unpack_block(journal: str, first: int, data: bytes) -> Block:
     """Return the block that was written so; `ValueError` if its first line cannot be read."""
     head, _, body = data.partition(b"\n")
-    number, schema, types = head.split(b" ")
-    return Block(journal, first, int(number), int(schema), types.decode(), body)
+    number, schema, types, *emptied = head.split(b" ")
+    return Block(journal, first, int(number), int(schema), types.decode(), body, *map(int, emptied))

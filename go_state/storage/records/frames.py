@@ -28,6 +28,11 @@ def is_in_parts(record: bytes) -> bool:
     return record[:1] >= b"\x80"
 
 
+def version_in(beginning: bytes) -> int:
+    """Return the version that a record says it has, of which no checksum is looked at; -1 if it is too short for any."""
+    return _FRAME.unpack_from(beginning)[0] & ~_IN_PARTS if len(beginning) >= _FRAME.size else -1
+
+
 def unpack(key: str, name: bytes, record: bytes) -> Stored:
     """Return what the record holds; `Corrupt`, which names `key`, unless every bit is as it was written."""
     if len(record) < _FRAME.size:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from go_state.core.errors import InvalidKey
 
+RESERVED = "@"  # begins the keys under which go_state keeps what is not a model
 MAX_KEY_BYTES = 480  # LMDB's limit is 511 bytes; the rest is for prefixes of the stores' own
 
 

@@ -88,13 +88,12 @@ def _begin(transaction: Transaction, key: str) -> bytes:
     return new
 
 
-def forget_unfinished(transaction: Transaction, key: str) -> None:
-    """Delete the parts of an interrupted snapshot of the key."""
-    being_written = _being_written(key)
-    left = transaction.get(being_written)
-    if left is not None:
-        _delete(transaction, unpack(key, being_written, left).data)
-        transaction.delete(being_written)
+def forget_unfinished(transaction: Transaction, *keys: str) -> None:
+    """Delete the parts of interrupted snapshots of the keys."""
+    being_written = {_being_written(key): key for key in keys}
+    for name, left in transaction.get_many(being_written).items():
+        _delete(transaction, unpack(being_written[name], name, left).data)
+        transaction.delete(name)
 
 
 def _check_begun(transaction: Transaction, key: str, part_id: bytes) -> None:

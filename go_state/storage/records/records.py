@@ -23,7 +23,7 @@ from go_state.storage.records.backend import JournalStore, Transaction
 from go_state.storage.records.block import Block, Entry, pack_blocks, unpack_block
 from go_state.storage.records.frames import FRAME_BYTES, pack, unpack
 from go_state.storage.records.keys import key_bytes
-from go_state.storage.records.models import keep_snapshot, remember_types
+from go_state.storage.records.models import keep_snapshot, model_name, remember_types, write_beside
 from go_state.storage.records.parts import Parts
 from go_state.storage.records.writes.together import Job
 from go_state.storage.types.description import Description
@@ -52,9 +52,9 @@ class Records:
         self.name = name
         self.store = store
         self._backend = store.backend
-        self._prefix = b"j/" + key_bytes(name) + b"\0"
-        if len(self._prefix) > _MAX_PREFIX:
-            raise InvalidKey(f"a journal's name is up to {_MAX_PREFIX - 3} bytes long, not {len(self._prefix) - 3}: shorten it")
+        self.prefix = b"j/" + key_bytes(name) + b"\0"  #: how the names of its records begin
+        if len(self.prefix) > _MAX_PREFIX:
+            raise InvalidKey(f"a journal's name is up to {_MAX_PREFIX - 3} bytes long, not {len(self.prefix) - 3}: shorten it")
         self.start = 0  # the first position that is still there
         self.end = 0  # the position of the next message
         self.journal_id = ""
@@ -87,12 +87,12 @@ class Records:
         self.start, self.end, self.journal_id, self.reached = start, end, journal_id, cursors
 
     def _get(self, transaction: Transaction, suffix: bytes) -> bytes | None:
-        name = self._prefix + suffix
+        name = self.prefix + suffix
         record = transaction.get(name)
         return None if record is None else unpack(self.name, name, record).data
 
     def _put(self, transaction: Transaction, suffix: bytes, data: bytes) -> None:
-        name = self._prefix + suffix
+        name = self.prefix + suffix
         if len(name) > _MAX_NAME:
             raise InvalidKey(f"the names of the journal and its reader are {len(name) - _MAX_NAME} bytes too long: shorten one")
         transaction.put(name, pack(name, transaction.id(), data))
@@ -102,7 +102,7 @@ class Records:
     def block(self, position: int) -> Block | None:
         """Return the block that holds the position, or None at the end of the journal; `Corrupt` if it is damaged or missing."""
         with self._backend.transaction() as transaction:
-            block = self._block_of(transaction.at_or_before(self._prefix + b"b" + _POSITION.pack(position)))
+            block = self._block_of(transaction.at_or_before(self.prefix + b"b" + _POSITION.pack(position)))
             if block is not None and block.holds(position):
                 return block
             self._look(transaction)  # another process may have truncated
@@ -115,7 +115,7 @@ class Records:
     def _block_of(self, found: tuple[bytes, bytes] | None) -> Block | None:
         """Return the block of a name and record, None for those of something else."""
         name, record = found or (b"", b"")
-        if not name.startswith(self._prefix + b"b"):
+        if not name.startswith(self.prefix + b"b"):
             return None
         first = self._position(name, b"b")
         try:
@@ -133,12 +133,12 @@ class Records:
         return self._block_of(transaction.at_or_before(self._after_all_blocks()))
 
     def _after_all_blocks(self) -> bytes:
-        return self._prefix + b"b" + b"\xff" * (_POSITION.size + 1)
+        return self.prefix + b"b" + b"\xff" * (_POSITION.size + 1)
 
     def _end(self, transaction: Transaction) -> int | None:
         """Return the position after the last message, None if there is none; only the first bytes of the last block are read."""
         name, record = transaction.at_or_before(self._after_all_blocks(), _HEAD) or (b"", b"")
-        if not name.startswith(self._prefix + b"b"):
+        if not name.startswith(self.prefix + b"b"):
             return None
         number = record[FRAME_BYTES:].partition(b" ")[0]
         if not number.isdigit():
@@ -182,14 +182,14 @@ class Records:
 
     def set_aside(self) -> dict[int, str]:
         """Return the positions of the messages that were set aside, and the kinds of their errors."""
-        prefix = self._prefix + b"x"
+        prefix = self.prefix + b"x"
         with self._backend.transaction() as transaction:
             found = self._all(transaction, b"x")
         return {self._position(prefix + suffix, b"x"): data.decode(errors="replace") for suffix, data in found}
 
     def _position(self, name: bytes, kind: bytes) -> int:
         """Return the position that a record of this kind has after the journal's name."""
-        suffix = name.removeprefix(self._prefix + kind)
+        suffix = name.removeprefix(self.prefix + kind)
         if len(suffix) != _POSITION.size:
             raise Corrupt(self.name, "a record has a name without a position")
         (position,) = _POSITION.unpack(suffix)
@@ -197,7 +197,7 @@ class Records:
 
     def _all(self, transaction: Transaction, kind: bytes) -> list[tuple[bytes, bytes]]:
         """Return the records of this kind, each with what its name has after the kind."""
-        prefix = self._prefix + kind
+        prefix = self.prefix + kind
         return [(name[len(prefix) :], unpack(self.name, name, record).data) for name, record in transaction.items(prefix)]
 
     # ------------------------------------------------------------------ writing
@@ -214,8 +214,8 @@ class Records:
     def job(self, entry: Entry) -> Job[Written]:
         """Return what writes the entry in a transaction, which others may share; `written` is called when that is committed."""
         if entry.messages and entry.types is not None and entry.types.digest not in self._fitting:
-            self._check_shapes(entry.types, entry.schema)
-        return Job(lambda transaction: self._fill(transaction, entry))
+            self.check_shapes(entry.types, entry.schema)
+        return Job(lambda transaction: self._fill(transaction, entry), of=self._written_by(entry))
 
     def written(self, entry: Entry, done: Written) -> int:
         """Count the entry as written, and return the number of its transaction."""
@@ -238,15 +238,22 @@ class Records:
             self._put(transaction, b"u", json.dumps(entry.under_way).encode())
         if entry.wake is not None:
             entry.wake.write(transaction)
+        for key, data in entry.beside.items():
+            write_beside(transaction, key, data)
         if entry.snapshot is not None:
             keep_snapshot(transaction, entry.snapshot)
         return Written(transaction.id(), journal_id)
 
+    def _written_by(self, entry: Entry) -> list[bytes]:
+        """Return the names to lock for a write: where the journal begins stands for all its records, and the snapshot for its own."""
+        own = self.prefix + b"m"
+        return [own] if entry.snapshot is None else [own, model_name(entry.snapshot.key)]
+
     def parts(self, key: str) -> Parts:
         """Return what a large snapshot of the program is written into bit by bit, before the entry that it belongs to."""
-        return Parts(self._backend, key, self._check_token)
+        return Parts(self._backend, key, self.check_token)
 
-    def _check_shapes(self, types: Description, schema: int) -> None:
+    def check_shapes(self, types: Description, schema: int) -> None:
         """Raise `Incompatible` if messages of these types could not be told from those of the same schema in the journal."""
         from go_state.storage.types.compatibility import check_shapes
 
@@ -268,7 +275,7 @@ class Records:
 
     def _founded(self, transaction: Transaction, start: int) -> str:
         """Begin the journal if it is new, or move its start, and return its journal_id; `LeaseHeld` if another has taken it over."""
-        self._check_token(transaction)
+        self.check_token(transaction)
         journal_id = self.journal_id or os.urandom(16).hex()
         if not self._is_founded or start != self.start:
             self._put(transaction, b"m", b'{"start":%d,"salt":"%s"}' % (start, journal_id.encode()))
@@ -283,7 +290,7 @@ class Records:
         """Give a new journal its id, which is on disk with the first write."""
         self.journal_id = self.journal_id or os.urandom(16).hex()
 
-    def _check_token(self, transaction: Transaction) -> None:
+    def check_token(self, transaction: Transaction) -> None:
         """Raise `LeaseHeld` if another writer has taken the journal over."""
         if self.token and self._get(transaction, b"o") != self.token:
             raise LeaseHeld(self.name)
@@ -292,13 +299,13 @@ class Records:
         """Raise `LeaseHeld` if another writer has taken the journal over, and may have written what is at its end."""
         if self.token:
             with self._backend.transaction() as transaction:
-                self._check_token(transaction)
+                self.check_token(transaction)
 
     def check_reader(self, name: str) -> None:
         """Raise `InvalidKey` for a name that no cursor can have."""
         if not isinstance(name, str) or name.startswith("@"):
             raise InvalidKey(f'a reader has a name, such as "mailer", that does not begin with "@", not {name!r}')
-        too_long = len(self._prefix) + 1 + len(key_bytes(name)) - _MAX_NAME
+        too_long = len(self.prefix) + 1 + len(key_bytes(name)) - _MAX_NAME
         if too_long > 0:
             raise InvalidKey(f"the names of the journal and its reader are {too_long} bytes too long together: shorten one")
 
@@ -317,7 +324,7 @@ class Records:
         """Forget how far a named reader has come."""
         with self._backend.transaction(write=True) as transaction:
             journal_id = self._founded(transaction, self.start)
-            transaction.delete(self._prefix + b"c" + key_bytes(name))
+            transaction.delete(self.prefix + b"c" + key_bytes(name))
         self.journal_id, self._is_founded = journal_id, True
 
     def truncate(self, before: int) -> None:
@@ -330,10 +337,10 @@ class Records:
 
     def _delete_before(self, transaction: Transaction, start: int) -> None:
         """Delete the blocks that end there or before, and what was set aside of them."""
-        last = transaction.at_or_before(self._prefix + b"b" + _POSITION.pack(start), _HEAD)
-        first_kept = self._position(last[0], b"b") if last is not None and last[0].startswith(self._prefix + b"b") else 0
+        last = transaction.at_or_before(self.prefix + b"b" + _POSITION.pack(start), _HEAD)
+        first_kept = self._position(last[0], b"b") if last is not None and last[0].startswith(self.prefix + b"b") else 0
         block = self._block_of(None if last is None else transaction.at_or_before(last[0]))
         if block is not None and block.end <= start:
             first_kept = start
         for kind, before in ((b"b", first_kept), (b"x", start)):
-            transaction.delete_range(self._prefix + kind, self._prefix + kind + _POSITION.pack(before))
+            transaction.delete_range(self.prefix + kind, self.prefix + kind + _POSITION.pack(before))

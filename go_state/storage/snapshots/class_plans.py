@@ -8,11 +8,19 @@ from functools import cached_property
 from typing import Any
 
 from go_state.core.naming import names_of
+from go_state.storage.codec.equality import is_same
 from go_state.storage.snapshots.container_plans import ContainerPlan
 from go_state.storage.snapshots.plans import Inside, Plan, Planner, TextPlan, Value, type_of
 from go_state.storage.types.annotations import TypeForm, class_of, members_of, origin_of
-from go_state.storage.types.construction import equality_is_generated, holds_what_it_is_given
-from go_state.storage.types.fields import constructor_names, field_names, fields_of, is_class_with_fields
+from go_state.storage.types.classes.construction import equality_is_generated, holds_what_it_is_given
+from go_state.storage.types.classes.fields import (
+    constructor_names,
+    field_names,
+    fields_of,
+    is_class_with_fields,
+    maker_of,
+    reader_of,
+)
 
 
 class LaterPlan(Plan):
@@ -58,10 +66,15 @@ class ClassPlan(Plan):
     """A class that holds what it is given: field by field."""
 
     def __init__(self, planner: Planner, kind: TypeForm, inside: Inside) -> None:
+        from msgspec import UNSET
+
         super().__init__(planner, kind, inside)
+        self._absent = UNSET
         self._cls: TypeForm = class_of(kind)
         in_order = sorted(fields_of(kind), key=lambda field: not field.required)  # as the whole is written
         self._fields = [(field, planner.plan(field.annotation, inside)) for field in in_order]
+        self._read = reader_of(self._cls, [field.name for field in in_order])
+        self._make = maker_of(self._cls)
         self._varying = [(field.name, plan) for field, plan in self._fields if plan.varies]
         self._is_proved = holds_what_it_is_given(self._cls)
         self.is_leaf = all(plan.is_leaf for _, plan in self._fields)
@@ -70,25 +83,29 @@ class ClassPlan(Plan):
     def weight(self, value: Value) -> int:
         if type(value) is not self._cls:
             return 1
-        return 1 + sum(plan.weight(getattr(value, name)) for name, plan in self._varying)
+        return 1 + sum(plan.weight(getattr(value, name, None)) for name, plan in self._varying)
 
     def pieces(self, value: Value) -> Iterator[bytes]:
         if type(value) is not self._cls or not (self._is_proved or self._holds(value)):
             yield self.codec.encode(value)
             return
         lead = b"{"
-        for field, plan in self._fields:
-            yield lead + _text(field.name) + b":"
-            yield from plan.pieces(getattr(value, field.name))
-            lead = b","
-        yield b"}" if self._fields else b"{}"
+        for (field, plan), held in zip(self._fields, self._read(value), strict=True):
+            if held is not self._absent:
+                yield lead + _text(field.name) + b":"
+                yield from plan.pieces(held)
+                lead = b","
+        yield b"}" if lead == b"," else b"{}"
 
     def _holds(self, value: Value) -> bool:
         """Return whether the class makes an equal value of what is in the fields, tried with this value if the class proves nothing."""
-        given = {field.parameter: getattr(value, field.name) for field, _ in self._fields}
         try:
-            made = self._cls(**given)
-            held = all(getattr(made, field.name) is given[field.parameter] for field, _ in self._fields)
+            values = self._read(value)
+            given = {
+                field.parameter: held for (field, _), held in zip(self._fields, values, strict=True) if held is not self._absent
+            }
+            made = self._make(**given)
+            held = all(one is other or is_same(one, other) for one, other in zip(values, self._read(made), strict=True))
             return held and (equality_is_generated(self._cls) or bool(value == made))
         except Exception:  # of the user's class; the codec of the whole refuses the value or not
             return False

@@ -19,8 +19,8 @@ from go_state.storage.snapshots.class_plans import AnyPlan, ClassPlan, FixedPlan
 from go_state.storage.snapshots.container_plans import ItemsPlan, MappingPlan
 from go_state.storage.snapshots.plans import Codec, Inside, Plan, TextPlan, Value
 from go_state.storage.types.annotations import TypeForm, class_of, without_wrapping
-from go_state.storage.types.fields import is_class_with_fields
-from go_state.storage.types.shape import is_persistent_map
+from go_state.storage.types.classes.fields import is_class_with_fields
+from go_state.storage.types.plain import is_persistent_map
 
 SMALL = 1_000  # entries: a value that has no more, at any depth that is looked at, is encoded in one call, in milliseconds
 _DEPTH = 8  # how often a class is taken apart inside itself; what is nested deeper has seldom many entries

@@ -37,13 +37,16 @@ class Mark(NamedTuple):
 
 
 class Loaded(NamedTuple, Generic[Model]):
-    """A model as it was stored, the version that its next write has to name, the marks of its sources, and its seal."""
+    """A model as it was stored, the version that its next write has to name, the marks of its sources, its seal, its revision, and how
+    many bytes it had.
+    """
 
     model: Model
     version: int
     marks: Mapping[str, Mark]
     seal: bytes
     revision: int = 1
+    size: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +62,16 @@ class Schema(Generic[Model]):
     _plan: list[Plan] = field(default_factory=list, compare=False, repr=False)  # how models are taken apart, once it is made
     _known: set[str] = field(default_factory=set, compare=False, repr=False)  # digests of types that were compared, or stored
 
-    def seal(self, key: str, model: Model, marks: Mapping[str, Mark]) -> bytes:
-        """Return the snapshot's bytes; `NotStorable` if the model would not read back equal."""
-        sealing = self.sealing(key, model, marks)
+    def seal(self, key: str, model: Model, marks: Mapping[str, Mark], *, is_small: bool = False) -> bytes:
+        """Return the snapshot's bytes; `NotStorable` if the model would not read back equal.
+
+        A model that `is_small` is encoded in one call, without being weighed, which takes a third of the time of encoding it.
+        """
+        sealing = self.sealing(key, model, marks, is_small=is_small)
         body = b"".join(sealing.body())
         return sealing.seal() + body
 
-    def sealing(self, key: str, model: Model, marks: Mapping[str, Mark]) -> Sealing:
+    def sealing(self, key: str, model: Model, marks: Mapping[str, Mark], *, is_small: bool = False) -> Sealing:
         """Return the snapshot to be made in pieces, each in milliseconds. Raises `NotStorable` as `seal` does."""
         import orjson  # here and below: it costs more to import than it saves a program that stores nothing
 
@@ -81,13 +87,16 @@ class Schema(Generic[Model]):
             raise NotStorable("the position of a source", f"it is no JSON value ({error})") from error
         if any(type(mark.position) is not int for mark in marks.values()):
             _check_positions(head, header["positions"])
-        return Sealing(key, head, self._pieces(model))
+        return Sealing(key, head, self._pieces(model, is_small))
 
-    def _pieces(self, model: Model) -> Iterator[bytes]:
+    def _pieces(self, model: Model, is_small: bool) -> Iterator[bytes]:
         from go_state.storage.codec.json_codec import JsonCodec
         from go_state.storage.snapshots.pieces import pieces, plan_of
 
         if isinstance(self.codec, JsonCodec):
+            if is_small:
+                yield self.codec.encode(model)
+                return
             if not self._plan:
                 self._plan.append(plan_of(self.codec))
             yield from pieces(self._plan[0], model)
@@ -163,7 +172,7 @@ class Schema(Generic[Model]):
 
             check_changes(store, envelope.types, self.types, key, f"what is stored under {key!r}")
             self._known.add(envelope.types)
-        return Loaded(model, stored.version, envelope.marks, seal_of(stored.data), envelope.revision)
+        return Loaded(model, stored.version, envelope.marks, seal_of(stored.data), envelope.revision, len(stored.data))
 
     def remember_types(self, store: Store) -> None:
         """Put the description of the types into the store, before the first snapshot that names it."""
@@ -215,8 +224,8 @@ class Envelope(NamedTuple):
     payload: bytes
 
 
-def read_envelope(key: str, data: bytes) -> Envelope:
-    """Return what the snapshot holds; `Corrupt` unless every byte is as it was written."""
+def read_envelope(key: str, data: bytes, *, is_checked: bool = False) -> Envelope:
+    """Return what the snapshot holds; `Corrupt` unless every byte is as it was written, which a caller may have checked already."""
     import orjson
 
     first, _, body = data.partition(b"\n")
@@ -227,7 +236,7 @@ def read_envelope(key: str, data: bytes) -> Envelope:
                 key, "format", f"it is {start.decode(errors='replace')!r}, and this release reads {_FORMAT.decode()!r}"
             )
         raise Corrupt(key, "it does not begin as a snapshot does")
-    if checksum != _checksum(key, body):
+    if not is_checked and checksum != _checksum(key, body):
         raise Corrupt(key, "its checksum does not match")
     header, _, payload = body.partition(b"\n")
     try:

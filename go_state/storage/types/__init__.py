@@ -2,10 +2,10 @@
 
 A type comes in as an annotation says it. Three things come out:
 
-- how its values become JSON and come back equal. `annotations.py` resolves what each field is annotated with, `fields.py` sees
-  dataclasses, attrs classes, NamedTuples and Structs alike, `construction.py` says whether a class only holds what it is given.
-  From these `shape.py` builds the *mirror* that msgspec reads and writes; `mirror.py` is the mirror of one class, `moments.py` are
-  dates and times, and `misfit.py` the error for a value that does not fit.
+- how its values become JSON and come back equal. `annotations.py` resolves what each field is annotated with, `classes/`
+  sees dataclasses, attrs classes, NamedTuples, Structs and pydantic models alike, `plain.py` are the types without fields. From these
+  `shape.py` builds the *mirror* that msgspec reads and writes; `moments.py` are dates and times, and `misfit.py` the error for a value
+  that does not fit.
 - its description (`description.py`), which a store keeps: names of classes, fields and their types, under a digest.
 - whether values of an older description can still be read (`compatibility.py`).
 

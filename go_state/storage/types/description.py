@@ -19,7 +19,7 @@ from go_state.core.errors import Conflict, Corrupt, InvalidKey
 from go_state.core.naming import names_of
 from go_state.core.ports import Store, Write
 from go_state.storage.types.annotations import TypeForm, alias_of, class_of, endless, members_of, without_wrapping
-from go_state.storage.types.fields import fields_of, is_class_with_fields
+from go_state.storage.types.classes.fields import fields_of, is_class_with_fields
 
 Node: TypeAlias = Any
 """A type in a description, as JSON: the name of a plain type, or a list of a word and what belongs to it, such as

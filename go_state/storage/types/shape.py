@@ -1,6 +1,6 @@
 """The shape of a type: how its values become JSON and come back equal, worked out once from the annotations.
 
-For every class with fields (dataclass, NamedTuple, attrs, msgspec Struct) a *mirror* is built, a msgspec Struct with the same
+For every class with fields (dataclass, NamedTuple, attrs, msgspec Struct, pydantic model) a *mirror* is built, a msgspec Struct with the same
 fields that refuses unknown ones. msgspec reads and writes mirrors in C, checks every type and names the path of what does not
 fit; a shape adds the step between a value and its mirror, and nothing for types that msgspec knows already. A union of classes is
 stored as `["Name", {...}]`, a mapping whose keys are not strings or numbers as a list of pairs.
@@ -10,18 +10,16 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import decimal
 import enum
 import operator
 import types
 import typing
-import uuid
-from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from go_state.core.errors import NotStorable
+from go_state.core.fields import is_frozen, is_pydantic_model
 from go_state.core.naming import names_of
 from go_state.storage.types.annotations import (
     Instance,
@@ -34,19 +32,14 @@ from go_state.storage.types.annotations import (
     origin_of,
     without_wrapping,
 )
-from go_state.storage.types.construction import holds_contents
-from go_state.storage.types.fields import fields_of, is_class_with_fields
-from go_state.storage.types.mirror import Convert, Part, Shape, from_mirror, is_native, mirror_of, same, to_mirror
+from go_state.storage.types.classes.construction import holds_contents
+from go_state.storage.types.classes.fields import fields_of, is_class_with_fields
+from go_state.storage.types.classes.mirror import Convert, Part, Shape, from_mirror, is_native, mirror_of, same, to_mirror
 from go_state.storage.types.misfit import MisfitError
 from go_state.storage.types.moments import reader, writer
+from go_state.storage.types.plain import MAPPINGS, PLAIN, SEQUENCES, is_persistent_map
 
-_PLAIN = (
-    int, str, bool, type(None), bytes, uuid.UUID, decimal.Decimal, datetime.date, datetime.timedelta,
-)  # fmt: skip
 _KEYS = (int, str)  # types that msgspec writes as the key of an object and reads back
-_SEQUENCES: dict[TypeForm, Callable[..., Instance]] = {
-    list: list, tuple: tuple, set: set, frozenset: frozenset, Sequence: tuple, typing.Sequence: tuple,
-}  # fmt: skip
 _UNORDERED = (set, frozenset)
 
 
@@ -100,15 +93,15 @@ class _Builder:
             return Shape(self._float)
         if kind in _MOMENTS:
             return _MOMENTS[kind]
-        if kind in _PLAIN or kind is None or origin is typing.Literal:
+        if kind in PLAIN or kind is None or origin is typing.Literal:
             return Shape(kind)
         if origin in (typing.Union, types.UnionType):
             return self._union(kind, path)
         if isinstance(kind, type) and issubclass(kind, enum.Enum):
             return Shape(kind)
-        if (origin or kind) in _SEQUENCES:
+        if (origin or kind) in SEQUENCES:
             return self._sequence(origin or kind, args, path)
-        if (origin or kind) in (dict, Mapping, typing.Mapping) or is_persistent_map(origin or kind):
+        if (origin or kind) in MAPPINGS or is_persistent_map(origin or kind):
             return self._mapping(origin or kind, args, path)
         if is_class_with_fields(kind):
             return self._class(kind, path)
@@ -128,7 +121,7 @@ class _Builder:
     # ------------------------------------------------------------------ containers
 
     def _sequence(self, container: TypeForm, args: tuple[TypeForm, ...], path: str) -> Shape:
-        make = _SEQUENCES[container]
+        make = SEQUENCES[container]
         if make is tuple and container is tuple and not (len(args) == 2 and args[1] is ...):
             if not args:
                 self.nests = True
@@ -191,8 +184,11 @@ class _Builder:
         if kind in self._building:
             self.nests = True
             return self._reference(self._building[kind])
-        later = self._building[kind] = []
         cls: TypeForm = class_of(kind)
+        if is_pydantic_model(cls) and not is_frozen(cls):
+            why = f"objects of {cls.__qualname__} can be changed: make it frozen, class {cls.__name__}(BaseModel, frozen=True)"
+            raise NotStorable(path, why)
+        later = self._building[kind] = []
         if holds_contents(cls):
             why = f"{cls.__qualname__} holds more than its fields, which would be lost: make what it inherits from a field"
             raise NotStorable(path, why)
@@ -361,9 +357,3 @@ def _in_order_of(mirror: TypeForm, part: Convert | None = None) -> Convert:
 def _union_of(kinds: list[TypeForm]) -> TypeForm:
     """Return the union of types that are known only now."""
     return typing.Union[tuple(kinds)]
-
-
-def is_persistent_map(kind: TypeForm) -> bool:
-    """Return whether it is `immutables.Map`."""
-    # By name, so that the optional package is imported by its users alone; the class is in a C module or in a pure one.
-    return getattr(kind, "__module__", "").split(".")[0] == "immutables" and getattr(kind, "__name__", "") == "Map"

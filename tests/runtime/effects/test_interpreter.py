@@ -67,6 +67,13 @@ TABLE: list[tuple[str, Any, list[Any], list[Any]]] = [
     ("a key is cancelled", [Cmd.cancel("k"), AFTER], [], [("cancel", (), ((), "k")), (1,)]),
     ("all is cancelled", [Cmd.cancel()], [], [("cancel", (), None)]),
     ("an inline call takes the place of its key's", [Cmd.call(len, "", key="k", ok=str)], ["0"], [("cancel", (), ((), "k"))]),
+    (
+        "also if it fails, and its failure is a message",
+        [Cmd.call(fails, key="k", err=lambda failure: failure.kind)],
+        ["LookupError"],
+        [("cancel", (), ((), "k"))],
+    ),
+    ("one that is to be awaited takes the place when it begins", [Cmd.call(later, key="k")], [], [(0,)]),
     ("one that skips is called if its key is free", [Cmd.call(len, "", key="free", busy="skip", ok=str)], ["0"], []),
     ("if it is taken, the scheduler decides", [Cmd.call(len, "", key="taken", busy="skip", ok=str)], [], [(0,)]),
     ("a key that is held is taken", [THREAD, Cmd.call(len, "", key="k", busy="queue", ok=str)], [], [(0,), (1,)]),

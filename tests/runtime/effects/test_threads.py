@@ -6,11 +6,11 @@ import asyncio
 import subprocess
 import sys
 import threading
-from contextlib import suppress
 from typing import Any
 
 import pytest
 from effects_support import Gate, heard, thread
+from interrupts import Interrupt, at_every_point
 
 import go_state as gs
 from go_state.system.threads import Threads
@@ -148,25 +148,39 @@ def test_tasks_that_begin_others_whenever_they_are_ended_are_left() -> None:
     assert [thread for thread in threading.enumerate() if thread.name == "go_state effects"] == []
 
 
-class Interrupted(list[Any]):
-    """A list that Ctrl-C comes to as soon as something was called on it."""
-
-    def pop(self, *index: Any) -> Any:
-        super().pop(*index)
-        raise KeyboardInterrupt
-
-
 def test_an_interrupted_beginning_loses_no_thread() -> None:
-    """A thread that was taken to begin a call ends with the others."""
-    threads: Threads[str] = Threads(1)
-    done = threading.Event()
-    threads.begin("first", print)
+    """Wherever Ctrl-C comes, a thread that was to begin a call ends with the others."""
+
+    def interrupted(interrupt: Interrupt) -> None:
+        threads: Threads[str] = Threads(1)
+        threads.begin("first", int)
+        while threads.busy():
+            pass
+        with interrupt:
+            threads.begin("second", int)
+            threads.forget("second")
+            threads.busy()
+        ending = threading.Thread(target=threads.wait, args=(20,), daemon=True)
+        ending.start()
+        ending.join(20)
+        assert not ending.is_alive()
+        assert [thread for thread in threading.enumerate() if thread.name == "go_state effect"] == []
+
+    at_every_point(interrupted)
+
+
+def test_a_thread_that_hangs_does_not_keep_the_others_from_being_joined() -> None:
+    """Work that no thread has taken yet is not waited for longer than asked, and all that have ended are joined."""
+    hanging = threading.Event()
+    threads: Threads[int] = Threads(3)
+    for name in range(3):
+        threads.begin(name, int)
     while threads.busy():
         pass
-    threads._idle = Interrupted(threads._idle)
-    with suppress(KeyboardInterrupt):
-        threads.begin("second", done.set)
-    ending = threading.Thread(target=threads.wait, args=(20,), daemon=True)
-    ending.start()
-    ending.join(20)
-    assert not ending.is_alive()
+    threads.begin(3, hanging.wait)
+    threads.wait(0)
+    left = [thread for thread in threading.enumerate() if thread.name == "go_state effect"]
+    assert (threads.busy(), len(left)) == ([3], 1)
+    hanging.set()
+    threads.wait(20)
+    assert not [thread for thread in threading.enumerate() if thread.name == "go_state effect"]

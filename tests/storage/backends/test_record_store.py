@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,7 +10,7 @@ import pytest
 
 import go_state as gs
 from go_state.storage.backends.record_store import RecordStore
-from go_state.storage.records.backend import Backend, Transaction
+from go_state.storage.records.backend import Backend, Space, Transaction
 
 
 class Lease:
@@ -36,6 +36,12 @@ class DictTransaction:
     def get(self, name: bytes) -> bytes | None:
         return self.records.get(name)
 
+    def beginning(self, name: bytes) -> bytes | None:
+        return self.records.get(name)
+
+    def get_many(self, names: Collection[bytes]) -> dict[bytes, bytes]:
+        return {name: self.records[name] for name in names if name in self.records}
+
     def at_or_before(self, name: bytes, most: int | None = None) -> tuple[bytes, bytes] | None:
         found = [each for each in sorted(self.records) if each <= name]
         return (found[-1], self.records[found[-1]][:most]) if found else None
@@ -43,8 +49,8 @@ class DictTransaction:
     def names(self, prefix: bytes) -> list[bytes]:
         return [name for name in sorted(self.records) if name.startswith(prefix)]
 
-    def items(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        return iter([(name, self.records[name]) for name in self.names(prefix)])
+    def items(self, prefix: bytes, since: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        return iter([(name, self.records[name]) for name in self.names(prefix) if name >= since])
 
     def put(self, name: bytes, record: bytes) -> None:
         self.records[name] = record
@@ -70,7 +76,7 @@ class DictBackend:
         self.number, self.released, self.in_parent = 0, 0, False
 
     @contextmanager
-    def transaction(self, *, write: bool = False) -> Iterator[Transaction]:
+    def transaction(self, *, write: bool = False, of: Collection[bytes] | None = None) -> Iterator[Transaction]:
         self.check_usable()
         self.number += write
         transaction = DictTransaction(self.records, self.number)
@@ -85,6 +91,16 @@ class DictBackend:
     def check_not_own(self, path: Any) -> None: ...
 
     def check_damage(self) -> None: ...
+
+    def sizes(self) -> Iterator[tuple[bytes, int]]:
+        return iter([(name, len(self.records[name])) for name in sorted(self.records)])
+
+    def space(self) -> Space:
+        return Space(sum(size for _, size in self.sizes()), None, None, None, None)
+
+    def compact(self) -> None: ...
+
+    def backup(self, path: str) -> None: ...
 
     def lease(self, journal: str) -> Lease:
         return Lease()
@@ -151,3 +167,16 @@ def test_a_forked_child_lets_go_of_the_backend_first(backend: DictBackend, monke
     monkeypatch.setattr(store.journals, "leave_to_parent", lambda: seen.append(backend.in_parent))
     store.after_fork_in_child()
     assert seen == [True]
+
+
+def test_a_store_is_restored_from_any_other(backend: DictBackend) -> None:
+    """All that it held is gone, what the other held is there, and no version comes back."""
+    other = DictBackend()
+    with RecordStore(backend) as store, RecordStore(other) as source:
+        store.store({"old": gs.abc.Write(b"1", 0)})
+        was = source.store({"a": gs.abc.Write(b"2", 0), "b": gs.abc.Write(b"3", 0)})
+        store.store({"a": gs.abc.Write(b"4", 0)})
+        assert store.restore_from(source) == 2
+        assert {key: stored.data for key, stored in store.snapshots()} == {"a": b"2", "b": b"3"}
+        assert all(stored.version > was[key] for key, stored in store.snapshots())
+        assert (store.info().keys, store.info().room) == (2, None)

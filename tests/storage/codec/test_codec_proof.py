@@ -17,7 +17,7 @@ import pytest
 
 import go_state as gs
 from go_state.storage.codec.message_codec import MessageCodec
-from go_state.storage.types.construction import holds_what_it_is_given
+from go_state.storage.types.classes.construction import holds_what_it_is_given
 
 
 @dataclass

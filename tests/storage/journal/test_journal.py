@@ -854,7 +854,7 @@ def test_blocks_that_overlap_are_damage(path: Path) -> None:
         assert block is not None
         with store.backend.transaction(write=True) as transaction:
             data = b"%d %d\n%b" % (block.number, block.schema, block.data)
-            transaction.delete(records._prefix + b"b" + (10).to_bytes(8, "big"))
+            transaction.delete(records.prefix + b"b" + (10).to_bytes(8, "big"))
             records._put(transaction, b"b" + (5).to_bytes(8, "big"), data)
             records._put(transaction, b"b" + (15).to_bytes(8, "big"), data)
         with pytest.raises(gs.errors.Corrupt) as raised:

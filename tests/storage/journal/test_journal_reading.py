@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +26,8 @@ def between_reads(store: gs.LMDBStore, monkeypatch: pytest.MonkeyPatch, act: Cal
     real, pending = store.backend.transaction, [act]
 
     class Read:
-        def __init__(self, write: bool) -> None:
-            self.write, self.opened = write, real(write=write)
+        def __init__(self, write: bool, of: Collection[bytes] | None) -> None:
+            self.write, self.opened = write, real(write=write, of=of)
 
         def __enter__(self) -> Any:
             return self.opened.__enter__()
@@ -38,7 +38,7 @@ def between_reads(store: gs.LMDBStore, monkeypatch: pytest.MonkeyPatch, act: Cal
                 pending.pop()()
             return left
 
-    monkeypatch.setattr(store.backend, "transaction", lambda *, write=False: Read(write))
+    monkeypatch.setattr(store.backend, "transaction", lambda *, write=False, of=None: Read(write, of))
 
 
 def others(store: gs.LMDBStore) -> Records:

@@ -11,6 +11,7 @@ from go_state.modes.app.runs.run_parts import RunParts
 from go_state.modes.durable.durable_run import DurableRun
 from go_state.modes.settings import DurableSettings
 from go_state.runtime.flow.waits import Flow
+from go_state.runtime.observing.senders import Senders
 
 if TYPE_CHECKING:
     from go_state.buffer.statistics import Backlog
@@ -39,7 +40,9 @@ class JournalRun(Generic[Model, Msg]):
             onlooker=self,
             stop=parts.stop,
         )  #: the durable run
-        self.put: Callable[..., None] = self.durable.entrance.put
+        entrance = self.durable.entrance
+        self._senders = Senders(parts.manager.observation)
+        self.put: Callable[..., None] = self._senders.put(entrance.put, entrance.put_known)
         self.journal = self.durable.journal  #: its queue
 
     # ------------------------------------------------------------------ called by the durable run
@@ -94,7 +97,7 @@ class JournalRun(Generic[Model, Msg]):
     def put_for(self, reply: PendingReply, message: Msg) -> None:
         """Put one message and expect its turn for the sender who waits; its position may be known later."""
         try:
-            self.durable.entrance.put_known(message, partial(self._replies.expect, reply))
+            self.durable.entrance.put_known(message, self._senders.known(partial(self._replies.expect, reply)))
         except Exception:
             raise  # it has not entered, and the sender may get the turn of another app
         except BaseException:  # Ctrl-C, say, which may have come after it had entered

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from go_state.modes.app.pending_replies import PendingReply
 from go_state.modes.app.runs.run_parts import RunParts
+from go_state.modes.loops import filing_for
 from go_state.runtime.after_commit import Hooks
 from go_state.runtime.feeds.log_feed import LogFeed
 from go_state.runtime.flow.waits import Flow
+from go_state.runtime.observing.senders import Senders
 from go_state.runtime.on_error import Failures
 from go_state.runtime.steps import Steps
 from go_state.runtime.subscriptions.subscribed import subscribed
@@ -30,7 +32,8 @@ class MemoryRun(Generic[Model, Msg]):
     wakes_at: float | None = None  #: when the program is to be woken: never, for at rest there is nothing of it
 
     def __init__(self, buffer: Buffer[Msg], parts: RunParts[Model, Msg]) -> None:
-        self.put: Callable[..., None] = buffer.put
+        self._senders = Senders(parts.manager.observation)
+        self.put: Callable[..., None] = self._senders.put(buffer.put, buffer.log.put_known)
         self.idle_seconds: float | None = None  #: this and the next: see `LogFeed`
         self.idled: Callable[[], object] = lambda: None
         self.buffer = buffer  #: the queue
@@ -43,7 +46,7 @@ class MemoryRun(Generic[Model, Msg]):
         program, chain, replies = parts.program, parts.chain, parts.replies
         hooks = Hooks(subscribed(program.subscriptions, parts.manager), chain, parts.observers, replies, program.view)
         steps: Steps[Model, Msg] = Steps.of(program) if chain is None else chain.steps(program)
-        failures: Failures[Msg] = Failures(parts.on_error, lists=False)
+        failures: Failures[Msg] = Failures(parts.on_error, lists=False, filing=filing_for(program, parts.on_error))
         self._loop = Loop(steps, parts.manager, hooks=hooks, failures=failures, after_rollback=replies, stop=parts.stop)
 
     def flow(self) -> Flow[None]:
@@ -73,7 +76,7 @@ class MemoryRun(Generic[Model, Msg]):
     def put_for(self, reply: PendingReply, message: Msg) -> None:
         """Put one message and expect its turn for the sender who waits."""
         try:
-            self.buffer.log.put_known(message, partial(self._replies.expect, reply))
+            self.buffer.log.put_known(message, self._senders.known(partial(self._replies.expect, reply)))
         except Exception:
             raise  # it has not entered, and the sender may get the turn of another app
         except BaseException:  # Ctrl-C, say, which may have come after it had entered

@@ -11,7 +11,7 @@ from go_state.storage.records.models import damaged
 def print_damage(path: str) -> None:
     """Print the first damaged record of the file, or that it is whole, for the parent process to read."""
     try:
-        with LMDBStore(path) as store:
+        with LMDBStore(path, readonly=True) as store:
             for error in damaged(store.backend):
                 print(f"{DAMAGED}{error.key}: {error.what}")  # noqa: T201
                 return

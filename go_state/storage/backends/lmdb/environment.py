@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from go_state.core.errors import Corrupt, StoreFull, StoreUnavailable, UsageError
-from go_state.storage.backends.lmdb.file import Identity, check_before_opening, check_whole, identity, seen
-from go_state.storage.records.backend import Transaction
+from go_state.storage.backends.lmdb.copying import check_can_exchange, exchange, finish_copy, new_file, published, remove_left
+from go_state.storage.backends.lmdb.file import check_before_opening, check_whole, free_pages, room_for
+from go_state.storage.backends.lmdb.in_use import InUse
+from go_state.storage.backends.lmdb.place import Place
+from go_state.storage.records.backend import Space, Transaction
 
 if TYPE_CHECKING:
     import lmdb
@@ -26,25 +29,28 @@ _LITTLE = 1 << 20  # bytes free on a disk that count as none when a write has fa
 
 
 class LMDBEnvironment:
-    """The open file at `path`, and the one at `path-lock`; a `Backend`. `map_size` is the most bytes that it may ever hold.
+    """The open file at `path`, and the one at `path-lock`; a `Backend`. See `LMDBStore` for what it is given, and what it raises."""
 
-    Raises `StoreUnavailable`, `StoreFull` and `Corrupt` as `LMDBStore` says.
-    """
-
-    def __init__(self, path: str, map_size: int) -> None:
-        import lmdb  # here, and below: a program that stores nothing need not wait for it
-
+    def __init__(self, path: str, map_size: int | None, *, readonly: bool = False, create: bool = True) -> None:
         self.path = path
-        self._lock_path = f"{path}-lock"  # LMDB's own, beside the file
+        self.readonly = readonly
         self.environment: lmdb.Environment | None = None  #: LMDB's own, while it is open
-        self._map_size = map_size
+        self._map_size = room_for(path) if map_size is None else map_size
         self._in_parent = False
         self._own = threading.local()  # of each thread, the transaction that `writes`
-        self._size = 0  # that the file had; LMDB never makes it smaller
-        self._files: tuple[Identity | None, Identity | None] | None = None
-        check_before_opening(path)
+        self._place = Place(path)
+        self._in_use = InUse()
+        check_before_opening(path, create=create and not readonly)
+        self._open()
+
+    def _open(self) -> None:
+        import lmdb  # here, and below: a program that stores nothing need not wait for it
+
         try:
-            self.environment = lmdb.open(path, subdir=False, map_size=map_size, max_dbs=0, max_readers=_MAX_READERS)
+            self.environment = lmdb.open(
+                self.path, subdir=False, map_size=self._map_size, max_dbs=0, max_readers=_MAX_READERS, readonly=self.readonly,
+                create=not self.readonly,
+            )  # fmt: skip
             self.environment.reader_check()  # frees the places of readers that were killed, and the pages they held
             self._check_whole(self.environment)
         except (lmdb.Error, OSError, ValueError, OverflowError) as error:
@@ -53,7 +59,7 @@ class LMDBEnvironment:
         except Corrupt:
             self.release()
             raise
-        self._files = self._identities()  # two openings that cross with a replacement find different ones from here on
+        self._place.remember()
 
     def _check_whole(self, env: lmdb.Environment) -> None:
         """Raise `Corrupt` if the file is shorter than it says, unless the missing pages are free ones."""
@@ -69,40 +75,18 @@ class LMDBEnvironment:
                     if not tries_left:
                         raise
 
-    def _identities(self) -> tuple[Identity | None, Identity | None]:
-        return self._identity(), identity(self._lock_path)
-
-    def _identity(self) -> Identity | None:
-        """Return which file lies at the path; `Corrupt` if the file that was opened has become smaller.
-
-        LMDB would read beyond its end, and the system would end the process.
-        """
-        had = self._size  # before the next line: the file may grow meanwhile
-        found, size = seen(self.path)
-        if self._files is None or found == self._files[0]:
-            if size < had:
-                raise Corrupt(
-                    self.path, f"the file is cut short: it has {size:,} bytes, and had {had:,} when it was opened, or since"
-                )
-            self._size = size
-        return found
-
-    def _check_in_place(self) -> None:
-        """Raise `StoreUnavailable` if another file lies at the path: what is written to the one that was opened would be lost."""
-        if self._identities() != self._files:
-            raise StoreUnavailable(
-                f"{self.path}, or {self.path}-lock, was replaced or removed while the store was open, and nothing was written: "
-                f"open the store again"
-            )
-
     def check_usable(self) -> None:
         """Raise `StoreUnavailable` if the store is closed, or was opened before this process was forked."""
+        self._usable()
+
+    def _usable(self) -> lmdb.Environment:
         if self._in_parent:
             raise StoreUnavailable(
                 f"{self.path} was opened before this process was forked, which LMDB does not survive: open an LMDBStore in the child"
             )
         if self.environment is None:
             raise StoreUnavailable(f"the store {self.path} is closed: use it inside its `with` block")
+        return self.environment
 
     @property
     def where(self) -> str:
@@ -111,14 +95,14 @@ class LMDBEnvironment:
 
     def check_not_own(self, path: str | os.PathLike[str]) -> None:
         """Raise `UsageError` for the store's file, or the one that locks it, under whatever name."""
-        if identity(os.fspath(path)) in (self._files or ()):
+        if self._place.has(os.fspath(path)):
             raise UsageError(f"{os.fspath(path)} is a file of the store itself, which it would destroy: give another one")
 
     def check_damage(self) -> None:
         """Read the whole file in a process of its own, because a damaged page may end the process that reads it."""
         from go_state.storage.backends.lmdb.check import check_file
 
-        self._identity()
+        self._place.look()
         check_file(self.path)
 
     def lease(self, journal: str) -> Lease:
@@ -139,30 +123,137 @@ class LMDBEnvironment:
         if environment is not None:
             environment.close()
 
+    # ------------------------------------------------------------------ transactions
+
     @contextmanager
-    def transaction(self, *, write: bool = False) -> Iterator[Transaction]:
-        """Open a transaction for one block; it is committed at the end of the block, or undone by an exception."""
+    def transaction(self, *, write: bool = False, of: Collection[bytes] | None = None) -> Iterator[Transaction]:
+        """Open a transaction for one block; it is committed at the end of the block, or undone by an exception.
+
+        LMDB has one writer at a time, so whoever writes has the whole file to itself, whatever `of` says.
+        """
         import lmdb
 
-        self.check_usable()
-        assert self.environment is not None  # or it would not be usable
         if write:
-            self._check_in_place()
-            self._abort_interrupted()
-        else:
-            self._identity()
+            self._check_may_write()
+        token = object()
         try:
-            with self.environment.begin(write=write) as transaction:
-                if not write:
-                    yield _LMDBTransaction(transaction)
-                    return
-                self._own.writes = transaction
+            # Without a context manager for each of these, which would cost a read as much again.
+            try:
+                self._in_use.begin(token)
+                if write:
+                    with self._begun(True) as transaction:
+                        yield _LMDBTransaction(transaction)
+                else:
+                    self._place.check_readable()
+                    with self._usable().begin() as transaction:
+                        yield _LMDBTransaction(transaction)
+                return
+            finally:
                 try:
-                    yield _LMDBTransaction(transaction)
-                finally:
-                    self._own.writes = None
+                    self._in_use.end(token)
+                except BaseException:
+                    self._in_use.end(token)
+                    raise
+        except lmdb.MapResizedError:  # by `_begun`: another process has given the file a larger map
+            pass
         except lmdb.Error as error:
             raise self._failed(error, write) from error
+        self._take_over_map()
+        with self.transaction(write=write) as again:
+            yield again
+
+    def _check_may_write(self) -> None:
+        self._usable()
+        if self.readonly:
+            raise StoreUnavailable(f"{self.path} was opened with readonly=True, and nothing was written: open it without")
+
+    @contextmanager
+    def _begun(self, write: bool) -> Iterator[lmdb.Transaction]:
+        environment = self._usable()
+        if not write:
+            self._place.check_readable()
+            with environment.begin() as transaction:
+                yield transaction
+            return
+        self._place.check_writable()
+        self._abort_interrupted()
+        with environment.begin(write=True) as transaction:
+            self._own.writes = transaction
+            try:
+                # Once more, now that no other process writes: whoever exchanges the file does it as its only writer.
+                self._place.check_writable()
+                yield transaction
+            finally:
+                self._own.writes = None
+
+    def _take_over_map(self) -> None:
+        """Use as large a map as another process has given the file."""
+        with self._in_use.by_none(self.path):
+            environment = self._usable()
+            environment.set_mapsize(0)
+            self._map_size = environment.info()["map_size"]
+
+    # ------------------------------------------------------------------ the file as a whole
+
+    def backup(self, path: str) -> None:
+        """Write what is committed now into a new file at the path, without free pages, on disk; beside whoever writes."""
+        import lmdb
+
+        with published(path) as new:
+            try:
+                with self._in_use.by_one():
+                    environment = self._usable()
+                    self._place.check_readable()
+                    environment.copy(new, compact=True)
+                    number = environment.info()["last_txnid"]  # or that of a later one, which does as well
+            except lmdb.Error as error:
+                raise self._not_copied(path, error) from error
+            finish_copy(new, number)
+
+    def compact(self) -> None:
+        """Put a copy without free pages in the file's place, as its only writer; other processes have to open it again.
+
+        The copy goes on with the number of the last transaction, which the lock file has as well: so the two files may have one.
+        """
+        import lmdb
+
+        self._check_may_write()
+        check_can_exchange(self.path)
+        with self._in_use.by_none(self.path):
+            try:
+                with self._begun(True) as transaction, new_file(f"{self.path}-compact") as new:
+                    remove_left(new)
+                    self._usable().copy(new, compact=True)
+                    finish_copy(new, transaction.id() - 1, like=self.path)
+                    exchange(new, self.path)
+            except lmdb.Error as error:
+                raise self._not_copied(self.path, error) from error
+            self.release()
+            self._open()
+
+    def sizes(self) -> Iterator[tuple[bytes, int]]:
+        """Give every name, in order, with the number of bytes that its record has; the records themselves are not read."""
+        with self._in_use.by_one():
+            self._place.check_readable()
+            with self._usable().begin(buffers=True) as transaction, transaction.cursor() as cursor:
+                for name in cursor.iternext(keys=True, values=False):
+                    yield bytes(name), len(cursor.value())
+
+    def space(self) -> Space:
+        """Return how much room the file takes and has."""
+        with self._in_use.by_one(), self._begun(False) as transaction:
+            info, page = self._usable().info(), self._usable().stat()["psize"]
+            free = free_pages(self.path, transaction.id())
+            readers = max(self._usable().readers().count("\n") - 1, 0)
+        return Space(os.path.getsize(self.path), info["map_size"], (info["last_pgno"] + 1 - free) * page, free * page, readers)
+
+    def _not_copied(self, path: str, error: lmdb.Error) -> StoreFull | StoreUnavailable:
+        folder = os.path.dirname(os.path.abspath(path))
+        if self._disk_is_full(folder) or "space" in str(error):
+            return StoreFull(f"the disk of {folder} is full: nothing was copied, and the store is as it was; free space on it")
+        return StoreUnavailable(f"{self.path} could not be copied to {path} ({error}): the store is as it was")
+
+    # ------------------------------------------------------------------ errors
 
     def _failed(self, error: lmdb.Error, write: bool) -> Corrupt | StoreFull | StoreUnavailable:
         """Return LMDB's error in our words."""
@@ -176,7 +267,7 @@ class LMDBEnvironment:
                 return Corrupt(self.path, f"LMDB cannot follow its pages: {error}")
         if not write:
             return StoreUnavailable(f"{self.path} could not be read: {error}")
-        if self._disk_is_full():  # LMDB calls it an input/output error
+        if self._disk_is_full(os.path.dirname(self.path)):  # LMDB calls it an input/output error
             return StoreFull(f"the disk of {self.path} is full: {kept}; free space on it")
         return StoreUnavailable(f"{self.path} could not be written ({error}): {kept}")
 
@@ -189,17 +280,18 @@ class LMDBEnvironment:
             with suppress(lmdb.Error):  # it was not interrupted
                 last.abort()
 
-    def _disk_is_full(self) -> bool:
+    @staticmethod
+    def _disk_is_full(folder: str) -> bool:
         from shutil import disk_usage
 
-        return disk_usage(os.path.dirname(self.path) or ".").free < _LITTLE
+        return disk_usage(folder or ".").free < _LITTLE
 
     def _why_not(self, error: Exception) -> str:
         import lmdb
 
         path, folder = self.path, os.path.dirname(os.path.abspath(self.path))
         if isinstance(error, lmdb.InvalidError):
-            whole = "a copy that was made while no process had it open"
+            whole = "a backup, or a copy that was made while no process had it open"
             return f"{path} is no LMDB file, or is damaged ({error}): give another path, or put back {whole}"
         if isinstance(error, lmdb.MemoryError):
             return (
@@ -233,6 +325,15 @@ class _LMDBTransaction:
         found = self._transaction.get(name)
         return None if found is None else bytes(found)
 
+    def beginning(self, name: bytes) -> bytes | None:
+        """Return the record: it is in memory as a whole."""
+        return self.get(name)
+
+    def get_many(self, names: Collection[bytes]) -> dict[bytes, bytes]:
+        """Return those of the records that there are, by name."""
+        get = self._transaction.get
+        return {name: bytes(found) for name in names if (found := get(name)) is not None}
+
     def at_or_before(self, name: bytes, most: int | None = None) -> tuple[bytes, bytes] | None:
         """Return the last name that is not after this one, with the beginning of its record."""
         with self._transaction.cursor() as cursor:
@@ -253,10 +354,10 @@ class _LMDBTransaction:
                     found.append(name)
         return found
 
-    def items(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-        """Give the names that begin with the prefix, in order, with their records."""
+    def items(self, prefix: bytes, start: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Give the names that begin with the prefix, in order, from the name `start` on, with their records."""
         with self._transaction.cursor() as cursor:
-            if cursor.set_range(prefix):
+            if cursor.set_range(max(prefix, start)):
                 for each, record in cursor:
                     name = bytes(each)
                     if not name.startswith(prefix):

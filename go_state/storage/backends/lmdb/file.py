@@ -23,6 +23,10 @@ _NODE = struct.Struct("=HHHH")  # two halves of a number, flags (or the rest of 
 _BRANCH, _LEAF = 0x01, 0x02  # flags of pages
 _BIG = 0x01  # of a node: its data lies on pages of their own
 _NONE = (1 << 64) - 1  # the root of an empty tree
+_MAP_SIZE = (
+    1 << 36
+)  # 64 GiB of address space, not of disk: the file grows as it is filled. It is set when a file is opened, because
+# two processes that resize a map at the same time have corrupted files (py-lmdb issue 269).
 _DEPTH = 32  # as LMDB's own limit: a damaged tree may lead in a circle
 
 
@@ -52,12 +56,18 @@ def real_path(path: str | os.PathLike[str]) -> str:
         raise UsageError("the path of a store is a string or a pathlib.Path, without a NUL in it") from None
 
 
-def check_before_opening(path: str) -> None:
-    """Raise for a file that LMDB would open and should not: one that is empty, or has another name."""
+def check_before_opening(path: str, *, create: bool) -> None:
+    """Raise for a file that LMDB would open and should not: one that is missing and not to be made, or empty, or has another name."""
     try:
         found = os.stat(path)
+    except FileNotFoundError:
+        if create:
+            return
+        raise StoreUnavailable(
+            f"there is no store at {path}, and none was made: check the path, or open it to be made"
+        ) from None
     except OSError:
-        return  # it does not exist yet, or LMDB says what is wrong
+        return  # LMDB says what is wrong
     if found.st_nlink > 1 and os.path.isfile(path):
         raise StoreUnavailable(
             f"{path} has {found.st_nlink} names (hard links), and its lock file is beside each of them: processes that open it by "
@@ -102,6 +112,22 @@ def check_whole(path: str, transaction: int) -> None:
         raise Corrupt(path, f"the file is cut short: it has {size:,} bytes, and more pages in use")
 
 
+def free_pages(path: str, transaction: int) -> int:
+    """Return how many pages of the file are free, as of the transaction; 0 if it is over."""
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return _File(file).free(transaction)
+    except (struct.error, IndexError, RecursionError):
+        return 0
+    finally:
+        os.close(file)
+
+
+def room_for(path: str) -> int:
+    """Return the size of the map for the file at the path: four times as large as the file, and more of address space than of any disk."""
+    return max(_MAP_SIZE, 4 * seen(path)[1])
+
+
 class _File:
     """The pages of a file, as they lie on disk."""
 
@@ -124,6 +150,10 @@ class _File:
                 free = sum(page >= there for page in self._free(root, 0)) if last >= there else 0
                 return last + 1 - there > free
         return True
+
+    def free(self, transaction: int) -> int:
+        """Return how many pages are free, as of the transaction."""
+        return sum(sum(1 for _ in self._free(root, 0)) for _, root, _, number in self._metas if number == transaction)
 
     def _free(self, page: int, depth: int) -> Iterator[int]:
         """Give the numbers of the free pages in the part of their tree below a page."""

@@ -9,17 +9,18 @@ from go_state.storage.backends.lmdb.environment import LMDBEnvironment
 from go_state.storage.backends.lmdb.file import real_path
 from go_state.storage.backends.record_store import RecordStore
 
-_MAP_SIZE = 1 << 36  # 64 GiB of address space, not of disk: the file grows as it is filled. Set once, because two processes
-# that resize a map at the same time have corrupted files (py-lmdb issue 269).
-
 
 class LMDBStore(RecordStore):
-    """A store in the LMDB file at `path` (and `path-lock` beside it), made if it is missing.
+    """A store in the LMDB file at `path` (and `path-lock` beside it), made if it is missing, unless `create` is False.
 
-    `map_size` is the most bytes that it may ever hold. A process opens a file once and shares the store between its threads; other
-    processes open it for themselves. After a fork the child opens its own. Symbolic links to the file are followed when it is
-    opened, so that it is one store under every name; hard links to it are refused. Copy the file while no process has it open: a
-    copy that is made beside a writer has parts of several transactions.
+    A process opens a file once and shares the store between its threads; other processes open it for themselves. After a fork the
+    child opens its own. Symbolic links to the file are followed when it is opened, so that it is one store under every name; hard
+    links to it are refused. Copy it with `backup`: a file that is copied beside a writer has parts of several transactions.
+
+    With `readonly` nothing is written, and the file has to exist; LMDB makes its lock file beside it all the same if that is missing,
+    unless the file system cannot be written. `map_size` is the most bytes that the file may ever hold; without it there is room for
+    four times what it holds when it is opened, and 64 GiB at least (of address space, not of disk). If another process has given it
+    a larger map, this one takes it over.
 
     Raises `StoreUnavailable` if the file cannot be opened, or is no longer the one that was opened, `StoreFull` if it or the disk
     is full, and `Corrupt` for a file that is cut short or empty, and for damaged records.
@@ -27,8 +28,10 @@ class LMDBStore(RecordStore):
 
     backend: LMDBEnvironment
 
-    def __init__(self, path: str | os.PathLike[str], *, map_size: int = _MAP_SIZE) -> None:
-        if not isinstance(map_size, int) or map_size < 1:
+    def __init__(
+        self, path: str | os.PathLike[str], *, map_size: int | None = None, readonly: bool = False, create: bool = True
+    ) -> None:
+        if map_size is not None and (not isinstance(map_size, int) or map_size < 1):
             raise UsageError(f"map_size is the most bytes the store may ever hold, not {map_size!r}")
         self.path = real_path(path)  #: the file's path, without symbolic links: its lock file is beside it
-        super().__init__(LMDBEnvironment(self.path, map_size))
+        super().__init__(LMDBEnvironment(self.path, map_size, readonly=readonly, create=create))

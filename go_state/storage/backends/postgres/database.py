@@ -1,16 +1,20 @@
 """A schema of a Postgres database as a backend: transactions, leases, and following what other processes write.
 
-Writing transactions of a store run one after the other, as they do in a file: each begins by taking an advisory lock. What they write
-is sent together with the commit, in one round trip.
+A writing transaction begins by taking the writers' advisory lock. One that was opened for certain records shares it and locks these
+records, so that many write side by side; any other has it alone, and with it the store. What is written is sent together with the
+commit, in one round trip.
+
+Nobody waits in a circle: the advisory lock comes before all records, and records are locked in the order of their names.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import closing, contextmanager
 from time import monotonic
+from typing import NamedTuple
 
 from go_state.core.errors import StoreUnavailable
 from go_state.storage.backends.postgres.connections import BoundedConnection, Server, Unanswered
@@ -19,9 +23,17 @@ from go_state.storage.backends.postgres.dsn import Dsn
 from go_state.storage.backends.postgres.leases import Leases, PostgresLease
 from go_state.storage.backends.postgres.listening import Listening
 from go_state.storage.backends.postgres.opening import key_of, open_store
-from go_state.storage.backends.postgres.transaction import PostgresTransaction
-from go_state.storage.records.backend import Transaction
+from go_state.storage.backends.postgres.transaction import PostgresTransaction, lock
+from go_state.storage.records.backend import Space, Transaction
 from go_state.storage.records.models import damaged
+
+
+class Begun(NamedTuple):
+    """A transaction that has begun: its connection, its number (0 if it reads), and what it has locked, by name."""
+
+    connection: BoundedConnection
+    number: int
+    locked: Mapping[bytes, bytes]
 
 
 class Database:
@@ -63,14 +75,53 @@ class Database:
         for error in damaged(self):
             raise error
 
+    # ------------------------------------------------------------------ the store as a whole
+
+    def sizes(self) -> Iterator[tuple[bytes, int]]:
+        """Give every name, in order, with the number of bytes that its record has."""
+        with self.transaction() as transaction:
+            assert isinstance(transaction, PostgresTransaction)
+            yield from transaction.sizes()
+
+    def space(self) -> Space:
+        """Return how many bytes the tables take, with what was deleted and not given back."""
+        server = self._usable()
+        with server.errors("read"), closing(server.connect()) as connection:
+            row = connection.execute("SELECT pg_total_relation_size(%s)", [f'"{self.schema}".records']).fetchone()
+        assert row is not None
+        return Space(int(row[0]), None, None, None, None)
+
+    def compact(self) -> None:
+        """Write the table anew without what was deleted (VACUUM FULL), for which nobody else may read or write it meanwhile."""
+        server = self._usable()
+        with server.errors("compacted"), closing(server.connect()) as connection:
+            connection.limit = float("inf")
+            connection.execute("SET statement_timeout = 0")
+            connection.execute(f'VACUUM (FULL) "{self.schema}".records'.encode())
+
+    def backup(self, path: str) -> None:
+        """Copy all records as they are at one moment into a new LMDB file."""
+        from go_state.storage.backends.contents import copy_all
+        from go_state.storage.backends.lmdb.copying import published, remove_left
+        from go_state.storage.backends.lmdb.environment import LMDBEnvironment
+
+        with published(path) as new:
+            target = LMDBEnvironment(new, None)
+            try:
+                copy_all(self, target)
+                target.compact()  # of what the copy was written in
+            finally:
+                target.release()
+                remove_left(f"{new}-lock")
+
     # ------------------------------------------------------------------ transactions
 
     @contextmanager
-    def transaction(self, *, write: bool = False) -> Iterator[Transaction]:
+    def transaction(self, *, write: bool = False, of: Collection[bytes] | None = None) -> Iterator[Transaction]:
         server = self._usable()
-        connection, number = self._begun(server, write)
+        connection, number, locked = self._begun(server, self._writing(of) if write else _read)
         try:
-            transaction = PostgresTransaction(connection, self.schema, number)
+            transaction = PostgresTransaction(connection, self.schema, number, locked)
             with server.errors("written" if write else "read"):
                 yield transaction
             with server.errors("committed" if write else "read"):
@@ -80,14 +131,16 @@ class Database:
             raise
         server.give_back(connection)
 
-    def _begun(self, server: Server, write: bool) -> tuple[BoundedConnection, int]:
-        """Return a connection on which a transaction was begun, and its number, 0 of one that reads."""
+    def _begun(self, server: Server, begin: Callable[[BoundedConnection], Begun]) -> Begun:
+        """Begin a transaction on a connection that is free."""
         until = monotonic() + server.timeout
         with server.errors("reached"):
             for last_try in (False, True):
                 connection = server.take(until)
                 try:
-                    return connection, self._begin(connection, write)
+                    begun = begin(connection)
+                    connection.until = None  # from here on the server has its time for each answer
+                    return begun
                 except BaseException as error:
                     if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
                         connection.close()  # a server that has become a standby keeps it, and another may be written to by now
@@ -96,18 +149,21 @@ class Database:
                         raise
         raise AssertionError("one of the tries returns or raises")
 
-    def _begin(self, connection: BoundedConnection, write: bool) -> int:
-        begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-        if write:  # each statement after the lock sees what the writer before has committed
-            lock = f"SELECT pg_advisory_xact_lock({self._lock})"
-            begin = f"BEGIN ISOLATION LEVEL READ COMMITTED; {lock}; SELECT nextval('\"{self.schema}\".transactions')"
-        cursor = connection.execute(begin.encode())
-        while cursor.nextset():
-            pass
-        connection.until = None  # from here on the server has its time for each answer
-        row = cursor.fetchone() if write else (0,)
-        assert row is not None
-        return int(row[0])
+    def _writing(self, of: Collection[bytes] | None) -> Callable[[BoundedConnection], Begun]:
+        """Return what begins a transaction that writes the records of these names, or whatever it likes."""
+        kind = "" if of is None else "_shared"
+
+        def begin(connection: BoundedConnection) -> Begun:
+            with connection.pipeline():  # one round trip; each statement sees what was committed before it
+                connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
+                connection.execute(f"SELECT pg_advisory_xact_lock{kind}({self._lock})".encode())
+                locked = lock(connection, self.schema, of) if of else None
+                number = connection.execute(f"SELECT nextval('\"{self.schema}\".transactions')".encode())
+            row = number.fetchone()
+            assert row is not None
+            return Begun(connection, int(row[0]), dict(locked.fetchall()) if locked is not None else {})
+
+        return begin
 
     # ------------------------------------------------------------------ sessions
 
@@ -147,3 +203,9 @@ def _undo(server: Server, connection: BoundedConnection) -> bool:
     if connection.closed:
         server.forget()
     return connection.closed
+
+
+def _read(connection: BoundedConnection) -> Begun:
+    """Begin a transaction that reads."""
+    connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    return Begun(connection, 0, {})

@@ -23,6 +23,11 @@ class PostgresStore(RecordStore):
     that are followed; each journal that waits for its lease has its own. The server has `timeout` seconds for each answer, and as
     long to come back when it is away; it ends the session of a writer that stops in a transaction for half of that.
 
+    `backup` copies all of it, as of one moment, into an LMDB file, which `restore_from` takes; `pg_dump --schema=<schema>` is as good a
+    backup, for Postgres alone. `compact` is VACUUM FULL: after it nothing of what was deleted is in the table. It may still be in the
+    server's write-ahead log until that is recycled, in replicas that are behind, in archived logs and in backups that were made
+    before: those are for whoever runs the server to delete.
+
     Raises `StoreUnavailable` if the database cannot be reached or does not answer, and `StoreFull`. If a connection is lost while a
     write is being committed, it is not known whether the write was kept: the error says so, and a journal finds out before it
     writes again.

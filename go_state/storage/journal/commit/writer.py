@@ -17,13 +17,14 @@ at the disk: the lease is ours, so whatever was written is ours.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import time_ns
+from types import MappingProxyType
 from typing import Generic, Literal, TypeAlias, TypeVar
 
 from go_state.buffer.log import Log
-from go_state.core.errors import Conflict, LeaseHeld, StoreFull, UsedAfterClose
+from go_state.core.errors import Conflict, LeaseHeld, StoreFull, StoreReplaced, UsedAfterClose
 from go_state.storage.journal.commit.flush_rules import FlushRules, NamedPosition
 from go_state.storage.journal.commit.group_commit import GroupCommit, Pending
 from go_state.storage.journal.commit.in_hand import InHand
@@ -45,8 +46,10 @@ Result = TypeVar("Result")
 Durability: TypeAlias = Literal["group", "put"]
 """When messages are committed to disk; see `Journal`."""
 
+Beside: TypeAlias = Mapping[str, bytes | None]
+_NONE: Beside = MappingProxyType({})
 REFUSED = "the journal is closed: messages may no longer be put"
-_NOT_WRITTEN = (Conflict, LeaseHeld, StoreFull)  # errors that come before anything is written
+_NOT_WRITTEN = (Conflict, LeaseHeld, StoreFull, StoreReplaced)  # errors that come before anything is written
 
 
 class Writer(Generic[Msg]):
@@ -70,6 +73,9 @@ class Writer(Generic[Msg]):
         self.rules = rules  #: when to flush
         self.thread = thread  #: in which the async methods use the disk
         self.time_ns: Callable[[], int] = time_ns  #: the clock that dates what enters
+        self.observe: Callable[[int, Steps[int]], Steps[int]] | None = (
+            None  #: takes the steps of a write of so many messages, and notes it
+        )
         self._records = records
         self._log = log
         self._tail = tail
@@ -114,10 +120,17 @@ class Writer(Generic[Msg]):
             self._lease.take()
             self._records.found()
 
-    def save_in_steps(self, snapshot: Snapshot, messages: Sequence[Msg] = ()) -> Steps[int]:
-        """Write a snapshot together with all that a flush writes, and return its version; the messages enter with it or not at all."""
+    def save(self, snapshot: Snapshot | None, messages: Sequence[Msg] = (), beside: Beside = _NONE) -> int:
+        """Write a snapshot with all that a flush writes, and return its version; the messages enter with it or not at all.
+
+        What is `beside` are keys of the store that change with it: None deletes one.
+        """
+        return self.through(self.save_in_steps(snapshot, messages, beside))
+
+    def save_in_steps(self, snapshot: Snapshot | None, messages: Sequence[Msg] = (), beside: Beside = _NONE) -> Steps[int]:
+        """Save as `save` does; the write itself is a job that is yielded."""
         with self._lease.flushing:
-            return (yield from self._steps(snapshot, messages))
+            return (yield from self._steps(snapshot, messages, beside))
 
     def lead(self, staged: Pending[Msg]) -> None:
         """Write what is staged, unless another has written this one meanwhile."""
@@ -149,9 +162,9 @@ class Writer(Generic[Msg]):
         """Flush. `flushing` held."""
         self.through(self._steps())
 
-    def _steps(self, snapshot: Snapshot | None = None, messages: Sequence[Msg] = ()) -> Steps[int]:
+    def _steps(self, snapshot: Snapshot | None = None, messages: Sequence[Msg] = (), beside: Beside = _NONE) -> Steps[int]:
         """Flush, and return the number of the transaction, 0 if there was nothing to write. `flushing` held."""
-        if self.has_unwritten() or snapshot is not None:
+        if self.has_unwritten() or snapshot is not None or messages:
             if self._lease.is_lost:
                 raise LeaseHeld(self._records.name)
             self._lease.take()
@@ -165,12 +178,13 @@ class Writer(Generic[Msg]):
                 self._in_hand.place(each)
             cursors = self._moved()
             notes = self._run_record.notes(cursors.get(PROGRAM, self._lease.stored.get(PROGRAM, 0)))
-            entry = self._entry(snapshot, notes, cursors)
+            entry = self._entry(snapshot, notes, cursors, beside)
             if entry is None:
                 self.let_go_locked()  # the lease may have been taken for a put that came too late
         if entry is None:
             return 0
-        number = yield from self._write(entry)
+        write = self._write(entry)
+        number = yield from write if self.observe is None else self.observe(len(entry.messages), write)
         with self._log.lock:
             self._written(entry, notes)
         return number
@@ -192,16 +206,18 @@ class Writer(Generic[Msg]):
         if not self.rules.at_once:
             self._in_hand.finish_up_to(self._tail.end)  # in a group a message has entered before it is on disk
 
-    def _entry(self, snapshot: Snapshot | None, notes: Notes, cursors: dict[str, int]) -> Entry | None:
+    def _entry(self, snapshot: Snapshot | None, notes: Notes, cursors: dict[str, int], beside: Beside) -> Entry | None:
         """Return what is to be written, None for nothing. Lock held."""
         tail = self._tail
         if snapshot is not None:
             cursors[SNAPSHOT] = snapshot.position
         messages, times = list(tail.pending), list(tail.times)
-        if not (messages or cursors or notes.aside or snapshot or notes.running is not None or notes.wake is not None):
+        aside, running, wake, letters = notes
+        letters = {**letters, **beside}
+        if not (messages or cursors or aside or snapshot or running is not None or wake is not None or letters):
             return None
         schema, types = self._kind.written_as()
-        return Entry(tail.durable, schema, messages, times, cursors, notes.aside, snapshot, types, notes.running, notes.wake)
+        return Entry(tail.durable, schema, messages, times, cursors, aside, snapshot, types, running, wake, letters)
 
     def _moved(self) -> dict[str, int]:
         open_ones = {each.name: each.committed for each in self._log.cursors if self.rules.has_moved(each)}
@@ -249,6 +265,8 @@ class Writer(Generic[Msg]):
         if isinstance(error, _NOT_WRITTEN):
             with self._log.lock:
                 self._withdraw()
+            if isinstance(error, StoreReplaced):
+                self._is_unsure = False  # and nothing can be read either, to be surer
             return False
         try:
             self._catch_up_with_ourselves()

@@ -31,12 +31,16 @@ _MOST = 512  # writes in one transaction: one that fails has the others of it wr
 
 
 class Job(Generic[T]):
-    """One write: `fill` writes into the transaction, and what it returns is `result` once that is committed; or it has an `error`."""
+    """One write: `fill` writes into the transaction, and what it returns is `result` once that is committed; or it has an `error`.
 
-    __slots__ = ("error", "fill", "result", "waker")
+    With `of` the write needs only the records of these names to itself; see `Backend.transaction`.
+    """
 
-    def __init__(self, fill: Callable[[Transaction], T]) -> None:
+    __slots__ = ("error", "fill", "of", "result", "waker")
+
+    def __init__(self, fill: Callable[[Transaction], T], *, of: Sequence[bytes] | None = None) -> None:
         self.fill = fill
+        self.of = of
         self.result: T | None = None
         self.error: Exception | None = None
         self.waker: ThreadWaker | None = None
@@ -59,7 +63,7 @@ def _tried(backend: Backend, jobs: list[AnyJob]) -> list[AnyJob]:
     """Write the jobs in one transaction; return those that are to be tried again because it failed for another of them."""
     failed: AnyJob | None = None
     try:
-        with backend.transaction(write=True) as transaction:
+        with backend.transaction(write=True, of=_names(jobs)) as transaction:
             for job in jobs:
                 failed = job
                 job.result = job.fill(transaction)
@@ -76,6 +80,16 @@ def _tried(backend: Backend, jobs: list[AnyJob]) -> list[AnyJob]:
         failed.error = error
         return [job for job in jobs if job is not failed]
     return []
+
+
+def _names(jobs: list[AnyJob]) -> list[bytes] | None:
+    """Return the names of the records that the jobs need to themselves, None for all."""
+    names: list[bytes] = []
+    for job in jobs:
+        if job.of is None:
+            return None
+        names += job.of
+    return names
 
 
 def is_of_all(error: Exception) -> bool:

@@ -182,5 +182,7 @@ def test_a_process_with_little_address_space_is_told_of_map_size(tmp_path: Path)
 
 
 def test_damage_is_told_with_advice_that_can_be_followed() -> None:
-    """There is no backup that anybody has made: what helps is a copy of a closed store."""
-    assert "a copy of the store that was made while no process had it open" in str(gs.errors.Corrupt("key", "why"))
+    """What helps is a backup, or a copy of a closed store."""
+    assert "put back a backup of the store, or a copy that was made while no process had it open" in str(
+        gs.errors.Corrupt("key", "why")
+    )

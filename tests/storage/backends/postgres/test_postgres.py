@@ -57,6 +57,52 @@ def opened(server: PostgresServer, schema: str, **how: Any) -> gs.PostgresStore:
     return gs.PostgresStore(server.dsn, schema=schema, **how)
 
 
+# ---------------------------------------------------------------------- writers side by side
+
+
+def test_writers_of_other_keys_do_not_wait(postgres_server: PostgresServer, schema: str) -> None:
+    """A transaction that was opened for certain records leaves the others to whoever wants them."""
+    with opened(postgres_server, schema) as store, opened(postgres_server, schema, timeout=1) as other:
+        with store.backend.transaction(write=True, of=[b"s/a", b"s/new"]):
+            assert other.store({"b": gs.abc.Write(b"1", 0)})["b"]
+            for key in ("a", "new"):
+                with pytest.raises(gs.errors.StoreUnavailable, match="another program has been writing it"):
+                    other.store({key: gs.abc.Write(b"1", 0)})
+        assert other.store({"a": gs.abc.Write(b"1", 0)})["a"]
+        assert list(other.keys()) == ["a", "b"]
+
+
+def test_who_needs_the_whole_store_waits_for_every_writer(postgres_server: PostgresServer, schema: str) -> None:
+    """And they wait for it: a transaction that names no records has the store to itself."""
+    with opened(postgres_server, schema) as store, opened(postgres_server, schema, timeout=1) as other:
+
+        def writes(of: Any) -> None:
+            with other.backend.transaction(write=True, of=of):
+                pass
+
+        for mine, theirs in ((None, [b"s/a"]), ([b"s/a"], None), (None, None)):
+            held = store.backend.transaction(write=True, of=mine)
+            with held, pytest.raises(gs.errors.StoreUnavailable, match="another program has been writing it"):
+                writes(theirs)
+            writes(theirs)
+
+
+def test_what_was_locked_and_not_written_is_not_there(postgres_server: PostgresServer, schema: str) -> None:
+    """A record that is missing is locked by making it, which nobody sees, before the commit or after it."""
+    with opened(postgres_server, schema) as store:
+        with store.backend.transaction(write=True, of=[b"s/a", b"s/b", b"s/c"]) as transaction:
+            assert (transaction.get(b"s/a"), transaction.get_many([b"s/a", b"s/b"])) == (None, {})
+            transaction.put(b"s/b", b"it")
+            transaction.put(b"s/c", b"it")
+            transaction.delete(b"s/c")
+            for _ in range(2):
+                assert (transaction.get(b"s/b"), transaction.beginning(b"s/b")) == (b"it", b"it")
+                assert transaction.get_many([b"s/a", b"s/b"]) == {b"s/b": b"it"}
+                assert (transaction.get(b"s/a"), transaction.get(b"s/c"), transaction.beginning(b"s/c")) == (None, None, None)
+        with store.backend.transaction() as transaction:
+            assert transaction.names(b"") == [b"s/b"]
+
+
 # ---------------------------------------------------------------------- durable programs
 
 

@@ -16,8 +16,10 @@ from collections.abc import Callable
 
 import msgspec
 
+from go_state.core.fields import is_pydantic_model
 from go_state.storage.types.annotations import TypeForm
-from go_state.storage.types.fields import names_beside
+from go_state.storage.types.classes.fields import names_beside
+from go_state.storage.types.classes.pydantic_models import equality_is_pydantics, model_holds_what_it_is_given
 
 _METACLASSES = (type, abc.ABCMeta, type(msgspec.Struct))
 _TUPLE_FIELD = type(vars(collections.namedtuple("_Sample", ["field"]))["field"])
@@ -28,6 +30,8 @@ def holds_what_it_is_given(cls: type) -> bool:
 
     Then it is also known to be equal to another with the same fields.
     """
+    if is_pydantic_model(cls):
+        return model_holds_what_it_is_given(cls)
     if type(cls) not in _METACLASSES or hasattr(cls, "__post_init__") or hasattr(cls, "__attrs_attrs__"):
         return False
     if "__dataclass_params__" in vars(cls):
@@ -49,6 +53,8 @@ def equality_is_generated(cls: TypeForm) -> bool:
     """Return whether two objects of the class are known to be equal if their fields are."""
     if issubclass(cls, msgspec.Struct):
         return cls.__eq__ is msgspec.Struct.__eq__ and bool(cls.__struct_config__.eq)
+    if is_pydantic_model(cls):
+        return equality_is_pydantics(cls)
     return cls.__eq__ is tuple.__eq__ or _is_generated(cls.__eq__, "__eq__")
 
 

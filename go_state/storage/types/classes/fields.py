@@ -1,4 +1,4 @@
-"""The fields of a class: a dataclass, NamedTuple, attrs class or msgspec Struct, generic or not, seen alike."""
+"""The fields of a class: a dataclass, NamedTuple, attrs class, msgspec Struct or pydantic model, generic or not, seen alike."""
 
 from __future__ import annotations
 
@@ -6,25 +6,49 @@ import dataclasses
 import enum
 import functools
 import inspect
+import operator
 import typing
+from collections.abc import Callable
 
 import msgspec
 
-from go_state.storage.types.annotations import TypeForm, class_of, resolved
+from go_state.core.fields import is_pydantic_model
+from go_state.storage.types.annotations import Instance, TypeForm, class_of, resolved
+from go_state.storage.types.classes.pydantic_models import (
+    UNSET,
+    beside_fields,
+    fields_of_model,
+    is_base_model,
+    model_maker,
+    model_reader,
+    names_beside_fields,
+)
 
 
 class Field(typing.NamedTuple):
-    """A field that the constructor takes: its name, its type, the constructor's word for it, and whether it has a default."""
+    """A field that the constructor takes: its name, its type, the constructor's word for it, and whether it has no default.
+
+    `proved` are the types of what is stored under the name, if that is known to read back as it is without looking at the value.
+    """
 
     name: str
     annotation: TypeForm
     parameter: str
     required: bool
+    proved: frozenset[type] = frozenset()
 
 
 def fields_of(kind: TypeForm) -> list[Field]:
-    """Return the fields of a dataclass, attrs class, msgspec Struct or NamedTuple, generic or not; an empty list for others."""
+    """Return the fields of a class that has them, generic or not; an empty list for others.
+
+    Of a pydantic model that is also what is stored of it beside its fields.
+    """
     cls = class_of(kind)
+    if isinstance(cls, type) and is_pydantic_model(cls):
+        proved = {UNSET: frozenset({tuple, msgspec.UnsetType})}
+        beside = [Field(name, kind, name, False, proved.get(name, frozenset())) for name, kind in beside_fields(cls).items()]
+        fields = fields_of_model(cls, is_class_with_fields)
+        return [Field(each.name, each.annotation, each.name, each.required) for each in fields] + beside
     named = _named_fields(cls)
     if named is None:
         return []
@@ -65,6 +89,8 @@ def _named_fields(cls: TypeForm) -> list[tuple[str, str, bool]] | None:
         return [(f.name, f.name, f.default is missing and f.default_factory is missing) for f in fields if f.init]
     if issubclass(cls, msgspec.Struct):
         return [(f.name, f.name, f.required) for f in msgspec.structs.fields(cls)]
+    if is_pydantic_model(cls):
+        return [(each.name, each.name, each.required) for each in fields_of_model(cls, is_class_with_fields)]
     if issubclass(cls, tuple) and hasattr(cls, "_fields"):
         names, defaults = getattr(cls, "_fields"), getattr(cls, "_field_defaults", {})  # noqa: B009  - tuple has neither for a checker
         return [(name, name, name not in defaults) for name in names]
@@ -101,6 +127,8 @@ def names_beside(cls: TypeForm) -> tuple[str, ...]:
     Those are parameters of its own constructor that no field has, under that name or with an underscore in front, and annotations
     of a class that inherits its fields and was not decorated itself. Other attributes cannot be found from the class.
     """
+    if isinstance(cls, type) and is_pydantic_model(cls):
+        return names_beside_fields(cls)
     named = _named_fields(cls)
     if named is None:
         return ()
@@ -136,7 +164,10 @@ def _says_its_fields(cls: type) -> bool:
 
 
 def is_class_with_fields(kind: TypeForm) -> bool:
-    """Return whether it is a dataclass, attrs class, msgspec Struct or NamedTuple."""
+    """Return whether it is a dataclass, attrs class, msgspec Struct, NamedTuple or pydantic model."""
+    cls = class_of(kind)
+    if isinstance(cls, type) and is_pydantic_model(cls):
+        return not is_base_model(cls)
     return _named_fields(class_of(kind)) is not None
 
 
@@ -148,3 +179,23 @@ def takes_fields_in_order(cls: type, parameters: list[str]) -> bool:
         return False
     positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return [p.name for p in given[: len(parameters)] if p.kind in positional] == parameters
+
+
+def reader_of(cls: type, names: list[str]) -> Callable[[Instance], tuple[Instance, ...]]:
+    """Return a function that gives what is stored of an object under these names, as a tuple."""
+    if is_pydantic_model(cls):
+        return model_reader(cls, fields_of_model(cls, is_class_with_fields), names)
+    return attributes(names)
+
+
+def attributes(names: list[str]) -> Callable[[Instance], tuple[Instance, ...]]:
+    """Return a function that gives an object's attributes as a tuple."""
+    if not names:
+        return lambda _: ()
+    read = operator.attrgetter(*names)
+    return read if len(names) > 1 else lambda value: (read(value),)
+
+
+def maker_of(cls: type) -> Callable[..., Instance]:
+    """Return the function that makes an object of what was stored of it, by the constructor's words."""
+    return model_maker(cls) if is_pydantic_model(cls) else cls

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import operator
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from typing import TypeAlias
@@ -11,8 +10,8 @@ from typing import TypeAlias
 import msgspec
 
 from go_state.storage.types.annotations import Instance, TypeForm, class_of, members_of
-from go_state.storage.types.construction import holds_what_it_is_given
-from go_state.storage.types.fields import Field, takes_fields_in_order
+from go_state.storage.types.classes.construction import holds_what_it_is_given, names_in_order
+from go_state.storage.types.classes.fields import Field, attributes, maker_of, reader_of, takes_fields_in_order
 from go_state.storage.types.misfit import MisfitError
 
 Convert: TypeAlias = Callable[[Instance], Instance]
@@ -47,6 +46,8 @@ class Part(typing.NamedTuple):
     @property
     def exact_types(self) -> frozenset[type]:
         """The types that the field can hold, if values of all of them read back as they are; empty if that is not known."""
+        if self.field.proved:
+            return self.field.proved
         members = set(members_of(self.field.annotation))
         if members <= _EXACT or self.shape.exact:
             return frozenset(class_of(member) for member in members)
@@ -79,8 +80,9 @@ def to_mirror(cls: type, mirror: type, parts: list[Part]) -> tuple[Convert, bool
     It is known for classes that only hold what they are given, in fields of exact types: the step looks at the type of each field,
     and once all the types were seen together, at their tuple, which costs a tenth of reading the value back.
     """
-    exact = holds_what_it_is_given(cls) and all(part.exact_types for part in parts)
-    read = _reader([part.field.name for part in parts])
+    holds = holds_what_it_is_given(cls)
+    exact = holds and all(part.exact_types for part in parts)
+    read = reader_of(cls, [part.field.name for part in parts])
     seen: set[tuple[type, ...]] = set()
 
     def check(value: Instance) -> None:
@@ -96,7 +98,18 @@ def to_mirror(cls: type, mirror: type, parts: list[Part]) -> tuple[Convert, bool
             check(value)
         return value
 
-    return checked if exact and is_native(cls, parts) else _filling(mirror, parts, read, check), exact
+    def of_class(value: Instance) -> Instance:
+        if type(value) is not cls:
+            check(value)
+        return value
+
+    if holds and is_native(cls, parts):
+        if exact:
+            return checked, exact
+        # Or it would be written in another order than the mirror, and than the pieces of a large one.
+        if not dataclasses.is_dataclass(cls) or [part.field.name for part in parts] == names_in_order(cls):
+            return of_class, exact
+    return _filling(mirror, parts, read, check), exact
 
 
 def _filling(mirror: type, parts: list[Part], read: Convert, check: Convert) -> Convert:
@@ -131,12 +144,16 @@ def _check_types(parts: list[Part], kinds: tuple[type, ...]) -> None:
             raise MisfitError(why, f".{part.field.name}")
 
 
-def is_native(cls: type, parts: list[Part]) -> bool:
+def is_native(cls: TypeForm, parts: list[Part]) -> bool:
     """Return whether msgspec itself writes and reads the class as it would the mirror.
 
-    That is so for a dataclass whose fields are stored as they are, without generic bases, which msgspec resolves in another way.
+    That is so for a dataclass or Struct whose fields are stored as they are, by their names, without generic bases, which msgspec
+    resolves in another way.
     """
-    if not dataclasses.is_dataclass(cls) or any(part.shape.to is not None for part in parts):
+    if any(part.shape.to is not None for part in parts):
+        return False
+    is_struct = issubclass(cls, msgspec.Struct)
+    if not (_is_written_by_names(cls, parts) if is_struct else dataclasses.is_dataclass(cls)):
         return False
     if any(hasattr(base, "__orig_bases__") or hasattr(base, "__parameters__") for base in cls.__mro__):
         return False
@@ -144,20 +161,28 @@ def is_native(cls: type, parts: list[Part]) -> bool:
     return all(hints.get(part.field.name) == part.field.annotation for part in parts)
 
 
+def _is_written_by_names(cls: TypeForm, parts: list[Part]) -> bool:
+    """Return whether a Struct is written as an object with all of its fields, under their names, in the mirror's order."""
+    how, fields = cls.__struct_config__, cls.__struct_fields__
+    as_they_are = fields == cls.__struct_encode_fields__ == tuple(part.field.name for part in parts)
+    return as_they_are and how.tag is None and not (how.array_like or how.omit_defaults)
+
+
 def from_mirror(cls: type, parts: list[Part]) -> Convert:
     """Return the step from a mirror to a new object of the class."""
-    read = _reader([part.at for part in parts])
+    read = attributes([part.at for part in parts])
     parameters = [part.field.parameter for part in parts]
     if not all(part.field.required for part in parts) or not takes_fields_in_order(cls, parameters):
         return _made_by_name(cls, parts, read)
     if any(part.shape.back for part in parts):
         return _made_in_order(cls, parts, read)
-    return lambda mirror: _made(cls, read(mirror), {})
+    make = maker_of(cls)
+    return lambda mirror: _made(cls, make, read(mirror), {})
 
 
 def _made_by_name(cls: type, parts: list[Part], read: Convert) -> Convert:
     steps = [part.shape.back or same for part in parts]
-    unset = msgspec.UNSET
+    unset, make = msgspec.UNSET, maker_of(cls)
 
     def back(mirror: Instance) -> Instance:
         made: list[Instance] = []
@@ -167,7 +192,7 @@ def _made_by_name(cls: type, parts: list[Part], read: Convert) -> Convert:
         except MisfitError as error:
             raise error.within(f".{parts[len(made)].field.name}") from None
         given = zip(parts, made, strict=True)
-        return _made(cls, (), {part.field.parameter: value for part, value in given if value is not unset})
+        return _made(cls, make, (), {part.field.parameter: value for part, value in given if value is not unset})
 
     return back
 
@@ -192,10 +217,10 @@ def _made_in_order(cls: type, parts: list[Part], read: Convert) -> Convert:
     return back
 
 
-def _made(cls: type, values: Iterable[Instance], named: dict[str, Instance]) -> Instance:
-    """Call the class; `MisfitError` for whatever it raises, because its words may quote what it was given."""
+def _made(cls: type, make: Callable[..., Instance], values: Iterable[Instance], named: dict[str, Instance]) -> Instance:
+    """Make an object of the class; `MisfitError` for whatever it raises, because its words may quote what it was given."""
     try:
-        return cls(*values, **named)
+        return make(*values, **named)
     except (RecursionError, MemoryError):
         raise
     except Exception as error:
@@ -207,11 +232,3 @@ def _unmakeable(cls: type, error: Exception) -> MisfitError:
         f"{cls.__qualname__} cannot be made of its stored fields: its class raised {type(error).__qualname__}; let the constructor "
         f"take the fields as they are, or give a codec= of your own"
     )
-
-
-def _reader(names: list[str]) -> Callable[[Instance], tuple[Instance, ...]]:
-    """Return a function that gives an object's attributes as a tuple."""
-    if not names:
-        return lambda _: ()
-    read = operator.attrgetter(*names)
-    return read if len(names) > 1 else lambda value: (read(value),)

@@ -1,0 +1,193 @@
+"""Taking a person's data out of a store: the command `go-state erase`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from go_state.cli.care.store import confirm
+from go_state.cli.opened import find_journal, import_function, import_program, named, open_store
+from go_state.cli.output import bar, print_json
+from go_state.cli.parameters import (
+    AllUnder,
+    Compact,
+    Db,
+    DryRun,
+    Empty,
+    Json,
+    KeyToErase,
+    ModelFunction,
+    NameIfSeveral,
+    Rebuild,
+    Schema,
+    Target,
+    Where,
+    With,
+    Yes,
+)
+from go_state.cli.terminal import show
+from go_state.core.errors import UsageError
+from go_state.core.program import Program, takes_key
+from go_state.history.erasing.forget import forget
+from go_state.history.erasing.rewrite import rewrite
+from go_state.storage.backends.record_store import RecordStore
+from go_state.storage.codec.message_codec import MessageCodec
+from go_state.storage.codec.program_types import message_type
+from go_state.storage.journal.erasing.rewriting import Rewritten
+
+
+def erase(
+    target: Target,
+    db: Db,
+    where: Where = None,
+    empty: Empty = False,
+    with_function: With = None,
+    model: ModelFunction = None,
+    key: KeyToErase = None,
+    name: NameIfSeveral = "",
+    prefix: AllUnder = None,
+    rebuild: Rebuild = False,
+    dry_run: DryRun = False,
+    compact: Compact = False,
+    yes: Yes = False,
+    as_json: Json = False,
+    schema: Schema = "go_state",
+) -> None:
+    """Empty or replace the messages of a person, and make the snapshots anew without them; or delete all under a key."""
+    program = import_program(target)
+    _check(where, key, empty=empty, with_function=with_function, dry_run=dry_run)
+    with open_store(db, schema, readonly=dry_run) as store:
+        if key is not None:
+            done: dict[str, object] = {"key": key, "there": _forget(store, key, yes=yes, dry_run=dry_run)}
+        else:
+            change = _change(program, where or (), None if with_function is None else import_function(with_function))
+            names = _journals(store, program, name, prefix)
+            of_model = None if model is None else import_function(model)
+            done = _rewrite(store, program, names, prefix or "", change, of_model, rebuild=rebuild, dry_run=dry_run, yes=yes)
+        if compact and not dry_run:
+            store.compact()
+    if as_json:
+        print_json(done)
+        return
+    show(", ".join(f"{what}: {number}" for what, number in done.items()))
+    if not (compact or dry_run):
+        show(f"What was erased is in the file's free pages until `go-state store compact {db}`.")
+
+
+def _check(where: Sequence[str] | None, key: str | None, *, empty: bool, with_function: str | None, dry_run: bool) -> None:
+    if (where is None) == (key is None):
+        raise UsageError("say whose messages with --where field=value, or --key to delete all that is stored under a key")
+    if empty and with_function is not None:
+        raise UsageError("messages are emptied with --empty or replaced with --with: say one of them")
+    if where is not None and not (empty or with_function is not None or dry_run):
+        raise UsageError("say what becomes of the messages: --empty, or --with module:function; --dry-run counts them")
+
+
+def _forget(store: RecordStore, key: str, *, yes: bool, dry_run: bool) -> bool:
+    there = store.load(key) is not None or key in store.journal_names()
+    if dry_run or not there:
+        return there
+    confirm(f"all that {store.where} holds under {key!r} is deleted: its model, snapshots and journal", yes=yes)
+    return forget(store, key)
+
+
+def _rewrite(
+    store: RecordStore,
+    program: Program[Any, Any],
+    names: Sequence[str],
+    prefix: str,
+    change: Callable[[Any], object],
+    model: Callable[[Any], Any] | None,
+    *,
+    rebuild: bool,
+    dry_run: bool,
+    yes: bool,
+) -> dict[str, object]:
+    """Count first, ask, and rewrite those journals in which something changes."""
+    counted = {name: _one(store, program, name, prefix, change, dry_run=True) for name in names}
+    found = {name: each for name, each in counted.items() if each.first is not None}
+    number = sum(each.replaced + each.emptied for each in found.values())
+    if number and not dry_run:
+        confirm(f"{number:,} messages in {len(found):,} journals of {store.where} are erased", yes=yes)
+        found = {name: _one(store, program, name, prefix, change, model=model, rebuild=rebuild) for name in found}
+    return {
+        "messages": sum(each.messages for each in counted.values()),
+        "journals": len(found),
+        "replaced": sum(each.replaced for each in found.values()),
+        "emptied": sum(each.emptied for each in found.values()),
+        "snapshots": sum(each.snapshots for each in found.values()),
+    }
+
+
+def _one(
+    store: RecordStore,
+    program: Program[Any, Any],
+    name: str,
+    prefix: str,
+    change: Callable[[Any], object],
+    **how: Any,  # those of `rewrite`
+) -> Rewritten:
+    journal = find_journal(store, name)
+    try:
+        with bar(name, journal.statistics().end) as advance:
+            return rewrite(program, journal, change, key=name.removeprefix(prefix), progress=advance, **how)
+    finally:
+        journal.close()
+
+
+def _journals(store: RecordStore, program: Program[Any, Any], name: str, prefix: str | None) -> list[str]:
+    names = store.journal_names()
+    if name:
+        return [name]
+    if prefix is not None or takes_key(program):
+        return [each for each in names if each.startswith(prefix or "")]
+    if len(names) != 1:
+        raise UsageError(f"{store.where} has {named(names)}: say which with --name, or those of a keyed program with --prefix")
+    return names
+
+
+def _change(
+    program: Program[Any, Any], where: Sequence[str], replacement: Callable[[Any], Any] | None
+) -> Callable[[Any], object]:
+    """Return the function that empties or replaces the messages for which all conditions hold."""
+    conditions = [_condition(each) for each in where]
+    codec: MessageCodec[Any] = MessageCodec(message_type(program))
+
+    def change(entry: Any) -> object:
+        message = entry.message
+        record = message if isinstance(message, list) else _json(codec.encode(message))
+        if not all(any(_is(found, value) for found in _values(record[1:], path)) for path, value in conditions):
+            return message
+        return None if replacement is None else replacement(entry)
+
+    return change
+
+
+def _json(data: bytes) -> Any:
+    from msgspec import json
+
+    return json.decode(data)
+
+
+def _condition(text: str) -> tuple[list[str], str]:
+    path, equals, value = text.partition("=")
+    if not (equals and path):
+        raise UsageError(f"a condition is field=value, such as customer=c1 or address.city=Oslo, not {text!r}")
+    return path.split("."), value
+
+
+def _values(found: object, path: Sequence[str]) -> Iterator[object]:
+    """Give what lies at the path in JSON; of a list, what lies there in each of its elements."""
+    if isinstance(found, list):
+        for each in found:
+            yield from _values(each, path)
+    elif not path:
+        yield found
+    elif isinstance(found, dict) and path[0] in found:
+        yield from _values(found[path[0]], path[1:])
+
+
+def _is(found: object, value: str) -> bool:
+    import json
+
+    return found == value if isinstance(found, str) else json.dumps(found) == value

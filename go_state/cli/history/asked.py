@@ -1,0 +1,120 @@
+"""What a command is asked about: a program, and its history in a store or a file, with the key if there is one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from go_state.cli.opened import AnyProgram, find_journal, import_object, named, open_store
+from go_state.core.errors import UsageError
+from go_state.core.program import takes_key
+from go_state.history.reading.opened import HistoryOptions
+from go_state.sources.jsonlines import JSONLines
+from go_state.sources.tables import CSV
+from go_state.storage.backends.record_store import RecordStore
+from go_state.storage.codec.program_types import message_type
+
+_TABLES = (".csv", ".tsv")
+_LINES = (".jsonl", ".ndjson", ".jsonlines")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Where:
+    """Where a history is, as the options of the command line say it."""
+
+    history: str
+    name: str = ""
+    key: str | None = None
+    prefix: str = ""
+    of: str = ""
+    key_of: str = ""
+    store: str = ""
+    schema: str = "go_state"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A history that is open, and what the tools are to be told of it. `total` is how many messages it has, if that is known."""
+
+    history: Any  # a Journal or a Source, of whichever messages
+    options: HistoryOptions
+    total: int | None
+    store: RecordStore | None  # that the journal is in
+
+
+@contextmanager
+def asked(program: AnyProgram, where: Where) -> Iterator[Asked]:
+    """Open the history for one block."""
+    with ExitStack() as ends:
+        if kind_of(where.history):
+            yield _file(program, where, ends)
+        else:
+            yield _journal(program, where, ends)
+
+
+def kind_of(path: str) -> str:
+    """Return how the name of a file of records ends, compressed or not; empty for what is none."""
+    plain = path.lower().removesuffix(".gz").removesuffix(".zip")
+    return next((suffix for suffix in (*_TABLES, *_LINES) if plain.endswith(suffix)), "")
+
+
+def _file(program: AnyProgram, where: Where, ends: ExitStack) -> Asked:
+    if where.name or where.prefix:
+        raise UsageError("--name and --prefix say which journal of a store it is, and this is a file: leave them out")
+    of = import_object(where.of) if where.of else message_type(program)
+    path, kind = where.history, kind_of(where.history)
+    source: Any = JSONLines(path, of) if kind in _LINES else CSV(path, of, delimiter="\t" if kind == ".tsv" else ",")  # type: ignore[arg-type]  # what is no type it refuses itself
+    return Asked(source, _options(where, _store(where, ends)), None, None)
+
+
+def _journal(program: AnyProgram, where: Where, ends: ExitStack) -> Asked:
+    if where.of:
+        raise UsageError("--of says what the messages of a file are, and this is a store, whose program says it: leave it out")
+    store = ends.enter_context(open_store(where.history, where.schema))
+    journal = find_journal(store, journal_name(store, where))
+    options = _options(where, _same_or_opened(where, store, ends))
+    if takes_key(program) and where.key is None and not where.key_of:
+        options["key"] = journal.name.removeprefix(where.prefix)
+    if not takes_key(program) and options.get("store") is None and not where.key_of:
+        options.pop("key", None)  # it has said which journal
+    statistics = journal.statistics()
+    return Asked(journal, options, statistics.end, store)
+
+
+def journal_name(store: RecordStore, where: Where) -> str:
+    """Return the name of the journal that is meant: `--name`, or the prefix and the key, or the only one."""
+    if where.name:
+        return where.name
+    if where.key is not None and not where.key_of:
+        return where.prefix + where.key
+    names = [name for name in store.journal_names() if name.startswith(where.prefix)]
+    if len(names) != 1:
+        raise UsageError(f"{store.where} has {named(names)}: say which with --name; `go-state journal list` shows them all")
+    return names[0]
+
+
+def _options(where: Where, store: RecordStore | None) -> HistoryOptions:
+    options: HistoryOptions = {}
+    if where.key is not None:
+        options["key"] = where.key
+    if where.key_of:
+        options["key_of"] = import_object(where.key_of) if ":" in where.key_of else where.key_of  # type: ignore[typeddict-item]  # what cannot be called the tool refuses
+    if store is not None:
+        options["store"] = store
+    return options
+
+
+def _store(where: Where, ends: ExitStack) -> RecordStore | None:
+    """Open the store of an aggregate, if one is given."""
+    return ends.enter_context(open_store(where.store, where.schema)) if where.store else None
+
+
+def _same_or_opened(where: Where, store: RecordStore, ends: ExitStack) -> RecordStore | None:
+    """Return the store of an aggregate, which may be the one that the journal is in: that cannot be opened twice."""
+    same = where.store == where.history or (
+        os.path.isfile(where.store) and os.path.isfile(where.history) and os.path.samefile(where.store, where.history)
+    )
+    return store if same and where.store else _store(where, ends)

@@ -1,0 +1,145 @@
+"""Looking for a message: the commands first, compare and verify."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+
+from go_state.cli.history.asked import Where, asked
+from go_state.cli.history.shown import Printer
+from go_state.cli.opened import import_object, import_program
+from go_state.cli.output import bar, print_json
+from go_state.cli.parameters import (
+    AggregateStore,
+    Condition,
+    From,
+    GoOn,
+    History,
+    Json,
+    KeyOf,
+    NameIfSeveral,
+    NewTarget,
+    Of,
+    OldTarget,
+    OptionalKey,
+    Prefix,
+    Schema,
+    Target,
+    Until,
+)  # fmt: skip
+from go_state.cli.terminal import show
+from go_state.core.errors import UsageError
+from go_state.history.compare import compare
+from go_state.history.steps import first
+from go_state.history.verify import verify
+from go_state.storage.codec.difference import differences
+
+_MOST = 1000  # fields of one turn
+_FUNCTION = re.compile(r"[\w.]+:\w+")
+
+
+def find_first(
+    target: Target,
+    history: History,
+    where: Condition,
+    name: NameIfSeveral = "",
+    key: OptionalKey = None,
+    prefix: Prefix = "",
+    start: From = None,
+    until: Until = None,
+    of: Of = "",
+    key_of: KeyOf = "",
+    store: AggregateStore = "",
+    as_json: Json = False,
+    schema: Schema = "go_state",
+) -> None:
+    """Print the first message that made something so, with what it has changed; the exit code is 1 if none did."""
+    program, condition = import_program(target), _condition(where)
+    place = Where(history=history, name=name, key=key, prefix=prefix, of=of, key_of=key_of, store=store, schema=schema)
+    with asked(program, place) as found:
+        with bar("first", found.total) as advance:
+            step = first(program, found.history, condition, start=start, until=until, progress=advance, **found.options)
+        if step is None:
+            show("null" if as_json else "no message made it so")
+            sys.exit(1)
+        changed = differences(step.before, step.after, _MOST)
+        Printer(program, as_json=as_json).turn(step.position, step.at, step.key, step.message, changed, sent=step.sent)
+
+
+def _condition(written: str) -> Callable[[object, object, object], bool]:
+    """Return the function of a condition: an expression in `before`, `msg` and `after`, or module:function."""
+    if _FUNCTION.fullmatch(written):
+        function = import_object(written)
+        if not callable(function):
+            raise UsageError(f"{written} is not a function of (before, msg, after)")
+        return lambda before, msg, after: bool(function(before, msg, after))
+    try:
+        code = compile(written, "--where", "eval")
+    except (SyntaxError, ValueError) as error:
+        raise UsageError(f"--where is an expression such as 'after.total < 0', not {written!r} ({error})") from None
+
+    def condition(before: object, msg: object, after: object) -> bool:
+        return bool(eval(code, {"before": before, "msg": msg, "after": after}))  # whoever writes it runs the command
+
+    return condition
+
+
+def compare_programs(
+    old: OldTarget,
+    new: NewTarget,
+    history: History,
+    name: NameIfSeveral = "",
+    key: OptionalKey = None,
+    prefix: Prefix = "",
+    until: Until = None,
+    go_on: GoOn = False,
+    of: Of = "",
+    key_of: KeyOf = "",
+    store: AggregateStore = "",
+    as_json: Json = False,
+    schema: Schema = "go_state",
+) -> None:
+    """Print the first message after which two programs' models differ, by field; the exit code is 1 if they do."""
+    program, other = import_program(old), import_program(new)
+    where = Where(history=history, name=name, key=key, prefix=prefix, of=of, key_of=key_of, store=store, schema=schema)
+    with asked(program, where) as found, bar("compare", found.total) as advance:
+        compared = compare(program, other, found.history, until=until, go_on=go_on, progress=advance, **found.options)
+    parted = compared.parted
+    if parted is not None:
+        printer = Printer(program, as_json=as_json)
+        printer.turn(parted.position, parted.at, parted.key, parted.message, parted.fields, words=("old", "new"))
+    if as_json:
+        print_json({"messages": compared.messages, "counts": compared.counts})
+    elif parted is None:
+        show(f"{compared.messages:,} messages: both make the same of them")
+    else:
+        for path, count in sorted(compared.counts.items(), key=lambda each: -each[1]) if go_on else ():
+            show(f"{path} differs after {count:,} messages")
+    sys.exit(0 if compared.ok else 1)
+
+
+def verify_history(
+    target: Target,
+    history: History,
+    name: NameIfSeveral = "",
+    key: OptionalKey = None,
+    prefix: Prefix = "",
+    of: Of = "",
+    key_of: KeyOf = "",
+    store: AggregateStore = "",
+    as_json: Json = False,
+    schema: Schema = "go_state",
+) -> None:
+    """Fold a history through today's program and compare with the models that were kept; the exit code is 1 if they differ."""
+    program = import_program(target)
+    where = Where(history=history, name=name, key=key, prefix=prefix, of=of, key_of=key_of, store=store, schema=schema)
+    with asked(program, where) as found, bar("verify", found.total) as advance:
+        verified = verify(program, found.history, progress=advance, **found.options)
+    if as_json:
+        finding = None if verified.finding is None else verified.finding._asdict()
+        print_json({"messages": verified.messages, "snapshots": verified.snapshots, "finding": finding})
+    else:
+        says = "they make what they made" if verified.finding is None else verified.finding
+        show(f"{verified.messages:,} messages and {verified.snapshots} snapshots checked: {says}")
+    sys.exit(0 if verified.ok else 1)

@@ -1,0 +1,59 @@
+"""The model that a program comes to, and the way there: the command `go-state replay`."""
+
+from __future__ import annotations
+
+from go_state.cli.history.asked import Where, asked
+from go_state.cli.history.shown import Printer
+from go_state.cli.opened import import_program
+from go_state.cli.output import bar
+from go_state.cli.parameters import (
+    AggregateStore,
+    Fields,
+    From,
+    History,
+    Json,
+    KeyOf,
+    NameIfSeveral,
+    Of,
+    OptionalKey,
+    Prefix,
+    Schema,
+    Target,
+    Trace,
+    Until,
+)  # fmt: skip
+from go_state.core.errors import UsageError
+from go_state.history.replay import replay
+from go_state.history.steps import steps
+
+
+def replay_history(
+    target: Target,
+    history: History,
+    name: NameIfSeveral = "",
+    key: OptionalKey = None,
+    prefix: Prefix = "",
+    until: Until = None,
+    start: From = None,
+    trace: Trace = False,
+    fields: Fields = "",
+    of: Of = "",
+    key_of: KeyOf = "",
+    store: AggregateStore = "",
+    as_json: Json = False,
+    schema: Schema = "go_state",
+) -> None:
+    """Print the model that a program comes to at a position, as JSON; with --trace before and after of every turn."""
+    program = import_program(target)
+    where = Where(history=history, name=name, key=key, prefix=prefix, of=of, key_of=key_of, store=store, schema=schema)
+    if fields and not trace:
+        raise UsageError("--fields says which changes --trace shows: give both")
+    printer = Printer(program, as_json=as_json, fields=fields)
+    with asked(program, where) as found:
+        if not trace:
+            with bar("replay", found.total) as advance:
+                model = replay(program, found.history, until=until, start=start, progress=advance, **found.options)
+            printer.model(model)
+            return
+        for step in steps(program, found.history, start=start, until=until, **found.options):
+            printer.step(step)

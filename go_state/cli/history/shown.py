@@ -1,0 +1,77 @@
+"""How turns, messages and models are printed, as text for people and as JSON."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from go_state.cli.opened import AnyProgram
+from go_state.cli.terminal import show, show_json
+from go_state.history.reading.folding import Step
+from go_state.storage.codec.difference import Difference, differences
+from go_state.storage.codec.json_codec import JsonCodec
+from go_state.storage.codec.message_codec import MessageCodec
+from go_state.storage.codec.program_types import message_type, model_type
+
+_MOST = 1000  # fields of one turn
+
+
+class Printer:
+    """Prints what belongs to one program."""
+
+    def __init__(self, program: AnyProgram, *, as_json: bool = False, fields: str = "") -> None:
+        self._models: JsonCodec[Any] = JsonCodec(model_type(program))
+        self._messages: MessageCodec[Any] = MessageCodec(message_type(program))
+        self._as_json = as_json
+        self._fields = [f".{name.strip().removeprefix('.')}" for name in fields.split(",") if name.strip()]
+
+    def model(self, model: object, beside: Mapping[str, object] | None = None) -> None:
+        """Print a model as JSON; with something `beside` it as a member of an object that has these members too."""
+        data = self._models.encode(model)
+        show_json(data if beside is None else b'{"model":' + data + b"," + orjson.dumps(beside)[1:])
+
+    def message(self, message: object) -> object:
+        """Return a message as JSON has it; None for none."""
+        return None if message is None else orjson.loads(self._messages.encode(message))
+
+    def step(self, step: Step[Any, Any]) -> None:
+        """Print a turn: what it was, and before and after of every field that it has changed."""
+        changed = [each for each in differences(step.before, step.after, _MOST) if self._is_asked(each.path)]
+        if self._fields and not changed:
+            return
+        self.turn(step.position, step.at, step.key, step.message, changed, sent=step.sent)
+
+    def turn(
+        self,
+        position: int,
+        at: float | None,
+        key: str | None,
+        message: object,
+        changed: Sequence[Difference],
+        *,
+        sent: int = 0,
+        words: tuple[str, str] = ("before", "after"),
+    ) -> None:
+        """Print a turn with two values of some fields, which are called by these words in JSON."""
+        if self._as_json:
+            fields = [{"path": each.path, words[0]: repr(each.expected), words[1]: repr(each.found)} for each in changed]
+            said = {"position": position, "at": written(at), "key": key, "sent": sent, "message": self.message(message)}
+            show(json.dumps({**said, "fields": fields}))
+            return
+        said_text = [str(position) + (f"+{sent}" if sent else ""), written(at) or "", "" if key is None else repr(key)]
+        said_text.append("the beginning" if message is None else json.dumps(self.message(message)))
+        show("  ".join(part for part in said_text if part))
+        for each in changed:
+            show(f"    {each.path}: {each.expected!r} → {each.found!r}")
+
+    def _is_asked(self, path: str) -> bool:
+        return not self._fields or any(path == each or path.startswith((f"{each}.", f"{each}[")) for each in self._fields)
+
+
+def written(at: float | None) -> str | None:
+    """Return a time as people write it."""
+    return None if at is None else datetime.datetime.fromtimestamp(at, datetime.UTC).isoformat(timespec="milliseconds")

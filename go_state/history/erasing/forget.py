@@ -1,0 +1,45 @@
+"""Forget: all that is stored under one key, or a stored model made another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from go_state.core.errors import UsageError
+from go_state.core.ports import Store, Write
+from go_state.core.program import Program
+from go_state.modes.keeping.keyframes import MARK
+from go_state.modes.keeping.schema import schema_of
+from go_state.storage.backends.record_store import RecordStore
+
+Model = TypeVar("Model")
+Msg = TypeVar("Msg")
+
+
+def forget(store: RecordStore, key: str) -> bool:
+    """Delete all that is stored under a key: the model, its kept snapshots, and its journal with its readers; or nothing.
+
+    Returns whether there was something. A journal that is begun again under the name is another one. What programs have made of its
+    messages elsewhere stays: `rewrite` and `change_model` are for that. Raises `LeaseHeld` if its program runs.
+    """
+    return store.forget(key)
+
+
+def change_model(program: Program[Model, Msg], store: Store, key: str, fn: Callable[[Model], Model]) -> bool:
+    """Put `fn(model)` in the place of the model that an aggregate has stored under a key; return whether it is another.
+
+    The positions of its sources stay. Raises `UsageError` if there is none, or for a journalled program's, which would make its model
+    of its messages again; and `Conflict` if the model is written meanwhile.
+    """
+    schema = schema_of(program, None)
+    loaded = schema.load(store, key)
+    if loaded is None:
+        raise UsageError(f"nothing is stored under {key!r}")
+    if MARK in loaded.marks:
+        raise UsageError(f"what is stored under {key!r} was made of the messages of a journal: rewrite those")
+    data = schema.seal(key, fn(loaded.model), loaded.marks)
+    if data == schema.seal(key, loaded.model, loaded.marks):
+        return False
+    schema.remember_types(store)
+    store.store({key: Write(data, loaded.version)})
+    return True

@@ -1,0 +1,186 @@
+"""The record of a source that a program reads: who holds it, how far it was read, and which source it was.
+
+    @positions/<program>/<source>[/<partition>]   of a program with a model for each key
+    @claims/<key>                                 of one model under a key, whose snapshot has the positions itself
+
+Whoever is about to read a source *claims* it: it rewrites the record with its own name and the next epoch. Every save of a holder
+rewrites it as well, in the transaction of the models, and names the version that it wrote last. So from a claim on no earlier holder
+saves anything, whatever it still believes, and no clock or lease has a say in it. An earlier holder that loads a model could be given
+one that the next holder has saved, ahead of its own messages: that is why a load is followed by a look at the record (`check`).
+
+Names are quoted, "%" and "/" in them, and a key that would be too long ends in a digest; the record itself has the names in full. All
+positions of a program were one record once, `@positions/<program>`: a claim takes its own out of it, and so it does with the record of
+a name that the model had before.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import NamedTuple
+
+from go_state.core.errors import Conflict, TakenOver
+from go_state.core.ports import Store, Stored, Write, load_many_of
+from go_state.storage.codec.codecs import json_codec
+from go_state.storage.records.keys import MAX_KEY_BYTES, RESERVED
+from go_state.storage.snapshots.snapshot import Mark, Schema, read_envelope
+
+_DIGEST = 16  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who holds a source, and the how many-th holder that is."""
+
+    holder: str
+    epoch: int
+
+
+class Place(NamedTuple):
+    """Where a record lies: its key, what its mark is called (the claim on one model has none), and where it may lie still.
+
+    `older` are keys, the newest first, and whether each is that of a record for one source, or of one for all sources.
+    """
+
+    key: str
+    mark: str | None
+    older: Sequence[tuple[str, bool]]
+
+
+def place_of_source(names: Sequence[str], source: str, partition: str | None = None) -> Place:
+    """Return the place of a source, or of a partition of it, that the program of these names (today's first) reads."""
+    parts = (source,) if partition is None else (source, partition)
+    alone = [(_key("positions", name, *parts), True) for name in names]
+    together = [(f"{RESERVED}positions/{name}", False) for name in names]
+    by_name = [place for each in zip(alone, together, strict=True) for place in each]
+    older = [(key, is_alone) for key, is_alone in by_name[1:] if is_alone or not (partition is not None or _is_too_long(key))]
+    return Place(alone[0][0], "/".join(parts), older)
+
+
+def place_of_model(key: str) -> Place:
+    """Return the place of the claim on the one model under the key."""
+    return Place(_key("claims", key), None, ())
+
+
+def _key(*parts: str) -> str:
+    key = RESERVED + "/".join(part.replace("%", "%25").replace("/", "%2F") for part in parts)
+    if not _is_too_long(key):
+        return key
+    digest = blake2b(key.encode(errors="surrogatepass"), digest_size=_DIGEST).hexdigest()
+    ending = f"%~{digest}"  # no name that is quoted has it
+    return key.encode(errors="surrogatepass")[: MAX_KEY_BYTES - len(ending)].decode(errors="ignore") + ending
+
+
+def _is_too_long(key: str) -> bool:
+    return len(key.encode(errors="surrogatepass")) > MAX_KEY_BYTES
+
+
+def marks_of_sources(store: Store, names: Sequence[str]) -> dict[str, Mark]:
+    """Return how far the keyed program of these names (today's first) has read each of its sources, and each partition of one."""
+    ours, marks = {f"positions of {name}" for name in names}, dict[str, Mark]()
+    for name in reversed(names):
+        together, alone = f"{RESERVED}positions/{name}", _key("positions", name) + "/"
+        for key in (together, *store.keys(alone)):
+            stored = store.load(key)
+            if stored is not None and (envelope := read_envelope(key, stored.data)).name in ours:
+                marks |= envelope.marks
+    return marks
+
+
+def this_process() -> str:
+    """Return what this process is called as a holder: the machine and its number there."""
+    import socket  # here: a program that claims nothing need not wait for it
+
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+class PositionRecord:
+    """One record, as this holder has read or written it last. The store is the only authority: nothing is held between two calls."""
+
+    def __init__(self, store: Store, place: Place, names: Sequence[str]) -> None:
+        self.key = place.key
+        self.claim = Claim("", 0)  #: as it was read, and then ours
+        self.mark: Mark | None = None  #: how far the source was read, as it is stored; None before its first save
+        self._store = store
+        self._place = place
+        self.name = place.mark or ""  #: of its mark
+        self._version = 0
+        self._moved: dict[str, Write] = {}  # what a claim makes of the record that the position was found in
+        of = tuple(f"positions of {name}" for name in names)
+        self._schema: Schema[Claim] = Schema(of, 1, json_codec(Claim))
+        self._old_schema: Schema[None] = Schema(of, 1, json_codec(None))
+
+    # ------------------------------------------------------------------ claiming
+
+    def read(self) -> None:
+        """Read the record as it is now, or in its place the one that the next claim moves here."""
+        place = self._place
+        found = load_many_of(self._store)((place.key, *(key for key, _ in place.older)))
+        self.claim, self.mark, self._version, self._moved = Claim("", 0), None, 0, {}
+        if (stored := found.get(place.key)) is not None:
+            loaded = self._schema.loaded(self._store, place.key, stored)
+            self.claim, self._version = loaded.model, loaded.version
+            self.mark = None if place.mark is None else loaded.marks.get(place.mark)
+            return
+        for key, is_alone in place.older:
+            if key in found and (self._takes(key, found[key]) if is_alone else self._takes_out_of(key, found[key])):
+                return
+
+    def _takes(self, key: str, stored: Stored) -> bool:
+        """Take over the record of the source under a former name."""
+        loaded = self._schema.loaded(self._store, key, stored)
+        self.claim, self.mark = loaded.model, loaded.marks.get(self._place.mark or "")
+        self._moved = {key: Write(None, loaded.version)}
+        return True
+
+    def _takes_out_of(self, key: str, stored: Stored) -> bool:
+        """Take the position out of a record of all sources, if it has it."""
+        envelope = read_envelope(key, stored.data)
+        if envelope.name not in self._schema.names or self._place.mark not in envelope.marks:
+            return False  # the name of a program may hold a "/", and this be the record of another's source
+        left = dict(envelope.marks)
+        self.mark = left.pop(self._place.mark)
+        self._moved = {key: Write(self._old_schema.seal(key, None, left) if left else None, stored.version)}
+        return True
+
+    def claiming(self, holder: str) -> dict[str, Write]:
+        """Return the writes that make the holder the next one, from what was read last; `claimed` follows when they are stored."""
+        self.claim = Claim(holder, self.claim.epoch + 1)
+        return {self.key: self.write(self.mark), **self._moved}
+
+    def claimed(self, versions: Mapping[str, int]) -> None:
+        """Called when the writes of `claiming` are stored."""
+        self._version, self._moved = versions[self.key], {}
+
+    # ------------------------------------------------------------------ as long as the claim stands
+
+    def lacks(self, mark: Mark | None) -> bool:
+        """Return whether the mark is one to be stored here, and is not."""
+        return self._place.mark is not None and mark != self.mark
+
+    def write(self, mark: Mark | None) -> Write:
+        """Return the record's part of a save; without it a save would be behind no fence."""
+        marks = {} if mark is None or self._place.mark is None else {self._place.mark: mark}
+        return Write(self._schema.seal(self.key, self.claim, marks), self._version)
+
+    def saved(self, mark: Mark | None, versions: Mapping[str, int]) -> None:
+        """Called when a save is stored."""
+        self.mark, self._version = mark, versions[self.key]
+
+    def check(self, stored: Stored | None) -> None:
+        """Raise `TakenOver` unless this, which the record holds now, is what this holder has written last."""
+        found = 0 if stored is None else stored.version
+        if found != self._version:
+            raise self._lost(Conflict(self.key, self._version, found), stored)
+
+    def explained(self, conflict: Conflict) -> Conflict:
+        """Return the error of a save that did not come about: if it was for this record, one that says who has claimed the source."""
+        return self._lost(conflict, self._store.load(self.key)) if conflict.key == self.key else conflict
+
+    def _lost(self, conflict: Conflict, stored: Stored | None) -> Conflict:
+        claim = self.claim if stored is None else self._schema.loaded(self._store, self.key, stored).model
+        if claim == self.claim:  # then it was no holder: the record was moved, deleted or set
+            return conflict
+        return TakenOver(self.key, conflict.expected, conflict.found, holder=claim.holder, epoch=claim.epoch)

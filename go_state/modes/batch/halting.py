@@ -1,0 +1,87 @@
+"""Where a batch ends that halts at a message: with what came before it, at a position from which the next run begins at it.
+
+    the source's own message fails      its turn is rolled back; what runs is waited for; the position is that before the message
+    a message of a command fails, or    back to the last moment at which nothing was queued or running, before a message of the
+    a command fails after its turn      source: models are values, so the one of that moment is still there
+    the source has no positions         there is nowhere to go back to: the turn is rolled back, and what runs is waited for
+
+Positions and models are noted only in a batch whose `on_error` may halt: it takes a tenth of a microsecond for each message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final, Generic, NamedTuple, TypeVar
+
+from go_state.core.ports import Position
+from go_state.modes.batch.source_reader import SourceReader
+from go_state.runtime.turn import Loop
+
+Msg = TypeVar("Msg")
+
+_END: Final[Any] = object()
+
+
+class Counts(NamedTuple):
+    """How many messages a feed has taken from its source, had none in their place, and queued."""
+
+    taken: int
+    idle: int
+    queued: int
+
+
+class Quiet(NamedTuple):
+    """A moment before a message of the source at which nothing was queued or running."""
+
+    model: Any  # of whichever program
+    position: Position
+    counts: Counts
+    passed_over: int
+    set_aside: int
+    letters: int
+
+
+class Rewind(NamedTuple):
+    """What a mode keeps beside the model: called with it at each quiet moment, and to go back to the last one."""
+
+    mark: Callable[[Any], object]
+    revert: Callable[[Any], object]
+
+
+class Halting(Generic[Msg]):
+    """Notes where a batch would end, before each message of its source."""
+
+    def __init__(self, loop: Loop[Any, Msg], reader: SourceReader[Msg], rewind: Rewind | None) -> None:
+        self.before: Position = reader.position()  #: the position before the message last given
+        self._loop = loop
+        self._reader = reader
+        self._rewind = rewind
+        self._quiet: Quiet | None = None
+
+    def noting(self, run: Iterator[Msg | None], counts: Callable[[], Counts]) -> Iterator[Msg | None]:
+        """Give the messages, and note before each of them where the batch stands."""
+        reader, manager = self._reader, self._loop.manager
+        while True:
+            self.before = reader.position()
+            if not manager.count and not manager.has_arrivals:
+                self._note(counts())
+            if (message := next(run, _END)) is _END:
+                return
+            yield message
+
+    def _note(self, counts: Counts) -> None:
+        loop, failures = self._loop, self._loop.failures
+        if self._rewind is not None:
+            self._rewind.mark(loop.model)
+        self._quiet = Quiet(loop.model, self.before, counts, loop.passed_over, len(failures.set_aside), failures.letters)
+
+    def go_back(self) -> Counts:
+        """Go back to the last quiet moment."""
+        quiet, loop, failures = self._quiet, self._loop, self._loop.failures
+        assert quiet is not None  # before the first message nothing was running
+        if self._rewind is not None:
+            self._rewind.revert(quiet.model)
+        loop.model, loop.passed_over, self.before = quiet.model, quiet.passed_over, quiet.position
+        failures.letters = quiet.letters
+        del failures.set_aside[quiet.set_aside :]
+        return quiet.counts

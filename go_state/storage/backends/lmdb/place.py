@@ -1,0 +1,60 @@
+"""Whether the file that was opened is still the one at its path, and as long as it was."""
+
+from __future__ import annotations
+
+from go_state.core.errors import Corrupt, StoreReplaced
+from go_state.storage.backends.lmdb.file import Identity, identity, seen
+
+
+class Place:
+    """The path of a store and of LMDB's lock file beside it, with what lay there when the store was opened."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._lock_path = f"{path}-lock"  # LMDB's own, beside the file
+        self._size = 0  # that the file had; LMDB never makes it smaller
+        self._files: tuple[Identity | None, Identity | None] | None = None
+
+    def remember(self) -> None:
+        """Called when the file is open: two openings that cross with a replacement find different ones from here on."""
+        self._size, self._files = 0, None
+        self._files = self._identities()
+
+    def _identities(self) -> tuple[Identity | None, Identity | None]:
+        return self.look(), identity(self._lock_path)
+
+    def look(self) -> Identity | None:
+        """Return which file lies at the path; `Corrupt` if the file that was opened has become smaller.
+
+        LMDB would read beyond its end, and the system would end the process.
+        """
+        had = self._size  # before the next line: the file may grow meanwhile
+        found, size = seen(self.path)
+        if self._files is None or found == self._files[0]:
+            if size < had:
+                raise Corrupt(
+                    self.path, f"the file is cut short: it has {size:,} bytes, and had {had:,} when it was opened, or since"
+                )
+            self._size = size
+        return found
+
+    def check_readable(self) -> None:
+        """Raise `StoreReplaced` if another file lies at the path: what is read would be of the past."""
+        found = self.look()
+        if self._files is not None and found != self._files[0]:
+            raise self._replaced("nothing was read")
+
+    def check_writable(self) -> None:
+        """Raise `StoreReplaced` if another file lies at the path: what is written to the one that was opened would be lost."""
+        if self._identities() != self._files:
+            raise self._replaced("nothing was written")
+
+    def _replaced(self, what: str) -> StoreReplaced:
+        return StoreReplaced(
+            f"{self.path}, or {self._lock_path}, was replaced or removed while the store was open, as when it is compacted, and "
+            f"{what}: open the store again"
+        )
+
+    def has(self, path: str) -> bool:
+        """Return whether the path is one of the two files, under whatever name."""
+        return identity(path) in (self._files or ())

@@ -1,0 +1,49 @@
+"""Plain types: those that JSON holds without a class of ours, and the containers."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import enum
+import typing
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+
+from go_state.storage.types.annotations import Instance, TypeForm, class_of, members_of, origin_of
+
+PLAIN = (
+    int, str, bool, type(None), bytes, uuid.UUID, decimal.Decimal, datetime.date, datetime.timedelta,
+)  # fmt: skip
+MOMENTS = (datetime.datetime, datetime.time)
+SEQUENCES: dict[TypeForm, Callable[..., Instance]] = {
+    list: list, tuple: tuple, set: set, frozenset: frozenset, Sequence: tuple, typing.Sequence: tuple,
+}  # fmt: skip
+_UNTYPED: tuple[object, ...] = (typing.Any, object)  # whatever JSON holds
+_NO_TYPES: tuple[object, ...] = ((), ...)  # arguments of tuple[()] and tuple[int, ...]
+MAPPINGS = (dict, Mapping, typing.Mapping)
+
+
+def is_persistent_map(kind: TypeForm) -> bool:
+    """Return whether it is `immutables.Map`."""
+    # By name, so that the optional package is imported by its users alone; the class is in a C module or in a pure one.
+    return getattr(kind, "__module__", "").split(".")[0] == "immutables" and getattr(kind, "__name__", "") == "Map"
+
+
+def unknown_leaf(kind: TypeForm, is_class: Callable[[TypeForm], bool]) -> TypeForm | None:
+    """Return the first type that an annotation is made of and that is none of ours, or None; `is_class` knows classes with fields."""
+    for member in members_of(kind):
+        origin = class_of(member)
+        if origin in SEQUENCES or origin in MAPPINGS or is_persistent_map(origin):
+            for arg in typing.get_args(member):
+                found = None if arg in _NO_TYPES else unknown_leaf(arg, is_class)
+                if found is not None:
+                    return found
+        elif not (_is_known(member) or is_class(member)):
+            return member
+    return None
+
+
+def _is_known(kind: TypeForm) -> bool:
+    if isinstance(kind, typing.TypeVar) or origin_of(kind) is typing.Literal:
+        return True
+    return kind in (*PLAIN, *MOMENTS, *_UNTYPED, float, None) or (isinstance(kind, type) and issubclass(kind, enum.Enum))
