@@ -115,7 +115,7 @@ def test_a_person_is_erased(go_state: Command) -> None:
     after = (go_state.folder / "shop.lmdb").read_bytes()
     assert (b'"c1"' in after, b'"c2"' in after) == (False, True)
     assert set(go_state.model()) == {"c0", "c2", "c3"}
-    assert go_state("journal", "verify", "shop.lmdb", "shop", "shop:shop")[0] == 0
+    assert go_state("verify", "shop:shop", "shop.lmdb")[0] == 0
     assert go_state("journal", "show", "shop.lmdb", "shop", "--until", "2")[1].count('"message":null') == 1
 
 
@@ -181,7 +181,7 @@ def test_a_store_says_what_it_holds(go_state: Command) -> None:
         (("erase", "shop:shop", "shop.lmdb"), "say whose messages"),
         (("erase", "shop:shop", "shop.lmdb", "--where", "a=b"), "say what becomes of the messages"),
         (("erase", "shop:shop", "shop.lmdb", "--where", "a", "--empty"), "a condition is field=value"),
-        (("erase", "shop:shop", "shop.lmdb", "--where", "a=b", "--with", "shop:none"), "shop:none is not a function"),
+        (("erase", "shop:shop", "shop.lmdb", "--where", "a=b", "--with", "shop:none"), "shop:none: the module has nothing of that name"),
         (("erase", "shop:shop", "shop.lmdb", "--where", "a=b", "--empty", "--with", "shop:nobody"), "say one of them"),
         (("erase", "shop:shop", "rooms.lmdb", "--where", "a=b", "--empty"), "say which with --name"),
     ],
