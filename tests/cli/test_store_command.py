@@ -181,7 +181,10 @@ def test_a_store_says_what_it_holds(go_state: Command) -> None:
         (("erase", "shop:shop", "shop.lmdb"), "say whose messages"),
         (("erase", "shop:shop", "shop.lmdb", "--where", "a=b"), "say what becomes of the messages"),
         (("erase", "shop:shop", "shop.lmdb", "--where", "a", "--empty"), "a condition is field=value"),
-        (("erase", "shop:shop", "shop.lmdb", "--where", "a=b", "--with", "shop:none"), "shop:none: the module has nothing of that name"),
+        (
+            ("erase", "shop:shop", "shop.lmdb", "--where", "a=b", "--with", "shop:none"),
+            "shop:none: the module has nothing of that name",
+        ),
         (("erase", "shop:shop", "shop.lmdb", "--where", "a=b", "--empty", "--with", "shop:nobody"), "say one of them"),
         (("erase", "shop:shop", "rooms.lmdb", "--where", "a=b", "--empty"), "say which with --name"),
     ],

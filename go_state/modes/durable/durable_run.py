@@ -85,16 +85,18 @@ class DurableRun(Generic[Model, Msg]):
         self._onlooker = onlooker
         self._stop = stop or StopRequest()
         self._publishing: Publishing[Model] = Publishing(program.view, onlooker, chain)
-        writer: LetterWriter[Msg] = LetterWriter(
-            program, source=f"journal {self.journal.name}", journal=self.journal.name, key=lambda _: settings.of_key
-        )
-        self._dead_letters = DeadLetters(self.journal, on_error, self._publishing.note_effects, writer)
+        letters = self._letter_writer()
+        self._dead_letters = DeadLetters(self.journal, on_error, self._publishing.note_effects, letters)
         self._waking = Waking(settings.wake, self.journal.run_record, manager) if settings.wake is not None else NeverWoken()
         self._left = WakeTimes()  # when the run before had something to do by itself
         self._reader: JournalCursor[Msg] | None = None
         self.feed: DurableFeed[Model, Msg] | None = None
         self._is_live = False  # whether it has begun to take messages
         self.loop = self._loop(chain)
+
+    def _letter_writer(self) -> LetterWriter[Msg]:
+        name, key = self.journal.name, self._settings.of_key
+        return LetterWriter(self._program, source=f"journal {name}", journal=name, key=lambda _: key)
 
     def _loop(self, chain: Chain[Model, Msg] | None) -> Loop[Model, Msg]:
         """Return the loop. Its turns are noted, and shown by the feed, which knows what is on disk."""

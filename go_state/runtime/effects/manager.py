@@ -62,8 +62,11 @@ class EffectManager:
         self.handles_signals = handles_signals  # whether Sub.signal takes the place of the process's handler
         self.cancelled: list[Cmd[object]] = []  # the commands that the end of the run has cancelled
         self.credits: list[Callable[[], object]] = []  # what lets streams give more, when the queue is short again
-        self._env, self._grace = resources.env, effects.grace
-        self._wake = self.inbox.wake  # one object: by it a clock knows the run
+        self._env, self._grace, self._wake = (
+            resources.env,
+            effects.grace,
+            self.inbox.wake,
+        )  # one object: by it a clock knows the run
         self._scheduler = Scheduler(effects.at_once)
         self._interpreter = Interpreter(self._scheduler, self.names, inline=inline)
         self.lifecycle = Lifecycle(self._interpreter, self._scheduler, self.executor, self.timers, self.inbox, inline=inline)

@@ -11,6 +11,7 @@ from typing import TypeVar
 from go_state.buffer.cursor import Cursor, Start
 from go_state.core.errors import ConcurrentGet
 from go_state.storage.journal.parts import Parts
+from go_state.storage.records.keys import check_reader_name
 from go_state.storage.records.writes.together import Steps
 from go_state.system.own_thread import OwnThread
 
@@ -119,7 +120,7 @@ class JournalCursor(Cursor[Msg]):
                 self._writer.flush()
         finally:
             with self.log.lock:
-                self._writer.remember_left(self)
+                self._writer.positions.remember_left(self)
                 self.close_locked()
                 self._writer.let_go_locked()
 
@@ -140,7 +141,7 @@ def open_cursor(parts: Parts[Msg], start: Start, name: str) -> JournalCursor[Msg
     """Open a reader; see `Journal.consumer`."""
     log, writer = parts.log, parts.writer
     if name:
-        parts.records.check_reader(name)
+        check_reader_name(parts.records.prefix, name)
         parts.lease.acquire()  # its commits are writes, and what another process has committed under the name has to be known
     cursor: JournalCursor[Msg] | None = None
     try:
@@ -151,7 +152,7 @@ def open_cursor(parts: Parts[Msg], start: Start, name: str) -> JournalCursor[Msg
                     f"give another reader a name of its own"
                 )
             log.look()
-            stored = writer.start_of(name) if name else None
+            stored = writer.positions.start_of(name) if name else None
             cursor = JournalCursor(parts, start if stored is None else stored, name)
             log.cursors.append(cursor)
         if not parts.lease.is_held:

@@ -7,6 +7,8 @@ from go_state.core.errors import InvalidKey
 RESERVED = "@"  # begins the keys under which go_state keeps what is not a model
 MAX_KEY_BYTES = 480  # LMDB's limit is 511 bytes; the rest is for prefixes of the stores' own
 
+MAX_NAME_BYTES = 511  # LMDB's limit
+
 
 def key_bytes(key: object) -> bytes:
     """Return the key in UTF-8, or raise `InvalidKey` that says what is wrong with it."""
@@ -21,3 +23,12 @@ def key_bytes(key: object) -> bytes:
             f"the key is {len(data)} bytes long and a store holds up to {MAX_KEY_BYTES}: shorten it, or use a hash of it"
         )
     return data
+
+
+def check_reader_name(prefix: bytes, name: str) -> None:
+    """Raise `InvalidKey` for a name that no reader can have, of a journal whose records' names begin with the prefix."""
+    if not isinstance(name, str) or name.startswith(RESERVED):
+        raise InvalidKey(f'a reader has a name, such as "mailer", that does not begin with "@", not {name!r}')
+    too_long = len(prefix) + 1 + len(key_bytes(name)) - MAX_NAME_BYTES
+    if too_long > 0:
+        raise InvalidKey(f"the names of the journal and its reader are {too_long} bytes too long together: shorten one")

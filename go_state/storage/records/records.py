@@ -22,7 +22,7 @@ from go_state.core.errors import Conflict, Corrupt, InvalidKey, Lagged, LeaseHel
 from go_state.storage.records.backend import JournalStore, Transaction
 from go_state.storage.records.block import Block, Entry, pack_blocks, unpack_block
 from go_state.storage.records.frames import FRAME_BYTES, pack, unpack
-from go_state.storage.records.keys import key_bytes
+from go_state.storage.records.keys import MAX_NAME_BYTES, key_bytes
 from go_state.storage.records.models import keep_snapshot, model_name, remember_types, write_beside
 from go_state.storage.records.parts import Parts
 from go_state.storage.records.writes.together import Job
@@ -32,7 +32,6 @@ SNAPSHOT = "@snapshot"  # the cursor of the newest snapshot: messages after it a
 PROGRAM = "program"  # the name of the reader that is the program of a durable run
 _POSITION = struct.Struct(">Q")
 _MAX_PREFIX = 450  # bytes; the rest is for positions and the names of readers
-_MAX_NAME = 511  # bytes; LMDB's limit for a key
 _HEAD = 64  # bytes of a block's record, in which the number of its messages is
 
 
@@ -93,8 +92,10 @@ class Records:
 
     def _put(self, transaction: Transaction, suffix: bytes, data: bytes) -> None:
         name = self.prefix + suffix
-        if len(name) > _MAX_NAME:
-            raise InvalidKey(f"the names of the journal and its reader are {len(name) - _MAX_NAME} bytes too long: shorten one")
+        if len(name) > MAX_NAME_BYTES:
+            raise InvalidKey(
+                f"the names of the journal and its reader are {len(name) - MAX_NAME_BYTES} bytes too long: shorten one"
+            )
         transaction.put(name, pack(name, transaction.id(), data))
 
     # ------------------------------------------------------------------ reading
@@ -300,14 +301,6 @@ class Records:
         if self.token:
             with self._backend.transaction() as transaction:
                 self.check_token(transaction)
-
-    def check_reader(self, name: str) -> None:
-        """Raise `InvalidKey` for a name that no cursor can have."""
-        if not isinstance(name, str) or name.startswith("@"):
-            raise InvalidKey(f'a reader has a name, such as "mailer", that does not begin with "@", not {name!r}')
-        too_long = len(self.prefix) + 1 + len(key_bytes(name)) - _MAX_NAME
-        if too_long > 0:
-            raise InvalidKey(f"the names of the journal and its reader are {too_long} bytes too long together: shorten one")
 
     def _append(self, transaction: Transaction, entry: Entry) -> None:
         found = max(self.start, self._end(transaction) or 0)

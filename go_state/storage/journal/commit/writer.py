@@ -25,10 +25,11 @@ from typing import Generic, Literal, TypeAlias, TypeVar
 
 from go_state.buffer.log import Log
 from go_state.core.errors import Conflict, LeaseHeld, StoreFull, StoreReplaced, UsedAfterClose
-from go_state.storage.journal.commit.flush_rules import FlushRules, NamedPosition
+from go_state.storage.journal.commit.flush_rules import FlushRules
 from go_state.storage.journal.commit.group_commit import GroupCommit, Pending
 from go_state.storage.journal.commit.in_hand import InHand
 from go_state.storage.journal.commit.lease_holder import LeaseHolder
+from go_state.storage.journal.commit.positions import Positions
 from go_state.storage.journal.message_type import MessageType
 from go_state.storage.journal.run_record import Notes, RunRecord
 from go_state.storage.journal.tail import Tail
@@ -71,11 +72,11 @@ class Writer(Generic[Msg]):
         let_go: Callable[[], object],
     ) -> None:
         self.rules = rules  #: when to flush
+        self.positions = Positions(log, lease, rules)  #: how far named readers have come
         self.thread = thread  #: in which the async methods use the disk
         self.time_ns: Callable[[], int] = time_ns  #: the clock that dates what enters
-        self.observe: Callable[[int, Steps[int]], Steps[int]] | None = (
-            None  #: takes the steps of a write of so many messages, and notes it
-        )
+        #: takes the steps of a write of so many messages, and notes it
+        self.observe: Callable[[int, Steps[int]], Steps[int]] | None = None
         self._records = records
         self._log = log
         self._tail = tail
@@ -88,7 +89,6 @@ class Writer(Generic[Msg]):
         self._is_finished = False  # closed, with everything written that was put before: what is staged later is refused
         self._is_unsure = False  # whether a write has begun of which nobody knows what has become
         self._failure: Exception | None = None  # of the last write, until what it has left in hand is on disk or taken out
-        self._left: dict[str, int] = {}  # how far named readers had come that were closed, until that is on disk
 
     # ------------------------------------------------------------------ the flush
 
@@ -156,7 +156,7 @@ class Writer(Generic[Msg]):
             self._log.absorb()
             record = self._run_record
             noted = record.has_unwritten or record.has_unwritten_wake
-            return bool(self._tail.pending or self._stage.waiting or noted or self._moved())
+            return bool(self._tail.pending or self._stage.waiting or noted or self.positions.moved())
 
     def flush_locked(self) -> None:
         """Flush. `flushing` held."""
@@ -176,7 +176,7 @@ class Writer(Generic[Msg]):
             self._enter_waiting()
             for each in own:
                 self._in_hand.place(each)
-            cursors = self._moved()
+            cursors = self.positions.moved()
             notes = self._run_record.notes(cursors.get(PROGRAM, self._lease.stored.get(PROGRAM, 0)))
             entry = self._entry(snapshot, notes, cursors, beside)
             if entry is None:
@@ -219,18 +219,13 @@ class Writer(Generic[Msg]):
         schema, types = self._kind.written_as()
         return Entry(tail.durable, schema, messages, times, cursors, aside, snapshot, types, running, wake, letters)
 
-    def _moved(self) -> dict[str, int]:
-        open_ones = {each.name: each.committed for each in self._log.cursors if self.rules.has_moved(each)}
-        return self._left | open_ones
-
     def _written(self, entry: Entry, notes: Notes) -> None:
         """Called when the entry is on disk. Lock held."""
         end = entry.first + len(entry.messages)
         self._in_hand.finish_up_to(end)  # they know their position before a reader has them
         self._tail.written(end, entry.times)
         self._log.wake_sleepers()
-        self._lease.stored.update(entry.cursors)
-        self._left = {name: position for name, position in self._left.items() if self._lease.stored.get(name) != position}
+        self.positions.written(dict(entry.cursors))
         self._run_record.written(notes)
         self._is_unsure, self._failure = False, None
         self._log.on_commit()
@@ -318,15 +313,6 @@ class Writer(Generic[Msg]):
         self.time_ns = lambda: round(clock() * 1e9)
 
     # ------------------------------------------------------------------ ending
-
-    def remember_left(self, cursor: NamedPosition) -> None:
-        """Keep what a named reader has committed, which is being closed, for the next flush. Lock held."""
-        if cursor in self._log.cursors and self.rules.has_moved(cursor):
-            self._left[cursor.name] = cursor.committed  # its own messages may be pending: the two are written together
-
-    def start_of(self, name: str) -> int | None:
-        """Return the stored position of the reader of this name, None if it is new. Lock held."""
-        return self._left.get(name, self._lease.stored.get(name))
 
     def finish(self) -> None:
         """Write what is left, once the log is closed, and let go of the journal."""
