@@ -62,11 +62,8 @@ class EffectManager:
         self.handles_signals = handles_signals  # whether Sub.signal takes the place of the process's handler
         self.cancelled: list[Cmd[object]] = []  # the commands that the end of the run has cancelled
         self.credits: list[Callable[[], object]] = []  # what lets streams give more, when the queue is short again
-        self._env, self._grace, self._wake = (
-            resources.env,
-            effects.grace,
-            self.inbox.wake,
-        )  # one object: by it a clock knows the run
+        self._env, self._grace = resources.env, effects.grace
+        self._wake = self.inbox.wake  # one object: by it a clock knows the run
         self._scheduler = Scheduler(effects.at_once)
         self._interpreter = Interpreter(self._scheduler, self.names, inline=inline)
         self.lifecycle = Lifecycle(self._interpreter, self._scheduler, self.executor, self.timers, self.inbox, inline=inline)
@@ -74,10 +71,8 @@ class EffectManager:
             self.lifecycle.observe(observation.commands)
         self.deliveries = Deliveries(self.lifecycle, self.inbox, self.timers)
         # What a loop calls in every turn, and not methods around it: a chain spends a third of its time on commands.
-        self.perform = self._interpreter.perform
-        self.held = self._interpreter.held
-        self.begin = self.lifecycle.begin
-        self.drop = self.lifecycle.drop
+        self.perform, self.held = self._interpreter.perform, self._interpreter.held
+        self.begin, self.drop = self.lifecycle.begin, self.lifecycle.drop
         self.deliver = self.deliveries.deliver
         self.give_up = self.deliveries.give_up
         self.keeps_timers = False  # whether timers outlast the run, because its store knows them and somebody wakes the program
