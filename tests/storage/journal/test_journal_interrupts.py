@@ -11,6 +11,7 @@ from buffer.test_interrupts import Interrupt, at_every_point
 from hooked_writes import Writes
 
 import go_state as gs
+from go_state.core.errors import StoreFull
 from go_state.storage.journal.commit.group_commit import Pending
 from go_state.storage.journal.commit.lease_queue import LeaseQueue
 from go_state.storage.records.block import Entry, Snapshot
@@ -39,7 +40,7 @@ def test_an_interrupted_writer_that_fails_leaves_nobody_asleep(tmp_path: Path) -
     """The others have been told of the failure, or lead, or are written for: what they were told is so."""
 
     def fail(entry: Entry) -> int:
-        raise gs.errors.StoreFull("the disk is full")
+        raise StoreFull("the disk is full")
 
     def interrupted(interrupt: Interrupt) -> None:
         with gs.LMDBStore(tmp_path / f"{interrupt.left}") as store:
@@ -49,7 +50,7 @@ def test_an_interrupted_writer_that_fails_leaves_nobody_asleep(tmp_path: Path) -
             journal.parts.stage._staged.append(other)
             writes = Writes(journal)
             writes.replace(fail)
-            with interrupt, suppress(gs.errors.StoreFull):
+            with interrupt, suppress(StoreFull):
                 journal.put("mine")
             writes.restore()
             if other.leads:
@@ -70,7 +71,7 @@ def test_messages_enter_with_their_snapshot_or_not_at_all(tmp_path: Path) -> Non
             journal = store.journal("j", of=str)
             journal.put("first")
             with interrupt:
-                journal.writer.through(journal.writer.save_in_steps(Snapshot("j", 0, b"model", 0, None, 1, 0), ["with it"]))
+                journal.writer.save(Snapshot("j", 0, b"model", 0, None, 1, 0), ["with it"])
             journal.put("last")
             assert journal.slice() == ["first", *(["with it"] if store.load("j") else []), "last"]
 

@@ -6,7 +6,7 @@ import asyncio
 import random
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,9 +37,9 @@ class Faulty:
         self.fail: Callable[[str], object] = lambda point: None
 
     @contextmanager
-    def transaction(self, *, write: bool = False) -> Iterator[Transaction]:
+    def transaction(self, *, write: bool = False, of: Collection[bytes] | None = None) -> Iterator[Transaction]:
         self.fail("begin")
-        with self._backend.transaction(write=write) as transaction:
+        with self._backend.transaction(write=write, of=of) as transaction:
             self.transactions += 1
             yield transaction
             self.fail("commit")
