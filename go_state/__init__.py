@@ -5,7 +5,7 @@
     Feed it: the queue          Buffer, Consumer; its statistics: gs.buffer; how long it keeps messages: gs.retention
     Run it                      run, run_async
     ... and hold it             start, start_async, App; start_keyed, start_keyed_async, KeyedApps; its parts: gs.app
-    ... and watch it            Value, ANY; gs.watch has the rest
+    ... and watch it            Value, ANY; gs.watch has the rest; gs.values: values in etcd and NATS
     See what it does            gs.observe: Log, Prometheus, OpenTelemetry; App.effects
     ... and keep its messages   LMDBStore.journal, Journal; run(store=, key=, snapshots=), Retain
     ... and ask its history     replay, verify, to_test, check_store; gs.history: first, steps, compare, rebuild, peek
@@ -15,10 +15,10 @@
     End it early                signals, StopSwitch
     When a message fails        Raise, SetAside, Halt, FailedMessage; DeadLetters, what they hold: gs.dead_letters
     Where models are kept       LMDBStore, MemoryStore, PostgresStore, JsonCodec
-    Of your own                 gs.abc: the ports, such as Store, Source, Codec, Producer, Consumer, Clock
+    Of your own                 gs.abc: the ports, such as Store, Source, Codec, Producer, Consumer, Value, Clock
     What a call takes           RunOptions, AppOptions, KeyedAppOptions, BatchOptions, AggregateOptions, KeyedAggregateOptions
     When something is wrong     GoStateError, and the most frequent below it; gs.errors has all, and draws them as a tree
-    Test it                     gs.testing: Harness, play, SimClock, messages, crash_at, StoreContract, BufferContract
+    Test it                     gs.testing: Harness, play, SimClock, messages, crash_at, StoreContract, BufferContract, ValueContract
 
 A name is imported when it is first used. The folders are the way of a message: `buffer` feeds it to the turn in `runtime`, `modes`
 wire the two to a source and to `storage`, and `core` says what they all speak of. `watch` is how others see the model.
@@ -41,6 +41,7 @@ if _typing.TYPE_CHECKING:
         retention,
         sources,
         testing,
+        values,
         watch,
     )
     from go_state.buffer.buffer import Buffer
@@ -107,6 +108,7 @@ _LATER = {
         "retention",
         "sources",
         "testing",
+        "values",
         "watch",
     ),
     "go_state.buffer.buffer": ("Buffer",),
@@ -247,6 +249,7 @@ __all__ = [
     "stored_as",
     "testing",
     "to_test",
+    "values",
     "verify",
     "watch",
 ]

@@ -11,6 +11,7 @@ Each is a protocol: an object with these methods will do, it need not inherit. `
     History, Entry, Span            messages by position, of which the tools of gs.history ask their questions
     Producer, Consumer              a queue of your own: put; get, commit, rollback
     Clock                           the time of a run
+    Value, Watcher                  what everybody sees the newest of, such as gs.Value, and one who looks
     Switch                          something with is_set(), which asks a batch to end
 """
 
@@ -31,6 +32,8 @@ from go_state.core.ports import (
     Stored,
     Switch,
     Undecoded,
+    Value,
+    Watcher,
     Write,
 )
 from go_state.system.timers import Clock
@@ -53,5 +56,7 @@ __all__ = [
     "Stored",
     "Switch",
     "Undecoded",
+    "Value",
+    "Watcher",
     "Write",
 ]

@@ -72,7 +72,22 @@ Fields = Annotated[
     str, typer.Option("--fields", help="Show only turns that change one of these fields, such as total,refunded.")
 ]
 Condition = Annotated[
-    str, typer.Option("--where", help="An expression in before, msg and after, such as 'after.total < 0', or module:function.")
+    list[str] | None,
+    typer.Option(
+        "--where",
+        help="customer=c1, an expression in before, msg and after, such as 'after.total < 0', or module:function; may be repeated.",
+    ),
+]
+Passing = Annotated[
+    bool, typer.Option("--set-aside", help="Pass over messages that the program fails on, as the run did that set them aside.")
+]
+LettersToWrite = Annotated[
+    str,
+    typer.Option("--letters", metavar="NAME", help="With --set-aside: write letters of what fails only now under this name."),
+]
+Histories = Annotated[
+    list[str],
+    typer.Argument(metavar="HISTORY...", help="A store or a file of records; of several files, in the order they were read."),
 ]
 GoOn = Annotated[bool, typer.Option("--go-on", help="Count after how many messages each field differs.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Write nothing; only say what would be done.")]

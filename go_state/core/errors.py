@@ -182,7 +182,7 @@ class NotRepeatable(GoStateError):
     `position` is that of the message whose turn asks for it, None for the beginning.
     """
 
-    def __init__(self, name: str, position: int | None, why: str, advice: str) -> None:
+    def __init__(self, name: str, position: object, why: str, advice: str) -> None:
         where = "at its beginning" if position is None else f"at position {position}"
         super().__init__(f"the history {name!r} cannot be repeated {where}: {why}; {advice}")
         self.name = name

@@ -15,7 +15,7 @@ from go_state.core.errors import BadRecord
 Msg = TypeVar("Msg")
 Put = TypeVar("Put", contravariant=True)
 Got = TypeVar("Got", covariant=True)
-Value = TypeVar("Value")
+Held = TypeVar("Held")
 
 
 @runtime_checkable
@@ -171,14 +171,14 @@ def load_many_of(store: Store) -> Callable[[Iterable[str]], Mapping[str, Stored]
     return one_by_one
 
 
-class Codec(Protocol[Value]):
+class Codec(Protocol[Held]):
     """Turns a value into bytes and back into an equal value."""
 
-    def encode(self, value: Value) -> bytes:
+    def encode(self, value: Held) -> bytes:
         """Return the value's bytes, or raise `NotStorable` when they would not read back equal."""
         ...
 
-    def decode(self, data: bytes) -> Value:
+    def decode(self, data: bytes) -> Held:
         """Return the value, or raise `ValueError` that names the field when the bytes are not one."""
         ...
 
@@ -263,12 +263,15 @@ class OpenedSource(Source[Got], Protocol[Got]):
 class Entry(NamedTuple, Generic[Got]):
     """A message of a history: its position, when it entered (seconds since 1970, UTC; None if nobody knows), and itself.
 
-    The message is None where there is none to fold: it was set aside because it cannot be read.
+    The message is None if there is none to fold: it was set aside because it cannot be read, or is a record that cannot be decoded,
+    `undecoded`. `source_position` is what a run calls the position, if it counts in another way than the history does.
     """
 
     position: int
     at: float | None
     message: Got | None
+    source_position: Position = None
+    undecoded: Undecoded | None = None
 
 
 class Span(NamedTuple):
@@ -310,6 +313,67 @@ class History(Protocol[Got]):
 
     def set_aside(self) -> Mapping[int, str]:
         """Return the positions that runs have passed over, and why."""
+        ...
+
+
+@runtime_checkable
+class Watcher(Protocol[Got]):
+    """One reader of a value, in any thread or event loop: it is given the newest, and never one that is older than what it had."""
+
+    @property
+    def version(self) -> int:
+        """The version last given."""
+        ...
+
+    def get(self, timeout: float | None = None) -> Got:
+        """Return the newest value if it is newer than what was given last, or wait for one. Raises `TimedOut`, and `Closed`."""
+        ...
+
+    async def get_async(self, timeout: float | None = None) -> Got:
+        """Return the newest value as `get` does, waiting on the event loop; a cancelled wait takes nothing."""
+        ...
+
+    def get_nowait(self) -> Got:
+        """Return the newest value, or raise `Empty` when there is none that was not given yet."""
+        ...
+
+    def close(self) -> None:
+        """End the watcher, and a get that waits. A second call is harmless."""
+        ...
+
+
+@runtime_checkable
+class Value(Protocol[Held]):
+    """A value of which everybody sees the newest: `gs.Value`, and those of `gs.values`, whose `set` and `update` ask a server."""
+
+    def watch(self, *, since: int = 0, every: float = 0.0) -> Watcher[Held]:
+        """Return a watcher, which is given no version up to `since`, and values at least `every` seconds apart."""
+        ...
+
+    def peek(self, default: Any = ...) -> Held:  # Any: whatever is to stand in for the value
+        """Return the current value without waiting; `default` while there is none, or else raise `Empty`."""
+        ...
+
+    @property
+    def version(self) -> int:
+        """The version of the current value, which every newer one exceeds; 0 while there is none."""
+        ...
+
+    def versioned(self) -> tuple[int, Held]:
+        """Return the version and the value of one moment. Raises `Empty` when there is none."""
+        ...
+
+    def set(self, value: Held) -> int:
+        """Set the value and return its version. Raises `Closed` at the end."""
+        ...
+
+    def update(self, fn: Callable[[Held], Held]) -> Held:
+        """Set the value to `fn` of the newest and return it; if somebody else sets it first, `fn` is called again."""
+        ...
+
+    @property
+    def closed(self) -> bool:
+        """Whether the value has ended: watchers get what they have not seen, and then `Closed`."""
         ...
 
 

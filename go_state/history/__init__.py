@@ -19,7 +19,7 @@ What was given is made one shape in `reading/`, which has the fold too. Keys: `k
 
 from go_state.history.check_store import StoreChecked, StoreFinding, check_store
 from go_state.history.compare import Compared, Parted, compare
-from go_state.history.erasing.forget import change_model, forget
+from go_state.history.erasing.forget import Forgotten, change_model, forget
 from go_state.history.erasing.rewrite import rewrite
 from go_state.history.peek import Peeked, peek
 from go_state.history.reading.folding import Step
@@ -35,6 +35,7 @@ from go_state.storage.journal.erasing.rewriting import Rewritten
 __all__ = [
     "Compared",
     "Finding",
+    "Forgotten",
     "HistoryOptions",
     "ModelChange",
     "Parted",

@@ -15,6 +15,7 @@ from go_state.history.reading.opened import HistoryOptions, opened
 from go_state.history.reading.starts import Start, earliest_of
 from go_state.history.reading.translation import translation_between
 from go_state.history.reading.twins import Parting, Twins
+from go_state.runtime.on_error import FailedMessage
 from go_state.storage.codec.difference import Difference, differences
 
 Model = TypeVar("Model")
@@ -41,12 +42,15 @@ class Compared(NamedTuple, Generic[Msg]):
     """What `compare` has found: how many turns it has taken, the first message after which the two part, and the counts.
 
     `counts` says of each field, without the keys in its path, after how many messages it differs; 1 each for the first message, if
-    it was not asked to go on.
+    it was not asked to go on. `passed_over` says how many messages and records the old and the new one have passed over (see
+    `on_error`), and `set_aside` names up to 1,000 of the new one's.
     """
 
     messages: int
     parted: Parted[Msg] | None
     counts: Mapping[str, int]
+    passed_over: tuple[int, int] = (0, 0)
+    set_aside: tuple[FailedMessage[Msg], ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -86,7 +90,8 @@ def compare(
         parted = _parted(parting, twins)
         counts.update({_KEYS.sub("[...]", each.path) for each in parted.fields})
         found = found or parted
-    return Compared(twins.steps, found, dict(counts))
+    passed = one.passed.count, other.passed.count
+    return Compared(twins.steps, found, dict(counts), passed, tuple(other.passed.named))
 
 
 def _parted(parting: Parting, twins: Twins[Model, Msg]) -> Parted[Msg]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, Union, Unpack
 
 from go_state.core.errors import UsageError
@@ -21,7 +21,7 @@ Msg = TypeVar("Msg")
 
 def rebuild(
     program: Program[Model, Msg],
-    history: Union[Given[Msg], RecordStore],
+    history: Union[Given[Msg], RecordStore, Sequence[Given[Msg]]],
     *,
     dry_run: bool = False,
     prefix: str = "",
@@ -34,7 +34,14 @@ def rebuild(
     No command is performed. `history` is a program's journal, or a store: then the program under `prefix` and `key`, or without `key`
     every one of this program's under the prefix. The newest snapshot and the keyframes are made again, each at its position. With
     `store=`, and `key` or `key_of`, it is the source or the journal of an aggregate, whose models are made again up to the position
-    that it has come to; one for which `retire(model)` is true is deleted, as the aggregate does it.
+    that it has come to; one for which `retire(model)` is true is deleted, as the aggregate does it. If it has read several, `history`
+    is a list of all of them, in the order in which it has read them: each one to its end, or as far as it came, before the next.
+
+    What the aggregate has set aside into `DeadLetters` of the same store is passed over if update fails on it again. If not, it is in
+    the models from here on, and its letter is removed with the same write. With `on_error=gs.SetAside()` whatever else update fails on
+    is passed over as well; with `SetAside(letters)` a letter of it is written. Without letters, as of what was set aside into a buffer, or
+    was retried with another decoder, nobody knows what became of it: a message that fails, or a record that cannot be decoded, raises
+    then, unless `on_error` says to pass over it.
 
     Everything is written in one transaction at the end: interrupted at any moment, it is the old or the new. The program must not
     run: `LeaseHeld` or `Conflict` if it does, and then nothing was written. `dry_run` writes nothing and may be used beside it. The
@@ -44,19 +51,49 @@ def rebuild(
     """
     checked_function("retire", retire, "a model that returns whether to delete it")
     if isinstance(history, RecordStore):
+        _check_knows_itself(options)
         return _of_store(checked_program(program), history, prefix, options, progress, dry_run=dry_run)
-    work = opened("rebuild", program, history, **_without_own_store(history, options))
+    if isinstance(history, (list, tuple)):
+        return _of_several(program, history, retire, progress, options, dry_run=dry_run)
+    one: Given[Msg] = history  # type: ignore[assignment]  # a sequence is none of them
+    work = opened("rebuild", program, one, **_without_own_store(one, options))
     if work.store is not None:
-        return Aggregated(work, work.store, retire).run(progress, dry_run=dry_run)
+        return Aggregated([work], work.store, retire).run(progress, dry_run=dry_run)
     if not isinstance(work.history, JournalHistory) or work.key_of is not None:
         raise UsageError(
             "rebuild makes the models in a store again: give store=, and key= or key_of=, as the aggregate has them"
         )
+    _check_knows_itself(options)
     journal = work.history.journal
     store: Any = journal.store  # a RecordStore, which is what journals are made by
     with Journalled(program, store, dry_run=dry_run) as journalled:
         journalled.add_journal(journal, with_key(program, work.key or ""), progress)
         return journalled.finish()
+
+
+def _check_knows_itself(options: HistoryOptions) -> None:
+    if "on_error" in options:
+        raise UsageError(
+            "on_error= is for an aggregate: a journal knows what was set aside, and journal.skip(position) passes over one more"
+        )
+
+
+def _of_several(
+    program: Program[Model, Msg],
+    histories: Sequence[Given[Msg]],
+    retire: Callable[[Model], bool] | None,
+    progress: Callable[[int], object] | None,
+    options: HistoryOptions,
+    *,
+    dry_run: bool,
+) -> Rebuilt:
+    store = options.get("store")
+    if not histories or store is None:
+        raise UsageError(
+            "a list of histories is what one aggregate has read: give at least one, and store=, with key= or key_of=, as it has them"
+        )
+    works = [opened("rebuild", program, history, **options) for history in histories]
+    return Aggregated(works, store, retire).run(progress, dry_run=dry_run)
 
 
 def _of_store(

@@ -35,7 +35,8 @@ def replay(
     `history` is a journal, a source that can be read again, such as a file, or a `gs.abc.History`. It starts at the nearest
     keyframe (see `Snapshots(keep=)`), or with `store=` at the model that an aggregate has saved, or else at the beginning with
     what init returns; with `start` at the last of these that is not after that position: 0 folds everything. Messages that were set
-    aside are passed over. Of a keyed aggregate, `key` and `key_of` say which model. `progress` is called with the position now and
+    aside are passed over; of an aggregate over a source, `on_error=gs.SetAside()` passes over what `update` fails on.
+    Of a keyed aggregate, `key` and `key_of` say which model. `progress` is called with the position now and
     then.
 
     Raises `UsageError` for a position that the history does not have, `Lagged` for one that was truncated, `Corrupt` with the
@@ -62,7 +63,7 @@ def replay(
 def _replayed(work: Opened[Model, Msg], until: int | None, at: int | None, progress: Callable[[int], object] | None) -> Model:
     end = checked_end(work.history, until)
     start = start_of(work, end, at)
-    if isinstance(work.history, JournalHistory) and not work.is_aggregate:
+    if isinstance(work.history, JournalHistory) and not work.is_aggregate and not work.passed.may_pass:
         return _by_blocks(work.program, work.history.journal, start, end or 0, progress)
     fold = Fold(work, start)
     exhaust(fold.begin())

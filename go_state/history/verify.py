@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Generic, NamedTuple, TypeVar, Unpack
+from typing import Any, Generic, NamedTuple, TypeVar, Unpack
 
 from go_state.core.errors import Conflict, Lagged
 from go_state.core.ports import Entry
@@ -15,6 +15,7 @@ from go_state.history.reading.kept import Kept, kept_of
 from go_state.history.reading.opened import HistoryOptions, Opened, opened
 from go_state.history.reading.starts import Start
 from go_state.history.reading.twins import Parting, Twins
+from go_state.runtime.on_error import FailedMessage
 from go_state.storage.codec.difference import Difference, difference, part_at
 
 Model = TypeVar("Model")
@@ -54,11 +55,16 @@ class Finding(NamedTuple):
 
 
 class Verified(NamedTuple):
-    """What `verify` has found: how many messages it has folded, how many models it has compared, and the first thing wrong."""
+    """What `verify` has found: how many messages it has folded, how many models it has compared, and the first thing wrong.
+
+    `passed_over` is how many messages and records it has passed over (see `on_error`), and `set_aside` names up to 1,000 of them.
+    """
 
     messages: int
     snapshots: int
     finding: Finding | None
+    passed_over: int = 0
+    set_aside: tuple[FailedMessage[Any], ...] = ()  # Any: of whichever program
 
     @property
     def ok(self) -> bool:
@@ -123,7 +129,8 @@ class _Verification(Generic[Model, Msg]):
                 break
             position = entry.position + 1
         finding = finding or self._compare(position) or self._settle()
-        return Verified(self._twins.steps, self._snapshots, finding)
+        passed = self._work.passed
+        return Verified(self._twins.steps, self._snapshots, finding, passed.count, tuple(passed.named))
 
     def _take(self, entry: Entry[Msg]) -> Finding | None:
         parting = self._twins.take(entry)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterator
+from contextlib import closing
 from types import TracebackType
 from typing import IO, Generic, NamedTuple, Protocol, Self, TypeVar
 
@@ -87,6 +88,17 @@ class FileSource(Generic[Msg]):
         """Open the file, to recognise, describe and read the same file, whatever the path names by then."""
         return OpenedFile(self)
 
+    def __iter__(self) -> Iterator[Msg]:
+        """Give the messages of the file, from its beginning; `BadRecord` at a record that is none.
+
+        A run, which decides on such a record by `on_error`, asks for it with `read` instead.
+        """
+        with closing(self.read()) as reading:
+            for message in reading:
+                if isinstance(message, Undecoded):
+                    raise message.error
+                yield message
+
     def fingerprint(self) -> str:
         """Return the file's length and hash, as "length:hash"."""
         with self.open_once() as opened:
@@ -99,7 +111,10 @@ class FileSource(Generic[Msg]):
             opened.recognise(fingerprint)
 
     def read(self, after: int | None = None) -> FileReading[Msg]:
-        """Begin a pass after the first `after` records; one that follows a fingerprint is of the file that was described."""
+        """Begin a pass after the first `after` records; one that follows a fingerprint is of the file that was described.
+
+        A record that is no message is given as an `Undecoded` in its place, for runs: for the messages alone iterate over the source.
+        """
         described, self._described = self._described, None
         return OpenedFile(self, described).read(after)
 

@@ -6,6 +6,7 @@
     recording   a run that `gs.to_test` has written down, and today's program taken through it
     strategies  messages for hypothesis, out of the types of an update
     contracts   the promises of a store and a buffer as test suites, for backends of one's own
+    value_contract   the promises of a value, in memory or elsewhere
     crashing    a process that dies at a named point
 
 Start with `play`; a program with effects needs `Harness`, and code that waits a `SimClock`.
@@ -19,6 +20,7 @@ from go_state.testing.harness import Harness
 from go_state.testing.play import Played, play
 from go_state.testing.recording import Recording
 from go_state.testing.strategies import messages
+from go_state.testing.value_contract import ValueContract
 
 __all__ = [
     "CRASH_POINTS",
@@ -28,6 +30,7 @@ __all__ = [
     "Recording",
     "SimClock",
     "StoreContract",
+    "ValueContract",
     "crash_at",
     "messages",
     "play",

@@ -50,6 +50,7 @@ class Slot(Generic[T]):
         self.now: Versioned[T] = (
             (0, value) if value is UNSET else (1, value)
         )  #: one tuple: read without the lock, it is of one moment
+        self.newest = 0  #: the newest version that was set by `set_at`, which gives versions that are not ours
         self.closed = False
         self.in_parent = False  #: whether this is a forked child, and the slot goes on in its parent alone
         self.before_wait = before_wait  #: called before a watcher sleeps; raises if it must not
@@ -75,6 +76,20 @@ class Slot(Generic[T]):
         self.now = self.now[0] + 1, value
         if self._wakers:  # looked at after the slot is written, see above
             self.wake()
+
+    def set_at(self, version: int, value: T) -> bool:
+        """Set the slot to a version of the setter's own, or unset it if the value is UNSET, and return whether that was done.
+
+        A version that is not newer than every one before changes nothing, and neither does any once the slot is closed. What was
+        set at the newest version may be unset at the same one: it was removed, and nothing has come since.
+        """
+        with self._lock:
+            if self.closed or version < self.newest or (version == self.newest and not (value is UNSET and self.now[0])):
+                return False
+            self.newest = version
+            self.now = (0, value) if value is UNSET else (version, value)
+        self.wake()
+        return True
 
     def replace(self, before: Versioned[T], value: T) -> bool:
         """Set the slot if nobody has set it since it was `before`; return whether it was set. Raises `Closed`."""

@@ -127,6 +127,7 @@ def test_a_trace_shows_before_and_after(go_state: Command) -> None:
     [
         (("old:plain", "shop.lmdb", "--where", "after.total < 0"), 4),
         (("old:plain", "shop.lmdb", "--where", "old:below"), 4),
+        (("old:plain", "shop.lmdb", "--where", "customer=c1", "--type", "Refund"), 2),
         (("old:keyed", "shops.lmdb", "--prefix", "shops/", "--key", "south", "--where", "after.refunded"), 1),
         (("old:sales", "sales.csv", "--key-of", "customer", "--where", "msg.amount < 0"), 2),
         (("old:sales", "sales.csv", "--key-of", "customer", "--key", "c2", "--where", "msg.amount < 0", "--of", "old:Sale"), 3),
@@ -260,7 +261,7 @@ def lines_of(stream: IO[str] | None) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("args", "teaches"),
     [
-        (("first", "old:plain", "shop.lmdb", "--where", "after."), "--where is an expression such as"),
+        (("first", "old:plain", "shop.lmdb", "--where", "after."), "--where is field=value, an expression such as"),
         (("first", "old:plain", "shop.lmdb", "--where", "old:nothing"), "the module has nothing of that name"),
         (("replay", "old:keyed", "shops.lmdb"), "say which with --name"),
         (("replay", "old:plain", "shop.lmdb", "--of", "old:Sale"), "leave it out"),

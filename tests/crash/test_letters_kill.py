@@ -69,6 +69,11 @@ with gs.LMDBStore("s") as store:
             if n % 10 == 0:
                 app.apply(Row("a", 1))
 """
+REBUILD = """
+with gs.LMDBStore("s") as store:
+    os.write(1, b"b")
+    gs.history.rebuild(shops, gs.sources.JSONLines("rows.jsonl", Row), store=store, key_of=shop_of)
+"""
 RETRY_BOT = """
 import go_state.dead_letters.into_journals as into_journals
 into_journals._TOGETHER = 3
@@ -125,10 +130,10 @@ def test_an_aggregate_that_is_killed_has_each_message_once(tmp_path: Path) -> No
 
 
 def positions_of(store: gs.LMDBStore) -> int:
-    from go_state.storage.snapshots.snapshot import read_envelope
+    from go_state.modes.aggregate.position_record import marks_of_sources
 
-    stored = store.load("@positions/shops")
-    return 0 if stored is None else int(read_envelope("@positions/shops", stored.data).marks["rows.jsonl"].position)
+    marks = marks_of_sources(store, ["shops"])
+    return int(marks["rows.jsonl"].position) if marks else 0
 
 
 def totals_of(store: gs.LMDBStore) -> dict[str, tuple[int, int]]:
@@ -161,3 +166,24 @@ def test_a_journalled_program_that_is_killed_has_each_letter_once(tmp_path: Path
         assert list(gs.DeadLetters(store, "bot")) == []
         again = [json.dumps(each.message[1]) for each in journal.read(end)]
         assert again == [json.dumps(json.loads(letter.message or b"")[1]) for letter in letters]
+
+
+def test_a_rebuild_that_is_killed_leaves_models_and_letters_as_they_were_or_as_they_are_to_be(tmp_path: Path) -> None:
+    """Each message is in a model or in a letter at any moment, never in both."""
+    rows = [("ab"[n % 2], n) for n in range(400)]
+    lines = [json.dumps({"shop": shop, "n": n}) for shop, n in rows]
+    lines[100:100] = ["{bad"]
+    (tmp_path / "rows.jsonl").write_text("".join(line + "\n" for line in lines))
+    assert life(tmp_path, AGGREGATE, "broken")
+    chance, kills = random.Random(5), 0
+    while not life(tmp_path, REBUILD, "mended", chance.randrange(405) if kills < 20 else None):
+        kills += 1
+        with gs.LMDBStore(tmp_path / "s") as store:
+            letters = list(gs.DeadLetters(store, "night"))
+            in_models = sum(count for count, _ in totals_of(store).values())
+            assert in_models + sum(letter.raw is None for letter in letters) == len(rows)
+            assert len(letters) in (1, 1 + sum(n % 7 == 0 for _, n in rows))
+    assert kills == 20
+    with gs.LMDBStore(tmp_path / "s") as store:
+        assert [letter.raw for letter in gs.DeadLetters(store, "night")] == [b"{bad"]
+        assert totals_of(store) == {shop: (200, sum(n for each, n in rows if each == shop)) for shop in "ab"}

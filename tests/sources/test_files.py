@@ -363,3 +363,17 @@ def test_what_a_class_raises_names_the_record(tmp_path: Path, text: str) -> None
     with pytest.raises(gs.errors.BadRecord, match=r"record 1 of .*: its class raised KeyError") as raised:
         messages(make(path, Known, finished=True).read())
     assert "secret" not in "".join(traceback.format_exception(raised.value))
+
+
+def test_a_source_is_iterated_over_without_traps(tmp_path: Path) -> None:
+    """Whoever reads a file by hand gets messages, and the error of a record that is none; the file is closed behind them."""
+    path = tmp_path / "numbers.jsonl"
+    path.write_text("1\n2\nx\n3\n")
+    source = gs.sources.JSONLines(path, int)
+    numbers = iter(source)
+    assert [next(numbers), next(numbers)] == [1, 2]
+    with pytest.raises(gs.errors.BadRecord, match="record 3"):
+        next(numbers)
+    path.write_text("1\n2\n")
+    assert list(source) == list(source) == [1, 2]
+    assert gs.batch(gs.reducer(int, lambda model, msg: model + msg), source).position == 2

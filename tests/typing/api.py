@@ -343,6 +343,16 @@ def values() -> None:
         assert_type(watcher.get(where=lambda number: number > 3, timeout=1), int)
         watcher.get(where=str.upper)  # type: ignore[arg-type]
     gs.watch.throttle(repr, hz=10)
+    port: gs.abc.Value[int] = value
+    assert_type(port.watch().get(), int)
+    assert_type(port.update(abs), int)
+    with gs.values.Etcd("http://127.0.0.1:2379", user=("ann", "secret")) as etcd:
+        limit = etcd.value("limit", int)
+        assert_type(limit, gs.values.RemoteValue[int])
+        assert_type(limit.versioned(), tuple[int, int])
+        assert_type(limit.connected.peek(), bool)
+        limit.set("text")  # type: ignore[arg-type]
+        port = limit
     with gs.watch.fanout(value, print, policy="latest") as spread:
         spread.wait(timeout=1)
     gs.watch.fanout(value, print, policy="newest")  # type: ignore[arg-type]
@@ -417,7 +427,7 @@ def erased(store: gs.LMDBStore, journal: gs.Journal[Msg]) -> None:
     assert_type(
         gs.history.rewrite(program, journal, lambda entry: entry.message, model=lambda model: model), gs.history.Rewritten
     )
-    assert_type(gs.history.forget(store, "a"), bool)
+    assert_type(gs.history.forget(store, "a"), gs.history.Forgotten)
     assert_type(gs.history.change_model(program, store, "a", lambda model: model), bool)
     gs.history.change_model(program, store, "a", lambda model: 1)  # type: ignore[arg-type, return-value]
     assert_type(store.info().keys, int)

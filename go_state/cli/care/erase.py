@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
 from go_state.cli.care.store import confirm
-from go_state.cli.opened import find_journal, import_function, import_program, named, open_store
+from go_state.cli.conditions import Members
+from go_state.cli.opened import AnyProgram, find_journal, import_function, import_program, named, open_store
 from go_state.cli.output import bar, print_json
 from go_state.cli.parameters import (
     AllUnder,
@@ -27,13 +28,17 @@ from go_state.cli.parameters import (
 )
 from go_state.cli.terminal import show
 from go_state.core.errors import UsageError
-from go_state.core.program import Program, takes_key
+from go_state.core.program import takes_key
 from go_state.history.erasing.forget import forget
 from go_state.history.erasing.rewrite import rewrite
 from go_state.storage.backends.record_store import RecordStore
 from go_state.storage.codec.message_codec import MessageCodec
 from go_state.storage.codec.program_types import message_type
 from go_state.storage.journal.erasing.rewriting import Rewritten
+from go_state.storage.journal.history import Recorded
+from go_state.storage.letters.erasing import letters_of
+
+OfEntry: TypeAlias = Callable[[Any], object]  # Any: a user's function, of an entry or of a model
 
 
 def erase(
@@ -58,7 +63,7 @@ def erase(
     _check(where, key, empty=empty, with_function=with_function, dry_run=dry_run)
     with open_store(db, schema, readonly=dry_run) as store:
         if key is not None:
-            done: dict[str, object] = {"key": key, "there": _forget(store, key, yes=yes, dry_run=dry_run)}
+            done: dict[str, object] = {"key": key, **_forget(store, key, yes=yes, dry_run=dry_run)}
         else:
             change = _change(program, where or (), None if with_function is None else import_function(with_function))
             names = _journals(store, program, name, prefix)
@@ -83,21 +88,23 @@ def _check(where: Sequence[str] | None, key: str | None, *, empty: bool, with_fu
         raise UsageError("say what becomes of the messages: --empty, or --with module:function; --dry-run counts them")
 
 
-def _forget(store: RecordStore, key: str, *, yes: bool, dry_run: bool) -> bool:
-    there = store.load(key) is not None or key in store.journal_names()
-    if dry_run or not there:
-        return there
-    confirm(f"all that {store.where} holds under {key!r} is deleted: its model, snapshots and journal", yes=yes)
-    return forget(store, key)
+def _forget(store: RecordStore, key: str, *, yes: bool, dry_run: bool) -> dict[str, object]:
+    there, letters = store.load(key) is not None or key in store.journal_names(), letters_of(store, key)
+    if (there or letters) and not dry_run:
+        of = f"{store.where} holds under {key!r}"
+        confirm(f"all that {of} is deleted: its model, snapshots, journal and {letters:,} dead letters", yes=yes)
+        done = forget(store, key)
+        there, letters = done.there, done.letters
+    return {"there": there, "letters": letters}
 
 
 def _rewrite(
     store: RecordStore,
-    program: Program[Any, Any],
+    program: AnyProgram,
     names: Sequence[str],
     prefix: str,
-    change: Callable[[Any], object],
-    model: Callable[[Any], Any] | None,
+    change: OfEntry,
+    model: OfEntry | None,
     *,
     rebuild: bool,
     dry_run: bool,
@@ -105,10 +112,12 @@ def _rewrite(
 ) -> dict[str, object]:
     """Count first, ask, and rewrite those journals in which something changes."""
     counted = {name: _one(store, program, name, prefix, change, dry_run=True) for name in names}
-    found = {name: each for name, each in counted.items() if each.first is not None}
+    found = {name: each for name, each in counted.items() if each.first is not None or each.letters}
     number = sum(each.replaced + each.emptied for each in found.values())
-    if number and not dry_run:
-        confirm(f"{number:,} messages in {len(found):,} journals of {store.where} are erased", yes=yes)
+    letters = sum(each.letters for each in found.values())
+    if (number or letters) and not dry_run:
+        also = f", and {letters:,} dead letters," if letters else ""
+        confirm(f"{number:,} messages in {len(found):,} journals of {store.where}{also} are erased", yes=yes)
         found = {name: _one(store, program, name, prefix, change, model=model, rebuild=rebuild) for name in found}
     return {
         "messages": sum(each.messages for each in counted.values()),
@@ -116,15 +125,16 @@ def _rewrite(
         "replaced": sum(each.replaced for each in found.values()),
         "emptied": sum(each.emptied for each in found.values()),
         "snapshots": sum(each.snapshots for each in found.values()),
+        "letters": sum(each.letters for each in found.values()),
     }
 
 
 def _one(
     store: RecordStore,
-    program: Program[Any, Any],
+    program: AnyProgram,
     name: str,
     prefix: str,
-    change: Callable[[Any], object],
+    change: OfEntry,
     **how: Any,  # those of `rewrite`
 ) -> Rewritten:
     journal = find_journal(store, name)
@@ -135,7 +145,7 @@ def _one(
         journal.close()
 
 
-def _journals(store: RecordStore, program: Program[Any, Any], name: str, prefix: str | None) -> list[str]:
+def _journals(store: RecordStore, program: AnyProgram, name: str, prefix: str | None) -> list[str]:
     names = store.journal_names()
     if name:
         return [name]
@@ -146,48 +156,22 @@ def _journals(store: RecordStore, program: Program[Any, Any], name: str, prefix:
     return names
 
 
-def _change(
-    program: Program[Any, Any], where: Sequence[str], replacement: Callable[[Any], Any] | None
-) -> Callable[[Any], object]:
+def _change(program: AnyProgram, where: Sequence[str], replacement: OfEntry | None) -> OfEntry:
     """Return the function that empties or replaces the messages for which all conditions hold."""
-    conditions = [_condition(each) for each in where]
+    conditions = Members(where)
     codec: MessageCodec[Any] = MessageCodec(message_type(program))
 
-    def change(entry: Any) -> object:
+    def change(entry: Recorded[Any]) -> object:
         message = entry.message
         record = message if isinstance(message, list) else _json(codec.encode(message))
-        if not all(any(_is(found, value) for found in _values(record[1:], path)) for path, value in conditions):
+        if not conditions.hold(record):
             return message
         return None if replacement is None else replacement(entry)
 
     return change
 
 
-def _json(data: bytes) -> Any:
+def _json(data: bytes) -> object:
     from msgspec import json
 
     return json.decode(data)
-
-
-def _condition(text: str) -> tuple[list[str], str]:
-    path, equals, value = text.partition("=")
-    if not (equals and path):
-        raise UsageError(f"a condition is field=value, such as customer=c1 or address.city=Oslo, not {text!r}")
-    return path.split("."), value
-
-
-def _values(found: object, path: Sequence[str]) -> Iterator[object]:
-    """Give what lies at the path in JSON; of a list, what lies there in each of its elements."""
-    if isinstance(found, list):
-        for each in found:
-            yield from _values(each, path)
-    elif not path:
-        yield found
-    elif isinstance(found, dict) and path[0] in found:
-        yield from _values(found[path[0]], path[1:])
-
-
-def _is(found: object, value: str) -> bool:
-    import json
-
-    return found == value if isinstance(found, str) else json.dumps(found) == value

@@ -35,7 +35,7 @@ _ROWS = 1000  # of a table; --json prints all, a line each
 
 def list_letters(db: Db, name: LettersName = "", as_json_lines: Json = False, schema: Schema = "go_state") -> None:
     """List letters: id, source, position, key, error and time. Without a name, those of every name."""
-    with open_store(db, schema) as store:
+    with open_store(db, schema, readonly=True) as store:
         found = ((each, letter) for each in ([name] if name else names(store)) for letter in DeadLetters(store, each))
         if as_json_lines:
             for each, letter in found:
@@ -49,7 +49,7 @@ def list_letters(db: Db, name: LettersName = "", as_json_lines: Json = False, sc
 
 def show_letter(db: Db, name: LettersName, ids: Ids, schema: Schema = "go_state") -> None:
     """Print one letter as JSON: its message or raw record, and what it has failed with."""
-    with open_store(db, schema) as store:
+    with open_store(db, schema, readonly=True) as store:
         for each in ids:
             show_json(as_json(DeadLetters(store, name).show(each)))
 
@@ -100,7 +100,7 @@ def drop_letters(
 
 def export_letters(db: Db, name: LettersName, path: OutputFile = "-", schema: Schema = "go_state") -> None:
     """Write letters as JSON Lines."""
-    with open_store(db, schema) as store, output(store, path) as file:
+    with open_store(db, schema, readonly=True) as store, output(store, path) as file:
         for line in _lines(DeadLetters(store, name)):
             file.write(line)
 

@@ -12,6 +12,7 @@ from go_state.cli.opened import AnyProgram, find_journal, import_object, named, 
 from go_state.core.errors import UsageError
 from go_state.core.program import takes_key
 from go_state.history.reading.opened import HistoryOptions
+from go_state.runtime.on_error import SetAside
 from go_state.sources.jsonlines import JSONLines
 from go_state.sources.tables import CSV
 from go_state.storage.backends.record_store import RecordStore
@@ -33,6 +34,8 @@ class Where:
     key_of: str = ""
     store: str = ""
     schema: str = "go_state"
+    set_aside: bool = False
+    writes: bool = False  # into a store
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +67,25 @@ def kind_of(path: str) -> str:
 def _file(program: AnyProgram, where: Where, ends: ExitStack) -> Asked:
     if where.name or where.prefix:
         raise UsageError("--name and --prefix say which journal of a store it is, and this is a file: leave them out")
-    of = import_object(where.of) if where.of else message_type(program)
-    path, kind = where.history, kind_of(where.history)
-    source: Any = JSONLines(path, of) if kind in _LINES else CSV(path, of, delimiter="\t" if kind == ".tsv" else ",")  # type: ignore[arg-type]  # what is no type it refuses itself
-    return Asked(source, _options(where, _store(where, ends)), None, None)
+    return Asked(file_source(program, where.history, where.of), _options(where, _store(where, ends)), None, None)
+
+
+def file_source(program: AnyProgram, path: str, of: str = "") -> Any:  # a Source of whichever messages
+    """Return a file of records as a source, whose messages are `of` that class, or those of the program."""
+    kind, cls = kind_of(path), import_object(of) if of else message_type(program)
+    if not kind:
+        raise UsageError(
+            f"{path} is not a file of records, such as .csv or .jsonl: several histories are files, each of its own"
+        )
+    if kind in _LINES:
+        return JSONLines(path, cls)  # type: ignore[arg-type]  # what is no type it refuses itself
+    return CSV(path, cls, delimiter="\t" if kind == ".tsv" else ",")  # type: ignore[arg-type]
 
 
 def _journal(program: AnyProgram, where: Where, ends: ExitStack) -> Asked:
     if where.of:
         raise UsageError("--of says what the messages of a file are, and this is a store, whose program says it: leave it out")
-    store = ends.enter_context(open_store(where.history, where.schema))
+    store = ends.enter_context(open_store(where.history, where.schema, readonly=not where.writes))
     journal = find_journal(store, journal_name(store, where))
     options = _options(where, _same_or_opened(where, store, ends))
     if takes_key(program) and where.key is None and not where.key_of:
@@ -104,12 +116,14 @@ def _options(where: Where, store: RecordStore | None) -> HistoryOptions:
         options["key_of"] = import_object(where.key_of) if ":" in where.key_of else where.key_of  # type: ignore[typeddict-item]  # what cannot be called the tool refuses
     if store is not None:
         options["store"] = store
+    if where.set_aside:
+        options["on_error"] = SetAside()
     return options
 
 
 def _store(where: Where, ends: ExitStack) -> RecordStore | None:
     """Open the store of an aggregate, if one is given."""
-    return ends.enter_context(open_store(where.store, where.schema)) if where.store else None
+    return ends.enter_context(open_store(where.store, where.schema, readonly=not where.writes)) if where.store else None
 
 
 def _same_or_opened(where: Where, store: RecordStore, ends: ExitStack) -> RecordStore | None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from go_state.cli.conditions import Members, expression, is_member
 from go_state.cli.history.asked import Where, asked
-from go_state.cli.history.shown import Printer
-from go_state.cli.opened import import_object, import_program
+from go_state.cli.history.shown import Printer, described, tell_passed_over
+from go_state.cli.opened import AnyProgram, import_object, import_program
 from go_state.cli.output import bar, print_json
 from go_state.cli.parameters import (
     AggregateStore,
@@ -18,11 +19,13 @@ from go_state.cli.parameters import (
     History,
     Json,
     KeyOf,
+    Kind,
     NameIfSeveral,
     NewTarget,
     Of,
     OldTarget,
     OptionalKey,
+    Passing,
     Prefix,
     Schema,
     Target,
@@ -30,7 +33,7 @@ from go_state.cli.parameters import (
 )  # fmt: skip
 from go_state.cli.terminal import show
 from go_state.core.errors import UsageError
-from go_state.history.compare import compare
+from go_state.history.compare import Compared, compare
 from go_state.history.steps import first
 from go_state.history.verify import verify
 from go_state.storage.codec.difference import differences
@@ -42,7 +45,8 @@ _FUNCTION = re.compile(r"[\w.]+:\w+")
 def find_first(
     target: Target,
     history: History,
-    where: Condition,
+    where: Condition = None,
+    kind: Kind = "",
     name: NameIfSeveral = "",
     key: OptionalKey = None,
     prefix: Prefix = "",
@@ -51,12 +55,24 @@ def find_first(
     of: Of = "",
     key_of: KeyOf = "",
     store: AggregateStore = "",
+    set_aside: Passing = False,
     as_json: Json = False,
     schema: Schema = "go_state",
 ) -> None:
     """Print the first message that made something so, with what it has changed; the exit code is 1 if none did."""
-    program, condition = import_program(target), _condition(where)
-    place = Where(history=history, name=name, key=key, prefix=prefix, of=of, key_of=key_of, store=store, schema=schema)
+    program = import_program(target)
+    condition = _condition(program, where or (), kind)
+    place = Where(
+        history=history,
+        name=name,
+        key=key,
+        prefix=prefix,
+        of=of,
+        key_of=key_of,
+        store=store,
+        schema=schema,
+        set_aside=set_aside,
+    )
     with asked(program, place) as found:
         with bar("first", found.total) as advance:
             step = first(program, found.history, condition, start=start, until=until, progress=advance, **found.options)
@@ -67,22 +83,27 @@ def find_first(
         Printer(program, as_json=as_json).turn(step.position, step.at, step.key, step.message, changed, sent=step.sent)
 
 
-def _condition(written: str) -> Callable[[object, object, object], bool]:
-    """Return the function of a condition: an expression in `before`, `msg` and `after`, or module:function."""
-    if _FUNCTION.fullmatch(written):
-        function = import_object(written)
-        if not callable(function):
-            raise UsageError(f"{written} is not a function of (before, msg, after)")
-        return lambda before, msg, after: bool(function(before, msg, after))
-    try:
-        code = compile(written, "--where", "eval")
-    except (SyntaxError, ValueError) as error:
-        raise UsageError(f"--where is an expression such as 'after.total < 0', not {written!r} ({error})") from None
+def _condition(program: AnyProgram, written: Sequence[str], kind: str) -> Callable[[object, object, object], bool]:
+    """Return the function of conditions, all of which have to hold: field=value, expressions, or module:function."""
+    members = Members([each for each in written if is_member(each)], kind)
+    functions = [_function(each) for each in written if not is_member(each)]
+    if not members and not functions:
+        raise UsageError("say what made it so: --where 'after.total < 0', --where customer=c1, or --type Refund")
+    printer = Printer(program)
 
     def condition(before: object, msg: object, after: object) -> bool:
-        return bool(eval(code, {"before": before, "msg": msg, "after": after}))  # whoever writes it runs the command
+        return (not members or members.hold(printer.message(msg))) and all(each(before, msg, after) for each in functions)
 
     return condition
+
+
+def _function(written: str) -> Callable[[object, object, object], bool]:
+    if not _FUNCTION.fullmatch(written):
+        return expression(written)
+    function = import_object(written)
+    if not callable(function):
+        raise UsageError(f"{written} is not a function of (before, msg, after)")
+    return lambda before, msg, after: bool(function(before, msg, after))
 
 
 def compare_programs(
@@ -97,26 +118,42 @@ def compare_programs(
     of: Of = "",
     key_of: KeyOf = "",
     store: AggregateStore = "",
+    set_aside: Passing = False,
     as_json: Json = False,
     schema: Schema = "go_state",
 ) -> None:
     """Print the first message after which two programs' models differ, by field; the exit code is 1 if they do."""
     program, other = import_program(old), import_program(new)
-    where = Where(history=history, name=name, key=key, prefix=prefix, of=of, key_of=key_of, store=store, schema=schema)
+    where = Where(
+        history=history,
+        name=name,
+        key=key,
+        prefix=prefix,
+        of=of,
+        key_of=key_of,
+        store=store,
+        schema=schema,
+        set_aside=set_aside,
+    )
     with asked(program, where) as found, bar("compare", found.total) as advance:
         compared = compare(program, other, found.history, until=until, go_on=go_on, progress=advance, **found.options)
+    _tell_compared(compared, Printer(program, as_json=as_json), as_json=as_json, go_on=go_on)
+    sys.exit(0 if compared.ok else 1)
+
+
+def _tell_compared(compared: Compared[object], printer: Printer, *, as_json: bool, go_on: bool) -> None:
     parted = compared.parted
     if parted is not None:
-        printer = Printer(program, as_json=as_json)
         printer.turn(parted.position, parted.at, parted.key, parted.message, parted.fields, words=("old", "new"))
     if as_json:
-        print_json({"messages": compared.messages, "counts": compared.counts})
+        print_json({"messages": compared.messages, "counts": compared.counts, "passed_over": compared.passed_over})
     elif parted is None:
         show(f"{compared.messages:,} messages: both make the same of them")
     else:
         for path, count in sorted(compared.counts.items(), key=lambda each: -each[1]) if go_on else ():
             show(f"{path} differs after {count:,} messages")
-    sys.exit(0 if compared.ok else 1)
+    if not as_json:
+        tell_passed_over(compared.passed_over[1], compared.set_aside)
 
 
 def verify_history(
@@ -128,18 +165,31 @@ def verify_history(
     of: Of = "",
     key_of: KeyOf = "",
     store: AggregateStore = "",
+    set_aside: Passing = False,
     as_json: Json = False,
     schema: Schema = "go_state",
 ) -> None:
     """Fold a history through today's program and compare with the models that were kept; the exit code is 1 if they differ."""
     program = import_program(target)
-    where = Where(history=history, name=name, key=key, prefix=prefix, of=of, key_of=key_of, store=store, schema=schema)
+    where = Where(
+        history=history,
+        name=name,
+        key=key,
+        prefix=prefix,
+        of=of,
+        key_of=key_of,
+        store=store,
+        schema=schema,
+        set_aside=set_aside,
+    )
     with asked(program, where) as found, bar("verify", found.total) as advance:
         verified = verify(program, found.history, progress=advance, **found.options)
     if as_json:
         finding = None if verified.finding is None else verified.finding._asdict()
-        print_json({"messages": verified.messages, "snapshots": verified.snapshots, "finding": finding})
+        passed = {"passed_over": verified.passed_over, "set_aside": described(verified.set_aside)}
+        print_json({"messages": verified.messages, "snapshots": verified.snapshots, "finding": finding, **passed})
     else:
         says = "they make what they made" if verified.finding is None else verified.finding
         show(f"{verified.messages:,} messages and {verified.snapshots} snapshots checked: {says}")
+        tell_passed_over(verified.passed_over, verified.set_aside)
     sys.exit(0 if verified.ok else 1)

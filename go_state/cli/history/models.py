@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from go_state.cli.history.asked import Where, asked, kind_of
-from go_state.cli.history.shown import Printer, written
+from go_state.cli.history.asked import Where, asked, file_source, kind_of
+from go_state.cli.history.shown import Printer, described, tell_passed_over, written
 from go_state.cli.opened import import_program, open_store
 from go_state.cli.output import bar, print_json, print_table
 from go_state.cli.parameters import (
     AggregateStore,
     Db,
     DryRun,
+    Histories,
     History,
     Json,
     KeyOf,
+    LettersToWrite,
     NameIfSeveral,
     NeededKey,
     Of,
     OptionalKey,
+    Passing,
     Prefix,
     Schema,
     Target,
@@ -25,17 +28,20 @@ from go_state.cli.parameters import (
 )  # fmt: skip
 from go_state.cli.terminal import show
 from go_state.core.errors import UsageError
+from go_state.dead_letters.dead_letters import DeadLetters
 from go_state.history.peek import peek
+from go_state.history.reading.opened import HistoryOptions
 from go_state.history.rebuild import rebuild
 from go_state.history.rebuilding.changes import Rebuilt
 from go_state.history.to_test import to_test
+from go_state.runtime.on_error import Raise, SetAside
 
 _ROWS = 50  # changes that are shown in the table
 
 
 def rebuild_models(
     target: Target,
-    history: History,
+    histories: Histories,
     name: NameIfSeveral = "",
     key: OptionalKey = None,
     prefix: Prefix = "",
@@ -43,25 +49,47 @@ def rebuild_models(
     of: Of = "",
     key_of: KeyOf = "",
     store: AggregateStore = "",
+    set_aside: Passing = False,
+    letters: LettersToWrite = "",
     as_json: Json = False,
     schema: Schema = "go_state",
 ) -> None:
     """Fold all messages with today's program and write the models that are others than before; print what has changed."""
-    program = import_program(target)
-    if kind_of(history) or key_of or store or name:
-        where = Where(history=history, name=name, key=key, prefix=prefix, of=of, key_of=key_of, store=store, schema=schema)
-        with asked(program, where) as found, bar("rebuild", found.total) as advance:
-            rebuilt = rebuild(program, found.history, dry_run=dry_run, progress=advance, **found.options)
+    program, history, more = import_program(target), histories[0], histories[1:]
+    if letters and not set_aside:
+        raise UsageError("--letters says where letters of what --set-aside passes over are written: give both")
+    if kind_of(history) or key_of or store or name or more:
+        where = Where(
+            history=history, name=name, key=key, prefix=prefix, of=of, key_of=key_of, store=store, schema=schema,
+            set_aside=set_aside, writes=not dry_run,
+        )  # fmt: skip
+        with asked(program, where) as found, bar("rebuild", found.total if not more else None) as advance:
+            given = [found.history, *(file_source(program, each, of) for each in more)] if more else found.history
+            options = _with_letters(found.options, letters)
+            rebuilt = rebuild(program, given, dry_run=dry_run, progress=advance, **options)
     else:
-        with open_store(history, schema) as opened, bar("rebuild", None) as advance:
+        if set_aside:
+            raise UsageError(
+                "--set-aside is for an aggregate: a journal knows itself what was set aside, see `go-state journal skip`"
+            )
+        with open_store(history, schema, readonly=dry_run) as opened, bar("rebuild", None) as advance:
             rebuilt = rebuild(program, opened, key=key, prefix=prefix, dry_run=dry_run, progress=advance)
     _print(rebuilt, as_json=as_json, dry_run=dry_run)
+
+
+def _with_letters(options: HistoryOptions, name: str) -> HistoryOptions:
+    store = options.get("store")
+    if not name:
+        return options
+    if store is None:
+        raise UsageError("--letters are written with the models of an aggregate: say where it keeps them with --store")
+    return {**options, "on_error": SetAside(DeadLetters(store, name))}
 
 
 def _print(rebuilt: Rebuilt, *, as_json: bool, dry_run: bool) -> None:
     if as_json:
         changes = [{**each._asdict(), "was": repr(each.was), "now": repr(each.now)} for each in rebuilt.changes]
-        print_json({**rebuilt._asdict(), "changes": changes})
+        print_json({**rebuilt._asdict(), "changes": changes, "set_aside": described(rebuilt.set_aside)})
         return
     if rebuilt.changes:
         rows: list[tuple[object, ...]] = [
@@ -70,7 +98,9 @@ def _print(rebuilt: Rebuilt, *, as_json: bool, dry_run: bool) -> None:
         print_table(("key", "position", "field", "was", "is now"), rows[:_ROWS])
     more = f" ({len(rebuilt.changes) - _ROWS:,} fields more: --json shows them)" if len(rebuilt.changes) > _ROWS else ""
     end = "; nothing was written (--dry-run)" if dry_run else ", and written" if rebuilt.written else ""
-    show(f"{rebuilt.changed:,} of {rebuilt.models:,} models changed{more}{end}")
+    letters = f"; {rebuilt.letters:,} letters are done" if rebuilt.letters else ""
+    show(f"{rebuilt.changed:,} of {rebuilt.models:,} models changed{more}{end}{letters}")
+    tell_passed_over(rebuilt.passed_over, rebuilt.set_aside)
 
 
 def _at(position: int | None) -> object:
@@ -82,6 +112,7 @@ def peek_at_model(
     db: Db,
     key: NeededKey,
     prefix: Prefix = "",
+    set_aside: Passing = False,
     as_json: Json = False,
     schema: Schema = "go_state",
 ) -> None:
@@ -90,8 +121,8 @@ def peek_at_model(
     With --json also how many messages the snapshot lacked, and since when.
     """
     program = import_program(target)
-    with open_store(db, schema) as store:
-        found = peek(program, store, key, prefix=prefix)
+    with open_store(db, schema, readonly=True) as store:
+        found = peek(program, store, key, prefix=prefix, on_error=SetAside() if set_aside else Raise())
         if found is None:
             raise UsageError(f"nothing is kept under {prefix + key!r} in {store.where}")
     age: dict[str, object] = {"position": found.position, "behind": found.behind, "since": written(found.since)}
@@ -109,11 +140,22 @@ def write_test(
     of: Of = "",
     key_of: KeyOf = "",
     store: AggregateStore = "",
+    set_aside: Passing = False,
     schema: Schema = "go_state",
 ) -> None:
     """Write a recorded run as a pytest file, which passes today."""
     program = import_program(target)
-    where = Where(history=history, name=name, key=key, prefix=prefix, of=of, key_of=key_of, store=store, schema=schema)
+    where = Where(
+        history=history,
+        name=name,
+        key=key,
+        prefix=prefix,
+        of=of,
+        key_of=key_of,
+        store=store,
+        schema=schema,
+        set_aside=set_aside,
+    )
     with asked(program, where) as found, bar("to-test", found.total) as advance:
         to_test(program, found.history, path, of=target, until=until, progress=advance, **found.options)
     show(f"{path} replays it")

@@ -16,6 +16,7 @@ from go_state.cli.parameters import (
     NameIfSeveral,
     Of,
     OptionalKey,
+    Passing,
     Prefix,
     Schema,
     Target,
@@ -40,12 +41,23 @@ def replay_history(
     of: Of = "",
     key_of: KeyOf = "",
     store: AggregateStore = "",
+    set_aside: Passing = False,
     as_json: Json = False,
     schema: Schema = "go_state",
 ) -> None:
     """Print the model that a program comes to at a position, as JSON; with --trace before and after of every turn."""
     program = import_program(target)
-    where = Where(history=history, name=name, key=key, prefix=prefix, of=of, key_of=key_of, store=store, schema=schema)
+    where = Where(
+        history=history,
+        name=name,
+        key=key,
+        prefix=prefix,
+        of=of,
+        key_of=key_of,
+        store=store,
+        schema=schema,
+        set_aside=set_aside,
+    )
     if fields and not trace:
         raise UsageError("--fields says which changes --trace shows: give both")
     printer = Printer(program, as_json=as_json, fields=fields)

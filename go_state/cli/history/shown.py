@@ -5,19 +5,24 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import orjson
 
 from go_state.cli.opened import AnyProgram
 from go_state.cli.terminal import show, show_json
+from go_state.core.errors import BadRecord
 from go_state.history.reading.folding import Step
+from go_state.runtime.on_error import FailedMessage
 from go_state.storage.codec.difference import Difference, differences
 from go_state.storage.codec.json_codec import JsonCodec
 from go_state.storage.codec.message_codec import MessageCodec
 from go_state.storage.codec.program_types import message_type, model_type
 
 _MOST = 1000  # fields of one turn
+_NAMED = 5  # of the messages that were passed over
+
+AnyFailed: TypeAlias = FailedMessage[Any]  # of whichever program
 
 
 class Printer:
@@ -75,3 +80,19 @@ class Printer:
 def written(at: float | None) -> str | None:
     """Return a time as people write it."""
     return None if at is None else datetime.datetime.fromtimestamp(at, datetime.UTC).isoformat(timespec="milliseconds")
+
+
+def described(set_aside: Sequence[AnyFailed]) -> list[dict[str, object]]:
+    """Return what JSON says of messages that were passed over: nothing that they hold."""
+    return [{"position": each.position, "type": _kind(each), "error": type(each.error).__qualname__} for each in set_aside]
+
+
+def tell_passed_over(number: int, set_aside: Sequence[AnyFailed]) -> None:
+    """Print how many messages were passed over, and where the first ones are."""
+    if number:
+        first = ", ".join(f"{each.position} ({type(each.error).__qualname__})" for each in set_aside[:_NAMED])
+        show(f"{number:,} passed over, at {first}{', ...' if number > _NAMED else ''}")
+
+
+def _kind(failed: AnyFailed) -> str:
+    return "" if isinstance(failed.error, BadRecord) else type(failed.message).__qualname__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 from go_state.core.errors import UsageError
@@ -11,18 +12,34 @@ from go_state.core.program import Program
 from go_state.modes.keeping.keyframes import MARK
 from go_state.modes.keeping.schema import schema_of
 from go_state.storage.backends.record_store import RecordStore
+from go_state.storage.letters.erasing import forget_letters
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
 
-def forget(store: RecordStore, key: str) -> bool:
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What `forget` has deleted: whether anything was `there` under the key, and how many dead letters. It is true if there was any."""
+
+    there: bool
+    letters: int
+
+    def __bool__(self) -> bool:
+        """Return whether there was anything."""
+        return self.there or self.letters > 0
+
+
+def forget(store: RecordStore, key: str) -> Forgotten:
     """Delete all that is stored under a key: the model, its kept snapshots, and its journal with its readers; or nothing.
 
-    Returns whether there was something. A journal that is begun again under the name is another one. What programs have made of its
+    Dead letters in the store of messages for the key, or of that journal, are deleted after that. A raw record that was set aside has no
+    key: look for it among the letters, and drop it by its id.
+
+    A journal that is begun again under the name is another one. What programs have made of its
     messages elsewhere stays: `rewrite` and `change_model` are for that. Raises `LeaseHeld` if its program runs.
     """
-    return store.forget(key)
+    return Forgotten(store.forget(key), forget_letters(store, key))
 
 
 def change_model(program: Program[Model, Msg], store: Store, key: str, fn: Callable[[Model], Model]) -> bool:

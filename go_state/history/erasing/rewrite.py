@@ -11,10 +11,14 @@ from go_state.middleware.chain import replayed
 from go_state.modes.keeping.keyframes import MARK, Keyframe, full_step, kept, newest, position_of, set_message_type
 from go_state.modes.keeping.schema import schema_of
 from go_state.modes.settings import checked_program
+from go_state.storage.codec.codecs import message_codec
 from go_state.storage.codec.difference import difference
+from go_state.storage.codec.message_codec import MessageCodec
+from go_state.storage.codec.program_types import message_type, migrations_of
 from go_state.storage.journal.erasing.rewriting import Rewritten
 from go_state.storage.journal.history import Recorded
 from go_state.storage.journal.journal import Journal
+from go_state.storage.letters.erasing import rewrite_letters
 from go_state.storage.snapshots.snapshot import Mark
 
 Model = TypeVar("Model")
@@ -38,6 +42,9 @@ def rewrite(
     set aside, `entry.message` is its JSON, such as `["Add", {"by": 1}]`. Positions, times of entry, readers' positions and effect ids
     stay. All of it counts at once, or nothing: a crash leaves the journal and its snapshots as they were, or as they are to be.
 
+    Dead letters of the journal in its own store follow, after that: their messages are given to `fn` as well, and one that it empties is
+    deleted. Interrupted in between, the same call finishes it. Letters of aggregates, and in other stores, are for `gs.DeadLetters`.
+
     The old messages are folded as well, and have to lead to the snapshots that there are: otherwise today's program would change more
     than what was rewritten, which is for `rebuild=True` to allow. If the journal's first messages are forgotten, the oldest snapshot
     holds what they made; `model(it)` returns it without what is to be erased. `key` is what a program's init is given that takes one:
@@ -50,9 +57,17 @@ def rewrite(
     set_message_type(journal, program)
     journal.lease.refresh()
     if dry_run:
-        return journal.rewrite(fn, dry_run=True, progress=progress)
-    refolding = _Refolding(program, journal, journal.name if key is None else key, model, rebuild=rebuild)
-    return journal.rewrite(fn, refolding=refolding, progress=progress)
+        done = journal.rewrite(fn, dry_run=True, progress=progress)
+    else:
+        refolding = _Refolding(program, journal, journal.name if key is None else key, model, rebuild=rebuild)
+        done = journal.rewrite(fn, refolding=refolding, progress=progress)
+    codec: MessageCodec[Msg] = message_codec(message_type(program), program.schema, migrations_of(program))
+
+    def of_letter(position: int, at: float, message: object) -> object:
+        return fn(Recorded(position, at, message))
+
+    letters = rewrite_letters(journal.store, journal.name, codec, program.schema, of_letter, dry_run=dry_run)
+    return done._replace(letters=letters)
 
 
 class _Refolding(Generic[Model, Msg]):

@@ -18,6 +18,7 @@ from go_state.history.reading.following import Following
 from go_state.history.reading.histories import JournalHistory
 from go_state.history.reading.opened import Opened
 from go_state.history.reading.starts import Start
+from go_state.storage.records.keys import checked_key
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -90,18 +91,31 @@ class Fold(Generic[Model, Msg]):
     def entry(self, entry: Entry[Msg]) -> Iterator[Step[Model, Msg]]:
         """Take a message of the history, and then what its turn has sent, and theirs."""
         if entry.message is None:
+            self._opened.passed.undecoded(entry)
             return
         only, key_of = self._opened.only, self._opened.key_of
-        if only is not None and key_of is not None and key_of(entry.message) != only:
+        if only is not None and key_of is not None and not self._is_of(only, key_of, entry.message):
             return
         yield from self._turns(deque([entry.message]), entry, 0)
+
+    def _is_of(self, only: str, key_of: Callable[[Msg], str], message: Msg) -> bool:
+        """Return whether to take the message: it is of the key, or its turn raises what the key function does."""
+        try:
+            return key_of(message) == only
+        except Exception:
+            return True
 
     def _turns(self, queue: deque[Msg], entry: Entry[Msg], number: int) -> Iterator[Step[Model, Msg]]:
         while queue:
             message = queue.popleft()
-            step, sent = self._turn(message, entry, number)
-            queue.extend(sent)
-            yield step
+            try:
+                step, sent = self._turn(message, entry, number)
+            except Exception as error:
+                if not self._opened.passed.failed(entry, message, number, error):
+                    raise
+            else:
+                queue.extend(sent)
+                yield step
             number += 1
 
     def _turn(self, message: Msg, entry: Entry[Msg], number: int) -> tuple[Step[Model, Msg], Sequence[Msg]]:
@@ -127,6 +141,8 @@ class Fold(Generic[Model, Msg]):
         """Return the key's model, or its beginning and the commands of that, which is a part of its first turn."""
         if key in self.models:
             return self.models[key], ()
+        if self._opened.key_of is not None:
+            checked_key(key)
         if self._find is not None and key is not None and (found := self._find(key)) is not None:
             return found.model, ()
         model, commands = read_step(self._program.init(*[key] if self._takes_key else []), "init")
@@ -135,15 +151,15 @@ class Fold(Generic[Model, Msg]):
     def _turn_of(self, entry: Entry[Msg], number: int) -> Turn:
         history = self._opened.history
         if entry.at is None or self._opened.is_aggregate or number:
-            return _Unknown(history.name, entry.position)
+            return _Unknown(history.name, entry.position if entry.source_position is None else entry.source_position)
         return Turn(entry.at, entry.position, f"{history.identity}/{entry.position}")
 
 
 class _Unknown(Turn):
     """A turn of which nobody has kept when it was and what chance it had: only an update that asks cannot be repeated."""
 
-    def __init__(self, name: str, position: int) -> None:
-        self.position: int = position
+    def __init__(self, name: str, position: object) -> None:
+        self.position = position
         self._name = name
 
     @property

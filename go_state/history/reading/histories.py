@@ -115,7 +115,10 @@ class SourceHistory(Generic[Msg]):
         with closing(source.read(start if counts and start else None)) as reading:
             for number, message in enumerate(_until_idle(reading), start if counts else 0):
                 if number >= start:
-                    yield Entry(number, None, None if isinstance(message, Undecoded) else message)
+                    if isinstance(message, Undecoded):
+                        yield Entry(number, None, None, reading.position, message)
+                    else:
+                        yield Entry(number, None, message, reading.position)
                 if end is not None and number + 1 >= end:
                     return
 

@@ -100,6 +100,7 @@ class Twins(Generic[Model, Msg]):
     def take(self, entry: Entry[Msg]) -> Parting | None:
         """Take an entry in both folds, and return where they have parted, if they have."""
         if entry.message is None:
+            self._both(entry)
             return None
         self._since.append(entry)
         self._met = self._both(entry)

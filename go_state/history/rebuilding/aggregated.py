@@ -1,8 +1,9 @@
-"""The models of an aggregate, made again of the messages up to the position that it has come to."""
+"""The models of an aggregate, made again of the messages up to the positions that it has come to in its sources."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Generic, TypeVar
 
 from go_state.core.errors import Conflict, Incompatible, UsageError
@@ -11,6 +12,7 @@ from go_state.history.reading.folding import Fold, entries_of, exhaust, with_pro
 from go_state.history.reading.opened import Opened
 from go_state.history.reading.starts import KeptByAggregate, start_of
 from go_state.history.rebuilding.changes import Changes, Rebuilt
+from go_state.history.rebuilding.letters import LettersOfSource
 from go_state.modes.aggregate.position_record import this_process
 from go_state.storage.codec.difference import ABSENT
 from go_state.storage.snapshots.snapshot import read_envelope
@@ -19,40 +21,75 @@ Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
 
-class Aggregated(Generic[Model, Msg]):
-    """One rebuild of an aggregate's models."""
+class _Source(Generic[Model, Msg]):
+    """One of the sources: what was opened of it, where the aggregate is in it, and the letters it has written of it."""
 
-    def __init__(self, work: Opened[Model, Msg], store: Store, retire: Callable[[Model], bool] | None) -> None:
-        self._work = work
+    def __init__(self, work: Opened[Model, Msg], store: Store) -> None:
+        self.kept: KeptByAggregate[Model, Msg] = KeptByAggregate(work, store)
+        self.letters: LettersOfSource[Model, Msg] = LettersOfSource(
+            work, store, self.kept.source_name, tuple(self.kept.schema.names)
+        )
+        self.work = replace(work, passed=self.letters.passed)
+
+
+class Aggregated(Generic[Model, Msg]):
+    """One rebuild of an aggregate's models, of its sources in the order in which it has read them."""
+
+    def __init__(self, works: Sequence[Opened[Model, Msg]], store: Store, retire: Callable[[Model], bool] | None) -> None:
+        self._work = works[0]
         self._store = store
         self._retire = retire
-        self._kept: KeptByAggregate[Model, Msg] = KeptByAggregate(work, store)
+        self._sources = [_Source(work, store) for work in works]
+        self._kept = self._sources[0].kept
         self._changes = Changes()
 
     def run(self, progress: Callable[[int], object] | None, *, dry_run: bool) -> Rebuilt:
         """Fold, compare, and write what has changed."""
-        end = self._end()
-        fold = Fold(self._work, start_of(self._work, end, 0))
-        exhaust(fold.begin())
-        exhaust(fold.steps(with_progress(entries_of(self._work.history, 0, end), progress)))
-        others = self._compared(fold.models)
-        if others and not dry_run:
-            self._write(others)
-        return self._changes.rebuilt(written=bool(others) and not dry_run)
+        ends = self._ends()
+        models: Mapping[str | None, Model] = {}
+        for source, end in zip(self._sources, ends, strict=True):
+            fold = Fold(source.work, start_of(source.work, end, 0)._replace(models=models))
+            exhaust(fold.begin())
+            entries = source.letters.seen(entries_of(source.work.history, 0, end))
+            exhaust(fold.steps(with_progress(entries, progress)))
+            models = fold.models
+        others = self._compared(models)
+        letters, gone = self._letters()
+        if (others or letters) and not dry_run:
+            self._write(others, letters)
+        rebuilt = self._changes.rebuilt(written=bool(others or letters) and not dry_run)
+        passed = [source.work.passed for source in self._sources]
+        named = [failed for each in passed for failed in each.named]
+        return rebuilt._replace(passed_over=sum(each.count for each in passed), set_aside=tuple(named), letters=gone)
 
-    def _end(self) -> int:
-        """Return the position that the models stand at; `UsageError` if this history alone does not lead there."""
-        kept = self._kept
-        if kept.position is None:
+    def _ends(self) -> list[int]:
+        """Return the positions that the models stand at; `UsageError` if these sources alone do not lead there."""
+        ends = []
+        for source in self._sources:
+            if source.kept.position is None:
+                raise UsageError(
+                    f"nothing that is stored was made of {source.kept.source_name!r}: give the source by the name under which the "
+                    f"aggregate has read it"
+                )
+            ends.append(source.kept.position)
+        given = [source.kept.source_name for source in self._sources]
+        if len(set(given)) < len(given):
+            raise UsageError("two of the histories have one name, under which one position is stored: give each once")
+        if others := sorted(set(self._kept.marks) - set(given)):
             raise UsageError(
-                f"nothing that is stored was made of {kept.source_name!r}: give the source by the name under which the aggregate has read it"
+                f"the models are made of {', '.join(map(repr, others))} as well: give a list of all histories, in the order in which "
+                f"the aggregate has read them"
             )
-        if others := sorted(set(kept.marks) - {kept.source_name}):
-            raise UsageError(
-                f"the models are made of {', '.join(map(repr, others))} as well: in which order their messages came is not known, and "
-                f"rebuild folds one history; run the aggregate again over all of them, into another store"
-            )
-        return kept.position
+        return ends
+
+    def _letters(self) -> tuple[dict[str, Write], int]:
+        writes: dict[str, Write] = {}
+        gone = 0
+        for source in self._sources:
+            changes, done = source.letters.changes()
+            writes |= changes
+            gone += done
+        return writes, gone
 
     def _compared(self, models: Mapping[str | None, Model]) -> dict[str, tuple[Model | None, int]]:
         """Return those that differ from what is stored, with the version of that; None is one to be deleted."""
@@ -91,16 +128,20 @@ class Aggregated(Generic[Model, Msg]):
     def _is_older(self, key: str, stored: Stored) -> bool:
         return read_envelope(key, stored.data).revision != self._work.program.revision
 
-    def _write(self, others: Mapping[str, tuple[Model | None, int]]) -> None:
-        """Write all of them in one transaction, as the source's next holder: an aggregate that runs finds that it is late."""
+    def _write(self, others: Mapping[str, tuple[Model | None, int]], letters: Mapping[str, Write]) -> None:
+        """Write all in one transaction, as the next holder of each source: an aggregate that runs finds that it is late."""
         kept = self._kept
         kept.schema.remember_types(self._store)
-        writes: dict[str, Write] = {} if kept.record is None else kept.record.claiming(this_process())
+        writes = dict(letters)
+        for source in self._sources:
+            if source.kept.record is not None:
+                writes |= source.kept.record.claiming(this_process())
         for key, (model, version) in others.items():
             marks = kept.marks if self._work.key_of is None else {}
             writes[key] = Write(None if model is None else kept.schema.seal(key, model, marks), version)
         try:
-            kept.check_unchanged()
+            for source in self._sources:
+                source.kept.check_unchanged()
             self._store.store(writes)
         except Conflict as error:
             error.add_note("The aggregate has saved meanwhile. Stop it, rebuild, and start it again.")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from go_state.runtime.on_error import FailedMessage
 from go_state.storage.codec.difference import ABSENT, differences
 
 MOST = 10_000  # changes that are named; the others are counted
@@ -31,13 +32,18 @@ class ModelChange(NamedTuple):
 class Rebuilt(NamedTuple):
     """What a rebuild has done: how many models it has made again, how many are others than before, and in which fields.
 
-    `changes` are up to 10,000 of them, and up to 100 of one model. `written` says whether anything was written.
+    `changes` are up to 10,000 of them, and up to 100 of one model. `written` says whether anything was written. `passed_over` is how
+    many messages and records the fold has passed over, of which `set_aside` names the first 1,000 of each history; `letters` is how
+    many letters are gone, because their messages are in the models now.
     """
 
     models: int
     changed: int
     changes: tuple[ModelChange, ...]
     written: bool
+    passed_over: int = 0
+    set_aside: tuple[FailedMessage[Any], ...] = ()  # Any: of whichever program
+    letters: int = 0
 
 
 class Changes:

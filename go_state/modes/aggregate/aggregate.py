@@ -254,10 +254,16 @@ def _filing(
     """Return what writes letters with the saves; None if there will be none."""
     if not may_file(plan.on_error):
         return None
-    from go_state.modes.keeping.filing import LetterFiling, LetterWriter  # here: its imports are not needed without letters
+    from go_state.modes.keeping.filing import (  # here: its imports are not needed without letters
+        LetterFiling,
+        LetterWriter,
+        place_in_aggregate,
+    )
 
     source = kept.source_name or reader.name
-    return LetterFiling(LetterWriter(plan.program, source=source, key=key if callable(key) else lambda _: key), kept_in=store)
+    place = place_in_aggregate(kept.schema.names[0], key if isinstance(key, str) else None, source)
+    key_of = key if callable(key) else lambda _: key
+    return LetterFiling(LetterWriter(plan.program, source=source, key=key_of, place=lambda: place), kept_in=store)
 
 
 def _result(

@@ -13,13 +13,13 @@ from itertools import islice
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from go_state.core.commands import checked_commands
-from go_state.core.errors import Corrupt, Incompatible, InvalidKey
+from go_state.core.errors import Corrupt, Incompatible
 from go_state.core.ports import Store, Stored, Write
 from go_state.core.program import Program, not_a_step, read_step, takes_key
 from go_state.core.turn import Turn
 from go_state.modes.aggregate.loading import Loader
 from go_state.runtime.steps import Steps
-from go_state.storage.records.keys import RESERVED, key_bytes
+from go_state.storage.records.keys import RESERVED, checked_key, key_bytes
 from go_state.storage.snapshots.snapshot import Loaded, Schema, is_envelope, read_envelope, seal_of
 
 Model = TypeVar("Model")
@@ -138,13 +138,9 @@ class WorkingSet(Generic[Model, Msg]):
         self._undo = []
         self._taken_over = last
 
-    def _meet(self, key: object) -> tuple[Entry[Model], Any]:
+    def _meet(self, given: object) -> tuple[Entry[Model], Any]:
         """Load the key's model, or begin it; return it with the commands that its beginning asks for."""
-        key_bytes(key)
-        if not isinstance(key, str) or key.startswith(RESERVED):
-            raise InvalidKey(
-                f'keys that begin with "{RESERVED}" are go_state\'s own: put something before it in the key function'
-            )
+        key = checked_key(given)
         self._let_go()
         loaded = self._loaded(key)
         if loaded is not None:
@@ -279,7 +275,10 @@ class Models(Mapping[str, Model]):
         """Return whether it is a model of this program: others, and records of the user's own, may share the store."""
         if not is_envelope(stored.data):
             return False
-        return read_envelope(key, stored.data).name in self._schema.names
+        from go_state.modes.keeping.keyframes import MARK  # here: its imports are for journals
+
+        envelope = read_envelope(key, stored.data)
+        return envelope.name in self._schema.names and MARK not in envelope.marks  # as a journalled program's snapshot has it
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

@@ -75,6 +75,7 @@ class Keeping(Generic[Model, Msg]):
         self.filing: SavedLetters | None = None  #: the letters that are written with the next save
         self._describe: Callable[[], str] = str  # the source, to know it again by
         self._noted: Mapping[LetterBox, int] | None = None  # how many letters waited when there was nothing else to wait for
+        self._claimed_name: str | None = None
         self._opened: Any = None  # a source that was opened here, until a batch takes it over
 
     # ------------------------------------------------------------------ what the two kinds say
@@ -115,7 +116,7 @@ class Keeping(Generic[Model, Msg]):
     @property
     def source_name(self) -> str | None:
         """The name of a source that has positions."""
-        return None if self._record is None else self._record.name
+        return self._claimed_name
 
     def file_with(self, filing: SavedLetters | None) -> None:
         """Write letters with each save."""
@@ -178,10 +179,10 @@ class Keeping(Generic[Model, Msg]):
         for tries_left in reversed(range(_TRIES)):
             record = PositionRecord(self._store, self._place(name), self.schema.names)
             record.read()
-            self._record = record
+            self._record, self._claimed_name = record, name
             reading, after, goes_on = look(self._load())
             if not goes_on:
-                self._record = None
+                self._record = self._claimed_name = None
                 return reading, after
             try:
                 record.claimed(self._store.store(record.claiming(this_process())))

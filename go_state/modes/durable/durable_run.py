@@ -95,8 +95,14 @@ class DurableRun(Generic[Model, Msg]):
         self.loop = self._loop(chain)
 
     def _letter_writer(self) -> LetterWriter[Msg]:
-        name, key = self.journal.name, self._settings.of_key
-        return LetterWriter(self._program, source=f"journal {name}", journal=name, key=lambda _: key)
+        journal, key = self.journal, self._settings.of_key
+        return LetterWriter(
+            self._program,
+            source=f"journal {journal.name}",
+            journal=journal.name,
+            key=lambda _: key,
+            place=lambda: f"journal {journal.journal_id}",  # one begun anew counts from 0 again, and has letters of its own
+        )
 
     def _loop(self, chain: Chain[Model, Msg] | None) -> Loop[Model, Msg]:
         """Return the loop. Its turns are noted, and shown by the feed, which knows what is on disk."""

@@ -28,16 +28,26 @@ _MOST = 10_000  # letters in memory: beyond that an aggregate saves in between
 
 
 class LetterWriter(Generic[Msg]):
-    """Makes letters of what one run sets aside."""
+    """Makes letters of what one run sets aside.
+
+    `place` returns what tells the run's letters from those of every other, if `source` alone does not.
+    """
 
     def __init__(
-        self, program: Program[Any, Msg], *, source: str = "", journal: str = "", key: Callable[[Msg], object] | None = None
+        self,
+        program: Program[Any, Msg],
+        *,
+        source: str = "",
+        journal: str = "",
+        key: Callable[[Msg], object] | None = None,
+        place: Callable[[], str] | None = None,
     ) -> None:
         self.source = source
         self._program = program
         self._journal = journal
         self._key = key
-        self._place = source or f"run {os.urandom(16).hex()}"  # without a name nobody can tell that two are the same
+        self._run = f"run {os.urandom(16).hex()}"  # without a name nobody can tell that two are the same
+        self._place = place
         self._codec: MessageCodec[Msg] | None = None
         self._last: tuple[object, int] = (None, 0)  # the position that has failed last, and how often
         self._commands: dict[str, int] = {}  # how many commands of each position have failed after their turn
@@ -53,8 +63,9 @@ class LetterWriter(Generic[Msg]):
     def letter(self, failed: FailedMessage[Any], kind: Kind) -> Letter:
         """Return the letter of a message, or of a raw record."""
         record = kind == "record"
+        place = self.source or self._run if self._place is None or not self.source else self._place()
         return Letter(
-            id_of(self._place, failed.position, self._number(failed.position, kind), by_command=kind == "command"),
+            id_of(place, failed.position, self._number(failed.position, kind), by_command=kind == "command"),
             self.source,
             failed.position,
             type(failed.error).__qualname__,
@@ -86,6 +97,11 @@ class LetterWriter(Generic[Msg]):
         except Exception:  # which may be what the message has failed with
             return None
         return found if isinstance(found, str) else None
+
+
+def place_in_aggregate(name: str, key: str | None, source: str) -> str:
+    """Return the place of an aggregate's letters: two programs, or models, that read one source have letters of their own."""
+    return "\0".join(("aggregate", name, key or "", source))
 
 
 class LetterFiling(Generic[Msg]):

@@ -55,21 +55,21 @@ class LetterBox:
         stored = self.store.load(self.key(letter_id))
         return None if stored is None else decode(letter_id, stored.data)
 
-    def letters(self) -> Iterator[Letter]:
-        """Give the letters in the order of their ids; those that are written meanwhile may be among them."""
-        for key, stored in self._entries():
+    def letters(self, begin: str = "") -> Iterator[Letter]:
+        """Give the letters, those whose ids begin so, in the order of their ids; what is written meanwhile may be among them."""
+        for key, stored in self._entries(self.prefix + begin):
             yield decode(key.removeprefix(self.prefix), stored.data)
 
-    def _entries(self) -> Iterator[tuple[str, Stored]]:
+    def _entries(self, prefix: str) -> Iterator[tuple[str, Stored]]:
         store = self.store
         if not isinstance(store, Pages):
-            for key in store.keys(self.prefix):
+            for key in store.keys(prefix):
                 stored = store.load(key)
                 if stored is not None:  # or it was deleted meanwhile
                     yield key, stored
             return
         after = ""
-        while page := store.page(self.prefix, after, _PAGE):
+        while page := store.page(prefix, after, _PAGE):
             yield from page
             after = page[-1][0]
 

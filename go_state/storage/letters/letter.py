@@ -54,15 +54,28 @@ def said(error: Exception) -> str:
     return str(error)[:_MOST].encode(errors="backslashreplace").decode()
 
 
-def id_of(source: str, position: object, number: int, *, by_command: bool = False) -> str:
-    """Return the id of a letter: the same for the same source, position and number among those of the position.
+def begin_of_ids(place: str) -> str:
+    """Return what the ids of the letters of a place, such as a source, begin with."""
+    return hashlib.sha256(place.encode(errors="backslashreplace")).hexdigest()[:12] + "-"
 
-    Of one source, letters are in the order of their positions if these are whole numbers.
+
+def id_of(place: str, position: object, number: int, *, by_command: bool = False) -> str:
+    """Return the id of a letter: the same for the same place, position and number among those of the position.
+
+    Of one place, letters are in the order of their positions if these are whole numbers.
     """
-    place = hashlib.sha256(source.encode(errors="backslashreplace")).hexdigest()[:12]
+    return f"{begin_of_ids(place)}{group_of(position)}-{'c' if by_command else ''}{number}"
+
+
+def group_of(position: object) -> str:
+    """Return what the ids of one place have in common that are of one position."""
     counted = type(position) is int and 0 <= position < 1 << 64
-    where = f"{position:016x}" if counted else f"x{hashlib.sha256(_json(position)).hexdigest()[:15]}"
-    return f"{place}-{where}-{'c' if by_command else ''}{number}"
+    return f"{position:016x}" if counted else f"x{hashlib.sha256(_json(position)).hexdigest()[:15]}"
+
+
+def group_of_id(letter_id: str) -> str:
+    """Return that part of an id."""
+    return letter_id.split("-")[1]
 
 
 def _json(value: object) -> bytes:

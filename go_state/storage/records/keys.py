@@ -10,6 +10,14 @@ MAX_KEY_BYTES = 480  # LMDB's limit is 511 bytes; the rest is for prefixes of th
 MAX_NAME_BYTES = 511  # LMDB's limit
 
 
+def checked_key(key: object) -> str:
+    """Return the key of a model; `InvalidKey` for what cannot be one."""
+    key_bytes(key)
+    if not isinstance(key, str) or key.startswith(RESERVED):
+        raise InvalidKey(f'keys that begin with "{RESERVED}" are go_state\'s own: put something before it in the key function')
+    return key
+
+
 def key_bytes(key: object) -> bytes:
     """Return the key in UTF-8, or raise `InvalidKey` that says what is wrong with it."""
     if not isinstance(key, str):

@@ -21,7 +21,8 @@ Msg = TypeVar("Msg")
 class Rewritten(NamedTuple):
     """What a rewriting has done, or would do: of `messages`, how many were replaced and emptied, and the `snapshots` made anew.
 
-    `first` is the position of the first message that it changed, None if there was none: then nothing was written.
+    `first` is the position of the first message that it changed, None if there was none: then nothing was written to the journal.
+    `letters` is how many dead letters of the journal, in its own store, were given another message or deleted.
     """
 
     messages: int
@@ -29,6 +30,7 @@ class Rewritten(NamedTuple):
     emptied: int
     snapshots: int
     first: int | None
+    letters: int = 0
 
 
 class Refolding(Protocol):

@@ -1,0 +1,61 @@
+"""The pages: their code runs and prints what they say it prints, and every word of the glossary is used."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parent.parent / "docs"
+PAGES = sorted(page for page in DOCS.rglob("*.md") if "_build" not in page.parts)
+
+
+def blocks(page: Path) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: str(page.relative_to(DOCS)))
+def test_the_code_of_a_page_prints_what_it_says(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The blocks of a page run one after another in one namespace, in an empty folder, as a reader would type them."""
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, object] = {"__name__": "__main__"}
+    for block in blocks(page):
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(block, str(page), "exec", dont_inherit=True), namespace)
+        assert printed.getvalue().splitlines() == re.findall(r"#> (.*)", block)
+
+
+def test_every_page_can_be_reached() -> None:
+    """Each page is in a table of contents, and each link to another page leads to one, and to a heading that it has."""
+    named = {DOCS / "index.md"}
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for contents in re.findall(r"```\{toctree\}\n(.*?)```", text, flags=re.DOTALL):
+            for line in contents.splitlines():
+                if line and not line.startswith(":"):
+                    named |= set(page.parent.glob(f"{line}.md"))
+    assert set(PAGES) - named == set()
+
+
+def links() -> list[tuple[Path, str]]:
+    return [
+        (page, target)
+        for page in PAGES
+        for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
+        if "://" not in target
+    ]
+
+
+@pytest.mark.parametrize(("page", "target"), links(), ids=str)
+def test_a_link_leads_somewhere(page: Path, target: str) -> None:
+    """A link within the pages names a file that there is, and a heading of it."""
+    path, _, heading = target.partition("#")
+    found = (page.parent / path) if path else page
+    assert found.exists()
+    if heading:
+        headings = re.findall(r"^#+ (.*)", found.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        assert heading in [re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings]
