@@ -46,7 +46,7 @@ def init() -> gs.Step[Guild, Remind | Due | Awake]:
 def update(model: Guild, msg: Remind | Due | Awake, turn: gs.Turn) -> gs.Step[Guild, Remind | Due | Awake]:
     match msg:
         case Remind(at):
-            return replace(model, due=at), [gs.Cmd.after(at - turn.at, Awake())]
+            return replace(model, due=at), [gs.Cmd.after(max(at - turn.at, 0.0), Awake())]
         case Due():
             return replace(model, due=0.0, reminded=model.reminded + 1), ()
         case Awake():
