@@ -5,15 +5,19 @@
 
 from go_state.modes.app.app import App
 from go_state.modes.app.capabilities import AppStatistics, Reader, Sender, State, Watching
-from go_state.modes.keyed_apps.keyed_apps import KeyedApp, KeyedApps
+from go_state.modes.keyed_apps.keyed_app import KeyedApp
+from go_state.modes.keyed_apps.keyed_apps import KeyedApps
+from go_state.modes.keyed_apps.looking import KeyedStatistics, KeyStatistics
 from go_state.runtime.observing.running import EffectState, RunningEffect
 
 __all__ = [
     "App",
     "AppStatistics",
     "EffectState",
+    "KeyStatistics",
     "KeyedApp",
     "KeyedApps",
+    "KeyedStatistics",
     "Reader",
     "RunningEffect",
     "Sender",

@@ -1,10 +1,11 @@
 """Subscriptions: the inputs that a program wants while its model is as it is, as values.
 
 `subscriptions(model)` returns them. After each turn the runtime compares keys: what is new is started, what is gone is ended, and what
-stays goes on. After a restart they start again from the restored model, and a replay starts none: `runtime/subscriptions.py` does this.
+stays goes on. After a restart they start again from the restored model, and a replay starts none: `runtime/subscriptions` does this.
 
-A program with thousands of them keeps the values, in its model or a cache: the very same value in the same place is not looked at
-again, and 10,000 of them cost a turn less than a millisecond.
+A program with thousands of entities gives the mapping that holds them to `Sub.each`: an entry whose value is the same object as in the
+turn before is not looked at again, and 10,000 of them, of which one changes, cost a turn less than a millisecond. The very same
+subscription in the same place is not looked at again either, so values that are kept, in the model or a cache, cost as little.
 
 >>> Sub.every(1.0, "tick", key="clock")
 Every(seconds=1.0, message='tick', key='clock', scope=())
@@ -12,8 +13,8 @@ Every(seconds=1.0, message='tick', key='clock', scope=())
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Hashable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeAlias, TypeVar, overload
 
 from go_state.core.commands import slots_of
@@ -23,6 +24,8 @@ from go_state.core.naming import number_or_kind
 Msg = TypeVar("Msg", covariant=True)
 Child = TypeVar("Child")
 Item = TypeVar("Item")
+Key = TypeVar("Key", bound=Hashable)
+Entity = TypeVar("Entity")
 Sent = TypeVar("Sent")
 
 Scope: TypeAlias = tuple[tuple[Any, ...], ...]  # functions and values of any kind
@@ -118,6 +121,25 @@ class Sub(Generic[Msg]):
         return Signal(number, message, ("signal", int(number)) if key is None else _key(key))
 
     @staticmethod
+    def each(
+        mapping: Mapping[Key, Entity], fn: Callable[[Key, Entity], Sub[Sent] | None], *, key: Hashable = None
+    ) -> Sub[Sent]:
+        """Want `fn(key, value)`, a subscription or None, for each entry of a mapping: a dict or a persistent map of the model.
+
+        `fn` is called for an entry that is new, or whose value is another object than after the turn before; the others are not
+        looked at, so what it returns depends on its two arguments alone. Each entry has its own subscription, whatever the key of that.
+        Two with one function and no `key` of their own are the same, which raises `ProgramError`.
+
+        >>> Sub.each({"ann": 60.0}, lambda name, due: Sub.at(due, name)).key[0]
+        'each'
+        """
+        if not isinstance(mapping, Mapping):
+            raise ProgramError(f"Sub.each takes a mapping, such as a dict of the model, not a {type(mapping).__qualname__}")
+        if not callable(fn):
+            raise ProgramError(f"Sub.each takes a function of a key and a value, not a {type(fn).__qualname__}")
+        return Each(mapping, fn, _key(("each", getattr(fn, "__code__", fn)) if key is None else key))
+
+    @staticmethod
     def map(subs: Iterable[Sub[Child]] | None, wrap: Callable[..., Sent], *leading: object) -> list[Sub[Sent]]:
         """Make a child's subscriptions the parent's: each message `m` becomes `wrap(*leading, m)`, and keys are the child's own."""
         around = (wrap, *leading)
@@ -166,6 +188,16 @@ class Signal(Sub[Msg]):
     scope: Scope = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Each(Sub[Msg]):
+    """A subscription for each entry of a mapping."""
+
+    mapping: Mapping[Any, Any] = field(repr=False)  # Any, here and below: of the program's own classes
+    fn: Callable[[Any, Any], object]
+    key: Hashable
+    scope: Scope = ()
+
+
 _new_every, (_set_seconds, _set_message, _set_key, _set_scope) = slots_of(Every)
 _new_at, (_set_when, _set_at_message, _set_at_key, _set_at_scope) = slots_of(At)
 
@@ -180,9 +212,18 @@ def checked_subscriptions(subs: object) -> list[Any]:  # of the kinds above, of 
         )
     checked = [sub for sub in subs if sub is not None]
     for sub in checked:
-        if not isinstance(sub, (Every, At, Stream, Signal)):
+        if not isinstance(sub, (Every, At, Stream, Signal, Each)):
             raise ProgramError(f"a {type(sub).__qualname__} is among the subscriptions: they are made by gs.Sub")
     return checked
+
+
+def checked_entry(sub: Any, scope: Scope) -> Any:  # of the kinds above, of any messages
+    """Return what the function of `Sub.each` has made of an entry, in the scope of that; `ProgramError` if it is something else."""
+    if sub is None or isinstance(sub, (Every, At, Stream, Signal)):
+        return sub if sub is None or not scope else replace(sub, scope=(*scope, *sub.scope))
+    raise ProgramError(
+        f"the function of Sub.each returns one subscription, such as gs.Sub.at(when, Due(key)), or None, not a {type(sub).__qualname__}"
+    )
 
 
 def _check_signal(number: object) -> None:

@@ -12,7 +12,7 @@ from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.on_error import Failures, Filing, OnError, may_file
 from go_state.runtime.replaying import Replaying
 from go_state.runtime.steps import Steps
-from go_state.runtime.subscriptions import subscribed
+from go_state.runtime.subscriptions.subscribed import subscribed
 from go_state.runtime.turn import Loop
 
 Model = TypeVar("Model")

@@ -29,6 +29,9 @@ Msg = TypeVar("Msg")
 OnDenied: TypeAlias = Callable[[Any, Denied], object]  # Any: the program's messages, of whichever class it declares
 """Called with a message that was denied while nobody waited for it, and with the denial."""
 
+OnFailed: TypeAlias = Callable[[str, Exception], object]
+"""Called with the key of a program that has failed, and with what it has failed with."""
+
 OnCommit: TypeAlias = Callable[[Mapping[str, Any], Position], object]  # Any: the models, of whichever class
 """Called after a save with the models that have changed, by key, and the source's position."""
 
@@ -149,12 +152,15 @@ class KeyedAppOptions(StoredOptions, total=False):
 
     `prefix`: what the names of the programs in the store begin with, before their key. `idle`: seconds without a message and
     without anyone waiting for a model, after which a program is put to rest (300). `limit`: how many programs run at most
-    (10,000); beyond it the least recently used is put to rest. `on_denied`: see `AppOptions`.
+    (10,000); beyond it the least recently used is put to rest. `on_failed(key, error)` is called in the thread or task of a program
+    that has failed, once nothing of it runs any more, and the error is not raised from the block then; it may call `restart`, and
+    what it raises itself is raised from the block. `on_denied`: see `AppOptions`.
     """
 
     prefix: str
     idle: float
     limit: int
+    on_failed: OnFailed | None
     on_denied: OnDenied | None
 
 

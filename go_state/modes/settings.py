@@ -60,6 +60,7 @@ class DurableSettings:
     restore: int | None = None
     retention: Retain | None = None
     types: StoredTypes[Any] | None = None  # of the program, if they are made already
+    wake: bytes | None = None  # the name of the record that says when the program has something to do by itself, if it is woken
     thread: OwnThread | None = None  # that several runs on an event loop share; each has its own otherwise
 
 
@@ -117,7 +118,7 @@ def durable_settings(buffer: object, options: DurableOptions) -> DurableSettings
     )
 
 
-def stored_settings(prefix: str, options: StoredOptions, thread: OwnThread) -> DurableSettings | None:
+def stored_settings(prefix: str, options: StoredOptions) -> DurableSettings | None:
     """Return how the programs of many keys are stored, under the prefix and their key; None if they are not."""
     store = options.get("store")
     if store is None:
@@ -132,7 +133,6 @@ def stored_settings(prefix: str, options: StoredOptions, thread: OwnThread) -> D
         snapshots=_checked_snapshots(options),
         durability=options.get("durability"),
         retention=_checked_retention(options),
-        thread=thread,
     )
 
 

@@ -7,7 +7,7 @@ them in turn, and neither would ever end.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from contextvars import Context, copy_context
 from queue import SimpleQueue
@@ -23,6 +23,26 @@ T = TypeVar("T")
 _Outcome: TypeAlias = tuple[Any, BaseException | None]  # what a function of any type has returned, or raised
 
 
+Share: TypeAlias = Callable[[list[Any]], object]  # Any: of what the calls yield that it is for
+"""Does, for several calls at once, what they have yielded."""
+
+_MOST = 256  # calls that wait for each other
+
+
+class Stepwise:
+    """A function, and the same in steps: each yields something to be done, which a thread may do for several calls at once."""
+
+    __slots__ = ("fn", "steps")
+
+    def __init__(self, fn: Callable[[], object], steps: Callable[[], Generator[Any, None, object]]) -> None:
+        self.fn = fn
+        self.steps = steps
+
+    def __call__(self) -> object:
+        """Call the function alone."""
+        return self.fn()
+
+
 class _Call(NamedTuple):
     """A function to call, and the future of the event loop that waits for what it returns and what it raises."""
 
@@ -36,12 +56,14 @@ class _Call(NamedTuple):
 class OwnThread:
     """Calls functions one after the other in one thread, which is started with the first of them and ends with `aclose`.
 
+    With `share`, calls that are `Stepwise` wait for each other: what all of them yield is shared.
     For coroutines of one event loop. A call that has begun is always finished, also when the task that awaits it is cancelled:
     a transaction is done or not done, never abandoned. Only then is the cancellation raised.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, share: Share | None = None) -> None:
         self._name = name
+        self._share = share
         self._calls: SimpleQueue[_Call | None] = SimpleQueue()  # None ends the thread
         self._thread: threading.Thread | None = None
         at_fork(self)
@@ -92,7 +114,7 @@ class OwnThread:
 
     def _begin(self) -> None:
         if self._thread is None:
-            self._thread = threading.Thread(target=_serve, args=(self._calls,), name=self._name, daemon=True)
+            self._thread = threading.Thread(target=_serve, args=(self._calls, self._share), name=self._name, daemon=True)
             self._thread.start()
 
     async def aclose(self) -> None:
@@ -126,19 +148,69 @@ class OwnThread:
         await self.aclose()
 
 
-def _serve(calls: SimpleQueue[_Call | None]) -> None:
-    """Make the calls, in order, until there is None instead of one."""
+def _serve(calls: SimpleQueue[_Call | None], share: Share | None) -> None:
+    """Make the calls until there is None instead of one: in order, but for those in steps, which wait for each other."""
     while (call := calls.get()) is not None:
-        if not _claim(call):
+        if share is None or not isinstance(call.fn, Stepwise):
+            _make(call)
             continue
-        result, failure = None, None
-        try:
-            result = call.context.run(call.fn)
-        except BaseException as error:  # whatever it is, it belongs to the task that waits
-            failure = error
+        together, is_last = [call], False
+        while len(together) < _MOST and not calls.empty():
+            following = calls.get()
+            if following is None:
+                is_last = True
+                break
+            if isinstance(following.fn, Stepwise):
+                together.append(following)
+                continue
+            if following.fn is _do_nothing:  # whose caller waits for all that was called before it
+                _make_together(together, share)
+                together = []
+            _make(following)
+        _make_together(together, share)
+        del together, call  # which this thread would keep alive until the next call
+        if is_last:
+            return
+
+
+def _make(call: _Call) -> None:
+    if not _claim(call):
+        return
+    result, failure = None, None
+    try:
+        result = call.context.run(call.fn)
+    except BaseException as error:  # whatever it is, it belongs to the task that waits
+        failure = error
+    _resolve_all([(call, (result, failure))])
+
+
+def _make_together(calls: Sequence[_Call], share: Share) -> None:
+    """Make calls in steps: of all of them what comes before a write, the writes in one, and what comes after them."""
+    going = [(call, call.context.run(call.fn.steps)) for call in calls if isinstance(call.fn, Stepwise) and _claim(call)]
+    while going:
+        wait: list[tuple[_Call, Generator[Any, None, object], object]] = []
+        over: list[tuple[_Call, _Outcome]] = []
+        for call, steps in going:
+            try:
+                wait.append((call, steps, call.context.run(next, steps)))
+            except StopIteration as end:
+                over.append((call, (end.value, None)))
+            except BaseException as error:
+                over.append((call, (None, error)))
+        _resolve_all(over)
+        if wait:
+            share([job for _, _, job in wait])
+        going = [(call, steps) for call, steps, _ in wait]
+
+
+def _resolve_all(over: Sequence[tuple[_Call, _Outcome]]) -> None:
+    """Tell the tasks that wait, those of one event loop all at once."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[_Outcome], _Outcome]]] = {}
+    for call, outcome in over:
+        by_loop.setdefault(call.loop, []).append((call.outcome, outcome))
+    for loop, outcomes in by_loop.items():
         with suppress(RuntimeError):  # a closed loop has no task that waits
-            call.loop.call_soon_threadsafe(_resolve, call.outcome, (result, failure))
-        del call, result, failure  # which this thread would keep alive until the next call
+            loop.call_soon_threadsafe(_resolve, outcomes)
 
 
 def _claim(call: _Call) -> bool:
@@ -150,9 +222,10 @@ def _claim(call: _Call) -> bool:
     return True
 
 
-def _resolve(outcome: asyncio.Future[_Outcome], found: _Outcome) -> None:
-    if not outcome.done():
-        outcome.set_result(found)
+def _resolve(outcomes: Sequence[tuple[asyncio.Future[_Outcome], _Outcome]]) -> None:
+    for outcome, found in outcomes:
+        if not outcome.done():
+            outcome.set_result(found)
 
 
 def _do_nothing() -> None:

@@ -153,6 +153,14 @@ class Timers:
             self._cancelled -= 1
         return heap[0][0] if heap else None
 
+    def due_at(self) -> float | None:
+        """Return when the next one is due, in seconds since 1970."""
+        due = self.due()
+        if due is None:
+            return None
+        when = self.heap[0][2].when
+        return due + self.clock.time() - self.clock.monotonic() if when is None else when
+
     def next_wait(self) -> float | None:
         """Return when the next one is due, for a run that is about to wait; the clock may have been set since it last did."""
         if self._of_day:

@@ -31,7 +31,8 @@ from go_state.runtime.flow.waits import Flow
 from go_state.runtime.raised import as_failure
 from go_state.runtime.resources import NOTHING, Resources
 from go_state.runtime.steps import Steps
-from go_state.runtime.subscriptions import Produced, Subscribed, subscribed
+from go_state.runtime.subscriptions.running import Produced
+from go_state.runtime.subscriptions.subscribed import Subscribed, subscribed
 from go_state.runtime.turn import Loop
 from go_state.system.running import running_loop
 from go_state.testing.clock import SimClock, check_forward

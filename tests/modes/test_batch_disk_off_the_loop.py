@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hooked_writes import Writes
 from no_disk_on_the_loop import WatchedLMDBStore, WatchedMemoryStore, run_watched
 
 import go_state as gs
@@ -138,8 +139,8 @@ def test_tasks_that_put_share_a_sync(lmdb: WatchedLMDBStore, monkeypatch: pytest
     journal = lmdb.journal("log", of=Add, durability="put")
     journal.lease.acquire()
     written: list[int] = []
-    write = journal.parts.records.write
-    monkeypatch.setattr(journal.parts.records, "write", lambda entry: (written.append(len(entry.messages)), write(entry))[1])
+    writes = Writes(journal)
+    writes.replace(lambda entry: (written.append(len(entry.messages)), writes.write(entry))[1])
 
     async def main() -> None:
         await asyncio.gather(*(journal.put_async(Add("x", each)) for each in range(50)))

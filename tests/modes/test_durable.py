@@ -16,6 +16,7 @@ import both_drivers
 import lmdb
 import pytest
 from both_drivers import Drivers
+from hooked_writes import Writes
 
 import go_state as gs
 
@@ -247,18 +248,18 @@ def test_a_turns_messages_and_its_cursor_are_one_transaction(path: Path) -> None
     found = []
     with gs.LMDBStore(path) as store:
         journal = store.journal("bot", of=Msg)
-        write = journal.parts.records.write
+        writes = Writes(journal)
         on_disk: list[Any] = []
 
         def spy(entry: Any) -> int:
-            number = write(entry)
+            number = writes.write(entry)
             on_disk.extend(entry.messages)
             cursor = journal.parts.records.cursors().get("program", 0)
             passed = sum(b"Twice" in bytes(each) for each in on_disk[:cursor])
             found.append(sum(b"Add" in bytes(each) for each in on_disk) == passed)
             return number
 
-        journal.parts.records.write = spy  # type: ignore[method-assign]
+        writes.replace(spy)
         journal.put(*[Twice(number) for number in range(3000)])
         journal.close()
         gs.run(Life().program, journal, store=store, key="bot", snapshots=gs.Snapshots(every=700))

@@ -65,7 +65,7 @@ def resting(rooms: gs.KeyedApps[Words, str], shop: Shop) -> Iterator[None]:
     """Have the program of "a" be put to rest meanwhile, and not come to its end before the block does."""
     rooms["a"].send("hold")
     assert shop.held.acquire(timeout=LONG)
-    rooms._places["a"].app.life.ask_to_end()
+    rooms.directory.places["a"].present.life.ask_to_end()
     try:
         yield
     finally:
@@ -74,7 +74,7 @@ def resting(rooms: gs.KeyedApps[Words, str], shop: Shop) -> Iterator[None]:
 
 def rest_while_putting(rooms: gs.KeyedApps[Any, Any]) -> None:
     """Have the program of "a" find itself idle while the next message is on its way to the disk."""
-    app = rooms._places["a"].app
+    app = rooms.directory.places["a"].present
     stage = app.life.run.journal.parts.stage
     enter = stage.enter
 
@@ -107,7 +107,7 @@ def test_what_is_sent_to_a_resting_program_comes_to_the_next_life_once_and_in_or
         with resting(rooms, shop):
             for word in ("one", "two"):
                 rooms["a"].send(word)
-            place = rooms._places["a"]
+            place = rooms.directory.places["a"]
             waiting = pool.submit(rooms["a"].ask, "three", timeout=LONG)
             while len(place._backlog) < 3:
                 threading.Event().wait(0.001)
@@ -144,11 +144,11 @@ def test_stop_without_drain_begins_nothing(shop: Shop) -> None:
     with ThreadPoolExecutor(2) as pool:
         with resting(rooms, shop):
             waiting = pool.submit(rooms["a"].apply, "second", timeout=LONG)
-            while not rooms._places["a"]._backlog:
+            while not rooms.directory.places["a"]._backlog:
                 threading.Event().wait(0.001)
             rooms["a"].send("third")
             stopping = pool.submit(rooms.stop, drain=False)
-            while not rooms._closed:
+            while not rooms.directory.is_closed:
                 threading.Event().wait(0.001)
         stopping.result(LONG)
         assert isinstance(waiting.exception(LONG), gs.Closed)
@@ -168,7 +168,7 @@ async def test_a_program_that_has_failed_takes_nothing_more(shop: Shop, on_loop:
     """Whoever uses a key whose program has failed is told so, with the cause, and nothing is kept for nobody."""
     rooms = (gs.start_keyed_async if on_loop else gs.start_keyed)(shop.program)
     await rooms["a"].ready_async(LONG)
-    place = rooms._places["a"]
+    place = rooms.directory.places["a"]
     with pytest.raises(OSError, match="paper"):
         await rooms["a"].apply_async("fail", timeout=LONG)
     await place.over.watch().get_async(LONG)
@@ -190,8 +190,8 @@ def test_who_waits_for_the_next_life_hears_of_a_failure(shop: Shop) -> None:
     rooms["a"].send("hold")
     rooms["a"].send("fail")
     assert shop.held.acquire(timeout=LONG)
-    place = rooms._places["a"]
-    place.app.life.ask_to_end()
+    place = rooms.directory.places["a"]
+    place.present.life.ask_to_end()
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(rooms["a"].apply, "second", timeout=LONG)
         while not place._backlog:
@@ -224,7 +224,7 @@ def test_a_stop_that_takes_too_long_tells_every_program(shop: Shop) -> None:
         rooms[key].send("hold")
         rooms[key].send("never")
         assert shop.held.acquire(timeout=LONG)
-    apps = [rooms._places[key].app for key in "abc"]
+    apps = [rooms.directory.places[key].present for key in "abc"]
     with pytest.raises(gs.TimedOut, match="3 programs"):
         rooms.stop(timeout=0.01)
     shop.go_on.set()
@@ -239,7 +239,7 @@ def test_a_stop_has_one_deadline_for_all() -> None:
     with gs.start_keyed(gs.reducer(int, lambda model, msg: model + msg)) as rooms:
         for key in "abc":
             rooms[key].apply(1)
-            over: Any = rooms._places[key].over
+            over: Any = rooms.directory.places[key].over
 
             class Over(gs.watch.Watcher[bool]):
                 def get(self, timeout: float | None = None, **_: Any) -> bool:
@@ -273,7 +273,7 @@ def test_a_stop_within_a_program_only_asks(how: str) -> None:
     rooms = stopped_inside(gs.start_keyed, how)
     with rooms:
         rooms["b"].apply(1)
-        apps = [rooms._places["b"].app, rooms.live("a")]
+        apps = [rooms.directory.places["b"].present, rooms.live("a")]
         rooms["a"].send("quit")
         assert [app.wait(LONG) for app in apps] == [1, 1]
         with pytest.raises(gs.Closed, match="stopped"):
@@ -287,7 +287,7 @@ async def test_a_stop_within_a_program_on_a_loop_only_asks() -> None:
         await rooms["b"].apply_async(1)
         rooms["a"].send("quit")
         async with asyncio.timeout(LONG):
-            assert await rooms._places["b"].app.wait_async() == 1
+            assert await rooms.directory.places["b"].present.wait_async() == 1
 
 
 def test_a_message_is_one_message(shop: Shop) -> None:
@@ -369,7 +369,7 @@ def test_what_would_wait_for_itself_is_refused() -> None:
     with rooms:
         rooms["a"].apply("turn")
         rooms["a"].apply("command")
-        rooms._places["a"].ask_to_rest()
+        rooms.directory.places["a"].ask_to_rest()
         rests.set()
         assert over.wait(LONG)
     assert [type(error) for error in refused] == [gs.UsageError] * 2
@@ -415,16 +415,16 @@ def test_threads_at_keys_that_keep_falling_idle(tmp_path: Path, durability: Any)
 def test_a_program_that_falls_idle_while_it_is_begun_is_given_what_was_sent(shop: Shop) -> None:
     """An app that is idle before anybody has it is not put to rest."""
     with gs.start_keyed(shop.program) as rooms:
-        make = rooms._make
+        make = rooms.directory.make_app
 
         def idle_at_once(key: str, idled: Any, *told: Any) -> Any:
             app = make(key, idled, *told)
             idled(app)
             return app
 
-        rooms._make = idle_at_once
+        rooms.directory.make_app = idle_at_once
         rooms["a"].apply("first", timeout=LONG)
-        assert not rooms._places["a"].app.life.is_draining
+        assert not rooms.directory.places["a"].present.life.is_draining
 
 
 def test_whom_an_app_refuses_at_its_end_another_tells(tmp_path: Path, shop: Shop) -> None:
@@ -451,14 +451,14 @@ def test_whom_an_app_refuses_at_its_end_another_tells(tmp_path: Path, shop: Shop
 def test_a_program_whose_beginning_is_interrupted_has_another_life(tmp_path: Path, shop: Shop) -> None:
     """Ctrl-C between an app's beginning and its use leaves no app that keeps the journal, and no failed program."""
     with gs.LMDBStore(tmp_path / "s") as store, gs.start_keyed(shop.program, store=store) as rooms:
-        make = rooms._make
+        make = rooms.directory.make_app
 
         def begin_and_interrupt(*how: Any) -> Any:
-            rooms._make = make
+            rooms.directory.make_app = make
             make(*how)
             raise KeyboardInterrupt
 
-        rooms._make = begin_and_interrupt
+        rooms.directory.make_app = begin_and_interrupt
         with pytest.raises(KeyboardInterrupt):
             rooms["a"].send("first")
         assert rooms["a"].apply("second", timeout=LONG)[-1] == "second"
@@ -475,7 +475,7 @@ def test_what_others_have_sent_outlives_an_interrupted_beginning(shop: Shop, mon
     with gs.start_keyed(shop.program) as rooms:
         with resting(rooms, shop):
             rooms["a"].send("second")
-            monkeypatch.setattr("go_state.modes.keyed_apps.place.joined", interrupted)
-        rooms._places["a"].app.wait(LONG)
+            monkeypatch.setattr("go_state.modes.keyed_apps.sent.joined", interrupted)
+        rooms.directory.places["a"].present.wait(LONG)
         rooms["a"].apply("third", timeout=LONG)
     assert shop.taken == ["hold", "second", "third"]

@@ -75,11 +75,11 @@ def test_idle_programs_rest_and_come_back(tmp_path: Path, snapshots: gs.Snapshot
     """A program that nobody uses ends, saved, whenever its next snapshot would be due; the next use goes on where it was."""
     with gs.LMDBStore(tmp_path / "s") as store, gs.start_keyed(room, store=store, idle=0.01, snapshots=snapshots) as rooms:
         rooms["a"].apply(Say(1, 0))
-        resting = rooms._places["a"].app
+        resting = rooms.directory.places["a"].present
         resting.wait(10)
         assert "a" not in rooms
         assert rooms["a"].apply(Say(1, 1)) == Room("a", ((1, 0), (1, 1)))
-        assert rooms._places["a"].app is not resting
+        assert rooms.directory.places["a"].present is not resting
     assert threading.active_count() == 1
 
 
@@ -88,7 +88,7 @@ def test_a_watched_program_does_not_rest() -> None:
     with gs.start_keyed(room, idle=0.01) as rooms, ThreadPoolExecutor(1) as pool:
         watcher = rooms["a"].watch()
         watcher.get()
-        app = rooms._places["a"].app
+        app = rooms.directory.places["a"].present
         waiting = pool.submit(watcher.get)
         with pytest.raises(gs.TimedOut):
             app.wait(0.1)
@@ -112,7 +112,7 @@ def test_a_program_with_something_under_way_does_not_rest() -> None:
     nap = gs.Program(lambda: ((), ()), update_nap, subscriptions=alarms)
     with gs.start_keyed(nap, idle=0.01, clock=clock) as rooms:
         assert rooms["a"].apply("nap") == ("nap",)
-        app = rooms._places["a"].app
+        app = rooms.directory.places["a"].present
         for seconds in (0, 60):
             clock.advance(seconds)
             with pytest.raises(gs.TimedOut):
@@ -219,12 +219,12 @@ async def test_what_is_sent_while_it_ends_goes_to_the_next(tmp_path: Path) -> No
     with gs.LMDBStore(tmp_path / "s") as store:
         async with gs.start_keyed_async(room, store=store) as rooms:
             await rooms["a"].apply_async(Say(1, 0))
-            first = rooms._places["a"].app
+            first = rooms.directory.places["a"].present
             first.life.ask_to_end()
             rooms["a"].send(Say(1, 1))
             rooms["a"].send(Say(1, 2))
             assert await rooms["a"].ask_async(Say(1, 3)) == 3
-            assert rooms._places["a"].app is not first
+            assert rooms.directory.places["a"].present is not first
 
 
 def test_wrong_arguments_teach() -> None:

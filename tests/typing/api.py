@@ -154,6 +154,12 @@ def subscriptions(model: Counter) -> list[gs.Sub[Msg]]:
     assert_type(gs.Sub.signal(15, lambda: Add(1)), gs.Sub[Add])
     assert_type(gs.Sub.stream(stream), gs.Sub[Msg])
     assert_type(gs.Sub.stream(stream, ok=lambda _: Reset()), gs.Sub[Reset])
+
+    def at_noon(name: str, at: float) -> gs.Sub[Add]:
+        return gs.Sub.at(at, Add(len(name)))
+
+    assert_type(gs.Sub.each({"noon": 1.0}, at_noon), gs.Sub[Add])
+    gs.Sub.each({1: 1.0}, at_noon)  # type: ignore[arg-type]
     wrong: gs.Sub[Reset] = gs.Sub.every(1, Add(1))  # type: ignore[arg-type]
     del wrong
     return [gs.Sub.every(1, Add(1)), gs.Sub.at(1.0, Reset()), gs.Sub.stream(stream), gs.Sub.signal(15, Reset())]
@@ -367,6 +373,12 @@ def keyed_apps() -> None:
         assert_type(rooms["lobby"].apply(Add(1)), Counter)
         rooms["lobby"].send("text")  # type: ignore[arg-type]
         rooms[1].send(Add(1))  # type: ignore[index]
+        assert_type(rooms.statistics(), gs.app.KeyedStatistics)
+        assert_type(rooms["lobby"].statistics(), gs.app.KeyStatistics)
+        assert_type(rooms.restart("lobby"), bool)
+        rooms.settle(timeout=1)
+    gs.start_keyed(program, on_failed=lambda key, error: rooms.restart(key))
+    gs.start_keyed(program, on_failed=lambda key: rooms.restart(key))  # type: ignore[misc, arg-type]
 
 
 def values() -> None:

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, Self, TypeVar
 
 from go_state.core.commands import Cmd
 from go_state.core.errors import AppEnded, Closed, Empty, TimedOut
+from go_state.modes.app.asking import settle, settle_async, wait_for, wait_for_async
 from go_state.modes.app.capabilities import AppStatistics, Reader, Sender, State, Watching
 from go_state.modes.app.hosts.host import Host
 from go_state.modes.app.hosts.leaving import leave, leave_async, raise_failure
 from go_state.modes.app.life import Life
-from go_state.modes.app.pending_replies import PendingReply, reply_to
+from go_state.modes.app.pending_replies import PendingReply
 from go_state.runtime.flow.driver import refuse_running_loop
 from go_state.system.forks import at_fork, belongs_to_parent
-from go_state.waking.deadlines import check_timeout, deadline
-from go_state.waking.thread_waker import ThreadWaker
+from go_state.waking.deadlines import check_timeout
 from go_state.watch.fields import ANY, Changes, Field
 from go_state.watch.watcher import Watcher
 
@@ -70,48 +70,19 @@ class App(Generic[Model, Msg]):
         app ends before the message has its turn (if it has failed, that is the cause), and `UsageError` or `InsideLoop` if
         waiting would never end: inside a turn, or in a thread whose event loop runs.
         """
-        return self._wait_for(message, timeout, "apply")  # type: ignore[no-any-return]
+        return wait_for(self.life, self._put_for, message, timeout, "apply")  # type: ignore[no-any-return]
 
     async def apply_async(self, message: Msg, *, timeout: float | None = None) -> Model:
         """Send one message and wait as `apply` does, on the event loop."""
-        return await self._wait_for_async(message, timeout, "apply")  # type: ignore[no-any-return]
+        return await wait_for_async(self.life, self._put_for, message, timeout, "apply")  # type: ignore[no-any-return]
 
     def ask(self, message: Msg, *, timeout: float | None = None) -> Any:
         """Send one message and return what its turn has answered with `Cmd.reply`. Raises as `apply` does, and `NoReply`."""
-        return self._wait_for(message, timeout, "ask")
+        return wait_for(self.life, self._put_for, message, timeout, "ask")
 
     async def ask_async(self, message: Msg, *, timeout: float | None = None) -> Any:
         """Send one message and wait for its answer as `ask` does, on the event loop."""
-        return await self._wait_for_async(message, timeout, "ask")
-
-    def _wait_for(self, message: Msg, timeout: float | None, called: str) -> Any:
-        self.life.check_may_wait(f"app.{called}")
-        refuse_running_loop(f"app.{called}")
-        waker, until = ThreadWaker(), deadline(timeout)
-        reply = reply_to(message, called, waker)
-        try:
-            self._put_for(reply, message)
-            in_time = waker.sleep(until)
-        finally:
-            self.life.replies.forget(reply)
-        if not in_time:
-            raise TimedOut(f"the turn was not over within {timeout} seconds of {called}; the message stays in the queue")
-        return reply.outcome()
-
-    async def _wait_for_async(self, message: Msg, timeout: float | None, called: str) -> Any:
-        from go_state.waking.loop_waker import LoopWaker
-
-        self.life.check_may_wait(f"app.{called}_async")
-        waker, until = LoopWaker(), deadline(timeout)
-        reply = reply_to(message, called, waker)
-        try:
-            self._put_for(reply, message)
-            in_time = await waker.sleep(until)
-        finally:
-            self.life.replies.forget(reply)
-        if not in_time:
-            raise TimedOut(f"the turn was not over within {timeout} seconds of {called}; the message stays in the queue")
-        return reply.outcome()
+        return await wait_for_async(self.life, self._put_for, message, timeout, "ask")
 
     def _put_for(self, reply: PendingReply, message: Msg) -> None:
         try:
@@ -215,6 +186,20 @@ class App(Generic[Model, Msg]):
         """Wait as `ready` does, on the event loop."""
         self.life.check_may_wait("app.ready_async")
         await self.life.observers.models.watch().get_async(timeout)
+
+    def settle(self, timeout: float | None = None) -> None:
+        """Wait until the app has nothing to do: all that was sent before has had its turn, and all that it led to is done.
+
+        That is every call that those turns have returned, with its tries and what follows it in a `seq` or `all`, the turns of the
+        messages that these have sent, and so on; what is done is committed, and with a journal on disk. Timers and subscriptions are
+        not waited for, nor what follows a timer in a `seq`. While others keep sending, it waits for a moment in which everything is
+        done. Raises `TimedOut`, `Closed` if the app ends before that, and `UsageError` in one of its own turns or commands.
+        """
+        settle(self.life, timeout)
+
+    async def settle_async(self, timeout: float | None = None) -> None:
+        """Wait as `settle` does, on the event loop."""
+        await settle_async(self.life, timeout)
 
     def wait(self, timeout: float | None = None) -> Model:
         """Wait until the app has ended, and return the last model; raises what it has failed with, `TimedOut`, and `UsageError` inside."""

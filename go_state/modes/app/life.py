@@ -13,10 +13,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from go_state.core.errors import AppEnded, UsageError
-from go_state.modes.app.observers import Observers
-from go_state.modes.app.pending_replies import PendingReplies, PendingReply
-from go_state.runtime.after_commit import StopRequest
-from go_state.runtime.effects.manager import EffectManager
+from go_state.modes.app.pending_replies import PendingReply
+from go_state.modes.app.runs.run_parts import RunParts
 from go_state.runtime.flow.waits import Flow
 from go_state.runtime.inside import is_part_of, takes_turn_of
 from go_state.runtime.raised import as_failure
@@ -42,6 +40,11 @@ class AppRun(Protocol):
     @property
     def processed(self) -> int:
         """How many messages are processed."""
+        ...
+
+    @property
+    def wakes_at(self) -> float | None:
+        """When the program has something to do by itself once it is at rest, in seconds since 1970; None for never."""
         ...
 
     def put_for(self, reply: PendingReply, message: Any) -> None:  # Any: of the messages of whichever program
@@ -84,26 +87,19 @@ class AppRun(Protocol):
 class Life(Generic[Model]):
     """One program that runs for an app, and what becomes of it."""
 
-    def __init__(
-        self,
-        name: str,
-        run: AppRun,
-        manager: EffectManager,
-        observers: Observers[Model],
-        replies: PendingReplies,
-        stop: StopRequest,
-    ) -> None:
+    def __init__(self, name: str, run: AppRun, parts: RunParts[Model, Any]) -> None:  # Any: messages are the run's business
         self.name = name
         self.run = run
-        self.manager = manager
-        self.observers = observers
-        self.replies = replies
+        self.manager = parts.manager
+        self.observers = parts.observers
+        self.replies = parts.replies
+        self.settling = parts.settling
         self.is_draining = False  #: whether it was asked to end
         self.error: BaseException | None = None  #: what the program has failed with
         self.trace: TracebackType | None = None  #: of the error, from which everybody begins who raises it
         self.when_ended: Callable[[], object] = lambda: None  #: called at the very end
-        self._stop = stop
-        observers.models.slot.before_wait = self.check_may_watch
+        self._stop = parts.stop
+        self.observers.models.slot.before_wait = self.check_may_watch
 
     def when_idle(self, seconds: float | None, call: Callable[[], object]) -> None:
         """Call the function whenever no message has come for `seconds` and nobody waits for a model; set before the life begins."""
@@ -123,7 +119,7 @@ class Life(Generic[Model]):
             raise failure  # noqa: B904  - it has its cause, or is the error itself
         finally:
             self.run.refuse()
-            self.replies.over(failure or self.error)
+            self._over(failure or self.error)
 
     def fail(self, error: BaseException) -> None:
         """Note what the program has failed with, unless it has failed before."""
@@ -163,9 +159,14 @@ class Life(Generic[Model]):
             self._tell_end()
 
     def _tell_end(self) -> None:
-        self.replies.over(self.error)  # those who came before there was a flow
+        self._over(self.error)  # those who came before there was a flow
         self.observers.end(self.error)
         self.when_ended()
+
+    def _over(self, error: BaseException | None) -> None:
+        self.replies.over(error)
+        stopped = AppEnded("the app was stopped before its queue was drained") if self._stop.is_made else None
+        self.settling.over(error or stopped)
 
     # ------------------------------------------------------------------ called by others: sending and ending
 

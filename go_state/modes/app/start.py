@@ -9,7 +9,7 @@ from go_state.core.errors import UsageError
 from go_state.core.ports import Log
 from go_state.core.program import Program
 from go_state.modes.app.app import App
-from go_state.modes.app.assembly import Lifecycle, begin, journal_life, memory_life
+from go_state.modes.app.assembly import Callbacks, begin, journal_life, memory_life, parts_of
 from go_state.modes.options import AppOptions, OnDenied
 from go_state.modes.settings import (
     DurableSettings,
@@ -67,7 +67,7 @@ def make_app(
     on_denied: OnDenied | None,
     on_loop: bool,
     key: str | None = None,
-    lifecycle: Lifecycle[Model, Msg] = Lifecycle(),
+    callbacks: Callbacks[Model, Msg] | None = None,
 ) -> App[Model, Msg]:
     """Return a running app with these settings; without a buffer, and not durable, it has a new one.
 
@@ -76,9 +76,10 @@ def make_app(
     if key is None and durable is not None:
         key = durable.key
     manager = EffectManager(settings.resources, on_loop=on_loop, observation=settings.observation(program, key))
+    parts = parts_of(program, manager, settings.on_error, on_denied, on_loop=on_loop)
     if durable is None:
         queue: Any = Buffer() if buffer is None else buffer  # a buffer, or something that is used as one
-        life = memory_life(program, queue, manager, settings.on_error, on_denied, on_loop=on_loop)
+        life = memory_life(queue, parts)
     else:
-        life = journal_life(program, durable, manager, settings.on_error, on_denied, on_loop=on_loop)
-    return begin(life, lifecycle, on_loop=on_loop)
+        life = journal_life(durable, parts)
+    return begin(life, callbacks or Callbacks(), on_loop=on_loop)

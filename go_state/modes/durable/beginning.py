@@ -22,7 +22,7 @@ from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.flow.waits import Blocking, Flow
 from go_state.storage.journal.history import Recorded
 from go_state.storage.journal.journal import Journal
-from go_state.system.own_thread import OwnThread
+from go_state.system.own_thread import OwnThread, Stepwise
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -58,7 +58,8 @@ class Beginning(Generic[Model, Msg]):
         What was running, and what init or on_restore has started, is held by the manager.
         """
         program, journal = self._program, self._journal
-        start: int = yield self._with_disk(self._written_from)
+        yield self._with_disk(Stepwise(journal.flush, journal.writer.flush_in_steps))  # what was put before the run
+        start = journal.parts.tail.start
         if snapshot is None:
             if start:
                 raise UsageError(f"the journal {journal.name!r} begins at {start} and no snapshot covers what was before it")
@@ -77,11 +78,6 @@ class Beginning(Generic[Model, Msg]):
         if begun:
             name, commands = f"restore/{applied}", () if program.on_restore is None else program.on_restore(model)
         return model, self._perform(commands, name)
-
-    def _written_from(self) -> int:
-        """Write what was put before the run, and return the journal's first position."""
-        self._journal.flush()
-        return self._journal.statistics().start
 
     def _perform(self, commands: object, name: str) -> Sequence[Msg]:
         manager, journal_id = self._manager, self._journal.journal_id

@@ -26,18 +26,20 @@ from go_state.modes.durable.snapshot_writer import SnapshotWriter
 from go_state.modes.keeping.filing import LetterWriter
 from go_state.modes.keeping.keyframes import Keyframe
 from go_state.modes.keeping.schema import StoredTypes, stored_types
+from go_state.modes.keeping.waking import NeverWoken, Waking
 from go_state.modes.settings import DurableSettings
 from go_state.runtime.after_commit import Hooks, StopRequest
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.flow.waits import Blocking, Flow
 from go_state.runtime.on_error import Failures, OnError
 from go_state.runtime.steps import NotYet, Steps
-from go_state.runtime.subscriptions import subscribed
+from go_state.runtime.subscriptions.subscribed import Subscribed, subscribed
 from go_state.runtime.turn import Loop
 from go_state.storage.journal.journal import Journal
 from go_state.storage.journal.reader import JournalCursor
 from go_state.storage.records.lease import LeaseWait
 from go_state.storage.records.records import PROGRAM
+from go_state.storage.records.writes.wakes import WakeTimes
 from go_state.system.own_thread import OwnThread
 from go_state.system.timers import SystemClock
 
@@ -83,15 +85,24 @@ class DurableRun(Generic[Model, Msg]):
         self._onlooker = onlooker
         self._stop = stop or StopRequest()
         self._publishing: Publishing[Model] = Publishing(program.view, onlooker, chain)
-        writer: LetterWriter[Msg] = LetterWriter(
-            program, source=f"journal {self.journal.name}", journal=self.journal.name, key=lambda _: settings.of_key,
-            place=lambda: f"journal {self.journal.journal_id}",  # one that is begun anew counts from 0 again, and has letters of its own
-        )  # fmt: skip
-        self._dead_letters = DeadLetters(self.journal, on_error, self._publishing.note_effects, writer)
+        letters = self._letter_writer()
+        self._dead_letters = DeadLetters(self.journal, on_error, self._publishing.note_effects, letters)
+        self._waking = Waking(settings.wake, self.journal.run_record, manager) if settings.wake is not None else NeverWoken()
+        self._left = WakeTimes()  # when the run before had something to do by itself
         self._reader: JournalCursor[Msg] | None = None
         self.feed: DurableFeed[Model, Msg] | None = None
         self._is_live = False  # whether it has begun to take messages
         self.loop = self._loop(chain)
+
+    def _letter_writer(self) -> LetterWriter[Msg]:
+        journal, key = self.journal, self._settings.of_key
+        return LetterWriter(
+            self._program,
+            source=f"journal {journal.name}",
+            journal=journal.name,
+            key=lambda _: key,
+            place=lambda: f"journal {journal.journal_id}",  # one begun anew counts from 0 again, and has letters of its own
+        )
 
     def _loop(self, chain: Chain[Model, Msg] | None) -> Loop[Model, Msg]:
         """Return the loop. Its turns are noted, and shown by the feed, which knows what is on disk."""
@@ -157,6 +168,7 @@ class DurableRun(Generic[Model, Msg]):
 
     def _open(self) -> tuple[JournalCursor[Msg], Keyframe[Model] | None, frozenset[int]]:
         """Return the program's reader, the newest snapshot, and the positions of the messages that were set aside."""
+        self._left = self._waking.resume()  # before anything is written
         if not self.journal.journal_id:
             self.journal.writer.begin()
         self._reader = reader = self.journal.open(name=PROGRAM)
@@ -177,6 +189,7 @@ class DurableRun(Generic[Model, Msg]):
             self._publishing,
             self._dead_letters,
             self.journal,
+            self._waking,
             thread=self.thread,
             on_loop=self._on_loop,
         )
@@ -196,6 +209,8 @@ class DurableRun(Generic[Model, Msg]):
 
     def _begin(self, newest: Keyframe[Model] | None, feed: DurableFeed[Model, Msg]) -> Flow[bool]:
         """Restore the model, or make the first one, and perform what belongs to that; False if a stop was requested meanwhile."""
+        self._waking.go_on(self._left)
+        self._subscribe_later(feed)
         beginning = Beginning(self._program, self.journal, self.manager, self.thread, self._is_stopping, on_loop=self._on_loop)
         observation = self.manager.observation
         since = 0.0 if observation is None else observation.now()
@@ -216,6 +231,12 @@ class DurableRun(Generic[Model, Msg]):
         yield from self._publishing.written(model)
         return True
 
+    def _subscribe_later(self, feed: DurableFeed[Model, Msg]) -> None:
+        """Begin subscriptions when the messages are processed that were left: a time that is over may be what one of them is about."""
+        if isinstance(inputs := self.manager.inputs, Subscribed):
+            end = feed.position + (0 if self._reader is None else self._reader.diff())
+            inputs.wait_while(lambda: feed.last_position() + 1 < end)
+
     def _is_stopping(self) -> bool:
         """Return whether the app was asked to end, and not by a turn that is replayed, before the run has come to its first turn."""
         return self._stop.is_made and self.given_up.is_set()
@@ -224,6 +245,8 @@ class DurableRun(Generic[Model, Msg]):
 
     def _leave(self) -> Flow[None]:
         """Write what is processed, also when the run fails, and let go of the journal."""
+        if self._is_live and self.feed is not None:
+            self._waking.note(self.feed.position)
 
         def leave() -> None:
             try:

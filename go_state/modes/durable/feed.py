@@ -10,14 +10,16 @@ from go_state.core.errors import Incompatible, TimedOut
 from go_state.core.turn import Turn
 from go_state.modes.durable.dead_letters import DeadLetters
 from go_state.modes.durable.publishing import Publishing
-from go_state.modes.durable.snapshot_writer import SnapshotWriter
+from go_state.modes.durable.snapshot_writer import Saves, SnapshotWriter
+from go_state.modes.keeping.waking import NeverWoken, Waking
 from go_state.runtime.feeds.log_feed import CHUNK_LIMIT, LogFeed
 from go_state.runtime.flow.waits import Blocking, Flow, Messages
 from go_state.runtime.on_error import FailedMessage, SetAside
+from go_state.runtime.subscriptions.subscribed import Subscribed
 from go_state.runtime.turn import Loop
 from go_state.storage.journal.journal import Journal
 from go_state.storage.journal.reader import JournalCursor
-from go_state.system.own_thread import OwnThread
+from go_state.system.own_thread import OwnThread, Stepwise
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -38,6 +40,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         publishing: Publishing[Model],
         dead_letters: DeadLetters,
         journal: Journal[Msg],
+        waking: Waking | NeverWoken,
         *,
         thread: OwnThread,
         on_loop: bool,
@@ -46,8 +49,10 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         self.thread = thread
         self._loop = loop
         self._cursor, self._journal = reader, journal
+        self._waking = waking
         self._rules = journal.writer.rules
         self._snapshots = snapshots
+        self._saves = Saves(snapshots, publishing, waking, thread)
         self._publishing = publishing
         self._dead_letters = dead_letters
         self.passed_over: frozenset[int] = frozenset()  #: the positions of the messages that an earlier run has set aside
@@ -70,27 +75,23 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         if (observation := self._loop.manager.observation) is not None:
             observation.tell_of_disk()
         publishing, cursor, snapshots = self._publishing, self._cursor, self._snapshots
+        if isinstance(inputs := self._loop.manager.inputs, Subscribed) and inputs.is_waiting:
+            self._loop.follow(self._loop.model)
         can_show = not publishing.waits_for_disk and cursor.is_on_disk(self.position)
         if can_show:
             yield from publishing.show(self._loop.model)
         if snapshots.is_saving or snapshots.is_due(self.position):
-            yield from self._save_a_slice()
+            yield from self._saves.save_a_slice(self._loop.model, self.position)
         self._most = max(snapshots.messages_left(self.position, CHUNK_LIMIT), 1)  # overdue while a large model was being saved
-        if self._rules.needs_flush(cursor) or (publishing.waits_for_disk and self._marks_are_due()):
-            yield self._with_disk(self._journal.flush)
+        if self._rules.needs_flush(cursor) or (publishing.waits_for_disk and self._rules.marks_are_due(cursor)):
+            yield self._flush()
         if publishing.waits_for_disk:
             if not self._rules.has_moved(cursor):
                 yield from publishing.written(self._loop.model)
         elif not can_show and cursor.is_on_disk(self.position):
             yield from publishing.show(self._loop.model)
         messages = yield from self._readable()
-        if self.passed_over and messages is not None:
-            return self._without_those_set_aside(messages)
-        return messages
-
-    def _marks_are_due(self) -> bool:
-        """Return whether turns with effects are to be marked on disk now: at the end of a backlog, or each time with "put"."""
-        return self._rules.has_moved(self._cursor) and (self._journal.durability == "put" or not self._cursor.diff())
+        return _without(self.passed_over, messages, self.last_position) if self.passed_over and messages else messages
 
     def _readable(self) -> Flow[Iterator[Msg] | None]:
         """Give the next messages; one that cannot be read is set aside, if on_error says so, before it is decoded."""
@@ -99,30 +100,28 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
                 return (yield from super().take())
             except Incompatible as error:  # of the message that the reader stands at
                 position = self._cursor.position
-                undecoded = yield self._with_disk(partial(self._journal.history.undecoded, position))
+                undecoded = yield Blocking(partial(self._journal.history.undecoded, position), self.thread)
                 policy = self._dead_letters.decide(undecoded, position, error)
                 if not isinstance(policy, SetAside):
                     raise
                 yield from self._loop.failures.keep(FailedMessage(undecoded, position, error), policy, "record")
 
-    def _without_those_set_aside(self, messages: Iterator[Msg]) -> Iterator[Msg]:
-        nothing: Any = None  # what a turn passes over, as everywhere
-        for message in messages:
-            yield nothing if self.last_position() in self.passed_over else message
-
     def turn(self) -> Turn:
         """Return the turn as every replay will see it."""
         return self._journal.run_record.turn(self.last_position())
 
-    # ------------------------------------------------------------------ while nothing comes
-
     def _idle(self) -> Flow[None]:
         """Wait for messages, but no longer than until there is something to write; a save that has begun is continued instead."""
         if self._snapshots.is_saving:
-            yield from self._save_a_slice()
+            yield from self._saves.save_a_slice(self._loop.model, self.position)
             return
-        due = self._snapshots.seconds_left(self.position)
-        writes_cursor = self._rules.has_moved(self._cursor) and (due is None or due > _CURSOR_SECONDS)
+        if self.is_awaited and self._rules.is_unwritten(self._cursor):
+            yield self._flush()
+            return
+        self.tell_if_settled()
+        self._waking.note(self.position)
+        due, moved = self._snapshots.seconds_left(self.position), self._rules.is_moved_or_noted(self._cursor)
+        writes_cursor = moved and (due is None or due > _CURSOR_SECONDS)
         due = _CURSOR_SECONDS if writes_cursor else due
         manager, idle = self._loop.manager, self.idle_seconds
         waits = [each for each in (due, idle, manager.left(self._is_drained)) if each is not None]
@@ -133,27 +132,15 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
             if self._snapshots.is_due(self.position):
                 yield from self.save()
             elif writes_cursor:
-                yield self._with_disk(self._journal.flush)
-            elif idle is not None and not manager.active:
+                yield self._flush()
+            elif idle is not None and idle <= min(waits) and manager.may_rest:
                 self.idled()
         finally:
             manager.inbox.is_awaited = False
 
-    # ------------------------------------------------------------------ saving
-
     def save(self, messages: Sequence[Msg] = ()) -> Flow[None]:
         """Write a snapshot of the model and all that a flush writes, and with them, or not at all, the messages."""
-        self._snapshots.begin(self._loop.model, self.position)
-        while not (yield self._with_disk(partial(self._snapshots.write_a_slice, messages))):
-            pass
-        yield from self._publishing.written(self._loop.model)
-
-    def _save_a_slice(self) -> Flow[None]:
-        """Save for a few milliseconds: a small model whole, and of a large one as much as there is time for between two turns."""
-        if not self._snapshots.is_saving:
-            self._snapshots.begin(self._loop.model, self.position)
-        if (yield self._with_disk(self._snapshots.write_a_slice)):
-            yield from self._publishing.written(self._loop.model)
+        return self._saves.save(self._loop.model, self.position, messages)
 
     def end(self) -> Flow[None]:
         """Save what has changed since the last snapshot."""
@@ -162,5 +149,13 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         else:
             yield from self.save()
 
-    def _with_disk(self, fn: Callable[[], object]) -> Blocking:
-        return Blocking(fn, self.thread)
+    def _flush(self) -> Blocking:
+        self._waking.note(self.position)
+        return Blocking(Stepwise(self._journal.flush, self._journal.writer.flush_in_steps), self.thread)
+
+
+def _without(passed_over: frozenset[int], messages: Iterator[Msg], position: Callable[[], int]) -> Iterator[Msg]:
+    """Give the messages, with None in the place of those that an earlier run has set aside."""
+    nothing: Any = None  # what a turn passes over, as everywhere
+    for message in messages:
+        yield nothing if position() in passed_over else message

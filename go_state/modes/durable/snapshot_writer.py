@@ -8,16 +8,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from go_state.modes.durable.beginning import positions_under_way
+from go_state.modes.durable.publishing import Publishing
 from go_state.modes.keeping.keyframes import MARK, Keyframe
+from go_state.modes.keeping.waking import NeverWoken, Waking
 from go_state.modes.options import Retain
 from go_state.modes.settings import DurableSettings
+from go_state.runtime.flow.waits import Blocking, Flow
 from go_state.storage.journal.journal import Journal
 from go_state.storage.records.block import BLOCK, Snapshot
 from go_state.storage.records.parts import InParts
+from go_state.storage.records.writes.together import Steps
 from go_state.storage.snapshots.snapshot import Mark, Schema
+from go_state.system.own_thread import OwnThread, Stepwise
 
 if TYPE_CHECKING:
     from go_state.runtime.observing.observation import Observation
@@ -38,7 +44,7 @@ class Saving(Generic[Model]):
         self.position = position
         self._sealing = schema.sealing(key, model, marks)
         self._pieces: Iterator[bytes] = self._sealing.body()
-        self._parts = journal.writer.parts(key)
+        self._parts = journal.parts.records.parts(key)
 
     def go_on(self) -> bytes | InParts | None:
         """Encode and write for about a slice; return the snapshot's data once all of it is written.
@@ -123,6 +129,10 @@ class SnapshotWriter(Generic[Model, Msg]):
 
         With the last slice all that a flush writes is written, and the messages with it, or not at all.
         """
+        return self._journal.store.together.through(self.slice_in_steps(messages))
+
+    def slice_in_steps(self, messages: Sequence[Msg] = ()) -> Steps[bool]:
+        """Do the same in steps: the last slice is written with what other journals write."""
         saving, self._saving = self._saving, None  # one that fails is not continued
         if saving is None:
             return True
@@ -130,16 +140,16 @@ class SnapshotWriter(Generic[Model, Msg]):
         if data is None:
             self._saving = saving
             return False
-        self._write(saving, data, messages)
+        yield from self._write(saving, data, messages)
         return True
 
-    def _write(self, saving: Saving[Model], data: bytes | InParts, messages: Sequence[Msg]) -> None:
+    def _write(self, saving: Saving[Model], data: bytes | InParts, messages: Sequence[Msg]) -> Steps[None]:
         settings, position, before = self._settings, saving.position, self._saved
         self._schema.remember_types(settings.store)
         replaces, version = (None, 0) if before is None else (before.position, before.version)
         needed = min([position, *positions_under_way(self._journal)])
         snapshot = Snapshot(settings.key, position, data, version, replaces, settings.snapshots.keep, needed)
-        version = self._journal.writer.save(snapshot, messages)
+        version = yield from self._journal.writer.save_in_steps(snapshot, messages)
         if self._observation is not None:
             self._observation.saved_on_disk(position, self._since)
         if settings.retention is not None:
@@ -158,3 +168,39 @@ class SnapshotWriter(Generic[Model, Msg]):
             before = min(before, journal.history.entered_by(retain.seconds))
         if before - journal.statistics().start >= BLOCK:  # a transaction for a block's worth at least
             journal.truncate(before)
+
+
+class Saves(Generic[Model, Msg]):
+    """Saves the models of one run between its turns, with what a flush writes, and shows what is on disk then."""
+
+    def __init__(
+        self,
+        snapshots: SnapshotWriter[Model, Msg],
+        publishing: Publishing[Model],
+        waking: Waking | NeverWoken,
+        thread: OwnThread,
+    ) -> None:
+        self._snapshots = snapshots
+        self._publishing = publishing
+        self._waking = waking
+        self._thread = thread
+
+    def save(self, model: Model, position: int, messages: Sequence[Msg] = ()) -> Flow[None]:
+        """Save the model before the message at the position, and with it, or not at all, the messages."""
+        self._snapshots.begin(model, position)
+        while not (yield self._slice(position, messages)):
+            pass
+        yield from self._publishing.written(model)
+
+    def save_a_slice(self, model: Model, position: int) -> Flow[None]:
+        """Save for a few milliseconds: a small model whole, and of a large one as much as there is time for between two turns."""
+        if not self._snapshots.is_saving:
+            self._snapshots.begin(model, position)
+        if (yield self._slice(position)):
+            yield from self._publishing.written(model)
+
+    def _slice(self, position: int, messages: Sequence[Msg] = ()) -> Blocking:
+        self._waking.note(position)
+        snapshots = self._snapshots
+        alone, in_steps = partial(snapshots.write_a_slice, messages), partial(snapshots.slice_in_steps, messages)
+        return Blocking(Stepwise(alone, in_steps), self._thread)

@@ -8,12 +8,13 @@ has already seen, in which it would stay unread, or be sent a second time by a s
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Generic, TypeVar
 
-from go_state.core.errors import AppEnded, Closed, Empty, UsageError
+from go_state.core.errors import AppEnded, Closed, LeaseHeld
 from go_state.modes.app.app import App
-from go_state.modes.keyed_apps.sent import Sent, has_failed, joined, put_into
+from go_state.modes.keyed_apps.sent import Sent, check_may_wait, give, has_failed
 from go_state.modes.keyed_apps.states import Places, State
 from go_state.system.running import running_task
 from go_state.watch.value import Value
@@ -33,56 +34,46 @@ class Place(Generic[Model, Msg]):
         self._places = places
         self._apps: Value[App[Model, Msg]] = Value()  # each life's
         self._lock = threading.Lock()  # guards all below; nobody waits for anything while holding it
-        self._state = State.NEW
-        self._app: App[Model, Msg] | None = None  # of the present life
+        self.state = State.NEW  #: of the program
+        self.present: App[Model, Msg] | None = (
+            None  #: the app of the present life, or of the last; None while it is being begun
+        )
         self._backlog: list[Sent[Msg]] = []  # what was sent and is to be given to the next app
         self._giving: list[Sent[Msg]] = []  # what is in the hands of whoever begins an app
         self._entering: list[Sent[Msg]] = []  # what is being put into the queue of the app, in any order
         self._ended_early: App[Model, Msg] | None = None  # an app that has ended while it was being given what was sent
         self._asked = False  # to rest, in this life
+        self._by_itself = False  # whether only the alarm has used it so far
         self._for_good = False  # whether no further life is to go on beyond what was sent
         self._drain = True
         self._error: BaseException | None = None
 
     @property
-    def app(self) -> App[Model, Msg]:
-        """The app of the present life, or of the last; `Empty` while it is being begun."""
-        if self._app is None:
-            raise Empty(f"the program of {self.key!r} is being begun")
-        return self._app
+    def waiting(self) -> int:
+        """How many messages wait for its next life to begin."""
+        with self._lock:
+            return sum(len(sent.messages) for sent in (*self._backlog, *self._giving))
 
     @property
     def is_over(self) -> bool:
         """Whether no app of it is running, or will be."""
         return self.over.version > 0
 
-    @property
-    def is_stopped(self) -> bool:
-        """Whether it is over and the key may have another place."""
-        return self._state is State.STOPPED
-
-    def holds_caller(self) -> bool:
-        """Return whether the caller is something that the end of the app waits for."""
-        app = self._app
-        return app is not None and app.life.is_part()
-
-    # ------------------------------------------------------------------ using
-
     def enter(self, sent: Sent[Msg]) -> bool:
         """Send, without waiting for anything but a put; False when the caller is to look for the key's place once more.
 
         Raises `Closed` when the program has failed, and what the put raises.
         """
-        app, entered = self._app, False
+        app, entered, self._by_itself = self.present, False, False
         try:
             with self._lock:
-                if self._state is _RUNNING and app is self._app:
+                if self.state is _RUNNING and app is self.present:
                     entered = True
                     self._entering.append(sent)
             if not entered or app is None:
                 return self._enter_later(sent)
             if sent.waiting is not None:
-                self._check_may_wait(app)
+                check_may_wait(app)
             sent.put_into(app)
             return True
         except Closed:
@@ -99,13 +90,13 @@ class Place(Generic[Model, Msg]):
     def _enter_later(self, sent: Sent[Msg]) -> bool:
         """Keep what was sent for the life that is begun, or the next one, and begin it if there is none; False to look again."""
         with self._lock:
-            if self._state in (State.STOPPED, State.RUNNING):
+            if self.state in (State.STOPPED, State.RUNNING):
                 return False
             self._check_failed()
-            if sent.waiting is not None and self._app is not None:
-                self._check_may_wait(self._app, rests=True)
+            if sent.waiting is not None and self.present is not None:
+                check_may_wait(self.present, rests=True)
             self._backlog.append(sent)
-            begins = self._state is _NEW
+            begins = self.state is _NEW
         if begins:
             self._begin_for(sent)
         return True
@@ -113,11 +104,12 @@ class Place(Generic[Model, Msg]):
     def live(self) -> App[Model, Msg] | None:
         """Return the app, begun if there is none; it may be about to end. None when the place is over. Raises as `enter` does."""
         with self._lock:
-            if self._state is State.STOPPED:
+            if self.state is State.STOPPED:
                 return None
             self._check_failed()
-            begins = self._state is _NEW
-            app, lives = self._app, self._apps.version
+            self._by_itself = False
+            begins = self.state is _NEW
+            app, lives = self.present, self._apps.version
         if begins:
             self._begin_for(None)
         if app is None:  # the thread that begins it needs no more than a moment
@@ -126,41 +118,44 @@ class Place(Generic[Model, Msg]):
         return app
 
     def _check_failed(self) -> None:
-        if self._state is State.FAILED:
+        if self.state is State.FAILED:
             raise has_failed(self.key, self._error)
-
-    @staticmethod
-    def _check_may_wait(app: App[Model, Msg], *, rests: bool = False) -> None:
-        if app.life.is_inside():
-            raise UsageError(
-                "to wait for a turn of a program within one of its turns would never end: return a command that sends the message"
-            )
-        if rests and app.life.is_part():
-            raise UsageError(
-                "the program is being put to rest and waits for this command, which cannot wait for its next life: send the message"
-            )
 
     def _rest_if_left(self) -> None:
         """Put the app to rest if it was asked to, and no sender is putting a message any more."""
         with self._lock:
-            app = self._app if self._state is _RESTING and not self._entering else None
+            app = self.present if self.state is _RESTING and not self._entering else None
         if app is not None:
             app.life.ask_to_end(drain=self._drain)
 
     def _keep(self, sent: Sent[Msg]) -> bool:
         """Keep for the next life what an app has refused that ends by itself; False when it has ended."""
         with self._lock:
-            if self._state is State.STOPPED:
+            if self.state is State.STOPPED:
                 return False
             self._check_failed()
             if not self._drain:
                 raise AppEnded(_STOPPED)
-            if self._state is State.RUNNING:
-                self._state = State.RESTING
+            if self.state is State.RUNNING:
+                self.state = State.RESTING
             self._backlog.append(sent)
             return True
 
     # ------------------------------------------------------------------ beginning
+
+    def wake(self, done: Callable[[], object]) -> None:
+        """Begin a life because the program has something to do by itself; `done` is called when it is begun, or cannot be."""
+        self._by_itself = True
+
+        def begin() -> None:
+            try:
+                error = self._begin(None)
+                if isinstance(error, Exception):
+                    self._places.lost(error)  # nobody else is told
+            finally:
+                done()
+
+        begin() if self._places.is_here() else self._places.call_there(begin)
 
     def _begin_for(self, sent: Sent[Msg] | None) -> None:
         """Begin a life for a caller that uses the key, on the event loop of the programs if they have one."""
@@ -179,9 +174,9 @@ class Place(Generic[Model, Msg]):
         mine, made = False, list[App[Model, Msg]]()
         try:
             with self._lock:
-                mine = self._state is _NEW
+                mine = self.state is _NEW
                 if mine:
-                    self._state = State.LOADING
+                    self.state = State.LOADING
             if not mine:
                 return None
             app = self._places.make(self.key, self._idle, self._ended, made.append)
@@ -196,10 +191,10 @@ class Place(Generic[Model, Msg]):
         failure: Exception | None = None
         try:
             with self._lock:
-                self._app = app
+                self.present = app
             self._apps.set(app)
             while (batch := self._next_batch()) is not None:
-                left, failed = self._give(app, batch, own)
+                left, failed = give(app, batch, own, self._places.lost)
                 failure = failure or failed
                 if left:
                     self._put_back(left)
@@ -213,7 +208,7 @@ class Place(Generic[Model, Msg]):
     def _interrupted(self, app: App[Model, Msg]) -> None:
         """Put an app to rest whose beginning Ctrl-C, say, has ended: the next life takes what this one was not given."""
         with self._lock:
-            self._app, self._asked = app, True
+            self.present, self._asked = app, True
         self._apps.set(app)
         self._put_back(self._giving)
         self._begun(app)
@@ -221,61 +216,40 @@ class Place(Generic[Model, Msg]):
     def _next_batch(self) -> list[Sent[Msg]] | None:
         """Return what is to be given to the app that was begun; None, and it is no longer being begun, when that is all."""
         with self._lock:
-            if self._backlog and self._drain and self._ended_early is not self._app:
+            if self._backlog and self._drain and self._ended_early is not self.present:
                 batch = self._giving = self._backlog
                 self._backlog = []
                 return batch
-            if self._ended_early is not self._app:
-                self._state = State.RESTING if self._asked else State.RUNNING
+            if self._ended_early is not self.present:
+                self.state = State.RESTING if self._asked else State.RUNNING
             return None
 
     def _put_back(self, left: list[Sent[Msg]]) -> None:
         """Leave what was not given for the next life."""
         with self._lock:
             self._backlog[:0], self._giving = left, []
-            if self._ended_early is not self._app:
-                self._state = State.RESTING
+            if self._ended_early is not self.present:
+                self.state = State.RESTING
 
     def _begun(self, app: App[Model, Msg]) -> None:
         """Called when the app is started: act on what was asked of it, or happened to it, meanwhile."""
         with self._lock:
             ended, self._ended_early = self._ended_early is app, None
-            rests = self._state is State.RESTING and self._asked and self._app is app
+            rests = self.state is State.RESTING and self._asked and self.present is app
             drain = self._drain
         if ended:
             self._end_life(app)
         elif rests:
             app.life.ask_to_end(drain=drain)
 
-    def _give(
-        self, app: App[Model, Msg], batch: list[Sent[Msg]], own: Sent[Msg] | None
-    ) -> tuple[list[Sent[Msg]], Exception | None]:
-        """Put what was sent into the app's queue; return what is left if that has ended, and what the caller's own failed with."""
-        failure: Exception | None = None
-        for sent, rest in joined(batch):
-            try:
-                refused = put_into(app, sent)
-            except Closed:
-                return rest, failure  # it ends by itself, and says why when it has
-            except BaseException:  # Ctrl-C, say
-                self._giving = rest[max(len(sent.parts), 1) :]
-                raise
-            for each, error in refused:
-                if each is own and each.waiting is None:
-                    failure = error
-                elif not each.refuse(error):
-                    self._places.lost(error)
-            self._giving = rest[max(len(sent.parts), 1) :]
-        return [], failure
-
     def _not_begun(self, own: Sent[Msg] | None, error: BaseException) -> None:
         """End the place: only for the caller, who may try again, if nobody else has sent anything; otherwise for good."""
         with self._lock:
             lost, self._backlog = [sent for sent in self._backlog if sent is not own], []
             if not isinstance(error, Exception):  # an interruption says nothing of the program: the next caller begins it
-                self._state, self._backlog = _NEW, lost
+                self.state, self._backlog = _NEW, lost
                 return
-            self._state = State.FAILED if lost else State.STOPPED
+            self.state = State.FAILED if lost else State.STOPPED
             self._error = error if lost else None
         self._apps.close(error)  # for those who wait for an app
         self._bury(lost)
@@ -285,26 +259,26 @@ class Place(Generic[Model, Msg]):
     def _idle(self, app: App[Model, Msg]) -> None:
         """Called by the app when there was no message for long and nobody waits for its models."""
         with self._lock:
-            own = app is self._app  # and not one whose beginning was interrupted, and that nobody has
-            if self._state is State.LOADING or (own and (self._state is not State.RUNNING or self._entering)):
+            own = app is self.present  # and not one whose beginning was interrupted, and that nobody has
+            if self.state is State.LOADING or (own and (self.state is not State.RUNNING or self._entering)):
                 return  # it may be the one that is begun, and about to be given what was sent
             if own:
-                self._state = State.RESTING
+                self.state = State.RESTING
         app.life.ask_to_end()
 
     def ask_to_rest(self, *, drain: bool = True, for_good: bool = False) -> None:
         """Ask the app to end when its queue is drained, or after the running turn; `for_good`, with what was sent until now."""
         with self._lock:
             self._asked, self._drain, self._for_good = True, self._drain and drain, self._for_good or for_good
-            new, lost = self._state is _NEW and for_good, list[Sent[Msg]]()
+            new, lost = self.state is _NEW and for_good, list[Sent[Msg]]()
             begins = new and self._drain and bool(self._backlog)
             unused = new and not begins
             if unused:
-                self._state, lost, self._backlog = State.STOPPED, self._backlog, []
-            elif self._state is State.RUNNING:
-                self._state = State.RESTING
-            rests = self._state is State.RESTING and (not self._entering or not drain)
-            app = self._app
+                self.state, lost, self._backlog = State.STOPPED, self._backlog, []
+            elif self.state is State.RUNNING:
+                self.state = State.RESTING
+            rests = self.state is State.RESTING and (not self._entering or not drain)
+            app = self.present
         if unused:
             self._bury(lost)
         elif begins:  # what was sent by a caller that was interrupted before it could begin a life
@@ -315,10 +289,10 @@ class Place(Generic[Model, Msg]):
     def _ended(self, app: App[Model, Msg]) -> None:
         """Called by the app when it has ended and nothing of it runs any more."""
         with self._lock:
-            if self._state is State.LOADING:
+            if self.state is State.LOADING:
                 self._ended_early = app  # whoever begins it goes on from here, when it has given what there is
                 return
-            if app is not self._app:
+            if app is not self.present:
                 return  # its beginning was interrupted, and nobody has it
         self._end_life(app)
 
@@ -326,29 +300,31 @@ class Place(Generic[Model, Msg]):
         """Begin the next life if something was sent meanwhile, or be over."""
         with self._lock:
             self._error = app.life.error
+            retries = self._by_itself and isinstance(self._error, LeaseHeld) and not self._backlog
+            if retries:
+                self._error = None
             lost: list[Sent[Msg]] = []
             again = self._error is None and bool(self._backlog) and self._drain and not _is_cancelled()
             if again:
-                self._state, self._app, self._asked = _NEW, None, self._for_good
+                self.state, self.present, self._asked = _NEW, None, self._for_good
             else:
-                self._state = State.STOPPED if self._error is None else State.FAILED
+                self.state = State.STOPPED if self._error is None else State.FAILED
                 lost, self._backlog = self._backlog, []
         if again:
             self._begin(None)
         else:
-            self._bury(lost)
+            self._bury(lost, app.life.run.wakes_at)
+            if retries:  # another process runs it
+                self._places.retry(self.key)
 
-    def _bury(self, lost: list[Sent[Msg]]) -> None:
+    def _bury(self, lost: list[Sent[Msg]], due: float | None = None) -> None:
         for sent in lost:
             sent.refuse(has_failed(self.key, self._error) if self._error is not None else AppEnded(_STOPPED))
-        self._places.forget(self.key, self, self._error)
+        self._places.forget(self.key, self, self._error, due)
         self._apps.close()
         self.over.set(True)
-
-    def join(self) -> None:
-        """Wait for the thread of the last app, which has nothing more to do."""
-        if self._app is not None:
-            self._app.stop()
+        if self._error is not None:
+            self._places.tell(self.key, self._error)
 
 
 _STOPPED = "the programs were stopped before the message had its turn"

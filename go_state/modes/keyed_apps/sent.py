@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextvars import Context
 from typing import Any, Generic, TypeVar
 
-from go_state.core.errors import AppEnded, Closed, NotStorable
+from go_state.core.errors import AppEnded, Closed, NotStorable, UsageError
 from go_state.modes.app.app import App
 from go_state.modes.app.pending_replies import PendingReply
 
@@ -114,3 +114,41 @@ def _put_one_by_one(app: App[Model, Msg], parts: Sequence[Sent[Msg]]) -> list[tu
         except Exception as error:
             refused.append((part, error))
     return refused
+
+
+def check_may_wait(app: App[Model, Msg], *, rests: bool = False) -> None:
+    """Raise `UsageError` if the sender that would wait for a turn of the app keeps it from being taken."""
+    if app.life.is_inside():
+        raise UsageError(
+            "to wait for a turn of a program within one of its turns would never end: return a command that sends the message"
+        )
+    if rests and app.life.is_part():
+        raise UsageError(
+            "the program is being put to rest and waits for this command, which cannot wait for its next life: send the message"
+        )
+
+
+def give(
+    app: App[Model, Msg], giving: list[Sent[Msg]], own: Sent[Msg] | None, lost: Callable[[Exception], object]
+) -> tuple[list[Sent[Msg]], Exception | None]:
+    """Put what was sent into the app's queue; return what is left if that has ended, and what the caller's own failed with.
+
+    What is put, or refused, is taken out of `giving` as it goes on, so that Ctrl-C leaves there what is still to be given.
+    """
+    failure: Exception | None = None
+    for sent, rest in joined(tuple(giving)):
+        number = max(len(sent.parts), 1)
+        try:
+            refused = put_into(app, sent)
+        except Closed:
+            return rest, failure  # it ends by itself, and says why when it has
+        except BaseException:  # Ctrl-C, say
+            del giving[:number]
+            raise
+        for each, error in refused:
+            if each is own and each.waiting is None:
+                failure = error
+            elif not each.refuse(error):
+                lost(error)
+        del giving[:number]
+    return [], failure

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, TypeVar, Unpack
 from go_state.core.errors import UsageError
 from go_state.core.program import Program, takes_key
 from go_state.modes.app.app import App
-from go_state.modes.app.assembly import Lifecycle
+from go_state.modes.app.assembly import Callbacks
 from go_state.modes.app.start import make_app
+from go_state.modes.keyed_apps.directory import Directory, Wakes
 from go_state.modes.keyed_apps.keyed_apps import KeyedApps
 from go_state.modes.keyed_apps.states import Told
 from go_state.modes.options import KeyedAppOptions
@@ -37,8 +38,11 @@ def start_keyed(program: Program[Model, Msg], **options: Unpack[KeyedAppOptions]
     least recently used beyond `limit`. With a `store` each is durable under `prefix` and its key, and continues where it was;
     without one its model is forgotten.
 
-    A program at rest is not woken by its own reminders: what it waits for with `Sub.at` beyond `limit`, or after a restart, comes
-    when its key is next used. One that only falls idle is not put to rest while it waits for something.
+    With a store, a program at rest is started again when it has something to do by itself: when a time of its `Sub.at`, `Sub.every`
+    or `Cmd.after` has come, and after a crash also when it has messages or calls that are not done. The times are kept in the store,
+    so that this costs nothing while nothing is due, and are read there once, at the beginning: what another process that uses the
+    same store and prefix adds later is that process's to wake, and is known here after the next start. Without a store, a
+    program that waits for something is not put to rest by `idle`.
     """
     return _keyed("start_keyed", program, options, on_loop=False)
 
@@ -58,24 +62,27 @@ def _keyed(called: str, program: Program[Model, Msg], options: KeyedAppOptions, 
         raise UsageError(
             f"prefix= is what the names of the programs in the store begin with, not a {type(prefix).__qualname__}"
         )
-    thread = OwnThread("go_state disk of many keys")
-    settings, stored = run_settings(options), stored_settings(prefix, options, thread)
+    settings, stored = run_settings(options), stored_settings(prefix, options)
+    thread = OwnThread("go_state disk of many keys", share=None if stored is None else stored.store.together.write_all)
     on_denied = checked_function("on_denied", options.get("on_denied"), "(message, denied)")
+    on_failed = checked_function("on_failed", options.get("on_failed"), "(key, error)")
     asks_key = takes_key(checked_program(program))
     if stored is not None:
         from go_state.modes.keeping.schema import stored_types  # here: programs that store nothing need not wait for it
 
-        stored = replace(stored, types=stored_types(program))
+        stored = replace(stored, types=stored_types(program), thread=thread)
+    wakes = None if stored is None else Wakes(stored.store, prefix)
     loop = _current_loop() if on_loop else None
 
     def make(key: str, idled: Told, ended: Told, begun: Told) -> App[Model, Msg]:
         own = replace(program, init=partial(program.init, key)) if asks_key else program
-        durable = None if stored is None else replace(stored, key=prefix + key, of_key=key)
-        told = Lifecycle(idle=idle, idled=idled, ended=ended, begun=begun)
-        return make_app(own, None, settings, durable, on_denied=on_denied, on_loop=on_loop, key=key, lifecycle=told)
+        durable = None
+        if stored is not None and wakes is not None:
+            durable = replace(stored, key=prefix + key, of_key=key, wake=wakes.name(key))
+        told = Callbacks(idle=idle, idled=idled, ended=ended, begun=begun)
+        return make_app(own, None, settings, durable, on_denied=on_denied, on_loop=on_loop, key=key, callbacks=told)
 
-    carries = settings.observers is not None and bool(settings.observers.tracers)
-    return KeyedApps(make, limit, thread, loop, carries=carries)
+    return KeyedApps(Directory(make, limit, loop, settings, wakes, on_failed), thread)
 
 
 def _current_loop() -> asyncio.AbstractEventLoop:

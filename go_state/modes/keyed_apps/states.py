@@ -45,8 +45,16 @@ class Places(Protocol):
         """Call `begin` in the thread or task in which an app can be started."""
         ...
 
-    def forget(self, key: str, place: object, error: BaseException | None, /) -> None:
-        """Called when the key's place is over, with the error that its program has failed with."""
+    def forget(self, key: str, place: object, error: BaseException | None, due: float | None, /) -> None:
+        """Called when the key's place is over, with the error that its program has failed with, and when it has something to do by itself."""
+        ...
+
+    def tell(self, key: str, error: BaseException, /) -> None:
+        """Called when everything of a program that has failed is over."""
+        ...
+
+    def retry(self, key: str, /) -> None:
+        """Called when a program that nobody but the alarm has used could not be run here: it is to be looked at again."""
         ...
 
     def lost(self, error: Exception, /) -> None:

@@ -35,8 +35,17 @@ class Inputs(Protocol):
         """How many there are."""
         ...
 
+    @property
+    def may_rest(self) -> bool:
+        """Whether all of them are timers."""
+        ...
+
     def deliver(self, arrival: Input, /) -> Delivery:
         """Return what an arrival of a subscription sends."""
+        ...
+
+    def rest(self) -> None:
+        """Stop them: nothing more is sent, and what the clock brings from now on is for the next run."""
         ...
 
     def end(self) -> None:

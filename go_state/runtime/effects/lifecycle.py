@@ -9,7 +9,7 @@ mark is stored is begun again after a crash, and none is lost.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -72,6 +72,7 @@ class Lifecycle:
         self._launch: Callable[[Effect], object] = self.launch
         self._held = interpreter.held
         self._marks: Marks | None = None
+        self.resumed: Mapping[str, float] = {}  # when the timers of an earlier run are over, since 1970, by their effect ids
         self.ended: list[str] = []  # marks to be removed once the messages of the arrival are in the queue
         self._delivered: Effect | None = None  # the effect whose message is on its way into the queue
         self._failed: Effect | None = None  # the effect whose failure on_error has to decide on
@@ -145,7 +146,8 @@ class Lifecycle:
             return
         command = effect.command
         if isinstance(command, After):
-            effect.timer = self._timers.set(command.seconds, self._is_due, effect)
+            seconds = self._seconds_left(effect, command.seconds) if self.resumed else command.seconds
+            effect.timer = self._timers.set(seconds, self._is_due, effect)
             return
         if command.how.timeout is not None:
             effect.timer = self._timers.set(command.how.timeout, self._time_out, effect)
@@ -153,6 +155,11 @@ class Lifecycle:
             Watch.reached("command-begins")
         if command.how.goes_on or not self._inline or not self._call_inline(effect):
             self._executor.start(effect)
+
+    def _seconds_left(self, effect: Effect, seconds: float) -> float:
+        """Return in how many seconds a timer is over that an earlier run may have set."""
+        at = self.resumed.get(effect.name)
+        return seconds if at is None else min(max(at - self._timers.clock.time(), 0.0), seconds)
 
     def _call_inline(self, effect: Effect) -> bool:
         """Call a function that has waited for its key, here in the run's thread; return whether it was a plain one."""

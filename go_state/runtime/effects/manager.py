@@ -17,7 +17,7 @@ from contextvars import Token
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from go_state.core.commands import Call, Cmd
+from go_state.core.commands import After, Call, Cmd
 from go_state.core.errors import LeftRunning
 from go_state.runtime.effects.context import Named, current, environment
 from go_state.runtime.effects.deliveries import Deliveries, Inputs
@@ -71,12 +71,11 @@ class EffectManager:
             self.lifecycle.observe(observation.commands)
         self.deliveries = Deliveries(self.lifecycle, self.inbox, self.timers)
         # What a loop calls in every turn, and not methods around it: a chain spends a third of its time on commands.
-        self.perform = self._interpreter.perform
-        self.held = self._interpreter.held
-        self.begin = self.lifecycle.begin
-        self.drop = self.lifecycle.drop
+        self.perform, self.held = self._interpreter.perform, self._interpreter.held
+        self.begin, self.drop = self.lifecycle.begin, self.lifecycle.drop
         self.deliver = self.deliveries.deliver
         self.give_up = self.deliveries.give_up
+        self.keeps_timers = False  # whether timers outlast the run, because its store knows them and somebody wakes the program
         self._backlog: Callable[[], int] = int
         self._taken: Callable[[], float] = _unknown
         self._drained: Callable[[], object] | None = None
@@ -151,6 +150,22 @@ class EffectManager:
         return bool(self._scheduler.count or self.inbox.arrivals or (inputs is not None and inputs.count))
 
     @property
+    def may_rest(self) -> bool:
+        """Whether the run may end when no message comes: nothing may arrive, or nothing but what outlasts it."""
+        if not self.keeps_timers:
+            return not self.active
+        return self.is_through and (self.inputs is None or self.inputs.may_rest)
+
+    @property
+    def is_through(self) -> bool:
+        """Whether no call runs or waits to, and nothing has arrived; timers may be set."""
+        return not self.inbox.arrivals and self._scheduler.count == len(self.pending_timers())
+
+    def pending_timers(self) -> list[Effect]:
+        """Return the timers of commands that are set."""
+        return [effect for effect in self._scheduler.begun() if type(effect.command) is After] if self._scheduler.count else []
+
+    @property
     def count(self) -> int:
         """How many effects run or wait to; the end of a run waits for them."""
         return self._scheduler.count
@@ -206,10 +221,14 @@ class EffectManager:
     def last_ones(self, seconds: float | None = None) -> Flow[bool]:
         """Wait for the next arrival, up to `seconds`, when no other message will come; return False if no effect is left.
 
-        Subscriptions end here: they are input from outside, and no end waits for them.
+        Subscriptions end here: they are input from outside, and no end waits for them. Nor does it for timers that outlast the run.
         """
-        self.end_inputs()
-        if not self._scheduler.count and not self.inbox.arrivals:
+        if not self.keeps_timers:
+            self.end_inputs()
+        elif self.inputs is not None:
+            self.inputs.rest()
+        lasting = len(self.pending_timers()) if self.keeps_timers else 0
+        if self._scheduler.count == lasting and not self.inbox.arrivals:
             return False
         if self._drained is not None:
             self._drained()

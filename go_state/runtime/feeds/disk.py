@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol, TypeVar, runtime_checkable
+from collections.abc import Generator
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from go_state.core.ports import Log, Reader
 from go_state.system.own_thread import OwnThread
@@ -30,6 +31,10 @@ class DiskReader(Reader[Msg], Protocol[Msg]):
 
     def prepare(self) -> None:
         """Write or read what the next message needs."""
+        ...
+
+    def prepare_in_steps(self) -> Generator[Any, None, object]:
+        """Do the same in steps; see `Stepwise`."""
         ...
 
     async def commit_async(self) -> int:

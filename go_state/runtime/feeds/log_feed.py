@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from operator import length_hint
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from go_state.buffer.cursor import Cursor
 from go_state.buffer.own_chunk import OwnChunk
@@ -25,6 +25,7 @@ from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.feeds.disk import DiskReader
 from go_state.runtime.feeds.feed import NO_MESSAGES, NOBODY, Nobody, Owner, is_end
 from go_state.runtime.flow.waits import CHECKPOINT_SECONDS, Blocking, Checkpoint, Flow, Messages
+from go_state.system.own_thread import Stepwise
 
 Msg = TypeVar("Msg")
 
@@ -54,6 +55,7 @@ class LogFeed(Generic[Msg]):
         self._ending = False
         self.idle_seconds: float | None = None
         self.idled: Callable[[], object] = _do_nothing  # called whenever no message has come for `idle_seconds`
+        self.settling: Awaited | None = None  # those who wait until there is nothing to do
         self._manager: EffectManager | None = None
         self._time: Callable[[], float] = time.time
         self._taken_at = self._checkpoint_at = time.monotonic()
@@ -92,7 +94,7 @@ class LogFeed(Generic[Msg]):
         self._adapt()
         while True:
             if self._disk is not None and self._disk.needs_disk():
-                yield Blocking(self._disk.prepare, self.thread)
+                yield Blocking(Stepwise(self._disk.prepare, self._disk.prepare_in_steps), self.thread)
                 self._checkpoint_at = time.monotonic() + CHECKPOINT_SECONDS  # the loop has had its turn
             if chunk := self._take(self._size):
                 self._chunk, self._rest, self._first = chunk, iter(chunk), self._reader.committed
@@ -113,6 +115,7 @@ class LogFeed(Generic[Msg]):
     def _idle(self) -> Flow[None]:
         """Wait for messages, for a running command, or for `idle_seconds`."""
         manager, idle = self._manager, self.idle_seconds
+        self.tell_if_settled()
         left = None if manager is None else manager.left(self._is_drained)
         try:
             yield Messages(self._reader, idle if left is None or (idle is not None and idle < left) else left)
@@ -122,6 +125,17 @@ class LogFeed(Generic[Msg]):
         finally:
             if manager is not None:
                 manager.inbox.is_awaited = False
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether somebody waits until there is nothing to do, and there is nothing but timers."""
+        settling, manager = self.settling, self._manager
+        return settling is not None and settling.is_awaited and not self._backlog() and (manager is None or manager.is_through)
+
+    def tell_if_settled(self) -> None:
+        """Wake those who wait until there is nothing to do, if that is so."""
+        if self.is_awaited and self.settling is not None:
+            self.settling.reached()
 
     def _adapt(self) -> None:
         """Choose the size of the next chunk by how long the last one took, without what was spent on commands' results."""
@@ -200,3 +214,16 @@ class LogFeed(Generic[Msg]):
 
     def _backlog(self) -> int:
         return self._reader.diff() + length_hint(self._rest)
+
+
+class Awaited(Protocol):
+    """Those who wait until a run has nothing to do."""
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether anybody waits."""
+        ...
+
+    def reached(self) -> None:
+        """Called when the run has nothing to do."""
+        ...

@@ -12,6 +12,7 @@ from go_state.storage.backends.contents import StoreInfo, copy_all, info
 from go_state.storage.backends.journals import Journals
 from go_state.storage.records.backend import Backend
 from go_state.storage.records.models import Models, Rewrite
+from go_state.storage.records.writes.together import Together
 from go_state.system.forks import at_fork
 
 if TYPE_CHECKING:
@@ -25,11 +26,13 @@ Msg = TypeVar("Msg")
 class RecordStore:
     """A store whose backend keeps records in the order of their names; see `LMDBStore` and `PostgresStore`.
 
-    `backend` and `journals` are the runtime's way in: transactions, leases, and the journals that are open.
+    `backend`, `together` and `journals` are the runtime's way in: transactions, leases, writes that share a sync, and the journals that are
+    open.
     """
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
+        self.together = Together(backend)
         self.journals = Journals(self)
         self._models = Models(backend)
         at_fork(self)
@@ -178,6 +181,7 @@ class RecordStore:
     def after_fork_in_child(self) -> None:
         """Called in a forked child: let go of what is the parent's, without ending it."""
         self.backend.after_fork_in_child()  # first: what the journals give back from here on is not the parent's
+        self.together.after_fork_in_child()
         self.journals.leave_to_parent()
 
     def close(self) -> None:

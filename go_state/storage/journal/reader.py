@@ -11,6 +11,8 @@ from typing import TypeVar
 from go_state.buffer.cursor import Cursor, Start
 from go_state.core.errors import ConcurrentGet
 from go_state.storage.journal.parts import Parts
+from go_state.storage.records.keys import check_reader_name
+from go_state.storage.records.writes.together import Steps
 from go_state.system.own_thread import OwnThread
 
 Msg = TypeVar("Msg")
@@ -27,8 +29,6 @@ class JournalCursor(Cursor[Msg]):
         self._kind = parts.kind
         self.thread: OwnThread = parts.writer.thread  #: in which the journal's async methods use the disk
 
-    # ------------------------------------------------------------------ reading
-
     def take(self, limit: int) -> list[Msg]:
         """Read up to `limit` messages that are on disk; those that are not yet are flushed first."""
         if self._writer.rules.blocks(self):
@@ -36,9 +36,7 @@ class JournalCursor(Cursor[Msg]):
         return super().take(limit)
 
     def take_written(self, limit: int) -> list[Msg]:
-        """Read up to `limit` messages of those that are in memory: it asks no disk, and may find none; see `needs_disk`.
-        Between `prepare` and this others may have read so much that the block is not kept any more.
-        """
+        """Read up to `limit` messages of those that are in memory: it asks no disk, and may find none, also after `prepare`."""
         with self.log.lock:
             return self.take_locked(limit) if self._tail.is_in_memory(self.position) else []
 
@@ -51,14 +49,17 @@ class JournalCursor(Cursor[Msg]):
 
     def prepare(self) -> None:
         """Write what has to be written before the next message can be taken, and read the block that holds it."""
+        self._writer.through(self.prepare_in_steps())
+
+    def prepare_in_steps(self) -> Steps[None]:
+        """Do the same; what is written is yielded, to be written with what other journals write."""
         if self._writer.rules.needs_flush(self):
-            self._writer.flush()
+            yield from self._writer.flush_in_steps()
         with self.log.lock:
             if self._tail.is_in_memory(self.position):
                 return
         # Not while the lock is held: an event loop that wants it would wait for the disk.
-        found = self._tail.fetch(self.position)
-        if found is not None:
+        if (found := self._tail.fetch(self.position)) is not None:
             with self.log.lock:
                 self._tail.keep(found)
 
@@ -119,7 +120,7 @@ class JournalCursor(Cursor[Msg]):
                 self._writer.flush()
         finally:
             with self.log.lock:
-                self._writer.remember_left(self)
+                self._writer.positions.remember_left(self)
                 self.close_locked()
                 self._writer.let_go_locked()
 
@@ -140,7 +141,7 @@ def open_cursor(parts: Parts[Msg], start: Start, name: str) -> JournalCursor[Msg
     """Open a reader; see `Journal.consumer`."""
     log, writer = parts.log, parts.writer
     if name:
-        parts.records.check_reader(name)
+        check_reader_name(parts.records.prefix, name)
         parts.lease.acquire()  # its commits are writes, and what another process has committed under the name has to be known
     cursor: JournalCursor[Msg] | None = None
     try:
@@ -151,7 +152,7 @@ def open_cursor(parts: Parts[Msg], start: Start, name: str) -> JournalCursor[Msg
                     f"give another reader a name of its own"
                 )
             log.look()
-            stored = writer.start_of(name) if name else None
+            stored = writer.positions.start_of(name) if name else None
             cursor = JournalCursor(parts, start if stored is None else stored, name)
             log.cursors.append(cursor)
         if not parts.lease.is_held:

@@ -14,13 +14,17 @@ from go_state.buffer.log import Log
 from go_state.core.turn import Turn
 from go_state.storage.journal.tail import Tail
 from go_state.storage.records.records import Records
+from go_state.storage.records.writes.wakes import NOW, WakeRecord, WakeTimes, read_wake
 
 
 class Notes(NamedTuple):
-    """What a flush writes of a run: the positions set aside and why, the names of the running commands, None if as before, and letters."""
+    """What a flush writes of a run: the positions set aside and why, the names of the running commands and when the program has
+    something to do by itself, each None if as before, and letters.
+    """
 
     aside: Mapping[int, str]
     running: list[str] | None
+    wake: WakeRecord | None
     beside: Mapping[str, bytes | None]
 
 
@@ -37,6 +41,14 @@ class RunRecord:
         self._running: dict[str, None] = {}  # the names of the commands of the run that writes the journal
         self._beside: dict[str, bytes | None] = {}  # letters, by their key in the store, since the last flush
         self._changed = False  # whether those differ from what is on disk
+        self._wake_name: bytes | None = (
+            None  # of the record that says when the program has something to do; None if nobody asks
+        )
+        self._wake = self._stored_wake = WakeTimes()  # as the run knows it, and as it is on disk
+        self._wake_of: tuple[int, int] | None = (
+            None  # which messages and commands the run knew of; None before it has said anything
+        )
+        self._commands_noted = 0  # how often a command was noted that is running or has ended
 
     # ------------------------------------------------------------------ messages
 
@@ -77,13 +89,14 @@ class RunRecord:
         with self._log.lock:
             if self._running or self._changed:
                 return list(self._running)
-        return self._records.under_way()
+        return [] if self._records.is_new else self._records.under_way()
 
     def opened(self, name: str) -> None:
         """Note a command that is running; it is written with what its turn commits, or before."""
         with self._log.lock:
             self._running[name] = None
             self._changed = True
+            self._commands_noted += 1
 
     def ended(self, names: Sequence[str]) -> None:
         """Note that commands have ended; it is written with what they have sent, or after."""
@@ -91,6 +104,40 @@ class RunRecord:
             for name in names:
                 self._running.pop(name, None)
             self._changed = True
+            self._commands_noted += 1
+
+    # ------------------------------------------------------------------ when the program has something to do by itself
+
+    def keep_wake(self, name: bytes) -> WakeTimes:
+        """Keep, in the record of this name, when the program has something to do by itself; return what it has said so far."""
+        found = WakeTimes() if self._records.is_new else read_wake(self._records.store.backend, name)
+        with self._log.lock:
+            self._wake_name, self._wake, self._stored_wake, self._wake_of = name, found, found, None
+        return found
+
+    def wake_at(self, times: WakeTimes, position: int) -> None:
+        """Note when the program has something to do by itself, once the messages before the position are processed; it is written
+        with what is written next. What is written when more has happened since says "at once".
+        """
+        with self._log.lock:
+            self._wake, self._wake_of = times, (position, self._commands_noted)
+
+    @property
+    def stored_wake(self) -> float | None:
+        """When the program has something to do by itself, as it is on disk."""
+        return self._stored_wake.due
+
+    @property
+    def has_unwritten_wake(self) -> bool:
+        """Whether that differs from what is on disk, of a program all of whose messages are processed."""
+        return self._wake_name is not None and not self._wake.is_near(self._stored_wake)
+
+    def _wake_record(self, processed: int) -> WakeRecord | None:
+        if self._wake_name is None:
+            return None
+        is_behind = processed < self._tail.end or self._wake_of not in (None, (processed, self._commands_noted))
+        times = self._wake._replace(due=NOW) if is_behind else self._wake
+        return None if times.is_near(self._stored_wake) else WakeRecord(self._wake_name, times)
 
     # ------------------------------------------------------------------ what the writer asks, with the lock held
 
@@ -99,9 +146,10 @@ class RunRecord:
         """Whether there is something to write. Lock held, or to be asked again with it."""
         return bool(self._aside or self._beside) or self._changed
 
-    def notes(self) -> Notes:
-        """Return what is to be written. Lock held."""
-        return Notes(dict(self._aside), list(self._running) if self._changed else None, dict(self._beside))
+    def notes(self, processed: int) -> Notes:
+        """Return what is to be written with the position up to which the program has processed the messages. Lock held."""
+        running = list(self._running) if self._changed else None
+        return Notes(dict(self._aside), running, self._wake_record(processed), dict(self._beside))
 
     def written(self, notes: Notes) -> None:
         """Called when the notes are on disk. Lock held."""
@@ -109,5 +157,7 @@ class RunRecord:
             self._aside.pop(position, None)
         for key in notes.beside:
             self._beside.pop(key, None)
+        if notes.wake is not None:
+            self._stored_wake = notes.wake.times
         if notes.running == list(self._running):
             self._changed = False

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from go_state.core.ports import Store, Stored
 from go_state.storage.records.lease import Lease
+
+T = TypeVar("T")
 
 
 class Transaction(Protocol):
@@ -137,6 +139,22 @@ class Backend(Protocol):
         ...
 
 
+class SharedWrites(Protocol):
+    """What writes for several journals in one transaction; see `Together`. Any: of jobs, each has a result of its own."""
+
+    def write(self, job: Any, /) -> None:
+        """Write a job, with what others write now."""
+        ...
+
+    def write_all(self, jobs: Sequence[Any], /) -> None:
+        """Write jobs together."""
+        ...
+
+    def through(self, steps: Generator[Any, None, T], /) -> T:
+        """Take steps, write what they yield, and return what they return."""
+        ...
+
+
 class OpenJournals(Protocol):
     """The journals of a store that are open."""
 
@@ -151,6 +169,11 @@ class JournalStore(Store, Protocol):
     @property
     def backend(self) -> Backend:
         """Where the records lie."""
+        ...
+
+    @property
+    def together(self) -> SharedWrites:
+        """What writes for several journals in one transaction."""
         ...
 
     @property

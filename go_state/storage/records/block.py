@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from go_state.core.errors import Corrupt
 from go_state.storage.records.parts import InParts
 from go_state.storage.records.times import Times, split
+from go_state.storage.records.writes.wakes import WakeRecord
 
 if TYPE_CHECKING:
     from go_state.storage.types.description import Description
@@ -118,6 +119,7 @@ class Entry(NamedTuple):
     snapshot: Snapshot | None = None
     types: Description | None = None
     under_way: Sequence[str] | None = None  # None: as it was
+    wake: WakeRecord | None = None  # when the program is to be woken; None: as it was
     beside: Mapping[str, bytes | None] = MappingProxyType({})  # keys of the store that change with it, None for one that goes
 
 

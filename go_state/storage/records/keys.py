@@ -10,6 +10,8 @@ RESERVED = "@"  # begins the keys under which go_state keeps what is not a model
 MAX_KEY_BYTES = 480  # LMDB's limit is 511 bytes; the rest is for prefixes of the stores' own
 _DIGEST = 16  # bytes
 
+MAX_NAME_BYTES = 511  # LMDB's limit
+
 
 def checked_key(key: object) -> str:
     """Return the key of a model; `InvalidKey` for what cannot be one."""
@@ -47,3 +49,12 @@ def reserved_key(*parts: str, most: int = MAX_KEY_BYTES) -> str:
 def is_too_long(key: str, most: int = MAX_KEY_BYTES) -> bool:
     """Return whether a store could not hold the key."""
     return len(key.encode(errors="surrogatepass")) > most
+
+
+def check_reader_name(prefix: bytes, name: str) -> None:
+    """Raise `InvalidKey` for a name that no reader can have, of a journal whose records' names begin with the prefix."""
+    if not isinstance(name, str) or name.startswith(RESERVED):
+        raise InvalidKey(f'a reader has a name, such as "mailer", that does not begin with "@", not {name!r}')
+    too_long = len(prefix) + 1 + len(key_bytes(name)) - MAX_NAME_BYTES
+    if too_long > 0:
+        raise InvalidKey(f"the names of the journal and its reader are {too_long} bytes too long together: shorten one")

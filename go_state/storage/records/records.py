@@ -17,14 +17,16 @@ import json
 import os
 import struct
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from go_state.core.errors import Conflict, Corrupt, InvalidKey, Lagged, LeaseHeld
 from go_state.storage.records.backend import JournalStore, Transaction
 from go_state.storage.records.block import Block, Entry, pack_blocks, unpack_block
 from go_state.storage.records.frames import FRAME_BYTES, pack, unpack
-from go_state.storage.records.keys import key_bytes
+from go_state.storage.records.keys import MAX_NAME_BYTES, key_bytes
 from go_state.storage.records.models import keep_snapshot, model_name, remember_types, write_beside
 from go_state.storage.records.parts import Parts
+from go_state.storage.records.writes.together import Job
 from go_state.storage.types.description import Description
 
 SNAPSHOT = "@snapshot"  # the cursor of the newest snapshot: messages after it are needed, whoever has read them
@@ -32,8 +34,14 @@ RESTORED = b"g/restored"  # a lease that was taken beside a restore is of the re
 PROGRAM = "program"  # the name of the reader that is the program of a durable run
 _POSITION = struct.Struct(">Q")
 _MAX_PREFIX = 450  # bytes; the rest is for positions and the names of readers
-_MAX_NAME = 511  # bytes; LMDB's limit for a key
 _HEAD = 64  # bytes of a block's record, in which the number of its messages is
+
+
+class Written(NamedTuple):
+    """What a write has come to: the number of its transaction, and the journal's id."""
+
+    number: int
+    journal_id: str
 
 
 class Records:
@@ -52,6 +60,7 @@ class Records:
         self.end = 0  # the position of the next message
         self.journal_id = ""
         self.reached: dict[str, int] = {}  # how far each named reader had come when it was looked at last
+        self._is_founded = False  # whether the journal's id is on disk
         self.token = b""  # ours, once the lease is
         self._restored: bytes | None = None  # which restore the store held the records of when the lease was taken
         self._remembered: Description | None = None  # the types that the store has, since they were written last
@@ -70,6 +79,7 @@ class Records:
             try:
                 found = json.loads(meta)
                 start, journal_id = int(found["start"]), str(found["salt"])
+                self._is_founded = True
             except (ValueError, KeyError, TypeError, RecursionError) as error:
                 raise Corrupt(self.name, f"where it begins cannot be read: {type(error).__name__}") from None
             if start > (start if end is None else end) or start < 0:
@@ -85,8 +95,10 @@ class Records:
 
     def _put(self, transaction: Transaction, suffix: bytes, data: bytes) -> None:
         name = self.prefix + suffix
-        if len(name) > _MAX_NAME:
-            raise InvalidKey(f"the names of the journal and its reader are {len(name) - _MAX_NAME} bytes too long: shorten one")
+        if len(name) > MAX_NAME_BYTES:
+            raise InvalidKey(
+                f"the names of the journal and its reader are {len(name) - MAX_NAME_BYTES} bytes too long: shorten one"
+            )
         transaction.put(name, pack(name, transaction.id(), data))
 
     # ------------------------------------------------------------------ reading
@@ -199,28 +211,42 @@ class Records:
 
         Raises `Conflict` if another process has written the journal or the snapshot meanwhile, and `StoreFull`.
         """
+        job = self.job(entry)
+        self.store.together.write(job)
+        return self.written(entry, job.outcome())
+
+    def job(self, entry: Entry) -> Job[Written]:
+        """Return what writes the entry in a transaction, which others may share; `written` is called when that is committed."""
         if entry.messages and entry.types is not None and entry.types.digest not in self._fitting:
             self.check_shapes(entry.types, entry.schema)
-        with self._backend.transaction(write=True, of=self._written_by(entry)) as transaction:
-            journal_id = self._founded(transaction, self.start)
-            if entry.messages:
-                self._append(transaction, entry)
-            for reader, position in entry.cursors.items():
-                self._put(transaction, b"c" + key_bytes(reader), b"%d" % position)
-            for position, kind in entry.set_aside.items():
-                self._put(transaction, b"x" + _POSITION.pack(position), kind.encode())
-            if entry.under_way is not None:
-                self._put(transaction, b"u", json.dumps(entry.under_way).encode())
-            for key, data in entry.beside.items():
-                write_beside(transaction, key, data)
-            if entry.snapshot is not None:
-                keep_snapshot(transaction, entry.snapshot)
-            number = transaction.id()
-        self.journal_id = journal_id
+        return Job(lambda transaction: self._fill(transaction, entry), of=self._written_by(entry))
+
+    def written(self, entry: Entry, done: Written) -> int:
+        """Count the entry as written, and return the number of its transaction."""
+        self.journal_id, self._is_founded = done.journal_id, True
         self.end = max(self.end, entry.first + len(entry.messages))
         if entry.messages:
             self._remembered = entry.types
-        return number
+        return done.number
+
+    def _fill(self, transaction: Transaction, entry: Entry) -> Written:
+        """Write the entry; nothing of ours changes, because the transaction may be undone for what others write in it."""
+        journal_id = self._founded(transaction, self.start)
+        if entry.messages:
+            self._append(transaction, entry)
+        for reader, position in entry.cursors.items():
+            self._put(transaction, b"c" + key_bytes(reader), b"%d" % position)
+        for position, kind in entry.set_aside.items():
+            self._put(transaction, b"x" + _POSITION.pack(position), kind.encode())
+        if entry.under_way is not None:
+            self._put(transaction, b"u", json.dumps(entry.under_way).encode())
+        if entry.wake is not None:
+            entry.wake.write(transaction)
+        for key, data in entry.beside.items():
+            write_beside(transaction, key, data)
+        if entry.snapshot is not None:
+            keep_snapshot(transaction, entry.snapshot)
+        return Written(transaction.id(), journal_id)
 
     def _written_by(self, entry: Entry) -> list[bytes]:
         """Return the names to lock for a write: where the journal begins stands for all its records, and the snapshot for its own."""
@@ -256,9 +282,18 @@ class Records:
         """Begin the journal if it is new, or move its start, and return its journal_id; `LeaseHeld` if another has taken it over."""
         self.check_token(transaction)
         journal_id = self.journal_id or os.urandom(16).hex()
-        if not self.journal_id or start != self.start:
+        if not self._is_founded or start != self.start:
             self._put(transaction, b"m", b'{"start":%d,"salt":"%s"}' % (start, journal_id.encode()))
         return journal_id
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing of the journal was on disk when it was looked at last, nor written since."""
+        return not self._is_founded
+
+    def found(self) -> None:
+        """Give a new journal its id, which is on disk with the first write."""
+        self.journal_id = self.journal_id or os.urandom(16).hex()
 
     def check_token(self, transaction: Transaction) -> None:
         """Raise `LeaseHeld` if another writer has taken the journal over, or a restore has put others in the place of its records."""
@@ -270,14 +305,6 @@ class Records:
         if self.token:
             with self._backend.transaction() as transaction:
                 self.check_token(transaction)
-
-    def check_reader(self, name: str) -> None:
-        """Raise `InvalidKey` for a name that no cursor can have."""
-        if not isinstance(name, str) or name.startswith("@"):
-            raise InvalidKey(f'a reader has a name, such as "mailer", that does not begin with "@", not {name!r}')
-        too_long = len(self.prefix) + 1 + len(key_bytes(name)) - _MAX_NAME
-        if too_long > 0:
-            raise InvalidKey(f"the names of the journal and its reader are {too_long} bytes too long together: shorten one")
 
     def _append(self, transaction: Transaction, entry: Entry) -> None:
         found = max(self.start, self._end(transaction) or 0)
@@ -293,8 +320,9 @@ class Records:
     def remove_reader(self, name: str) -> None:
         """Forget how far a named reader has come."""
         with self._backend.transaction(write=True) as transaction:
-            self.journal_id = self._founded(transaction, self.start)
+            journal_id = self._founded(transaction, self.start)
             transaction.delete(self.prefix + b"c" + key_bytes(name))
+        self.journal_id, self._is_founded = journal_id, True
 
     def truncate(self, before: int) -> None:
         """Forget the messages before the position, and what was set aside of them."""
@@ -302,7 +330,7 @@ class Records:
         with self._backend.transaction(write=True) as transaction:
             journal_id = self._founded(transaction, start)
             self._delete_before(transaction, start)
-        self.start, self.journal_id = start, journal_id
+        self.start, self.journal_id, self._is_founded = start, journal_id, True
 
     def _delete_before(self, transaction: Transaction, start: int) -> None:
         """Delete the blocks that end there or before, and what was set aside of them."""

@@ -8,8 +8,10 @@ from threading import Thread
 
 import pytest
 from buffer.test_interrupts import Interrupt, at_every_point
+from hooked_writes import Writes
 
 import go_state as gs
+from go_state.core.errors import StoreFull
 from go_state.storage.journal.commit.group_commit import Pending
 from go_state.storage.journal.commit.lease_queue import LeaseQueue
 from go_state.storage.records.block import Entry, Snapshot
@@ -38,7 +40,7 @@ def test_an_interrupted_writer_that_fails_leaves_nobody_asleep(tmp_path: Path) -
     """The others have been told of the failure, or lead, or are written for: what they were told is so."""
 
     def fail(entry: Entry) -> int:
-        raise gs.errors.StoreFull("the disk is full")
+        raise StoreFull("the disk is full")
 
     def interrupted(interrupt: Interrupt) -> None:
         with gs.LMDBStore(tmp_path / f"{interrupt.left}") as store:
@@ -46,10 +48,11 @@ def test_an_interrupted_writer_that_fails_leaves_nobody_asleep(tmp_path: Path) -
             journal.writer.begin()
             other = Pending(["other"], journal.kind.encode(["other"]), journal.writer.now(1))
             journal.parts.stage._staged.append(other)
-            write, journal.parts.records.write = journal.parts.records.write, fail  # type: ignore[method-assign]
-            with interrupt, suppress(gs.errors.StoreFull):
+            writes = Writes(journal)
+            writes.replace(fail)
+            with interrupt, suppress(StoreFull):
                 journal.put("mine")
-            journal.parts.records.write = write  # type: ignore[method-assign]
+            writes.restore()
             if other.leads:
                 journal.writer.lead(other)
                 journal.parts.stage.leave(other)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hooked_writes import Writes
 from no_disk_on_the_loop import WatchedLMDBStore, run_watched
 
 import go_state as gs
@@ -83,7 +84,7 @@ def test_what_a_full_disk_refuses_has_not_entered(store: WatchedLMDBStore, monke
     """A put that writes what is there has its own message enter after that, or not at all."""
     journal: Journal[int] = store.journal("j", of=int)
     journal.put(0)
-    write = journal.parts.records.write
+    writes = Writes(journal)
 
     def fail(entry: Any) -> int:
         raise gs.errors.StoreFull("the disk is full")
@@ -91,10 +92,10 @@ def test_what_a_full_disk_refuses_has_not_entered(store: WatchedLMDBStore, monke
     async def main() -> None:
         for number in range(1, 4096):
             await journal.put_async(number)
-        monkeypatch.setattr(journal.parts.records, "write", fail)
+        writes.replace(fail)
         with pytest.raises(gs.errors.StoreFull):
             await journal.put_async(-1)
-        monkeypatch.setattr(journal.parts.records, "write", write)
+        writes.restore()
         await journal.close_async()
 
     run_watched(main(), store.seen)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hooked_writes import Writes
 
 import go_state as gs
 from go_state.storage.journal.journal import Journal
@@ -22,14 +23,14 @@ def journal(tmp_path: Path) -> Iterator[Journal[str]]:
 
 def failing_once(journal: Journal[str], monkeypatch: pytest.MonkeyPatch, during: Callable[[], object]) -> None:
     """Have the next write fail, after something else has happened meanwhile."""
-    write = journal.parts.records.write
+    writes = Writes(journal)
 
     def fail(entry: Any) -> int:
-        monkeypatch.setattr(journal.parts.records, "write", write)
+        writes.restore()
         during()
         raise gs.errors.StoreFull("the disk is full")
 
-    monkeypatch.setattr(journal.parts.records, "write", fail)
+    writes.replace(fail)
 
 
 def test_what_cannot_be_written_leaves_no_gap(journal: Journal[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,13 +66,13 @@ def test_looking_does_not_wait_for_the_disk(journal: Journal[str], monkeypatch: 
     looked: list[Any] = []
     journal.put("first")
     reader = journal.consumer("newest")
-    write = journal.parts.records.write
+    writes = Writes(journal)
 
     def slow(entry: Any) -> int:
-        looked.append((reader.cursor.take_written(1), journal.writer.backlog(0).size))
-        return write(entry)
+        looked.append((reader.cursor.take_written(1), journal.writer.rules.backlog(0).size))
+        return writes.write(entry)
 
-    monkeypatch.setattr(journal.parts.records, "write", slow)
+    writes.replace(slow)
     journal.put("second")
     assert looked == [([], 2)]
     assert reader.cursor.take(1) == ["second"]
@@ -80,17 +81,17 @@ def test_looking_does_not_wait_for_the_disk(journal: Journal[str], monkeypatch: 
 
 def test_a_write_that_says_it_failed_and_did_not_is_counted(journal: Journal[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """What was committed before the connection was lost is put, and nothing that entered meanwhile is taken for it."""
-    write = journal.parts.records.write
+    writes = Writes(journal)
 
     def lose(entry: Any) -> int:
-        monkeypatch.setattr(journal.parts.records, "write", write)
-        write(entry)
+        writes.restore()
+        writes.write(entry)
         reader.cursor.settle(0, ["own"])
         raise gs.errors.StoreUnavailable("the connection was lost")
 
     journal.put("first")
     with journal.consumer(name="program") as reader:
-        monkeypatch.setattr(journal.parts.records, "write", lose)
+        writes.replace(lose)
         journal.put("second")
         journal.put("last")
         assert reader.cursor.take(10) == ["first", "second", "own", "last"]
@@ -104,22 +105,23 @@ def test_what_nobody_knows_of_is_found_out_later(
     """A put hears of the failure; whether its message is there is known, and counted, once the store answers again."""
     journal.put("first")
     with journal.consumer(name="program") as reader, monkeypatch.context() as lost:
-        write = journal.parts.records.write
+        writes = Writes(journal)
 
         def lose(entry: Any) -> int:
             if is_there:
-                write(entry)
+                writes.write(entry)
             reader.cursor.settle(0, ["own"])
             raise gs.errors.StoreUnavailable("the connection was lost")
 
         def refuse() -> None:
             raise gs.errors.StoreUnavailable("there is none")
 
-        lost.setattr(journal.parts.records, "write", lose)
+        writes.replace(lose)
         lost.setattr(journal.parts.records, "refresh", refuse)
         with pytest.raises(gs.errors.StoreUnavailable, match="was lost"):
             journal.put("second")
         lost.undo()
+        writes.restore()
         journal.put("last")
         assert reader.cursor.take(10) == ["first", *(["second"] if is_there else []), "own", "last"]
 

@@ -5,9 +5,11 @@ A put asks `is_full`, a read `blocks`, a commit `commit_is_due`; a run asks `nee
 
 from __future__ import annotations
 
+import time
 from typing import Generic, Protocol, TypeVar
 
 from go_state.buffer.log import Log
+from go_state.buffer.statistics import Backlog
 from go_state.storage.journal.commit.group_commit import GroupCommit
 from go_state.storage.journal.commit.lease_holder import LeaseHolder
 from go_state.storage.journal.run_record import RunRecord
@@ -19,7 +21,7 @@ Msg = TypeVar("Msg")
 GROUP = 4096  # messages: what a crash may take of a journal whose durability is "group"
 
 
-class Place(Protocol):
+class NamedPosition(Protocol):
     """What the rules ask of a reader; see `Cursor`."""
 
     name: str
@@ -57,16 +59,27 @@ class FlushRules(Generic[Msg]):
         """Whether messages can be written that have no position yet."""
         return self._lease.is_held and self._stage.waiting
 
-    def blocks(self, cursor: Place) -> bool:
+    def backlog(self, position: int | None) -> Backlog:
+        """Return what waits from the position on, or what is not on disk, with what waits for the lease; it asks no disk."""
+        log, tail = self._log, self._tail
+        with log.lock:
+            log.absorb()
+            position = tail.durable if position is None else position
+            size = max(tail.end - position, 0)
+            at = tail.entered_in_memory(position) if size else self._stage.oldest
+            age = None if at is None else max(time.time() - at, 0.0)
+            return Backlog(size + self._stage.size, age, log.times.rate(tail.end, log.clock()))
+
+    def blocks(self, cursor: NamedPosition) -> bool:
         """Return whether a reader has to wait for a flush: its next message, or what was staged, is not on disk."""
         waits = self._log.inbox or self._tail.pending
         return self.has_staged or bool(waits and cursor.position >= self._tail.durable)
 
-    def commit_is_due(self, cursor: Place) -> bool:
+    def commit_is_due(self, cursor: NamedPosition) -> bool:
         """Return whether a reader's commits have to be on disk now."""
         return bool(cursor.name) and (self.at_once or self._is_far_ahead(cursor))
 
-    def needs_flush(self, cursor: Place) -> bool:
+    def needs_flush(self, cursor: NamedPosition) -> bool:
         """Return whether a run, or a task, should flush before it takes more.
 
         It does if a read blocks, or if as much waits as a crash may take; the rest, such as commits, is written when the reader has
@@ -82,9 +95,21 @@ class FlushRules(Generic[Msg]):
         # A program's run says itself when its cursor has to be on disk: until then a replay finds its turns again.
         return cursor.name != PROGRAM and (self.at_once or at_end)
 
-    def has_moved(self, cursor: Place) -> bool:
+    def has_moved(self, cursor: NamedPosition) -> bool:
         """Return whether the reader has a name, and has committed more than is on disk."""
         return bool(cursor.name) and self._lease.stored.get(cursor.name) != cursor.committed
 
-    def _is_far_ahead(self, cursor: Place) -> bool:
+    def is_moved_or_noted(self, cursor: NamedPosition) -> bool:
+        """Return whether a run has come further, or has another time to be woken, than is on disk."""
+        return self.has_moved(cursor) or self._run_record.has_unwritten_wake
+
+    def marks_are_due(self, cursor: NamedPosition) -> bool:
+        """Return whether turns with effects are to be marked on disk now: at the end of a backlog, or each time with "put"."""
+        return self.has_moved(cursor) and (self.at_once or cursor.position >= self._tail.end)
+
+    def is_unwritten(self, cursor: NamedPosition) -> bool:
+        """Return whether the disk does not know all that the reader has done."""
+        return self.blocks(cursor) or self.has_moved(cursor) or self._run_record.has_unwritten
+
+    def _is_far_ahead(self, cursor: NamedPosition) -> bool:
         return cursor.committed - self._lease.stored.get(cursor.name, 0) >= GROUP

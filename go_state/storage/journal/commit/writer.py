@@ -17,33 +17,32 @@ at the disk: the lease is ours, so whatever was written is ours.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import partial
 from time import time_ns
 from types import MappingProxyType
 from typing import Generic, Literal, TypeAlias, TypeVar
 
 from go_state.buffer.log import Log
-from go_state.buffer.statistics import Backlog
 from go_state.core.errors import Conflict, LeaseHeld, StoreFull, StoreReplaced, UsedAfterClose
-from go_state.storage.journal.commit.flush_rules import FlushRules, Place
+from go_state.storage.journal.commit.flush_rules import FlushRules
 from go_state.storage.journal.commit.group_commit import GroupCommit, Pending
 from go_state.storage.journal.commit.in_hand import InHand
 from go_state.storage.journal.commit.lease_holder import LeaseHolder
+from go_state.storage.journal.commit.positions import Positions
 from go_state.storage.journal.message_type import MessageType
 from go_state.storage.journal.run_record import Notes, RunRecord
 from go_state.storage.journal.tail import Tail
 from go_state.storage.records.block import Entry, Snapshot
-from go_state.storage.records.parts import Parts
-from go_state.storage.records.records import SNAPSHOT, Records
+from go_state.storage.records.records import PROGRAM, SNAPSHOT, Records
 from go_state.storage.records.times import Times
+from go_state.storage.records.writes.together import Steps
 from go_state.system.at_exit import at_exit
 from go_state.system.crash_points import reach
 from go_state.system.own_thread import OwnThread
 
 Msg = TypeVar("Msg")
+Result = TypeVar("Result")
 
 Durability: TypeAlias = Literal["group", "put"]
 """When messages are committed to disk; see `Journal`."""
@@ -73,9 +72,11 @@ class Writer(Generic[Msg]):
         let_go: Callable[[], object],
     ) -> None:
         self.rules = rules  #: when to flush
+        self.positions = Positions(log, lease, rules)  #: how far named readers have come
         self.thread = thread  #: in which the async methods use the disk
         self.time_ns: Callable[[], int] = time_ns  #: the clock that dates what enters
-        self.observe: Callable[[int, Callable[[], int]], int] | None = None  #: calls a write of so many messages, and notes it
+        #: takes the steps of a write of so many messages, and notes it
+        self.observe: Callable[[int, Steps[int]], Steps[int]] | None = None
         self._records = records
         self._log = log
         self._tail = tail
@@ -88,16 +89,23 @@ class Writer(Generic[Msg]):
         self._is_finished = False  # closed, with everything written that was put before: what is staged later is refused
         self._is_unsure = False  # whether a write has begun of which nobody knows what has become
         self._failure: Exception | None = None  # of the last write, until what it has left in hand is on disk or taken out
-        self._left: dict[str, int] = {}  # how far named readers had come that were closed, until that is on disk
 
     # ------------------------------------------------------------------ the flush
 
     def flush(self) -> int:
         """Commit to disk all that was put and every cursor that has moved; return the position up to which all is durable."""
+        return self.through(self.flush_in_steps())
+
+    def through(self, steps: Steps[Result]) -> Result:
+        """Take steps alone, each in its transaction; return what they return."""
+        return self._records.store.together.through(steps)
+
+    def flush_in_steps(self) -> Steps[int]:
+        """Flush as `flush` does; the write itself is a job that is yielded, for whoever writes it with those of other journals."""
         if not (self._lease.is_held or self._log.closed) and self.has_unwritten():
             self._lease.acquire()
         with self._lease.flushing:
-            self.flush_locked()
+            yield from self._steps()
         return self._tail.durable
 
     async def flush_async(self) -> int:
@@ -107,22 +115,22 @@ class Writer(Generic[Msg]):
         return await self.thread.call(self.flush)
 
     def begin(self) -> None:
-        """Give the journal its journal_id, which the first write does otherwise."""
+        """Give a new journal its journal_id, which is on disk with the first write."""
         with self._lease.flushing:
             self._lease.take()
-            self._records.write(Entry())
+            self._records.found()
 
     def save(self, snapshot: Snapshot | None, messages: Sequence[Msg] = (), beside: Beside = _NONE) -> int:
         """Write a snapshot with all that a flush writes, and return its version; the messages enter with it or not at all.
 
         What is `beside` are keys of the store that change with it: None deletes one.
         """
-        with self._lease.flushing:
-            return self.flush_locked(snapshot, messages, beside)
+        return self.through(self.save_in_steps(snapshot, messages, beside))
 
-    def parts(self, key: str) -> Parts:
-        """Return what a large snapshot is written into bit by bit, before `save` makes it count."""
-        return self._records.parts(key)
+    def save_in_steps(self, snapshot: Snapshot | None, messages: Sequence[Msg] = (), beside: Beside = _NONE) -> Steps[int]:
+        """Save as `save` does; the write itself is a job that is yielded."""
+        with self._lease.flushing:
+            return (yield from self._steps(snapshot, messages, beside))
 
     def lead(self, staged: Pending[Msg]) -> None:
         """Write what is staged, unless another has written this one meanwhile."""
@@ -146,9 +154,15 @@ class Writer(Generic[Msg]):
         """Return whether there is something to write."""
         with self._log.lock:
             self._log.absorb()
-            return bool(self._tail.pending or self._stage.waiting or self._run_record.has_unwritten or self._moved())
+            record = self._run_record
+            noted = record.has_unwritten or record.has_unwritten_wake
+            return bool(self._tail.pending or self._stage.waiting or noted or self.positions.moved())
 
-    def flush_locked(self, snapshot: Snapshot | None = None, messages: Sequence[Msg] = (), beside: Beside = _NONE) -> int:
+    def flush_locked(self) -> None:
+        """Flush. `flushing` held."""
+        self.through(self._steps())
+
+    def _steps(self, snapshot: Snapshot | None = None, messages: Sequence[Msg] = (), beside: Beside = _NONE) -> Steps[int]:
         """Flush, and return the number of the transaction, 0 if there was nothing to write. `flushing` held."""
         if self.has_unwritten() or snapshot is not None or messages:
             if self._lease.is_lost:
@@ -162,14 +176,15 @@ class Writer(Generic[Msg]):
             self._enter_waiting()
             for each in own:
                 self._in_hand.place(each)
-            notes = self._run_record.notes()
-            entry = self._entry(snapshot, notes, beside)
+            cursors = self.positions.moved()
+            notes = self._run_record.notes(cursors.get(PROGRAM, self._lease.stored.get(PROGRAM, 0)))
+            entry = self._entry(snapshot, notes, cursors, beside)
             if entry is None:
                 self.let_go_locked()  # the lease may have been taken for a put that came too late
         if entry is None:
             return 0
-        write = partial(self._write, entry)
-        number = write() if self.observe is None else self.observe(len(entry.messages), write)
+        write = self._write(entry)
+        number = yield from write if self.observe is None else self.observe(len(entry.messages), write)
         with self._log.lock:
             self._written(entry, notes)
         return number
@@ -191,21 +206,18 @@ class Writer(Generic[Msg]):
         if not self.rules.at_once:
             self._in_hand.finish_up_to(self._tail.end)  # in a group a message has entered before it is on disk
 
-    def _entry(self, snapshot: Snapshot | None, notes: Notes, beside: Beside) -> Entry | None:
+    def _entry(self, snapshot: Snapshot | None, notes: Notes, cursors: dict[str, int], beside: Beside) -> Entry | None:
         """Return what is to be written, None for nothing. Lock held."""
-        tail, cursors = self._tail, self._moved()
+        tail = self._tail
         if snapshot is not None:
             cursors[SNAPSHOT] = snapshot.position
         messages, times = list(tail.pending), list(tail.times)
-        letters = {**notes.beside, **beside}
-        if not (messages or cursors or notes.aside or snapshot or notes.running is not None or letters):
+        aside, running, wake, letters = notes
+        letters = {**letters, **beside}
+        if not (messages or cursors or aside or snapshot or running is not None or wake is not None or letters):
             return None
         schema, types = self._kind.written_as()
-        return Entry(tail.durable, schema, messages, times, cursors, notes.aside, snapshot, types, notes.running, letters)
-
-    def _moved(self) -> dict[str, int]:
-        open_ones = {each.name: each.committed for each in self._log.cursors if self.rules.has_moved(each)}
-        return self._left | open_ones
+        return Entry(tail.durable, schema, messages, times, cursors, aside, snapshot, types, running, wake, letters)
 
     def _written(self, entry: Entry, notes: Notes) -> None:
         """Called when the entry is on disk. Lock held."""
@@ -213,8 +225,7 @@ class Writer(Generic[Msg]):
         self._in_hand.finish_up_to(end)  # they know their position before a reader has them
         self._tail.written(end, entry.times)
         self._log.wake_sleepers()
-        self._lease.stored.update(entry.cursors)
-        self._left = {name: position for name, position in self._left.items() if self._lease.stored.get(name) != position}
+        self.positions.written(dict(entry.cursors))
         self._run_record.written(notes)
         self._is_unsure, self._failure = False, None
         self._log.on_commit()
@@ -223,13 +234,14 @@ class Writer(Generic[Msg]):
 
     # ------------------------------------------------------------------ a write, and what is known of it
 
-    def _write(self, entry: Entry) -> int:
+    def _write(self, entry: Entry) -> Steps[int]:
         """Write the entry and return its number, 0 if it was found to be on disk although the write has failed."""
         self._is_unsure = True
         point = "flush" if entry.snapshot is None else "snapshot"
         try:
             reach(f"before-{point}")
-            number = self._records.write(entry)
+            yield (job := self._records.job(entry))
+            number = self._records.written(entry, job.outcome())
             reach(f"after-{point}")
             return number
         except Exception as error:  # Ctrl-C, say, is for this thread alone: the next flush finds out what became of the entry
@@ -300,27 +312,7 @@ class Writer(Generic[Msg]):
         """Date what enters from now on by another clock than the system's, in seconds since 1970."""
         self.time_ns = lambda: round(clock() * 1e9)
 
-    def backlog(self, position: int | None) -> Backlog:
-        """Return what waits from the position on, or what is not on disk, with what waits for the lease; it asks no disk."""
-        log, tail = self._log, self._tail
-        with log.lock:
-            log.absorb()
-            position = tail.durable if position is None else position
-            size = max(tail.end - position, 0)
-            at = tail.entered_in_memory(position) if size else self._stage.oldest
-            age = None if at is None else max(time.time() - at, 0.0)
-            return Backlog(size + self._stage.size, age, log.times.rate(tail.end, log.clock()))
-
     # ------------------------------------------------------------------ ending
-
-    def remember_left(self, cursor: Place) -> None:
-        """Keep what a named reader has committed, which is being closed, for the next flush. Lock held."""
-        if cursor in self._log.cursors and self.rules.has_moved(cursor):
-            self._left[cursor.name] = cursor.committed  # its own messages may be pending: the two are written together
-
-    def start_of(self, name: str) -> int | None:
-        """Return the stored position of the reader of this name, None if it is new. Lock held."""
-        return self._left.get(name, self._lease.stored.get(name))
 
     def finish(self) -> None:
         """Write what is left, once the log is closed, and let go of the journal."""

@@ -6,17 +6,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from go_state.core.program import Program
-from go_state.middleware.chain import Chain
-from go_state.modes.app.observers import Observers
-from go_state.modes.app.pending_replies import PendingReplies, PendingReply
+from go_state.modes.app.pending_replies import PendingReply
+from go_state.modes.app.runs.run_parts import RunParts
 from go_state.modes.durable.durable_run import DurableRun
 from go_state.modes.settings import DurableSettings
-from go_state.runtime.after_commit import StopRequest
-from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.flow.waits import Flow
 from go_state.runtime.observing.senders import Senders
-from go_state.runtime.on_error import OnError
 
 if TYPE_CHECKING:
     from go_state.buffer.statistics import Backlog
@@ -29,28 +24,24 @@ Msg = TypeVar("Msg")
 class JournalRun(Generic[Model, Msg]):
     """A durable run, with the observers and pending replies of its turns."""
 
-    def __init__(
-        self,
-        program: Program[Model, Msg],
-        settings: DurableSettings,
-        manager: EffectManager,
-        on_error: OnError,
-        observers: Observers[Model],
-        replies: PendingReplies,
-        chain: Chain[Model, Msg] | None,
-        stop: StopRequest,
-        *,
-        on_loop: bool,
-    ) -> None:
+    def __init__(self, settings: DurableSettings, parts: RunParts[Model, Msg]) -> None:
         self.idle_seconds: float | None = None  #: this and the next: see `LogFeed`
         self.idled: Callable[[], object] = lambda: None
-        self._observers = observers
-        self._replies = replies
+        self._observers = parts.observers
+        self._replies = parts.replies
+        self._settling = parts.settling
         self.durable: DurableRun[Model, Msg] = DurableRun(
-            program, settings, on_error, manager, on_loop=on_loop, chain=chain, onlooker=self, stop=stop
+            parts.program,
+            settings,
+            parts.on_error,
+            parts.manager,
+            on_loop=parts.on_loop,
+            chain=parts.chain,
+            onlooker=self,
+            stop=parts.stop,
         )  #: the durable run
         entrance = self.durable.entrance
-        self._senders = Senders(manager.observation)
+        self._senders = Senders(parts.manager.observation)
         self.put: Callable[..., None] = self._senders.put(entrance.put, entrance.put_known)
         self.journal = self.durable.journal  #: its queue
 
@@ -59,7 +50,7 @@ class JournalRun(Generic[Model, Msg]):
     def listen_to(self, feed: LogFeed[Msg]) -> None:
         """Called when there is a feed."""
         self._replies.position = feed.last_position
-        feed.idle_seconds, feed.idled = self.idle_seconds, self.idled
+        feed.idle_seconds, feed.idled, feed.settling = self.idle_seconds, self.idled, self._settling
 
     def committed(self, model: Model) -> None:
         """Note the turn, which is not published before it is on disk."""
@@ -93,10 +84,15 @@ class JournalRun(Generic[Model, Msg]):
         """How many messages are processed."""
         return 0 if self.durable.feed is None else self.durable.feed.processed
 
+    @property
+    def wakes_at(self) -> float | None:
+        """When the program has something to do by itself, as the store knows it, in seconds since 1970."""
+        return self.journal.run_record.stored_wake
+
     def backlog(self) -> Backlog:
         """Return what waits in the journal."""
         feed = self.durable.feed
-        return self.journal.writer.backlog(None if feed is None else feed.committed)
+        return self.journal.writer.rules.backlog(None if feed is None else feed.committed)
 
     def put_for(self, reply: PendingReply, message: Msg) -> None:
         """Put one message and expect its turn for the sender who waits; its position may be known later."""

@@ -6,19 +6,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from go_state.core.program import Program
-from go_state.middleware.chain import Chain
-from go_state.modes.app.observers import Observers
-from go_state.modes.app.pending_replies import PendingReplies, PendingReply
+from go_state.modes.app.pending_replies import PendingReply
+from go_state.modes.app.runs.run_parts import RunParts
 from go_state.modes.loops import filing_for
-from go_state.runtime.after_commit import Hooks, StopRequest
-from go_state.runtime.effects.manager import EffectManager
+from go_state.runtime.after_commit import Hooks
 from go_state.runtime.feeds.log_feed import LogFeed
 from go_state.runtime.flow.waits import Flow
 from go_state.runtime.observing.senders import Senders
-from go_state.runtime.on_error import Failures, OnError
+from go_state.runtime.on_error import Failures
 from go_state.runtime.steps import Steps
-from go_state.runtime.subscriptions import subscribed
+from go_state.runtime.subscriptions.subscribed import subscribed
 from go_state.runtime.turn import Loop
 
 if TYPE_CHECKING:
@@ -32,33 +29,25 @@ Msg = TypeVar("Msg")
 class MemoryRun(Generic[Model, Msg]):
     """A program, a buffer, and the observers and pending replies of its turns."""
 
-    def __init__(
-        self,
-        program: Program[Model, Msg],
-        buffer: Buffer[Msg],
-        manager: EffectManager,
-        on_error: OnError,
-        observers: Observers[Model],
-        replies: PendingReplies,
-        chain: Chain[Model, Msg] | None,
-        stop: StopRequest,
-        *,
-        on_loop: bool,
-    ) -> None:
-        self._senders = Senders(manager.observation)
+    wakes_at: float | None = None  #: when the program is to be woken: never, for at rest there is nothing of it
+
+    def __init__(self, buffer: Buffer[Msg], parts: RunParts[Model, Msg]) -> None:
+        self._senders = Senders(parts.manager.observation)
         self.put: Callable[..., None] = self._senders.put(buffer.put, buffer.log.put_known)
         self.idle_seconds: float | None = None  #: this and the next: see `LogFeed`
         self.idled: Callable[[], object] = lambda: None
         self.buffer = buffer  #: the queue
-        self._observers = observers
-        self._replies = replies
-        self._stop = stop
-        self._on_loop = on_loop
+        self._observers = parts.observers
+        self._replies = parts.replies
+        self._settling = parts.settling
+        self._stop = parts.stop
+        self._on_loop = parts.on_loop
         self._feed: LogFeed[Msg] | None = None
-        hooks = Hooks(subscribed(program.subscriptions, manager), chain, observers, replies, program.view)
+        program, chain, replies = parts.program, parts.chain, parts.replies
+        hooks = Hooks(subscribed(program.subscriptions, parts.manager), chain, parts.observers, replies, program.view)
         steps: Steps[Model, Msg] = Steps.of(program) if chain is None else chain.steps(program)
-        failures: Failures[Msg] = Failures(on_error, lists=False, filing=filing_for(program, on_error))
-        self._loop = Loop(steps, manager, hooks=hooks, failures=failures, after_rollback=replies, stop=stop)
+        failures: Failures[Msg] = Failures(parts.on_error, lists=False, filing=filing_for(program, parts.on_error))
+        self._loop = Loop(steps, parts.manager, hooks=hooks, failures=failures, after_rollback=replies, stop=parts.stop)
 
     def flow(self) -> Flow[None]:
         """Take every message through its turn, until the buffer is closed and drained, or a stop is requested."""
@@ -66,7 +55,7 @@ class MemoryRun(Generic[Model, Msg]):
         try:
             self._feed = feed = LogFeed(reader.cursor, on_loop=self._on_loop)
             self._replies.position = feed.last_position
-            feed.idle_seconds, feed.idled = self.idle_seconds, self.idled
+            feed.idle_seconds, feed.idled, feed.settling = self.idle_seconds, self.idled, self._settling
             if not self._stop.is_made:  # looked at after the feed is set: `end_at_next_turn` does it the other way round
                 yield from self._loop.run(feed)
         finally:

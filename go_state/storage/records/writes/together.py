@@ -1,0 +1,163 @@
+"""Writes of many journals in one transaction: whoever comes first writes for all that wait, and all share one sync.
+
+    write ──▶ waits ──▶ the first leads: one transaction for all that wait ──▶ each is told what became of its own ──▶ the next leads
+
+A write that fails takes no other along: what was begun is undone, its own sender gets the error, and the rest is written again. A
+transaction that fails as a whole (the store cannot be reached) fails for all of them.
+
+The main thread writes alone, as everybody does if nobody waits: Ctrl-C may come there between any two steps, and would leave others
+without knowing what became of theirs. The others' threads are never interrupted.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+
+from go_state.core.errors import StoreFull, StoreUnavailable
+from go_state.waking.thread_waker import ThreadWaker
+
+if TYPE_CHECKING:
+    from go_state.storage.records.backend import Backend, Transaction
+
+T = TypeVar("T")
+
+AnyJob: TypeAlias = "Job[Any]"  # each has a result of its own
+Steps: TypeAlias = "Generator[AnyJob, None, T]"
+"""What is done in steps, and yields what it writes: when it goes on that is written, or has failed."""
+
+_MOST = 512  # writes in one transaction: one that fails has the others of it written again
+
+
+class Job(Generic[T]):
+    """One write: `fill` writes into the transaction, and what it returns is `result` once that is committed; or it has an `error`.
+
+    With `of` the write needs only the records of these names to itself; see `Backend.transaction`.
+    """
+
+    __slots__ = ("error", "fill", "of", "result", "waker")
+
+    def __init__(self, fill: Callable[[Transaction], T], *, of: Sequence[bytes] | None = None) -> None:
+        self.fill = fill
+        self.of = of
+        self.result: T | None = None
+        self.error: Exception | None = None
+        self.waker: ThreadWaker | None = None
+
+    def outcome(self) -> T:
+        """Return what `fill` has returned, or raise why it was not written."""
+        if self.error is not None:
+            raise self.error
+        return self.result  # type: ignore[return-value]  # which is set by then
+
+
+def write_together(backend: Backend, jobs: Sequence[AnyJob]) -> None:
+    """Write all jobs, in order, in one transaction or in several; each has its result or its error afterwards."""
+    left = list(jobs)
+    while left:
+        left = _tried(backend, left)
+
+
+def _tried(backend: Backend, jobs: list[AnyJob]) -> list[AnyJob]:
+    """Write the jobs in one transaction; return those that are to be tried again because it failed for another of them."""
+    failed: AnyJob | None = None
+    try:
+        with backend.transaction(write=True, of=_names(jobs)) as transaction:
+            for job in jobs:
+                failed = job
+                job.result = job.fill(transaction)
+            failed = None
+    except Exception as error:
+        if failed is None and isinstance(error, StoreFull) and len(jobs) > 1:
+            for job in jobs:  # nothing was kept, and there may be room for some of them
+                _tried(backend, [job])
+            return []
+        if failed is None or is_of_all(error):
+            for job in jobs:
+                job.error = error
+            return []
+        failed.error = error
+        return [job for job in jobs if job is not failed]
+    return []
+
+
+def _names(jobs: list[AnyJob]) -> list[bytes] | None:
+    """Return the names of the records that the jobs need to themselves, None for all."""
+    names: list[bytes] = []
+    for job in jobs:
+        if job.of is None:
+            return None
+        names += job.of
+    return names
+
+
+def is_of_all(error: Exception) -> bool:
+    """Return whether the error is of the store, and not of what one job has written."""
+    return isinstance(error, StoreUnavailable)
+
+
+class Together:
+    """The writes of one store."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._lock = threading.Lock()  # guards the two below
+        self._waiting: list[AnyJob] = []
+        self._is_led = False
+
+    def after_fork_in_child(self) -> None:
+        """In a forked child: those who wait are the parent's."""
+        self._lock, self._waiting, self._is_led = threading.Lock(), [], False
+
+    def write_all(self, jobs: Sequence[AnyJob]) -> None:
+        """Write the jobs of several journals, all of which the calling thread has."""
+        write_together(self._backend, jobs)
+
+    def through(self, steps: Steps[T]) -> T:
+        """Take the steps, and write what they yield; return what they return."""
+        try:
+            while True:
+                self.write(next(steps))
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    def write(self, job: AnyJob) -> None:
+        """Write a job, with what others write now; it has its result or its error afterwards."""
+        if threading.current_thread() is threading.main_thread():
+            write_together(self._backend, [job])
+            return
+        job.waker = waker = ThreadWaker()
+        with self._lock:
+            self._waiting.append(job)
+            leads, self._is_led = not self._is_led, True
+        if not leads:
+            waker.sleep(None)  # until it is written, or is to lead
+        if job.waker is not None:
+            self._lead()
+
+    def _lead(self) -> None:
+        """Write what waits, the leader's own with it, and hand the lead on."""
+        with self._lock:
+            jobs, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
+        try:
+            write_together(self._backend, jobs)
+        except BaseException as error:  # such as the end of the interpreter: nobody knows what became of any of them
+            for job in jobs:
+                job.error = StoreUnavailable(f"the write was interrupted by a {type(error).__qualname__}")
+            raise
+        finally:
+            self._hand_on(jobs)
+
+    def _hand_on(self, jobs: list[AnyJob]) -> None:
+        """Wake those whose jobs are done, and the next leader."""
+        with self._lock:
+            following = self._waiting[0] if self._waiting else None
+            self._is_led = following is not None
+        for job in jobs:
+            waker, job.waker = job.waker, None
+            if waker is not None:
+                waker.wake()
+        if following is not None and following.waker is not None:
+            following.waker.wake()
