@@ -122,6 +122,8 @@ class Together:
         except StopIteration as end:
             result: T = end.value
             return result
+        finally:
+            steps.close()  # of Ctrl-C in a write, whose error may be held on to: the steps have locks, which end with them
 
     def write(self, job: AnyJob) -> None:
         """Write a job, with what others write now; it has its result or its error afterwards."""
