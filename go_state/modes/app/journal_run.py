@@ -53,6 +53,8 @@ class JournalRun(Generic[Model, Msg]):
         self._senders = Senders(manager.observation)
         self.put: Callable[..., None] = self._senders.put(entrance.put, entrance.put_known)
         self.journal = self.durable.journal  #: its queue
+        self.program = program  #: as it was given
+        self.loop = self.durable.loop  #: that takes its turns
 
     # ------------------------------------------------------------------ called by the durable run
 

@@ -58,7 +58,8 @@ class MemoryRun(Generic[Model, Msg]):
         hooks = Hooks(subscribed(program.subscriptions, manager), chain, observers, replies, program.view)
         steps: Steps[Model, Msg] = Steps.of(program) if chain is None else chain.steps(program)
         failures: Failures[Msg] = Failures(on_error, lists=False, filing=filing_for(program, on_error))
-        self._loop = Loop(steps, manager, hooks=hooks, failures=failures, after_rollback=replies, stop=stop)
+        self.program = program  #: as it was given
+        self.loop = Loop(steps, manager, hooks=hooks, failures=failures, after_rollback=replies, stop=stop)
 
     def flow(self) -> Flow[None]:
         """Take every message through its turn, until the buffer is closed and drained, or a stop is requested."""
@@ -68,10 +69,10 @@ class MemoryRun(Generic[Model, Msg]):
             self._replies.position = feed.last_position
             feed.idle_seconds, feed.idled = self.idle_seconds, self.idled
             if not self._stop.is_made:  # looked at after the feed is set: `end_at_next_turn` does it the other way round
-                yield from self._loop.run(feed)
+                yield from self.loop.run(feed)
         finally:
-            if hasattr(self._loop, "model"):  # what is committed is committed, also if a hook has failed
-                self._observers.committed(self._loop.model)
+            if hasattr(self.loop, "model"):  # what is committed is committed, also if a hook has failed
+                self._observers.committed(self.loop.model)
                 self._replies.published()
             reader.close()
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from contextvars import copy_context
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeAlias, TypeVar
 
 from go_state.core.errors import AppEnded, Empty, TimedOut, UsageError
 from go_state.modes.app.app import App
@@ -28,11 +28,21 @@ from go_state.watch.watcher import Watcher
 if TYPE_CHECKING:
     import asyncio
 
+    from go_state.core.program import Program
     from go_state.runtime.observing.running import RunningEffect
+    from go_state.storage.backends.record_store import RecordStore
     from go_state.waking.loop_waker import LoopWaker
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
+
+class KeptAs(NamedTuple, Generic[Model, Msg]):
+    """The program of many keys, and its store, None if it has none, in which the names of its journals begin with the prefix."""
+
+    program: Program[Model, Msg]
+    store: RecordStore | None
+    prefix: str
+
 
 Make: TypeAlias = Callable[[str, Told, Told, Told], App[Any, Any]]
 """Starts the app of a key; the callbacks are called when it is idle, when it has ended, and, before these, once it is made."""
@@ -47,8 +57,16 @@ class KeyedApps(Generic[Model, Msg]):
     """
 
     def __init__(
-        self, make: Make, limit: int, thread: OwnThread, loop: asyncio.AbstractEventLoop | None, *, carries: bool = False
+        self,
+        make: Make,
+        limit: int,
+        thread: OwnThread,
+        loop: asyncio.AbstractEventLoop | None,
+        kept: KeptAs[Model, Msg],
+        *,
+        carries: bool = False,
     ) -> None:
+        self.kept = kept  #: the program, and where its models and messages are kept
         self._make = make
         self._thread = thread  # in which programs on an event loop use the store: one for each would be too many
         self._limit = limit
@@ -127,10 +145,20 @@ class KeyedApps(Generic[Model, Msg]):
 
     def effects(self, key: str) -> list[RunningEffect]:
         """Return what the program of the key waits for; nothing if it is at rest, which it stays."""
+        app = self.running(key)
+        return [] if app is None else app.effects()
+
+    def running(self, key: str) -> App[Model, Msg] | None:
+        """Return the app of the key if it is running; None if it is at rest, which it stays."""
         place = self._places.get(key)
         with suppress(Empty):  # it is being begun
-            return [] if place is None or place.is_over else place.app.effects()
-        return []
+            return None if place is None or place.is_over else place.app
+        return None
+
+    def failed(self) -> dict[str, BaseException]:
+        """Return the keys whose programs have failed, and with what."""
+        with self._lock:
+            return dict(self._failed)
 
     def _enter(self, key: str, sent: Sent[Msg]) -> None:
         if self._carries:

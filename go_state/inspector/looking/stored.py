@@ -1,0 +1,129 @@
+"""A journal as it lies in a store: read without being its owner, without a lease, and without a word to whoever writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Generic, TypeVar
+
+from go_state.core.errors import Corrupt, Lagged
+from go_state.core.ports import Entry, Span
+from go_state.core.program import Program
+from go_state.history.reading.starts import Start
+from go_state.modes.keeping.keyframes import MARK
+from go_state.modes.keeping.schema import schema_of
+from go_state.storage.codec.codecs import message_codec
+from go_state.storage.codec.message_codec import MessageCodec
+from go_state.storage.codec.program_types import message_type, migrations_of
+from go_state.storage.records.backend import JournalStore
+from go_state.storage.records.block import Block
+from go_state.storage.records.records import PROGRAM, Records
+from go_state.storage.snapshots.snapshot import Schema, read_envelope
+
+Model = TypeVar("Model")
+Msg = TypeVar("Msg")
+
+
+class StoredHistory(Generic[Model, Msg]):
+    """A journal in a store as a history. Without a program its messages are what their JSON is."""
+
+    has_sent = True
+
+    def __init__(self, store: JournalStore, name: str, program: Program[Model, Msg] | None) -> None:
+        self.name = name
+        self.records = Records(store, name)
+        self._store = store
+        self.codec: MessageCodec[Msg] | None = None
+        self._schema: Schema[Model] | None = None
+        if program is not None:
+            self.codec = message_codec(message_type(program), program.schema, migrations_of(program))
+            self._schema = schema_of(program, None)
+
+    @property
+    def identity(self) -> str:
+        """The journal's id."""
+        return self.records.journal_id
+
+    def span(self) -> Span:
+        """Return which positions are on disk now."""
+        self.records.refresh()
+        return Span(self.records.start, self.records.end)
+
+    def raw(self, start: int | None = None, end: int | None = None) -> Iterator[tuple[Block, int, int]]:
+        """Give the blocks that hold the positions from `start` to before `end`, if they exist, with both bounds."""
+        self.records.refresh()
+        first = self.records.start if start is None else max(start, self.records.start)
+        last = self.records.end if end is None else min(end, self.records.end)
+        for block in self.records.blocks(first):
+            if block.first >= last:
+                return
+            yield block, first, last
+
+    def entries(self, start: int, end: int | None = None) -> Iterator[Entry[Msg]]:
+        """Give exactly these messages, None for one that cannot be read and was set aside. Raises `Lagged` and `Corrupt`."""
+        begin, there = self.span()
+        if start < begin:
+            raise Lagged(begin - start, begin)
+        last = there if end is None else min(end, there or 0)
+        for block, _, _ in self.raw(start, last):
+            yield from self._of_block(block, start, last or 0)
+
+    def _of_block(self, block: Block, start: int, end: int) -> Iterator[Entry[Msg]]:
+        messages = self._decoded(block)
+        position = block.first
+        for number, at in block.times():
+            for _ in range(number):
+                if start <= position < end:
+                    yield Entry(position, at / 1e6, messages[position - block.first])
+                position += 1
+
+    def _decoded(self, block: Block) -> list[Msg | None]:
+        if self.codec is None:
+            from msgspec import json
+
+            return [json.decode(record) for record in block.records()]
+        try:
+            return list(self.codec.decode_block(self.name, block))
+        except Corrupt:
+            raise
+        except Exception:
+            aside = self.set_aside()
+            return [
+                None if one.first in aside else message
+                for one in block.each()
+                for message in ([None] if one.first in aside else self.codec.decode_block(self.name, one))
+            ]
+
+    def set_aside(self) -> Mapping[int, str]:
+        """Return the positions that runs pass over, and why."""
+        return self.records.set_aside()
+
+    def applied(self) -> int | None:
+        """Return how far the program has come, as the store has it; None if no program has read it."""
+        return self.records.reached.get(PROGRAM)
+
+    # ------------------------------------------------------------------ keyframes
+
+    def keyframes(self) -> list[int]:
+        """Return the positions of the models that were kept."""
+        newest = self._newest()
+        return sorted({*self._store.keyframes(self.name), *([] if newest is None else [newest])})
+
+    def _newest(self) -> int | None:
+        stored = self._store.load(self.name)
+        if stored is None:
+            return None
+        mark = read_envelope(self.name, stored.data).marks.get(MARK)
+        return mark.position if mark is not None and type(mark.position) is int and mark.fingerprint == self.identity else None
+
+    def start(self, position: int) -> Start[Model]:
+        """Return the nearest there is to fold from on the way to the position: a model that was kept, or the beginning."""
+        begin = self.span().start
+        newest = self._newest()
+        for each in reversed(self.keyframes()):
+            if begin <= each <= position and self._schema is not None:
+                stored = self._store.load(self.name) if each == newest else self._store.load_keyframe(self.name, each)
+                if stored is not None and (model := self._schema.loaded(self._store, self.name, stored)) is not None:
+                    return Start(each, {None: model.model})
+        if begin:
+            raise Lagged(begin - position if position < begin else begin, begin)
+        return Start(0)
