@@ -1,5 +1,5 @@
 # What there is to do here. Each target makes its own virtual environment in .venv and needs only Python 3.11, git and make.
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench vendor clean
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -24,6 +24,10 @@ check: .venv/dev
 bench: .venv/dev
 	$(BIN)/pip install --quiet --editable '.[bench]'
 	$(BIN)/python bench
+
+# What the inspector's page uses from npm, fetched again at the versions that .ci/vendor names; a test compares.
+vendor:
+	.ci/vendor go_state/inspector/page/vendor
 
 .PHONY: lint
 lint:

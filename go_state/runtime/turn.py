@@ -56,7 +56,9 @@ class Loop(Generic[Model, Msg]):
         self.manager = manager
         self.failures: Failures[Msg] = failures or Failures()
         self.passed_over = 0  # messages without a turn: None, or set aside
-        self.around: Around[Model, Msg] | None = None  #: folded around update, from the next chunk of messages on; set from any thread
+        self.around: Around[Model, Msg] | None = (
+            None  #: folded around update, from the next chunk of messages on; set from any thread
+        )
         self.stopped = False
         self._steps = steps
         self._hooks = hooks = Hooks() if hooks is None else hooks

@@ -79,13 +79,11 @@ class Matches:
 
     def _scan(self, end: int) -> None:
         try:
-            since = 0
-            for position, passes in self._passing(self.scanned, end):
+            for number, (position, passes) in enumerate(self._passing(self.scanned, end), 1):
                 if passes:
                     self.positions.append(position)
                 self.scanned = max(self.scanned, position + 1)
-                since += 1
-                if since % _EVERY == 0:
+                if number % _EVERY == 0:
                     if self._closed:
                         return
                     with self._changed:
@@ -144,5 +142,6 @@ def _changes(path: str, before: object, after: object) -> bool:
         return False
     wanted = path.removeprefix(".").replace("'", '"')
     return any(
-        each.path == wanted or each.path.startswith((f"{wanted}.", f"{wanted}[")) or wanted in each.names for each in differing(before, after)
+        each.path == wanted or each.path.startswith((f"{wanted}.", f"{wanted}[")) or wanted in each.names
+        for each in differing(before, after)
     )

@@ -6,7 +6,7 @@ import functools
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from go_state.core.ports import History, Span
 from go_state.inspector.looking.stored import StoredHistory
@@ -186,7 +186,7 @@ def _types(block: Block) -> list[str]:
         from msgspec import DecodeError, Raw, json
 
         try:
-            found = json.decode(block.data, type=_pairs(Raw)).records
+            found: Any = json.decode(block.data, type=_pairs(Raw)).records
             return [_shown_type(name) for name, _ in found]
         except (DecodeError, RecursionError):
             pass
@@ -235,7 +235,7 @@ def _text(record: bytes) -> str:
     if len(record) > _LARGE or begin < 0:
         return shown(record[begin + 1 : begin + 400].decode(errors="replace"), 199)
     try:
-        found = json.decode(record)
+        found: Any = json.decode(record)  # anything
     except (DecodeError, RecursionError):
         return shown(record[begin + 1 : begin + 400].decode(errors="replace"), 199)
     return summary(found[1] if isinstance(found, list) and len(found) > 1 else found, is_stored=True)

@@ -155,7 +155,9 @@ def _name(command: object) -> str:
         return shown(name_of(command.fn), 80)
     if isinstance(command, Send):
         return "send"
-    return type(command).__name__.lower() if type(command).__module__ == "go_state.core.commands" else shown(name_of(command), 80)
+    return (
+        type(command).__name__.lower() if type(command).__module__ == "go_state.core.commands" else shown(name_of(command), 80)
+    )
 
 
 def _by_key(subs: Iterable[Sub[object]]) -> dict[Hashable, Sub[object]]:

@@ -158,7 +158,9 @@ class Subject(Generic[Model, Msg]):
     def _of(self, wanted: Filter, first: int) -> Matches:
         with self._lock:
             matches = self._matches.pop(wanted, None)
-            if matches is None or wanted.aside or wanted.slower or matches.error is not None:  # these two change behind what was looked at
+            if (
+                matches is None or wanted.aside or wanted.slower or matches.error is not None
+            ):  # these two change behind what was looked at
                 matches = Matches(self, wanted, first)
             self._matches[wanted] = matches
             while len(self._matches) > _FILTERS:

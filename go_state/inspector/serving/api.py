@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -45,11 +46,14 @@ class Api:
 
     def about(self) -> Json:
         """Return what is looked at."""
-        from go_state import __version__
-
         world = self.world
-        return {"program": None if world.program is None else shown(world.program, 200), "store": None if world.store is None else shown(world.store, 300),
-                "live": world.is_live, "version": __version__, "can": ["what_if", "fix", "find", "export"]}  # fmt: skip
+        return {
+            "program": None if world.program is None else shown(world.program, 200),
+            "store": None if world.store is None else shown(world.store, 300),
+            "live": world.is_live,
+            "version": getattr(sys.modules["go_state"], "__version__", ""),
+            "can": ["what_if", "fix", "find", "export"],
+        }
 
     # ------------------------------------------------------------------ subjects
 
@@ -86,7 +90,9 @@ class Api:
 
     # ------------------------------------------------------------------ messages
 
-    def rows(self, subject: AnySubject, wanted: Filter, start: int | None, index: int | None, count: int, *, backward: bool) -> Json:
+    def rows(
+        self, subject: AnySubject, wanted: Filter, start: int | None, index: int | None, count: int, *, backward: bool
+    ) -> Json:
         """Return messages as rows: from a position on, or of those that pass a filter."""
         count = min(max(count, 1), _ROWS)
         first, end = subject.span()
@@ -95,7 +101,12 @@ class Api:
             begin = max(begin - count, first) if backward else begin
             lines = subject.lines(begin, count)
             following = begin + len(lines)
-            return {"rows": self._rows(subject, lines), "next": following if following < end else None, "scanned": len(lines), "total": end - first}
+            return {
+                "rows": self._rows(subject, lines),
+                "next": following if following < end else None,
+                "scanned": len(lines),
+                "total": end - first,
+            }
         if index is None and start is not None:
             found = subject.after(wanted, start, count, backward=backward)
         else:
@@ -214,7 +225,9 @@ class Api:
 
         return work
 
-    def export(self, subject: AnySubject, kind: str, edits: str, start: int | None, until: int | None, *, fixed: bool) -> tuple[str, Iterator[bytes]]:
+    def export(
+        self, subject: AnySubject, kind: str, edits: str, start: int | None, until: int | None, *, fixed: bool
+    ) -> tuple[str, Iterator[bytes]]:
         """Return the name of a file and its contents."""
         first, end = subject.span()
         until = end if until is None else min(max(until, first), end)
@@ -236,29 +249,39 @@ def as_json(summary: Summary) -> Json:
 
 
 def _row(line: Line, seconds: float | None, badges: list[str]) -> Json:
-    return {"position": line.position, "time": line.at, "type": line.kind, "text": line.text, "seconds": seconds, "commands": None, "badges": badges}
+    return {
+        "position": line.position,
+        "time": line.at,
+        "type": line.kind,
+        "text": line.text,
+        "seconds": seconds,
+        "commands": None,
+        "badges": badges,
+    }
 
 
 def _check_there(subject: AnySubject, position: int) -> None:
     first, end = subject.span()
     if not first <= position < end:
-        raise UsageError(f"there are the positions {first} to {end - 1}, not {position}" if end > first else "there are no messages yet")
+        raise UsageError(
+            f"there are the positions {first} to {end - 1}, not {position}" if end > first else "there are no messages yet"
+        )
 
 
-def _part(subject: AnySubject, value: object, before: object, steps: list[object], start: int, count: int) -> Json:
+def _part(subject: AnySubject, whole: object, before: object, steps: list[object], start: int, count: int) -> Json:
+    """Return the tree of the part of a value to which the steps lead, beside that of another one."""
     names: tuple[str, ...] = ()
-    if subject.redaction.hides(names, value):
-        return Trees(subject.redaction).tree(value)
-    for name, value in part_at(value, steps):
-        names = (*names, name)
+    value = whole
+    way = [("", whole), *part_at(whole, steps)]
+    for name, value in way:
+        names = (*names, name) if name or names else names
         if subject.redaction.hides(names, value):
             return Trees(subject.redaction).tree(value, names)
     try:
-        for _, before in part_at(before, steps):
-            pass
+        was = [before, *(part for _, part in part_at(before, steps))][-1]
     except UsageError:
-        before = value
-    return Trees(subject.redaction).tree(value, names, before, start=start, count=count, levels=2)
+        was = value
+    return Trees(subject.redaction).tree(value, names, was, start=start, count=count, levels=2)
 
 
 def _json(text: str, kind: type[T], what: str) -> T:

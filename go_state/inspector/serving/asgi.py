@@ -71,7 +71,9 @@ class Application:
 
     def _subjects(self, request: Request) -> Response:
         query = request.query_params
-        return _json(self._api.subjects(query.get("search", "")[:500], query.get("after", "")[:1000], _number(request, "limit", 100)))
+        return _json(
+            self._api.subjects(query.get("search", "")[:500], query.get("after", "")[:1000], _number(request, "limit", 100))
+        )
 
     def _of(self, request: Request) -> AnySubject:
         subject = self._api.world.find(request.path_params["id"])

@@ -50,13 +50,22 @@ def inspect(
     has to be done to serve on another `host` than this machine's own. `port` is any that is free. `redact` are paths of fields, such as
     "customer.email", and classes, whose values are not shown. It reads only. Raises `MissingExtra` without the extra `inspector`.
     """
+    return serve(_world(of, program, redact), None, host=host, port=port, token=token)
+
+
+def serve(world: World, where: tuple[str, str] | None, *, host: str, port: int, token: str | None) -> Inspector:
+    """Return what serves a world; `where` is the module and name of its program, if they are known."""
     if host not in _LOOPBACK and token is None:
-        raise UsageError(f"whoever reaches {host} would see all that the program holds: give a token= of your own to serve there")
+        raise UsageError(
+            f"whoever reaches {host} would see all that the program holds: give a token of your own to serve there"
+        )
     hosts = LOOPBACK if host in _LOOPBACK else frozenset[str]()
-    return Inspector(Application(Api(_world(of, program, redact)), _checked(token), hosts), host, port)
+    return Inspector(Application(Api(world, where), _checked(token), hosts), host, port)
 
 
-def asgi(of: Inspected, program: Program[Any, Any] | None = None, *, token: str | None = None, redact: Redact = ()) -> Application:
+def asgi(
+    of: Inspected, program: Program[Any, Any] | None = None, *, token: str | None = None, redact: Redact = ()
+) -> Application:
     """Return the inspector as an ASGI application, to be mounted in Starlette or FastAPI; open it with `?token=` and its `token`.
 
     Without a token of your own it has a random one, and answers only under this machine's own names. The other arguments are those of
@@ -116,7 +125,13 @@ class Inspector:
             raise MissingExtra("inspector", "the inspector") from None
 
         config = uvicorn.Config(
-            self._app, log_level="error", access_log=False, lifespan="off", timeout_graceful_shutdown=1, ws="none", server_header=False
+            self._app,
+            log_level="error",
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=1,
+            ws="none",
+            server_header=False,
         )
         bound = _bound(self._host, self._port)
         self._port = bound.getsockname()[1]
@@ -162,7 +177,9 @@ class Inspector:
         await asyncio.to_thread(self.start)
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         import asyncio
 
         await asyncio.to_thread(self.close)
@@ -171,7 +188,9 @@ class Inspector:
 def _bound(host: str, port: int) -> socket.socket:
     """Return a socket at this address; `OSError` if the port is taken."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # named, or asyncio sets no TCP_NODELAY: 40 ms an answer
+    bound = socket.socket(
+        family, socket.SOCK_STREAM, socket.IPPROTO_TCP
+    )  # named, or asyncio sets no TCP_NODELAY: 40 ms an answer
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))

@@ -94,7 +94,9 @@ def _is_own_page(scope: Scope, headers: Mapping[str, str]) -> bool:
         return False
     if scope["method"] not in ("GET", "HEAD"):
         return origin is not None
-    is_entered = headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document" and _place(scope) == "/"
+    is_entered = (
+        headers.get("sec-fetch-mode") == "navigate" and headers.get("sec-fetch-dest") == "document" and _place(scope) == "/"
+    )
     return site in (None, "same-origin", "none") or is_entered
 
 

@@ -83,7 +83,9 @@ def _doing(now: Now) -> dict[str, object]:
     }  # fmt: skip
 
 
-async def subjects(world: World, is_closing: Callable[[], bool], summarise: Callable[[AnySubject], object]) -> AsyncIterator[bytes]:
+async def subjects(
+    world: World, is_closing: Callable[[], bool], summarise: Callable[[AnySubject], object]
+) -> AsyncIterator[bytes]:
     """Give which subjects run, rest or have failed since the last look."""
     before = dict(await asyncio.to_thread(world.states))
     total, since = None, 0.0
@@ -92,7 +94,7 @@ async def subjects(world: World, is_closing: Callable[[], bool], summarise: Call
         changed = [each for each in {**states, **before} if states.get(each) != before.get(each)][:_MOST]
         at = time.monotonic()
         if changed or at - since > _STILL or total is None:
-            found = await asyncio.to_thread(lambda: [world.find(each) for each in changed])
+            found = await asyncio.to_thread(_found, world, changed)
             told = [summarise(each) for each in found if each is not None]
             gone = [each for each, subject in zip(changed, found, strict=True) if subject is None]
             total = (await asyncio.to_thread(world.page, "", "", 1)).total
@@ -100,6 +102,10 @@ async def subjects(world: World, is_closing: Callable[[], bool], summarise: Call
             since = at
         before = states
         await asyncio.sleep(_SUBJECTS)
+
+
+def _found(world: World, ids: list[str]) -> list[AnySubject | None]:
+    return [world.find(each) for each in ids]
 
 
 async def worked(work: Callable[[Tell], None]) -> AsyncIterator[bytes]:
@@ -123,7 +129,14 @@ async def worked(work: Callable[[Tell], None]) -> AsyncIterator[bytes]:
             return
         except Exception as error:
             with suppress(Cancelled, RuntimeError):
-                tell("problem", {"error": shown(f"{type(error).__qualname__}: {error}" if not isinstance(error, GoStateError) else str(error), 2000)})
+                tell(
+                    "problem",
+                    {
+                        "error": shown(
+                            f"{type(error).__qualname__}: {error}" if not isinstance(error, GoStateError) else str(error), 2000
+                        )
+                    },
+                )
         with suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(queue.put_nowait, None)
 

@@ -23,7 +23,12 @@ _MOST = 100_000  # messages of a test
 
 
 def as_test(
-    subject: Subject[Any, Any], where: tuple[str, str], program: Program[Any, Any] | None, edits: list[Edit[Any]], start: int, until: int
+    subject: Subject[Any, Any],
+    where: tuple[str, str],
+    program: Program[Any, Any] | None,
+    edits: list[Edit[Any]],
+    start: int,
+    until: int,
 ) -> str:
     """Return a test that folds from the nearest model before `start` to before `until`, by today's program or another."""
     if not subject.redaction.is_empty:
@@ -31,9 +36,15 @@ def as_test(
     moments = subject.needed()
     begin = moments.start(min([start, *(edit.position for edit in edits)]))
     if until - begin.position > _MOST:
-        raise UsageError(f"a test has at most {_MOST:,} messages, and these are {until - begin.position:,}: keep more snapshots")
+        raise UsageError(
+            f"a test has at most {_MOST:,} messages, and these are {until - begin.position:,}: keep more snapshots"
+        )
     work: Opened[Any, Any] = moments.opened
-    work = replace(work, program=work.program if program is None else program, history=EditedHistory(work.history, edits) if edits else work.history)
+    work = replace(
+        work,
+        program=work.program if program is None else program,
+        history=EditedHistory(work.history, edits) if edits else work.history,
+    )
     handle, path = tempfile.mkstemp(prefix="go_state", suffix=".py")
     try:
         os.close(handle)

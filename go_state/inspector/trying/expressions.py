@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from go_state.core.errors import MissingExtra, UsageError
 from go_state.inspector.values.parts import field_names
@@ -117,15 +117,14 @@ def _evaluator(redaction: Redaction) -> SimpleEval:
             raise NotThere("it is hidden")
         return value
 
-    class Evaluator(SimpleEval):  # type: ignore[misc]  # it has no types
+    class Evaluator(SimpleEval):  # type: ignore[misc]  # its module has no types
         """Reads fields of data and items of mappings and lists, and nothing else."""
 
         def __init__(self) -> None:
             super().__init__(operators=_OPERATORS, functions={})
-            self.nodes = {
-                **self.nodes, ast.Attribute: self._field, ast.Subscript: self._item, ast.Tuple: self._items, ast.List: self._items,
-                ast.Name: lambda node: self.names[node.id],
-            }  # fmt: skip
+            own = {ast.Attribute: self._field, ast.Subscript: self._item, ast.Tuple: self._items, ast.List: self._items}
+            self.nodes.update(own)
+            self.nodes[ast.Name] = lambda node: self.names[node.id]
 
         def _field(self, node: ast.Attribute) -> object:
             return shown(_field_of(self._eval(node.value), node.attr))
@@ -136,7 +135,7 @@ def _evaluator(redaction: Redaction) -> SimpleEval:
         def _items(self, node: ast.Tuple | ast.List) -> object:
             return [self._eval(each) for each in node.elts]
 
-    return Evaluator()  # type: ignore[no-any-return]
+    return Evaluator()
 
 
 def _field_of(value: object, name: str) -> object:
@@ -156,7 +155,8 @@ def _item_of(value: object, step: object) -> object:
     """Return an item of a mapping, a list or a text."""
     if isinstance(value, (Mapping, Sequence)):
         try:
-            return value[step]  # type: ignore[index]  # what does not fit raises
+            items: Any = value  # what does not fit raises
+            return items[step]
         except (LookupError, TypeError):
             raise NotThere(f"there is no item {step!r}"[:200]) from None
     raise NotThere(f"a {type(value).__qualname__} has no items")
@@ -176,11 +176,12 @@ def _of_numbers(function: Callable[..., object]) -> Callable[..., object]:
     return work
 
 
+_NUMBERS: dict[type[ast.AST], Callable[..., object]] = {
+    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv, ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod, ast.USub: operator.neg, ast.UAdd: operator.pos,
+}  # fmt: skip
 _OPERATORS: dict[type[ast.AST], Callable[..., object]] = {
-    **{kind: _of_numbers(function) for kind, function in {
-        ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv, ast.FloorDiv: operator.floordiv,
-        ast.Mod: operator.mod, ast.USub: operator.neg, ast.UAdd: operator.pos,
-    }.items()},
+    **{kind: _of_numbers(function) for kind, function in _NUMBERS.items()},
     ast.Not: operator.not_, ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt,
     ast.GtE: operator.ge, ast.Is: operator.is_, ast.IsNot: operator.is_not, ast.In: lambda one, many: one in many,
     ast.NotIn: lambda one, many: one not in many,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from go_state.core.errors import UsageError
-from go_state.history.reading.folding import with_progress, entries_of
+from go_state.history.reading.folding import entries_of, with_progress
 from go_state.inspector.looking.moment import Moments
 from go_state.inspector.looking.subject import Subject
 from go_state.inspector.trying.expressions import Condition

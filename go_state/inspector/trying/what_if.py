@@ -41,7 +41,9 @@ def what_if(
     for entry in with_progress(entries_of(history, start, until), progress):
         messages += 1
         if other is None and entry.position in positions:
-            other = Fold(moments.opened, Start(start, dict(one.models), moments.start(start).find if _is_keyed(moments) else None))
+            other = Fold(
+                moments.opened, Start(start, dict(one.models), moments.start(start).find if _is_keyed(moments) else None)
+            )
         exhaust(one.entry(entry))
         if other is None:
             continue

@@ -58,7 +58,11 @@ def _pairs(pair: _Pair) -> list[_Pair] | None:
         return None
     if kind == "object":
         theirs = field_names(other) or ()
-        found = [(Part(name, name, f".{name}", getattr(other, name, None)), getattr(one, name, None)) for name in field_names(one) or () if name in theirs]
+        found = [
+            (Part(name, name, f".{name}", getattr(other, name, None)), getattr(one, name, None))
+            for name in field_names(one) or ()
+            if name in theirs
+        ]
     elif kind == "mapping":
         found = _entries(cast("Mapping[object, object]", one), cast("Mapping[object, object]", other))
     elif isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):

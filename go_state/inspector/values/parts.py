@@ -63,7 +63,7 @@ def size_of(value: object, kind: Kind) -> int | None:
     if kind == "object":
         return len(field_names(value) or ())
     if kind in ("mapping", "list", "text", "bytes"):
-        return len(cast(Sized, value))
+        return len(cast("Sized", value))
     return None
 
 
@@ -88,7 +88,7 @@ def entry(key: object, number: int, value: object) -> Part:
     """Return an entry of a mapping as a part of it."""
     label = key_text(key)
     is_own = isinstance(key, str) and len(key) <= _KEY
-    return Part(cast(str, key) if is_own else {"i": number}, label, f"[{label}]", value)
+    return Part(cast("str", key) if is_own else {"i": number}, label, f"[{label}]", value)
 
 
 def key_text(key: object) -> str:

@@ -36,7 +36,10 @@ class Redaction:
     def may_hide(self, names: Sequence[str | None]) -> bool:
         """Return whether a part to which these names lead may be hidden, or be within what is; None is any name."""
         return any(
-            all(want == "*" or name is None or want == name for want, name in zip(path, names[end - len(path) : end], strict=True))
+            all(
+                want == "*" or name is None or want == name
+                for want, name in zip(path, names[end - len(path) : end], strict=True)
+            )
             for path in self._paths
             for end in range(len(path), len(names) + 1)
         )

@@ -33,7 +33,14 @@ class Trees:
         self._left = nodes
 
     def tree(
-        self, value: object, names: tuple[str, ...] = (), before: object = ABSENT, *, start: int = 0, count: int = PAGE, levels: int = _LEVELS
+        self,
+        value: object,
+        names: tuple[str, ...] = (),
+        before: object = ABSENT,
+        *,
+        start: int = 0,
+        count: int = PAGE,
+        levels: int = _LEVELS,
     ) -> Tree:
         """Return the tree of a value to which these names lead; what is not as in `before` is marked, if that is given."""
         self._left -= 1

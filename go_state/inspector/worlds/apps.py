@@ -35,7 +35,9 @@ class Life(Generic[Model, Msg]):
         journal: Journal[Msg] | None = run.journal if isinstance(run, JournalRun) else None
         self.app = app
         self.recording: Recording[Model, Msg] = Recording(name, run.loop, keeps=journal is None)
-        what = Is(id_of(name), shown(name, 200), None if key is None else shown(key, 200), "live" if journal is None else "journal")
+        what = Is(
+            id_of(name), shown(name, 200), None if key is None else shown(key, 200), "live" if journal is None else "journal"
+        )
         if journal is None:
             run_id, recording = app.life.manager.names.run_id, self.recording
             self.subject: Subject[Model, Msg] = Subject(
@@ -76,7 +78,7 @@ class AppWorld(Generic[Model, Msg]):
         run = app.life.run
         journal = run.journal if isinstance(run, JournalRun) else None
         self.store: str | None = None if journal is None else journal.store.where
-        self.program = called or app.life.name
+        self.program: str | None = called or app.life.name
         self._life: Life[Model, Msg] = Life(app, app.life.name if journal is None else journal.name, None, redaction)
 
     def page(self, search: str, after: str, limit: int) -> Page:
@@ -116,12 +118,14 @@ class KeyedWorld(Generic[Model, Msg]):
 
     def __init__(self, apps: KeyedApps[Model, Msg], *, called: str | None, redaction: Redaction) -> None:
         kept = apps.kept
-        self.program = called or kept.program.name or kept.program.update.__module__
+        self.program: str | None = called or kept.program.name or kept.program.update.__module__
         self.store: str | None = None if kept.store is None else kept.store.where
         self._apps = apps
         self._prefix = kept.prefix
         self._redaction = redaction
-        self._stored = None if kept.store is None else StoreWorld(kept.store, kept.program, prefix=kept.prefix, redaction=redaction)
+        self._stored = (
+            None if kept.store is None else StoreWorld(kept.store, kept.program, prefix=kept.prefix, redaction=redaction)
+        )
         self._lives: OrderedDict[str, Life[Model, Msg]] = OrderedDict()  # by key, the least recently used first
 
     def _keys(self) -> list[str]:

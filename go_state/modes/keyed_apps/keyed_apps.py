@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from contextvars import copy_context
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypeVar
 
 from go_state.core.errors import AppEnded, Empty, TimedOut, UsageError
 from go_state.modes.app.app import App
 from go_state.modes.app.pending_replies import PendingReply
 from go_state.modes.keyed_apps.place import Place
 from go_state.modes.keyed_apps.sent import Sent, has_failed
-from go_state.modes.keyed_apps.states import Told
+from go_state.modes.keyed_apps.states import KeptAs, Told
 from go_state.runtime.flow.driver import refuse_running_loop
 from go_state.system.forks import at_fork
 from go_state.system.own_thread import OwnThread
@@ -28,20 +28,11 @@ from go_state.watch.watcher import Watcher
 if TYPE_CHECKING:
     import asyncio
 
-    from go_state.core.program import Program
     from go_state.runtime.observing.running import RunningEffect
-    from go_state.storage.backends.record_store import RecordStore
     from go_state.waking.loop_waker import LoopWaker
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
-
-class KeptAs(NamedTuple, Generic[Model, Msg]):
-    """The program of many keys, and its store, None if it has none, in which the names of its journals begin with the prefix."""
-
-    program: Program[Model, Msg]
-    store: RecordStore | None
-    prefix: str
 
 
 Make: TypeAlias = Callable[[str, Told, Told, Told], App[Any, Any]]
@@ -57,20 +48,13 @@ class KeyedApps(Generic[Model, Msg]):
     """
 
     def __init__(
-        self,
-        make: Make,
-        limit: int,
-        thread: OwnThread,
-        loop: asyncio.AbstractEventLoop | None,
-        kept: KeptAs[Model, Msg],
-        *,
-        carries: bool = False,
+        self, make: Make, limit: int, thread: OwnThread, loop: asyncio.AbstractEventLoop | None, kept: KeptAs[Model, Msg]
     ) -> None:
         self.kept = kept  #: the program, and where its models and messages are kept
         self._make = make
         self._thread = thread  # in which programs on an event loop use the store: one for each would be too many
         self._limit = limit
-        self._carries = carries  # whether what is sent brings along the context of its sender, for tracers
+        self._carries = kept.carries  # whether what is sent brings along the context of its sender, for tracers
         self._loop = loop  # in which the programs run; None where each has a thread
         self._context = copy_context()  # in which they begin, whoever is the first to use them
         self._lock = threading.Lock()  # guards all below

@@ -11,8 +11,8 @@ from go_state.core.program import Program, takes_key
 from go_state.modes.app.app import App
 from go_state.modes.app.assembly import Lifecycle
 from go_state.modes.app.start import make_app
-from go_state.modes.keyed_apps.keyed_apps import KeptAs, KeyedApps
-from go_state.modes.keyed_apps.states import Told
+from go_state.modes.keyed_apps.keyed_apps import KeyedApps
+from go_state.modes.keyed_apps.states import KeptAs, Told
 from go_state.modes.options import KeyedAppOptions
 from go_state.modes.settings import check_names, checked_function, checked_program, run_settings, stored_settings
 from go_state.runtime.flow.driver import require_running_loop
@@ -75,8 +75,8 @@ def _keyed(called: str, program: Program[Model, Msg], options: KeyedAppOptions, 
         return make_app(own, None, settings, durable, on_denied=on_denied, on_loop=on_loop, key=key, lifecycle=told)
 
     carries = settings.observers is not None and bool(settings.observers.tracers)
-    kept = KeptAs(program, None if stored is None else stored.store, prefix)
-    return KeyedApps(make, limit, thread, loop, kept, carries=carries)
+    kept = KeptAs(program, None if stored is None else stored.store, prefix, carries=carries)
+    return KeyedApps(make, limit, thread, loop, kept)
 
 
 def _current_loop() -> asyncio.AbstractEventLoop:

@@ -28,11 +28,6 @@ class MessageType(Generic[Msg]):
         self._codec: MessageCodec[Msg] | None = None
         self.encode_one: Callable[[Msg], bytes] = self._untyped  #: returns the JSON of one message
 
-    @property
-    def codec(self) -> MessageCodec[Msg] | None:
-        """What encodes and decodes them; None as long as nobody has said of what type they are."""
-        return self._codec
-
     def set(self, kind: Any, schema: int | None = None, migrations: Mapping[int, Migration] = MappingProxyType({})) -> None:
         """Say of what type the messages are, and of which schema; `UsageError` if they have another already."""
         if schema is None:
