@@ -15,6 +15,7 @@ from go_state.inspector.looking.records import Records
 from go_state.inspector.looking.timeline import Timeline
 from go_state.inspector.values.differing import differing
 
+_MANY = 50_000  # messages whose types are looked up at once
 _EVERY = 1000  # messages between two looks at whether it is still wanted
 
 
@@ -79,6 +80,8 @@ class Matches:
 
     def _scan(self, end: int) -> None:
         try:
+            if self._filter == Filter(kind=self._filter.kind):
+                self._scan_types(end)
             for number, (position, passes) in enumerate(self._passing(self.scanned, end), 1):
                 if passes:
                     self.positions.append(position)
@@ -96,6 +99,15 @@ class Matches:
                 self._thread = None
                 self._changed.notify_all()
 
+    def _scan_types(self, end: int) -> None:
+        """Look up a type in the timeline, some ten thousand messages at a time."""
+        timeline = self._of.timeline
+        timeline.grow()
+        while self.scanned < end and not self._closed:
+            until = min(self.scanned + _MANY, end)
+            self.positions.extend(timeline.of_type(self._filter.kind, self.scanned, until))
+            self.scanned = until
+
     def _passing(self, start: int, end: int) -> Iterator[tuple[int, bool]]:
         wanted, of = self._filter, self._of
         cheap = self._cheap(start, end)
@@ -105,10 +117,6 @@ class Matches:
         elif wanted.text:
             for position, passes in of.records.with_text(wanted.text, start, end):
                 yield position, passes and cheap(position)
-        elif wanted.kind:
-            of.timeline.grow()
-            for position in of.timeline.of_type(wanted.kind, start, end):
-                yield position, cheap(position)
         else:
             found = of.set_aside() if wanted.aside else of.durations()
             for position in sorted(found):

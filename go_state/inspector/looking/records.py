@@ -224,7 +224,10 @@ def type_of(record: bytes) -> str:
 
 
 def _times(block: Block) -> list[float]:
-    return [at / 1e6 for number, at in block.times() for _ in range(number)]
+    found: list[float] = []
+    for number, at in block.times():
+        found += [at / 1e6] * number
+    return found
 
 
 def _text(record: bytes) -> str:

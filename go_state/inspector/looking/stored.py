@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from typing import Generic, TypeVar
 
 from go_state.core.errors import Corrupt, Lagged
-from go_state.core.ports import Entry, Span
+from go_state.core.ports import Entry, Span, Stored
 from go_state.core.program import Program
 from go_state.history.reading.starts import Start
 from go_state.modes.keeping.keyframes import MARK
@@ -23,6 +24,9 @@ Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
 
+_FRESH = 1.0  # seconds for which the positions of keyframes are taken as they were
+
+
 class StoredHistory(Generic[Model, Msg]):
     """A journal in a store as a history. Without a program its messages are what their JSON is."""
 
@@ -34,6 +38,7 @@ class StoredHistory(Generic[Model, Msg]):
         self._store = store
         self.codec: MessageCodec[Msg] | None = None
         self._schema: Schema[Model] | None = None
+        self._keyframes: tuple[float, list[int]] = (-_FRESH - 1, [])  # when they were read, and which there were
         if program is not None:
             self.codec = message_codec(message_type(program), program.schema, migrations_of(program))
             self._schema = schema_of(program, None)
@@ -104,26 +109,29 @@ class StoredHistory(Generic[Model, Msg]):
     # ------------------------------------------------------------------ keyframes
 
     def keyframes(self) -> list[int]:
-        """Return the positions of the models that were kept."""
-        newest = self._newest()
-        return sorted({*self._store.keyframes(self.name), *([] if newest is None else [newest])})
+        """Return the positions of the models that were kept, as they were within the last second."""
+        read, found = self._keyframes
+        if time.monotonic() - read > _FRESH:
+            newest = self._position(self._store.load(self.name))
+            found = sorted({*self._store.keyframes(self.name), *([] if newest is None else [newest])})
+            self._keyframes = time.monotonic(), found
+        return found
 
-    def _newest(self) -> int | None:
-        stored = self._store.load(self.name)
-        if stored is None:
-            return None
-        mark = read_envelope(self.name, stored.data).marks.get(MARK)
+    def _position(self, stored: Stored | None) -> int | None:
+        """Return the position at which a model stands; None for one that is not of this journal."""
+        mark = None if stored is None else read_envelope(self.name, stored.data).marks.get(MARK)
         return mark.position if mark is not None and type(mark.position) is int and mark.fingerprint == self.identity else None
 
     def start(self, position: int) -> Start[Model]:
         """Return the nearest there is to fold from on the way to the position: a model that was kept, or the beginning."""
-        begin = self.span().start
-        newest = self._newest()
-        for each in reversed(self.keyframes()):
-            if begin <= each <= position and self._schema is not None:
-                stored = self._store.load(self.name) if each == newest else self._store.load_keyframe(self.name, each)
-                if stored is not None and (model := self._schema.loaded(self._store, self.name, stored)) is not None:
-                    return Start(each, {None: model.model})
+        begin, kept = self.span().start, self.keyframes()
+        for each in reversed(kept):
+            if not begin <= each <= position or self._schema is None:
+                continue
+            stored = self._store.load_keyframe(self.name, each) or (self._store.load(self.name) if each == kept[-1] else None)
+            found = self._position(stored)  # which may be another by now: the program saves while this is looked at
+            if stored is not None and found is not None and begin <= found <= position:
+                return Start(found, {None: self._schema.loaded(self._store, self.name, stored).model})
         if begin:
             raise Lagged(begin - position if position < begin else begin, begin)
         return Start(0)

@@ -72,7 +72,7 @@ class Timeline:
                         self._forget_before(chunk.first)
                     self._times.extend(chunk.times or ())
                     self._has_times = self._has_times and chunk.times is not None
-                    self._types += bytes([self._number(name) for name in chunk.types])
+                    self._types += bytes(map(self._number, chunk.types))
                     self.bytes += chunk.bytes
                 self.is_complete, self.error = True, None
             except Exception as error:  # damaged, or truncated meanwhile: what there is can be looked at

@@ -38,6 +38,9 @@ export function useRows(subject, filter) {
         cache.total = answer.total ?? Math.max(cache.total ?? 0, chunk * CHUNK + answer.rows.length + (answer.next === null ? 0 : 1));
         cache.scanned = answer.scanned;
       }
+      if (filtered && answer.total === null) { // it is still being looked for: ask again
+        setTimeout(() => { if (!cache.control.signal.aborted) { cache.chunks.delete(chunk); cache.known = false; ask(chunk); } }, 250);
+      } else if (filtered) cache.known = true;
       cache.problem = null;
       while (cache.chunks.size > CHUNKS) cache.chunks.delete(cache.chunks.keys().next().value);
     } catch (error) {
@@ -51,7 +54,7 @@ export function useRows(subject, filter) {
   useEffect(() => { if (subject) ask(0); }, [cache]);
 
   return {
-    total, filtered, known: !filtered || cache.total !== null, problem: cache.problem,
+    total, filtered, known: !filtered || cache.known === true, problem: cache.problem,
     row: (index) => cache.chunks.get(Math.floor(index / CHUNK))?.[index % CHUNK],
     need: (from, to) => {
       for (let chunk = Math.floor(from / CHUNK); chunk <= Math.floor(Math.max(to - 1, from) / CHUNK); chunk += 1) ask(chunk);
