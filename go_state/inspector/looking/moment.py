@@ -17,6 +17,8 @@ from go_state.core.ports import Entry
 from go_state.history.reading.folding import Fold, Step, entries_of, exhaust
 from go_state.history.reading.opened import Opened
 from go_state.history.reading.starts import Start, start_of
+from go_state.inspector.looking.stored import StoredHistory
+from go_state.modes.keeping.folding import folded
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -86,13 +88,31 @@ class Moments(Generic[Model, Msg]):
         start = self._nearest(position)
         fold = Fold(self.opened, start)
         exhaust(fold.begin())
-        way = position - start.position > _EVERY
-        for entry in entries_of(self.opened.history, start.position, position):
-            if way and entry.position % _EVERY == 0:
-                self._keep_way(entry.position, fold)
-            exhaust(fold.entry(entry))
+        at = start.position
+        while position - at > _EVERY:  # a long way: some models on it are kept
+            until = at - at % _EVERY + _EVERY
+            self.forward(fold, at, until)
+            self._keep_way(until, fold)
+            at = until
+        self.forward(fold, at, position)
         self._keep(position, fold)
         return fold
+
+    def forward(self, fold: Fold[Model, Msg], start: int, end: int) -> None:
+        """Take the messages from `start` to before `end`; those of a journal at once, which is several times as fast as by turns."""
+        opened, history = self.opened, self.opened.history
+        if isinstance(history, StoredHistory) and not (opened.follows or opened.program.takes_turn):
+            try:
+                fold.models[None] = self._folded(history, fold.models[None], start, end)
+                return
+            except Exception:
+                pass  # by turns it says at which message
+        exhaust(fold.steps(entries_of(history, start, end)))
+
+    def _folded(self, history: StoredHistory[Model, Msg], model: Model, start: int, end: int) -> Model:
+        for messages in history.lists(start, end):
+            model = folded(self.opened.program, model, messages)
+        return model
 
     def fresh(self, position: int) -> Fold[Model, Msg]:
         """Return a fold that has taken all before the position, for somebody who goes on with it alone."""

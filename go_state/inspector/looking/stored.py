@@ -98,6 +98,19 @@ class StoredHistory(Generic[Model, Msg]):
                 for message in ([None] if one.first in aside else self.codec.decode_block(self.name, one))
             ]
 
+    def lists(self, start: int, end: int) -> Iterator[list[Msg | None]]:
+        """Give exactly the messages from `start` to before `end`, a block at a time, None for those that runs pass over."""
+        aside = self.set_aside()
+        position = start
+        for block, _, _ in self.raw(start, end):
+            messages = self._decoded(block)[position - block.first : min(block.end, end) - block.first]
+            if not aside.keys().isdisjoint(range(position, position + len(messages))):
+                messages = [None if number in aside else message for number, message in enumerate(messages, position)]
+            yield messages
+            position += len(messages)
+        if position < end:
+            raise Lagged(end - position, position)
+
     def set_aside(self) -> Mapping[int, str]:
         """Return the positions that runs pass over, and why."""
         return self.records.set_aside()

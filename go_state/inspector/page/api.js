@@ -45,6 +45,18 @@ export const post = (path, body, signal) =>
     fetch(address(path), { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body), signal }),
   );
 
+// Save what the server answers as a file; what goes wrong is thrown, and not saved in its place.
+export async function download(path, params) {
+  const response = await fetch(address(path, params));
+  if (!response.ok) await answer(response);
+  const name = /filename="([^"]+)"/.exec(response.headers.get("content-disposition") ?? "")?.[1] ?? "export";
+  const place = document.createElement("a");
+  place.href = URL.createObjectURL(await response.blob());
+  place.download = name;
+  place.click();
+  setTimeout(() => URL.revokeObjectURL(place.href), 10_000);
+}
+
 export const link = (path, params) => address(path, params).href;
 
 // Read a stream of server-sent events until it ends or `signal` is aborted. `on` has a function for each kind of event.

@@ -62,8 +62,13 @@ function useSubject(id) {
     load();
     return () => { control.abort(); clearTimeout(timer); };
   }, [id]);
-  const grow = useCallback((end) => {
-    setFound((before) => (before.subject && end > before.subject.end ? { ...before, subject: { ...before.subject, end } } : before));
+  // A program that runs goes on at its end, and what was recorded of one without a store begins later and later.
+  const grow = useCallback((first, end) => {
+    setFound((before) => {
+      const { subject } = before;
+      if (!subject || (end <= subject.end && first <= subject.first)) return before;
+      return { ...before, subject: { ...subject, first: Math.max(first, subject.first), end: Math.max(end, subject.end) } };
+    });
   }, []);
   return { ...found, grow };
 }
@@ -86,7 +91,7 @@ function App({ about }) {
   }, [address.subject, subjects.items]);
   const { subject, problem, grow } = useSubject(address.subject);
   const { live, lost } = useLive(address.subject, about.live);
-  useEffect(() => { if (live?.end) grow(live.end); }, [live?.end]);
+  useEffect(() => { if (live?.end) grow(live.first ?? 0, live.end); }, [live?.first, live?.end]);
 
   const empty = !subject || subject.end <= subject.first;
   const last = subject ? subject.end - 1 : 0;

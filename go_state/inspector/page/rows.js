@@ -22,8 +22,8 @@ export function useRows(subject, filter) {
   const all = subject ? subject.end - subject.first : 0;
   const total = filtered ? cache.total ?? 0 : all;
 
-  const ask = useCallback(async (chunk) => {
-    const full = cache.chunks.get(chunk);
+  const ask = useCallback(async (chunk, again = false) => {
+    const full = again ? undefined : cache.chunks.get(chunk);
     const expected = filtered ? CHUNK : Math.min(CHUNK, all - chunk * CHUNK);
     if (cache.waiting.has(chunk) || (full && full.length >= expected)) return;
     cache.waiting.add(chunk);
@@ -39,8 +39,11 @@ export function useRows(subject, filter) {
         cache.scanned = answer.scanned;
       }
       if (filtered && answer.total === null) { // it is still being looked for: ask again
-        setTimeout(() => { if (!cache.control.signal.aborted) { cache.chunks.delete(chunk); cache.known = false; ask(chunk); } }, 250);
-      } else if (filtered) cache.known = true;
+        cache.known = false;
+        setTimeout(() => { if (!cache.control.signal.aborted) ask(chunk, true); }, 250);
+      } else if (filtered) {
+        cache.known = true;
+      }
       cache.problem = null;
       while (cache.chunks.size > CHUNKS) cache.chunks.delete(cache.chunks.keys().next().value);
     } catch (error) {

@@ -13,7 +13,7 @@ export function Strip({ subject, position, onMove, theme }) {
   const [data, setData] = useState(null);
   const [problem, setProblem] = useState(null);
   const shown = useRef({});
-  shown.current = { position, onMove, setRange, data };
+  shown.current = { position, onMove, setRange, data, places: data?.position ?? [] };
 
   useEffect(() => { setRange(null); }, [subject?.id]);
   const end = subject ? (range ? range[1] : coarse(subject)) : 0;
@@ -57,7 +57,30 @@ export function Strip({ subject, position, onMove, theme }) {
 // A live end moves all the time; the strip is drawn again for each twentieth that it has grown.
 const coarse = (subject) => Math.floor((Math.log(Math.max(subject.end - subject.first, 1)) / Math.log(1.05)));
 
-const series = (data) => [data.position, data.count, data.slow, data.failed];
+// The bars are stretches of time: of equal length, and so the higher the more messages there were. They are drawn by their number.
+const series = (data) => [data.position.map((_, index) => index), data.count, data.slow, data.failed];
+
+// The number of the bar that a position is in, and the position at which a bar begins.
+function barOf(places, position) {
+  let low = 0;
+  let high = places.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (places[middle] <= position) low = middle + 1;
+    else high = middle;
+  }
+  return Math.max(low - 1, 0);
+}
+
+const placeOf = (data, bar) => data.position[Math.min(Math.max(Math.floor(bar), 0), data.position.length - 1)];
+
+function label(data, bar) {
+  const bars = data?.position.length ?? 0;
+  if (!Number.isInteger(bar) || bar < bars * 0.03 || bar >= bars) return ""; // one at the edge would be cut
+  if (!data.time) return number(data.position[bar]);
+  const long = data.time[data.time.length - 1] - data.time[0] > 172800;
+  return long ? day(data.time[bar]).slice(5) : clock(data.time[bar]).slice(0, 8);
+}
 
 function described(data) {
   const sum = (values) => values.reduce((total, value) => total + (value ?? 0), 0);
@@ -83,30 +106,32 @@ function options(element, shown) {
         mouseup: (plot, _, handle) => (event) => {
           const { left, width } = plot.select;
           if (width > 4) {
-            const from = Math.round(plot.posToVal(left, "x"));
-            const to = Math.round(plot.posToVal(left + width, "x"));
+            const { data } = shown.current;
+            const end = Math.ceil(plot.posToVal(left + width, "x"));
+            const from = placeOf(data, plot.posToVal(left, "x"));
+            const to = end >= data.position.length ? data.to : placeOf(data, end);
             if (to > from + 1) shown.current.setRange([from, to]);
             plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
           } else if (event.button === 0) {
-            shown.current.onMove(Math.round(plot.posToVal(plot.cursor.left, "x")));
+            shown.current.onMove(placeOf(shown.current.data, plot.posToVal(plot.cursor.left, "x")));
           }
           return handle(event);
         },
       },
     },
-    scales: { x: { time: false }, y: { range: (_, __, most) => [0, Math.max(most, 1)] } },
+    scales: { x: { time: false, range: (plot) => [0, Math.max(shown.current.places.length, 1)] }, y: { range: (_, __, most) => [0, Math.max(most, 1)] } },
     axes: [
-      { stroke: colour("--quiet"), grid: { show: false }, ticks: { show: false }, size: 22, font: "11px system-ui", values: (_, marks) => marks.map((each) => number(each)) },
+      { stroke: colour("--quiet"), grid: { show: false }, ticks: { show: false }, size: 22, font: "11px system-ui", space: 90, values: (_, marks) => marks.map((each) => label(shown.current.data, each)) },
       { show: false },
     ],
     series: [{}, bar("messages", colour("--bar")), bar("slow", colour("--slow")), bar("failed", colour("--failed"))],
     hooks: {
       draw: [
         (plot) => {
-          const { position } = shown.current;
-          const left = plot.valToPos(position, "x", true);
+          const { position, places, data } = shown.current;
           const { ctx, bbox } = plot;
-          if (left < bbox.left - 1 || left > bbox.left + bbox.width + 1) return;
+          if (!data || position < data.from || position >= data.to) return;
+          const left = plot.valToPos(barOf(places, position) + 0.5, "x", true);
           ctx.save();
           ctx.fillStyle = colour("--accent");
           ctx.fillRect(Math.round(left) - 1, bbox.top, 2 * devicePixelRatio, bbox.height);

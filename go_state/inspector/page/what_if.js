@@ -1,5 +1,5 @@
 // What if: change the past in memory and fold on from there; and: does your mended program come to something else?
-import { get, link, post, stream } from "./api.js";
+import { download, get, link, post, stream } from "./api.js";
 import { html, useEffect, useRef, useState } from "./html.js";
 import { Dialog } from "./keys.js";
 import { Leaf } from "./tree.js";
@@ -34,6 +34,9 @@ export function WhatIf({ subject, position, edits, onEdits, onMove, onClose }) {
     }
   }
   const exported = { edits: JSON.stringify(edits) };
+  const ends = edits.length ? (found?.first ?? edits[edits.length - 1]).position + 1 : position + 1;
+  const asTest = () => download(`s/${subject.id}/export`, { as: "test", from: edits[0]?.position ?? position, until: ends, ...exported })
+    .catch((error) => setState({ problem: error.message }));
   return html`<${Dialog} title="What if …" onClose=${onClose}>
     <p class="quiet">Change messages and fold on from there, in memory. No command is performed, and the store stays as it is.</p>
     <label>The message at position ${number(position)}
@@ -50,11 +53,11 @@ export function WhatIf({ subject, position, edits, onEdits, onMove, onClose }) {
       ${state?.busy && html`<p class="quiet">Folding…</p>`}
       ${state?.problem && html`<p class="problem">${state.problem}</p>`}
       ${found && html`<h3>After ${number(found.messages)} messages</h3>
-        ${found.first ? html`<p>It parts from what was at position <button class="plain" onClick=${() => onMove(found.first.position)}>${number(found.first.position)}</button>.</p>` : null}
+        ${found.first ? html`<p>It parts from what was at position <button class="plain" onClick=${() => onMove(found.first.position)}>${number(found.first.position)}</button></p>` : null}
         ${found.diff.length ? html`<${Diff} diff=${found.diff} more=${found.more_diff ?? 0} before="what was" after="what if" />` : html`<p>It comes to the same model.</p>`}`}
     </div>
     <footer>
-      <a class="button" download href=${link(`s/${subject.id}/export`, { as: "test", ...exported })}>As a test</a>
+      <button onClick=${asTest}>As a test</button>
       <a class="button" download href=${link(`s/${subject.id}/export`, { as: "jsonl", ...exported })}>As JSON Lines</a>
       <button class="primary" disabled=${!edits.length || state?.busy} onClick=${fold}>Fold on</button>
     </footer>
@@ -86,6 +89,9 @@ export function Fix({ subject, onMove, onClose }) {
     }
   }
   const { found, progress, done, problem } = state;
+  const first = found[0]?.position;
+  const asTest = () => download(`s/${subject.id}/export`, { as: "test", fixed: 1, from: first, until: first + 1 })
+    .catch((error) => setState((now) => ({ ...now, problem: error.message })));
   return html`<${Dialog} title="Your fix" onClose=${onClose}>
     <p class="quiet">Mend the program in your editor, save, and compare: which messages come out differently?</p>
     <div role="status" aria-live="polite">
@@ -103,7 +109,7 @@ export function Fix({ subject, onMove, onClose }) {
         <th scope="row"><bdi>${each.path}</bdi></th><td class="was"><${Leaf} value=${each.before} /></td><td class="is"><${Leaf} value=${each.after} /></td></tr>`)}</tbody>
     </table>`}
     <footer>
-      ${found.length > 0 && html`<a class="button" download href=${link(`s/${subject.id}/export`, { as: "test", until: found[0].position + 1 })}>The first as a test</a>`}
+      ${done && found.length > 0 && html`<button onClick=${asTest}>The first as a test</button>`}
       ${progress === null
         ? html`<button class="primary" onClick=${compare}>Load again and compare</button>`
         : html`<button onClick=${() => { control.current.abort(); setState((now) => ({ ...now, progress: null })); }}>Cancel</button>`}

@@ -37,9 +37,8 @@ def what_if(
     start = min(positions, default=until)
     history, edited = moments.opened.history, EditedHistory(moments.opened.history, edits)
     one, other = moments.fresh(start), None
-    last, parted, messages = max(positions, default=until), None, 0
-    for entry in with_progress(entries_of(history, start, until), progress):
-        messages += 1
+    last, parted = max(positions, default=until), None
+    for entry in with_progress(entries_of(history, start, last + 1 if positions else until), progress):
         if other is None and entry.position in positions:
             other = Fold(
                 moments.opened, Start(start, dict(one.models), moments.start(start).find if _is_keyed(moments) else None)
@@ -52,12 +51,11 @@ def what_if(
             parted = entry.position, path
         elif parted is None:
             other = None
-            if entry.position >= last:  # nothing more will part them
-                break
-    if parted is None:
-        exhaust(one.steps(entries_of(history, start + messages, until)))
-    was = _model(one, moments)
-    return Tried(until, was, was if other is None else _model(other, moments), parted, messages)
+    was = _model(moments.fresh(until), moments)
+    if other is not None and parted is not None:
+        moments.forward(other, last + 1, until)
+        return Tried(until, was, _model(other, moments), parted, until - start)
+    return Tried(until, was, was, None, until - start)
 
 
 def _is_keyed(moments: Moments[Any, Any]) -> bool:
