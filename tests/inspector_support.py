@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -100,9 +100,9 @@ class Client(httpx.Client):
         self.origin = base
         assert self.get(f"/?token={self.token}").status_code == 303
 
-    def api(self, path: str, status: int = 200, **params: Any) -> Any:
+    def api(self, address: str, /, status: int = 200, **params: Any) -> Any:
         """Return what the API answers."""
-        answer = self.get(f"/api/{path}", params=params)
+        answer = self.get(f"/api/{address}", params=params)
         assert answer.status_code == status, answer.text
         return answer.json()
 
@@ -128,5 +128,5 @@ class Client(httpx.Client):
 @contextmanager
 def inspected(of: Any, program: Any = None, **options: Any) -> Iterator[Client]:
     """Serve an inspector, and give a client of it."""
-    with gs.inspect(of, program, **options) as page, Client(page.address) as client:
+    with gs.inspect(of, program, **options) as page, closing(Client(page.address)) as client:
         yield client

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -333,7 +334,7 @@ def test_the_command_serves_a_store(tmp_path: Path) -> None:
         assert process.stderr is not None
         found = re.search(r"http\S+", process.stderr.readline())
         assert found is not None
-        with Client(found[0]) as client:
+        with closing(Client(found[0])) as client:
             assert client.api("s/shop/at/7")["type"] == "Refund"
             assert client.api("about")["program"] == "inspector_support:shop"
         process.send_signal(signal.SIGINT)

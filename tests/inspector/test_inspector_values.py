@@ -167,6 +167,6 @@ def test_an_expression_cannot_ask_for_what_is_hidden() -> None:
 
 def test_huge_numbers_do_not_stop_a_condition() -> None:
     """Arithmetic ends at some size."""
-    condition = Condition("*".join(["msg"] * 40) + " > 0")
+    condition = Condition("*".join(["msg"] * 30) + " > 0")
     assert not condition(None, sys.maxsize, None)
     assert "too large" in (condition.trouble or "")

@@ -144,7 +144,9 @@ class _Below(Redaction):
 
 
 def _command(text: str, effect: Effect | None, name: str) -> dict[str, object]:
-    key = None if effect is None or effect.key is None else shown(str(effect.key), 100)
+    command = None if effect is None else effect.command
+    own = command.how.key if isinstance(command, Call) else None if command is None else command.key
+    key = None if own is None else shown(str(own), 100)
     effect_id = None if effect is None else shown(effect.name, 200)
     return {"text": text, "name": name, "effect_id": effect_id, "key": key, "result": None, "error": None, "tries": None,
             "seconds": None, "state": None}  # fmt: skip

@@ -128,8 +128,8 @@ class Recording(Generic[Model, Msg]):
             position = each.position + 1
 
     def set_aside(self) -> Mapping[int, str]:
-        """Return the positions whose turns have failed while it was noted."""
-        return dict(self._aside)
+        """Return the positions whose turns have failed while it was noted, and after which the app went on."""
+        return {position: why for position, why in list(self._aside.items()) if position < self._end - 1}
 
     def start(self, position: int) -> Start[Model]:
         """Return the nearest model before the position."""

@@ -51,12 +51,12 @@ class StoreWorld(Generic[Model, Msg]):
         self._subjects: OrderedDict[str, Subject[Model, Msg]] = OrderedDict()  # by name, the least recently used first
         self._names: tuple[float, list[str]] = (0.0, [])
 
-    def names(self) -> list[str]:
-        """Return the names of the journals."""
+    def names(self, *, fresh: bool = False) -> list[str]:
+        """Return the names of the journals, as they were within the last second, or, if `fresh`, as they are."""
         if self._only is not None:
             return [self._only]
         read, names = self._names
-        if time.monotonic() - read > _FRESH or not names:
+        if fresh or time.monotonic() - read > _FRESH or not names:
             names = [name for name in self._store.journal_names() if name.startswith(self._prefix)]
             self._names = time.monotonic(), names
         return names
@@ -70,7 +70,9 @@ class StoreWorld(Generic[Model, Msg]):
     def find(self, subject: str) -> AnySubject | None:
         """Return the journal with the id."""
         name = name_of_id(subject)
-        return self.subject(name) if name is not None and name in self.names() else None
+        if name is None or not (name in self.names() or name in self.names(fresh=True)):
+            return None
+        return self.subject(name)
 
     def subject(self, name: str) -> Subject[Model, Msg]:
         """Return the journal of the name, which need not exist yet."""
