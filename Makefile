@@ -27,7 +27,7 @@ bench: .venv/dev
 
 # What the inspector's page uses from npm, fetched again at the versions that .ci/vendor names; a test compares.
 vendor:
-	.ci/vendor go_state/inspector/page/vendor
+	.ci/vendor go_state/inspector/page/vendor tests/inspector/vendor
 
 .PHONY: lint
 lint:

@@ -49,9 +49,9 @@ function Node({ value, label, path, load, open, changed }) {
     ${shown && expandable && html`<ul role="group">
       ${(current.children ?? []).map((child) => html`<${Node} key=${JSON.stringify(child.step)} value=${child.value} label=${child.label}
         path=${[...path, child.step]} load=${load} open=${open - 1} changed=${child.changed} />`)}
-      ${current.more > 0 && html`<li><button class="more" onClick=${() => loadMore(current.children?.length ?? 0)}>
+      ${current.more > 0 && html`<li role="none"><button class="more" onClick=${() => loadMore(current.children?.length ?? 0)}>
         ${number(current.more)} more…</button></li>`}
-      ${problem && html`<li class="problem">${problem}</li>`}
+      ${problem && html`<li role="none" class="problem">${problem}</li>`}
     </ul>`}
   </li>`;
 }

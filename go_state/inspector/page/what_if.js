@@ -99,8 +99,8 @@ export function Fix({ subject, onMove, onClose }) {
       ${problem && html`<p class="problem">${problem}</p>`}
       ${done && html`<p>${done.differ === 0
         ? `All ${number(done.messages)} messages come out the same.`
-        : `${number(done.differ)} of ${number(done.messages)} messages come out differently.`}</p>
-        ${done.differ > 0 && html`<ul class="plain-list">${Object.entries(done.by_field).map(([path, count]) => html`<li key=${path}><code><bdi>${path}</bdi></code> ${number(count)} times</li>`)}</ul>`}`}
+        : `${number(done.differ)} of ${number(done.messages)} messages ${done.differ === 1 ? "comes" : "come"} out differently.`}</p>
+        ${done.differ > 0 && html`<ul class="plain-list">${Object.entries(done.by_field).map(([path, count]) => html`<li key=${path}><code><bdi>${path}</bdi></code> ${count === 1 ? "once" : `${number(count)} times`}</li>`)}</ul>`}`}
     </div>
     ${found.length > 0 && html`<table class="diff">
       <thead><tr><th scope="col">position</th><th scope="col">path</th><th scope="col">was</th><th scope="col">is</th></tr></thead>

@@ -213,7 +213,7 @@ class Api:
             new = fresh_program(where)
             key = subject.what.key if subject.what.kind == "journal" else None
             fixing = Fixing(subject, moments.opened, new, key)
-            self._fixed[subject.what.id] = new
+            self._fixed[subject.what.id] = fixing.program
             end = subject.span()[1]
             for parted in fixing.parted(end, _progress(tell, end)):
                 if fixing.differ <= _TOLD:

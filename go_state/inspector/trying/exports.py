@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
 import orjson
 
 from go_state.core.errors import UsageError
+from go_state.core.ports import Entry, History
 from go_state.core.program import Program
 from go_state.history.reading.folding import entries_of
 from go_state.history.reading.opened import Opened
+from go_state.history.reading.translation import Translation, translation_between
 from go_state.history.to_test import write_test
 from go_state.inspector.looking.subject import Subject
 from go_state.inspector.trying.edited import Edit, EditedHistory, codec_of
@@ -40,11 +42,10 @@ def as_test(
             f"a test has at most {_MOST:,} messages, and these are {until - begin.position:,}: keep more snapshots"
         )
     work: Opened[Any, Any] = moments.opened
-    work = replace(
-        work,
-        program=work.program if program is None else program,
-        history=EditedHistory(work.history, edits) if edits else work.history,
-    )
+    history: History[Any] = EditedHistory(work.history, edits) if edits else work.history
+    if program is not None and (translation := translation_between(work.program, program)) is not None:
+        begin, history = translation.start(begin), _Translated(history, translation)
+    work = replace(work, program=program or work.program, history=history)
     handle, path = tempfile.mkstemp(prefix="go_state", suffix=".py")
     try:
         os.close(handle)
@@ -53,6 +54,20 @@ def as_test(
             return file.read()
     finally:
         os.unlink(path)
+
+
+class _Translated(EditedHistory[Any]):
+    """A history with the messages of another version of its program's module."""
+
+    def __init__(self, history: History[Any], translation: Translation[Any, Any]) -> None:
+        super().__init__(history, [])
+        self._translation = translation
+
+    def at(self, entry: Entry[Any]) -> list[Entry[Any]]:
+        return [self._translation.entry(entry)]
+
+    def edited(self, entries: Iterable[Entry[Any]]) -> Iterator[Entry[Any]]:
+        return map(self._translation.entry, entries)
 
 
 def as_lines(subject: Subject[Any, Any], edits: list[Edit[Any]], until: int) -> Iterator[bytes]:

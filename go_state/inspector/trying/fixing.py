@@ -42,6 +42,7 @@ class Fixing:
         self.by_field: Counter[str] = Counter()
         self._subject = subject
         own = replayed(new) if key is None else replayed(with_key(new, key))
+        self.program: Program[Any, Any] = own  #: the mended one, as a replay runs it
         other = replace(old, program=own)
         start: Start[Any] = subject.needed().earliest()
         translation = translation_between(old.program, own)
