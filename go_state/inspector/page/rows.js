@@ -117,7 +117,8 @@ export function Rows({ subject, rows, position, onMove }) {
   const chosen = rows.filtered ? rowOf(rows, position, first, seen) : position - (subject?.first ?? 0);
   useEffect(() => {
     if (chosen === null || chosen < 0) return;
-    if (chosen < top) moveTo(chosen);
+    if (chosen < top - seen || chosen > top + 2 * seen) moveTo(chosen - Math.floor(seen / 2)); // from afar: what is around it is seen as well
+    else if (chosen < top) moveTo(chosen);
     else if (chosen > top + seen - 1) moveTo(chosen - seen + 1);
   }, [position, rows.total, seen]);
   useEffect(() => { if (top > last) moveTo(last); }, [last]);

@@ -78,8 +78,9 @@ function label(data, bar) {
   const bars = data?.position.length ?? 0;
   if (!Number.isInteger(bar) || bar < bars * 0.03 || bar >= bars) return ""; // one at the edge would be cut
   if (!data.time) return number(data.position[bar]);
-  const long = data.time[data.time.length - 1] - data.time[0] > 172800;
-  return long ? day(data.time[bar]).slice(5) : clock(data.time[bar]).slice(0, 8);
+  const span = data.time[data.time.length - 1] - data.time[0]; // seconds
+  if (span > 172800) return day(data.time[bar]).slice(5);
+  return span < 10 ? clock(data.time[bar]).slice(3) : clock(data.time[bar]).slice(0, 8);
 }
 
 function described(data) {
