@@ -86,7 +86,10 @@ def sales(count: int) -> list[Msg]:
 
 def fill(path: Path, messages: list[Msg], key: str = "shop", every: int = 50) -> None:
     """Write a journal of the shop that has taken these messages, and no others."""
-    with gs.LMDBStore(path) as store, gs.start(shop, store=store, key=key, snapshots=gs.Snapshots(every=every, keep=100)) as app:
+    with (
+        gs.LMDBStore(path) as store,
+        gs.start(shop, store=store, key=key, snapshots=gs.Snapshots(every=every, keep=100)) as app,
+    ):
         app.send(*messages)
         app.apply(Sale("last", 1))
 

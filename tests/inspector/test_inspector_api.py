@@ -12,9 +12,9 @@ from typing import Any
 
 import httpx
 import pytest
+from inspector_support import Client, Refund, Sale, Shop, fill, inspected, sales, shop
 
 import go_state as gs
-from inspector_support import Client, Refund, Sale, Shop, fill, inspected, sales, shop
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,9 @@ def test_rows_are_filtered_by_type_text_and_changed_path(client: Client, store: 
     changed = [step.position for step in steps if step.before.orders.get("o13") != step.after.orders.get("o13")]
     assert [row["position"] for row in all_rows(client, changed='orders["o13"]')] == changed
     assert [row["position"] for row in all_rows(client, changed="total", type="Refund", text="o20")] == [
-        step.position for step in steps if isinstance(step.message, Refund) and "o20" in step.message.order and step.message.amount
+        step.position
+        for step in steps
+        if isinstance(step.message, Refund) and "o20" in step.message.order and step.message.amount
     ]
     assert all_rows(client, aside=1) == []
 
@@ -163,19 +165,30 @@ def test_what_if_folds_on_from_an_edit(client: Client, store: gs.LMDBStore) -> N
     put_in = client.post_api("s/shop/what-if", {"edits": [{"do": "insert", "position": 3, "message": written}], "until": 10})
     assert {each["path"] for each in put_in["diff"]} == {"total", 'orders["new"]'}
     same = client.post_api(
-        "s/shop/what-if", {"edits": [{"do": "edit", "position": 3, "message": client.api("s/shop/message/3")["json"]}], "until": None}
+        "s/shop/what-if",
+        {"edits": [{"do": "edit", "position": 3, "message": client.api("s/shop/message/3")["json"]}], "until": None},
     )
     assert same["first"] is None
     assert same["diff"] == []
     assert store.journal("shop").statistics().end == before
-    for wrong in ([{"do": "edit", "position": 3, "message": '["Nothing", {}]'}], [{"do": "x"}], {}, [{"do": "drop", "position": 10**9}], [7]):
+    for wrong in (
+        [{"do": "edit", "position": 3, "message": '["Nothing", {}]'}],
+        [{"do": "x"}],
+        {},
+        [{"do": "drop", "position": 10**9}],
+        [7],
+    ):
         client.post_api("s/shop/what-if", {"edits": wrong}, status=422)
 
 
 def test_a_run_is_exported_as_a_test_that_passes(client: Client, tmp_path: Path) -> None:
     """As it was, and with edits; as lines of JSON."""
     edits = json.dumps([{"do": "drop", "position": 7}])
-    for name, params in {"plain": {"until": 60}, "edited": {"until": 60, "edits": edits}, "late": {"from": 120, "until": 130}}.items():
+    for name, params in {
+        "plain": {"until": 60},
+        "edited": {"until": 60, "edits": edits},
+        "late": {"from": 120, "until": 130},
+    }.items():
         answer = client.get("/api/s/shop/export", params={"as": "test", **params})
         assert answer.status_code == 200, answer.text
         (tmp_path / f"test_{name}.py").write_text(answer.text)
@@ -268,7 +281,13 @@ def test_requests_of_other_pages_are_refused(client: Client) -> None:
 
 def test_every_answer_has_the_headers_that_keep_it_here(client: Client) -> None:
     """The policy, no store, no framing; also those that refuse."""
-    for answer in (client.get("/"), client.get("/api/about"), client.get("/main.js"), client.get("/x"), client.get("/", headers={"host": "x"})):
+    for answer in (
+        client.get("/"),
+        client.get("/api/about"),
+        client.get("/main.js"),
+        client.get("/x"),
+        client.get("/", headers={"host": "x"}),
+    ):
         assert "default-src 'none'" in answer.headers["content-security-policy"]
         assert "unsafe" not in answer.headers["content-security-policy"]
         assert answer.headers["cache-control"] == "no-store"

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
+from inspector_support import Sale, fill, sales, shop
 
 import go_state as gs
-from inspector_support import Sale, fill, sales, shop
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -50,7 +50,9 @@ class Looked:
         self.context = browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
         self.page: Page = self.context.new_page()
         self.troubles: list[str] = []
-        self.page.on("console", lambda message: self.troubles.append(message.text) if message.type in ("error", "warning") else None)
+        self.page.on(
+            "console", lambda message: self.troubles.append(message.text) if message.type in ("error", "warning") else None
+        )
         self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
         self.page.on("dialog", lambda dialog: self.troubles.append("a dialog was opened"))
         self.page.goto(address)
@@ -173,7 +175,7 @@ def test_every_size_and_colour(browser: Browser, journal: Path, tmp_path: Path, 
 
 
 def test_screen_readers_find_their_way(browser: Browser, journal: Path) -> None:
-    """axe finds nothing, in both colours, in the page and in each of its dialogs."""
+    """Axe finds nothing, in both colours, in the page and in each of its dialogs."""
     with gs.LMDBStore(journal, readonly=True) as store, gs.inspect(store, shop) as inspector:
         for scheme in ("light", "dark"):
             looked = Looked(browser, inspector.address, bypass_csp=True, color_scheme=scheme)
@@ -184,7 +186,9 @@ def test_screen_readers_find_their_way(browser: Browser, journal: Path) -> None:
                 if key:
                     page.keyboard.press(key)
                     page.locator("dialog").wait_for()
-                found = page.evaluate("async () => (await axe.run()).violations.map(v => v.id + ': ' + v.nodes.map(n => n.html.slice(0, 120)).join(' | '))")
+                found = page.evaluate(
+                    "async () => (await axe.run()).violations.map(v => v.id + ': ' + v.nodes.map(n => n.html.slice(0, 120)).join(' | '))"
+                )
                 assert found == [], (scheme, key)
                 page.keyboard.press("Escape")
             looked.close()
@@ -203,7 +207,13 @@ class Notes:
 
 def test_hostile_contents_are_shown_and_not_run(browser: Browser) -> None:
     """Markup, scripts, control characters, writing from right to left, ten megabytes: in messages, models, keys and errors."""
-    hostile = ["<img src=x onerror=alert(1)>", "<script>document.title='run'</script>", "a\x00\x1b[2J\u202eevil", "x" * 10_000_000, "</bdi>'\"`${alert(1)}"]
+    hostile = [
+        "<img src=x onerror=alert(1)>",
+        "<script>document.title='run'</script>",
+        "a\x00\x1b[2J\u202eevil",
+        "x" * 10_000_000,
+        "</bdi>'\"`${alert(1)}",
+    ]
 
     def take(model: Notes, msg: Note) -> gs.Step[Notes, Note]:
         if msg.text == "raise":
@@ -254,7 +264,9 @@ def test_a_live_app_is_followed_and_its_end_is_said(browser: Browser) -> None:
         expect(page.get_by_text("The program has ended")).to_be_visible()
         page.keyboard.press("Home")
         expect(page.locator(".row.chosen .position")).to_have_text("0")
-    expect(page.get_by_text("The connection to the inspector was lost").or_(page.get_by_text("does not answer")).first).to_be_visible()
+    expect(
+        page.get_by_text("The connection to the inspector was lost").or_(page.get_by_text("does not answer")).first
+    ).to_be_visible()
     looked.close(unless="ERR_|Failed to load|503")
 
 
@@ -270,7 +282,7 @@ def test_a_page_without_the_token_says_so(browser: Browser, journal: Path) -> No
 
 WRONG = "        refunded = model.refunded + amount * (2 if order in model.partly else 1)"
 RIGHT = "        refunded = model.refunded + amount"
-SHOP = f'''
+SHOP = f"""
 from dataclasses import dataclass, replace
 import go_state as gs
 
@@ -301,7 +313,7 @@ def update(model: Shop, msg: Sale | Refund) -> gs.Step[Shop, Sale | Refund]:
     return replace(model, sold=model.sold + msg.amount), ()
 
 shop = gs.Program(init, update)
-'''
+"""
 RUN = """
 import go_state as gs
 from bad_shop import Refund, Sale, shop
@@ -370,5 +382,7 @@ def test_a_wrong_figure_from_noticing_to_a_test(browser: Browser, tmp_path: Path
     for text, passes in ((SHOP.replace(WRONG, RIGHT), True), (SHOP, False)):
         (tmp_path / "bad_shop.py").write_text(text)
         shutil.rmtree(tmp_path / "__pycache__", ignore_errors=True)
-        done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_refund.py"], cwd=tmp_path, env=environment)
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_refund.py"], cwd=tmp_path, env=environment
+        )
         assert (done.returncode == 0) is passes

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from inspector_support import Client, Msg, Sale, Shop, init, inspected, sales, shop, update
 
 import go_state as gs
 from go_state.inspector.worlds.recording import KEPT
-from inspector_support import Client, Msg, Sale, Shop, inspected, init, sales, shop, update
 
 
 def until(events: Iterator[tuple[str, Any]], is_so: Callable[[str, Any], bool]) -> Any:
@@ -82,7 +82,11 @@ def test_a_durable_app_is_seen_as_it_goes(tmp_path: Path) -> None:
         return after, [gs.Cmd.call(wait, "x", thread=True, key="gate")] if msg == Sale("wait", 1) else ()
 
     program = gs.Program(init, slow, name="shop")
-    with gs.LMDBStore(tmp_path / "s.lmdb") as store, gs.start(program, store=store, key="shop") as app, inspected(app) as client:
+    with (
+        gs.LMDBStore(tmp_path / "s.lmdb") as store,
+        gs.start(program, store=store, key="shop") as app,
+        inspected(app) as client,
+    ):
         events = client.events("s/shop/live")
         until(events, lambda kind, data: kind == "state")
         app.send(*sales(50))
@@ -147,7 +151,10 @@ def test_keys_come_and_go(tmp_path: Path) -> None:
         return update(model, msg)
 
     with gs.LMDBStore(tmp_path / "s.lmdb") as store, pytest.raises(ExceptionGroup):
-        with gs.start_keyed(gs.Program(init, fails, name="shop"), store=store, prefix="shop/", limit=2) as shops, inspected(shops) as client:
+        with (
+            gs.start_keyed(gs.Program(init, fails, name="shop"), store=store, prefix="shop/", limit=2) as shops,
+            inspected(shops) as client,
+        ):
             shops["north"].apply(Sale("o1", 1))
             (listed,) = client.api("subjects")["items"]
             assert (listed["key"], listed["state"], listed["end"]) == ("north", "running", 1)
@@ -157,7 +164,9 @@ def test_keys_come_and_go(tmp_path: Path) -> None:
             started = until(events, lambda kind, data: bool(data["changed"]))
             assert [(each["key"], each["state"]) for each in started["changed"]] == [("south", "running")]
             shops["east"].apply(Sale("o1", 3))  # the first is put to rest
-            until(events, lambda kind, data: any((each["key"], each["state"]) == ("north", "resting") for each in data["changed"]))
+            until(
+                events, lambda kind, data: any((each["key"], each["state"]) == ("north", "resting") for each in data["changed"])
+            )
             with closing(Client(f"{client.origin}/?token={client.token}")) as other:
                 keys = {each["key"]: each for each in other.api("subjects")["items"]}
                 assert other.api(f"s/{keys['north']['id']}/at/0")["after"]["children"][0]["value"]["text"] == "1"
@@ -184,7 +193,9 @@ async def test_ten_thousand_keys_are_listed_in_pages_and_searched() -> None:
                     break
                 after = page["next"]
             assert len(seen) == len(set(seen)) == page["total"] == 10_000
-            assert [each["key"] for each in client.api("subjects", search="key-0999")["items"]] == [f"key-0999{n}" for n in range(10)]
+            assert [each["key"] for each in client.api("subjects", search="key-0999")["items"]] == [
+                f"key-0999{n}" for n in range(10)
+            ]
 
     async with gs.start_keyed_async(shop) as shops:
         for number in range(10_000):

@@ -100,7 +100,10 @@ def test_differences_are_the_smallest_parts_that_differ() -> None:
     """Fields, keys and items are told apart; one that was taken out of a list is one difference."""
     before = Customer("a", (Card("1", "x"), Card("2", "y"), Card("3", "z")))
     after = Customer("b", (Card("1", "x"), Card("3", "z")))
-    assert [(each.path, each.names) for each in differing(before, after)] == [("email", ("email",)), ("cards[1]", ("cards", "1"))]
+    assert [(each.path, each.names) for each in differing(before, after)] == [
+        ("email", ("email",)),
+        ("cards[1]", ("cards", "1")),
+    ]
     assert [each.path for each in differing({"a": 1, "b": 2}, {"a": 1, "c": 2})] == ['["c"]', '["b"]']
     assert [each.path for each in differing(Map(a=1), Map(a=2))] == ['["a"]']
     assert not list(differing(float("nan"), float("nan")))
@@ -149,7 +152,13 @@ def test_an_expression_can_call_nothing_and_grow_nothing(written: str) -> None:
 def test_an_expression_reads_fields_items_and_members() -> None:
     """Fields of data, keys and indices, comparisons and arithmetic."""
     before, after = Customer("a"), Customer("b", (Card("1", "x"),))
-    for written in ("before.email != after.email", "after.cards[0].owner == 'x'", "msg['n'] + 1 == 3", "msg['n'] in (1, 2)", "not before.cards"):
+    for written in (
+        "before.email != after.email",
+        "after.cards[0].owner == 'x'",
+        "msg['n'] + 1 == 3",
+        "msg['n'] in (1, 2)",
+        "not before.cards",
+    ):
         assert Condition(written)(before, {"n": 2}, after), written
     missing = Condition("after.cards[3].owner == 'x'")
     assert not missing(before, None, after)

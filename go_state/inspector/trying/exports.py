@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -56,18 +56,18 @@ def as_test(
         os.unlink(path)
 
 
-class _Translated(EditedHistory[Any]):
+class _Translated:
     """A history with the messages of another version of its program's module."""
 
     def __init__(self, history: History[Any], translation: Translation[Any, Any]) -> None:
-        super().__init__(history, [])
+        self.name, self.identity, self.has_sent = history.name, history.identity, history.has_sent
+        self.span, self.set_aside = history.span, history.set_aside
+        self._history = history
         self._translation = translation
 
-    def at(self, entry: Entry[Any]) -> list[Entry[Any]]:
-        return [self._translation.entry(entry)]
-
-    def edited(self, entries: Iterable[Entry[Any]]) -> Iterator[Entry[Any]]:
-        return map(self._translation.entry, entries)
+    def entries(self, start: int, end: int | None = None) -> Iterator[Entry[Any]]:
+        """Give the messages as the other version has them."""
+        return map(self._translation.entry, self._history.entries(start, end))
 
 
 def as_lines(subject: Subject[Any, Any], edits: list[Edit[Any]], until: int) -> Iterator[bytes]:
