@@ -150,32 +150,36 @@ def test_keys_come_and_go(tmp_path: Path) -> None:
             raise ValueError("a bad sale")
         return update(model, msg)
 
-    with gs.LMDBStore(tmp_path / "s.lmdb") as store, pytest.raises(ExceptionGroup):
-        with (
-            gs.start_keyed(gs.Program(init, fails, name="shop"), store=store, prefix="shop/", limit=2) as shops,
-            inspected(shops) as client,
-        ):
-            shops["north"].apply(Sale("o1", 1))
-            (listed,) = client.api("subjects")["items"]
-            assert (listed["key"], listed["state"], listed["end"]) == ("north", "running", 1)
-            events = client.events("live")
-            until(events, lambda kind, data: data["total"] == 1)
-            shops["south"].apply(Sale("o1", 2))
-            started = until(events, lambda kind, data: bool(data["changed"]))
-            assert [(each["key"], each["state"]) for each in started["changed"]] == [("south", "running")]
-            shops["east"].apply(Sale("o1", 3))  # the first is put to rest
-            until(
-                events, lambda kind, data: any((each["key"], each["state"]) == ("north", "resting") for each in data["changed"])
-            )
-            with closing(Client(f"{client.origin}/?token={client.token}")) as other:
-                keys = {each["key"]: each for each in other.api("subjects")["items"]}
-                assert other.api(f"s/{keys['north']['id']}/at/0")["after"]["children"][0]["value"]["text"] == "1"
-                assert "north" not in shops
-                shops["south"].send(Sale("bad", 0))
-                failed = until(events, lambda kind, data: any(each["state"] == "failed" for each in data["changed"]))
-                assert [each["error"] for each in failed["changed"] if each["state"] == "failed"] == ["ValueError"]
-                moment = other.api(f"s/{keys['south']['id']}/at/1")
-                assert "a bad sale" in moment["error"]
+    program = gs.Program(init, fails, name="shop")
+    with gs.LMDBStore(tmp_path / "s.lmdb") as store:
+        shops = gs.start_keyed(program, store=store, prefix="shop/", limit=2)
+        try:
+            with inspected(shops) as client:
+                watch_keys(shops, client)
+        finally:
+            shops.stop()
+
+
+def watch_keys(shops: gs.KeyedApps[Shop, Msg], client: Client) -> None:
+    shops["north"].apply(Sale("o1", 1))
+    (listed,) = client.api("subjects")["items"]
+    assert (listed["key"], listed["state"], listed["end"]) == ("north", "running", 1)
+    events = client.events("live")
+    until(events, lambda kind, data: data["total"] == 1)
+    shops["south"].apply(Sale("o1", 2))
+    started = until(events, lambda kind, data: bool(data["changed"]))
+    assert [(each["key"], each["state"]) for each in started["changed"]] == [("south", "running")]
+    shops["east"].apply(Sale("o1", 3))  # the first is put to rest
+    until(events, lambda kind, data: any((each["key"], each["state"]) == ("north", "resting") for each in data["changed"]))
+    with closing(Client(f"{client.origin}/?token={client.token}")) as other:
+        keys = {each["key"]: each for each in other.api("subjects")["items"]}
+        assert other.api(f"s/{keys['north']['id']}/at/0")["after"]["children"][0]["value"]["text"] == "1"
+        assert "north" not in shops
+        shops["south"].send(Sale("bad", 0))
+        failed = until(events, lambda kind, data: any(each["state"] == "failed" for each in data["changed"]))
+        assert [each["error"] for each in failed["changed"] if each["state"] == "failed"] == ["ValueError"]
+        moment = other.api(f"s/{keys['south']['id']}/at/1")
+        assert "a bad sale" in moment["error"]
 
 
 @pytest.mark.slow

@@ -126,7 +126,8 @@ class StoredHistory(Generic[Model, Msg]):
         read, found = self._keyframes
         if time.monotonic() - read > _FRESH:
             newest = self._position(self._store.load(self.name))
-            found = sorted({*self._store.keyframes(self.name), *([] if newest is None else [newest])})
+            kept = self._store.keyframes(self.name)
+            found = sorted({*kept, newest}) if newest is not None else kept
             self._keyframes = time.monotonic(), found
         return found
 

@@ -123,8 +123,8 @@ def _evaluator(redaction: Redaction) -> SimpleEval:
         def __init__(self) -> None:
             super().__init__(operators=_OPERATORS, functions={})
             own = {ast.Attribute: self._field, ast.Subscript: self._item, ast.Tuple: self._items, ast.List: self._items}
-            self.nodes.update(own)
-            self.nodes[ast.Name] = lambda node: self.names[node.id]
+            nodes: Any = self.nodes  # its module has no types
+            nodes.update({**own, ast.Name: lambda node: self.names[node.id]})
 
         def _field(self, node: ast.Attribute) -> object:
             return shown(_field_of(self._eval(node.value), node.attr))
