@@ -123,24 +123,8 @@ def _side(value: object, each: Differs, redaction: Redaction, *, hidden: bool) -
         return {"kind": "hidden", "name": None, "text": HIDDEN, "size": None, "children": None, "more": 0, "changed": False}
     tree = Trees(redaction, _SIDE).tree(value, each.names, levels=0)
     if tree["kind"] in ("object", "mapping", "list"):
-        tree["text"] = _Below(each.names, redaction).summary(value)
+        tree["text"] = summary(value, redaction, 120, names=each.names)
     return tree
-
-
-class _Below(Redaction):
-    """What is hidden of a part, to which some names lead."""
-
-    def __init__(self, names: tuple[str, ...], redaction: Redaction) -> None:
-        super().__init__()
-        self._names = names
-        self._whole = redaction
-        self.is_empty = redaction.is_empty
-
-    def hides(self, names: Iterable[str], value: object) -> bool:
-        return self._whole.hides((*self._names, *names), value)
-
-    def summary(self, value: object) -> str:
-        return summary(value, self, 120)
 
 
 def _command(text: str, effect: Effect | None, name: str) -> dict[str, object]:

@@ -43,7 +43,7 @@ function Node({ value, label, path, load, open, changed }) {
         ? html`<button class="fold" aria-label=${shown ? "Fold" : "Unfold"} onClick=${toggle}>${shown ? "▾" : "▸"}</button>`
         : html`<span class="fold"></span>`}
       ${label !== undefined && html`<span class="label">${label}</span>`}
-      <${Leaf} value=${current} />
+      <${Leaf} value=${current} open=${shown && expandable} />
       ${changed && html`<span class="mark" title="changed by this message">changed</span>`}
     </div>
     ${shown && expandable && html`<ul role="group">
@@ -56,12 +56,13 @@ function Node({ value, label, path, load, open, changed }) {
   </li>`;
 }
 
-export function Leaf({ value }) {
+// What is unfolded says no more than its name; its parts say the rest.
+export function Leaf({ value, open = false }) {
   if (!value) return html`<span class="leaf none">–</span>`;
   const name = value.name ? html`<span class="type">${value.name}</span> ` : null;
   const count = value.size !== null && value.size !== undefined && ["mapping", "list"].includes(value.kind)
     ? html` <span class="quiet">${number(value.size)}</span>` : null;
-  return html`<span class=${`leaf ${value.kind}`}>${name}<bdi>${value.text}</bdi>${count}</span>`;
+  return html`<span class=${`leaf ${value.kind}`}>${name}${open ? null : html`<bdi>${value.text}</bdi>`}${count}</span>`;
 }
 
 export const loadTree = (subject, position, of) => (path, from) =>

@@ -16,19 +16,26 @@ _DEEPEST = 4
 HIDDEN = "•••"
 
 
-def summary(value: object, redaction: Redaction = NOTHING, longest: int = _LONGEST, *, is_stored: bool = False) -> str:
+def summary(
+    value: object,
+    redaction: Redaction = NOTHING,
+    longest: int = _LONGEST,
+    *,
+    names: tuple[str, ...] = (),
+    is_stored: bool = False,
+) -> str:
     """Return the fields of an object, or the value itself, in a line of at most so many characters.
 
-    A mapping that `is_stored` is an object as JSON has it.
+    `names` lead to the value, if it is a part of another. A mapping that `is_stored` is an object as JSON has it.
     """
-    if redaction.hides((), value):
+    if redaction.hides(names, value):
         return HIDDEN
     kind = kind_of(value)
-    line = _Line(redaction, longest)
+    line = _Line(redaction, longest, len(names))
     if kind == "object" or (kind == "mapping" and is_stored):
-        line.fields(value, (), " ")
+        line.fields(value, names, " ")
     else:
-        line.add(value, ())
+        line.add(value, names)
     return line.text()
 
 
@@ -49,8 +56,9 @@ def inner_call(command: object) -> Call[object] | After[object] | None:
 class _Line:
     """A line that is being written, and is full at some length."""
 
-    def __init__(self, redaction: Redaction, longest: int) -> None:
+    def __init__(self, redaction: Redaction, longest: int, depth: int = 0) -> None:
         self._redaction = redaction
+        self._deepest = depth + _DEEPEST
         self._longest = longest
         self._parts: list[str] = []
         self._left = longest
@@ -78,7 +86,7 @@ class _Line:
 
     def _nested(self, value: object, names: tuple[str, ...]) -> None:
         kind = kind_of(value)
-        if len(names) >= _DEEPEST:
+        if len(names) >= self._deepest:
             self._put("…")
         elif kind == "object":
             self._put(f"{shown(type(value).__qualname__, _TEXT)}(")

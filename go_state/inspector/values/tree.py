@@ -12,13 +12,14 @@ from typing import Final, TypeAlias, cast
 
 from go_state.inspector.values.parts import Kind, Part, field_names, kind_of, parts_of, size_of
 from go_state.inspector.values.redaction import NOTHING, Redaction
-from go_state.inspector.values.summary import leaf_text
+from go_state.inspector.values.summary import leaf_text, summary
 from go_state.inspector.values.text import LONGEST, shown
 
 Tree: TypeAlias = dict[str, object]
 
 _NODES = 400  # of one answer
 _LEVELS = 4
+_LINE = 60  # characters of what is said of a part that is folded
 PAGE = 100
 """Children of one value that are given at once."""
 
@@ -53,7 +54,9 @@ class Trees:
             name = shown(type(value).__qualname__, 80) if kind == "other" else None
             cut = kind in ("text", "bytes") and (size or 0) > LONGEST
             return _node("cut" if cut else kind, name, leaf_text(value, LONGEST), size if cut else None, changed=changed)
-        node = _node(kind, *_called(value, kind), size, changed=changed)
+        named: type = getattr(type(value), "__stands_for__", type(value))
+        text = summary(value, self._redaction, _LINE, names=names) if names and levels < _LEVELS - 1 else ""
+        node = _node(kind, shown(named.__qualname__, 80), text, size, changed=changed)
         if levels > 0 and (start or self._left > 0):
             node["children"] = self._children(value, kind, names, before if changed else ABSENT, start, count, levels)
             node["more"] = max((size or 0) - start - count, 0)
@@ -85,12 +88,6 @@ def _name(part: Part) -> str:
 
 def _node(kind: str, name: str | None, text: str, size: int | None, *, changed: bool) -> Tree:
     return {"kind": kind, "name": name, "text": text, "size": size, "children": None, "more": 0, "changed": changed}
-
-
-def _called(value: object, kind: Kind) -> tuple[str, str]:
-    """Return the name of a value's class, and what is said of it."""
-    named: type = getattr(type(value), "__stands_for__", type(value))
-    return shown(named.__qualname__, 80), ""
 
 
 def same(one: object, other: object) -> bool:

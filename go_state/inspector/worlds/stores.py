@@ -42,7 +42,7 @@ class StoreWorld(Generic[Model, Msg]):
         redaction: Redaction = NOTHING,
     ) -> None:
         self.store: str | None = store.where
-        self.program = called
+        self.program = called or (None if program is None else program.name or None)
         self._store = store
         self._given = program
         self._prefix = prefix
