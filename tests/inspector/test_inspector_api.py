@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import subprocess
 import sys
@@ -12,9 +13,10 @@ from typing import Any
 
 import httpx
 import pytest
-from inspector_support import Client, Refund, Sale, Shop, fill, inspected, sales, shop
+from inspector_support import Client, Msg, Refund, Sale, Shop, fill, init, inspected, sales, shop, update
 
 import go_state as gs
+from go_state.inspector.trying.fresh import fresh_program
 
 
 @pytest.fixture(scope="module")
@@ -358,3 +360,76 @@ def test_the_command_serves_a_store(tmp_path: Path) -> None:
             assert client.api("about")["program"] == "inspector_support:shop"
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0
+
+
+MENDED = """
+import go_state as gs
+
+def init() -> gs.Step[int, int]:
+    return 0, ()
+
+def update(model: int, msg: int) -> gs.Step[int, int]:
+    return model + msg, ()
+
+sums = gs.Program(init, update, name="sums")
+"""
+
+
+def test_your_fix_says_which_messages_come_out_differently(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The module is read anew each time, and the one that runs stays as it is; so do all that it has imported."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "sums_module.py").write_text(MENDED)
+    module = importlib.import_module("sums_module")
+    monkeypatch.setitem(sys.modules, "sums_module", module)
+    with gs.LMDBStore(tmp_path / "s.lmdb") as store, gs.start(module.sums, store=store, key="sums") as app:
+        app.send(1, 2, -3, 4, -5)
+        assert app.apply(10) == 9
+        with inspected(app) as client:
+            same = list(client.events("s/sums/fix", post={}))
+            assert same[-1] == ("done", {"messages": 6, "differ": 0, "by_field": {}})
+            (tmp_path / "sums_module.py").write_text(MENDED.replace("+ msg", "+ abs(msg)"))
+            events = list(client.events("s/sums/fix", post={}))
+            found = [data for kind, data in events if kind == "found"]
+            assert [(each["position"], each["before"]["text"], each["after"]["text"]) for each in found] == [
+                (2, "0", "6"),
+                (4, "-1", "9"),
+            ]
+            assert events[-1][1]["differ"] == 2
+            test = client.get("/api/s/sums/export", params={"as": "test", "fixed": 1, "from": 2, "until": 3})
+            assert "last='6'" in test.text
+            (tmp_path / "sums_module.py").write_text("raise SystemExit(3)")
+            assert "SystemExit" in list(client.events("s/sums/fix", post={}))[-1][1]["error"]
+            (tmp_path / "sums_module.py").write_text("sums = 3")
+            assert "not a gs.Program" in list(client.events("s/sums/fix", post={}))[-1][1]["error"]
+        assert sys.modules["sums_module"] is module
+        assert app.apply(1) == 10
+
+
+def test_a_script_that_runs_is_not_run_again() -> None:
+    """To load it anew would do everything in it once more."""
+    with pytest.raises(gs.UsageError, match="script"):
+        fresh_program(("__main__", "anything"))
+
+
+def test_what_was_set_aside_is_marked_and_passed_over(tmp_path: Path) -> None:
+    """Its moment says why; the filter finds it; an edit in its place has a turn."""
+
+    def fails(model: Shop, msg: Msg) -> gs.Step[Shop, Msg]:
+        if msg == Sale("bad", 1):
+            raise ValueError("bad")
+        return update(model, msg)
+
+    program = gs.Program(init, fails, name="shop")
+    with gs.LMDBStore(tmp_path / "s.lmdb") as store:
+        with gs.start(program, store=store, key="shop", on_error=gs.SetAside()) as app:
+            app.send(Sale("o1", 1), Sale("bad", 1), Sale("o2", 1))
+            assert app.apply(Sale("o3", 1)).total == 3
+        with inspected(store, program) as client:
+            assert [row["position"] for row in all_rows(client, aside=1)] == [1]
+            assert all_rows(client, aside=1)[0]["badges"] == ["set aside"]
+            moment = client.api("s/shop/at/1")
+            assert (moment["error"], moment["diff"]) == ("ValueError", [])
+            assert client.api("s/shop/at/3")["after"]["children"][0]["value"]["text"] == "3"
+            edit = {"do": "edit", "position": 1, "message": '["Sale", {"order": "good", "amount": 7, "email": ""}]'}
+            tried = client.post_api("s/shop/what-if", {"edits": [edit], "until": None})
+            assert tried["after"]["children"][0]["value"]["text"] == "10"

@@ -37,6 +37,10 @@ def module_and_name(program: Program[Any, Any]) -> tuple[str, str]:  # of whiche
 def fresh_program(where: tuple[str, str]) -> Program[Any, Any]:
     """Return the program of that module and name as its file says it now; `UsageError` if it cannot be imported."""
     name, attribute = where
+    if name == "__main__":
+        raise UsageError(
+            "the program is in the script that runs, which would run again: put it into a module of its own, and import it there"
+        )
     with _LOCK:
         old = {each: module for each, module in sys.modules.items() if _is_own(module)}
         finder = _FreshFinder()
@@ -45,7 +49,7 @@ def fresh_program(where: tuple[str, str]) -> Program[Any, Any]:
         sys.meta_path.insert(0, finder)
         importlib.invalidate_caches()
         try:
-            module = _main(old["__main__"]) if name == "__main__" else importlib.import_module(name)
+            module = importlib.import_module(name)
             found = getattr(module, attribute, None)
         except (Exception, SystemExit) as error:  # whatever the module does when it is imported
             raise UsageError(f"{name} cannot be imported ({type(error).__name__}: {error})"[:1000]) from None
@@ -93,21 +97,6 @@ def import_name(where: tuple[str, str]) -> tuple[str, str]:
         return where
     spec, file = getattr(main, "__spec__", None), getattr(main, "__file__", None) or "main.py"
     return (spec.name if spec is not None else os.path.splitext(os.path.basename(file))[0]), name
-
-
-def _main(main: ModuleType) -> ModuleType:
-    """Return the script that is running as a module that is imported, so that it does not run again."""
-    path = main.__file__ or ""
-    spec = importlib.util.spec_from_file_location("__inspected__", path, loader=_FreshLoader("__inspected__", path))
-    if spec is None or spec.loader is None:
-        raise UsageError("the script that runs has no file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["__inspected__"] = module
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        del sys.modules["__inspected__"]
-    return module
 
 
 class _FreshLoader(SourceFileLoader):
