@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
-from inspector_support import Sale, fill, sales, shop
+from inspector_support import Msg, Sale, Shop, fill, init, sales, shop, update
 
 import go_state as gs
 
@@ -386,3 +386,33 @@ def test_a_wrong_figure_from_noticing_to_a_test(browser: Browser, tmp_path: Path
             [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_refund.py"], cwd=tmp_path, env=environment
         )
         assert (done.returncode == 0) is passes
+
+
+def test_another_key_is_chosen_while_the_newest_is_followed(browser: Browser, tmp_path: Path) -> None:
+    """What is shown is what was chosen, also when it has failed."""
+    from playwright.sync_api import expect
+
+    def fails(model: Shop, msg: Msg) -> gs.Step[Shop, Msg]:
+        if msg == Sale("bad", 0):
+            raise ValueError("a bad sale")
+        return update(model, msg)
+
+    store = gs.LMDBStore(tmp_path / "s.lmdb")
+    shops = elsewhere(lambda: gs.start_keyed(gs.Program(init, fails, name="shop"), store=store))
+    elsewhere(lambda: shops["north"].apply(Sale("o1", 1)))
+    elsewhere(lambda: shops["south"].send(Sale("o2", 1), Sale("bad", 0)))
+    try:
+        with gs.inspect(shops) as inspector:
+            looked = Looked(browser, inspector.address)
+            page = looked.page
+            expect(page.locator(".row.chosen .text")).to_contain_text("o1")
+            page.get_by_role("button", name="south").click()
+            expect(page.locator(".row.chosen .text")).to_contain_text("bad")
+            expect(page.locator(".moment")).to_contain_text("a bad sale")
+            expect(page.get_by_text("The program has failed")).to_be_visible()
+            page.get_by_role("button", name="north").click()
+            expect(page.locator(".row.chosen .text")).to_contain_text("o1")
+            looked.close()
+    finally:
+        elsewhere(shops.stop)
+        store.close()

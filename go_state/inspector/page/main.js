@@ -89,7 +89,8 @@ function App({ about }) {
   useEffect(() => {
     if (!address.subject && subjects.items?.length) go(subjects.items[0].id, null);
   }, [address.subject, subjects.items]);
-  const { subject, problem, grow } = useSubject(address.subject);
+  const { subject: loaded, problem, grow } = useSubject(address.subject);
+  const subject = loaded?.id === address.subject ? loaded : null; // another one is on its way
   const { live, lost } = useLive(address.subject, about.live);
   useEffect(() => { if (live?.end) grow(live.first ?? 0, live.end); }, [live?.first, live?.end]);
 

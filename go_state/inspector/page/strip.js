@@ -30,11 +30,12 @@ export function Strip({ subject, position, onMove, theme }) {
   }, [subject?.id, end, range, subject?.indexed]);
 
   useEffect(() => {
-    if (!data) return undefined;
-    const made = new uPlot(options(box.current, shown), series(data), box.current);
+    const element = box.current;
+    if (!data || !element) return undefined;
+    const made = new uPlot(options(element, shown), series(data), element);
     plot.current = made;
-    const watch = new ResizeObserver(() => made.setSize({ width: box.current.clientWidth, height: HEIGHT }));
-    watch.observe(box.current);
+    const watch = new ResizeObserver(() => made.setSize({ width: element.clientWidth, height: HEIGHT }));
+    watch.observe(element);
     return () => { watch.disconnect(); made.destroy(); plot.current = null; };
   }, [data, theme]);
 

@@ -162,11 +162,15 @@ class Application:
         return ending
 
     async def _live(self, request: Request) -> Response:
-        return _events(streams.live(self._api.world, await self._found(request), self._closing.is_set))
+        from starlette.concurrency import run_in_threadpool as aside
+
+        return _events(streams.live(self._api.world, await self._found(request), self._closing.is_set, aside))
 
     async def _subjects_live(self, request: Request) -> Response:
+        from starlette.concurrency import run_in_threadpool as aside
+
         world = self._api.world
-        return _events(streams.subjects(world, self._closing.is_set, lambda subject: as_json(world.summary(subject))))
+        return _events(streams.subjects(world, self._closing.is_set, lambda subject: as_json(world.summary(subject)), aside))
 
 
 class _Unknown(Exception):

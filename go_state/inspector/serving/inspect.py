@@ -24,6 +24,7 @@ from go_state.modes.app.app import App
 from go_state.modes.keyed_apps.keyed_apps import KeyedApps
 from go_state.storage.backends.record_store import RecordStore
 from go_state.storage.journal.journal import Journal
+from go_state.system.own_thread import call_once
 
 if TYPE_CHECKING:
     import uvicorn
@@ -172,17 +173,13 @@ class Inspector:
         self.close()
 
     async def __aenter__(self) -> Self:
-        import asyncio
-
-        await asyncio.to_thread(self.start)
+        await call_once(self.start, "go_state inspector begins")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        import asyncio
-
-        await asyncio.to_thread(self.close)
+        await call_once(self.close, "go_state inspector ends")
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
-from typing import TypeAlias
+from typing import ParamSpec, Protocol, TypeAlias, TypeVar
 
 import orjson
 
@@ -19,7 +19,19 @@ from go_state.inspector.trying.finding import Cancelled
 from go_state.inspector.values.text import shown
 from go_state.inspector.worlds.world import AnySubject, Now, World
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
 Tell: TypeAlias = Callable[[str, object], None]
+
+
+class Aside(Protocol):
+    """Calls a function in a thread of the server's pool."""
+
+    def __call__(self, call: Callable[P, T], /, *args: P.args, **named: P.kwargs) -> Awaitable[T]:
+        """Return what it returns."""
+        ...
+
 
 _EVERY = 0.1  # seconds between two events of a program that runs
 _OVER = 1.0  # seconds between two looks at one that does not
@@ -34,13 +46,13 @@ def event(kind: str, data: object) -> bytes:
     return b"event: %b\ndata: %b\n\n" % (kind.encode(), orjson.dumps(data))
 
 
-async def live(world: World, subject: AnySubject, is_closing: Callable[[], bool]) -> AsyncIterator[bytes]:
+async def live(world: World, subject: AnySubject, is_closing: Callable[[], bool], aside: Aside) -> AsyncIterator[bytes]:
     """Give what a program does, ten times a second at most, and that it has ended."""
     with world.watched(subject):
         rate, last, ended, sent = 0.0, None, False, b""
         since = time.monotonic()
         while not is_closing():
-            now = await asyncio.to_thread(_look, world, subject)
+            now = await aside(_look, world, subject)
             if now is None:
                 yield event("ended", {"error": None})
                 return
@@ -84,20 +96,20 @@ def _doing(now: Now) -> dict[str, object]:
 
 
 async def subjects(
-    world: World, is_closing: Callable[[], bool], summarise: Callable[[AnySubject], object]
+    world: World, is_closing: Callable[[], bool], summarise: Callable[[AnySubject], object], aside: Aside
 ) -> AsyncIterator[bytes]:
     """Give which subjects run, rest or have failed since the last look."""
-    before = dict(await asyncio.to_thread(world.states))
+    before = dict(await aside(world.states))
     total, since = None, 0.0
     while not is_closing():
-        states = dict(await asyncio.to_thread(world.states))
+        states = dict(await aside(world.states))
         changed = [each for each in {**states, **before} if states.get(each) != before.get(each)][:_MOST]
         at = time.monotonic()
         if changed or at - since > _STILL or total is None:
-            found = await asyncio.to_thread(_found, world, changed)
+            found = await aside(_found, world, changed)
             told = [summarise(each) for each in found if each is not None]
             gone = [each for each, subject in zip(changed, found, strict=True) if subject is None]
-            total = (await asyncio.to_thread(world.page, "", "", 1)).total
+            total = (await aside(world.page, "", "", 1)).total
             yield event("subjects", {"changed": told, "gone": gone, "total": total})
             since = at
         before = states
