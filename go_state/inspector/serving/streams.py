@@ -10,7 +10,8 @@ import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
-from typing import ParamSpec, Protocol, TypeAlias, TypeVar
+from functools import partial
+from typing import Protocol, TypeAlias, TypeVar
 
 import orjson
 
@@ -19,7 +20,6 @@ from go_state.inspector.trying.finding import Cancelled
 from go_state.inspector.values.text import shown
 from go_state.inspector.worlds.world import AnySubject, Now, World
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 Tell: TypeAlias = Callable[[str, object], None]
@@ -28,7 +28,7 @@ Tell: TypeAlias = Callable[[str, object], None]
 class Aside(Protocol):
     """Calls a function in a thread of the server's pool."""
 
-    def __call__(self, call: Callable[P, T], /, *args: P.args, **named: P.kwargs) -> Awaitable[T]:
+    def __call__(self, call: Callable[[], T], /) -> Awaitable[T]:
         """Return what it returns."""
         ...
 
@@ -52,7 +52,7 @@ async def live(world: World, subject: AnySubject, is_closing: Callable[[], bool]
         rate, last, ended, sent = 0.0, None, False, b""
         since = time.monotonic()
         while not is_closing():
-            now = await aside(_look, world, subject)
+            now = await aside(partial(_look, world, subject))
             if now is None:
                 yield event("ended", {"error": None})
                 return
@@ -106,10 +106,10 @@ async def subjects(
         changed = [each for each in {**states, **before} if states.get(each) != before.get(each)][:_MOST]
         at = time.monotonic()
         if changed or at - since > _STILL or total is None:
-            found = await aside(_found, world, changed)
+            found = await aside(partial(_found, world, changed))
             told = [summarise(each) for each in found if each is not None]
             gone = [each for each, subject in zip(changed, found, strict=True) if subject is None]
-            total = (await aside(world.page, "", "", 1)).total
+            total = (await aside(partial(world.page, "", "", 1))).total
             yield event("subjects", {"changed": told, "gone": gone, "total": total})
             since = at
         before = states
