@@ -1,5 +1,5 @@
 # What there is to do here. Each target makes its own virtual environment in .venv and needs only Python 3.11, git and make.
-.PHONY: demo test check bench clean
+.PHONY: demo test check bench vendor clean
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -34,6 +34,9 @@ bench: .venv/dev
 .PHONY: docs
 docs: .venv/dev
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -b html docs docs/_build/html
+# What the inspector's page uses from npm, fetched again at the versions that .ci/vendor names; a test compares.
+vendor:
+	.ci/vendor go_state/inspector/page/vendor tests/inspector/vendor
 
 .PHONY: lint
 lint:

@@ -6,7 +6,7 @@
     Run it                      run, run_async
     ... and hold it             start, start_async, App; start_keyed, start_keyed_async, KeyedApps; its parts: gs.app
     ... and watch it            Value, ANY; gs.watch has the rest; gs.values: values in etcd and NATS
-    See what it does            gs.observe: Log, Prometheus, OpenTelemetry; App.effects
+    See what it does            gs.observe: Log, Prometheus, OpenTelemetry; App.effects; inspect, a page beside it: gs.inspector
     ... and keep its messages   LMDBStore.journal, Journal; run(store=, key=, snapshots=), Retain
     ... and ask its history     replay, verify, to_test, check_store; gs.history: first, steps, compare, rebuild, peek
     Fold something around it    gs.middleware, Denied
@@ -38,6 +38,7 @@ if _typing.TYPE_CHECKING:
         dead_letters,
         errors,
         history,
+        inspector,
         middleware,
         observe,
         retention,
@@ -64,6 +65,7 @@ if _typing.TYPE_CHECKING:
     from go_state.history.steps import first
     from go_state.history.to_test import to_test
     from go_state.history.verify import verify
+    from go_state.inspector.serving.inspect import inspect
     from go_state.modes.aggregate.aggregate import KeyedResult, aggregate, aggregate_async
     from go_state.modes.aggregate.positions import positions
     from go_state.modes.app.app import App
@@ -107,6 +109,7 @@ _LATER = {
         "dead_letters",
         "errors",
         "history",
+        "inspector",
         "middleware",
         "observe",
         "retention",
@@ -142,6 +145,7 @@ _LATER = {
     "go_state.history.replay": ("replay",),
     "go_state.history.to_test": ("to_test",),
     "go_state.history.verify": ("verify",),
+    "go_state.inspector.serving.inspect": ("inspect",),
     "go_state.modes.aggregate.aggregate": ("KeyedResult", "aggregate", "aggregate_async"),
     "go_state.modes.aggregate.positions": ("positions",),
     "go_state.modes.app.app": ("App",),
@@ -237,6 +241,8 @@ __all__ = [
     "errors",
     "first",
     "history",
+    "inspect",
+    "inspector",
     "load_model",
     "middleware",
     "observe",

@@ -8,6 +8,7 @@ something is wrong in the store, 2 the command was misspelt.
 `journal.py`     list, show, export, import, truncate, skip
 `history/`       what is asked of a program and its history: replay, first, compare, verify, rebuild, peek, to-test
 `care/`          store info, backup, restore, compact and check; erase
+`inspect.py`     the page that travels in time
 `dead/`          what was set aside: list, show, retry, drop, export
 `parameters.py`  what the commands take: their arguments and options
 `opened.py`      the store, the journal and the program that a command is given

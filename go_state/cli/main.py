@@ -8,7 +8,7 @@ import traceback
 from go_state.core.errors import GoStateError, MissingExtra
 
 try:
-    from go_state.cli import journal, parameters, snapshots
+    from go_state.cli import inspect, journal, parameters, snapshots
     from go_state.cli.care import erase, store
     from go_state.cli.dead import letters
     from go_state.cli.history import finding, messages, models, replay
@@ -59,6 +59,7 @@ _store.command("restore")(store.restore)
 _store.command("compact")(store.compact)
 _store.command("check")(store.check)
 
+app.command("inspect")(inspect.inspect_history)
 app.command("erase")(erase.erase)
 app.command("replay")(replay.replay_history)
 app.command("first")(finding.find_first)

@@ -116,6 +116,23 @@ ProgramOption = Annotated[str, typer.Option("--program", help="Only those of the
 Source = Annotated[str, typer.Argument(metavar="SOURCE", help="The name of the source.")]
 SetPosition = Annotated[str, typer.Argument(metavar="POSITION", help="The position to read on after: JSON, or a text.")]
 Partition = Annotated[str | None, typer.Option("--partition", help="A partition of the source, if it has some.")]
+Inspected = Annotated[
+    str,
+    typer.Argument(
+        metavar="[MODULE:PROGRAM] HISTORY", help="The program, if models are to be seen, and then a store or a file."
+    ),
+]
+StoreOfProgram = Annotated[
+    str | None, typer.Argument(metavar="", show_default=False, help="The store's file, postgresql://…, .csv or .jsonl.")
+]
+Port = Annotated[int, typer.Option("--port", help="Where to serve; 0 for any port that is free.")]
+Host = Annotated[str, typer.Option("--host", help="Where to serve; another than this machine's own needs --token.")]
+Token = Annotated[
+    str | None, typer.Option("--token", envvar="GO_STATE_TOKEN", help="What the address has to have; a random one by default.")
+]
+RedactPaths = Annotated[
+    list[str] | None, typer.Option("--redact", metavar="PATH", help="A field to hide, such as customer.email; may be repeated.")
+]
 
 
 def group(text: str) -> typer.Typer:

@@ -53,8 +53,20 @@ def to_test(
     except Lagged:
         why = f"the journal {work.history.name!r} begins after every snapshot that was kept: there is nothing to start from"
         raise UsageError(why) from None
-    recorded = _recorded(work, start, checked_end(work.history, until), progress)
-    text = _written(work, recorded, module, name)
+    write_test(work, start, checked_end(work.history, until), path, module, name, progress)
+
+
+def write_test(
+    work: Opened[Model, Msg],
+    start: Start[Model],
+    end: int | None,
+    path: str | os.PathLike[str],
+    module: str,
+    name: str,
+    progress: Callable[[int], object] | None = None,
+) -> None:
+    """Write the test of what lies between a model and the position `end`; the program is found under the module and name."""
+    text = _written(work, _recorded(work, start, end, progress), module, name)
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)
 

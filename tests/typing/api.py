@@ -497,3 +497,13 @@ def histories(journal: gs.Journal[Msg], source: gs.abc.Source[Msg], history: gs.
     assert_type(gs.history.peek(program, store, "a"), gs.history.Peeked[Counter] | None)
     gs.replay(program, [Add(1)])  # type: ignore[arg-type]
     gs.replay(program, journal, keys="a")  # type: ignore[call-arg]
+
+
+def inspected(app: gs.App[Counter, Msg], store: gs.LMDBStore) -> str:
+    """The inspector takes an app, or a store with the program that its journals are of."""
+    with gs.inspect(app, redact=["email", Counter]) as page:
+        address: str = page.address
+    gs.inspect(store, program, token="0123456789abcdef", port=8000)
+    mounted: gs.inspector.Application = gs.inspector.asgi(app)
+    gs.inspect(3)  # type: ignore[arg-type]
+    return address + mounted.token

@@ -21,6 +21,8 @@ from go_state.runtime.raised import as_failure
 
 if TYPE_CHECKING:
     from go_state.buffer.statistics import Backlog
+    from go_state.core.program import Program
+    from go_state.runtime.turn import Loop
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -31,6 +33,16 @@ class AppRun(Protocol):
 
     idle_seconds: float | None
     idled: Callable[[], object]  # called whenever no message has come for `idle_seconds`
+
+    @property
+    def program(self) -> Program[Any, Any]:
+        """The program, as it was given."""
+        ...
+
+    @property
+    def loop(self) -> Loop[Any, Any]:
+        """What takes its turns."""
+        ...
 
     @property
     def put(self) -> Callable[..., None]:

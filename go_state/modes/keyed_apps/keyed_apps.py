@@ -12,6 +12,7 @@ from go_state.modes.keyed_apps.directory import Directory
 from go_state.modes.keyed_apps.keyed_app import KeyedApp, left
 from go_state.modes.keyed_apps.looking import KeyedStatistics, keyed_statistics
 from go_state.modes.keyed_apps.place import Place
+from go_state.modes.keyed_apps.states import KeptAs
 from go_state.runtime.flow.driver import refuse_running_loop
 from go_state.system.forks import at_fork
 from go_state.system.own_thread import OwnThread
@@ -31,8 +32,9 @@ class KeyedApps(Generic[Model, Msg]):
     crash, from the time on at which the block is entered or a key is first used.
     """
 
-    def __init__(self, directory: Directory[Model, Msg], thread: OwnThread) -> None:
+    def __init__(self, directory: Directory[Model, Msg], thread: OwnThread, kept: KeptAs[Model, Msg]) -> None:
         self.directory = directory  #: which key is where, for the runtime
+        self.kept = kept  #: the program, and where its models and messages are kept
         self._thread = thread  # in which programs on an event loop use the store: one for each would be too many
         at_fork(self)
 
@@ -62,6 +64,15 @@ class KeyedApps(Generic[Model, Msg]):
     def live(self, key: str) -> App[Model, Msg]:
         """Return the app of the key, started if it is not running; it may be about to end."""
         return self[key].live()
+
+    def running(self, key: str) -> App[Model, Msg] | None:
+        """Return the app of the key if it is running; None if it is at rest, which it stays."""
+        place = self.directory.places.get(key)
+        return None if place is None or place.is_over else place.present
+
+    def failed(self) -> dict[str, BaseException]:
+        """Return the keys whose programs have failed, and with what."""
+        return dict(self.directory.failed)
 
     def restart(self, key: str) -> bool:
         """Start a program that has failed, and take messages for it again; return whether it had failed.

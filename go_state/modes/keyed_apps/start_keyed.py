@@ -13,7 +13,7 @@ from go_state.modes.app.assembly import Callbacks
 from go_state.modes.app.start import make_app
 from go_state.modes.keyed_apps.directory import Directory, Wakes
 from go_state.modes.keyed_apps.keyed_apps import KeyedApps
-from go_state.modes.keyed_apps.states import Told
+from go_state.modes.keyed_apps.states import KeptAs, Told
 from go_state.modes.options import KeyedAppOptions
 from go_state.modes.settings import check_names, checked_function, checked_program, run_settings, stored_settings
 from go_state.runtime.flow.driver import require_running_loop
@@ -82,7 +82,8 @@ def _keyed(called: str, program: Program[Model, Msg], options: KeyedAppOptions, 
         told = Callbacks(idle=idle, idled=idled, ended=ended, begun=begun)
         return make_app(own, None, settings, durable, on_denied=on_denied, on_loop=on_loop, key=key, callbacks=told)
 
-    return KeyedApps(Directory(make, limit, loop, settings, wakes, on_failed), thread)
+    kept = KeptAs(program, None if stored is None else stored.store, prefix)
+    return KeyedApps(Directory(make, limit, loop, settings, wakes, on_failed), thread, kept)
 
 
 def _current_loop() -> asyncio.AbstractEventLoop:

@@ -11,9 +11,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from enum import Enum
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from go_state.modes.app.app import App
+
+if TYPE_CHECKING:
+    from go_state.core.program import Program
+    from go_state.storage.backends.record_store import RecordStore
+
+Model = TypeVar("Model")
+Msg = TypeVar("Msg")
 
 Told: TypeAlias = Callable[[App[Any, Any]], object]
 """What an app tells something of itself."""
@@ -28,6 +35,14 @@ class State(Enum):
     RESTING = "resting"  # its app was asked to end, or is about to
     FAILED = "failed"
     STOPPED = "stopped"
+
+
+class KeptAs(NamedTuple, Generic[Model, Msg]):
+    """The program of many keys, and its store, None if it has none, in which the names of its journals begin with the prefix."""
+
+    program: Program[Model, Msg]
+    store: RecordStore | None
+    prefix: str
 
 
 class Places(Protocol):

@@ -44,6 +44,8 @@ class JournalRun(Generic[Model, Msg]):
         self._senders = Senders(parts.manager.observation)
         self.put: Callable[..., None] = self._senders.put(entrance.put, entrance.put_known)
         self.journal = self.durable.journal  #: its queue
+        self.program = parts.program  #: as it was given
+        self.loop = self.durable.loop  #: that takes its turns
 
     # ------------------------------------------------------------------ called by the durable run
 

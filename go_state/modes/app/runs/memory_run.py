@@ -47,7 +47,8 @@ class MemoryRun(Generic[Model, Msg]):
         hooks = Hooks(subscribed(program.subscriptions, parts.manager), chain, parts.observers, replies, program.view)
         steps: Steps[Model, Msg] = Steps.of(program) if chain is None else chain.steps(program)
         failures: Failures[Msg] = Failures(parts.on_error, lists=False, filing=filing_for(program, parts.on_error))
-        self._loop = Loop(steps, parts.manager, hooks=hooks, failures=failures, after_rollback=replies, stop=parts.stop)
+        self.program = program  #: as it was given
+        self.loop = Loop(steps, parts.manager, hooks=hooks, failures=failures, after_rollback=replies, stop=parts.stop)
 
     def flow(self) -> Flow[None]:
         """Take every message through its turn, until the buffer is closed and drained, or a stop is requested."""
@@ -57,10 +58,10 @@ class MemoryRun(Generic[Model, Msg]):
             self._replies.position = feed.last_position
             feed.idle_seconds, feed.idled, feed.settling = self.idle_seconds, self.idled, self._settling
             if not self._stop.is_made:  # looked at after the feed is set: `end_at_next_turn` does it the other way round
-                yield from self._loop.run(feed)
+                yield from self.loop.run(feed)
         finally:
-            if hasattr(self._loop, "model"):  # what is committed is committed, also if a hook has failed
-                self._observers.committed(self._loop.model)
+            if hasattr(self.loop, "model"):  # what is committed is committed, also if a hook has failed
+                self._observers.committed(self.loop.model)
                 self._replies.published()
             reader.close()
 

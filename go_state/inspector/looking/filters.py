@@ -1,0 +1,155 @@
+"""Which messages pass a filter: their positions, found in the background and kept as long as they may be asked for.
+
+A filter by type, set aside or slow is looked up in the timeline; by text it reads the messages, and by a changed path it folds them.
+"""
+
+from __future__ import annotations
+
+import threading
+from array import array
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from go_state.inspector.looking.records import Records
+from go_state.inspector.looking.timeline import Timeline
+from go_state.inspector.values.differing import differing
+
+_MANY = 50_000  # messages whose types are looked up at once
+_EVERY = 1000  # messages between two looks at whether it is still wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a message has to be; all of it has to hold."""
+
+    kind: str = ""
+    text: str = ""
+    changed: str = ""  # a path that the message changes, or a part below it
+    aside: bool = False
+    slower: float = 0.0  # seconds
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether every message passes."""
+        return self == Filter()
+
+
+class Filtered(Protocol):
+    """What a filter looks at."""
+
+    @property
+    def records(self) -> Records: ...
+    @property
+    def timeline(self) -> Timeline: ...
+    def set_aside(self) -> Mapping[int, str]: ...
+    def durations(self) -> Mapping[int, float]: ...
+    def models(self, start: int, end: int) -> Iterator[tuple[int, object, object]]:
+        """Give each turn: its position, and the models before and after it."""
+        ...
+
+
+class Matches:
+    """The positions that pass one filter, in order; `scanned` says how far it has looked."""
+
+    def __init__(self, of: Filtered, wanted: Filter, start: int) -> None:
+        self.positions = array("Q")
+        self.scanned = start
+        self.error: Exception | None = None
+        self._of = of
+        self._filter = wanted
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def look(self, end: int) -> None:
+        """Look on, in a thread, up to the position, unless somebody does."""
+        with self._changed:
+            if self._thread is None and self.scanned < end and not self._closed:
+                self._thread = threading.Thread(target=self._scan, args=(end,), name="go_state inspector filter", daemon=True)
+                self._thread.start()
+
+    def wait(self, count: int, seconds: float) -> None:
+        """Wait until so many have passed, or all were looked at, but not longer than that."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._thread is None or len(self.positions) >= count, seconds)
+
+    def close(self) -> None:
+        """Look no further."""
+        self._closed = True
+
+    def _scan(self, end: int) -> None:
+        try:
+            if self._filter == Filter(kind=self._filter.kind):
+                self._scan_types(end)
+            for number, (position, passes) in enumerate(self._passing(self.scanned, end), 1):
+                if passes:
+                    self.positions.append(position)
+                self.scanned = max(self.scanned, position + 1)
+                if number % _EVERY == 0:
+                    if self._closed:
+                        return
+                    with self._changed:
+                        self._changed.notify_all()
+            self.scanned = end
+        except Exception as error:
+            self.error = error
+        finally:
+            with self._changed:
+                self._thread = None
+                self._changed.notify_all()
+
+    def _scan_types(self, end: int) -> None:
+        """Look up a type in the timeline, some ten thousand messages at a time."""
+        timeline = self._of.timeline
+        timeline.grow()
+        while self.scanned < end and not self._closed:
+            until = min(self.scanned + _MANY, end)
+            self.positions.extend(timeline.of_type(self._filter.kind, self.scanned, until))
+            self.scanned = until
+
+    def _passing(self, start: int, end: int) -> Iterator[tuple[int, bool]]:
+        wanted, of = self._filter, self._of
+        cheap = self._cheap(start, end)
+        if wanted.changed:
+            for position, before, after in of.models(start, end):
+                yield position, cheap(position) and _changes(wanted.changed, before, after) and self._has_text(position)
+        elif wanted.text:
+            for position, passes in of.records.with_text(wanted.text, start, end):
+                yield position, passes and cheap(position)
+        else:
+            found = of.set_aside() if wanted.aside else of.durations()
+            for position in sorted(found):
+                yield position, start <= position < end and cheap(position)
+
+    def _cheap(self, start: int, end: int) -> Callable[[int], bool]:
+        """Return whether a message passes that of the filter which needs no reading."""
+        wanted, timeline = self._filter, self._of.timeline
+        aside = self._of.set_aside() if wanted.aside else {}
+        durations = self._of.durations() if wanted.slower else {}
+        if wanted.kind and (wanted.text or wanted.changed or wanted.aside or wanted.slower):
+            timeline.grow()
+
+        def passes(position: int) -> bool:
+            return (
+                (not wanted.aside or position in aside)
+                and (not wanted.slower or durations.get(position, 0.0) >= wanted.slower)
+                and (not wanted.kind or timeline.type_at(position) == wanted.kind)
+            )
+
+        return passes
+
+    def _has_text(self, position: int) -> bool:
+        text = self._filter.text
+        return not text or any(found for _, found in self._of.records.with_text(text, position, position + 1))
+
+
+def _changes(path: str, before: object, after: object) -> bool:
+    """Return whether the models differ at a path, or below it: at `orders`, say, also in `orders["o1"].state`."""
+    if before is after:
+        return False
+    wanted = path.removeprefix(".").replace("'", '"')
+    return any(
+        each.path == wanted or each.path.startswith((f"{wanted}.", f"{wanted}[")) or wanted in each.names
+        for each in differing(before, after)
+    )

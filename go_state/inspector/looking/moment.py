@@ -1,0 +1,174 @@
+"""One moment of a history: the model before and after one message, folded from the nearest model that is known.
+
+Some models are kept between two questions, so that to step on costs one turn, and to jump what lies between two keyframes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from go_state.core.commands import Command
+from go_state.core.errors import GoStateError, Incompatible, UsageError
+from go_state.core.ports import Entry
+from go_state.history.reading.folding import Fold, Step, entries_of, exhaust
+from go_state.history.reading.opened import Opened
+from go_state.history.reading.starts import Start, start_of
+from go_state.inspector.looking.stored import StoredHistory
+from go_state.modes.keeping.folding import folded
+
+Model = TypeVar("Model")
+Msg = TypeVar("Msg")
+
+_KEPT = 64  # models, which share with each other what did not change between them
+_NEAR = 64  # messages that are folded rather than that a keyframe is read
+_EVERY = 10_000  # messages between two models that are kept of a long way
+_KEPT_OF_WAYS = 128  # such models; when there are more, every second one goes
+
+
+@dataclass(frozen=True, slots=True)
+class Moment(Generic[Model, Msg]):
+    """One message, and what its turn made; without `commands` and with an `error` if it made nothing."""
+
+    entry: Entry[Msg]
+    before: Model | None
+    after: Model | None
+    commands: list[Command[Msg]]
+    error: BaseException | None = None
+    aside: str | None = None
+
+
+class Moments(Generic[Model, Msg]):
+    """Any moment of one history. `start` finds a model to begin with, and is that of the history unless another is given."""
+
+    def __init__(
+        self,
+        opened: Opened[Model, Msg],
+        start: Callable[[int], Start[Model]] | None = None,
+        keyframes: Callable[[], list[int]] = list,
+    ) -> None:
+        self.opened = opened
+        self.keyframes = keyframes  #: returns the positions of the models that were kept
+        self._start = start
+        self._lock = threading.Lock()  # guards the models; held while folding, so that two do not fold the same
+        self._models: OrderedDict[int, Mapping[str | None, Model]] = OrderedDict()  # by the position before which they are
+        self._ways: dict[int, Mapping[str | None, Model]] = {}  # likewise, of long ways, at multiples of `_EVERY`
+
+    def at(self, position: int) -> Moment[Model, Msg]:
+        """Return the moment of the message at the position; `UsageError` if there is none."""
+        history = self.opened.history
+        with self._lock:
+            aside = history.set_aside().get(position)
+            entry = next(iter(history.entries(position, position + 1)), None)
+            if entry is None:
+                raise UsageError(f"there is no message at position {position}")
+            fold = self.fold_to(position)
+            before = self._model(fold)
+            if aside is not None or entry.message is None:
+                return Moment(entry, before, before, [], None, aside)
+            try:
+                steps = list(fold.entry(entry))
+            except Exception as error:
+                return Moment(entry, before, before, [], error)
+            self._keep(position + 1, fold)
+        commands = [command for step in steps for command in step.commands]
+        return Moment(entry, before, self._model(fold), commands)
+
+    def _model(self, fold: Fold[Model, Msg]) -> Model | None:
+        try:
+            return fold.model(self.opened.key)
+        except UsageError:  # the key has no message up to there
+            return None
+
+    def fold_to(self, position: int) -> Fold[Model, Msg]:
+        """Return a fold that has taken all before the position; its models are its own."""
+        start = self._nearest(position)
+        fold = Fold(self.opened, start)
+        exhaust(fold.begin())
+        at = start.position
+        while position - at > _EVERY:  # a long way: some models on it are kept
+            until = at - at % _EVERY + _EVERY
+            self.forward(fold, at, until)
+            self._keep_way(until, fold)
+            at = until
+        self.forward(fold, at, position)
+        self._keep(position, fold)
+        return fold
+
+    def forward(self, fold: Fold[Model, Msg], start: int, end: int) -> None:
+        """Take the messages from `start` to before `end`; those of a journal at once, which is several times as fast as by turns."""
+        opened, history = self.opened, self.opened.history
+        if isinstance(history, StoredHistory) and not (opened.follows or opened.program.takes_turn):
+            try:
+                fold.models[None] = self._folded(history, fold.models[None], start, end)
+                return
+            except Exception:
+                pass  # by turns it says at which message
+        exhaust(fold.steps(entries_of(history, start, end)))
+
+    def _folded(self, history: StoredHistory[Model, Msg], model: Model, start: int, end: int) -> Model:
+        for messages in history.lists(start, end):
+            model = folded(self.opened.program, model, messages)
+        return model
+
+    def fresh(self, position: int) -> Fold[Model, Msg]:
+        """Return a fold that has taken all before the position, for somebody who goes on with it alone."""
+        with self._lock:
+            return self.fold_to(position)
+
+    def steps(self, start: int, end: int) -> Iterator[Step[Model, Msg]]:
+        """Give the turns of the messages from `start` to before `end`, of a fold of their own."""
+        return self.fresh(start).steps(entries_of(self.opened.history, start, end))
+
+    def _nearest(self, position: int) -> Start[Model]:
+        """Return the nearest there is to begin from."""
+        near = max((each for each in (*self._models, *self._ways) if each <= position), default=-1)
+        found = None if near >= position - _NEAR else self.start(position)
+        if near >= 0 and (found is None or near >= found.position):
+            kept = self._models.get(near) or self._ways.get(near)
+            if kept is not None:
+                return Start(near, kept, self.start(position).find if self.opened.key_of is not None else None)
+        return found or self.start(position)
+
+    def start(self, position: int) -> Start[Model]:
+        """Return what to begin from without what is kept here; a keyframe that does not fit today's program is passed over."""
+        if self._start is not None:
+            return self._start(position)
+        try:
+            return start_of(self.opened, position)
+        except Incompatible:
+            if self.opened.history.span().start:
+                raise
+            return start_of(self.opened, position, 0)
+
+    def earliest(self) -> Start[Model]:
+        """Return the earliest there is to begin from: the beginning, or the first model that was kept of a history that was truncated."""
+        first = self.opened.history.span().start
+        if not first:
+            return self.start(0)
+        for position in self.keyframes():
+            if position >= first:
+                return self.start(position)
+        return self.start(first)
+
+    def _keep(self, position: int, fold: Fold[Model, Msg]) -> None:
+        self._models[position] = dict(fold.models)
+        self._models.move_to_end(position)
+        while len(self._models) > _KEPT:
+            self._models.popitem(last=False)
+
+    def _keep_way(self, position: int, fold: Fold[Model, Msg]) -> None:
+        self._ways[position] = dict(fold.models)
+        if len(self._ways) > _KEPT_OF_WAYS:
+            for each in sorted(self._ways)[1::2]:
+                del self._ways[each]
+
+
+def why(error: BaseException, *, hidden: bool) -> str:
+    """Return what is said of an error; of one that is not ours only its class, if something is to be hidden."""
+    if hidden and not isinstance(error, GoStateError):
+        return type(error).__qualname__
+    return f"{type(error).__qualname__}: {error}" if not isinstance(error, GoStateError) else str(error)

@@ -1,0 +1,201 @@
+"""A subject: one history that is looked at, with everything the page asks of it."""
+
+from __future__ import annotations
+
+import threading
+from bisect import bisect_left
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Generic, Literal, NamedTuple, TypeAlias, TypeVar
+
+from go_state.core.errors import UsageError
+from go_state.core.ports import History
+from go_state.history.reading.opened import Opened
+from go_state.history.reading.starts import Start
+from go_state.inspector.looking.filters import Filter, Matches
+from go_state.inspector.looking.moment import Moments
+from go_state.inspector.looking.records import EMPTY, HistoryRecords, JournalRecords, Line, Records
+from go_state.inspector.looking.shown import Shown
+from go_state.inspector.looking.stored import StoredHistory
+from go_state.inspector.looking.timeline import Timeline
+from go_state.inspector.values.redaction import Redaction
+
+Model = TypeVar("Model")
+Msg = TypeVar("Msg")
+
+State: TypeAlias = Literal["running", "resting", "failed", "ended", "stored"]
+_FILTERS = 4  # whose matches are kept
+_WAIT = 0.15  # seconds that a question waits for matches; the page asks again
+_SLOW = 0.01  # seconds from which on a turn is called slow
+
+
+class Is(NamedTuple):
+    """What a subject is called, and what it is."""
+
+    id: str
+    name: str
+    key: str | None
+    kind: Literal["journal", "aggregate", "file", "live"]
+
+
+class Found(NamedTuple):
+    """Some of the messages that pass a filter. `total` is how many there are, None as long as that is not known."""
+
+    lines: Sequence[Line]
+    next: int | None
+    scanned: int
+    total: int | None
+
+
+class Subject(Generic[Model, Msg]):
+    """One history. `opened` is None without a program: then there are messages, and no models."""
+
+    def __init__(
+        self,
+        what: Is,
+        history: History[Msg],
+        opened: Opened[Model, Msg] | None,
+        redaction: Redaction,
+        *,
+        start: Callable[[int], Start[Model]] | None = None,
+        turn_name: Callable[[int], str] | None = None,
+        durations: Callable[[], Mapping[int, float]] = dict,
+    ) -> None:
+        self.what = what
+        self.history = history
+        self.opened = opened
+        self.redaction = redaction
+        self.durations = durations
+        stored = history if isinstance(history, StoredHistory) else None
+        self.records: Records = HistoryRecords(history, redaction) if stored is None else JournalRecords(stored, redaction)
+        self.timeline = Timeline(self.records)
+        self.keyframes: Callable[[], list[int]] = list if stored is None else stored.keyframes
+        self.moments: Moments[Model, Msg] | None = None
+        self.shown: Shown[Model, Msg] | None = None
+        if opened is not None:
+            find = start if stored is None else stored.start
+            self.moments = Moments(opened, find, self.keyframes)
+            self.shown = Shown(opened.program, redaction, turn_name or (lambda position: f"{history.identity}/{position}"))
+        self._matches: OrderedDict[Filter, Matches] = OrderedDict()
+        self._lock = threading.Lock()  # guards the matches
+
+    # ------------------------------------------------------------------ what it is
+
+    def span(self) -> tuple[int, int]:
+        """Return its first position, and the one after the last that is known."""
+        start, end = self.records.span()
+        self.timeline.forget_before(start)
+        return (start, self.timeline.end) if end is None else (start, end)
+
+    def begin(self) -> None:
+        """Begin to make its timeline."""
+        self.timeline.begin()
+
+    def indexed(self) -> float:
+        """Return how much of the timeline is made, from 0 to 1."""
+        start, end = self.records.span()
+        if self.timeline.is_complete:
+            return 1.0
+        return 0.0 if end is None else min((self.timeline.end - start) / max(end - start, 1), 0.999)
+
+    def times(self) -> tuple[float | None, float | None]:
+        """Return when the first and the last message entered."""
+        first, end = self.span()
+        return (self._time(first), self._time(end - 1)) if end > first else (None, None)
+
+    def _time(self, position: int) -> float | None:
+        known = self.timeline.time_at(position)
+        return known if known is not None else next((line.at for line in self.records.lines(position, position + 1)), None)
+
+    def models(self, start: int, end: int) -> Iterator[tuple[int, object, object]]:
+        """Give each turn: its position, and the models before and after it."""
+        for step in self.needed().steps(start, end):
+            yield step.position, step.before, step.after
+
+    def needed(self) -> Moments[Model, Msg]:
+        """Return its moments; `UsageError` if it has none."""
+        if self.moments is None:
+            raise UsageError("there is no program to make models with: give it as module:program")
+        return self.moments
+
+    def set_aside(self) -> Mapping[int, str]:
+        """Return the positions that runs have passed over, and why."""
+        return self.history.set_aside()
+
+    # ------------------------------------------------------------------ messages
+
+    def lines(self, start: int, count: int) -> list[Line]:
+        """Return the messages from a position on."""
+        first, end = self.span()
+        start = max(start, first)
+        return list(self.records.lines(start, min(start + count, end))) if start < end else []
+
+    def found(self, wanted: Filter, index: int, count: int) -> Found:
+        """Return the messages that pass a filter, from the `index`th on. It waits a moment for what is being looked for."""
+        first, end = self.span()
+        matches = self._of(wanted, first)
+        matches.look(end)
+        matches.wait(index + count, _WAIT)
+        if matches.error is not None:
+            raise matches.error
+        places = matches.positions
+        skip = bisect_left(places, first)  # what is forgotten meanwhile
+        some = places[skip + index : skip + index + count]
+        is_known = matches.scanned >= end
+        more = index + len(some) if not is_known or len(places) - skip > index + len(some) else None
+        return Found(self._lines_at(some), more, matches.scanned, len(places) - skip if is_known else None)
+
+    def after(self, wanted: Filter, start: int, count: int, *, backward: bool) -> Found:
+        """Return the messages that pass a filter from a position on, or before it."""
+        first, end = self.span()
+        matches = self._of(wanted, first)
+        matches.look(end)
+        matches.wait(1 << 62, _WAIT)
+        places = matches.positions
+        index = bisect_left(places, start)
+        return self.found(wanted, max(index - count, 0) if backward else index, min(count, index) if backward else count)
+
+    def _of(self, wanted: Filter, first: int) -> Matches:
+        with self._lock:
+            matches = self._matches.pop(wanted, None)
+            if (
+                matches is None or wanted.aside or wanted.slower or matches.error is not None
+            ):  # these two change behind what was looked at
+                matches = Matches(self, wanted, first)
+            self._matches[wanted] = matches
+            while len(self._matches) > _FILTERS:
+                self._matches.popitem(last=False)[1].close()
+            return matches
+
+    def _lines_at(self, positions: Sequence[int]) -> list[Line]:
+        found: list[Line] = []
+        index = 0
+        while index < len(positions):  # neighbours are read together
+            end = index + 1
+            while end < len(positions) and positions[end] == positions[end - 1] + 1:
+                end += 1
+            found += self.records.lines(positions[index], positions[end - 1] + 1)
+            index = end
+        return found
+
+    def badges(self, line: Line, aside: Mapping[int, str], keyframes: set[int]) -> list[str]:
+        """Return what is to be marked of a message."""
+        seconds = self.durations().get(line.position, 0.0)
+        marks = {
+            "set aside": line.position in aside,
+            "slow": seconds >= _SLOW,
+            "snapshot": line.position in keyframes,
+            "emptied": line.kind == EMPTY and line.position not in aside,
+        }
+        return [name for name, holds in marks.items() if holds]
+
+    def slow(self) -> dict[int, float]:
+        """Return the slow turns."""
+        return {position: seconds for position, seconds in self.durations().items() if seconds >= _SLOW}
+
+    def close(self) -> None:
+        """Stop what goes on in the background."""
+        self.timeline.close()
+        with self._lock:
+            for matches in self._matches.values():
+                matches.close()

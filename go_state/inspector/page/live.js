@@ -1,0 +1,46 @@
+// A program that runs: its end, its rate, what is under way and what is due.
+import { follow } from "./api.js";
+import { html, useEffect, useState } from "./html.js";
+import { duration, number } from "./format.js";
+
+export function useLive(subject, isLive) {
+  const [live, setLive] = useState(null);
+  const [lost, setLost] = useState(null);
+  useEffect(() => {
+    setLive(null);
+    setLost(null);
+    if (!isLive || !subject) return undefined;
+    return follow(`s/${subject}/live`, {
+      on: { state: (now) => setLive(now), ended: (end) => setLive((before) => ({ ...before, state: end.error ? "failed" : "ended", error: end.error })) },
+      lost: (problem) => setLost(problem?.message ?? null),
+    });
+  }, [subject, isLive]);
+  return { live, lost };
+}
+
+export function LiveBar({ live, lost, following, onFollow }) {
+  const [open, setOpen] = useState(false);
+  if (!live && !lost) return null;
+  const over = live && ["failed", "ended"].includes(live.state);
+  return html`<section class="live" aria-label="The running program">
+    ${lost && html`<p class="problem" role="alert">${lost}</p>`}
+    ${live && html`<div class="line">
+      ${over
+        ? html`<strong role="status">${live.state === "failed" ? "The program has failed" : "The program has ended"}</strong>`
+        : html`<button aria-pressed=${following ? "true" : "false"} onClick=${onFollow}>${following ? "❚❚ pause" : "▶ follow"}</button>
+          <span title="messages a second">${number(Math.round(live.rate ?? 0))}/s</span>
+          <span title="messages that wait">queue ${number(live.queue)}</span>
+          ${live.lag ? html`<span>lag ${number(live.lag)}</span>` : null}`}
+      ${(live.effects?.length || live.timers?.length) ? html`<button class="plain" aria-expanded=${open ? "true" : "false"} onClick=${() => setOpen(!open)}>
+        ${number(live.effects?.length ?? 0)} under way, ${number(live.timers?.length ?? 0)} timers ${open ? "▾" : "▸"}</button>` : null}
+      ${live.error && html`<bdi class="error">${live.error}</bdi>`}
+    </div>`}
+    ${open && live && html`<div class="under-way">
+      <table><caption class="hidden">Commands under way</caption>
+        <tbody>${(live.effects ?? []).map((each) => html`<tr key=${each.id}><th scope="row"><bdi>${each.name}</bdi></th><td><span class="badge">${each.state}</span></td>
+          <td>${each.since ? `since ${duration(Date.now() / 1000 - each.since)}` : ""}</td><td>${each.tries > 1 ? `${each.tries} tries` : ""}</td><td class="quiet"><bdi>${each.key ?? ""}</bdi></td></tr>`)}
+        ${(live.timers ?? []).map((each, index) => html`<tr key=${`t${index}`}><th scope="row"><bdi>${each.name}</bdi></th><td><span class="badge">timer</span></td>
+          <td>due ${duration(Math.max(each.due - Date.now() / 1000, 0))}</td><td></td><td></td></tr>`)}</tbody></table>
+    </div>`}
+  </section>`;
+}

@@ -1,0 +1,192 @@
+// The inspector: programs on the left, messages in the middle, the moment on the right. An address is `#/SUBJECT/POSITION`.
+import { get } from "./api.js";
+import { html, render, useCallback, useEffect, useMemo, useRef, useState } from "./html.js";
+import { number } from "./format.js";
+import { Filters, FindFirst, GoTo } from "./find.js";
+import { Help, useKeys } from "./keys.js";
+import { LiveBar, useLive } from "./live.js";
+import { Moment, useMoment } from "./moment.js";
+import { Rows, useRows } from "./rows.js";
+import { Strip } from "./strip.js";
+import { Subjects, useSubjects } from "./subjects.js";
+import { Fix, WhatIf } from "./what_if.js";
+
+const PAGE = 20; // messages that Page Up and Page Down step over
+const STEP = 250; // milliseconds between two messages while it plays
+
+function useAddress() {
+  const read = () => {
+    const [, subject, position] = location.hash.split("/");
+    return { subject: subject ? decodeURIComponent(subject) : null, position: /^\d+$/.test(position ?? "") ? Number(position) : null };
+  };
+  const [address, setAddress] = useState(read);
+  useEffect(() => {
+    const changed = () => setAddress(read());
+    addEventListener("hashchange", changed);
+    return () => removeEventListener("hashchange", changed);
+  }, []);
+  const go = useCallback((subject, position, replace = true) => {
+    const hash = `#/${encodeURIComponent(subject)}${position === null ? "" : `/${position}`}`;
+    if (hash === location.hash) return;
+    history[replace ? "replaceState" : "pushState"](null, "", hash);
+    setAddress({ subject, position });
+  }, []);
+  return [address, go];
+}
+
+function useTheme() {
+  const [theme, setTheme] = useState(localStorage.getItem("go_state theme") ?? "system");
+  useEffect(() => {
+    localStorage.setItem("go_state theme", theme);
+    document.documentElement.dataset.theme = theme;
+  }, [theme]);
+  return [theme, () => setTheme({ system: "dark", dark: "light", light: "system" }[theme])];
+}
+
+// The subject that is looked at, with its types and times; asked again while its index is being made.
+function useSubject(id) {
+  const [found, setFound] = useState({ subject: null, problem: null });
+  useEffect(() => {
+    if (!id) return undefined;
+    const control = new AbortController();
+    let timer = 0;
+    async function load() {
+      try {
+        const subject = await get(`s/${encodeURIComponent(id)}`, null, control.signal);
+        setFound({ subject, problem: null });
+        if (subject.indexed < 1) timer = setTimeout(load, 400);
+      } catch (error) {
+        if (error.name !== "AbortError") setFound({ subject: null, problem: error.message });
+      }
+    }
+    load();
+    return () => { control.abort(); clearTimeout(timer); };
+  }, [id]);
+  // A program that runs goes on at its end, and what was recorded of one without a store begins later and later.
+  const grow = useCallback((first, end) => {
+    setFound((before) => {
+      const { subject } = before;
+      if (!subject || (end <= subject.end && first <= subject.first)) return before;
+      return { ...before, subject: { ...subject, first: Math.max(first, subject.first), end: Math.max(end, subject.end) } };
+    });
+  }, []);
+  return { ...found, grow };
+}
+
+function App({ about }) {
+  const [address, go] = useAddress();
+  const [theme, nextTheme] = useTheme();
+  const [filter, setFilter] = useState({});
+  const [tab, setTab] = useState("diff");
+  const [dialog, setDialog] = useState(null);
+  const [pane, setPane] = useState("messages"); // of those that a narrow window shows one at a time
+  const [playing, setPlaying] = useState(false);
+  const [following, setFollowing] = useState(about.live && address.position === null);
+  const [edits, setEdits] = useState([]);
+  const field = useRef(null);
+
+  const subjects = useSubjects(about.live);
+  useEffect(() => {
+    if (!address.subject && subjects.items?.length) go(subjects.items[0].id, null);
+  }, [address.subject, subjects.items]);
+  const { subject: loaded, problem, grow } = useSubject(address.subject);
+  const subject = loaded?.id === address.subject ? loaded : null; // another one is on its way
+  const { live, lost } = useLive(address.subject, about.live);
+  useEffect(() => { if (live?.end) grow(live.first ?? 0, live.end); }, [live?.first, live?.end]);
+
+  const empty = !subject || subject.end <= subject.first;
+  const last = subject ? subject.end - 1 : 0;
+  const position = empty ? null : Math.min(Math.max(address.position ?? last, subject.first), last);
+  const rows = useRows(subject, filter);
+  const moment = useMoment(subject, position);
+
+  const move = useCallback(async (to, kept = false) => {
+    if (!subject || empty) return;
+    if (typeof to === "object") {
+      const found = await get(`s/${subject.id}/rows`, { time: to.time, count: 1 });
+      if (!found.rows.length) return;
+      to = found.rows[0].position;
+    }
+    if (!kept) setFollowing(false);
+    go(subject.id, Math.min(Math.max(to, subject.first), subject.end - 1));
+  }, [subject, empty]);
+  useEffect(() => { if (following && !empty) move(last, true); }, [following, last]);
+  useEffect(() => {
+    if (!playing) return undefined;
+    if (position >= last) { setPlaying(false); return undefined; }
+    const timer = setTimeout(() => move(position + 1), STEP);
+    return () => clearTimeout(timer);
+  }, [playing, position, last]);
+
+  const step = (count) => () => { setPlaying(false); move(position + count); };
+  useKeys({
+    ArrowRight: step(1), ArrowLeft: step(-1), ArrowDown: step(1), ArrowUp: step(-1), j: step(1), k: step(-1),
+    PageDown: step(PAGE), PageUp: step(-PAGE), Home: () => move(subject?.first ?? 0), End: () => move(last),
+    g: () => !empty && setDialog("go"), f: () => !empty && setDialog("find"), e: () => !empty && setDialog("what-if"),
+    "/": () => { setPane("messages"); field.current?.focus(); }, "?": () => setDialog("help"),
+    " ": () => setPlaying(!playing), l: () => about.live && setFollowing(!following),
+  });
+
+  const choose = (id) => { setFilter({}); setEdits([]); setFollowing(about.live); setPlaying(false); setPane("messages"); go(id, null, false); };
+  const close = () => setDialog(null);
+  useEffect(() => { document.title = `${subject?.key ?? subject?.name ?? "inspector"} · go_state`; }, [subject?.id]);
+  const can = useMemo(() => new Set(about.can), [about]);
+
+  return html`<div class="app" data-pane=${pane}>
+    <header class="top">
+      <h1><img src="icon.svg" alt="" width="20" height="20" /> <bdi>${about.program ?? "go_state"}</bdi></h1>
+      <span class="quiet where"><bdi>${about.store ?? ""}</bdi></span>
+      <nav class="panes" aria-label="Panes">
+        ${[["subjects", "Keys"], ["messages", "Messages"], ["moment", "Model"]].map(([name, label]) =>
+          html`<button key=${name} aria-pressed=${pane === name ? "true" : "false"} onClick=${() => setPane(name)}>${label}</button>`)}
+      </nav>
+      <span class="grow"></span>
+      <button onClick=${() => setDialog("find")} disabled=${empty || !can.has("find")}>Find first…</button>
+      <button onClick=${() => setDialog("what-if")} disabled=${empty || !can.has("what_if")}>What if…</button>
+      <button onClick=${() => setDialog("fix")} disabled=${empty || !can.has("fix")}>Your fix…</button>
+      <button class="plain" title=${`Colours: ${theme}`} aria-label=${`Colours: ${theme}`} onClick=${nextTheme}>◐</button>
+      <button class="plain" title="Keys" aria-label="Keys" onClick=${() => setDialog("help")}>?</button>
+    </header>
+    <${Subjects} subjects=${subjects} chosen=${address.subject} onChoose=${choose} />
+    <main class="pane messages" aria-label="Messages">
+      ${problem && html`<p class="problem" role="alert">${problem}</p>`}
+      <${LiveBar} live=${live} lost=${lost} following=${following} onFollow=${() => setFollowing(!following)} />
+      <${Strip} subject=${subject} position=${position ?? 0} onMove=${move} theme=${theme} />
+      <${Filters} subject=${subject} filter=${filter} onFilter=${setFilter} rows=${rows} field=${field} />
+      ${subject && subject.indexed < 1 && html`<div class="line quiet"><progress value=${subject.indexed} max="1" aria-label="Indexing"></progress> reading the messages</div>`}
+      ${rows.problem && html`<p class="problem" role="alert">${rows.problem}</p>`}
+      ${subject && empty && html`<p class="quiet centred">There are no messages yet.</p>`}
+      ${rows.filtered && rows.known && rows.total === 0 && html`<p class="quiet centred">No message passes the filter.</p>`}
+      <${Rows} subject=${subject} rows=${rows} position=${position} onMove=${move} />
+      <footer class="line steps">
+        <button aria-label="First message" onClick=${() => move(subject?.first ?? 0)}>|◀</button>
+        <button aria-label="One back" onClick=${step(-1)}>◀</button>
+        <button aria-label=${playing ? "Pause" : "Play"} onClick=${() => setPlaying(!playing)}>${playing ? "❚❚" : "▶"}</button>
+        <button aria-label="One forward" onClick=${step(1)}>▶</button>
+        <button aria-label="Last message" onClick=${() => move(last)}>▶|</button>
+        <button class="plain" onClick=${() => setDialog("go")} disabled=${empty}>position ${number(position)} of ${empty ? "–" : number(last)}</button>
+      </footer>
+    </main>
+    <${Moment} found=${moment} tab=${tab} onTab=${setTab} />
+    ${dialog === "help" && html`<${Help} onClose=${close} />`}
+    ${dialog === "go" && html`<${GoTo} subject=${subject} onMove=${move} onClose=${close} />`}
+    ${dialog === "find" && html`<${FindFirst} subject=${subject} position=${position} onMove=${move} onClose=${close} />`}
+    ${dialog === "what-if" && html`<${WhatIf} subject=${subject} position=${position} edits=${edits} onEdits=${setEdits} onMove=${move} onClose=${close} />`}
+    ${dialog === "fix" && html`<${Fix} subject=${subject} onMove=${move} onClose=${close} />`}
+  </div>`;
+}
+
+async function begin() {
+  const place = document.getElementById("app");
+  try {
+    const about = await get("about");
+    place.textContent = "";
+    render(html`<${App} about=${about} />`, place);
+  } catch (error) {
+    place.textContent = "";
+    render(html`<p class="problem centred" role="alert">${error.message}</p>`, place);
+  }
+}
+
+document.documentElement.dataset.theme = localStorage.getItem("go_state theme") ?? "system";
+begin();

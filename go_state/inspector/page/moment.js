@@ -1,0 +1,118 @@
+// One moment: the model after a message, and what the message changed, held, asked for.
+import { get } from "./api.js";
+import { html, useEffect, useRef, useState } from "./html.js";
+import { duration, moment as written, number } from "./format.js";
+import { Leaf, Tree, loadTree } from "./tree.js";
+
+// The newest moment that was asked for; while it is on its way the one before stays.
+export function useMoment(subject, position) {
+  const [found, setFound] = useState({ at: null, problem: null });
+  useEffect(() => {
+    if (!subject || position === null || subject.end <= subject.first) {
+      setFound({ at: null, problem: null });
+      return undefined;
+    }
+    const control = new AbortController();
+    get(`s/${subject.id}/at/${position}`, null, control.signal)
+      .then((at) => setFound({ at: { ...at, subject: subject.id }, problem: null }))
+      .catch((error) => { if (error.name !== "AbortError") setFound((before) => ({ ...before, problem: error.message })); });
+    return () => control.abort();
+  }, [subject?.id, position]);
+  return found;
+}
+
+const TABS = [
+  ["diff", "Changes", (at) => at.diff.length + (at.more_diff || 0)],
+  ["message", "Message", () => null],
+  ["commands", "Commands", (at) => at.commands.length],
+  ["subscriptions", "Subscriptions", (at) => at.subscriptions.begun.length + at.subscriptions.ended.length],
+  ["turn", "Turn", () => null],
+];
+
+export function Moment({ found, tab, onTab }) {
+  const { at, problem } = found;
+  if (!at) {
+    return html`<section class="pane moment" aria-label="The moment">
+      ${problem ? html`<p class="problem" role="alert">${problem}</p>` : html`<p class="quiet">Choose a message to see the model after it.</p>`}
+    </section>`;
+  }
+  return html`<section class="pane moment" aria-label=${`The moment at position ${at.position}`}>
+    ${problem && html`<p class="problem" role="alert">${problem}</p>`}
+    ${at.error && html`<p class="problem" role="alert"><bdi>${at.error}</bdi></p>`}
+    <${Tabs} at=${at} tab=${tab} onTab=${onTab} />
+    <div class="tab" role="tabpanel" id="tabpanel" aria-labelledby=${`tab-${tab}`} tabindex="0">${panel(at, tab)}</div>
+    <h2>Model after position ${number(at.position)}</h2>
+    <div class="model"><${Tree} value=${at.after} load=${loadTree(at.subject, at.position, "after")} label="The model after the message" /></div>
+  </section>`;
+}
+
+function Tabs({ at, tab, onTab }) {
+  const list = useRef(null);
+  function pressed(event) {
+    const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    const next = (TABS.findIndex(([name]) => name === tab) + step + TABS.length) % TABS.length;
+    onTab(TABS[next][0]);
+    list.current.children[next].focus();
+  }
+  return html`<div class="tabs" role="tablist" aria-label="What the message did" ref=${list} onKeyDown=${pressed}>
+    ${TABS.map(([name, label, count]) => html`<button key=${name} role="tab" id=${`tab-${name}`} aria-controls="tabpanel"
+        aria-selected=${name === tab ? "true" : "false"} tabindex=${name === tab ? 0 : -1} onClick=${() => onTab(name)}>
+      ${label}${count(at) ? html` <span class="count">${number(count(at))}</span>` : null}</button>`)}
+  </div>`;
+}
+
+function panel(at, tab) {
+  if (tab === "message") return html`<${Message} at=${at} />`;
+  if (tab === "commands") return html`<${Commands} commands=${at.commands} />`;
+  if (tab === "subscriptions") return html`<${Subscriptions} found=${at.subscriptions} />`;
+  if (tab === "turn") return html`<${Turn} at=${at} />`;
+  return html`<${Diff} diff=${at.diff} more=${at.more_diff} />`;
+}
+
+export function Diff({ diff, more, before = "before", after = "after" }) {
+  if (!diff.length) return html`<p class="quiet">The message has changed nothing.</p>`;
+  return html`<table class="diff">
+    <thead><tr><th scope="col">path</th><th scope="col">${before}</th><th scope="col">${after}</th></tr></thead>
+    <tbody>${diff.map((each) => html`<tr key=${each.path}>
+      <th scope="row"><bdi>${each.path || "(the whole model)"}</bdi></th>
+      <td class="was"><${Leaf} value=${each.before} /></td><td class="is"><${Leaf} value=${each.after} /></td></tr>`)}
+    </tbody>
+  </table>
+  ${more > 0 && html`<p class="quiet">and ${number(more)} more</p>`}`;
+}
+
+const Message = ({ at }) => html`<p class="quiet">${at.type} at position ${number(at.position)}${at.time ? `, ${written(at.time)}` : ""}</p>
+  <${Tree} value=${at.message} load=${loadTree(at.subject, at.position, "message")} open=${3} label="The message" />`;
+
+function Commands({ commands }) {
+  if (!commands.length) return html`<p class="quiet">The turn has asked for nothing.</p>`;
+  return html`<ol class="commands">${commands.map((each, index) => html`<li key=${each.effect_id ?? index}>
+    <div class="line"><strong><bdi>${each.name ?? each.text}</bdi></strong>
+      ${each.state && html`<span class=${`badge ${each.state}`}>${each.state}</span>`}
+      ${each.tries > 1 && html`<span class="badge">${each.tries} tries</span>`}
+      ${each.seconds !== null && each.seconds !== undefined && html`<span class="quiet">${duration(each.seconds)}</span>`}</div>
+    <div class="quiet"><bdi>${each.text}</bdi></div>
+    ${each.effect_id && html`<div class="quiet">effect id <code>${each.effect_id}</code></div>`}
+    ${each.key && html`<div class="quiet">key <code><bdi>${each.key}</bdi></code></div>`}
+    ${each.result && html`<div>→ <${Leaf} value=${each.result} /></div>`}
+    ${each.error && html`<div class="error"><bdi>${each.error}</bdi></div>`}
+  </li>`)}</ol>`;
+}
+
+function Subscriptions({ found }) {
+  if (!found.begun.length && !found.ended.length) return html`<p class="quiet">The turn has begun and ended no subscription.</p>`;
+  return html`<ul class="plain-list">
+    ${found.begun.map((each) => html`<li key=${`+${each}`}><span class="badge begun">begun</span> <bdi>${each}</bdi></li>`)}
+    ${found.ended.map((each) => html`<li key=${`-${each}`}><span class="badge ended">ended</span> <bdi>${each}</bdi></li>`)}
+  </ul>`;
+}
+
+const Turn = ({ at }) => html`<dl class="facts">
+  <div><dt>position</dt><dd>${number(at.position)}</dd></div>
+  ${at.turn?.time && html`<div><dt>turn.time</dt><dd>${written(at.turn.time)}</dd></div>`}
+  ${at.time && html`<div><dt>entered</dt><dd>${written(at.time)}</dd></div>`}
+  ${at.turn?.seconds !== null && at.turn?.seconds !== undefined && html`<div><dt>took</dt><dd>${duration(at.turn.seconds)}</dd></div>`}
+  ${at.turn?.badges?.length ? html`<div><dt>marked</dt><dd>${at.turn.badges.join(", ")}</dd></div>` : null}
+</dl>`;

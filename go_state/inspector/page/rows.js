@@ -1,0 +1,165 @@
+// The messages, a million long: only the rows that are seen are asked for and drawn.
+//
+// The list is as tall as a browser can bear; beyond that a pixel of the scroll bar stands for several rows, while the wheel and the
+// keys still move by rows.
+import { get } from "./api.js";
+import { html, useCallback, useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState } from "./html.js";
+import { clock, duration, hue, number } from "./format.js";
+
+const ROW = 26; // pixels; the style sheet has the same
+const CHUNK = 200; // rows of one request
+const CHUNKS = 60; // kept of the newest requests
+const TALLEST = 8_000_000; // pixels, below what any browser can lay out
+
+// Rows by their number: of all messages, or of those that the filter passes. `subject.end` may grow while they are shown.
+export function useRows(subject, filter) {
+  const [, redraw] = useReducer((count) => count + 1, 0);
+  const name = JSON.stringify([subject?.id, filter]);
+  const cache = useMemo(() => ({ chunks: new Map(), waiting: new Set(), total: null, scanned: null, problem: null, control: new AbortController() }), [name]);
+  useEffect(() => () => cache.control.abort(), [cache]);
+
+  const filtered = Object.keys(filter).length > 0;
+  const all = subject ? subject.end - subject.first : 0;
+  const total = filtered ? cache.total ?? 0 : all;
+
+  const ask = useCallback(async (chunk, again = false) => {
+    const full = again ? undefined : cache.chunks.get(chunk);
+    const expected = filtered ? CHUNK : Math.min(CHUNK, all - chunk * CHUNK);
+    if (cache.waiting.has(chunk) || (full && full.length >= expected)) return;
+    cache.waiting.add(chunk);
+    try {
+      const params = filtered
+        ? { ...filter, index: chunk * CHUNK, count: CHUNK }
+        : { from: subject.first + chunk * CHUNK, count: CHUNK };
+      const answer = await get(`s/${subject.id}/rows`, params, cache.control.signal);
+      cache.chunks.delete(chunk);
+      cache.chunks.set(chunk, answer.rows);
+      if (filtered) {
+        cache.total = answer.total ?? Math.max(cache.total ?? 0, chunk * CHUNK + answer.rows.length + (answer.next === null ? 0 : 1));
+        cache.scanned = answer.scanned;
+      }
+      if (filtered && answer.total === null) { // it is still being looked for: ask again
+        cache.known = false;
+        setTimeout(() => { if (!cache.control.signal.aborted) ask(chunk, true); }, 250);
+      } else if (filtered) {
+        cache.known = true;
+      }
+      cache.problem = null;
+      while (cache.chunks.size > CHUNKS) cache.chunks.delete(cache.chunks.keys().next().value);
+    } catch (error) {
+      if (error.name !== "AbortError") cache.problem = error.message;
+    } finally {
+      cache.waiting.delete(chunk);
+      redraw();
+    }
+  }, [cache, all, name]);
+
+  useEffect(() => { if (subject) ask(0); }, [cache]);
+
+  return {
+    total, filtered, known: !filtered || cache.known === true, problem: cache.problem,
+    row: (index) => cache.chunks.get(Math.floor(index / CHUNK))?.[index % CHUNK],
+    need: (from, to) => {
+      for (let chunk = Math.floor(from / CHUNK); chunk <= Math.floor(Math.max(to - 1, from) / CHUNK); chunk += 1) ask(chunk);
+    },
+  };
+}
+
+export function Rows({ subject, rows, position, onMove }) {
+  const box = useRef(null);
+  const [seen, setSeen] = useState(20); // rows that fit
+  const [top, setTop] = useState(0); // the number of the first row that is drawn
+  const own = useRef(false); // whether the scroll event that comes is of our own making
+  const height = Math.min(rows.total * ROW, TALLEST);
+  const last = Math.max(rows.total - seen, 0);
+
+  const moveTo = useCallback((row) => {
+    const next = Math.min(Math.max(row, 0), last);
+    setTop(next);
+    if (box.current) {
+      const target = last ? (next / last) * (height - box.current.clientHeight) : 0;
+      if (Math.abs(box.current.scrollTop - target) > 0.5) {
+        own.current = true;
+        box.current.scrollTop = target;
+      }
+    }
+  }, [last, height]);
+
+  useLayoutEffect(() => {
+    const watch = new ResizeObserver(() => setSeen(Math.max(Math.floor(box.current.clientHeight / ROW), 1)));
+    watch.observe(box.current);
+    return () => watch.disconnect();
+  }, []);
+
+  useEffect(() => {
+    const element = box.current;
+    function wheel(event) {
+      if (Math.abs(event.deltaX) > Math.abs(event.deltaY)) return;
+      event.preventDefault();
+      const rowsOf = event.deltaMode === 1 ? event.deltaY : event.deltaY / ROW;
+      moveTo(top + rowsOf);
+    }
+    element.addEventListener("wheel", wheel, { passive: false });
+    return () => element.removeEventListener("wheel", wheel);
+  }, [moveTo, top]);
+
+  function scrolled() {
+    if (own.current) {
+      own.current = false;
+      return;
+    }
+    const range = height - box.current.clientHeight;
+    setTop(range > 0 ? (box.current.scrollTop / range) * last : 0);
+  }
+
+  // The chosen message stays in sight: the row is its number, of all messages or of those that pass the filter.
+  const first = Math.floor(top);
+  const chosen = rows.filtered ? rowOf(rows, position, first, seen) : position - (subject?.first ?? 0);
+  useEffect(() => {
+    if (chosen === null || chosen < 0) return;
+    if (chosen < top - seen || chosen > top + 2 * seen) moveTo(chosen - Math.floor(seen / 2)); // from afar: what is around it is seen as well
+    else if (chosen < top) moveTo(chosen);
+    else if (chosen > top + seen - 1) moveTo(chosen - seen + 1);
+  }, [position, rows.total, seen]);
+  useEffect(() => { if (top > last) moveTo(last); }, [last]);
+  useEffect(() => { if (rows.total) rows.need(first, Math.min(first + seen + 2, rows.total)); }, [first, seen, rows.total, rows]);
+
+  const drawn = [];
+  for (let index = first; index < Math.min(first + seen + 1, rows.total); index += 1) {
+    drawn.push(html`<${Row} key=${index} row=${rows.row(index)} number=${index} offset=${(index - top) * ROW}
+      chosen=${index === chosen} onMove=${onMove} />`);
+  }
+  return html`<div class="rows" ref=${box} onScroll=${scrolled} tabindex="0" role="listbox" aria-label="Messages"
+      aria-activedescendant=${chosen !== null && chosen >= first && chosen <= first + seen ? `row-${chosen}` : undefined}>
+    <${Spacer} height=${height} />
+    <div class="window">${drawn}</div>
+  </div>`;
+}
+
+// Heights are set through the object model, because the page's policy allows no style in the markup.
+function Spacer({ height }) {
+  const element = useRef(null);
+  useLayoutEffect(() => { element.current.style.height = `${height}px`; }, [height]);
+  return html`<div class="spacer" ref=${element} aria-hidden="true"></div>`;
+}
+
+function rowOf(rows, position, first, seen) {
+  for (let index = first; index < first + seen + 1; index += 1) if (rows.row(index)?.position === position) return index;
+  return null;
+}
+
+function Row({ row, number: index, offset, chosen, onMove }) {
+  const element = useRef(null);
+  useLayoutEffect(() => { element.current.style.transform = `translateY(${offset}px)`; }, [offset]);
+  if (!row) return html`<div class="row quiet" ref=${element} id=${`row-${index}`} role="option" aria-selected="false">…</div>`;
+  return html`<div class=${`row${chosen ? " chosen" : ""}`} ref=${element} id=${`row-${index}`} role="option"
+      aria-selected=${chosen ? "true" : "false"} onClick=${() => onMove(row.position)}>
+    <span class="position">${number(row.position)}</span>
+    <span class="time">${clock(row.time)}</span>
+    <span class=${`kind hue-${hue(row.type)}`}><bdi>${row.type}</bdi></span>
+    <span class="text"><bdi>${row.text}</bdi></span>
+    <span class="badges">${row.badges.map((badge) => html`<span key=${badge} class=${`badge ${badge.replace(" ", "-")}`}>${badge}</span>`)}</span>
+    <span class="commands" title=${row.commands ? `${row.commands} commands` : ""}>${row.commands ? `⚡${row.commands}` : ""}</span>
+    <span class="took">${row.seconds === null || row.seconds === undefined ? "" : duration(row.seconds)}</span>
+  </div>`;
+}

@@ -1,0 +1,88 @@
+"""Exports: a run, as it was or with edits, as a test or as JSON Lines."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import orjson
+
+from go_state.core.errors import UsageError
+from go_state.core.ports import Entry, History
+from go_state.core.program import Program
+from go_state.history.reading.folding import entries_of
+from go_state.history.reading.opened import Opened
+from go_state.history.reading.translation import Translation, translation_between
+from go_state.history.to_test import write_test
+from go_state.inspector.looking.subject import Subject
+from go_state.inspector.trying.edited import Edit, EditedHistory, codec_of
+from go_state.inspector.values.plain import plain
+
+_MOST = 100_000  # messages of a test
+
+
+def as_test(
+    subject: Subject[Any, Any],
+    where: tuple[str, str],
+    program: Program[Any, Any] | None,
+    edits: list[Edit[Any]],
+    start: int,
+    until: int,
+) -> str:
+    """Return a test that folds from the nearest model before `start` to before `until`, by today's program or another."""
+    if not subject.redaction.is_empty:
+        raise UsageError("a test needs every field, and redact= hides some: export it where nothing is hidden")
+    moments = subject.needed()
+    begin = moments.start(min([start, *(edit.position for edit in edits)]))
+    if until - begin.position > _MOST:
+        raise UsageError(
+            f"a test has at most {_MOST:,} messages, and these are {until - begin.position:,}: keep more snapshots"
+        )
+    work: Opened[Any, Any] = moments.opened
+    history: History[Any] = EditedHistory(work.history, edits) if edits else work.history
+    if program is not None and (translation := translation_between(work.program, program)) is not None:
+        begin, history = translation.start(begin), _Translated(history, translation)
+    work = replace(work, program=program or work.program, history=history)
+    handle, path = tempfile.mkstemp(prefix="go_state", suffix=".py")
+    try:
+        os.close(handle)
+        write_test(work, begin, until, path, *where)
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    finally:
+        os.unlink(path)
+
+
+class _Translated:
+    """A history with the messages of another version of its program's module."""
+
+    def __init__(self, history: History[Any], translation: Translation[Any, Any]) -> None:
+        self.name, self.identity, self.has_sent = history.name, history.identity, history.has_sent
+        self.span, self.set_aside = history.span, history.set_aside
+        self._history = history
+        self._translation = translation
+
+    def entries(self, start: int, end: int | None = None) -> Iterator[Entry[Any]]:
+        """Give the messages as the other version has them."""
+        return map(self._translation.entry, self._history.entries(start, end))
+
+
+def as_lines(subject: Subject[Any, Any], edits: list[Edit[Any]], until: int) -> Iterator[bytes]:
+    """Give each message as a line of JSON, without what is hidden."""
+    first, _ = subject.span()
+    aside = subject.set_aside()
+    codec = None if subject.opened is None else codec_of(subject.opened)
+    edited: EditedHistory[Any] = EditedHistory(subject.history, edits)
+    for entry in edited.edited(entries_of(subject.history, first, until)):
+        head: dict[str, object] = {"position": entry.position, "at": entry.at}
+        if entry.position in aside:
+            head["aside"] = aside[entry.position]
+        if entry.message is None or codec is None or not subject.redaction.is_empty:
+            shown = plain(entry.message, subject.redaction)
+            named = shown if entry.message is None or codec is None else [type(entry.message).__qualname__, shown]
+            yield orjson.dumps({**head, "message": named}) + b"\n"
+        else:
+            yield orjson.dumps(head)[:-1] + b',"message":' + codec.encode(entry.message) + b"}\n"

@@ -1,0 +1,37 @@
+"""Find: the first message of which a condition is true, in the background, with progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from go_state.core.errors import UsageError
+from go_state.history.reading.folding import entries_of, with_progress
+from go_state.inspector.looking.moment import Moments
+from go_state.inspector.looking.subject import Subject
+from go_state.inspector.trying.expressions import Condition
+
+
+class Cancelled(Exception):
+    """Nobody waits for the answer any more."""
+
+
+def first_where(
+    subject: Subject[Any, Any],  # of whichever program
+    condition: Condition,
+    start: int,
+    progress: Callable[[int], object],
+) -> int | None:
+    """Return the position of the first message from `start` on of which the condition is true, or None.
+
+    `progress` is called now and then with the position, and may raise to end it. Raises `UsageError` if it could be told of no message.
+    """
+    first, end = subject.span()
+    moments: Moments[Any, Any] = subject.needed()
+    fold = moments.fresh(max(start, first))
+    for step in fold.steps(with_progress(entries_of(subject.history, max(start, first), end), progress)):
+        if condition(step.before, step.message, step.after):
+            return step.position
+    if condition.trouble is not None and not condition.told:
+        raise UsageError(f"it could not be told of any message: {condition.trouble}")
+    return None

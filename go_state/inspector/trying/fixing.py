@@ -1,0 +1,71 @@
+"""Your fix: every message through the program as it is and as its file says it now, and which come out differently, by field."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from go_state.core.program import Program
+from go_state.history.reading.folding import entries_of, with_progress
+from go_state.history.reading.opened import Opened
+from go_state.history.reading.starts import Start
+from go_state.history.reading.translation import translation_between
+from go_state.history.reading.twins import Parting, Twins
+from go_state.inspector.looking.subject import Subject
+from go_state.inspector.values.differing import Differs, differing
+from go_state.inspector.values.tree import ABSENT
+from go_state.middleware.chain import replayed
+from go_state.storage.codec.difference import ABSENT as NOTHING
+
+_MOST = 100  # fields that are looked at of one message
+_KEYS = re.compile(r"\[(?:\"(?:[^\"\\]|\\.)*\"|[^\]]*)\]")
+
+
+class Parted(NamedTuple):
+    """A message that comes out differently, and the fields in which it does."""
+
+    position: int
+    kind: str
+    fields: list[Differs]
+
+
+class Fixing:
+    """One comparison; `messages`, `differ` and `by_field` are what it has come to."""
+
+    def __init__(self, subject: Subject[Any, Any], old: Opened[Any, Any], new: Program[Any, Any], key: str | None) -> None:
+        from go_state.history.reading.opened import with_key
+
+        self.differ = 0
+        self.by_field: Counter[str] = Counter()
+        self._subject = subject
+        own = replayed(new) if key is None else replayed(with_key(new, key))
+        self.program: Program[Any, Any] = own  #: the mended one, as a replay runs it
+        other = replace(old, program=own)
+        start: Start[Any] = subject.needed().earliest()
+        translation = translation_between(old.program, own)
+        self._twins: Twins[Any, Any] = Twins(old, other, start, at_once=True, translation=translation)
+        self._start = start.position
+
+    @property
+    def messages(self) -> int:
+        """How many messages were compared."""
+        return self._twins.steps
+
+    def parted(self, end: int, progress: Callable[[int], object]) -> Iterator[Parted]:
+        """Give each message that comes out differently; both programs take each from the old one's model."""
+        entries = with_progress(entries_of(self._subject.history, self._start, end), progress)
+        for parting in self._twins.partings(entries, go_on=True):
+            found = self._of(parting)
+            self.differ += 1
+            self.by_field.update({_KEYS.sub("[…]", each.path) for each in found.fields})
+            yield found
+
+    def _of(self, parting: Parting) -> Parted:
+        entry = parting.entries[-1]
+        before, after = (ABSENT if each is NOTHING else each for each in parting.models)
+        fields = [each for each, _ in zip(differing(before, after), range(_MOST), strict=False)]
+        message: object = entry.message
+        return Parted(entry.position, "" if message is None else type(message).__qualname__, fields)

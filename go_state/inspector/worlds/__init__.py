@@ -1,0 +1,8 @@
+"""Worlds: where the subjects of one page come from.
+
+`world.py`      what the server asks of a world, and of what runs in it
+`stores.py`     the journals of a store; or one history, such as a file
+`apps.py`       an app of `start`, or those of `start_keyed`, with the store they have
+`recording.py`  the last messages of an app that has no store, and how long its turns take: noted only while somebody looks
+`ids.py`        how a subject is named in an address
+"""

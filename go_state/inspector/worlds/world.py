@@ -1,0 +1,87 @@
+"""What the server asks of a world: which subjects there are, and what runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
+
+from go_state.inspector.looking.subject import Is, State, Subject
+
+if TYPE_CHECKING:
+    from go_state.runtime.observing.running import RunningEffect
+
+AnySubject: TypeAlias = Subject[Any, Any]  # of whichever program
+
+
+class Summary(NamedTuple):
+    """A subject in the list: what it is, where it begins and ends, how many bytes it has, its state, what waits, and its last error."""
+
+    what: Is
+    first: int
+    end: int
+    bytes: int | None = None
+    state: State = "stored"
+    lag: int | None = None
+    error: str | None = None
+
+
+class Page(NamedTuple):
+    """Some of the subjects, after which the next page begins, and how many there are."""
+
+    items: Sequence[Summary]
+    next: str | None
+    total: int | None
+
+
+class Now(NamedTuple):
+    """What a running program does at this moment; `processed` counts its turns."""
+
+    state: State
+    error: str | None
+    processed: int
+    queue: int
+    effects: Sequence[RunningEffect]
+
+
+class World(Protocol):
+    """The subjects of one page."""
+
+    is_live: bool
+    program: str | None  # where it is found, or what it is called
+    store: str | None
+
+    def page(self, search: str, after: str, limit: int) -> Page:
+        """Return the subjects whose names hold the text, in order, from behind the id `after` on."""
+        ...
+
+    def find(self, subject: str) -> AnySubject | None:
+        """Return the subject with the id, or None."""
+        ...
+
+    def summary(self, subject: AnySubject) -> Summary:
+        """Return what the list says of a subject."""
+        ...
+
+    def now(self, subject: AnySubject) -> Now | None:
+        """Return what its program does; None if it does not run here."""
+        ...
+
+    def states(self) -> Mapping[str, State]:
+        """Return the state of every subject that runs, or has failed, by its id."""
+        ...
+
+    def watched(self, subject: AnySubject) -> AbstractContextManager[object]:
+        """Note what is to be noted of a running program for as long as the block lasts."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything."""
+        ...
+
+
+def page_of(ids: Sequence[str], after: str, limit: int) -> tuple[Sequence[str], str | None]:
+    """Return the ids behind `after`, and where the next page begins."""
+    begin = ids.index(after) + 1 if after in ids else 0
+    some = ids[begin : begin + limit]
+    return some, some[-1] if begin + limit < len(ids) else None

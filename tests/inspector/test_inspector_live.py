@@ -1,0 +1,208 @@
+"""The inspector beside programs that run: what they do is seen, and nothing is noted while nobody looks."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from inspector_support import Client, Msg, Sale, Shop, init, inspected, sales, shop, update
+
+import go_state as gs
+from go_state.inspector.worlds.recording import KEPT
+
+
+def until(events: Iterator[tuple[str, Any]], is_so: Callable[[str, Any], bool]) -> Any:
+    """Return the first event of which that is so."""
+    return next(data for kind, data in events if is_so(kind, data))
+
+
+def loop_of(app: gs.App[Any, Any]) -> Any:
+    return app.life.run.loop
+
+
+def test_an_app_without_a_store_is_recorded_while_somebody_looks() -> None:
+    """Its last messages are there with models that are exactly its own, and gone with the last who looked."""
+    with gs.start(shop) as app, inspected(app) as client:
+        app.send(*sales(100))
+        app.apply(Sale("before", 1))
+        assert loop_of(app).around is None
+        events = client.events("s/shop/live")
+        until(events, lambda kind, data: kind == "state")
+        assert loop_of(app).around is not None
+        app.send(*sales(500))
+        after = app.apply(Sale("seen", 3))
+        state = until(events, lambda kind, data: data["end"] > 600 and not data["queue"] and not data["effects"])
+        with closing(Client(f"{client.origin}/?token={client.token}")) as other:
+            last = state["end"] - 1
+            moment = other.api(f"s/shop/at/{last}")
+            children = {child["label"]: child["value"] for child in moment["after"]["children"]}
+            assert children["total"]["text"] == str(after.total)
+            assert children["orders"]["size"] == len(after.orders)
+            rows = other.api("s/shop/rows", **{"from": state["first"], "count": 5})["rows"]
+            assert rows[0]["position"] == state["first"]
+            assert rows[0]["seconds"] > 0
+            found = list(other.events("s/shop/find", where="msg.order == 'seen'", **{"from": 0}))
+            assert other.api(f"s/shop/at/{found[-1][1]['position']}")["message"]["children"][0]["value"]["text"] == '"seen"'
+        events.close()  # type: ignore[attr-defined]  # a generator
+        while loop_of(app).around is not None:
+            threading.Event().wait(0.01)
+
+
+def test_no_more_than_the_last_messages_are_kept() -> None:
+    """Ten thousand, with a model every so many."""
+    numbers = gs.reducer(int, lambda model, by: model + by)
+    with gs.start(numbers) as app, inspected(app) as client:
+        name = client.api("subjects")["items"][0]["id"]
+        events = client.events(f"s/{name}/live")
+        until(events, lambda kind, data: kind == "state")
+        for _ in range(3):
+            app.send(*[1] * KEPT)
+            app.apply(1)
+        state = until(events, lambda kind, data: data["end"] >= 3 * KEPT)
+        with closing(Client(f"{client.origin}/?token={client.token}")) as other:
+            first = other.api(f"s/{name}")["first"]
+            assert state["end"] - first <= KEPT
+            assert other.api(f"s/{name}/at/{state['end'] - 1}")["after"]["text"] == str(app.model)
+
+
+def test_a_durable_app_is_seen_as_it_goes(tmp_path: Path) -> None:
+    """Its journal grows, its turns have durations, its commands are under way; nothing is written by looking."""
+    gate = threading.Event()
+
+    def wait(order: str) -> None:
+        gate.wait(20)
+
+    def slow(model: Shop, msg: Msg) -> gs.Step[Shop, Msg]:
+        after, _ = update(model, msg)
+        return after, [gs.Cmd.call(wait, "x", thread=True, key="gate")] if msg == Sale("wait", 1) else ()
+
+    program = gs.Program(init, slow, name="shop")
+    with (
+        gs.LMDBStore(tmp_path / "s.lmdb") as store,
+        gs.start(program, store=store, key="shop") as app,
+        inspected(app) as client,
+    ):
+        events = client.events("s/shop/live")
+        until(events, lambda kind, data: kind == "state")
+        app.send(*sales(50))
+        app.apply(Sale("wait", 1))
+        state = until(events, lambda kind, data: bool(data["effects"]))
+        (effect,) = state["effects"]
+        assert effect["state"] == "running"
+        assert effect["key"]
+        with closing(Client(f"{client.origin}/?token={client.token}")) as other:
+            position = other.api("s/shop")["end"] - 1
+            (command,) = other.api(f"s/shop/at/{position}")["commands"]
+            assert command["state"] == "running"
+            assert command["effect_id"] == effect["id"]
+            assert other.api("s/shop/rows", **{"from": position})["rows"][0]["seconds"] > 0
+        gate.set()
+        until(events, lambda kind, data: not data["effects"])
+
+
+def test_the_end_of_an_app_is_said() -> None:
+    """With what it has failed with; the page can still ask for what was."""
+
+    def fails(model: Shop, msg: Msg) -> gs.Step[Shop, Msg]:
+        if msg == Sale("bad", 0):
+            raise ValueError("a bad sale")
+        return update(model, msg)
+
+    app = gs.start(gs.Program(init, fails, name="shop"))
+    with inspected(app) as client:
+        app.ready(5)
+        events = client.events("s/shop/live")
+        until(events, lambda kind, data: kind == "state")
+        app.send(Sale("o1", 1), Sale("bad", 0))
+        assert "a bad sale" in until(events, lambda kind, data: kind == "ended")["error"]
+        with closing(Client(f"{client.origin}/?token={client.token}")) as other:
+            assert other.api("subjects")["items"][0]["state"] == "failed"
+            assert other.api("s/shop/at/0")["type"] == "Sale"
+            assert "a bad sale" in other.api("s/shop/at/1")["error"]
+    with pytest.raises(ValueError, match="a bad sale"):
+        app.wait(5)
+
+
+def test_closing_the_inspector_ends_every_stream() -> None:
+    """However many look, and without waiting for them."""
+    with gs.start(shop) as app:
+        with gs.inspect(app) as page:
+            clients = [Client(page.address) for _ in range(10)]
+            streams = [client.events("s/shop/live") for client in clients]
+            for stream in streams:
+                until(stream, lambda kind, data: kind == "state")
+        for client in clients:
+            client.close()
+        assert loop_of(app).around is None
+        assert app.apply(Sale("after", 1)).total == 1
+
+
+def test_keys_come_and_go(tmp_path: Path) -> None:
+    """Started, at rest, failed: seen as it happens, and none is started by looking."""
+
+    def fails(model: Shop, msg: Msg) -> gs.Step[Shop, Msg]:
+        if msg == Sale("bad", 0):
+            raise ValueError("a bad sale")
+        return update(model, msg)
+
+    program = gs.Program(init, fails, name="shop")
+    with gs.LMDBStore(tmp_path / "s.lmdb") as store:
+        shops = gs.start_keyed(program, store=store, prefix="shop/", limit=2)
+        try:
+            with inspected(shops) as client:
+                watch_keys(shops, client)
+        finally:
+            shops.stop()
+
+
+def watch_keys(shops: gs.KeyedApps[Shop, Msg], client: Client) -> None:
+    shops["north"].apply(Sale("o1", 1))
+    (listed,) = client.api("subjects")["items"]
+    assert (listed["key"], listed["state"], listed["end"]) == ("north", "running", 1)
+    events = client.events("live")
+    until(events, lambda kind, data: data["total"] == 1)
+    shops["south"].apply(Sale("o1", 2))
+    started = until(events, lambda kind, data: bool(data["changed"]))
+    assert [(each["key"], each["state"]) for each in started["changed"]] == [("south", "running")]
+    shops["east"].apply(Sale("o1", 3))  # the first is put to rest
+    until(events, lambda kind, data: any((each["key"], each["state"]) == ("north", "resting") for each in data["changed"]))
+    with closing(Client(f"{client.origin}/?token={client.token}")) as other:
+        keys = {each["key"]: each for each in other.api("subjects")["items"]}
+        assert other.api(f"s/{keys['north']['id']}/at/0")["after"]["children"][0]["value"]["text"] == "1"
+        assert "north" not in shops
+        shops["south"].send(Sale("bad", 0))
+        failed = until(events, lambda kind, data: any(each["state"] == "failed" for each in data["changed"]))
+        assert [each["error"] for each in failed["changed"] if each["state"] == "failed"] == ["ValueError"]
+        moment = other.api(f"s/{keys['south']['id']}/at/1")
+        assert "a bad sale" in moment["error"]
+
+
+@pytest.mark.slow
+async def test_ten_thousand_keys_are_listed_in_pages_and_searched() -> None:
+    """Without making anything for each."""
+
+    def look(address: str) -> None:
+        with closing(Client(address)) as client:
+            seen: list[str] = []
+            after = ""
+            while True:
+                page = client.api("subjects", after=after, limit=500)
+                seen += [each["key"] for each in page["items"]]
+                if page["next"] is None:
+                    break
+                after = page["next"]
+            assert len(seen) == len(set(seen)) == page["total"] == 10_000
+            assert [each["key"] for each in client.api("subjects", search="key-0999")["items"]] == [
+                f"key-0999{n}" for n in range(10)
+            ]
+
+    async with gs.start_keyed_async(shop) as shops:
+        for number in range(10_000):
+            shops[f"key-{number:05}"].send(Sale("o", number))
+        async with gs.inspect(shops) as page:
+            await asyncio.to_thread(look, page.address)
