@@ -80,6 +80,9 @@ PROGRAMS := java:default-jre-headless mvn:maven node:nodejs npm:npm
 	mvn --quiet --batch-mode --file tests/kafka/pom.xml dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/$@
 	touch $@
 
+# Node trusts a list of its own; Debian's is the one that the machine's owner keeps.
+export NODE_EXTRA_CA_CERTS ?= $(wildcard /etc/ssl/certs/ca-certificates.crt)
+
 .venv/kinesis: tests/kinesis/package.json | .venv/debian
 	mkdir -p $@
 	cp tests/kinesis/package.json $@
