@@ -19,7 +19,6 @@ nitpicky = False
 
 html_theme = "furo"
 html_title = "go_state"
-html_static_path = ["_static"]
 html_theme_options = {"sidebar_hide_name": False, "navigation_with_keys": True}
 html_show_copyright = False
 
