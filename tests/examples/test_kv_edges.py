@@ -181,7 +181,7 @@ async def test_damage_found_while_it_serves_ends_it(monkeypatch: pytest.MonkeyPa
     failed = asyncio.Event()
     real = LMDBEnvironment.transaction
 
-    def damaged(backend: Any, *, write: bool = False) -> Any:
+    def damaged(backend: Any, *, write: bool = False, of: object = None) -> Any:
         if write:
             raise gs.errors.Corrupt("kv-service", "a page")
         return real(backend)
