@@ -100,6 +100,7 @@ def test_stepping_jumping_and_the_address(looked: Looked) -> None:
     page.get_by_role("tab", name="Message").click()
     expect(page.locator("[role=tabpanel]")).to_contain_text("Refund at position 7")
     page.keyboard.press("g")
+    page.locator("dialog").wait_for()
     page.keyboard.type("120")
     page.keyboard.press("Enter")
     expect(page.locator(".row.chosen .position")).to_have_text("120")
@@ -190,7 +191,9 @@ def test_screen_readers_find_their_way(browser: Browser, journal: Path) -> None:
                     "async () => (await axe.run()).violations.map(v => v.id + ': ' + v.nodes.map(n => n.html.slice(0, 120)).join(' | '))"
                 )
                 assert found == [], (scheme, key)
-                page.keyboard.press("Escape")
+                if key:
+                    page.keyboard.press("Escape")
+                    page.locator("dialog").wait_for(state="detached")
             looked.close()
 
 

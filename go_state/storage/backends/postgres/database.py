@@ -189,7 +189,9 @@ class Database:
                 connection.execute("BEGIN ISOLATION LEVEL READ COMMITTED")
                 connection.execute(f"SELECT pg_advisory_xact_lock{kind}({self._lock})".encode())
                 locked = lock(connection, self.schema, of) if of else None
-                number = connection.execute(f"SELECT nextval('\"{self.schema}\".transactions')".encode())
+            # Not in the pipeline, which may end with a request to flush: the server stops its clock for idle transactions at that,
+            # and would let a writer that was stopped keep the lock for ever.
+            number = connection.execute(f"SELECT nextval('\"{self.schema}\".transactions')".encode())
             row = number.fetchone()
             assert row is not None
             return Begun(connection, int(row[0]), dict(locked.fetchall()) if locked is not None else {})
