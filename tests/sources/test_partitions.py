@@ -106,6 +106,7 @@ def test_a_table_by_shops() -> None:
     source = gs.sources.Partitions("sales", named, read, idle=1e-6, ends=True)
     result = gs.aggregate(TALLY, source, store=gs.MemoryStore(), key=key_of)
     assert {shop: model.count for shop, model in result.models.items() if shop != "s0"} == {"s1": 10, "s2": 10}
+    db.close()
 
 
 def test_functions_are_checked() -> None:
