@@ -17,7 +17,7 @@ import msgspec
 from ratio import compare, line
 
 import go_state as gs
-from go_state.core.partitions import Holder
+from go_state.core.ports.partitions import Holder
 
 COUNT, KEYS, PARTITIONS, AT_ONCE, MANY = 500_000, 1_000, 8, 5_000, 1_000
 

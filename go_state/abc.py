@@ -18,14 +18,6 @@ Each is a protocol: an object with these methods will do, it need not inherit. `
     Switch                          something with is_set(), which asks a batch to end
 """
 
-from go_state.core.partitions import (
-    AsyncHolder,
-    AsyncPartitionedReading,
-    AsyncPartitionedSource,
-    Holder,
-    PartitionedReading,
-    PartitionedSource,
-)
 from go_state.core.ports import (
     AsyncReading,
     AsyncSource,
@@ -48,6 +40,14 @@ from go_state.core.ports import (
     Value,
     Watcher,
     Write,
+)
+from go_state.core.ports.partitions import (
+    AsyncHolder,
+    AsyncPartitionedReading,
+    AsyncPartitionedSource,
+    Holder,
+    PartitionedReading,
+    PartitionedSource,
 )
 from go_state.system.timers import Clock
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar, Unpack, overload
 
 from go_state.core.errors import UsageError
-from go_state.core.partitions import AsyncPartitionedSource, PartitionedSource
 from go_state.core.ports import Position, Store
+from go_state.core.ports.partitions import AsyncPartitionedSource, PartitionedSource
 from go_state.core.program import Program
 from go_state.modes.aggregate.kept_by import kept_by
 from go_state.modes.aggregate.keyed import Models

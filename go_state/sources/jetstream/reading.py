@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Generic, TypeVar
 
-from go_state.core.partitions import AsyncHolder
 from go_state.core.ports import Position
+from go_state.core.ports.partitions import AsyncHolder
 from go_state.sources.jetstream.client import Calls, Message, Stream
 from go_state.sources.jetstream.follower import Follower
 from go_state.sources.streams.leases import Leases, Sharing

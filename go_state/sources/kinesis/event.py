@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, Literal, NamedTuple, Protocol, TypedDict, TypeVar, overload
 
 from go_state.core.errors import SourceChanged, SourceError, UsageError
-from go_state.core.partitions import Holder
 from go_state.core.ports import Position
+from go_state.core.ports.partitions import Holder
 from go_state.sources.decoding import Tags
 from go_state.sources.kinesis.lanes import Lanes
 from go_state.sources.streams.records import Decoder

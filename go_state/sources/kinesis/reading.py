@@ -17,8 +17,8 @@ from queue import Empty, SimpleQueue
 from typing import Generic, NamedTuple, TypeVar
 
 from go_state.core.errors import SourceChanged, SourceError
-from go_state.core.partitions import Holder
 from go_state.core.ports import Position
+from go_state.core.ports.partitions import Holder
 from go_state.sources.kinesis.client import Begin, Calls, ExpiredError, Page, Record, Stream, TryAgainError
 from go_state.sources.kinesis.cursor import Cursor
 from go_state.sources.kinesis.shards import Shards

@@ -1,4 +1,4 @@
-"""Sources of many partitions, of which a process reads those that it is given; see `go_state.core.partitions` for what they keep.
+"""Sources of many partitions, of which a process reads those that it is given; see `go_state.core.ports.partitions` for what they keep.
 
 - `kafka/`: a topic of Kafka, whose partitions a consumer group gives to its members;
 - `part.py`: the keys of one part of a source that every process can read;

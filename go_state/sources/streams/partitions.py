@@ -12,8 +12,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from go_state.core.errors import SourceChanged, UsageError
-from go_state.core.partitions import Holder
 from go_state.core.ports import Position
+from go_state.core.ports.partitions import Holder
 
 Msg = TypeVar("Msg")
 

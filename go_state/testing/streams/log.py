@@ -18,7 +18,7 @@ from contextlib import suppress
 from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 
 from go_state.core.errors import SourceChanged, UsageError
-from go_state.core.partitions import AsyncHolder, Holder
+from go_state.core.ports.partitions import AsyncHolder, Holder
 
 Msg = TypeVar("Msg")
 

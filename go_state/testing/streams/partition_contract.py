@@ -19,8 +19,8 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from go_state.core.partitions import PartitionedReading, PartitionedSource
 from go_state.core.ports import Store
+from go_state.core.ports.partitions import PartitionedReading, PartitionedSource
 from go_state.storage.backends.memory import MemoryStore
 
 _PATIENCE = 30.0  # seconds, in which an engine comes to its decisions

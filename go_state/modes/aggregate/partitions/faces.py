@@ -11,8 +11,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from go_state.core.errors import Conflict
-from go_state.core.partitions import AsyncHolder, Partitioned, PartitionedReading
 from go_state.core.ports import Position, Store
+from go_state.core.ports.partitions import AsyncHolder, Partitioned, PartitionedReading
 from go_state.modes.aggregate.partitions.claims import TRIES
 from go_state.modes.aggregate.partitions.holder import StreamHolder
 from go_state.runtime.flow.driver import drive, drive_async

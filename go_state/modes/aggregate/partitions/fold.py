@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, TypeVar
 
-from go_state.core.partitions import AsyncPartitionedSource, PartitionedReading, PartitionedSource
+from go_state.core.ports.partitions import AsyncPartitionedSource, PartitionedReading, PartitionedSource
 from go_state.modes.aggregate.partitions.faces import LoopFace, ReadInThread, ThreadFace, describe, in_this_thread, on_loop_of
 from go_state.modes.aggregate.partitions.holder import Outcome, StreamHolder
 from go_state.modes.aggregate.partitions.making import ShareMaker

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from go_state.core.errors import UsageError
-from go_state.core.partitions import Partitioned
 from go_state.core.ports import Store
+from go_state.core.ports.partitions import Partitioned
 from go_state.core.program import Program
 from go_state.modes.aggregate.kept_by import CACHE, kept_by_key
 from go_state.modes.aggregate.model_store import KeptModels, checked_name

@@ -16,8 +16,8 @@ from collections.abc import Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from go_state.core.errors import SourceChanged
-from go_state.core.partitions import Holder
 from go_state.core.ports import Position
+from go_state.core.ports.partitions import Holder
 from go_state.sources.streams.kafka.client import Group, Settings, given_up, log
 from go_state.sources.streams.kafka.record import Records, offset_of, time_of
 from go_state.sources.streams.kafka.starts import Starts

@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from go_state.core.ports import Position, Store
+from go_state.core.ports.sources import Position
+from go_state.core.ports.stores import Store
 
 Record = TypeVar("Record", contravariant=True)
 Read = TypeVar("Read")
