@@ -41,7 +41,8 @@ class Shown(Generic[Model, Msg]):
         entry, hidden = moment.entry, not self._redaction.is_empty
         message = Trees(self._redaction).tree(entry.message) if entry.message is not None else None
         diff, more = diff_of(moment.before, moment.after, self._redaction)
-        badges = (["set aside"] if moment.aside is not None else []) + (["failed"] if moment.error is not None else [])
+        marks = {"set aside": moment.aside, "failed": moment.error, "denied": moment.denied}
+        badges = [name for name, why_so in marks.items() if why_so is not None]
         error = None if moment.error is None else shown(why(moment.error, hidden=hidden), 2000)
         return {
             "position": entry.position, "time": entry.at,
@@ -50,6 +51,7 @@ class Shown(Generic[Model, Msg]):
             "commands": self.commands(moment), "subscriptions": self.subscriptions(moment),
             "turn": {"time": entry.at, "number": entry.position, "seconds": None, "badges": badges},
             "error": error or (shown(moment.aside, 200) if moment.aside is not None else None),
+            "denied": None if moment.denied is None else HIDDEN if hidden else shown(moment.denied, 500),
         }  # fmt: skip
 
     def after(self, moment: Moment[Model, Msg]) -> Tree:
@@ -84,17 +86,20 @@ class Shown(Generic[Model, Msg]):
         yield from interpreter.drop()
 
     def subscriptions(self, moment: Moment[Model, Msg]) -> dict[str, list[str]]:
-        """Return which subscriptions the turn has begun and ended."""
-        if self._program.subscriptions is None or moment.after is moment.before:
-            return {"begun": [], "ended": []}
+        """Return which subscriptions the turn has begun and ended, and which went on."""
         try:
-            before = _by_key([] if moment.before is None else checked_subscriptions(self._program.subscriptions(moment.before)))
-            after = _by_key([] if moment.after is None else checked_subscriptions(self._program.subscriptions(moment.after)))
+            before, after = self._wanted(moment.before), self._wanted(moment.after)
         except Exception:  # which ended the run, and is said there
-            return {"begun": [], "ended": []}
-        begun = [self._subscription(after[key]) for key in after if key not in before]
-        ended = [self._subscription(before[key]) for key in before if key not in after]
-        return {"begun": begun[:_COMMANDS], "ended": ended[:_COMMANDS]}
+            return {"begun": [], "ended": [], "kept": []}
+        begun = [after[key] for key in after if key not in before]
+        ended = [before[key] for key in before if key not in after]
+        kept = [after[key] for key in after if key in before]
+        found = {"begun": begun, "ended": ended, "kept": kept}
+        return {name: [self._subscription(each) for each in subs[:_COMMANDS]] for name, subs in found.items()}
+
+    def _wanted(self, model: Model | None) -> dict[Hashable, Sub[object]]:
+        asked = None if model is None or self._program.subscriptions is None else self._program.subscriptions(model)
+        return _by_key([] if asked is None else checked_subscriptions(asked))
 
     def _subscription(self, sub: Sub[object]) -> str:
         kind = type(sub).__name__.lower()

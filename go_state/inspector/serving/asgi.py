@@ -53,7 +53,7 @@ class Application:
 
         gets: dict[str, Callable[[Request], Any]] = {
             "/api/about": self._about, "/api/subjects": self._subjects, "/api/live": self._subjects_live, "/api/s/{id}": self._subject,
-            "/api/s/{id}/strip": self._strip, "/api/s/{id}/rows": self._rows, "/api/s/{id}/at/{position}": self._at,
+            "/api/s/{id}/strip": self._strip, "/api/s/{id}/rows": self._rows, "/api/s/{id}/turns": self._turns, "/api/s/{id}/at/{position}": self._at,
             "/api/s/{id}/tree/{position}": self._tree, "/api/s/{id}/message/{position}": self._message, "/api/s/{id}/find": self._find,
             "/api/s/{id}/export": self._export, "/api/s/{id}/live": self._live,
         }  # fmt: skip
@@ -99,6 +99,9 @@ class Application:
         backward = query.get("direction") == "backward"
         start, index = _optional(request, "from"), _optional(request, "index")
         return _json(self._api.rows(subject, wanted, start, index, _number(request, "count", 200), backward=backward))
+
+    def _turns(self, request: Request) -> Response:
+        return _json(self._api.turns(self._of(request), _number(request, "from", 0), _number(request, "count", 100)))
 
     def _at(self, request: Request) -> Response:
         return _json(self._api.at(self._of(request), _position(request)))

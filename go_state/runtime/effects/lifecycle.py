@@ -27,7 +27,7 @@ from go_state.system.crash_points import Watch
 from go_state.system.timers import SystemClock, Timers
 
 if TYPE_CHECKING:
-    from go_state.runtime.observing.commands import Commands
+    from go_state.runtime.observing.commands import ObservesEffects
 
 
 class Trouble(NamedTuple):
@@ -68,8 +68,9 @@ class Lifecycle:
         self._inline = inline
         clock = timers.clock
         self._now = time.monotonic if clock.__class__ is SystemClock else clock.monotonic  # without a step more for each effect
-        self._observed: Commands | None = None
+        self._observed: ObservesEffects | None = None
         self._launch: Callable[[Effect], object] = self.launch
+        self.messages_of: Callable[[Done], Messages] = self._messages_of  #: the messages of what has returned, or is due
         self._held = interpreter.held
         self._marks: Marks | None = None
         self.resumed: Mapping[str, float] = {}  # when the timers of an earlier run are over, since 1970, by their effect ids
@@ -81,9 +82,16 @@ class Lifecycle:
         """Note in `marks` which effects are running."""
         self._marks = self._interpreter.holding.marks = marks
 
-    def observe(self, commands: Commands) -> None:
-        """Tell of each effect from its launch to its end."""
-        self._observed, self._launch = commands, partial(commands.launch, self.launch)
+    def observe(self, observed: ObservesEffects | None) -> None:
+        """Tell of each effect from its launch to its end; None ends that, and is said in the run's own thread, between two steps."""
+        self._observed = observed
+        self._launch = self.launch if observed is None else partial(observed.launch, self.launch)
+        self.messages_of = self._messages_of if observed is None else partial(self._told_messages_of, observed)
+
+    @property
+    def observed(self) -> ObservesEffects | None:
+        """Who is told of effects."""
+        return self._observed
 
     # ------------------------------------------------------------------ at the commit
 
@@ -250,7 +258,12 @@ class Lifecycle:
             if self._marks is not None:
                 self._marks.ended(ended)
 
-    def messages_of(self, arrival: Done) -> Messages:
+    def _told_messages_of(self, observed: ObservesEffects, arrival: Done) -> Messages:
+        messages = self._messages_of(arrival)
+        observed.sent(arrival.effect, messages)
+        return messages
+
+    def _messages_of(self, arrival: Done) -> Messages:
         """Return the messages of what has returned, or is due; raises what its `ok=` raises."""
         effect, result = arrival
         if Watch.reached is not None:
@@ -295,6 +308,8 @@ class Lifecycle:
             except BaseException as second:
                 error = as_failure(second, "err= of a command")
             else:
+                if self._observed is not None and message is not None:
+                    self._observed.sent(effect, (message,))
                 sent = self._ended_by(effect, Outcome.FAILED)
                 return sent if message is None else Delivery((message, *sent.messages), sent.trouble)
         return Delivery((), self.trouble(effect, error))

@@ -194,6 +194,10 @@ class LogFeed(Generic[Msg]):
         """Return the position in the log of the message last given."""
         return self._first + len(self._chunk) - length_hint(self._rest) - 1  # of which an effect's origin asks: no further call
 
+    def chunk(self) -> tuple[int, Sequence[Msg]]:
+        """Return the position of the chunk's first message, and the chunk, which a commit may lengthen."""
+        return self._first, self._chunk
+
     def turn(self) -> Turn:
         """Return a turn that begins now."""
         return Turn(self._time(), self.last_position())
