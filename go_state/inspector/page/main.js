@@ -13,6 +13,8 @@ import { Fix, WhatIf } from "./what_if.js";
 
 const PAGE = 20; // messages that Page Up and Page Down step over
 const STEP = 250; // milliseconds between two messages while it plays
+const BUSY = 1000; // messages a second from which on the newest is shown four times a second in the place of ten
+const BUSY_STEP = 250; // milliseconds
 
 function useAddress() {
   const read = () => {
@@ -92,7 +94,14 @@ function App({ about }) {
   const { subject: loaded, problem, grow } = useSubject(address.subject);
   const subject = loaded?.id === address.subject ? loaded : null; // another one is on its way
   const { live, lost } = useLive(address.subject, about.live);
-  useEffect(() => { if (live?.end) grow(live.first ?? 0, live.end); }, [live?.first, live?.end]);
+  const grown = useRef(0); // when the list was last made longer: at thousands of messages a second nobody reads each, and each look costs the program
+  useEffect(() => {
+    if (!live?.end) return;
+    const soon = live.rate > BUSY && performance.now() - grown.current < BUSY_STEP;
+    if (soon && live.end - (subject?.end ?? 0) > 0 && live.state === "running") return; // the next event brings it
+    grown.current = performance.now();
+    grow(live.first ?? 0, live.end);
+  }, [live?.first, live?.end, live?.rate]);
 
   const empty = !subject || subject.end <= subject.first;
   const last = subject ? subject.end - 1 : 0;
@@ -132,6 +141,11 @@ function App({ about }) {
   useEffect(() => { document.title = `${subject?.key ?? subject?.name ?? "inspector"} · go_state`; }, [subject?.id]);
   const can = useMemo(() => new Set(about.can), [about]);
 
+  // What has not changed is not compared again: rows come and go many times a second.
+  const left = useMemo(() => html`<${Subjects} subjects=${subjects} chosen=${address.subject} onChoose=${choose} />`, [subjects.items, subjects.next, subjects.total, subjects.problem, subjects.search, address.subject, about]);
+  const strip = useMemo(() => html`<${Strip} subject=${subject} position=${position ?? 0} onMove=${move} theme=${theme} />`, [subject, position, move, theme]);
+  const right = useMemo(() => html`<${Moment} found=${moment} tab=${tab} onTab=${setTab} onMove=${move} />`, [moment, tab, move]);
+
   return html`<div class="app" data-pane=${pane}>
     <header class="top">
       <h1><img src="icon.svg" alt="" width="20" height="20" /> <bdi>${about.program ?? "go_state"}</bdi></h1>
@@ -147,17 +161,17 @@ function App({ about }) {
       <button class="plain" title=${`Colours: ${theme}`} aria-label=${`Colours: ${theme}`} onClick=${nextTheme}>◐</button>
       <button class="plain" title="Keys" aria-label="Keys" onClick=${() => setDialog("help")}>?</button>
     </header>
-    <${Subjects} subjects=${subjects} chosen=${address.subject} onChoose=${choose} />
+    ${left}
     <main class="pane messages" aria-label="Messages">
       ${problem && html`<p class="problem" role="alert">${problem}</p>`}
       <${LiveBar} live=${live} lost=${lost} following=${following} onFollow=${() => setFollowing(!following)} />
-      <${Strip} subject=${subject} position=${position ?? 0} onMove=${move} theme=${theme} />
+      ${strip}
       <${Filters} subject=${subject} filter=${filter} onFilter=${setFilter} rows=${rows} field=${field} />
       ${subject && subject.indexed < 1 && html`<div class="line quiet"><progress value=${subject.indexed} max="1" aria-label="Indexing"></progress> reading the messages</div>`}
       ${rows.problem && html`<p class="problem" role="alert">${rows.problem}</p>`}
       ${subject && empty && html`<p class="quiet centred">There are no messages yet.</p>`}
       ${rows.filtered && rows.known && rows.total === 0 && html`<p class="quiet centred">No message passes the filter.</p>`}
-      <${Rows} subject=${subject} rows=${rows} position=${position} onMove=${move} />
+      <${Rows} subject=${subject} rows=${rows} position=${position} onMove=${move} isLive=${about.live} />
       <footer class="line steps">
         <button aria-label="First message" onClick=${() => move(subject?.first ?? 0)}>|◀</button>
         <button aria-label="One back" onClick=${step(-1)}>◀</button>
@@ -167,7 +181,7 @@ function App({ about }) {
         <button class="plain" onClick=${() => setDialog("go")} disabled=${empty}>position ${number(position)} of ${empty ? "–" : number(last)}</button>
       </footer>
     </main>
-    <${Moment} found=${moment} tab=${tab} onTab=${setTab} />
+    ${right}
     ${dialog === "help" && html`<${Help} onClose=${close} />`}
     ${dialog === "go" && html`<${GoTo} subject=${subject} onMove=${move} onClose=${close} />`}
     ${dialog === "find" && html`<${FindFirst} subject=${subject} position=${position} onMove=${move} onClose=${close} />`}
