@@ -157,7 +157,13 @@ def through_a_million(viewer: Viewer, found: str) -> None:
     line("the page of a million messages is there, seconds", answers["ready"], "<= 1", unit="s")
     line("   and all of them are read", answers["indexed"], "", unit="s")
     line("   a jump to anywhere, until it is on the screen, median of 20", answers["jump"], "<= 0.1", unit="s")
-    line("   the longest task of 300 turns of the wheel", answers["longest"], "<= 0.05", f"{answers['tasks']} over 50 ms", unit="s")
+    line(
+        "   the longest task of 300 turns of the wheel",
+        answers["longest"],
+        "<= 0.05",
+        f"{answers['tasks']} over 50 ms",
+        unit="s",
+    )
     line("   a type among all", answers["filter"], "<= 2", unit="s")
     line("   memory of the server, more than at its start", (resident(pid) - before) / 1e6, "", unit="MB")
 

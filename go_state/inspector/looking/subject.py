@@ -24,7 +24,7 @@ from go_state.inspector.values.redaction import Redaction
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
-State: TypeAlias = Literal["running", "resting", "failed", "ended", "stored"]
+State: TypeAlias = Literal["running", "resting", "failed", "ended", "stored", "growing"]
 _FILTERS = 4  # whose matches are kept
 _WAIT = 0.15  # seconds that a question waits for matches; the page asks again
 SLOW = 0.01

@@ -25,7 +25,11 @@ export function LiveBar({ live, lost, following, onFollow }) {
   return html`<section class="live" aria-label="The running program">
     ${lost && html`<p class="problem" role="alert">${lost}</p>`}
     ${live && html`<div class="line">
-      ${over
+      ${live.state === "stored" || live.state === "growing"
+        ? html`<button aria-pressed=${following ? "true" : "false"} onClick=${onFollow}>${following ? "❚❚ pause" : "▶ follow"}</button>
+          ${live.state === "growing" ? html`<span title="messages a second">${number(Math.round(live.rate ?? 0))}/s</span>` : html`<span class="quiet">nobody writes it at this moment</span>`}
+          ${live.queue ? html`<span title="messages that the program has not processed, as far as the store knows">lag ${number(live.queue)}</span>` : null}`
+        : over
         ? html`<strong role="status">${live.state === "failed" ? "The program has failed" : "The program has ended"}</strong>`
         : html`<button aria-pressed=${following ? "true" : "false"} onClick=${onFollow}>${following ? "❚❚ pause" : "▶ follow"}</button>
           <span title="messages a second">${number(Math.round(live.rate ?? 0))}/s</span>

@@ -1,14 +1,14 @@
 // The inspector: programs on the left, messages in the middle, the moment on the right. An address is `#/SUBJECT/POSITION`.
 import { get } from "./api.js";
 import { html, render, useCallback, useEffect, useMemo, useRef, useState } from "./html.js";
-import { number } from "./format.js";
+import { coarse, number } from "./format.js";
 import { Filters, FindFirst, GoTo } from "./find.js";
 import { Help, useKeys } from "./keys.js";
 import { LiveBar, useLive } from "./live.js";
 import { Moment, useMoment } from "./moment.js";
 import { Rows, useRows } from "./rows.js";
 import { Strip } from "./strip.js";
-import { Subjects, useSubjects } from "./subjects.js";
+import { Subjects, firstSubjects, useSubjects } from "./subjects.js";
 import { Fix, WhatIf } from "./what_if.js";
 
 const PAGE = 20; // messages that Page Up and Page Down step over
@@ -72,10 +72,19 @@ function useSubject(id) {
       return { ...before, subject: { ...subject, first: Math.max(first, subject.first), end: Math.max(end, subject.end) } };
     });
   }, []);
+  const many = found.subject ? coarse(found.subject) : 0;
+  useEffect(() => { // the types and their counts are those of then
+    if (!id || !found.subject || found.subject.indexed < 1) return undefined;
+    const control = new AbortController();
+    const wait = setTimeout(() => get(`s/${encodeURIComponent(id)}`, null, control.signal)
+      .then(({ types, keyframes }) => setFound((now) => (now.subject?.id === id ? { ...now, subject: { ...now.subject, types, keyframes } } : now)))
+      .catch(() => {}), 500); // whoever asks next says what is wrong
+    return () => { clearTimeout(wait); control.abort(); };
+  }, [id, many]);
   return { ...found, grow };
 }
 
-function App({ about }) {
+function App({ about, first }) {
   const [address, go] = useAddress();
   const [theme, nextTheme] = useTheme();
   const [filter, setFilter] = useState({});
@@ -87,7 +96,7 @@ function App({ about }) {
   const [edits, setEdits] = useState([]);
   const field = useRef(null);
 
-  const subjects = useSubjects(about.live);
+  const subjects = useSubjects(about.live, first);
   useEffect(() => {
     if (!address.subject && subjects.items?.length) go(subjects.items[0].id, null);
   }, [address.subject, subjects.items]);
@@ -193,9 +202,9 @@ function App({ about }) {
 async function begin() {
   const place = document.getElementById("app");
   try {
-    const about = await get("about");
+    const [about, first] = await Promise.all([get("about"), firstSubjects()]);
     place.textContent = "";
-    render(html`<${App} about=${about} />`, place);
+    render(html`<${App} about=${about} first=${first} />`, place);
   } catch (error) {
     place.textContent = "";
     render(html`<p class="problem centred" role="alert">${error.message}</p>`, place);

@@ -57,7 +57,7 @@ export function useRows(subject, filter) {
     }
   }, [cache, all, name]);
 
-  useEffect(() => { if (subject) ask(0); }, [cache]);
+  useEffect(() => { if (subject && filtered) ask(0); }, [cache]);
 
   // What the turns of some rows have asked for: it takes a fold, and is asked for when the rows are there.
   const askTurns = useCallback(async (positions, again) => {
@@ -154,10 +154,10 @@ export function Rows({ subject, rows, position, onMove, isLive }) {
     return () => { clearTimeout(wait); clearInterval(again); };
   }, [window, rows.askTurns, isLive]);
 
-  const drawn = [];
+  const drawn = []; // a row that is scrolled out of sight is the next one that comes into it
   for (let index = first; index < Math.min(first + seen + 1, rows.total); index += 1) {
     const row = rows.row(index);
-    drawn.push(html`<${Row} key=${index} row=${row} turn=${row && rows.turn(row.position)} number=${index} offset=${(index - top) * ROW}
+    drawn.push(html`<${Row} key=${index % (seen + 2)} row=${row} turn=${row && rows.turn(row.position)} number=${index} offset=${(index - top) * ROW}
       chosen=${index === chosen} onMove=${onMove} />`);
   }
   return html`<div class="rows" ref=${box} onScroll=${scrolled} tabindex="0" role="listbox" aria-label="Messages"

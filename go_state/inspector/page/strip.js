@@ -1,7 +1,7 @@
 // The strip above the messages: how many, how fast, how slow, over the whole run or a part of it. Drag to look closer.
 import { get } from "./api.js";
 import { html, useEffect, useRef, useState } from "./html.js";
-import { clock, day, number } from "./format.js";
+import { clock, coarse, day, number } from "./format.js";
 import uPlot from "./vendor/uplot.js";
 
 const HEIGHT = 84;
@@ -54,9 +54,6 @@ export function Strip({ subject, position, onMove, theme }) {
     ${problem && html`<p class="problem" role="alert">${problem}</p>`}
   </section>`;
 }
-
-// A live end moves all the time; the strip is drawn again for each twentieth that it has grown.
-const coarse = (subject) => Math.floor((Math.log(Math.max(subject.end - subject.first, 1)) / Math.log(1.05)));
 
 // The bars are stretches of time: of equal length, and so the higher the more messages there were. They are drawn by their number.
 const series = (data) => [data.position.map((_, index) => index), data.count, data.slow, data.failed];
