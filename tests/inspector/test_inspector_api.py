@@ -158,13 +158,13 @@ def test_the_first_message_is_found(client: Client) -> None:
 def test_what_if_folds_on_from_an_edit(client: Client, store: gs.LMDBStore) -> None:
     """Edited, left out and put in: the model is that of the messages as they would have been, and the store stays as it is."""
     before = store.journal("shop").statistics().end
-    dropped = client.post_api("s/shop/what-if", {"edits": [{"do": "drop", "position": 7}], "until": None})
+    dropped = client.tried("shop", [{"do": "drop", "position": 7}])
     assert dropped["first"] == {"position": 7, "path": "total"}
     assert [each["path"] for each in dropped["diff"]] == ["total", 'orders["o6"].refunded']
     total = {each["path"]: each["after"]["text"] for each in dropped["diff"]}["total"]
     assert int(total) == gs.replay(shop, store.journal("shop")).total + 6
     written = json.dumps(["Sale", {"order": "new", "amount": 5, "email": ""}])
-    put_in = client.post_api("s/shop/what-if", {"edits": [{"do": "insert", "position": 3, "message": written}], "until": 10})
+    put_in = client.tried("shop", [{"do": "insert", "position": 3, "message": written}], 10)
     assert {each["path"] for each in put_in["diff"]} == {"total", 'orders["new"]'}
     same = client.post_api(
         "s/shop/what-if",
@@ -431,5 +431,5 @@ def test_what_was_set_aside_is_marked_and_passed_over(tmp_path: Path) -> None:
             assert (moment["error"], moment["diff"]) == ("ValueError", [])
             assert client.api("s/shop/at/3")["after"]["children"][0]["value"]["text"] == "3"
             edit = {"do": "edit", "position": 1, "message": '["Sale", {"order": "good", "amount": 7, "email": ""}]'}
-            tried = client.post_api("s/shop/what-if", {"edits": [edit], "until": None})
+            tried = client.tried("shop", [edit])
             assert tried["after"]["children"][0]["value"]["text"] == "10"

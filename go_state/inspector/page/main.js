@@ -195,7 +195,7 @@ function App({ about, first }) {
     ${dialog === "go" && html`<${GoTo} subject=${subject} onMove=${move} onClose=${close} />`}
     ${dialog === "find" && html`<${FindFirst} subject=${subject} position=${position} onMove=${move} onClose=${close} />`}
     ${dialog === "what-if" && html`<${WhatIf} subject=${subject} position=${position} edits=${edits} onEdits=${setEdits} onMove=${move} onClose=${close} />`}
-    ${dialog === "fix" && html`<${Fix} subject=${subject} onMove=${move} onClose=${close} />`}
+    ${dialog === "fix" && html`<${Fix} subject=${subject} position=${position} onMove=${move} onClose=${close} />`}
   </div>`;
 }
 

@@ -189,16 +189,29 @@ class Api:
 
     # ------------------------------------------------------------------ trying
 
-    def what_if(self, subject: AnySubject, given: object, until: int | None) -> Json:
-        """Return what would have been."""
+    def what_if(self, subject: AnySubject, given: object, until: int | None) -> Callable[[Tell], None]:
+        """Return what folds what would have been, tells how far it is, and then what came of it."""
         first, end = subject.span()
-        until = end if until is None else min(until, end)
+        last = end if until is None else min(until, end)
         moments = subject.needed()
-        tried = what_if(moments, edits_of(moments.opened, given, first, end), until, lambda _: None)
-        diff, more = diff_of(tried.was, tried.is_now, subject.redaction)
-        parted = None if tried.parted is None else {"position": tried.parted[0], "path": shown(tried.parted[1], 500)}
-        after = Trees(subject.redaction).tree(tried.is_now, (), tried.was)
-        return {"until": until, "after": after, "diff": diff, "more_diff": more, "first": parted, "messages": tried.messages}
+        edits = edits_of(moments.opened, given, first, end)
+
+        def work(tell: Tell) -> None:
+            tried = what_if(moments, edits, last, _progress(tell, last))
+            diff, more = diff_of(tried.was, tried.is_now, subject.redaction)
+            parted = None if tried.parted is None else {"position": tried.parted[0], "path": shown(tried.parted[1], 500)}
+            after = Trees(subject.redaction).tree(tried.is_now, (), tried.was)
+            found = {
+                "until": last,
+                "after": after,
+                "diff": diff,
+                "more_diff": more,
+                "first": parted,
+                "messages": tried.messages,
+            }
+            tell("done", found)
+
+        return work
 
     def find(self, subject: AnySubject, where: str, start: int) -> Callable[[Tell], None]:
         """Return what looks for the first message where something is true, and tells how far it is."""
@@ -211,15 +224,17 @@ class Api:
 
         return work
 
-    def fix(self, subject: AnySubject) -> Callable[[Tell], None]:
-        """Return what compares the program as it is with what its file says now, and tells what it finds."""
+    def fix(self, subject: AnySubject, start: int | None) -> Callable[[Tell], None]:
+        """Return what compares the program as it is with what its file says now, and tells what it finds: of all messages, or of those
+        from the nearest model on that was kept before the position `start`.
+        """
         moments = subject.needed()
         where = self._where or module_and_name(moments.opened.program)
 
         def work(tell: Tell) -> None:
             new = fresh_program(where)
             key = subject.what.key if subject.what.kind == "journal" else None
-            fixing = Fixing(subject, moments.opened, new, key)
+            fixing = Fixing(subject, moments.opened, new, key, start)
             self._fixed[subject.what.id] = fixing.program
             end = subject.span()[1]
             for parted in fixing.parted(end, _progress(tell, end)):
@@ -228,7 +243,8 @@ class Api:
                     field = fields[0] if fields else {"path": "", "before": None, "after": None}
                     tell("found", {"position": parted.position, "type": shown(parted.kind, 80), **field})
             by_field = {shown(path, 200): count for path, count in fixing.by_field.most_common(50)}
-            tell("done", {"messages": fixing.messages, "differ": fixing.differ, "by_field": by_field})
+            done = {"messages": fixing.messages, "differ": fixing.differ, "by_field": by_field, "from": fixing.start}
+            tell("done", done)
 
         return work
 

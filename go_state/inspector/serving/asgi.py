@@ -121,8 +121,9 @@ class Application:
         until = given.get("until")
         if until is not None and type(until) is not int:
             raise UsageError("until is a position, or null")
-        subject = await run_in_threadpool(self._of, request)
-        return _json(await run_in_threadpool(self._api.what_if, subject, given.get("edits"), until))
+        subject = await self._found(request)
+        work = await run_in_threadpool(self._api.what_if, subject, given.get("edits"), until)
+        return _events(streams.worked(self._places.taken(self._ending(work))))
 
     def _export(self, request: Request) -> Response:
         from starlette.responses import StreamingResponse
@@ -147,9 +148,11 @@ class Application:
         return _events(streams.worked(self._places.taken(self._ending(work))))
 
     async def _fix(self, request: Request) -> Response:
-        await _body(request)
+        start = (await _body(request)).get("from")
+        if start is not None and type(start) is not int:
+            raise UsageError("from is a position, or null")
         subject = await self._found(request)
-        return _events(streams.worked(self._places.taken(self._ending(self._api.fix(subject)))))
+        return _events(streams.worked(self._places.taken(self._ending(self._api.fix(subject, start)))))
 
     def _ending(self, work: Callable[[streams.Tell], None]) -> Callable[[streams.Tell], None]:
         """Return the work, which ends when the server does."""
