@@ -137,7 +137,7 @@ class Recording(Generic[Model, Msg]):
             self._framed = position
         segment: _Segment[Model, Msg] = _Segment(position, chunk, position - first, self._loop.model if keeps else _NONE)
         segments.append(segment)
-        while segments[0].end <= position - KEPT + _MOST:
+        while segments[0].first < position - KEPT + _MOST:
             segments.popleft()
         return segment
 
