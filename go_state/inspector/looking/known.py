@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 EffectState: TypeAlias = Literal["waiting", "running", "retrying", "done", "failed", "cancelled"]
+UNFINISHED: tuple[EffectState, ...] = ("waiting", "running", "retrying")
+"""The states of an effect that goes on."""
 
 
 @dataclass(slots=True)

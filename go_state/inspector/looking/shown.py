@@ -10,7 +10,7 @@ from go_state.core.commands import Call, Send, name_of
 from go_state.core.program import Program
 from go_state.core.subscriptions import Scope, Stream, Sub, checked_subscriptions
 from go_state.inspector.looking.moment import Moment, why
-from go_state.inspector.looking.records import EMPTY, type_name
+from go_state.inspector.looking.records import type_of_entry
 from go_state.inspector.values.differing import MOST, Differs, differing
 from go_state.inspector.values.redaction import Redaction
 from go_state.inspector.values.summary import HIDDEN, command_text, summary
@@ -46,7 +46,7 @@ class Shown(Generic[Model, Msg]):
         error = None if moment.error is None else shown(why(moment.error, hidden=hidden), 2000)
         return {
             "position": entry.position, "time": entry.at,
-            "type": EMPTY if entry.message is None else type_name(entry.message), "message": message,
+            "type": type_of_entry(entry), "message": message,
             "before": Trees(self._redaction, 50).tree(moment.before), "after": self.after(moment), "diff": diff, "more_diff": more,
             "commands": self.commands(moment), "subscriptions": self.subscriptions(moment),
             "turn": {"time": entry.at, "number": entry.position, "seconds": None, "badges": badges},
@@ -105,7 +105,7 @@ class Shown(Generic[Model, Msg]):
         kind = type(sub).__name__.lower()
         if isinstance(sub, Stream):
             return f"{kind} {shown(name_of(sub.fn), 80)}"
-        return f"{kind} {summary(sub, self._redaction, 120)}"
+        return f"{kind} {summary(sub, self._redaction, 120)}".removesuffix(" scope=[]")  # of no child
 
 
 def diff_of(before: object, after: object, redaction: Redaction) -> tuple[list[dict[str, object]], int]:

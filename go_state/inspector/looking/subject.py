@@ -15,7 +15,7 @@ from go_state.history.reading.starts import Start
 from go_state.inspector.looking.filters import Filter, Matches
 from go_state.inspector.looking.known import Known, NothingKnown
 from go_state.inspector.looking.moment import Moments
-from go_state.inspector.looking.records import EMPTY, HistoryRecords, JournalRecords, Line, Records
+from go_state.inspector.looking.records import EMPTY, UNREADABLE, HistoryRecords, JournalRecords, Line, Records
 from go_state.inspector.looking.shown import Shown
 from go_state.inspector.looking.stored import StoredHistory
 from go_state.inspector.looking.timeline import Timeline
@@ -188,6 +188,7 @@ class Subject(Generic[Model, Msg]):
             "slow": seconds is not None and seconds >= SLOW,
             "snapshot": line.position in keyframes,
             "emptied": line.kind == EMPTY and line.position not in aside,
+            "unreadable": line.kind == UNREADABLE,
         }
         return [name for name, holds in marks.items() if holds]
 

@@ -1,7 +1,7 @@
 // A program that runs: its end, its rate, what is under way and what is due.
 import { follow } from "./api.js";
 import { html, useEffect, useState } from "./html.js";
-import { duration, number } from "./format.js";
+import { counted, duration, number } from "./format.js";
 
 export function useLive(subject, isLive) {
   const [live, setLive] = useState(null);
@@ -36,7 +36,7 @@ export function LiveBar({ live, lost, following, onFollow }) {
           <span title="messages that wait">queue ${number(live.queue)}</span>
           ${live.lag ? html`<span>lag ${number(live.lag)}</span>` : null}`}
       ${(live.effects?.length || live.timers?.length) ? html`<button class="plain" aria-expanded=${open ? "true" : "false"} onClick=${() => setOpen(!open)}>
-        ${number(live.effects?.length ?? 0)} under way, ${number(live.timers?.length ?? 0)} timers ${open ? "▾" : "▸"}</button>` : null}
+        ${number(live.effects?.length ?? 0)} under way, ${counted(live.timers?.length ?? 0, "timer")} ${open ? "▾" : "▸"}</button>` : null}
       ${live.error && html`<bdi class="error">${live.error}</bdi>`}
     </div>`}
     ${open && live && html`<div class="under-way">

@@ -114,7 +114,7 @@ function App({ about, first }) {
 
   const empty = !subject || subject.end <= subject.first;
   const last = subject ? subject.end - 1 : 0;
-  const position = empty ? null : Math.min(Math.max(address.position ?? last, subject.first), last);
+  const position = empty ? null : Math.min(Math.max(address.position ?? (["file", "aggregate"].includes(subject.kind) ? subject.first : last), subject.first), last);
   const rows = useRows(subject, filter);
   const moment = useMoment(subject, position);
 
@@ -151,14 +151,16 @@ function App({ about, first }) {
   const can = useMemo(() => new Set(about.can), [about]);
 
   // What has not changed is not compared again: rows come and go many times a second.
-  const left = useMemo(() => html`<${Subjects} subjects=${subjects} chosen=${address.subject} onChoose=${choose} />`, [subjects.items, subjects.next, subjects.total, subjects.problem, subjects.search, address.subject, about]);
+  const items = useMemo(() => subjects.items?.map((each) => (live && each.id === address.subject
+    ? { ...each, first: Math.max(live.first ?? 0, each.first), end: Math.max(live.end, each.end), state: live.state } : each)), [subjects.items, address.subject, live?.end, live?.state]);
+  const left = useMemo(() => html`<${Subjects} subjects=${{ ...subjects, items: items ?? null }} chosen=${address.subject} onChoose=${choose} />`, [items, subjects.next, subjects.total, subjects.problem, subjects.search, address.subject, about]);
   const strip = useMemo(() => html`<${Strip} subject=${subject} position=${position ?? 0} onMove=${move} theme=${theme} />`, [subject, position, move, theme]);
   const right = useMemo(() => html`<${Moment} found=${moment} tab=${tab} onTab=${setTab} onMove=${move} />`, [moment, tab, move]);
 
   return html`<div class="app" data-pane=${pane}>
     <header class="top">
       <h1><img src="icon.svg" alt="" width="20" height="20" /> <bdi>${about.program ?? "go_state"}</bdi></h1>
-      <span class="quiet where"><bdi>${about.store ?? ""}</bdi></span>
+      <span class="quiet where" title=${about.store ?? ""}><bdi>${/^([A-Za-z]:)?[/\\]/.test(about.store ?? "") ? about.store.split(/[/\\]/).pop() : about.store ?? ""}</bdi></span>
       <nav class="panes" aria-label="Panes">
         ${[["subjects", "Keys"], ["messages", "Messages"], ["moment", "Model"]].map(([name, label]) =>
           html`<button key=${name} aria-pressed=${pane === name ? "true" : "false"} onClick=${() => setPane(name)}>${label}</button>`)}

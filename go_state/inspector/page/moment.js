@@ -4,6 +4,8 @@ import { html, useEffect, useRef, useState } from "./html.js";
 import { duration, moment as written, number } from "./format.js";
 import { Leaf, Tree, loadTree } from "./tree.js";
 
+const SOON = 400; // milliseconds after which it is said that a moment is on its way
+
 // The newest moment that was asked for; while it is on its way the one before stays.
 export function useMoment(subject, position) {
   const [found, setFound] = useState({ at: null, problem: null });
@@ -13,10 +15,12 @@ export function useMoment(subject, position) {
       return undefined;
     }
     const control = new AbortController();
+    const wait = setTimeout(() => setFound((before) => ({ ...before, waiting: true })), SOON);
     get(`s/${subject.id}/at/${position}`, null, control.signal)
       .then((at) => setFound({ at: { ...at, subject: subject.id }, problem: null }))
-      .catch((error) => { if (error.name !== "AbortError") setFound((before) => ({ ...before, problem: error.message })); });
-    return () => control.abort();
+      .catch((error) => { if (error.name !== "AbortError") setFound((before) => ({ at: before.at, problem: error.message })); })
+      .finally(() => clearTimeout(wait));
+    return () => { control.abort(); clearTimeout(wait); };
   }, [subject?.id, position]);
   return found;
 }
@@ -30,13 +34,15 @@ const TABS = [
 ];
 
 export function Moment({ found, tab, onTab, onMove }) {
-  const { at, problem } = found;
+  const { at, problem, waiting } = found;
+  const folding = waiting && html`<div class="line quiet" role="status"><progress aria-label="Folding"></progress> folding up to this message</div>`;
   if (!at) {
     return html`<section class="pane moment" aria-label="The moment">
-      ${problem ? html`<p class="problem" role="alert">${problem}</p>` : html`<p class="quiet">Choose a message to see the model after it.</p>`}
+      ${problem ? html`<p class="problem" role="alert">${problem}</p>` : folding || html`<p class="quiet">Choose a message to see the model after it.</p>`}
     </section>`;
   }
   return html`<section class="pane moment" aria-label=${`The moment at position ${at.position}`}>
+    ${folding}
     ${problem && html`<p class="problem" role="alert">${problem}</p>`}
     ${at.error && html`<p class="problem" role="alert"><bdi>${at.error}</bdi></p>`}
     ${at.denied && html`<p class="denied-why">Denied by the middleware: <bdi>${at.denied}</bdi>. The model stays as it was.</p>`}

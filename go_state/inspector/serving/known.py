@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from go_state.inspector.looking.known import EffectStory
+from go_state.inspector.looking.known import UNFINISHED, EffectStory
 from go_state.inspector.values.text import shown
 from go_state.inspector.worlds.world import AnySubject, Now
 
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from go_state.runtime.observing.running import RunningEffect
 
 _OVER = ("failed", "ended")  # states of a program of which nothing goes on
-_UNFINISHED = ("waiting", "running", "retrying")
 
 
 def add_known(moment: dict[str, object], subject: AnySubject, position: int, now: Now | None) -> None:
@@ -40,7 +39,7 @@ def add_known(moment: dict[str, object], subject: AnySubject, position: int, now
 
 def _told(story: EffectStory, subject: AnySubject, *, is_over: bool) -> dict[str, object]:
     """Return what the page is told of an effect."""
-    state = "cancelled" if is_over and story.state in _UNFINISHED else story.state
+    state = "cancelled" if is_over and story.state in UNFINISHED else story.state
     said = f"{story.error}: {story.said}" if story.error and story.said and subject.redaction.is_empty else story.error
     return {
         "state": state,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, TypeVar
 
 from go_state.core.commands import Call, name_of
-from go_state.inspector.looking.known import EffectState, EffectStory
+from go_state.inspector.looking.known import UNFINISHED, EffectState, EffectStory
 from go_state.runtime.effects.lifecycle import Lifecycle
 from go_state.runtime.observing.commands import Observed
 
@@ -62,12 +62,11 @@ class Noting:
         self._folding = threading.Lock()  # guards the stories
 
     def begin(self) -> None:
-        """Note what happens from now on; what was noted before is forgotten."""
+        """Note what happens from now on; what was not over when nobody looked any more is forgotten, for its end is not known."""
         with self._folding:
-            self._notes.clear()
-            self._kept.clear()
-            self._by_turn.clear()
-            self._senders.clear()
+            self._fold()
+            for name in [name for name, kept in self._kept.items() if kept.story.state in UNFINISHED]:
+                self._forget(self._kept.pop(name))
         with self._taking:
             self._is_wanted = True
             if self._lifecycle.observed is not self:

@@ -96,7 +96,6 @@ class Recording(Generic[Model, Msg]):
         with self._lock:
             self._watchers += 1
             if self._watchers == 1:
-                self._segments = deque()  # what came in between is not known
                 self._noting.begin()
                 self._loop.failures.observe = self._set_aside
                 self._loop.around = self._around
@@ -130,8 +129,11 @@ class Recording(Generic[Model, Msg]):
     def _begin(self, feed: LogFeed[Msg]) -> _Segment[Model, Msg]:
         position, (first, chunk) = feed.last_position(), feed.chunk()
         segments = self._segments
-        if segments and (last := segments[-1]).end > position:  # its turn is taken again
-            del last.begun[max(position - last.first, 0) :]
+        if segments and (last := segments[-1]).end != position:
+            if last.end < position:  # what came in between, while nobody looked, is not known
+                segments.clear()
+            else:  # its turn is taken again
+                del last.begun[max(position - last.first, 0) :]
         keeps = not segments or not self._framed + KEYFRAME > position >= self._framed
         if keeps:
             self._framed = position
