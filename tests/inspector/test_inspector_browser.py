@@ -15,7 +15,7 @@ from inspector_support import Msg, Sale, Shop, fill, init, sales, shop, update
 import go_state as gs
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, Page
 
 __all__ = ["browser"]  # a fixture
 pytestmark = pytest.mark.slow
@@ -132,22 +132,41 @@ def test_every_size_and_colour(browser: Browser, journal: Path, tmp_path: Path, 
         looked.close()
 
 
+AXE_RUN = """async () =>
+    (await axe.run()).violations.map((each) => each.id + ": " + each.nodes.map((node) => node.html.slice(0, 120)).join(" | "))"""
+
+
+def check_panes(page: Page, *, is_narrow: bool) -> None:
+    """Look at a message that has changed something and asked for a command, in each tab, and at the panes that a narrow window hides."""
+    page.keyboard.press("Home")
+    for _ in range(7):
+        page.keyboard.press("ArrowRight")
+    if is_narrow:
+        page.get_by_role("button", name="Model", exact=True).click()
+    for tab in ("Message", "Commands", "Subscriptions", "Turn", "Changes"):
+        page.get_by_role("tab", name=tab).click()
+        assert page.evaluate(AXE_RUN) == [], tab
+    if is_narrow:
+        page.get_by_role("button", name="Keys", exact=True).first.click()
+        assert page.evaluate(AXE_RUN) == []
+        page.get_by_role("button", name="Messages", exact=True).click()
+
+
 def test_screen_readers_find_their_way(browser: Browser, journal: Path) -> None:
-    """Axe finds nothing, in both colours, in the page and in each of its dialogs."""
+    """Axe finds nothing, in both colours, wide and narrow, in the page, its panes and tabs, and each of its dialogs."""
     with gs.LMDBStore(journal, readonly=True) as store, gs.inspect(store, shop) as inspector:
-        for scheme in ("light", "dark"):
-            looked = Looked(browser, inspector.address, bypass_csp=True, color_scheme=scheme)
+        for scheme, width in (("light", 1440), ("dark", 420)):
+            size = {"width": width, "height": 900}
+            looked = Looked(browser, inspector.address, bypass_csp=True, color_scheme=scheme, viewport=size)
             page = looked.page
-            page.locator(".moment .tree").wait_for()
+            page.locator(".row.chosen").wait_for()
             page.add_script_tag(path=AXE)
+            check_panes(page, is_narrow=width < 1000)
             for key in ("", "f", "g", "e", "?"):
                 if key:
                     page.keyboard.press(key)
                     page.locator("dialog").wait_for()
-                found = page.evaluate(
-                    "async () => (await axe.run()).violations.map(v => v.id + ': ' + v.nodes.map(n => n.html.slice(0, 120)).join(' | '))"
-                )
-                assert found == [], (scheme, key)
+                assert page.evaluate(AXE_RUN) == [], (scheme, key)
                 if key:
                     page.keyboard.press("Escape")
                     page.locator("dialog").wait_for(state="detached")

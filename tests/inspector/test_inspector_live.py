@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from inspector_support import Client, Msg, Sale, Shop, Told, init, inspected, sales, shop, update
+from inspector_support import Client, Msg, Refund, Sale, Shop, Told, init, inspected, sales, shop, update
 
 import go_state as gs
 from go_state.inspector.worlds.recording import KEPT
@@ -51,6 +51,41 @@ def test_an_app_without_a_store_is_recorded_while_somebody_looks() -> None:
         events.close()  # type: ignore[attr-defined]  # a generator
         while loop_of(app).around is not None:
             threading.Event().wait(0.01)
+
+
+def test_what_was_recorded_stays_until_messages_come_that_nobody_saw() -> None:
+    """The page is loaded again: it is still there. After a gap only what comes after it is."""
+
+    def watch(client: Client) -> tuple[int, int]:
+        events = client.events("s/shop/live")
+        state = until(events, lambda kind, data: kind == "state")
+        events.close()  # type: ignore[attr-defined]  # a generator
+        return state["first"], state["end"]
+
+    with gs.start(shop) as app, inspected(app) as client:
+        events = client.events("s/shop/live")
+        until(events, lambda kind, data: kind == "state")
+        app.send(*sales(20))
+        until(events, lambda kind, data: data["end"] >= 22 and not data["queue"] and not data["effects"])
+        events.close()  # type: ignore[attr-defined]
+        while loop_of(app).around is not None:
+            threading.Event().wait(0.01)
+        with closing(Client(f"{client.origin}/?token={client.token}")) as other:
+            first, end = watch(other)
+            assert (first, end >= 22) == (0, True)
+            assert other.api("s/shop/at/6")["commands"] == []
+            assert other.api("s/shop/at/7")["commands"][0]["state"] == "done"
+        while loop_of(app).around is not None:
+            threading.Event().wait(0.01)
+        app.apply(Sale("unseen", 1))
+        app.apply(Refund("unseen", 1))  # its command is the first thing that happens when nobody looks
+        while app.life.manager.lifecycle.observed is not None:
+            app.apply(Refund("unseen", 1))
+        events = client.events("s/shop/live")
+        until(events, lambda kind, data: not data["effects"] and not data["queue"])
+        app.apply(Sale("seen", 1))
+        state = until(events, lambda kind, data: data["first"] > end)
+        assert state["end"] == state["first"] + 1
 
 
 def test_no_more_than_the_last_messages_are_kept() -> None:

@@ -27,9 +27,6 @@ export function duration(seconds) {
   return seconds < 172800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86400)} d`;
 }
 
-// A live end moves all the time: what is made of all messages is made again for each twentieth that they have grown.
-export const coarse = (subject) => Math.floor(Math.log(Math.max(subject.end - subject.first, 1)) / Math.log(1.05));
-
 const pad = (value, digits = 2) => String(value).padStart(digits, "0");
 
 export function clock(seconds) {

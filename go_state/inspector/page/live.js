@@ -3,6 +3,18 @@ import { follow } from "./api.js";
 import { html, useEffect, useState } from "./html.js";
 import { counted, duration, number } from "./format.js";
 
+// A value that moves many times a second, as it is now and then; of another `of` at once.
+export function useNowAndThen(value, milliseconds, of) {
+  const [seen, setSeen] = useState({ value, of, at: 0 });
+  useEffect(() => {
+    if (seen.value === value && seen.of === of) return undefined;
+    const left = seen.of === of ? seen.at + milliseconds - performance.now() : 0;
+    const wait = setTimeout(() => setSeen({ value, of, at: performance.now() }), Math.max(left, 0));
+    return () => clearTimeout(wait);
+  }, [value, of, seen]);
+  return seen.value;
+}
+
 export function useLive(subject, isLive) {
   const [live, setLive] = useState(null);
   const [lost, setLost] = useState(null);

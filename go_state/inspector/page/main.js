@@ -1,10 +1,10 @@
 // The inspector: programs on the left, messages in the middle, the moment on the right. An address is `#/SUBJECT/POSITION`.
 import { get } from "./api.js";
 import { html, render, useCallback, useEffect, useMemo, useRef, useState } from "./html.js";
-import { coarse, number } from "./format.js";
+import { number } from "./format.js";
 import { Filters, FindFirst, GoTo } from "./find.js";
 import { Help, useKeys } from "./keys.js";
-import { LiveBar, useLive } from "./live.js";
+import { LiveBar, useLive, useNowAndThen } from "./live.js";
 import { Moment, useMoment } from "./moment.js";
 import { Rows, useRows } from "./rows.js";
 import { Strip } from "./strip.js";
@@ -13,6 +13,7 @@ import { Fix, WhatIf } from "./what_if.js";
 
 const PAGE = 20; // messages that Page Up and Page Down step over
 const STEP = 250; // milliseconds between two messages while it plays
+const COUNTED = 5000; // milliseconds between two counts of the types while messages come
 const BUSY = 1000; // messages a second from which on the newest is shown four times a second in the place of ten
 const BUSY_STEP = 250; // milliseconds
 
@@ -72,7 +73,7 @@ function useSubject(id) {
       return { ...before, subject: { ...subject, first: Math.max(first, subject.first), end: Math.max(end, subject.end) } };
     });
   }, []);
-  const many = found.subject ? coarse(found.subject) : 0;
+  const many = useNowAndThen(found.subject?.end ?? 0, COUNTED, id);
   useEffect(() => { // the types and their counts are those of then
     if (!id || !found.subject || found.subject.indexed < 1) return undefined;
     const control = new AbortController();
@@ -173,7 +174,8 @@ function App({ about, first }) {
       <button class="plain" title="Keys" aria-label="Keys" onClick=${() => setDialog("help")}>?</button>
     </header>
     ${left}
-    <main class="pane messages" aria-label="Messages">
+    <main class="panes-of-main">
+    <section class="pane messages" aria-label="Messages">
       ${problem && html`<p class="problem" role="alert">${problem}</p>`}
       <${LiveBar} live=${live} lost=${lost} following=${following} onFollow=${() => setFollowing(!following)} />
       ${strip}
@@ -191,8 +193,9 @@ function App({ about, first }) {
         <button aria-label="Last message" onClick=${() => move(last)}>▶|</button>
         <button class="plain" onClick=${() => setDialog("go")} disabled=${empty}>position ${number(position)} of ${empty ? "–" : number(last)}</button>
       </footer>
-    </main>
+    </section>
     ${right}
+    </main>
     ${dialog === "help" && html`<${Help} onClose=${close} />`}
     ${dialog === "go" && html`<${GoTo} subject=${subject} onMove=${move} onClose=${close} />`}
     ${dialog === "find" && html`<${FindFirst} subject=${subject} position=${position} onMove=${move} onClose=${close} />`}

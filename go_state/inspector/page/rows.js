@@ -7,7 +7,7 @@ import { html, useCallback, useEffect, useLayoutEffect, useMemo, useReducer, use
 import { clock, counted, duration, hue, number } from "./format.js";
 
 const ROW = 26; // pixels; the style sheet has the same
-const CHUNK = 200; // rows of one request
+const CHUNK = 100; // rows of one request
 const CHUNKS = 60; // kept of the newest requests
 const TURNS = 500; // turns whose commands are asked for at once
 const CALM = 150; // milliseconds without scrolling until they are

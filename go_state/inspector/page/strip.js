@@ -1,10 +1,12 @@
 // The strip above the messages: how many, how fast, how slow, over the whole run or a part of it. Drag to look closer.
 import { get } from "./api.js";
 import { html, useEffect, useRef, useState } from "./html.js";
-import { clock, coarse, day, number } from "./format.js";
+import { useNowAndThen } from "./live.js";
+import { clock, day, number } from "./format.js";
 import uPlot from "./vendor/uplot.js";
 
 const HEIGHT = 84;
+const AGAIN = 2000; // milliseconds between two drawings while the end moves: all messages are looked at for one
 
 export function Strip({ subject, position, onMove, theme }) {
   const box = useRef(null);
@@ -16,7 +18,8 @@ export function Strip({ subject, position, onMove, theme }) {
   shown.current = { position, onMove, setRange, data, places: data?.position ?? [] };
 
   useEffect(() => { setRange(null); }, [subject?.id]);
-  const end = subject ? (range ? range[1] : coarse(subject)) : 0;
+  const newest = useNowAndThen(subject?.end ?? 0, AGAIN, subject?.id);
+  const end = range ? range[1] : newest;
   useEffect(() => {
     if (!subject || subject.end <= subject.first) {
       setData(null);
