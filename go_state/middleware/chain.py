@@ -228,8 +228,8 @@ class Folded:
     def __init__(self, program: Program[Any, Any]) -> None:
         self.denied: Denied | None = None  #: what the last message was denied with
         self._program = program
-        self._chain: Chain[Any, Any] = Chain(program)
-        self.__wrapped__: Callable[..., Any] = program.update
+        self._chain = Chain(program)
+        self.__wrapped__ = program.update
 
     def anew(self) -> Folded:
         """Return another one of the same program."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from go_state.inspector.looking.known import UNFINISHED, EffectStory
 from go_state.inspector.values.text import shown
@@ -17,8 +17,9 @@ _OVER = ("failed", "ended")  # states of a program of which nothing goes on
 def add_known(moment: dict[str, object], subject: AnySubject, position: int, now: Now | None) -> None:
     """Add it; `recorded` says whether the turn was watched."""
     known = subject.known
-    turn: Any = moment["turn"]  # as `Shown.moment` has made it, like the commands
-    commands: Any = moment["commands"]
+    turn, commands = moment["turn"], moment["commands"]
+    assert isinstance(turn, dict)  # as `Shown.moment` has made it
+    assert isinstance(commands, list)
     stories = {story.id: story for story in known.effects(position)}
     running = {} if now is None else {each.id: each for each in now.effects}
     for command in commands:

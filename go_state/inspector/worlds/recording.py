@@ -127,7 +127,7 @@ class Recording(Generic[Model, Msg]):
             segment.ended = clock()
 
     def _begin(self, feed: LogFeed[Msg]) -> _Segment[Model, Msg]:
-        position, (first, chunk) = feed.last_position(), feed.chunk()
+        position = feed.last_position()
         segments = self._segments
         if segments and (last := segments[-1]).end != position:
             if last.end < position:  # what came in between, while nobody looked, is not known
@@ -137,7 +137,9 @@ class Recording(Generic[Model, Msg]):
         keeps = not segments or not self._framed + KEYFRAME > position >= self._framed
         if keeps:
             self._framed = position
-        segment: _Segment[Model, Msg] = _Segment(position, chunk, position - first, self._loop.model if keeps else _NONE)
+        segment: _Segment[Model, Msg] = _Segment(
+            position, feed.chunk, position - feed.first, self._loop.model if keeps else _NONE
+        )
         segments.append(segment)
         while segments[0].first < position - KEPT + _MOST:
             segments.popleft()

@@ -259,8 +259,7 @@ class Lifecycle:
                 self._marks.ended(ended)
 
     def _told_messages_of(self, observed: ObservesEffects, arrival: Done) -> Messages:
-        messages = self._messages_of(arrival)
-        observed.sent(arrival.effect, messages)
+        observed.sent(arrival.effect, messages := self._messages_of(arrival))
         return messages
 
     def _messages_of(self, arrival: Done) -> Messages:

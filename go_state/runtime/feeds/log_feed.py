@@ -48,9 +48,9 @@ class LogFeed(Generic[Msg]):
         self._on_loop = on_loop
         owner = OwnChunk(reader, self.last_position) if isinstance(reader, Cursor) and reader.log.may_be_owned else None
         self.owner: Owner[Msg] | Nobody = owner or NOBODY
-        self._chunk: list[Msg] = []
-        self._rest: Iterator[Msg] = iter(self._chunk)
-        self._first = self._began = reader.committed  # the position of the chunk's first message, and of the first of all
+        self.chunk: list[Msg] = []  #: the messages that `take` has given last, which a commit may lengthen
+        self._rest: Iterator[Msg] = iter(self.chunk)
+        self.first = self._began = reader.committed  #: the position of the chunk's first message, and of the first of all
         self._size, self._most = 1, CHUNK_LIMIT
         self._ending = False
         self.idle_seconds: float | None = None
@@ -81,8 +81,8 @@ class LogFeed(Generic[Msg]):
 
     def take(self) -> Flow[Iterator[Msg] | None]:
         """Return what is left of the chunk, or the next one; None once the log is closed and drained and no command is running."""
-        given = len(self._chunk) - length_hint(self._rest)
-        if given != self._reader.committed - self._first:  # before any wait, so that one that is cancelled has it committed
+        given = len(self.chunk) - length_hint(self._rest)
+        if given != self._reader.committed - self.first:  # before any wait, so that one that is cancelled has it committed
             self._commit((), given)
         if self._on_loop and time.monotonic() >= self._checkpoint_at:
             yield Checkpoint()
@@ -97,7 +97,7 @@ class LogFeed(Generic[Msg]):
                 yield Blocking(Stepwise(self._disk.prepare, self._disk.prepare_in_steps), self.thread)
                 self._checkpoint_at = time.monotonic() + CHECKPOINT_SECONDS  # the loop has had its turn
             if chunk := self._take(self._size):
-                self._chunk, self._rest, self._first = chunk, iter(chunk), self._reader.committed
+                self.chunk, self._rest, self.first = chunk, iter(chunk), self._reader.committed
                 return self._until_checkpoint(self._rest) if self._on_loop else self._rest
             manager = self._manager
             if manager is not None and manager.has_arrivals:
@@ -163,40 +163,36 @@ class LogFeed(Generic[Msg]):
 
     def commit(self, messages: Sequence[Msg], /) -> tuple[()]:
         """Move the cursor and append the messages, as one step; those that are next to be read lengthen the chunk."""
-        self._commit(messages, len(self._chunk) - length_hint(self._rest))
+        self._commit(messages, len(self.chunk) - length_hint(self._rest))
         return ()
 
     def put(self, messages: Sequence[Msg]) -> tuple[()]:
         """Append messages that no turn has sent. They do not lengthen the chunk, whose iterator may have ended for good."""
-        self._commit(messages, len(self._chunk) - length_hint(self._rest), follow=False)
+        self._commit(messages, len(self.chunk) - length_hint(self._rest), follow=False)
         return ()
 
     def _commit(self, messages: Sequence[Msg], given: int, *, follow: bool = True) -> None:
-        count = given - (self._reader.committed - self._first)
-        self._chunk += self._settle(count, messages, follow and len(self._chunk) + len(messages) <= self._most)
+        count = given - (self._reader.committed - self.first)
+        self.chunk += self._settle(count, messages, follow and len(self.chunk) + len(messages) <= self._most)
 
     def _given(self) -> int:
-        return len(self._chunk) - length_hint(self._rest)  # a list's iterator knows exactly how much it has left
+        return len(self.chunk) - length_hint(self._rest)  # a list's iterator knows exactly how much it has left
 
     def rollback(self, *, processed: bool) -> tuple[()]:
         """Commit what is processed and put the cursor back to the first message that is not."""
-        committed = self._reader.committed - self._first
+        committed = self._reader.committed - self.first
         self._commit((), max(self._given() - (not processed), committed))
         with suppress(NothingPending):
             self._reader.rollback()
-        self._chunk = []  # what is given anew is none of the old chunk's
-        self._rest, self._first = iter(self._chunk), self._reader.committed
+        self.chunk = []  # what is given anew is none of the old chunk's
+        self._rest, self.first = iter(self.chunk), self._reader.committed
         return ()
 
     # ------------------------------------------------------------------ looking
 
     def last_position(self) -> int:
         """Return the position in the log of the message last given."""
-        return self._first + len(self._chunk) - length_hint(self._rest) - 1  # of which an effect's origin asks: no further call
-
-    def chunk(self) -> tuple[int, Sequence[Msg]]:
-        """Return the position of the chunk's first message, and the chunk, which a commit may lengthen."""
-        return self._first, self._chunk
+        return self.first + len(self.chunk) - length_hint(self._rest) - 1  # of which an effect's origin asks: no further call
 
     def turn(self) -> Turn:
         """Return a turn that begins now."""
