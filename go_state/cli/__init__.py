@@ -5,7 +5,7 @@ something is wrong in the store, 2 the command was misspelt.
 
 `main.py`        the commands and how they are called; errors become a sentence and an exit code
 `snapshots.py`   list, show, export, check
-`journal.py`     list, show, export, import, truncate, skip
+`journal/`       messages as they were put: list, show, export, import, truncate, skip
 `history/`       what is asked of a program and its history: replay, first, compare, verify, rebuild, peek, to-test
 `care/`          store info, backup, restore, compact and check; erase
 `inspect.py`     the page that travels in time

@@ -6,10 +6,9 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
 
 from go_state.core.errors import UsageError
-from go_state.core.program import Program
+from go_state.core.program import Program, SomeProgram
 from go_state.storage.backends.lmdb.store import LMDBStore
 from go_state.storage.backends.record_store import RecordStore
 from go_state.storage.journal.journal import Journal
@@ -44,11 +43,7 @@ def named(names: Sequence[str]) -> str:
     return f"{len(names):,} journal{'s' if len(names) != 1 else ''}{f' ({first}{more})' if names else ''}"
 
 
-AnyProgram: TypeAlias = Program[Any, Any]  # what is imported by its name
-AnyJournal: TypeAlias = Journal[Any]
-
-
-def import_program(target: str) -> AnyProgram:
+def import_program(target: str) -> SomeProgram:
     """Import the program from "module:name"; the current folder is looked in first."""
     found = _imported(target, "a program is given as module:name, such as bot.main:program")
     if not isinstance(found, Program):
@@ -56,7 +51,7 @@ def import_program(target: str) -> AnyProgram:
     return found
 
 
-def import_function(target: str) -> Callable[[Any], Any]:
+def import_function(target: str) -> Callable[[object], object]:
     """Import the function from "module:name"; the current folder is looked in first."""
     found = import_object(target)
     if not callable(found):

@@ -103,6 +103,10 @@ class Program(Generic[Model, Msg]):
             object.__setattr__(self, "update", guarded(self.update))
 
 
+SomeProgram: TypeAlias = Program[Any, Any]
+"""A program of which it does not matter here what its models and messages are: what is given by name, listed or described."""
+
+
 def reducer(
     init: Callable[..., Model],
     update: Union[Callable[[Model, Msg], Model], Callable[[Model, Msg, Turn], Model]],

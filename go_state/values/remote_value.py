@@ -71,7 +71,7 @@ class RemoteValue(Watchable[T]):
 
     def watch(self, *, since: int = 0, every: float = 0.0) -> Watcher[T]:
         """Return a watcher, which is given no revision up to `since`, and values at least `every` seconds apart; see `gs.Value.watch`."""
-        return Watcher(self._slots, self._read, seen=(since,), every=every)
+        return Watcher((self.slot,), _read_one, seen=(since,), every=every)
 
     @property
     def version(self) -> int:
@@ -83,7 +83,7 @@ class RemoteValue(Watchable[T]):
         held = self.slot.now
         if not held[0]:
             raise Empty("the value is not set, or was not received yet: wait for it with watch()")
-        return held[0], self._read((held,))
+        return held[0], _read_one((held,))
 
     # ------------------------------------------------------------------ writing
 
@@ -117,7 +117,7 @@ class RemoteValue(Watchable[T]):
         entry = self._home.run(self._newest, "update")
         while True:
             new, data = self._changed(fn, entry)
-            won, entry = self._home.run(partial(self._replace, entry, data, new), "update")
+            won, entry = self._home.run(partial(self._compare_and_set, entry, data, new), "update")
             if won:
                 return new
 
@@ -126,7 +126,7 @@ class RemoteValue(Watchable[T]):
         entry = await self._home.run_async(self._newest)
         while True:
             new, data = self._changed(fn, entry)
-            won, entry = await self._home.run_async(partial(self._replace, entry, data, new))
+            won, entry = await self._home.run_async(partial(self._compare_and_set, entry, data, new))
             if won:
                 return new
 
@@ -149,7 +149,7 @@ class RemoteValue(Watchable[T]):
         self.slot.set_at(revision, value)
         return revision
 
-    async def _replace(self, before: Entry, data: bytes, new: T) -> tuple[bool, Entry]:
+    async def _compare_and_set(self, before: Entry, data: bytes, new: T) -> tuple[bool, Entry]:
         won, entry = await self._asked(partial(self._backend.replace, before, data))
         if won:
             self.slot.set_at(entry.revision, new)
