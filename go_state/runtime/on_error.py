@@ -17,14 +17,15 @@ from go_state.runtime.effects.effect import Origin
 from go_state.runtime.flow.waits import Answer, Flow
 
 Msg = TypeVar("Msg")
+Failed = TypeVar("Failed", covariant=True)
 LetterBox: TypeAlias = Any  # that of `storage/letters`, of which nothing is known here: it is passed on to who files
 
 
 @dataclass(frozen=True)
-class FailedMessage(Generic[Msg]):
+class FailedMessage(Generic[Failed]):
     """A message that a run has failed on: its turn was rolled back. Of a record that cannot be decoded it is the raw record."""
 
-    message: Msg
+    message: Failed
     position: object  # whatever the source counts in, of which no type is known here; None if it does not count
     error: Exception
 
@@ -197,7 +198,7 @@ class Failures(Generic[Msg]):
             raise error
         return policy
 
-    def keep(self, failed: FailedMessage[Msg], policy: SetAside[Any] | Halt, kind: Kind) -> Flow[None]:
+    def keep(self, failed: FailedMessage[Msg], policy: SetAside[object] | Halt, kind: Kind) -> Flow[None]:
         """Keep a message that is set aside, or end at it."""
         if isinstance(policy, Halt):
             self.halts += 1

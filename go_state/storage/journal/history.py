@@ -18,14 +18,15 @@ from go_state.storage.records.block import Block
 from go_state.storage.records.records import Records
 
 Msg = TypeVar("Msg")
+Held = TypeVar("Held", covariant=True)
 
 
-class Recorded(NamedTuple, Generic[Msg]):
+class Recorded(NamedTuple, Generic[Held]):
     """A message of a journal: its position, when it entered (seconds since 1970, UTC), and itself."""
 
     position: int
     at: float
-    message: Msg
+    message: Held
 
 
 class History(Generic[Msg]):
