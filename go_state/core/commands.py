@@ -160,12 +160,12 @@ class Cmd(Generic[Msg]):
     ) -> Cmd[Sent | Erred]: ...
     @staticmethod
     def call(
-        fn: Callable[..., Any],
+        fn: Callable[..., object],
         *args: object,
-        ok: Callable[[Any], Any] | None = None,
-        err: Callable[[Failure], Any] | None = None,
+        ok: Callable[..., object] | None = None,
+        err: Callable[[Failure], object] | None = None,
         **how: Unpack[How],
-    ) -> Cmd[Any]:
+    ) -> Cmd[object]:
         """Call `fn(*args)`; `ok(result)` is the message, or without `ok` the result itself, and `None` is not a message.
 
         A plain function is called inside the turn; an exception of it rolls the turn back. A coroutine function is a task, and with
@@ -182,7 +182,7 @@ class Cmd(Generic[Msg]):
         if not (ok is None or callable(ok)) or not (err is None or callable(err)):
             role, given = ("err", err) if ok is None or callable(ok) else ("ok", ok)
             raise ProgramError(f"{role} of Cmd.call is a function, not a {type(given).__qualname__}")
-        call: Call[Any] = _new_call()
+        call: Call[object] = _new_call()
         _set_fn(call, fn)
         _set_args(call, args)
         _set_ok(call, ok)
@@ -257,7 +257,7 @@ class Call(Cmd[Msg]):
 
     fn: Callable[..., Any]  # any result: what it gives is the business of ok
     args: tuple[object, ...] = ()
-    ok: Callable[[Any], Msg | None] | None = None
+    ok: Callable[..., Msg | None] | None = None  # takes what fn returns
     err: Callable[[Failure], Msg | None] | None = None
     how: CallOptions = PLAIN
 
@@ -309,7 +309,7 @@ class Seq(Cmd[Msg]):
 class Map(Cmd[Msg]):
     """A child's command, whose messages are wrapped for the parent."""
 
-    command: Cmd[Any] | Callable[[], Any]  # the child's message type is gone once wrapped
+    command: Cmd[object] | Callable[[], object]  # the child's message type is gone once wrapped
     wrap: Callable[..., Msg]
     leading: tuple[object, ...]
 
@@ -359,7 +359,7 @@ def not_a_command(found: object) -> ProgramError:
     )
 
 
-def checked_commands(commands: object) -> Sequence[Any]:
+def checked_commands(commands: Iterable[Command[Sent]] | None) -> Sequence[Command[Sent]]:
     """Return the commands of a step as they are, `None` as none, or raise a `ProgramError` that says how they are written."""
     if isinstance(commands, (list, tuple)):
         return commands

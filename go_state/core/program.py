@@ -179,7 +179,7 @@ def takes_key(program: Program[Model, Msg]) -> bool:
     return any(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty for p in parameters)
 
 
-def read_step(step: object, role: str) -> tuple[Any, Any]:
+def read_step(step: Step[Model, Msg], role: str) -> Step[Model, Msg]:
     """Return the step's model and commands, or raise a `ProgramError` that says how a step is written."""
     if type(step) is tuple and len(step) == 2:
         return step

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from go_state.core.commands import Call, Command
 from go_state.core.errors import InsideLoop, ProgramError, UsageError
-from go_state.core.program import Program, read_step, takes_key
+from go_state.core.program import Commands, Program, read_step, takes_key
 from go_state.core.subscriptions import Sub
 from go_state.core.turn import Turn
 from go_state.middleware.chain import replayed
@@ -333,11 +333,11 @@ class Harness(Generic[Model, Msg]):
 
     # ------------------------------------------------------------------ inside
 
-    def _replayed(self) -> tuple[Model, list[tuple[Msg | None, object]]]:
+    def _replayed(self) -> tuple[Model, list[tuple[Msg | None, Commands[Msg]]]]:
         """Return the model that the messages lead to, and each turn's message and commands, init's first."""
-        update: Any = self._steps.update
+        update = self._steps.update
         model, commands = read_step(self._steps.init(), "init")
-        turns: list[tuple[Msg | None, object]] = [(None, commands)]
+        turns: list[tuple[Msg | None, Commands[Msg]]] = [(None, commands)]
         for position, message in enumerate(self.messages):
             turn = (self._feed.turn_of(position),) if self._steps.takes_turn else ()
             model, commands = read_step(update(model, message, *turn), "update")

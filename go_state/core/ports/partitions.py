@@ -11,7 +11,7 @@ has claimed a partition last is the only one who can save what came of it.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from go_state.core.ports.sources import Position
 from go_state.core.ports.stores import Store
@@ -132,6 +132,10 @@ class PartitionedReading(Protocol[Read, Got]):
         ...
 
 
+SomeReading: TypeAlias = PartitionedReading[Any, Got]
+"""A reading whose records are whatever it makes them: who holds them only gives them back to it."""
+
+
 class AsyncHolder(Protocol[Record]):
     """A `Holder` on an event loop: what may wait for the store is awaited."""
 
@@ -247,7 +251,7 @@ class Partitioned(Protocol[Got]):
 class PartitionedSource(Partitioned[Got], Protocol[Got]):
     """A `Partitioned` that is read in a thread."""
 
-    def open_partitions(self) -> PartitionedReading[Any, Got]:
+    def open_partitions(self) -> SomeReading[Got]:
         """Begin to read: join the engine."""
         ...
 

@@ -18,7 +18,7 @@ from go_state.modes.batch.loaded_first import LoadedFirst, Loading
 from go_state.modes.batch.opening import open_reader
 from go_state.modes.batch.source_feed import Ended, QueuedSourceFeed, SavePoint, SourceFeed
 from go_state.modes.batch.source_reader import SourceReader
-from go_state.modes.loops import Folding, filing_for, plain_loop
+from go_state.modes.loops import Folding, JustStarted, filing_for, plain_loop
 from go_state.modes.options import BatchOptions
 from go_state.modes.settings import check_names, checked_function, checked_program, program_without_key, run_settings
 from go_state.runtime.effects.manager import EffectManager
@@ -30,6 +30,7 @@ from go_state.runtime.turn import Loop
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
+Held = TypeVar("Held")  # the model as a loop has it: the program's own, or what whoever keeps it makes of that
 
 Fetch: TypeAlias = Callable[[], object]
 """Returns `(messages, more)`, or on an event loop an awaitable of it."""
@@ -69,7 +70,7 @@ def batch(program: Program[Model, Msg], source: Stream[Msg], **options: Unpack[B
     refuse_running_loop("batch")
     check_names("batch", options, BatchOptions)
     plan = Plan(program_without_key(program, "batch"), options, on_loop=False)
-    with plan.batch(plan.reader(source)) as running:
+    with plan.batch(plan.reader(source), kept=JustStarted()) as running:
         drive(running.flow())
     return running.result()
 
@@ -84,7 +85,7 @@ async def batch_async(
     """
     check_names("batch_async", options, BatchOptions)
     plan = Plan(program_without_key(program, "batch_async"), options, on_loop=True)
-    async with plan.batch(plan.reader(source)) as running:
+    async with plan.batch(plan.reader(source), kept=JustStarted()) as running:
         await plan.drive_in_time(running.flow())
     return running.result()
 
@@ -151,12 +152,12 @@ class Plan(Generic[Model, Msg]):
         self,
         reader: SourceReader[Msg],
         *,
-        kept: Folding[Model, Msg] | None = None,
-        checkpoint: SavePoint | None = None,
+        kept: Folding[Model, Msg, Held],
+        checkpoint: SavePoint[Held] | None = None,
         loading: Loading[Msg] | None = None,
         filing: Filing | None = None,
-    ) -> Batch[Model, Msg]:
-        """Return the batch, from the models of `kept` if that is given; with `loading` models are loaded beforehand."""
+    ) -> Batch[Held, Msg]:
+        """Return the batch, from the models of `kept`; with `loading` models are loaded beforehand."""
         on_error = self._settings.on_error
         filing = filing or filing_for(self.program, on_error, reader.name)
         manager = EffectManager(self._settings.resources, on_loop=self._on_loop, observation=self.observation)
@@ -164,7 +165,7 @@ class Plan(Generic[Model, Msg]):
         halts = self._ports is None and may_halt(on_error)
         loop = plain_loop(self.program, manager, Failures(on_error, halts=halts, filing=filing), self._replaying, kept)
         halting = Halting(loop, reader, None if checkpoint is None else checkpoint.rewind) if halts else None
-        feed = SourceFeed(loop, reader, self._limits, self._limit, checkpoint, halting)
+        feed: SourceFeed[Held, Msg] = SourceFeed(loop, reader, self._limits, self._limit, checkpoint, halting)
         if self._ports is not None:
             queue = PortFeed(*self._ports, on_loop=self._on_loop, one_at_a_time=True)
             feed = QueuedSourceFeed(loop, reader, self._limits, self._limit, checkpoint, queue)
@@ -200,8 +201,8 @@ class Batch(Generic[Model, Msg]):
         self,
         loop: Loop[Model, Msg],
         reader: SourceReader[Msg],
-        feed: SourceFeed[Msg] | LoadedFirst[Msg],
-        checkpoint: SavePoint | None,
+        feed: SourceFeed[Model, Msg] | LoadedFirst[Model, Msg],
+        checkpoint: SavePoint[Model] | None,
     ) -> None:
         self.loop = loop
         self.reader = reader

@@ -11,15 +11,14 @@ Positions and models are noted only in a batch whose `on_error` may halt: it tak
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from go_state.core.ports import Position
 from go_state.modes.batch.source_reader import SourceReader
 from go_state.runtime.turn import Loop
 
 Msg = TypeVar("Msg")
-
-_END: Final[Any] = object()
+Held = TypeVar("Held")  # the model as a loop has it: the program's own, or of a keyed aggregate its last change
 
 
 class Counts(NamedTuple):
@@ -30,10 +29,10 @@ class Counts(NamedTuple):
     queued: int
 
 
-class Quiet(NamedTuple):
+class Quiet(NamedTuple, Generic[Held]):
     """A moment before a message of the source at which nothing was queued or running."""
 
-    model: Any  # of whichever program
+    model: Held
     position: Position
     counts: Counts
     passed_over: int
@@ -41,22 +40,22 @@ class Quiet(NamedTuple):
     letters: int
 
 
-class Rewind(NamedTuple):
+class Rewind(NamedTuple, Generic[Held]):
     """What a mode keeps beside the model: called with it at each quiet moment, and to go back to the last one."""
 
-    mark: Callable[[Any], object]
-    revert: Callable[[Any], object]
+    mark: Callable[[Held], object]
+    revert: Callable[[Held], object]
 
 
-class Halting(Generic[Msg]):
+class Halting(Generic[Held, Msg]):
     """Notes where a batch would end, before each message of its source."""
 
-    def __init__(self, loop: Loop[Any, Msg], reader: SourceReader[Msg], rewind: Rewind | None) -> None:
+    def __init__(self, loop: Loop[Held, Msg], reader: SourceReader[Msg], rewind: Rewind[Held] | None) -> None:
         self.before: Position = reader.position()  #: the position before the message last given
         self._loop = loop
         self._reader = reader
         self._rewind = rewind
-        self._quiet: Quiet | None = None
+        self._quiet: Quiet[Held] | None = None
 
     def noting(self, run: Iterator[Msg | None], counts: Callable[[], Counts]) -> Iterator[Msg | None]:
         """Give the messages, and note before each of them where the batch stands."""
@@ -65,9 +64,11 @@ class Halting(Generic[Msg]):
             self.before = reader.position()
             if not manager.count and not manager.has_arrivals:
                 self._note(counts())
-            if (message := next(run, _END)) is _END:
+            for message in run:
+                yield message
+                break
+            else:
                 return
-            yield message
 
     def _note(self, counts: Counts) -> None:
         loop, failures = self._loop, self._loop.failures

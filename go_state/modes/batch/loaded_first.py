@@ -13,6 +13,7 @@ from go_state.runtime.flow.waits import Blocking, Flow
 from go_state.system.own_thread import OwnThread
 
 Msg = TypeVar("Msg")
+Held = TypeVar("Held")
 
 
 class Loading(NamedTuple, Generic[Msg]):
@@ -23,12 +24,12 @@ class Loading(NamedTuple, Generic[Msg]):
     thread: OwnThread
 
 
-class LoadedFirst(Generic[Msg]):
+class LoadedFirst(Generic[Held, Msg]):
     """Another feed, which stops before a message whose model is not in memory."""
 
     def __init__(
         self,
-        feed: SourceFeed[Msg],
+        feed: SourceFeed[Held, Msg],
         missing: Callable[[Msg], Sequence[str]],
         load: Callable[[Sequence[str]], object],
         thread: OwnThread,

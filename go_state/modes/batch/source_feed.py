@@ -21,12 +21,13 @@ from go_state.runtime.flow.waits import Checkpoint, Flow
 from go_state.runtime.turn import Loop
 
 Msg = TypeVar("Msg")
+Held = TypeVar("Held")  # the model as a loop has it: the program's own, or of a keyed aggregate its last change
 
 Ended: TypeAlias = Literal["exhausted", "limit", "stopped", "budget", "failed"]
 """Why a batch has ended: its source did, it was asked to end early, or it has halted at a message that has failed."""
 
 
-class SavePoint:
+class SavePoint(Generic[Held]):
     """When to save in mid-stream, and how. `save` is called when the queue is empty, with the model and the source's position.
 
     `rewind` is how what is not saved yet is taken back; `is_due` says that there is too much of it.
@@ -34,10 +35,10 @@ class SavePoint:
 
     def __init__(
         self,
-        save: Callable[[Any, Position], Flow[None]],
+        save: Callable[[Held, Position], Flow[None]],
         every: int | None,
         seconds: float | None,
-        rewind: Rewind,
+        rewind: Rewind[Held],
         is_due: Callable[[], bool],
     ) -> None:
         self.save = save
@@ -47,7 +48,7 @@ class SavePoint:
         self.seconds = seconds
 
 
-class SourceFeed(Generic[Msg]):
+class SourceFeed(Generic[Held, Msg]):
     """Messages of a source, and before the next one is taken, everything that the last one led to."""
 
     commits_each = False
@@ -55,12 +56,12 @@ class SourceFeed(Generic[Msg]):
 
     def __init__(
         self,
-        loop: Loop[Any, Msg],
+        loop: Loop[Held, Msg],
         reader: SourceReader[Msg],
         limits: Limits,
         limit: int | None,
-        checkpoint: SavePoint | None,
-        halting: Halting[Msg] | None = None,
+        checkpoint: SavePoint[Held] | None,
+        halting: Halting[Held, Msg] | None = None,
     ) -> None:
         self._undecoded: Undecoded | None = None  # the record in whose place None was given last
         self._halting = halting
@@ -259,18 +260,18 @@ class SourceFeed(Generic[Msg]):
         return Turn(self._manager.timers.clock.time(), self.last_position())
 
 
-class QueuedSourceFeed(SourceFeed[Msg]):
+class QueuedSourceFeed(SourceFeed[Held, Msg]):
     """The same, with a queue of the user's own between the source and the turns."""
 
     commits_each = True
 
     def __init__(
         self,
-        loop: Loop[Any, Msg],
+        loop: Loop[Held, Msg],
         reader: SourceReader[Msg],
         limits: Limits,
         limit: int | None,
-        checkpoint: SavePoint | None,
+        checkpoint: SavePoint[Held] | None,
         queue: PortFeed[Msg],
     ) -> None:
         super().__init__(loop, reader, limits, limit, checkpoint)

@@ -30,6 +30,7 @@ from go_state.core.commands import (
     not_a_command,
 )
 from go_state.core.errors import ProgramError
+from go_state.core.program import Commands
 from go_state.core.subscriptions import Scope
 from go_state.runtime.effects.context import outside_a_command
 from go_state.runtime.effects.effect import (
@@ -301,7 +302,7 @@ class Interpreter:
 
     # ------------------------------------------------------------------ after a crash
 
-    def resume(self, commands: object, origin: Origin, names: Collection[str]) -> None:
+    def resume(self, commands: Commands[object], origin: Origin, names: Collection[str]) -> None:
         """Hold, of the commands of a turn before a crash, those that were running, by their names, and what follows them in a `seq`."""
         self._message, self._origin = origin.message, origin
         number = 0

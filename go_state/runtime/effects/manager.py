@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Self
 
 from go_state.core.commands import After, Call, Cmd
 from go_state.core.errors import LeftRunning
+from go_state.core.program import Commands
 from go_state.runtime.effects.context import Named, current, environment
 from go_state.runtime.effects.deliveries import Deliveries, Inputs
 from go_state.runtime.effects.effect import Effect, Marks, Origin, TurnNames, marks_of
@@ -127,7 +128,7 @@ class EffectManager:
 
     # ------------------------------------------------------------------ what a loop calls
 
-    def resume(self, commands: object, origin: Origin, names: Collection[str]) -> None:
+    def resume(self, commands: Commands[object], origin: Origin, names: Collection[str]) -> None:
         """Hold, of the commands of a turn before a crash, those that were running, by their names."""
         self._interpreter.resume(commands, origin, names)
 

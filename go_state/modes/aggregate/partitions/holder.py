@@ -20,7 +20,8 @@ from go_state.core.ports import Position, Store
 from go_state.modes.aggregate.partitions.claims import TRIES, Claimed, Claims
 from go_state.modes.aggregate.partitions.making import ShareMaker
 from go_state.modes.aggregate.partitions.shares.reader import Slices
-from go_state.modes.aggregate.partitions.shares.runner import AnyShare, Runner
+from go_state.modes.aggregate.partitions.shares.runner import Runner
+from go_state.modes.aggregate.partitions.shares.share import Share
 from go_state.modes.aggregate.partitions.shares.waking import Rest, Woken
 from go_state.runtime.flow.waits import Answer, Blocking, Flow
 from go_state.runtime.on_error import FailedMessage
@@ -34,15 +35,15 @@ Ended: TypeAlias = Literal["exhausted", "limit", "stopped", "budget", "failed"]
 _ROUND = 0.1  # seconds between two polls at most, if nothing takes long
 
 
-class Outcome(NamedTuple):
+class Outcome(NamedTuple, Generic[Msg]):
     """How it ended, over all partitions that were held."""
 
     ended: Ended
     processed: int
     positions: Mapping[str, Position]
-    set_aside: tuple[FailedMessage[Any], ...]
+    set_aside: tuple[FailedMessage[Msg], ...]
     letters: int
-    failed: FailedMessage[Any] | None
+    failed: FailedMessage[Msg] | None
 
 
 class _Refused(NamedTuple):
@@ -64,22 +65,22 @@ class StreamHolder(Generic[Model, Msg]):
         self._face = face
         self._describe = describe  # recognises partitions and returns their fingerprints, or an awaitable of them
         self._limits = maker.limits
-        self._shares: dict[str, AnyShare] = {}
+        self._shares: dict[str, Share[Model, Msg]] = {}
         self._refused: dict[str, _Refused] = {}
         self._fenced: dict[str, int] = {}  # how often in a row, of those that have saved nothing since
         self._claims = Claims(maker.store, maker.names, maker.source_name)
-        self._woken = Woken(reading.wake)
+        self._woken: Woken[Share[Model, Msg]] = Woken(reading.wake)
         self._slices = Slices(maker.slice_seconds, maker.limit)
         self._runner = Runner(maker.store, maker.thread, self._woken, self._slices, maker.on_commit, self)
         self._ended: Ended | None = None
-        self._failed: FailedMessage[Any] | None = None
+        self._failed: FailedMessage[Msg] | None = None
         self._processed = 0
         self._letters = 0
-        self._set_aside: list[FailedMessage[Any]] = []
+        self._set_aside: list[FailedMessage[Msg]] = []
         self._save_at = self._next_save()
         self._more = True  # whether the reading may give more
-        self._full: set[AnyShare] = set()  # of which no more should be given
-        self._paused: set[AnyShare] = set()  # of which no more is given
+        self._full: set[Share[Model, Msg]] = set()  # of which no more should be given
+        self._paused: set[Share[Model, Msg]] = set()  # of which no more is given
 
     @property
     def store(self) -> Store:
@@ -91,7 +92,7 @@ class StreamHolder(Generic[Model, Msg]):
         """What the program is called in the store."""
         return self._maker.names[0]
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> Outcome[Msg]:
         """Return how it ended."""
         assert self._ended is not None  # or it was left by an exception
         positions = dict(self._runner.positions)
@@ -148,7 +149,7 @@ class StreamHolder(Generic[Model, Msg]):
         ends: Collection[str] = yield Blocking(lambda: self._claims.ends(partitions), self._maker.thread)
         return ends
 
-    def give(self, partition: str, records: Sequence[Any]) -> None:
+    def give(self, partition: str, records: Sequence[object]) -> None:
         """Take records; those of a partition that is not held are not wanted."""
         share = self._shares.get(partition)
         if share is not None:
@@ -246,7 +247,7 @@ class StreamHolder(Generic[Model, Msg]):
 
     # ------------------------------------------------------------------ what becomes of shares
 
-    def done(self, share: AnyShare) -> Flow[None]:
+    def done(self, share: Share[Model, Msg]) -> Flow[None]:
         """Release a share that has saved and is over."""
         if share.has_failed:
             self._ended, failed = "failed", share.batch.loop.failures.halted
@@ -254,12 +255,12 @@ class StreamHolder(Generic[Model, Msg]):
         self._maker.tell.revoked(share.partition, share.position)
         yield from self._drop(share)
 
-    def saved(self, share: AnyShare, models: int, began: float) -> None:
+    def saved(self, share: Share[Model, Msg], models: int, began: float) -> None:
         """Note that a share goes on from what it has saved."""
         self._fenced.pop(share.partition, None)
         self._maker.tell.saved(share, self._reading.lag(share.partition), models, began)
 
-    def fenced(self, share: AnyShare, conflict: Conflict) -> Flow[None]:
+    def fenced(self, share: Share[Model, Msg], conflict: Conflict) -> Flow[None]:
         """Release a share that is somebody else's, and plan to ask the engine for it."""
         partition = share.partition
         self._maker.tell.fenced(partition, conflict)
@@ -296,7 +297,7 @@ class StreamHolder(Generic[Model, Msg]):
                 return claimed[partition]
         raise Conflict(partition, 0, 0)
 
-    def _let_go(self, shares: Collection[AnyShare]) -> Flow[None]:
+    def _let_go(self, shares: Collection[Share[Model, Msg]]) -> Flow[None]:
         """Save the shares and end them; what cannot be saved in time is dropped."""
         for share in shares:
             share.reader.cut()
@@ -305,7 +306,7 @@ class StreamHolder(Generic[Model, Msg]):
             self._maker.tell.revoked(share.partition, share.position)
             yield from self._drop(share)
 
-    def _drop(self, share: AnyShare) -> Flow[None]:
+    def _drop(self, share: Share[Model, Msg]) -> Flow[None]:
         """Release a share; what it has not saved never was."""
         self._runner.remove(share)
         if self._shares.get(share.partition) is not share:
@@ -317,7 +318,7 @@ class StreamHolder(Generic[Model, Msg]):
         self._set_aside += share.batch.loop.failures.set_aside[: share.saved.set_aside]
         yield from share.leave()
 
-    def _held(self, partitions: Collection[str]) -> list[AnyShare]:
+    def _held(self, partitions: Collection[str]) -> list[Share[Model, Msg]]:
         return [self._shares[partition] for partition in partitions if partition in self._shares]
 
     def _forget(self, partitions: Collection[str]) -> None:

@@ -10,6 +10,7 @@ from go_state.core.ports import Store
 from go_state.core.ports.partitions import Partitioned
 from go_state.core.program import Program
 from go_state.modes.aggregate.kept_by import CACHE, kept_by_key
+from go_state.modes.aggregate.keyed import Change
 from go_state.modes.aggregate.model_store import KeptModels, checked_name
 from go_state.modes.aggregate.partitions.claims import Claimed
 from go_state.modes.aggregate.partitions.shares.reader import Records, ShareReader, Slices
@@ -82,7 +83,7 @@ class ShareMaker(Generic[Model, Msg]):
         """How many messages are taken at most."""
         return self._plan.limit
 
-    def share(self, partition: str, claimed: Claimed, records: Records[Any, Msg], slices: Slices) -> Share[Model, Msg]:
+    def share(self, partition: str, claimed: Claimed, records: Records[object, Msg], slices: Slices) -> Share[Model, Msg]:
         """Return the share of a partition that was claimed."""
         plan, kept = self._plan.part(), self._keep()
         kept.thread = self.thread
@@ -92,7 +93,7 @@ class ShareMaker(Generic[Model, Msg]):
             plan.observation.turns.key_of = self._key
         if may_file(plan.on_error):
             kept.file_with(self._filing(claimed.record.name))
-        point = SavePoint(
+        point: SavePoint[Change[Model] | None] = SavePoint(
             Save.flow, self.snapshots.every, None, Rewind(kept.mark, kept.revert), lambda: share.save_due or kept.is_due()
         )
         loading = kept.loading() if self._on_loop else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from go_state.core.errors import Conflict, TakenOver
 from go_state.core.ports import Position
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from go_state.modes.aggregate.partitions.shares.share import Share
     from go_state.observe import events
     from go_state.runtime.observing.observation import Observation
+
+Model = TypeVar("Model")
+Msg = TypeVar("Msg")
 
 
 class Telling:
@@ -61,7 +64,7 @@ class Telling:
         if self._observation is not None:
             self._tell(_events().PartitionGap, partition, position)
 
-    def saved(self, share: Share[Any, Any], lag: int | None, models: int, began: float) -> None:
+    def saved(self, share: Share[Model, Msg], lag: int | None, models: int, began: float) -> None:
         """Called when a share was saved, with how many records of it were not given yet."""
         if self._observation is None:
             return

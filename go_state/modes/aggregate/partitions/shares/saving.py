@@ -7,25 +7,28 @@ saved it who reads another partition. Either way what is stored counts, and the 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 from go_state.core.errors import Conflict
 from go_state.core.ports import Store, Write
 from go_state.modes.aggregate.partitions.shares.share import Save, Share
 
+Model = TypeVar("Model")
+Msg = TypeVar("Msg")
 
-class Saved(NamedTuple):
+
+class Saved(NamedTuple, Generic[Model, Msg]):
     """What came of saving: the models that changed, by share; the shares that lost, with the conflict; those to be saved after these."""
 
-    changed: dict[Share[Any, Any], Mapping[str, Any] | None]
-    lost: list[tuple[Share[Any, Any], Conflict]]
-    later: list[Share[Any, Any]]
+    changed: dict[Share[Model, Msg], Mapping[str, Model] | None]
+    lost: list[tuple[Share[Model, Msg], Conflict]]
+    later: list[Share[Model, Msg]]
 
 
-def save_together(store: Store, shares: Sequence[Share[Any, Any]]) -> Saved:
+def save_together(store: Store, shares: Sequence[Share[Model, Msg]]) -> Saved[Model, Msg]:
     """Write what the shares have to write, in one transaction; raises what the store raises other than conflicts."""
-    saved = Saved({}, [], [])
-    writes: dict[Share[Any, Any], dict[str, Write]] = {}
+    saved: Saved[Model, Msg] = Saved({}, [], [])
+    writes: dict[Share[Model, Msg], dict[str, Write]] = {}
     taken: set[str] = set()
     for share in shares:
         found = _prepared(share)
@@ -52,7 +55,7 @@ def save_together(store: Store, shares: Sequence[Share[Any, Any]]) -> Saved:
     return saved
 
 
-def _prepared(share: Share[Any, Any]) -> dict[str, Write]:
+def _prepared(share: Share[Model, Msg]) -> dict[str, Write]:
     wait = share.wait
     assert isinstance(wait, Save)  # or it is not among those that are saved
     return share.kept.prepare(wait.model, wait.position)
