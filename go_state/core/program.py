@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Generic, Never, TypeAlias, TypeVar, Union
 
 from go_state.core.commands import Command
 from go_state.core.errors import ProgramError, UsageError
@@ -15,6 +15,7 @@ from go_state.core.turn import Turn
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
+Made = TypeVar("Made")
 
 Commands: TypeAlias = Sequence[Command[Msg]] | None
 Step: TypeAlias = tuple[Model, Sequence[Command[Msg]] | None]
@@ -55,10 +56,10 @@ class Program(Generic[Model, Msg]):
             on_restore: Callable[[Model], Commands[Msg]] | None = None,
             name: str = "",
             schema: int = 1,
-            migrations: Mapping[int, Migration | Callable[[Any], Any]] = {},
+            migrations: Mapping[int, Migration | Convert] = {},
             revision: int = 1,
             strict: bool = False,
-            middleware: Sequence[Callable[..., Any]] = (),
+            middleware: Sequence[Callable[..., object]] = (),
         ) -> None: ...
 
     init: Init[Model, Msg]
@@ -126,15 +127,15 @@ def reducer(
     return Program(_WithoutCommands(init), _WithoutCommands(update), view=view, name=name, schema=schema)
 
 
-class _WithoutCommands:
+class _WithoutCommands(Generic[Made]):
     """A function that returns a model alone, as one that returns a step."""
 
     __slots__ = ("__wrapped__",)
 
-    def __init__(self, fn: Callable[..., object]) -> None:
+    def __init__(self, fn: Callable[..., Made]) -> None:
         self.__wrapped__ = fn  # the name by which inspect and typing find the annotations of the user's function
 
-    def __call__(self, *args: object) -> Any:
+    def __call__(self, *args: object) -> Step[Made, Never]:
         return self.__wrapped__(*args), ()
 
     def __repr__(self) -> str:

@@ -13,7 +13,7 @@ from go_state.inspector.serving import streams
 from go_state.inspector.serving.api import Api, Busy, Places, as_json
 from go_state.inspector.serving.security import Asgi, Guard, Receive, Scope, Send
 from go_state.inspector.trying.finding import Cancelled
-from go_state.inspector.worlds.world import AnySubject
+from go_state.inspector.worlds.world import SomeSubject
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -75,7 +75,7 @@ class Application:
             self._api.subjects(query.get("search", "")[:500], query.get("after", "")[:1000], _number(request, "limit", 100))
         )
 
-    def _of(self, request: Request) -> AnySubject:
+    def _of(self, request: Request) -> SomeSubject:
         subject = self._api.world.find(request.path_params["id"])
         if subject is None:
             raise _Unknown
@@ -133,7 +133,7 @@ class Application:
 
     # ------------------------------------------------------------------ what goes on
 
-    async def _found(self, request: Request) -> AnySubject:
+    async def _found(self, request: Request) -> SomeSubject:
         from starlette.concurrency import run_in_threadpool
 
         return await run_in_threadpool(self._of, request)

@@ -28,7 +28,7 @@ class JsonCodec(Generic[Value]):
     Made from the type: dataclasses, NamedTuples, attrs classes, msgspec Structs, frozen pydantic models, `immutables.Map`, unions,
     and the plain and container types of Python. What cannot be stored raises `NotStorable`: a type when the codec is made, a value when it is
     written, for `encode` reads back what it wrote and compares, unless the types prove that it comes back as it is. So NaN, a
-    subclass in its base's place, a tuple under `Any`, a lone surrogate or a class that changes what it is given never comes back
+    subclass in its base's place, a tuple where any type is allowed, a lone surrogate or a class that changes what it is given never comes back
     as something else. An int in a float's place, which type checkers allow, is read back as that int; with `whole_floats`, for
     JSON that others have written, it is read as a float.
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-AnyJob: TypeAlias = "Job[Any]"  # each has a result of its own
-Steps: TypeAlias = "Generator[AnyJob, None, T]"
+SomeJob: TypeAlias = "Job[Any]"  # each has a result of its own
+Steps: TypeAlias = "Generator[SomeJob, None, T]"
 """What is done in steps, and yields what it writes: when it goes on that is written, or has failed."""
 
 _MOST = 512  # writes in one transaction: one that fails has the others of it written again
@@ -52,16 +52,16 @@ class Job(Generic[T]):
         return self.result  # type: ignore[return-value]  # which is set by then
 
 
-def write_together(backend: Backend, jobs: Sequence[AnyJob]) -> None:
+def write_together(backend: Backend, jobs: Sequence[SomeJob]) -> None:
     """Write all jobs, in order, in one transaction or in several; each has its result or its error afterwards."""
     left = list(jobs)
     while left:
         left = _tried(backend, left)
 
 
-def _tried(backend: Backend, jobs: list[AnyJob]) -> list[AnyJob]:
+def _tried(backend: Backend, jobs: list[SomeJob]) -> list[SomeJob]:
     """Write the jobs in one transaction; return those that are to be tried again because it failed for another of them."""
-    failed: AnyJob | None = None
+    failed: SomeJob | None = None
     try:
         with backend.transaction(write=True, of=_names(jobs)) as transaction:
             for job in jobs:
@@ -82,7 +82,7 @@ def _tried(backend: Backend, jobs: list[AnyJob]) -> list[AnyJob]:
     return []
 
 
-def _names(jobs: list[AnyJob]) -> list[bytes] | None:
+def _names(jobs: list[SomeJob]) -> list[bytes] | None:
     """Return the names of the records that the jobs need to themselves, None for all."""
     names: list[bytes] = []
     for job in jobs:
@@ -103,14 +103,14 @@ class Together:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._lock = threading.Lock()  # guards the two below
-        self._waiting: list[AnyJob] = []
+        self._waiting: list[SomeJob] = []
         self._is_led = False
 
     def after_fork_in_child(self) -> None:
         """In a forked child: those who wait are the parent's."""
         self._lock, self._waiting, self._is_led = threading.Lock(), [], False
 
-    def write_all(self, jobs: Sequence[AnyJob]) -> None:
+    def write_all(self, jobs: Sequence[SomeJob]) -> None:
         """Write the jobs of several journals, all of which the calling thread has."""
         write_together(self._backend, jobs)
 
@@ -125,7 +125,7 @@ class Together:
         finally:
             steps.close()  # of Ctrl-C in a write, whose error may be held on to: the steps have locks, which end with them
 
-    def write(self, job: AnyJob) -> None:
+    def write(self, job: SomeJob) -> None:
         """Write a job, with what others write now; it has its result or its error afterwards."""
         if threading.current_thread() is threading.main_thread():
             write_together(self._backend, [job])
@@ -152,7 +152,7 @@ class Together:
         finally:
             self._hand_on(jobs)
 
-    def _hand_on(self, jobs: list[AnyJob]) -> None:
+    def _hand_on(self, jobs: list[SomeJob]) -> None:
         """Wake those whose jobs are done, and the next leader."""
         with self._lock:
             following = self._waiting[0] if self._waiting else None
