@@ -58,7 +58,7 @@ class Reading(Generic[Msg]):
     def __init__(self, program: Program[Model, Msg], decode: Decode) -> None:
         self.kind = message_type(program)
         self.codec: MessageCodec[Msg] = message_codec(self.kind, program.schema, migrations_of(program))
-        self._decode: Callable[[Any], Msg] | None = decode.decode if isinstance(decode, Decodes) else decode
+        self._decode: Callable[[object], Msg] | None = decode.decode if isinstance(decode, Decodes) else decode
 
     def message(self, letter: Letter) -> Msg:
         """Return the message; raises whatever says that it is none."""

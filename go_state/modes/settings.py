@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from go_state.core.errors import UsageError
-from go_state.core.program import Program, takes_key
+from go_state.core.program import Program, SomeProgram, takes_key
 from go_state.modes.options import DurableOptions, Options, Retain, Snapshots, StoredOptions
 from go_state.runtime.on_error import OnError, Raise, check_on_error
 from go_state.runtime.resources import Resources, resources_of
@@ -37,7 +37,7 @@ class RunSettings:
     resources: Resources
     observers: Observers | None = None
 
-    def observation(self, program: Program[Any, Any], key: str | None = None) -> Observation | None:
+    def observation(self, program: SomeProgram, key: str | None = None) -> Observation | None:
         """Return what tells the observers of one run of the program; None if there are none."""
         if self.observers is None:
             return None

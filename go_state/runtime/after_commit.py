@@ -53,7 +53,7 @@ class Hooks(NamedTuple):
     replies: AfterCommit[Any] | None = None
     view: Callable[[Any], object] | None = None  # what it returns is ignored
 
-    def in_order(self) -> tuple[Callable[[Any], Wait | None], ...]:
+    def in_order(self) -> tuple[Callable[[object], Wait | None], ...]:
         """Return what is called before the view, without what there is not."""
         return tuple(hook.committed for hook in self[:4] if hook is not None)
 

@@ -60,7 +60,7 @@ class Halt:
 
     A batch or an aggregate returns a result whose `ended` is "failed" and whose `failed` is the message; an aggregate has saved what
     came before it, with its position, so that the next run begins at that message. If the message was sent by a command, or if a
-    command has failed after its turn, that is the last message of the source before which nothing was queued or running. Any other
+    command has failed after its turn, that is the last message of the source before which nothing was queued or running. Every other
     run keeps what it has processed in any case, and has no result: there it is as `Raise`.
     """
 
@@ -129,7 +129,7 @@ class Filing(Protocol):
         """Whether the run's progress is to be written soon, because of what waits for it."""
         ...
 
-    def file(self, box: LetterBox, failed: FailedMessage[Any], kind: Kind, /) -> Flow[None]:
+    def file(self, box: LetterBox, failed: FailedMessage[object], kind: Kind, /) -> Flow[None]:
         """Write a letter, or remember to."""
         ...
 
@@ -184,7 +184,7 @@ class Failures(Generic[Msg]):
         error.add_note(f"go_state was processing a message of type {type(message).__qualname__}{at}; the turn was rolled back")
         return self._or_raise(decide(self._on_error, message, position, error), error)
 
-    def of_record(self, raw: Any, position: object, error: BadRecord) -> SetAside[object] | Halt:
+    def of_record(self, raw: object, position: object, error: BadRecord) -> SetAside[object] | Halt:
         """Return what becomes of a record that is no message; raises as `of_turn` does."""
         return self._or_raise(decide(self._on_error, raw, position, error), error)
 

@@ -30,7 +30,7 @@ _LOOK = 1.0  # seconds between two looks whether the loop was closed by somebody
 _GRACE = 2.0  # seconds for tasks of the client's own to end when the loop does
 _NOTHING: Any = object()  # of any type, as it stands in the place of a result
 
-Call = Callable[[], Coroutine[Any, Any, T]]  # Any: what a coroutine yields and is sent is its event loop's own affair
+Call = Callable[[], Coroutine[object, object, T]]
 
 
 class Home:
@@ -39,7 +39,7 @@ class Home:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self._lock = threading.Lock()  # guards the two below, but that a call is taken out by its loop, in one step
-        self._calls: set[_Running[Any]] = set()
+        self._calls: set[_Running[object]] = set()
         self._closed = False
         at_fork(self)
 
@@ -119,7 +119,7 @@ class Home:
 class _Running(Generic[T]):
     """A call: its task in the home's loop, and the waker of who waits for it."""
 
-    def __init__(self, call: Call[T], waker: Waker, calls: set[_Running[Any]]) -> None:
+    def __init__(self, call: Call[T], waker: Waker, calls: set[_Running[object]]) -> None:
         self.waker = waker
         self._call = call
         self._calls = calls  # it is one of them until it ends
@@ -212,7 +212,7 @@ async def _end_all() -> None:
         await asyncio.wait(tasks, timeout=_GRACE)
 
 
-async def end_task(task: asyncio.Task[Any]) -> None:
+async def end_task(task: asyncio.Task[object]) -> None:
     """Cancel the task and wait for its end. Raises nothing that the task has raised.
 
     It is cancelled until it ends: the `asyncio.wait_for` of Python 3.11, which clients use, loses a cancellation that comes together

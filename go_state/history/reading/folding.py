@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
+from typing import Generic, NamedTuple, NoReturn, TypeVar
 
 from go_state.core.commands import Command, checked_commands
 from go_state.core.errors import NotRepeatable, UsageError
@@ -58,7 +58,7 @@ class Fold(Generic[Model, Msg]):
         self._find = start.find
         self._opened = opened
         self._program = opened.program
-        self._update: Callable[..., Any] = opened.program.update
+        self._update = opened.program.update
         self._takes_key = opened.key_of is not None and takes_key(opened.program)
         self._following = Following(opened.history.name) if opened.follows else None
 

@@ -38,7 +38,7 @@ class Parting(NamedTuple):
 
     entries: Sequence[Entry[Any]]
     key: str | None
-    models: tuple[Any, Any]  # of both folds, which differ; of whichever program
+    models: tuple[object, object]  # of both folds, which differ; of whichever program
 
 
 class Twins(Generic[Model, Msg]):

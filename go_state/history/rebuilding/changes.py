@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from go_state.runtime.on_error import FailedMessage
 from go_state.storage.codec.difference import ABSENT, differences
@@ -42,7 +42,7 @@ class Rebuilt(NamedTuple):
     changes: tuple[ModelChange, ...]
     written: bool
     passed_over: int = 0
-    set_aside: tuple[FailedMessage[Any], ...] = ()  # Any: of whichever program
+    set_aside: tuple[FailedMessage[object], ...] = ()  # of whichever program
     letters: int = 0
 
 

@@ -238,7 +238,7 @@ def _text(record: bytes) -> str:
     if len(record) > _LARGE or begin < 0:
         return shown(record[begin + 1 : begin + 400].decode(errors="replace"), 199)
     try:
-        found: Any = json.decode(record)  # anything
+        found: object = json.decode(record)  # anything
     except (DecodeError, RecursionError):
         return shown(record[begin + 1 : begin + 400].decode(errors="replace"), 199)
     return summary(found[1] if isinstance(found, list) and len(found) > 1 else found, is_stored=True)

@@ -51,13 +51,13 @@ class Application:
         except ImportError:
             raise MissingExtra("inspector", "the inspector") from None
 
-        gets: dict[str, Callable[[Request], Any]] = {
+        gets: dict[str, Callable[[Request], object]] = {
             "/api/about": self._about, "/api/subjects": self._subjects, "/api/live": self._subjects_live, "/api/s/{id}": self._subject,
             "/api/s/{id}/strip": self._strip, "/api/s/{id}/rows": self._rows, "/api/s/{id}/at/{position}": self._at,
             "/api/s/{id}/tree/{position}": self._tree, "/api/s/{id}/message/{position}": self._message, "/api/s/{id}/find": self._find,
             "/api/s/{id}/export": self._export, "/api/s/{id}/live": self._live,
         }  # fmt: skip
-        posts: dict[str, Callable[[Request], Any]] = {"/api/s/{id}/what-if": self._what_if, "/api/s/{id}/fix": self._fix}
+        posts: dict[str, Callable[[Request], object]] = {"/api/s/{id}/what-if": self._what_if, "/api/s/{id}/fix": self._fix}
         routes: list[Any] = [Route(path, endpoint, methods=["GET"]) for path, endpoint in gets.items()]
         routes += [Route(path, endpoint, methods=["POST"]) for path, endpoint in posts.items()]
         routes += [Route("/api/{rest:path}", _unknown), Mount("/", StaticFiles(directory=_PAGE, html=True))]

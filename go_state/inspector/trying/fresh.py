@@ -16,12 +16,12 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from go_state.core.errors import UsageError
-from go_state.core.program import Program
+from go_state.core.program import Program, SomeProgram
 
 _LOCK = threading.Lock()  # held while modules are exchanged
 
 
-def module_and_name(program: Program[Any, Any]) -> tuple[str, str]:  # of whichever program
+def module_and_name(program: SomeProgram) -> tuple[str, str]:  # of whichever program
     """Return where a program is found: the module of its update, and the name that it has there; `UsageError` if it has none."""
     function: Any = program.update
     while hasattr(function, "__wrapped__") or hasattr(function, "func"):
@@ -34,7 +34,7 @@ def module_and_name(program: Program[Any, Any]) -> tuple[str, str]:  # of whiche
     raise UsageError("nobody knows where this program is found: give it a name in the module of its update")
 
 
-def fresh_program(where: tuple[str, str]) -> Program[Any, Any]:
+def fresh_program(where: tuple[str, str]) -> SomeProgram:
     """Return the program of that module and name as its file says it now; `UsageError` if it cannot be imported."""
     name, attribute = where
     if name == "__main__":

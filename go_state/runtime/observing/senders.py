@@ -22,7 +22,7 @@ class Senders:
     """Whoever sends to one app."""
 
     def __init__(self, observation: Observation | None) -> None:
-        self._turns: Turns[Any] | None = observation.turns if observation is not None and observation.carries else None
+        self._turns: Turns[object] | None = observation.turns if observation is not None and observation.carries else None
 
     def put(self, put: Callable[..., None], put_known: PutKnown) -> Callable[..., None]:
         """Return the put for senders: `put` itself, unless tracers want something brought along."""

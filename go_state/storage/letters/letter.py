@@ -93,7 +93,7 @@ def encode(letter: Letter) -> bytes:
     """Return the letter as bytes; `NotStorable` for a raw record that JSON does not hold."""
     import msgspec
 
-    fields: dict[str, Any] = {
+    fields: dict[str, object] = {
         "source": letter.source, "position": letter.position, "error": letter.error, "text": letter.text, "at": letter.at,
         "schema": letter.schema, "key": letter.key, "journal": letter.journal, "tries": letter.tries, "failed": letter.failed,
     }  # fmt: skip
