@@ -74,7 +74,7 @@ class Chain(Generic[Model, Msg]):
                 f"a middleware is a generator function of a proposal, or takes an update and returns one, and not a {type(wrapped).__qualname__}"
             )
 
-        update: Callable[..., Step[Model, Msg]] = wrapped
+        update: Callable[..., Any] = wrapped  # what it returns is a step only once it was looked at
 
         def layer(model: Model, message: Msg, turn: Turn) -> Step[Model, Msg]:
             step = update(model, message, turn)

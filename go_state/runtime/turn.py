@@ -136,7 +136,7 @@ class Loop(Generic[Model, Msg]):
                     return
                 continue
             try:
-                step: object = update(model, message)  # anything, until it was looked at
+                step: Any = update(model, message)  # anything, until it was looked at
                 if step.__class__ is not tuple:  # cheaper than type(step), in a line that every message passes
                     raise not_a_step(step, "update")
                 try:
