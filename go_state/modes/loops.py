@@ -27,7 +27,7 @@ class Folding(Protocol[Model, Msg, Held]):
         """Return the steps to take, made of the program's own."""
         ...
 
-    def hooks(self, own: Hooks, /) -> Hooks:
+    def hooks(self, own: Hooks[Model], /) -> Hooks[Held]:
         """Return what is called after a commit of those steps, made of what is called with the program's models."""
         ...
 
@@ -39,7 +39,7 @@ class JustStarted(Generic[Model, Msg]):
         """Return the program's own."""
         return own
 
-    def hooks(self, own: Hooks) -> Hooks:
+    def hooks(self, own: Hooks[Model]) -> Hooks[Model]:
         """Return them as they are."""
         return own
 
@@ -65,8 +65,8 @@ def plain_loop(
     gate = None if replaying is None else Replaying(replaying)
     if gate is not None and subscriptions is not None:
         subscriptions = gate.subscriptions(subscriptions)
-    hooks = Hooks(subscribed(subscriptions, manager), chain, view=program.view)
-    steps, hooks = kept.steps(Steps.of(program) if chain is None else chain.steps(program)), kept.hooks(hooks)
+    own: Hooks[Model] = Hooks(subscribed(subscriptions, manager), chain, view=program.view)
+    steps, hooks = kept.steps(Steps.of(program) if chain is None else chain.steps(program)), kept.hooks(own)
     if gate is not None:
         steps, hooks = gate.steps(steps), hooks.muted(gate.is_muted)
         if manager.observation is not None:

@@ -48,7 +48,7 @@ class Loop(Generic[Model, Msg]):
         steps: Steps[Model, Msg],
         manager: EffectManager,
         *,
-        hooks: Hooks | None = None,
+        hooks: Hooks[Model] | None = None,
         failures: Failures[Msg] | None = None,
         after_rollback: AfterRollback | None = None,
         stop: StopRequest | None = None,

@@ -16,7 +16,7 @@ from go_state.storage.codec.difference import difference
 from go_state.storage.codec.message_codec import MessageCodec
 from go_state.storage.codec.program_types import message_type, migrations_of
 from go_state.storage.journal.erasing.rewriting import Rewritten
-from go_state.storage.journal.history import Recorded
+from go_state.storage.journal.history import Recorded, Rewrite
 from go_state.storage.journal.journal import Journal
 from go_state.storage.letters.erasing import rewrite_letters
 from go_state.storage.records.records import PROGRAM
@@ -29,7 +29,7 @@ Msg = TypeVar("Msg")
 def rewrite(
     program: Program[Model, Msg],
     journal: Journal[Msg],
-    fn: Callable[[Recorded[Any]], object],
+    fn: Rewrite,
     *,
     key: str | None = None,
     model: Callable[[Model], Model] | None = None,
@@ -116,7 +116,7 @@ class _Refolding(Generic[Model, Msg]):
         positions = {*journal.store.keyframes(name), position_of(journal, stored)}
         return sorted(position for position in positions if position >= self._start)
 
-    def take(self, position: int, at: float, before: Any, after: Any) -> None:
+    def take(self, position: int, at: float, before: Msg | None, after: Msg | None) -> None:
         if not self._begun or position >= self._until:
             return
         same = after is before and self._new is self._old
@@ -127,7 +127,7 @@ class _Refolding(Generic[Model, Msg]):
     def _folded(self, model: Model, message: Msg | None, at: float, position: int) -> Model:
         if message is None:
             return model
-        folded: Model = full_step(self._program, model, message, at, position, self._journal.journal_id)[0]
+        folded = full_step(self._program, model, message, at, position, self._journal.journal_id)[0]
         return folded
 
     def snapshot(self, position: int) -> bytes:

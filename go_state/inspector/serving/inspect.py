@@ -64,9 +64,7 @@ def serve(world: World, where: tuple[str, str] | None, *, host: str, port: int, 
     return Inspector(Application(Api(world, where), _checked(token), hosts), host, port)
 
 
-def asgi(
-    of: Inspected, program: SomeProgram | None = None, *, token: str | None = None, redact: Redact = ()
-) -> Application:
+def asgi(of: Inspected, program: SomeProgram | None = None, *, token: str | None = None, redact: Redact = ()) -> Application:
     """Return the inspector as an ASGI application, to be mounted in Starlette or FastAPI; open it with `?token=` and its `token`.
 
     Without a token of your own it has a random one, and answers only under this machine's own names. The other arguments are those of

@@ -35,7 +35,9 @@ class Parted(NamedTuple):
 class Fixing:
     """One comparison; `messages`, `differ` and `by_field` are what it has come to."""
 
-    def __init__(self, subject: Subject[object, object], old: Opened[object, object], new: SomeProgram, key: str | None) -> None:
+    def __init__(
+        self, subject: Subject[object, object], old: Opened[object, object], new: SomeProgram, key: str | None
+    ) -> None:
         from go_state.history.reading.opened import with_key
 
         self.differ = 0

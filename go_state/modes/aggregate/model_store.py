@@ -67,9 +67,9 @@ class Keeping(Generic[Model, Msg, Held]):
         """Return the steps to take from here, made of the program's own."""
         raise NotImplementedError
 
-    def hooks(self, own: Hooks) -> Hooks:
+    def hooks(self, own: Hooks[Model]) -> Hooks[Held]:
         """Return what is called after a commit of those steps, made of what is called with the program's models."""
-        return own
+        raise NotImplementedError
 
     def loading(self) -> Loading[Msg] | None:
         """Return what loads models before their messages, if the program would load them in its turns."""
@@ -315,6 +315,9 @@ class KeptModel(Keeping[Model, Msg, Model]):
     def steps(self, own: Steps[Model, Msg]) -> Steps[Model, Msg]:
         return Steps(self._init, own.update, own.takes_turn, own.roll_back)
 
+    def hooks(self, own: Hooks[Model]) -> Hooks[Model]:
+        return own
+
     def _init(self) -> Step[Model, Msg]:
         program = self._program
         if self._loaded is not None:
@@ -358,7 +361,7 @@ class KeptModels(Keeping[Model, Msg, Change[Model] | None]):
     def steps(self, own: Steps[Model, Msg]) -> Steps[Change[Model] | None, Msg]:
         return self._working_set.steps(own)
 
-    def hooks(self, own: Hooks) -> Hooks:
+    def hooks(self, own: Hooks[Model]) -> Hooks[Change[Model] | None]:
         return own.of_part(_model_of)
 
     def mark(self, model: Change[Model] | None) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from go_state.buffer.log import Log
 from go_state.core.errors import Corrupt, Lagged
@@ -27,6 +27,10 @@ class Recorded(NamedTuple, Generic[Held]):
     position: int
     at: float
     message: Held
+
+
+Rewrite: TypeAlias = Callable[[Recorded[Any]], object]
+"""Returns what a message is from now on: itself, another, or None. Any: of one that cannot be read it is given the JSON."""
 
 
 class History(Generic[Msg]):

@@ -22,7 +22,7 @@ from go_state.buffer.statistics import BufferStatistics
 from go_state.core.errors import Lagged, UsageError
 from go_state.storage.journal.commit.upkeep import Upkeep
 from go_state.storage.journal.commit.writer import Durability
-from go_state.storage.journal.history import History, Recorded
+from go_state.storage.journal.history import History, Recorded, Rewrite
 from go_state.storage.journal.inlet import Inlet
 from go_state.storage.journal.parts import Parts, assemble
 from go_state.storage.journal.reader import JournalCursor, open_cursor
@@ -228,9 +228,9 @@ class Journal(Generic[Msg]):
 
     def rewrite(
         self,
-        fn: Callable[[Recorded[Any]], object],
+        fn: Rewrite,
         *,
-        refolding: Refolding | None = None,
+        refolding: Refolding[Msg] | None = None,
         dry_run: bool = False,
         progress: Callable[[int], object] | None = None,
     ) -> Rewritten:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import base64
 import hashlib
 from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from go_state.core.errors import Corrupt, GoStateError, NotStorable
+from go_state.core.migrations import Json
 
 Failed: TypeAlias = Literal["turn", "record", "command"]
 
@@ -121,7 +122,7 @@ def decode(letter_id: str, data: bytes) -> Letter:
     try:
         fields = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
         message = bytes(fields.pop("message")) if "message" in fields else None
-        plain: dict[str, Any] = {name: msgspec.json.decode(value) for name, value in fields.items()}
+        plain: dict[str, Json] = {name: msgspec.json.decode(value) for name, value in fields.items()}
         raw: object = plain.pop("value", None)
         if "raw" in plain:
             raw = plain.pop("raw").encode()

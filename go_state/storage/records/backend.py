@@ -140,7 +140,7 @@ class Backend(Protocol):
 
 
 class SharedWrites(Protocol):
-    """What writes for several journals in one transaction; see `Together`. Any: of jobs, each has a result of its own."""
+    """What writes for several journals in one transaction; see `Together`. Each job has a result of its own."""
 
     def write(self, job: Any, /) -> None:
         """Write a job, with what others write now."""

@@ -33,7 +33,8 @@ def resolved(kind: TypeForm, owners: Mapping[str, type]) -> dict[str, TypeForm]:
     tables, hints = _tables(kind), {owner: _own_hints(owner) for owner in set(owners.values())}
     where = getattr(cls, "__qualname__", str(cls))
     return {
-        name: _filled(hints[owner].get(name, UNTYPED), tables.get(owner, [{}]), f"{where}.{name}") for name, owner in owners.items()
+        name: _filled(hints[owner].get(name, UNTYPED), tables.get(owner, [{}]), f"{where}.{name}")
+        for name, owner in owners.items()
     }
 
 

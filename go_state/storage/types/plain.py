@@ -45,4 +45,6 @@ def unknown_leaf(kind: TypeForm, is_class: Callable[[TypeForm], bool]) -> TypeFo
 def _is_known(kind: TypeForm) -> bool:
     if isinstance(kind, typing.TypeVar) or origin_of(kind) is typing.Literal:
         return True
-    return kind in (*PLAIN, *MOMENTS, float, None) or is_untyped(kind) or (isinstance(kind, type) and issubclass(kind, enum.Enum))
+    return (
+        kind in (*PLAIN, *MOMENTS, float, None) or is_untyped(kind) or (isinstance(kind, type) and issubclass(kind, enum.Enum))
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from go_state.core.errors import UsageError
 from go_state.core.ports import Store
@@ -24,6 +24,9 @@ from go_state.modes.options import KeyedAggregateOptions, OnCommit, Snapshots
 from go_state.runtime.flow.waits import CHECKPOINT_SECONDS
 from go_state.runtime.on_error import may_file
 from go_state.system.own_thread import OwnThread
+
+if TYPE_CHECKING:
+    from go_state.modes.keeping.filing import LetterFiling
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -102,7 +105,7 @@ class ShareMaker(Generic[Model, Msg]):
         share = Share(partition, kept, reader, batch, claimed.position)
         return share
 
-    def _filing(self, source: str) -> Any:  # Any: made where it is needed, see below
+    def _filing(self, source: str) -> LetterFiling[Msg]:
         from go_state.modes.keeping.filing import LetterFiling, LetterWriter  # here: its imports are not needed without letters
 
         return LetterFiling(LetterWriter(self._plan.program, source=source, key=self._key), kept_in=self.store)

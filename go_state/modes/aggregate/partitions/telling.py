@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from go_state.core.errors import Conflict, TakenOver
@@ -34,10 +35,9 @@ class Telling:
         if self._observation is not None:
             self._observation.ended(error)
 
-    def _tell(self, kind: type[events.PartitionEvent], partition: str, *what: object) -> None:
+    def _tell(self, kind: Callable[..., events.PartitionEvent], partition: str, *what: object) -> None:
         if self._observation is not None:
-            made: Any = kind  # each of these classes begins with the same four fields
-            self._observation.partition(made(self._observation.program, None, self._source, partition, *what))
+            self._observation.partition(kind(self._observation.program, None, self._source, partition, *what))
 
     def assigned(self, partition: str, position: Position | None, epoch: int) -> None:
         """Called when a partition was claimed."""
