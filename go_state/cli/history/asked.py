@@ -6,12 +6,13 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from go_state.cli.history.where import Where
 from go_state.cli.opened import find_journal, import_object, named, open_store
 from go_state.core.errors import UsageError
+from go_state.core.ports import Source
 from go_state.core.program import SomeProgram, takes_key
+from go_state.history.reading.histories import Given
 from go_state.history.reading.opened import HistoryOptions
 from go_state.runtime.on_error import SetAside
 from go_state.sources.jsonlines import JSONLines
@@ -27,7 +28,7 @@ _LINES = (".jsonl", ".ndjson", ".jsonlines")
 class Asked:
     """A history that is open, and what the tools are to be told of it. `total` is how many messages it has, if that is known."""
 
-    history: Any  # a Journal or a Source, of whichever messages
+    history: Given[object]
     options: HistoryOptions
     total: int | None
     store: RecordStore | None  # that the journal is in
@@ -57,7 +58,7 @@ def _file(program: SomeProgram, path: str, where: Where, store: RecordStore | No
     return Asked(file_source(program, path, where.of), _options(where, store), None, None)
 
 
-def file_source(program: SomeProgram, path: str, of: str = "") -> Any:  # a Source of whichever messages
+def file_source(program: SomeProgram, path: str, of: str = "") -> Source[object]:
     """Return a file of records as a source, whose messages are `of` that class, or those of the program."""
     kind, cls = kind_of(path), import_object(of) if of else message_type(program)
     if not kind:

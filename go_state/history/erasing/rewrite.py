@@ -127,8 +127,7 @@ class _Refolding(Generic[Model, Msg]):
     def _folded(self, model: Model, message: Msg | None, at: float, position: int) -> Model:
         if message is None:
             return model
-        folded = full_step(self._program, model, message, at, position, self._journal.journal_id)[0]
-        return folded
+        return full_step(self._program, model, message, at, position, self._journal.journal_id)[0]
 
     def snapshot(self, position: int) -> bytes:
         frame = self._stored(position)

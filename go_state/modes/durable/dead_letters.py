@@ -15,7 +15,7 @@ from go_state.core.ports import Producer
 from go_state.modes.keeping.filing import LetterWriter
 from go_state.runtime.flow.waits import Flow, Seldom
 from go_state.runtime.on_error import FailedMessage, Kind, OnError, Policy, Raise, SetAside, decide, letter_box_of
-from go_state.storage.journal.journal import Journal
+from go_state.storage.journal.journal import SomeJournal
 from go_state.storage.letters.box import LetterBox
 from go_state.storage.letters.letter import encode
 
@@ -28,7 +28,7 @@ class DeadLetters:
 
     is_full = False
 
-    def __init__(self, journal: Journal[Any], on_error: OnError, kept: Callable[[], object], writer: LetterWriter[Any]) -> None:
+    def __init__(self, journal: SomeJournal, on_error: OnError, kept: Callable[[], object], writer: LetterWriter[Any]) -> None:
         self._journal = journal
         self._on_error = on_error
         self._kept = kept
@@ -67,7 +67,7 @@ class DeadLetters:
         self._journal.run_record.set_aside(position, type(error).__name__, letters)
 
 
-def _name_commands(error: Exception, journal: Journal[Any], position: object) -> None:
+def _name_commands(error: Exception, journal: SomeJournal, position: object) -> None:
     """Note on the error how to go on from it: whoever reads it has a program that ends at the same message each time."""
     name, where = shlex.quote(journal.name), shlex.quote(journal.store.where)
     error.add_note(

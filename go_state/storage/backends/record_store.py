@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Self, TypeVar, overload
 
 from go_state.core.ports import Stored, Write
 from go_state.storage.backends.contents import StoreInfo, copy_all, info
@@ -17,8 +17,9 @@ from go_state.system.forks import at_fork
 
 if TYPE_CHECKING:
     from go_state.storage.journal.commit.writer import Durability
-    from go_state.storage.journal.journal import Journal
+    from go_state.storage.journal.journal import Journal, SomeJournal
     from go_state.storage.records.lease import IfHeld
+    from go_state.storage.types.annotations import TypeForm
 
 Msg = TypeVar("Msg")
 
@@ -93,12 +94,12 @@ class RecordStore:
     ) -> Journal[Msg]: ...
     @overload
     def journal(
-        self, name: str, of: Any = None, *, durability: Durability | None = None, lease: IfHeld | None = None
-    ) -> Journal[Any]: ...
+        self, name: str, of: TypeForm = None, *, durability: Durability | None = None, lease: IfHeld | None = None
+    ) -> SomeJournal: ...
 
     def journal(
-        self, name: str, of: Any = None, *, durability: Durability | None = None, lease: IfHeld | None = None
-    ) -> Journal[Any]:
+        self, name: str, of: TypeForm = None, *, durability: Durability | None = None, lease: IfHeld | None = None
+    ) -> SomeJournal:
         """Return the journal of this name: a `Buffer` that outlives the process. See `Journal`.
 
         `of` is the type of its messages, without which it can be read but not written. A store has one open journal of a name.
@@ -111,7 +112,7 @@ class RecordStore:
             found.kind.set(of)
         return found
 
-    def journal_unread(self, name: str, *, durability: Durability | None = None, lease: IfHeld | None = None) -> Journal[Any]:
+    def journal_unread(self, name: str, *, durability: Durability | None = None, lease: IfHeld | None = None) -> SomeJournal:
         """Return the journal of this name without reading the disk: it reads what it has to know when its lease is taken."""
         return self.journals.open(name, durability, lease)
 

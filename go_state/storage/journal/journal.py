@@ -13,7 +13,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from go_state.buffer.buffer import check_own, close_log, close_log_async
 from go_state.buffer.consumer import Consumer
@@ -319,3 +319,7 @@ class Journal(Generic[Msg]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close_async()
+
+
+SomeJournal: TypeAlias = Journal[Any]
+"""A journal of which it does not matter here, or is not known, what its messages are."""
