@@ -59,8 +59,8 @@ class Log(Generic[Msg]):
         self.maxsize = maxsize
         self.retention = retention
         self.clock = clock
-        self.inbox: list[Any] = []  #: what was put and not absorbed: of a buffer the messages, of a journal its entries
-        self.append: Callable[[Any], object] = self.inbox.append
+        self.inbox: list[object] = []  #: what was put and not absorbed: of a buffer the messages, of a journal its entries
+        self.append: Callable[[object], object] = self.inbox.append
         self.attention = True  #: whether the next put has to come to `attend`
         self.asks_policy = retention not in (drop_committed, keep_all)  #: a policy of the user's, called outside the lock
         self._counts = maxsize is not None or self.asks_policy  # these must act at every put
@@ -82,7 +82,7 @@ class Log(Generic[Msg]):
 
     # ------------------------------------------------------------------ putting
 
-    def attend(self, entries: Sequence[Any]) -> None:
+    def attend(self, entries: Sequence[object]) -> None:
         """Do what the fast path has no time for: date the first message of the inbox, wake sleepers, notice a close.
 
         No lock is taken: this thread may hold it, further up, where a finalizer or a signal handler has interrupted it.
@@ -107,7 +107,7 @@ class Log(Generic[Msg]):
         if self.closed:
             self._take_back(entries)
 
-    def _take_back(self, entries: Sequence[Any]) -> None:
+    def _take_back(self, entries: Sequence[object]) -> None:
         """Raise `Closed` if the put has crossed with close() and came too late; what close() absorbed is accepted.
 
         Equal objects put by two threads may swap their answers: as many enter as are told so.

@@ -39,7 +39,7 @@ class How(NamedTuple):
     of: TypeForm
     tag: str | None
     tags: Tags | None
-    parse: Callable[[dict[str, str]], Any] | None  # Any: a message, of whichever class
+    parse: Callable[[dict[str, str]], object] | None  # returns a message
 
 
 class _Records(Generic[Msg]):

@@ -77,7 +77,7 @@ class Timer:
     ) -> None:
         self.due = due
         self.when = when  # the same in seconds since 1970, of one that is set by that
-        self.action: Callable[[Any], object] | None = (
+        self.action: Callable[[object], object] | None = (
             action  # called with the next one; None of one that has fired or was cancelled
         )
         self.of = of

@@ -59,7 +59,7 @@ class AppRun(Protocol):
         """When the program has something to do by itself once it is at rest, in seconds since 1970; None for never."""
         ...
 
-    def put_for(self, reply: PendingReply, message: Any) -> None:  # Any: of the messages of whichever program
+    def put_for(self, reply: PendingReply, message: object) -> None:
         """Put one message and expect its turn for the sender who waits."""
         ...
 

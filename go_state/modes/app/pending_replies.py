@@ -44,7 +44,7 @@ class PendingReply:
         """Make the error, as it is now, the outcome."""
         self.error, self.trace = error, error.__traceback__
 
-    def outcome(self) -> Any:  # a model, or whatever the program has answered
+    def outcome(self) -> object:  # a model, or whatever the program has answered
         """Return what the turn has made for the sender, or raise what it has failed with."""
         if self.error is not None:
             raise self.error.with_traceback(self.trace)

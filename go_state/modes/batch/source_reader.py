@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Msg = TypeVar("Msg")
 
-_END: Any = object()
+_END: Final = object()
 _NOTHING_YET: Final = object()
 
 
@@ -315,7 +315,7 @@ class JournalReader(SourceReader[Msg]):
             yield Blocking(self._reader.cursor.prepare, self._thread)
         return self._read() if self._reader.diff() > 0 else None
 
-    def _open(self) -> Any:
+    def _open(self) -> object:
         reader = self._log.consumer() if self._opens else self._log
         if self._after is not None and reader.position != self._after:  # see ConsumerReader
             reader.seek(self._after)

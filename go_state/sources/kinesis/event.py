@@ -73,12 +73,12 @@ class KinesisEvent(Generic[Msg]):
 
     @overload
     def __init__(
-        self: KinesisEvent[Any], event: Mapping[str, Any], of: None = None, *, gaps: Literal["raise", "pass"] = "raise"
+        self: KinesisEvent[Any], event: Mapping[str, object], of: None = None, *, gaps: Literal["raise", "pass"] = "raise"
     ) -> None: ...
     @overload
     def __init__(
         self,
-        event: Mapping[str, Any],
+        event: Mapping[str, object],
         of: type[Msg],
         *,
         tag: str | None = None,
@@ -88,7 +88,7 @@ class KinesisEvent(Generic[Msg]):
     @overload
     def __init__(
         self,
-        event: Mapping[str, Any],
+        event: Mapping[str, object],
         of: None = None,
         *,
         parse: Callable[[bytes], Msg],
@@ -96,7 +96,7 @@ class KinesisEvent(Generic[Msg]):
     ) -> None: ...
     def __init__(
         self,
-        event: Mapping[str, Any],  # Any: it is what JSON holds
+        event: Mapping[str, object],  # what JSON holds
         of: type[Msg] | None = None,
         *,
         tag: str | None = None,

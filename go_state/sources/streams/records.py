@@ -43,11 +43,11 @@ class Decoder(Generic[Msg]):
         return message
 
 
-def _decoder(of: TypeForm, tag: str | None) -> Callable[[bytes], Any]:
+def _decoder(of: TypeForm, tag: str | None) -> Callable[[bytes], object]:
     """Return the decoder of a type, made once: that takes milliseconds, and each event of a function needs one."""
     return _cached(of, tag) if isinstance(of, Hashable) else json_decoder(of, tag=tag)
 
 
 @lru_cache(maxsize=64)
-def _cached(of: TypeForm, tag: str | None) -> Callable[[bytes], Any]:
+def _cached(of: TypeForm, tag: str | None) -> Callable[[bytes], object]:
     return json_decoder(of, tag=tag)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from functools import partial
-from typing import Any, Generic, TypeVar, Unpack
+from typing import Generic, TypeVar, Unpack
 
 from go_state.core.ports import Store
 from go_state.core.program import Program
@@ -58,7 +58,7 @@ class Member(Generic[Model, Msg]):
         self.reading: LogReading[Msg] = source.open_partitions()
         self.holder: StreamHolder[Model, Msg] = StreamHolder(maker, self.reading, face, partial(describe, source))
         face.holder = self.holder
-        self._flow: Generator[Wait, Any, None] = self.holder.run()
+        self._flow: Generator[Wait, object, None] = self.holder.run()
         self._wait: Wait | None = None
         self.has_ended = False
 

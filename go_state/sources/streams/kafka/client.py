@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from go_state.core.errors import MissingExtra, SourceError, UsageError
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 Protocols: TypeAlias = Literal["classic", "consumer"]
-Settings: TypeAlias = Mapping[str, Any]  # Any: texts, numbers and truth values, and functions of the client
+Settings: TypeAlias = Mapping[str, object]  # texts, numbers and truth values, and functions of the client
 
 log = logging.getLogger("go_state.kafka")
 
@@ -65,14 +65,16 @@ def check_settings(settings: object) -> None:
             raise UsageError(f"settings= cannot set {name!r}: {_OWN[name]}")
 
 
-def connection(servers: str, settings: Settings) -> dict[str, Any]:
+def connection(servers: str, settings: Settings) -> dict[str, object]:
     """Return the settings of any client of these servers."""
     return {"bootstrap.servers": servers, "logger": ClientLog(), **settings}
 
 
-def consumer_settings(servers: str, group: str, member: str | None, protocol: Protocols, settings: Settings) -> dict[str, Any]:
+def consumer_settings(
+    servers: str, group: str, member: str | None, protocol: Protocols, settings: Settings
+) -> dict[str, object]:
     """Return the settings of a member of the group."""
-    made: dict[str, Any] = {
+    made: dict[str, object] = {
         "queued.max.messages.kbytes": _QUEUED,
         **connection(servers, settings),
         "group.id": group,

@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence, Set
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from go_state.core.errors import SourceChanged
 from go_state.core.ports import Position
@@ -121,7 +121,7 @@ class KafkaReading(Generic[Msg]):
             if record.error() is not None:
                 said.append(record)
                 continue
-            partition: Any = record.partition()  # a number, as those of records from a broker are
+            partition: object = record.partition()  # a number, as those of records from a broker are
             if partition in by_partition:
                 by_partition[partition].append(record)
             elif partition in self._next:

@@ -132,7 +132,7 @@ class Kafka(Generic[Msg]):
         self._settings: Settings = {} if settings is None else dict(settings)
         self._consumer = consumer_settings(servers, group, member, protocol, self._settings)
         self._starts = Starts(self._name, group, start)
-        self._parse: Callable[[KafkaRecord], Any] | None = None if parse is None else parsed_by(parse)
+        self._parse: Callable[[KafkaRecord], object] | None = None if parse is None else parsed_by(parse)
         self._decoder: Callable[[], Callable[[bytes], Any]] = lambda: json_decoder(of, tag=tag, tags=tags)
         self._topic_id: str | None = None  # of the topic that was opened last
 
