@@ -59,7 +59,7 @@ class AppRun(Protocol):
         """When the program has something to do by itself once it is at rest, in seconds since 1970; None for never."""
         ...
 
-    def put_for(self, reply: PendingReply, message: object) -> None:
+    def put_for(self, reply: PendingReply, message: Any) -> None:  # Any: of the messages of whichever program
         """Put one message and expect its turn for the sender who waits."""
         ...
 
@@ -182,7 +182,7 @@ class Life(Generic[Model]):
 
     # ------------------------------------------------------------------ called by others: sending and ending
 
-    def put_for(self, reply: PendingReply, message: object) -> None:
+    def put_for(self, reply: PendingReply, message: Any) -> None:  # Any: of the messages of whichever program
         """Put a message into the queue for a sender that waits for its turn. Raises as a buffer's put, and then has put none."""
         self.run.put_for(reply, message)
 
