@@ -37,6 +37,7 @@ class LMDBEnvironment:
         self.environment: lmdb.Environment | None = None  #: LMDB's own, while it is open
         self._map_size = room_for(path) if map_size is None else map_size
         self._in_parent = False
+        self._closed = False
         self._own = threading.local()  # of each thread, the transaction that `writes`
         self._place = Place(path)
         self._in_use = InUse()
@@ -44,6 +45,23 @@ class LMDBEnvironment:
         self._open()
 
     def _open(self) -> None:
+        """Open the file that lies at the path, and open it again if it is another one by then.
+
+        A process that compacts the file puts a new one in its place at any moment; what is written to the one before would be lost.
+        """
+        while True:
+            with self._place.opening():
+                try:
+                    self._open_what_lies_there()
+                except Corrupt:  # or the file that is there now was taken for the one that was opened
+                    if self._place.is_unchanged():
+                        raise
+                else:
+                    if self._place.is_unchanged():
+                        return
+                    self._close_file()
+
+    def _open_what_lies_there(self) -> None:
         import lmdb  # here, and below: a program that stores nothing need not wait for it
 
         try:
@@ -54,12 +72,11 @@ class LMDBEnvironment:
             self.environment.reader_check()  # frees the places of readers that were killed, and the pages they held
             self._check_whole(self.environment)
         except (lmdb.Error, OSError, ValueError, OverflowError) as error:
-            self.release()
+            self._close_file()
             raise StoreUnavailable(self._why_not(error)) from error
         except Corrupt:
-            self.release()
+            self._close_file()
             raise
-        self._place.remember()
 
     def _check_whole(self, env: lmdb.Environment) -> None:
         """Raise `Corrupt` if the file is shorter than it says, unless the missing pages are free ones."""
@@ -76,16 +93,22 @@ class LMDBEnvironment:
                         raise
 
     def check_usable(self) -> None:
-        """Raise `StoreUnavailable` if the store is closed, or was opened before this process was forked."""
-        self._usable()
+        """Raise `StoreUnavailable` if the store is closed, or was opened before this process was forked.
 
-    def _usable(self) -> lmdb.Environment:
+        Not while the file is being exchanged: a transaction that begins meanwhile waits for the new one.
+        """
         if self._in_parent:
             raise StoreUnavailable(
                 f"{self.path} was opened before this process was forked, which LMDB does not survive: open an LMDBStore in the child"
             )
-        if self.environment is None:
+        if self._closed:
             raise StoreUnavailable(f"the store {self.path} is closed: use it inside its `with` block")
+
+    def _usable(self) -> lmdb.Environment:
+        """Return LMDB's own, inside of a transaction of `_in_use`."""
+        self.check_usable()
+        if self.environment is None:  # the file was exchanged, and Ctrl-C, or an error, came before the new one was open
+            raise self._place.replaced("nothing was read or written")
         return self.environment
 
     @property
@@ -119,6 +142,10 @@ class LMDBEnvironment:
 
     def release(self) -> None:
         """Close the file; a second call is harmless."""
+        self._closed = True
+        self._close_file()
+
+    def _close_file(self) -> None:
         environment, self.environment = self.environment, None
         if environment is not None:
             environment.close()
@@ -163,7 +190,7 @@ class LMDBEnvironment:
             yield again
 
     def _check_may_write(self) -> None:
-        self._usable()
+        self.check_usable()
         if self.readonly:
             raise StoreUnavailable(f"{self.path} was opened with readonly=True, and nothing was written: open it without")
 
@@ -228,7 +255,7 @@ class LMDBEnvironment:
                     exchange(new, self.path)
             except lmdb.Error as error:
                 raise self._not_copied(self.path, error) from error
-            self.release()
+            self._close_file()
             self._open()
 
     def sizes(self) -> Iterator[tuple[bytes, int]]:

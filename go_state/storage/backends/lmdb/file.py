@@ -39,6 +39,12 @@ def identity(path: str) -> Identity | None:
     return seen(path)[0]
 
 
+def identity_of(file: int) -> Identity:
+    """Return which file is open under the descriptor."""
+    found = os.fstat(file)
+    return found.st_dev, found.st_ino
+
+
 def seen(path: str) -> tuple[Identity | None, int]:
     """Return which file lies at the path, and how many bytes it has; None and 0 for none."""
     try:
