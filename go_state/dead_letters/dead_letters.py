@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from go_state.core.errors import UsageError
+from go_state.core.migrations import Json
 from go_state.core.ports import Store
 from go_state.core.program import Program
 from go_state.dead_letters.again import Decode, Reading, Retried, Tally, checked_decode
@@ -140,7 +141,7 @@ def as_json(letter: Letter) -> bytes:
     """Return a letter as JSON in one line: its message as a journal shows it; raw bytes as text, or in base64 if they are none."""
     import msgspec
 
-    fields: dict[str, Any] = {name: getattr(letter, name) for name in letter.__dataclass_fields__}
+    fields: dict[str, Json] = {name: getattr(letter, name) for name in letter.__dataclass_fields__}
     message, raw = fields.pop("message"), fields.pop("raw")
     if message is not None:
         fields["message"] = msgspec.Raw(message)

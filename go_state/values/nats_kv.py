@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from go_state.core.errors import MissingExtra, StoreUnavailable, UsageError, UsedAfterClose
 from go_state.values.backend import Entry, MadeAnew, Unreachable
@@ -16,6 +16,11 @@ from go_state.values.home import Home, outlast
 from go_state.values.registry import Registry
 from go_state.values.remote_value import RemoteValue
 from go_state.waking.deadlines import is_number
+
+if TYPE_CHECKING:  # it may not be installed
+    from nats.aio.client import Client as NATS
+    from nats.js import JetStreamContext
+    from nats.js.api import StreamInfo
 
 T = TypeVar("T")
 
@@ -46,7 +51,7 @@ class NatsKV:
     `MissingExtra` without `pip install "go-state[nats]"`.
     """
 
-    def __init__(self, client: Any, bucket: str, *, look: float = 1.0) -> None:  # Any: nats.NATS, which may not be installed
+    def __init__(self, client: NATS, bucket: str, *, look: float = 1.0) -> None:
         if not (is_number(look) and look > 0):
             raise UsageError(f"look= is a number of seconds greater than 0, not {look!r}")
         if not (isinstance(bucket, str) and _BUCKET.fullmatch(bucket)):
@@ -102,7 +107,7 @@ class NatsKV:
 class NatsKey:
     """One key of a bucket: the `Backend` of a value."""
 
-    def __init__(self, client: Any, stream: Any, bucket: str, key: str) -> None:  # Any: of nats-py
+    def __init__(self, client: NATS, stream: JetStreamContext, bucket: str, key: str) -> None:
         if not (isinstance(key, str) and len(key) <= _LONGEST_KEY and _KEY.fullmatch(key)):
             raise UsageError(
                 f"a key of a bucket is of ASCII letters, digits and - _ / = with single dots between them, {_LONGEST_KEY} characters "
@@ -133,9 +138,9 @@ class NatsKey:
                 if error.err_code != _NO_MESSAGE:
                     raise
                 return Entry(info.state.last_seq, None)  # nothing was left of it when that was the last
-        return Entry(found.seq, None if _is_marker(found.headers or {}) else found.data or b"")
+        return Entry(found.seq or 0, None if _is_marker(found.headers or {}) else found.data or b"")
 
-    def _recognise(self, info: Any, known: int) -> None:
+    def _recognise(self, info: StreamInfo, known: int) -> None:
         """Raise `MadeAnew` if the bucket is not the one that was read before, or has forgotten what it held."""
         if self._made is None:
             self._made = info.created
@@ -202,7 +207,7 @@ def _is_marker(headers: Mapping[str, str]) -> bool:
 
 
 @contextmanager
-def _failures(client: Any) -> Iterator[None]:
+def _failures(client: NATS) -> Iterator[None]:
     """Raise what nats-py raises as ours. Nothing is asked while the client has no server: it would keep that, and send it later."""
     from nats import errors
     from nats.js import errors as answers

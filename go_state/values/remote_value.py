@@ -14,11 +14,12 @@ import asyncio
 import copy
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 
 from go_state.core.errors import Empty, GoStateError, Incompatible, SourceChanged, StoreUnavailable, UsedAfterClose
 from go_state.storage.codec.codecs import json_codec
 from go_state.storage.codec.error_texts import without_contents
+from go_state.storage.types.annotations import TypeForm
 from go_state.values.backend import Backend, Entry, MadeAnew, Unreachable
 from go_state.values.follower import Follower
 from go_state.values.home import Home, end_task
@@ -40,7 +41,7 @@ class _Unreadable:
         raise copy.copy(self._error)
 
 
-def _read_one(held: tuple[Versioned[Any], ...]) -> Any:
+def _read_one(held: tuple[Versioned[T | _Unreadable], ...]) -> T:
     value = held[0][1]
     if isinstance(value, _Unreadable):
         value.raise_error()
@@ -57,8 +58,8 @@ class RemoteValue(Watchable[T]):
     `SourceChanged` is raised to whoever reads.
     """
 
-    def __init__(self, backend: Backend, home: Home, of: Any, look: float) -> None:
-        self.slot: Slot[Any] = Slot()  #: what it shares with its watchers
+    def __init__(self, backend: Backend, home: Home, of: TypeForm, look: float) -> None:
+        self.slot: Slot[T | _Unreadable] = Slot()  #: what it shares with its watchers
         super().__init__((self.slot,), _read_one)
         self.connected: Value[bool] = Value(False)  #: whether the copy follows the server at this moment; can be watched
         self._backend = backend
@@ -177,9 +178,10 @@ class RemoteValue(Watchable[T]):
         elif entry.revision > self.slot.newest:  # or it was decoded before
             self.slot.set_at(entry.revision, self._decoded(entry.data))
 
-    def _decoded(self, data: bytes) -> Any:
+    def _decoded(self, data: bytes) -> T | _Unreadable:
         try:
-            return self._codec.decode(data)
+            value: T = self._codec.decode(data)
+            return value
         except (ValueError, RecursionError) as error:
             return _Unreadable(Incompatible(self._backend.where, "value", without_contents(error)))
         except Exception as error:  # of a class that checks its own fields: its words are not ours to repeat

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from go_state.core.errors import UsageError
 from go_state.core.program import Program, read_step, takes_key
@@ -96,8 +96,8 @@ class _Refolding(Generic[Model, Msg]):
         self.positions: Sequence[int] = self._found()
         # What lies beyond has had no turn, which may be because its turn fails, and no snapshot is made of it.
         self._until = max(journal.lease.stored.get(PROGRAM, 0), *self.positions[-1:], 0)
-        self._old: Any = None
-        self._new: Any = None  # the very same as the old one, until a message differs
+        self._old: Model  # set when it has begun, and so is the new one
+        self._new: Model  # the very same as the old one, until a message differs
         self._begun = not self._start
         if self._begun:
             self._old = self._new = read_step(program.init(key) if takes_key(program) else program.init(), "init")[0]

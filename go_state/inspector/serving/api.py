@@ -6,7 +6,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from go_state.core.errors import UsageError
@@ -119,7 +119,7 @@ class Api:
         lines = subject.lines(subject.timeline.position_of(time), 1)
         return {"rows": self._rows(subject, lines), "next": None, "scanned": len(lines), "total": None}
 
-    def _rows(self, subject: SomeSubject, lines: Any) -> list[Json]:  # Any: any sequence of lines
+    def _rows(self, subject: SomeSubject, lines: Iterable[Line]) -> list[Json]:
         aside, keyframes, seconds = subject.set_aside(), set(subject.keyframes()), subject.durations()
         return [_row(line, seconds.get(line.position), subject.badges(line, aside, keyframes)) for line in lines]
 

@@ -18,8 +18,9 @@ from go_state.modes.aggregate.partitions.fold import fold_partitions, fold_parti
 from go_state.modes.aggregate.partitions.holder import Outcome
 from go_state.modes.aggregate.partitions.making import ShareMaker, shares_of
 from go_state.modes.aggregate.saved_letters import SavedLetters
-from go_state.modes.batch.batch import Plan, Result, Stream
+from go_state.modes.batch.batch import Plan, Result
 from go_state.modes.batch.halting import Rewind
+from go_state.modes.batch.opening import Stream
 from go_state.modes.batch.source_feed import Ended, SavePoint
 from go_state.modes.batch.source_reader import SourceReader
 from go_state.modes.options import AggregateOptions, EitherOptions, KeyedAggregateOptions, Snapshots

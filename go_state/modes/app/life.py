@@ -182,7 +182,7 @@ class Life(Generic[Model]):
 
     # ------------------------------------------------------------------ called by others: sending and ending
 
-    def put_for(self, reply: PendingReply, message: Any) -> None:  # Any: of the messages of whichever program
+    def put_for(self, reply: PendingReply, message: object) -> None:
         """Put a message into the queue for a sender that waits for its turn. Raises as a buffer's put, and then has put none."""
         self.run.put_for(reply, message)
 

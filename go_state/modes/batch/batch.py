@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterable, Callable, Iterable, Iterator
+from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Generic, TypeAlias, TypeVar, Union, Unpack
+from typing import Any, Generic, TypeVar, Unpack
 
 from go_state.core.errors import TimedOut, UsageError
-from go_state.core.ports import AsyncSource, Consumer, Log, Position, Producer, Source
+from go_state.core.ports import Consumer, Position, Producer
 from go_state.core.program import Program
 from go_state.modes.batch.halting import Halting
 from go_state.modes.batch.limits import Limits
 from go_state.modes.batch.loaded_first import LoadedFirst, Loading
-from go_state.modes.batch.opening import open_reader
+from go_state.modes.batch.opening import Stream, open_reader
 from go_state.modes.batch.source_feed import Ended, QueuedSourceFeed, SavePoint, SourceFeed
 from go_state.modes.batch.source_reader import SourceReader
 from go_state.modes.loops import Folding, JustStarted, filing_for, plain_loop
@@ -31,12 +31,6 @@ from go_state.runtime.turn import Loop
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 Held = TypeVar("Held")  # the model as a loop has it: the program's own, or what whoever keeps it makes of that
-
-Fetch: TypeAlias = Callable[[], object]
-"""Returns `(messages, more)`, or on an event loop an awaitable of it."""
-
-Stream: TypeAlias = Union[Iterable[Msg], AsyncIterable[Msg], Source[Msg], AsyncSource[Msg], Log[Msg], Fetch]
-"""What a batch reads; see `batch`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,7 +138,7 @@ def are_messages(found: object) -> bool:
 class AsyncReader(SourceReader[Msg]):
     """An async iterable, one message at a time."""
 
-    def __init__(self, messages: AsyncIterable[Msg], limits: Limits) -> None:
+    def __init__(self, messages: AsyncIterable[Msg | None], limits: Limits) -> None:
         iterator = aiter(messages)
         self._next = _Next(lambda: anext(iterator), limits, ends=True)
 
@@ -164,8 +164,7 @@ class AsyncPositionedReader(AsyncReader[Msg]):
         self.name = source.name
         self._reading = source.read_async(after)
         self._position = after
-        messages: Any = self._reading  # with records that are no messages among them, as in `PositionedReader`
-        super().__init__(messages, limits)
+        super().__init__(self._reading, limits)  # with records that are no messages among them, as in `PositionedReader`
 
     def more(self) -> Flow[Iterator[Msg | None] | None]:
         run = yield from super().more()
