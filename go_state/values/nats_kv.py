@@ -18,7 +18,7 @@ from go_state.values.remote_value import RemoteValue
 from go_state.waking.deadlines import is_number
 
 if TYPE_CHECKING:  # it may not be installed
-    from nats.aio.client import Client as NATS
+    from nats.aio.client import Client
     from nats.js import JetStreamContext
     from nats.js.api import StreamInfo
 
@@ -51,7 +51,7 @@ class NatsKV:
     `MissingExtra` without `pip install "go-state[nats]"`.
     """
 
-    def __init__(self, client: NATS, bucket: str, *, look: float = 1.0) -> None:
+    def __init__(self, client: Client, bucket: str, *, look: float = 1.0) -> None:
         if not (is_number(look) and look > 0):
             raise UsageError(f"look= is a number of seconds greater than 0, not {look!r}")
         if not (isinstance(bucket, str) and _BUCKET.fullmatch(bucket)):
@@ -107,7 +107,7 @@ class NatsKV:
 class NatsKey:
     """One key of a bucket: the `Backend` of a value."""
 
-    def __init__(self, client: NATS, stream: JetStreamContext, bucket: str, key: str) -> None:
+    def __init__(self, client: Client, stream: JetStreamContext, bucket: str, key: str) -> None:
         if not (isinstance(key, str) and len(key) <= _LONGEST_KEY and _KEY.fullmatch(key)):
             raise UsageError(
                 f"a key of a bucket is of ASCII letters, digits and - _ / = with single dots between them, {_LONGEST_KEY} characters "
@@ -207,7 +207,7 @@ def _is_marker(headers: Mapping[str, str]) -> bool:
 
 
 @contextmanager
-def _failures(client: NATS) -> Iterator[None]:
+def _failures(client: Client) -> Iterator[None]:
     """Raise what nats-py raises as ours. Nothing is asked while the client has no server: it would keep that, and send it later."""
     from nats import errors
     from nats.js import errors as answers

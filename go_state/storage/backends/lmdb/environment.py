@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING
 
 from go_state.core.errors import Corrupt, StoreFull, StoreUnavailable, UsageError
 from go_state.storage.backends.lmdb.copying import check_can_exchange, exchange, finish_copy, new_file, published, remove_left
-from go_state.storage.backends.lmdb.file import check_before_opening, check_whole, free_pages, room_for
+from go_state.storage.backends.lmdb.file import (
+    check_before_opening,
+    check_whole,
+    disk_is_full,
+    free_pages,
+    room_for,
+    why_not_opened,
+)
 from go_state.storage.backends.lmdb.in_use import InUse
 from go_state.storage.backends.lmdb.place import Place
 from go_state.storage.records.backend import Space, Transaction
@@ -25,7 +32,6 @@ if TYPE_CHECKING:
     from go_state.storage.records.lease import Lease
 
 _MAX_READERS = 1024  # threads of all processes that may read at once; LMDB's default is 126, a place costs 64 bytes
-_LITTLE = 1 << 20  # bytes free on a disk that count as none when a write has failed
 
 
 class LMDBEnvironment:
@@ -73,7 +79,11 @@ class LMDBEnvironment:
             self._check_whole(self.environment)
         except (lmdb.Error, OSError, ValueError, OverflowError) as error:
             self._close_file()
-            raise StoreUnavailable(self._why_not(error)) from error
+            is_another, room = (
+                isinstance(error, lmdb.InvalidError),
+                self._map_size if isinstance(error, lmdb.MemoryError) else None,
+            )
+            raise StoreUnavailable(why_not_opened(self.path, error, is_another=is_another, room=room)) from error
         except Corrupt:
             self._close_file()
             raise
@@ -276,7 +286,7 @@ class LMDBEnvironment:
 
     def _not_copied(self, path: str, error: lmdb.Error) -> StoreFull | StoreUnavailable:
         folder = os.path.dirname(os.path.abspath(path))
-        if self._disk_is_full(folder) or "space" in str(error):
+        if disk_is_full(folder) or "space" in str(error):
             return StoreFull(f"the disk of {folder} is full: nothing was copied, and the store is as it was; free space on it")
         return StoreUnavailable(f"{self.path} could not be copied to {path} ({error}): the store is as it was")
 
@@ -294,7 +304,7 @@ class LMDBEnvironment:
                 return Corrupt(self.path, f"LMDB cannot follow its pages: {error}")
         if not write:
             return StoreUnavailable(f"{self.path} could not be read: {error}")
-        if self._disk_is_full(os.path.dirname(self.path)):  # LMDB calls it an input/output error
+        if disk_is_full(os.path.dirname(self.path)):  # LMDB calls it an input/output error
             return StoreFull(f"the disk of {self.path} is full: {kept}; free space on it")
         return StoreUnavailable(f"{self.path} could not be written ({error}): {kept}")
 
@@ -306,32 +316,6 @@ class LMDBEnvironment:
         if last is not None:
             with suppress(lmdb.Error):  # it was not interrupted
                 last.abort()
-
-    @staticmethod
-    def _disk_is_full(folder: str) -> bool:
-        from shutil import disk_usage
-
-        return disk_usage(folder or ".").free < _LITTLE
-
-    def _why_not(self, error: Exception) -> str:
-        import lmdb
-
-        path, folder = self.path, os.path.dirname(os.path.abspath(self.path))
-        if isinstance(error, lmdb.InvalidError):
-            whole = "a backup, or a copy that was made while no process had it open"
-            return f"{path} is no LMDB file, or is damaged ({error}): give another path, or put back {whole}"
-        if isinstance(error, lmdb.MemoryError):
-            return (
-                f"{path} cannot be opened, because a process may not have {self._map_size} bytes of address space here "
-                f"(see ulimit -v): give a smaller map_size, which is the most that the store may ever hold"
-            )
-        if "already open" in str(error):
-            return f"{path} is already open in this process: open it once and hand the store to whoever needs it"
-        if os.path.isdir(path):
-            return f"{path} is a folder: an LMDBStore is one file in it, such as {path}/state.lmdb"
-        if "denied" not in str(error) and not os.path.isdir(folder):
-            return f"{folder} is not a folder: make it first"
-        return f"{path} cannot be opened ({error}): check that it and {path}-lock can be read and written"
 
 
 class _LMDBTransaction:
