@@ -9,7 +9,7 @@ from go_state.core.errors import ProgramError
 _INSTEAD = {"list": "[*items, new]", "dict": "{**items, key: new}", "set": "items | {new}"}
 
 
-def _refuse(self: ReadOnly, *_: object, **__: object) -> NoReturn:
+def _refuse(self: Any, *_: object, **__: object) -> NoReturn:
     kind = self.__stands_for__.__name__
     raise ProgramError(
         f"a {kind} of the model is changed in place, and a model stays what it was: make a new {kind}, such as "
