@@ -1,7 +1,7 @@
 """The command `go-state`: what a store holds, for people and, with `--json`, for programs. Needs the extra `cli`.
 
 Arguments come in; lines on standard output and an exit code come out: 0 all is well, 1 what was asked for could not be done or
-something is wrong in the store, 2 the command was misspelt.
+something is wrong in the store, 2 the command line was wrong.
 
 `main.py`        the commands and how they are called; errors become a sentence and an exit code
 `snapshots.py`   list, show, export, check

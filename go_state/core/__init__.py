@@ -1,4 +1,4 @@
-"""What a program is: pure values and the words that all parts share. Nothing here runs anything, or imports a third party.
+"""What a program is: pure values and the words that all parts share. Nothing here runs anything or imports a third-party package.
 
 A program's functions and what they return enter (`init`, `update`, steps, commands, subscriptions); values that the runtime performs
 leave. Read them in this order:

@@ -1,4 +1,4 @@
-"""Compare: two programs, or two updates of one, through the same history, and the first message after which they part."""
+"""Compare: two programs, or two updates of one, through the same history, and the first message after which they differ."""
 
 from __future__ import annotations
 

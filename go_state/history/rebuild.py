@@ -1,4 +1,4 @@
-"""Rebuild: after a fix, the models that were kept, made again of all messages by today's update."""
+"""Rebuild: after a fix, the models that were kept, made again from all messages by today's update."""
 
 from __future__ import annotations
 

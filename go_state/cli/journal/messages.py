@@ -1,4 +1,4 @@
-"""Messages as they were put: the command `go-state journal show`, with what is put from now on if that is asked for."""
+"""Messages as they were put: the command `go-state journal show`, which can go on with what is put from now on."""
 
 from __future__ import annotations
 

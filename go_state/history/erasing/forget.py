@@ -1,4 +1,4 @@
-"""Forget: all that is stored under one key, or a stored model made another."""
+"""Forget: delete all that is stored under one key, or replace a stored model."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""Two folds of one history, side by side: the first message after which their models part.
+"""Two folds of one history, side by side: the first message after which their models differ.
 
 As long as two models are equal they are one object for both folds, so only what the last message has changed is compared: what is
-the same object on both sides is equal. A persistent map does not say what has changed in it. A large one is compared only once as many
-messages were taken as pay for that, and which of them it was is found by taking them again. So a message costs what it changes.
+the same object on both sides is equal. A persistent map does not say what has changed in it. A large one is compared only once as
+many messages were taken as pay for that, and which of them it was is found by taking them again. So a message costs what it
+changes.
 """
 
 from __future__ import annotations

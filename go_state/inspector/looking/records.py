@@ -1,4 +1,4 @@
-"""The messages of a subject as they lie there: their types, times and texts, without decoding more than is shown."""
+"""The messages of a subject as they are stored: their types, times and texts, without decoding more than is shown."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""A program imported anew from its source, beside the one that is there: with it all modules of its own that it imports.
+"""A program imported anew from its source, beside the one in use, with all modules of its own that it imports.
 
-Modules that are installed stay as they are. What the files say counts, whatever Python has kept compiled of them.
+Modules that are installed stay as they are. The source files count, not what Python has cached of them.
 """
 
 from __future__ import annotations

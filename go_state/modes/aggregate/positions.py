@@ -1,8 +1,8 @@
 """Looking at the positions of sources and partitions in a store, and setting them.
 
-A position is set by a claim: the next epoch, with the position in it. So whoever reads the source at that moment is fenced, saves nothing
-more, and, if it reads partitions, goes on from the position that was set. Models stay as they are: to have messages counted again is
-for whoever sets a position back to want.
+A position is set by a claim: the next epoch, with the position in it. So whoever reads the source at that moment is fenced, saves
+nothing more, and, if it reads partitions, goes on from the position that was set. Models stay as they are: whoever sets a position
+back wants messages to be counted again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Where a batch ends that halts at a message: with what came before it, at a position from which the next run begins at it.
+"""Where a batch that halts at a message ends: with what came before it, at a position from which the next run begins at it.
 
     the source's own message fails      its turn is rolled back; what runs is waited for; the position is that before the message
     a message of a command fails, or    back to the last moment at which nothing was queued or running, before a message of the

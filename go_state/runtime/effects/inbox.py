@@ -1,7 +1,7 @@
 """The inbox: what tasks, threads, timers and subscriptions bring to a run, in the order in which it was done.
 
-Every thread may post. The run looks between two turns, and wherever it waits: it says so before it waits, looks once more,
-and who posts looks at that after the post. So one of the two always sees the other, a post is never slept through, and of many
+Every thread may post. The run looks between two turns, and wherever it waits: it says so before it waits and looks once more, and
+whoever posts looks at that after the post. So one of the two always sees the other, a post is never slept through, and of many
 posts to a sleeping run the first wakes it.
 """
 

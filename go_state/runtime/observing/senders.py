@@ -1,4 +1,4 @@
-"""The senders of an app: what tracers want brought along is noted by the position of the message, before it can have its turn."""
+"""The senders of an app: the context that tracers take from one is noted by the position of its message, before that can have its turn."""
 
 from __future__ import annotations
 

@@ -4,8 +4,9 @@
 >>> log.put("0", "a message")
 >>> log.put("1", "another", "and one more")
 
-A source of `log.source()` is given to `gs.aggregate` as a Kafka topic is. Its first reader has all partitions, unless the test says who
-has what: `source.tell(reader, "revoked", "0")` is heard by the reader at its next poll, and until then it goes on as if it knew nothing.
+A source of `log.source()` is given to `gs.aggregate` as a Kafka topic is. Its first reader has all partitions, unless the test says
+who has what: `source.tell(reader, "revoked", "0")` reaches the reader at its next poll, and until then it goes on as if it knew
+nothing.
 """
 
 from __future__ import annotations

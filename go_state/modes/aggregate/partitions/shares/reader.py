@@ -3,8 +3,8 @@
     give ──▶ records that wait ──▶ a chunk, decoded at once ──▶ messages ──▶ turns
                                    └ its size is such that its turns take a few milliseconds
 
-A chunk is a list, and what is given of it its own iterator, so that a message costs nothing here. Of which record the last message
-was is found out when somebody asks: at saves and at failures.
+A chunk is a list, and what is given of it its own iterator, so that a message costs nothing here. Which record the last message
+came from is worked out when somebody asks: at saves and at failures.
 """
 
 from __future__ import annotations

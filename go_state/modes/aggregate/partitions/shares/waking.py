@@ -1,7 +1,7 @@
-"""What wakes the holder of partitions: a command that has returned, or the wish that it ends. From any thread, wherever it waits.
+"""What wakes the holder of partitions: a command that has returned, or a request to end. From any thread, wherever it waits.
 
-It waits in two places: in the poll of its reading, which `wake` ends, and in `Rest`, where nothing may be polled: while a partition is
-handed over, and when nothing more will come. Who wakes notes the share first; who waits looks for such a note last.
+It waits in two places: in the poll of its reading, which `wake` ends, and in `Rest`, where nothing may be polled: while a partition
+is handed over, and when nothing more will come. Whoever wakes it notes the share first; whoever waits looks for such a note last.
 """
 
 from __future__ import annotations
