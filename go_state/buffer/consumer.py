@@ -140,7 +140,7 @@ class Consumer(Generic[Msg]):
     # ------------------------------------------------------------------ moving
 
     def commit(self) -> int:
-        """Commit what was read and return how many messages it was; `NothingPending` if there are none.
+        """Commit what was read and return how many messages were committed; `NothingPending` if there are none.
 
         With a name it is durable at the next flush, and at once if the journal's durability is "put".
         """
@@ -265,7 +265,7 @@ class Consumer(Generic[Msg]):
 
 
 async def _checkpoint() -> None:
-    """Let the other tasks of the event loop run."""
+    """Give the other tasks of the event loop their turn."""
     import asyncio
 
     await asyncio.sleep(0)

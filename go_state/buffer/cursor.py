@@ -110,7 +110,7 @@ class Cursor(Generic[Msg]):
     # ------------------------------------------------------------------ moving
 
     def commit(self) -> int:
-        """Commit what was read and return how many messages it was; `NothingPending` if there are none."""
+        """Commit what was read and return how many messages were committed; `NothingPending` if there are none."""
         with self.log.lock:
             self.log.absorb()
             count = self._pending("commit")

@@ -211,7 +211,7 @@ class Log(Generic[Msg]):
         self._cut = self.closed
 
     def share(self) -> None:
-        """End the owner's time alone, and take in what it has appended until then. Lock held; done twice it is done once.
+        """End the owner's time alone, and take in what it has appended until then. Lock held; a second call is harmless.
 
         `own` first, and then how much there is: what the owner appends in between finds that it has come too late.
         """
@@ -245,7 +245,7 @@ class Log(Generic[Msg]):
     # ------------------------------------------------------------------ readers
 
     def remove(self, cursor: Place) -> None:
-        """Strike the cursor off. Lock held."""
+        """Remove the cursor. Lock held."""
         if cursor in self.cursors:
             self.share()
             self.on_commit()  # while it still counts: what it committed is done
@@ -322,7 +322,7 @@ class Log(Generic[Msg]):
                 self.closers.remove(closer)
 
     def after_fork_in_child(self) -> None:
-        """In a forked child: let every use raise, for whoever puts and reads is the parent's; only to close it stays harmless."""
+        """In a forked child: make every use raise, because those who put and read are in the parent. Closing stays harmless."""
         self.leave_to_parent(belongs_to_parent("a buffer"))
 
     def leave_to_parent(self, stand_in: Any) -> None:

@@ -60,7 +60,7 @@ class OwnChunk(Generic[Msg]):
             return messages
 
     def _own(self, sent: list[Msg]) -> None:
-        """Let the run append to the list from now on, if it has the log alone. Lock held."""
+        """Give the run the list to append to from now on, if it has the log alone. Lock held."""
         log = self._log
         if not log.may_be_owned or len(log.cursors) != 1 or self._cursor.closed:
             return

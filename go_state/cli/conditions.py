@@ -58,7 +58,7 @@ def _member(written: str) -> tuple[list[str], str]:
 
 
 def _values(found: object, path: Sequence[str]) -> Iterator[object]:
-    """Give what lies at the path in JSON; of a list, what lies there in each of its elements."""
+    """Give what the path leads to in JSON; in a list, what it leads to in each element."""
     if isinstance(found, list):
         for each in found:
             yield from _values(each, path)
@@ -77,7 +77,7 @@ def _is(found: object, value: str) -> bool:
 
 
 def expression(written: str) -> Callable[[object, object, object], bool]:
-    """Return the function of (before, msg, after) that an expression is; `UsageError` for anything else than one."""
+    """Return the function of (before, msg, after) that an expression is; `UsageError` for anything else."""
     try:
         if len(written) > _LONGEST:
             raise UsageError(f"--where is up to {_LONGEST:,} characters long: give a longer condition as module:function")

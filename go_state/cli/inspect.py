@@ -41,7 +41,7 @@ def inspect_history(
 def _world(
     target: str | None, program: SomeProgram | None, history: str, where: Where, redaction: Redaction, ends: ExitStack
 ) -> World:
-    """Return the journals of a store as they lie there, or the one history that the options name."""
+    """Return the journals of a store as they are, or the one history that the options name."""
     if not (kind_of(history) or where.key_of or where.store):
         store = ends.enter_context(open_store(history, where.schema, readonly=True))
         only = where.name or (None if where.key is None else where.prefix + where.key)

@@ -349,7 +349,7 @@ def call_options(
 
 
 def not_a_command(found: object) -> ProgramError:
-    """Return the error that says what is among the commands and is none, and how a command is made."""
+    """Return the error that says what is among the commands and is not one, and how a command is made."""
     kind = type(found).__qualname__
     if isinstance(found, Cmd):
         return ProgramError(f"{kind} is not one of go_state's commands: use Cmd.call for your own effects")

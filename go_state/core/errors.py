@@ -322,7 +322,7 @@ class StoreUnavailable(StoreError):
 
 
 class StoreReplaced(StoreUnavailable):
-    """Another file lies where the store's was opened, as after it was compacted; nothing was read or written."""
+    """Another file is where the store's was opened, as after it was compacted; nothing was read or written."""
 
 
 class SourceError(GoStateError):

@@ -45,7 +45,7 @@ class Decodes(Protocol):
     """Something that makes a message of a raw record: `gs.sources.JSONLines`, `gs.sources.CSV` or one of your own."""
 
     def decode(self, raw: Any, /) -> Any:
-        """Return the message; raises for a record that is none."""
+        """Return the message; raises for a record that is not one."""
         ...
 
 
@@ -61,7 +61,7 @@ class Reading(Generic[Msg]):
         self._decode: Callable[[object], Msg] | None = decode.decode if isinstance(decode, Decodes) else decode
 
     def message(self, letter: Letter) -> Msg:
-        """Return the message; raises whatever says that it is none."""
+        """Return the message; raises whatever says that it is not one."""
         if letter.message is not None:
             return self.codec.decode_stored(letter.id, letter.message, letter.schema)
         if self._decode is not None:

@@ -43,7 +43,7 @@ class DeadLetters:
 
     @property
     def name(self) -> str:
-        """The name under which the letters lie in the store."""
+        """The name under which the letters are stored in the store."""
         return self.box.name
 
     def __iter__(self) -> Iterator[Letter]:
@@ -138,7 +138,7 @@ class DeadLetters:
 
 
 def as_json(letter: Letter) -> bytes:
-    """Return a letter as JSON in one line: its message as a journal shows it; raw bytes as text, or in base64 if they are none."""
+    """Return a letter as JSON in one line: its message as a journal shows it; raw bytes as text, or in base64 if they are not text."""
     import msgspec
 
     fields: dict[str, Json] = {name: getattr(letter, name) for name in letter.__dataclass_fields__}

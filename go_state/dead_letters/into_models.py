@@ -103,7 +103,7 @@ class RetryFiling(Generic[Msg]):
         self._given = {}
 
     def noted(self) -> Mapping[LetterBox, int]:
-        """Return what there is to go back to."""
+        """Return what `go_back` takes."""
         return self._filing.noted()
 
     def go_back(self, to: Mapping[LetterBox, int]) -> None:

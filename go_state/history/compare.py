@@ -54,7 +54,7 @@ class Compared(NamedTuple, Generic[Msg]):
 
     @property
     def ok(self) -> bool:
-        """Whether the two make the same of every message."""
+        """Whether both come to the same models."""
         return self.parted is None
 
 

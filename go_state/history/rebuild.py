@@ -29,7 +29,7 @@ def rebuild(
     progress: Callable[[int], object] | None = None,
     **options: Unpack[HistoryOptions],
 ) -> Rebuilt:
-    """Fold all messages from the beginning with today's update, write the models that are others than before, and say what has changed.
+    """Fold all messages from the beginning with today's update, write the models that differ from what they were, and say what has changed.
 
     No command is performed. `history` is a program's journal, or a store: then the program under `prefix` and `key`, or without `key`
     every one of this program's under the prefix. The newest snapshot and the keyframes are made again, each at its position. With

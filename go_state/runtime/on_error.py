@@ -36,7 +36,7 @@ class Letters(Protocol):
 
     @property
     def box(self) -> LetterBox:
-        """Where the letters lie."""
+        """Where the letters are stored."""
         ...
 
 
@@ -45,7 +45,7 @@ Kind: TypeAlias = Literal["turn", "record", "command"]
 
 
 def letter_box_of(buffer: object) -> LetterBox | None:
-    """Return where the letters lie that are put there; None for anything but a durable place for them."""
+    """Return where letters that are put there are stored; None for anything but a durable place for them."""
     return buffer.box if isinstance(buffer, Letters) else None
 
 
@@ -185,7 +185,7 @@ class Failures(Generic[Msg]):
         return self._or_raise(decide(self._on_error, message, position, error), error)
 
     def of_record(self, raw: object, position: object, error: BadRecord) -> SetAside[object] | Halt:
-        """Return what becomes of a record that is no message; raises as `of_turn` does."""
+        """Return what becomes of a record that is not a message; raises as `of_turn` does."""
         return self._or_raise(decide(self._on_error, raw, position, error), error)
 
     def of_command(self, origin: Origin, error: Exception) -> SetAside[object] | Halt:

@@ -226,7 +226,7 @@ class Loop(Generic[Model, Msg]):
         return (yield from self._passed(feed))
 
     def _set_record_aside(self, undecoded: Undecoded, feed: Feed[Msg]) -> Flow[bool]:
-        """Set a record aside that is no message, as `_set_aside` does with a message; there is no turn to be rolled back."""
+        """Set a record aside that is not a message, as `_set_aside` does with a message; there is no turn to be rolled back."""
         self._committed = False
         position = feed.last_position()
         raw: Any = undecoded.raw  # which stands in the place of a message

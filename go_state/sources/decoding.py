@@ -62,7 +62,7 @@ def why_undecodable(error: Exception) -> str:
 
 
 def decoded_alone(decode: Callable[[bytes], Msg], raw: bytes, name: str) -> Msg:
-    """Return the message of a record that was kept apart; `BadRecord` if it still is none."""
+    """Return the message of a record that was kept apart; `BadRecord` if it still is not one."""
     try:
         return decode(raw)
     except Exception as error:
@@ -131,7 +131,7 @@ def named_classes(of: TypeForm, tags: Tags | None = None) -> dict[Tag, TypeForm]
 
 
 def unknown_tag(tag: str, named: Iterable[object]) -> UndecodableError:
-    """Return the error of a record whose tag is no class of the union."""
+    """Return the error of a record whose tag is not a class of the union."""
     return UndecodableError(f"its {tag} is not one of {', '.join(map(str, named))}")
 
 

@@ -102,6 +102,6 @@ class JSONLines(FileSource[Msg]):
         super().__init__(path, name, _Records(os.fsdecode(path), self._decoder), finished)
 
     def decode(self, raw: bytes) -> Msg:
-        """Return the message of one line, as when the file is read; `BadRecord` if it is none."""
+        """Return the message of one line, as when the file is read; `BadRecord` if it is not one."""
         message: Msg = decoded_alone(self._decoder(), raw, self.path)
         return message

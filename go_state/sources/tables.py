@@ -275,7 +275,7 @@ class CSV(FileSource[Msg]):
         super().__init__(path, name, _Records(os.fsdecode(path), How(of, tag, tags, parse), missing, delimiter), finished)
 
     def decode(self, raw: bytes) -> Msg:
-        """Return the message of a table of one row, such as the `raw` of an `Undecoded`; `BadRecord` if it is none."""
+        """Return the message of a table of one row, such as the `raw` of an `Undecoded`; `BadRecord` if it is not one."""
         found = list(self.records(Lines(io.BytesIO(raw).read, finished=True), 0))
         if len(found) != 1:
             raise BadRecord(self.path, "that was kept", f"it has {len(found)} rows below its header, not one")

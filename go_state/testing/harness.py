@@ -42,7 +42,7 @@ Msg = TypeVar("Msg")
 
 
 class _Desk:
-    """An executor that begins nothing: calls and streams lie here until the test says what becomes of them."""
+    """An executor that begins nothing: calls and streams wait here until the test says what becomes of them."""
 
     def start(self, effect: Effect) -> None:
         """Leave the call to the test."""

@@ -49,7 +49,7 @@ def _read_one(held: tuple[Versioned[T | _Unreadable], ...]) -> T:
 
 
 class RemoteValue(Watchable[T]):
-    """A value that lies on a server; made by `Etcd.value` or `NatsKV.value`. Thread-safe; a `gs.abc.Value`.
+    """A value on a server; made by `Etcd.value` or `NatsKV.value`. Thread-safe; a `gs.abc.Value`.
 
     `peek`, `watch`, `map` and `gs.watch.select` are those of `gs.Value`, and cost no round trip. `set`, `update` and `delete` are for
     threads, and their twins `set_async`, `update_async` and `delete_async` for event loops. A key that is deleted is unset: `peek`

@@ -47,7 +47,7 @@ def asked(program: SomeProgram, history: str, where: Where, *, writes: bool = Fa
 
 
 def kind_of(path: str) -> str:
-    """Return how the name of a file of records ends, compressed or not; empty for what is none."""
+    """Return how the name of a file of records ends, compressed or not; empty for any other file."""
     plain = path.lower().removesuffix(".gz").removesuffix(".zip")
     return next((suffix for suffix in (*_TABLES, *_LINES) if plain.endswith(suffix)), "")
 

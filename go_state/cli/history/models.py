@@ -45,7 +45,7 @@ def rebuild_models(
     letters: LettersToWrite = "",
     as_json: Json = False,
 ) -> None:
-    """Fold all messages with today's program and write the models that are others than before; print what has changed."""
+    """Fold all messages with today's program and write the models that differ from what they were; print what has changed."""
     program, history, more = import_program(target), histories[0], histories[1:]
     if letters and not where.set_aside:
         raise UsageError("--letters says where letters of what --set-aside passes over are written: give both")

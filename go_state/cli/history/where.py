@@ -26,7 +26,7 @@ class Where:
 
 
 def takes_where(*, without: str = "") -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Make a command whose parameter `where` is a `Where` one that has its fields as options, but for the one it does `without`.
+    """Return what gives a command, in place of its parameter `where`, the fields of `Where` as options, all but the one named `without`.
 
     The command line is read from a function's signature, and so the function that is returned has a signature that says so.
     """

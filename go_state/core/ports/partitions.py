@@ -45,7 +45,7 @@ class Holder(Protocol[Record]):
         ...
 
     def revoked(self, partitions: Sequence[str], /) -> Mapping[str, Position | None]:
-        """Save the turns that there were of the partitions, and let go of them; when it returns they may be somebody else's.
+        """Save what the turns of the partitions have made, and let go of them; when it returns they may be somebody else's.
 
         It takes a bounded time: what was given and had no turn yet, and what cannot be saved within that time, is given up, and read
         again by whoever has the partition next. Returns the positions that are in the store by now.

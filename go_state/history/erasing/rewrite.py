@@ -37,7 +37,7 @@ def rewrite(
     dry_run: bool = False,
     progress: Callable[[int], object] | None = None,
 ) -> Rewritten:
-    """Replace messages of a program's journal where they lie, or empty them, and make its snapshots anew; no command is performed.
+    """Replace messages of a program's journal in place, or empty them, and make its snapshots anew; no command is performed.
 
     `fn(entry)` returns `entry.message` as it is, another in its place, or None to empty it; of a message that cannot be read and was
     set aside, `entry.message` is its JSON, such as `["Add", {"by": 1}]`. Positions, times of entry, readers' positions and effect ids

@@ -156,7 +156,7 @@ class Fold(Generic[Model, Msg]):
 
 
 class _Unknown(Turn):
-    """A turn of which nobody has kept when it was and what chance it had: only an update that asks cannot be repeated."""
+    """A turn whose time and randomness were not kept: only an update that asks for them cannot be repeated."""
 
     def __init__(self, name: str, position: object) -> None:
         self.position = position
@@ -181,7 +181,7 @@ class _Unknown(Turn):
 
 
 def exhaust(steps: Iterable[object]) -> None:
-    """Take all of the steps, of which nobody wants to know."""
+    """Take all of the steps, and drop them."""
     deque(steps, maxlen=0)
 
 

@@ -65,7 +65,7 @@ def _in_order(group: Group | None) -> bool:
 
 
 def _returns_none(fn: object) -> bool:
-    """Return whether the function says that it returns None, which is no message."""
+    """Return whether the function says that it returns None, which is not a message."""
     says = getattr(inspect.unwrap(fn), "__annotations__", {}) if callable(fn) else {}
     return says.get("return", says) in (None, type(None), "None")
 

@@ -60,7 +60,7 @@ class Records(Protocol):
         ...
 
     def with_text(self, text: str, start: int, end: int) -> Iterator[tuple[int, bool]]:
-        """Give each position, or every so many of them, and whether its message has the text in it."""
+        """Give each position, or only some of them, and whether its message has the text in it."""
         ...
 
 

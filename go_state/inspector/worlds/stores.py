@@ -130,7 +130,7 @@ class StoreWorld(Generic[Model, Msg]):
 
 
 class HistoryWorld(Generic[Model, Msg]):
-    """One history: a file, the messages of an aggregate, or one of somebody's own."""
+    """One history: a file, the messages of an aggregate, or a `History` of the user's own."""
 
     is_live = False
 

@@ -30,7 +30,7 @@ from go_state.storage.snapshots.snapshot import Mark, Schema, read_envelope
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Who holds a source, or a partition of it, and the how many-th holder that is; and when that was written.
+    """Who holds a source, or a partition of it, in which epoch (holders are counted from 1), and when that was written.
 
     `at` is in seconds since 1970, by the holder's clock; `ended` is whether nothing follows the position. Claims of one model have no source.
     """

@@ -51,7 +51,7 @@ class Feed(Protocol[Msg]):
     """Where a loop's messages come from and where its commands' messages go.
 
     The feed counts what it gives: a message is processed when the next is asked for, or when it is committed. It gives None in the
-    place of a record that is no message, and then the record is asked for: so nobody has to look at each message.
+    place of a record that is not a message, and then the record is asked for: so nobody has to look at each message.
     """
 
     @property

@@ -128,7 +128,7 @@ class Blocking:
 
 
 class Seldom:
-    """Wait for a function that blocks and is seldom called: on an event loop it has a thread of its own, which nobody has to end."""
+    """Wait for a function that blocks and is seldom called: on an event loop it has a thread of its own, which ends by itself."""
 
     __slots__ = ("_fn",)
 

@@ -92,7 +92,7 @@ class Observation:
         self._tell(SnapshotSaved(*self._who, position, models, self.now() - begun))
 
     def flush(self, messages: int, write: Generator[Job, None, int]) -> Generator[Job, None, int]:
-        """Take the steps in which a journal's messages are written, in whichever thread does it, and note it; return what they return."""
+        """Take the steps in which a journal's messages are written, in the thread that does it, and note it; return what they return."""
         begun = self.now()
         written = yield from write
         self._from_disk.append(Flush(*self._who, messages, self.now() - begun))

@@ -25,7 +25,7 @@ class Senders:
         self._turns: Turns[object] | None = observation.turns if observation is not None and observation.carries else None
 
     def put(self, put: Callable[..., None], put_known: PutKnown) -> Callable[..., None]:
-        """Return the put for senders: `put` itself, unless tracers want something brought along."""
+        """Return the put for senders: `put` itself, unless tracers want something carried along."""
         turns = self._turns
         if turns is None:
             return put

@@ -125,7 +125,7 @@ class KinesisEvent(Generic[Msg]):
         return EventReading(self, self._decoder)
 
     def decode(self, raw: bytes) -> Msg:
-        """Return the message of one record's bytes; `BadRecord` if it is none."""
+        """Return the message of one record's bytes; `BadRecord` if it is not one."""
         return self._decoder.alone(raw)
 
     def after(self, position: Position | None) -> Sequence[EventRecord]:
@@ -174,7 +174,7 @@ class EventReading(Generic[Msg]):
         """Do nothing: no poll waits."""
 
     def message(self, record: EventRecord) -> Msg:
-        """Return the message of a record; `BadRecord` if it is none."""
+        """Return the message of a record; `BadRecord` if it is not one."""
         return self._decoder.message(record.data, record.number)
 
     def raw(self, record: EventRecord) -> bytes:

@@ -30,7 +30,7 @@ class Decoder(Generic[Msg]):
         )
 
     def message(self, data: bytes, position: object) -> Msg:
-        """Return the message; `BadRecord` if it is none."""
+        """Return the message; `BadRecord` if it is not one."""
         try:
             message: Msg = self._decode(data)
         except Exception as error:
@@ -38,7 +38,7 @@ class Decoder(Generic[Msg]):
         return message
 
     def alone(self, data: bytes) -> Msg:
-        """Return the message of a record that was kept apart; `BadRecord` if it is none."""
+        """Return the message of a record that was kept apart; `BadRecord` if it is not one."""
         message: Msg = decoded_alone(self._decode, data, self._stream)
         return message
 

@@ -94,7 +94,7 @@ def _parts_of_both(one: Instance, other: Instance) -> Parts:
 
 
 def part_at(value: object, path: str) -> object:
-    """Return the part of a model that a path leads to; `ABSENT` if it leads nowhere, or through a key that is no literal."""
+    """Return the part of a model that a path leads to; `ABSENT` if it leads nowhere, or through a key that is not a literal."""
     part: Instance = value
     for name, written in _STEP.findall("" if path == "the model" else path):
         try:

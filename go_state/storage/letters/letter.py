@@ -116,7 +116,7 @@ def encode(letter: Letter) -> bytes:
 
 
 def decode(letter_id: str, data: bytes) -> Letter:
-    """Return the letter of these bytes; `Corrupt` if they are none."""
+    """Return the letter of these bytes; `Corrupt` if they are not one."""
     import msgspec
 
     try:

@@ -72,7 +72,7 @@ def tally(effects: Effects) -> Program[Tally, Add]:
 
 
 class WatchedStore:
-    """A store that fails now and then, sometimes after it has written, and sees to it that no save breaks the laws."""
+    """A store that fails now and then, sometimes after it has written, and checks that no save breaks the laws."""
 
     def __init__(self, inner: Store, chance: random.Random) -> None:
         self.inner = inner

@@ -117,7 +117,7 @@ class LogReading(Generic[Msg]):
         self.is_closed = False
 
     def tell(self, news: News, *partitions: str) -> None:
-        """Queue what the engine says: heard at the next poll, but the engine knows it at once."""
+        """Queue what the engine says: it arrives at the next poll, but the engine knows it at once."""
         if news in ("revoked", "lost"):
             self.owned.difference_update(partitions)
         elif news == "assigned":

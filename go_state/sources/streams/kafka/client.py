@@ -18,7 +18,7 @@ log = logging.getLogger("go_state.kafka")
 
 
 class ClientLog:
-    """The client's own log, of which each failed attempt to connect is no news: it tries on, and `Watch` says when that takes long."""
+    """The client's own log, of which each failed attempt to connect is not worth a line: it tries again, and `Watch` says when that takes long."""
 
     def __init__(self, *also_quiet: str) -> None:
         self._quiet = ("FAIL", "ERROR", *also_quiet)
@@ -158,7 +158,7 @@ class Group:
             raise refused(error, settings) from None
 
     def first(self, seconds: float) -> Message | None:
-        """Wait up to so many seconds for a record, or for something to be said about one."""
+        """Wait up to `seconds` for a record, or for something to be said about one."""
         return self._consumer.poll(seconds)
 
     def more(self, limit: int) -> list[Message]:
@@ -204,7 +204,7 @@ class Group:
         return -1 if known is None else known[1]
 
     def member(self) -> str | None:
-        """Return what the group calls this member, None before it was let in."""
+        """Return what the group calls this member, None before it was accepted."""
         return self._consumer.memberid()
 
     def close(self) -> None:
@@ -233,7 +233,7 @@ def refused(error: BaseException, settings: Settings) -> UsageError:
 
 
 def given_up(what: str, error: KafkaError | None, text: str, settings: Settings) -> SourceError:
-    """Return the error for something that the client or a broker refuses for good."""
+    """Return the error for something that the client or a broker refuses permanently."""
     from confluent_kafka import KafkaError as Codes
 
     code = Codes.UNKNOWN if error is None else error.code()

@@ -74,7 +74,7 @@ def raw_of(record: KafkaRecord) -> bytes:
 
 
 def read_raw(raw: bytes) -> KafkaRecord:
-    """Return the record of `raw_of`; a `ValueError` if it is none."""
+    """Return the record of `raw_of`; a `ValueError` if it is not one."""
     from msgspec import json
 
     return json.decode(raw, type=KafkaRecord)

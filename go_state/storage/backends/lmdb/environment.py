@@ -51,7 +51,7 @@ class LMDBEnvironment:
         self._open()
 
     def _open(self) -> None:
-        """Open the file that lies at the path, and open it again if it is another one by then.
+        """Open the file at the path, and open it again if it is another one by then.
 
         A process that compacts the file puts a new one in its place at any moment; what is written to the one before would be lost.
         """

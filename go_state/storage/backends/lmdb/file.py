@@ -36,7 +36,7 @@ Identity: TypeAlias = tuple[int, int]
 
 
 def identity(path: str) -> Identity | None:
-    """Return which file lies at the path, None for none."""
+    """Return which file is at the path, None for none."""
     return seen(path)[0]
 
 
@@ -47,7 +47,7 @@ def identity_of(file: int) -> Identity:
 
 
 def seen(path: str) -> tuple[Identity | None, int]:
-    """Return which file lies at the path, and how many bytes it has; None and 0 for none."""
+    """Return which file is at the path, and how many bytes it has; None and 0 for none."""
     try:
         found = os.stat(path)
     except OSError:
@@ -136,7 +136,7 @@ def room_for(path: str) -> int:
 
 
 class _File:
-    """The pages of a file, as they lie on disk."""
+    """The pages of a file, as they are on disk."""
 
     def __init__(self, file: int) -> None:
         self._file = file

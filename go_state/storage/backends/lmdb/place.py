@@ -21,7 +21,7 @@ class Place:
 
     @contextmanager
     def opening(self) -> Iterator[None]:
-        """Note which files lie at the path before LMDB opens them, for the length of the block.
+        """Note which files are at the path before LMDB opens them, for the length of the block.
 
         Another process may put another file there while LMDB opens the one before. The file that is noted stays open for the block,
         so that no file that comes after it can be given its inode and pass for it.
@@ -43,7 +43,7 @@ class Place:
         return self._files == (identity(self.path), identity(self._lock_path))
 
     def look(self) -> Identity | None:
-        """Return which file lies at the path; `Corrupt` if the file that was opened has become smaller.
+        """Return which file is at the path; `Corrupt` if the file that was opened has become smaller.
 
         LMDB would read beyond its end, and the system would end the process.
         """
@@ -58,13 +58,13 @@ class Place:
         return found
 
     def check_readable(self) -> None:
-        """Raise `StoreReplaced` if another file lies at the path: what is read would be of the past."""
+        """Raise `StoreReplaced` if another file is at the path: what is read would be of the past."""
         found = self.look()
         if self._files is not None and found != self._files[0]:
             raise self.replaced("nothing was read")
 
     def check_writable(self) -> None:
-        """Raise `StoreReplaced` if another file lies at the path: what is written to the one that was opened would be lost."""
+        """Raise `StoreReplaced` if another file is at the path: what is written to the one that was opened would be lost."""
         if (self.look(), identity(self._lock_path)) != self._files:
             raise self.replaced("nothing was written")
 

@@ -61,7 +61,7 @@ class BoundedConnection(psycopg.Connection[TupleRow]):
             raise
 
     def _end_query(self, gen: PQGen[T], interval: float) -> None:
-        """Have the server end the query, which it would go on with for somebody who is gone; if it does not, close the connection."""
+        """Ask the server to end the query, which it would go on with for somebody who is gone; if it does not, close the connection."""
         try:
             self.cancel_safe(timeout=PARTING)
             super().wait(_ending(gen, monotonic() + PARTING, None), interval)

@@ -105,7 +105,7 @@ class Runner(Generic[Model, Msg]):
     # ------------------------------------------------------------------ running
 
     def round(self, seconds: float) -> Flow[None]:
-        """Run those that have something to do, in turn and for up to so many seconds, and save those that are due."""
+        """Run those that have something to do, in turn and for up to `seconds`, and save those that are due."""
         self._look_up()
         until = time.monotonic() + seconds
         while self._ready:
@@ -120,7 +120,7 @@ class Runner(Generic[Model, Msg]):
                 return
 
     def finish(self, shares: Collection[Share[Model, Msg]], seconds: float) -> Flow[set[Share[Model, Msg]]]:
-        """Run these to their ends, for up to so many seconds; return those that have not come to it."""
+        """Run these to their ends, for up to `seconds`; return those that have not come to it."""
         left, until = set(shares), time.monotonic() + seconds
         while left:
             self._look_up()
