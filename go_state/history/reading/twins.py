@@ -65,7 +65,7 @@ class Twins(Generic[Model, Msg]):
         self._before: dict[str | None, Model] = {}  # of the keys met since the last comparison, the models that were equal
         self._since: list[Entry[Msg]] = []  # what was taken since then
         self._met: set[str | None] = set()  # the keys whose models have had a turn with the last entry
-        self._owed = 0  # entries of persistent maps that are yet to be compared
+        self._uncompared = 0  # entries of persistent maps that are yet to be compared
         self.steps = 0  #: turns that the first fold has taken
 
     def partings(self, entries: Iterable[Entry[Msg]], *, go_on: bool = False) -> Iterator[Parting]:
@@ -107,7 +107,7 @@ class Twins(Generic[Model, Msg]):
         self._met = self._both(entry)
         if (parting := self._part([entry], self._met)) is not None:
             return parting
-        return self.settle() if self._owed <= len(self._since) * _PAYS else None
+        return self.settle() if self._uncompared <= len(self._since) * _PAYS else None
 
     def _both(self, entry: Entry[Msg]) -> set[str | None]:
         """Take an entry in both folds, and return whose models have had a turn; what they were before is kept."""
@@ -140,12 +140,12 @@ class Twins(Generic[Model, Msg]):
         if self._translation is None:
             if not later.alike(one, other) and difference(one, other) is not None:
                 return False
-            self._owed = max(self._owed, later.entries)
+            self._uncompared = max(self._uncompared, later.entries)
             if not later.entries:
                 self.other.models[key] = one
             return True
         if not later.whole and (size := self._sizes.get(key, 0)) > len(self._since) * _PAYS:
-            self._owed = max(self._owed, size)
+            self._uncompared = max(self._uncompared, size)
             return True
         images = self._translation.images(one, other)
         self._sizes[key] = len(images[0])
@@ -155,9 +155,9 @@ class Twins(Generic[Model, Msg]):
         """Compare all that is owed."""
         since, before = self._since, self._before
         self._since, self._before = [], {}
-        if not self._owed:
+        if not self._uncompared:
             return None
-        self._owed = 0
+        self._uncompared = 0
         parting = self._part(since, set(before), whole=True)
         return parting if parting is None or len(since) == 1 else self._searched(parting, before)
 

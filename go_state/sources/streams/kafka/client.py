@@ -108,12 +108,12 @@ def failure_of(error: object) -> KafkaError | None:
     return error if isinstance(error, KafkaError) else None
 
 
-class Heard:
+class ClientErrors:
     """What the client says outside of its answers: which error was the last, and whether it is one that no retry mends."""
 
     def __init__(self) -> None:
         self.last = ""
-        self.for_good: KafkaError | None = None
+        self.fatal: KafkaError | None = None
 
     def __call__(self, error: KafkaError) -> None:
         from confluent_kafka import KafkaError as Codes
@@ -121,7 +121,7 @@ class Heard:
         if error.code() != Codes._ALL_BROKERS_DOWN or not self.last:  # which says less than the one before it
             self.last = error.str()
         if error.code() == Codes._AUTHENTICATION or error.fatal():
-            self.for_good = error
+            self.fatal = error
 
 
 class Rebalanced(Protocol):
@@ -146,11 +146,11 @@ class Group:
     def __init__(self, topic: str, settings: Settings, told: Rebalanced) -> None:
         from confluent_kafka import Consumer, KafkaException
 
-        self.heard = Heard()
+        self.errors = ClientErrors()
         self.unanswered = 0  #: how many commits no broker has answered yet
         self._topic = topic
         try:
-            self._consumer: Consumer = Consumer({**settings, "error_cb": self.heard, "on_commit": self._committed})
+            self._consumer: Consumer = Consumer({**settings, "error_cb": self.errors, "on_commit": self._committed})
             self._consumer.subscribe(
                 [topic], on_assign=_called(told.assigned), on_revoke=_called(told.revoked), on_lost=_called(told.lost)
             )

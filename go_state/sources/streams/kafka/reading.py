@@ -77,9 +77,9 @@ class KafkaReading(Generic[Msg]):
         self._holder, self._thread = holder, threading.get_ident()
         self._tell()
         self._watch.look()
-        for_good = self._group.heard.for_good
-        if for_good is not None:
-            raise given_up(f"the group {self._group_name!r} is closed to this client", for_good, for_good.str(), self._settings)
+        fatal = self._group.errors.fatal
+        if fatal is not None:
+            raise given_up(f"the group {self._group_name!r} is closed to this client", fatal, fatal.str(), self._settings)
         absent, self._polled_at = time.monotonic() - self._polled_at > _ABSENT, time.monotonic()
         taken = self._take(seconds)
         self._give(self._without_foreign(taken) if absent and taken else taken)
