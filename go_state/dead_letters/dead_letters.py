@@ -43,7 +43,7 @@ class DeadLetters:
 
     @property
     def name(self) -> str:
-        """The name under which the letters are stored in the store."""
+        """The name of these letters in the store."""
         return self.box.name
 
     def __iter__(self) -> Iterator[Letter]:

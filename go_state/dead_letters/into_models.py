@@ -90,7 +90,7 @@ class RetryFiling(Generic[Msg]):
 
     @property
     def is_full(self) -> bool:
-        """Whether so much waits for the save that it should not be later."""
+        """Whether so much waits for the save that it is due."""
         return self._filing.is_full
 
     def writes(self) -> dict[str, Write]:

@@ -34,7 +34,7 @@ class Backend(Protocol):
         ...
 
     async def read(self) -> Entry:
-        """Return the newest entry: one that no later read goes behind."""
+        """Return the newest entry: no later read returns an older one."""
         ...
 
     async def write(self, data: bytes | None) -> int:

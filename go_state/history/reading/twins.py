@@ -152,7 +152,7 @@ class Twins(Generic[Model, Msg]):
         return images[0] == images[1] or not self._translation.differ(one, other)
 
     def settle(self) -> Parting | None:
-        """Compare all that is owed."""
+        """Compare what was put off."""
         since, before = self._since, self._before
         self._since, self._before = [], {}
         if not self._uncompared:

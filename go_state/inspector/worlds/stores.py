@@ -124,7 +124,7 @@ class StoreWorld(Generic[Model, Msg]):
         return nullcontext()
 
     def close(self) -> None:
-        """Stop what goes on in the background; the store is whoever's has opened it."""
+        """Stop what goes on in the background; the store belongs to whoever has opened it."""
         for subject in list(self._subjects.values()):
             subject.close()
 

@@ -48,7 +48,7 @@ class Claim:
 
 
 class Place(NamedTuple):
-    """Where a record lies: its key, what its mark is called (the claim on one model has none), and where it may lie still.
+    """Where a record is stored: its key, what its mark is called (the claim on one model has none), and where it may have been before.
 
     `older` are keys, the newest first, and whether each is that of a record for one source, or of one for all sources.
     """
@@ -125,7 +125,7 @@ class PositionRecord:
 
     @property
     def keys(self) -> Sequence[str]:
-        """The keys under which it may lie."""
+        """The keys under which it may be stored."""
         return (self._place.key, *(key for key, _ in self._place.older))
 
     def read_in(self, found: Mapping[str, Stored]) -> None:
