@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from go_state.core.errors import SourceError, SourceUnavailable
 from go_state.sources.streams.kafka.client import (
-    ClientLog,
     ClientErrors,
+    ClientLog,
     Settings,
     failure_of,
     given_up,
