@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
 from go_state.core.errors import InsideLoop, UsageError, UsedAfterClose
@@ -172,9 +172,9 @@ class EtcdKey:
         found = answer["responses"][0]["response_range"]
         return False, _newest({**found, "header": answer["header"]})
 
-    async def changes(self, after: int) -> AsyncIterator[Entry]:
+    async def changes(self, after: int) -> AsyncGenerator[Entry, None]:
         body = {"create_request": {"key": self._key, "start_revision": str(after + 1)}}
-        watch = cast("Any", self._gateway.watch(body))  # Any: an async generator, which has to be closed
+        watch = self._gateway.watch(body)
         async with aclosing(watch):
             async for result in watch:
                 self._recognise(result, 0)  # a watch may come from a member that lags

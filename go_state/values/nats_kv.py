@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from types import TracebackType
@@ -171,7 +171,7 @@ class NatsKey:
             answer = await self._stream.publish(self._subject, data, stream=f"KV_{self._bucket}", headers=headers)
         return int(answer.seq)
 
-    async def changes(self, after: int) -> AsyncIterator[Entry]:
+    async def changes(self, after: int) -> AsyncGenerator[Entry, None]:
         """Read the key whenever somebody publishes to its subject, which is how it is set.
 
         The client's own watch is not used: it leaves two tasks running for ever, and a server that is restarted forgets it. A plain
