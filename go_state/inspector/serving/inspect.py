@@ -100,7 +100,7 @@ def _world(of: Inspected, program: Program[Any, Any] | None, redact: Redact) -> 
 
 
 class Inspector:
-    """A served inspector; a context manager. `address` is where it is found."""
+    """A served inspector; a context manager. `address` is where it is found. Made by `gs.inspect`."""
 
     def __init__(self, app: Application, host: str, port: int, *, says: bool = True) -> None:
         self._app = app
