@@ -6,8 +6,11 @@ import contextlib
 import io
 import re
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+
+import go_state as gs
 
 DOCS = Path(__file__).parent.parent / "docs"
 PAGES = sorted(page for page in DOCS.rglob("*.md") if "_build" not in page.parts)
@@ -59,3 +62,29 @@ def test_a_link_leads_somewhere(page: Path, target: str) -> None:
     if heading:
         headings = re.findall(r"^#+ (.*)", found.read_text(encoding="utf-8"), flags=re.MULTILINE)
         assert heading in [re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings]
+
+
+REFERENCE = {page.name: page.read_text(encoding="utf-8") for page in (DOCS / "reference").glob("*.md")}
+
+
+def test_the_reference_has_every_public_name() -> None:
+    """Under one of the names by which it can be imported."""
+    shown = {name for text in REFERENCE.values() for name in re.findall(r"auto(?:class|function|data):: (\S+)", text)}
+    whole = {name for text in REFERENCE.values() for name in re.findall(r"automodule:: (\S+)", text)}
+    modules = [gs, *(each for name in gs.__all__ if isinstance(each := getattr(gs, name), ModuleType))]
+    missing = []
+    for module in modules:
+        for name in module.__all__:
+            each = getattr(module, name)
+            homes = [home.__name__ for home in modules if name in home.__all__ and getattr(home, name) is each]
+            if not isinstance(each, ModuleType) and not whole & set(homes) and not shown & {f"{home}.{name}" for home in homes}:
+                missing.append(f"{module.__name__}.{name}")
+    assert missing == []
+
+
+def test_the_options_are_explained_once() -> None:
+    """Each keyword of a mode has a row; one that modes take in two ways has two."""
+    rows = re.findall(r"^\| `(\w+)` \|", REFERENCE["options.md"], flags=re.MULTILINE)
+    options = (gs.RunOptions, gs.AppOptions, gs.KeyedAppOptions, gs.BatchOptions, gs.AggregateOptions, gs.KeyedAggregateOptions)
+    assert {name for each in options for name in each.__annotations__} - set(rows) == set()
+    assert {name for name in rows if rows.count(name) > 1} == {"store", "key", "snapshots", "limit"}
