@@ -32,6 +32,15 @@ def test_the_code_of_a_page_prints_what_it_says(page: Path, tmp_path: Path, monk
         assert printed.getvalue().splitlines() == re.findall(r"#> (.*)", block)
 
 
+def test_code_fits_a_page() -> None:
+    """On a screen of 1,400 pixels no line of code is wider than its box."""
+    wide = []
+    for page in PAGES:
+        for block in re.findall(r"^```(?!\{)\w*\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE):
+            wide += [f"{page.name}: {line}" for line in block.splitlines() if len(line) > 108]
+    assert wide == []
+
+
 def test_every_page_can_be_reached() -> None:
     """Each page is in a table of contents, and each link to another page leads to one, and to a heading that it has."""
     named = {DOCS / "index.md"}
