@@ -1,6 +1,7 @@
 """How Sphinx builds these pages: `make docs`, which fails at the first warning."""
 
 import re
+from pathlib import Path
 
 from docutils import nodes
 from sphinx import addnodes
@@ -25,6 +26,7 @@ exclude_patterns = ["_build"]
 nitpicky = False
 
 html_theme = "furo"
+pygments_dark_style = "monokai"
 html_title = "go_state"
 html_static_path = ["static"]
 html_css_files = ["pages.css"]
@@ -49,6 +51,7 @@ def setup(app: Sphinx) -> None:
     """Tell Sphinx of what follows."""
     app.connect("autodoc-process-signature", without_making)
     app.connect("doctree-read", link_names)
+    app.connect("doctree-read", link_terms)
     app.connect("missing-reference", by_last_name)
 
 
@@ -77,6 +80,48 @@ def link_names(app: Sphinx, page: nodes.document) -> None:
             )
             literal.replace_self(link)
             link += literal
+
+
+# Words of the glossary that are more often a word like any other.
+PLAIN = {"app", "event", "key", "lost", "port", "record", "run", "settle", "step", "update", "value", "view"}
+TERMS = {
+    term: re.compile(rf"(?<![\w-]){term}(?:e?s)?(?![\w-])", re.IGNORECASE)
+    for term in re.findall(r"(?m)^([a-z][a-z -]*)$", (Path(__file__).parent / "glossary.md").read_text(encoding="utf-8"))
+    if term not in PLAIN
+}
+
+
+def link_terms(app: Sphinx, page: nodes.document) -> None:
+    """Lead from the first use of a word on a page to the glossary."""
+    if app.env.docname in ("glossary", "changes", "index") or app.env.docname.startswith("reference/"):
+        return
+    left = dict(TERMS)
+    for text in list(page.findall(nodes.Text)):
+        inside = text.parent
+        while inside is not None and not isinstance(inside, (nodes.title, nodes.reference, nodes.literal, nodes.literal_block)):
+            if isinstance(inside, (addnodes.pending_xref, nodes.comment, nodes.raw)):
+                break
+            inside = inside.parent
+        if inside is None:
+            replaced = with_terms(app, text, left)
+            if len(replaced) > 1:
+                text.parent.replace(text, replaced)
+
+
+def with_terms(app: Sphinx, text: nodes.Text, left: dict[str, re.Pattern[str]]) -> list[nodes.Node]:
+    """Return the text as nodes, with links of the words that are still left to be linked; the longest word at a place is taken."""
+    plain = text.astext()
+    found = [(match.start(), -match.end(), term) for term, word in left.items() if (match := word.search(plain))]
+    if not found:
+        return [nodes.Text(plain)]
+    start, end, term = min(found)
+    del left[term]
+    link = addnodes.pending_xref(
+        "", nodes.inline("", plain[start:-end], classes=["term"]), refdomain="std", reftype="term", reftarget=term,
+        refdoc=app.env.docname, refexplicit=True,
+    )  # fmt: skip
+    after = with_terms(app, nodes.Text(plain[-end:]), left) if plain[-end:] else []
+    return [*([nodes.Text(plain[:start])] if start else []), link, *after]
 
 
 def by_last_name(

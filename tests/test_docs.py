@@ -97,3 +97,20 @@ def test_the_options_are_explained_once() -> None:
     options = (gs.RunOptions, gs.AppOptions, gs.KeyedAppOptions, gs.BatchOptions, gs.AggregateOptions, gs.KeyedAggregateOptions)
     assert {name for each in options for name in each.__annotations__} - set(rows) == set()
     assert {name for name in rows if rows.count(name) > 1} == {"store", "key", "snapshots", "limit"}
+
+
+TERMS = re.findall(r"^([a-z][a-z -]*)$", (DOCS / "glossary.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+
+
+def test_every_word_of_the_glossary_is_used() -> None:
+    """In a page that is not the glossary; and there is one entry of each, in order."""
+    text = "\n".join(page.read_text(encoding="utf-8").lower() for page in PAGES if page.name != "glossary.md")
+    assert [term for term in TERMS if not re.search(rf"(?<![\w-]){term}(?:e?s)?(?![\w-])", text)] == []
+    assert TERMS == sorted(set(TERMS))
+
+
+def test_the_words_that_concepts_explains_are_in_the_glossary() -> None:
+    """What that page sets in bold type it explains."""
+    bold = re.findall(r"\*\*([a-z][\w -]+)\*\*", (DOCS / "concepts.md").read_text(encoding="utf-8"))
+    assert len(bold) > 20
+    assert [word for word in bold if word not in TERMS and word.rstrip("s") not in TERMS] == []
