@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import shlex
 from pathlib import Path
 from types import ModuleType
 
@@ -36,7 +37,9 @@ def test_code_fits_a_page() -> None:
     """On a screen of 1,400 pixels no line of code is wider than its box."""
     wide = []
     for page in PAGES:
-        for kind, block in re.findall(r"^```(.*?)\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE):
+        for kind, block in re.findall(
+            r"^```(.*?)\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE
+        ):
             wide += [f"{page.name}: {line}" for line in block.splitlines() if len(line) > 108 and not kind.startswith("{")]
     assert wide == []
 
@@ -106,7 +109,7 @@ def test_every_word_of_the_glossary_is_used() -> None:
     """In a page that is not the glossary; and there is one entry of each, in order."""
     text = "\n".join(page.read_text(encoding="utf-8").lower() for page in PAGES if page.name != "glossary.md")
     assert [term for term in TERMS if not re.search(rf"(?<![\w-]){term}(?:e?s)?(?![\w-])", text)] == []
-    assert TERMS == sorted(set(TERMS))
+    assert sorted(set(TERMS)) == TERMS
 
 
 def test_the_words_that_concepts_explains_are_in_the_glossary() -> None:
@@ -114,3 +117,30 @@ def test_the_words_that_concepts_explains_are_in_the_glossary() -> None:
     bold = re.findall(r"\*\*([a-z][\w -]+)\*\*", (DOCS / "concepts.md").read_text(encoding="utf-8"))
     assert len(bold) > 20
     assert [word for word in bold if word not in TERMS and word.rstrip("s") not in TERMS] == []
+
+
+def command_lines() -> list[str]:
+    """Return what pages tell their readers to type: whole lines without what is said beside them, and longer pieces in the text."""
+    found = []
+    for page in [*PAGES, DOCS.parent / "README.md"]:
+        text = page.read_text(encoding="utf-8")
+        found += [re.split(r"\s{2,}", line)[0] for line in re.findall(r"^(go-state .*)", text, flags=re.MULTILINE)]
+        found += [piece for piece in re.findall(r"`(go-state [^`\n]*)`", text) if len(piece.split()) > 3]
+    return sorted({line for line in found if " | " not in line})
+
+
+@pytest.mark.parametrize("line", command_lines())
+def test_the_command_takes_the_line(line: str) -> None:
+    """Its arguments and options are those that the command has, in the order in which it takes them."""
+    import typer
+
+    from go_state.cli.main import app
+
+    command, words = typer.main.get_command(app), shlex.split(line)[1:]
+    context = command.make_context("go-state", list(words))
+    while hasattr(command, "resolve_command"):
+        name, command, words = command.resolve_command(context, words)
+        assert command is not None, name
+    params = command.make_context(line, words, parent=context).params
+    opened = [str(params[name]) for name in ("db", "history", "store") if params.get(name)]
+    assert [each for each in opened if not re.search(r"\.(lmdb|csv|jsonl)$|^postgresql://", each)] == []
