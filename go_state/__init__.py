@@ -98,7 +98,7 @@ if _typing.TYPE_CHECKING:
     from go_state.watch.fields import ANY
     from go_state.watch.value import Value
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Where each name is; the imports above are for type checkers, and a test compares the two.
 _LATER = {

@@ -73,10 +73,10 @@ class Buffer(Generic[Msg]):
     # ------------------------------------------------------------------ reading
 
     def consumer(self, start: Start = "oldest") -> Consumer[Msg]:
-        """Open a reader at the oldest retained message, after the newest, or at a position.
+        """Open a reader that begins at `start`: the "oldest" retained message, after the "newest", or a position.
 
-        Raises `Lagged` for a position that was trimmed away, `UsageError` for one that does not exist yet. A closed buffer gives
-        readers too: they get what is retained, and then `Closed`.
+        Raises `Lagged` for a position that was trimmed away, `UsageError` for one that does not exist yet. A closed buffer
+        gives readers too: they get what is retained, and then `Closed`.
         """
         return Consumer(Cursor.open(self.log, start), self)
 

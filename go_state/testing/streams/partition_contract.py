@@ -79,7 +79,7 @@ class PartitionContract:
         raise NotImplementedError("a PartitionContract says in partitions() which there are")
 
     def put(self, partition: str, count: int) -> None:
-        """Append so many records to the partition."""
+        """Append `count` records to the partition."""
         raise NotImplementedError("a PartitionContract says in put() how records come into a partition")
 
     def source(self) -> PartitionedSource[object]:
