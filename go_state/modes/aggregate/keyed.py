@@ -78,12 +78,21 @@ class WorkingSet(Generic[Model, Msg]):
         self._upcoming: Callable[[], Iterable[Msg | None]] = tuple
         self._keyed: tuple[Any, Any] | None = None  # the message whose key was asked for last, and the key
         self._turn = 0
+        self.check_commands: Callable[[object], Any] | None = None  #: what the commands of turns go through, if anything
         self._undo: list[Undo[Model]] | None = None  # what was changed since the last mark, once there was one
 
     def steps(self, of_one: Steps[Model, Msg]) -> Steps[Change[Model] | None, Msg]:
         """Return the steps that the loop takes, from those of one model."""
-        self._update_one = of_one.update
+        self._update_one = of_one.update if self.check_commands is None else self._checked(of_one.update, self.check_commands)
         return Steps(lambda: (None, ()), self._update, of_one.takes_turn, of_one.roll_back)
+
+    @staticmethod
+    def _checked(update: Callable[..., Any], check: Callable[[object], Any]) -> Callable[..., Any]:
+        def checked(*arguments: Any) -> Any:
+            model, commands = read_step(update(*arguments), "update")
+            return model, check(commands) if commands else ()
+
+        return checked
 
     # ------------------------------------------------------------------ the turn
 
@@ -159,10 +168,14 @@ class WorkingSet(Generic[Model, Msg]):
         if loaded is not None:
             on_restore = self._program.on_restore
             commands = () if on_restore is None else on_restore(loaded.model)
-            return Entry(loaded.model, loaded.version, loaded.seal, loaded.size), checked_commands(commands)
+            return Entry(loaded.model, loaded.version, loaded.seal, loaded.size), self._first_commands(commands)
         step = self._program.init(key) if self._takes_key else self._program.init()
         model, commands = read_step(step, "init")
-        return Entry(model, 0, None, 0), checked_commands(commands)
+        return Entry(model, 0, None, 0), self._first_commands(commands)
+
+    def _first_commands(self, commands: object) -> Any:
+        checked = checked_commands(commands)
+        return checked if self.check_commands is None or not checked else self.check_commands(checked)
 
     def _loaded(self, key: str) -> Loaded[Model] | None:
         if key not in self._ahead:

@@ -96,6 +96,11 @@ class Keeping(Generic[Model, Msg]):
     # ------------------------------------------------------------------ letters
 
     @property
+    def store(self) -> Store:
+        """Where it is saved."""
+        return self._store
+
+    @property
     def source_name(self) -> str | None:
         """The name of a source that has positions."""
         return self._claimed_name
@@ -373,6 +378,10 @@ class KeptModels(Keeping[Model, Msg]):
 
     def look_ahead(self, upcoming: Callable[[], Iterable[Msg | None]]) -> None:
         self._working_set.look_ahead(upcoming)
+
+    def check_commands(self, checked: Callable[[object], Any]) -> None:
+        """Have the commands of turns go through a function, which returns those to perform, and may raise; called before the first turn."""
+        self._working_set.check_commands = checked
 
     def hold_at_most(self, models: int) -> None:
         """Hold this many models in memory from now on, besides those that are to be saved."""

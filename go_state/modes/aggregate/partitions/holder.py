@@ -67,10 +67,10 @@ class StreamHolder(Generic[Model, Msg]):
         self._shares: dict[str, AnyShare] = {}
         self._refused: dict[str, _Refused] = {}
         self._fenced: dict[str, int] = {}  # how often in a row, of those that have saved nothing since
-        self._claims = Claims(maker.store, maker.names, maker.source_name)
+        self._claims = Claims(maker.places, maker.names, maker.source_name)
         self._woken = Woken(reading.wake)
         self._slices = Slices(maker.slice_seconds, maker.limit)
-        self._runner = Runner(maker.store, maker.thread, self._woken, self._slices, maker.on_commit, self)
+        self._runner = Runner(maker.thread, self._woken, self._slices, maker.on_commit, self)
         self._ended: Ended | None = None
         self._failed: FailedMessage[Any] | None = None
         self._processed = 0
@@ -252,7 +252,7 @@ class StreamHolder(Generic[Model, Msg]):
             self._ended, failed = "failed", share.batch.loop.failures.halted
             self._failed = self._failed or (None if failed is None else failed.failed)
         self._maker.tell.revoked(share.partition, share.position)
-        yield from self._drop(share)
+        yield from self._drop(share, is_saved=True)
 
     def saved(self, share: AnyShare, models: int, began: float) -> None:
         """Note that a share goes on from what it has saved."""
@@ -305,7 +305,7 @@ class StreamHolder(Generic[Model, Msg]):
             self._maker.tell.revoked(share.partition, share.position)
             yield from self._drop(share)
 
-    def _drop(self, share: AnyShare) -> Flow[None]:
+    def _drop(self, share: AnyShare, *, is_saved: bool = False) -> Flow[None]:
         """Release a share; what it has not saved never was."""
         self._runner.remove(share)
         if self._shares.get(share.partition) is not share:
@@ -316,6 +316,8 @@ class StreamHolder(Generic[Model, Msg]):
         self._letters += share.saved.letters
         self._set_aside += share.batch.loop.failures.set_aside[: share.saved.set_aside]
         yield from share.leave()
+        if (places := self._maker.places).moves:
+            yield Blocking(lambda: places.leave(share.partition, is_saved=is_saved), self._maker.thread)
 
     def _held(self, partitions: Collection[str]) -> list[AnyShare]:
         return [self._shares[partition] for partition in partitions if partition in self._shares]

@@ -13,7 +13,7 @@ from itertools import count
 from typing import Any, Protocol, TypeAlias
 
 from go_state.core.errors import Conflict
-from go_state.core.ports import Position, Store
+from go_state.core.ports import Position
 from go_state.modes.aggregate.partitions.shares.reader import Slices
 from go_state.modes.aggregate.partitions.shares.saving import Saved, save_together
 from go_state.modes.aggregate.partitions.shares.share import Save, Share
@@ -44,13 +44,10 @@ class Fates(Protocol):
 class Runner:
     """The shares that have something to do, those that are to be saved, and the times at which others have."""
 
-    def __init__(
-        self, store: Store, thread: OwnThread, woken: Woken, slices: Slices, on_commit: OnCommit | None, fates: Fates
-    ) -> None:
+    def __init__(self, thread: OwnThread, woken: Woken, slices: Slices, on_commit: OnCommit | None, fates: Fates) -> None:
         self.saved: dict[str, Position] = {}  #: what the reading was not told of yet
         self.positions: dict[str, Position] = {}  #: what is in the store, of all partitions that were ever held
         self.broken: AnyShare | None = None  #: the one that has raised
-        self._store = store
         self._thread = thread
         self._woken = woken
         self._slices = slices
@@ -167,7 +164,7 @@ class Runner:
     def _save(self) -> Flow[None]:
         shares, self._saving = self._saving, []
         began = time.monotonic()
-        saved: Saved = yield Blocking(lambda: save_together(self._store, shares), self._thread)
+        saved: Saved = yield Blocking(lambda: save_together(shares), self._thread)
         self._saving += saved.later
         changed: dict[str, Any] = {}
         positions: dict[str, Position] = {}

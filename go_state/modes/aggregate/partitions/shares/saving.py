@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from go_state.core.errors import Conflict
 from go_state.core.ports import Store, Write
+from go_state.modes.aggregate.partitions.places import by_store
 from go_state.modes.aggregate.partitions.shares.share import Save, Share
 
 
@@ -22,9 +23,19 @@ class Saved(NamedTuple):
     later: list[Share[Any, Any]]
 
 
-def save_together(store: Store, shares: Sequence[Share[Any, Any]]) -> Saved:
-    """Write what the shares have to write, in one transaction; raises what the store raises other than conflicts."""
+def save_together(shares: Sequence[Share[Any, Any]]) -> Saved:
+    """Write what the shares have to write, in one transaction of each store; raises what a store raises other than conflicts."""
     saved = Saved({}, [], [])
+    for store, here in by_store(shares, _store_of):
+        _save_in(store, here, saved)
+    return saved
+
+
+def _store_of(share: Share[Any, Any]) -> Store:
+    return share.kept.store
+
+
+def _save_in(store: Store, shares: Sequence[Share[Any, Any]], saved: Saved) -> None:
     writes: dict[Share[Any, Any], dict[str, Write]] = {}
     taken: set[str] = set()
     for share in shares:
@@ -48,8 +59,7 @@ def save_together(store: Store, shares: Sequence[Share[Any, Any]]) -> Saved:
         else:
             for share, found in writes.items():
                 saved.changed[share] = share.kept.stored({key: versions[key] for key in found})
-            return saved
-    return saved
+            return
 
 
 def _prepared(share: Share[Any, Any]) -> dict[str, Write]:
