@@ -78,7 +78,9 @@ class WorkingSet(Generic[Model, Msg]):
         self._upcoming: Callable[[], Iterable[Msg | None]] = tuple
         self._keyed: tuple[Any, Any] | None = None  # the message whose key was asked for last, and the key
         self._turn = 0
-        self.check_commands: Callable[[object], Any] | None = None  #: what the commands of turns go through, if anything
+        self.check_commands: Callable[[object], tuple[object, ...]] | None = (
+            None  #: what the commands of turns go through, if anything
+        )
         self._undo: list[Undo[Model]] | None = None  # what was changed since the last mark, once there was one
 
     def steps(self, of_one: Steps[Model, Msg]) -> Steps[Change[Model] | None, Msg]:
@@ -87,8 +89,8 @@ class WorkingSet(Generic[Model, Msg]):
         return Steps(lambda: (None, ()), self._update, of_one.takes_turn, of_one.roll_back)
 
     @staticmethod
-    def _checked(update: Callable[..., Any], check: Callable[[object], Any]) -> Callable[..., Any]:
-        def checked(*arguments: Any) -> Any:
+    def _checked(update: Callable[..., Any], check: Callable[[object], tuple[object, ...]]) -> Callable[..., Any]:
+        def checked(*arguments: object) -> tuple[object, tuple[object, ...]]:
             model, commands = read_step(update(*arguments), "update")
             return model, check(commands) if commands else ()
 
@@ -173,7 +175,7 @@ class WorkingSet(Generic[Model, Msg]):
         model, commands = read_step(step, "init")
         return Entry(model, 0, None, 0), self._first_commands(commands)
 
-    def _first_commands(self, commands: object) -> Any:
+    def _first_commands(self, commands: object) -> Sequence[object]:
         checked = checked_commands(commands)
         return checked if self.check_commands is None or not checked else self.check_commands(checked)
 

@@ -379,8 +379,8 @@ class KeptModels(Keeping[Model, Msg]):
     def look_ahead(self, upcoming: Callable[[], Iterable[Msg | None]]) -> None:
         self._working_set.look_ahead(upcoming)
 
-    def check_commands(self, checked: Callable[[object], Any]) -> None:
-        """Have the commands of turns go through a function, which returns those to perform, and may raise; called before the first turn."""
+    def check_commands(self, checked: Callable[[object], tuple[object, ...]]) -> None:
+        """Called before the first turn, with a function that commands go through: it returns those to perform, or raises."""
         self._working_set.check_commands = checked
 
     def hold_at_most(self, models: int) -> None:

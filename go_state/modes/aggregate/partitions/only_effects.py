@@ -19,11 +19,11 @@ def only_effects(commands: object) -> tuple[object, ...]:
     return tuple(_each(checked_commands(commands)))
 
 
-def _each(commands: Iterable[Any]) -> list[Any]:  # Any: what a command's messages are is of no interest here
+def _each(commands: Iterable[object]) -> list[Any]:  # Any, here and below: commands, of whatever messages
     return [_only_effect(command) for command in commands]
 
 
-def _only_effect(command: Any) -> Any:
+def _only_effect(command: object) -> Any:
     match command:
         case None:
             return None

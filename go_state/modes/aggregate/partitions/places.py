@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 from go_state.core.errors import UsageError
 from go_state.core.ports import Store
@@ -11,6 +11,8 @@ from go_state.core.program import Program
 from go_state.modes.aggregate.position_record import this_process
 
 T = TypeVar("T")
+Model = TypeVar("Model")
+Msg = TypeVar("Msg")
 
 
 class Places(Protocol):
@@ -88,7 +90,7 @@ def by_store(items: Iterable[T], store_of: Callable[[T], Store]) -> Iterable[tup
     return found.values()
 
 
-def check_follows_from_stream(program: Program[Any, Any]) -> None:
+def check_follows_from_stream(program: Program[Model, Msg]) -> None:
     """Raise `UsageError` for a program whose model does not follow from the messages alone, which a state that moves has to."""
     if program.takes_turn:
         raise refused("its update takes the turn, whose time and chance are others when the message is read again")

@@ -80,6 +80,7 @@ class Copies:
 
         Raises `Corrupt` if there are some, and all are damaged.
         """
+        copies: list[Copy] = []
         for _ in range(_TRIES):
             damaged, copies = 0, [copy for copy in self.look().copies if copy.epoch > above]
             for copy in copies:
