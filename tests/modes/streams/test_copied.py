@@ -61,7 +61,7 @@ def holding(source: LogSource[Add], store: Any, *partitions: str, polls: int = 2
 
 
 def counts(store: Any) -> dict[str, int]:
-    models = {key: gs.load_model(TALLY, store=store, key=key) for key in store.keys() if not key.startswith("@")}
+    models = {key: gs.load_model(TALLY, store=store, key=key) for key in store.keys("p")}
     return {key: model.count for key, model in models.items() if model is not None}
 
 
