@@ -101,6 +101,11 @@ class Keeping(Generic[Model, Msg]):
         return self._store
 
     @property
+    def record(self) -> PositionRecord | None:
+        """The claim on the source, if it has positions."""
+        return self._record
+
+    @property
     def source_name(self) -> str | None:
         """The name of a source that has positions."""
         return self._claimed_name

@@ -74,10 +74,10 @@ def leases_by_wrong_clocks() -> None:
     times = count(step=2)
     leased = Leased(log, store)
     slow, fast = leased.member(lambda: 0.0), leased.member(lambda: float(next(times)))
-    slow.step(4)
+    slow.step(10)  # and has all models in memory
     fast.step(8)
     assert slow.reading.at.keys() & fast.reading.at.keys(), "no partition was held by both"
-    for _ in range(15):
+    for _ in range(12):
         slow.step(2)
         fast.step(3)
     fast.close()

@@ -21,6 +21,7 @@ from go_state.modes.aggregate.partitions.claims import TRIES, Claimed, Claims
 from go_state.modes.aggregate.partitions.making import ShareMaker
 from go_state.modes.aggregate.partitions.shares.reader import Slices
 from go_state.modes.aggregate.partitions.shares.runner import AnyShare, Runner
+from go_state.modes.aggregate.partitions.shares.saving import lost_among
 from go_state.modes.aggregate.partitions.shares.waking import Rest, Woken
 from go_state.runtime.flow.waits import Answer, Blocking, Flow
 from go_state.runtime.on_error import FailedMessage
@@ -77,6 +78,7 @@ class StreamHolder(Generic[Model, Msg]):
         self._letters = 0
         self._set_aside: list[FailedMessage[Any]] = []
         self._save_at = self._next_save()
+        self._polled = 0.0  # seconds that were to be waited since the last round
         self._more = True  # whether the reading may give more
         self._full: set[AnyShare] = set()  # of which no more should be given
         self._paused: set[AnyShare] = set()  # of which no more is given
@@ -185,21 +187,32 @@ class StreamHolder(Generic[Model, Msg]):
                 if share.is_changed:
                     share.save_due = True
                     self._runner.add(share)
-        yield from self._runner.round(_ROUND)
+        if self._runner.was_absent(self._polled) or not (yield from self._runner.round(_ROUND)):
+            yield from self._look_at_claims()
+        self._polled = 0.0
         self._pause_and_resume()
         yield from self._tell_saved()
         if self._why_ended() is not None:
             return
         if self._more:
-            polled = yield Answer(self._reading.poll(self._seconds(), self._face), "the poll of the source")
+            self._polled = seconds = self._seconds()
+            polled = yield Answer(self._reading.poll(seconds, self._face), "the poll of the source")
             if polled is False:
                 self._more = False
                 for share in self._shares.values():
                     share.reader.finish()
                     self._runner.add(share)
         elif not self._runner.is_busy:
-            yield Rest(self._woken, time.monotonic() + self._seconds())
+            self._polled = seconds = self._seconds()
+            yield Rest(self._woken, time.monotonic() + seconds)
         yield from self._claim_again()
+
+    def _look_at_claims(self) -> Flow[None]:
+        """Drop the shares that somebody else has claimed while this process stood still: no turn is taken for what waits here."""
+        shares = list(self._shares.values())
+        lost: Mapping[AnyShare, Conflict] = yield Blocking(lambda: lost_among(shares, self._maker.places), self._maker.thread)
+        for share, conflict in lost.items():
+            yield from self.fenced(share, conflict)
 
     def _why_ended(self) -> Ended | None:
         if self._ended is not None:

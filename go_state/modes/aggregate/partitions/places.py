@@ -31,6 +31,10 @@ class Places(Protocol):
         """Return the store of a partition that was entered."""
         ...
 
+    def check(self, partition: str, /) -> None:
+        """Raise `Conflict` if somebody else has claimed a partition that was entered, as far as that is not in its own store."""
+        ...
+
     def leave(self, partition: str, /, *, is_saved: bool) -> None:
         """Close the store of a partition, in which everything is saved or not."""
         ...
@@ -60,6 +64,9 @@ class Shared:
         """Return the store."""
         return self._store
 
+    def check(self, partition: str, /) -> None:
+        """Do nothing: the claim is in the store."""
+
     def leave(self, partition: str, /, *, is_saved: bool) -> None:
         """Do nothing: the others are there as well."""
 
@@ -71,6 +78,7 @@ class Entered:
         self._places: Places = store.of_source(names, source) if isinstance(store, StoreOfPartitions) else Shared(store)
         self.moves = self._places.moves
         self.of: Callable[[str], Store] = self._places.of
+        self.check: Callable[[str], None] = self._places.check
 
     def enter(self, partitions: Collection[str]) -> None:
         """Open the stores of partitions that are about to be claimed."""

@@ -61,8 +61,7 @@ class HeldFile:
         """
         position = next((key for key in writes if key.startswith(_POSITIONS)), None)
         if self._later:
-            key = position or next(iter(writes))
-            raise TakenOver(key, self._epoch, self._later, holder=self._copies.holder(self._later), epoch=self._later)
+            raise self._taken_over(position or next(iter(writes)))
         versions = self._inner.store(writes)
         self._is_changed = True
         if self._waits and position is not None:
@@ -72,6 +71,20 @@ class HeldFile:
                 self.copy()
                 self._waits = 0
         return versions
+
+    def check(self) -> None:
+        """Raise `TakenOver` if another holder has claimed the partition, which is asked."""
+        self._look()
+        if self._later:
+            raise self._taken_over(self.path)
+
+    def _look(self) -> None:
+        newest = self._copies.look().epoch
+        if newest > self._epoch:
+            self._later = newest
+
+    def _taken_over(self, key: str) -> TakenOver:
+        return TakenOver(key, self._epoch, self._later, holder=self._copies.holder(self._later), epoch=self._later)
 
     def close(self) -> None:
         """Close the file; a second call is harmless."""
@@ -86,9 +99,8 @@ class HeldFile:
         with self._copying:
             if not self._is_changed or self._later:
                 return
-            newest = self._copies.look().epoch
-            if newest > self._epoch:
-                self._later = newest
+            self._look()
+            if self._later:
                 return
             self._is_changed = False
             try:

@@ -67,6 +67,10 @@ class SourceFiles:
             )
         return found
 
+    def check(self, partition: str) -> None:
+        """Raise `TakenOver` if another holder has claimed a partition that is open here."""
+        self.of(partition).check()
+
     def leave(self, partition: str, *, is_saved: bool) -> None:
         """Close a partition; one that was saved is copied before, so that whoever has it next need read nothing again."""
         file = self._held.get(partition)

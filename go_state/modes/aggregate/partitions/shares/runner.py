@@ -24,6 +24,8 @@ from go_state.system.own_thread import OwnThread
 
 AnyShare: TypeAlias = Share[Any, Any]
 
+_ABSENT = 1.0  # seconds more than it should take; engines give a partition to others after some, and a look costs one query
+
 
 class Fates(Protocol):
     """What becomes of a share that does not go on."""
@@ -55,6 +57,7 @@ class Runner:
         self._fates = fates
         self._ready: dict[AnyShare, None] = {}  # in order
         self._saving: list[AnyShare] = []
+        self._present_at = time.monotonic()
         self._timers: list[tuple[float, int, AnyShare]] = []
         self._numbers = count()
 
@@ -94,20 +97,34 @@ class Runner:
 
     # ------------------------------------------------------------------ running
 
-    def round(self, seconds: float) -> Flow[None]:
-        """Run those that have something to do, in turn and for up to so many seconds, and save those that are due."""
+    def was_absent(self, expected: float = 0.0) -> bool:
+        """Return whether this process stood still since the last call, which was expected to be so many seconds ago.
+
+        Then somebody else may have its partitions, and what waits here is not for it to do: that is to be looked at first.
+        """
+        before, self._present_at = self._present_at, time.monotonic()
+        return self._present_at - before > expected + _ABSENT
+
+    def round(self, seconds: float) -> Flow[bool]:
+        """Run those that have something to do, in turn and for up to so many seconds, and save those that are due.
+
+        Return False if the process stood still meanwhile, at once.
+        """
         self._look_up()
         until = time.monotonic() + seconds
         while self._ready:
             for share in list(self._ready):
                 if share in self._ready:  # or it was dropped meanwhile
                     yield from self._run(share)
+                    if self.was_absent():
+                        return False
                 if time.monotonic() >= until:
                     break
             if self._saving:
                 yield from self._save()
             if time.monotonic() >= until:
-                return
+                break
+        return True
 
     def finish(self, shares: Collection[AnyShare], seconds: float) -> Flow[set[AnyShare]]:
         """Run these to their ends, for up to so many seconds; return those that have not come to it."""

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from go_state.core.errors import Conflict
-from go_state.core.ports import Store, Write
-from go_state.modes.aggregate.partitions.places import by_store
+from go_state.core.ports import Store, Write, load_many_of
+from go_state.modes.aggregate.partitions.places import Entered, by_store
 from go_state.modes.aggregate.partitions.shares.share import Save, Share
 
 
@@ -29,6 +29,21 @@ def save_together(shares: Sequence[Share[Any, Any]]) -> Saved:
     for store, here in by_store(shares, _store_of):
         _save_in(store, here, saved)
     return saved
+
+
+def lost_among(shares: Sequence[Share[Any, Any]], places: Entered) -> dict[Share[Any, Any], Conflict]:
+    """Return those of the shares that somebody else has claimed, with the errors that say so."""
+    lost: dict[Share[Any, Any], Conflict] = {}
+    for store, here in by_store(shares, _store_of):
+        records = {share: record for share in here if (record := share.kept.record) is not None}
+        found = load_many_of(store)([record.key for record in records.values()])
+        for share, record in records.items():
+            try:
+                record.check(found.get(record.key))
+                places.check(share.partition)
+            except Conflict as conflict:
+                lost[share] = conflict
+    return lost
 
 
 def _store_of(share: Share[Any, Any]) -> Store:
