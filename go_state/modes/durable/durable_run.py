@@ -163,7 +163,7 @@ class DurableRun(Generic[Model, Msg]):
             return False
         if observation is not None:
             observation.lease_taken(since)
-            self.journal.writer.observe = observation.flush
+            self.journal.writer.observer = observation
         return True
 
     def _open(self) -> tuple[JournalCursor[Msg], Keyframe[Model] | None, frozenset[int]]:

@@ -14,8 +14,7 @@ from go_state.storage.journal.commit.lease_holder import LeaseHolder
 from go_state.storage.journal.commit.writer import REFUSED, Writer
 from go_state.storage.journal.message_type import MessageType
 from go_state.storage.journal.tail import Tail
-from go_state.storage.records.block import EMPTIED
-from go_state.storage.records.times import Times
+from go_state.storage.records.block import EMPTIED, Times
 
 Msg = TypeVar("Msg")
 

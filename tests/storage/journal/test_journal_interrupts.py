@@ -26,7 +26,7 @@ def test_an_interrupted_writer_leaves_nobody_asleep(tmp_path: Path) -> None:
             journal.writer.begin()
             told: list[int] = []
             other = Pending(["other"], journal.kind.encode(["other"]), journal.writer.now(1), told.append)
-            journal.parts.stage._staged.append(other)
+            journal.parts.stage.staged.append(other)
             with interrupt:
                 journal.inlet.put_known("mine", lambda position: None)
             journal.flush()
@@ -47,7 +47,7 @@ def test_an_interrupted_writer_that_fails_leaves_nobody_asleep(tmp_path: Path) -
             journal = store.journal("j", of=str, durability="put")
             journal.writer.begin()
             other = Pending(["other"], journal.kind.encode(["other"]), journal.writer.now(1))
-            journal.parts.stage._staged.append(other)
+            journal.parts.stage.staged.append(other)
             writes = Writes(journal)
             writes.replace(fail)
             with interrupt, suppress(StoreFull):

@@ -133,7 +133,7 @@ class LMDBEnvironment:
         """
         import lmdb
 
-        if write:
+        if write and (self.readonly or self.environment is None):
             self._check_may_write()
         token = object()
         try:
@@ -169,14 +169,15 @@ class LMDBEnvironment:
 
     @contextmanager
     def _begun(self, write: bool) -> Iterator[lmdb.Transaction]:
-        environment = self._usable()
+        environment = self.environment or self._usable()
         if not write:
             self._place.check_readable()
             with environment.begin() as transaction:
                 yield transaction
             return
         self._place.check_writable()
-        self._abort_interrupted()
+        if getattr(self._own, "writes", None) is not None:
+            self._abort_interrupted()
         with environment.begin(write=True) as transaction:
             self._own.writes = transaction
             try:
@@ -275,10 +276,8 @@ class LMDBEnvironment:
         """End this thread's last write if Ctrl-C has interrupted it before its end: no other write could begin."""
         import lmdb
 
-        last = getattr(self._own, "writes", None)
-        if last is not None:
-            with suppress(lmdb.Error):  # it was not interrupted
-                last.abort()
+        with suppress(lmdb.Error):  # it was not interrupted
+            self._own.writes.abort()
 
     @staticmethod
     def _disk_is_full(folder: str) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from go_state.core.errors import Corrupt, StoreReplaced
 from go_state.storage.backends.lmdb.file import Identity, identity, seen
 
@@ -46,8 +48,16 @@ class Place:
 
     def check_writable(self) -> None:
         """Raise `StoreReplaced` if another file lies at the path: what is written to the one that was opened would be lost."""
-        if self._identities() != self._files:
+        had = self._size  # before the next line: the file may grow meanwhile
+        try:
+            file, lock = os.stat(self.path), os.stat(self._lock_path)
+        except OSError:
+            raise self._replaced("nothing was written") from None
+        if ((file.st_dev, file.st_ino), (lock.st_dev, lock.st_ino)) != self._files:
             raise self._replaced("nothing was written")
+        if file.st_size < had:
+            self.look()  # raises that it is cut short
+        self._size = file.st_size
 
     def _replaced(self, what: str) -> StoreReplaced:
         return StoreReplaced(

@@ -57,7 +57,7 @@ class FlushRules(Generic[Msg]):
     @property
     def has_staged(self) -> bool:
         """Whether messages can be written that have no position yet."""
-        return self._lease.is_held and self._stage.waiting
+        return bool(self._stage.staged) and self._lease.is_held and self._stage.waiting
 
     def backlog(self, position: int | None) -> Backlog:
         """Return what waits from the position on, or what is not on disk, with what waits for the lease; it asks no disk."""
@@ -72,8 +72,9 @@ class FlushRules(Generic[Msg]):
 
     def blocks(self, cursor: NamedPosition) -> bool:
         """Return whether a reader has to wait for a flush: its next message, or what was staged, is not on disk."""
-        waits = self._log.inbox or self._tail.pending
-        return self.has_staged or bool(waits and cursor.position >= self._tail.durable)
+        if (self._log.inbox or self._tail.pending) and cursor.position >= self._tail.durable:
+            return True
+        return bool(self._stage.staged) and self.has_staged
 
     def commit_is_due(self, cursor: NamedPosition) -> bool:
         """Return whether a reader's commits have to be on disk now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from go_state.buffer.log import Log
@@ -20,8 +21,11 @@ class Positions:
 
     def moved(self) -> dict[str, int]:
         """Return those that are to be written. Lock held."""
-        open_ones = {each.name: each.committed for each in self._log.cursors if self._rules.has_moved(each)}
-        return self._left | open_ones
+        moved = dict(self._left)
+        for each in self._log.cursors:
+            if each.name and self._rules.has_moved(each):
+                moved[each.name] = each.committed
+        return moved
 
     def remember_left(self, cursor: NamedPosition) -> None:
         """Keep what a named reader has committed, which is being closed, for the next flush. Lock held."""
@@ -32,8 +36,9 @@ class Positions:
         """Return the stored position of the reader of this name, None if it is new. Lock held."""
         return self._left.get(name, self._lease.stored.get(name))
 
-    def written(self, positions: dict[str, int]) -> None:
+    def written(self, positions: Mapping[str, int]) -> None:
         """Called when they are on disk. Lock held."""
         stored = self._lease.stored
         stored.update(positions)
-        self._left = {name: position for name, position in self._left.items() if stored.get(name) != position}
+        if self._left:
+            self._left = {name: position for name, position in self._left.items() if stored.get(name) != position}

@@ -63,7 +63,8 @@ def _tried(backend: Backend, jobs: list[AnyJob]) -> list[AnyJob]:
     """Write the jobs in one transaction; return those that are to be tried again because it failed for another of them."""
     failed: AnyJob | None = None
     try:
-        with backend.transaction(write=True, of=_names(jobs)) as transaction:
+        of = jobs[0].of if len(jobs) == 1 else _names(jobs)
+        with backend.transaction(write=True, of=of) as transaction:
             for job in jobs:
                 failed = job
                 job.result = job.fill(transaction)
@@ -130,19 +131,22 @@ class Together:
         if threading.current_thread() is threading.main_thread():
             write_together(self._backend, [job])
             return
-        job.waker = waker = ThreadWaker()
         with self._lock:
-            self._waiting.append(job)
             leads, self._is_led = not self._is_led, True
-        if not leads:
-            waker.sleep(None)  # until it is written, or is to lead
+            if not leads:
+                job.waker = waker = ThreadWaker()
+                self._waiting.append(job)
+        if leads:
+            self._lead([job])  # nobody waits: whoever leads next is named while others do
+            return
+        waker.sleep(None)  # until it is written, or is to lead
         if job.waker is not None:
-            self._lead()
+            with self._lock:
+                jobs, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
+            self._lead(jobs)
 
-    def _lead(self) -> None:
-        """Write what waits, the leader's own with it, and hand the lead on."""
-        with self._lock:
-            jobs, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
+    def _lead(self, jobs: list[AnyJob]) -> None:
+        """Write the jobs, the leader's own among them, and hand the lead on."""
         try:
             write_together(self._backend, jobs)
         except BaseException as error:  # such as the end of the interpreter: nobody knows what became of any of them
