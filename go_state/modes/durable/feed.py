@@ -56,7 +56,9 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         self._saves = Saves(snapshots, publishing, waking, thread)
         self._publishing = publishing
         self._dead_letters = dead_letters
-        self.inputs: Subscribed | None = None  #: the subscriptions, which begin when the messages that were left are processed
+        self.inputs: Subscribed[Model, Msg] | None = (
+            None  #: the subscriptions, which begin when the messages that were left are processed
+        )
         self.passed_over: frozenset[int] = frozenset()  #: the positions of the messages that an earlier run has set aside
 
     @property
@@ -73,9 +75,8 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
 
     def take(self) -> Flow[Iterator[Msg] | None]:
         """Give the next messages, with None in the place of those that were set aside."""
-        given = len(self._chunk) - length_hint(self._rest)
-        if given != self._cursor.committed - self._first:
-            self._commit((), given)
+        if processed := len(self._chunk) - length_hint(self._rest) - (self._cursor.committed - self._first):
+            self._cursor.settle(processed)
         if (observation := self._loop.manager.observation) is not None:
             observation.tell_of_disk()
         publishing, cursor, snapshots = self._publishing, self._cursor, self._snapshots
@@ -86,11 +87,13 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
             yield from publishing.show(self._loop.model)
         if snapshots.is_saving or snapshots.is_due(cursor.committed):
             yield from self._saves.save_a_slice(self._loop.model, cursor.committed)
-        self._most = max(snapshots.messages_left(cursor.committed, CHUNK_LIMIT), 1)  # overdue while a large model was being saved
+        self._most = max(
+            snapshots.messages_left(cursor.committed, CHUNK_LIMIT), 1
+        )  # overdue while a large model was being saved
         if self._rules.needs_flush(cursor) or (publishing.waits_for_disk and self._rules.marks_are_due(cursor)):
             yield from self._flush()
         if publishing.waits_for_disk:
-            if not self._rules.has_moved(cursor):
+            if not self._rules.positions.has_moved(cursor):
                 yield from publishing.written(self._loop.model)
         elif not can_show and cursor.is_on_disk(cursor.committed):
             yield from publishing.show(self._loop.model)

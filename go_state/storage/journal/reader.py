@@ -118,7 +118,7 @@ class JournalCursor(Cursor[Msg]):
         if self.log.in_parent:
             return
         try:
-            if not self.closed and self._writer.rules.has_moved(self) and not self._lease.is_ended:
+            if not self.closed and self._writer.positions.has_moved(self) and not self._lease.is_ended:
                 self._writer.flush()
         finally:
             with self.log.lock:

@@ -23,13 +23,13 @@ from time import time_ns
 from types import MappingProxyType
 from typing import Generic, Literal, Protocol, TypeAlias, TypeVar
 
+from go_state.buffer.cursor import TRIM_STEP
 from go_state.buffer.log import Log
 from go_state.core.errors import Conflict, LeaseHeld, StoreFull, StoreReplaced, UsedAfterClose
 from go_state.storage.journal.commit.flush_rules import FlushRules
 from go_state.storage.journal.commit.group_commit import GroupCommit, Pending
 from go_state.storage.journal.commit.in_hand import InHand
 from go_state.storage.journal.commit.lease_holder import LeaseHolder, Right
-from go_state.storage.journal.commit.positions import Positions
 from go_state.storage.journal.message_type import MessageType
 from go_state.storage.journal.run_record import NO_NOTES, Notes, RunRecord
 from go_state.storage.journal.tail import Tail
@@ -37,7 +37,7 @@ from go_state.storage.records.block import Entry, Snapshot, Times
 from go_state.storage.records.records import PROGRAM, SNAPSHOT, Records
 from go_state.storage.records.writes.together import Steps
 from go_state.system.at_exit import at_exit
-from go_state.system.crash_points import reach
+from go_state.system.crash_points import Watch, reach
 from go_state.system.own_thread import OwnThread
 
 Msg = TypeVar("Msg")
@@ -83,7 +83,7 @@ class Writer(Generic[Msg]):
         let_go: Callable[[], object],
     ) -> None:
         self.rules = rules  #: when to flush
-        self.positions = Positions(log, lease, rules)  #: how far named readers have come
+        self.positions = rules.positions  #: how far named readers have come
         self.thread = thread  #: in which the async methods use the disk
         self.time_ns: Callable[[], int] = time_ns  #: the clock that dates what enters
         self.observer: FlushObserver | None = None  #: of the run, if somebody observes that
@@ -205,7 +205,19 @@ class Writer(Generic[Msg]):
             return 0
         observer = self.observer
         begun = 0.0 if observer is None else observer.now()
-        number = yield from self._write(entry)
+        self._is_unsure = True
+        point = "flush" if snapshot is None else "snapshot"
+        try:
+            if Watch.reached is not None:
+                reach(f"before-{point}")
+            yield (job := self._records.job(entry))
+            number = self._records.written(entry, job.outcome())
+            if Watch.reached is not None:
+                reach(f"after-{point}")
+        except Exception as error:  # Ctrl-C, say, is for this thread alone: the next flush finds out what became of the entry
+            if not self._is_on_disk(entry, error):
+                raise
+            number = 0  # of a transaction whose number nobody knows
         if observer is not None:
             observer.flushed(len(entry.messages), begun)
         with self._log.lock:
@@ -257,35 +269,21 @@ class Writer(Generic[Msg]):
         if notes is not NO_NOTES:
             self._run_record.written(notes)
         self._is_unsure, self._failure = False, None
-        log.on_commit()
+        if len(self._tail.items) >= TRIM_STEP:
+            log.on_commit()
         if log.closed:
             self.let_go_locked()
 
     # ------------------------------------------------------------------ a write, and what is known of it
-
-    def _write(self, entry: Entry) -> Steps[int]:
-        """Write the entry and return its number, 0 if it was found to be on disk although the write has failed."""
-        self._is_unsure = True
-        point = "flush" if entry.snapshot is None else "snapshot"
-        try:
-            reach(f"before-{point}")
-            yield (job := self._records.job(entry))
-            number = self._records.written(entry, job.outcome())
-            reach(f"after-{point}")
-            return number
-        except Exception as error:  # Ctrl-C, say, is for this thread alone: the next flush finds out what became of the entry
-            if isinstance(error, LeaseHeld):
-                self._lease.lose()
-            self._failure = error
-            if not self._is_on_disk(entry, error):
-                raise
-            return 0
 
     def _is_on_disk(self, entry: Entry, error: Exception) -> bool:
         """Return whether a write that has failed is on disk all the same, as if a connection is lost while it is committed.
 
         If it is not, its messages are taken out again. If nobody knows yet, they keep their place until the next flush finds out.
         """
+        if isinstance(error, LeaseHeld):
+            self._lease.lose()
+        self._failure = error
         if isinstance(error, _NOT_WRITTEN):
             with self._log.lock:
                 self._withdraw()
