@@ -85,7 +85,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         can_show = not publishing.waits_for_disk and cursor.is_on_disk(cursor.committed)
         if can_show:
             yield from publishing.show(self._loop.model)
-        if snapshots.is_saving or snapshots.is_due(cursor.committed):
+        if snapshots.saving is not None or snapshots.is_due(cursor.committed):
             yield from self._saves.save_a_slice(self._loop.model, cursor.committed)
         self._most = max(
             snapshots.messages_left(cursor.committed, CHUNK_LIMIT), 1
@@ -119,32 +119,33 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
 
     def _idle(self) -> Flow[None]:
         """Wait for messages, but no longer than until there is something to write; a save that has begun is continued instead."""
-        if self._snapshots.is_saving:
+        if self._snapshots.saving is not None:
             yield from self._saves.save_a_slice(self._loop.model, self.position)
             return
         if self.is_awaited and self._rules.is_unwritten(self._cursor):
             yield from self._flush()
             return
         self.tell_if_settled()
-        self._waking.note(self.position)
-        due, moved = self._snapshots.seconds_left(self.position), self._rules.is_moved_or_noted(self._cursor)
+        position = self._cursor.committed
+        self._waking.note(position)
+        due, moved = self._snapshots.seconds_left(position), self._rules.is_moved_or_noted(self._cursor)
         writes_cursor = moved and (due is None or due > _CURSOR_SECONDS)
         due = _CURSOR_SECONDS if writes_cursor else due
         manager, idle = self._loop.manager, self.idle_seconds
-        waits = [each for each in (due, idle, manager.left(self._is_drained)) if each is not None]
+        seconds = _sooner(due, _sooner(idle, manager.left(self._is_drained)))
         try:
-            wait = Messages(self._reader, min(waits, default=None))
+            wait = Messages(self._reader, seconds)
             if self._on_loop:
                 yield wait
             else:
                 wait.in_thread()  # here, as in any `LogFeed`
         except TimedOut:
             manager.inbox.is_awaited = False
-            if self._snapshots.is_due(self.position):
+            if self._snapshots.is_due(position):
                 yield from self.save()
             elif writes_cursor:
                 yield from self._flush()
-            elif idle is not None and idle <= min(waits) and manager.may_rest:
+            elif idle is not None and idle == seconds and manager.may_rest:
                 self.idled()
         finally:
             manager.inbox.is_awaited = False
@@ -166,6 +167,13 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
             yield Blocking(Stepwise(self._journal.flush, self._journal.writer.flush_in_steps), self.thread)
         else:
             self._journal.flush()
+
+
+def _sooner(one: float | None, other: float | None) -> float | None:
+    """Return the lesser of two numbers of seconds, each of which may be None for as long as it takes."""
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)
 
 
 def _without(passed_over: frozenset[int], messages: Iterator[Msg], position: Callable[[], int]) -> Iterator[Msg]:

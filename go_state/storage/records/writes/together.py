@@ -127,7 +127,7 @@ class Together:
 
     def write(self, job: AnyJob) -> None:
         """Write a job, with what others write now; it has its result or its error afterwards."""
-        if threading.current_thread() is threading.main_thread():
+        if threading.get_ident() == threading.main_thread().ident:
             write_together(self._backend, [job])
             return
         with self._lock:
