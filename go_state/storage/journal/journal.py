@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 from go_state.buffer.buffer import check_own, close_log, close_log_async
 from go_state.buffer.consumer import Consumer
 from go_state.buffer.cursor import Start
+from go_state.buffer.log import NO_MESSAGE
 from go_state.buffer.statistics import BufferStatistics
 from go_state.core.errors import Lagged, UsageError
 from go_state.storage.journal.commit.upkeep import Upkeep
@@ -105,16 +106,16 @@ class Journal(Generic[Msg]):
 
     # ------------------------------------------------------------------ putting
 
-    def put(self, *messages: Msg) -> None:
+    def put(self, message: Msg = NO_MESSAGE, /, *more: Msg) -> None:
         """Append the messages in order, together; from any thread. With the durability "put" it returns when they are on disk.
 
         Raises `Closed`, `NotStorable`, `StoreFull` and `LeaseHeld`; then none of them has entered.
         """
         log, writer = self.log, self.writer
-        if log.locked_put or len(messages) != 1:
-            self.inlet.put(messages)
+        if more or log.locked_put or message is NO_MESSAGE:
+            self.inlet.put(() if message is NO_MESSAGE else (message, *more))
             return
-        entry: Entry[Msg] = messages[0], self.kind.encode_one(messages[0]), writer.time_ns()
+        entry: Entry[Msg] = message, self.kind.encode_one(message), writer.time_ns()
         if writer.rules.is_full:
             writer.flush()  # before this one enters: if the disk is full it has not
         log.append(entry)  # the fast path of every buffer, with entries in the place of messages
