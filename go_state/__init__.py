@@ -16,7 +16,7 @@
     ... and see how far it is   positions
     End it early                signals, StopSwitch
     When a message fails        Raise, SetAside, Halt, FailedMessage; DeadLetters, what they hold: gs.dead_letters
-    Where models are kept       LMDBStore, MemoryStore, PostgresStore, JsonCodec
+    Where models are kept       LMDBStore, MemoryStore, PostgresStore, CopiedStore, JsonCodec
     Of your own                 gs.abc: the ports, such as Store, Source, Codec, Producer, Consumer, Value, Clock
     What a call takes           RunOptions, AppOptions, KeyedAppOptions, BatchOptions, AggregateOptions, KeyedAggregateOptions
     When something is wrong     GoStateError, and the most frequent below it; gs.errors has all, and draws them as a tree
@@ -92,13 +92,14 @@ if _typing.TYPE_CHECKING:
     from go_state.sources.streams.leases import Leases
     from go_state.storage.backends.lmdb.store import LMDBStore
     from go_state.storage.backends.memory import MemoryStore
+    from go_state.storage.backends.objects.store import CopiedStore
     from go_state.storage.backends.postgres.store import PostgresStore
     from go_state.storage.codec.json_codec import JsonCodec
     from go_state.storage.journal.journal import Journal
     from go_state.watch.fields import ANY
     from go_state.watch.value import Value
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Where each name is; the imports above are for type checkers, and a test compares the two.
 _LATER = {
@@ -172,6 +173,7 @@ _LATER = {
     "go_state.sources.streams.leases": ("Leases",),
     "go_state.storage.backends.lmdb.store": ("LMDBStore",),
     "go_state.storage.backends.memory": ("MemoryStore",),
+    "go_state.storage.backends.objects.store": ("CopiedStore",),
     "go_state.storage.backends.postgres.store": ("PostgresStore",),
     "go_state.storage.codec.json_codec": ("JsonCodec",),
     "go_state.storage.journal.journal": ("Journal",),
@@ -191,6 +193,7 @@ __all__ = [
     "Command",
     "Conflict",
     "Consumer",
+    "CopiedStore",
     "DeadLetters",
     "Denied",
     "Effects",

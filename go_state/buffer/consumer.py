@@ -155,7 +155,7 @@ class Consumer(Generic[Msg]):
         return self.cursor.rollback()
 
     def seek(self, where: Start) -> None:
-        """Go on reading elsewhere, with nothing pending: at the oldest or after the newest message, or at a position."""
+        """Go on reading at `where`, with nothing pending: the "oldest" message, after the "newest", or a position."""
         self.cursor.seek(where)
 
     # ------------------------------------------------------------------ convenience

@@ -44,7 +44,8 @@ class Sleeper:
         finally:
             if self._waker is waker:  # without a call: Ctrl-C, which comes at one, would leave a sleep that nobody ends
                 self._waker = None
-            self._end(waker)
+            if waker in self._log.sleepers:  # whoever wakes it takes it out before
+                self._end(waker)
 
     async def sleep_async(self, until: float | None) -> bool:
         """Sleep on the event loop as `sleep` does in a thread."""
@@ -56,7 +57,8 @@ class Sleeper:
         finally:
             if self._waker is waker:  # without a call: Ctrl-C, which comes at one, would leave a sleep that nobody ends
                 self._waker = None
-            self._end(waker)
+            if waker in self._log.sleepers:  # whoever wakes it takes it out before
+                self._end(waker)
 
     def wake(self) -> None:
         """End the running sleep, and the next one, at once though there may be nothing to read; from any thread."""

@@ -174,7 +174,8 @@ class Cmd(Generic[Msg]):
 
         Of the commands with one `key` one is running at a time, and `Cmd.cancel(key)` ends it; `busy` says what becomes of the next.
         One that takes the place of the running one ends it at the commit, whether it succeeds or its failure becomes a message.
-        `timeout` is in seconds, for all tries of `retry` together. Raises `ProgramError` for what cannot be performed.
+        `timeout` is in seconds, for all tries of `retry` together. These keyword arguments are those of `How`, which is what
+        `how` has. Raises `ProgramError` for what cannot be performed.
         """
         if not callable(fn):
             hint = "pass the function itself, and its arguments after it"

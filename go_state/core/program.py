@@ -37,9 +37,10 @@ class Program(Generic[Model, Msg]):
     `schema` are stored with each snapshot and message; what has another name or a newer schema raises `Incompatible`, and what has
     an older one goes through `migrations`, by the schema number they lead away from: `{1: f, 2: Migration(...)}`. `revision`
     grows when update is to make something else of the same messages: `verify` then checks from its first snapshot on. A `strict`
-    program raises `ProgramError` when update changes the model that it is given; see the folder `strict` for what that costs.
+    program raises `ProgramError` when update changes the model that it is given; a turn costs what it builds more,
+    because new lists, dicts and sets become read-only ones.
 
-    `middleware` is folded around update, in order; see `middleware/chain.py`.
+    `middleware` is folded around update, in order; see `gs.middleware.Proposal` for how one is written.
 
     Raises `ProgramError` when one of them cannot be called as it will be.
     """
@@ -116,7 +117,9 @@ def reducer(
     name: str = "",
     schema: int = 1,
 ) -> Program[Model, Msg]:
-    """Make a program without commands: model in, model out.
+    """Make a program without commands: `init()` is the first model, and `update(model, msg)` returns the next one.
+
+    `view`, `schema` and what else it takes by name are those of `Program`.
 
     >>> counter = reducer(int, lambda count, by: count + by)
     >>> counter.update(1, 2)

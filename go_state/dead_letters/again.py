@@ -19,7 +19,8 @@ Msg = TypeVar("Msg")
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """How a retry has gone: how many letters are done and gone, how many have failed again, and how many it does not apply to.
+    """How a retry has gone: how many letters are `done` and gone, how many have `failed` again, and how many are `left`,
+    because it does not apply to them.
 
     It does not apply to a letter of which a command has failed after its turn: the turn stays, and would count twice.
     """

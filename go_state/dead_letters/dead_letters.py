@@ -59,7 +59,7 @@ class DeadLetters:
         return True
 
     def show(self, letter_id: str) -> Letter:
-        """Return the letter of this id; `UsageError` if there is none."""
+        """Return the letter whose id is `letter_id`; `UsageError` if there is none."""
         found = self.box.load(letter_id)
         if found is None:
             raise UsageError(f"there is no letter {letter_id!r} in {self.name!r}: iterating over the letters gives their ids")
@@ -80,6 +80,8 @@ class DeadLetters:
         that it was in, likewise; nobody but this process may run that journal's program meanwhile. A raw record is decoded first:
         `decode` is its source, or a function of the raw record. Letters of commands that have failed after their turn are left: it
         would count twice.
+
+        Commands of the program find `env` as in a run.
 
         A function is called with each letter, which is removed when it returns; after a crash it may be called again.
 
@@ -118,7 +120,7 @@ class DeadLetters:
                 tally.done += 1
 
     def drop(self, *ids: str) -> int:
-        """Remove letters, and return how many there were."""
+        """Remove the letters of these `ids`, and return how many there were."""
         if not ids:
             raise UsageError("say which letters to drop, by their ids, or drop_all()")
         return self.box.delete(ids)
@@ -128,7 +130,7 @@ class DeadLetters:
         return self.box.delete(letter.id for letter in self)
 
     def export(self, path: str | os.PathLike[str]) -> int:
-        """Write the letters as JSON Lines that a person can read, and return how many they were."""
+        """Write the letters into the file at `path`, as JSON Lines that a person can read, and return how many they were."""
         number = 0
         with open(path, "wb") as file:
             for letter in self:

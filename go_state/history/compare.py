@@ -68,7 +68,8 @@ def compare(
     progress: Callable[[int], object] | None = None,
     **options: Unpack[HistoryOptions],
 ) -> Compared[Msg]:
-    """Fold the history through both programs and return the first message after which their models differ, and in which fields.
+    """Fold the `history` through both programs and return the first message after which their models differ, and in which
+    fields.
 
     With `go_on` every message is taken by both from the old program's model, and `counts` says of how many they make something else,
     by field; then each message costs what it changes, and of persistent maps what they hold. Otherwise large persistent maps are

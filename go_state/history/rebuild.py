@@ -47,7 +47,8 @@ def rebuild(
     run: `LeaseHeld` or `Conflict` if it does, and then nothing was written. `dry_run` writes nothing and may be used beside it. The
     snapshots that are made again, and the models of an aggregate, are in memory until they are written.
 
-    Raises what `replay` raises: among them `Lagged` for a journal whose beginning is forgotten, and `NotRepeatable`.
+    `progress` is called now and then with how many messages were folded. Raises what `replay` raises: among them `Lagged` for a
+    journal whose beginning is forgotten, and `NotRepeatable`.
     """
     checked_function("retire", retire, "a model that returns whether to delete it")
     if isinstance(history, RecordStore):

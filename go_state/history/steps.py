@@ -29,7 +29,8 @@ def steps(
 
     Messages that commands have sent are turns of their own, after that of the message that led to them, if the history does not
     have them itself. With `key` and `key_of` only the turns of that key's model are given. It begins to fold where `replay` would, and
-    without `start` at the earliest position from which today's update can. Raises what `replay` raises.
+    without `start` at the earliest position from which today's update can. The other arguments are those of `replay`. Raises
+    what `replay` raises.
     """
     return _steps(opened("steps", program, history, **options), start, until, progress)
 
@@ -44,7 +45,8 @@ def first(
     progress: Callable[[int], object] | None = None,
     **options: Unpack[HistoryOptions],
 ) -> Step[Model, Msg] | None:
-    """Return the first turn of which `where(before, message, after)` is true, or None: the message that made it so.
+    """Return the first turn of the `history` of which `where(before, message, after)` is true, or None: the message that made
+    it so.
 
     The other arguments are those of `steps`. Raises what `replay` and `where` raise.
     """

@@ -34,7 +34,8 @@ def to_test(
     progress: Callable[[int], object] | None = None,
     **options: Unpack[HistoryOptions],
 ) -> None:
-    """Write a pytest file that replays the recorded run and compares the model it comes to; it passes today.
+    """Write a pytest file at `path` that replays the recorded run, a `history`, and compares the model it comes to; it passes
+    today.
 
     `of` says where the program is found, "module:name". The messages lie in the file as JSON that a person can read; those that
     were set aside are left out, and what a turn tells is recorded with its message. Of a source, what the commands of its messages have

@@ -36,7 +36,14 @@ _NO_PART = Part(None, is_turn=True)  # of a run that nobody waits for from withi
 
 
 class Proposal(NamedTuple, Generic[Model, Msg]):
-    """A turn that is not committed: the message, the model as it is, the one that is proposed, its commands, and the turn."""
+    """A turn that is not committed: the message, the model as it is, the one that is proposed, its commands, and the turn.
+
+    A middleware is a generator that is called with it. Up to its `yield` it is part of the program: it decides, changes nothing and
+    waits for nothing, and is replayed. It yields nothing to agree, another model to change what is proposed, `Final(model)` to pass
+    over the middleware after it, or raises `gs.Denied`. The `yield` returns what became of it: the committed model, or the denial.
+    What comes after is an effect: it is not replayed, and what the generator returns is awaited if it can be. A middleware may also be
+    a function that is given an update and returns another.
+    """
 
     message: Msg
     model: Model

@@ -23,7 +23,10 @@ LetterBox: TypeAlias = Any  # that of `storage/letters`, of which nothing is kno
 
 @dataclass(frozen=True)
 class FailedMessage(Generic[Failed]):
-    """A message that a run has failed on: its turn was rolled back. Of a record that cannot be decoded it is the raw record."""
+    """A message that a run has failed on, at a `position`, with an `error`: its turn was rolled back.
+
+    Of a record that cannot be decoded `message` is the raw record, and `error` a `BadRecord`.
+    """
 
     message: Failed
     position: object  # whatever the source counts in, of which no type is known here; None if it does not count

@@ -1,6 +1,6 @@
 """The turn: get, update, perform inline commands, commit, publish.
 
-`Loop.turns` is law 3 of the README in code: what it does for each message is the order in which things happen. What becomes of a
+`Loop.turns` is the third of the guarantees in code: what it does for each message is the order in which things happen. What becomes of a
 message that fails is in `on_error.py`, what follows a commit in `after_commit.py`, and where messages come from in `feeds/`.
 """
 

@@ -30,12 +30,14 @@ class Clock(Protocol):
     def left(self, due: float | None, resting: Callable[[], bool], wake: Callable[[], object], /) -> float | None:
         """Called when a run is about to wait: return for how many real seconds it may, if its next timer is `due`; None for any number.
 
+        `wake` wakes it when the time has been moved.
+
         `resting` returns, from any thread, whether the run still waits and has nothing else to do.
         """
         ...
 
     def leave(self, wake: Callable[[], object], /) -> None:
-        """Called when the run has ended."""
+        """Called when the run that `wake` wakes has ended."""
         ...
 
 

@@ -65,7 +65,7 @@ class SimClock:
             self._runs[wake] = _Run()
 
     def left(self, due: float | None, resting: Callable[[], bool], wake: Callable[[], object], /) -> float | None:
-        """Called when a run is about to wait; return 0 if time jumps to what it waits for."""
+        """Called when a run is about to wait; return 0 if time jumps to what it waits for. See `Clock.left`."""
         with self._lock:  # itself, and not by the condition: a simulated day of timers is spent here
             run = self._runs.get(wake) or self._runs.setdefault(wake, _Run())
             run.due, run.resting = due, resting
@@ -89,7 +89,7 @@ class SimClock:
         return 0.0 if mine else None
 
     def leave(self, wake: Callable[[], object], /) -> None:
-        """Called when a run has ended."""
+        """Called when the run that `wake` wakes has ended."""
         with self._lock:
             self._runs.pop(wake, None)
             self._changed.notify_all()
@@ -149,7 +149,7 @@ class SimClock:
             self.leave(wake)
 
     def set(self, now: float) -> None:
-        """Set the time, in seconds since 1970, and wake nobody."""
+        """Set the time to `now`, in seconds since 1970, and wake nobody."""
         self._now = _time(now)
 
     def settle(self, *, timeout: float = 10.0) -> None:

@@ -161,7 +161,8 @@ class Harness(Generic[Model, Msg]):
     what is pending, let time `advance`, and `crash`.
 
     Every call is pending until it is resolved, also of a plain function, in the order in which they would be begun. `perform` calls one
-    for real, with the fake `env`. The program is a strict one: an update that changes the model it is given raises `ProgramError`.
+    for real, with the fake `env`. `start` is the time at the beginning, in seconds since 1970. The program is a strict one: an
+    update that changes the model it is given raises `ProgramError`.
 
     >>> from go_state import Cmd, Program
     >>> def fetch(text): ...

@@ -26,11 +26,11 @@ T = TypeVar("T")
 class Etcd:
     """A connection to an etcd cluster of version 3.4 or newer, for values that many processes share.
 
-    A context manager, of both kinds. It works in a thread of its own, so its values are for threads and for every event loop. If an
-    endpoint does not answer the next one is asked. `ca` is the path of the certificates to trust (those of the system, if none is
-    given), `cert` the paths of this client's certificate and key, `user` a name and password. `timeout` (seconds) is how long a write
-    waits for an answer of an endpoint. Each value is read every `look` seconds, and the answer must come within that time: so a watch
-    that died in silence, and a server that is frozen, are found.
+    A context manager, of both kinds. It works in a thread of its own, so its values are for threads and for every event loop.
+    `endpoints` are URLs; if one does not answer the next one is asked. `ca` is the path of the certificates to trust (those of
+    the system, if none is given), `cert` the paths of this client's certificate and key, `user` a name and password. `timeout`
+    (seconds) is how long a write waits for an answer of an endpoint. Each value is read every `look` seconds, and the answer
+    must come within that time: so a watch that died in silence, and a server that is frozen, are found.
 
     It may be opened again when it was closed. Raises `UsageError` if an endpoint or a certificate cannot be one, and `MissingExtra`
     without `pip install "go-state[etcd]"`.

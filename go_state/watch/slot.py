@@ -75,7 +75,9 @@ class Slot(Generic[T]):
         """Set the slot, for its only setter: without the lock, unless a watcher sleeps."""
         self.now = self.now[0] + 1, value
         if self._wakers:  # looked at after the slot is written, see above
-            self.wake()
+            with self._lock:
+                wakers, self._wakers = self._wakers, {}
+            wake_all(wakers)
 
     def set_at(self, version: int, value: T) -> bool:
         """Set the slot to a version of the setter's own, or unset it if the value is UNSET, and return whether that was done.

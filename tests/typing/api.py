@@ -476,6 +476,14 @@ def observed() -> None:
         assert_type(rooms["lobby"].effects(), list[gs.app.RunningEffect])
 
 
+def copied(program: gs.Program[Counter, Msg], topic: gs.abc.PartitionedSource[Msg]) -> None:
+    from obstore.store import MemoryStore
+
+    with gs.CopiedStore("state", "s3://bucket/shops", every=60) as store, gs.CopiedStore("other", MemoryStore()) as other:
+        assert_type(gs.aggregate(program, topic, store=store, key=str).position, Any)
+        assert_type(other.load("a"), gs.abc.Stored | None)
+
+
 def erased(store: gs.LMDBStore, journal: gs.Journal[Msg]) -> None:
     """A rewriting says what it has done; a store's care takes paths and stores."""
     assert_type(

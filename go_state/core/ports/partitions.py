@@ -112,7 +112,9 @@ class PartitionedReading(Protocol[Read, Got]):
         ...
 
     def seek(self, partition: str, after: Position | None, /) -> None:
-        """Give the partition again from the one that follows the position: its holder was fenced, and has claimed it anew."""
+        """Give the partition again from the record that follows the position `after`: its holder was fenced, and has claimed it
+        anew.
+        """
         ...
 
     def pause(self, partition: str, /) -> None:

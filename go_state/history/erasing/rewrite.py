@@ -47,7 +47,8 @@ def rewrite(
     The old messages are folded as well, but for those that have had no turn, and have to lead to the snapshots that there are:
     otherwise today's program would change more than what was rewritten, which is for `rebuild=True` to allow. If the journal's first
     messages are forgotten, the oldest snapshot holds what they made; `model(it)` returns it without what is to be erased. `key` is
-    what a program's init is given that takes one: the journal's name, if it is not said. With `dry_run` messages are only counted.
+    what a program's init is given that takes one: the journal's name, if it is not said. With `dry_run` messages are only
+    counted. `progress` is called now and then with how many were looked at.
 
     Dead letters of the journal whose messages it has forgotten follow, after that: their messages are given to `fn` as well, and one
     that it empties is deleted. Interrupted in between, the same call finishes it. Letters of aggregates, and in other stores, are for

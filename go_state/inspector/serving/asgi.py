@@ -25,7 +25,10 @@ _LONGEST = 4 << 20  # bytes of a request
 
 
 class Application:
-    """The inspector of one world as an ASGI application. `token` is what the address has to have the first time."""
+    """The inspector of one world as an ASGI application. `token` is what the address has to have the first time.
+
+    Made by `gs.inspector.asgi`.
+    """
 
     def __init__(self, api: Api, token: str, hosts: frozenset[str]) -> None:
         self.token = token

@@ -98,7 +98,7 @@ def _world(of: Inspected, program: SomeProgram | None, redact: Redact) -> World:
 
 
 class Inspector:
-    """A served inspector; a context manager. `address` is where it is found."""
+    """A served inspector; a context manager. `address` is where it is found. Made by `gs.inspect`."""
 
     def __init__(self, app: Application, host: str, port: int, *, says: bool = True) -> None:
         self._app = app

@@ -35,7 +35,7 @@ Held = TypeVar("Held")
 
 @dataclass(frozen=True, slots=True)
 class KeyedResult(Generic[Model, Msg]):
-    """How a keyed aggregate ended; see `Result`.
+    """How a keyed aggregate ended; see `Result` for what it has besides `models`.
 
     `models` is a lazy mapping of every model the program has in the store, those of earlier runs included: each is loaded when
     it is asked for, while the store is open.

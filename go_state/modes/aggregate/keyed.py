@@ -50,6 +50,10 @@ Undo: TypeAlias = tuple[str, Entry[Model], Model, bool]
 """A change that can be taken back: the key, its entry, the model that it had, and whether that was to be saved."""
 
 
+CheckCommands: TypeAlias = Callable[[Sequence[Command[Msg]]], Sequence[Command[Msg]]]
+"""Returns the commands of a step as they are to be performed, or raises for one that is refused."""
+
+
 class WorkingSet(Generic[Model, Msg]):
     """The models in use, by key."""
 
@@ -78,12 +82,21 @@ class WorkingSet(Generic[Model, Msg]):
         self._upcoming: Callable[[], Iterable[Msg | None]] = tuple
         self._keyed: tuple[Msg, str] | None = None  # the message whose key was asked for last, and the key
         self._turn = 0
+        self.check_commands: CheckCommands[Msg] | None = None  #: what the commands of turns go through, if anything
         self._undo: list[Undo[Model]] | None = None  # what was changed since the last mark, once there was one
 
     def steps(self, of_one: Steps[Model, Msg]) -> Steps[Change[Model] | None, Msg]:
         """Return the steps that the loop takes, from those of one model."""
-        self._update_one = of_one.update
+        self._update_one = of_one.update if self.check_commands is None else self._checked(of_one.update, self.check_commands)
         return Steps(lambda: (None, ()), self._update, of_one.takes_turn, of_one.roll_back)
+
+    @staticmethod
+    def _checked(update: Callable[..., Step[Model, Msg]], check: CheckCommands[Msg]) -> Callable[..., Step[Model, Msg]]:
+        def checked(*arguments: object) -> Step[Model, Msg]:
+            model, commands = read_step(update(*arguments), "update")
+            return model, check(commands) if commands else ()
+
+        return checked
 
     # ------------------------------------------------------------------ the turn
 
@@ -159,10 +172,14 @@ class WorkingSet(Generic[Model, Msg]):
         if loaded is not None:
             on_restore = self._program.on_restore
             asked = None if on_restore is None else on_restore(loaded.model)
-            return Entry(loaded.model, loaded.version, loaded.seal, loaded.size), checked_commands(asked)
+            return Entry(loaded.model, loaded.version, loaded.seal, loaded.size), self._first_commands(asked)
         step = self._program.init(key) if self._takes_key else self._program.init()
         model, commands = read_step(step, "init")
-        return Entry(model, 0, None, 0), checked_commands(commands)
+        return Entry(model, 0, None, 0), self._first_commands(commands)
+
+    def _first_commands(self, commands: Iterable[Command[Msg]] | None) -> Sequence[Command[Msg]]:
+        checked = checked_commands(commands)
+        return checked if self.check_commands is None or not checked else self.check_commands(checked)
 
     def _loaded(self, key: str) -> Loaded[Model] | None:
         if key not in self._ahead:

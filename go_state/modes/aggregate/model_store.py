@@ -13,7 +13,7 @@ from go_state.core.errors import Conflict, InvalidKey, UsageError
 from go_state.core.ports import AsyncSource, Openable, OpenedSource, Position, Source, Store, Write
 from go_state.core.program import Program, Step, takes_key
 from go_state.modes.aggregate.journal_source import JournalMarks, journal_marks
-from go_state.modes.aggregate.keyed import Change, WorkingSet
+from go_state.modes.aggregate.keyed import Change, CheckCommands, WorkingSet
 from go_state.modes.aggregate.loading import Loader
 from go_state.modes.aggregate.position_record import Place, PositionRecord, place_of_model, place_of_source, this_process
 from go_state.modes.aggregate.saved_letters import SavedLetters
@@ -95,6 +95,16 @@ class Keeping(Generic[Model, Msg, Held]):
         raise NotImplementedError
 
     # ------------------------------------------------------------------ letters
+
+    @property
+    def store(self) -> Store:
+        """Where it is saved."""
+        return self._store
+
+    @property
+    def record(self) -> PositionRecord | None:
+        """The claim on the source, if it has positions."""
+        return self._record
 
     @property
     def source_name(self) -> str | None:
@@ -377,6 +387,10 @@ class KeptModels(Keeping[Model, Msg, Change[Model] | None]):
 
     def look_ahead(self, upcoming: Callable[[], Iterable[Msg | None]]) -> None:
         self._working_set.look_ahead(upcoming)
+
+    def check_commands(self, checked: CheckCommands[Msg]) -> None:
+        """Called before the first turn, with a function that commands go through: it returns those to perform, or raises."""
+        self._working_set.check_commands = checked
 
     def hold_at_most(self, models: int) -> None:
         """Hold this many models in memory from now on, besides those that are to be saved."""

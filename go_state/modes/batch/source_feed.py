@@ -74,6 +74,9 @@ class SourceFeed(Generic[Held, Msg]):
         self._checkpoint = checkpoint
         self._run: Iterator[Msg | None] | None = None  # the source's messages that are being taken
         self._taken = 0  # how many of the source's messages were taken
+        self._whole = 0  # how many messages the run has that the loop has whole
+        self._idle_before = 0  # how often the source had given None before it
+        self._has_sent = False  # whether a turn has sent something since the last run began
         self._idle = 0  # how often it gave None instead
         self._save_at = math.inf  # at how many a checkpoint is due
         self._queue: deque[Msg] = deque()
@@ -107,6 +110,8 @@ class SourceFeed(Generic[Held, Msg]):
     def take(self) -> Flow[Iterator[Msg | None] | None]:
         """Give what is queued, or else the source's next messages; None at the end."""
         limits = self._limits
+        if self._whole:
+            self._count_whole()
         while True:
             is_due = limits.watches and limits.due()  # asked first: usually there are no limits, and nothing more to ask
             if is_due:
@@ -140,6 +145,8 @@ class SourceFeed(Generic[Held, Msg]):
             self._run = yield from self._reader.more()
             if self._run is None:
                 return (yield from self._last_ones())
+            if self._can_give_whole():
+                return self._run
             if self._halting is not None:
                 self._run = self._halting.noting(self._run, self._counts)
             if not self._reader.whole:
@@ -190,6 +197,34 @@ class SourceFeed(Generic[Held, Msg]):
                 return
         self._run = None
 
+    # ------------------------------------------------------------------ a run that is given whole
+    # What is between two messages of a run costs a tenth of a turn. If nothing can come in between but what turns send, the loop has the
+    # run itself, and it is ended when a turn sends something.
+
+    def _can_give_whole(self) -> bool:
+        """Return whether the loop may have the run that has begun, and note that it has."""
+        left, has_sent = self._reader.left_in_run(), self._has_sent
+        self._has_sent = False
+        if left is None or has_sent or self._halting is not None or self._reader.has_records or self._limits.watches:
+            return False
+        if self._manager.count or self._manager.timers or self._taken + left > min(self._limit, self._save_at):
+            return False
+        self._whole, self._idle_before = left, self._idle
+        return True
+
+    def _count_whole(self) -> None:
+        """Count what the loop has taken of the run that it had."""
+        left = self._reader.left_in_run() or 0
+        self._taken += self._whole - left - (self._idle - self._idle_before)
+        self._whole = 0
+        if not left:
+            self._run = None
+
+    def _end_whole(self) -> None:
+        self._count_whole()
+        if self._run is not None:
+            self._run = self._reader.split()
+
     def _admit(self, messages: list[Msg | None]) -> None:
         self._run = None
         self._unseen = sum(message is not None for message in messages)
@@ -233,6 +268,9 @@ class SourceFeed(Generic[Held, Msg]):
 
     def commit(self, messages: Sequence[Msg], /) -> Flow[None] | tuple[()]:
         """Queue what the turn has sent."""
+        self._has_sent = True
+        if self._whole:
+            self._end_whole()
         self._enqueue(messages)
         return ()
 
@@ -253,6 +291,8 @@ class SourceFeed(Generic[Held, Msg]):
     def take_undecoded(self) -> Undecoded | None:
         """Return the record in whose place None was given last."""
         undecoded, self._undecoded = self._undecoded, None
+        if self._whole:
+            self._idle += 1
         return undecoded
 
     def turn(self) -> Turn:

@@ -46,6 +46,14 @@ class SourceReader(Generic[Msg]):
         return messages
         yield
 
+    def left_in_run(self) -> int | None:
+        """Return how many messages of the last run were not given yet, if `split` can end it; None if not."""
+        return None
+
+    def split(self) -> Iterator[Msg | None]:
+        """End the last run before its next message, and return one of those that are left of it."""
+        raise NotImplementedError
+
     def position(self) -> Position:
         """Return the position after the message last given; None if the source has no positions."""
         return None

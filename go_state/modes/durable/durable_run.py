@@ -163,7 +163,7 @@ class DurableRun(Generic[Model, Msg]):
             return False
         if observation is not None:
             observation.lease_taken(since)
-            self.journal.writer.observe = observation.flush
+            self.journal.writer.observer = observation
         return True
 
     def _open(self) -> tuple[JournalCursor[Msg], Keyframe[Model] | None, frozenset[int]]:
@@ -236,6 +236,7 @@ class DurableRun(Generic[Model, Msg]):
         if isinstance(inputs := self.manager.inputs, Subscribed):
             end = feed.position + (0 if self._reader is None else self._reader.diff())
             inputs.wait_while(lambda: feed.last_position() + 1 < end)
+            feed.inputs = inputs
 
     def _is_stopping(self) -> bool:
         """Return whether the app was asked to end, and not by a turn that is replayed, before the run has come to its first turn."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from operator import length_hint
 from typing import Any, Generic, TypeVar
 
 from go_state.core.errors import Incompatible, TimedOut
@@ -55,6 +56,9 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         self._saves = Saves(snapshots, publishing, waking, thread)
         self._publishing = publishing
         self._dead_letters = dead_letters
+        self.inputs: Subscribed[Model, Msg] | None = (
+            None  #: the subscriptions, which begin when the messages that were left are processed
+        )
         self.passed_over: frozenset[int] = frozenset()  #: the positions of the messages that an earlier run has set aside
 
     @property
@@ -71,24 +75,27 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
 
     def take(self) -> Flow[Iterator[Msg] | None]:
         """Give the next messages, with None in the place of those that were set aside."""
-        self._commit((), self._given())
+        if processed := len(self._chunk) - length_hint(self._rest) - (self._cursor.committed - self._first):
+            self._cursor.settle(processed)
         if (observation := self._loop.manager.observation) is not None:
             observation.tell_of_disk()
         publishing, cursor, snapshots = self._publishing, self._cursor, self._snapshots
-        if isinstance(inputs := self._loop.manager.inputs, Subscribed) and inputs.is_waiting:
+        if self.inputs is not None and self.inputs.is_waiting:
             self._loop.follow(self._loop.model)
-        can_show = not publishing.waits_for_disk and cursor.is_on_disk(self.position)
+        can_show = not publishing.waits_for_disk and cursor.is_on_disk(cursor.committed)
         if can_show:
             yield from publishing.show(self._loop.model)
-        if snapshots.is_saving or snapshots.is_due(self.position):
-            yield from self._saves.save_a_slice(self._loop.model, self.position)
-        self._most = max(snapshots.messages_left(self.position, CHUNK_LIMIT), 1)  # overdue while a large model was being saved
+        if snapshots.saving is not None or snapshots.is_due(cursor.committed):
+            yield from self._saves.save_a_slice(self._loop.model, cursor.committed)
+        self._most = max(
+            snapshots.messages_left(cursor.committed, CHUNK_LIMIT), 1
+        )  # overdue while a large model was being saved
         if self._rules.needs_flush(cursor) or (publishing.waits_for_disk and self._rules.marks_are_due(cursor)):
-            yield self._flush()
+            yield from self._flush()
         if publishing.waits_for_disk:
-            if not self._rules.has_moved(cursor):
+            if not self._rules.positions.has_moved(cursor):
                 yield from publishing.written(self._loop.model)
-        elif not can_show and cursor.is_on_disk(self.position):
+        elif not can_show and cursor.is_on_disk(cursor.committed):
             yield from publishing.show(self._loop.model)
         messages = yield from self._readable()
         return _without(self.passed_over, messages, self.last_position) if self.passed_over and messages else messages
@@ -112,28 +119,33 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
 
     def _idle(self) -> Flow[None]:
         """Wait for messages, but no longer than until there is something to write; a save that has begun is continued instead."""
-        if self._snapshots.is_saving:
+        if self._snapshots.saving is not None:
             yield from self._saves.save_a_slice(self._loop.model, self.position)
             return
         if self.is_awaited and self._rules.is_unwritten(self._cursor):
-            yield self._flush()
+            yield from self._flush()
             return
         self.tell_if_settled()
-        self._waking.note(self.position)
-        due, moved = self._snapshots.seconds_left(self.position), self._rules.is_moved_or_noted(self._cursor)
+        position = self._cursor.committed
+        self._waking.note(position)
+        due, moved = self._snapshots.seconds_left(position), self._rules.is_moved_or_noted(self._cursor)
         writes_cursor = moved and (due is None or due > _CURSOR_SECONDS)
         due = _CURSOR_SECONDS if writes_cursor else due
         manager, idle = self._loop.manager, self.idle_seconds
-        waits = [each for each in (due, idle, manager.left(self._is_drained)) if each is not None]
+        seconds = _sooner(due, _sooner(idle, manager.left(self._is_drained)))
         try:
-            yield Messages(self._reader, min(waits, default=None))
+            wait = Messages(self._reader, seconds)
+            if self._on_loop:
+                yield wait
+            else:
+                wait.in_thread()  # here, as in any `LogFeed`
         except TimedOut:
             manager.inbox.is_awaited = False
-            if self._snapshots.is_due(self.position):
+            if self._snapshots.is_due(position):
                 yield from self.save()
             elif writes_cursor:
-                yield self._flush()
-            elif idle is not None and idle <= min(waits) and manager.may_rest:
+                yield from self._flush()
+            elif idle is not None and idle == seconds and manager.may_rest:
                 self.idled()
         finally:
             manager.inbox.is_awaited = False
@@ -149,9 +161,19 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         else:
             yield from self.save()
 
-    def _flush(self) -> Blocking:
+    def _flush(self) -> Flow[None]:
         self._waking.note(self.position)
-        return Blocking(Stepwise(self._journal.flush, self._journal.writer.flush_in_steps), self.thread)
+        if self._on_loop:
+            yield Blocking(Stepwise(self._journal.flush, self._journal.writer.flush_in_steps), self.thread)
+        else:
+            self._journal.flush()
+
+
+def _sooner(one: float | None, other: float | None) -> float | None:
+    """Return the lesser of two numbers of seconds, each of which may be None for as long as it takes."""
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)
 
 
 def _without(passed_over: frozenset[int], messages: Iterator[Msg], position: Callable[[], int]) -> Iterator[Msg]:

@@ -118,7 +118,11 @@ class LogFeed(Generic[Msg]):
         self.tell_if_settled()
         left = None if manager is None else manager.left(self._is_drained)
         try:
-            yield Messages(self._reader, idle if left is None or (idle is not None and idle < left) else left)
+            wait = Messages(self._reader, idle if left is None or (idle is not None and idle < left) else left)
+            if self._on_loop:
+                yield wait
+            else:
+                wait.in_thread()  # here: it is not worth leaving every flow above, to be fulfilled and enter them all again
         except TimedOut:
             if manager is None or not manager.active:
                 self.idled()

@@ -18,9 +18,9 @@ class RunningEffect:
     """A command that goes on after its turn, at one moment.
 
     `id` is its effect id, `function` what it calls ("after" for a timer), `key` its own key, and `group` the id of the `seq` or `all`
-    that it is a part of. `since` is when it was begun, or, if it waits for its key or for room, since when it does; `due` when a timer is
-    due, a call times out, or its next try begins, None if there is no such moment; both in seconds since 1970. `tries` is how many tries
-    were begun.
+    that it is a part of. `state` says whether it runs, waits or is scheduled. `since` is when it was begun, or, if it waits for
+    its key or for room, since when it does; `due` when a timer is due, a call times out, or its next try begins, None if there
+    is no such moment; both in seconds since 1970. `tries` is how many tries were begun.
     """
 
     id: str

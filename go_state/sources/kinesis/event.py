@@ -125,7 +125,7 @@ class KinesisEvent(Generic[Msg]):
         return EventReading(self, self._decoder)
 
     def decode(self, raw: bytes) -> Msg:
-        """Return the message of one record's bytes; `BadRecord` if it is not one."""
+        """Return the message of `raw`, one record's bytes; `BadRecord` if it is not one."""
         return self._decoder.alone(raw)
 
     def after(self, position: Position | None) -> Sequence[EventRecord]:
@@ -134,7 +134,9 @@ class KinesisEvent(Generic[Msg]):
         return [record for record in self.records if int(record.number) > stored]
 
     def seconds_left(self, context: LambdaContext, *, reserve: float = 2.0) -> float:
-        """Return how many seconds the invocation has left, but for the `reserve` to save and answer in: for `budget=`, so never 0."""
+        """Return how many seconds the invocation of this `context` has left, but for the `reserve` to save and answer in: for
+        `budget=`, so never 0.
+        """
         return max(_LEAST, context.get_remaining_time_in_millis() / 1000 - reserve)
 
     def answer(self, result: HasPositions) -> LambdaAnswer:

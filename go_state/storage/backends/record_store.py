@@ -79,11 +79,15 @@ class RecordStore:
         return self._models.load_keyframe(key, position)
 
     def rewrite_snapshots(self, rewrites: Iterable[Rewrite]) -> None:
-        """Replace snapshots of journalled programs, all of them or none, on disk; `Conflict` if one is not at the version expected."""
+        """Replace snapshots of journalled programs by these `rewrites`, all of them or none, on disk; `Conflict` if one is not
+        at the version expected.
+        """
         self._models.rewrite(rewrites)
 
     def restore(self, key: str, position: int) -> None:
-        """Make a keyframe of a journalled program its newest snapshot; those after it are deleted, damaged or not."""
+        """Make the keyframe at `position` of a journalled program its newest snapshot; those after it are deleted, damaged or
+        not.
+        """
         self._models.restore(key, position)
 
     # ------------------------------------------------------------------ journals
@@ -113,7 +117,9 @@ class RecordStore:
         return found
 
     def journal_unread(self, name: str, *, durability: Durability | None = None, lease: IfHeld | None = None) -> SomeJournal:
-        """Return the journal of this name without reading the disk: it reads what it has to know when its lease is taken."""
+        """Return the journal of this name, as `journal` does, without reading the disk: it reads what it has to know when its
+        lease is taken.
+        """
         return self.journals.open(name, durability, lease)
 
     def journal_names(self) -> list[str]:
@@ -172,7 +178,9 @@ class RecordStore:
         self.backend.check_usable()
 
     def check_not_own(self, path: str | os.PathLike[str]) -> None:
-        """Raise `UsageError` for a file of the store itself: writing something else in its place would destroy the store."""
+        """Raise `UsageError` if the file at `path` is one of the store itself: writing something else in its place would
+        destroy the store.
+        """
         self.backend.check_not_own(path)
 
     def check_damage(self) -> None:

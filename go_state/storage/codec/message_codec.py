@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
@@ -100,7 +101,7 @@ class MessageCodec(Generic[Value]):
         self._block_decoder = msgspec.json.Decoder(records)
         self._encode_all = msgspec.json.Encoder().encode
 
-    @property
+    @functools.cached_property
     def types(self) -> Description:
         """The description of the messages' type, which a store keeps beside them."""
         return self._codec.types

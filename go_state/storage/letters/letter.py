@@ -24,11 +24,12 @@ _MOST = 10_000  # characters of an error's text that are kept: it may quote the 
 class Letter:
     """What was set aside.
 
-    `source` is the name of the stream, empty for one that has none, and `journal` that of the journal which holds the message, if one
-    does. `key` is that of the model, or of the keyed program. `error` is the name of the error's class and `text` what it said; `at`
-    is in seconds since 1970. `failed` says what has: a "turn", which was rolled back, a "record", which is no message, or a "command"
-    after its turn, which stays. Either `message` is the message's JSON, of the schema number `schema`, or `raw` is the record that is no
-    message. `tries` is how often it has failed.
+    `id` names the letter, `position` is where the message stood.  `source` is the name of the stream, empty for one that has
+    none, and `journal` that of the journal which holds the message, if one does. `key` is that of the model, or of the keyed
+    program. `error` is the name of the error's class and `text` what it said; `at` is in seconds since 1970. `failed` says what
+    has: a "turn", which was rolled back, a "record", which is no message, or a "command" after its turn, which stays. Either
+    `message` is the message's JSON, of the schema number `schema`, or `raw` is the record that is no message. `tries` is how
+    often it has failed.
     """
 
     id: str

@@ -36,7 +36,9 @@ class LogRecord(NamedTuple, Generic[Msg]):
 
 
 class PartitionedLog(Generic[Msg]):
-    """Partitions, each a list of messages; an exception in a message's place is a record that cannot be decoded."""
+    """Partitions, each a list of messages, by their names or their number in `partitions`; an exception in a message's place is
+    a record that cannot be decoded.
+    """
 
     def __init__(self, partitions: int | Collection[str]) -> None:
         names = map(str, range(partitions)) if isinstance(partitions, int) else partitions

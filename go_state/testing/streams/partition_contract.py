@@ -149,13 +149,14 @@ class PartitionContract:
 
     def test_it_knows_its_partitions_again(self) -> None:
         """What has only grown is recognised, by another source that reads the same."""
-        reading, holder = self._begin(1)
-        source = self.source()
-        fingerprints = {partition: source.fingerprint(partition) for partition in self.partitions()}
+        first, second = self.source(), self.source()
+        reading, holder = self._begin(1, first)
+        fingerprints = {partition: first.fingerprint(partition) for partition in self.partitions()}
         reading.close(holder)
+        reading, holder = self._begin(1, second, has=1)
         for partition, fingerprint in fingerprints.items():
-            self.put(partition, 1)
-            self.source().recognise(partition, fingerprint)
+            second.recognise(partition, fingerprint)
+        reading.close(holder)
 
     def test_close_gives_everything_back(self) -> None:
         """Each partition is revoked once, also if it is closed twice, and what is saved may be said before."""
@@ -181,11 +182,13 @@ class PartitionContract:
 
     # ------------------------------------------------------------------ how it is polled
 
-    def _begin(self, count: int) -> tuple[PartitionedReading[object, object], Recorder]:
+    def _begin(
+        self, count: int, source: PartitionedSource[object] | None = None, *, has: int = 0
+    ) -> tuple[PartitionedReading[object, object], Recorder]:
         for partition in self.partitions():
             self.put(partition, count)
-        reading, holder = self.source().open_partitions(), Recorder()
-        self._poll(reading, holder, lambda: all(holder.count(each) == count for each in self.partitions()))
+        reading, holder = (source or self.source()).open_partitions(), Recorder()
+        self._poll(reading, holder, lambda: all(holder.count(each) == has + count for each in self.partitions()))
         return reading, holder
 
     def _poll(self, reading: PartitionedReading[object, object], holder: Recorder, until: Callable[[], bool]) -> None:

@@ -21,6 +21,7 @@ from go_state.modes.aggregate.partitions.claims import TRIES, Claimed, Claims
 from go_state.modes.aggregate.partitions.making import ShareMaker
 from go_state.modes.aggregate.partitions.shares.reader import Slices
 from go_state.modes.aggregate.partitions.shares.runner import Runner
+from go_state.modes.aggregate.partitions.shares.saving import lost_among
 from go_state.modes.aggregate.partitions.shares.share import Share
 from go_state.modes.aggregate.partitions.shares.waking import Rest, Woken
 from go_state.runtime.flow.waits import Answer, Blocking, Flow
@@ -68,16 +69,17 @@ class StreamHolder(Generic[Model, Msg]):
         self._shares: dict[str, Share[Model, Msg]] = {}
         self._refused: dict[str, _Refused] = {}
         self._fenced: dict[str, int] = {}  # how often in a row, of those that have saved nothing since
-        self._claims = Claims(maker.store, maker.names, maker.source_name)
+        self._claims = Claims(maker.places, maker.names, maker.source_name)
         self._woken: Woken[Share[Model, Msg]] = Woken(reading.wake)
         self._slices = Slices(maker.slice_seconds, maker.limit)
-        self._runner = Runner(maker.store, maker.thread, self._woken, self._slices, maker.on_commit, self)
+        self._runner = Runner(maker.thread, self._woken, self._slices, maker.on_commit, self)
         self._ended: Ended | None = None
         self._failed: FailedMessage[Msg] | None = None
         self._processed = 0
         self._letters = 0
         self._set_aside: list[FailedMessage[Msg]] = []
         self._save_at = self._next_save()
+        self._polled = 0.0  # seconds that were to be waited since the last round
         self._more = True  # whether the reading may give more
         self._full: set[Share[Model, Msg]] = set()  # of which no more should be given
         self._paused: set[Share[Model, Msg]] = set()  # of which no more is given
@@ -186,21 +188,34 @@ class StreamHolder(Generic[Model, Msg]):
                 if share.is_changed:
                     share.save_due = True
                     self._runner.add(share)
-        yield from self._runner.round(_ROUND)
+        if self._runner.was_absent(self._polled) or not (yield from self._runner.round(_ROUND)):
+            yield from self._look_at_claims()
+        self._polled = 0.0
         self._pause_and_resume()
         yield from self._tell_saved()
         if self._why_ended() is not None:
             return
         if self._more:
-            polled = yield Answer(self._reading.poll(self._seconds(), self._face), "the poll of the source")
+            self._polled = seconds = self._seconds()
+            polled = yield Answer(self._reading.poll(seconds, self._face), "the poll of the source")
             if polled is False:
                 self._more = False
                 for share in self._shares.values():
                     share.reader.finish()
                     self._runner.add(share)
         elif not self._runner.is_busy:
-            yield Rest(self._woken, time.monotonic() + self._seconds())
+            self._polled = seconds = self._seconds()
+            yield Rest(self._woken, time.monotonic() + seconds)
         yield from self._claim_again()
+
+    def _look_at_claims(self) -> Flow[None]:
+        """Drop the shares that somebody else has claimed while this process stood still: no turn is taken for what waits here."""
+        shares = list(self._shares.values())
+        lost: Mapping[Share[Model, Msg], Conflict] = yield Blocking(
+            lambda: lost_among(shares, self._maker.places), self._maker.thread
+        )
+        for share, conflict in lost.items():
+            yield from self.fenced(share, conflict)
 
     def _why_ended(self) -> Ended | None:
         if self._ended is not None:
@@ -253,7 +268,7 @@ class StreamHolder(Generic[Model, Msg]):
             self._ended, failed = "failed", share.batch.loop.failures.halted
             self._failed = self._failed or (None if failed is None else failed.failed)
         self._maker.tell.revoked(share.partition, share.position)
-        yield from self._drop(share)
+        yield from self._drop(share, is_saved=True)
 
     def saved(self, share: Share[Model, Msg], models: int, began: float) -> None:
         """Note that a share goes on from what it has saved."""
@@ -306,7 +321,7 @@ class StreamHolder(Generic[Model, Msg]):
             self._maker.tell.revoked(share.partition, share.position)
             yield from self._drop(share)
 
-    def _drop(self, share: Share[Model, Msg]) -> Flow[None]:
+    def _drop(self, share: Share[Model, Msg], *, is_saved: bool = False) -> Flow[None]:
         """Release a share; what it has not saved never was."""
         self._runner.remove(share)
         if self._shares.get(share.partition) is not share:
@@ -317,6 +332,8 @@ class StreamHolder(Generic[Model, Msg]):
         self._letters += share.saved.letters
         self._set_aside += share.batch.loop.failures.set_aside[: share.saved.set_aside]
         yield from share.leave()
+        if (places := self._maker.places).moves:
+            yield Blocking(lambda: places.leave(share.partition, is_saved=is_saved), self._maker.thread)
 
     def _held(self, partitions: Collection[str]) -> list[Share[Model, Msg]]:
         return [self._shares[partition] for partition in partitions if partition in self._shares]

@@ -13,6 +13,8 @@ from go_state.modes.aggregate.kept_by import CACHE, kept_by_key
 from go_state.modes.aggregate.keyed import Change
 from go_state.modes.aggregate.model_store import KeptModels, checked_name
 from go_state.modes.aggregate.partitions.claims import Claimed
+from go_state.modes.aggregate.partitions.only_effects import only_effects
+from go_state.modes.aggregate.partitions.places import Entered, StoreOfPartitions, check_follows_from_stream
 from go_state.modes.aggregate.partitions.shares.reader import Records, ShareReader, Slices
 from go_state.modes.aggregate.partitions.shares.share import Save, Share
 from go_state.modes.aggregate.partitions.telling import Telling
@@ -43,7 +45,7 @@ class ShareMaker(Generic[Model, Msg]):
     def __init__(
         self,
         plan: Plan[Model, Msg],
-        keep: Callable[[], KeptModels[Model, Msg]],
+        keep: Callable[[Store], KeptModels[Model, Msg]],
         source_name: str,
         *,
         store: Store,
@@ -69,7 +71,8 @@ class ShareMaker(Generic[Model, Msg]):
         self._keep = keep
         self._key = key
         self._on_loop = on_loop
-        self.schema = keep().schema
+        self.schema = keep(store).schema
+        self.places = Entered(store, self.schema.names, source_name)
 
     @property
     def names(self) -> Sequence[str]:
@@ -88,7 +91,7 @@ class ShareMaker(Generic[Model, Msg]):
 
     def share(self, partition: str, claimed: Claimed, records: Records[object, Msg], slices: Slices) -> Share[Model, Msg]:
         """Return the share of a partition that was claimed."""
-        plan, kept = self._plan.part(), self._keep()
+        plan, kept = self._plan.part(), self._keep(self.places.of(partition))
         kept.thread = self.thread
         kept.hold(claimed.record, claimed.fingerprint)
         reader = ShareReader(claimed.record.name, records, claimed.position, slices)
@@ -96,6 +99,8 @@ class ShareMaker(Generic[Model, Msg]):
             plan.observation.turns.key_of = self._key
         if may_file(plan.on_error):
             kept.file_with(self._filing(claimed.record.name))
+        if self.places.moves:
+            kept.check_commands(only_effects)
         point: SavePoint[Change[Model] | None] = SavePoint(
             Save.flow, self.snapshots.every, None, Rewind(kept.mark, kept.revert), lambda: share.save_due or kept.is_due()
         )
@@ -141,6 +146,8 @@ def shares_of(
     if not isinstance(hand_over, (int, float)) or isinstance(hand_over, bool) or not hand_over >= 0:
         raise UsageError(f"hand_over is a number of seconds from 0, not {hand_over!r}")
     plan = Plan(program, options, on_loop=on_loop)
+    if isinstance(store, StoreOfPartitions):
+        check_follows_from_stream(plan.program)
     return ShareMaker(
         plan,
         kept_by_key(plan.program, store, key, options),

@@ -283,7 +283,7 @@ class KafkaReading(Generic[Msg]):
         assert self._holder is not None
         described = self._topic.look(patiently=True)
         self._recognised(described)
-        return self._starts.offsets(self._topic, described, after, self._holder.store)
+        return self._starts.offsets(self._topic, described, after, self._holder)
 
 
 def _passing() -> frozenset[int]:

@@ -20,7 +20,8 @@ class KafkaRecord:
     """One record of a topic, as the `parse=` of a `Kafka` gets it.
 
     `value` is None for a tombstone, which says that nothing is kept of the key any more. `timestamp` is in seconds since 1970, None if
-    the record has none. A header may be there more than once.
+    the record has none. `partition` and `offset` say where it is. `headers` are pairs of a name and bytes; a header may be
+    there more than once.
     """
 
     value: bytes | None

@@ -179,7 +179,7 @@ class Kafka(Generic[Msg]):
         return values(self._name, self._decoder()) if self._parse is None else whole(self._name, self._parse)
 
     def decode(self, raw: bytes) -> Msg:
-        """Return the message of a record that was kept, as when it is read; `BadRecord` if it is not one."""
+        """Return the message of `raw`, a record that was kept, as when it is read; `BadRecord` if it is not one."""
         parse = self._parse
         read = self._decoder() if parse is None else lambda kept: parse(read_raw(kept))
         message: Msg = decoded_alone(read, raw, self._name)

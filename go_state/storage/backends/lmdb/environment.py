@@ -170,28 +170,25 @@ class LMDBEnvironment:
         """
         import lmdb
 
-        if write:
+        if write and (self.readonly or self.environment is None):
             self._check_may_write()
         token = object()
         try:
             # Without a context manager for each of these, which would cost a read as much again.
             try:
                 self._in_use.begin(token)
-                if write:
-                    with self._begun(True) as transaction:
-                        yield _LMDBTransaction(transaction)
-                else:
-                    self._place.check_readable()
-                    with self._usable().begin() as transaction:
-                        yield _LMDBTransaction(transaction)
+                with self._to_write() if write else self._to_read() as transaction:
+                    yield _LMDBTransaction(transaction)
                 return
             finally:
                 try:
+                    if write:
+                        self._own.writes = None
                     self._in_use.end(token)
                 except BaseException:
                     self._in_use.end(token)
                     raise
-        except lmdb.MapResizedError:  # by `_begun`: another process has given the file a larger map
+        except lmdb.MapResizedError:  # when it begins: another process has given the file a larger map
             pass
         except lmdb.Error as error:
             raise self._failed(error, write) from error
@@ -204,24 +201,23 @@ class LMDBEnvironment:
         if self.readonly:
             raise StoreUnavailable(f"{self.path} was opened with readonly=True, and nothing was written: open it without")
 
-    @contextmanager
-    def _begun(self, write: bool) -> Iterator[lmdb.Transaction]:
-        environment = self._usable()
-        if not write:
-            self._place.check_readable()
-            with environment.begin() as transaction:
-                yield transaction
-            return
+    def _to_read(self) -> lmdb.Transaction:
+        self._place.check_readable()
+        return (self.environment or self._usable()).begin()
+
+    def _to_write(self) -> lmdb.Transaction:
+        """Begin the file's one write; this thread's last one is ended first, if Ctrl-C has interrupted it before its end."""
         self._place.check_writable()
-        self._abort_interrupted()
-        with environment.begin(write=True) as transaction:
-            self._own.writes = transaction
-            try:
-                # Once more, now that no other process writes: whoever exchanges the file does it as its only writer.
-                self._place.check_writable()
-                yield transaction
-            finally:
-                self._own.writes = None
+        if getattr(self._own, "writes", None) is not None:
+            self._abort_interrupted()
+        transaction = self._own.writes = (self.environment or self._usable()).begin(write=True)
+        try:
+            # Once more, now that no other process writes: whoever exchanges the file does it as its only writer.
+            self._place.check_writable()
+        except BaseException:
+            transaction.abort()
+            raise
+        return transaction
 
     def _take_over_map(self) -> None:
         """Use as large a map as another process has given the file."""
@@ -258,13 +254,15 @@ class LMDBEnvironment:
         check_can_exchange(self.path)
         with self._in_use.by_none(self.path):
             try:
-                with self._begun(True) as transaction, new_file(f"{self.path}-compact") as new:
+                with self._to_write() as transaction, new_file(f"{self.path}-compact") as new:
                     remove_left(new)
                     self._usable().copy(new, compact=True)
                     finish_copy(new, transaction.id() - 1, like=self.path)
                     exchange(new, self.path)
             except lmdb.Error as error:
                 raise self._not_copied(self.path, error) from error
+            finally:
+                self._own.writes = None
             self._close_file()
             self._open()
 
@@ -278,7 +276,7 @@ class LMDBEnvironment:
 
     def space(self) -> Space:
         """Return how much room the file takes and has."""
-        with self._in_use.by_one(), self._begun(False) as transaction:
+        with self._in_use.by_one(), self._to_read() as transaction:
             info, page = self._usable().info(), self._usable().stat()["psize"]
             free = free_pages(self.path, transaction.id())
             readers = max(self._usable().readers().count("\n") - 1, 0)
@@ -312,10 +310,8 @@ class LMDBEnvironment:
         """End this thread's last write if Ctrl-C has interrupted it before its end: no other write could begin."""
         import lmdb
 
-        last = getattr(self._own, "writes", None)
-        if last is not None:
-            with suppress(lmdb.Error):  # it was not interrupted
-                last.abort()
+        with suppress(lmdb.Error):  # it was not interrupted
+            self._own.writes.abort()
 
 
 class _LMDBTransaction:

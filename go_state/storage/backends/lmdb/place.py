@@ -65,8 +65,16 @@ class Place:
 
     def check_writable(self) -> None:
         """Raise `StoreReplaced` if another file is at the path: what is written to the one that was opened would be lost."""
-        if (self.look(), identity(self._lock_path)) != self._files:
+        had = self._size  # before the next line: the file may grow meanwhile
+        try:
+            file, lock = os.stat(self.path), os.stat(self._lock_path)
+        except OSError:
+            raise self.replaced("nothing was written") from None
+        if ((file.st_dev, file.st_ino), (lock.st_dev, lock.st_ino)) != self._files:
             raise self.replaced("nothing was written")
+        if file.st_size < had:
+            self.look()  # raises that it is cut short
+        self._size = file.st_size
 
     def replaced(self, what: str) -> StoreReplaced:
         """Return the error of a store that has to be opened again."""

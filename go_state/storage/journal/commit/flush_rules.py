@@ -1,4 +1,4 @@
-"""When a journal is flushed: nobody else decides.
+"""When a journal is flushed: nobody else decides; and how far its named readers have come, which a flush writes.
 
 A put asks `is_full`, a read `blocks`, a commit `commit_is_due`; a run asks `needs_flush` between two chunks of messages.
 """
@@ -6,7 +6,8 @@ A put asks `is_full`, a read `blocks`, a commit `commit_is_due`; a run asks `nee
 from __future__ import annotations
 
 import time
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Mapping
+from typing import Any, Generic, Protocol, TypeVar
 
 from go_state.buffer.log import Log
 from go_state.buffer.statistics import Backlog
@@ -29,6 +30,43 @@ class NamedPosition(Protocol):
     committed: int
 
 
+class Positions:
+    """How far the named readers of a journal have come, as far as that is not on disk yet; the log's lock guards it."""
+
+    def __init__(self, log: Log[Any], lease: LeaseHolder) -> None:
+        self._log = log
+        self._lease = lease
+        self._left: dict[str, int] = {}  # how far those had come that were closed, until that is on disk
+
+    def has_moved(self, cursor: NamedPosition) -> bool:
+        """Return whether the reader has a name, and has committed more than is on disk."""
+        return bool(cursor.name) and self._lease.stored.get(cursor.name) != cursor.committed
+
+    def moved(self) -> dict[str, int]:
+        """Return those that are to be written. Lock held."""
+        moved, stored = dict(self._left), self._lease.stored
+        for each in self._log.cursors:
+            if each.name and stored.get(each.name) != each.committed:
+                moved[each.name] = each.committed
+        return moved
+
+    def remember_left(self, cursor: NamedPosition) -> None:
+        """Keep what a named reader has committed, which is being closed, for the next flush. Lock held."""
+        if cursor in self._log.cursors and self.has_moved(cursor):
+            self._left[cursor.name] = cursor.committed  # its own messages may be pending: the two are written together
+
+    def start_of(self, name: str) -> int | None:
+        """Return the stored position of the reader of this name, None if it is new. Lock held."""
+        return self._left.get(name, self._lease.stored.get(name))
+
+    def written(self, positions: Mapping[str, int]) -> None:
+        """Called when they are on disk. Lock held."""
+        stored = self._lease.stored
+        stored.update(positions)
+        if self._left:
+            self._left = {name: position for name, position in self._left.items() if stored.get(name) != position}
+
+
 class FlushRules(Generic[Msg]):
     """What waits to be written, and whether its sender waits for the disk. It changes nothing."""
 
@@ -39,6 +77,7 @@ class FlushRules(Generic[Msg]):
         stage: GroupCommit[Msg],
         lease: LeaseHolder,
         run_record: RunRecord,
+        positions: Positions,
         *,
         at_once: bool,
     ) -> None:
@@ -48,6 +87,7 @@ class FlushRules(Generic[Msg]):
         self._stage = stage
         self._lease = lease
         self._run_record = run_record
+        self.positions = positions  #: how far named readers have come
 
     @property
     def is_full(self) -> bool:
@@ -57,7 +97,7 @@ class FlushRules(Generic[Msg]):
     @property
     def has_staged(self) -> bool:
         """Whether messages can be written that have no position yet."""
-        return self._lease.is_held and self._stage.waiting
+        return bool(self._stage.staged) and self._lease.is_held and self._stage.waiting
 
     def backlog(self, position: int | None) -> Backlog:
         """Return what waits from the position on, or what is not on disk, with what waits for the lease; it asks no disk."""
@@ -72,8 +112,9 @@ class FlushRules(Generic[Msg]):
 
     def blocks(self, cursor: NamedPosition) -> bool:
         """Return whether a reader has to wait for a flush: its next message, or what was staged, is not on disk."""
-        waits = self._log.inbox or self._tail.pending
-        return self.has_staged or bool(waits and cursor.position >= self._tail.durable)
+        if (self._log.inbox or self._tail.pending) and cursor.position >= self._tail.durable:
+            return True
+        return bool(self._stage.staged) and self.has_staged
 
     def commit_is_due(self, cursor: NamedPosition) -> bool:
         """Return whether a reader's commits have to be on disk now."""
@@ -88,28 +129,24 @@ class FlushRules(Generic[Msg]):
         if self.blocks(cursor) or self.is_full:
             return True
         has_unwritten, at_end = self._run_record.has_unwritten, cursor.position >= self._tail.end
-        if not (has_unwritten or self.has_moved(cursor)):
+        if not (has_unwritten or self.positions.has_moved(cursor)):
             return False
         if has_unwritten or self._is_far_ahead(cursor):
             return self._is_far_ahead(cursor) or self.at_once or at_end
         # A program's run says itself when its cursor has to be on disk: until then a replay finds its turns again.
         return cursor.name != PROGRAM and (self.at_once or at_end)
 
-    def has_moved(self, cursor: NamedPosition) -> bool:
-        """Return whether the reader has a name, and has committed more than is on disk."""
-        return bool(cursor.name) and self._lease.stored.get(cursor.name) != cursor.committed
-
     def is_moved_or_noted(self, cursor: NamedPosition) -> bool:
         """Return whether a run has come further, or has another time to be woken, than is on disk."""
-        return self.has_moved(cursor) or self._run_record.has_unwritten_wake
+        return self.positions.has_moved(cursor) or self._run_record.has_unwritten_wake
 
     def marks_are_due(self, cursor: NamedPosition) -> bool:
         """Return whether turns with effects are to be marked on disk now: at the end of a backlog, or each time with "put"."""
-        return self.has_moved(cursor) and (self.at_once or cursor.position >= self._tail.end)
+        return self.positions.has_moved(cursor) and (self.at_once or cursor.position >= self._tail.end)
 
     def is_unwritten(self, cursor: NamedPosition) -> bool:
         """Return whether the disk does not know all that the reader has done."""
-        return self.blocks(cursor) or self.has_moved(cursor) or self._run_record.has_unwritten
+        return self.blocks(cursor) or self.positions.has_moved(cursor) or self._run_record.has_unwritten
 
     def _is_far_ahead(self, cursor: NamedPosition) -> bool:
         return cursor.committed - self._lease.stored.get(cursor.name, 0) >= GROUP

@@ -56,30 +56,30 @@ def write_together(backend: Backend, jobs: Sequence[SomeJob]) -> None:
     """Write all jobs, in order, in one transaction or in several; each has its result or its error afterwards."""
     left = list(jobs)
     while left:
-        left = _tried(backend, left)
+        filling: SomeJob | None = None
+        try:
+            of = left[0].of if len(left) == 1 else _names(left)
+            with backend.transaction(write=True, of=of) as transaction:
+                for filling in left:
+                    filling.result = filling.fill(transaction)
+                filling = None
+            return
+        except Exception as error:
+            left = _to_try_again(backend, left, filling, error)
 
 
-def _tried(backend: Backend, jobs: list[SomeJob]) -> list[SomeJob]:
-    """Write the jobs in one transaction; return those that are to be tried again because it failed for another of them."""
-    failed: SomeJob | None = None
-    try:
-        with backend.transaction(write=True, of=_names(jobs)) as transaction:
-            for job in jobs:
-                failed = job
-                job.result = job.fill(transaction)
-            failed = None
-    except Exception as error:
-        if failed is None and isinstance(error, StoreFull) and len(jobs) > 1:
-            for job in jobs:  # nothing was kept, and there may be room for some of them
-                _tried(backend, [job])
-            return []
-        if failed is None or is_of_all(error):
-            for job in jobs:
-                job.error = error
-            return []
-        failed.error = error
-        return [job for job in jobs if job is not failed]
-    return []
+def _to_try_again(backend: Backend, jobs: list[SomeJob], failed: SomeJob | None, error: Exception) -> list[SomeJob]:
+    """Return those jobs that are to be written again because one of them has failed, None if it was the transaction as a whole."""
+    if failed is None and isinstance(error, StoreFull) and len(jobs) > 1:
+        for job in jobs:  # nothing was kept, and there may be room for some of them
+            write_together(backend, [job])
+        return []
+    if failed is None or is_of_all(error):
+        for job in jobs:
+            job.error = error
+        return []
+    failed.error = error
+    return [job for job in jobs if job is not failed]
 
 
 def _names(jobs: list[SomeJob]) -> list[bytes] | None:
@@ -127,22 +127,25 @@ class Together:
 
     def write(self, job: SomeJob) -> None:
         """Write a job, with what others write now; it has its result or its error afterwards."""
-        if threading.current_thread() is threading.main_thread():
+        if threading.get_ident() == threading.main_thread().ident:
             write_together(self._backend, [job])
             return
-        job.waker = waker = ThreadWaker()
         with self._lock:
-            self._waiting.append(job)
             leads, self._is_led = not self._is_led, True
-        if not leads:
-            waker.sleep(None)  # until it is written, or is to lead
+            if not leads:
+                job.waker = waker = ThreadWaker()
+                self._waiting.append(job)
+        if leads:
+            self._lead([job])  # nobody waits: whoever leads next is named while others do
+            return
+        waker.sleep(None)  # until it is written, or is to lead
         if job.waker is not None:
-            self._lead()
+            with self._lock:
+                jobs, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
+            self._lead(jobs)
 
-    def _lead(self) -> None:
-        """Write what waits, the leader's own with it, and hand the lead on."""
-        with self._lock:
-            jobs, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
+    def _lead(self, jobs: list[SomeJob]) -> None:
+        """Write the jobs, the leader's own among them; wake those who wait for that, and the next leader."""
         try:
             write_together(self._backend, jobs)
         except BaseException as error:  # such as the end of the interpreter: nobody knows what became of any of them
@@ -150,16 +153,12 @@ class Together:
                 job.error = StoreUnavailable(f"the write was interrupted by a {type(error).__qualname__}")
             raise
         finally:
-            self._hand_on(jobs)
-
-    def _hand_on(self, jobs: list[SomeJob]) -> None:
-        """Wake those whose jobs are done, and the next leader."""
-        with self._lock:
-            following = self._waiting[0] if self._waiting else None
-            self._is_led = following is not None
-        for job in jobs:
-            waker, job.waker = job.waker, None
-            if waker is not None:
-                waker.wake()
-        if following is not None and following.waker is not None:
-            following.waker.wake()
+            with self._lock:
+                following = self._waiting[0] if self._waiting else None
+                self._is_led = following is not None
+            for job in jobs:
+                waker, job.waker = job.waker, None
+                if waker is not None:
+                    waker.wake()
+            if following is not None and following.waker is not None:
+                following.waker.wake()

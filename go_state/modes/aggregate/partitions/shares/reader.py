@@ -205,6 +205,17 @@ class ShareReader(SourceReader[Msg]):
             bad = BadRecord(self.name, self._records.position(record), f"decoding it raised {type(error).__qualname__}")
         return Undecoded(self._records.raw(record), bad)
 
+    def left_in_run(self) -> int:
+        return length_hint(self._iterator)
+
+    def split(self) -> Iterator[Msg | None]:
+        taken, self._last = self._taken(), self._last_record()
+        left = self._found[taken:]
+        del self._found[taken:]
+        self._chunk, self._found = self._chunk[taken:], left
+        self._iterator = iter(left)
+        return self._iterator
+
     def _taken(self) -> int:
         """Return how many messages of the chunk were given."""
         return len(self._found) - length_hint(self._iterator)

@@ -13,7 +13,7 @@ from itertools import count
 from typing import Generic, Protocol, TypeVar
 
 from go_state.core.errors import Conflict
-from go_state.core.ports import Position, Store
+from go_state.core.ports import Position
 from go_state.modes.aggregate.partitions.shares.reader import Slices
 from go_state.modes.aggregate.partitions.shares.saving import Saved, save_together
 from go_state.modes.aggregate.partitions.shares.share import Save, Share
@@ -24,6 +24,8 @@ from go_state.system.own_thread import OwnThread
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
+
+_ABSENT = 1.0  # seconds more than it should take; engines give a partition to others after some, and a look costs one query
 
 
 class Fates(Protocol[Model, Msg]):
@@ -47,7 +49,6 @@ class Runner(Generic[Model, Msg]):
 
     def __init__(
         self,
-        store: Store,
         thread: OwnThread,
         woken: Woken[Share[Model, Msg]],
         slices: Slices,
@@ -57,7 +58,6 @@ class Runner(Generic[Model, Msg]):
         self.saved: dict[str, Position] = {}  #: what the reading was not told of yet
         self.positions: dict[str, Position] = {}  #: what is in the store, of all partitions that were ever held
         self.broken: Share[Model, Msg] | None = None  #: the one that has raised
-        self._store = store
         self._thread = thread
         self._woken = woken
         self._slices = slices
@@ -65,6 +65,7 @@ class Runner(Generic[Model, Msg]):
         self._fates = fates
         self._ready: dict[Share[Model, Msg], None] = {}  # in order
         self._saving: list[Share[Model, Msg]] = []
+        self._present_at = time.monotonic()
         self._timers: list[tuple[float, int, Share[Model, Msg]]] = []
         self._numbers = count()
 
@@ -104,20 +105,34 @@ class Runner(Generic[Model, Msg]):
 
     # ------------------------------------------------------------------ running
 
-    def round(self, seconds: float) -> Flow[None]:
-        """Run those that have something to do, in turn and for up to `seconds`, and save those that are due."""
+    def was_absent(self, expected: float = 0.0) -> bool:
+        """Return whether this process stood still since the last call, which was expected to be `expected` seconds ago.
+
+        Then somebody else may have its partitions, and what waits here is not for it to do: that is to be looked at first.
+        """
+        before, self._present_at = self._present_at, time.monotonic()
+        return self._present_at - before > expected + _ABSENT
+
+    def round(self, seconds: float) -> Flow[bool]:
+        """Run those that have something to do, in turn and for up to `seconds`, and save those that are due.
+
+        Return False if the process stood still meanwhile, at once.
+        """
         self._look_up()
         until = time.monotonic() + seconds
         while self._ready:
             for share in list(self._ready):
                 if share in self._ready:  # or it was dropped meanwhile
                     yield from self._run(share)
+                    if self.was_absent():
+                        return False
                 if time.monotonic() >= until:
                     break
             if self._saving:
                 yield from self._save()
             if time.monotonic() >= until:
-                return
+                break
+        return True
 
     def finish(self, shares: Collection[Share[Model, Msg]], seconds: float) -> Flow[set[Share[Model, Msg]]]:
         """Run these to their ends, for up to `seconds`; return those that have not come to it."""
@@ -174,7 +189,7 @@ class Runner(Generic[Model, Msg]):
     def _save(self) -> Flow[None]:
         shares, self._saving = self._saving, []
         began = time.monotonic()
-        saved: Saved[Model, Msg] = yield Blocking(lambda: save_together(self._store, shares), self._thread)
+        saved: Saved[Model, Msg] = yield Blocking(lambda: save_together(shares), self._thread)
         self._saving += saved.later
         changed: dict[str, Model] = {}
         positions: dict[str, Position] = {}
