@@ -64,6 +64,26 @@ class Sleeper:
             self._is_woken = True
             self.interrupt()
 
+    def leave_waker(self, waker: Waker) -> bool:
+        """Leave a waker with the log, without its lock, until a put takes it out; return whether to look first what there is.
+
+        For a run that has the log alone, and looks once more, after this, whether it still has. A put appends, sees the flag, ends the
+        ownership and wakes; the close, and whoever else uses the log, ends the ownership and then wakes. So what comes before this is
+        found in the inbox, or the run has the log no longer; and what comes after this finds the waker.
+        """
+        log = self._log
+        self._waker = waker
+        log.sleepers.append(waker)
+        log.attention = True
+        return bool(log.inbox) or self._is_woken
+
+    def take_waker(self, waker: Waker) -> None:
+        """Take the waker out, unless somebody has."""
+        if self._waker is waker:
+            self._waker = None
+        with suppress(ValueError):
+            self._log.sleepers.remove(waker)
+
     def interrupt(self) -> None:
         """End the running sleep, if there is one. Lock held."""
         if self._waker is not None:

@@ -85,6 +85,7 @@ class Workers:
         self._at_once = at_once
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._post = inbox.post_on_loop if on_loop else inbox.post  # what a task of ours brings
         self._tasks: dict[Owner, asyncio.Task[None]] = {}
         self._stray: set[asyncio.Task[object]] = set()  # begun by commands themselves, on the loop that is ours, and not ended
         self._threads: Threads[Effect] | None = None
@@ -182,7 +183,7 @@ class Workers:
         finally:
             effect.run = None  # a task that the command has begun and left behind is not a part of the run any more
             self._tasks.pop(effect, None)
-        self._inbox.post(arrival)
+        self._post(arrival)
 
     async def _tried(self, effect: Effect) -> object:
         retry = effect.call.how.retry

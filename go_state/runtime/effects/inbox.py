@@ -11,12 +11,18 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
-from typing import Final, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, Never, Protocol, TypeAlias
 
+from go_state.core.errors import TimedOut
 from go_state.runtime.effects.effect import Effect, Origin
 from go_state.waking.thread_waker import ThreadWaker
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from go_state.buffer.sleeper import Sleeper
 
 
 class Done(NamedTuple):
@@ -87,6 +93,7 @@ class Inbox:
         self.arrivals: deque[Arrival] = deque()  # a feed asks it, as a condition, between any two messages
         self.is_awaited = False  # whether the run waits, or is about to
         self.looks_up = False  # whether the feed asks for arrivals after each chunk, and needs no `look`
+        self.sleep: asyncio.Future[None] | None = None  # of a run that sleeps on its event loop, in `LoopSleep`
         self._wake_feed: Callable[[], object] | None = None
         self._wake_waiter: Callable[[], object] | None = None
 
@@ -104,6 +111,17 @@ class Inbox:
                 self._wake_feed()
             if (wake := self._wake_waiter) is not None:
                 wake()
+
+    def post_on_loop(self, arrival: Arrival) -> None:
+        """Add an arrival, as `post` does, in a task of the run's own event loop."""
+        self.arrivals.append(arrival)
+        if self.is_awaited:
+            self.is_awaited = False
+            sleep = self.sleep
+            if sleep is None:
+                self.wake()
+            elif not sleep.done():
+                sleep.set_result(None)
 
     def add(self, arrival: Arrival) -> None:
         """Add an arrival in the run's own thread, which does not wait."""
@@ -180,6 +198,101 @@ class NextArrival:
         if seconds is None:
             return None
         return time.monotonic() + min(seconds, threading.TIMEOUT_MAX) if seconds > 0 else 0
+
+
+class LoopSleep:
+    """How a run that has a log to itself sleeps on its event loop: until something arrives or is put, or for `seconds`.
+
+    A put has to find a waker in the log. It is left there until a put takes it out, however often the run sleeps meanwhile: what the
+    run's own tasks bring wakes it without the log. Each side first leaves its mark and then looks for the other's: the run its `sleep`,
+    and then whether it was woken; whoever wakes it says so, and then looks for its `sleep`.
+    """
+
+    __slots__ = ("_inbox", "_loop", "_sleeper", "seconds", "waker")
+
+    def __init__(self, inbox: Inbox, sleeper: Sleeper) -> None:
+        import asyncio  # here: a run in a thread has no use for it
+
+        self._inbox = inbox
+        self._sleeper = sleeper
+        self._loop = asyncio.get_running_loop()
+        self.waker = PutWaker(inbox, self._loop)  #: the one that is left with the log
+        self.waker.is_used = True  # there is none
+        self.seconds: float | None = None
+
+    def prepare(self) -> bool:
+        """Leave a waker with the log, unless there is one; return whether to look first what there is."""
+        if not self.waker.is_used:
+            return False
+        self._sleeper.take_waker(self.waker)
+        self.waker = waker = PutWaker(self._inbox, self._loop)
+        return self._sleeper.leave_waker(waker)
+
+    def leave(self) -> None:
+        """Take the waker out of the log."""
+        self._sleeper.take_waker(self.waker)
+        self.waker.is_used = True
+
+    def in_thread(self) -> Never:
+        """Refuse: a thread waits for the log itself."""
+        raise NotImplementedError
+
+    async def on_loop(self) -> bool:
+        """Wait on the event loop; return whether there was anything to wait for. Raises `TimedOut` after `seconds`."""
+        inbox, waker, seconds = self._inbox, self.waker, self.seconds
+        inbox.sleep = sleep = self._loop.create_future()
+        timer = None
+        try:
+            if waker.is_used or not inbox.is_awaited:
+                return False
+            if seconds is not None:
+                timer = self._loop.call_later(min(seconds, threading.TIMEOUT_MAX), _time_out, sleep)
+            await sleep
+            return True
+        finally:
+            inbox.sleep = None
+            if timer is not None:
+                timer.cancel()
+
+
+class PutWaker:
+    """Wakes a run that sleeps on its event loop; see `LoopSleep`."""
+
+    __slots__ = ("_inbox", "is_used", "loop")
+
+    def __init__(self, inbox: Inbox, loop: asyncio.AbstractEventLoop) -> None:
+        self._inbox = inbox
+        self.loop = loop
+        self.is_used = False  #: whether `wake` was called
+
+    def wake(self) -> None:
+        """Wake the run, from any thread; if it does not sleep now, it will not before it has looked."""
+        self.is_used = True
+        sleep = self._inbox.sleep
+        if sleep is not None:
+            with suppress(RuntimeError):  # the loop is closed: it has no run to wake
+                self.loop.call_soon_threadsafe(_wake, sleep)
+
+    def wake_in_loop(self) -> None:
+        """Wake the run, called in its own event loop."""
+        self.is_used = True
+        if (sleep := self._inbox.sleep) is not None:
+            _wake(sleep)
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether its event loop was closed, and the run with it."""
+        return self.loop.is_closed()
+
+
+def _wake(sleep: asyncio.Future[None]) -> None:
+    if not sleep.done():
+        sleep.set_result(None)
+
+
+def _time_out(sleep: asyncio.Future[None]) -> None:
+    if not sleep.done():
+        sleep.set_exception(TimedOut("nothing came; nothing was consumed"))
 
 
 def _resting() -> bool:

@@ -21,6 +21,7 @@ from go_state.buffer.own_chunk import OwnChunk
 from go_state.core.errors import Closed, NothingPending, TimedOut
 from go_state.core.ports import Reader
 from go_state.core.turn import Turn
+from go_state.runtime.effects.inbox import LoopSleep
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.feeds.disk import DiskReader
 from go_state.runtime.feeds.feed import NO_MESSAGES, NOBODY, Nobody, Owner, is_end
@@ -31,6 +32,9 @@ Msg = TypeVar("Msg")
 
 CHUNK_SECONDS = 0.001  # a chunk may grow while it takes less: what a reader has taken shows as unread until it is committed
 CHUNK_LIMIT = 1024  # messages; by then the cost of taking a chunk, about 2 us, is 2 ns a message
+
+
+FEW = 64  # messages: a chunk is kept while the run sleeps, and so what effects bring lengthens it no further
 
 
 def _do_nothing() -> None:
@@ -61,6 +65,7 @@ class LogFeed(Generic[Msg]):
         self._taken_at = self._checkpoint_at = time.monotonic()
         self._take = reader.take if owner is None else owner.take
         self._settle = reader.settle if owner is None else owner.settle
+        self._sleep: LoopSleep | None = None  # how the run sleeps on an event loop, once it has, if its log is in memory
         self._disk: DiskReader[Msg] | None = None  # the reader, if it needs the disk, for which an event loop does not wait
         if on_loop and isinstance(reader, DiskReader):
             self._disk, self._take, self.thread = reader, reader.take_written, reader.thread
@@ -88,17 +93,22 @@ class LogFeed(Generic[Msg]):
             yield Checkpoint()
             self._checkpoint_at = time.monotonic() + CHECKPOINT_SECONDS
         if self._ending:
+            self._leave_log()
             return None
         if length_hint(self._rest):
             return self._until_checkpoint(self._rest) if self._on_loop else self._rest
-        self._adapt()
+        is_new = True
         while True:
             if self._disk is not None and self._disk.needs_disk():
                 yield Blocking(Stepwise(self._disk.prepare, self._disk.prepare_in_steps), self.thread)
                 self._checkpoint_at = time.monotonic() + CHECKPOINT_SECONDS  # the loop has had its turn
-            if chunk := self._take(self._size):
-                self._chunk, self._rest, self._first = chunk, iter(chunk), self._reader.committed
-                return self._until_checkpoint(self._rest) if self._on_loop else self._rest
+            if self.owner.own is not self._chunk:  # if it is, nobody has put anything: the wait looks for what comes now
+                if is_new:
+                    self._adapt()
+                    is_new = False
+                if chunk := self._take(self._size):
+                    self._chunk, self._rest, self._first = chunk, iter(chunk), self._reader.committed
+                    return self._until_checkpoint(self._rest) if self._on_loop else self._rest
             manager = self._manager
             if manager is not None and manager.has_arrivals:
                 return NO_MESSAGES
@@ -115,16 +125,41 @@ class LogFeed(Generic[Msg]):
     def _idle(self) -> Flow[None]:
         """Wait for messages, for a running command, or for `idle_seconds`."""
         manager, idle = self._manager, self.idle_seconds
-        self.tell_if_settled()
+        if self.settling is not None:
+            self.tell_if_settled()
         left = None if manager is None else manager.left(self._is_drained)
+        seconds = idle if left is None or (idle is not None and idle < left) else left
         try:
-            yield Messages(self._reader, idle if left is None or (idle is not None and idle < left) else left)
+            if (sleep := self._loop_sleep()) is None:
+                yield Messages(self._reader, seconds)
+            else:
+                sleep.seconds = seconds
+                if (yield sleep):
+                    self._checkpoint_at = time.monotonic() + CHECKPOINT_SECONDS  # the other tasks have had their turn
         except TimedOut:
             if manager is None or not manager.active:
                 self.idled()
         finally:
             if manager is not None:
                 manager.inbox.is_awaited = False
+
+    def _loop_sleep(self) -> LoopSleep | None:
+        """Return how to sleep on an event loop while the run has its log alone; None if it has not, or something has come."""
+        sleep, owner = self._sleep, self.owner
+        if not self._on_loop or self._manager is None or owner.own is not self._chunk:
+            self._leave_log()
+            return None
+        if sleep is None:
+            sleep = self._sleep = LoopSleep(self._manager.inbox, self._reader.sleeper)
+        if sleep.prepare() or owner.own is None:  # as it was before the waker was left, nobody looked at it
+            sleep.leave()
+            return None
+        return sleep
+
+    def _leave_log(self) -> None:
+        """Leave no waker with the log: the run sleeps in another way, or no more."""
+        if self._sleep is not None:
+            self._sleep.leave()
 
     @property
     def is_awaited(self) -> bool:
@@ -167,8 +202,16 @@ class LogFeed(Generic[Msg]):
         return ()
 
     def put(self, messages: Sequence[Msg]) -> tuple[()]:
-        """Append messages that no turn has sent. They do not lengthen the chunk, whose iterator may have ended for good."""
-        self._commit(messages, len(self._chunk) - length_hint(self._rest), follow=False)
+        """Append messages that no turn has sent; they lengthen the chunk while the run has the log alone, and has read all of it."""
+        chunk, owner = self._chunk, self.owner
+        if owner.own is chunk and len(chunk) < FEW:
+            if not length_hint(self._rest):
+                self._rest = _at_end(chunk)  # before the append: until then nothing more is given
+            chunk += messages
+            if owner.own is None:  # others have come in between
+                owner.commit_given()
+            return ()
+        self._commit(messages, len(chunk) - length_hint(self._rest), follow=False)
         return ()
 
     def _commit(self, messages: Sequence[Msg], given: int, *, follow: bool = True) -> None:
@@ -180,6 +223,7 @@ class LogFeed(Generic[Msg]):
 
     def rollback(self, *, processed: bool) -> tuple[()]:
         """Commit what is processed and put the cursor back to the first message that is not."""
+        self._leave_log()
         committed = self._reader.committed - self._first
         self._commit((), max(self._given() - (not processed), committed))
         with suppress(NothingPending):
@@ -214,6 +258,13 @@ class LogFeed(Generic[Msg]):
 
     def _backlog(self) -> int:
         return self._reader.diff() + length_hint(self._rest)
+
+
+def _at_end(chunk: list[Msg]) -> Iterator[Msg]:
+    """Return an iterator that gives what is appended to the list from now on; one that has come to the end once gives nothing more."""
+    rest = iter(chunk)
+    rest.__setstate__(len(chunk))
+    return rest
 
 
 class Awaited(Protocol):
