@@ -86,7 +86,7 @@ if _typing.TYPE_CHECKING:
     )
     from go_state.modes.run import run, run_async
     from go_state.modes.stop import StopSwitch, signals
-    from go_state.runtime.effects.context import effect_id, env
+    from go_state.runtime.context import effect_id, env
     from go_state.runtime.on_error import FailedMessage, Halt, Raise, SetAside
     from go_state.runtime.resources import Effects
     from go_state.sources.streams.leases import Leases
@@ -166,7 +166,7 @@ _LATER = {
     ),
     "go_state.modes.run": ("run", "run_async"),
     "go_state.modes.stop": ("StopSwitch", "signals"),
-    "go_state.runtime.effects.context": ("effect_id", "env"),
+    "go_state.runtime.context": ("effect_id", "env"),
     "go_state.runtime.on_error": ("FailedMessage", "Halt", "Raise", "SetAside"),
     "go_state.runtime.resources": ("Effects",),
     "go_state.sources.streams.leases": ("Leases",),

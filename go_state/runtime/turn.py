@@ -13,7 +13,7 @@ from go_state.core.errors import NotStorable
 from go_state.core.ports import Undecoded
 from go_state.core.program import Step, not_a_step, read_step
 from go_state.runtime.after_commit import AfterRollback, Hooks, StopRequest
-from go_state.runtime.effects.lifecycle import Trouble
+from go_state.runtime.effects.endings import Trouble
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.feeds.feed import NO_MESSAGES, Feed, give_back
 from go_state.runtime.flow.waits import Flow, Wait

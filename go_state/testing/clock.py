@@ -11,8 +11,8 @@ from collections.abc import Callable
 from functools import partial
 
 from go_state.core.errors import TimedOut, UsageError
-from go_state.runtime.effects.context import current
-from go_state.runtime.effects.effect import Effect
+from go_state.runtime.context import current
+from go_state.runtime.effects.scheduler import Effect
 from go_state.system.own_thread import call_once
 from go_state.waking.deadlines import check_timeout
 

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from go_state.core.commands import Call, Retry, name_of
 from go_state.core.errors import MissingExtra, ProgramError
-from go_state.runtime.effects.context import current
-from go_state.runtime.effects.effect import Effect
+from go_state.runtime.context import current
 from go_state.runtime.effects.inbox import Arrival, Failed, Inbox, Parked, done
+from go_state.runtime.effects.scheduler import Effect
 from go_state.runtime.flow.awaitables import is_awaitable
 from go_state.runtime.inside import enter
 from go_state.runtime.raised import is_cancellation

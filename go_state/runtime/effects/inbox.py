@@ -16,7 +16,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, Never, Protocol, TypeAlias
 
 from go_state.core.errors import TimedOut
-from go_state.runtime.effects.effect import Effect, Origin
+from go_state.runtime.effects.place import Origin
+from go_state.runtime.effects.scheduler import Effect
 from go_state.waking.thread_waker import ThreadWaker
 
 if TYPE_CHECKING:

@@ -31,23 +31,22 @@ from go_state.core.commands import (
 )
 from go_state.core.errors import ProgramError
 from go_state.core.subscriptions import Scope
-from go_state.runtime.effects.context import outside_a_command
-from go_state.runtime.effects.effect import (
-    Cancelling,
-    Effect,
+from go_state.runtime.context import outside_a_command
+from go_state.runtime.effects.held import Held, Keys
+from go_state.runtime.effects.place import (
     Group,
-    Held,
-    Keys,
     Messages,
     Origin,
     Outcome,
     Path,
     TurnNames,
     keyed,
+    origin,
     unmapped,
     wrapped,
     written,
 )
+from go_state.runtime.effects.scheduler import Cancelling, Effect
 from go_state.runtime.flow.awaitables import is_awaitable
 from go_state.runtime.raised import as_failure
 
@@ -68,6 +67,10 @@ class Interpreter:
         self._inline = inline  # whether plain functions are called in the turn; a harness leaves all calls to its test
         self._message: object = None
         self._origin: Origin | None = None
+        self._last: tuple[object, int] = (
+            None,
+            -1,
+        )  # the position of the last turn that was named by it, and how many were there before
         self._bare = -1  # the number in its turn of the bare callable that is running
         self._path: Path | None = None  # of the call that is running inline
         self._plain: type = object  # the class of the last result that was not to be awaited: to find that out takes 130 ns
@@ -150,10 +153,18 @@ class Interpreter:
 
     def origin(self) -> Origin:
         """Return the turn whose commands are being performed."""
-        origin = self._origin
-        if origin is None:
-            origin = self._origin = self._names.origin(self._message)
-        return origin
+        turn = self._origin
+        if turn is None:
+            names = self._names
+            position, (last, number) = names.where(), self._last
+            if names.name is not None:
+                turn = Origin(self._message, position, names.name())
+            else:
+                number = number + 1 if position == last else 0
+                self._last = position, number
+                turn = origin((self._message, position, None, names, number))
+            self._origin = turn
+        return turn
 
     @property
     def name(self) -> str:
@@ -247,8 +258,12 @@ class Interpreter:
             self._path = None
         kind = type(result)
         if kind is CoroutineType or (kind is not self._plain and self._is_awaitable(result)):
-            origin = self._origin or self.origin()
-            return self.holding.hold(Effect(call, scope, group, path, origin, result))
+            effect = Effect(call, scope, group, path, self.origin(), result)
+            holding = self.holding
+            if effect.key is not None or holding.marks is not None:
+                return holding.hold(effect)
+            self.held.append(effect)
+            return _RUNNING
         message = result if call.ok is None else call.ok(result)
         if message is not None:
             sent.append(wrapped(message, scope) if scope else message)

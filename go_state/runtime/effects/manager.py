@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING, Self
 
 from go_state.core.commands import After, Call, Cmd
 from go_state.core.errors import LeftRunning
-from go_state.runtime.effects.context import Named, current, environment
-from go_state.runtime.effects.deliveries import Deliveries, Inputs
-from go_state.runtime.effects.effect import Effect, Marks, Origin, TurnNames, marks_of
+from go_state.runtime.context import Named, current, environment
 from go_state.runtime.effects.executor import Executor, Workers
+from go_state.runtime.effects.held import Marks
 from go_state.runtime.effects.inbox import Inbox, NextArrival
 from go_state.runtime.effects.interpreter import Interpreter
-from go_state.runtime.effects.lifecycle import Lifecycle
-from go_state.runtime.effects.scheduler import Scheduler
+from go_state.runtime.effects.lifecycle import Inputs, Lifecycle
+from go_state.runtime.effects.place import Origin, TurnNames, marks_of
+from go_state.runtime.effects.scheduler import Effect, Scheduler
 from go_state.runtime.flow.waits import Flow
 from go_state.runtime.resources import Resources
 from go_state.system.timers import SystemClock, Timers
@@ -69,12 +69,10 @@ class EffectManager:
         self.lifecycle = Lifecycle(self._interpreter, self._scheduler, self.executor, self.timers, self.inbox, inline=inline)
         if observation is not None:
             self.lifecycle.observe(observation.commands)
-        self.deliveries = Deliveries(self.lifecycle, self.inbox, self.timers)
         # What a loop calls in every turn, and not methods around it: a chain spends a third of its time on commands.
         self.perform, self.held = self._interpreter.perform, self._interpreter.held
         self.begin, self.drop = self.lifecycle.begin, self.lifecycle.drop
-        self.deliver = self.deliveries.deliver
-        self.give_up = self.deliveries.give_up
+        self.deliver, self.give_up = self.lifecycle.deliver, self.lifecycle.give_up
         self.keeps_timers = False  # whether timers outlast the run, because its store knows them and somebody wakes the program
         self._backlog: Callable[[], int] = int
         self._taken: Callable[[], float] = _unknown
@@ -102,7 +100,7 @@ class EffectManager:
 
     def connect_inputs(self, inputs: Inputs) -> None:
         """Connect the run's subscriptions."""
-        self.deliveries.inputs = inputs
+        self.lifecycle.inputs = inputs
 
     def connect_replies(self, replies: list[object], drained: Callable[[], object]) -> None:
         """Put what turns answer into the list, and call `drained` when nothing but running effects is waited for any more."""
@@ -115,7 +113,7 @@ class EffectManager:
     @property
     def inputs(self) -> Inputs | None:
         """The run's subscriptions."""
-        return self.deliveries.inputs
+        return self.lifecycle.inputs
 
     def backlog(self) -> int:
         """Return how many messages are in the queue."""
@@ -243,8 +241,8 @@ class EffectManager:
 
     def end_inputs(self) -> None:
         """End the subscriptions, for good."""
-        if self.deliveries.inputs is not None:
-            self.deliveries.inputs.end()
+        if self.lifecycle.inputs is not None:
+            self.lifecycle.inputs.end()
 
     # ------------------------------------------------------------------ the block
 

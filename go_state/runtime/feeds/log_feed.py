@@ -176,8 +176,8 @@ class LogFeed(Generic[Msg]):
         """Choose the size of the next chunk by how long the last one took, without what was spent on commands' results."""
         now = time.monotonic()
         if self._manager is not None:
-            self._taken_at += self._manager.deliveries.seconds
-            self._manager.deliveries.seconds = 0.0
+            self._taken_at += self._manager.lifecycle.seconds
+            self._manager.lifecycle.seconds = 0.0
         quick = now - self._taken_at < CHUNK_SECONDS
         self._size = max(min(self._size * 2 if quick else self._size // 2, self._most), 1)
         self._taken_at = now
