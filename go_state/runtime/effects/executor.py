@@ -21,7 +21,7 @@ from go_state.runtime.context import current
 from go_state.runtime.effects.inbox import Arrival, Failed, Inbox, Parked, done
 from go_state.runtime.effects.scheduler import Effect
 from go_state.runtime.flow.awaitables import is_awaitable
-from go_state.runtime.inside import enter
+from go_state.runtime.inside import parts
 from go_state.runtime.raised import is_cancellation
 from go_state.system.threads import Threads
 
@@ -166,7 +166,7 @@ class Workers:
 
     async def _run(self, effect: Effect) -> None:
         effect.run = self
-        enter(effect)
+        parts.set((*parts.get(), effect))
         current.set(effect)
         coroutine: Any = effect.coroutine
         effect.coroutine = None
@@ -205,7 +205,7 @@ class Workers:
 
     def _call(self, effect: Effect) -> None:
         effect.run = self
-        enter(effect)
+        parts.set((*parts.get(), effect))
         current.set(effect)
         arrival: Arrival
         try:

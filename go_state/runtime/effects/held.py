@@ -39,7 +39,7 @@ class Held:
 
     def __init__(self, keys: Keys) -> None:
         self.steps: list[Step] = []  #: always the same list
-        self.keys: dict[Hashable, bool] = {}  #: whether what is held takes the key, or gives it up
+        self.keys: dict[Hashable, bool] = {}  #: whether what is held takes the key, or gives it up; always the same one
         self.marks: Marks | None = None
         self._keys = keys
 

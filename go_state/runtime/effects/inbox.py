@@ -10,20 +10,21 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Final, NamedTuple, Never, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Never, Protocol, TypeAlias
 
 from go_state.core.errors import TimedOut
 from go_state.runtime.effects.place import Origin
 from go_state.runtime.effects.scheduler import Effect
+from go_state.system.timers import Clock, SystemClock, Timers
 from go_state.waking.thread_waker import ThreadWaker
 
 if TYPE_CHECKING:
     import asyncio
 
-    from go_state.buffer.sleeper import Sleeper
+    from go_state.buffer.cursor import Cursor
 
 
 class Done(NamedTuple):
@@ -150,6 +151,52 @@ class Inbox:
             self._wake_waiter, self.is_awaited = None, False
 
 
+class Rest:
+    """For how long a run may wait. `is_busy()` returns whether a call is running; `grant()` gives streams what they are `owed`."""
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        timers: Timers,
+        is_busy: Callable[[], bool],
+        owed: Sized,
+        grant: Callable[[], object],
+        wake: Callable[[], object],
+    ) -> None:
+        self._inbox = inbox
+        self._timers = timers
+        self._clock: Clock = timers.clock
+        self._asks_clock = timers.clock.__class__ is not SystemClock  # also if no timer is set
+        self._is_busy = is_busy
+        self._owed = owed
+        self._wake = wake  # by which the clock knows the run
+        self._grant = grant
+        self._resting: Callable[[], bool] = _resting
+
+    def left(self, resting: Callable[[], bool]) -> float | None:
+        """Return for how long the run may wait, in seconds, which is about to; None for any time. `resting` returns, from any thread,
+        whether it has nothing else to do.
+
+        The run says that it waits before it looks for arrivals once more, and `Inbox.post` looks at that after it has added one. So an
+        arrival that comes now is seen here, or wakes the run.
+        """
+        inbox = self._inbox
+        inbox.is_awaited = True
+        if self._owed:
+            self._grant()
+        if inbox.arrivals:
+            return 0.0
+        if not self._asks_clock and not self._timers.heap:
+            return None
+        self._resting = resting
+        return self._clock.left(self._timers.next_wait(), self._has_rest, self._wake)
+
+    def _has_rest(self) -> bool:
+        """Return, from any thread, whether the run waits and has nothing to do."""
+        inbox = self._inbox
+        return inbox.is_awaited and not inbox.arrivals and not self._is_busy() and self._resting()
+
+
 class Arriving(Protocol):
     """What a wait for an arrival asks of the run."""
 
@@ -209,30 +256,43 @@ class LoopSleep:
     and then whether it was woken; whoever wakes it says so, and then looks for its `sleep`.
     """
 
-    __slots__ = ("_inbox", "_loop", "_sleeper", "seconds", "waker")
+    __slots__ = ("_inbox", "_log", "_loop", "_sleeper", "seconds", "waker")
 
-    def __init__(self, inbox: Inbox, sleeper: Sleeper) -> None:
+    def __init__(self, inbox: Inbox, cursor: Cursor[Any]) -> None:
         import asyncio  # here: a run in a thread has no use for it
 
         self._inbox = inbox
-        self._sleeper = sleeper
+        self._log, self._sleeper = cursor.log, cursor.sleeper
         self._loop = asyncio.get_running_loop()
         self.waker = PutWaker(inbox, self._loop)  #: the one that is left with the log
         self.waker.is_used = True  # there is none
         self.seconds: float | None = None
 
     def prepare(self) -> bool:
-        """Leave a waker with the log, unless there is one; return whether to look first what there is."""
+        """Leave a waker with the log, unless there is one; return whether to look first what there is.
+
+        It takes no lock, because the run, which has the log alone, looks once more after this whether it still has. A put appends, ends
+        that, and then wakes; the close, and whoever else uses the log, end it and then wake. So what comes before this is found in the
+        log's inbox, or the run has the log no longer; and what comes after it finds the waker.
+        """
         if not self.waker.is_used:
             return False
-        self._sleeper.take_waker(self.waker)
-        self.waker = waker = PutWaker(self._inbox, self._loop)
-        return self._sleeper.leave_waker(waker)
+        self.leave()
+        log, sleeper = self._log, self._sleeper
+        self.waker = sleeper.waker = waker = PutWaker(self._inbox, self._loop)
+        log.sleepers.append(waker)
+        log.attention = True
+        return bool(log.inbox) or log.closed or sleeper.is_woken
 
     def leave(self) -> None:
-        """Take the waker out of the log."""
-        self._sleeper.take_waker(self.waker)
-        self.waker.is_used = True
+        """Leave no waker with the log any more."""
+        waker, sleeper = self.waker, self._sleeper
+        waker.is_used = True
+        if sleeper.waker is waker:
+            sleeper.waker = None
+        if waker in self._log.sleepers:
+            with suppress(ValueError):  # whoever has woken it is faster
+                self._log.sleepers.remove(waker)
 
     def in_thread(self) -> Never:
         """Refuse: a thread waits for the log itself."""

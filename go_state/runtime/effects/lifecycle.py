@@ -95,7 +95,7 @@ class Lifecycle:
         self._now = time.monotonic if clock.__class__ is SystemClock else clock.monotonic  # without a step more for each effect
         self._observed: Commands | None = None
         self._launch: Callable[[Effect], object] = self.launch
-        self._held = interpreter.held
+        self._held, self._held_keys = interpreter.held, interpreter.holding.keys
         self._marks: Marks | None = None
 
     def note_in(self, marks: Marks) -> None:
@@ -135,7 +135,9 @@ class Lifecycle:
             for effect in launch:
                 if not effect.over:
                     self._launch(effect)
-        self._interpreter.holding.clear()
+        if self._held_keys:
+            self._held_keys.clear()
+        self._held.clear()
 
     def drop(self) -> None:
         """Forget what a turn that is rolled back has held: if the turn is taken again, it asks for it again."""

@@ -22,14 +22,14 @@ from go_state.core.errors import LeftRunning
 from go_state.runtime.context import Named, current, environment
 from go_state.runtime.effects.executor import Executor, Workers
 from go_state.runtime.effects.held import Marks
-from go_state.runtime.effects.inbox import Inbox, NextArrival
+from go_state.runtime.effects.inbox import Inbox, NextArrival, Rest
 from go_state.runtime.effects.interpreter import Interpreter
 from go_state.runtime.effects.lifecycle import Inputs, Lifecycle
 from go_state.runtime.effects.place import Origin, TurnNames, marks_of
 from go_state.runtime.effects.scheduler import Effect, Scheduler
 from go_state.runtime.flow.waits import Flow
 from go_state.runtime.resources import Resources
-from go_state.system.timers import SystemClock, Timers
+from go_state.system.timers import Timers
 
 if TYPE_CHECKING:
     from go_state.runtime.observing.observation import Observation
@@ -61,7 +61,9 @@ class EffectManager:
         )
         self.handles_signals = handles_signals  # whether Sub.signal takes the place of the process's handler
         self.cancelled: list[Cmd[object]] = []  # the commands that the end of the run has cancelled
-        self.credits: list[Callable[[], object]] = []  # what lets streams give more, when the queue is short again
+        self.credits: list[
+            Callable[[], object]
+        ] = []  # what lets streams give more, when the queue is short again; always the same list
         self._env, self._grace = resources.env, effects.grace
         self._wake = self.inbox.wake  # one object: by it a clock knows the run
         self._scheduler = Scheduler(effects.at_once)
@@ -73,6 +75,7 @@ class EffectManager:
         self.perform, self.held = self._interpreter.perform, self._interpreter.held
         self.begin, self.drop = self.lifecycle.begin, self.lifecycle.drop
         self.deliver, self.give_up = self.lifecycle.deliver, self.lifecycle.give_up
+        self.left = Rest(self.inbox, self.timers, self._scheduler.is_busy, self.credits, self.grant, self._wake).left
         self.keeps_timers = False  # whether timers outlast the run, because its store knows them and somebody wakes the program
         self._backlog: Callable[[], int] = int
         self._taken: Callable[[], float] = _unknown
@@ -188,31 +191,11 @@ class EffectManager:
         """Return the effects that were launched, in the order of their beginning."""
         return self._scheduler.begun()
 
-    def left(self, resting: Callable[[], bool]) -> float | None:
-        """Return for how long the run may wait, in seconds, which is about to; None for any time. `resting` returns, from any thread,
-        whether it has nothing else to do.
-
-        The run says that it waits before it looks for arrivals once more, and `Inbox.post` looks at that after it has added one. So an
-        arrival that comes now is seen here, or wakes the run.
-        """
-        inbox, clock, scheduler = self.inbox, self.timers.clock, self._scheduler
-        inbox.is_awaited = True
-        if self.credits:
-            self.grant()
-        if inbox.arrivals:
-            return 0.0
-        if clock.__class__ is SystemClock and not self.timers.heap:
-            return None
-
-        def has_rest() -> bool:
-            return inbox.is_awaited and not inbox.arrivals and not scheduler.is_busy() and resting()
-
-        return clock.left(self.timers.next_wait(), has_rest, self._wake)
-
     def grant(self) -> None:
         """Grant streams more items, unless the queue is long: more would only use memory."""
         if self._backlog() < PREFETCH:
-            granted, self.credits = self.credits, []
+            granted = self.credits.copy()
+            self.credits.clear()
             for give_more in granted:
                 self.executor.call(give_more)
 

@@ -11,7 +11,7 @@ chunk was given of its iterator; neither is counted here.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Sized
 from contextlib import suppress
 from operator import length_hint
 from typing import Generic, Protocol, TypeVar
@@ -24,9 +24,10 @@ from go_state.core.turn import Turn
 from go_state.runtime.effects.inbox import LoopSleep
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.feeds.disk import DiskReader
-from go_state.runtime.feeds.feed import NO_MESSAGES, NOBODY, Nobody, Owner, is_end
+from go_state.runtime.feeds.feed import NO_MESSAGES, NOBODY, OWN_LIMIT, Nobody, is_end
 from go_state.runtime.flow.waits import CHECKPOINT_SECONDS, Blocking, Checkpoint, Flow, Messages
 from go_state.system.own_thread import Stepwise
+from go_state.system.timers import Timers
 
 Msg = TypeVar("Msg")
 
@@ -50,8 +51,8 @@ class LogFeed(Generic[Msg]):
     def __init__(self, reader: Reader[Msg], *, on_loop: bool) -> None:
         self._reader = reader
         self._on_loop = on_loop
-        owner = OwnChunk(reader, self.last_position) if isinstance(reader, Cursor) and reader.log.may_be_owned else None
-        self.owner: Owner[Msg] | Nobody = owner or NOBODY
+        owner = OwnChunk(reader) if isinstance(reader, Cursor) and reader.log.may_be_owned else None
+        self.owner: OwnChunk[Msg] | Nobody = owner or NOBODY
         self._chunk: list[Msg] = []
         self._rest: Iterator[Msg] = iter(self._chunk)
         self._first = self._began = reader.committed  # the position of the chunk's first message, and of the first of all
@@ -61,6 +62,8 @@ class LogFeed(Generic[Msg]):
         self.idled: Callable[[], object] = _do_nothing  # called whenever no message has come for `idle_seconds`
         self.settling: Awaited | None = None  # those who wait until there is nothing to do
         self._manager: EffectManager | None = None
+        self._arrivals: Sized = ()
+        self._timers: Timers | None = None
         self._time: Callable[[], float] = time.time
         self._taken_at = self._checkpoint_at = time.monotonic()
         self._take = reader.take if owner is None else owner.take
@@ -72,7 +75,7 @@ class LogFeed(Generic[Msg]):
 
     def listen_to(self, manager: EffectManager) -> None:
         """End waits when running commands have produced something."""
-        self._manager = manager
+        self._manager, self._arrivals, self._timers = manager, manager.inbox.arrivals, manager.timers
         manager.connect(
             where=self.last_position,
             wake=self._reader.wake,
@@ -88,7 +91,7 @@ class LogFeed(Generic[Msg]):
         """Return what is left of the chunk, or the next one; None once the log is closed and drained and no command is running."""
         given = len(self._chunk) - length_hint(self._rest)
         if given != self._reader.committed - self._first:  # before any wait, so that one that is cancelled has it committed
-            self._commit((), given)
+            self.commit(())
         if self._on_loop and time.monotonic() >= self._checkpoint_at:
             yield Checkpoint()
             self._checkpoint_at = time.monotonic() + CHECKPOINT_SECONDS
@@ -102,15 +105,16 @@ class LogFeed(Generic[Msg]):
             if self._disk is not None and self._disk.needs_disk():
                 yield Blocking(Stepwise(self._disk.prepare, self._disk.prepare_in_steps), self.thread)
                 self._checkpoint_at = time.monotonic() + CHECKPOINT_SECONDS  # the loop has had its turn
-            if self.owner.own is not self._chunk:  # if it is, nobody has put anything: the wait looks for what comes now
+            owner = self.owner
+            if owner.own is not self._chunk or owner.cursor.log.closed:  # if not, nobody has put anything: the wait looks for more
                 if is_new:
                     self._adapt()
                     is_new = False
                 if chunk := self._take(self._size):
                     self._chunk, self._rest, self._first = chunk, iter(chunk), self._reader.committed
                     return self._until_checkpoint(self._rest) if self._on_loop else self._rest
-            manager = self._manager
-            if manager is not None and manager.has_arrivals:
+            manager, timers = self._manager, self._timers
+            if self._arrivals or (timers is not None and timers.heap and timers.is_due()):
                 return NO_MESSAGES
             try:
                 yield from self._idle()
@@ -150,7 +154,7 @@ class LogFeed(Generic[Msg]):
             self._leave_log()
             return None
         if sleep is None:
-            sleep = self._sleep = LoopSleep(self._manager.inbox, self._reader.sleeper)
+            sleep = self._sleep = LoopSleep(self._manager.inbox, owner.cursor)
         if sleep.prepare() or owner.own is None:  # as it was before the waker was left, nobody looked at it
             sleep.leave()
             return None
@@ -197,8 +201,20 @@ class LogFeed(Generic[Msg]):
     # ------------------------------------------------------------------ committing
 
     def commit(self, messages: Sequence[Msg], /) -> tuple[()]:
-        """Move the cursor and append the messages, as one step; those that are next to be read lengthen the chunk."""
-        self._commit(messages, len(self._chunk) - length_hint(self._rest))
+        """Move the cursor and append the messages, as one step; those that are next to be read lengthen the chunk.
+
+        While the run has the log alone it takes no lock: whoever looks at the cursor sees it before or after the step.
+        """
+        given, owner = len(self._chunk) - length_hint(self._rest), self.owner
+        position = self._first + given
+        own = owner.own
+        if own is None or len(own) >= OWN_LIMIT:
+            self._commit(messages, given)
+            return ()
+        own += messages
+        owner.cursor.committed = position  # without a call since the append: Ctrl-C finds both or neither
+        if owner.own is None:  # others have come in between
+            owner.append_late()
         return ()
 
     def put(self, messages: Sequence[Msg]) -> tuple[()]:
@@ -209,7 +225,7 @@ class LogFeed(Generic[Msg]):
                 self._rest = _at_end(chunk)  # before the append: until then nothing more is given
             chunk += messages
             if owner.own is None:  # others have come in between
-                owner.commit_given()
+                owner.append_late()
             return ()
         self._commit(messages, len(chunk) - length_hint(self._rest), follow=False)
         return ()
