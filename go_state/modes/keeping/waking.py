@@ -47,7 +47,7 @@ class Waking:
     def _timers(self, pending: list[Effect]) -> dict[str, float]:
         clock = self._manager.timers.clock
         offset = clock.time() - clock.monotonic()
-        return {effect.name: effect.timer.due + offset for effect in pending if effect.timer is not None}
+        return {effect.name: due + offset for effect in pending if (due := effect.next_due) is not None}
 
 
 class NeverWoken:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Done(NamedTuple):
-    """A call has returned, or a timer is due."""
+    """A call has returned."""
 
     effect: Effect
     result: object
@@ -83,9 +83,11 @@ class Input(Protocol):
         ...
 
 
-Arrival: TypeAlias = Done | Failed | Parked | Look | Input
+Arrival: TypeAlias = Done | Failed | Parked | Look | Input | Effect
+"""What is posted; an effect that is a timer arrives itself, when it is due."""
 
 _LOOK = Look()
+_NOTHING_CAME = "nothing came; nothing was consumed"
 
 
 class Inbox:
@@ -307,6 +309,8 @@ class LoopSleep:
             if waker.is_used or not inbox.is_awaited:
                 return False
             if seconds is not None:
+                if seconds <= 0:
+                    raise TimedOut(_NOTHING_CAME)
                 timer = self._loop.call_later(min(seconds, threading.TIMEOUT_MAX), _time_out, sleep)
             await sleep
             return True
@@ -353,7 +357,7 @@ def _wake(sleep: asyncio.Future[None]) -> None:
 
 def _time_out(sleep: asyncio.Future[None]) -> None:
     if not sleep.done():
-        sleep.set_exception(TimedOut("nothing came; nothing was consumed"))
+        sleep.set_exception(TimedOut(_NOTHING_CAME))
 
 
 def _resting() -> bool:

@@ -21,7 +21,7 @@ from go_state.runtime.context import current
 from go_state.runtime.effects.endings import Delivery, Endings, Trouble
 from go_state.runtime.effects.executor import Executor
 from go_state.runtime.effects.held import Marks
-from go_state.runtime.effects.inbox import Arrival, Done, Failed, Inbox, Input, Look, Parked, done
+from go_state.runtime.effects.inbox import Arrival, Done, Failed, Inbox, Input, Look, Parked
 from go_state.runtime.effects.interpreter import Interpreter
 from go_state.runtime.effects.place import Messages, Outcome, marks_of
 from go_state.runtime.effects.scheduler import Effect, Scheduler
@@ -150,10 +150,12 @@ class Lifecycle:
         """Stop an effect that the scheduler has cancelled; its `seq` or `all` has failed."""
         if self._marks is not None:
             self._endings.ended.append(effect.name)
-        effect.cancel_timers()
-        effect.close_coroutine()
         if type(effect.command) is Call:
+            effect.cancel_timeout()
+            effect.close_coroutine()
             self._executor.stop(effect)
+        else:
+            self._timers.cancel(effect)
         if self._observed is not None:
             self._observed.cancelled(effect)
         self._endings.go_up(effect.group, Outcome.FAILED, [])
@@ -162,11 +164,11 @@ class Lifecycle:
 
     def launch(self, effect: Effect) -> None:
         """Set the timer of an effect, or begin its call."""
-        effect.since = self._now()
+        effect.since = now = self._now()
         command = effect.command
         if isinstance(command, After):
             seconds = self._seconds_left(effect, command.seconds) if self.resumed else command.seconds
-            effect.timer = self._timers.set(seconds, self._arrivals.append, done((effect, None)))
+            self._timers.add(now + seconds, self._arrivals.append, effect)
             return
         if effect.coroutine is None and command.how.timeout is not None:  # one that was called in its turn has no timeout
             effect.timer = self._timers.set(command.how.timeout, self._time_out, effect)
@@ -217,19 +219,28 @@ class Lifecycle:
                 yield Checkpoint()
                 checkpoint = time.monotonic()
             arrival = arrivals.popleft()
-            if type(arrival) is Done and (effect := arrival.effect).group is None:
+            if type(arrival) is Effect:  # a timer
+                effect, result = arrival, None
+            elif type(arrival) is Done:
+                effect, result = arrival
+            else:
+                if type(arrival) is not Look:
+                    yield from self._enter_together(together, put, decide)
+                    yield from self._deliver_one(arrival, put, decide)
+                continue
+            if effect.group is None:
                 if effect.over:
                     continue
                 if Watch.reached is not None:
                     Watch.reached("command-delivered")
                 try:
-                    together.append((effect, effect.messages_of(arrival.result)))
+                    together.append((effect, effect.messages_of(result)))
                 except BaseException as error:
                     yield from self._enter_together(together, put, decide)
                     yield from self._decide(self._endings.trouble(effect, error), decide)
-            elif type(arrival) is not Look:
+            else:
                 yield from self._enter_together(together, put, decide)
-                yield from self._deliver_one(arrival, put, decide)
+                yield from self._deliver_one(Done(effect, result), put, decide)
         if together:
             yield from self._enter_together(together, put, decide)
         self.seconds += time.monotonic() - begun
@@ -257,7 +268,7 @@ class Lifecycle:
         if self._marks is not None:
             self._endings.ended.append(effect.name)
         if effect.timer is not None or effect.try_timer is not None:
-            effect.cancel_timers()
+            effect.cancel_timeout()
         if self._observed is not None:
             self._observed.ended(effect)
         for each in self._scheduler.end(effect):

@@ -9,8 +9,8 @@ begin ──▶ (key taken? queued behind it) ──▶ (no room? waiting) ─�
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Hashable, Iterable, Sequence
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 from go_state.core.commands import After, Call
 from go_state.core.subscriptions import Scope
@@ -19,13 +19,15 @@ from go_state.system.timers import Timer
 
 
 class Effect:
-    """One call or timer that goes on after its turn, or waits to be started."""
+    """One call or timer that goes on after its turn, or waits to be started. A timer lies in the heap of timers itself."""
 
     __slots__ = (
-        "command", "coroutine", "group", "key", "origin", "over", "parked", "path", "run", "scope", "since", "timer", "tries",
-        "try_timer",
+        "action", "command", "coroutine", "due", "group", "key", "origin", "over", "parked", "path", "run", "scope", "since", "timer",
+        "tries", "try_timer",
     )  # fmt: skip
+    due: float
     is_turn = False  # it is something that its run waits for, see `runtime/inside.py`, but not a turn
+    when = None  # it is not set by the time of day
 
     def __init__(
         self,
@@ -49,11 +51,21 @@ class Effect:
         self.run: object = None  # what runs its function, while that has not returned
         self.tries = 0  # how many of its tries have failed
         self.since: float | None = None  # when it was launched, or has begun to wait, of the monotonic clock
-        self.timer: Timer | None = None  # its own, or that of its timeout
+        self.action: Callable[[Any], object] | None = (
+            None  # of a timer that is set: what happens at `due`, of the monotonic clock
+        )
+        self.timer: Timer | None = None  # of its timeout
         self.try_timer: Timer | None = None  # of the wait for its next try
 
-    def cancel_timers(self) -> None:
-        """Make its timers do nothing."""
+    @property
+    def next_due(self) -> float | None:
+        """When its timer is due, or that of its timeout; None if none is set."""
+        if self.action is not None:
+            return self.due
+        return None if self.timer is None else self.timer.due
+
+    def cancel_timeout(self) -> None:
+        """Let it neither time out nor be tried again."""
         if self.timer is not None:
             self.timer.cancel()
         if self.try_timer is not None:
@@ -82,7 +94,6 @@ class Effect:
             if message is None:
                 return ()
             return (wrapped(message, scope) if scope else message,)
-        self.timer = None  # it has come
         messages = command.messages
         if not scope and len(messages) == 1 and messages[0] is not None:
             return messages
@@ -179,12 +190,13 @@ class Scheduler:
         """Take an effect that has ended, or was cancelled, out; return what is to be launched in its place."""
         effect.over = True
         self._effects.pop(effect, None)
+        was_launched = self._launched.pop(effect, effect) is None
+        if not self._waiting and effect.key is None:  # as of most
+            return ()
         launch: list[Effect] = []
-        if effect in self._launched:
-            del self._launched[effect]
-            if self._waiting:
-                self._fill_room(launch)
-        elif self._waiting:
+        if was_launched:
+            self._fill_room(launch)
+        else:
             self._waiting.pop(effect, None)
         key = effect.key
         if key is not None and self._by_key.get(key) is effect:

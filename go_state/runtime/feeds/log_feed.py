@@ -106,7 +106,9 @@ class LogFeed(Generic[Msg]):
                 yield Blocking(Stepwise(self._disk.prepare, self._disk.prepare_in_steps), self.thread)
                 self._checkpoint_at = time.monotonic() + CHECKPOINT_SECONDS  # the loop has had its turn
             owner = self.owner
-            if owner.own is not self._chunk or owner.cursor.log.closed:  # if not, nobody has put anything: the wait looks for more
+            if (
+                owner.own is not self._chunk or owner.cursor.log.closed
+            ):  # if not, nobody has put anything: the wait looks for more
                 if is_new:
                     self._adapt()
                     is_new = False
@@ -206,11 +208,10 @@ class LogFeed(Generic[Msg]):
         While the run has the log alone it takes no lock: whoever looks at the cursor sees it before or after the step.
         """
         given, owner = len(self._chunk) - length_hint(self._rest), self.owner
-        position = self._first + given
-        own = owner.own
-        if own is None or len(own) >= OWN_LIMIT:
+        if isinstance(owner, Nobody) or (own := owner.own) is None or len(own) >= OWN_LIMIT:
             self._commit(messages, given)
             return ()
+        position = self._first + given
         own += messages
         owner.cursor.committed = position  # without a call since the append: Ctrl-C finds both or neither
         if owner.own is None:  # others have come in between
@@ -279,7 +280,7 @@ class LogFeed(Generic[Msg]):
 def _at_end(chunk: list[Msg]) -> Iterator[Msg]:
     """Return an iterator that gives what is appended to the list from now on; one that has come to the end once gives nothing more."""
     rest = iter(chunk)
-    rest.__setstate__(len(chunk))
+    rest.__setstate__(len(chunk))  # type: ignore[attr-defined]  # which a list's iterator has, to be copied
     return rest
 
 
