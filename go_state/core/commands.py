@@ -104,6 +104,7 @@ class CallOptions:
 
 
 PLAIN = CallOptions()
+_FOREVER = float("inf")
 
 
 class Cmd(Generic[Msg]):
@@ -196,7 +197,8 @@ class Cmd(Generic[Msg]):
 
         It is forgotten when the process ends, and in a durable run begins anew: a long wait belongs in the model, for `Sub.at`.
         """
-        _check_seconds("the time of Cmd.after", seconds)
+        if not (type(seconds) is float and 0.0 <= seconds < _FOREVER):  # as most are
+            _check_seconds("the time of Cmd.after", seconds)
         after: After[Sent] = _new_after()
         _set_seconds(after, seconds)
         _set_later(after, messages)
@@ -395,5 +397,5 @@ def _checked_key(key: Hashable) -> Hashable:
 
 
 def _check_seconds(role: str, seconds: object) -> None:
-    if type(seconds) not in (int, float) or not 0 <= seconds < float("inf"):  # type: ignore[operator]  # a number by then
+    if type(seconds) not in (int, float) or not 0 <= seconds < _FOREVER:  # type: ignore[operator]  # a number by then
         raise ProgramError(f"{role} is a number of seconds from 0, not {number_or_kind(seconds)}")

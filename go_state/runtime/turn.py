@@ -98,7 +98,7 @@ class Loop(Generic[Model, Msg]):
                     in_turns = False
                     if self.stopped:
                         break
-                if arrivals or (timers.heap and timers.is_due()):
+                if messages is NO_MESSAGES or arrivals or (timers.heap and timers.is_due()):
                     yield from manager.deliver(feed.put, self._decide_on)
                 if manager.credits:
                     manager.grant()

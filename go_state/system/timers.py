@@ -182,7 +182,8 @@ class Timers:
         """Return when the next one is due, for a run that is about to wait; the clock may have been set since it last did."""
         if self._of_day:
             self._look_at_clock()
-        return self.due()
+        heap = self.heap
+        return heap[0][0] if heap and heap[0][2].action is not None else self.due()
 
     def is_due(self) -> bool:
         """Return whether one is due now."""

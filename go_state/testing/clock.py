@@ -71,9 +71,12 @@ class SimClock:
             run.due, run.resting = due, resting
             if self._advancing:
                 self._changed.notify_all()
-            if not (self._jumps and self._rest()):
+            if not self._jumps:
                 return None
-            if len(self._runs) == 1 and due is not None:
+            alone = len(self._runs) == 1
+            if not (resting() if alone else self._rest()):
+                return None
+            if alone and due is not None:
                 self._now = max(self._now, due)
                 run.due, run.resting = None, _never
                 return 0.0

@@ -173,11 +173,11 @@ class Rest:
         self._owed = owed
         self._wake = wake  # by which the clock knows the run
         self._grant = grant
-        self._resting: Callable[[], bool] = _resting
+        self._resting: Callable[[], bool] | None = None
 
-    def left(self, resting: Callable[[], bool]) -> float | None:
+    def left(self, resting: Callable[[], bool] | None = None) -> float | None:
         """Return for how long the run may wait, in seconds, which is about to; None for any time. `resting` returns, from any thread,
-        whether it has nothing else to do.
+        whether it has nothing else to do, if there may be anything else.
 
         The run says that it waits before it looks for arrivals once more, and `Inbox.post` looks at that after it has added one. So an
         arrival that comes now is seen here, or wakes the run.
@@ -196,7 +196,7 @@ class Rest:
     def _has_rest(self) -> bool:
         """Return, from any thread, whether the run waits and has nothing to do."""
         inbox = self._inbox
-        return inbox.is_awaited and not inbox.arrivals and not self._is_busy() and self._resting()
+        return inbox.is_awaited and not inbox.arrivals and not self._is_busy() and (self._resting is None or self._resting())
 
 
 class Arriving(Protocol):
@@ -209,7 +209,7 @@ class Arriving(Protocol):
         """Whether there is something to deliver."""
         ...
 
-    def left(self, resting: Callable[[], bool]) -> float | None:
+    def left(self) -> float | None:
         """Return for how many seconds the run may wait; None for any number."""
         ...
 
@@ -243,7 +243,7 @@ class NextArrival:
         """Return when the wait ends, of the system's monotonic clock, None for never, and 0 if there is nothing to wait for."""
         if self._run.has_arrivals:
             return 0
-        left = self._run.left(_resting)
+        left = self._run.left()
         seconds = min((each for each in (left, self._seconds) if each is not None), default=None)
         if seconds is None:
             return None
@@ -358,7 +358,3 @@ def _wake(sleep: asyncio.Future[None]) -> None:
 def _time_out(sleep: asyncio.Future[None]) -> None:
     if not sleep.done():
         sleep.set_exception(TimedOut(_NOTHING_CAME))
-
-
-def _resting() -> bool:
-    return True

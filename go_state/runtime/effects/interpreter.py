@@ -62,6 +62,7 @@ class Interpreter:
     def __init__(self, keys: Keys, names: TurnNames, *, inline: bool = True) -> None:
         self.holding = Held(keys)
         self.held = self.holding.steps  # a loop looks at it after each turn
+        self.hold = self.holding.hold
         self.replies: list[object] | None = None  # what the turn answers, if anybody may have asked
         self._names = names
         self._inline = inline  # whether plain functions are called in the turn; a harness leaves all calls to its test
@@ -127,7 +128,7 @@ class Interpreter:
             if kind is Call:
                 self._call(command, _NO_SCOPE, None, (number,), messages)
             elif kind is After:
-                self.holding.hold(Effect(command, _NO_SCOPE, None, (number,), self.origin()))
+                self.hold(Effect(command, _NO_SCOPE, None, (number,), self._origin or self.origin()))
             elif isinstance(command, Cmd) or not self._inline or not callable(command):
                 self._perform(command, _NO_SCOPE, None, (number,), messages)
             else:
@@ -258,12 +259,7 @@ class Interpreter:
             self._path = None
         kind = type(result)
         if kind is CoroutineType or (kind is not self._plain and self._is_awaitable(result)):
-            effect = Effect(call, scope, group, path, self.origin(), result)
-            holding = self.holding
-            if effect.key is not None or holding.marks is not None:
-                return holding.hold(effect)
-            self.held.append(effect)
-            return _RUNNING
+            return self.hold(Effect(call, scope, group, path, self._origin or self.origin(), result))
         message = result if call.ok is None else call.ok(result)
         if message is not None:
             sent.append(wrapped(message, scope) if scope else message)

@@ -204,16 +204,14 @@ class EffectManager:
 
         Subscriptions end here: they are input from outside, and no end waits for them. Nor does it for timers that outlast the run.
         """
-        if not self.keeps_timers:
-            self.end_inputs()
-        elif self.inputs is not None:
-            self.inputs.rest()
+        if (inputs := self.lifecycle.inputs) is not None:
+            inputs.rest() if self.keeps_timers else inputs.end()
         lasting = len(self.pending_timers()) if self.keeps_timers else 0
         if self._scheduler.count == lasting and not self.inbox.arrivals:
             return False
         if self._drained is not None:
             self._drained()
-        if self.left(_resting) != 0:  # a clock that jumps is there at once: then there is no wait
+        if self.left() != 0:  # a clock that jumps is there at once: then there is no wait
             yield self.next_arrival(seconds)
         self.inbox.is_awaited = False
         return True
@@ -304,10 +302,6 @@ class EffectManager:
                 await self.executor.close_async(self._grace)
             finally:
                 self._warn_of_what_is_left(error)
-
-
-def _resting() -> bool:
-    return True
 
 
 def _unknown() -> float:

@@ -27,7 +27,7 @@ class Run:
     def has_arrivals(self) -> bool:
         return bool(self.inbox.arrivals)
 
-    def left(self, resting: object) -> float | None:
+    def left(self) -> float | None:
         self.inbox.is_awaited = True
         return 0.0 if self.inbox.arrivals else None
 
