@@ -184,11 +184,7 @@ class Cmd(Generic[Msg]):
             role, given = ("err", err) if ok is None or callable(ok) else ("ok", ok)
             raise ProgramError(f"{role} of Cmd.call is a function, not a {type(given).__qualname__}")
         call: Call[Any] = _new_call()
-        _set_fn(call, fn)
-        _set_args(call, args)
-        _set_ok(call, ok)
-        _set_err(call, err)
-        _set_how(call, call_options(**how) if how else PLAIN)
+        _set_parts(call, (fn, args, ok, err, call_options(**how) if how else PLAIN))
         return call
 
     @staticmethod
@@ -253,27 +249,69 @@ class Reply(Cmd[Any]):
     value: object
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Call(Cmd[Msg]):
-    """A function to call."""
+CallParts: TypeAlias = tuple[
+    Callable[..., Any],  # any result: what it gives is the business of ok
+    tuple[object, ...],
+    Callable[[Any], Any] | None,
+    Callable[[Failure], Any] | None,
+    CallOptions,
+]
+"""Of a call: the function, its arguments, `ok`, `err`, and how it is performed."""
 
-    fn: Callable[..., Any]  # any result: what it gives is the business of ok
-    args: tuple[object, ...] = ()
-    ok: Callable[[Any], Msg | None] | None = None
-    err: Callable[[Failure], Msg | None] | None = None
-    how: CallOptions = PLAIN
+
+@dataclass(frozen=True, slots=True, repr=False, match_args=False)
+class Call(Cmd[Msg]):
+    """A function to call. Its parts are one tuple, because each slot more takes 40 ns to fill: see `slots_of`."""
+
+    parts: CallParts
+    __match_args__ = ("fn", "args", "ok", "err", "how")
+
+    @staticmethod
+    def of(fn: Callable[[], Any]) -> Call[Any]:
+        """Return the call of a function without arguments, whose result is the message."""
+        return Call((fn, (), None, None, PLAIN))
+
+    @property
+    def fn(self) -> Callable[..., Any]:
+        """The function."""
+        return self.parts[0]
+
+    @property
+    def args(self) -> tuple[object, ...]:
+        """Its arguments."""
+        return self.parts[1]
+
+    @property
+    def ok(self) -> Callable[[Any], Msg | None] | None:
+        """What makes the message of its result."""
+        return self.parts[2]
+
+    @property
+    def err(self) -> Callable[[Failure], Msg | None] | None:
+        """What makes the message of its failure."""
+        return self.parts[3]
+
+    @property
+    def how(self) -> CallOptions:
+        """How it is performed."""
+        return self.parts[4]
 
     @property
     def key(self) -> Hashable:
         """Its key, if it has one."""
-        return self.how.key
+        return self.parts[4].key
 
     def __repr__(self) -> str:
-        said = [_named(self.fn), *map(repr, self.args)]
-        for where, each in [*((self, each) for each in fields(self)[2:4]), *((self.how, each) for each in fields(self.how))]:
-            given = getattr(where, each.name)
-            if given != each.default:
-                said.append(f"{each.name}={_named(given) if callable(given) else repr(given)}")
+        fn, args, ok, err, how = self.parts
+        said = [_named(fn), *map(repr, args)]
+        given = {
+            "ok": (ok, None),
+            "err": (err, None),
+            **{each.name: (getattr(how, each.name), each.default) for each in fields(how)},
+        }
+        for word, (value, default) in given.items():
+            if value != default:
+                said.append(f"{word}={_named(value) if callable(value) else repr(value)}")
         return f"Call({', '.join(said)})"
 
 
@@ -322,14 +360,13 @@ def slots_of(kind: type) -> tuple[Callable[[], Any], tuple[Callable[[object, obj
     A frozen dataclass fills each through `object.__setattr__`, at 60 ns; the slot's own descriptor takes 30. A `Cmd.send` is made in
     0.15 us instead of 0.27. Tried and dropped: to fill a subclass that is not frozen and then set `__class__` (0.38), a slot
     behind a property (0.17, and 40 ns more for each look), and a subclass of tuple (0.16), which is equal to any other tuple.
-    A `Cmd.call` with a slot for each option took 0.69, with one for all of them 0.44.
+    A `Cmd.call` with a slot for each option took 0.69, with one for all of them 0.44, with one for all its parts 0.30.
     """
     return partial(object.__new__, kind), tuple(vars(kind)[each.name].__set__ for each in fields(kind))
 
 
 _new_send, (_set_messages,) = slots_of(Send)
-_new_call, _call_slots = slots_of(Call)
-_set_fn, _set_args, _set_ok, _set_err, _set_how = _call_slots
+_new_call, (_set_parts,) = slots_of(Call)
 _new_after, (_set_seconds, _set_later, _set_after_key) = slots_of(After)
 
 

@@ -104,9 +104,19 @@ class Interpreter:
                 return messages if messages or self.held else ()
             elif kind is Call:
                 self._message, self._origin = message, None
+                fn, args, ok, err, how = command.parts
+                if how is not PLAIN or err is not None or not self._inline:
+                    messages = []
+                    self._call(command, _NO_SCOPE, None, _FIRST, messages)
+                    return messages if messages or self.held else ()
+                self._path = _FIRST
+                result = fn(*args)
+                self._path = None
+                if type(result) is self._plain:
+                    result = result if ok is None else ok(result)
+                    return () if result is None else (result,)
                 messages = []
-                perform = self._call_now if command.how is PLAIN and self._inline else self._call
-                perform(command, _NO_SCOPE, None, _FIRST, messages)
+                self._take_result(result, command, _NO_SCOPE, None, _FIRST, messages)
                 return messages if messages or self.held else ()
         return self._perform_each(commands if form is list or form is tuple else checked_commands(commands), message)  # type: ignore[arg-type]
 
@@ -145,7 +155,7 @@ class Interpreter:
         if type(result) is self._plain or not self._is_awaitable(result):
             sent.append(result)
         else:
-            self.holding.hold(Effect(Call(command), _NO_SCOPE, None, (number,), self.origin(), result))
+            self.holding.hold(Effect(Call.of(command), _NO_SCOPE, None, (number,), self.origin(), result))
 
     def drop(self) -> list[Effect]:
         """Return the effects that are held, and hold nothing any more; coroutines among them are closed."""
@@ -222,7 +232,7 @@ class Interpreter:
             case Cmd():
                 raise not_a_command(command)
             case _ if callable(command):
-                return self._call(Call(command), scope, group, path, sent)
+                return self._call(Call.of(command), scope, group, path, sent)
             case _:
                 raise not_a_command(command)
         return _DONE
@@ -246,21 +256,29 @@ class Interpreter:
 
     def _call_now(self, call: Call[object], scope: Scope, group: Group | None, path: Path, sent: list[object]) -> Outcome:
         """Call the function, and hold what it returns if that is to be awaited; add its message to `sent` if not."""
+        fn, args, _, err, _ = call.parts
         self._path = path
         try:
-            result = call.fn(*call.args)
+            result = fn(*args)
         except Exception as error:
-            if call.err is None or isinstance(as_failure(error), ProgramError):
+            if err is None or isinstance(as_failure(error), ProgramError):
                 raise
             self._path = None
-            _add(self.message_of_failure(call.err, error, scope), sent)
+            _add(self.message_of_failure(err, error, scope), sent)
             return _FAILED
         finally:
             self._path = None
+        return self._take_result(result, call, scope, group, path, sent)
+
+    def _take_result(
+        self, result: object, call: Call[object], scope: Scope, group: Group | None, path: Path, sent: list[object]
+    ) -> Outcome:
+        """Hold what a function has returned if that is to be awaited; add its message to `sent` if not."""
         kind = type(result)
         if kind is CoroutineType or (kind is not self._plain and self._is_awaitable(result)):
             return self.hold(Effect(call, scope, group, path, self._origin or self.origin(), result))
-        message = result if call.ok is None else call.ok(result)
+        ok = call.ok
+        message = result if ok is None else ok(result)
         if message is not None:
             sent.append(wrapped(message, scope) if scope else message)
         return _DONE
@@ -326,7 +344,7 @@ class Interpreter:
         if isinstance(command, (Seq, All)):
             return self._resume_parts(Group(command, scope, group, path, self.origin()), names)
         if command is not None and not isinstance(command, Cmd) and callable(command):
-            command = Call(command)
+            command = Call.of(command)
         if isinstance(command, (Call, After)):
             effect = Effect(command, scope, group, path, self.origin())
             if effect.name in names:

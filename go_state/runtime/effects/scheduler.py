@@ -43,7 +43,7 @@ class Effect:
         self.group = group
         self.path = path
         self.origin = origin
-        key = command.how.key if type(command) is Call else command.key
+        key = command.parts[4].key if type(command) is Call else command.key
         self.key: Hashable = None if key is None else keyed(scope, key)
         self.coroutine = coroutine  # of a function that was called in the turn and returned something to await
         self.over = False  # it has ended, or was cancelled: what it still brings is ignored
@@ -90,7 +90,8 @@ class Effect:
         """Return the messages that it sends when it is done; raises what its `ok=` raises."""
         command, scope = self.command, self.scope
         if isinstance(command, Call):
-            message = result if command.ok is None else command.ok(result)
+            ok = command.ok
+            message = result if ok is None else ok(result)
             if message is None:
                 return ()
             return (wrapped(message, scope) if scope else message,)
