@@ -49,7 +49,8 @@ if _typing.TYPE_CHECKING:
     )
     from go_state.buffer.buffer import Buffer
     from go_state.buffer.consumer import Consumer
-    from go_state.core.commands import Cmd, Command, Failure, Retry
+    from go_state.core.call_options import Retry
+    from go_state.core.commands import Cmd, Command, Failure
     from go_state.core.errors import Closed, Conflict, Denied, Full, GoStateError, ProgramError, TimedOut, UsageError
     from go_state.core.migrations import Migration
     from go_state.core.naming import stored_as
@@ -120,7 +121,8 @@ _LATER = {
     ),
     "go_state.buffer.buffer": ("Buffer",),
     "go_state.buffer.consumer": ("Consumer",),
-    "go_state.core.commands": ("Cmd", "Command", "Failure", "Retry"),
+    "go_state.core.call_options": ("Retry",),
+    "go_state.core.commands": ("Cmd", "Command", "Failure"),
     "go_state.core.errors": (
         "Closed",
         "Conflict",

@@ -22,10 +22,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, Literal, Never, TypeAlias, TypedDict, TypeVar, Union, Unpack, overload
+from typing import TYPE_CHECKING, Any, Generic, Never, TypeAlias, TypeVar, Union, Unpack, overload
 
+from go_state.core.call_options import FOREVER, PLAIN, CallOptions, How, call_options, check_seconds, checked_key
 from go_state.core.errors import ProgramError
-from go_state.core.naming import number_or_kind
 
 Msg = TypeVar("Msg", covariant=True)
 Child = TypeVar("Child")
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
 else:
     Erred = TypeVar("Erred")
 
-Busy: TypeAlias = Literal["replace", "queue", "skip"]
-"""What becomes of a command whose key is taken: it takes the place of the running one, comes after it, or is left out."""
-
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -51,60 +48,6 @@ class Failure:
 
     kind: str
     text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """How often a call is tried, `attempts` times in all, and how long it waits in between: `wait` seconds, twice as long each
-    time, up to `longest`, plus a random part of up to `jitter`. Only exceptions of the kinds in `on` are tried again.
-
-    Performed by tenacity: `pip install "go-state[retry]"`. Raises `ProgramError` for numbers that make no sense.
-    """
-
-    attempts: int = 3
-    wait: float = 0.5
-    longest: float = 60.0
-    jitter: float = 0.1
-    on: tuple[type[Exception], ...] = (Exception,)
-
-    def __post_init__(self) -> None:
-        if type(self.attempts) is not int or self.attempts < 1:
-            raise ProgramError(f"attempts of a Retry is a whole number from 1, not {self.attempts!r}")
-        for word in ("wait", "longest", "jitter"):
-            _check_seconds(f"{word} of a Retry", getattr(self, word))
-        kinds = self.on if isinstance(self.on, tuple) else (self.on,)
-        if not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in kinds):
-            raise ProgramError("on of a Retry is a tuple of classes of exceptions, such as (OSError,)")
-
-
-class How(TypedDict, total=False):
-    """How a call is performed, as keyword arguments; see `Cmd.call`."""
-
-    key: Hashable
-    busy: Busy
-    thread: bool
-    timeout: float | None
-    retry: Retry | None
-
-
-@dataclass(frozen=True, slots=True)
-class CallOptions:
-    """How a call is performed, checked; most calls share the one value that asks for nothing, `PLAIN`."""
-
-    key: Hashable = None
-    busy: Busy = "replace"
-    thread: bool = False
-    timeout: float | None = None
-    retry: Retry | None = None
-
-    @property
-    def goes_on(self) -> bool:
-        """Whether the call goes on after its turn, whatever kind of function it calls."""
-        return self.thread or self.timeout is not None or self.retry is not None
-
-
-PLAIN = CallOptions()
-_FOREVER = float("inf")
 
 
 class Cmd(Generic[Msg]):
@@ -193,12 +136,12 @@ class Cmd(Generic[Msg]):
 
         It is forgotten when the process ends, and in a durable run begins anew: a long wait belongs in the model, for `Sub.at`.
         """
-        if not (type(seconds) is float and 0.0 <= seconds < _FOREVER):  # as most are
-            _check_seconds("the time of Cmd.after", seconds)
+        if not (type(seconds) is float and 0.0 <= seconds < FOREVER):  # as most are
+            check_seconds("the time of Cmd.after", seconds)
         after: After[Sent] = _new_after()
         _set_seconds(after, seconds)
         _set_later(after, messages)
-        _set_after_key(after, key if key is None else _checked_key(key))
+        _set_after_key(after, key if key is None else checked_key(key))
         return after
 
     @staticmethod
@@ -206,7 +149,7 @@ class Cmd(Generic[Msg]):
         """End the command with the key, also one that has not begun; without a key, all of the child that the command belongs to,
         as `Cmd.map` makes it, or of the whole program. Nothing enters the queue from what was cancelled.
         """
-        return Cancel(_checked_key(key))
+        return Cancel(checked_key(key))
 
     @staticmethod
     def all(*commands: Command[Sent]) -> Cmd[Sent]:
@@ -370,23 +313,6 @@ _new_call, (_set_parts,) = slots_of(Call)
 _new_after, (_set_seconds, _set_later, _set_after_key) = slots_of(After)
 
 
-def call_options(
-    key: Hashable = None,
-    busy: Busy = "replace",
-    thread: bool = False,
-    timeout: float | None = None,
-    retry: Retry | None = None,
-) -> CallOptions:
-    """Return the options of a `Cmd.call`, or raise a `ProgramError` that says which of them cannot be."""
-    if busy != "replace" and busy not in ("queue", "skip"):
-        raise ProgramError(f'busy of Cmd.call is "replace", "queue" or "skip", not {busy!r}')
-    if timeout is not None:
-        _check_seconds("timeout of Cmd.call", timeout)
-    if retry is not None and not isinstance(retry, Retry):
-        raise ProgramError(f"retry of Cmd.call is a gs.Retry(...), not a {type(retry).__qualname__}")
-    return CallOptions(_checked_key(key), busy, bool(thread), timeout, retry)
-
-
 def not_a_command(found: object) -> ProgramError:
     """Return the error that says what is among the commands and is none, and how a command is made."""
     kind = type(found).__qualname__
@@ -421,18 +347,3 @@ def name_of(fn: object) -> str:
 def _named(fn: object) -> str:
     """Return what a function is called where it is defined, and what any other object prints."""
     return getattr(fn, "__qualname__", None) or repr(fn)
-
-
-def _checked_key(key: Hashable) -> Hashable:
-    try:
-        hash(key)
-    except TypeError:
-        raise ProgramError(
-            f"a key is a value that can be hashed, such as a string or a tuple, not a {type(key).__qualname__}"
-        ) from None
-    return key
-
-
-def _check_seconds(role: str, seconds: object) -> None:
-    if type(seconds) not in (int, float) or not 0 <= seconds < _FOREVER:  # type: ignore[operator]  # a number by then
-        raise ProgramError(f"{role} is a number of seconds from 0, not {number_or_kind(seconds)}")

@@ -15,7 +15,8 @@ from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from go_state.core.commands import Call, Retry, name_of
+from go_state.core.call_options import Retry
+from go_state.core.commands import Call, name_of
 from go_state.core.errors import MissingExtra, ProgramError
 from go_state.runtime.context import current
 from go_state.runtime.effects.inbox import Arrival, Failed, Inbox, Parked, done

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sized
 from contextlib import contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Never, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Generic, NamedTuple, Never, Protocol, TypeAlias, TypeVar
 
 from go_state.core.errors import TimedOut
 from go_state.runtime.effects.place import Origin
@@ -24,7 +24,10 @@ from go_state.waking.thread_waker import ThreadWaker
 if TYPE_CHECKING:
     import asyncio
 
-    from go_state.buffer.cursor import Cursor
+    from go_state.buffer.own_chunk import OwnChunk
+
+
+Msg = TypeVar("Msg")
 
 
 class Done(NamedTuple):
@@ -250,7 +253,7 @@ class NextArrival:
         return time.monotonic() + min(seconds, threading.TIMEOUT_MAX) if seconds > 0 else 0
 
 
-class LoopSleep:
+class LoopSleep(Generic[Msg]):
     """How a run that has a log to itself sleeps on its event loop: until something arrives or is put, or for `seconds`.
 
     A put has to find a waker in the log. It is left there until a put takes it out, however often the run sleeps meanwhile: what the
@@ -258,40 +261,43 @@ class LoopSleep:
     and then whether it was woken; whoever wakes it says so, and then looks for its `sleep`.
     """
 
-    __slots__ = ("_inbox", "_log", "_loop", "_sleeper", "seconds", "waker")
+    __slots__ = ("_inbox", "_log", "_owner", "_sleeper", "_waker", "seconds")
 
-    def __init__(self, inbox: Inbox, cursor: Cursor[Any]) -> None:
-        import asyncio  # here: a run in a thread has no use for it
-
+    def __init__(self, inbox: Inbox, owner: OwnChunk[Msg]) -> None:
         self._inbox = inbox
-        self._log, self._sleeper = cursor.log, cursor.sleeper
-        self._loop = asyncio.get_running_loop()
-        self.waker = PutWaker(inbox, self._loop)  #: the one that is left with the log
-        self.waker.is_used = True  # there is none
+        self._owner = owner
+        self._log, self._sleeper = owner.cursor.log, owner.cursor.sleeper
+        self._waker: PutWaker | None = None  # the one that is left with the log
         self.seconds: float | None = None
 
-    def prepare(self) -> bool:
-        """Leave a waker with the log, unless there is one; return whether to look first what there is.
+    def prepare(self, chunk: list[Msg]) -> bool:
+        """Leave a waker with the log, unless there is one; return whether to sleep: the run still has the log, and has read all of it,
+        to the end of the chunk.
 
-        It takes no lock, because the run, which has the log alone, looks once more after this whether it still has. A put appends, ends
-        that, and then wakes; the close, and whoever else uses the log, end it and then wake. So what comes before this is found in the
-        log's inbox, or the run has the log no longer; and what comes after it finds the waker.
+        It takes no lock, because the run looks whether it has the log after it has left the waker. A put appends, ends that, and then
+        wakes; the close, and whoever else uses the log, end it and then wake. So what comes before the waker is found in the log's
+        inbox, or the run has the log no longer; and what comes after it finds the waker.
         """
-        if not self.waker.is_used:
-            return False
+        waker, owner, log, sleeper = self._waker, self._owner, self._log, self._sleeper
+        if owner.own is chunk:
+            if waker is not None and not waker.is_used:
+                return True
+            self.leave()
+            self._waker = sleeper.waker = waker = PutWaker(self._inbox)
+            log.sleepers.append(waker)
+            log.attention = True
+            if not (log.inbox or log.closed or sleeper.is_woken) and owner.own is chunk:
+                return True
         self.leave()
-        log, sleeper = self._log, self._sleeper
-        self.waker = sleeper.waker = waker = PutWaker(self._inbox, self._loop)
-        log.sleepers.append(waker)
-        log.attention = True
-        return bool(log.inbox) or log.closed or sleeper.is_woken
+        return False
 
     def leave(self) -> None:
         """Leave no waker with the log any more."""
-        waker, sleeper = self.waker, self._sleeper
-        waker.is_used = True
-        if sleeper.waker is waker:
-            sleeper.waker = None
+        waker, self._waker = self._waker, None
+        if waker is None:
+            return
+        if self._sleeper.waker is waker:
+            self._sleeper.waker = None
         if waker in self._log.sleepers:
             with suppress(ValueError):  # whoever has woken it is faster
                 self._log.sleepers.remove(waker)
@@ -302,8 +308,10 @@ class LoopSleep:
 
     async def on_loop(self) -> bool:
         """Wait on the event loop; return whether there was anything to wait for. Raises `TimedOut` after `seconds`."""
-        inbox, waker, seconds = self._inbox, self.waker, self.seconds
-        inbox.sleep = sleep = self._loop.create_future()
+        inbox, waker, seconds = self._inbox, self._waker, self.seconds
+        if waker is None:
+            return False
+        inbox.sleep = sleep = waker.loop.create_future()
         timer = None
         try:
             if waker.is_used or not inbox.is_awaited:
@@ -311,7 +319,7 @@ class LoopSleep:
             if seconds is not None:
                 if seconds <= 0:
                     raise TimedOut(_NOTHING_CAME)
-                timer = self._loop.call_later(min(seconds, threading.TIMEOUT_MAX), _time_out, sleep)
+                timer = waker.loop.call_later(min(seconds, threading.TIMEOUT_MAX), _time_out, sleep)
             await sleep
             return True
         finally:
@@ -325,9 +333,11 @@ class PutWaker:
 
     __slots__ = ("_inbox", "is_used", "loop")
 
-    def __init__(self, inbox: Inbox, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, inbox: Inbox) -> None:
+        import asyncio  # here: a run in a thread has no use for it
+
         self._inbox = inbox
-        self.loop = loop
+        self.loop = asyncio.get_running_loop()
         self.is_used = False  #: whether `wake` was called
 
     def wake(self) -> None:

@@ -14,8 +14,8 @@ from collections.abc import Callable, Collection, Iterable
 from types import CoroutineType, FunctionType, GeneratorType
 from typing import Any
 
+from go_state.core.call_options import PLAIN
 from go_state.core.commands import (
-    PLAIN,
     After,
     All,
     Call,
@@ -333,25 +333,41 @@ class Interpreter:
     def resume(self, commands: object, origin: Origin, names: Collection[str]) -> None:
         """Hold, of the commands of a turn before a crash, those that were running, by their names, and what follows them in a `seq`."""
         self._message, self._origin = origin.message, origin
+        Resuming(self.hold, self._fail, origin, names).turn(commands)
+
+
+class Resuming:
+    """What is held of one turn's commands after a crash: those whose names were noted as running. Nothing is called."""
+
+    def __init__(
+        self, hold: Callable[[Effect], Outcome], fail: Callable[[Group], object], origin: Origin, names: Collection[str]
+    ) -> None:
+        self._hold = hold
+        self._fail = fail
+        self._origin = origin
+        self._names = names
+
+    def turn(self, commands: object) -> None:
+        """Hold what was running, by the numbers that it had in its turn."""
         number = 0
         for command in checked_commands(commands):
             if command is not None and type(command) is not Send:
-                self._resume(command, _NO_SCOPE, None, (number,), names)
+                self._resume(command, _NO_SCOPE, None, (number,))
                 number += 1
 
-    def _resume(self, command: object, scope: Scope, group: Group | None, path: Path, names: Collection[str]) -> Outcome:
+    def _resume(self, command: object, scope: Scope, group: Group | None, path: Path) -> Outcome:
         command, scope = unmapped(command, scope)
         if isinstance(command, (Seq, All)):
-            return self._resume_parts(Group(command, scope, group, path, self.origin()), names)
+            return self._resume_parts(Group(command, scope, group, path, self._origin))
         if command is not None and not isinstance(command, Cmd) and callable(command):
             command = Call.of(command)
         if isinstance(command, (Call, After)):
-            effect = Effect(command, scope, group, path, self.origin())
-            if effect.name in names:
-                return self.holding.hold(effect)
+            effect = Effect(command, scope, group, path, self._origin)
+            if effect.name in self._names:
+                return self._hold(effect)
         return _DONE
 
-    def _resume_parts(self, top: Group, names: Collection[str]) -> Outcome:
+    def _resume_parts(self, top: Group) -> Outcome:
         """Resume the parts of a `seq` or `all`, however deep they are nested."""
         group, outcome = top, _DONE
         while True:
@@ -360,13 +376,13 @@ class Interpreter:
                 command, scope = unmapped(part[1], group.scope)
                 path: Path = (group.path, part[0])
                 if isinstance(command, (Seq, All)):
-                    group, outcome = Group(command, scope, group, path, self.origin()), _DONE
+                    group, outcome = Group(command, scope, group, path, self._origin), _DONE
                     continue
-                outcome = self._resume(command, scope, group, path, names)
+                outcome = self._resume(command, scope, group, path)
             else:
                 if not group.in_order:
                     group.begun = True
-                    if group.open and group.mark in names:
+                    if group.open and group.mark in self._names:
                         self._fail(group)
                     outcome = _RUNNING if group.open else _DONE
                 if group is top or group.parent is None:

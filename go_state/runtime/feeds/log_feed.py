@@ -68,7 +68,7 @@ class LogFeed(Generic[Msg]):
         self._taken_at = self._checkpoint_at = time.monotonic()
         self._take = reader.take if owner is None else owner.take
         self._settle = reader.settle if owner is None else owner.settle
-        self._sleep: LoopSleep | None = None  # how the run sleeps on an event loop, once it has, if its log is in memory
+        self._sleep: LoopSleep[Msg] | None = None  # how the run sleeps on an event loop while it has the log alone
         self._disk: DiskReader[Msg] | None = None  # the reader, if it needs the disk, for which an event loop does not wait
         if on_loop and isinstance(reader, DiskReader):
             self._disk, self._take, self.thread = reader, reader.take_written, reader.thread
@@ -84,6 +84,8 @@ class LogFeed(Generic[Msg]):
             looks_up=True,
         )
         self._time = manager.timers.clock.time
+        if self._on_loop and isinstance(self.owner, OwnChunk):
+            self._sleep = LoopSleep(manager.inbox, self.owner)
 
     # ------------------------------------------------------------------ taking
 
@@ -96,7 +98,8 @@ class LogFeed(Generic[Msg]):
             yield Checkpoint()
             self._checkpoint_at = time.monotonic() + CHECKPOINT_SECONDS
         if self._ending:
-            self._leave_log()
+            if self._sleep is not None:
+                self._sleep.leave()
             return None
         if length_hint(self._rest):
             return self._until_checkpoint(self._rest) if self._on_loop else self._rest
@@ -136,7 +139,8 @@ class LogFeed(Generic[Msg]):
         left = None if manager is None else manager.left(self._is_drained)
         seconds = idle if left is None or (idle is not None and idle < left) else left
         try:
-            if (sleep := self._loop_sleep()) is None:
+            sleep = self._sleep
+            if sleep is None or not sleep.prepare(self._chunk):
                 yield Messages(self._reader, seconds)
             else:
                 sleep.seconds = seconds
@@ -148,24 +152,6 @@ class LogFeed(Generic[Msg]):
         finally:
             if manager is not None:
                 manager.inbox.is_awaited = False
-
-    def _loop_sleep(self) -> LoopSleep | None:
-        """Return how to sleep on an event loop while the run has its log alone; None if it has not, or something has come."""
-        sleep, owner = self._sleep, self.owner
-        if not self._on_loop or self._manager is None or owner.own is not self._chunk:
-            self._leave_log()
-            return None
-        if sleep is None:
-            sleep = self._sleep = LoopSleep(self._manager.inbox, owner.cursor)
-        if sleep.prepare() or owner.own is None:  # as it was before the waker was left, nobody looked at it
-            sleep.leave()
-            return None
-        return sleep
-
-    def _leave_log(self) -> None:
-        """Leave no waker with the log: the run sleeps in another way, or no more."""
-        if self._sleep is not None:
-            self._sleep.leave()
 
     @property
     def is_awaited(self) -> bool:
@@ -240,7 +226,8 @@ class LogFeed(Generic[Msg]):
 
     def rollback(self, *, processed: bool) -> tuple[()]:
         """Commit what is processed and put the cursor back to the first message that is not."""
-        self._leave_log()
+        if self._sleep is not None:
+            self._sleep.leave()
         committed = self._reader.committed - self._first
         self._commit((), max(self._given() - (not processed), committed))
         with suppress(NothingPending):
