@@ -276,7 +276,11 @@ class Interpreter:
         """Hold what a function has returned if that is to be awaited; add its message to `sent` if not."""
         kind = type(result)
         if kind is CoroutineType or (kind is not self._plain and self._is_awaitable(result)):
-            return self.hold(Effect(call, scope, group, path, self._origin or self.origin(), result))
+            effect = Effect(call, scope, group, path, self._origin or self.origin(), result)
+            if effect.key is not None or self.holding.marks is not None:
+                return self.hold(effect)
+            self.held.append(effect)  # as `hold` does with one that has no key, in a run that notes nothing
+            return _RUNNING
         ok = call.ok
         message = result if ok is None else ok(result)
         if message is not None:

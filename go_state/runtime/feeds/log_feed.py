@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence, Sized
 from contextlib import suppress
 from operator import length_hint
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from go_state.buffer.cursor import Cursor
 from go_state.buffer.own_chunk import OwnChunk
@@ -25,7 +25,7 @@ from go_state.runtime.effects.inbox import LoopSleep
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.feeds.disk import DiskReader
 from go_state.runtime.feeds.feed import NO_MESSAGES, NOBODY, OWN_LIMIT, Nobody, is_end
-from go_state.runtime.flow.waits import CHECKPOINT_SECONDS, Blocking, Checkpoint, Flow, Messages
+from go_state.runtime.flow.waits import CHECKPOINT_SECONDS, Blocking, Checkpoint, Flow, Messages, Wait
 from go_state.system.own_thread import Stepwise
 from go_state.system.timers import Timers
 
@@ -36,6 +36,10 @@ CHUNK_LIMIT = 1024  # messages; by then the cost of taking a chunk, about 2 us, 
 
 
 FEW = 64  # messages: a chunk is kept while the run sleeps, and so what effects bring lengthens it no further
+
+
+Settle: TypeAlias = Callable[[int, Sequence[Msg], bool], Sequence[Msg]]
+"""Commit so many messages, append these and, if asked to, read them; see `Reader.settle`."""
 
 
 def _do_nothing() -> None:
@@ -51,8 +55,7 @@ class LogFeed(Generic[Msg]):
     def __init__(self, reader: Reader[Msg], *, on_loop: bool) -> None:
         self._reader = reader
         self._on_loop = on_loop
-        owner = OwnChunk(reader) if isinstance(reader, Cursor) and reader.log.may_be_owned else None
-        self.owner: OwnChunk[Msg] | Nobody = owner or NOBODY
+        self.owner: OwnChunk[Msg] | Nobody = NOBODY
         self._chunk: list[Msg] = []
         self._rest: Iterator[Msg] = iter(self._chunk)
         self._first = self._began = reader.committed  # the position of the chunk's first message, and of the first of all
@@ -66,9 +69,8 @@ class LogFeed(Generic[Msg]):
         self._timers: Timers | None = None
         self._time: Callable[[], float] = time.time
         self._taken_at = self._checkpoint_at = time.monotonic()
-        self._take = reader.take if owner is None else owner.take
-        self._settle = reader.settle if owner is None else owner.settle
-        self._sleep: LoopSleep[Msg] | None = None  # how the run sleeps on an event loop while it has the log alone
+        self._take: Callable[[int], list[Msg]] = reader.take
+        self._settle: Settle[Msg] = reader.settle
         self._disk: DiskReader[Msg] | None = None  # the reader, if it needs the disk, for which an event loop does not wait
         if on_loop and isinstance(reader, DiskReader):
             self._disk, self._take, self.thread = reader, reader.take_written, reader.thread
@@ -84,8 +86,6 @@ class LogFeed(Generic[Msg]):
             looks_up=True,
         )
         self._time = manager.timers.clock.time
-        if self._on_loop and isinstance(self.owner, OwnChunk):
-            self._sleep = LoopSleep(manager.inbox, self.owner)
 
     # ------------------------------------------------------------------ taking
 
@@ -93,31 +93,25 @@ class LogFeed(Generic[Msg]):
         """Return what is left of the chunk, or the next one; None once the log is closed and drained and no command is running."""
         given = len(self._chunk) - length_hint(self._rest)
         if given != self._reader.committed - self._first:  # before any wait, so that one that is cancelled has it committed
-            self.commit(())
+            self.commit(()) if self._on_loop else self._commit((), given)
         if self._on_loop and time.monotonic() >= self._checkpoint_at:
             yield Checkpoint()
             self._checkpoint_at = time.monotonic() + CHECKPOINT_SECONDS
         if self._ending:
-            if self._sleep is not None:
-                self._sleep.leave()
             return None
         if length_hint(self._rest):
-            return self._until_checkpoint(self._rest) if self._on_loop else self._rest
-        is_new = True
+            return _until(self._checkpoint_at, self._rest) if self._on_loop else self._rest
+        self._adapt()
         while True:
             if self._disk is not None and self._disk.needs_disk():
                 yield Blocking(Stepwise(self._disk.prepare, self._disk.prepare_in_steps), self.thread)
                 self._checkpoint_at = time.monotonic() + CHECKPOINT_SECONDS  # the loop has had its turn
             owner = self.owner
-            if (
-                owner.own is not self._chunk or owner.cursor.log.closed
-            ):  # if not, nobody has put anything: the wait looks for more
-                if is_new:
-                    self._adapt()
-                    is_new = False
-                if chunk := self._take(self._size):
-                    self._chunk, self._rest, self._first = chunk, iter(chunk), self._reader.committed
-                    return self._until_checkpoint(self._rest) if self._on_loop else self._rest
+            if self._on_loop and owner.own is self._chunk and not owner.cursor.log.closed:
+                pass  # nothing was put since: if anything is now, the wait finds it
+            elif chunk := self._take(self._size):
+                self._chunk, self._rest, self._first = chunk, iter(chunk), self._reader.committed
+                return _until(self._checkpoint_at, self._rest) if self._on_loop else self._rest
             manager, timers = self._manager, self._timers
             if self._arrivals or (timers is not None and timers.heap and timers.is_due()):
                 return NO_MESSAGES
@@ -139,19 +133,18 @@ class LogFeed(Generic[Msg]):
         left = None if manager is None else manager.left(self._is_drained)
         seconds = idle if left is None or (idle is not None and idle < left) else left
         try:
-            sleep = self._sleep
-            if sleep is None or not sleep.prepare(self._chunk):
-                yield Messages(self._reader, seconds)
-            else:
-                sleep.seconds = seconds
-                if (yield sleep):
-                    self._checkpoint_at = time.monotonic() + CHECKPOINT_SECONDS  # the other tasks have had their turn
+            if (yield self._next(seconds)):
+                self._checkpoint_at = time.monotonic() + CHECKPOINT_SECONDS  # the other tasks have had their turn
         except TimedOut:
             if manager is None or not manager.active:
                 self.idled()
         finally:
             if manager is not None:
                 manager.inbox.is_awaited = False
+
+    def _next(self, seconds: float | None) -> Wait:
+        """Return the wait for the next message, or an arrival; its result is true if other tasks had their turn for certain."""
+        return Messages(self._reader, seconds)
 
     @property
     def is_awaited(self) -> bool:
@@ -174,12 +167,6 @@ class LogFeed(Generic[Msg]):
         self._size = max(min(self._size * 2 if quick else self._size // 2, self._most), 1)
         self._taken_at = now
 
-    def _until_checkpoint(self, messages: Iterator[Msg]) -> Iterator[Msg]:
-        for message in messages:
-            yield message
-            if time.monotonic() >= self._checkpoint_at:
-                return
-
     def end_at_next_turn(self) -> None:
         """End at the next `take`, which waits for nothing; callable from any thread."""
         self._ending = True
@@ -189,32 +176,13 @@ class LogFeed(Generic[Msg]):
     # ------------------------------------------------------------------ committing
 
     def commit(self, messages: Sequence[Msg], /) -> tuple[()]:
-        """Move the cursor and append the messages, as one step; those that are next to be read lengthen the chunk.
-
-        While the run has the log alone it takes no lock: whoever looks at the cursor sees it before or after the step.
-        """
-        given, owner = len(self._chunk) - length_hint(self._rest), self.owner
-        if isinstance(owner, Nobody) or (own := owner.own) is None or len(own) >= OWN_LIMIT:
-            self._commit(messages, given)
-            return ()
-        position = self._first + given
-        own += messages
-        owner.cursor.committed = position  # without a call since the append: Ctrl-C finds both or neither
-        if owner.own is None:  # others have come in between
-            owner.append_late()
+        """Move the cursor and append the messages, as one step; those that are next to be read lengthen the chunk."""
+        self._commit(messages, len(self._chunk) - length_hint(self._rest))
         return ()
 
     def put(self, messages: Sequence[Msg]) -> tuple[()]:
-        """Append messages that no turn has sent; they lengthen the chunk while the run has the log alone, and has read all of it."""
-        chunk, owner = self._chunk, self.owner
-        if owner.own is chunk and len(chunk) < FEW:
-            if not length_hint(self._rest):
-                self._rest = _at_end(chunk)  # before the append: until then nothing more is given
-            chunk += messages
-            if owner.own is None:  # others have come in between
-                owner.append_late()
-            return ()
-        self._commit(messages, len(chunk) - length_hint(self._rest), follow=False)
+        """Append messages that no turn has sent. They do not lengthen the chunk, whose iterator may have ended for good."""
+        self._commit(messages, len(self._chunk) - length_hint(self._rest), follow=False)
         return ()
 
     def _commit(self, messages: Sequence[Msg], given: int, *, follow: bool = True) -> None:
@@ -226,8 +194,6 @@ class LogFeed(Generic[Msg]):
 
     def rollback(self, *, processed: bool) -> tuple[()]:
         """Commit what is processed and put the cursor back to the first message that is not."""
-        if self._sleep is not None:
-            self._sleep.leave()
         committed = self._reader.committed - self._first
         self._commit((), max(self._given() - (not processed), committed))
         with suppress(NothingPending):
@@ -262,6 +228,80 @@ class LogFeed(Generic[Msg]):
 
     def _backlog(self) -> int:
         return self._reader.diff() + length_hint(self._rest)
+
+
+class MemoryFeed(LogFeed[Msg]):
+    """Messages of a log in memory, which the run may have to itself: then a turn's messages, and those of effects, need no lock."""
+
+    def __init__(self, cursor: Cursor[Msg], *, on_loop: bool) -> None:
+        super().__init__(cursor, on_loop=on_loop)
+        self.owner: OwnChunk[Msg] = OwnChunk(cursor)
+        self._take: Callable[[int], list[Msg]] = self.owner.take
+        self._settle: Settle[Msg] = self.owner.settle
+        self._sleep: LoopSleep[Msg] | None = None  # how it sleeps on an event loop while it has the log to itself
+
+    def listen_to(self, manager: EffectManager) -> None:
+        """End waits when running commands have produced something."""
+        super().listen_to(manager)
+        self._sleep = LoopSleep(manager.inbox, self.owner) if self._on_loop else None
+
+    def _next(self, seconds: float | None) -> Wait:
+        sleep = self._sleep
+        if sleep is None or not sleep.prepare(self._chunk):
+            return Messages(self._reader, seconds)
+        sleep.seconds = seconds
+        return sleep
+
+    def commit(self, messages: Sequence[Msg], /) -> tuple[()]:
+        """Move the cursor and append the messages, as one step: whoever looks at the cursor sees it before or after that."""
+        given, owner = len(self._chunk) - length_hint(self._rest), self.owner
+        own = owner.own
+        if own is None or len(own) >= OWN_LIMIT:
+            self._commit(messages, given)
+            return ()
+        position = self._first + given
+        own += messages
+        owner.cursor.committed = position  # without a call since the append: Ctrl-C finds both or neither
+        if owner.own is None:  # others have come in between
+            owner.append_late()
+        return ()
+
+    def put(self, messages: Sequence[Msg]) -> tuple[()]:
+        """Append messages that no turn has sent; they lengthen the chunk while the run has the log to itself, and has read all of it."""
+        chunk, owner = self._chunk, self.owner
+        if owner.own is not chunk or len(chunk) >= FEW:
+            return super().put(messages)
+        if not length_hint(self._rest):
+            self._rest = _at_end(chunk)  # before the append: until then nothing more is given
+        chunk += messages
+        if owner.own is None:  # others have come in between
+            owner.append_late()
+        return ()
+
+    def rollback(self, *, processed: bool) -> tuple[()]:
+        """Commit what is processed and put the cursor back to the first message that is not."""
+        self.leave()
+        return super().rollback(processed=processed)
+
+    def leave(self) -> None:
+        """Leave nothing with the log that wakes the run."""
+        if self._sleep is not None:
+            self._sleep.leave()
+
+
+def log_feed(reader: Reader[Msg], *, on_loop: bool) -> LogFeed[Msg]:
+    """Return the feed of a reader, as its log allows."""
+    if isinstance(reader, Cursor) and reader.log.may_be_owned:
+        return MemoryFeed(reader, on_loop=on_loop)
+    return LogFeed(reader, on_loop=on_loop)
+
+
+def _until(checkpoint: float, messages: Iterator[Msg]) -> Iterator[Msg]:
+    """Give the messages until it is time for the other tasks of the event loop."""
+    for message in messages:
+        yield message
+        if time.monotonic() >= checkpoint:
+            return
 
 
 def _at_end(chunk: list[Msg]) -> Iterator[Msg]:
