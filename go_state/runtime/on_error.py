@@ -13,7 +13,7 @@ from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar, Union, r
 
 from go_state.core.errors import BadRecord, InvalidKey, NotStorable, StoreError, UsageError
 from go_state.core.ports import Producer
-from go_state.runtime.effects.effect import Origin
+from go_state.runtime.effects.place import Origin
 from go_state.runtime.flow.waits import Answer, Flow
 
 Msg = TypeVar("Msg")

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from functools import partial
 
 from go_state.core.errors import TimedOut, UsageError
-from go_state.runtime.effects.context import current
-from go_state.runtime.effects.effect import Effect
+from go_state.runtime.context import current
+from go_state.runtime.effects.scheduler import Effect
 from go_state.system.own_thread import call_once
 from go_state.waking.deadlines import check_timeout
 
@@ -71,9 +71,12 @@ class SimClock:
             run.due, run.resting = due, resting
             if self._advancing:
                 self._changed.notify_all()
-            if not (self._jumps and self._rest()):
+            if not self._jumps:
                 return None
-            if len(self._runs) == 1 and due is not None:
+            alone = len(self._runs) == 1
+            if not (resting() if alone else self._rest()):
+                return None
+            if alone and due is not None:
                 self._now = max(self._now, due)
                 run.due, run.resting = None, _never
                 return 0.0

@@ -19,11 +19,12 @@ from go_state.core.subscriptions import Sub
 from go_state.core.turn import Turn
 from go_state.middleware.chain import replayed
 from go_state.runtime.after_commit import Hooks
-from go_state.runtime.effects.context import current, environment
-from go_state.runtime.effects.effect import Effect, Origin
+from go_state.runtime.context import current, environment
 from go_state.runtime.effects.executor import Owner, Work, check_kind
 from go_state.runtime.effects.inbox import Done, Failed
 from go_state.runtime.effects.manager import EffectManager
+from go_state.runtime.effects.place import Origin
+from go_state.runtime.effects.scheduler import Effect
 from go_state.runtime.feeds.feed import NOBODY
 from go_state.runtime.flow.awaitables import is_awaitable
 from go_state.runtime.flow.driver import drive

@@ -12,8 +12,9 @@ from collections.abc import Hashable, Iterable
 from go_state.core.commands import Call
 from go_state.core.errors import NotRepeatable
 from go_state.core.subscriptions import Scope
-from go_state.runtime.effects.effect import Effect, Group, Messages, TurnNames
 from go_state.runtime.effects.interpreter import Interpreter
+from go_state.runtime.effects.place import Group, Messages, TurnNames
+from go_state.runtime.effects.scheduler import Effect
 
 _ADVICE = (
     "keep the program in a journal, which has what commands have sent, or give the function of a command without ok= and err= "

@@ -8,10 +8,10 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from go_state.core.commands import name_of
 from go_state.core.errors import ProgramError
 from go_state.core.subscriptions import At, Each, Every, Signal, Stream, Sub, checked_entry, checked_subscriptions
-from go_state.runtime.effects.effect import wrapped
+from go_state.runtime.effects.endings import Delivery, Trouble
 from go_state.runtime.effects.inbox import Input
-from go_state.runtime.effects.lifecycle import Delivery, Trouble
 from go_state.runtime.effects.manager import EffectManager
+from go_state.runtime.effects.place import wrapped
 from go_state.runtime.raised import as_failure
 from go_state.runtime.subscriptions.comparing import different, different_entries, goes_on
 from go_state.runtime.subscriptions.running import Asked, Broken, Produced, Running

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TypeVar
 
+from go_state.core.call_options import PLAIN
 from go_state.core.commands import After, All, Call, Cmd, Command, Map, Seq
 from go_state.modes.aggregate.partitions.places import refused
 
@@ -23,8 +24,8 @@ def only_effects(commands: Iterable[Command[Msg]]) -> tuple[Command[Msg], ...]:
 
 def _only_effect(command: Cmd[Msg] | Callable[[], Msg | None]) -> Cmd[Msg] | Callable[[], Msg | None]:
     match command:
-        case Call(ok=None, err=None):
-            return replace(command, ok=_nothing)
+        case Call(fn, args, None, None, how):
+            return Call((fn, args, _nothing, None, how))
         case Call():
             raise refused("a command has ok= or err=, whose message may be another when the command is performed again")
         case After():
@@ -36,7 +37,7 @@ def _only_effect(command: Cmd[Msg] | Callable[[], Msg | None]) -> Cmd[Msg] | Cal
         case Cmd():
             return command
         case _ if callable(command):
-            return Call(command, ok=_nothing)
+            return Call((command, (), _nothing, None, PLAIN))
         case _:
             return command  # which is no command: whoever performs it says so
 
