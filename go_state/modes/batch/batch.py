@@ -16,7 +16,8 @@ from go_state.modes.batch.halting import Halting
 from go_state.modes.batch.limits import Limits
 from go_state.modes.batch.loaded_first import LoadedFirst, Loading
 from go_state.modes.batch.opening import Stream, open_reader
-from go_state.modes.batch.source_feed import Ended, QueuedSourceFeed, SavePoint, SourceFeed
+from go_state.modes.batch.queued_feed import QueuedSourceFeed
+from go_state.modes.batch.source_feed import Ended, SavePoint, SourceFeed
 from go_state.modes.batch.source_reader import SourceReader
 from go_state.modes.loops import Folding, JustStarted, filing_for, plain_loop
 from go_state.modes.options import BatchOptions
@@ -159,10 +160,11 @@ class Plan(Generic[Model, Msg]):
         halts = self._ports is None and may_halt(on_error)
         loop = plain_loop(self.program, manager, Failures(on_error, halts=halts, filing=filing), self._replaying, kept)
         halting = Halting(loop, reader, None if checkpoint is None else checkpoint.rewind) if halts else None
-        feed: SourceFeed[Held, Msg] = SourceFeed(loop, reader, self._limits, self._limit, checkpoint, halting)
+        source = SourceFeed(loop, reader, self._limits, self._limit, checkpoint, halting)
+        feed: SourceFeed[Held, Msg] | QueuedSourceFeed[Held, Msg] = source
         if self._ports is not None:
             queue = PortFeed(*self._ports, on_loop=self._on_loop, one_at_a_time=True)
-            feed = QueuedSourceFeed(loop, reader, self._limits, self._limit, checkpoint, queue)
+            feed = QueuedSourceFeed(source, queue, self._limits, manager, whole=reader.whole)
         return Batch(loop, reader, feed if loading is None else LoadedFirst(feed, *loading), checkpoint)
 
     async def drive_in_time(self, flow: Flow[None]) -> None:
@@ -195,7 +197,7 @@ class Batch(Generic[Model, Msg]):
         self,
         loop: Loop[Model, Msg],
         reader: SourceReader[Msg],
-        feed: SourceFeed[Model, Msg] | LoadedFirst[Model, Msg],
+        feed: SourceFeed[Model, Msg] | QueuedSourceFeed[Model, Msg] | LoadedFirst[Model, Msg],
         checkpoint: SavePoint[Model] | None,
     ) -> None:
         self.loop = loop

@@ -7,6 +7,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from go_state.core.ports import Position, Undecoded
 from go_state.core.turn import Turn
+from go_state.modes.batch.queued_feed import QueuedSourceFeed
 from go_state.modes.batch.source_feed import Ended, SourceFeed
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.flow.waits import Blocking, Flow
@@ -29,7 +30,7 @@ class LoadedFirst(Generic[Held, Msg]):
 
     def __init__(
         self,
-        feed: SourceFeed[Held, Msg],
+        feed: SourceFeed[Held, Msg] | QueuedSourceFeed[Held, Msg],
         missing: Callable[[Msg], Sequence[str]],
         load: Callable[[Sequence[str]], object],
         thread: OwnThread,

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
-from go_state.core.errors import UsedAfterClose
 from go_state.core.ports import Position, Undecoded
 from go_state.core.turn import Turn
 from go_state.modes.batch.halting import Counts, Halting, Rewind
@@ -16,7 +15,6 @@ from go_state.modes.batch.limits import Limits
 from go_state.modes.batch.source_reader import SourceReader
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.feeds.feed import NO_MESSAGES, NOBODY
-from go_state.runtime.feeds.port_feed import PortFeed
 from go_state.runtime.flow.waits import Checkpoint, Flow
 from go_state.runtime.turn import Loop
 
@@ -63,7 +61,7 @@ class SourceFeed(Generic[Held, Msg]):
         checkpoint: SavePoint[Held] | None,
         halting: Halting[Held, Msg] | None = None,
     ) -> None:
-        self._undecoded: Undecoded | None = None  # the record in whose place None was given last
+        self.undecoded: Undecoded | None = None  #: the record in whose place None was given last
         self._halting = halting
         self._halts = 0  # how often the batch has halted: once, and once more while it waited for what was running
         self._is_direct = False  # whether the messages being taken are the source's own
@@ -122,7 +120,7 @@ class SourceFeed(Generic[Held, Msg]):
                 return None
             if self._queue:
                 self._is_direct = False
-                return self._until_due(self._drain()) if limits.watches else self._drain()
+                return self._until_due(self.drain()) if limits.watches else self.drain()
             if self._manager.has_arrivals:
                 return NO_MESSAGES
             if self._halts:
@@ -142,18 +140,26 @@ class SourceFeed(Generic[Held, Msg]):
             self._is_direct = True
             if self._run is not None:
                 return self._take_from(self._run)
-            self._run = yield from self._reader.more()
-            if self._run is None:
+            run = yield from self._reader.more()
+            if run is None:
                 return (yield from self._last_ones())
-            if self._can_give_whole():
-                return self._run
-            if self._halting is not None:
-                self._run = self._halting.noting(self._run, self._counts)
-            if not self._reader.whole:
-                return self._take_from(
-                    self._run
-                )  # also when it is time to end by now: what was taken from the source is not given again
-            self._admit(list(self._run))
+            if (given := self._begun(run)) is not None:
+                return given
+
+    def _begun(self, run: Iterator[Msg | None]) -> Iterator[Msg | None] | None:
+        """Return what to give of messages that the source has now; None if they are queued, because they belong together.
+
+        They are given also when it is time to end by now: what was taken from the source is not given again.
+        """
+        self._run = run
+        if self._can_give_whole():
+            return run
+        if self._halting is not None:
+            self._run = self._halting.noting(run, self._counts)
+        if not self._reader.whole:
+            return self._take_from(self._run)
+        self._admit(list(self._run))
+        return None
 
     def upcoming(self) -> Iterator[Msg | None]:
         """Give the messages that are in hand, without taking them: those that are queued, and those that were read ahead."""
@@ -191,7 +197,7 @@ class SourceFeed(Generic[Held, Msg]):
                 taken += 1  # a local as well: so looking for records costs nothing
                 self._taken = taken
                 if has_records and message.__class__ is record:
-                    self._undecoded, message = message, None  # type: ignore[assignment]  # that is its class
+                    self.undecoded, message = message, None  # type: ignore[assignment]  # that is its class
             yield message
             if queue or arrivals or taken >= stop_at or (watches and self._limits.due()) or (timed and timers.is_due()):
                 return
@@ -235,14 +241,15 @@ class SourceFeed(Generic[Held, Msg]):
         self._queue.extend(messages)
         self._queued += len(messages)
 
-    def _drain(self) -> Iterator[Msg | None]:
+    def drain(self) -> Iterator[Msg | None]:
+        """Give what is queued."""
         queue = self._queue
         while queue:
             message = queue.popleft()
             if self._unseen and message is not None:
                 self._unseen -= 1
                 if message.__class__ is Undecoded:  # of a fetch
-                    self._undecoded, message = message, None  # type: ignore[assignment]
+                    self.undecoded, message = message, None  # type: ignore[assignment]
             yield message
 
     def _until_due(self, messages: Iterator[Msg | None]) -> Iterator[Msg | None]:
@@ -290,7 +297,7 @@ class SourceFeed(Generic[Held, Msg]):
 
     def take_undecoded(self) -> Undecoded | None:
         """Return the record in whose place None was given last."""
-        undecoded, self._undecoded = self._undecoded, None
+        undecoded, self.undecoded = self.undecoded, None
         if self._whole:
             self._idle += 1
         return undecoded
@@ -298,72 +305,3 @@ class SourceFeed(Generic[Held, Msg]):
     def turn(self) -> Turn:
         """Return a turn that begins now."""
         return Turn(self._manager.timers.clock.time(), self.last_position())
-
-
-class QueuedSourceFeed(SourceFeed[Held, Msg]):
-    """The same, with a queue of the user's own between the source and the turns."""
-
-    commits_each = True
-
-    def __init__(
-        self,
-        loop: Loop[Held, Msg],
-        reader: SourceReader[Msg],
-        limits: Limits,
-        limit: int | None,
-        checkpoint: SavePoint[Held] | None,
-        queue: PortFeed[Msg],
-    ) -> None:
-        super().__init__(loop, reader, limits, limit, checkpoint)
-        self._port = queue
-        self._records = 0  # that were no messages, and never entered the queue
-
-    def listen_to(self, manager: EffectManager) -> None:
-        """Connect the manager: positions for commands. The length of a queue of the user's own is not known."""
-        manager.connect(where=self.last_position)
-
-    @property
-    def processed(self) -> int:
-        """How many messages were committed, or were none."""
-        return self._port.processed + self._records
-
-    def take(self) -> Flow[Iterator[Msg | None] | None]:
-        """Give the next message of the queue; when it is empty, put the source's next messages into it."""
-        while True:
-            self._limits.check_deadline()
-            if not (yield from self._port.empty()):
-                given = yield from self._port.take()
-                if given is None:
-                    raise UsedAfterClose("the consumer was closed before the batch had processed what is in its queue")
-                return given
-            messages = yield from super().take()
-            if messages is None:
-                return None
-            # A fetch is put as a whole, also if the event loop is to be given control in the middle of it.
-            rest = self._drain() if self._reader.whole else ()
-            together = chain(messages if self._reader.whole else islice(messages, 1), rest)
-            entering = [message for message in together if message is not None]
-            if self._undecoded is not None and self._reader.whole:
-                raise self._undecoded.error  # which of what was fetched came before it, the queue cannot tell
-            if self._undecoded is not None:
-                self._records += 1
-                return iter((None,))
-            yield from self._port.put(entering)
-            if not entering and self._manager.has_arrivals:
-                return iter(())
-
-    def commit(self, messages: Sequence[Msg], /) -> Flow[None] | tuple[()]:
-        """Put, then commit."""
-        return self._port.commit(messages)
-
-    def put(self, messages: Sequence[Msg], /) -> Flow[None] | tuple[()]:
-        """Put messages that no turn has sent."""
-        return self._port.put(messages)
-
-    def rollback(self, *, processed: bool) -> Flow[None] | tuple[()]:
-        """Ask the consumer to give its message again."""
-        return self._port.rollback(processed=processed)
-
-    def last_position(self) -> Position:
-        """Return the position of the source; None if a fetch has put many messages into the queue at once."""
-        return None if self._reader.whole else super().last_position()
