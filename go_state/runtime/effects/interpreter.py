@@ -1,8 +1,7 @@
 """The interpreter: from a turn's commands to the messages that it sends, and the effects that it begins or ends.
 
-It calls what is inline, plain functions without a thread, and nothing else of the world: what goes on after the turn is only `held`,
-and whoever asked begins it once the turn is committed. The rest of a `seq`, whose first part was waited for, is performed in the same
-way when that part has ended. `None` is no command and no message.
+It calls what is inline, plain functions without a thread, and nothing else: what goes on after the turn is only `held`, and is begun
+once the turn is committed. The rest of a `seq` whose first part was waited for is performed in the same way when that has ended.
 
     commands ──▶ perform ──▶ messages, and held: effects to begin, keys and scopes to cancel, in order
     a group, of which a part has ended ──▶ go_on ──▶ messages, and held, likewise

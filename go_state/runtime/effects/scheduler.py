@@ -65,7 +65,7 @@ class Effect:
         return None if self.timer is None else self.timer.due
 
     def cancel_timeout(self) -> None:
-        """Let it neither time out nor be tried again."""
+        """Cancel its timeout and its next try."""
         if self.timer is not None:
             self.timer.cancel()
         if self.try_timer is not None:

@@ -71,7 +71,7 @@ class AsyncPartitionContract(PartitionContract):
 
 
 async def _nothing() -> None:
-    """Have the loop begun."""
+    """Return at once: running it begins the loop."""
 
 
 class _InLoop:

@@ -18,7 +18,9 @@ from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 from go_state.core.errors import Conflict, SourceChanged, StoreError
 from go_state.core.ports import Position, Store
 from go_state.modes.aggregate.partitions.claims import TRIES, Claimed, Claims
+from go_state.modes.aggregate.partitions.fenced import Fenced
 from go_state.modes.aggregate.partitions.making import ShareMaker
+from go_state.modes.aggregate.partitions.shares.pausing import Pausing
 from go_state.modes.aggregate.partitions.shares.reader import Slices
 from go_state.modes.aggregate.partitions.shares.runner import Runner
 from go_state.modes.aggregate.partitions.shares.saving import lost_among
@@ -47,13 +49,6 @@ class Outcome(NamedTuple, Generic[Msg]):
     failed: FailedMessage[Msg] | None
 
 
-class _Refused(NamedTuple):
-    """A partition whose holder was fenced: when to claim it again, and how often that was in a row."""
-
-    at: float
-    times: int
-
-
 class StreamHolder(Generic[Model, Msg]):
     """The partitions that this process holds, and all that happens to them, as flows for either driver."""
 
@@ -67,8 +62,8 @@ class StreamHolder(Generic[Model, Msg]):
         self._describe = describe  # recognises partitions and returns their fingerprints, or an awaitable of them
         self._limits = maker.limits
         self._shares: dict[str, Share[Model, Msg]] = {}
-        self._refused: dict[str, _Refused] = {}
-        self._fenced: dict[str, int] = {}  # how often in a row, of those that have saved nothing since
+        self._fenced = Fenced()
+        self._pausing: Pausing[Model, Msg] = Pausing(reading)
         self._claims = Claims(maker.places, maker.names, maker.source_name)
         self._woken: Woken[Share[Model, Msg]] = Woken(reading.wake)
         self._slices = Slices(maker.slice_seconds, maker.limit)
@@ -81,8 +76,6 @@ class StreamHolder(Generic[Model, Msg]):
         self._save_at = self._next_save()
         self._polled = 0.0  # seconds that were to be waited since the last round
         self._more = True  # whether the reading may give more
-        self._full: set[Share[Model, Msg]] = set()  # of which no more should be given
-        self._paused: set[Share[Model, Msg]] = set()  # of which no more is given
 
     @property
     def store(self) -> Store:
@@ -114,7 +107,7 @@ class StreamHolder(Generic[Model, Msg]):
         if claimed is None:
             return None
         for partition, each in claimed.items():
-            self._refused.pop(partition, None)
+            self._fenced.take(partition)
             share = self._maker.share(partition, each, self._reading, self._slices)
             self._shares[partition] = share
             self._runner.positions[partition] = each.position
@@ -157,8 +150,7 @@ class StreamHolder(Generic[Model, Msg]):
         if share is not None:
             share.reader.give(records)
             self._runner.add(share)
-            if share.reader.is_full and not share.reader.is_paused:
-                self._full.add(share)
+            self._pausing.given(share)
 
     # ------------------------------------------------------------------ the loop
 
@@ -191,7 +183,7 @@ class StreamHolder(Generic[Model, Msg]):
         if self._runner.was_absent(self._polled) or not (yield from self._runner.round(_ROUND)):
             yield from self._look_at_claims()
         self._polled = 0.0
-        self._pause_and_resume()
+        self._pausing.pause_and_resume()
         yield from self._tell_saved()
         if self._why_ended() is not None:
             return
@@ -224,13 +216,13 @@ class StreamHolder(Generic[Model, Msg]):
             return ended
         if self._slices.left == 0:
             return "limit"
-        return "exhausted" if not self._more and not self._shares and not self._refused else None
+        return "exhausted" if not self._more and not self._shares and not self._fenced.due_at else None
 
     def _seconds(self) -> float:
         """Return for how long there is nothing to do but to wait for the source."""
         if self._runner.is_busy:
             return 0.0
-        times = [self._runner.next_timer(), *(each.at for each in self._refused.values())]
+        times = [self._runner.next_timer(), *self._fenced.due_at.values()]
         if any(share.is_changed for share in self._shares.values()):
             times.append(self._save_at)
         left = self._limits.seconds_left()
@@ -241,19 +233,6 @@ class StreamHolder(Generic[Model, Msg]):
     def _next_save(self) -> float:
         seconds = self._maker.snapshots.seconds
         return float("inf") if seconds is None else time.monotonic() + seconds
-
-    def _pause_and_resume(self) -> None:
-        """Ask the reading to give nothing of partitions of which enough waits, and to give it again when there is room."""
-        for share in self._full:
-            share.reader.is_paused = True
-            self._reading.pause(share.partition)
-            self._paused.add(share)
-        self._full.clear()
-        for share in [share for share in self._paused if share.reader.has_room]:
-            share.reader.is_paused = False
-            self._paused.remove(share)
-            if not share.is_done:
-                self._reading.resume(share.partition)
 
     def _tell_saved(self) -> Flow[None]:
         if self._runner.saved:
@@ -272,7 +251,7 @@ class StreamHolder(Generic[Model, Msg]):
 
     def saved(self, share: Share[Model, Msg], models: int, began: float) -> None:
         """Note that a share goes on from what it has saved."""
-        self._fenced.pop(share.partition, None)
+        self._fenced.saved(share.partition)
         self._maker.tell.saved(share, self._reading.lag(share.partition), models, began)
 
     def fenced(self, share: Share[Model, Msg], conflict: Conflict) -> Flow[None]:
@@ -282,21 +261,14 @@ class StreamHolder(Generic[Model, Msg]):
         yield from self._drop(share)
         if share.reader.is_cut:  # it is let go of anyway
             return
-        times = self._fenced[partition] = self._fenced.get(partition, 0) + 1
-        first, most = self._maker.again
-        wait = 0.0 if times == 1 else min(first * 2 ** min(times - 2, 20), most)
-        self._refused[partition] = _Refused(time.monotonic() + wait, times)
+        self._fenced.add(partition, self._maker.again)
         self._reading.pause(partition)
 
     def _claim_again(self) -> Flow[None]:
         """Claim partitions that were fenced, if the engine says that they are still this reading's."""
-        now = time.monotonic()
-        for partition in [partition for partition, refused in self._refused.items() if refused.at <= now]:
+        for partition in self._fenced.due():
             holds = yield Answer(self._reading.holds(partition), "the source")
-            if partition not in self._refused:  # it was assigned, revoked or lost while the engine was asked
-                continue
-            del self._refused[partition]
-            if not holds:
+            if not (self._fenced.take(partition) and holds):
                 continue
             after = yield from self._assign_again(partition)
             yield Answer(self._reading.seek(partition, after), "the seek of the source")
@@ -340,8 +312,7 @@ class StreamHolder(Generic[Model, Msg]):
 
     def _forget(self, partitions: Collection[str]) -> None:
         for partition in partitions:
-            self._refused.pop(partition, None)
-            self._fenced.pop(partition, None)
+            self._fenced.forget(partition)
 
     def _spread_cache(self) -> None:
         if self._shares:

@@ -11,13 +11,14 @@ from go_state.core.ports.partitions import Partitioned
 from go_state.core.program import Program
 from go_state.modes.aggregate.kept_by import CACHE, kept_by_key
 from go_state.modes.aggregate.keyed import Change
-from go_state.modes.aggregate.model_store import KeptModels, checked_name
+from go_state.modes.aggregate.model_store import KeptModels
 from go_state.modes.aggregate.partitions.claims import Claimed
 from go_state.modes.aggregate.partitions.only_effects import only_effects
 from go_state.modes.aggregate.partitions.places import Entered, StoreOfPartitions, check_follows_from_stream
 from go_state.modes.aggregate.partitions.shares.reader import Records, ShareReader, Slices
 from go_state.modes.aggregate.partitions.shares.share import Save, Share
 from go_state.modes.aggregate.partitions.telling import Telling
+from go_state.modes.aggregate.position_record import checked_name
 from go_state.modes.batch.batch import Plan
 from go_state.modes.batch.halting import Rewind
 from go_state.modes.batch.limits import Limits
