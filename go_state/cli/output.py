@@ -35,6 +35,11 @@ def fail(why: str) -> NoReturn:
     sys.exit(1)
 
 
+def tell(what: str) -> None:
+    """Print it on standard error, beside what is printed for programs."""
+    sys.stderr.write(printable(what, encoding_of(sys.stderr)) + "\n")
+
+
 def confirm(what: str, *, yes: bool) -> None:
     """Ask the person at the terminal whether to go on; `UsageError` if there is none and `--yes` was not given."""
     if yes:
