@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import httpx
 import pytest
 from kafka_server import kafka_server
 from postgres_server import postgres_server
@@ -120,3 +121,34 @@ def test_the_bot_of_the_page_on_chat(irc: socket.socket, tmp_path: Path) -> None
         finally:
             process.kill()
             process.wait()
+
+
+def test_the_service_of_the_page_on_fastapi_ends_with_its_program(tmp_path: Path) -> None:
+    """A real uvicorn serves it; when its program fails, the process ends, and says why."""
+    service = saved("fastapi", tmp_path, "seats.py", "## Test it")
+    supervised = (
+        (HOW_TO / "fastapi.md").read_text(encoding="utf-8").partition("import asyncio, os, signal\n")[2].partition("```")[0]
+    )
+    broken = "def broken(model: Hall, msg: Book): 1 / 0\nhall = gs.Program(lambda: (Hall({}, {}), ()), broken, name='hall')\n"
+    app = "import asyncio, os, signal\n" + supervised + broken + "web.router.lifespan_context = supervised\n"
+    service.write_text(service.read_text() + app)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "uvicorn", "seats:web", "--port", str(port)]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+
+        def healthy() -> bool:
+            try:
+                return httpx.get(f"http://127.0.0.1:{port}/health").json() == "ready"
+            except httpx.ConnectError:
+                return False
+
+        until(healthy, process)
+        assert httpx.post(f"http://127.0.0.1:{port}/book/A1?name=ann").status_code == 500
+        assert "ZeroDivisionError" in process.communicate(timeout=60)[0]
+        assert process.returncode != 0
+    finally:
+        process.kill()
+        process.wait()

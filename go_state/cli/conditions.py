@@ -82,13 +82,27 @@ def expression(written: str) -> Callable[[object, object, object], bool]:
         if len(written) > _LONGEST:
             raise UsageError(f"--where is up to {_LONGEST:,} characters long: give a longer condition as module:function")
         made = _made(ast.parse(written.strip(), "--where", "eval").body)
+    except UsageError:  # which says more than that it is no expression
+        raise
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         one = "; two values are compared by ==" if _MEMBER.fullmatch(written) else ""
         raise UsageError(
             f"--where is field=value, an expression such as 'after.total < 0', or module:function, not {written!r} "
             f"({getattr(error, 'msg', type(error).__name__)}{one})"
         ) from None
-    return lambda before, msg, after: bool(made({"before": before, "msg": msg, "after": after}))
+    return lambda before, msg, after: _holds(written, made, {"before": before, "msg": msg, "after": after})
+
+
+def _holds(written: str, made: Made, names: Names) -> bool:
+    try:
+        return bool(made(names))
+    except UsageError:
+        raise
+    except Exception as error:  # of a field that is not there, or of values that cannot be compared
+        raise UsageError(
+            f"--where {written!r} cannot be computed ({type(error).__name__}: {error}): if only some messages have the field, ask these "
+            f'with --type CLASS beside it; if a key may be missing, look first, as in \'"c1" in after.by and after.by["c1"] > 0\''
+        ) from None
 
 
 _COMPARES: dict[type[ast.cmpop], Binary] = {

@@ -79,7 +79,7 @@ def main() -> None:
     try:
         app()
     except GoStateError as error:
-        fail(f"error: {error}")
+        fail("\n".join([f"error: {error}", *getattr(error, "__notes__", ())]))
     except OSError as error:
         fail(f"error: {error.filename or 'a file'} cannot be read or written: {error.strerror or error}")
     except Exception as error:

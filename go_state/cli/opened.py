@@ -47,8 +47,15 @@ def import_program(target: str) -> SomeProgram:
     """Import the program from "module:name"; the current folder is looked in first."""
     found = _imported(target, "a program is given as module:name, such as bot.main:program")
     if not isinstance(found, Program):
-        raise UsageError(f"{target} is not a gs.Program")
+        raise UsageError(f"{target} is not a gs.Program{_programs_beside(target)}")
     return found
+
+
+def _programs_beside(target: str) -> str:
+    """Return which programs the module has, which is imported by now."""
+    module = target.partition(":")[0]
+    found = [name for name, value in vars(sys.modules[module]).items() if isinstance(value, Program)]
+    return f": {module} has {', '.join(found[:_SOME])}" if found else f", and {module} has none"
 
 
 def import_function(target: str) -> Callable[[object], object]:

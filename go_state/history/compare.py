@@ -82,7 +82,7 @@ def compare(
     given = history_of(history)
     one, other = opened("compare", old, given, **options), opened("compare", new, given, **options)
     end = checked_end(given, until)
-    start: Start[Model] = earliest_of(one)
+    start: Start[Model] = earliest_of(one, end)
     twins = Twins(one, other, start, at_once=go_on, translation=translation_between(old, new))
     counts: Counter[str] = Counter()
     found: Parted[Msg] | None = None

@@ -14,6 +14,7 @@ from go_state.core.errors import TimedOut, UsageError
 from go_state.runtime.context import current
 from go_state.runtime.effects.scheduler import Effect
 from go_state.system.own_thread import call_once
+from go_state.system.running import running_loop
 from go_state.waking.deadlines import check_timeout
 
 
@@ -103,7 +104,8 @@ class SimClock:
         """Move time on by `seconds`, timer after timer, each with all that it leads to.
 
         Waits before each step, and at the end, until every run has done what there was to do; raises `TimedOut` when one has not
-        within `timeout` real seconds, such as one whose command does not return.
+        within `timeout` real seconds, such as one whose command does not return. Runs on this thread's event loop cannot go on
+        meanwhile: for those there is `advance_async`.
         """
         check_timeout(timeout)
         check_forward(seconds)
@@ -111,7 +113,8 @@ class SimClock:
         while True:
             with self._lock:
                 if not self._wait_for_rest(timeout):
-                    raise TimedOut(f"a run was still busy after {timeout:g} real seconds: does one of its commands hang?")
+                    why = "does one of its commands hang?" if running_loop() is None else "on an event loop use advance_async"
+                    raise TimedOut(f"a run was still busy after {timeout:g} real seconds: {why}")
                 due = self._next_due()
                 if due is None or due > end:
                     self._now = end

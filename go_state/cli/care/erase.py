@@ -161,7 +161,10 @@ def _journals(store: RecordStore, program: SomeProgram, name: str, prefix: str |
     if name:
         return [name]
     if prefix is not None or takes_key(program):
-        return [each for each in names if each.startswith(prefix or "")]
+        under = [each for each in names if each.startswith(prefix or "")]
+        if not under:
+            raise UsageError(f"{store.where} has {named(names)}, and none whose name begins with {prefix or ''!r}")
+        return under
     if len(names) != 1:
         raise UsageError(f"{store.where} has {named(names)}: say which with --name, or those of a keyed program with --prefix")
     return names

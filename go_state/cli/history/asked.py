@@ -65,6 +65,10 @@ def file_source(program: SomeProgram, path: str, of: str = "") -> Source[object]
         raise UsageError(
             f"{path} is not a file of records, such as .csv or .jsonl: several histories are files, each of its own"
         )
+    if kind in _TABLES and not of and not isinstance(cls, type):
+        raise UsageError(
+            f"the program takes messages of several classes: say with --of module:Class which of them a row of {path} is"
+        )
     if kind in _LINES:
         return JSONLines(path, cls)  # type: ignore[arg-type]  # what is no type it refuses itself
     return CSV(path, cls, delimiter="\t" if kind == ".tsv" else ",")  # type: ignore[arg-type]

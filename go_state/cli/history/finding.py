@@ -17,7 +17,8 @@ from go_state.cli.terminal import show
 from go_state.core.errors import UsageError
 from go_state.core.program import SomeProgram
 from go_state.history.compare import Compared, compare
-from go_state.history.steps import first
+from go_state.history.reading.opened import opened
+from go_state.history.steps import first_of
 from go_state.history.verify import verify
 from go_state.storage.codec.difference import differences
 
@@ -41,8 +42,10 @@ def find_first(
     program = import_program(target)
     condition = _condition(program, conditions or (), kind)
     with asked(program, history, where) as found:
+        work = opened("first", program, found.history, **found.options)
         with bar("first", found.total) as advance:
-            step = first(program, found.history, condition, start=start, until=until, progress=advance, **found.options)
+            step = first_of(work, condition, start, until, advance)
+        tell_passed_over(work.passed.count, work.passed.named, beside=True)
         if step is None:
             show("null" if as_json else "no message made it so")
             sys.exit(1)
@@ -125,6 +128,8 @@ def verify_history(
         print_json({"messages": verified.messages, "snapshots": verified.snapshots, "finding": finding, **passed})
     else:
         says = "they make what they made" if verified.finding is None else verified.finding
+        if verified.finding is None and not verified.messages and found.total:
+            says = f"no snapshot is of the program's revision {program.revision}; `go-state rebuild` makes them again"
         show(f"{verified.messages:,} messages and {verified.snapshots} snapshots checked: {says}")
         tell_passed_over(verified.passed_over, verified.set_aside)
     sys.exit(0 if verified.ok else 1)

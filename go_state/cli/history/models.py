@@ -62,6 +62,8 @@ def rebuild_models(
             )
         with open_store(history, where.schema, readonly=dry_run) as opened, bar("rebuild", None) as advance:
             rebuilt = rebuild(program, opened, key=where.key, prefix=where.prefix, dry_run=dry_run, progress=advance)
+    if not rebuilt.models:
+        raise UsageError(f"there is no model of {target} under the prefix {where.prefix!r}: nothing was made again")
     _print(rebuilt, as_json=as_json, dry_run=dry_run)
 
 

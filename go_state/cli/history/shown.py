@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import orjson
 
+from go_state.cli.output import tell
 from go_state.cli.terminal import show, show_json
 from go_state.core.errors import BadRecord
 from go_state.core.program import SomeProgram
@@ -40,12 +41,13 @@ class Printer:
         """Return a message as JSON has it; None for none."""
         return None if message is None else orjson.loads(self._messages.encode(message))
 
-    def step(self, step: Step[object, object]) -> None:
-        """Print a turn: what it was, and before and after of every field that it has changed."""
+    def step(self, step: Step[object, object]) -> bool:
+        """Print a turn, with before and after of every field that it has changed; False if it changes none that was asked for."""
         changed = [each for each in differences(step.before, step.after, _MOST) if self._is_asked(each.path)]
         if self._fields and not changed:
-            return
+            return False
         self.turn(step.position, step.at, step.key, step.message, changed, sent=step.sent)
+        return True
 
     def turn(
         self,
@@ -84,11 +86,11 @@ def described(set_aside: Sequence[FailedMessage[object]]) -> list[dict[str, obje
     return [{"position": each.position, "type": _kind(each), "error": type(each.error).__qualname__} for each in set_aside]
 
 
-def tell_passed_over(number: int, set_aside: Sequence[FailedMessage[object]]) -> None:
-    """Print how many messages were passed over, and where the first ones are."""
+def tell_passed_over(number: int, set_aside: Sequence[FailedMessage[object]], *, beside: bool = False) -> None:
+    """Print how many messages were passed over, and where the first ones are; on standard error if that is `beside` the output."""
     if number:
         first = ", ".join(f"{each.position} ({type(each.error).__qualname__})" for each in set_aside[:_NAMED])
-        show(f"{number:,} passed over, at {first}{', ...' if number > _NAMED else ''}")
+        (tell if beside else show)(f"{number:,} passed over, at {first}{', ...' if number > _NAMED else ''}")
 
 
 def _kind(failed: FailedMessage[object]) -> str:

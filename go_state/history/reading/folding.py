@@ -206,6 +206,13 @@ def checked_end(history: History[Msg], until: int | None) -> int | None:
     return until
 
 
+def check_start(history: History[Msg], start: int | None) -> None:
+    """Raise `UsageError` for a position to start at that the history does not have."""
+    end = history.span().end
+    if start is not None and type(start) is int and end is not None and start > end:
+        raise no_position(history, start, end)
+
+
 def no_position(history: History[Msg], until: object, end: int | None) -> UsageError:
     """Return the error for a position that the history does not have."""
     there = f"the positions {history.span().start} to {end}" if end is not None else "positions from 0"
