@@ -4,6 +4,9 @@ A chunk is a list, and what the loop iterates over is a list's iterator, which s
 turn's messages that are next to be read lengthen the chunk, and a chain of turns goes on in it. Between two chunks the feed commits
 what was processed, gives the event loop back when it is time, and waits.
 
+A log in memory has a feed of its own, `MemoryFeed`: while the run has it to itself (`buffer/own_chunk.py`), a turn is committed and an
+effect's message enters without the log's lock, and the run that has read everything does not look into the log before it sleeps.
+
 Ctrl-C may come between any two steps. How far the log was committed is therefore asked of the reader each time, and how much of the
 chunk was given of its iterator; neither is counted here.
 """

@@ -65,8 +65,8 @@ def test_puts_and_arrivals_that_cross_wake_the_run() -> None:
         putting = [threading.Thread(target=put, args=(number * 1000,)) for number in range(threads)]
         for thread in putting:
             thread.start()
-        while any(thread.is_alive() for thread in putting):
-            await asyncio.sleep(0.001)
+        for thread in putting:
+            await asyncio.to_thread(thread.join)
         buffer.close()
         return await asyncio.wait_for(run, 30)
 
@@ -95,9 +95,7 @@ def test_each_way_to_wake_a_run_that_sleeps_does() -> None:
         other.close()
         buffer.put(5)
         await until_idle()
-        threading.Thread(target=buffer.put, args=(6,)).start()
-        while buffer.statistics().end < 12:
-            await asyncio.sleep(0.001)
+        await asyncio.to_thread(buffer.put, 6)
         await until_idle()
         buffer.close()
         return await asyncio.wait_for(run, 20)
@@ -233,11 +231,16 @@ def test_a_sleeping_run_keeps_few_messages() -> None:
         def update(model: int, msg: tuple[int, Big]) -> gs.Step[int, Any]:
             return model + 1, [gs.Cmd.call(another, msg[0])] if msg[0] else ()
 
-        run = asyncio.create_task(gs.run_async(gs.Program(lambda: (0, ()), update), buffer))
+        last = asyncio.Event()
+
+        def view(model: int) -> None:
+            if model == 1001:
+                last.set()
+
+        run = asyncio.create_task(gs.run_async(gs.Program(lambda: (0, ()), update, view=view), buffer))
         await until_idle()
         buffer.put((1000, Big()))
-        while buffer.statistics().end < 1001:
-            await asyncio.sleep(0.001)
+        await asyncio.wait_for(last.wait(), 20)
         await until_idle()
         gc.collect()
         assert len(alive) <= 2 * FEW
