@@ -4,6 +4,9 @@ A chunk is a list, and what the loop iterates over is a list's iterator, which s
 turn's messages that are next to be read lengthen the chunk, and a chain of turns goes on in it. Between two chunks the feed commits
 what was processed, gives the event loop back when it is time, and waits.
 
+A log in memory has a feed of its own, `MemoryFeed`: while the run has it to itself (`buffer/own_chunk.py`), a turn is committed and an
+effect's message enters without the log's lock, and the run that has read everything does not look into the log before it sleeps.
+
 Ctrl-C may come between any two steps. How far the log was committed is therefore asked of the reader each time, and how much of the
 chunk was given of its iterator; neither is counted here.
 """
@@ -54,13 +57,12 @@ class LogFeed(Generic[Msg]):
 
     def __init__(self, reader: Reader[Msg], *, on_loop: bool) -> None:
         self._reader = reader
-        self._on_loop = on_loop
         self.owner: OwnChunk[Msg] | Nobody = NOBODY
         self._chunk: list[Msg] = []
         self._rest: Iterator[Msg] = iter(self._chunk)
         self._first = self._began = reader.committed  # the position of the chunk's first message, and of the first of all
         self._size, self._most = 1, CHUNK_LIMIT
-        self._ending = False
+        self._ending, self._on_loop = False, on_loop
         self.idle_seconds: float | None = None
         self.idled: Callable[[], object] = _do_nothing  # called whenever no message has come for `idle_seconds`
         self.settling: Awaited | None = None  # those who wait until there is nothing to do
@@ -91,7 +93,7 @@ class LogFeed(Generic[Msg]):
 
     def take(self) -> Flow[Iterator[Msg] | None]:
         """Return what is left of the chunk, or the next one; None once the log is closed and drained and no command is running."""
-        given = len(self._chunk) - length_hint(self._rest)
+        given = len(self._chunk) - length_hint(self._rest)  # a list's iterator knows exactly how much it has left
         if given != self._reader.committed - self._first:  # before any wait, so that one that is cancelled has it committed
             self.commit(()) if self._on_loop else self._commit((), given)
         if self._on_loop and time.monotonic() >= self._checkpoint_at:
@@ -107,20 +109,19 @@ class LogFeed(Generic[Msg]):
                 yield Blocking(Stepwise(self._disk.prepare, self._disk.prepare_in_steps), self.thread)
                 self._checkpoint_at = time.monotonic() + CHECKPOINT_SECONDS  # the loop has had its turn
             owner = self.owner
-            if self._on_loop and owner.own is self._chunk and not owner.cursor.log.closed:
+            if self._on_loop and isinstance(owner, OwnChunk) and owner.own is self._chunk and not owner.cursor.log.closed:
                 pass  # nothing was put since: if anything is now, the wait finds it
             elif chunk := self._take(self._size):
                 self._chunk, self._rest, self._first = chunk, iter(chunk), self._reader.committed
                 return _until(self._checkpoint_at, self._rest) if self._on_loop else self._rest
-            manager, timers = self._manager, self._timers
-            if self._arrivals or (timers is not None and timers.heap and timers.is_due()):
+            if self._arrivals or ((timers := self._timers) is not None and timers.heap and timers.is_due()):
                 return NO_MESSAGES
             try:
                 yield from self._idle()
             except Closed as error:
                 if not is_end(error):
                     raise
-                if self._ending or manager is None or not (yield from manager.last_ones()):
+                if self._ending or self._manager is None or not (yield from self._manager.last_ones()):
                     return None
                 return NO_MESSAGES
             self._taken_at = time.monotonic()
@@ -166,8 +167,8 @@ class LogFeed(Generic[Msg]):
         if self._manager is not None:
             self._taken_at += self._manager.lifecycle.seconds
             self._manager.lifecycle.seconds = 0.0
-        quick = now - self._taken_at < CHUNK_SECONDS
-        self._size = max(min(self._size * 2 if quick else self._size // 2, self._most), 1)
+        size = self._size * 2 if now - self._taken_at < CHUNK_SECONDS else self._size // 2
+        self._size = max(min(size, self._most), 1)
         self._taken_at = now
 
     def end_at_next_turn(self) -> None:
@@ -192,13 +193,10 @@ class LogFeed(Generic[Msg]):
         count = given - (self._reader.committed - self._first)
         self._chunk += self._settle(count, messages, follow and len(self._chunk) + len(messages) <= self._most)
 
-    def _given(self) -> int:
-        return len(self._chunk) - length_hint(self._rest)  # a list's iterator knows exactly how much it has left
-
     def rollback(self, *, processed: bool) -> tuple[()]:
         """Commit what is processed and put the cursor back to the first message that is not."""
         committed = self._reader.committed - self._first
-        self._commit((), max(self._given() - (not processed), committed))
+        self._commit((), max(len(self._chunk) - length_hint(self._rest) - (not processed), committed))
         with suppress(NothingPending):
             self._reader.rollback()
         self._chunk = []  # what is given anew is none of the old chunk's
@@ -238,15 +236,14 @@ class MemoryFeed(LogFeed[Msg]):
 
     def __init__(self, cursor: Cursor[Msg], *, on_loop: bool) -> None:
         super().__init__(cursor, on_loop=on_loop)
-        self.owner: OwnChunk[Msg] = OwnChunk(cursor)
-        self._take: Callable[[int], list[Msg]] = self.owner.take
-        self._settle: Settle[Msg] = self.owner.settle
+        self.owner = self._own = OwnChunk(cursor)
+        self._take, self._settle = self._own.take, self._own.settle
         self._sleep: LoopSleep[Msg] | None = None  # how it sleeps on an event loop while it has the log to itself
 
     def listen_to(self, manager: EffectManager) -> None:
         """End waits when running commands have produced something."""
         super().listen_to(manager)
-        self._sleep = LoopSleep(manager.inbox, self.owner) if self._on_loop else None
+        self._sleep = LoopSleep(manager.inbox, self._own) if self._on_loop else None
 
     def _next(self, seconds: float | None) -> Wait:
         sleep = self._sleep
@@ -257,7 +254,7 @@ class MemoryFeed(LogFeed[Msg]):
 
     def commit(self, messages: Sequence[Msg], /) -> tuple[()]:
         """Move the cursor and append the messages, as one step: whoever looks at the cursor sees it before or after that."""
-        given, owner = len(self._chunk) - length_hint(self._rest), self.owner
+        given, owner = len(self._chunk) - length_hint(self._rest), self._own
         own = owner.own
         if own is None or len(own) >= OWN_LIMIT:
             self._commit(messages, given)
@@ -271,7 +268,7 @@ class MemoryFeed(LogFeed[Msg]):
 
     def put(self, messages: Sequence[Msg]) -> tuple[()]:
         """Append messages that no turn has sent; they lengthen the chunk while the run has the log to itself, and has read all of it."""
-        chunk, owner = self._chunk, self.owner
+        chunk, owner = self._chunk, self._own
         if owner.own is not chunk or len(chunk) >= FEW:
             return super().put(messages)
         if not length_hint(self._rest):
