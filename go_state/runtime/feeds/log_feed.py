@@ -45,7 +45,7 @@ class LogFeed(Generic[Msg]):
 
     def __init__(self, reader: Reader[Msg], *, on_loop: bool) -> None:
         self._reader = reader
-        self._on_loop = on_loop
+        self.on_loop = on_loop  #: whether it is taken on an event loop
         owner = OwnChunk(reader, self.last_position) if isinstance(reader, Cursor) and reader.log.may_be_owned else None
         self.owner: Owner[Msg] | Nobody = owner or NOBODY
         self._chunk: list[Msg] = []
@@ -81,16 +81,14 @@ class LogFeed(Generic[Msg]):
 
     def take(self) -> Flow[Iterator[Msg] | None]:
         """Return what is left of the chunk, or the next one; None once the log is closed and drained and no command is running."""
-        given = len(self._chunk) - length_hint(self._rest)
-        if given != self._reader.committed - self._first:  # before any wait, so that one that is cancelled has it committed
-            self._commit((), given)
-        if self._on_loop and time.monotonic() >= self._checkpoint_at:
+        self.commit_processed()  # before any wait, so that one that is cancelled has it committed
+        if self.on_loop and time.monotonic() >= self._checkpoint_at:
             yield Checkpoint()
             self._checkpoint_at = time.monotonic() + CHECKPOINT_SECONDS
         if self._ending:
             return None
         if length_hint(self._rest):
-            return self._until_checkpoint(self._rest) if self._on_loop else self._rest
+            return self._until_checkpoint(self._rest) if self.on_loop else self._rest
         self._adapt()
         while True:
             if self._disk is not None and self._disk.needs_disk():
@@ -98,7 +96,7 @@ class LogFeed(Generic[Msg]):
                 self._checkpoint_at = time.monotonic() + CHECKPOINT_SECONDS  # the loop has had its turn
             if chunk := self._take(self._size):
                 self._chunk, self._rest, self._first = chunk, iter(chunk), self._reader.committed
-                return self._until_checkpoint(self._rest) if self._on_loop else self._rest
+                return self._until_checkpoint(self._rest) if self.on_loop else self._rest
             manager = self._manager
             if manager is not None and manager.has_arrivals:
                 return NO_MESSAGES
@@ -118,17 +116,21 @@ class LogFeed(Generic[Msg]):
         self.tell_if_settled()
         left = None if manager is None else manager.left(self._is_drained)
         try:
-            wait = Messages(self._reader, idle if left is None or (idle is not None and idle < left) else left)
-            if self._on_loop:
-                yield wait
-            else:
-                wait.in_thread()  # here: it is not worth leaving every flow above, to be fulfilled and enter them all again
+            yield from self.sleep(idle if left is None or (idle is not None and idle < left) else left)
         except TimedOut:
             if manager is None or not manager.active:
                 self.idled()
         finally:
             if manager is not None:
                 manager.inbox.is_awaited = False
+
+    def sleep(self, seconds: float | None) -> Flow[None]:
+        """Wait for messages; in a thread it is done here, because to leave all flows above and enter them again costs a call for each."""
+        wait = Messages(self._reader, seconds)
+        if self.on_loop:
+            yield wait
+        else:
+            wait.in_thread()
 
     @property
     def is_awaited(self) -> bool:
@@ -174,6 +176,12 @@ class LogFeed(Generic[Msg]):
         """Append messages that no turn has sent. They do not lengthen the chunk, whose iterator may have ended for good."""
         self._commit(messages, len(self._chunk) - length_hint(self._rest), follow=False)
         return ()
+
+    def commit_processed(self) -> None:
+        """Commit what was given."""
+        given = len(self._chunk) - length_hint(self._rest)
+        if count := given - (self._reader.committed - self._first):
+            self._settle(count, (), False)
 
     def _commit(self, messages: Sequence[Msg], given: int, *, follow: bool = True) -> None:
         count = given - (self._reader.committed - self._first)
