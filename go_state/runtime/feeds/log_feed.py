@@ -57,12 +57,13 @@ class LogFeed(Generic[Msg]):
 
     def __init__(self, reader: Reader[Msg], *, on_loop: bool) -> None:
         self._reader = reader
+        self.on_loop = on_loop  #: whether it is taken on an event loop
         self.owner: OwnChunk[Msg] | Nobody = NOBODY
         self._chunk: list[Msg] = []
         self._rest: Iterator[Msg] = iter(self._chunk)
         self._first = self._began = reader.committed  # the position of the chunk's first message, and of the first of all
         self._size, self._most = 1, CHUNK_LIMIT
-        self._ending, self._on_loop = False, on_loop
+        self._ending = False
         self.idle_seconds: float | None = None
         self.idled: Callable[[], object] = _do_nothing  # called whenever no message has come for `idle_seconds`
         self.settling: Awaited | None = None  # those who wait until there is nothing to do
@@ -93,27 +94,25 @@ class LogFeed(Generic[Msg]):
 
     def take(self) -> Flow[Iterator[Msg] | None]:
         """Return what is left of the chunk, or the next one; None once the log is closed and drained and no command is running."""
-        given = len(self._chunk) - length_hint(self._rest)  # a list's iterator knows exactly how much it has left
-        if given != self._reader.committed - self._first:  # before any wait, so that one that is cancelled has it committed
-            self.commit(()) if self._on_loop else self._commit((), given)
-        if self._on_loop and time.monotonic() >= self._checkpoint_at:
+        self.commit_processed()  # before any wait, so that one that is cancelled has it committed
+        if self.on_loop and time.monotonic() >= self._checkpoint_at:
             yield Checkpoint()
             self._checkpoint_at = time.monotonic() + CHECKPOINT_SECONDS
         if self._ending:
             return None
         if length_hint(self._rest):
-            return _until(self._checkpoint_at, self._rest) if self._on_loop else self._rest
+            return _until(self._checkpoint_at, self._rest) if self.on_loop else self._rest
         self._adapt()
         while True:
             if self._disk is not None and self._disk.needs_disk():
                 yield Blocking(Stepwise(self._disk.prepare, self._disk.prepare_in_steps), self.thread)
                 self._checkpoint_at = time.monotonic() + CHECKPOINT_SECONDS  # the loop has had its turn
             owner = self.owner
-            if self._on_loop and isinstance(owner, OwnChunk) and owner.own is self._chunk and not owner.cursor.log.closed:
+            if self.on_loop and isinstance(owner, OwnChunk) and owner.own is self._chunk and not owner.cursor.log.closed:
                 pass  # nothing was put since: if anything is now, the wait finds it
             elif chunk := self._take(self._size):
                 self._chunk, self._rest, self._first = chunk, iter(chunk), self._reader.committed
-                return _until(self._checkpoint_at, self._rest) if self._on_loop else self._rest
+                return _until(self._checkpoint_at, self._rest) if self.on_loop else self._rest
             if self._arrivals or ((timers := self._timers) is not None and timers.heap and timers.is_due()):
                 return NO_MESSAGES
             try:
@@ -134,17 +133,21 @@ class LogFeed(Generic[Msg]):
         left = None if manager is None else manager.left(self._is_drained)
         seconds = idle if left is None or (idle is not None and idle < left) else left
         try:
-            wait = self._next(seconds)
-            if not self._on_loop:
-                wait.in_thread()  # here: it is not worth leaving every flow above, to be fulfilled and enter them all again
-            elif (yield wait):
-                self._checkpoint_at = time.monotonic() + CHECKPOINT_SECONDS  # the other tasks have had their turn
+            yield from self.sleep(seconds)
         except TimedOut:
             if manager is None or not manager.active:
                 self.idled()
         finally:
             if manager is not None:
                 manager.inbox.is_awaited = False
+
+    def sleep(self, seconds: float | None) -> Flow[None]:
+        """Wait for messages; in a thread it is done here, because to leave all flows above and enter them again costs a call for each."""
+        wait = self._next(seconds)
+        if not self.on_loop:
+            wait.in_thread()
+        elif (yield wait):
+            self._checkpoint_at = time.monotonic() + CHECKPOINT_SECONDS  # the other tasks have had their turn
 
     def _next(self, seconds: float | None) -> Wait:
         """Return the wait for the next message, or an arrival; its result is true if other tasks had their turn for certain."""
@@ -188,6 +191,12 @@ class LogFeed(Generic[Msg]):
         """Append messages that no turn has sent. They do not lengthen the chunk, whose iterator may have ended for good."""
         self._commit(messages, len(self._chunk) - length_hint(self._rest), follow=False)
         return ()
+
+    def commit_processed(self) -> None:
+        """Commit what was given."""
+        given = len(self._chunk) - length_hint(self._rest)
+        if count := given - (self._reader.committed - self._first):
+            self._settle(count, (), False)
 
     def _commit(self, messages: Sequence[Msg], given: int, *, follow: bool = True) -> None:
         count = given - (self._reader.committed - self._first)
@@ -243,7 +252,7 @@ class MemoryFeed(LogFeed[Msg]):
     def listen_to(self, manager: EffectManager) -> None:
         """End waits when running commands have produced something."""
         super().listen_to(manager)
-        self._sleep = LoopSleep(manager.inbox, self._own) if self._on_loop else None
+        self._sleep = LoopSleep(manager.inbox, self._own) if self.on_loop else None
 
     def _next(self, seconds: float | None) -> Wait:
         sleep = self._sleep
@@ -265,6 +274,13 @@ class MemoryFeed(LogFeed[Msg]):
         if owner.own is None:  # others have come in between
             owner.append_late()
         return ()
+
+    def commit_processed(self) -> None:
+        """Commit what was given."""
+        if not self.on_loop:
+            super().commit_processed()
+        elif len(self._chunk) - length_hint(self._rest) != self._reader.committed - self._first:
+            self.commit(())
 
     def put(self, messages: Sequence[Msg]) -> tuple[()]:
         """Append messages that no turn has sent; they lengthen the chunk while the run has the log to itself, and has read all of it."""
