@@ -75,7 +75,9 @@ def print_table(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> Non
     cells = ([printable(str(cell), encoding) for cell in row] for row in rows)
     some = list(islice(cells, _TABLE))
     if len(some) < _TABLE:
-        table = Table(*(Column(name, overflow="fold") for name in columns))  # an id that is cut short can be given to no command
+        table = Table(
+            *(Column(name, overflow="fold") for name in columns)
+        )  # an id that is cut short can be given to no command
         for row in some:
             table.add_row(*map(Text, row))
         console = Console()

@@ -4,8 +4,8 @@ A program's functions and what they return enter (`init`, `update`, steps, comma
 leave. Read them in this order:
 
     program         `Program`, `reducer`, and what a step is
-    commands        what a turn wants done, as values; `call_options` how a call is performed; `subscriptions` the inputs that a
-                    model wants
+    commands        what a turn wants done, as values; `call_options` how a call is performed
+    subscriptions   the inputs that a model wants
     turn            the third argument of update: time, position and chance that a replay repeats
     ports           what the folders ask of each other, and of backends of your own
     errors          every error there is, as one tree

@@ -203,12 +203,18 @@ CallParts: TypeAlias = tuple[
 """Of a call: the function, its arguments, `ok`, `err`, and how it is performed."""
 
 
-@dataclass(frozen=True, slots=True, repr=False, match_args=False)
+@dataclass(frozen=True, repr=False, match_args=False)
 class Call(Cmd[Msg]):
     """A function to call. Its parts are one tuple, because each slot more takes 40 ns to fill: see `slots_of`."""
 
+    __slots__ = (
+        "parts",
+    )  # so, and not by the decorator: of a copy of the class, which that makes, `call.fn = ...` is another error
     parts: CallParts
     __match_args__ = ("fn", "args", "ok", "err", "how")
+
+    def __reduce__(self) -> tuple[type[Call[Msg]], tuple[CallParts]]:
+        return Call, (self.parts,)
 
     @staticmethod
     def of(fn: Callable[[], Any]) -> Call[Any]:

@@ -7,7 +7,7 @@ import threading
 import time as system
 from collections.abc import Callable
 from itertools import count
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -78,7 +78,7 @@ class Timed(Protocol):
         ...
 
     due: float  # of the monotonic clock
-    action: Callable[[Any], object] | None  # what is called when it is due; None of one that has fired or was cancelled
+    action: Callable[..., object] | None  # what is called when it is due; None of one that has fired or was cancelled
 
 
 class Timer:
@@ -86,10 +86,10 @@ class Timer:
 
     __slots__ = ("_timers", "action", "due", "when")
 
-    def __init__(self, due: float, action: Callable[[Any], object], timers: Timers, when: float | None = None) -> None:
+    def __init__(self, due: float, action: Callable[..., object], timers: Timers, when: float | None = None) -> None:
         self.due = due
         self.when = when  # the same in seconds since 1970, of one that is set by that
-        self.action: Callable[[Any], object] | None = (
+        self.action: Callable[..., object] | None = (
             action  # called with the next one; None of one that has fired or was cancelled
         )
         self._timers = timers
@@ -105,7 +105,7 @@ class Timers:
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
         #: when each is due, its number, and what its action is called with; cancelled ones included, and always the same list
-        self.heap: list[tuple[float, int, Timed, Any]] = []
+        self.heap: list[tuple[float, int, Timed, object]] = []
         self._monotonic = (
             system.monotonic if clock.__class__ is SystemClock else clock.monotonic
         )  # without a step more for each look
@@ -120,7 +120,7 @@ class Timers:
         heapq.heappush(self.heap, (timer.due, next(self._numbers), timer, of))
         return timer
 
-    def add(self, due: float, action: Callable[[Any], object], timed: Timed) -> None:
+    def add(self, due: float, action: Callable[..., object], timed: Timed) -> None:
         """Call `action(timed)` at `due` of the monotonic clock."""
         timed.due, timed.action = due, action
         heapq.heappush(self.heap, (due, next(self._numbers), timed, timed))

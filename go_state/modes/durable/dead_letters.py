@@ -13,11 +13,12 @@ from typing import Any
 
 from go_state.core.ports import Producer
 from go_state.modes.keeping.filing import LetterWriter
-from go_state.runtime.flow.waits import Flow, Seldom
-from go_state.runtime.on_error import FailedMessage, Kind, OnError, Policy, Raise, SetAside, decide, letter_box_of
+from go_state.runtime.flow.waits import Blocking, Flow, Seldom
+from go_state.runtime.on_error import FailedMessage, Failures, Kind, OnError, Policy, Raise, SetAside, decide, letter_box_of
 from go_state.storage.journal.journal import SomeJournal
 from go_state.storage.letters.box import LetterBox
 from go_state.storage.letters.letter import encode
+from go_state.system.own_thread import OwnThread
 
 
 class DeadLetters:
@@ -47,6 +48,14 @@ class DeadLetters:
     def decide_on_command(self, message: object, position: object, error: Exception) -> Policy:
         """Return the policy for a message whose command has failed: its turn stays, and replays repeat it."""
         return decide(self._on_error, message, position, error)
+
+    def set_record_aside(self, position: int, error: Exception, failures: Failures[Any], thread: OwnThread) -> Flow[None]:
+        """Set a message aside that cannot be decoded, or raise why if the policy says so."""
+        undecoded = yield Blocking(lambda: self._journal.history.undecoded(position), thread)
+        policy = self.decide(undecoded, position, error)
+        if not isinstance(policy, SetAside):
+            raise error
+        yield from failures.keep(FailedMessage(undecoded, position, error), policy, "record")
 
     def file(self, box: LetterBox, failed: FailedMessage[Any], kind: Kind) -> Flow[None]:
         """Write a letter with the journal, and with its note of the message; one in another store is written before that."""

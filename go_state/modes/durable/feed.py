@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from operator import length_hint
+from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
 from go_state.core.errors import Incompatible, TimedOut
@@ -14,8 +12,7 @@ from go_state.modes.durable.publishing import Publishing
 from go_state.modes.durable.snapshot_writer import Saves, SnapshotWriter
 from go_state.modes.keeping.waking import NeverWoken, Waking
 from go_state.runtime.feeds.log_feed import CHUNK_LIMIT, LogFeed
-from go_state.runtime.flow.waits import Blocking, Flow, Messages
-from go_state.runtime.on_error import FailedMessage, SetAside
+from go_state.runtime.flow.waits import Blocking, Flow
 from go_state.runtime.subscriptions.subscribed import Subscribed
 from go_state.runtime.turn import Loop
 from go_state.storage.journal.journal import Journal
@@ -53,18 +50,13 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         self._waking = waking
         self._rules = journal.writer.rules
         self._snapshots = snapshots
-        self._saves = Saves(snapshots, publishing, waking, thread)
+        self.saves = Saves(snapshots, publishing, waking, thread)  #: what writes its snapshots
         self._publishing = publishing
         self._dead_letters = dead_letters
         self.inputs: Subscribed[Model, Msg] | None = (
             None  #: the subscriptions, which begin when the messages that were left are processed
         )
         self.passed_over: frozenset[int] = frozenset()  #: the positions of the messages that an earlier run has set aside
-
-    @property
-    def position(self) -> int:
-        """The position of the first message that is not processed."""
-        return self._cursor.committed
 
     @property
     def is_on_disk(self) -> bool:
@@ -75,8 +67,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
 
     def take(self) -> Flow[Iterator[Msg] | None]:
         """Give the next messages, with None in the place of those that were set aside."""
-        if processed := len(self._chunk) - length_hint(self._rest) - (self._cursor.committed - self._first):
-            self._cursor.settle(processed)
+        self.commit_processed()
         if (observation := self._loop.manager.observation) is not None:
             observation.tell_of_disk()
         publishing, cursor, snapshots = self._publishing, self._cursor, self._snapshots
@@ -86,7 +77,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         if can_show:
             yield from publishing.show(self._loop.model)
         if snapshots.saving is not None or snapshots.is_due(cursor.committed):
-            yield from self._saves.save_a_slice(self._loop.model, cursor.committed)
+            yield from self.saves.save_a_slice(self._loop.model, cursor.committed)
         self._most = max(
             snapshots.messages_left(cursor.committed, CHUNK_LIMIT), 1
         )  # overdue while a large model was being saved
@@ -106,12 +97,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
             try:
                 return (yield from super().take())
             except Incompatible as error:  # of the message that the reader stands at
-                position = self._cursor.position
-                undecoded = yield Blocking(partial(self._journal.history.undecoded, position), self.thread)
-                policy = self._dead_letters.decide(undecoded, position, error)
-                if not isinstance(policy, SetAside):
-                    raise
-                yield from self._loop.failures.keep(FailedMessage(undecoded, position, error), policy, "record")
+                yield from self._dead_letters.set_record_aside(self._cursor.position, error, self._loop.failures, self.thread)
 
     def turn(self) -> Turn:
         """Return the turn as every replay will see it."""
@@ -120,7 +106,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
     def _idle(self) -> Flow[None]:
         """Wait for messages, but no longer than until there is something to write; a save that has begun is continued instead."""
         if self._snapshots.saving is not None:
-            yield from self._saves.save_a_slice(self._loop.model, self.position)
+            yield from self.saves.save_a_slice(self._loop.model, self.committed)
             return
         if self.is_awaited and self._rules.is_unwritten(self._cursor):
             yield from self._flush()
@@ -134,15 +120,11 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         manager, idle = self._loop.manager, self.idle_seconds
         seconds = _sooner(due, _sooner(idle, manager.left(self._is_drained)))
         try:
-            wait = Messages(self._reader, seconds)
-            if self._on_loop:
-                yield wait
-            else:
-                wait.in_thread()  # here, as in any `LogFeed`
+            yield from self.sleep(seconds)
         except TimedOut:
             manager.inbox.is_awaited = False
             if self._snapshots.is_due(position):
-                yield from self.save()
+                yield from self.saves.save(self._loop.model, self.committed)
             elif writes_cursor:
                 yield from self._flush()
             elif idle is not None and idle == seconds and manager.may_rest:
@@ -150,20 +132,9 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         finally:
             manager.inbox.is_awaited = False
 
-    def save(self, messages: Sequence[Msg] = ()) -> Flow[None]:
-        """Write a snapshot of the model and all that a flush writes, and with them, or not at all, the messages."""
-        return self._saves.save(self._loop.model, self.position, messages)
-
-    def end(self) -> Flow[None]:
-        """Save what has changed since the last snapshot."""
-        if self._snapshots.stands_at(self.position):
-            yield from self._publishing.written(self._loop.model)
-        else:
-            yield from self.save()
-
     def _flush(self) -> Flow[None]:
-        self._waking.note(self.position)
-        if self._on_loop:
+        self._waking.note(self.committed)
+        if self.on_loop:
             yield Blocking(Stepwise(self._journal.flush, self._journal.writer.flush_in_steps), self.thread)
         else:
             self._journal.flush()

@@ -187,6 +187,13 @@ class Saves(Generic[Model, Msg]):
             pass
         yield from self._publishing.written(model)
 
+    def end(self, model: Model, position: int) -> Flow[None]:
+        """Save the model of the end, before the message at the position, unless the newest snapshot has it."""
+        if self._snapshots.stands_at(position):
+            yield from self._publishing.written(model)
+        else:
+            yield from self.save(model, position)
+
     def save_a_slice(self, model: Model, position: int) -> Flow[None]:
         """Save for a few milliseconds: a small model whole, and of a large one as much as there is time for between two turns."""
         if self._snapshots.saving is None:

@@ -281,7 +281,7 @@ class Interpreter:
                 return self.hold(effect)
             self.held.append(effect)  # as `hold` does with one that has no key, in a run that notes nothing
             return _RUNNING
-        ok = call.ok
+        _, _, ok, _, _ = call.parts
         message = result if ok is None else ok(result)
         if message is not None:
             sent.append(wrapped(message, scope) if scope else message)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from go_state.core.commands import After, Call
 from go_state.core.subscriptions import Scope
@@ -51,7 +51,7 @@ class Effect:
         self.run: object = None  # what runs its function, while that has not returned
         self.tries = 0  # how many of its tries have failed
         self.since: float | None = None  # when it was launched, or has begun to wait, of the monotonic clock
-        self.action: Callable[[Any], object] | None = (
+        self.action: Callable[..., object] | None = (
             None  # of a timer that is set: what happens at `due`, of the monotonic clock
         )
         self.timer: Timer | None = None  # of its timeout
@@ -65,7 +65,7 @@ class Effect:
         return None if self.timer is None else self.timer.due
 
     def cancel_timeout(self) -> None:
-        """Cancel its timeout and its next try."""
+        """Cancel its timeout, and the wait for its next try."""
         if self.timer is not None:
             self.timer.cancel()
         if self.try_timer is not None:
@@ -90,7 +90,7 @@ class Effect:
         """Return the messages that it sends when it is done; raises what its `ok=` raises."""
         command, scope = self.command, self.scope
         if isinstance(command, Call):
-            ok = command.ok
+            _, _, ok, _, _ = command.parts
             message = result if ok is None else ok(result)
             if message is None:
                 return ()

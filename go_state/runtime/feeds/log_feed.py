@@ -4,6 +4,9 @@ A chunk is a list, and what the loop iterates over is a list's iterator, which s
 turn's messages that are next to be read lengthen the chunk, and a chain of turns goes on in it. Between two chunks the feed commits
 what was processed, gives the event loop back when it is time, and waits.
 
+A log in memory has a feed of its own, `MemoryFeed`: while the run has it to itself (`buffer/own_chunk.py`), a turn is committed and an
+effect's message enters without the log's lock, and the run that has read everything does not look into the log before it sleeps.
+
 Ctrl-C may come between any two steps. How far the log was committed is therefore asked of the reader each time, and how much of the
 chunk was given of its iterator; neither is counted here.
 """
@@ -54,7 +57,7 @@ class LogFeed(Generic[Msg]):
 
     def __init__(self, reader: Reader[Msg], *, on_loop: bool) -> None:
         self._reader = reader
-        self._on_loop = on_loop
+        self.on_loop = on_loop  #: whether it is taken on an event loop
         self.owner: OwnChunk[Msg] | Nobody = NOBODY
         self._chunk: list[Msg] = []
         self._rest: Iterator[Msg] = iter(self._chunk)
@@ -91,36 +94,33 @@ class LogFeed(Generic[Msg]):
 
     def take(self) -> Flow[Iterator[Msg] | None]:
         """Return what is left of the chunk, or the next one; None once the log is closed and drained and no command is running."""
-        given = len(self._chunk) - length_hint(self._rest)
-        if given != self._reader.committed - self._first:  # before any wait, so that one that is cancelled has it committed
-            self.commit(()) if self._on_loop else self._commit((), given)
-        if self._on_loop and time.monotonic() >= self._checkpoint_at:
+        self.commit_processed()  # before any wait, so that one that is cancelled has it committed
+        if self.on_loop and time.monotonic() >= self._checkpoint_at:
             yield Checkpoint()
             self._checkpoint_at = time.monotonic() + CHECKPOINT_SECONDS
         if self._ending:
             return None
         if length_hint(self._rest):
-            return _until(self._checkpoint_at, self._rest) if self._on_loop else self._rest
+            return _until(self._checkpoint_at, self._rest) if self.on_loop else self._rest
         self._adapt()
         while True:
             if self._disk is not None and self._disk.needs_disk():
                 yield Blocking(Stepwise(self._disk.prepare, self._disk.prepare_in_steps), self.thread)
                 self._checkpoint_at = time.monotonic() + CHECKPOINT_SECONDS  # the loop has had its turn
             owner = self.owner
-            if self._on_loop and owner.own is self._chunk and not owner.cursor.log.closed:
+            if self.on_loop and isinstance(owner, OwnChunk) and owner.own is self._chunk and not owner.cursor.log.closed:
                 pass  # nothing was put since: if anything is now, the wait finds it
             elif chunk := self._take(self._size):
                 self._chunk, self._rest, self._first = chunk, iter(chunk), self._reader.committed
-                return _until(self._checkpoint_at, self._rest) if self._on_loop else self._rest
-            manager, timers = self._manager, self._timers
-            if self._arrivals or (timers is not None and timers.heap and timers.is_due()):
+                return _until(self._checkpoint_at, self._rest) if self.on_loop else self._rest
+            if self._arrivals or ((timers := self._timers) is not None and timers.heap and timers.is_due()):
                 return NO_MESSAGES
             try:
                 yield from self._idle()
             except Closed as error:
                 if not is_end(error):
                     raise
-                if self._ending or manager is None or not (yield from manager.last_ones()):
+                if self._ending or self._manager is None or not (yield from self._manager.last_ones()):
                     return None
                 return NO_MESSAGES
             self._taken_at = time.monotonic()
@@ -133,17 +133,21 @@ class LogFeed(Generic[Msg]):
         left = None if manager is None else manager.left(self._is_drained)
         seconds = idle if left is None or (idle is not None and idle < left) else left
         try:
-            wait = self._next(seconds)
-            if not self._on_loop:
-                wait.in_thread()  # here: it is not worth leaving every flow above, to be fulfilled and enter them all again
-            elif (yield wait):
-                self._checkpoint_at = time.monotonic() + CHECKPOINT_SECONDS  # the other tasks have had their turn
+            yield from self.sleep(seconds)
         except TimedOut:
             if manager is None or not manager.active:
                 self.idled()
         finally:
             if manager is not None:
                 manager.inbox.is_awaited = False
+
+    def sleep(self, seconds: float | None) -> Flow[None]:
+        """Wait for messages; in a thread it is done here, because to leave all flows above and enter them again costs a call for each."""
+        wait = self._next(seconds)
+        if not self.on_loop:
+            wait.in_thread()
+        elif (yield wait):
+            self._checkpoint_at = time.monotonic() + CHECKPOINT_SECONDS  # the other tasks have had their turn
 
     def _next(self, seconds: float | None) -> Wait:
         """Return the wait for the next message, or an arrival; its result is true if other tasks had their turn for certain."""
@@ -166,8 +170,8 @@ class LogFeed(Generic[Msg]):
         if self._manager is not None:
             self._taken_at += self._manager.lifecycle.seconds
             self._manager.lifecycle.seconds = 0.0
-        quick = now - self._taken_at < CHUNK_SECONDS
-        self._size = max(min(self._size * 2 if quick else self._size // 2, self._most), 1)
+        size = self._size * 2 if now - self._taken_at < CHUNK_SECONDS else self._size // 2
+        self._size = max(min(size, self._most), 1)
         self._taken_at = now
 
     def end_at_next_turn(self) -> None:
@@ -188,17 +192,20 @@ class LogFeed(Generic[Msg]):
         self._commit(messages, len(self._chunk) - length_hint(self._rest), follow=False)
         return ()
 
+    def commit_processed(self) -> None:
+        """Commit what was given."""
+        given = len(self._chunk) - length_hint(self._rest)
+        if count := given - (self._reader.committed - self._first):
+            self._settle(count, (), False)
+
     def _commit(self, messages: Sequence[Msg], given: int, *, follow: bool = True) -> None:
         count = given - (self._reader.committed - self._first)
         self._chunk += self._settle(count, messages, follow and len(self._chunk) + len(messages) <= self._most)
 
-    def _given(self) -> int:
-        return len(self._chunk) - length_hint(self._rest)  # a list's iterator knows exactly how much it has left
-
     def rollback(self, *, processed: bool) -> tuple[()]:
         """Commit what is processed and put the cursor back to the first message that is not."""
         committed = self._reader.committed - self._first
-        self._commit((), max(self._given() - (not processed), committed))
+        self._commit((), max(len(self._chunk) - length_hint(self._rest) - (not processed), committed))
         with suppress(NothingPending):
             self._reader.rollback()
         self._chunk = []  # what is given anew is none of the old chunk's
@@ -238,15 +245,14 @@ class MemoryFeed(LogFeed[Msg]):
 
     def __init__(self, cursor: Cursor[Msg], *, on_loop: bool) -> None:
         super().__init__(cursor, on_loop=on_loop)
-        self.owner: OwnChunk[Msg] = OwnChunk(cursor)
-        self._take: Callable[[int], list[Msg]] = self.owner.take
-        self._settle: Settle[Msg] = self.owner.settle
+        self.owner = self._own = OwnChunk(cursor)
+        self._take, self._settle = self._own.take, self._own.settle
         self._sleep: LoopSleep[Msg] | None = None  # how it sleeps on an event loop while it has the log to itself
 
     def listen_to(self, manager: EffectManager) -> None:
         """End waits when running commands have produced something."""
         super().listen_to(manager)
-        self._sleep = LoopSleep(manager.inbox, self.owner) if self._on_loop else None
+        self._sleep = LoopSleep(manager.inbox, self._own) if self.on_loop else None
 
     def _next(self, seconds: float | None) -> Wait:
         sleep = self._sleep
@@ -257,7 +263,7 @@ class MemoryFeed(LogFeed[Msg]):
 
     def commit(self, messages: Sequence[Msg], /) -> tuple[()]:
         """Move the cursor and append the messages, as one step: whoever looks at the cursor sees it before or after that."""
-        given, owner = len(self._chunk) - length_hint(self._rest), self.owner
+        given, owner = len(self._chunk) - length_hint(self._rest), self._own
         own = owner.own
         if own is None or len(own) >= OWN_LIMIT:
             self._commit(messages, given)
@@ -269,9 +275,16 @@ class MemoryFeed(LogFeed[Msg]):
             owner.append_late()
         return ()
 
+    def commit_processed(self) -> None:
+        """Commit what was given."""
+        if not self.on_loop:
+            super().commit_processed()
+        elif len(self._chunk) - length_hint(self._rest) != self._reader.committed - self._first:
+            self.commit(())
+
     def put(self, messages: Sequence[Msg]) -> tuple[()]:
         """Append messages that no turn has sent; they lengthen the chunk while the run has the log to itself, and has read all of it."""
-        chunk, owner = self._chunk, self.owner
+        chunk, owner = self._chunk, self._own
         if owner.own is not chunk or len(chunk) >= FEW:
             return super().put(messages)
         if not length_hint(self._rest):

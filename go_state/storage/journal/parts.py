@@ -61,7 +61,7 @@ def assemble(
     queue = LeaseQueue(records.name, lease, if_held, records.store.check_usable)
     holder = LeaseHolder(records, log, tail, queue, before=before, taken=lambda: writer.taken(), thread=thread)
     rules: FlushRules[Msg] = FlushRules(
-        log, tail, stage, holder, run_record, Positions(log, holder), at_once=at_once
+        log, tail, stage, holder, run_record, Positions(log.cursors, holder), at_once=at_once
     )  # fmt: skip
     writer: Writer[Msg] = Writer(
         records, log, tail, kind, run_record, in_hand, stage, holder, rules, thread=thread, let_go=let_go

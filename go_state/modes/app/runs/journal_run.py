@@ -115,7 +115,7 @@ class JournalRun(Generic[Model, Msg]):
 
     def give_up(self, *, unless_begun: bool) -> None:
         """Wait no longer for the lease; with `unless_begun` only if there is nothing to drain, and no lease."""
-        if not unless_begun or self.journal.writer.is_unused:
+        if not unless_begun or self.journal.writer.rules.is_unused:
             self.durable.given_up.set()
 
     def close(self) -> None:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from go_state.buffer.log import Log
+from go_state.buffer.retained import Place
 from go_state.buffer.statistics import Backlog
 from go_state.storage.journal.commit.group_commit import GroupCommit
 from go_state.storage.journal.commit.lease_holder import LeaseHolder
@@ -22,37 +23,29 @@ Msg = TypeVar("Msg")
 GROUP = 4096  # messages: what a crash may take of a journal whose durability is "group"
 
 
-class NamedPosition(Protocol):
-    """What the rules ask of a reader; see `Cursor`."""
-
-    name: str
-    position: int
-    committed: int
-
-
 class Positions:
     """How far the named readers of a journal have come, as far as that is not on disk yet; the log's lock guards it."""
 
-    def __init__(self, log: Log[Any], lease: LeaseHolder) -> None:
-        self._log = log
+    def __init__(self, cursors: list[Place], lease: LeaseHolder) -> None:
+        self._cursors = cursors  # of the open readers
         self._lease = lease
         self._left: dict[str, int] = {}  # how far those had come that were closed, until that is on disk
 
-    def has_moved(self, cursor: NamedPosition) -> bool:
+    def has_moved(self, cursor: Place) -> bool:
         """Return whether the reader has a name, and has committed more than is on disk."""
         return bool(cursor.name) and self._lease.stored.get(cursor.name) != cursor.committed
 
     def moved(self) -> dict[str, int]:
         """Return those that are to be written. Lock held."""
         moved, stored = dict(self._left), self._lease.stored
-        for each in self._log.cursors:
+        for each in self._cursors:
             if each.name and stored.get(each.name) != each.committed:
                 moved[each.name] = each.committed
         return moved
 
-    def remember_left(self, cursor: NamedPosition) -> None:
+    def remember_left(self, cursor: Place) -> None:
         """Keep what a named reader has committed, which is being closed, for the next flush. Lock held."""
-        if cursor in self._log.cursors and self.has_moved(cursor):
+        if cursor in self._cursors and self.has_moved(cursor):
             self._left[cursor.name] = cursor.committed  # its own messages may be pending: the two are written together
 
     def start_of(self, name: str) -> int | None:
@@ -99,6 +92,18 @@ class FlushRules(Generic[Msg]):
         """Whether messages can be written that have no position yet."""
         return bool(self._stage.staged) and self._lease.is_held and self._stage.waiting
 
+    @property
+    def is_unused(self) -> bool:
+        """Whether the lease is not ours, and no message waits for it to be."""
+        return not (self._lease.is_held or self._stage.waiting)
+
+    def has_unwritten(self) -> bool:
+        """Return whether there is something to write."""
+        with self._log.lock:
+            self._log.absorb()
+            noted = self._run_record.has_unwritten or self._run_record.has_unwritten_wake
+            return bool(self._tail.pending or self._stage.waiting or noted or self.positions.moved())
+
     def backlog(self, position: int | None) -> Backlog:
         """Return what waits from the position on, or what is not on disk, with what waits for the lease; it asks no disk."""
         log, tail = self._log, self._tail
@@ -110,17 +115,17 @@ class FlushRules(Generic[Msg]):
             age = None if at is None else max(time.time() - at, 0.0)
             return Backlog(size + self._stage.size, age, log.times.rate(tail.end, log.clock()))
 
-    def blocks(self, cursor: NamedPosition) -> bool:
+    def blocks(self, cursor: Place) -> bool:
         """Return whether a reader has to wait for a flush: its next message, or what was staged, is not on disk."""
         if (self._log.inbox or self._tail.pending) and cursor.position >= self._tail.durable:
             return True
         return bool(self._stage.staged) and self.has_staged
 
-    def commit_is_due(self, cursor: NamedPosition) -> bool:
+    def commit_is_due(self, cursor: Place) -> bool:
         """Return whether a reader's commits have to be on disk now."""
         return bool(cursor.name) and (self.at_once or self._is_far_ahead(cursor))
 
-    def needs_flush(self, cursor: NamedPosition) -> bool:
+    def needs_flush(self, cursor: Place) -> bool:
         """Return whether a run, or a task, should flush before it takes more.
 
         It does if a read blocks, or if as much waits as a crash may take; the rest, such as commits, is written when the reader has
@@ -136,17 +141,17 @@ class FlushRules(Generic[Msg]):
         # A program's run says itself when its cursor has to be on disk: until then a replay finds its turns again.
         return cursor.name != PROGRAM and (self.at_once or at_end)
 
-    def is_moved_or_noted(self, cursor: NamedPosition) -> bool:
+    def is_moved_or_noted(self, cursor: Place) -> bool:
         """Return whether a run has come further, or has another time to be woken, than is on disk."""
         return self.positions.has_moved(cursor) or self._run_record.has_unwritten_wake
 
-    def marks_are_due(self, cursor: NamedPosition) -> bool:
+    def marks_are_due(self, cursor: Place) -> bool:
         """Return whether turns with effects are to be marked on disk now: at the end of a backlog, or each time with "put"."""
         return self.positions.has_moved(cursor) and (self.at_once or cursor.position >= self._tail.end)
 
-    def is_unwritten(self, cursor: NamedPosition) -> bool:
+    def is_unwritten(self, cursor: Place) -> bool:
         """Return whether the disk does not know all that the reader has done."""
         return self.blocks(cursor) or self.positions.has_moved(cursor) or self._run_record.has_unwritten
 
-    def _is_far_ahead(self, cursor: NamedPosition) -> bool:
+    def _is_far_ahead(self, cursor: Place) -> bool:
         return cursor.committed - self._lease.stored.get(cursor.name, 0) >= GROUP

@@ -123,12 +123,12 @@ class Writer(Generic[Msg]):
         return self._tail.durable
 
     def _acquire_to_flush(self) -> None:
-        if not (self._lease.is_held or self._log.closed) and self.has_unwritten():
+        if not (self._lease.is_held or self._log.closed) and self.rules.has_unwritten():
             self._lease.acquire()
 
     async def flush_async(self) -> int:
         """Flush as `flush` does, in a thread."""
-        if not (self._lease.is_held or self._log.closed) and self.has_unwritten():
+        if not (self._lease.is_held or self._log.closed) and self.rules.has_unwritten():
             await self._lease.acquire_async()
         return await self.thread.call(self.flush)
 
@@ -168,21 +168,13 @@ class Writer(Generic[Msg]):
                 with self._log.lock:
                     self.let_go_locked()
 
-    def has_unwritten(self) -> bool:
-        """Return whether there is something to write."""
-        with self._log.lock:
-            self._log.absorb()
-            record = self._run_record
-            noted = record.has_unwritten or record.has_unwritten_wake
-            return bool(self._tail.pending or self._stage.waiting or noted or self.positions.moved())
-
     def flush_locked(self) -> None:
         """Flush. `flushing` held."""
         self.through(self._steps())
 
     def _steps(self, snapshot: Snapshot | None = None, messages: Sequence[Msg] = (), beside: Beside = _NONE) -> Steps[int]:
         """Flush, and return the number of the transaction, 0 if there was nothing to write. `flushing` held."""
-        if self._lease.right is not Right.HELD and (snapshot is not None or messages or self.has_unwritten()):
+        if self._lease.right is not Right.HELD and (snapshot is not None or messages or self.rules.has_unwritten()):
             if self._lease.is_lost:
                 raise LeaseHeld(self._records.name)
             self._lease.take()
@@ -325,11 +317,6 @@ class Writer(Generic[Msg]):
     def knows_disk(self) -> bool:
         """Whether what is on disk is known: nobody else writes, and no write of ours has an outcome that is not known."""
         return self._lease.is_held and not self._is_unsure
-
-    @property
-    def is_unused(self) -> bool:
-        """Whether the lease is not ours, and no message waits for it to be."""
-        return not (self._lease.is_held or self._stage.waiting)
 
     def now(self, number: int) -> list[Times]:
         """Return the times of `number` messages that enter now."""

@@ -131,11 +131,11 @@ class Together:
             write_together(self._backend, [job])
             return
         with self._lock:
-            leads, self._is_led = not self._is_led, True
-            if not leads:
-                job.waker = waker = ThreadWaker()
+            waker = job.waker = ThreadWaker() if self._is_led else None
+            if waker is not None:
                 self._waiting.append(job)
-        if leads:
+            self._is_led = True
+        if waker is None:
             self._lead([job])  # nobody waits: whoever leads next is named while others do
             return
         waker.sleep(None)  # until it is written, or is to lead
