@@ -33,6 +33,20 @@ def test_the_code_of_a_page_prints_what_it_says(page: Path, tmp_path: Path, monk
         assert printed.getvalue().splitlines() == re.findall(r"#> (.*)", block)
 
 
+def test_the_store_that_a_page_writes_keeps_what_a_store_has_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The suite that the page names passes with the page's own store."""
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, object] = {"__name__": "__main__"}
+    for block in blocks(DOCS / "how_to" / "own_parts.md"):
+        exec(compile(block, "own_parts.md", "exec", dont_inherit=True), namespace)
+    suite = namespace["TestSqliteStore"]
+    assert isinstance(suite, type)
+    tests = [name for name in dir(suite) if name.startswith("test_")]
+    assert len(tests) > 8
+    for name in tests:
+        getattr(suite(), name)()
+
+
 def test_code_fits_a_page() -> None:
     """On a screen of 1,400 pixels no line of code is wider than its box."""
     wide = []
@@ -59,7 +73,7 @@ def test_every_page_can_be_reached() -> None:
 def links() -> list[tuple[Path, str]]:
     return [
         (page, target)
-        for page in PAGES
+        for page in [*PAGES, DOCS.parent / "README.md"]
         for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
         if "://" not in target
     ]
