@@ -215,7 +215,7 @@ def _prepared(
 
 def _checkpoint(kept: Keeping[Model, Msg], options: EitherOptions[Msg, Model]) -> SavePoint:
     snapshots = options.get("snapshots", Snapshots())
-    return SavePoint(kept.save, snapshots.every, snapshots.seconds, Rewind(kept.mark, kept.revert), kept.is_due)
+    return SavePoint(kept.save, snapshots.every, snapshots.seconds, Rewind(kept.mark, kept.revert, kept.forget), kept.is_due)
 
 
 def _filing(

@@ -9,13 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from go_state.core.errors import Conflict, InvalidKey, UsageError
+from go_state.core.errors import Conflict, InvalidKey
 from go_state.core.ports import AsyncSource, Openable, Position, Source, Store, Write
 from go_state.core.program import Program, Step, takes_key
 from go_state.modes.aggregate.journal_source import JournalMarks, journal_marks
 from go_state.modes.aggregate.keyed import Change, WorkingSet
 from go_state.modes.aggregate.loading import Loader
-from go_state.modes.aggregate.position_record import Place, PositionRecord, place_of_model, place_of_source, this_process
+from go_state.modes.aggregate.position_record import (
+    Place,
+    PositionRecord,
+    checked_name,
+    place_of_model,
+    place_of_source,
+    this_process,
+)
 from go_state.modes.aggregate.saved_letters import SavedLetters
 from go_state.modes.batch.loaded_first import Loading
 from go_state.modes.options import OnCommit
@@ -121,6 +128,10 @@ class Keeping(Generic[Model, Msg]):
     def mark(self, model: Any) -> None:
         """Note that nothing is queued or running, and the model is this one: what `revert` goes back to."""
         self._noted = None if self.filing is None else self.filing.noted()
+
+    def forget(self) -> None:
+        """Forget the last mark: nothing goes back to it."""
+        self._noted = None
 
     def revert(self, model: Any) -> None:
         """Go back to the last mark, which was set with this model."""
@@ -246,21 +257,6 @@ class Keeping(Generic[Model, Msg]):
         return conflict if self._record is None else self._record.explained(conflict)
 
 
-def checked_name(name: object) -> str:
-    """Return the name of a source, under which its position is stored; `UsageError` if it cannot be."""
-    if not isinstance(name, str):
-        raise UsageError(
-            f"the name of a source is a text, by which its position is found again, not a {type(name).__qualname__}"
-        )
-    try:
-        name.encode()
-    except UnicodeEncodeError as error:
-        raise UsageError(
-            "the name of the source holds a lone surrogate, which cannot be stored: give it another name="
-        ) from error
-    return name
-
-
 def _of_journal(journal: JournalMarks, source: object, marks: Mapping[str, Mark]) -> tuple[object, Position, bool]:
     if journal.is_of_own_program(marks):
         return (), None, False  # it is all counted
@@ -373,6 +369,10 @@ class KeptModels(Keeping[Model, Msg]):
     def mark(self, model: Any) -> None:
         super().mark(model)
         self._working_set.mark(model)
+
+    def forget(self) -> None:
+        super().forget()
+        self._working_set.forget()
 
     def revert(self, model: Any) -> None:
         super().revert(model)

@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from go_state.core.errors import Conflict, TakenOver
+from go_state.core.errors import Conflict, TakenOver, UsageError
 from go_state.core.ports import Store, Stored, Write, load_many_of
 from go_state.storage.codec.codecs import json_codec
 from go_state.storage.records.keys import RESERVED, is_too_long, reserved_key
@@ -85,6 +85,21 @@ def marks_of_sources(store: Store, names: Sequence[str]) -> dict[str, Mark]:
             if stored is not None and (envelope := read_envelope(key, stored.data)).name in ours:
                 marks |= envelope.marks
     return marks
+
+
+def checked_name(name: object) -> str:
+    """Return the name of a source, under which its position is stored; `UsageError` if it cannot be."""
+    if not isinstance(name, str):
+        raise UsageError(
+            f"the name of a source is a text, by which its position is found again, not a {type(name).__qualname__}"
+        )
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            "the name of the source holds a lone surrogate, which cannot be stored: give it another name="
+        ) from error
+    return name
 
 
 def this_process() -> str:

@@ -111,6 +111,8 @@ class SourceFeed(Generic[Msg]):
         limits = self._limits
         if self._whole:
             self._count_whole()
+            if self._halting is not None and self._loop.failures.halts != self._halts:
+                self._halting.before = self._reader.position_before()
         while True:
             is_due = limits.watches and limits.due()  # asked first: usually there are no limits, and nothing more to ask
             if is_due:
@@ -204,11 +206,13 @@ class SourceFeed(Generic[Msg]):
         """Return whether the loop may have the run that has begun, and note that it has."""
         left, has_sent = self._reader.left_in_run(), self._has_sent
         self._has_sent = False
-        if left is None or has_sent or self._halting is not None or self._reader.has_records or self._limits.watches:
+        if left is None or has_sent or self._reader.has_records or self._limits.watches:
             return False
         if self._manager.count or self._manager.timers or self._taken + left > min(self._limit, self._save_at):
             return False
         self._whole, self._idle_before = left, self._idle
+        if self._halting is not None:
+            self._halting.forget()
         return True
 
     def _count_whole(self) -> None:
@@ -220,9 +224,13 @@ class SourceFeed(Generic[Msg]):
             self._run = None
 
     def _end_whole(self) -> None:
+        """End it after the message whose turn is being committed: nothing was queued or running before that."""
         self._count_whole()
+        if self._halting is not None:
+            self._halting.note(self._reader.position_before(), Counts(self._taken - 1, self._idle, self._queued))
         if self._run is not None:
-            self._run = self._reader.split()
+            left = self._reader.split()
+            self._run = left if self._halting is None else self._halting.noting(left, self._counts)
 
     def _admit(self, messages: list[Msg | None]) -> None:
         self._run = None

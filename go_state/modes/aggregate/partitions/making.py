@@ -10,13 +10,14 @@ from go_state.core.ports import Store
 from go_state.core.ports.partitions import Partitioned
 from go_state.core.program import Program
 from go_state.modes.aggregate.kept_by import CACHE, kept_by_key
-from go_state.modes.aggregate.model_store import KeptModels, checked_name
+from go_state.modes.aggregate.model_store import KeptModels
 from go_state.modes.aggregate.partitions.claims import Claimed
 from go_state.modes.aggregate.partitions.only_effects import only_effects
 from go_state.modes.aggregate.partitions.places import Entered, StoreOfPartitions, check_follows_from_stream
 from go_state.modes.aggregate.partitions.shares.reader import Records, ShareReader, Slices
 from go_state.modes.aggregate.partitions.shares.share import Save, Share
 from go_state.modes.aggregate.partitions.telling import Telling
+from go_state.modes.aggregate.position_record import checked_name
 from go_state.modes.batch.batch import Plan
 from go_state.modes.batch.halting import Rewind
 from go_state.modes.batch.limits import Limits
@@ -98,7 +99,11 @@ class ShareMaker(Generic[Model, Msg]):
         if self.places.moves:
             kept.check_commands(only_effects)
         point = SavePoint(
-            Save.flow, self.snapshots.every, None, Rewind(kept.mark, kept.revert), lambda: share.save_due or kept.is_due()
+            Save.flow,
+            self.snapshots.every,
+            None,
+            Rewind(kept.mark, kept.revert, kept.forget),
+            lambda: share.save_due or kept.is_due(),
         )
         loading = kept.loading() if self._on_loop else None
         batch = plan.batch(reader, kept=kept, checkpoint=point, loading=loading, filing=kept.filing)
