@@ -127,7 +127,7 @@ class Topic:
         stable = [each for each in found if each.id == group and each.state == "Stable"]
         if not stable:
             return None
-        return {member.id: assigned_of(member.assignment, self.name) for member in stable[0].members}
+        return {str(member.id): assigned_of(member.assignment or b"", self.name) for member in stable[0].members}
 
     def members_of_newer(self, group: str, seconds: float) -> Mapping[str, frozenset[int]] | None:
         """Return the same of a group with `protocol="consumer"`, of which the older call knows nothing."""
