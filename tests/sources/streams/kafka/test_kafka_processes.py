@@ -10,7 +10,9 @@ import pytest
 from kafka_server import KafkaServer
 from postgres_server import PostgresServer
 from sources.streams.kafka import chaos
-from sources.streams.kafka.support import Tally, record, wait_for
+from sources.streams.kafka.support import Tally, record, tally, wait_for
+
+import go_state as gs
 
 pytestmark = [pytest.mark.slow, pytest.mark.processes]
 
@@ -85,6 +87,31 @@ def test_a_worker_that_wakes_after_its_successor_has_saved_is_fenced(own_server:
         assert not after & by_second  # and what it did later is its own
     finally:
         workers.remove()
+
+
+def test_a_holder_that_was_killed_goes_on_where_it_had_saved(own_server: KafkaServer, tmp_path: Path) -> None:
+    """The next process under its name claims its partitions as their second holder, reads on, and does again what was not saved."""
+    where, topic, commands = str(tmp_path / "state.lmdb"), "restarted", tmp_path / "commands"
+    commands.mkdir()
+    own_server.create(topic, 2)
+    workers = chaos.Workers(own_server, topic, where, env={"GO_STATE_COMMANDS": str(commands), "GO_STATE_SAVE_EVERY": "0.1"})
+    try:
+        first = workers.start("worker-1")
+        own_server.put(topic, *(record(f"k{key}", n, key % 2) for n in range(20) for key in range(4)))
+        wait_for(lambda: [model.count for model in chaos.models_of(where, 4).values()] == [20] * 4, "the first to have saved")
+        workers.kill(first)
+        own_server.put(topic, *(record(f"k{key}", n, key % 2) for n in range(20, 40) for key in range(4)))
+        second = workers.start("worker-1")
+        wait_for(lambda: [model.count for model in chaos.models_of(where, 4).values()] == [40] * 4, "the second to go on")
+        workers.end()
+    finally:
+        workers.remove()
+    with gs.LMDBStore(where) as store:
+        held = {each.partition: (each.epoch, each.holder.rpartition(":")[2]) for each in gs.positions(store, tally)}
+        assert held == {"0": (2, str(second.pid)), "1": (2, str(second.pid))}
+    assert set(chaos.models_of(where, 4).values()) == {Tally(40, 40 * 39 // 2, 39)}
+    assert len(_ids(commands)) == 160  # each under one name, whoever has performed it
+    assert not _ids(commands / str(first.pid)) & _ids(commands / str(second.pid))  # all that the first had done was saved
 
 
 def _ids(path: Path) -> set[bytes]:
