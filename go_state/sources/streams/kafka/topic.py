@@ -30,6 +30,7 @@ Asked: TypeAlias = "Future[Any]"  # Any: the client exports no name for its desc
 
 _NO_ID = "AAAAAAAAAAAAAAAAAAAAAA"  # of brokers older than 2.8
 _SECONDS = 20.0  # that brokers have to answer, when there is nothing to do without an answer
+_LATE = 5.0  # seconds after which the client has given up by itself, as a rule
 _AWAY = (
     90.0  # seconds that a broker may be away when partitions begin: less than the group waits for a member that does not poll
 )
@@ -150,7 +151,7 @@ class Topic:
         from confluent_kafka import KafkaException
 
         try:
-            return asked.result(_SECONDS + 5)  # the client itself gives up before
+            return asked.result(_SECONDS + _LATE)
         except (KafkaException, TimeoutError) as error:
             raise self._explained(error) from None
 
