@@ -71,7 +71,7 @@ class AsyncPartitionContract(PartitionContract):
 
 
 async def _nothing() -> None:
-    """Have the loop begun."""
+    """Return nothing, once the loop has begun."""
 
 
 class _InLoop:

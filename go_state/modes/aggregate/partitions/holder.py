@@ -19,6 +19,7 @@ from go_state.core.errors import Conflict, SourceChanged, StoreError
 from go_state.core.ports import Position, Store
 from go_state.modes.aggregate.partitions.claims import TRIES, Claimed, Claims
 from go_state.modes.aggregate.partitions.making import ShareMaker
+from go_state.modes.aggregate.partitions.shares.pausing import Pausing
 from go_state.modes.aggregate.partitions.shares.reader import Slices
 from go_state.modes.aggregate.partitions.shares.runner import AnyShare, Runner
 from go_state.modes.aggregate.partitions.shares.saving import lost_among
@@ -80,8 +81,7 @@ class StreamHolder(Generic[Model, Msg]):
         self._save_at = self._next_save()
         self._polled = 0.0  # seconds that were to be waited since the last round
         self._more = True  # whether the reading may give more
-        self._full: set[AnyShare] = set()  # of which no more should be given
-        self._paused: set[AnyShare] = set()  # of which no more is given
+        self._pausing = Pausing(reading)
 
     @property
     def store(self) -> Store:
@@ -156,8 +156,7 @@ class StreamHolder(Generic[Model, Msg]):
         if share is not None:
             share.reader.give(records)
             self._runner.add(share)
-            if share.reader.is_full and not share.reader.is_paused:
-                self._full.add(share)
+            self._pausing.given(share)
 
     # ------------------------------------------------------------------ the loop
 
@@ -190,7 +189,7 @@ class StreamHolder(Generic[Model, Msg]):
         if self._runner.was_absent(self._polled) or not (yield from self._runner.round(_ROUND)):
             yield from self._look_at_claims()
         self._polled = 0.0
-        self._pause_and_resume()
+        self._pausing.tell()
         yield from self._tell_saved()
         if self._why_ended() is not None:
             return
@@ -238,19 +237,6 @@ class StreamHolder(Generic[Model, Msg]):
     def _next_save(self) -> float:
         seconds = self._maker.snapshots.seconds
         return float("inf") if seconds is None else time.monotonic() + seconds
-
-    def _pause_and_resume(self) -> None:
-        """Ask the reading to give nothing of partitions of which enough waits, and to give it again when there is room."""
-        for share in self._full:
-            share.reader.is_paused = True
-            self._reading.pause(share.partition)
-            self._paused.add(share)
-        self._full.clear()
-        for share in [share for share in self._paused if share.reader.has_room]:
-            share.reader.is_paused = False
-            self._paused.remove(share)
-            if not share.is_done:
-                self._reading.resume(share.partition)
 
     def _tell_saved(self) -> Flow[None]:
         if self._runner.saved:
