@@ -457,6 +457,21 @@ def test_observers_are_told_of_fences() -> None:
     assert [(event.partition, bool(event.holder)) for event in told.of(gs.observe.PartitionFenced)] == [("0", True)]
 
 
+def test_a_source_that_is_always_slow_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each poll looks as if the process had stood still: the claims are looked at each time, and it goes on."""
+    hour, store = Hour(), gs.MemoryStore()
+    monkeypatch.setattr(runner, "time", hour)
+    source = log_of(2, 10).source(ends=True, at_once=1)
+    one = member(source, store)
+    one.reading.tell("assigned", "0", "1")
+    for _ in range(60):
+        hour.passed += 10
+        one.step()
+        if one.has_ended:
+            break
+    assert counts(store) == {"p0k0": 10, "p1k0": 10}
+
+
 def test_who_stood_still_saves_what_was_due(monkeypatch: pytest.MonkeyPatch) -> None:
     """A share that waits for its save is not run before that, whatever it is given meanwhile."""
     hour, store = Hour(), gs.MemoryStore()

@@ -26,7 +26,7 @@ from sources.streams.kafka.worker import opened
 import go_state as gs
 
 KEYS = 200
-ASLEEP = 8.0  # seconds: more than it takes until a member counts as dead
+ASLEEP = 5.0  # seconds: more than it takes until a member counts as dead
 
 _ROOT = Path(__file__).parents[4]
 
