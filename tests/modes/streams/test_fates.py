@@ -461,14 +461,12 @@ def test_a_source_that_is_always_slow_is_read(monkeypatch: pytest.MonkeyPatch) -
     """Each poll looks as if the process had stood still: the claims are looked at each time, and it goes on."""
     hour, store = Hour(), gs.MemoryStore()
     monkeypatch.setattr(runner, "time", hour)
-    source = log_of(2, 10).source(ends=True, at_once=1)
-    one = member(source, store)
+    one = member(log_of(2, 10).source(alone=False, at_once=1), store)
     one.reading.tell("assigned", "0", "1")
     for _ in range(60):
         hour.passed += 10
         one.step()
-        if one.has_ended:
-            break
+    one.close()
     assert counts(store) == {"p0k0": 10, "p1k0": 10}
 
 
