@@ -49,7 +49,8 @@ if _typing.TYPE_CHECKING:
     )
     from go_state.buffer.buffer import Buffer
     from go_state.buffer.consumer import Consumer
-    from go_state.core.commands import Cmd, Command, Failure, Retry
+    from go_state.core.call_options import Retry
+    from go_state.core.commands import Cmd, Command, Failure
     from go_state.core.errors import Closed, Conflict, Denied, Full, GoStateError, ProgramError, TimedOut, UsageError
     from go_state.core.migrations import Migration
     from go_state.core.naming import stored_as
@@ -86,7 +87,7 @@ if _typing.TYPE_CHECKING:
     )
     from go_state.modes.run import run, run_async
     from go_state.modes.stop import StopSwitch, signals
-    from go_state.runtime.effects.context import effect_id, env
+    from go_state.runtime.context import effect_id, env
     from go_state.runtime.on_error import FailedMessage, Halt, Raise, SetAside
     from go_state.runtime.resources import Effects
     from go_state.sources.streams.leases import Leases
@@ -99,7 +100,7 @@ if _typing.TYPE_CHECKING:
     from go_state.watch.fields import ANY
     from go_state.watch.value import Value
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Where each name is; the imports above are for type checkers, and a test compares the two.
 _LATER = {
@@ -121,7 +122,8 @@ _LATER = {
     ),
     "go_state.buffer.buffer": ("Buffer",),
     "go_state.buffer.consumer": ("Consumer",),
-    "go_state.core.commands": ("Cmd", "Command", "Failure", "Retry"),
+    "go_state.core.call_options": ("Retry",),
+    "go_state.core.commands": ("Cmd", "Command", "Failure"),
     "go_state.core.errors": (
         "Closed",
         "Conflict",
@@ -167,7 +169,7 @@ _LATER = {
     ),
     "go_state.modes.run": ("run", "run_async"),
     "go_state.modes.stop": ("StopSwitch", "signals"),
-    "go_state.runtime.effects.context": ("effect_id", "env"),
+    "go_state.runtime.context": ("effect_id", "env"),
     "go_state.runtime.on_error": ("FailedMessage", "Halt", "Raise", "SetAside"),
     "go_state.runtime.resources": ("Effects",),
     "go_state.sources.streams.leases": ("Leases",),

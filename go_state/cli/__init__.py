@@ -1,11 +1,11 @@
 """The command `go-state`: what a store holds, for people and, with `--json`, for programs. Needs the extra `cli`.
 
 Arguments come in; lines on standard output and an exit code come out: 0 all is well, 1 what was asked for could not be done or
-something is wrong in the store, 2 the command was misspelt.
+something is wrong in the store, 2 the command line was wrong.
 
 `main.py`        the commands and how they are called; errors become a sentence and an exit code
 `snapshots.py`   list, show, export, check
-`journal.py`     list, show, export, import, truncate, skip
+`journal/`       messages as they were put: list, show, export, import, truncate, skip
 `history/`       what is asked of a program and its history: replay, first, compare, verify, rebuild, peek, to-test
 `care/`          store info, backup, restore, compact and check; erase
 `inspect.py`     the page that travels in time

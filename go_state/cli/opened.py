@@ -6,10 +6,9 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
 
 from go_state.core.errors import UsageError
-from go_state.core.program import Program
+from go_state.core.program import Program, SomeProgram
 from go_state.storage.backends.lmdb.store import LMDBStore
 from go_state.storage.backends.record_store import RecordStore
 from go_state.storage.journal.journal import Journal
@@ -44,19 +43,22 @@ def named(names: Sequence[str]) -> str:
     return f"{len(names):,} journal{'s' if len(names) != 1 else ''}{f' ({first}{more})' if names else ''}"
 
 
-AnyProgram: TypeAlias = Program[Any, Any]  # what is imported by its name
-AnyJournal: TypeAlias = Journal[Any]
-
-
-def import_program(target: str) -> AnyProgram:
+def import_program(target: str) -> SomeProgram:
     """Import the program from "module:name"; the current folder is looked in first."""
     found = _imported(target, "a program is given as module:name, such as bot.main:program")
     if not isinstance(found, Program):
-        raise UsageError(f"{target} is not a gs.Program")
+        raise UsageError(f"{target} is not a gs.Program{_programs_beside(target)}")
     return found
 
 
-def import_function(target: str) -> Callable[[Any], Any]:
+def _programs_beside(target: str) -> str:
+    """Return which programs the module has, which is imported by now."""
+    module = target.partition(":")[0]
+    found = [name for name, value in vars(sys.modules[module]).items() if isinstance(value, Program)]
+    return f": {module} has {', '.join(found[:_SOME])}" if found else f", and {module} has none"
+
+
+def import_function(target: str) -> Callable[[object], object]:
     """Import the function from "module:name"; the current folder is looked in first."""
     found = import_object(target)
     if not callable(found):

@@ -1,6 +1,6 @@
 """What a user's type checker sees; read by mypy --strict and pyright, never run."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, Unpack, assert_type
 
@@ -258,6 +258,11 @@ def buffers() -> None:
     gs.run(program, gs.Buffer[str]())  # type: ignore[misc]
 
 
+def named(failed: Iterable[gs.FailedMessage[object]]) -> list[str]:
+    """A function of failed messages of any program."""
+    return [type(each.message).__name__ for each in failed]
+
+
 def batches() -> None:
     """A batch returns the program's model."""
     result = gs.batch(program, messages, limit=3, prefetch=2, on_error=gs.SetAside())
@@ -265,6 +270,7 @@ def batches() -> None:
     assert_type(result.model, Counter)
     assert_type(result.ended, Literal["exhausted", "limit", "stopped", "budget", "failed"])
     assert_type(result.set_aside, tuple[gs.FailedMessage[Msg], ...])
+    named(result.set_aside)
     assert_type(gs.batch(program, generator()).model, Counter)
     assert_type(gs.batch(program, lambda: (messages, False)).model, Counter)
     assert_type(gs.batch(program, gs.Buffer[Msg]()).model, Counter)
@@ -515,3 +521,22 @@ def inspected(app: gs.App[Counter, Msg], store: gs.LMDBStore) -> str:
     mounted: gs.inspector.Application = gs.inspector.asgi(app)
     gs.inspect(3)  # type: ignore[arg-type]
     return address + mounted.token
+
+
+def positive(proposal: gs.middleware.Proposal[Counter, Msg]) -> Iterator[Counter | None]:
+    """A middleware of one's own knows the program's types."""
+    assert_type(proposal.proposed, Counter)
+    assert_type(proposal.message, Msg)
+    yield None if proposal.proposed.count >= 0 else Counter()
+
+
+def around(inner: Callable[[Counter, Msg, gs.Turn], gs.Step[Counter, Msg]]) -> Callable[[Counter, Msg, gs.Turn], object]:
+    """A wrapper takes an update and returns one."""
+    return lambda model, msg, turn: inner(model, msg, turn)
+
+
+def with_middleware() -> gs.Program[Counter, Msg]:
+    """Middleware of any kind goes into one program; lambdas need no annotations."""
+    allowed = gs.middleware.authorise(lambda model, msg: model.count < 3 or isinstance(msg, Reset))
+    fresh = gs.middleware.expire("entries", 60.0, at=lambda entry: entry.at)
+    return gs.Program(init, update, middleware=[positive, around, allowed, fresh, gs.middleware.ChangeLog(print)])

@@ -89,5 +89,5 @@ class Codec(Protocol[Held]):
         ...
 
     def decode(self, data: bytes) -> Held:
-        """Return the value, or raise `ValueError` that names the field when the bytes are not one."""
+        """Return the value that `data` holds, or raise `ValueError` that names the field when the bytes are not one."""
         ...

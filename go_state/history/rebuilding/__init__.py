@@ -1,4 +1,4 @@
-"""Rebuilding: the models that were kept, made again of all messages by today's update, and written in one transaction.
+"""Rebuilding: the models that were kept, made again from all messages by today's update, and written in one transaction.
 
 `changes.py`     what has changed, by key and field, and how much of it there is
 `journalled.py`  the snapshots of journalled programs, keyframes included, of one journal or of all under a prefix

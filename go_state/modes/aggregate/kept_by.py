@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from go_state.core.errors import UsageError
 from go_state.core.ports import Store
@@ -23,7 +23,7 @@ CACHE = 100_000  # models; at 1 kB each that is 100 MB
 
 def kept_by(
     program: Program[Model, Msg], store: Store, key: str | Callable[[Msg], str], options: EitherOptions[Msg, Model]
-) -> Callable[[], Keeping[Model, Msg]]:
+) -> Callable[[], Keeping[Model, Msg, Any]]:  # Any: which of the two it is, the key says
     """Return what makes the keeping of one model, or of one for each key."""
     links = checked_function("links", options.get("links"), "a model that returns the others to load")
     if not isinstance(key, str):

@@ -30,7 +30,7 @@ from go_state.storage.snapshots.snapshot import Mark, Schema, read_envelope
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Who holds a source, or a partition of it, and the how many-th holder that is; and when that was written.
+    """Who holds a source, or a partition of it, in which epoch (holders are counted from 1), and when that was written.
 
     `at` is in seconds since 1970, by the holder's clock; `ended` is whether nothing follows the position. Claims of one model have no source.
     """
@@ -48,7 +48,7 @@ class Claim:
 
 
 class Place(NamedTuple):
-    """Where a record lies: its key, what its mark is called (the claim on one model has none), and where it may lie still.
+    """Where a record is stored: its key, what its mark is called (the claim on one model has none), and where it may have been before.
 
     `older` are keys, the newest first, and whether each is that of a record for one source, or of one for all sources.
     """
@@ -140,7 +140,7 @@ class PositionRecord:
 
     @property
     def keys(self) -> Sequence[str]:
-        """The keys under which it may lie."""
+        """The keys under which it may be stored."""
         return (self._place.key, *(key for key, _ in self._place.older))
 
     def read_in(self, found: Mapping[str, Stored]) -> None:

@@ -38,7 +38,7 @@ class AsyncPartitionContract(PartitionContract):
         """Close it."""
 
     async def put_async(self, partition: str, count: int) -> None:
-        """Append so many records to the partition."""
+        """Append `count` records to the partition."""
         raise NotImplementedError("an AsyncPartitionContract says in put_async() how records come into a partition")
 
     def source_async(self) -> AsyncPartitionedSource[Any]:
@@ -71,7 +71,7 @@ class AsyncPartitionContract(PartitionContract):
 
 
 async def _nothing() -> None:
-    """Return nothing, once the loop has begun."""
+    """Return at once: running it begins the loop."""
 
 
 class _InLoop:

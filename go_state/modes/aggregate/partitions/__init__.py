@@ -3,7 +3,8 @@
 A partitioned source and the options of an aggregate enter; an outcome leaves, by partition.
 
 - `fold.py`: the mode, for a thread and for an event loop; `faces.py`: what its reading calls, in either;
-- `holder.py`: the loop, and what becomes of partitions that are assigned, revoked, lost, fenced or ended; `claims.py` claims them;
+- `holder.py`: the loop, and what becomes of partitions that are assigned, revoked, lost, fenced or ended;
+  `claims.py` claims them, `fenced.py` says when once more;
 - `shares/`: one partition as a batch that can be left waiting; how many are run in turn, and saved together;
 - `making.py`: the options that all shares have; `telling.py` is what observers are told.
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from go_state.core.errors import UsageError
 from go_state.core.ports import Store
 from go_state.core.ports.partitions import Partitioned
 from go_state.core.program import Program
 from go_state.modes.aggregate.kept_by import CACHE, kept_by_key
+from go_state.modes.aggregate.keyed import Change
 from go_state.modes.aggregate.model_store import KeptModels
 from go_state.modes.aggregate.partitions.claims import Claimed
 from go_state.modes.aggregate.partitions.only_effects import only_effects
@@ -26,6 +27,9 @@ from go_state.modes.options import KeyedAggregateOptions, OnCommit, Snapshots
 from go_state.runtime.flow.waits import CHECKPOINT_SECONDS
 from go_state.runtime.on_error import may_file
 from go_state.system.own_thread import OwnThread
+
+if TYPE_CHECKING:
+    from go_state.modes.keeping.filing import LetterFiling
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -86,7 +90,7 @@ class ShareMaker(Generic[Model, Msg]):
         """How many messages are taken at most."""
         return self._plan.limit
 
-    def share(self, partition: str, claimed: Claimed, records: Records[Any, Msg], slices: Slices) -> Share[Model, Msg]:
+    def share(self, partition: str, claimed: Claimed, records: Records[object, Msg], slices: Slices) -> Share[Model, Msg]:
         """Return the share of a partition that was claimed."""
         plan, kept = self._plan.part(), self._keep(self.places.of(partition))
         kept.thread = self.thread
@@ -98,7 +102,7 @@ class ShareMaker(Generic[Model, Msg]):
             kept.file_with(self._filing(claimed.record.name))
         if self.places.moves:
             kept.check_commands(only_effects)
-        point = SavePoint(
+        point: SavePoint[Change[Model] | None] = SavePoint(
             Save.flow,
             self.snapshots.every,
             None,
@@ -111,7 +115,7 @@ class ShareMaker(Generic[Model, Msg]):
         share = Share(partition, kept, reader, batch, claimed.position)
         return share
 
-    def _filing(self, source: str) -> Any:  # Any: made where it is needed, see below
+    def _filing(self, source: str) -> LetterFiling[Msg]:
         from go_state.modes.keeping.filing import LetterFiling, LetterWriter  # here: its imports are not needed without letters
 
         return LetterFiling(LetterWriter(self._plan.program, source=source, key=self._key), kept_in=self.store)

@@ -6,41 +6,38 @@ A command that is sure to bring one is refused when update returns it, and one w
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
+from typing import TypeVar
 
-from go_state.core.commands import After, All, Call, Cmd, Map, Seq, checked_commands
+from go_state.core.call_options import PLAIN
+from go_state.core.commands import After, All, Call, Cmd, Command, Map, Seq
 from go_state.modes.aggregate.partitions.places import refused
 
+Msg = TypeVar("Msg")
 
-def only_effects(commands: object) -> tuple[object, ...]:
+
+def only_effects(commands: Iterable[Command[Msg]]) -> tuple[Command[Msg], ...]:
     """Return the commands, each such that what it brings is refused; `UsageError` for one that is made to bring something."""
-    return tuple(_each(checked_commands(commands)))
+    return tuple(None if command is None else _only_effect(command) for command in commands)
 
 
-def _each(commands: Iterable[object]) -> list[Any]:  # Any, here and below: commands, of whatever messages
-    return [_only_effect(command) for command in commands]
-
-
-def _only_effect(command: object) -> Any:
+def _only_effect(command: Cmd[Msg] | Callable[[], Msg | None]) -> Cmd[Msg] | Callable[[], Msg | None]:
     match command:
-        case None:
-            return None
-        case Call(ok=None, err=None):
-            return replace(command, ok=_nothing)
+        case Call(fn, args, None, None, how):
+            return Call((fn, args, _nothing, None, how))
         case Call():
             raise refused("a command has ok= or err=, whose message may be another when the command is performed again")
         case After():
             raise refused("Cmd.after brings a message at some time between those of the stream")
         case Seq(commands) | All(commands):
-            return replace(command, commands=tuple(_each(commands)))
+            return replace(command, commands=only_effects(commands))
         case Map(inner):
             return replace(command, command=_only_effect(inner))
         case Cmd():
             return command
         case _ if callable(command):
-            return Call(command, ok=_nothing)
+            return Call((command, (), _nothing, None, PLAIN))
         case _:
             return command  # which is no command: whoever performs it says so
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence, Set
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from go_state.core.errors import SourceChanged
 from go_state.core.ports import Position
@@ -78,9 +78,9 @@ class KafkaReading(Generic[Msg]):
         self._holder, self._thread = holder, threading.get_ident()
         self._tell()
         self._watch.look()
-        for_good = self._group.heard.for_good
-        if for_good is not None:
-            raise given_up(f"the group {self._group_name!r} is closed to this client", for_good, for_good.str(), self._settings)
+        fatal = self._group.errors.fatal
+        if fatal is not None:
+            raise given_up(f"the group {self._group_name!r} is closed to this client", fatal, fatal.str(), self._settings)
         absent, self._polled_at = time.monotonic() - self._polled_at > _ABSENT, time.monotonic()
         taken = self._take(seconds)
         self._give(self._without_foreign(taken) if absent and taken and self._is_classic else taken)
@@ -122,7 +122,7 @@ class KafkaReading(Generic[Msg]):
             if record.error() is not None:
                 said.append(record)
                 continue
-            partition: Any = record.partition()  # a number, as those of records from a broker are
+            partition: object = record.partition()  # a number, as those of records from a broker are
             if partition in by_partition:
                 by_partition[partition].append(record)
             elif partition in self._next:

@@ -24,7 +24,7 @@ Start: TypeAlias = Literal["oldest", "newest"] | datetime.datetime
 
 
 def check_start(start: object) -> None:
-    """Raise `UsageError` for what is no start."""
+    """Raise `UsageError` for what cannot be a start."""
     if isinstance(start, datetime.datetime):
         if start.tzinfo is None:
             raise UsageError("start= is a time without a zone, which is another moment on each machine: give it tzinfo=")

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 from go_state.core.errors import SourceError, SourceUnavailable
 from go_state.sources.streams.kafka.client import (
+    ClientErrors,
     ClientLog,
-    Heard,
     Settings,
     failure_of,
     given_up,
@@ -57,13 +57,13 @@ class Topic:
         self.name = name
         self._servers = servers
         self._settings = settings
-        self._heard = Heard()
+        self._errors = ClientErrors()
         try:
             logger = ClientLog("CONFWARN")  # settings of consumers are not for this client
             conf: Any = {
                 **settings,
                 "logger": logger,
-                "error_cb": self._heard,
+                "error_cb": self._errors,
             }  # Any: the client declares that it takes no functions
             self._admin: AdminClient = AdminClient(conf)
         except KafkaException as error:
@@ -162,11 +162,11 @@ class Topic:
         failure = failure_of(error)
         if failure is not None and failure.code() in (KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC):
             return SourceError(f"there is no topic {self.name!r} at {self._servers}: create it, or correct the name")
-        for_good = self._heard.for_good
-        if for_good is not None:
-            return given_up(f"{self._servers} refuses this client", for_good, for_good.str(), self._settings)
+        fatal = self._errors.fatal
+        if fatal is not None:
+            return given_up(f"{self._servers} refuses this client", fatal, fatal.str(), self._settings)
         if failure is None or failure.retriable() or failure.code() in _away():
-            last = without_secrets(self._heard.last or ("" if failure is None else failure.str()), self._settings)
+            last = without_secrets(self._errors.last or ("" if failure is None else failure.str()), self._settings)
             return SourceUnavailable(
                 f"no broker answers at {self._servers}{f' ({last})' if last else ''}: correct servers=, or see that it runs"
             )

@@ -1,39 +1,42 @@
-"""Which partitions are paused: those of which enough waits, so that what a reading fetches does not pile up here."""
+"""Pausing: the reading gives nothing of partitions of which enough waits, and gives it again when there is room."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Generic, Protocol, TypeVar
 
 from go_state.modes.aggregate.partitions.shares.share import Share
 
+Model = TypeVar("Model")
+Msg = TypeVar("Msg")
 
-class Pausable(Protocol):
-    """A reading, as far as it is asked to give less."""
+
+class Pauses(Protocol):
+    """What a reading is asked for here; see `PartitionedReading`."""
 
     def pause(self, partition: str, /) -> None:
         """Give nothing of the partition."""
         ...
 
     def resume(self, partition: str, /) -> None:
-        """Give it again."""
+        """Give the partition again."""
         ...
 
 
-class Pausing:
-    """Notes which shares are full, and tells the reading between two polls."""
+class Pausing(Generic[Model, Msg]):
+    """The shares of which enough waits."""
 
-    def __init__(self, reading: Pausable) -> None:
+    def __init__(self, reading: Pauses) -> None:
         self._reading = reading
-        self._full: set[Share[Any, Any]] = set()  # of which no more should be given
-        self._paused: set[Share[Any, Any]] = set()  # of which no more is given
+        self._full: set[Share[Model, Msg]] = set()  # of which no more should be given
+        self._paused: set[Share[Model, Msg]] = set()  # of which no more is given
 
-    def given(self, share: Share[Any, Any]) -> None:
-        """Note that a share was given records."""
+    def given(self, share: Share[Model, Msg]) -> None:
+        """Called when a share was given records."""
         if share.reader.is_full and not share.reader.is_paused:
             self._full.add(share)
 
-    def tell(self) -> None:
-        """Ask the reading to give nothing of partitions of which enough waits, and to give it again when there is room."""
+    def pause_and_resume(self) -> None:
+        """Ask the reading to give nothing more of what is full, and to go on with what has room."""
         for share in self._full:
             share.reader.is_paused = True
             self._reading.pause(share.partition)

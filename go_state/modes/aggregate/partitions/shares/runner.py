@@ -10,7 +10,7 @@ import heapq
 import time
 from collections.abc import Collection, Mapping
 from itertools import count
-from typing import Any, Protocol, TypeAlias
+from typing import Generic, Protocol, TypeVar
 
 from go_state.core.errors import Conflict
 from go_state.core.ports import Position
@@ -22,53 +22,61 @@ from go_state.modes.options import OnCommit
 from go_state.runtime.flow.waits import Answer, Blocking, Flow
 from go_state.system.own_thread import OwnThread
 
-AnyShare: TypeAlias = Share[Any, Any]
+Model = TypeVar("Model")
+Msg = TypeVar("Msg")
 
 _ABSENT = 1.0  # seconds more than it should take; engines give a partition to others after some, and a look costs one query
 
 
-class Fates(Protocol):
+class Fates(Protocol[Model, Msg]):
     """What becomes of a share that does not go on."""
 
-    def done(self, share: AnyShare, /) -> Flow[None]:
+    def done(self, share: Share[Model, Msg], /) -> Flow[None]:
         """Called when a share has saved and is over."""
         ...
 
-    def fenced(self, share: AnyShare, conflict: Conflict, /) -> Flow[None]:
+    def fenced(self, share: Share[Model, Msg], conflict: Conflict, /) -> Flow[None]:
         """Called when a share cannot be saved, because what is stored is not its own any more."""
         ...
 
-    def saved(self, share: AnyShare, models: int, began: float, /) -> None:
+    def saved(self, share: Share[Model, Msg], models: int, began: float, /) -> None:
         """Called when a share was saved, with how many models have changed, by a save that began then."""
         ...
 
 
-class Runner:
+class Runner(Generic[Model, Msg]):
     """The shares that have something to do, those that are to be saved, and the times at which others have."""
 
-    def __init__(self, thread: OwnThread, woken: Woken, slices: Slices, on_commit: OnCommit | None, fates: Fates) -> None:
+    def __init__(
+        self,
+        thread: OwnThread,
+        woken: Woken[Share[Model, Msg]],
+        slices: Slices,
+        on_commit: OnCommit | None,
+        fates: Fates[Model, Msg],
+    ) -> None:
         self.saved: dict[str, Position] = {}  #: what the reading was not told of yet
         self.positions: dict[str, Position] = {}  #: what is in the store, of all partitions that were ever held
-        self.broken: AnyShare | None = None  #: the one that has raised
+        self.broken: Share[Model, Msg] | None = None  #: the one that has raised
         self._thread = thread
         self._woken = woken
         self._slices = slices
         self._on_commit = on_commit
         self._fates = fates
-        self._ready: dict[AnyShare, None] = {}  # in order
-        self._saving: list[AnyShare] = []
+        self._ready: dict[Share[Model, Msg], None] = {}  # in order
+        self._saving: list[Share[Model, Msg]] = []
         self._present_at = time.monotonic()
-        self._timers: list[tuple[float, int, AnyShare]] = []
+        self._timers: list[tuple[float, int, Share[Model, Msg]]] = []
         self._numbers = count()
 
     # ------------------------------------------------------------------ who has something to do
 
-    def add(self, share: AnyShare) -> None:
+    def add(self, share: Share[Model, Msg]) -> None:
         """Run the share soon; one that is to be saved goes on after that."""
         if not isinstance(share.wait, Save):
             self._ready[share] = None
 
-    def remove(self, share: AnyShare) -> None:
+    def remove(self, share: Share[Model, Msg]) -> None:
         """Run the share no more."""
         self._ready.pop(share, None)
         if share in self._saving:
@@ -92,14 +100,14 @@ class Runner:
         while self._timers and self._timers[0][0] <= now:
             self._ready_again(heapq.heappop(self._timers)[2])
 
-    def _ready_again(self, share: AnyShare) -> None:
+    def _ready_again(self, share: Share[Model, Msg]) -> None:
         if not share.is_done and not isinstance(share.wait, Save):
             self._ready[share] = None
 
     # ------------------------------------------------------------------ running
 
     def was_absent(self, expected: float = 0.0) -> bool:
-        """Return whether this process stood still since the last call, which was expected to be so many seconds ago.
+        """Return whether this process stood still since the last call, which was expected to be `expected` seconds ago.
 
         Then somebody else may have its partitions, and what waits here is not for it to do: that is to be looked at first.
         """
@@ -107,7 +115,7 @@ class Runner:
         return self._present_at - before > expected + _ABSENT
 
     def round(self, seconds: float) -> Flow[bool]:
-        """Run those that have something to do, in turn and for up to so many seconds, and save those that are due.
+        """Run those that have something to do, in turn and for up to `seconds`, and save those that are due.
 
         Return False if the process stood still meanwhile, without another turn; a save does no harm, because it names the claim.
         """
@@ -127,8 +135,8 @@ class Runner:
                 break
         return not absent
 
-    def finish(self, shares: Collection[AnyShare], seconds: float) -> Flow[set[AnyShare]]:
-        """Run these to their ends, for up to so many seconds; return those that have not come to it."""
+    def finish(self, shares: Collection[Share[Model, Msg]], seconds: float) -> Flow[set[Share[Model, Msg]]]:
+        """Run these to their ends, for up to `seconds`; return those that have not come to it."""
         left, until = set(shares), time.monotonic() + seconds
         while left:
             self._look_up()
@@ -144,7 +152,7 @@ class Runner:
                 yield Rest(self._woken, until if timer is None else min(timer, until))
         return left
 
-    def _run(self, share: AnyShare) -> Flow[None]:
+    def _run(self, share: Share[Model, Msg]) -> Flow[None]:
         """Run a share for its slice, and note what it waits for then."""
         self._ready.pop(share, None)
         reader, waiting, began = share.reader, share.reader.waiting, time.perf_counter()
@@ -164,7 +172,7 @@ class Runner:
         share.is_changed = share.is_changed or arrived or taken > 0
         yield from self.settle(share)
 
-    def settle(self, share: AnyShare) -> Flow[None]:
+    def settle(self, share: Share[Model, Msg]) -> Flow[None]:
         """Note what the share waits for."""
         if share.is_done:
             yield from self._fates.done(share)
@@ -182,9 +190,9 @@ class Runner:
     def _save(self) -> Flow[None]:
         shares, self._saving = self._saving, []
         began = time.monotonic()
-        saved: Saved = yield Blocking(lambda: save_together(shares), self._thread)
+        saved: Saved[Model, Msg] = yield Blocking(lambda: save_together(shares), self._thread)
         self._saving += saved.later
-        changed: dict[str, Any] = {}
+        changed: dict[str, Model] = {}
         positions: dict[str, Position] = {}
         for share, models in saved.changed.items():
             self._note_saved(share, models, began)
@@ -198,7 +206,7 @@ class Runner:
         if positions and self._on_commit is not None:
             yield Answer(self._on_commit(changed, positions), "on_commit")
 
-    def _note_saved(self, share: AnyShare, models: Mapping[str, Any] | None, began: float) -> None:
+    def _note_saved(self, share: Share[Model, Msg], models: Mapping[str, Model] | None, began: float) -> None:
         wait = share.wait
         assert isinstance(wait, Save)  # it was saved
         share.position, share.saved = wait.position, share.counted()
