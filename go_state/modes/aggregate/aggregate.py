@@ -217,7 +217,7 @@ def _prepared(
 
 def _checkpoint(kept: Keeping[Model, Msg, Held], options: EitherOptions[Msg, Model]) -> SavePoint[Held]:
     snapshots = options.get("snapshots", Snapshots())
-    return SavePoint(kept.save, snapshots.every, snapshots.seconds, Rewind(kept.mark, kept.revert), kept.is_due)
+    return SavePoint(kept.save, snapshots.every, snapshots.seconds, Rewind(kept.mark, kept.revert, kept.forget), kept.is_due)
 
 
 def _filing(

@@ -151,6 +151,10 @@ class WorkingSet(Generic[Model, Msg]):
             self._take_over(last)
         self._undo = []
 
+    def forget(self) -> None:
+        """Forget the last mark."""
+        self._undo = None
+
     def revert(self, last: Change[Model] | None) -> None:
         """Go back to the models of the last mark, at which this was the last change."""
         for key, entry, model, was_dirty in reversed(self._undo or ()):

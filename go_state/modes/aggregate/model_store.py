@@ -130,6 +130,10 @@ class Keeping(Generic[Model, Msg, Held]):
         """Note that nothing is queued or running, and the model is this one: what `revert` goes back to."""
         self._noted = None if self.filing is None else self.filing.noted()
 
+    def forget(self) -> None:
+        """Forget the last mark: nothing goes back to it."""
+        self._noted = None
+
     def revert(self, model: Held) -> None:
         """Go back to the last mark, which was set with this model."""
         if self.filing is not None and self._noted is not None:
@@ -369,6 +373,10 @@ class KeptModels(Keeping[Model, Msg, Change[Model] | None]):
     def mark(self, model: Change[Model] | None) -> None:
         super().mark(model)
         self._working_set.mark(model)
+
+    def forget(self) -> None:
+        super().forget()
+        self._working_set.forget()
 
     def revert(self, model: Change[Model] | None) -> None:
         super().revert(model)

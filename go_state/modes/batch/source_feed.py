@@ -46,6 +46,35 @@ class SavePoint(Generic[Held]):
         self.seconds = seconds
 
 
+class WholeRun:
+    """A run of the source that the loop has as it is, without a look at what else there is between two messages.
+
+    That look costs a tenth of a turn. The run is ended when a turn sends something; after one that was, the next is given one by one.
+    """
+
+    def __init__(self, left_in_run: Callable[[], int | None]) -> None:
+        self.is_given = False
+        self.has_sent = False  #: whether a turn has sent something since the last run began
+        self.nones = 0  #: how often the run had None in a message's place, so far
+        self._left_in_run = left_in_run
+        self._length = 0
+
+    def begin(self, most: float) -> bool:
+        """Return whether the run that the reader has begun is given so: one that can be ended, and has no more messages than that."""
+        has_sent, self.has_sent = self.has_sent, False
+        left = self._left_in_run()
+        if has_sent or left is None or left > most:
+            return False
+        self._length, self.nones, self.is_given = left, 0, True
+        return True
+
+    def taken(self) -> tuple[int, bool]:
+        """Return how many messages were taken of it, and whether these were all; it is counted once."""
+        left = self._left_in_run() or 0
+        self.is_given = False
+        return self._length - left - self.nones, not left
+
+
 class SourceFeed(Generic[Held, Msg]):
     """Messages of a source, and before the next one is taken, everything that the last one led to."""
 
@@ -72,9 +101,7 @@ class SourceFeed(Generic[Held, Msg]):
         self._checkpoint = checkpoint
         self._run: Iterator[Msg | None] | None = None  # the source's messages that are being taken
         self._taken = 0  # how many of the source's messages were taken
-        self._whole = 0  # how many messages the run has that the loop has whole
-        self._idle_before = 0  # how often the source had given None before it
-        self._has_sent = False  # whether a turn has sent something since the last run began
+        self._whole = WholeRun(reader.left_in_run)
         self._idle = 0  # how often it gave None instead
         self._save_at = math.inf  # at how many a checkpoint is due
         self._queue: deque[Msg] = deque()
@@ -108,8 +135,7 @@ class SourceFeed(Generic[Held, Msg]):
     def take(self) -> Flow[Iterator[Msg | None] | None]:
         """Give what is queued, or else the source's next messages; None at the end."""
         limits = self._limits
-        if self._whole:
-            self._count_whole()
+        self._count_whole()
         while True:
             is_due = limits.watches and limits.due()  # asked first: usually there are no limits, and nothing more to ask
             if is_due:
@@ -143,23 +169,8 @@ class SourceFeed(Generic[Held, Msg]):
             run = yield from self._reader.more()
             if run is None:
                 return (yield from self._last_ones())
-            if (given := self._begun(run)) is not None:
+            if (given := self._begin_run(run)) is not None:
                 return given
-
-    def _begun(self, run: Iterator[Msg | None]) -> Iterator[Msg | None] | None:
-        """Return what to give of messages that the source has now; None if they are queued, because they belong together.
-
-        They are given also when it is time to end by now: what was taken from the source is not given again.
-        """
-        self._run = run
-        if self._can_give_whole():
-            return run
-        if self._halting is not None:
-            self._run = self._halting.noting(run, self._counts)
-        if not self._reader.whole:
-            return self._take_from(self._run)
-        self._admit(list(self._run))
-        return None
 
     def upcoming(self) -> Iterator[Msg | None]:
         """Give the messages that are in hand, without taking them: those that are queued, and those that were read ahead."""
@@ -203,33 +214,45 @@ class SourceFeed(Generic[Held, Msg]):
                 return
         self._run = None
 
-    # ------------------------------------------------------------------ a run that is given whole
-    # What is between two messages of a run costs a tenth of a turn. If nothing can come in between but what turns send, the loop has the
-    # run itself, and it is ended when a turn sends something.
+    def _begin_run(self, run: Iterator[Msg | None]) -> Iterator[Msg | None] | None:
+        """Give the messages that the source has now; None if they are queued, because they belong together.
 
-    def _can_give_whole(self) -> bool:
-        """Return whether the loop may have the run that has begun, and note that it has."""
-        left, has_sent = self._reader.left_in_run(), self._has_sent
-        self._has_sent = False
-        if left is None or has_sent or self._halting is not None or self._reader.has_records or self._limits.watches:
-            return False
-        if self._manager.count or self._manager.timers or self._taken + left > min(self._limit, self._save_at):
-            return False
-        self._whole, self._idle_before = left, self._idle
-        return True
+        They are given also when it is time to end by now: what was taken from the source is not given again.
+        """
+        self._run = run
+        if self._may_have_whole() and self._whole.begin(min(self._limit, self._save_at) - self._taken):
+            if self._halting is not None:
+                self._halting.forget()
+            return run
+        if self._halting is not None:
+            self._run = run = self._halting.noting(run, self._counts)
+        if not self._reader.whole:
+            return self._take_from(run)
+        self._admit(list(run))
+        return None
+
+    def _may_have_whole(self) -> bool:
+        """Return whether nothing but what turns send can come between two messages of the source."""
+        return not (self._limits.watches or self._reader.has_records or self._manager.count or self._manager.timers)
 
     def _count_whole(self) -> None:
-        """Count what the loop has taken of the run that it had."""
-        left = self._reader.left_in_run() or 0
-        self._taken += self._whole - left - (self._idle - self._idle_before)
-        self._whole = 0
-        if not left:
-            self._run = None
+        """Count what the loop has taken of the run that it had whole."""
+        if self._whole.is_given:
+            taken, is_over = self._whole.taken()
+            self._taken += taken
+            if is_over:
+                self._run = None
+            if self._halting is not None and self._loop.failures.halts != self._halts:
+                self._halting.before = self._reader.position_before()
 
     def _end_whole(self) -> None:
+        """End that run after the message whose turn is being committed: nothing was queued or running before that."""
         self._count_whole()
+        if self._halting is not None:
+            self._halting.note(self._reader.position_before(), Counts(self._taken - 1, self._idle, self._queued))
         if self._run is not None:
-            self._run = self._reader.split()
+            left = self._reader.split()
+            self._run = left if self._halting is None else self._halting.noting(left, self._counts)
 
     def _admit(self, messages: list[Msg | None]) -> None:
         self._run = None
@@ -275,8 +298,8 @@ class SourceFeed(Generic[Held, Msg]):
 
     def commit(self, messages: Sequence[Msg], /) -> Flow[None] | tuple[()]:
         """Queue what the turn has sent."""
-        self._has_sent = True
-        if self._whole:
+        self._whole.has_sent = True
+        if self._whole.is_given:
             self._end_whole()
         self._enqueue(messages)
         return ()
@@ -298,8 +321,9 @@ class SourceFeed(Generic[Held, Msg]):
     def take_undecoded(self) -> Undecoded | None:
         """Return the record in whose place None was given last."""
         undecoded, self.undecoded = self.undecoded, None
-        if self._whole:
+        if self._whole.is_given:
             self._idle += 1
+            self._whole.nones += 1
         return undecoded
 
     def turn(self) -> Turn:

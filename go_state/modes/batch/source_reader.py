@@ -50,6 +50,10 @@ class SourceReader(Generic[Msg]):
         """Return how many messages of the last run were not given yet, if `split` can end it; None if not."""
         return None
 
+    def position_before(self) -> Position:
+        """Return the position before the message of that run that was given last."""
+        raise NotImplementedError
+
     def split(self) -> Iterator[Msg | None]:
         """End the last run before its next message, and return one of those that are left of it."""
         raise NotImplementedError

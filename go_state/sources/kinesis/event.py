@@ -9,6 +9,7 @@ when an answer was lost and Lambda gives the event again. What of this can go wr
 from __future__ import annotations
 
 from base64 import b64decode
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, Literal, NamedTuple, Protocol, TypedDict, TypeVar, overload
 
@@ -130,8 +131,10 @@ class KinesisEvent(Generic[Msg]):
 
     def after(self, position: Position | None) -> Sequence[EventRecord]:
         """Return the records after the position."""
-        stored = _number(position)
-        return [record for record in self.records if int(record.number) > stored]
+        stored, records = _number(position), self.records
+        if int(records[0].number) > stored:
+            return records
+        return records[bisect_right(records, stored, key=lambda record: int(record.number)) :]
 
     def seconds_left(self, context: LambdaContext, *, reserve: float = 2.0) -> float:
         """Return how many seconds the invocation of this `context` has left, but for the `reserve` to save and answer in: for

@@ -11,6 +11,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from go_state.core.errors import NotStorable
 from go_state.storage.codec.json_codec import JsonCodec
@@ -26,12 +27,15 @@ _DEPTH = 8  # how often a class is taken apart inside itself; what is nested dee
 
 
 def plan_of(codec: Codec) -> Plan:
-    """Return how the codec's values are taken apart; it is made once, and costs some codecs.
+    """Return how the codec's values are taken apart; it is made once for each of the latest codecs, and costs some codecs.
 
     The values of a codec with an `encode` of its own are one piece: what it makes of them is not known here.
     """
-    if type(codec) is not JsonCodec:
-        return _Whole(codec)
+    return _plan_of(codec) if type(codec) is JsonCodec else _Whole(codec)
+
+
+@lru_cache(maxsize=128)  # codecs, which are as many as types; without, an event of Lambda took a third longer
+def _plan_of(codec: JsonCodec[object]) -> Plan:
     return CodecPlanner(codec).plan(codec.kind)
 
 

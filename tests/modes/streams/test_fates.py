@@ -455,3 +455,34 @@ def test_observers_are_told_of_fences() -> None:
     two.step(1)
     one.close()
     assert [(event.partition, bool(event.holder)) for event in told.of(gs.observe.PartitionFenced)] == [("0", True)]
+
+
+def test_a_source_that_is_always_slow_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each poll looks as if the process had stood still: the claims are looked at each time, and it goes on."""
+    hour, store = Hour(), gs.MemoryStore()
+    monkeypatch.setattr(runner, "time", hour)
+    one = member(log_of(2, 10).source(alone=False, at_once=1), store)
+    one.reading.tell("assigned", "0", "1")
+    for _ in range(60):
+        hour.passed += 10
+        one.step()
+    one.close()
+    assert counts(store) == {"p0k0": 10, "p1k0": 10}
+
+
+def test_who_stood_still_saves_what_was_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A share that waits for its save is not run before that, whatever it is given meanwhile."""
+    hour, store = Hour(), gs.MemoryStore()
+    monkeypatch.setattr(runner, "time", hour)
+    log = log_of(3, 300, keys=3)
+
+    def slow(model: Tally, msg: Add) -> gs.Step[Tally, Add]:
+        hour.passed += 0.3  # so that each chunk takes longer than anybody waits
+        return update(model, msg)
+
+    source = log.source(ends=True, at_once=7)
+    result = gs.aggregate(
+        gs.Program(begin, slow, name="Tally"), source, store=store, key=key_of, snapshots=gs.Snapshots(every=5)
+    )
+    assert result.position == {"0": 299, "1": 299, "2": 299}
+    assert set(counts(store).values()) == {100}

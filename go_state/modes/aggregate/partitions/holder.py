@@ -74,6 +74,7 @@ class StreamHolder(Generic[Model, Msg]):
         self._letters = 0
         self._set_aside: list[FailedMessage[Msg]] = []
         self._save_at = self._next_save()
+        self._stood_still = False  # whether that was noticed in the last round
         self._polled = 0.0  # seconds that were to be waited since the last round
         self._more = True  # whether the reading may give more
 
@@ -180,8 +181,10 @@ class StreamHolder(Generic[Model, Msg]):
                 if share.is_changed:
                     share.save_due = True
                     self._runner.add(share)
-        if self._runner.was_absent(self._polled) or not (yield from self._runner.round(_ROUND)):
+        if self._runner.was_absent(self._polled) or self._stood_still:
             yield from self._look_at_claims()
+            self._runner.was_absent()  # to look took its time, which is nobody's absence: a round follows in any case
+        self._stood_still = not (yield from self._runner.round(_ROUND))
         self._polled = 0.0
         self._pausing.pause_and_resume()
         yield from self._tell_saved()

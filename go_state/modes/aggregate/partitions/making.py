@@ -103,7 +103,11 @@ class ShareMaker(Generic[Model, Msg]):
         if self.places.moves:
             kept.check_commands(only_effects)
         point: SavePoint[Change[Model] | None] = SavePoint(
-            Save.flow, self.snapshots.every, None, Rewind(kept.mark, kept.revert), lambda: share.save_due or kept.is_due()
+            Save.flow,
+            self.snapshots.every,
+            None,
+            Rewind(kept.mark, kept.revert, kept.forget),
+            lambda: share.save_due or kept.is_due(),
         )
         loading = kept.loading() if self._on_loop else None
         batch = plan.batch(reader, kept=kept, checkpoint=point, loading=loading, filing=kept.filing)

@@ -26,7 +26,7 @@ from sources.streams.kafka.worker import opened
 import go_state as gs
 
 KEYS = 200
-ASLEEP = 8.0  # seconds: more than it takes until a member counts as dead
+ASLEEP = 5.0  # seconds: more than it takes until a member counts as dead
 
 _ROOT = Path(__file__).parents[4]
 
@@ -172,7 +172,7 @@ def _wait_for_all(workers: Workers, where: str, sent: int) -> None:
     while sum(model.count for model in models_of(where).values()) < sent * KEYS:
         workers.check()
         assert time.monotonic() < until, Counter(model.count for model in models_of(where).values())
-        time.sleep(0.5)
+        time.sleep(0.1)
 
 
 def described(done: Any) -> str:

@@ -375,7 +375,8 @@ def test_servers_that_do_not_answer_are_named(store: Any, monkeypatch: pytest.Mo
     """The client's own reason is in the error, and no secret."""
     import go_state.sources.streams.kafka.topic as module
 
-    monkeypatch.setattr(module, "_SECONDS", 2.0)
+    monkeypatch.setattr(module, "_SECONDS", 1.0)
+    monkeypatch.setattr(module, "_LATE", 0.0)
     settings = {
         "security.protocol": "SASL_PLAINTEXT",
         "sasl.mechanism": "PLAIN",

@@ -13,6 +13,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.processes]
 
 def test_every_key_is_exact_when_the_state_moves(kafka_server: KafkaServer, tmp_path: Path) -> None:
     """Each worker that begins is a new machine, which has nothing but copies; half of the kills meet an upload."""
-    done = chaos.run(kafka_server, "moving", f"copies:{tmp_path / 'copies'}", seconds=10, seed=3, restarts=0)
+    done = chaos.run(kafka_server, "moving", f"copies:{tmp_path / 'copies'}", seconds=8, seed=3, restarts=0)
     assert done["killed"]
     assert done["messages"] > 1000

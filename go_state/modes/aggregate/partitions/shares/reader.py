@@ -208,6 +208,11 @@ class ShareReader(SourceReader[Msg]):
     def left_in_run(self) -> int:
         return length_hint(self._iterator)
 
+    def position_before(self) -> Position:
+        taken = self._taken()
+        before = (self._chunk[taken - 2],) if taken > 1 else self._last
+        return self._records.position(before[0]) if before else self._start
+
     def split(self) -> Iterator[Msg | None]:
         taken, self._last = self._taken(), self._last_record()
         left = self._found[taken:]

@@ -72,8 +72,9 @@ class Runner(Generic[Model, Msg]):
     # ------------------------------------------------------------------ who has something to do
 
     def add(self, share: Share[Model, Msg]) -> None:
-        """Run the share soon."""
-        self._ready[share] = None
+        """Run the share soon; one that is to be saved goes on after that."""
+        if not isinstance(share.wait, Save):
+            self._ready[share] = None
 
     def remove(self, share: Share[Model, Msg]) -> None:
         """Run the share no more."""
@@ -116,23 +117,23 @@ class Runner(Generic[Model, Msg]):
     def round(self, seconds: float) -> Flow[bool]:
         """Run those that have something to do, in turn and for up to `seconds`, and save those that are due.
 
-        Return False if the process stood still meanwhile, at once.
+        Return False if the process stood still meanwhile, without another turn; a save does no harm, because it names the claim.
         """
         self._look_up()
-        until = time.monotonic() + seconds
-        while self._ready:
+        until, absent = time.monotonic() + seconds, False
+        while self._ready or self._saving:
             for share in list(self._ready):
                 if share in self._ready:  # or it was dropped meanwhile
                     yield from self._run(share)
-                    if self.was_absent():
-                        return False
+                    if absent := self.was_absent():
+                        break
                 if time.monotonic() >= until:
                     break
             if self._saving:
                 yield from self._save()
-            if time.monotonic() >= until:
+            if absent or time.monotonic() >= until:
                 break
-        return True
+        return not absent
 
     def finish(self, shares: Collection[Share[Model, Msg]], seconds: float) -> Flow[set[Share[Model, Msg]]]:
         """Run these to their ends, for up to `seconds`; return those that have not come to it."""
