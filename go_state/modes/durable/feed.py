@@ -77,9 +77,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
             yield from publishing.show(self._loop.model)
         if snapshots.saving is not None or snapshots.is_due(cursor.committed):
             yield from self.saves.save_a_slice(self._loop.model, cursor.committed)
-        self._most = max(
-            snapshots.messages_left(cursor.committed, CHUNK_LIMIT), 1
-        )  # overdue while a large model was being saved
+        self._most = max(snapshots.messages_left(cursor.committed, CHUNK_LIMIT), 1)  # overdue beside the save of a large model
         if self._rules.needs_flush(cursor) or (publishing.waits_for_disk and self._rules.marks_are_due(cursor)):
             yield from self._flush()
         if publishing.waits_for_disk:
