@@ -231,7 +231,11 @@ def test_a_file_of_records_is_inspected(tmp_path: Path) -> None:
     """A source has no keyframes: its models are folded from the beginning."""
     path = tmp_path / "sales.csv"
     path.write_text("order,amount,email\n" + "".join(f"o{number},{number},x\n" for number in range(500)))
-    only_sales = gs.reducer(Shop, lambda model, msg: Shop(model.total + msg.amount))
+
+    def add(model: Shop, msg: Sale) -> Shop:
+        return Shop(model.total + msg.amount)
+
+    only_sales = gs.reducer(Shop, add)
     with inspected(gs.sources.CSV(path, Sale), only_sales) as client:
         (listed,) = client.api("subjects")["items"]
         assert listed["kind"] == "file"

@@ -90,8 +90,11 @@ def test_what_was_recorded_stays_until_messages_come_that_nobody_saw() -> None:
 
 def test_no_more_than_the_last_messages_are_kept() -> None:
     """Ten thousand, with a model every so many."""
-    numbers = gs.reducer(int, lambda model, by: model + by)
-    with gs.start(numbers) as app, inspected(app) as client:
+
+    def add(model: int, by: int) -> int:
+        return model + by
+
+    with gs.start(gs.reducer(int, add)) as app, inspected(app) as client:
         name = client.api("subjects")["items"][0]["id"]
         events = client.events(f"s/{name}/live")
         until(events, lambda kind, data: kind == "state")

@@ -6,7 +6,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from go_state.core.errors import UsageError
@@ -27,7 +27,7 @@ from go_state.inspector.trying.what_if import what_if
 from go_state.inspector.values.parts import part_at
 from go_state.inspector.values.text import shown
 from go_state.inspector.values.tree import PAGE, Trees
-from go_state.inspector.worlds.world import AnySubject, Summary, World
+from go_state.inspector.worlds.world import SomeSubject, Summary, World
 
 T = TypeVar("T")
 Json = dict[str, object]
@@ -65,7 +65,7 @@ class Api:
         page = self.world.page(search, after, min(max(limit, 1), 500))
         return {"items": [as_json(each) for each in page.items], "next": page.next, "total": page.total}
 
-    def subject(self, subject: AnySubject) -> Json:
+    def subject(self, subject: SomeSubject) -> Json:
         """Return what is known of a subject, and begin to make its timeline."""
         subject.begin()
         if subject.timeline.is_complete:
@@ -79,7 +79,7 @@ class Api:
         return {**found, "types": counts, "begins": begins, "ends": ends, "indexed": indexed, "keyframes": few,
                 "models": subject.moments is not None}  # fmt: skip
 
-    def strip(self, subject: AnySubject, start: int | None, end: int | None, buckets: int) -> Json:
+    def strip(self, subject: SomeSubject, start: int | None, end: int | None, buckets: int) -> Json:
         """Return the messages at a glance."""
         first, last = subject.span()
         start, end = first if start is None else max(start, first), last if end is None else min(end, last)
@@ -94,7 +94,7 @@ class Api:
     # ------------------------------------------------------------------ messages
 
     def rows(
-        self, subject: AnySubject, wanted: Filter, start: int | None, index: int | None, count: int, *, backward: bool
+        self, subject: SomeSubject, wanted: Filter, start: int | None, index: int | None, count: int, *, backward: bool
     ) -> Json:
         """Return messages as rows: from a position on, or of those that pass a filter."""
         count = min(max(count, 1), _ROWS)
@@ -116,17 +116,17 @@ class Api:
             found = subject.found(wanted, max(index or 0, 0), count)
         return {"rows": self._rows(subject, found.lines), "next": found.next, "scanned": found.scanned, "total": found.total}
 
-    def row_at(self, subject: AnySubject, time: float) -> Json:
+    def row_at(self, subject: SomeSubject, time: float) -> Json:
         """Return the row of the first message that entered at a time, or later."""
         subject.timeline.grow()
         lines = subject.lines(subject.timeline.position_of(time), 1)
         return {"rows": self._rows(subject, lines), "next": None, "scanned": len(lines), "total": None}
 
-    def _rows(self, subject: AnySubject, lines: Any) -> list[Json]:  # Any: any sequence of lines
+    def _rows(self, subject: SomeSubject, lines: Iterable[Line]) -> list[Json]:
         aside, keyframes = subject.set_aside(), set(subject.keyframes())
         return [_row(line, subject.known.seconds(line.position), subject.badges(line, aside, keyframes)) for line in lines]
 
-    def turns(self, subject: AnySubject, start: int, count: int) -> Json:
+    def turns(self, subject: SomeSubject, start: int, count: int) -> Json:
         """Return what the turns of some rows have asked for, which takes a fold, and so is not a part of the rows."""
         first, end = subject.span()
         start, end = max(start, first), min(start + min(max(count, 1), _TURNS), end)
@@ -138,7 +138,7 @@ class Api:
             found[str(position)] = {"commands": each.commands, "badges": [name for name, holds in marks.items() if holds]}
         return {"turns": found}
 
-    def at(self, subject: AnySubject, position: int) -> Json:
+    def at(self, subject: SomeSubject, position: int) -> Json:
         """Return a moment."""
         _check_there(subject, position)
         if subject.shown is None:
@@ -147,7 +147,7 @@ class Api:
         add_known(found, subject, position, self.world.now(subject))
         return found
 
-    def _without_model(self, subject: AnySubject, position: int) -> Json:
+    def _without_model(self, subject: SomeSubject, position: int) -> Json:
         """Return a moment of which only the message is known."""
         entry = next(iter(subject.history.entries(position, position + 1)))
         kind = next(iter(subject.records.lines(position, position + 1))).kind
@@ -157,7 +157,7 @@ class Api:
                 "turn": {"time": entry.at, "number": position, "seconds": None, "badges": []}, "recorded": False, "from": None,
                 "error": None, "denied": None}  # fmt: skip
 
-    def tree(self, subject: AnySubject, position: int, of: str, path: str, start: int, count: int) -> Json:
+    def tree(self, subject: SomeSubject, position: int, of: str, path: str, start: int, count: int) -> Json:
         """Return a part of a model or message, with its children from a number on."""
         _check_there(subject, position)
         if of not in ("before", "after", "message"):
@@ -173,7 +173,7 @@ class Api:
             before = moment.before if of == "after" else value
         return _part(subject, value, before, steps, max(start, 0), min(max(count, 1), PAGE))
 
-    def message(self, subject: AnySubject, position: int) -> Json:
+    def message(self, subject: SomeSubject, position: int) -> Json:
         """Return a message as JSON for the editor."""
         from msgspec.json import format as formatted
 
@@ -189,7 +189,7 @@ class Api:
 
     # ------------------------------------------------------------------ trying
 
-    def what_if(self, subject: AnySubject, given: object, until: int | None) -> Callable[[Tell], None]:
+    def what_if(self, subject: SomeSubject, given: object, until: int | None) -> Callable[[Tell], None]:
         """Return what folds what would have been, tells how far it is, and then what came of it."""
         first, end = subject.span()
         last = end if until is None else min(until, end)
@@ -213,7 +213,7 @@ class Api:
 
         return work
 
-    def find(self, subject: AnySubject, where: str, start: int) -> Callable[[Tell], None]:
+    def find(self, subject: SomeSubject, where: str, start: int) -> Callable[[Tell], None]:
         """Return what looks for the first message where something is true, and tells how far it is."""
         condition = Condition(where, subject.redaction)
         subject.needed()
@@ -224,7 +224,7 @@ class Api:
 
         return work
 
-    def fix(self, subject: AnySubject, start: int | None) -> Callable[[Tell], None]:
+    def fix(self, subject: SomeSubject, start: int | None) -> Callable[[Tell], None]:
         """Return what compares the program as it is with what its file says now, and tells what it finds: of all messages, or of those
         from the nearest model on that was kept before the position `start`.
         """
@@ -249,7 +249,7 @@ class Api:
         return work
 
     def export(
-        self, subject: AnySubject, kind: str, edits: str, start: int | None, until: int | None, *, fixed: bool
+        self, subject: SomeSubject, kind: str, edits: str, start: int | None, until: int | None, *, fixed: bool
     ) -> tuple[str, Iterator[bytes]]:
         """Return the name of a file and its contents."""
         first, end = subject.span()
@@ -283,7 +283,7 @@ def _row(line: Line, seconds: float | None, badges: list[str]) -> Json:
     }
 
 
-def _check_there(subject: AnySubject, position: int) -> None:
+def _check_there(subject: SomeSubject, position: int) -> None:
     first, end = subject.span()
     if not first <= position < end:
         raise UsageError(
@@ -291,7 +291,7 @@ def _check_there(subject: AnySubject, position: int) -> None:
         )
 
 
-def _part(subject: AnySubject, whole: object, before: object, steps: list[object], start: int, count: int) -> Json:
+def _part(subject: SomeSubject, whole: object, before: object, steps: list[object], start: int, count: int) -> Json:
     """Return the tree of the part of a value to which the steps lead, beside that of another one."""
     names: tuple[str, ...] = ()
     value = whole

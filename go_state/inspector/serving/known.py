@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from go_state.inspector.looking.known import UNFINISHED, EffectStory
 from go_state.inspector.values.text import shown
-from go_state.inspector.worlds.world import AnySubject, Now
+from go_state.inspector.worlds.world import Now, SomeSubject
 
 if TYPE_CHECKING:
     from go_state.runtime.observing.running import RunningEffect
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _OVER = ("failed", "ended")  # states of a program of which nothing goes on
 
 
-def add_known(moment: dict[str, object], subject: AnySubject, position: int, now: Now | None) -> None:
+def add_known(moment: dict[str, object], subject: SomeSubject, position: int, now: Now | None) -> None:
     """Add it; `recorded` says whether the turn was watched."""
     known = subject.known
     turn, commands = moment["turn"], moment["commands"]
@@ -38,7 +38,7 @@ def add_known(moment: dict[str, object], subject: AnySubject, position: int, now
     moment["from"] = None if sender is None else {"position": sender[0], "name": shown(sender[1], 80)}
 
 
-def _told(story: EffectStory, subject: AnySubject, *, is_over: bool) -> dict[str, object]:
+def _told(story: EffectStory, subject: SomeSubject, *, is_over: bool) -> dict[str, object]:
     """Return what the page is told of an effect."""
     state = "cancelled" if is_over and story.state in UNFINISHED else story.state
     said = f"{story.error}: {story.said}" if story.error and story.said and subject.redaction.is_empty else story.error

@@ -6,9 +6,9 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from go_state.core.program import Program
+from go_state.core.program import SomeProgram
 from go_state.history.reading.folding import entries_of, with_progress
 from go_state.history.reading.opened import Opened
 from go_state.history.reading.starts import Start
@@ -40,7 +40,12 @@ class Fixing:
     """
 
     def __init__(
-        self, subject: Subject[Any, Any], old: Opened[Any, Any], new: Program[Any, Any], key: str | None, begin: int | None
+        self,
+        subject: Subject[object, object],
+        old: Opened[object, object],
+        new: SomeProgram,
+        key: str | None,
+        begin: int | None,
     ) -> None:
         from go_state.history.reading.opened import with_key
 
@@ -48,12 +53,12 @@ class Fixing:
         self.by_field: Counter[str] = Counter()
         self._subject = subject
         own = replayed(new) if key is None else replayed(with_key(new, key))
-        self.program: Program[Any, Any] = own  #: the mended one, as a replay runs it
+        self.program: SomeProgram = own  #: the mended one, as a replay runs it
         other = replace(old, program=own)
         moments = subject.needed()
-        start: Start[Any] = moments.earliest() if begin is None else moments.start(begin)
+        start: Start[object] = moments.earliest() if begin is None else moments.start(begin)
         translation = translation_between(old.program, own)
-        self._twins: Twins[Any, Any] = Twins(old, other, start, at_once=True, translation=translation)
+        self._twins: Twins[object, object] = Twins(old, other, start, at_once=True, translation=translation)
         self.start = start.position  #: of the first message
 
     @property

@@ -17,8 +17,8 @@ from go_state.core.program import Program, read_step
 from go_state.middleware.chain import replayed
 from go_state.modes.durable.replaying import replay_flow
 from go_state.modes.keeping.keyframes import Keyframe, full_step, nearest
-from go_state.runtime.effects.effect import Origin
 from go_state.runtime.effects.manager import EffectManager
+from go_state.runtime.effects.place import Origin
 from go_state.runtime.flow.waits import Blocking, Flow
 from go_state.storage.journal.history import Recorded
 from go_state.storage.journal.journal import Journal
