@@ -243,7 +243,7 @@ def test_skip_and_truncate(go_state: Command) -> None:
         (("replay", "broken:counter", "bot.lmdb"), "broken cannot be imported (SyntaxError"),
         (("journal", "import", "bot.lmdb", "bot", "nothing.jsonl", "bot:counter"), "nothing.jsonl is not a file"),
         (("replay", "bot:counter", "bot.lmdb", "--until", "9"), "has the positions 0 to 3, not 9"),
-        (("journal", "skip", "bot.lmdb", "bot", "2"), "a message from position 3 to 2 can be skipped, not 2"),
+        (("journal", "skip", "bot.lmdb", "bot", "2"), "every message is processed: none can be skipped, not 2"),
         (("verify", "bot:counter", "bot.py"), "bot.py is no LMDB file"),
         (("snapshots", "check", "bot.lmdb", "script:counter"), "script cannot be imported (SystemExit"),
         (
