@@ -50,6 +50,8 @@ suppress_warnings = ["ref.python", "docutils"]
 def setup(app: Sphinx) -> None:
     """Tell Sphinx of what follows."""
     app.connect("autodoc-process-signature", without_making)
+    app.connect("autodoc-process-docstring", with_drawings)
+    app.connect("autodoc-skip-member", without_insides)
     app.connect("doctree-read", link_names)
     app.connect("doctree-read", link_terms)
     app.connect("missing-reference", by_last_name)
@@ -63,6 +65,26 @@ def without_making(
     if signature is not None and what == "class" and re.search(r"\b[Mm]ade by\b", text):
         return "", None
     return None
+
+
+# What the package's own parts use of an object, and nobody else.
+INSIDES = {"life", "host", "directory", "kept", "after_fork_in_child"}
+
+
+def without_insides(app: Sphinx, what: str, name: str, each: object, skip: bool, options: object) -> bool | None:
+    """Leave out what is public only within the package."""
+    return True if name in INSIDES else None
+
+
+def with_drawings(app: Sphinx, what: str, name: str, each: object, options: object, lines: list[str]) -> None:
+    """Show an indented block of a docstring as it stands there: a drawing, a table, an example."""
+    shown: list[str] = []
+    for number, line in enumerate(lines):
+        begins = line.startswith("    ") and number > 1 and not lines[number - 1] and not lines[number - 2].startswith("    ")
+        if begins and not lines[number - 2].endswith("::"):
+            shown += ["::", ""]
+        shown.append(line)
+    lines[:] = shown
 
 
 def link_names(app: Sphinx, page: nodes.document) -> None:

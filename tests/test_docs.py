@@ -23,14 +23,31 @@ def blocks(page: Path) -> list[str]:
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: str(page.relative_to(DOCS)))
 def test_the_code_of_a_page_prints_what_it_says(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The blocks of a page run one after another in one namespace, in an empty folder, as a reader would type them."""
+    """The blocks of a page run one after another in one namespace, in an empty folder; one that begins with a file's name is saved."""
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, object] = {"__name__": "__main__"}
     for block in blocks(page):
+        if named := re.match(r"# (\w+\.py)\n", block):
+            Path(named[1]).write_text(block, encoding="utf-8")
+            continue
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
             exec(compile(block, str(page), "exec", dont_inherit=True), namespace)
         assert printed.getvalue().splitlines() == re.findall(r"#> (.*)", block)
+
+
+def test_the_store_that_a_page_writes_keeps_what_a_store_has_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The suite that the page names passes with the page's own store."""
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, object] = {"__name__": "__main__"}
+    for block in blocks(DOCS / "how_to" / "own_parts.md"):
+        exec(compile(block, "own_parts.md", "exec", dont_inherit=True), namespace)
+    suite = namespace["TestSqliteStore"]
+    assert isinstance(suite, type)
+    tests = [name for name in dir(suite) if name.startswith("test_")]
+    assert len(tests) > 8
+    for name in tests:
+        getattr(suite(), name)()
 
 
 def test_code_fits_a_page() -> None:
@@ -59,7 +76,7 @@ def test_every_page_can_be_reached() -> None:
 def links() -> list[tuple[Path, str]]:
     return [
         (page, target)
-        for page in PAGES
+        for page in [*PAGES, DOCS.parent / "README.md"]
         for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
         if "://" not in target
     ]
@@ -126,7 +143,7 @@ def command_lines() -> list[str]:
         text = page.read_text(encoding="utf-8")
         found += [re.split(r"\s{2,}", line)[0] for line in re.findall(r"^(go-state .*)", text, flags=re.MULTILINE)]
         found += [piece for piece in re.findall(r"`(go-state [^`\n]*)`", text) if len(piece.split()) > 3]
-    return sorted({line for line in found if " | " not in line})
+    return sorted({line for line in found if " | " not in line and not line.endswith("--help")})
 
 
 @pytest.mark.parametrize("line", command_lines())

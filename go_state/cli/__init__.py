@@ -10,6 +10,8 @@ something is wrong in the store, 2 the command line was wrong.
 `care/`          store info, backup, restore, compact and check; erase
 `inspect.py`     the page that travels in time
 `dead/`          what was set aside: list, show, retry, drop, export
+`positions/`     how far sources were read: list, set, reset
+`conditions.py`  what `--where` may say
 `parameters.py`  what the commands take: their arguments and options
 `opened.py`      the store, the journal and the program that a command is given
 `output.py`      tables, progress bars and JSON; `terminal.py` escapes what a terminal would obey

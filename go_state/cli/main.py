@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 
-from go_state.core.errors import GoStateError, MissingExtra
+from go_state.core.errors import GoStateError, LeaseHeld, MissingExtra
 
 try:
     from go_state.cli import inspect, parameters, snapshots
@@ -78,6 +78,11 @@ def main() -> None:
     """
     try:
         app()
+    except LeaseHeld as error:  # which tells a program to wait for it
+        fail(
+            f"error: the lease of the journal {error.name!r} is held by a program that is running: stop it, give the command again, and "
+            f"start it afterwards; nothing was changed"
+        )
     except GoStateError as error:
         fail("\n".join([f"error: {error}", *getattr(error, "__notes__", ())]))
     except OSError as error:

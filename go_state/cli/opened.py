@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from go_state.core.errors import UsageError
 from go_state.core.program import Program, SomeProgram
@@ -26,6 +27,21 @@ def open_store(db: str, schema: str, *, new: bool = False, readonly: bool = Fals
         what = "this, which may hold a password," if "@" in db or "=" in db else db
         raise UsageError(f"{what} is not a file: give the path of a store, or postgresql://user@host/database")
     return LMDBStore(db, readonly=readonly, create=new)
+
+
+@contextmanager
+def store_to_fill(db: str, schema: str) -> Iterator[RecordStore]:
+    """Open a store that may be new, and remove it again if it was made here and the block fails."""
+    is_file = "://" not in db
+    made = is_file and not os.path.lexists(db)
+    try:
+        with open_store(db, schema, new=True) as store:
+            yield store
+    except BaseException:
+        for path in (db, f"{db}-lock") if made else ():
+            if os.path.exists(path):
+                os.remove(path)
+        raise
 
 
 def find_journal(store: RecordStore, name: str) -> Journal[object]:

@@ -95,8 +95,13 @@ def output(store: RecordStore, path: str) -> Iterator[IO[bytes]]:
         yield sys.stdout.buffer
         return
     store.check_not_own(path)
-    with open(path, "wb") as file:
-        yield file
+    try:
+        with open(path, "wb") as file:
+            yield file
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be written ({error.strerror or error}), and is not whole if it is there: give another path, or free space"
+        ) from error
 
 
 @contextmanager

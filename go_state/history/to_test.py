@@ -65,8 +65,11 @@ def write_test(
 ) -> None:
     """Write the test of what lies between a model and the position `end`; the program is found under the module and name."""
     text = _written(work, _recorded(work, start, end, progress), module, name)
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
+    try:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise UsageError(f"{os.fspath(path)} cannot be written ({error.strerror or error}): give another path") from error
 
 
 def _check_not_own(work: Opened[Model, Msg], path: str | os.PathLike[str]) -> None:
@@ -83,7 +86,7 @@ def _check_is_test(path: str | os.PathLike[str]) -> None:
     """Raise `UsageError` for a file that is something else than a test of this kind, which is written anew."""
     if os.path.isfile(path):
         with open(path, "rb") as file:
-            if file.read(len(_BEGINS)) != _BEGINS:
+            if file.read(len(_BEGINS)) not in (b"", _BEGINS):
                 raise UsageError(f"{os.fspath(path)} is there, and no recorded test: nothing is overwritten, give another path")
 
 

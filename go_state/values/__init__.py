@@ -16,7 +16,7 @@ so, and `update` with a function that recognises its own change may be called ag
 What it costs: each value reads its key once every `look` seconds, and has one watch: a connection of its own to etcd, a subscription
 of NATS. That is right for dozens of values, or hundreds, and not for a table; watchers cost the server nothing.
 
-    etcd          `Etcd`: values in etcd, over its HTTP gateway, for threads and event loops
+    etcd          `Etcd`: values in etcd, for threads and event loops; `etcd_gateway` is the HTTP gateway that it asks
     nats_kv       `NatsKV`: values in a key-value bucket of NATS, for the event loop of its client
     remote_value  `RemoteValue`: the value itself, whatever the server: set, update, delete, watch
     registry      one value for each key of a connection

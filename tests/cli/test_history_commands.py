@@ -293,6 +293,8 @@ def test_what_was_not_shown_is_told(go_state: Command) -> None:
             "none whose name begins",
         ),
         (("to-test", "old:plain", "shop.lmdb", "fill.py"), "nothing is overwritten"),
+        (("to-test", "old:plain", "shop.lmdb", "none/test_it.py"), "none/test_it.py cannot be written"),
+        (("journal", "export", "shop.lmdb", "shop", "/dev/full"), "/dev/full cannot be written"),
         (("replay", "old:keyed", "shops.lmdb"), "say which with --name"),
         (("replay", "old:plain", "shop.lmdb", "--of", "old:Sale"), "leave it out"),
         (("replay", "old:plain", "shop.lmdb", "--fields", "total"), "--trace"),

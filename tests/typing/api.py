@@ -243,6 +243,7 @@ def buffers() -> None:
     """A buffer and its consumers carry messages."""
     buffer = gs.Buffer[Msg]()
     buffer.put(Add(1), Reset())
+    buffer.put(*[Add(1)])
     buffer.put("text")  # type: ignore[arg-type]
     consumer = buffer.consumer()
     assert_type(consumer, gs.Consumer[Msg])

@@ -77,7 +77,8 @@ def erase(
     if not (done.get("there") or done.get("journals")):
         show(f"Nothing was found to erase: {_what(where, key)}")
     elif not (compact or dry_run):
-        show(f"What was erased is in the file's free pages until `go-state store compact {db}`.")
+        named_db = "DB" if "://" in db else db  # an address may hold a password
+        show(f"What was erased stays readable in the file, or the table, until `go-state store compact {named_db}`.")
 
 
 def _what(where: Sequence[str] | None, key: str | None) -> str:

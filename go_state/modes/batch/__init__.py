@@ -8,6 +8,7 @@ A program and anything that gives messages enter; a `Result` leaves: the model, 
   in a thread;
 - `queued_feed.py`: the same with a queue of the user's own in between;
 - `loaded_first.py`: a feed that loads what a message needs before its turn, for an aggregate on an event loop;
+- `halting.py`: where a batch ends that halts at a message;
 - `limits.py`: when to pause between two messages: to stop, to save, to give the event loop control.
 
 Promised: the next message is taken only when the queue is empty, so the order does not depend on timing, and memory stays flat.

@@ -12,7 +12,7 @@ from go_state.modes.durable.publishing import Publishing
 from go_state.modes.durable.snapshot_writer import Saves, SnapshotWriter
 from go_state.modes.keeping.waking import NeverWoken, Waking
 from go_state.runtime.feeds.log_feed import CHUNK_LIMIT, LogFeed
-from go_state.runtime.flow.waits import Blocking, Flow
+from go_state.runtime.flow.waits import Blocking, Flow, Messages
 from go_state.runtime.subscriptions.subscribed import Subscribed
 from go_state.runtime.turn import Loop
 from go_state.storage.journal.journal import Journal
@@ -47,8 +47,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         self.thread = thread
         self._loop = loop
         self._cursor, self._journal = reader, journal
-        self._waking = waking
-        self._rules = journal.writer.rules
+        self._waking, self._rules = waking, journal.writer.rules
         self._snapshots = snapshots
         self.saves = Saves(snapshots, publishing, waking, thread)  #: what writes its snapshots
         self._publishing = publishing
@@ -78,9 +77,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
             yield from publishing.show(self._loop.model)
         if snapshots.saving is not None or snapshots.is_due(cursor.committed):
             yield from self.saves.save_a_slice(self._loop.model, cursor.committed)
-        self._most = max(
-            snapshots.messages_left(cursor.committed, CHUNK_LIMIT), 1
-        )  # overdue while a large model was being saved
+        self._most = max(snapshots.messages_left(cursor.committed, CHUNK_LIMIT), 1)  # overdue beside the save of a large model
         if self._rules.needs_flush(cursor) or (publishing.waits_for_disk and self._rules.marks_are_due(cursor)):
             yield from self._flush()
         if publishing.waits_for_disk:
@@ -120,7 +117,11 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         manager, idle = self._loop.manager, self.idle_seconds
         seconds = _sooner(due, _sooner(idle, manager.left(self._is_drained)))
         try:
-            yield from self.sleep(seconds)
+            wait = Messages(self._cursor, seconds)
+            if self.on_loop:
+                yield wait
+            else:
+                wait.in_thread()
         except TimedOut:
             manager.inbox.is_awaited = False
             if self._snapshots.is_due(position):

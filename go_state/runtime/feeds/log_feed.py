@@ -94,7 +94,9 @@ class LogFeed(Generic[Msg]):
 
     def take(self) -> Flow[Iterator[Msg] | None]:
         """Return what is left of the chunk, or the next one; None once the log is closed and drained and no command is running."""
-        self.commit_processed()  # before any wait, so that one that is cancelled has it committed
+        given = len(self._chunk) - length_hint(self._rest)
+        if given != self._reader.committed - self._first:  # before any wait, so that one that is cancelled has it committed
+            self._commit((), given)
         if self.on_loop and time.monotonic() >= self._checkpoint_at:
             yield Checkpoint()
             self._checkpoint_at = time.monotonic() + CHECKPOINT_SECONDS
@@ -133,21 +135,17 @@ class LogFeed(Generic[Msg]):
         left = None if manager is None else manager.left(self._is_drained)
         seconds = idle if left is None or (idle is not None and idle < left) else left
         try:
-            yield from self.sleep(seconds)
+            wait = self._next(seconds)
+            if not self.on_loop:
+                wait.in_thread()  # here: to leave all flows above, and enter them again, costs a call for each
+            elif (yield wait):
+                self._checkpoint_at = time.monotonic() + CHECKPOINT_SECONDS  # the other tasks have had their turn
         except TimedOut:
             if manager is None or not manager.active:
                 self.idled()
         finally:
             if manager is not None:
                 manager.inbox.is_awaited = False
-
-    def sleep(self, seconds: float | None) -> Flow[None]:
-        """Wait for messages; in a thread it is done here, because to leave all flows above and enter them again costs a call for each."""
-        wait = self._next(seconds)
-        if not self.on_loop:
-            wait.in_thread()
-        elif (yield wait):
-            self._checkpoint_at = time.monotonic() + CHECKPOINT_SECONDS  # the other tasks have had their turn
 
     def _next(self, seconds: float | None) -> Wait:
         """Return the wait for the next message, or an arrival; its result is true if other tasks had their turn for certain."""
@@ -194,8 +192,7 @@ class LogFeed(Generic[Msg]):
 
     def commit_processed(self) -> None:
         """Commit what was given."""
-        given = len(self._chunk) - length_hint(self._rest)
-        if count := given - (self._reader.committed - self._first):
+        if count := len(self._chunk) - length_hint(self._rest) - (self._reader.committed - self._first):
             self._settle(count, (), False)
 
     def _commit(self, messages: Sequence[Msg], given: int, *, follow: bool = True) -> None:

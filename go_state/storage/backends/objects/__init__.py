@@ -3,7 +3,7 @@
 A partition's name enters when this process is given it, and its file is opened: the one that lies here, or a copy that whoever had it
 before has left. Copies of what was saved leave, every few minutes and when the partition is given back.
 
-- `store.py`: `CopiedStore`, what a user opens, with the thread that copies;
+- `store.py`: `CopiedStore`, what a user opens, with the thread that copies (`copier.py`);
 - `partitions.py`: which partitions of one source are open; `held_file.py`: the file of one, and its fence;
 - `copies.py`: the claims and copies of a partition, by their names in the object store; `client.py` is the object store itself.
 

@@ -41,7 +41,6 @@ from go_state.system.crash_points import Watch, reach
 from go_state.system.own_thread import OwnThread
 
 Msg = TypeVar("Msg")
-Result = TypeVar("Result")
 
 Durability: TypeAlias = Literal["group", "put"]
 """When messages are committed to disk; see `Journal`."""
@@ -87,6 +86,7 @@ class Writer(Generic[Msg]):
         self.thread = thread  #: in which the async methods use the disk
         self.time_ns: Callable[[], int] = time_ns  #: the clock that dates what enters
         self.observer: FlushObserver | None = None  #: of the run, if somebody observes that
+        self.through = records.store.together.through  #: takes steps, writes what they yield, and returns what they return
         self._records = records
         self._log = log
         self._tail = tail
@@ -96,7 +96,6 @@ class Writer(Generic[Msg]):
         self._stage = stage
         self._lease = lease
         self._tell_store = let_go
-        self._through = records.store.together.through
         self._is_finished = False  # closed, with everything written that was put before: what is staged later is refused
         self._is_unsure = False  # whether a write has begun of which nobody knows what has become
         self._failure: Exception | None = None  # of the last write, until what it has left in hand is on disk or taken out
@@ -108,12 +107,8 @@ class Writer(Generic[Msg]):
         if self._lease.right is not Right.HELD:
             self._acquire_to_flush()
         with self._lease.flushing:
-            self._through(self._steps())
+            self.through(self._steps())
         return self._tail.durable
-
-    def through(self, steps: Steps[Result]) -> Result:
-        """Take steps alone, each in its transaction; return what they return."""
-        return self._through(steps)
 
     def flush_in_steps(self) -> Steps[int]:
         """Flush as `flush` does; the write itself is a job that is yielded, for whoever writes it with those of other journals."""
@@ -261,7 +256,7 @@ class Writer(Generic[Msg]):
         if notes is not NO_NOTES:
             self._run_record.written(notes)
         self._is_unsure, self._failure = False, None
-        if len(self._tail.items) >= TRIM_STEP:
+        if len(self._tail.items) >= TRIM_STEP or log.closers:
             log.on_commit()
         if log.closed:
             self.let_go_locked()

@@ -130,13 +130,14 @@ class Together:
         if threading.get_ident() == threading.main_thread().ident:
             write_together(self._backend, [job])
             return
+        waker = None
         with self._lock:
-            leads, self._is_led = not self._is_led, True
-            if not leads:
+            if self._is_led:
                 job.waker = waker = ThreadWaker()
                 self._waiting.append(job)
-        if leads:
-            self._lead([job])  # nobody waits: whoever leads next is named while others do
+            self._is_led = True
+        if waker is None:
+            self._lead([job])  # nobody else waits: if somebody did, the next leader would be named
             return
         waker.sleep(None)  # until it is written, or is to lead
         if job.waker is not None:
