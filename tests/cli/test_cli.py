@@ -248,9 +248,9 @@ def test_skip_and_truncate(go_state: Command) -> None:
         (("snapshots", "check", "bot.lmdb", "script:counter"), "script cannot be imported (SystemExit"),
         (
             ("journal", "export", "bot.lmdb", "bot", "no/folder.jsonl"),
-            "no/folder.jsonl cannot be read or written: No such file",
+            "no/folder.jsonl cannot be written (No such file",
         ),
-        (("snapshots", "export", "bot.lmdb", "."), ". cannot be read or written: Is a directory"),
+        (("snapshots", "export", "bot.lmdb", "."), ". cannot be written (Is a directory)"),
         (("journal", "import", "bot.lmdb", "bot", ".", "bot:counter"), ". is not a file"),
         (("snapshots", "show", "bot.lmdb", "bot", "--position", "-1"), "a whole number from 0, not -1"),
         (("snapshots", "show", "bot.lmdb", "bot", "--position", str(2**64)), f"a whole number from 0, not {2**64}"),
