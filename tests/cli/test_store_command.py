@@ -237,7 +237,7 @@ def test_a_store_says_what_it_holds(go_state: Command) -> None:
             ("erase", "shop:keyed", "rooms.lmdb", "--prefix", "rom/", "--where", "a=b", "--empty"),
             "none whose name begins with 'rom/'",
         ),
-        (("journal", "import", "new.lmdb", "shop", "shop.py", "shop:shop"), "record 1 of shop.py: JSON is malformed"),
+        (("journal", "import", "new.lmdb", "shop", "shop.py", "shop:shop"), "of shop.py: JSON is malformed"),
     ],
 )
 def test_wrong_use_teaches_and_makes_no_file(go_state: Command, args: tuple[str, ...], teaches: str) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from go_state.core.errors import Conflict, InvalidKey
 from go_state.core.ports import AsyncSource, Openable, OpenedSource, Position, Source, Store, Write
 from go_state.core.program import Program, Step, takes_key
-from go_state.modes.aggregate.journal_source import JournalMarks, journal_marks
+from go_state.modes.aggregate.journal_source import begun_in_journal, journal_marks
 from go_state.modes.aggregate.keyed import Change, CheckCommands, WorkingSet
 from go_state.modes.aggregate.loading import Loader
 from go_state.modes.aggregate.position_record import (
@@ -160,7 +160,7 @@ class Keeping(Generic[Model, Msg, Held]):
         if journal is not None:
             # Asked at each save: an empty journal can be known by nothing until its first write.
             self._describe = journal.fingerprint
-            return self._claimed(journal.name, lambda marks: _of_journal(journal, source, marks))
+            return self._claimed(journal.name, lambda marks: begun_in_journal(journal, source, marks))
         if not isinstance(source, (Source, AsyncSource)):
             self._load()
             return source, None
@@ -256,12 +256,6 @@ class Keeping(Generic[Model, Msg, Held]):
     def explained(self, conflict: Conflict) -> Conflict:
         """Return the error of a save that did not come about: if it was for the record, one that says who has claimed the source."""
         return conflict if self._record is None else self._record.explained(conflict)
-
-
-def _of_journal(journal: JournalMarks, source: object, marks: Mapping[str, Mark]) -> tuple[object, Position, bool]:
-    if journal.is_of_own_program(marks):
-        return (), None, False  # it is all counted
-    return source, journal.begin(marks), True
 
 
 def _position_in(source: Source[object] | AsyncSource[object], mark: Mark | None) -> Position:

@@ -48,7 +48,7 @@ class AsyncPartitionContract(PartitionContract):
     # ------------------------------------------------------------------ as the tests call them
 
     def put(self, partition: str, count: int) -> None:
-        """Append records, on the loop."""
+        """Append `count` records to the partition, on the loop."""
         self._run(self.put_async(partition, count))
 
     def source(self) -> _InLoop:
