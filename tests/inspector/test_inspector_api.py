@@ -6,6 +6,7 @@ import importlib
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,10 +14,14 @@ from typing import Any
 
 import httpx
 import pytest
+from inspector_browser import elsewhere
 from inspector_support import Client, Msg, Refund, Sale, Shop, fill, init, inspected, sales, shop, update
 
 import go_state as gs
+from go_state.inspector.serving.api import Busy, Places
+from go_state.inspector.trying.finding import Cancelled
 from go_state.inspector.trying.fresh import fresh_program
+from go_state.inspector.worlds.stores import StoreWorld
 
 
 @pytest.fixture(scope="module")
@@ -404,6 +409,116 @@ def test_your_fix_says_which_messages_come_out_differently(tmp_path: Path, monke
             assert "not a gs.Program" in list(client.events("s/sums/fix", post={}))[-1][1]["error"]
         assert sys.modules["sums_module"] is module
         assert app.apply(1) == 10
+
+
+def test_your_fix_begins_at_the_nearest_model_before_a_position(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing before that is read, and what differs after it is found all the same."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "sums_later.py").write_text(MENDED)
+    module = importlib.import_module("sums_later")
+    monkeypatch.setitem(sys.modules, "sums_later", module)
+    kept = gs.Snapshots(every=10, keep=100)
+    with (
+        gs.LMDBStore(tmp_path / "s.lmdb") as store,
+        gs.start(module.sums, store=store, key="sums", snapshots=kept) as app,
+    ):
+        app.send(*[-1 if number in (3, 57) else 1 for number in range(99)])
+        app.apply(1)
+        with inspected(app) as client:
+            (tmp_path / "sums_later.py").write_text(MENDED.replace("+ msg", "+ abs(msg)"))
+            whole = list(client.events("s/sums/fix", post={"from": None}))
+            later = list(client.events("s/sums/fix", post={"from": 55}))
+            assert [data["position"] for kind, data in whole if kind == "found"] == [3, 57]
+            assert [data["position"] for kind, data in later if kind == "found"] == [57]
+            begin = later[-1][1]["from"]
+            assert 0 < begin <= 55
+            assert later[-1] == ("done", {"messages": 100 - begin, "differ": 1, "by_field": {"": 1}, "from": begin})
+            assert client.post_api("s/sums/fix", {"from": "55"}, status=422)["error"] == "from is a position, or null"
+
+
+SLOW = MENDED.replace(
+    "import go_state as gs", "import threading, time\nimport go_state as gs\nslow, turns = threading.Event(), []"
+).replace(
+    "    return model + msg, ()",
+    "    if slow.is_set():\n        turns.append(msg)\n        time.sleep(0.0001)\n    return model + msg, ()",
+)
+
+
+def search_threads() -> list[threading.Thread]:
+    """Return the threads in which the server tries something."""
+    return [each for each in threading.enumerate() if each.name == "go_state inspector search"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["what-if", "fix"])
+def test_whoever_goes_away_ends_what_was_tried_for_them(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fold ends long before it would, and leaves its place to others, however often that happens."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "sums_slow.py").write_text(SLOW)
+    module = importlib.import_module("sums_slow")
+    monkeypatch.setitem(sys.modules, "sums_slow", module)
+    edits = [{"do": "edit", "position": 2, "message": "100"}, {"do": "edit", "position": 19_990, "message": "19990"}]
+    body = {"edits": edits} if what == "what-if" else {}
+    with (
+        gs.LMDBStore(tmp_path / "s.lmdb") as store,
+        gs.start(module.sums, store=store, key="sums", snapshots=gs.Snapshots(every=100_000)) as app,
+    ):
+        app.send(*range(20_000))
+        total = app.apply(1)
+        with inspected(app) as client:
+            for _ in range(5):  # more than may run at once
+                module.turns.clear()
+                module.slow.set()
+                events = client.events(f"s/sums/{what}", post=body)
+                kind, told = next(events)
+                assert (kind, told["end"]) == ("progress", 20_001)
+                events.close()  # type: ignore[attr-defined]  # a generator
+                while search_threads():
+                    threading.Event().wait(0.01)
+                assert len(module.turns) < 20_000
+            module.slow.clear()
+            kind, done = list(client.events(f"s/sums/{what}", post=body))[-1]
+            assert kind == "done"
+            assert done["after"]["text"] == str(total + 98) if what == "what-if" else done["differ"] == 0
+
+
+def test_a_long_way_to_a_model_can_be_ended(tmp_path: Path) -> None:
+    """And others get their moments meanwhile."""
+    with gs.LMDBStore(tmp_path / "s.lmdb") as store:
+
+        def add(model: int, by: int) -> int:
+            return model + by
+
+        numbers = gs.reducer(int, add)
+        with gs.start(numbers, store=store, key="n", snapshots=gs.Snapshots(every=100_000)) as app:
+            app.send(*[1] * 35_000)
+        subject = StoreWorld(store, numbers).find("n")
+        assert subject is not None
+        seen: list[int] = []
+
+        def progress(position: int) -> None:
+            seen.append(position)
+            assert elsewhere(lambda: subject.needed().at(5).after) == 6
+            if position == 20_000:
+                raise Cancelled
+
+        with pytest.raises(Cancelled):
+            subject.needed().fresh(34_000, progress)
+        assert seen == [10_000, 20_000]
+        assert subject.needed().fresh(34_000, seen.append).model(None) == 34_000
+        assert seen == [10_000, 20_000, 30_000]  # what was folded then is not folded again
+
+
+def test_a_place_is_left_also_by_what_is_never_begun() -> None:
+    """A browser may be gone before its stream is read for the first time."""
+    places, done = Places(1), list[str]()
+    waits = places.taken(lambda tell: None)
+    with pytest.raises(Busy):
+        places.taken(lambda tell: None)
+    del waits
+    places.taken(lambda tell: tell("done", {}))(lambda kind, data: done.append(kind))
+    assert done == ["done"]
+    places.taken(lambda tell: None)
 
 
 def test_a_script_that_runs_is_not_run_again() -> None:

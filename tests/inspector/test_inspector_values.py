@@ -96,6 +96,26 @@ def test_children_are_given_in_pages_and_found_by_their_steps() -> None:
         list(part_at(value, ["a", "b"]))
 
 
+def test_what_has_changed_beyond_a_page_is_counted_and_the_first_of_it_shown() -> None:
+    """Whatever the keys are, in mappings, lists and sets; what was the same is not marked."""
+    before = {number: [number] for number in range(5000)}
+    after = before | {number: [-number] for number in (7, 300, *range(4000, 4030))}
+    tree: Any = Trees().tree(after, (), before)
+    assert [child["label"] for child in tree["children"] if child["changed"]] == ["7"]
+    assert tree["more"] == 4900
+    assert tree["more_changed"] == 31
+    assert [child["label"] for child in tree["beyond"]] == ["300", *map(str, range(4000, 4009))]
+    assert all(next(part_at(after, [child["step"]]))[1] == [-int(child["label"])] for child in tree["beyond"])
+    last: Any = Trees().tree(after, (), before, start=4900)
+    assert (last["more"], last["more_changed"], last["beyond"]) == (0, 0, [])
+    inner: Any = Trees().tree({"a": after}, (), {"a": before})
+    assert inner["children"][0]["value"]["more_changed"] == 31
+    many: Any = Trees().tree(list(range(1, 5001)), (), list(range(5000)))
+    assert many["more_changed"] == 1000  # and counts no further
+    of_set: Any = Trees().tree(set(range(51)), (), set(range(50)))
+    assert [child["label"] for child in of_set["children"] if child["changed"]] == ["50"]
+
+
 def test_differences_are_the_smallest_parts_that_differ() -> None:
     """Fields, keys and items are told apart; one that was taken out of a list is one difference."""
     before = Customer("a", (Card("1", "x"), Card("2", "y"), Card("3", "z")))

@@ -116,18 +116,26 @@ class Moments(Generic[Model, Msg]):
 
     def fold_to(self, position: int) -> Fold[Model, Msg]:
         """Return a fold that has taken all before the position; its models are its own."""
-        start = self._nearest(position)
-        fold = Fold(self.opened, start)
-        exhaust(fold.begin())
-        at = start.position
-        while position - at > _EVERY:  # a long way: some models on it are kept
-            until = at - at % _EVERY + _EVERY
-            self.forward(fold, at, until)
-            self._keep_way(until, fold)
-            at = until
+        fold, at = self._begun(position)
+        while position - at > _EVERY:
+            at = self._on_way(fold, at)
         self.forward(fold, at, position)
         self._keep(position, fold)
         return fold
+
+    def _begun(self, position: int) -> tuple[Fold[Model, Msg], int]:
+        """Return a fold from the nearest there is before the position, and where that is."""
+        start = self._nearest(position)
+        fold = Fold(self.opened, start)
+        exhaust(fold.begin())
+        return fold, start.position
+
+    def _on_way(self, fold: Fold[Model, Msg], at: int) -> int:
+        """Take a stretch of a long way; return where it ends. Some models of such a way are kept."""
+        until = at - at % _EVERY + _EVERY
+        self.forward(fold, at, until)
+        self._keep_way(until, fold)
+        return until
 
     def forward(self, fold: Fold[Model, Msg], start: int, end: int) -> None:
         """Take the messages from `start` to before `end`; those of a journal at once, which is several times as fast as by turns."""
@@ -145,10 +153,21 @@ class Moments(Generic[Model, Msg]):
             model = folded(self.opened.program, model, messages)
         return model
 
-    def fresh(self, position: int) -> Fold[Model, Msg]:
-        """Return a fold that has taken all before the position, for somebody who goes on with it alone."""
+    def fresh(self, position: int, progress: Callable[[int], object] = lambda _: None) -> Fold[Model, Msg]:
+        """Return a fold that has taken all before the position, for somebody who goes on with it alone.
+
+        `progress` is called on a long way with the position, and may raise to end it, or wait: the moments of others are not held up.
+        """
         with self._lock:
-            return self.fold_to(position)
+            fold, at = self._begun(position)
+        while position - at > _EVERY:
+            with self._lock:
+                at = self._on_way(fold, at)
+            progress(at)
+        with self._lock:
+            self.forward(fold, at, position)
+            self._keep(position, fold)
+        return fold
 
     def steps(self, start: int, end: int) -> Iterator[Step[Model, Msg]]:
         """Give the turns of the messages from `start` to before `end`, of a fold of their own."""

@@ -3,6 +3,8 @@ import { get } from "./api.js";
 import { html, useEffect, useState } from "./html.js";
 import { number } from "./format.js";
 
+const COUNTED = 1000; // changed parts among those that are not shown, from which on the server counts no further
+
 // `load(path, from)` returns the node under a path with its children from there on.
 export function Tree({ value, load, open = 2, label }) {
   if (!value) return html`<p class="quiet">nothing</p>`;
@@ -50,7 +52,9 @@ function Node({ value, label, path, load, open, changed }) {
       ${(current.children ?? []).map((child) => html`<${Node} key=${JSON.stringify(child.step)} value=${child.value} label=${child.label}
         path=${[...path, child.step]} load=${load} open=${open - 1} changed=${child.changed} />`)}
       ${current.more > 0 && html`<li role="none"><button class="more" onClick=${() => loadMore(current.children?.length ?? 0)}>
-        ${number(current.more)} more…</button></li>`}
+        ${number(current.more)} more…${current.more_changed ? ` ${number(current.more_changed)}${current.more_changed >= COUNTED ? " or more" : ""} of them changed:` : ""}</button></li>`}
+      ${current.more > 0 && (current.beyond ?? []).map((child) => html`<${Node} key=${JSON.stringify(child.step)} value=${child.value} label=${child.label}
+        path=${[...path, child.step]} load=${load} open=${open - 1} changed=${true} />`)}
       ${problem && html`<li role="none" class="problem">${problem}</li>`}
     </ul>`}
   </li>`;

@@ -6,6 +6,7 @@ import json
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
@@ -341,7 +342,7 @@ class Places:
         self._free = threading.BoundedSemaphore(number)
 
     def taken(self, work: Callable[[Tell], None]) -> Callable[[Tell], None]:
-        """Return the work with a place of its own; `Busy` if there is none."""
+        """Return the work with a place of its own, until it is done or will not be; `Busy` if there is none."""
         if not self._free.acquire(blocking=False):
             raise Busy
 
@@ -349,6 +350,7 @@ class Places:
             try:
                 work(tell)
             finally:
-                self._free.release()
+                leave()
 
+        leave = weakref.finalize(placed, self._free.release)  # also of one that is not begun: its browser was gone too soon
         return placed

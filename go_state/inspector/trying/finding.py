@@ -27,7 +27,7 @@ def first_where(
     """
     first, end = subject.span()
     moments: Moments[object, object] = subject.needed()
-    fold = moments.fresh(max(start, first))
+    fold = moments.fresh(max(start, first), progress)
     for step in fold.steps(with_progress(entries_of(subject.history, max(start, first), end), progress)):
         if condition(step.before, step.message, step.after):
             return step.position

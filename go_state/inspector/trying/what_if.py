@@ -41,7 +41,7 @@ def what_if(
     positions = {edit.position for edit in edits if edit.position < until}
     start = min(positions, default=until)
     history, edited = moments.opened.history, EditedHistory(moments.opened.history, edits)
-    one, other = moments.fresh(start), None
+    one, other = moments.fresh(start, progress), None
     last, parted = max(positions, default=until), None
     for entry in with_progress(entries_of(history, start, last + 1 if positions else until), progress):
         if other is None and entry.position in positions:
@@ -56,7 +56,7 @@ def what_if(
             parted = entry.position, path
         elif parted is None:
             other = None
-    was = _model(moments.fresh(until), moments)
+    was = _model(moments.fresh(until, progress), moments)
     if other is not None and parted is not None:
         for begin in range(last + 1, until, _AT_ONCE):
             progress(begin)
