@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 from inspector_browser import Looked, browser, elsewhere, position
@@ -223,7 +224,7 @@ def test_hostile_contents_are_shown_and_not_run(browser: Browser) -> None:
 
 
 def test_a_live_app_is_followed_and_its_end_is_said(browser: Browser) -> None:
-    """The newest is followed, and not when the view is paused; the end is said in words, and then that nobody answers."""
+    """The newest is followed, and not when the view is paused; the end is said, then that nobody answers, then that another run does."""
     from playwright.sync_api import expect
 
     app = gs.start(shop)
@@ -243,9 +244,16 @@ def test_a_live_app_is_followed_and_its_end_is_said(browser: Browser) -> None:
         expect(page.get_by_text("The program has ended")).to_be_visible()
         page.keyboard.press("Home")
         expect(page.locator(".row.chosen .position")).to_have_text("0")
-    expect(
-        page.get_by_text("The connection to the inspector was lost").or_(page.get_by_text("does not answer")).first
-    ).to_be_visible()
+    expect(page.get_by_role("alert")).to_contain_text("does not answer")  # once, whoever has asked
+    address = urlsplit(inspector.address)
+    other = gs.start(shop)
+    with gs.inspect(other, port=address.port or 0, token=address.query.removeprefix("token=")):
+        expect(page.get_by_role("alert")).to_contain_text("was started again", timeout=20_000)  # it asks every five seconds
+        other.send(Sale("another", 1), Sale("run", 1))
+        page.get_by_role("button", name="Load this page again").click()
+        expect(page.locator(".moment .tree")).to_contain_text("another")
+        expect(page.get_by_role("alert")).to_have_count(0)
+        elsewhere(other.stop)
     looked.close(unless="ERR_|Failed to load|503")
 
 

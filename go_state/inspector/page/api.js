@@ -7,6 +7,9 @@ export class Problem extends Error {
   }
 }
 
+// What is said wherever the server was not reached; whoever follows a stream says so once, for the whole page.
+export const UNREACHED = "The inspector does not answer. It may have ended; start it again and reload this page.";
+
 function address(path, params) {
   const url = new URL(`api/${path}`, document.baseURI);
   for (const [name, value] of Object.entries(params ?? {})) {
@@ -23,7 +26,7 @@ async function answer(request) {
     response = await request;
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Problem("The inspector does not answer. It may have ended; start it again and reload this page.", 0);
+    throw new Problem(UNREACHED, 0);
   }
   const body = await response.json().catch((error) => {
     if (error.name === "AbortError") throw error;
@@ -94,15 +97,23 @@ function dispatch(block, on) {
   if (data.length) on[kind]?.(JSON.parse(data.join("\n")));
 }
 
-// Follow a stream for as long as the caller wants, and connect again when it is lost. Returns the function that ends it.
-export function follow(path, { params, on, lost }) {
+// Follow a stream for as long as the caller wants, and connect again when it is lost. `again` is called when it has
+// connected again. Returns the function that ends it.
+export function follow(path, { params, on, lost, again }) {
   const control = new AbortController();
   (async () => {
     let wait = 250;
+    let isAgain = false; // the stream was there before, and nothing has come since
     while (!control.signal.aborted) {
       try {
         const heard = Object.fromEntries(
-          Object.entries(on).map(([kind, fn]) => [kind, (event) => { wait = 250; lost?.(null); fn(event); }]),
+          Object.entries(on).map(([kind, fn]) => [kind, (event) => {
+            wait = 250;
+            lost?.(null);
+            if (isAgain) again?.();
+            isAgain = false;
+            fn(event);
+          }]),
         );
         await stream(path, { params, on: heard, signal: control.signal });
       } catch (problem) {
@@ -110,6 +121,7 @@ export function follow(path, { params, on, lost }) {
         lost?.(problem);
         if (problem.status) return; // it was refused: asking again changes nothing
       }
+      isAgain = true;
       await new Promise((resolve) => setTimeout(resolve, wait));
       wait = Math.min(wait * 2, 5000);
     }

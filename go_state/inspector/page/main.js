@@ -1,5 +1,5 @@
 // The inspector: programs on the left, messages in the middle, the moment on the right. An address is `#/SUBJECT/POSITION`.
-import { get } from "./api.js";
+import { UNREACHED, get } from "./api.js";
 import { html, render, useCallback, useEffect, useMemo, useRef, useState } from "./html.js";
 import { number } from "./format.js";
 import { Filters, FindFirst, GoTo } from "./find.js";
@@ -103,7 +103,8 @@ function App({ about, first }) {
   }, [address.subject, subjects.items]);
   const { subject: loaded, problem, grow } = useSubject(address.subject);
   const subject = loaded?.id === address.subject ? loaded : null; // another one is on its way
-  const { live, lost } = useLive(address.subject, about.live);
+  const { live, lost, another } = useLive(address.subject, about.live, about.served);
+  const said = (problem) => ((lost || another) && [UNREACHED, lost].includes(problem) ? null : problem); // it is said once
   const grown = useRef(0); // when the list was last made longer: at thousands of messages a second nobody reads each, and each look costs the program
   useEffect(() => {
     if (!live?.end) return;
@@ -153,10 +154,10 @@ function App({ about, first }) {
 
   // What has not changed is not compared again: rows come and go many times a second.
   const items = useMemo(() => subjects.items?.map((each) => (live && each.id === address.subject
-    ? { ...each, first: Math.max(live.first ?? 0, each.first), end: Math.max(live.end, each.end), state: live.state } : each)), [subjects.items, address.subject, live?.end, live?.state]);
-  const left = useMemo(() => html`<${Subjects} subjects=${{ ...subjects, items: items ?? null }} chosen=${address.subject} onChoose=${choose} />`, [items, subjects.next, subjects.total, subjects.problem, subjects.search, address.subject, about]);
-  const strip = useMemo(() => html`<${Strip} subject=${subject} position=${position ?? 0} onMove=${move} theme=${theme} />`, [subject, position, move, theme]);
-  const right = useMemo(() => html`<${Moment} found=${moment} tab=${tab} onTab=${setTab} onMove=${move} />`, [moment, tab, move]);
+    ? { ...each, first: Math.max(live.first ?? 0, each.first), end: Math.max(live.end, each.end), state: lost ? null : live.state } : each)), [subjects.items, address.subject, live?.end, live?.state, lost]);
+  const left = useMemo(() => html`<${Subjects} subjects=${{ ...subjects, items: items ?? null, problem: said(subjects.problem) }} chosen=${address.subject} onChoose=${choose} />`, [items, subjects.next, subjects.total, subjects.problem, subjects.search, address.subject, about, lost, another]);
+  const strip = useMemo(() => html`<${Strip} subject=${subject} position=${position ?? 0} onMove=${move} theme=${theme} said=${said} />`, [subject, position, move, theme, lost, another]);
+  const right = useMemo(() => html`<${Moment} found=${{ ...moment, problem: said(moment.problem) }} tab=${tab} onTab=${setTab} onMove=${move} />`, [moment, tab, move, lost, another]);
 
   return html`<div class="app" data-pane=${pane}>
     <header class="top">
@@ -176,12 +177,12 @@ function App({ about, first }) {
     ${left}
     <main class="panes-of-main">
     <section class="pane messages" aria-label="Messages">
-      ${problem && html`<p class="problem" role="alert">${problem}</p>`}
-      <${LiveBar} live=${live} lost=${lost} following=${following} onFollow=${() => setFollowing(!following)} />
+      ${said(problem) && html`<p class="problem" role="alert">${problem}</p>`}
+      <${LiveBar} live=${live} lost=${lost} another=${another} following=${following} onFollow=${() => setFollowing(!following)} />
       ${strip}
       <${Filters} subject=${subject} filter=${filter} onFilter=${setFilter} rows=${rows} field=${field} />
       ${subject && subject.indexed < 1 && html`<div class="line quiet"><progress value=${subject.indexed} max="1" aria-label="Indexing"></progress> reading the messages</div>`}
-      ${rows.problem && html`<p class="problem" role="alert">${rows.problem}</p>`}
+      ${said(rows.problem) && html`<p class="problem" role="alert">${rows.problem}</p>`}
       ${subject && empty && html`<p class="quiet centred">There are no messages yet.</p>`}
       ${rows.filtered && rows.known && rows.total === 0 && html`<p class="quiet centred">No message passes the filter.</p>`}
       <${Rows} subject=${subject} rows=${rows} position=${position} onMove=${move} isLive=${about.live} />

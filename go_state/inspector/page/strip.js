@@ -8,7 +8,7 @@ import uPlot from "./vendor/uplot.js";
 const HEIGHT = 84;
 const AGAIN = 2000; // milliseconds between two drawings while the end moves: all messages are looked at for one
 
-export function Strip({ subject, position, onMove, theme }) {
+export function Strip({ subject, position, onMove, theme, said }) {
   const box = useRef(null);
   const plot = useRef(null);
   const [range, setRange] = useState(null); // [from, to] in positions; null for all
@@ -54,7 +54,7 @@ export function Strip({ subject, position, onMove, theme }) {
         ? html`<button class="plain" onClick=${() => setRange(null)}>show all</button>`
         : html`<span>drag to zoom in</span>`}
     </div>
-    ${problem && html`<p class="problem" role="alert">${problem}</p>`}
+    ${said(problem) && html`<p class="problem" role="alert">${problem}</p>`}
   </section>`;
 }
 

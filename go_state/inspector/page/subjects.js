@@ -71,7 +71,7 @@ export function Subjects({ subjects, chosen, onChoose }) {
     <ul>
       ${items?.map((each) => html`<li key=${each.id}>
         <button class="subject" aria-current=${each.id === chosen ? "true" : undefined} onClick=${() => onChoose(each.id)}>
-          <span class="line"><bdi class="name">${each.key ?? each.name}</bdi><${State} state=${each.state} /></span>
+          <span class="line"><bdi class="name">${each.key ?? each.name}</bdi>${each.state && html`<${State} state=${each.state} />`}</span>
           <span class="line quiet">
             <span>${number(each.end - each.first)} messages${each.bytes ? ` · ${size(each.bytes)}` : ""}</span>
             ${each.lag ? html`<span title="messages behind">lag ${number(each.lag)}</span>` : null}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import sys
 import threading
 import time
@@ -46,6 +47,7 @@ class Api:
     def __init__(self, world: World, where: tuple[str, str] | None = None) -> None:
         self.world = world
         self._where = where
+        self._served = secrets.token_hex(8)  # tells this run of the server from another at the same address
         self._fixed: dict[str, Any] = {}  # by subject: the program as its file said at the last comparison
 
     def about(self) -> Json:
@@ -55,6 +57,7 @@ class Api:
             "program": None if world.program is None else shown(world.program, 200),
             "store": None if world.store is None else shown(world.store, 300),
             "live": world.is_live,
+            "served": self._served,
             "version": getattr(sys.modules["go_state"], "__version__", ""),
             "can": ["what_if", "fix", "find", "export"],
         }
