@@ -85,6 +85,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         self._most = max(snapshots.messages_left(self.position, CHUNK_LIMIT), 1)  # overdue while a large model was being saved
         if self._rules.needs_flush(cursor) or (publishing.waits_for_disk and self._rules.marks_are_due(cursor)):
             yield self._flush()
+            self.loop_had_its_turn()
         if publishing.waits_for_disk:
             if not self._rules.has_moved(cursor):
                 yield from publishing.written(self._loop.model)

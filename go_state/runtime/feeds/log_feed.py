@@ -58,7 +58,7 @@ class LogFeed(Generic[Msg]):
         self.settling: Awaited | None = None  # those who wait until there is nothing to do
         self._manager: EffectManager | None = None
         self._time: Callable[[], float] = time.time
-        self._taken_at = self._checkpoint_at = time.monotonic()
+        self._taken_at = self._done_at = self._checkpoint_at = time.monotonic()
         self._take = reader.take if owner is None else owner.take
         self._settle = reader.settle if owner is None else owner.settle
         self._disk: DiskReader[Msg] | None = None  # the reader, if it needs the disk, for which an event loop does not wait
@@ -84,18 +84,22 @@ class LogFeed(Generic[Msg]):
         given = len(self._chunk) - length_hint(self._rest)
         if given != self._reader.committed - self._first:  # before any wait, so that one that is cancelled has it committed
             self._commit((), given)
+        needs_disk = False
         if self._on_loop and time.monotonic() >= self._checkpoint_at:
-            yield Checkpoint()
-            self._checkpoint_at = time.monotonic() + CHECKPOINT_SECONDS
+            needs_disk = not length_hint(self._rest) and self._disk is not None and self._disk.needs_disk()
+            if not needs_disk:  # the wait for which gives the loop back as well
+                yield Checkpoint()
+                self.loop_had_its_turn()
         if self._ending:
             return None
         if length_hint(self._rest):
             return self._until_checkpoint(self._rest) if self._on_loop else self._rest
         self._adapt()
         while True:
-            if self._disk is not None and self._disk.needs_disk():
+            if self._disk is not None and (needs_disk or self._disk.needs_disk()):
                 yield Blocking(Stepwise(self._disk.prepare, self._disk.prepare_in_steps), self.thread)
-                self._checkpoint_at = time.monotonic() + CHECKPOINT_SECONDS  # the loop has had its turn
+                self.loop_had_its_turn()
+                needs_disk = False
             if chunk := self._take(self._size):
                 self._chunk, self._rest, self._first = chunk, iter(chunk), self._reader.committed
                 return self._until_checkpoint(self._rest) if self._on_loop else self._rest
@@ -143,14 +147,20 @@ class LogFeed(Generic[Msg]):
         if self._manager is not None:
             self._taken_at += self._manager.deliveries.seconds
             self._manager.deliveries.seconds = 0.0
-        quick = now - self._taken_at < CHUNK_SECONDS
+        quick = (self._done_at if self._on_loop else now) - self._taken_at < CHUNK_SECONDS
         self._size = max(min(self._size * 2 if quick else self._size // 2, self._most), 1)
         self._taken_at = now
 
+    def loop_had_its_turn(self) -> None:
+        """Called after a wait in which the other tasks of the event loop could go on."""
+        self._checkpoint_at = time.monotonic() + CHECKPOINT_SECONDS
+
     def _until_checkpoint(self, messages: Iterator[Msg]) -> Iterator[Msg]:
+        self._taken_at = self._done_at = time.monotonic()  # not while other tasks were at their turn
         for message in messages:
             yield message
-            if time.monotonic() >= self._checkpoint_at:
+            self._done_at = now = time.monotonic()
+            if now >= self._checkpoint_at:
                 return
 
     def end_at_next_turn(self) -> None:

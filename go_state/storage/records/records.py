@@ -217,7 +217,7 @@ class Records:
 
     def job(self, entry: Entry) -> Job[Written]:
         """Return what writes the entry in a transaction, which others may share; `written` is called when that is committed."""
-        if entry.messages and entry.types is not None and entry.types.digest not in self._fitting:
+        if entry.messages and entry.types is not None and entry.types.digest not in self._fitting and self.end > self.start:
             self.check_shapes(entry.types, entry.schema)
         return Job(lambda transaction: self._fill(transaction, entry), of=self._written_by(entry))
 
@@ -227,6 +227,8 @@ class Records:
         self.end = max(self.end, entry.first + len(entry.messages))
         if entry.messages:
             self._remembered = entry.types
+            if entry.types is not None:
+                self._fitting.add(entry.types.digest)  # the last block is of these types now
         return done.number
 
     def _fill(self, transaction: Transaction, entry: Entry) -> Written:
