@@ -76,6 +76,7 @@ class Directory(Generic[Model, Msg]):
         self.is_closed = False
         #: whether what is sent brings along the context of its sender, for tracers
         self.carries = settings.observers is not None and bool(settings.observers.tracers)
+        self._is_open = False  # whether programs at rest are woken
         self._restarts: set[str] = set()  # the keys of failed programs that are to be started again once they are over
         self._limit = limit
         self._loop = loop
@@ -88,6 +89,7 @@ class Directory(Generic[Model, Msg]):
         """Begin to wake programs at rest."""
         if self.alarm is not None:
             self.alarm.begin()
+        self._is_open = True
 
     def all(self) -> list[Place[Model, Msg]]:
         """Return the places that there are."""
@@ -101,8 +103,15 @@ class Directory(Generic[Model, Msg]):
 
     def place(self, key: str) -> Place[Model, Msg]:
         """Return the key's place, and put the least recently used to rest if there are more than there may be."""
-        self.open()
+        if not self._is_open:
+            self.open()
+        places = self.places
         with self._lock:
+            if not (self.is_closed or key in self.failed):
+                found = places.pop(key, None)
+                if found is not None and found.state is not State.STOPPED:
+                    places[key] = found  # at the end: used just now
+                    return found
             if self.is_closed:
                 raise AppEnded("the programs were stopped: nothing more is taken")
             if key in self.failed:

@@ -59,7 +59,7 @@ class KeyedApps(Generic[Model, Msg]):
 
         Raises `Closed` once the programs were stopped, and when this one has failed, with its error as the cause.
         """
-        self[key].send(*messages)
+        KeyedApp(self.directory, _checked_key(key)).send(*messages)
 
     def live(self, key: str) -> App[Model, Msg]:
         """Return the app of the key, started if it is not running; it may be about to end."""
