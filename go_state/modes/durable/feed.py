@@ -139,6 +139,19 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         finally:
             manager.inbox.is_awaited = False
 
+    def _place_what_was_sent(self) -> Flow[None]:
+        """Write what has no position before that."""
+        if self._rules.has_staged:
+            yield self._flush()
+            self.loop_had_its_turn()
+
+    def _commit_what_is_done(self) -> Flow[None]:
+        """Write it, and show it."""
+        if self._rules.is_unwritten(self._cursor):
+            yield self._flush()
+            self.loop_had_its_turn()
+        yield from self._publishing.written(self._loop.model)
+
     def save(self, messages: Sequence[Msg] = ()) -> Flow[None]:
         """Write a snapshot of the model and all that a flush writes, and with them, or not at all, the messages."""
         return self._saves.save(self._loop.model, self.position, messages)

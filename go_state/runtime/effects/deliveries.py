@@ -23,6 +23,8 @@ from go_state.system.timers import Timers
 ARRIVALS = 64
 
 
+_NOBODY = -1  # of what a subscription brings, which comes of no message: a position that none has
+
 Put: TypeAlias = Callable[[Messages], Flow[None] | tuple[()]]
 Decide: TypeAlias = Callable[[Trouble], Flow[None]]
 
@@ -58,6 +60,7 @@ class Deliveries:
 
     def __init__(self, lifecycle: Lifecycle, inbox: Inbox, timers: Timers) -> None:
         self.inputs: Inputs | None = None  # the run's subscriptions
+        self.begins: Callable[[object], object] | None = None  # told whose messages are put next, if anybody follows that
         self.seconds = 0.0  # spent on arrivals since somebody has set it to zero
         self._lifecycle = lifecycle
         self._arrivals = inbox.arrivals
@@ -78,7 +81,7 @@ class Deliveries:
                 yield Checkpoint()
                 checkpoint = time.monotonic()
             arrival = arrivals.popleft()
-            if type(arrival) is Done and (effect := arrival.effect).group is None:
+            if type(arrival) is Done and (effect := arrival.effect).group is None and self.begins is None:
                 if not effect.over:
                     try:
                         together.append((arrival, messages_of(arrival)))
@@ -110,6 +113,8 @@ class Deliveries:
             self._lifecycle.delivered()
 
     def _deliver_one(self, arrival: Arrival, put: Put, decide: Decide) -> Flow[None]:
+        if self.begins is not None:
+            self.begins(arrival.origin.position if isinstance(arrival, (Done, Failed, Parked)) else _NOBODY)
         if isinstance(arrival, (Done, Failed, Parked)):
             yield from self._enter(self._lifecycle.deliver(arrival), arrival, put, decide)
         elif self.inputs is not None and not isinstance(arrival, Look):
