@@ -35,8 +35,10 @@ from go_state.storage.codec.message_codec import MessageCodec
 from go_state.storage.codec.program_types import message_type
 from go_state.storage.journal.erasing.rewriting import Rewritten
 from go_state.storage.journal.history import Recorded
-from go_state.storage.letters.erasing import letters_of
+from go_state.storage.letters.erasing import letters_of, raw_letters_with
 
+_SHORTEST = 3  # characters of a text that is looked for in raw records
+_SHOWN = 20  # of these
 OfEntry: TypeAlias = Callable[[Any], object]  # Any: a user's function, of an entry or of a model
 
 
@@ -68,8 +70,10 @@ def erase(
             names = _journals(store, program, name, prefix)
             of_model = None if model is None else import_function(model)
             done = _rewrite(store, program, names, prefix or "", change, of_model, rebuild=rebuild, dry_run=dry_run, yes=yes)
+        raw = _raw(store, [key] if key is not None else [each.partition("=")[2] for each in where or ()])
         if compact and not dry_run:
             store.compact()
+    done["raw"] = len(raw)
     if as_json:
         print_json(done)
         return
@@ -78,6 +82,22 @@ def erase(
         show(f"Nothing was found to erase: {_what(where, key)}")
     elif not (compact or dry_run):
         show(f"What was erased is in the file's free pages until `go-state store compact {db}`.")
+    _tell_of_raw(raw, db)
+
+
+def _raw(store: RecordStore, texts: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the raw records with one of the texts, but for texts so short that they are anywhere."""
+    return list(raw_letters_with(store, *(each for each in texts if len(each) >= _SHORTEST)))
+
+
+def _tell_of_raw(raw: Sequence[tuple[str, str]], db: str) -> None:
+    if not raw:
+        return
+    show(f"{len(raw):,} raw records that were set aside hold such a text, and stay: they have no key. Look at them, and drop them:")
+    for name, letter_id in raw[:_SHOWN]:
+        show(f"  go-state dead show {db} {name} {letter_id}    go-state dead drop {db} {name} {letter_id}")
+    if len(raw) > _SHOWN:
+        show(f"  and {len(raw) - _SHOWN:,} more: once these are dropped, they are shown here")
 
 
 def _what(where: Sequence[str] | None, key: str | None) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from heapq import nsmallest
 from itertools import islice
 from typing import Protocol, runtime_checkable
 
@@ -16,8 +17,10 @@ from go_state.core.ports import Store, Stored, Write
 from go_state.storage.letters.letter import Letter, decode, encode
 
 PREFIX = "@dead/"
+DEFAULT_NAME = "dead"  # of the letters that nobody has given a name
 _PAGE = 256  # letters that are read, or deleted, in one transaction
 _LONGEST = 200  # bytes of a name: what is left of a key is for the id
+_SORTED = 50_000  # letters whose times and ids are in memory at once: about 10 MB
 _TRIES = 10  # of a write beside one who writes the same letter
 
 
@@ -59,6 +62,22 @@ class LetterBox:
         """Give the letters, those whose ids begin so, in the order of their ids; what is written meanwhile may be among them."""
         for key, stored in self._entries(self.prefix + begin):
             yield decode(key.removeprefix(self.prefix), stored.data)
+
+    def in_order(self) -> Iterator[Letter]:
+        """Give the letters in the order in which they were set aside; those that are written meanwhile may be among them.
+
+        However many there are, the times of `_SORTED` are in memory: the letters are read once more for each so many of them.
+        """
+        last: tuple[float, str] | None = None
+        while True:
+            found = ((letter.at, letter.id) for letter in self.letters())
+            following = nsmallest(_SORTED, (each for each in found if last is None or each > last))
+            for last in following:
+                letter = self.load(last[1])
+                if letter is not None:  # or it was deleted meanwhile
+                    yield letter
+            if len(following) < _SORTED:
+                return
 
     def _entries(self, prefix: str) -> Iterator[tuple[str, Stored]]:
         store = self.store
