@@ -99,6 +99,11 @@ before: 4 True
 after: ['bob: hi someone', 'cat: hello'] False
 verified: True
 """,
+    "14_guilds.py": """\
+first life: 2000 guilds
+reminders: 200, in 200 guilds
+guild 1999 has heard 1 message
+""",
     "16_lambda.py": """\
 two sales
   {'batchItemFailures': []}

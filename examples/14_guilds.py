@@ -1,0 +1,116 @@
+"""A bot in 2,000 guilds: a program for each, killed with its reminders still to come and started again; each reminder is given once.
+
+`python examples/14_guilds.py` shows it: the bot runs in a process of its own, so that it can be killed (SIGKILL).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeAlias
+
+import go_state as gs
+
+GUILDS = 2000
+REMINDED = 200  # guilds, each of which has asked for a reminder
+
+
+@dataclass(frozen=True)
+class Guild:
+    name: str
+    said: int = 0
+    remind_at: tuple[tuple[float, str], ...] = ()  # when, in seconds since 1970, and of what
+
+
+@dataclass(frozen=True)
+class Heard:
+    text: str
+
+
+@dataclass(frozen=True)
+class Due:
+    at: float
+    text: str
+
+
+Msg: TypeAlias = Heard | Due
+
+
+def init(name: str) -> gs.Step[Guild, Msg]:
+    return Guild(name), ()
+
+
+def update(model: Guild, msg: Msg, turn: gs.Turn) -> gs.Step[Guild, Msg]:
+    match msg:
+        case Heard(text) if text.startswith("!remind "):
+            _, seconds, what = text.split(" ", 2)
+            return replace(model, remind_at=(*model.remind_at, (turn.at + float(seconds), what))), ()
+        case Heard():
+            return replace(model, said=model.said + 1), ()
+        case Due(at, text):
+            left = tuple(each for each in model.remind_at if each != (at, text))
+            return replace(model, remind_at=left), [gs.Cmd.call(say, model.name, text)]
+
+
+def timers(model: Guild) -> list[gs.Sub[Msg]]:
+    """The due times are in the model: a guild at rest is woken by them, and so is one that nobody has used since a crash."""
+    return [gs.Sub.at(at, Due(at, text), key=f"{at}/{text}") for at, text in model.remind_at]
+
+
+def say(guild: str, text: str) -> None:
+    """Say it in the guild. The chat would be given `gs.effect_id()`, by which it knows what it was told before; here a file has it."""
+    with open(gs.env(Path) / "said.txt", "a") as file:
+        file.write(f"{gs.effect_id()} {guild}: {text}\n")
+
+
+guild: gs.Program[Guild, Msg] = gs.Program(init, update, subscriptions=timers, name="guild")
+
+
+async def bot(folder: Path, *, begins: bool) -> None:
+    """Run the bot; in its first life people talk in every guild, and in some of them ask to be reminded."""
+    with gs.LMDBStore(folder / "guilds.lmdb") as store:
+        async with gs.start_keyed_async(guild, store=store, prefix="guild/", idle=300, env=folder) as guilds:
+            if begins:
+                for number in range(GUILDS):
+                    guilds.send(f"guild {number}", Heard("hello"))
+                await guilds.settle_async()
+                for number in range(REMINDED):
+                    guilds.send(f"guild {number}", Heard("!remind 3 the kettle"))
+                await guilds.settle_async()
+                print(f"{len(guilds)} guilds", flush=True)
+                await asyncio.Event().wait()  # until it is killed
+            while not all_reminded(folder):
+                await asyncio.sleep(0.05)
+            await guilds.settle_async()
+
+
+def all_reminded(folder: Path) -> bool:
+    said = folder / "said.txt"
+    return said.exists() and len(set(said.read_text().splitlines())) >= REMINDED
+
+
+def main() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        first = subprocess.Popen([sys.executable, __file__, name, "begin"], stdout=subprocess.PIPE, text=True)
+        assert first.stdout is not None
+        print("first life:", first.stdout.readline().strip())
+        first.kill()
+        first.communicate()
+        subprocess.run([sys.executable, __file__, name], check=True)
+        lines = set((folder / "said.txt").read_text().splitlines())  # a call that the kill has met is repeated, with the same effect id
+        print(f"reminders: {len(lines)}, in {len({line.split(' ', 1)[1] for line in lines})} guilds")
+        with gs.LMDBStore(folder / "guilds.lmdb") as store:
+            last = gs.peek(guild, store, "guild 1999", prefix="guild/")
+            print(f"guild 1999 has heard {last.model.said if last else 0} message")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        asyncio.run(bot(Path(sys.argv[1]), begins=sys.argv[2:] == ["begin"]))
+    else:
+        main()
