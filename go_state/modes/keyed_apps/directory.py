@@ -246,8 +246,10 @@ class Directory(Generic[Model, Msg]):
     # ------------------------------------------------------------------ what the alarm calls
 
     def when_due(self) -> Mapping[str, float]:
-        """Return when each program in the store has something to do by itself."""
-        return {} if self._wakes is None else self._wakes.all()
+        """Return when each program in the store that does not run here has something to do by itself."""
+        found = {} if self._wakes is None else self._wakes.all()
+        with self._lock:
+            return {key: due for key, due in found.items() if key not in self.places and key not in self.failed}
 
     def due_of(self, key: str, /) -> float | None:
         """Return when the program of the key has, as the store knows it."""
