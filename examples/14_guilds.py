@@ -61,10 +61,24 @@ def timers(model: Guild) -> list[gs.Sub[Msg]]:
     return [gs.Sub.at(at, Due(at, text), key=f"{at}/{text}") for at, text in model.remind_at]
 
 
+class Chat:
+    """What the bot talks to. It knows by `gs.effect_id()` what it was told before: a call that a kill has met is repeated."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.told = set(path.read_text().splitlines()) if path.exists() else set[str]()
+        self.has_all = asyncio.Event()
+
+    def tell(self, line: str) -> None:
+        self.told.add(line)
+        with self.path.open("a") as file:
+            file.write(line + "\n")
+        if len(self.told) == REMINDED:
+            self.has_all.set()
+
+
 def say(guild: str, text: str) -> None:
-    """Say it in the guild. The chat would be given `gs.effect_id()`, by which it knows what it was told before; here a file has it."""
-    with open(gs.env(Path) / "said.txt", "a") as file:
-        file.write(f"{gs.effect_id()} {guild}: {text}\n")
+    gs.env(Chat).tell(f"{gs.effect_id()} {guild}: {text}")
 
 
 guild: gs.Program[Guild, Msg] = gs.Program(init, update, subscriptions=timers, name="guild")
@@ -72,8 +86,9 @@ guild: gs.Program[Guild, Msg] = gs.Program(init, update, subscriptions=timers, n
 
 async def bot(folder: Path, *, begins: bool) -> None:
     """Run the bot; in its first life people talk in every guild, and in some of them ask to be reminded."""
+    chat = Chat(folder / "said.txt")
     with gs.LMDBStore(folder / "guilds.lmdb") as store:
-        async with gs.start_keyed_async(guild, store=store, prefix="guild/", idle=300, env=folder) as guilds:
+        async with gs.start_keyed_async(guild, store=store, prefix="guild/", idle=300, env=chat) as guilds:
             if begins:
                 for number in range(GUILDS):
                     guilds.send(f"guild {number}", Heard("hello"))
@@ -83,14 +98,9 @@ async def bot(folder: Path, *, begins: bool) -> None:
                 await guilds.settle_async()
                 print(f"{len(guilds)} guilds", flush=True)
                 await asyncio.Event().wait()  # until it is killed
-            while not all_reminded(folder):
-                await asyncio.sleep(0.05)
+            if len(chat.told) < REMINDED:
+                await chat.has_all.wait()
             await guilds.settle_async()
-
-
-def all_reminded(folder: Path) -> bool:
-    said = folder / "said.txt"
-    return said.exists() and len(set(said.read_text().splitlines())) >= REMINDED
 
 
 def main() -> None:
@@ -102,7 +112,7 @@ def main() -> None:
         first.kill()
         first.communicate()
         subprocess.run([sys.executable, __file__, name], check=True)
-        lines = set((folder / "said.txt").read_text().splitlines())  # a call that the kill has met is repeated, with the same effect id
+        lines = Chat(folder / "said.txt").told
         print(f"reminders: {len(lines)}, in {len({line.split(' ', 1)[1] for line in lines})} guilds")
         with gs.LMDBStore(folder / "guilds.lmdb") as store:
             last = gs.peek(guild, store, "guild 1999", prefix="guild/")

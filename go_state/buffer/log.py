@@ -223,7 +223,7 @@ class Log(Generic[Msg]):
             self.owner = None
 
     def lend(self, *, to_owner: bool) -> None:
-        """Let a run have this log alone when it can, as in the beginning, or not any more: then each message has its position at once."""
+        """Allow a run to have this log alone, as in the beginning, or not any more: then each message has its position at once."""
         with self.lock:
             self.may_be_owned = to_owner and self._in_memory and not self._counts
             self.share()

@@ -55,7 +55,9 @@ class _Call:
         self.loop = loop
         self.unclaimed: list[None] = [None]  # the thread pops it to make the call, the waiting task to drop the call
         self.outcome: _Outcome | None = None  # set on the event loop
-        self.answered: asyncio.Future[None] = loop.create_future()  # for which the task waits; one that was cancelled is replaced
+        self.answered: asyncio.Future[None] = (
+            loop.create_future()
+        )  # for which the task waits; one that was cancelled is replaced
 
     def resolve(self, outcome: _Outcome) -> None:
         """Note the outcome and wake the task; called on the event loop."""
@@ -218,7 +220,7 @@ def _make_together(calls: Sequence[_Call], share: Share) -> None:
                 return
 
 
-def _thrown(call: _Call, steps: Generator[Any, None, object], error: BaseException) -> BaseException:
+def _thrown(call: _Call, steps: Generator[object, None, object], error: BaseException) -> BaseException:
     """End steps by the error, so that they let go of their locks, and return what they have raised."""
     try:
         call.context.run(steps.throw, error)

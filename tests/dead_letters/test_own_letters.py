@@ -53,7 +53,7 @@ def test_what_a_journal_sets_aside_is_a_letter(tmp_path: Path) -> None:
         assert [each.failed for each in letters] == ["command"]
 
 
-@pytest.mark.parametrize("at_once", [2, 50_000])
+@pytest.mark.parametrize("at_once", [2, 200_000])
 def test_they_are_in_the_order_in_which_they_were_set_aside(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
     """Whatever their sources are called, and however few of their times are in memory at once."""
     monkeypatch.setattr(boxes, "_SORTED", at_once)

@@ -81,9 +81,14 @@ async def other(path: str, noted: str, first: int, end: int) -> None:
         async with gs.start_keyed_async(room, store=store, prefix="r/", on_failed=lambda *_: None) as rooms:
             rooms["reminded"].send(Remind(1.0))
             await rooms.settle_async()
-            print("begun", flush=True)
+            sys.stdout.write("begun\n")
+            sys.stdout.flush()
             await count(rooms, [str(number) for number in range(first, end)], Path(noted))
             await asyncio.Event().wait()
+
+
+def begun(code: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parent, stdout=subprocess.PIPE)
 
 
 def answered(noted: Path, key: str) -> int:
@@ -97,7 +102,7 @@ async def test_rooms_of_two_processes_lose_nothing_when_one_is_killed(tmp_path: 
         (tmp_path / name).mkdir()
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
     code = f"import asyncio, {__name__} as t; asyncio.run(t.other({str(tmp_path / 's')!r}, {str(theirs)!r}, 15, 40))"
-    killed = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parent, stdout=subprocess.PIPE)
+    killed = begun(code)
     try:
         assert killed.stdout is not None
         assert await asyncio.to_thread(killed.stdout.readline) == b"begun\n"
@@ -106,7 +111,7 @@ async def test_rooms_of_two_processes_lose_nothing_when_one_is_killed(tmp_path: 
             async with gs.start_keyed_async(room, store=store, prefix="r/", on_failed=failed.__setitem__) as rooms:
                 counting = asyncio.create_task(count(rooms, [str(number) for number in range(25)], ours))
                 waits = [(theirs, range(15, 40)), (ours, range(15))]
-                while len(failed) < 10 or not all(answered(whose, str(key)) for whose, keys in waits for key in keys):
+                while len(failed) < 10 or not all(answered(whose, str(key)) for whose, keys in waits for key in keys):  # noqa: ASYNC110
                     await asyncio.sleep(0.01)
                 killed.kill()
                 killed.wait()
@@ -126,13 +131,15 @@ async def test_rooms_of_two_processes_lose_nothing_when_one_is_killed(tmp_path: 
         killed.communicate()
 
 
-async def test_a_reminder_of_a_process_that_has_died_is_given_by_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_reminder_of_a_process_that_has_died_is_given_by_the_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It was asked for after this process had looked in the store, and is found by a later look; once."""
     monkeypatch.setattr(alarm, "LOOKS", 0.1)
     with gs.LMDBStore(tmp_path / "s") as store:
         async with gs.start_keyed_async(room, store=store, prefix="r/", idle=0.2) as rooms:
             code = f"import asyncio, {__name__} as t; asyncio.run(t.other({str(tmp_path / 's')!r}, {str(tmp_path)!r}, 0, 0))"
-            killed = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parent, stdout=subprocess.PIPE)
+            killed = begun(code)
             try:
                 assert killed.stdout is not None
                 assert await asyncio.to_thread(killed.stdout.readline) == b"begun\n"

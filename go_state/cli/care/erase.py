@@ -93,7 +93,9 @@ def _raw(store: RecordStore, texts: Sequence[str]) -> list[tuple[str, str]]:
 def _tell_of_raw(raw: Sequence[tuple[str, str]], db: str) -> None:
     if not raw:
         return
-    show(f"{len(raw):,} raw records that were set aside hold such a text, and stay: they have no key. Look at them, and drop them:")
+    show(
+        f"{len(raw):,} raw records that were set aside hold such a text, and stay: they have no key. Look at them, and drop them:"
+    )
     for name, letter_id in raw[:_SHOWN]:
         show(f"  go-state dead show {db} {name} {letter_id}    go-state dead drop {db} {name} {letter_id}")
     if len(raw) > _SHOWN:

@@ -58,7 +58,7 @@ class Settling:
         return bool(self._seen)
 
     def begin(self, end: int, /) -> None:
-        """Let those who were seen wait for the messages before the position."""
+        """Give those who were seen the position: they wait for the messages before it."""
         with self._lock:
             for waker in self._seen:
                 if waker in self._waiting:

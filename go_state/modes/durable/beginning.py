@@ -60,7 +60,9 @@ class Beginning(Generic[Model, Msg]):
         What was `running` by these names, and what init or on_restore has started, is held by the manager.
         """
         program, journal = self._program, self._journal
-        if snapshot is not None and journal.writer.has_unwritten():  # the first snapshot is written with what was put before the run
+        if (
+            snapshot is not None and journal.writer.has_unwritten()
+        ):  # the first snapshot is written with what was put before the run
             yield self._with_disk(Stepwise(journal.flush, journal.writer.flush_in_steps))
         start = journal.parts.tail.start
         if snapshot is None:

@@ -34,7 +34,7 @@ class DeadLetters:
         self._on_error = on_error
         self._kept = kept
         self._writer = writer
-        self._default = SetAside(OwnLetters(LetterBox(journal.store, DEFAULT_NAME)))
+        self._default: SetAside[object] = SetAside(OwnLetters(LetterBox(journal.store, DEFAULT_NAME)))
 
     def decide(self, message: object, position: object, error: Exception) -> Policy:
         """Return the policy for the message; one that sets it aside does so into a `DeadLetter`, or into letters."""

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from go_state.core.errors import Incompatible, TimedOut
 from go_state.core.turn import Turn
 from go_state.modes.durable.dead_letters import DeadLetters
-from go_state.modes.durable.publishing import Publishing
+from go_state.modes.durable.publishing import OnDisk, Publishing
 from go_state.modes.durable.snapshot_writer import Saves, SnapshotWriter
 from go_state.modes.keeping.waking import NeverWoken, Waking
 from go_state.runtime.feeds.log_feed import CHUNK_LIMIT, LogFeed
@@ -55,6 +55,8 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         self._saves = Saves(snapshots, publishing, waking, thread)
         self._publishing = publishing
         self._dead_letters = dead_letters
+        settled = OnDisk(loop, reader, self._rules, publishing, self._flush)
+        self.following.place, self.following.commit = settled.place, settled.commit
         self.passed_over: frozenset[int] = frozenset()  #: the positions of the messages that an earlier run has set aside
 
     @property
@@ -116,10 +118,10 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         if self._snapshots.is_saving:
             yield from self._saves.save_a_slice(self._loop.model, self.position)
             return
-        if self.is_awaited and self._rules.is_unwritten(self._cursor):
+        if self.following.is_idle and self._rules.is_unwritten(self._cursor):
             yield self._flush()
             return
-        self.tell_if_settled()
+        self.following.tell_if_idle()
         self._waking.note(self.position)
         due, moved = self._snapshots.seconds_left(self.position), self._rules.is_moved_or_noted(self._cursor)
         writes_cursor = moved and (due is None or due > _CURSOR_SECONDS)
@@ -138,19 +140,6 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
                 self.idled()
         finally:
             manager.inbox.is_awaited = False
-
-    def _place_what_was_sent(self) -> Flow[None]:
-        """Write what has no position before that."""
-        if self._rules.has_staged:
-            yield self._flush()
-            self.loop_had_its_turn()
-
-    def _commit_what_is_done(self) -> Flow[None]:
-        """Write it, and show it."""
-        if self._rules.is_unwritten(self._cursor):
-            yield self._flush()
-            self.loop_had_its_turn()
-        yield from self._publishing.written(self._loop.model)
 
     def save(self, messages: Sequence[Msg] = ()) -> Flow[None]:
         """Write a snapshot of the model and all that a flush writes, and with them, or not at all, the messages."""

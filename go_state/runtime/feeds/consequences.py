@@ -55,7 +55,7 @@ class Awaited(Protocol):
         ...
 
     def begin(self, end: int, /) -> None:
-        """Let those wait for the messages before the position."""
+        """Give them the position: they wait for the messages before it."""
         ...
 
     def note(self, by: object, first: int, end: int, /) -> None:

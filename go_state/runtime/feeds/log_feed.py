@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from operator import length_hint
-from typing import Final, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from go_state.buffer.cursor import Cursor
 from go_state.buffer.own_chunk import OwnChunk
@@ -22,9 +22,9 @@ from go_state.core.errors import Closed, NothingPending, TimedOut
 from go_state.core.ports import Reader
 from go_state.core.turn import Turn
 from go_state.runtime.effects.manager import EffectManager
-from go_state.runtime.feeds.consequences import Awaited
 from go_state.runtime.feeds.disk import DiskReader
 from go_state.runtime.feeds.feed import NO_MESSAGES, NOBODY, Nobody, Owner, is_end
+from go_state.runtime.feeds.following import Following
 from go_state.runtime.flow.waits import CHECKPOINT_SECONDS, Blocking, Checkpoint, Flow, Messages
 from go_state.system.own_thread import Stepwise
 
@@ -32,8 +32,6 @@ Msg = TypeVar("Msg")
 
 CHUNK_SECONDS = 0.001  # a chunk may grow while it takes less: what a reader has taken shows as unread until it is committed
 CHUNK_LIMIT = 1024  # messages; by then the cost of taking a chunk, about 2 us, is 2 ns a message
-
-_TURN: Final = object()  # who sends: the turn that is being taken
 
 
 def _do_nothing() -> None:
@@ -58,10 +56,7 @@ class LogFeed(Generic[Msg]):
         self._ending = False
         self.idle_seconds: float | None = None
         self.idled: Callable[[], object] = _do_nothing  # called whenever no message has come for `idle_seconds`
-        self.settling: Awaited | None = None  # those who wait until there is nothing to do, or what they have sent is done
-        self._log = reader.log if isinstance(reader, Cursor) else None
-        self._is_followed = False  # whether it is noted what comes of which message, because somebody waits
-        self._delivering: object = None  # meanwhile, the position of the message whose call is being delivered
+        self.following: Following[Msg] = Following(reader.log if isinstance(reader, Cursor) else None)  # what comes of messages
         self._manager: EffectManager | None = None
         self._time: Callable[[], float] = time.time
         self._taken_at = self._done_at = self._checkpoint_at = time.monotonic()
@@ -74,6 +69,7 @@ class LogFeed(Generic[Msg]):
     def listen_to(self, manager: EffectManager) -> None:
         """End waits when running commands have produced something."""
         self._manager = manager
+        self.following.connect(manager, self._backlog)
         manager.connect(
             where=self.last_position,
             wake=self._reader.wake,
@@ -90,8 +86,8 @@ class LogFeed(Generic[Msg]):
         given = len(self._chunk) - length_hint(self._rest)
         if given != self._reader.committed - self._first:  # before any wait, so that one that is cancelled has it committed
             self._commit((), given)
-        if self.settling is not None and (self.settling.is_awaited or self._is_followed):
-            yield from self._look_who_waits(self.settling)
+        if self.following.is_wanted:
+            yield from self.following.look(self._reader.committed)
         needs_disk = False
         if self._on_loop and time.monotonic() >= self._checkpoint_at:
             needs_disk = not length_hint(self._rest) and self._disk is not None and self._disk.needs_disk()
@@ -127,7 +123,7 @@ class LogFeed(Generic[Msg]):
     def _idle(self) -> Flow[None]:
         """Wait for messages, for a running command, or for `idle_seconds`."""
         manager, idle = self._manager, self.idle_seconds
-        self.tell_if_settled()
+        self.following.tell_if_idle()
         left = None if manager is None else manager.left(self._is_drained)
         try:
             yield Messages(self._reader, idle if left is None or (idle is not None and idle < left) else left)
@@ -137,46 +133,6 @@ class LogFeed(Generic[Msg]):
         finally:
             if manager is not None:
                 manager.inbox.is_awaited = False
-
-    @property
-    def is_awaited(self) -> bool:
-        """Whether somebody waits until there is nothing to do, and there is nothing but timers."""
-        settling, manager = self.settling, self._manager
-        return settling is not None and settling.is_awaited and not self._backlog() and (manager is None or manager.is_through)
-
-    def tell_if_settled(self) -> None:
-        """Wake those who wait until there is nothing to do, if that is so."""
-        if self.is_awaited and self.settling is not None:
-            self.settling.reached()
-
-    def _look_who_waits(self, settling: Awaited) -> Flow[None]:
-        """Wake those who wait for what was sent before they came, if it is done and committed, however much is sent meanwhile."""
-        log, manager = self._log, self._manager
-        if log is None or manager is None:
-            return
-        if self._is_followed is not settling.is_awaited:
-            self._is_followed = settling.is_awaited
-            manager.follow_deliveries(self._delivers if self._is_followed else None)
-            log.lend(to_owner=not self._is_followed)  # what an owner appends has no position that is known at once
-        if settling.see():
-            yield from self._place_what_was_sent()
-            with log.lock:
-                log.absorb()
-                settling.begin(log.retained.end)
-        if settling.done(self._reader.committed, manager.calls()):
-            yield from self._commit_what_is_done()
-            settling.wake_done()
-
-    def _delivers(self, position: object) -> None:
-        self._delivering = position
-
-    def _place_what_was_sent(self) -> Flow[None] | tuple[()]:
-        """Give a position to all that was sent: a queue in memory has no message without."""
-        return ()
-
-    def _commit_what_is_done(self) -> Flow[None] | tuple[()]:
-        """Make what is processed so that a crash does not undo it, and show it: for a queue in memory it is."""
-        return ()
 
     def _adapt(self) -> None:
         """Choose the size of the next chunk by how long the last one took, without what was spent on commands' results."""
@@ -215,25 +171,17 @@ class LogFeed(Generic[Msg]):
 
     def put(self, messages: Sequence[Msg]) -> tuple[()]:
         """Append messages that no turn has sent. They do not lengthen the chunk, whose iterator may have ended for good."""
-        self._commit(messages, len(self._chunk) - length_hint(self._rest), follow=False, by=self._delivering)
+        self._commit(messages, len(self._chunk) - length_hint(self._rest), follow=False)
         return ()
 
-    def _commit(self, messages: Sequence[Msg], given: int, *, follow: bool = True, by: object = _TURN) -> None:
-        count = given - (self._reader.committed - self._first)
+    def _commit(self, messages: Sequence[Msg], given: int, *, follow: bool = True) -> None:
+        """Commit the messages given, and append those that a turn has sent, which may `follow` in the chunk, or that others have."""
+        count, turn = given - (self._reader.committed - self._first), self._first + given - 1 if follow else None
         follow = follow and len(self._chunk) + len(messages) <= self._most
-        if not (self._is_followed and messages):
-            self._chunk += self._settle(count, messages, follow)
+        if messages and self.following.is_on:
+            self._chunk += self.following.settle(self._settle, count, messages, follow, turn)
         else:
-            self._commit_and_note(count, messages, follow, self._first + given - 1 if by is _TURN else by)
-
-    def _commit_and_note(self, count: int, messages: Sequence[Msg], follow: bool, by: object) -> None:
-        log, settling = self._log, self.settling
-        if log is None or settling is None:
-            return
-        with log.lock:
             self._chunk += self._settle(count, messages, follow)
-            end = log.retained.end
-        settling.note(by, end - len(messages), end)
 
     def _given(self) -> int:
         return len(self._chunk) - length_hint(self._rest)  # a list's iterator knows exactly how much it has left
@@ -274,4 +222,3 @@ class LogFeed(Generic[Msg]):
 
     def _backlog(self) -> int:
         return self._reader.diff() + length_hint(self._rest)
-

@@ -52,7 +52,7 @@ class JournalRun(Generic[Model, Msg]):
     def listen_to(self, feed: LogFeed[Msg]) -> None:
         """Called when there is a feed."""
         self._replies.position = feed.last_position
-        feed.idle_seconds, feed.idled, feed.settling = self.idle_seconds, self.idled, self._settling
+        feed.idle_seconds, feed.idled, feed.following.settling = self.idle_seconds, self.idled, self._settling
 
     def committed(self, model: Model) -> None:
         """Note the turn, which is not published before it is on disk."""
