@@ -12,12 +12,14 @@ demo: .venv/demo
 demo-kafka: .venv/dev
 	$(BIN)/python tests/kafka_server.py $(BIN)/python examples/15_kafka.py
 
-# Everything: style, types, layers, all tests, and the fast part on every other Python here.
+# Everything: style, types, layers, all tests, the pages, the wheel with each extra, and the fast part on every other Python here.
 # The way to know that a checkout is good.
 test: .venv/dev
 	$(MAKE) --no-print-directory lint
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/pytest -n 2
+	$(MAKE) --no-print-directory docs
+	$(MAKE) --no-print-directory wheel
 	$(MAKE) --no-print-directory pythons
 
 # The fast part, for each save: under a minute.
@@ -25,7 +27,7 @@ check: .venv/dev
 	$(MAKE) --no-print-directory lint
 	$(BIN)/pytest -n 2 -q -m "not slow and not processes"
 
-# Every speed that the README claims, as ratios measured in one run.
+# Every speed that is claimed, as ratios measured in one run.
 bench: .venv/dev
 	$(BIN)/pip install --quiet --editable '.[bench]'
 	$(BIN)/python bench
@@ -34,6 +36,12 @@ bench: .venv/dev
 .PHONY: docs
 docs: .venv/dev
 	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going -b html docs docs/_build/html
+
+# The wheel, installed as users do: with no extra and with each, in fresh environments, on each supported Python here.
+.PHONY: wheel
+wheel: .venv/debian .venv/made
+	@pythons=$$(.ci/pythons $(PYTHON)) || exit 1; $(BIN)/python .ci/wheel $(BIN)/python $$pythons
+
 # What the inspector's page uses from npm, fetched again at the versions that .ci/vendor names; a test compares.
 vendor:
 	.ci/vendor go_state/inspector/page/vendor tests/inspector/vendor

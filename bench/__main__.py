@@ -1,7 +1,8 @@
 """Every bench, each in a process of its own, as one table: `python bench`, or `python bench run chain` for some of them.
 
-Each call is kept in `runs/` (see `runs.py`), and compared with the last one. `python bench --table` prints the README's table of what
-was measured last on this machine, and `python bench --write` puts it into the README.
+Each call is kept in `runs/` (see `runs.py`), and compared with the last one. `python bench --table` prints the table of what
+was measured last on this machine, and `python bench --write` puts it into docs/performance.md
+(and the counts of `journeys.py` into docs/architecture.md).
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ def main(arguments: list[str]) -> None:
     if "--table" in arguments:
         print(table.of(runs.newest()))
     elif "--write" in arguments:
-        table.write(HERE.parent / "README.md", runs.newest())
+        pages = HERE.parent / "docs"
+        table.write(pages / "performance.md", runs.newest())
+        table.write(pages / "architecture.md", runs.newest(), table.journeys)
     else:
         measure(arguments)
 

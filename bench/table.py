@@ -1,4 +1,4 @@
-"""The README's table of speeds, made of what was measured last: `python bench --table`.
+"""The table of speeds in docs/performance.md, made of what was measured last: `python bench --table`.
 
 A row joins the questions that a reader would ask as one. The figures of the Go original, go-state with bigbuff, were measured beside
 ours, once, with CPython 3.11 on the same machine; they stand here because that measurement needs a Go compiler.
@@ -7,7 +7,7 @@ ours, once, with CPython 3.11 on the same machine; they stand here because that 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ BEGIN, END = "<!-- bench: made by `python bench --write` -->", "<!-- end of benc
 
 @dataclass(frozen=True)
 class Row:
-    """A question of the README: the measured ones that answer it, each with a word that tells it from the others, and Go's figure."""
+    """A question of the table: the measured ones that answer it, each with a word that tells it from the others, and Go's figure."""
 
     question: str
     measured: Mapping[str, str]
@@ -29,7 +29,7 @@ class Row:
 ROWS = (
     Row(
         "a queued backlog through `run`, against a bare loop with the same update and view",
-        {"run, Counter of the README": "Counter above", "run, int model, one-line update": "int model"},
+        {"run, Counter of the README": "a dataclass", "run, int model, one-line update": "int model"},
         go="0.50 µs a message",
     ),
     Row(
@@ -169,11 +169,24 @@ def figure(result: Result) -> str:
     return f"{ratio} {unit(result)}"
 
 
-def write(path: Path, results: Mapping[str, Result]) -> None:
+def write(path: Path, results: Mapping[str, Result], make: Callable[[Mapping[str, Result]], str] = of) -> None:
     """Put the table into the file, between its two marks."""
     text = path.read_text()
     head, _, rest = text.partition(BEGIN)
     _, found, tail = rest.partition(END)
     if not found:
         raise SystemExit(f"{path} has no marks {BEGIN} and {END} between which the table goes")
-    path.write_text(f"{head}{BEGIN}\n{of(results)}\n{END}{tail}")
+    path.write_text(f"{head}{BEGIN}\n{make(results)}\n{END}{tail}")
+
+
+def journeys(results: Mapping[str, Result]) -> str:
+    """Return the table of the journeys: what one message takes of each unit on its way, and what it may take."""
+    lines = ["| journey of one message | function calls | files | transactions |", "| --- | --- | --- | --- |"]
+    counted = {each.question: each for each in results.values() if each.bench == "journeys"}
+    for name in dict.fromkeys(question.rpartition(":")[0] for question in counted):
+        cells = []
+        for unit_name in ("calls", "files", "transactions"):
+            found = counted.get(f"{name}: {unit_name}")
+            cells.append(f"{found.ratio:.0f}" if found is not None else "")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)

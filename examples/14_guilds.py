@@ -15,8 +15,7 @@ from typing import TypeAlias
 
 import go_state as gs
 
-GUILDS = 2000
-REMINDED = 200  # guilds, each of which has asked for a reminder
+GUILDS, REMINDED = 2000, 200  # programs, and those of them that have a reminder to come
 
 
 @dataclass(frozen=True)
@@ -38,10 +37,6 @@ class Due:
 
 
 Msg: TypeAlias = Heard | Due
-
-
-def init(name: str) -> gs.Step[Guild, Msg]:
-    return Guild(name), ()
 
 
 def update(model: Guild, msg: Msg, turn: gs.Turn) -> gs.Step[Guild, Msg]:
@@ -81,7 +76,7 @@ def say(guild: str, text: str) -> None:
     gs.env(Chat).tell(f"{gs.effect_id()} {guild}: {text}")
 
 
-guild: gs.Program[Guild, Msg] = gs.Program(init, update, subscriptions=timers, name="guild")
+guild: gs.Program[Guild, Msg] = gs.Program(lambda name: (Guild(name), ()), update, subscriptions=timers, name="guild")
 
 
 async def bot(folder: Path, *, begins: bool) -> None:
@@ -92,7 +87,6 @@ async def bot(folder: Path, *, begins: bool) -> None:
             if begins:
                 for number in range(GUILDS):
                     guilds.send(f"guild {number}", Heard("hello"))
-                await guilds.settle_async()
                 for number in range(REMINDED):
                     guilds.send(f"guild {number}", Heard("!remind 3 the kettle"))
                 await guilds.settle_async()

@@ -16,7 +16,7 @@
     ... and see how far it is   positions
     End it early                signals, StopSwitch
     When a message fails        Raise, SetAside, Halt, FailedMessage; DeadLetters, what they hold: gs.dead_letters
-    Where models are kept       LMDBStore, MemoryStore, PostgresStore, JsonCodec
+    Where models are kept       LMDBStore, MemoryStore, PostgresStore, CopiedStore, JsonCodec
     Of your own                 gs.abc: the ports, such as Store, Source, Codec, Producer, Consumer, Value, Clock
     What a call takes           RunOptions, AppOptions, KeyedAppOptions, BatchOptions, AggregateOptions, KeyedAggregateOptions
     When something is wrong     GoStateError, and the most frequent below it; gs.errors has all, and draws them as a tree
@@ -49,7 +49,8 @@ if _typing.TYPE_CHECKING:
     )
     from go_state.buffer.buffer import Buffer
     from go_state.buffer.consumer import Consumer
-    from go_state.core.commands import Cmd, Command, Failure, Retry
+    from go_state.core.call_options import Retry
+    from go_state.core.commands import Cmd, Command, Failure
     from go_state.core.errors import Closed, Conflict, Denied, Full, GoStateError, ProgramError, TimedOut, UsageError
     from go_state.core.migrations import Migration
     from go_state.core.naming import stored_as
@@ -86,19 +87,20 @@ if _typing.TYPE_CHECKING:
     )
     from go_state.modes.run import run, run_async
     from go_state.modes.stop import StopSwitch, signals
-    from go_state.runtime.effects.context import effect_id, env
+    from go_state.runtime.context import effect_id, env
     from go_state.runtime.on_error import FailedMessage, Halt, Raise, SetAside
     from go_state.runtime.resources import Effects
     from go_state.sources.streams.leases import Leases
     from go_state.storage.backends.lmdb.store import LMDBStore
     from go_state.storage.backends.memory import MemoryStore
+    from go_state.storage.backends.objects.store import CopiedStore
     from go_state.storage.backends.postgres.store import PostgresStore
     from go_state.storage.codec.json_codec import JsonCodec
     from go_state.storage.journal.journal import Journal
     from go_state.watch.fields import ANY
     from go_state.watch.value import Value
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Where each name is; the imports above are for type checkers, and a test compares the two.
 _LATER = {
@@ -120,7 +122,8 @@ _LATER = {
     ),
     "go_state.buffer.buffer": ("Buffer",),
     "go_state.buffer.consumer": ("Consumer",),
-    "go_state.core.commands": ("Cmd", "Command", "Failure", "Retry"),
+    "go_state.core.call_options": ("Retry",),
+    "go_state.core.commands": ("Cmd", "Command", "Failure"),
     "go_state.core.errors": (
         "Closed",
         "Conflict",
@@ -166,12 +169,13 @@ _LATER = {
     ),
     "go_state.modes.run": ("run", "run_async"),
     "go_state.modes.stop": ("StopSwitch", "signals"),
-    "go_state.runtime.effects.context": ("effect_id", "env"),
+    "go_state.runtime.context": ("effect_id", "env"),
     "go_state.runtime.on_error": ("FailedMessage", "Halt", "Raise", "SetAside"),
     "go_state.runtime.resources": ("Effects",),
     "go_state.sources.streams.leases": ("Leases",),
     "go_state.storage.backends.lmdb.store": ("LMDBStore",),
     "go_state.storage.backends.memory": ("MemoryStore",),
+    "go_state.storage.backends.objects.store": ("CopiedStore",),
     "go_state.storage.backends.postgres.store": ("PostgresStore",),
     "go_state.storage.codec.json_codec": ("JsonCodec",),
     "go_state.storage.journal.journal": ("Journal",),
@@ -191,6 +195,7 @@ __all__ = [
     "Command",
     "Conflict",
     "Consumer",
+    "CopiedStore",
     "DeadLetters",
     "Denied",
     "Effects",

@@ -1,12 +1,12 @@
 """The ports: what go_state asks of a store, a source, a codec, a queue or a clock of your own.
 
-Each is a protocol: an object with these methods will do, it need not inherit. `gs.testing` has contract suites for them.
+Each is a protocol: an object with these methods will do; it does not have to inherit. `gs.testing` has contract suites for them.
 
     Store, Stored, Write            where models are kept, with a version fence
-    ManyAtOnce                      what a store may have besides: many keys loaded in one go
+    ManyAtOnce                      what a store may offer as well: many keys loaded in one go
     Codec                           a model as bytes
     Source, Reading, Position       a stream that can be read on from a position
-    Undecoded                       what it gives in the place of a record that is no message
+    Undecoded                       what it gives in place of a record that is not a message
     AsyncSource, AsyncReading       the same on an event loop
     PartitionedSource, AsyncPartitionedSource   a source of many partitions, of which a process has some; what it reads and tells:
     PartitionedReading, Holder, AsyncPartitionedReading, AsyncHolder
@@ -14,7 +14,7 @@ Each is a protocol: an object with these methods will do, it need not inherit. `
     History, Entry, Span            messages by position, of which the tools of gs.history ask their questions
     Producer, Consumer              a queue of your own: put; get, commit, rollback
     Clock                           the time of a run
-    Value, Watcher                  what everybody sees the newest of, such as gs.Value, and one who looks
+    Value, Watcher                  a value of which everybody sees the newest, such as gs.Value, and one reader of it
     Switch                          something with is_set(), which asks a batch to end
 """
 

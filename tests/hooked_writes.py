@@ -28,7 +28,7 @@ class Writes:
 
         def job(entry: Any) -> Job[Written]:
             number = fn(entry)
-            return Job(lambda transaction: Written(number, self._records.journal_id))
+            return Job(lambda transaction: (number, self._records.journal_id))
 
         self._records.job = job
 

@@ -1,4 +1,4 @@
-"""The benches as data: what is kept of a run, what it is compared with, and the README's table that is made of it."""
+"""The benches as data: what is kept of a run, what it is compared with, and the table in the documentation that is made of it."""
 
 from __future__ import annotations
 
@@ -56,13 +56,13 @@ def test_results_come_from_the_process_of_a_bench(runs: ModuleType, monkeypatch:
     assert runs.recorded(tmp_path / "out") == [result, result]
 
 
-def test_the_readme_has_the_table(runs: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_page_gets_the_table(runs: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The table is put between its marks, again and again, with Go's figures; what was not measured is told."""
     import table
 
     row = table.ROWS[0]
     results = {question: runs.Result("run", question, 1.234, "<= 1.3") for question in row.measured}
-    page = tmp_path / "README.md"
+    page = tmp_path / "page.md"
     page.write_text(f"before\n{table.BEGIN}\nold\n{table.END}\nafter\n")
     for _ in range(2):
         table.write(page, results)
@@ -77,12 +77,23 @@ def test_the_readme_has_the_table(runs: ModuleType, tmp_path: Path, capsys: pyte
         table.write(tmp_path / "other.md", results)
 
 
-def test_the_readme_has_its_marks(runs: ModuleType) -> None:
+def test_the_page_has_its_marks(runs: ModuleType) -> None:
     """`python bench --write` finds where the table goes."""
     import table
 
-    page = (ROOT / "README.md").read_text()
-    assert page.count(table.BEGIN) == page.count(table.END) == 1
+    for name in ("performance", "architecture"):
+        page = (ROOT / "docs" / f"{name}.md").read_text()
+        assert page.count(table.BEGIN) == page.count(table.END) == 1
+
+
+def test_journeys_are_a_table_of_counts(runs: ModuleType) -> None:
+    """Each journey is a row, whose cells are what was counted of each unit."""
+    import table
+
+    counted = [("put: calls", 15, "calls"), ("put: files", 9, "files"), ("get: calls", 7, "calls")]
+    results = {name: runs.Result("journeys", name, count, "<= 99", unit=unit) for name, count, unit in counted}
+    results["other"] = runs.Result("run", "other", 1.0)
+    assert table.journeys(results).splitlines()[2:] == ["| put | 15 | 9 |  |", "| get | 7 |  |  |"]
 
 
 def test_a_journey_ends_where_its_message_is(runs: ModuleType) -> None:

@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 
 from go_state.buffer.consumer import Consumer
 from go_state.buffer.cursor import Cursor, Start
-from go_state.buffer.log import Log
+from go_state.buffer.log import NO_MESSAGE, Log
 from go_state.buffer.retained import Retained
 from go_state.buffer.retention import Retention, drop_committed
 from go_state.buffer.statistics import BufferStatistics
@@ -53,18 +53,18 @@ class Buffer(Generic[Msg]):
 
     # ------------------------------------------------------------------ putting
 
-    def put(self, *messages: Msg) -> None:
+    def put(self, message: Msg = NO_MESSAGE, /, *more: Msg) -> None:
         """Append the messages in order, together; from any thread, without waiting.
 
         Raises `Closed` after `close`, and `Full` if a `maxsize` was asked for and the messages do not fit; then none entered.
         """
         log = self.log
-        if log.locked_put or len(messages) != 1:
-            log.put_together(messages)
+        if more or log.locked_put or message is NO_MESSAGE:
+            log.put_together(() if message is NO_MESSAGE else (message, *more))
             return
-        log.append(messages[0])
+        log.append(message)
         if log.attention:
-            log.attend(messages)
+            log.attend((message,))
 
     async def put_async(self, *messages: Msg) -> None:
         """Append the messages as `put` does; it never waits here, and does with a `Journal`."""
@@ -73,10 +73,10 @@ class Buffer(Generic[Msg]):
     # ------------------------------------------------------------------ reading
 
     def consumer(self, start: Start = "oldest") -> Consumer[Msg]:
-        """Open a reader at the oldest retained message, after the newest, or at a position.
+        """Open a reader that begins at `start`: the "oldest" retained message, after the "newest", or a position.
 
-        Raises `Lagged` for a position that was trimmed away, `UsageError` for one that does not exist yet. A closed buffer gives
-        readers too: they get what is retained, and then `Closed`.
+        Raises `Lagged` for a position that was trimmed away, `UsageError` for one that does not exist yet. A closed buffer
+        gives readers too: they get what is retained, and then `Closed`.
         """
         return Consumer(Cursor.open(self.log, start), self)
 

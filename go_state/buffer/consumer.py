@@ -140,7 +140,7 @@ class Consumer(Generic[Msg]):
     # ------------------------------------------------------------------ moving
 
     def commit(self) -> int:
-        """Commit what was read and return how many messages it was; `NothingPending` if there are none.
+        """Commit what was read and return how many messages were committed; `NothingPending` if there are none.
 
         With a name it is durable at the next flush, and at once if the journal's durability is "put".
         """
@@ -155,7 +155,7 @@ class Consumer(Generic[Msg]):
         return self.cursor.rollback()
 
     def seek(self, where: Start) -> None:
-        """Go on reading elsewhere, with nothing pending: at the oldest or after the newest message, or at a position."""
+        """Go on reading at `where`, with nothing pending: the "oldest" message, after the "newest", or a position."""
         self.cursor.seek(where)
 
     # ------------------------------------------------------------------ convenience
@@ -265,7 +265,7 @@ class Consumer(Generic[Msg]):
 
 
 async def _checkpoint() -> None:
-    """Let the other tasks of the event loop run."""
+    """Give the other tasks of the event loop their turn."""
     import asyncio
 
     await asyncio.sleep(0)

@@ -55,13 +55,13 @@ class Cursor(Generic[Msg]):
 
     def take(self, limit: int) -> list[Msg]:
         """Read up to `limit` messages without waiting; an empty list if there is none. Raises `Lagged`, and `Closed` after `close`."""
-        if limit < 1:
-            raise UsageError(f"take() reads at least one message, not {limit}")
         with self.log.lock:
             return self.take_locked(limit)
 
     def take_locked(self, limit: int) -> list[Msg]:
         """Do the same. Lock held."""
+        if limit < 1:
+            raise UsageError(f"take() reads at least one message, not {limit}")
         if self.closed:
             raise UsedAfterClose("this consumer is closed")
         log = self.log
@@ -110,7 +110,7 @@ class Cursor(Generic[Msg]):
     # ------------------------------------------------------------------ moving
 
     def commit(self) -> int:
-        """Commit what was read and return how many messages it was; `NothingPending` if there are none."""
+        """Commit what was read and return how many messages were committed; `NothingPending` if there are none."""
         with self.log.lock:
             self.log.absorb()
             count = self._pending("commit")

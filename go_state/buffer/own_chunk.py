@@ -21,7 +21,7 @@ Messages in the list that the log has not taken in are of committed turns: a rol
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 from go_state.buffer.cursor import TRIM_STEP, Cursor
@@ -32,13 +32,11 @@ Msg = TypeVar("Msg")
 class OwnChunk(Generic[Msg]):
     """How a run reads a log in memory: chunk by chunk, and what its turns send beside that while it has the log alone."""
 
-    __slots__ = ("_cursor", "_known", "_last_given", "_log", "_reads", "_sent", "_since", "own")
+    __slots__ = ("_known", "_log", "_reads", "_sent", "_since", "cursor", "own")
 
-    def __init__(self, cursor: Cursor[Msg], last_given: Callable[[], int]) -> None:
-        """`last_given()` returns the position of the message that the run was given last."""
-        self._last_given = last_given
+    def __init__(self, cursor: Cursor[Msg]) -> None:
         self.own: list[Msg] | None = None  #: the list, while messages may be appended to it
-        self._cursor = cursor
+        self.cursor = cursor  #: the run's; nobody else moves it
         self._log = cursor.log
         self._sent: list[Msg] = []  # the same list, also when that is over
         self._known = 0  # how many messages of the list the log has; it and the list are the run's once the log is shared
@@ -51,18 +49,18 @@ class OwnChunk(Generic[Msg]):
         """Read up to `limit` messages, as `Cursor.take` does; `own` is what the caller may append to from now on, if that is anything."""
         log = self._log
         with log.lock:
-            messages = self._cursor.take_locked(limit)
-            if self._cursor.committed - log.retained.start >= TRIM_STEP or log.closers:  # also of turns that needed no `settle`
+            messages = self.cursor.take_locked(limit)
+            if self.cursor.committed - log.retained.start >= TRIM_STEP or log.closers:  # also of turns that needed no `settle`
                 log.on_commit()
             if messages:
-                self._reads = self._cursor.position == log.retained.end
+                self._reads = self.cursor.position == log.retained.end
                 self._own(messages if self._reads else [])
             return messages
 
     def _own(self, sent: list[Msg]) -> None:
-        """Let the run append to the list from now on, if it has the log alone. Lock held."""
+        """Give the run the list to append to from now on, if it has the log alone. Lock held."""
         log = self._log
-        if not log.may_be_owned or len(log.cursors) != 1 or self._cursor.closed:
+        if not log.may_be_owned or len(log.cursors) != 1 or self.cursor.closed:
             return
         self._sent, self._known, self._since = sent, len(sent), log.clock()
         log.owner, self.own = self, sent
@@ -77,21 +75,13 @@ class OwnChunk(Generic[Msg]):
         log = self._log
         with log.lock:
             self._end()
-            following = self._cursor.settle_locked(count, messages, follow)
-            if self._cursor.committed != self._cursor.position:  # there are turns to come before the next chunk
+            following = self.cursor.settle_locked(count, messages, follow)
+            if self.cursor.committed != self.cursor.position:  # there are turns to come before the next chunk
                 self._reads = False
                 self._own([])
         if log.asks_policy:
             log.apply_retention()
         return following
-
-    def commit_given(self) -> None:
-        """Commit every message given, and see to it that nothing is late. Only if something is does it take the lock: nobody else moves
-        the cursor of a run, and whoever looks at it sees it before or after the step. The next `take` forgets what is committed.
-        """
-        if self.own is None:
-            self.append_late()
-        self._cursor.committed = self._last_given() + 1
 
     def append_late(self) -> None:
         """Move what was appended after the log was shared from the list to behind what has entered meanwhile."""
@@ -124,7 +114,7 @@ class OwnChunk(Generic[Msg]):
         if len(sent) == known:
             return
         log = self._log
-        retained, cursor = log.retained, self._cursor
+        retained, cursor = log.retained, self.cursor
         log.note(self._since)
         new = sent[known:]
         number = len(new)

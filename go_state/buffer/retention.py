@@ -18,6 +18,9 @@ Retention: TypeAlias = Callable[[int, Sequence[int]], int]
 def drop_committed(size: int, offsets: Sequence[int]) -> int:
     """Drop what every reader has committed; keep all while there is no reader. The default.
 
+    As every retention, it is given the `size` of what is kept and the readers' `offsets` in it, and returns how many messages
+    to drop.
+
     >>> drop_committed(5, [3, 2]), drop_committed(5, []), drop_committed(5, [-1, 4]), drop_committed(5, [9])
     (2, 0, 4, 5)
     """
@@ -26,7 +29,10 @@ def drop_committed(size: int, offsets: Sequence[int]) -> int:
 
 
 def keep_all(size: int, offsets: Sequence[int]) -> int:
-    """Drop nothing, ever: a late reader gets every message since the beginning."""
+    """Drop nothing, ever: a late reader gets every message since the beginning.
+
+    It is given `size` and `offsets` as every retention is.
+    """
     return 0
 
 

@@ -20,18 +20,18 @@ class Sleeper:
     `has_more()`, called with the lock held, says whether there is something to read, and may raise, which ends the sleep.
     """
 
-    __slots__ = ("_has_more", "_is_woken", "_log", "_waker")
+    __slots__ = ("_has_more", "_log", "is_woken", "waker")
 
     def __init__(self, log: Log[Any], has_more: Callable[[], bool]) -> None:
         self._log = log
         self._has_more = has_more
-        self._waker: Waker | None = None  # of the sleep that is running
-        self._is_woken = False  # `wake` was called, and no sleep has noticed
+        self.waker: Waker | None = None  #: of the sleep that is running, or of a run's, which is left here between its sleeps
+        self.is_woken = False  #: `wake` was called, and no sleep has noticed
 
     @property
     def is_asleep(self) -> bool:
         """Whether a thread or task sleeps here; from any thread."""
-        return self._waker is not None
+        return self.waker is not None
 
     def sleep(self, until: float | None) -> bool:
         """Block until there is something to read or somebody wakes this reader; False if the monotonic clock reaches `until` first.
@@ -42,9 +42,10 @@ class Sleeper:
         try:
             return self._begin(waker) or waker.sleep(until)
         finally:
-            if self._waker is waker:  # without a call: Ctrl-C, which comes at one, would leave a sleep that nobody ends
-                self._waker = None
-            self._end(waker)
+            if self.waker is waker:  # without a call: Ctrl-C, which comes at one, would leave a sleep that nobody ends
+                self.waker = None
+            if waker in self._log.sleepers:  # whoever wakes it takes it out before
+                self._end(waker)
 
     async def sleep_async(self, until: float | None) -> bool:
         """Sleep on the event loop as `sleep` does in a thread."""
@@ -54,20 +55,21 @@ class Sleeper:
         try:
             return self._begin(waker) or await waker.sleep(until)
         finally:
-            if self._waker is waker:  # without a call: Ctrl-C, which comes at one, would leave a sleep that nobody ends
-                self._waker = None
-            self._end(waker)
+            if self.waker is waker:  # without a call: Ctrl-C, which comes at one, would leave a sleep that nobody ends
+                self.waker = None
+            if waker in self._log.sleepers:  # whoever wakes it takes it out before
+                self._end(waker)
 
     def wake(self) -> None:
         """End the running sleep, and the next one, at once though there may be nothing to read; from any thread."""
         with self._log.lock:
-            self._is_woken = True
+            self.is_woken = True
             self.interrupt()
 
     def interrupt(self) -> None:
         """End the running sleep, if there is one. Lock held."""
-        if self._waker is not None:
-            self._waker.wake()
+        if self.waker is not None:
+            self.waker.wake()
 
     def _begin(self, waker: Waker) -> bool:
         """Return True if there is something to read, else leave the waker with the log.
@@ -78,12 +80,12 @@ class Sleeper:
         """
         log = self._log
         with log.lock:
-            is_woken, self._is_woken = self._is_woken, False
+            is_woken, self.is_woken = self.is_woken, False
             if self._has_more() or is_woken:
                 return True
-            if self._waker is not None:
+            if self.waker is not None:
                 raise ConcurrentGet("another thread or task already waits on this consumer: open one for each")
-            self._waker = waker
+            self.waker = waker
             log.sleepers.append(waker)
             log.attention = True
             return bool(log.inbox)

@@ -58,7 +58,7 @@ def _member(written: str) -> tuple[list[str], str]:
 
 
 def _values(found: object, path: Sequence[str]) -> Iterator[object]:
-    """Give what lies at the path in JSON; of a list, what lies there in each of its elements."""
+    """Give what the path leads to in JSON; in a list, what it leads to in each element."""
     if isinstance(found, list):
         for each in found:
             yield from _values(each, path)
@@ -77,18 +77,32 @@ def _is(found: object, value: str) -> bool:
 
 
 def expression(written: str) -> Callable[[object, object, object], bool]:
-    """Return the function of (before, msg, after) that an expression is; `UsageError` for anything else than one."""
+    """Return the function of (before, msg, after) that an expression is; `UsageError` for anything else."""
     try:
         if len(written) > _LONGEST:
             raise UsageError(f"--where is up to {_LONGEST:,} characters long: give a longer condition as module:function")
         made = _made(ast.parse(written.strip(), "--where", "eval").body)
+    except UsageError:  # which says more than that it is no expression
+        raise
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         one = "; two values are compared by ==" if _MEMBER.fullmatch(written) else ""
         raise UsageError(
             f"--where is field=value, an expression such as 'after.total < 0', or module:function, not {written!r} "
             f"({getattr(error, 'msg', type(error).__name__)}{one})"
         ) from None
-    return lambda before, msg, after: bool(made({"before": before, "msg": msg, "after": after}))
+    return lambda before, msg, after: _holds(written, made, {"before": before, "msg": msg, "after": after})
+
+
+def _holds(written: str, made: Made, names: Names) -> bool:
+    try:
+        return bool(made(names))
+    except UsageError:
+        raise
+    except Exception as error:  # of a field that is not there, or of values that cannot be compared
+        raise UsageError(
+            f"--where {written!r} cannot be computed ({type(error).__name__}: {error}): if only some messages have the field, ask these "
+            f'with --type CLASS beside it; if a key may be missing, look first, as in \'"c1" in after.by and after.by["c1"] > 0\''
+        ) from None
 
 
 _COMPARES: dict[type[ast.cmpop], Binary] = {

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 import traceback
 
-from go_state.core.errors import GoStateError, MissingExtra
+from go_state.core.errors import GoStateError, LeaseHeld, MissingExtra
 
 try:
-    from go_state.cli import inspect, journal, parameters, snapshots
+    from go_state.cli import inspect, parameters, snapshots
     from go_state.cli.care import erase, store
     from go_state.cli.dead import letters
-    from go_state.cli.history import finding, messages, models, replay
+    from go_state.cli.history import finding, models, replay
+    from go_state.cli.journal import journals, messages
     from go_state.cli.output import fail
     from go_state.cli.positions import records as positions
 except MissingExtra as error:
@@ -36,12 +37,12 @@ _snapshots.command("show")(snapshots.show_snapshot)
 _snapshots.command("export")(snapshots.export_snapshots)
 _snapshots.command("check")(snapshots.check_snapshots)
 
-_journal.command("list")(journal.list_journals)
+_journal.command("list")(journals.list_journals)
 _journal.command("show")(messages.show_journal)
-_journal.command("export")(journal.export_journal)
-_journal.command("import")(journal.import_journal)
-_journal.command("truncate")(journal.truncate_journal)
-_journal.command("skip")(journal.skip_message)
+_journal.command("export")(journals.export_journal)
+_journal.command("import")(journals.import_journal)
+_journal.command("truncate")(journals.truncate_journal)
+_journal.command("skip")(journals.skip_message)
 
 _dead.command("list")(letters.list_letters)
 _dead.command("show")(letters.show_letter)
@@ -77,8 +78,13 @@ def main() -> None:
     """
     try:
         app()
+    except LeaseHeld as error:  # which tells a program to wait for it
+        fail(
+            f"error: the lease of the journal {error.name!r} is held by a program that is running: stop it, give the command again, and "
+            f"start it afterwards; nothing was changed"
+        )
     except GoStateError as error:
-        fail(f"error: {error}")
+        fail("\n".join([f"error: {error}", *getattr(error, "__notes__", ())]))
     except OSError as error:
         fail(f"error: {error.filename or 'a file'} cannot be read or written: {error.strerror or error}")
     except Exception as error:

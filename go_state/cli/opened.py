@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from go_state.core.errors import UsageError
-from go_state.core.program import Program
+from go_state.core.program import Program, SomeProgram
 from go_state.storage.backends.lmdb.store import LMDBStore
 from go_state.storage.backends.record_store import RecordStore
 from go_state.storage.journal.journal import Journal
@@ -29,6 +29,21 @@ def open_store(db: str, schema: str, *, new: bool = False, readonly: bool = Fals
     return LMDBStore(db, readonly=readonly, create=new)
 
 
+@contextmanager
+def store_to_fill(db: str, schema: str) -> Iterator[RecordStore]:
+    """Open a store that may be new, and remove it again if it was made here and the block fails."""
+    is_file = "://" not in db
+    made = is_file and not os.path.lexists(db)
+    try:
+        with open_store(db, schema, new=True) as store:
+            yield store
+    except BaseException:
+        for path in (db, f"{db}-lock") if made else ():
+            if os.path.exists(path):
+                os.remove(path)
+        raise
+
+
 def find_journal(store: RecordStore, name: str) -> Journal[object]:
     """Return the journal of that name; `UsageError` if the store has none."""
     names = store.journal_names()
@@ -44,19 +59,22 @@ def named(names: Sequence[str]) -> str:
     return f"{len(names):,} journal{'s' if len(names) != 1 else ''}{f' ({first}{more})' if names else ''}"
 
 
-AnyProgram: TypeAlias = Program[Any, Any]  # what is imported by its name
-AnyJournal: TypeAlias = Journal[Any]
-
-
-def import_program(target: str) -> AnyProgram:
+def import_program(target: str) -> SomeProgram:
     """Import the program from "module:name"; the current folder is looked in first."""
     found = _imported(target, "a program is given as module:name, such as bot.main:program")
     if not isinstance(found, Program):
-        raise UsageError(f"{target} is not a gs.Program")
+        raise UsageError(f"{target} is not a gs.Program{_programs_beside(target)}")
     return found
 
 
-def import_function(target: str) -> Callable[[Any], Any]:
+def _programs_beside(target: str) -> str:
+    """Return which programs the module has, which is imported by now."""
+    module = target.partition(":")[0]
+    found = [name for name, value in vars(sys.modules[module]).items() if isinstance(value, Program)]
+    return f": {module} has {', '.join(found[:_SOME])}" if found else f", and {module} has none"
+
+
+def import_function(target: str) -> Callable[[object], object]:
     """Import the function from "module:name"; the current folder is looked in first."""
     found = import_object(target)
     if not callable(found):

@@ -16,7 +16,7 @@ from go_state.storage.backends.record_store import RecordStore
 try:
     from rich.console import Console
     from rich.progress import Progress
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 except ImportError:
     raise MissingExtra("cli", "the command go-state") from None
@@ -24,6 +24,7 @@ except ImportError:
 T = TypeVar("T")
 
 _TABLE = 1000  # rows from which on a table is not drawn: to draw it, all of them would have to be known
+_WIDE = 10_000  # columns of what is no terminal: there a table is as wide as it is
 _EVERY = 1000  # items between two steps of a bar
 
 
@@ -32,6 +33,11 @@ def fail(why: str) -> NoReturn:
     said = printable(why, encoding_of(sys.stderr))
     Console(stderr=True, soft_wrap=True).print(said, style="red", markup=False, highlight=False, emoji=False)
     sys.exit(1)
+
+
+def tell(what: str) -> None:
+    """Print it on standard error, beside what is printed for programs."""
+    sys.stderr.write(printable(what, encoding_of(sys.stderr)) + "\n")
 
 
 def confirm(what: str, *, yes: bool) -> None:
@@ -69,10 +75,13 @@ def print_table(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> Non
     cells = ([printable(str(cell), encoding) for cell in row] for row in rows)
     some = list(islice(cells, _TABLE))
     if len(some) < _TABLE:
-        table = Table(*columns)
+        table = Table(
+            *(Column(name, overflow="fold") for name in columns)
+        )  # an id that is cut short can be given to no command
         for row in some:
             table.add_row(*map(Text, row))
-        Console().print(table)
+        console = Console()
+        (console if console.is_terminal else Console(width=_WIDE)).print(table)
         return
     widths = [max(len(row[index]) for row in [columns, *some]) for index in range(len(columns))]
     for line in chain([columns], some, cells):
@@ -86,8 +95,13 @@ def output(store: RecordStore, path: str) -> Iterator[IO[bytes]]:
         yield sys.stdout.buffer
         return
     store.check_not_own(path)
-    with open(path, "wb") as file:
-        yield file
+    try:
+        with open(path, "wb") as file:
+            yield file
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be written ({error.strerror or error}), and is not whole if it is there: give another path, or free space"
+        ) from error
 
 
 @contextmanager

@@ -1,10 +1,11 @@
-"""What a program is: pure values and the words that all parts share. Nothing here runs anything, or imports a third party.
+"""What a program is: pure values and the words that all parts share. Nothing here runs anything or imports a third-party package.
 
 A program's functions and what they return enter (`init`, `update`, steps, commands, subscriptions); values that the runtime performs
 leave. Read them in this order:
 
     program         `Program`, `reducer`, and what a step is
-    commands        what a turn wants done, as values; `subscriptions` the inputs that a model wants
+    commands        what a turn wants done, as values; `call_options` how a call is performed
+    subscriptions   the inputs that a model wants
     turn            the third argument of update: time, position and chance that a replay repeats
     ports           what the folders ask of each other, and of backends of your own
     errors          every error there is, as one tree

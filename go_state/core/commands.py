@@ -22,10 +22,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, Literal, Never, TypeAlias, TypedDict, TypeVar, Union, Unpack, overload
+from typing import TYPE_CHECKING, Any, Generic, Never, TypeAlias, TypeVar, Union, Unpack, overload
 
+from go_state.core.call_options import FOREVER, PLAIN, CallOptions, How, call_options, check_seconds, checked_key
 from go_state.core.errors import ProgramError
-from go_state.core.naming import number_or_kind
 
 Msg = TypeVar("Msg", covariant=True)
 Child = TypeVar("Child")
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
 else:
     Erred = TypeVar("Erred")
 
-Busy: TypeAlias = Literal["replace", "queue", "skip"]
-"""What becomes of a command whose key is taken: it takes the place of the running one, comes after it, or is left out."""
-
 
 @dataclass(frozen=True, slots=True)
 class Failure:
@@ -51,59 +48,6 @@ class Failure:
 
     kind: str
     text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """How often a call is tried, `attempts` times in all, and how long it waits in between: `wait` seconds, twice as long each
-    time, up to `longest`, plus a random part of up to `jitter`. Only exceptions of the kinds in `on` are tried again.
-
-    Performed by tenacity: `pip install "go-state[retry]"`. Raises `ProgramError` for numbers that make no sense.
-    """
-
-    attempts: int = 3
-    wait: float = 0.5
-    longest: float = 60.0
-    jitter: float = 0.1
-    on: tuple[type[Exception], ...] = (Exception,)
-
-    def __post_init__(self) -> None:
-        if type(self.attempts) is not int or self.attempts < 1:
-            raise ProgramError(f"attempts of a Retry is a whole number from 1, not {self.attempts!r}")
-        for word in ("wait", "longest", "jitter"):
-            _check_seconds(f"{word} of a Retry", getattr(self, word))
-        kinds = self.on if isinstance(self.on, tuple) else (self.on,)
-        if not all(isinstance(kind, type) and issubclass(kind, Exception) for kind in kinds):
-            raise ProgramError("on of a Retry is a tuple of classes of exceptions, such as (OSError,)")
-
-
-class How(TypedDict, total=False):
-    """How a call is performed, as keyword arguments; see `Cmd.call`."""
-
-    key: Hashable
-    busy: Busy
-    thread: bool
-    timeout: float | None
-    retry: Retry | None
-
-
-@dataclass(frozen=True, slots=True)
-class CallOptions:
-    """How a call is performed, checked; most calls share the one value that asks for nothing, `PLAIN`."""
-
-    key: Hashable = None
-    busy: Busy = "replace"
-    thread: bool = False
-    timeout: float | None = None
-    retry: Retry | None = None
-
-    @property
-    def goes_on(self) -> bool:
-        """Whether the call goes on after its turn, whatever kind of function it calls."""
-        return self.thread or self.timeout is not None or self.retry is not None
-
-
-PLAIN = CallOptions()
 
 
 class Cmd(Generic[Msg]):
@@ -160,12 +104,12 @@ class Cmd(Generic[Msg]):
     ) -> Cmd[Sent | Erred]: ...
     @staticmethod
     def call(
-        fn: Callable[..., Any],
+        fn: Callable[..., object],
         *args: object,
-        ok: Callable[[Any], Any] | None = None,
-        err: Callable[[Failure], Any] | None = None,
+        ok: Callable[..., object] | None = None,
+        err: Callable[[Failure], object] | None = None,
         **how: Unpack[How],
-    ) -> Cmd[Any]:
+    ) -> Cmd[object]:
         """Call `fn(*args)`; `ok(result)` is the message, or without `ok` the result itself, and `None` is not a message.
 
         A plain function is called inside the turn; an exception of it rolls the turn back. A coroutine function is a task, and with
@@ -174,7 +118,8 @@ class Cmd(Generic[Msg]):
 
         Of the commands with one `key` one is running at a time, and `Cmd.cancel(key)` ends it; `busy` says what becomes of the next.
         One that takes the place of the running one ends it at the commit, whether it succeeds or its failure becomes a message.
-        `timeout` is in seconds, for all tries of `retry` together. Raises `ProgramError` for what cannot be performed.
+        `timeout` is in seconds, for all tries of `retry` together. These keyword arguments are those of `How`, which is what
+        `how` has. Raises `ProgramError` for what cannot be performed.
         """
         if not callable(fn):
             hint = "pass the function itself, and its arguments after it"
@@ -182,12 +127,8 @@ class Cmd(Generic[Msg]):
         if not (ok is None or callable(ok)) or not (err is None or callable(err)):
             role, given = ("err", err) if ok is None or callable(ok) else ("ok", ok)
             raise ProgramError(f"{role} of Cmd.call is a function, not a {type(given).__qualname__}")
-        call: Call[Any] = _new_call()
-        _set_fn(call, fn)
-        _set_args(call, args)
-        _set_ok(call, ok)
-        _set_err(call, err)
-        _set_how(call, call_options(**how) if how else PLAIN)
+        call: Call[object] = _new_call()
+        _set_parts(call, (fn, args, ok, err, call_options(**how) if how else PLAIN))
         return call
 
     @staticmethod
@@ -196,11 +137,12 @@ class Cmd(Generic[Msg]):
 
         It is forgotten when the process ends, and in a durable run begins anew: a long wait belongs in the model, for `Sub.at`.
         """
-        _check_seconds("the time of Cmd.after", seconds)
+        if not (type(seconds) is float and 0.0 <= seconds < FOREVER):  # as most are
+            check_seconds("the time of Cmd.after", seconds)
         after: After[Sent] = _new_after()
         _set_seconds(after, seconds)
         _set_later(after, messages)
-        _set_after_key(after, key if key is None else _checked_key(key))
+        _set_after_key(after, key if key is None else checked_key(key))
         return after
 
     @staticmethod
@@ -208,7 +150,7 @@ class Cmd(Generic[Msg]):
         """End the command with the key, also one that has not begun; without a key, all of the child that the command belongs to,
         as `Cmd.map` makes it, or of the whole program. Nothing enters the queue from what was cancelled.
         """
-        return Cancel(_checked_key(key))
+        return Cancel(checked_key(key))
 
     @staticmethod
     def all(*commands: Command[Sent]) -> Cmd[Sent]:
@@ -251,27 +193,75 @@ class Reply(Cmd[Any]):
     value: object
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Call(Cmd[Msg]):
-    """A function to call."""
+CallParts: TypeAlias = tuple[
+    Callable[..., Any],  # any result: what it gives is the business of ok
+    tuple[object, ...],
+    Callable[[Any], Any] | None,
+    Callable[[Failure], Any] | None,
+    CallOptions,
+]
+"""Of a call: the function, its arguments, `ok`, `err`, and how it is performed."""
 
-    fn: Callable[..., Any]  # any result: what it gives is the business of ok
-    args: tuple[object, ...] = ()
-    ok: Callable[[Any], Msg | None] | None = None
-    err: Callable[[Failure], Msg | None] | None = None
-    how: CallOptions = PLAIN
+
+@dataclass(frozen=True, repr=False, match_args=False)
+class Call(Cmd[Msg]):
+    """A function to call. Its parts are one tuple, because each slot more takes 40 ns to fill: see `slots_of`."""
+
+    __slots__ = (
+        "parts",
+    )  # so, and not by the decorator: of a copy of the class, which that makes, `call.fn = ...` is another error
+    parts: CallParts
+    __match_args__ = ("fn", "args", "ok", "err", "how")
+
+    def __reduce__(self) -> tuple[type[Call[Msg]], tuple[CallParts]]:
+        return Call, (self.parts,)
+
+    @staticmethod
+    def of(fn: Callable[[], Any]) -> Call[Any]:
+        """Return the call of a function without arguments, whose result is the message."""
+        return Call((fn, (), None, None, PLAIN))
+
+    @property
+    def fn(self) -> Callable[..., Any]:
+        """The function."""
+        return self.parts[0]
+
+    @property
+    def args(self) -> tuple[object, ...]:
+        """Its arguments."""
+        return self.parts[1]
+
+    @property
+    def ok(self) -> Callable[[Any], Msg | None] | None:
+        """What makes the message of its result."""
+        return self.parts[2]
+
+    @property
+    def err(self) -> Callable[[Failure], Msg | None] | None:
+        """What makes the message of its failure."""
+        return self.parts[3]
+
+    @property
+    def how(self) -> CallOptions:
+        """How it is performed."""
+        return self.parts[4]
 
     @property
     def key(self) -> Hashable:
         """Its key, if it has one."""
-        return self.how.key
+        return self.parts[4].key
 
     def __repr__(self) -> str:
-        said = [_named(self.fn), *map(repr, self.args)]
-        for where, each in [*((self, each) for each in fields(self)[2:4]), *((self.how, each) for each in fields(self.how))]:
-            given = getattr(where, each.name)
-            if given != each.default:
-                said.append(f"{each.name}={_named(given) if callable(given) else repr(given)}")
+        fn, args, ok, err, how = self.parts
+        said = [_named(fn), *map(repr, args)]
+        given = {
+            "ok": (ok, None),
+            "err": (err, None),
+            **{each.name: (getattr(how, each.name), each.default) for each in fields(how)},
+        }
+        for word, (value, default) in given.items():
+            if value != default:
+                said.append(f"{word}={_named(value) if callable(value) else repr(value)}")
         return f"Call({', '.join(said)})"
 
 
@@ -309,7 +299,7 @@ class Seq(Cmd[Msg]):
 class Map(Cmd[Msg]):
     """A child's command, whose messages are wrapped for the parent."""
 
-    command: Cmd[Any] | Callable[[], Any]  # the child's message type is gone once wrapped
+    command: Cmd[object] | Callable[[], object]  # the child's message type is gone once wrapped
     wrap: Callable[..., Msg]
     leading: tuple[object, ...]
 
@@ -320,36 +310,18 @@ def slots_of(kind: type) -> tuple[Callable[[], Any], tuple[Callable[[object, obj
     A frozen dataclass fills each through `object.__setattr__`, at 60 ns; the slot's own descriptor takes 30. A `Cmd.send` is made in
     0.15 us instead of 0.27. Tried and dropped: to fill a subclass that is not frozen and then set `__class__` (0.38), a slot
     behind a property (0.17, and 40 ns more for each look), and a subclass of tuple (0.16), which is equal to any other tuple.
-    A `Cmd.call` with a slot for each option took 0.69, with one for all of them 0.44.
+    A `Cmd.call` with a slot for each option took 0.69, with one for all of them 0.44, with one for all its parts 0.30.
     """
     return partial(object.__new__, kind), tuple(vars(kind)[each.name].__set__ for each in fields(kind))
 
 
 _new_send, (_set_messages,) = slots_of(Send)
-_new_call, _call_slots = slots_of(Call)
-_set_fn, _set_args, _set_ok, _set_err, _set_how = _call_slots
+_new_call, (_set_parts,) = slots_of(Call)
 _new_after, (_set_seconds, _set_later, _set_after_key) = slots_of(After)
 
 
-def call_options(
-    key: Hashable = None,
-    busy: Busy = "replace",
-    thread: bool = False,
-    timeout: float | None = None,
-    retry: Retry | None = None,
-) -> CallOptions:
-    """Return the options of a `Cmd.call`, or raise a `ProgramError` that says which of them cannot be."""
-    if busy != "replace" and busy not in ("queue", "skip"):
-        raise ProgramError(f'busy of Cmd.call is "replace", "queue" or "skip", not {busy!r}')
-    if timeout is not None:
-        _check_seconds("timeout of Cmd.call", timeout)
-    if retry is not None and not isinstance(retry, Retry):
-        raise ProgramError(f"retry of Cmd.call is a gs.Retry(...), not a {type(retry).__qualname__}")
-    return CallOptions(_checked_key(key), busy, bool(thread), timeout, retry)
-
-
 def not_a_command(found: object) -> ProgramError:
-    """Return the error that says what is among the commands and is none, and how a command is made."""
+    """Return the error that says what is among the commands and is not one, and how a command is made."""
     kind = type(found).__qualname__
     if isinstance(found, Cmd):
         return ProgramError(f"{kind} is not one of go_state's commands: use Cmd.call for your own effects")
@@ -359,7 +331,7 @@ def not_a_command(found: object) -> ProgramError:
     )
 
 
-def checked_commands(commands: object) -> Sequence[Any]:
+def checked_commands(commands: Iterable[Command[Sent]] | None) -> Sequence[Command[Sent]]:
     """Return the commands of a step as they are, `None` as none, or raise a `ProgramError` that says how they are written."""
     if isinstance(commands, (list, tuple)):
         return commands
@@ -382,18 +354,3 @@ def name_of(fn: object) -> str:
 def _named(fn: object) -> str:
     """Return what a function is called where it is defined, and what any other object prints."""
     return getattr(fn, "__qualname__", None) or repr(fn)
-
-
-def _checked_key(key: Hashable) -> Hashable:
-    try:
-        hash(key)
-    except TypeError:
-        raise ProgramError(
-            f"a key is a value that can be hashed, such as a string or a tuple, not a {type(key).__qualname__}"
-        ) from None
-    return key
-
-
-def _check_seconds(role: str, seconds: object) -> None:
-    if type(seconds) not in (int, float) or not 0 <= seconds < float("inf"):  # type: ignore[operator]  # a number by then
-        raise ProgramError(f"{role} is a number of seconds from 0, not {number_or_kind(seconds)}")

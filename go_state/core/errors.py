@@ -143,9 +143,10 @@ class TimedOut(Waiting, TimeoutError):
 class Lagged(Waiting):
     """The reader's next message was trimmed away by the retention policy."""
 
-    def __init__(self, missed: int, oldest: int) -> None:
+    def __init__(self, missed: int, oldest: int, why: str = "") -> None:
         super().__init__(
-            f"{missed} messages were trimmed before this reader got to them: "
+            why
+            or f"{missed} messages were trimmed before this reader got to them: "
             f'seek("oldest") goes on at position {oldest}, seek("newest") skips to the end'
         )
         self.missed = missed
@@ -322,7 +323,7 @@ class StoreUnavailable(StoreError):
 
 
 class StoreReplaced(StoreUnavailable):
-    """Another file lies where the store's was opened, as after it was compacted; nothing was read or written."""
+    """Another file is where the store's was opened, as after it was compacted; nothing was read or written."""
 
 
 class SourceError(GoStateError):

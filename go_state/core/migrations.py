@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from go_state.core.errors import UsageError
 
-Convert = Callable[[Any], Any]
+Json: TypeAlias = Any
+"""Dicts, lists, strings, numbers, booleans and None: users' migrations index it as they know it."""
+
+Convert = Callable[[Json], Json]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +51,8 @@ class FailedMigrationError(Exception):
 
 
 def migrate(
-    value: Any, part: Literal["model", "message"], migrations: Mapping[int, Migration], stored: int, schema: int
-) -> Any:
+    value: Json, part: Literal["model", "message"], migrations: Mapping[int, Migration], stored: int, schema: int
+) -> Json:
     """Return the value as it is in the program's schema.
 
     Raises `NoMigrationError`, which says why, when there is no way, and `FailedMigrationError` when one of them raises.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, Union
+from typing import TYPE_CHECKING, Any, Generic, Never, TypeAlias, TypeVar, Union
 
 from go_state.core.commands import Command
 from go_state.core.errors import ProgramError, UsageError
@@ -15,6 +15,7 @@ from go_state.core.turn import Turn
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
+Made = TypeVar("Made")
 
 Commands: TypeAlias = Sequence[Command[Msg]] | None
 Step: TypeAlias = tuple[Model, Sequence[Command[Msg]] | None]
@@ -36,9 +37,10 @@ class Program(Generic[Model, Msg]):
     `schema` are stored with each snapshot and message; what has another name or a newer schema raises `Incompatible`, and what has
     an older one goes through `migrations`, by the schema number they lead away from: `{1: f, 2: Migration(...)}`. `revision`
     grows when update is to make something else of the same messages: `verify` then checks from its first snapshot on. A `strict`
-    program raises `ProgramError` when update changes the model that it is given; see the folder `strict` for what that costs.
+    program raises `ProgramError` when update changes the model that it is given; a turn costs what it builds more,
+    because new lists, dicts and sets become read-only ones.
 
-    `middleware` is folded around update, in order; see `middleware/chain.py`.
+    `middleware` is folded around update, in order; see `gs.middleware.Proposal` for how one is written.
 
     Raises `ProgramError` when one of them cannot be called as it will be.
     """
@@ -55,10 +57,10 @@ class Program(Generic[Model, Msg]):
             on_restore: Callable[[Model], Commands[Msg]] | None = None,
             name: str = "",
             schema: int = 1,
-            migrations: Mapping[int, Migration | Callable[[Any], Any]] = {},
+            migrations: Mapping[int, Migration | Convert] = {},
             revision: int = 1,
             strict: bool = False,
-            middleware: Sequence[Callable[..., Any]] = (),
+            middleware: Sequence[Callable[..., object]] = (),
         ) -> None: ...
 
     init: Init[Model, Msg]
@@ -103,6 +105,10 @@ class Program(Generic[Model, Msg]):
             object.__setattr__(self, "update", guarded(self.update))
 
 
+SomeProgram: TypeAlias = Program[Any, Any]
+"""A program of which it does not matter here what its models and messages are: what is given by name, listed or described."""
+
+
 def reducer(
     init: Callable[..., Model],
     update: Union[Callable[[Model, Msg], Model], Callable[[Model, Msg, Turn], Model]],
@@ -111,7 +117,9 @@ def reducer(
     name: str = "",
     schema: int = 1,
 ) -> Program[Model, Msg]:
-    """Make a program without commands: model in, model out.
+    """Make a program without commands: `init()` is the first model, and `update(model, msg)` returns the next one.
+
+    `view`, `schema` and what else it takes by name are those of `Program`.
 
     >>> counter = reducer(int, lambda count, by: count + by)
     >>> counter.update(1, 2)
@@ -122,15 +130,15 @@ def reducer(
     return Program(_WithoutCommands(init), _WithoutCommands(update), view=view, name=name, schema=schema)
 
 
-class _WithoutCommands:
+class _WithoutCommands(Generic[Made]):
     """A function that returns a model alone, as one that returns a step."""
 
     __slots__ = ("__wrapped__",)
 
-    def __init__(self, fn: Callable[..., object]) -> None:
+    def __init__(self, fn: Callable[..., Made]) -> None:
         self.__wrapped__ = fn  # the name by which inspect and typing find the annotations of the user's function
 
-    def __call__(self, *args: object) -> Any:
+    def __call__(self, *args: object) -> Step[Made, Never]:
         return self.__wrapped__(*args), ()
 
     def __repr__(self) -> str:
@@ -175,7 +183,7 @@ def takes_key(program: Program[Model, Msg]) -> bool:
     return any(p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty for p in parameters)
 
 
-def read_step(step: object, role: str) -> tuple[Any, Any]:
+def read_step(step: Step[Model, Msg], role: str) -> Step[Model, Msg]:
     """Return the step's model and commands, or raise a `ProgramError` that says how a step is written."""
     if type(step) is tuple and len(step) == 2:
         return step

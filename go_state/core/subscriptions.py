@@ -113,7 +113,8 @@ class Sub(Generic[Msg]):
     def signal(number: int, message: Sent, *, key: Hashable = None) -> Sub[Sent]: ...
     @staticmethod
     def signal(number: int, message: object, *, key: Hashable = None) -> Sub[object]:
-        """Send the message whenever the process gets the signal, such as `signal.SIGTERM`, in the place of what Python does then.
+        """Send the message whenever the process gets the signal of this `number`, such as `signal.SIGTERM`, in the place of
+        what Python does then.
 
         The program has to run in the main thread, the only one in which Python handles signals.
         """
@@ -141,7 +142,9 @@ class Sub(Generic[Msg]):
 
     @staticmethod
     def map(subs: Iterable[Sub[Child]] | None, wrap: Callable[..., Sent], *leading: object) -> list[Sub[Sent]]:
-        """Make a child's subscriptions the parent's: each message `m` becomes `wrap(*leading, m)`, and keys are the child's own."""
+        """Make a child's subscriptions `subs` the parent's: each message `m` becomes `wrap(*leading, m)`, and keys are the
+        child's own.
+        """
         around = (wrap, *leading)
         _key(around)
         return [replace(sub, scope=(around, *sub.scope)) for sub in checked_subscriptions(subs)]

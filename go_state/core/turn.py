@@ -14,7 +14,7 @@ class Turn:
 
     `at` is when the message entered, in seconds since 1970 (UTC): as a journal has recorded it, or else when the turn began.
     `position` is the message's place in its log or source; None if that counts no positions. `random()` and `uuid()` give other values at
-    every call and in every turn, and under a journal the same ones whenever the message is replayed.
+    every call and in every turn, and under a journal the same ones whenever the message is replayed: they follow from `seed`.
     """
 
     def __init__(self, at: float, position: object, seed: str | None = None) -> None:

@@ -19,7 +19,8 @@ Msg = TypeVar("Msg")
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """How a retry has gone: how many letters are done and gone, how many have failed again, and how many it does not apply to.
+    """How a retry has gone: how many letters are `done` and gone, how many have `failed` again, and how many are `left`,
+    because it does not apply to them.
 
     It does not apply to a letter of which a command has failed after its turn: the turn stays, and would count twice.
     """
@@ -45,7 +46,7 @@ class Decodes(Protocol):
     """Something that makes a message of a raw record: `gs.sources.JSONLines`, `gs.sources.CSV` or one of your own."""
 
     def decode(self, raw: Any, /) -> Any:
-        """Return the message; raises for a record that is none."""
+        """Return the message; raises for a record that is not one."""
         ...
 
 
@@ -58,10 +59,10 @@ class Reading(Generic[Msg]):
     def __init__(self, program: Program[Model, Msg], decode: Decode) -> None:
         self.kind = message_type(program)
         self.codec: MessageCodec[Msg] = message_codec(self.kind, program.schema, migrations_of(program))
-        self._decode: Callable[[Any], Msg] | None = decode.decode if isinstance(decode, Decodes) else decode
+        self._decode: Callable[[object], Msg] | None = decode.decode if isinstance(decode, Decodes) else decode
 
     def message(self, letter: Letter) -> Msg:
-        """Return the message; raises whatever says that it is none."""
+        """Return the message; raises whatever says that it is not one."""
         if letter.message is not None:
             return self.codec.decode_stored(letter.id, letter.message, letter.schema)
         if self._decode is not None:

@@ -7,9 +7,10 @@ import inspect
 import os
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from go_state.core.errors import UsageError
+from go_state.core.migrations import Json
 from go_state.core.ports import Store
 from go_state.core.program import Program
 from go_state.dead_letters.again import Decode, Reading, Retried, Tally, checked_decode
@@ -47,7 +48,7 @@ class DeadLetters:
 
     @property
     def name(self) -> str:
-        """The name under which the letters lie in the store."""
+        """The name of these letters in the store."""
         return self.box.name
 
     def __iter__(self) -> Iterator[Letter]:
@@ -63,7 +64,7 @@ class DeadLetters:
         return True
 
     def show(self, letter_id: str) -> Letter:
-        """Return the letter of this id; `UsageError` if there is none."""
+        """Return the letter whose id is `letter_id`; `UsageError` if there is none."""
         found = self.box.load(letter_id)
         if found is None:
             raise UsageError(f"there is no letter {letter_id!r} in {self.name!r}: iterating over the letters gives their ids")
@@ -88,6 +89,8 @@ class DeadLetters:
         that it was in, likewise; nobody but this process may run that journal's program meanwhile. A raw record is decoded first:
         `decode` is its source, or a function of the raw record. Letters of commands that have failed after their turn are left: it
         would count twice.
+
+        Commands of the program find `env` as in a run.
 
         A function is called with each letter, which is removed when it returns; after a crash it may be called again.
 
@@ -164,7 +167,7 @@ class DeadLetters:
             tally.failed += 1
 
     def drop(self, *ids: str) -> int:
-        """Remove letters, and return how many there were."""
+        """Remove the letters of these `ids`, and return how many there were."""
         if not ids:
             raise UsageError("say which letters to drop, by their ids, or drop_all()")
         return self.box.delete(ids)
@@ -174,7 +177,7 @@ class DeadLetters:
         return self.box.delete(letter.id for letter in self.box.letters())
 
     def export(self, path: str | os.PathLike[str]) -> int:
-        """Write the letters as JSON Lines that a person can read, and return how many they were."""
+        """Write the letters into the file at `path`, as JSON Lines that a person can read, and return how many they were."""
         number = 0
         with open(path, "wb") as file:
             for letter in self:
@@ -184,10 +187,10 @@ class DeadLetters:
 
 
 def as_json(letter: Letter) -> bytes:
-    """Return a letter as JSON in one line: its message as a journal shows it; raw bytes as text, or in base64 if they are none."""
+    """Return a letter as JSON in one line: its message as a journal shows it; raw bytes as text, or in base64 if they are not text."""
     import msgspec
 
-    fields: dict[str, Any] = {name: getattr(letter, name) for name in letter.__dataclass_fields__}
+    fields: dict[str, Json] = {name: getattr(letter, name) for name in letter.__dataclass_fields__}
     message, raw = fields.pop("message"), fields.pop("raw")
     if message is not None:
         fields["message"] = msgspec.Raw(message)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from go_state.core.ports import Write
 from go_state.core.program import Program
@@ -36,7 +36,7 @@ def retry_into_models(
     """Fold the letters' messages into their models, in order."""
     box = letters.box
     filing = RetryFiling(LetterFiling(LetterWriter(program), kept_in=box.store), box, reading, tally)
-    on_error: SetAside[Any] = SetAside(letters)
+    on_error: SetAside[object] = SetAside(letters)
     snapshots = Snapshots(every=_TOGETHER)
     fold(program, filing.messages(chosen), box.store, key, {"on_error": on_error, "snapshots": snapshots, "env": env}, filing)
 
@@ -73,7 +73,7 @@ class RetryFiling(Generic[Msg]):
         self._tally.failed += 1
         self._filing.change(self._box, letter.id, letter.failed_again(error))
 
-    def file(self, box: LetterBox, failed: FailedMessage[Any], kind: Kind) -> Flow[None]:
+    def file(self, box: LetterBox, failed: FailedMessage[object], kind: Kind) -> Flow[None]:
         """Keep the letter of a message that fails again, and a new one of whatever else fails, such as a message of a command."""
         letter, message = self._given[failed.position]
         if kind == "turn" and failed.message is message:
@@ -90,7 +90,7 @@ class RetryFiling(Generic[Msg]):
 
     @property
     def is_full(self) -> bool:
-        """Whether so much waits for the save that it should not be later."""
+        """Whether so much waits for the save that it is due."""
         return self._filing.is_full
 
     def writes(self) -> dict[str, Write]:
@@ -103,7 +103,7 @@ class RetryFiling(Generic[Msg]):
         self._given = {}
 
     def noted(self) -> Mapping[LetterBox, int]:
-        """Return what there is to go back to."""
+        """Return what `go_back` takes."""
         return self._filing.noted()
 
     def go_back(self, to: Mapping[LetterBox, int]) -> None:

@@ -5,9 +5,9 @@ comes an answer. Nothing here performs a command or shows a view, and only `rebu
 
 `replay.py`        the model at any position, folded from the nearest snapshot that was kept
 `steps.py`         every turn, with the model before and after it; the first turn of which something is true
-`compare.py`       two programs through one history: the first message after which they part, by field
+`compare.py`       two programs through one history: the first message after which they differ, by field
 `verify.py`        does today's update still make what it made? The first message and the field at which it does not
-`rebuild.py`       after a fix: the models that were kept, made again of all messages; `rebuilding/` has the ways
+`rebuild.py`       after a fix: the models that were kept, made again from all messages; `rebuilding/` has the ways
 `peek.py`          the model as of now, from another process
 `to_test.py`       a recorded run as a test in the user's repository
 `check_store.py`   before a deploy: can the new program read everything that the old one has stored?

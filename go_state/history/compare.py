@@ -1,4 +1,4 @@
-"""Compare: two programs, or two updates of one, through the same history, and the first message after which they part."""
+"""Compare: two programs, or two updates of one, through the same history, and the first message after which they differ."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Compared(NamedTuple, Generic[Msg]):
 
     @property
     def ok(self) -> bool:
-        """Whether the two make the same of every message."""
+        """Whether both come to the same models."""
         return self.parted is None
 
 
@@ -68,7 +68,8 @@ def compare(
     progress: Callable[[int], object] | None = None,
     **options: Unpack[HistoryOptions],
 ) -> Compared[Msg]:
-    """Fold the history through both programs and return the first message after which their models differ, and in which fields.
+    """Fold the `history` through both programs and return the first message after which their models differ, and in which
+    fields.
 
     With `go_on` every message is taken by both from the old program's model, and `counts` says of how many they make something else,
     by field; then each message costs what it changes, and of persistent maps what they hold. Otherwise large persistent maps are
@@ -81,7 +82,7 @@ def compare(
     given = history_of(history)
     one, other = opened("compare", old, given, **options), opened("compare", new, given, **options)
     end = checked_end(given, until)
-    start: Start[Model] = earliest_of(one)
+    start: Start[Model] = earliest_of(one, end)
     twins = Twins(one, other, start, at_once=go_on, translation=translation_between(old, new))
     counts: Counter[str] = Counter()
     found: Parted[Msg] | None = None

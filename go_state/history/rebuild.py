@@ -1,4 +1,4 @@
-"""Rebuild: after a fix, the models that were kept, made again of all messages by today's update."""
+"""Rebuild: after a fix, the models that were kept, made again from all messages by today's update."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def rebuild(
     progress: Callable[[int], object] | None = None,
     **options: Unpack[HistoryOptions],
 ) -> Rebuilt:
-    """Fold all messages from the beginning with today's update, write the models that are others than before, and say what has changed.
+    """Fold all messages from the beginning with today's update, write the models that differ from what they were, and say what has changed.
 
     No command is performed. `history` is a program's journal, or a store: then the program under `prefix` and `key`, or without `key`
     every one of this program's under the prefix. The newest snapshot and the keyframes are made again, each at its position. With
@@ -47,7 +47,8 @@ def rebuild(
     run: `LeaseHeld` or `Conflict` if it does, and then nothing was written. `dry_run` writes nothing and may be used beside it. The
     snapshots that are made again, and the models of an aggregate, are in memory until they are written.
 
-    Raises what `replay` raises: among them `Lagged` for a journal whose beginning is forgotten, and `NotRepeatable`.
+    `progress` is called now and then with how many messages were folded. Raises what `replay` raises: among them `Lagged` for a
+    journal whose beginning is forgotten, and `NotRepeatable`.
     """
     checked_function("retire", retire, "a model that returns whether to delete it")
     if isinstance(history, RecordStore):

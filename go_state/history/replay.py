@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, TypeVar, Unpack
 
 from go_state.core.errors import Conflict, Lagged, UsageError
 from go_state.core.program import Program, read_step
-from go_state.history.reading.folding import Fold, checked_end, entries_of, exhaust, with_progress
+from go_state.history.reading.folding import Fold, check_start, checked_end, entries_of, exhaust, with_progress
 from go_state.history.reading.histories import Given, JournalHistory
 from go_state.history.reading.opened import HistoryOptions, Opened, opened
 from go_state.history.reading.starts import Start, start_of
@@ -43,7 +43,14 @@ def replay(
     position of what is damaged, `Incompatible`, `NotRepeatable` for a source whose messages have led to commands that bring others,
     and what `update` raises.
     """
-    work = opened("replay", program, history, **options)
+    return replay_of(opened("replay", program, history, **options), until, start, progress)
+
+
+def replay_of(
+    work: Opened[Model, Msg], until: int | None, start: int | None, progress: Callable[[int], object] | None
+) -> Model:
+    """Return the model that what was opened comes to; see `replay`."""
+    check_start(work.history, start)
     if work.key_of is not None and work.key is None:
         raise UsageError("replay returns one model, and key_of= says that there is one for each key: say which with key=")
     raised: Lagged | Conflict | None = None

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from keyword import iskeyword
 from typing import TypeVar, Unpack
 
-from go_state.core.errors import Lagged, UsageError
+from go_state.core.errors import UsageError
 from go_state.core.program import Program, read_step
 from go_state.history.reading.folding import Fold, Step, checked_end, entries_of, with_progress
 from go_state.history.reading.histories import Given, JournalHistory, is_file_of
@@ -34,12 +34,13 @@ def to_test(
     progress: Callable[[int], object] | None = None,
     **options: Unpack[HistoryOptions],
 ) -> None:
-    """Write a pytest file that replays the recorded run and compares the model it comes to; it passes today.
+    """Write a pytest file at `path` that replays the recorded run, a `history`, and compares the model it comes to; it passes
+    today.
 
     `of` says where the program is found, "module:name". The messages lie in the file as JSON that a person can read; those that
     were set aside are left out, and what a turn tells is recorded with its message. Of a source, what the commands of its messages have
-    sent is recorded among them; of a keyed aggregate the messages of one key. The other arguments are those of `replay`. Raises
-    what `replay` raises.
+    sent is recorded among them; of a keyed aggregate the messages of one key. The other arguments are those of `replay`. A test that
+    was written so before is written anew; another file is not overwritten. Raises what `replay` raises.
     """
     module, _, name = of.partition(":") if isinstance(of, str) else ("", "", "")
     if not all(part.isidentifier() and not iskeyword(part) for part in (*module.split("."), name)):
@@ -48,12 +49,9 @@ def to_test(
     if work.key_of is not None and work.key is None:
         raise UsageError("a test replays one model, and key_of= says that there is one for each key: say which with key=")
     _check_not_own(work, path)
-    try:
-        start = earliest_of(work)
-    except Lagged:
-        why = f"the journal {work.history.name!r} begins after every snapshot that was kept: there is nothing to start from"
-        raise UsageError(why) from None
-    write_test(work, start, checked_end(work.history, until), path, module, name, progress)
+    _check_is_test(path)
+    end = checked_end(work.history, until)
+    write_test(work, earliest_of(work, end), end, path, module, name, progress)
 
 
 def write_test(
@@ -67,8 +65,11 @@ def write_test(
 ) -> None:
     """Write the test of what lies between a model and the position `end`; the program is found under the module and name."""
     text = _written(work, _recorded(work, start, end, progress), module, name)
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
+    try:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise UsageError(f"{os.fspath(path)} cannot be written ({error.strerror or error}): give another path") from error
 
 
 def _check_not_own(work: Opened[Model, Msg], path: str | os.PathLike[str]) -> None:
@@ -79,6 +80,14 @@ def _check_not_own(work: Opened[Model, Msg], path: str | os.PathLike[str]) -> No
         work.store.check_not_own(path)
     if is_file_of(work.history, path):
         raise UsageError(f"{os.fspath(path)} is the history itself: give the test another path")
+
+
+def _check_is_test(path: str | os.PathLike[str]) -> None:
+    """Raise `UsageError` for a file that is something else than a test of this kind, which is written anew."""
+    if os.path.isfile(path):
+        with open(path, "rb") as file:
+            if file.read(len(_BEGINS)) not in (b"", _BEGINS):
+                raise UsageError(f"{os.fspath(path)} is there, and no recorded test: nothing is overwritten, give another path")
 
 
 class _Recorded:
@@ -122,6 +131,7 @@ def _written(work: Opened[Model, Msg], recorded: _Recorded, module: str, name: s
     )  # fmt: skip
 
 
+_BEGINS = b'"""A recorded run of'  # as below
 _TEST = '''"""{about}"""
 
 from {module} import {name}

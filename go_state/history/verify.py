@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, NamedTuple, TypeVar, Unpack
+from typing import Generic, NamedTuple, TypeVar, Unpack
 
 from go_state.core.errors import Conflict, Lagged
 from go_state.core.ports import Entry
@@ -64,7 +64,7 @@ class Verified(NamedTuple):
     snapshots: int
     finding: Finding | None
     passed_over: int = 0
-    set_aside: tuple[FailedMessage[Any], ...] = ()  # Any: of whichever program
+    set_aside: tuple[FailedMessage[object], ...] = ()  # of whichever program
 
     @property
     def ok(self) -> bool:

@@ -4,9 +4,9 @@
     go-state inspect shop.main:shop orders.lmdb               a store, a file of records, or any other history
     api.mount("/inspect", gs.inspector.asgi(app))             mounted in Starlette or FastAPI
 
-Every message, what it changed and asked for, any moment again, the first message where something is so, what would have been with other
-messages, and what a mended program makes of them. It reads only: nothing in the store or the app can be changed by it, and no command is
-performed. Needs the extra `inspector`.
+Every message, what it changed and asked for, any moment again, the first message at which a condition is true, what would have
+happened with other messages, and what a mended program makes of them. It reads only: nothing in the store or the app can be changed
+by it, and no command is performed. Needs the extra `inspector`.
 
     serving/ ──▶ trying/ ──▶ worlds/ ──▶ looking/ ──▶ values/
     page/     what the browser runs: plain modules, without a build step; `vendor/` is fetched by `make vendor`

@@ -16,7 +16,7 @@ from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar, cast
 
 from go_state.core.commands import Command
 from go_state.core.errors import Denied, ProgramError
-from go_state.core.program import Program, read_step
+from go_state.core.program import Program, Step, read_step
 from go_state.core.turn import Turn
 from go_state.runtime.flow.waits import Answer, Wait
 from go_state.runtime.inside import Part, in_turn, parts
@@ -26,17 +26,24 @@ Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
 
-Asked: TypeAlias = Generator[object, object, object]
+Asked: TypeAlias = Generator[Any, object, object]  # Any: it may yield a model, of whichever program
 """A middleware that was called with a proposal, up to its yield."""
 
-Layer: TypeAlias = Callable[[Any, Any, Turn], object]  # Any: of the model and the message of whichever program
+Layer: TypeAlias = Callable[[Model, Msg, Turn], Step[Model, Msg]]
 """An update with middleware around it; what it returns is a step only once it was looked at."""
 
 _NO_PART = Part(None, is_turn=True)  # of a run that nobody waits for from within
 
 
 class Proposal(NamedTuple, Generic[Model, Msg]):
-    """A turn that is not committed: the message, the model as it is, the one that is proposed, its commands, and the turn."""
+    """A turn that is not committed: the message, the model as it is, the one that is proposed, its commands, and the turn.
+
+    A middleware is a generator that is called with it. Up to its `yield` it is part of the program: it decides, changes nothing and
+    waits for nothing, and is replayed. It yields nothing to agree, another model to change what is proposed, `Final(model)` to pass
+    over the middleware after it, or raises `gs.Denied`. The `yield` returns what became of it: the committed model, or the denial.
+    What comes after is an effect: it is not replayed, and what the generator returns is awaited if it can be. A middleware may also be
+    a function that is given an update and returns another.
+    """
 
     message: Msg
     model: Model
@@ -58,35 +65,37 @@ class Chain(Generic[Model, Msg]):
         self.denied: Denied | None = None  #: what the turn that is being taken was denied with
         self.message: object = None  #: of that turn
         self.run: object = None  #: what the turns are of, if tasks that are begun after one may wait for it
-        self._final: tuple[object, object] | None = None
+        self._final: Step[Model, Msg] | None = None
         self._open: list[Asked] = []  # of the turn that is being taken: suspended at their yield
         self._due: list[tuple[list[Asked], object]] = []  # of turns that are committed and not shown, with the outcome of each
-        innermost: Any = program.update  # called with a turn or without, as `takes_turn` says
-        layer: Layer = innermost if program.takes_turn else lambda model, message, _turn: innermost(model, message)
+        own = program.update
+        layer: Layer[Model, Msg] = own if program.takes_turn else lambda model, message, _turn: own(model, message)
         for middleware in program.middleware:
             asks = inspect.isgeneratorfunction(_function(middleware))
             layer = self._asking(cast("Callable[..., Asked]", middleware), layer) if asks else self._wrapping(middleware(layer))
         self._outermost = layer
 
-    def _wrapping(self, wrapped: object) -> Layer:
+    def _wrapping(self, wrapped: object) -> Layer[Model, Msg]:
         if not callable(wrapped):
             raise ProgramError(
                 f"a middleware is a generator function of a proposal, or takes an update and returns one, and not a {type(wrapped).__qualname__}"
             )
 
-        def layer(model: Model, message: Msg, turn: Turn) -> object:
-            step = wrapped(model, message, turn)
+        update: Callable[..., Any] = wrapped  # what it returns is a step only once it was looked at
+
+        def layer(model: Model, message: Msg, turn: Turn) -> Step[Model, Msg]:
+            step = update(model, message, turn)
             return step if self._final is None else self._final
 
         return layer
 
-    def _asking(self, middleware: Callable[..., Asked], inner: Layer) -> Layer:
-        def layer(model: Model, message: Msg, turn: Turn) -> object:
+    def _asking(self, middleware: Callable[..., Asked], inner: Layer[Model, Msg]) -> Layer[Model, Msg]:
+        def layer(model: Model, message: Msg, turn: Turn) -> Step[Model, Msg]:
             step = inner(model, message, turn)
             if self._final is not None:
                 return self._final
             proposed, commands = read_step(step, "update")
-            asked = middleware(Proposal(message, model, proposed, commands, turn))
+            asked = middleware(Proposal(message, model, proposed, () if commands is None else commands, turn))
             try:
                 answer = next(asked)
             except StopIteration:
@@ -99,7 +108,7 @@ class Chain(Generic[Model, Msg]):
 
         return layer
 
-    def update(self, model: Model, message: Msg, turn: Turn) -> Any:  # a step, which whoever calls it checks
+    def update(self, model: Model, message: Msg, turn: Turn) -> Step[Model, Msg]:
         """Return the step that update and the middleware make; if it is denied, the model as it is."""
         self.forget()
         self.message = message
@@ -213,7 +222,7 @@ def replayed(program: Program[Model, Msg]) -> Program[Model, Msg]:
         return program
     chain: Chain[Model, Msg] = Chain(program)
 
-    def update(model: Model, message: Msg, turn: Turn) -> Any:
+    def update(model: Model, message: Msg, turn: Turn) -> Step[Model, Msg]:
         step = chain.update(model, message, turn)
         chain.forget()
         return step
@@ -221,7 +230,7 @@ def replayed(program: Program[Model, Msg]) -> Program[Model, Msg]:
     return replace(program, update=Folded(update, program.update), middleware=())
 
 
-class Folded:
+class Folded(Generic[Model, Msg]):
     """An update with middleware around it: it takes the turn, and has the annotations of the program's own."""
 
     __slots__ = ("__wrapped__", "_update")
@@ -229,9 +238,9 @@ class Folded:
         parameters=list(inspect.signature(Chain.update).parameters.values())[1:]
     )
 
-    def __init__(self, update: Callable[[Any, Any, Turn], Any], wrapped: Callable[..., Any]) -> None:
+    def __init__(self, update: Layer[Model, Msg], wrapped: Callable[..., object]) -> None:
         self._update = update
         self.__wrapped__ = wrapped
 
-    def __call__(self, model: Any, message: Any, turn: Turn) -> Any:
+    def __call__(self, model: Model, message: Msg, turn: Turn) -> Step[Model, Msg]:
         return self._update(model, message, turn)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import fields, is_dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from go_state.core.errors import Denied, UsageError
 from go_state.core.fields import field_names
-from go_state.core.program import read_step
+from go_state.core.program import Step, read_step
 from go_state.core.turn import Turn
-from go_state.middleware.chain import Proposal
+from go_state.middleware.chain import Layer, Proposal
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
+
+# Any, here and at `at` below: given a lambda, a type variable would have nothing to be inferred from.
+Rule: TypeAlias = Callable[[Any, Any], bool | str]
+"""What is asked about a model and a message."""
 
 
 class ChangeLog:
@@ -50,13 +54,13 @@ class ChangeLog:
         return ", ".join(changed)
 
 
-def authorise(rule: Callable[[Any, Any], bool | str]) -> Callable[[Proposal[Any, Any]], Generator[None, Any, None]]:
+def authorise(rule: Rule) -> Callable[[Proposal[object, object]], Generator[None, object, None]]:
     """Deny what `rule(model, message)` does not allow: it returns True, or False, or the reason why not.
 
     The rule is part of the program: it looks at nothing else, for a replay asks it again.
     """
 
-    def authorised(proposal: Proposal[Any, Any]) -> Generator[None, Any, None]:
+    def authorised(proposal: Proposal[object, object]) -> Generator[None, object, None]:
         answer = rule(proposal.model, proposal.message)
         if answer is not True:
             raise Denied(answer if isinstance(answer, str) and answer else "not allowed")
@@ -65,7 +69,7 @@ def authorise(rule: Callable[[Any, Any], bool | str]) -> Callable[[Proposal[Any,
     return authorised
 
 
-def expire(field: str, older_than: float, *, at: Callable[[Any], float]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def expire(field: str, older_than: float, *, at: Callable[[Any], float]) -> Callable[[Layer[Model, Msg]], Layer[Model, Msg]]:
     """Drop the entries of a tuple, list or mapping field whose time, `at(entry)`, is more than `older_than` seconds before the message's.
 
     They are dropped before update, which does not see them, and from what update makes. The clock is the time at which the message
@@ -74,7 +78,7 @@ def expire(field: str, older_than: float, *, at: Callable[[Any], float]) -> Call
     if not isinstance(older_than, (int, float)) or not older_than >= 0:
         raise UsageError(f"older_than is a number of seconds, not {older_than!r}")
 
-    def fresh(model: Any, oldest: float) -> Any:
+    def fresh(model: Model, oldest: float) -> Model:
         if not is_dataclass(model) or isinstance(model, type) or field not in {each.name for each in fields(model)}:
             raise UsageError(f"expire({field!r}) finds no such field in a {type(model).__qualname__}")
         entries = getattr(model, field)
@@ -85,8 +89,8 @@ def expire(field: str, older_than: float, *, at: Callable[[Any], float]) -> Call
             kept = type(entries)(entry for entry in entries if at(entry) >= oldest)
         return model if len(kept) == len(entries) else replace(model, **{field: kept})
 
-    def around(update: Callable[[Any, Any, Turn], Any]) -> Callable[[Any, Any, Turn], Any]:
-        def expiring(model: Any, message: Any, turn: Turn) -> Any:
+    def around(update: Layer[Model, Msg]) -> Layer[Model, Msg]:
+        def expiring(model: Model, message: Msg, turn: Turn) -> Step[Model, Msg]:
             oldest = turn.at - older_than
             proposed, commands = read_step(update(fresh(model, oldest), message, turn), "update")
             return fresh(proposed, oldest), commands

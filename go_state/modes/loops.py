@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from go_state.core.program import Program
 from go_state.middleware.chain import chain_of
@@ -17,18 +17,31 @@ from go_state.runtime.turn import Loop
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
+Held = TypeVar("Held")  # the model as the loop has it
 
 
-class Folding(Protocol[Model, Msg]):
+class Folding(Protocol[Model, Msg, Held]):
     """Something that loads the models to begin with: it wraps a program's steps, and the hooks that are called after a commit."""
 
-    def steps(self, own: Steps[Model, Msg], /) -> Steps[Any, Msg]:
+    def steps(self, own: Steps[Model, Msg], /) -> Steps[Held, Msg]:
         """Return the steps to take, made of the program's own."""
         ...
 
-    def hooks(self, own: Hooks, /) -> Hooks:
+    def hooks(self, own: Hooks[Model], /) -> Hooks[Held]:
         """Return what is called after a commit of those steps, made of what is called with the program's models."""
         ...
+
+
+class JustStarted(Generic[Model, Msg]):
+    """Nothing to begin with but what the program's init gives."""
+
+    def steps(self, own: Steps[Model, Msg]) -> Steps[Model, Msg]:
+        """Return the program's own."""
+        return own
+
+    def hooks(self, own: Hooks[Model]) -> Hooks[Model]:
+        """Return them as they are."""
+        return own
 
 
 def filing_for(program: Program[Model, Msg], on_error: OnError, source: str = "") -> Filing | None:
@@ -45,17 +58,15 @@ def plain_loop(
     manager: EffectManager,
     failures: Failures[Msg],
     replaying: Callable[[], bool] | None,
-    kept: Folding[Model, Msg] | None = None,
-) -> Loop[Any, Msg]:
-    """Return the loop of the program, from the models of `kept` if that is given."""
+    kept: Folding[Model, Msg, Held],
+) -> Loop[Held, Msg]:
+    """Return the loop of the program, from the models of `kept`."""
     chain, subscriptions = chain_of(program), program.subscriptions
-    steps: Steps[Any, Msg] = Steps.of(program) if chain is None else chain.steps(program)
-    gate: Replaying[Any, Msg] | None = None if replaying is None else Replaying(replaying)
+    gate = None if replaying is None else Replaying(replaying)
     if gate is not None and subscriptions is not None:
         subscriptions = gate.subscriptions(subscriptions)
-    hooks = Hooks(subscribed(subscriptions, manager), chain, view=program.view)
-    if kept is not None:
-        steps, hooks = kept.steps(steps), kept.hooks(hooks)
+    own: Hooks[Model] = Hooks(subscribed(subscriptions, manager), chain, view=program.view)
+    steps, hooks = kept.steps(Steps.of(program) if chain is None else chain.steps(program)), kept.hooks(own)
     if gate is not None:
         steps, hooks = gate.steps(steps), hooks.muted(gate.is_muted)
         if manager.observation is not None:

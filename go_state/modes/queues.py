@@ -9,7 +9,7 @@ from go_state.buffer.consumer import Consumer as LogConsumer
 from go_state.core.errors import UsageError
 from go_state.core.ports import Consumer, Log, Producer
 from go_state.runtime.feeds.feed import Feed
-from go_state.runtime.feeds.log_feed import LogFeed
+from go_state.runtime.feeds.log_feed import log_feed
 from go_state.runtime.feeds.port_feed import PortFeed
 
 Msg = TypeVar("Msg")
@@ -27,7 +27,7 @@ class Queue(Generic[Msg]):
             if producer is not None or consumer is not None:
                 raise UsageError("give a buffer, or a producer and a consumer, not both")
             self._opened = checked_buffer(buffer).consumer()
-            self.feed = LogFeed(self._opened.cursor, on_loop=on_loop)
+            self.feed = log_feed(self._opened.cursor, on_loop=on_loop)
         elif isinstance(producer, Producer) and isinstance(consumer, Consumer):
             self.feed = feed_of(producer, consumer, on_loop=on_loop)
         else:
@@ -64,5 +64,5 @@ def checked_buffer(buffer: Log[Msg]) -> Log[Msg]:
 def feed_of(producer: Producer[Msg], consumer: Consumer[Msg], *, on_loop: bool) -> Feed[Msg]:
     """Return the feed of a log if both belong to the same one, and that of two ports otherwise."""
     if isinstance(consumer, LogConsumer) and consumer.belongs_to(producer):
-        return LogFeed(consumer.cursor, on_loop=on_loop)
+        return log_feed(consumer.cursor, on_loop=on_loop)
     return PortFeed(producer, consumer, on_loop=on_loop)

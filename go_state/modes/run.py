@@ -8,7 +8,7 @@ from go_state.core.errors import UsageError
 from go_state.core.ports import Log
 from go_state.core.program import Program
 from go_state.middleware.chain import chain_of
-from go_state.modes.loops import filing_for, plain_loop
+from go_state.modes.loops import JustStarted, filing_for, plain_loop
 from go_state.modes.options import RunOptions
 from go_state.modes.queues import Queue
 from go_state.modes.settings import (
@@ -107,7 +107,7 @@ def _loop(
 ) -> Loop[Model, Msg]:
     failures: Failures[Msg] = Failures(settings.on_error, lists=False, filing=filing_for(program, settings.on_error))
     replaying = checked_function("replaying", options.get("replaying"), "nothing that returns whether this is a replay")
-    return plain_loop(program_without_key(program, "run"), manager, failures, replaying)
+    return plain_loop(program_without_key(program, "run"), manager, failures, replaying, JustStarted())
 
 
 def _durable_run(

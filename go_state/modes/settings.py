@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from go_state.core.errors import UsageError
-from go_state.core.program import Program, takes_key
+from go_state.core.program import Program, SomeProgram, takes_key
 from go_state.modes.options import DurableOptions, Options, Retain, Snapshots, StoredOptions
 from go_state.runtime.on_error import OnError, Raise, check_on_error
 from go_state.runtime.resources import Resources, resources_of
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from go_state.runtime.observing.observers import Observers
     from go_state.storage.backends.record_store import RecordStore
     from go_state.storage.journal.commit.writer import Durability
-    from go_state.storage.journal.journal import Journal
+    from go_state.storage.journal.journal import SomeJournal
     from go_state.storage.records.lease import IfHeld
     from go_state.system.own_thread import OwnThread
 
@@ -37,7 +37,7 @@ class RunSettings:
     resources: Resources
     observers: Observers | None = None
 
-    def observation(self, program: Program[Any, Any], key: str | None = None) -> Observation | None:
+    def observation(self, program: SomeProgram, key: str | None = None) -> Observation | None:
         """Return what tells the observers of one run of the program; None if there are none."""
         if self.observers is None:
             return None
@@ -53,7 +53,7 @@ class DurableSettings:
     store: RecordStore
     key: str
     of_key: str | None = None  # the key of the program, if it is one of many
-    journal: Journal[Any] | None = None  # the one that was given as the buffer; its messages are the program's
+    journal: SomeJournal | None = None  # the one that was given as the buffer; its messages are the program's
     snapshots: Snapshots = Snapshots()
     durability: Durability | None = None
     lease: IfHeld | None = None
@@ -136,7 +136,7 @@ def stored_settings(prefix: str, options: StoredOptions) -> DurableSettings | No
     )
 
 
-def _check_journal_options(journal: Journal[Any] | None, options: DurableOptions) -> None:
+def _check_journal_options(journal: SomeJournal | None, options: DurableOptions) -> None:
     """Raise `UsageError` for options of the journal that do not fit, or that the journal that was given does not have."""
     from go_state.storage.records.lease import check_if_held  # here: a program that stores nothing need not wait for it
 
@@ -154,7 +154,7 @@ def _check_journal_options(journal: Journal[Any] | None, options: DurableOptions
 DURABLE_WORDS = ("store", "key", "snapshots", "durability", "lease", "restore", "retention")
 
 
-def _as_journal(buffer: object) -> Journal[Any] | None:
+def _as_journal(buffer: object) -> SomeJournal | None:
     if "go_state.storage.journal.journal" not in sys.modules:  # whoever has a journal has imported it
         return None
     from go_state.storage.journal.journal import Journal

@@ -38,7 +38,7 @@ class StopSwitch:
 
     @contextmanager
     def calling(self, callback: Callable[[], object]) -> Iterator[None]:
-        """Call the function when the switch is set, from the thread that sets it, for the length of the block."""
+        """Call `callback` when the switch is set, from the thread that sets it, for the length of the block."""
         self._callbacks.append(callback)
         try:
             yield
@@ -48,7 +48,9 @@ class StopSwitch:
 
 @contextmanager
 def signals(*numbers: int) -> Iterator[StopSwitch]:
-    """Turn SIGTERM and SIGINT, or the signals given, into a graceful stop: `with gs.signals() as stop: gs.batch(..., stop=stop)`.
+    """Turn SIGTERM and SIGINT, or the signals of these `numbers`, into a graceful stop.
+
+    `with gs.signals() as stop: gs.batch(..., stop=stop)`.
 
     The first one sets the switch and puts the old handlers back, so that a second Ctrl-C interrupts as usual. Raises
     `UsageError` outside the main thread, the only one in which Python handles signals.

@@ -11,6 +11,12 @@ service does.
     prometheus      `Prometheus`: counters and histograms, to be scraped
     opentelemetry   `OpenTelemetry`: spans of turns and commands, children of whoever sent the message; and metrics
 
+`program` is the program's name, `key` its key in the store or among the programs of many keys, and in a keyed aggregate that of the
+message; None if there is none. `message` is the name of the message's class, "" at the beginning, where there is none. `position` is
+where the message stands in its queue or source; None if nobody counts. `seconds` is how long it took, by the run's clock. `error` is
+the name of the exception's class. Of a command `id` is its effect id and `function` what it calls ("after" for a timer). `source` is
+the name of a source.
+
 An event names classes and functions; it never has what is in a message, a model or an error. Events are told in order, in the run's own
 thread or task, between two turns: an observer that takes long slows the run down. What has to wait, such as a network, belongs behind
 a queue: `logging.handlers.QueueHandler` under `Log`, OpenTelemetry's `BatchSpanProcessor`, or `queue.SimpleQueue().put` as `on_event`

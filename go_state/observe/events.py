@@ -212,7 +212,7 @@ class SubscriptionStarted:
 
 @dataclass(frozen=True, slots=True)
 class SubscriptionEnded:
-    """A subscription was ended: the model asks for it no longer, or the run has ended."""
+    """A subscription was ended: the model asks for it no longer, or the run has ended; see `SubscriptionStarted`."""
 
     program: str
     key: str | None

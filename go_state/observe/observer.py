@@ -36,7 +36,7 @@ class Tracer(Observer, Protocol):
         ...
 
     def turn_begins(self, program: str, key: str | None, message: str, position: object, carried: object | None, /) -> object:
-        """Called before a turn, with what `carry` returned for its message; return what its end and its commands are given."""
+        """Called before a turn, with what `carry` returned for its message, `carried`; return what its end and its commands are given."""
         ...
 
     def turn_ends(self, turn: object, event: Turn | TurnFailed | None, /) -> None:
@@ -44,8 +44,9 @@ class Tracer(Observer, Protocol):
         ...
 
     def command_begins(self, event: CommandStarted, turn: object | None, /) -> AbstractContextManager[object]:
-        """Called before a command begins, with what its turn has returned, None after a restart: the command begins in the block.
+        """Called before a command begins, in the block of what this returns.
 
+        `turn` is what `turn_begins` has returned for the turn that asked for the command, None after a restart.
         Tasks and threads begin with the context variables that are set in it.
         """
         ...

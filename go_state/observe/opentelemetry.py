@@ -45,6 +45,8 @@ _BUCKETS: Final = (1e-5, 1e-4, 0.001, 0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25
 class OpenTelemetry:
     """Makes spans and metrics by the providers that are given, or that the process has set; one for all runs of a process.
 
+    `tracer_provider` and `meter_provider` are those of an OpenTelemetry SDK; None is what `opentelemetry.trace` and `.metrics` have.
+
     A message that `send`, `apply` or `ask` of an app has put brings the context of its sender along, as long as the process lives: a
     journal does not keep it. Other turns belong to the context in which their run began, such as the span around a batch.
     Raises `MissingExtra` without opentelemetry-api; without its SDK nothing is recorded.
@@ -63,7 +65,7 @@ class OpenTelemetry:
         return self._api.context.get_current() or None
 
     def turn_begins(self, program: str, key: str | None, message: str, position: object, carried: object | None, /) -> object:
-        """Begin the span of a turn, and make it the current one."""
+        """Begin the span of a turn, and make it the current one; see `Tracer.turn_begins`."""
         api = self._api
         parent = carried if carried is not None else api.context.get_current()
         span = self._tracer.start_span(
@@ -83,7 +85,7 @@ class OpenTelemetry:
             self._end(turn.span, event.error if isinstance(event, TurnFailed) else None)
 
     def command_begins(self, event: CommandStarted, turn: object | None, /) -> AbstractContextManager[object]:
-        """Begin the span of a command, and make it current for what begins the command."""
+        """Begin the span of a command, and make it current for what begins the command; see `Tracer.command_begins`."""
         return self._command(event, turn)
 
     @contextmanager

@@ -11,13 +11,14 @@ the run and not the turn, which is committed.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from go_state.runtime.flow.waits import Wait
 
 Model_contra = TypeVar("Model_contra", contravariant=True)
 Model = TypeVar("Model")
 Part = TypeVar("Part")
+Whole = TypeVar("Whole")
 
 
 class AfterCommit(Protocol[Model_contra]):
@@ -44,20 +45,20 @@ class AfterRollback(Protocol):
         ...
 
 
-class Hooks(NamedTuple):
-    """What is called after a commit, in the order of the fields; the models are those of one run, whatever their type."""
+class Hooks(NamedTuple, Generic[Model]):
+    """What is called after a commit, in the order of the fields; the models are those of one run."""
 
-    subscriptions: FollowsModels[Any] | None = None
-    middleware: AfterCommit[Any] | None = None
-    observers: AfterCommit[Any] | None = None
-    replies: AfterCommit[Any] | None = None
-    view: Callable[[Any], object] | None = None  # what it returns is ignored
+    subscriptions: FollowsModels[Model] | None = None
+    middleware: AfterCommit[Model] | None = None
+    observers: AfterCommit[Model] | None = None
+    replies: AfterCommit[Model] | None = None
+    view: Callable[[Model], object] | None = None  # what it returns is ignored
 
-    def in_order(self) -> tuple[Callable[[Any], Wait | None], ...]:
+    def in_order(self) -> tuple[Callable[[Model], Wait | None], ...]:
         """Return what is called before the view, without what there is not."""
         return tuple(hook.committed for hook in self[:4] if hook is not None)
 
-    def of_part(self, part: Callable[[Model], Part]) -> Hooks:
+    def of_part(self, part: Callable[[Whole], Model]) -> Hooks[Whole | None]:
         """Return hooks that are called with a part of each model, and not at all if the model is None and so has no part."""
         view = self.view
         return Hooks(
@@ -68,7 +69,7 @@ class Hooks(NamedTuple):
             None if view is None else lambda model: None if model is None else view(part(model)),
         )
 
-    def muted(self, is_muted: Callable[[], bool]) -> Hooks:
+    def muted(self, is_muted: Callable[[], bool]) -> Hooks[Model]:
         """Return hooks of which only the subscriptions are called while `is_muted()` is true."""
         view = self.view
         return Hooks(
@@ -80,14 +81,14 @@ class Hooks(NamedTuple):
         )
 
 
-class _Muted:
+class _Muted(Generic[Model]):
     """A hook that is left out at times."""
 
-    def __init__(self, hook: AfterCommit[object], is_muted: Callable[[], bool]) -> None:
+    def __init__(self, hook: AfterCommit[Model], is_muted: Callable[[], bool]) -> None:
         self._hook = hook
         self._is_muted = is_muted
 
-    def committed(self, model: object) -> Wait | None:
+    def committed(self, model: Model) -> Wait | None:
         return None if self._is_muted() else self._hook.committed(model)
 
 

@@ -13,18 +13,22 @@ from typing import Any, Generic, Literal, Protocol, TypeAlias, TypeVar, Union, r
 
 from go_state.core.errors import BadRecord, InvalidKey, NotStorable, StoreError, UsageError
 from go_state.core.ports import Producer
-from go_state.runtime.effects.effect import Origin
+from go_state.runtime.effects.place import Origin
 from go_state.runtime.flow.waits import Answer, Flow
 
 Msg = TypeVar("Msg")
+Failed = TypeVar("Failed", covariant=True)
 LetterBox: TypeAlias = Any  # that of `storage/letters`, of which nothing is known here: it is passed on to who files
 
 
 @dataclass(frozen=True)
-class FailedMessage(Generic[Msg]):
-    """A message that a run has failed on: its turn was rolled back. Of a record that cannot be decoded it is the raw record."""
+class FailedMessage(Generic[Failed]):
+    """A message that a run has failed on, at a `position`, with an `error`: its turn was rolled back.
 
-    message: Msg
+    Of a record that cannot be decoded `message` is the raw record, and `error` a `BadRecord`.
+    """
+
+    message: Failed
     position: object  # whatever the source counts in, of which no type is known here; None if it does not count
     error: Exception
 
@@ -35,7 +39,7 @@ class Letters(Protocol):
 
     @property
     def box(self) -> LetterBox:
-        """Where the letters lie."""
+        """Where the letters are stored."""
         ...
 
 
@@ -44,7 +48,7 @@ Kind: TypeAlias = Literal["turn", "record", "command"]
 
 
 def letter_box_of(buffer: object) -> LetterBox | None:
-    """Return where the letters lie that are put there; None for anything but a durable place for them."""
+    """Return where letters that are put there are stored; None for anything but a durable place for them."""
     return buffer.box if isinstance(buffer, Letters) else None
 
 
@@ -59,7 +63,7 @@ class Halt:
 
     A batch or an aggregate returns a result whose `ended` is "failed" and whose `failed` is the message; an aggregate has saved what
     came before it, with its position, so that the next run begins at that message. If the message was sent by a command, or if a
-    command has failed after its turn, that is the last message of the source before which nothing was queued or running. Any other
+    command has failed after its turn, that is the last message of the source before which nothing was queued or running. Every other
     run keeps what it has processed in any case, and has no result: there it is as `Raise`.
     """
 
@@ -129,7 +133,7 @@ class Filing(Protocol):
         """Whether the run's progress is to be written soon, because of what waits for it."""
         ...
 
-    def file(self, box: LetterBox, failed: FailedMessage[Any], kind: Kind, /) -> Flow[None]:
+    def file(self, box: LetterBox, failed: FailedMessage[object], kind: Kind, /) -> Flow[None]:
         """Write a letter, or remember to."""
         ...
 
@@ -184,8 +188,8 @@ class Failures(Generic[Msg]):
         error.add_note(f"go_state was processing a message of type {type(message).__qualname__}{at}; the turn was rolled back")
         return self._or_raise(decide(self._on_error, message, position, error), error)
 
-    def of_record(self, raw: Any, position: object, error: BadRecord) -> SetAside[object] | Halt:
-        """Return what becomes of a record that is no message; raises as `of_turn` does."""
+    def of_record(self, raw: object, position: object, error: BadRecord) -> SetAside[object] | Halt:
+        """Return what becomes of a record that is not a message; raises as `of_turn` does."""
         return self._or_raise(decide(self._on_error, raw, position, error), error)
 
     def of_command(self, origin: Origin, error: Exception) -> SetAside[object] | Halt:
@@ -198,7 +202,7 @@ class Failures(Generic[Msg]):
             raise error
         return policy
 
-    def keep(self, failed: FailedMessage[Msg], policy: SetAside[Any] | Halt, kind: Kind) -> Flow[None]:
+    def keep(self, failed: FailedMessage[Msg], policy: SetAside[object] | Halt, kind: Kind) -> Flow[None]:
         """Keep a message that is set aside, or end at it."""
         if isinstance(policy, Halt):
             self.halts += 1

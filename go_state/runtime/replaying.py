@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from go_state.core.program import Step, read_step
 from go_state.core.subscriptions import Sub
@@ -13,7 +13,7 @@ Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
 
-class Replaying(Generic[Model, Msg]):
+class Replaying:
     """Asks `replaying()` once a turn; while it is true no command is performed, no subscription runs and no view is called."""
 
     def __init__(self, replaying: Callable[[], bool]) -> None:

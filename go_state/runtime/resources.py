@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from go_state.core.errors import UsageError
 from go_state.system.timers import Clock, SystemClock
@@ -34,12 +34,12 @@ class Effects:
 class Resources(NamedTuple):
     """What a run uses of the world around it: the environment of its commands, how they are performed, and the time."""
 
-    env: Any = NOTHING
+    env: object = NOTHING
     effects: Effects = Effects()
     clock: Clock = SystemClock()
 
 
-def resources_of(env: Any, effects: Effects | None, clock: Clock | None) -> Resources:
+def resources_of(env: object, effects: Effects | None, clock: Clock | None) -> Resources:
     """Return what a run is given, or raise `UsageError`."""
     if not isinstance(effects, (Effects, type(None))):
         raise UsageError(f"effects= is a gs.Effects(at_once=..., grace=...), not a {type(effects).__qualname__}")

@@ -1,6 +1,6 @@
 """The turn: get, update, perform inline commands, commit, publish.
 
-`Loop.turns` is law 3 of the README in code: what it does for each message is the order in which things happen. What becomes of a
+`Loop.turns` is the third of the guarantees in code: what it does for each message is the order in which things happen. What becomes of a
 message that fails is in `on_error.py`, what follows a commit in `after_commit.py`, and where messages come from in `feeds/`.
 """
 
@@ -13,9 +13,9 @@ from go_state.core.errors import NotStorable
 from go_state.core.ports import Undecoded
 from go_state.core.program import Step, not_a_step, read_step
 from go_state.runtime.after_commit import AfterRollback, Hooks, StopRequest
-from go_state.runtime.effects.lifecycle import Trouble
+from go_state.runtime.effects.endings import Trouble
 from go_state.runtime.effects.manager import EffectManager
-from go_state.runtime.feeds.feed import NO_MESSAGES, Feed, give_back
+from go_state.runtime.feeds.feed import NO_MESSAGES, OWN_LIMIT, Feed, give_back
 from go_state.runtime.flow.waits import Flow, Wait
 from go_state.runtime.on_error import FailedMessage, Failures
 from go_state.runtime.raised import as_failure
@@ -31,7 +31,6 @@ Around: TypeAlias = Callable[[Update[Model, Msg], Callable[[], object]], Update[
 
 _NONE: Final = ()  # one object in CPython, by which the literal and "no messages" are known fastest; all else is looked at
 _BETWEEN_TURNS = "a function that is shown the model, or what gives the messages,"
-_OWN_LIMIT = 1024  # messages up to which a list is lengthened: a chunk that never ends would never be committed
 
 
 class Loop(Generic[Model, Msg]):
@@ -48,7 +47,7 @@ class Loop(Generic[Model, Msg]):
         steps: Steps[Model, Msg],
         manager: EffectManager,
         *,
-        hooks: Hooks | None = None,
+        hooks: Hooks[Model] | None = None,
         failures: Failures[Msg] | None = None,
         after_rollback: AfterRollback | None = None,
         stop: StopRequest | None = None,
@@ -89,6 +88,7 @@ class Loop(Generic[Model, Msg]):
         if not started:
             yield from self._start(feed)
         manager, update, in_turns, self._committed = self.manager, self._update(feed), False, True
+        arrivals, timers = manager.inbox.arrivals, manager.timers
         turns = self.turns if self._observed is None else self._observed_turns
         try:
             while not self.stopped and (messages := (yield from feed.take())) is not None:
@@ -98,8 +98,8 @@ class Loop(Generic[Model, Msg]):
                     in_turns = False
                     if self.stopped:
                         break
-                if manager.has_arrivals:
-                    yield from self.deliver(feed)
+                if messages is NO_MESSAGES or arrivals or (timers.heap and timers.is_due()):
+                    yield from manager.deliver(feed.put, self._decide_on)
                 if manager.credits:
                     manager.grant()
         except BaseException as caught:
@@ -152,13 +152,13 @@ class Loop(Generic[Model, Msg]):
             if commands is not none or each:
                 self._committed = False
                 try:
-                    if (own := owner.own) is None or held or len(own) >= _OWN_LIMIT:
+                    if (own := owner.own) is None or held or len(own) >= OWN_LIMIT:
                         yield from self._commit_and_begin(proposal, commands, feed) if held else feed.commit(commands)
                     else:
                         own += commands
                         self._committed = True
                         if owner.own is None:  # others have come in between
-                            owner.commit_given()
+                            yield from feed.commit(())
                 except NotStorable as error:  # a message that a command has sent; nothing has moved
                     if (yield from self._fail(message, feed, error)):
                         return
@@ -184,13 +184,7 @@ class Loop(Generic[Model, Msg]):
 
     def _commit_and_begin(self, model: Model, sent: Sequence[Msg], feed: Feed[Msg]) -> Flow[None]:
         """Commit a turn that starts or cancels commands, and then do that; if it fails, as where no thread can be started, the turn stays."""
-        owner = feed.owner
-        if (own := owner.own) is None:
-            yield from feed.commit(sent)
-        else:
-            own += sent
-            self._committed = True
-            owner.commit_given()
+        yield from feed.commit(sent)
         self._committed = True
         self.model = model
         self.manager.begin()
@@ -226,7 +220,7 @@ class Loop(Generic[Model, Msg]):
         return (yield from self._passed(feed))
 
     def _set_record_aside(self, undecoded: Undecoded, feed: Feed[Msg]) -> Flow[bool]:
-        """Set a record aside that is no message, as `_set_aside` does with a message; there is no turn to be rolled back."""
+        """Set a record aside that is not a message, as `_set_aside` does with a message; there is no turn to be rolled back."""
         self._committed = False
         position = feed.last_position()
         raw: Any = undecoded.raw  # which stands in the place of a message
@@ -291,10 +285,6 @@ class Loop(Generic[Model, Msg]):
             yield from give_back(feed, error, processed=self._committed)
 
     # ------------------------------------------------------------------ between turns
-
-    def deliver(self, feed: Feed[Msg]) -> Flow[None]:
-        """Put the messages that running commands have produced, and decide what becomes of those that have failed."""
-        return self.manager.deliver(feed.put, self._decide_on)
 
     def _decide_on(self, trouble: Trouble) -> Flow[None]:
         """Raise what a command has failed with, or set its message aside."""

@@ -9,9 +9,9 @@ import types
 import typing
 import uuid
 from collections.abc import Callable, Collection, Iterable
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from go_state.storage.types.annotations import Instance, TypeForm, origin_of, without_wrapping
+from go_state.storage.types.annotations import UNTYPED, Instance, TypeForm, origin_of, without_wrapping
 from go_state.storage.types.classes.fields import Field
 
 Parse: TypeAlias = Callable[[str], Instance]
@@ -37,7 +37,7 @@ _PARSERS: dict[TypeForm, Parse] = {
 }
 _UNIONS = (typing.Union, types.UnionType)
 _TURN = {int: 0, bool: 2, datetime.datetime: 2}  # when a member of a union is tried; 1 is that of all others
-_TEXT = (str, Any, object)  # types whose value is the text itself
+_TEXT = (str, UNTYPED, object)  # types whose value is the text itself
 
 
 def parser_of(field: Field, missing: Collection[str]) -> Parse | None:

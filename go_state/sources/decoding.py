@@ -13,7 +13,7 @@ from typing import Any, TypeAlias, TypeVar
 from go_state.core.errors import BadRecord, NotStorable, UsageError
 from go_state.core.naming import names_of
 from go_state.storage.codec.error_texts import error_text, without_contents
-from go_state.storage.types.annotations import Instance, TypeForm, class_of, members_of, without_wrapping
+from go_state.storage.types.annotations import UNTYPED, Instance, TypeForm, class_of, members_of, without_wrapping
 
 Msg = TypeVar("Msg")
 Raw = TypeVar("Raw")
@@ -62,7 +62,7 @@ def why_undecodable(error: Exception) -> str:
 
 
 def decoded_alone(decode: Callable[[bytes], Msg], raw: bytes, name: str) -> Msg:
-    """Return the message of a record that was kept apart; `BadRecord` if it still is none."""
+    """Return the message of a record that was kept apart; `BadRecord` if it still is not one."""
     try:
         return decode(raw)
     except Exception as error:
@@ -131,7 +131,7 @@ def named_classes(of: TypeForm, tags: Tags | None = None) -> dict[Tag, TypeForm]
 
 
 def unknown_tag(tag: str, named: Iterable[object]) -> UndecodableError:
-    """Return the error of a record whose tag is no class of the union."""
+    """Return the error of a record whose tag is not a class of the union."""
     return UndecodableError(f"its {tag} is not one of {', '.join(map(str, named))}")
 
 
@@ -146,7 +146,7 @@ def _plain(of: TypeForm) -> Callable[[bytes], Instance]:
         return json.Decoder().decode
     from go_state.storage.codec.json_codec import JsonCodec
 
-    return JsonCodec[Any](of, whole_floats=True).decode
+    return JsonCodec[Instance](of, whole_floats=True).decode
 
 
 def _struct_tag(cls: TypeForm) -> tuple[str, Tag] | None:
@@ -175,10 +175,12 @@ def _tagged(of: TypeForm, tag: str | None, tags: Tags | None) -> Callable[[bytes
     tag = tag or _own_tag(of)
     assert tag is not None  # or it would be decoded without
     named = named_classes(of, tags)
-    record: Any = msgspec.defstruct("Record", [("tag", Any)], rename={"tag": tag})
+    record: TypeForm = msgspec.defstruct("Record", [("tag", UNTYPED)], rename={"tag": tag})
     peek = msgspec.json.Decoder(record).decode
     mirrors, backs, has_field = _mirrors(tag, named)
-    decoders: dict[Tag, Any] = {name: msgspec.json.Decoder(mirror).decode for name, mirror in mirrors.items()}
+    decoders: dict[Tag, Callable[[bytes], Instance]] = {
+        name: msgspec.json.Decoder(mirror).decode for name, mirror in mirrors.items()
+    }
 
     def in_two_steps(raw: bytes) -> Instance:
         return decoders[known(peek(raw).tag)](raw)
@@ -223,7 +225,7 @@ def _mirrors(tag: str, named: Mapping[Tag, TypeForm]) -> tuple[dict[Tag, type], 
     has_field = any(field.name == tag for kind in named.values() for field in fields_of(kind))
     for name, kind in named.items():
         shape = shape_of(kind)
-        mirror: Any = shape.mirror
+        mirror: TypeForm = shape.mirror
         if all(field.name != tag for field in fields_of(kind)):
             mirror = msgspec.defstruct(
                 class_of(kind).__name__, [], bases=(mirror,), tag=name, tag_field=tag, forbid_unknown_fields=True, frozen=True

@@ -89,7 +89,7 @@ class FileSource(Generic[Msg]):
         return OpenedFile(self)
 
     def __iter__(self) -> Iterator[Msg]:
-        """Give the messages of the file, from its beginning; `BadRecord` at a record that is none.
+        """Give the messages of the file, from its beginning; `BadRecord` at a record that is not one.
 
         A run, which decides on such a record by `on_error`, asks for it with `read` instead.
         """

@@ -41,7 +41,8 @@ class _Records(Generic[Msg]):
 
 
 class JSONLines(FileSource[Msg]):
-    """A file with one JSON value a line, plain, .gz or .zip; blank lines are skipped, and lines end as on any system.
+    """A file, at `path`, with one JSON value a line, plain, .gz or .zip; blank lines are skipped, and lines end as on any
+    system.
 
     `of` is the type of the messages, as for `JsonCodec`: a class is read from an object, a union of classes from
     `["Name", {...}]`. With `tag="type"` an object names its class in that field instead: by the name that the class is stored under,
@@ -102,6 +103,6 @@ class JSONLines(FileSource[Msg]):
         super().__init__(path, name, _Records(os.fsdecode(path), self._decoder), finished)
 
     def decode(self, raw: bytes) -> Msg:
-        """Return the message of one line, as when the file is read; `BadRecord` if it is none."""
+        """Return the message of `raw`, one line, as when the file is read; `BadRecord` if it is not one."""
         message: Msg = decoded_alone(self._decoder(), raw, self.path)
         return message

@@ -15,7 +15,7 @@ _EVERY = 1000  # records between two looks at the position, which cost about 1 u
 
 
 class progress(Generic[Msg]):
-    """The file as a source that shows a bar on standard error while it is read; needs the extra `cli`.
+    """The file as a source that shows a bar, with `description`, on standard error while it is read; needs the extra `cli`.
 
     `gs.aggregate(program, gs.sources.progress(gs.sources.CSV(path, Effect)), ...)`. Nothing is drawn if standard error is
     no terminal.

@@ -39,7 +39,7 @@ class How(NamedTuple):
     of: TypeForm
     tag: str | None
     tags: Tags | None
-    parse: Callable[[dict[str, str]], Any] | None  # Any: a message, of whichever class
+    parse: Callable[[dict[str, str]], object] | None  # returns a message
 
 
 class _Records(Generic[Msg]):
@@ -187,14 +187,14 @@ def with_header(header: bytes, row: bytes) -> bytes:
 
 
 class CSV(FileSource[Msg]):
-    """A table with a header row, plain, .gz or .zip.
+    """A table with a header row in the file at `path`, plain, .gz or .zip; columns are told apart by `delimiter`.
 
     `of` is the class of the messages: each of its fields takes the column of its name, turned into the field's type as Python
-    does: what `int`, `float`, `Decimal`, `UUID`, `date.fromisoformat` and their like take is taken, true, false, 1 and 0 are bools,
-    and nothing is guessed. Other columns are ignored. A field that may be None is None if the column holds one of `missing`.
-    With `tag="type"`, `of` may be a union: the column of that name says which class a row is, by the name that the class is stored
-    under, or the one that it has in `tags`, a mapping of names to classes. Or `parse` is a function of the row, a dict of strings,
-    that returns a message, or None for none. Without any of them a message is a dict of strings.
+    does: what `int`, `float`, `Decimal`, `UUID`, `date.fromisoformat` and their like take is taken, true, false, 1 and 0 are
+    bools, and nothing is guessed. Other columns are ignored. A field that may be None is None if the column holds one of
+    `missing`. With `tag="type"`, `of` may be a union: the column of that name says which class a row is, by the name that the
+    class is stored under, or the one that it has in `tags`, a mapping of names to classes. Or `parse` is a function of the row,
+    a dict of strings, that returns a message, or None for none. Without any of them a message is a dict of strings.
 
     A row that is no message is given as an `Undecoded`, whose `raw` is the header and the row, and on which `on_error` decides.
     Positions count rows below the header; `name` is what the position is stored under, by default the file's name; `finished`
@@ -275,7 +275,7 @@ class CSV(FileSource[Msg]):
         super().__init__(path, name, _Records(os.fsdecode(path), How(of, tag, tags, parse), missing, delimiter), finished)
 
     def decode(self, raw: bytes) -> Msg:
-        """Return the message of a table of one row, such as the `raw` of an `Undecoded`; `BadRecord` if it is none."""
+        """Return the message of a table of one row, such as the `raw` of an `Undecoded`; `BadRecord` if it is not one."""
         found = list(self.records(Lines(io.BytesIO(raw).read, finished=True), 0))
         if len(found) != 1:
             raise BadRecord(self.path, "that was kept", f"it has {len(found)} rows below its header, not one")

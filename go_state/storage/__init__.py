@@ -5,6 +5,7 @@ names the key and the field. Imports point down this list only (import-linter ch
 
 `backends/`    stores: memory, an LMDB file, a Postgres database; `RecordStore` is what they have in common
 `journal/`     the durable buffer: messages that wait, the flush that writes them, reading them back
+`letters/`     what was set aside, as it lies in a store
 `records/`     how models, keyframes and journals lie in transactions over named records
 `snapshots/`   a model in an envelope that says what it is, made in pieces if it is large
 `codec/`       values of one type as JSON and back, proved or compared to be equal

@@ -6,6 +6,7 @@
     truncation   before-truncate, after-truncate
     a rewriting  after-stage, before-switch, after-switch   what is rewritten is staged, and then counts, in one step
     a file       before-exchange, after-exchange      it is compacted, or backed up, and gets its name
+    a copy       before-upload, after-upload         of a partition's file, into an object store
     a command    command-begins, command-delivered   one that goes on after its turn; its message is enqueued after the second
 
 They cost a comparison, whether `Watch.reached` is None, and lie on no path that every message takes.
@@ -29,6 +30,8 @@ CRASH_POINTS: Final = (
     "after-switch",
     "before-exchange",
     "after-exchange",
+    "before-upload",
+    "after-upload",
     "command-begins",
     "command-delivered",
 )

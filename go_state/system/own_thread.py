@@ -35,7 +35,7 @@ class Stepwise:
 
     __slots__ = ("fn", "steps")
 
-    def __init__(self, fn: Callable[[], object], steps: Callable[[], Generator[Any, None, object]]) -> None:
+    def __init__(self, fn: Callable[[], object], steps: Callable[[], Generator[object, None, object]]) -> None:
         self.fn = fn
         self.steps = steps
 
@@ -201,7 +201,7 @@ def _make_together(calls: Sequence[_Call], share: Share) -> None:
     """Make calls in steps: of all of them what comes before a write, the writes in one, and what comes after them."""
     going = [(call, call.context.run(call.fn.steps)) for call in calls if isinstance(call.fn, Stepwise) and _claim(call)]
     while going:
-        wait: list[tuple[_Call, Generator[Any, None, object], object]] = []
+        wait: list[tuple[_Call, Generator[object, None, object], object]] = []
         over: list[tuple[_Call, _Outcome]] = []
         for call, steps in going:
             try:

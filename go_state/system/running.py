@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 
-def running_loop() -> Any:
+def running_loop() -> object:
     """Return the event loop that runs in this thread, or None."""
     asyncio = sys.modules.get("asyncio")  # if nobody imported it, or another thread is about to, no loop is running
     running = getattr(asyncio, "_get_running_loop", None)

@@ -7,7 +7,7 @@ import threading
 import time as system
 from collections.abc import Callable
 from itertools import count
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -30,12 +30,14 @@ class Clock(Protocol):
     def left(self, due: float | None, resting: Callable[[], bool], wake: Callable[[], object], /) -> float | None:
         """Called when a run is about to wait: return for how many real seconds it may, if its next timer is `due`; None for any number.
 
+        `wake` wakes it when the time has been moved.
+
         `resting` returns, from any thread, whether the run still waits and has nothing else to do.
         """
         ...
 
     def leave(self, wake: Callable[[], object], /) -> None:
-        """Called when the run has ended."""
+        """Called when the run that `wake` wakes has ended."""
         ...
 
 
@@ -67,27 +69,34 @@ _FEW = 100  # cancelled timers, which nothing is done about
 _STEP = 0.01  # second: two looks at the clocks differ by less while nobody sets one
 
 
+class Timed(Protocol):
+    """Something that lies in the heap until it is due: a `Timer`, or an effect, which needs no other object for that."""
+
+    @property
+    def when(self) -> float | None:
+        """When it is due in seconds since 1970, of one that is set by that."""
+        ...
+
+    due: float  # of the monotonic clock
+    action: Callable[..., object] | None  # what is called when it is due; None of one that has fired or was cancelled
+
+
 class Timer:
     """Something to be done at `due` of the monotonic clock."""
 
-    __slots__ = ("_timers", "action", "due", "of", "when")
+    __slots__ = ("_timers", "action", "due", "when")
 
-    def __init__(
-        self, due: float, action: Callable[[Any], object], of: object, timers: Timers, when: float | None = None
-    ) -> None:
+    def __init__(self, due: float, action: Callable[..., object], timers: Timers, when: float | None = None) -> None:
         self.due = due
         self.when = when  # the same in seconds since 1970, of one that is set by that
-        self.action: Callable[[Any], object] | None = (
+        self.action: Callable[..., object] | None = (
             action  # called with the next one; None of one that has fired or was cancelled
         )
-        self.of = of
         self._timers = timers
 
     def cancel(self) -> None:
         """Make it do nothing."""
-        if self.action is not None:
-            self.action = None
-            self._timers.note_cancelled()
+        self._timers.cancel(self)
 
 
 class Timers:
@@ -95,7 +104,11 @@ class Timers:
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
-        self.heap: list[tuple[float, int, Timer]] = []  #: cancelled ones included, and always the same list: a run looks at it
+        #: when each is due, its number, and what its action is called with; cancelled ones included, and always the same list
+        self.heap: list[tuple[float, int, Timed, object]] = []
+        self._monotonic = (
+            system.monotonic if clock.__class__ is SystemClock else clock.monotonic
+        )  # without a step more for each look
         self._of_day = 0  # how many were set by the time since 1970
         self._offset = 0.0  # seconds since 1970 at zero of the monotonic clock, when the last of these was set
         self._numbers = count()
@@ -103,32 +116,40 @@ class Timers:
 
     def set(self, seconds: float, action: Callable[[T], object], of: T) -> Timer:
         """Call `action(of)` when `seconds` have passed."""
-        timer = Timer(self.clock.monotonic() + seconds, action, of, self)
-        heapq.heappush(self.heap, (timer.due, next(self._numbers), timer))
+        timer = Timer(self._monotonic() + seconds, action, self)
+        heapq.heappush(self.heap, (timer.due, next(self._numbers), timer, of))
         return timer
+
+    def add(self, due: float, action: Callable[..., object], timed: Timed) -> None:
+        """Call `action(timed)` at `due` of the monotonic clock."""
+        timed.due, timed.action = due, action
+        heapq.heappush(self.heap, (due, next(self._numbers), timed, timed))
 
     def set_at(self, when: float, action: Callable[[T], object], of: T) -> Timer:
         """Call `action(of)` at the time, in seconds since 1970; not before the clock says so, also if it is set back meanwhile."""
         self._look_at_clock()
         self._of_day += 1
-        timer = Timer(when - self._offset, action, of, self, when)
-        heapq.heappush(self.heap, (timer.due, next(self._numbers), timer))
+        timer = Timer(when - self._offset, action, self, when)
+        heapq.heappush(self.heap, (timer.due, next(self._numbers), timer, of))
         return timer
 
     def _look_at_clock(self) -> None:
         """Move the timers that were set by the time of day, if somebody has set the clock."""
-        offset = self.clock.time() - self.clock.monotonic()
+        offset = self.clock.time() - self._monotonic()
         if abs(offset - self._offset) < _STEP:
             return
         self._offset = offset
-        for _, _, timer in self.heap:
+        for _, _, timer, _ in self.heap:
             if timer.when is not None:
                 timer.due = timer.when - offset
-        self.heap[:] = [(timer.due, number, timer) for _, number, timer in self.heap]
+        self.heap[:] = [(timer.due, number, timer, of) for _, number, timer, of in self.heap]
         heapq.heapify(self.heap)
 
-    def note_cancelled(self) -> None:
-        """Called when one was cancelled: it stays in the heap until its time, or until half of the heap are such ones."""
+    def cancel(self, timer: Timed) -> None:
+        """Make a timer do nothing: it stays in the heap until its time, or until half of the heap are such ones."""
+        if timer.action is None:
+            return
+        timer.action = None
         self._cancelled += 1
         if self._cancelled > max(len(self.heap) // 2, _FEW):
             self.heap[:] = [entry for entry in self.heap if entry[2].action is not None]
@@ -159,17 +180,18 @@ class Timers:
         if due is None:
             return None
         when = self.heap[0][2].when
-        return due + self.clock.time() - self.clock.monotonic() if when is None else when
+        return due + self.clock.time() - self._monotonic() if when is None else when
 
     def next_wait(self) -> float | None:
         """Return when the next one is due, for a run that is about to wait; the clock may have been set since it last did."""
         if self._of_day:
             self._look_at_clock()
-        return self.due()
+        heap = self.heap
+        return heap[0][0] if heap and heap[0][2].action is not None else self.due()
 
     def is_due(self) -> bool:
         """Return whether one is due now."""
-        heap, now = self.heap, self.clock.monotonic()
+        heap, now = self.heap, self._monotonic()
         while heap and heap[0][0] <= now:
             if heap[0][2].action is not None:
                 return True
@@ -179,13 +201,14 @@ class Timers:
     def fire(self, most: int) -> None:
         """Call the actions of the timers that are due now, up to `most` of them, in order."""
         heap = self.heap
-        now = self.clock.monotonic()
+        now = self._monotonic()
         while most and heap and heap[0][0] <= now:
-            timer = heapq.heappop(heap)[2]
+            _, _, timer, of = heapq.heappop(heap)
             action, timer.action = timer.action, None
-            self._of_day -= timer.when is not None
+            if timer.when is not None:
+                self._of_day -= 1
             if action is None:
                 self._cancelled -= 1
                 continue
             most -= 1
-            action(timer.of)
+            action(of)

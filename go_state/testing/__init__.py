@@ -21,6 +21,7 @@ from go_state.testing.harness import Harness
 from go_state.testing.play import Played, play
 from go_state.testing.recording import Recording
 from go_state.testing.strategies import messages
+from go_state.testing.streams.async_contract import AsyncPartitionContract
 from go_state.testing.streams.holder_contract import HolderContract
 from go_state.testing.streams.log import PartitionedLog
 from go_state.testing.streams.partition_contract import PartitionContract
@@ -28,6 +29,7 @@ from go_state.testing.value_contract import ValueContract
 
 __all__ = [
     "CRASH_POINTS",
+    "AsyncPartitionContract",
     "BufferContract",
     "Harness",
     "HolderContract",

@@ -11,9 +11,10 @@ from collections.abc import Callable
 from functools import partial
 
 from go_state.core.errors import TimedOut, UsageError
-from go_state.runtime.effects.context import current
-from go_state.runtime.effects.effect import Effect
+from go_state.runtime.context import current
+from go_state.runtime.effects.scheduler import Effect
 from go_state.system.own_thread import call_once
+from go_state.system.running import running_loop
 from go_state.waking.deadlines import check_timeout
 
 
@@ -65,15 +66,18 @@ class SimClock:
             self._runs[wake] = _Run()
 
     def left(self, due: float | None, resting: Callable[[], bool], wake: Callable[[], object], /) -> float | None:
-        """Called when a run is about to wait; return 0 if time jumps to what it waits for."""
+        """Called when a run is about to wait; return 0 if time jumps to what it waits for. See `Clock.left`."""
         with self._lock:  # itself, and not by the condition: a simulated day of timers is spent here
             run = self._runs.get(wake) or self._runs.setdefault(wake, _Run())
             run.due, run.resting = due, resting
             if self._advancing:
                 self._changed.notify_all()
-            if not (self._jumps and self._rest()):
+            if not self._jumps:
                 return None
-            if len(self._runs) == 1 and due is not None:
+            alone = len(self._runs) == 1
+            if not (resting() if alone else self._rest()):
+                return None
+            if alone and due is not None:
                 self._now = max(self._now, due)
                 run.due, run.resting = None, _never
                 return 0.0
@@ -89,7 +93,7 @@ class SimClock:
         return 0.0 if mine else None
 
     def leave(self, wake: Callable[[], object], /) -> None:
-        """Called when a run has ended."""
+        """Called when the run that `wake` wakes has ended."""
         with self._lock:
             self._runs.pop(wake, None)
             self._changed.notify_all()
@@ -100,7 +104,8 @@ class SimClock:
         """Move time on by `seconds`, timer after timer, each with all that it leads to.
 
         Waits before each step, and at the end, until every run has done what there was to do; raises `TimedOut` when one has not
-        within `timeout` real seconds, such as one whose command does not return.
+        within `timeout` real seconds, such as one whose command does not return. Runs on this thread's event loop cannot go on
+        meanwhile: for those there is `advance_async`.
         """
         check_timeout(timeout)
         check_forward(seconds)
@@ -108,7 +113,8 @@ class SimClock:
         while True:
             with self._lock:
                 if not self._wait_for_rest(timeout):
-                    raise TimedOut(f"a run was still busy after {timeout:g} real seconds: does one of its commands hang?")
+                    why = "does one of its commands hang?" if running_loop() is None else "on an event loop use advance_async"
+                    raise TimedOut(f"a run was still busy after {timeout:g} real seconds: {why}")
                 due = self._next_due()
                 if due is None or due > end:
                     self._now = end
@@ -149,7 +155,7 @@ class SimClock:
             self.leave(wake)
 
     def set(self, now: float) -> None:
-        """Set the time, in seconds since 1970, and wake nobody."""
+        """Set the time to `now`, in seconds since 1970, and wake nobody."""
         self._now = _time(now)
 
     def settle(self, *, timeout: float = 10.0) -> None:

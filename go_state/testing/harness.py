@@ -1,4 +1,4 @@
-"""A program on the bench: its messages, commands, timers and subscriptions in the test's own hands, and nothing real is done.
+"""A program under test: its messages, commands, timers and subscriptions in the test's own hands, and nothing real is done.
 
 send ──▶ update ──▶ pending commands, as values ──▶ resolve or fail ──▶ update ──▶ ...
 advance ──▶ timers and subscriptions ──▶ update ──▶ ...
@@ -14,16 +14,17 @@ from typing import Any, Generic, TypeVar
 
 from go_state.core.commands import Call, Command
 from go_state.core.errors import InsideLoop, ProgramError, UsageError
-from go_state.core.program import Program, read_step, takes_key
+from go_state.core.program import Commands, Program, read_step, takes_key
 from go_state.core.subscriptions import Sub
 from go_state.core.turn import Turn
 from go_state.middleware.chain import replayed
 from go_state.runtime.after_commit import Hooks
-from go_state.runtime.effects.context import current, environment
-from go_state.runtime.effects.effect import Effect, Origin
+from go_state.runtime.context import current, environment
 from go_state.runtime.effects.executor import Owner, Work, check_kind
 from go_state.runtime.effects.inbox import Done, Failed
 from go_state.runtime.effects.manager import EffectManager
+from go_state.runtime.effects.place import Origin
+from go_state.runtime.effects.scheduler import Effect
 from go_state.runtime.feeds.feed import NOBODY
 from go_state.runtime.flow.awaitables import is_awaitable
 from go_state.runtime.flow.driver import drive
@@ -42,7 +43,7 @@ Msg = TypeVar("Msg")
 
 
 class _Desk:
-    """An executor that begins nothing: calls and streams lie here until the test says what becomes of them."""
+    """An executor that begins nothing: calls and streams wait here until the test says what becomes of them."""
 
     def start(self, effect: Effect) -> None:
         """Leave the call to the test."""
@@ -161,7 +162,8 @@ class Harness(Generic[Model, Msg]):
     what is pending, let time `advance`, and `crash`.
 
     Every call is pending until it is resolved, also of a plain function, in the order in which they would be begun. `perform` calls one
-    for real, with the fake `env`. The program is a strict one: an update that changes the model it is given raises `ProgramError`.
+    for real, with the fake `env`. `start` is the time at the beginning, in seconds since 1970. The program is a strict one: an
+    update that changes the model it is given raises `ProgramError`.
 
     >>> from go_state import Cmd, Program
     >>> def fetch(text): ...
@@ -333,11 +335,11 @@ class Harness(Generic[Model, Msg]):
 
     # ------------------------------------------------------------------ inside
 
-    def _replayed(self) -> tuple[Model, list[tuple[Msg | None, object]]]:
+    def _replayed(self) -> tuple[Model, list[tuple[Msg | None, Commands[Msg]]]]:
         """Return the model that the messages lead to, and each turn's message and commands, init's first."""
-        update: Any = self._steps.update
+        update = self._steps.update
         model, commands = read_step(self._steps.init(), "init")
-        turns: list[tuple[Msg | None, object]] = [(None, commands)]
+        turns: list[tuple[Msg | None, Commands[Msg]]] = [(None, commands)]
         for position, message in enumerate(self.messages):
             turn = (self._feed.turn_of(position),) if self._steps.takes_turn else ()
             model, commands = read_step(update(model, message, *turn), "update")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from go_state.core.commands import Cmd, Command, checked_commands, not_a_command
 from go_state.core.errors import UsageError
-from go_state.core.program import Program, read_step, takes_key
+from go_state.core.program import Commands, Program, read_step, takes_key
 from go_state.core.turn import Turn
 from go_state.middleware.chain import replayed
 
@@ -44,7 +44,8 @@ def play(program: Program[Model, Msg], *messages: Msg, key: str | None = None) -
         raise UsageError('the program\'s init takes a key: give play(program, *messages, key="...") one')
     program = replayed(replace(program, strict=True))
     model, commands = read_step(program.init(key) if takes_key(program) else program.init(), "init")
-    models, issued = [model], [_checked(commands)]
+    models = [model]
+    issued: list[tuple[Command[Msg], ...]] = [_checked(commands)]
     for position, message in enumerate(messages):
         if message is None:
             continue  # ignored, as everywhere
@@ -55,7 +56,7 @@ def play(program: Program[Model, Msg], *messages: Msg, key: str | None = None) -
     return Played(tuple(models), tuple(issued))
 
 
-def _checked(commands: object) -> tuple[Command[Any], ...]:
+def _checked(commands: Commands[Msg]) -> tuple[Command[Msg], ...]:
     """Return the commands, each of which could be performed as far as its kind tells."""
     for command in (checked := tuple(checked_commands(commands))):
         if not (command is None or isinstance(command, Cmd) or callable(command)):

@@ -22,11 +22,11 @@ Msg = TypeVar("Msg")
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A run of a program: the model it began with, its messages, and the model it came to.
+    """A run of a program: the `first` model, with which it began, its messages, and the `last`, to which it came.
 
-    Models and messages are JSON, as the program stored them under its `schema` number; `messages` are
-    `(position, time of entry in seconds since 1970, JSON)`. `journal` is the id of the journal they were recorded in, from which
-    `turn.random()` and `turn.uuid()` follow.
+    Models and messages are JSON, as the program stored them under its `schema` number; `messages` are `(position, time of entry
+    in seconds since 1970, JSON)`. `journal` is the id of the journal they were recorded in, from which `turn.random()` and
+    `turn.uuid()` follow.
     """
 
     journal: str

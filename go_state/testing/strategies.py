@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 def messages(of: Any, *, min_size: int = 0, max_size: int = 20) -> SearchStrategy[list[object]]:
     """Return a strategy for sequences of messages: of a program's, by the annotation of its update, or of a type or union.
 
+    They have `min_size` to `max_size` messages.
+
     `@given(gs.testing.messages(program))`. What a class's fields may hold is hypothesis's to say: `st.register_type_strategy`.
     Needs hypothesis: `pip install "go-state[testing]"`.
     """

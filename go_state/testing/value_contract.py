@@ -13,7 +13,7 @@ _SECONDS = 20.0  # until what was set is seen everywhere
 
 
 class ValueContract:
-    """What every `Value` keeps, whether it lies here or on a server."""
+    """What every `Value` keeps, whether it is here or on a server."""
 
     def make(self) -> Value[int]:
         """Return a fresh, open value that is not set."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import NamedTuple, Protocol
 
 
@@ -34,7 +34,7 @@ class Backend(Protocol):
         ...
 
     async def read(self) -> Entry:
-        """Return the newest entry: one that no later read goes behind."""
+        """Return the newest entry: no later read returns an older one."""
         ...
 
     async def write(self, data: bytes | None) -> int:
@@ -45,6 +45,6 @@ class Backend(Protocol):
         """Set the key if nobody has set it since `before`; return whether it was set, and the entry that is there now."""
         ...
 
-    def changes(self, after: int) -> AsyncIterator[Entry]:
+    def changes(self, after: int) -> AsyncGenerator[Entry, None]:
         """Give the entries after a revision, in order, as they come. It may leave out all but the newest, and ends by raising."""
         ...

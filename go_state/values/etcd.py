@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, TypeVar, cast
+from typing import Self, TypeVar
 from urllib.parse import urlsplit
 
 from go_state.core.errors import InsideLoop, UsageError, UsedAfterClose
@@ -26,11 +26,11 @@ T = TypeVar("T")
 class Etcd:
     """A connection to an etcd cluster of version 3.4 or newer, for values that many processes share.
 
-    A context manager, of both kinds. It works in a thread of its own, so its values are for threads and for every event loop. If an
-    endpoint does not answer the next one is asked. `ca` is the path of the certificates to trust (those of the system, if none is
-    given), `cert` the paths of this client's certificate and key, `user` a name and password. `timeout` (seconds) is how long a write
-    waits for an answer of an endpoint. Each value is read every `look` seconds, and the answer must come within that time: so a watch
-    that died in silence, and a server that is frozen, are found.
+    A context manager, of both kinds. It works in a thread of its own, so its values are for threads and for every event loop.
+    `endpoints` are URLs; if one does not answer the next one is asked. `ca` is the path of the certificates to trust (those of
+    the system, if none is given), `cert` the paths of this client's certificate and key, `user` a name and password. `timeout`
+    (seconds) is how long a write waits for an answer of an endpoint. Each value is read every `look` seconds, and the answer
+    must come within that time: so a watch that died in silence, and a server that is frozen, are found.
 
     It may be opened again when it was closed. Raises `UsageError` if an endpoint or a certificate cannot be one, and `MissingExtra`
     without `pip install "go-state[etcd]"`.
@@ -172,9 +172,9 @@ class EtcdKey:
         found = answer["responses"][0]["response_range"]
         return False, _newest({**found, "header": answer["header"]})
 
-    async def changes(self, after: int) -> AsyncIterator[Entry]:
+    async def changes(self, after: int) -> AsyncGenerator[Entry, None]:
         body = {"create_request": {"key": self._key, "start_revision": str(after + 1)}}
-        watch = cast("Any", self._gateway.watch(body))  # Any: an async generator, which has to be closed
+        watch = self._gateway.watch(body)
         async with aclosing(watch):
             async for result in watch:
                 self._recognise(result, 0)  # a watch may come from a member that lags

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
@@ -127,7 +127,7 @@ class Gateway:
 
     # ------------------------------------------------------------------ watching
 
-    async def watch(self, body: Json) -> AsyncIterator[Json]:
+    async def watch(self, body: Json) -> AsyncGenerator[Json, None]:
         """Give what a watch brings, until the connection is lost, which is raised as `Unreachable`."""
         endpoint = self.endpoints[0]
         headers = await self._headers(endpoint)

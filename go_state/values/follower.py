@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
-from typing import Any, cast
 
 from go_state.values.backend import Backend, Entry, Unreachable
 from go_state.values.home import end_task
@@ -77,7 +76,7 @@ class Follower:
             await end_task(watch)
 
     async def _bring(self, after: int) -> None:
-        changes = cast("Any", self._backend.changes(after))  # Any: an async generator, which has to be closed
+        changes = self._backend.changes(after)
         async with aclosing(changes):
             async for entry in changes:
                 self._brought = entry.revision

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from go_state.core.errors import InsideLoop, UsedAfterClose
 from go_state.system.forks import at_fork, belongs_to_parent, reset_lock
@@ -25,12 +25,12 @@ from go_state.waking.thread_waker import ThreadWaker
 from go_state.waking.waker import Waker
 
 T = TypeVar("T")
+Result = TypeVar("Result", covariant=True)
 _AGAIN = 0.1  # seconds after which a task that has not ended is cancelled once more
 _LOOK = 1.0  # seconds between two looks whether the loop was closed by somebody else, which tells nobody who waits
 _GRACE = 2.0  # seconds for tasks of the client's own to end when the loop does
-_NOTHING: Any = object()  # of any type, as it stands in the place of a result
 
-Call = Callable[[], Coroutine[Any, Any, T]]  # Any: what a coroutine yields and is sent is its event loop's own affair
+Call = Callable[[], Coroutine[object, object, T]]
 
 
 class Home:
@@ -39,7 +39,7 @@ class Home:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
         self._lock = threading.Lock()  # guards the two below, but that a call is taken out by its loop, in one step
-        self._calls: set[_Running[Any]] = set()
+        self._calls: set[_Running[object]] = set()
         self._closed = False
         at_fork(self)
 
@@ -84,7 +84,7 @@ class Home:
             self._give_up(running)
             running.waker.wake()
 
-    def _post(self, running: _Running[Any]) -> None:
+    def _post(self, running: _Running[object]) -> None:
         with self._lock:
             self._check_open()
             self._calls.add(running)
@@ -97,7 +97,7 @@ class Home:
         except RuntimeError:
             raise _closed_loop() from None
 
-    def _give_up(self, running: _Running[Any]) -> None:
+    def _give_up(self, running: _Running[object]) -> None:
         with suppress(RuntimeError):  # of a loop that is closed, where nothing runs
             self.loop.call_soon_threadsafe(running.give_up)
 
@@ -116,16 +116,16 @@ class Home:
         reset_lock(lock)
 
 
-class _Running(Generic[T]):
+class _Running(Generic[Result]):
     """A call: its task in the home's loop, and the waker of who waits for it."""
 
-    def __init__(self, call: Call[T], waker: Waker, calls: set[_Running[Any]]) -> None:
+    def __init__(self, call: Call[Result], waker: Waker, calls: set[_Running[object]]) -> None:
         self.waker = waker
         self._call = call
         self._calls = calls  # it is one of them until it ends
-        self._task: asyncio.Task[T] | None = None
+        self._task: asyncio.Task[Result] | None = None
         self._given_up = False
-        self._result: T = _NOTHING
+        self._result: tuple[Result] | None = None
         self._error: BaseException | None = None
 
     def begin(self) -> None:
@@ -136,12 +136,12 @@ class _Running(Generic[T]):
         self._task = asyncio.create_task(self._call())
         self._task.add_done_callback(self._ended)
 
-    def _ended(self, task: asyncio.Task[T]) -> None:
+    def _ended(self, task: asyncio.Task[Result]) -> None:
         self._task = None  # its last reference goes here, and not in a thread that may be interrupted
         if not task.cancelled():
             self._error = task.exception()
             if self._error is None:
-                self._result = task.result()
+                self._result = (task.result(),)
         self._calls.discard(self)
         self.waker.wake()
 
@@ -151,13 +151,13 @@ class _Running(Generic[T]):
         if self._task is not None:
             self._task.cancel()
 
-    def result(self) -> T:
+    def result(self) -> Result:
         """Return what the coroutine has returned, or raise what it has raised; `UsedAfterClose` if it was ended before that."""
         if self._error is not None:
             raise self._error
-        if self._result is _NOTHING:
+        if self._result is None:
             raise UsedAfterClose("the connection was closed during this call: a value that it was to write may be written")
-        return self._result
+        return self._result[0]
 
 
 class OwnHome(Home):
@@ -212,7 +212,7 @@ async def _end_all() -> None:
         await asyncio.wait(tasks, timeout=_GRACE)
 
 
-async def end_task(task: asyncio.Task[Any]) -> None:
+async def end_task(task: asyncio.Task[object]) -> None:
     """Cancel the task and wait for its end. Raises nothing that the task has raised.
 
     It is cancelled until it ends: the `asyncio.wait_for` of Python 3.11, which clients use, loses a cancellation that comes together
@@ -221,7 +221,7 @@ async def end_task(task: asyncio.Task[Any]) -> None:
     await outlast(task, cancel=True)
 
 
-async def outlast(future: asyncio.Future[Any], *, cancel: bool = False) -> None:
+async def outlast(future: asyncio.Future[T], *, cancel: bool = False) -> None:
     """Wait until it has ended, and cancel it again and again if asked for; being cancelled meanwhile is raised at its end."""
     cancelled: asyncio.CancelledError | None = None
     while not future.done():

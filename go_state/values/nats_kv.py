@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from go_state.core.errors import MissingExtra, StoreUnavailable, UsageError, UsedAfterClose
 from go_state.values.backend import Entry, MadeAnew, Unreachable
@@ -16,6 +16,11 @@ from go_state.values.home import Home, outlast
 from go_state.values.registry import Registry
 from go_state.values.remote_value import RemoteValue
 from go_state.waking.deadlines import is_number
+
+if TYPE_CHECKING:  # it may not be installed
+    from nats.aio.client import Client
+    from nats.js import JetStreamContext
+    from nats.js.api import StreamInfo
 
 T = TypeVar("T")
 
@@ -46,7 +51,7 @@ class NatsKV:
     `MissingExtra` without `pip install "go-state[nats]"`.
     """
 
-    def __init__(self, client: Any, bucket: str, *, look: float = 1.0) -> None:  # Any: nats.NATS, which may not be installed
+    def __init__(self, client: Client, bucket: str, *, look: float = 1.0) -> None:
         if not (is_number(look) and look > 0):
             raise UsageError(f"look= is a number of seconds greater than 0, not {look!r}")
         if not (isinstance(bucket, str) and _BUCKET.fullmatch(bucket)):
@@ -102,7 +107,7 @@ class NatsKV:
 class NatsKey:
     """One key of a bucket: the `Backend` of a value."""
 
-    def __init__(self, client: Any, stream: Any, bucket: str, key: str) -> None:  # Any: of nats-py
+    def __init__(self, client: Client, stream: JetStreamContext, bucket: str, key: str) -> None:
         if not (isinstance(key, str) and len(key) <= _LONGEST_KEY and _KEY.fullmatch(key)):
             raise UsageError(
                 f"a key of a bucket is of ASCII letters, digits and - _ / = with single dots between them, {_LONGEST_KEY} characters "
@@ -133,9 +138,9 @@ class NatsKey:
                 if error.err_code != _NO_MESSAGE:
                     raise
                 return Entry(info.state.last_seq, None)  # nothing was left of it when that was the last
-        return Entry(found.seq, None if _is_marker(found.headers or {}) else found.data or b"")
+        return Entry(found.seq or 0, None if _is_marker(found.headers or {}) else found.data or b"")
 
-    def _recognise(self, info: Any, known: int) -> None:
+    def _recognise(self, info: StreamInfo, known: int) -> None:
         """Raise `MadeAnew` if the bucket is not the one that was read before, or has forgotten what it held."""
         if self._made is None:
             self._made = info.created
@@ -166,7 +171,7 @@ class NatsKey:
             answer = await self._stream.publish(self._subject, data, stream=f"KV_{self._bucket}", headers=headers)
         return int(answer.seq)
 
-    async def changes(self, after: int) -> AsyncIterator[Entry]:
+    async def changes(self, after: int) -> AsyncGenerator[Entry, None]:
         """Read the key whenever somebody publishes to its subject, which is how it is set.
 
         The client's own watch is not used: it leaves two tasks running for ever, and a server that is restarted forgets it. A plain
@@ -202,7 +207,7 @@ def _is_marker(headers: Mapping[str, str]) -> bool:
 
 
 @contextmanager
-def _failures(client: Any) -> Iterator[None]:
+def _failures(client: Client) -> Iterator[None]:
     """Raise what nats-py raises as ours. Nothing is asked while the client has no server: it would keep that, and send it later."""
     from nats import errors
     from nats.js import errors as answers

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from go_state.core.errors import UsageError, UsedAfterClose
+from go_state.storage.types.annotations import Instance, TypeForm
 from go_state.system.forks import at_fork, belongs_to_parent, reset_lock
 from go_state.values.backend import Backend
 from go_state.values.home import Home
@@ -23,7 +24,7 @@ class Registry:
         self._backend = backend  # makes that of a key, or raises `UsageError`
         self._look = look
         self._lock = threading.Lock()  # guards the two below
-        self._values: dict[str, tuple[Any, RemoteValue[Any]]] = {}  # by key, with the types they were asked for
+        self._values: dict[str, tuple[TypeForm, RemoteValue[Instance]]] = {}  # by key, with the types they were asked for
         self._ended = False
         at_fork(self)
 

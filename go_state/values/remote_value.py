@@ -14,11 +14,12 @@ import asyncio
 import copy
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, NoReturn, TypeVar
+from typing import NoReturn, TypeVar
 
 from go_state.core.errors import Empty, GoStateError, Incompatible, SourceChanged, StoreUnavailable, UsedAfterClose
 from go_state.storage.codec.codecs import json_codec
 from go_state.storage.codec.error_texts import without_contents
+from go_state.storage.types.annotations import TypeForm
 from go_state.values.backend import Backend, Entry, MadeAnew, Unreachable
 from go_state.values.follower import Follower
 from go_state.values.home import Home, end_task
@@ -40,7 +41,7 @@ class _Unreadable:
         raise copy.copy(self._error)
 
 
-def _read_one(held: tuple[Versioned[Any], ...]) -> Any:
+def _read_one(held: tuple[Versioned[T | _Unreadable], ...]) -> T:
     value = held[0][1]
     if isinstance(value, _Unreadable):
         value.raise_error()
@@ -48,7 +49,7 @@ def _read_one(held: tuple[Versioned[Any], ...]) -> Any:
 
 
 class RemoteValue(Watchable[T]):
-    """A value that lies on a server; made by `Etcd.value` or `NatsKV.value`. Thread-safe; a `gs.abc.Value`.
+    """A value on a server; made by `Etcd.value` or `NatsKV.value`. Thread-safe; a `gs.abc.Value`.
 
     `peek`, `watch`, `map` and `gs.watch.select` are those of `gs.Value`, and cost no round trip. `set`, `update` and `delete` are for
     threads, and their twins `set_async`, `update_async` and `delete_async` for event loops. A key that is deleted is unset: `peek`
@@ -57,8 +58,8 @@ class RemoteValue(Watchable[T]):
     `SourceChanged` is raised to whoever reads.
     """
 
-    def __init__(self, backend: Backend, home: Home, of: Any, look: float) -> None:
-        self.slot: Slot[Any] = Slot()  #: what it shares with its watchers
+    def __init__(self, backend: Backend, home: Home, of: TypeForm, look: float) -> None:
+        self.slot: Slot[T | _Unreadable] = Slot()  #: what it shares with its watchers
         super().__init__((self.slot,), _read_one)
         self.connected: Value[bool] = Value(False)  #: whether the copy follows the server at this moment; can be watched
         self._backend = backend
@@ -71,7 +72,7 @@ class RemoteValue(Watchable[T]):
 
     def watch(self, *, since: int = 0, every: float = 0.0) -> Watcher[T]:
         """Return a watcher, which is given no revision up to `since`, and values at least `every` seconds apart; see `gs.Value.watch`."""
-        return Watcher(self._slots, self._read, seen=(since,), every=every)
+        return Watcher((self.slot,), _read_one, seen=(since,), every=every)
 
     @property
     def version(self) -> int:
@@ -83,7 +84,7 @@ class RemoteValue(Watchable[T]):
         held = self.slot.now
         if not held[0]:
             raise Empty("the value is not set, or was not received yet: wait for it with watch()")
-        return held[0], self._read((held,))
+        return held[0], _read_one((held,))
 
     # ------------------------------------------------------------------ writing
 
@@ -117,7 +118,7 @@ class RemoteValue(Watchable[T]):
         entry = self._home.run(self._newest, "update")
         while True:
             new, data = self._changed(fn, entry)
-            won, entry = self._home.run(partial(self._replace, entry, data, new), "update")
+            won, entry = self._home.run(partial(self._compare_and_set, entry, data, new), "update")
             if won:
                 return new
 
@@ -126,7 +127,7 @@ class RemoteValue(Watchable[T]):
         entry = await self._home.run_async(self._newest)
         while True:
             new, data = self._changed(fn, entry)
-            won, entry = await self._home.run_async(partial(self._replace, entry, data, new))
+            won, entry = await self._home.run_async(partial(self._compare_and_set, entry, data, new))
             if won:
                 return new
 
@@ -149,7 +150,7 @@ class RemoteValue(Watchable[T]):
         self.slot.set_at(revision, value)
         return revision
 
-    async def _replace(self, before: Entry, data: bytes, new: T) -> tuple[bool, Entry]:
+    async def _compare_and_set(self, before: Entry, data: bytes, new: T) -> tuple[bool, Entry]:
         won, entry = await self._asked(partial(self._backend.replace, before, data))
         if won:
             self.slot.set_at(entry.revision, new)
@@ -177,9 +178,10 @@ class RemoteValue(Watchable[T]):
         elif entry.revision > self.slot.newest:  # or it was decoded before
             self.slot.set_at(entry.revision, self._decoded(entry.data))
 
-    def _decoded(self, data: bytes) -> Any:
+    def _decoded(self, data: bytes) -> T | _Unreadable:
         try:
-            return self._codec.decode(data)
+            value: T = self._codec.decode(data)
+            return value
         except (ValueError, RecursionError) as error:
             return _Unreadable(Incompatible(self._backend.where, "value", without_contents(error)))
         except Exception as error:  # of a class that checks its own fields: its words are not ours to repeat

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import suppress
 
 
 class ThreadWaker:
@@ -22,8 +21,10 @@ class ThreadWaker:
     def wake(self) -> None:
         """Wake the thread; a second call does nothing."""
         # Asking `locked()` first would not do: two threads that wake at the same moment would both find it locked.
-        with suppress(RuntimeError):  # it was released already
+        try:  # noqa: SIM105  - `suppress` is three calls more, at every wake-up
             self._lock.release()
+        except RuntimeError:  # it was released already
+            pass
 
     wake_in_loop = wake
 

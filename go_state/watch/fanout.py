@@ -36,9 +36,13 @@ class _Reader(Protocol[Got]):
 
 
 def fanout(source: Watchable[T] | Consumer[T], *sinks: Sink[T], policy: Policy = "latest") -> FanOut[T]:
-    """Give every sink, a function of one argument, what comes from the source, in threads of its own; leave its block to end it.
+    """Give every one of the `sinks`, functions of one argument, what comes from the source, in threads of its own; leave its
+    block to end it.
 
-    A value gives its newest, a consumer each message, which is committed once it is handed on. See `FanOut` for how it ends.
+    A value gives its newest, a consumer each message, which is committed once it is handed on. With the `policy` "latest" each sink
+    is given the newest, in its own time, and never sees what it has no time for; with "buffer" it is given everything, in its own
+    time; with "block" all are given one thing before any is given the next, so the slowest sets the pace. What a sink
+    raises ends it, and is raised by the block; `wait` waits for the source's own end.
     """
     if policy not in ("latest", "buffer", "block"):
         raise UsageError(f'policy is "latest", "buffer" or "block", not {policy!r}')

@@ -141,6 +141,8 @@ def _differs_as_a_whole(last: object, model: object) -> bool:
 class Changes(Generic[Model]):
     """A subscription to changes: the newest only, with the union of the fields that have changed since the last delivery.
 
+    Made by `App.changes`.
+
     Iterating ends when the program does. After `close`, which may be called twice and from anywhere, a change that was not
     delivered still is, and then `Closed` is raised.
     """

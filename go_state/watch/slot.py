@@ -9,9 +9,9 @@ version after that; who sets the slot writes it and looks at the wakers after th
     watcher   add the waker      look at the version      sleep
     setter    write the version  look at the wakers       wake them
 
-If the watcher looks before the version is written, its waker is registered before the setter looks, and it is woken. If it looks later, it
-sees the new version and does not sleep. Both orders may hold at once: then it is woken for what it has seen already, and looks in
-vain once. The same holds for `closed`, which is written before the wakers are looked at.
+If the watcher looks before the version is written, its waker is registered before the setter looks, and it is woken. If it looks
+later, it sees the new version and does not sleep. Both orders may hold at once: then it is woken for what it has seen already, and
+looks once for nothing. The same holds for `closed`, which is written before the wakers are looked at.
 """
 
 from __future__ import annotations
@@ -75,7 +75,9 @@ class Slot(Generic[T]):
         """Set the slot, for its only setter: without the lock, unless a watcher sleeps."""
         self.now = self.now[0] + 1, value
         if self._wakers:  # looked at after the slot is written, see above
-            self.wake()
+            with self._lock:
+                wakers, self._wakers = self._wakers, {}
+            wake_all(wakers)
 
     def set_at(self, version: int, value: T) -> bool:
         """Set the slot to a version of the setter's own, or unset it if the value is UNSET, and return whether that was done.

@@ -123,7 +123,8 @@ class Derived(Watchable[T]):
 
 
 def select(*values: Watchable[Any]) -> Derived[tuple[Any, ...]]:
-    """Return a value made of several, as a tuple, which is set once all of them are; it ends when the first of them does.
+    """Return a value made of several `values`, as a tuple, which is set once all of them are; it ends when the first of them
+    does.
 
     >>> name, age = Value("ann"), Value(7)
     >>> select(name, age).peek()

@@ -126,7 +126,8 @@ class Watcher(Generic[T]):
             finally:
                 if self._waker is waker:  # without a call: Ctrl-C, which comes at one, would leave a get that is no more
                     self._waker = None
-                self._remove_waker(waker)
+                for slot in self._slots:
+                    slot.remove_waker(waker)  # interrupted here, it stays until the next change, which wakes nobody by it
             look = self._look(look.passed_over, where)  # also when the time is over: a value may have come in the last moment
             if look.value is _NOTHING and not woken:
                 _check_time(until, timeout)
@@ -145,7 +146,8 @@ class Watcher(Generic[T]):
             finally:
                 if self._waker is waker:  # without a call: Ctrl-C, which comes at one, would leave a get that is no more
                     self._waker = None
-                self._remove_waker(waker)
+                for slot in self._slots:
+                    slot.remove_waker(waker)  # interrupted here, it stays until the next change, which wakes nobody by it
             look = self._look(look.passed_over, where)  # also when the time is over: a value may have come in the last moment
             if look.value is _NOTHING and not woken:
                 _check_time(until, timeout)
@@ -220,10 +222,6 @@ class Watcher(Generic[T]):
         except Closed as error:  # of an app that ends and may be waited for no longer
             self._end = error
             raise
-
-    def _remove_waker(self, waker: Waker) -> None:
-        for slot in self._slots:
-            slot.remove_waker(waker)  # interrupted here, it stays until the next change, which wakes nobody by it
 
     # ------------------------------------------------------------------ iterating and ending
 

@@ -32,7 +32,7 @@ class Chain:
 
     def __init__(self, buffer: Buffer[Any]) -> None:
         self.cursor: Cursor[Any] = Cursor.open(buffer.log)
-        self.own: OwnChunk[Any] = OwnChunk(self.cursor, lambda: self.cursor.committed + self.given - self.committed - 1)
+        self.own: OwnChunk[Any] = OwnChunk(self.cursor)
         self.chunk: list[Any] = []
         self.given = self.committed = 0  # of the chunk
 

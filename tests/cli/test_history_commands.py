@@ -258,11 +258,43 @@ def lines_of(stream: IO[str] | None) -> Iterator[str]:
     return iter(stream.readline, "")
 
 
+def test_what_was_not_shown_is_told(go_state: Command) -> None:
+    """A field that no turn changes, records of a file that are no messages, and snapshots of another revision."""
+    trace = "replay", "old:plain", "shop.lmdb", "--trace", "--fields", "refundd"
+    assert go_state(*trace) == (0, "", "no turn there changes refundd\n")
+    (go_state.folder / "other.jsonl").write_text('{"customer": "c1", "amount": 5}\n' * 2)
+    code, printed, error = go_state("replay", "old:plain", "other.jsonl")
+    assert (code, printed, error) == (0, '{"total":0,"refunded":0}\n', "2 passed over, at 0 (BadRecord), 1 (BadRecord)\n")
+    assert "2 passed over" in go_state("first", "old:plain", "other.jsonl", "--where", "customer=c1")[2]
+    text = (go_state.folder / "old.py").read_text().replace("()), update)", "()), update, revision=2)")
+    (go_state.folder / "revised.py").write_text(text)
+    code, printed, _ = go_state("verify", "revised:plain", "shop.lmdb")
+    assert (code, "no snapshot is of the program's revision 2" in printed) == (0, True)
+
+
 @pytest.mark.parametrize(
     ("args", "teaches"),
     [
         (("first", "old:plain", "shop.lmdb", "--where", "after."), "--where is field=value, an expression such as"),
         (("first", "old:plain", "shop.lmdb", "--where", "old:nothing"), "the module has nothing of that name"),
+        (("first", "old:plain", "shop.lmdb", "--where", "after.totl < 0"), "asked about position 0, a message of type Sale"),
+        (("first", "old:plain", "shop.lmdb", "--where", "after.total < 'x'"), "cannot be computed (TypeError"),
+        (("first", "old:plain", "shop.lmdb", "--where", "msg.customer == c1"), "a text is written in quotes"),
+        (("first", "old:sales", "sales.csv", "--key-of", "custmer", "--where", "amount=3"), "is a field that a Sale has not"),
+        (("replay", "old:plan", "shop.lmdb"), "is not a gs.Program: old has keyed, plain, sales"),
+        (("replay", "old:plain", "shop.lmdb", "--from", "6"), "has the positions 0 to 5, not 6"),
+        (("replay", "old:plain", "sales.csv"), "say with --of module:Class"),
+        (
+            ("rebuild", "old:keyed", "shops.lmdb", "--prefix", "shps/"),
+            "there is no model of old:keyed under the prefix 'shps/'",
+        ),
+        (
+            ("erase", "old:keyed", "shops.lmdb", "--prefix", "shps/", "--where", "customer=c1", "--dry-run"),
+            "none whose name begins",
+        ),
+        (("to-test", "old:plain", "shop.lmdb", "fill.py"), "nothing is overwritten"),
+        (("to-test", "old:plain", "shop.lmdb", "none/test_it.py"), "none/test_it.py cannot be written"),
+        (("journal", "export", "shop.lmdb", "shop", "/dev/full"), "/dev/full cannot be written"),
         (("replay", "old:keyed", "shops.lmdb"), "say which with --name"),
         (("replay", "old:plain", "shop.lmdb", "--of", "old:Sale"), "leave it out"),
         (("replay", "old:plain", "shop.lmdb", "--fields", "total"), "--trace"),

@@ -126,7 +126,7 @@ def test_a_person_is_erased(go_state: Command) -> None:
 def test_nothing_found_is_not_taken_for_erased(go_state: Command, what: tuple[str, ...], said: str) -> None:
     """A misspelt field or key is said, and nothing is said of bytes that were erased."""
     _, printed, error = go_state("erase", "shop:shop", "shop.lmdb", *what, "--yes")
-    assert (said in printed + error, "free pages" in printed + error) == (True, False)
+    assert (said in printed + error, "compact" in printed + error) == (True, False)
 
 
 def test_messages_are_replaced_by_a_function(go_state: Command) -> None:
@@ -134,7 +134,8 @@ def test_messages_are_replaced_by_a_function(go_state: Command) -> None:
     done = go_state(
         "erase", "shop:shop", "shop.lmdb", "--where", "to.city=Rome", "--where", "amount=8", "--with", "shop:nobody", "--yes", "--json"
     )  # fmt: skip
-    assert json.loads(done[1]) == {"messages": 40, "journals": 1, "replaced": 1, "emptied": 0, "snapshots": 3, "letters": 0}
+    counted = {"messages": 40, "journals": 1, "replaced": 1, "emptied": 0, "snapshots": 3, "letters": 0, "raw": 0}
+    assert json.loads(done[1]) == counted
     assert go_state.model()["nobody"] == 8
 
 
@@ -148,6 +149,7 @@ def test_a_person_is_erased_of_all_rooms(go_state: Command) -> None:
         "emptied": 3,
         "snapshots": 6,
         "letters": 0,
+        "raw": 0,
     }
     assert json.loads(go_state(*erase)[1])["emptied"] == 0
     shown = json.loads(go_state("snapshots", "show", "rooms.lmdb", "room/r1")[1])
@@ -179,6 +181,35 @@ def test_a_store_is_backed_up_and_restored(go_state: Command) -> None:
     assert not list(go_state.folder.glob("never*"))
 
 
+def test_beside_a_program_that_runs(go_state: Command) -> None:
+    """What needs the lease says to stop the program, and not what only a program can do: wait for it."""
+    run = (
+        "import shop, go_state as gs\nwith gs.LMDBStore('shop.lmdb') as store, gs.start(shop.shop, store=store, key='shop'):\n"
+        "    print('runs', flush=True)\n    input()\n"
+    )
+    running = subprocess.Popen(
+        [sys.executable, "-c", run],
+        cwd=go_state.folder,
+        env=go_state.environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "runs\n"
+        for args in (
+            ("store", "compact", "shop.lmdb"),
+            ("rebuild", "shop:shop", "shop.lmdb"),
+            ("journal", "skip", "shop.lmdb", "shop", "3"),
+        ):
+            code, _, error = go_state(*args)
+            assert (code, "stop it, give the command again" in error, "wait" in error) == (1, True, False)
+        assert go_state("peek", "shop:shop", "shop.lmdb", "--key", "shop")[0] == 0
+    finally:
+        running.communicate("\n")
+
+
 def test_a_store_says_what_it_holds(go_state: Command) -> None:
     """As a table and as JSON; check reads it, compact makes it smaller or leaves it."""
     info = json.loads(go_state("store", "info", "rooms.lmdb", "--json")[1])
@@ -204,6 +235,11 @@ def test_a_store_says_what_it_holds(go_state: Command) -> None:
         ),
         (("erase", "shop:shop", "shop.lmdb", "--where", "a=b", "--empty", "--with", "shop:nobody"), "say one of them"),
         (("erase", "shop:shop", "rooms.lmdb", "--where", "a=b", "--empty"), "say which with --name"),
+        (
+            ("erase", "shop:keyed", "rooms.lmdb", "--prefix", "rom/", "--where", "a=b", "--empty"),
+            "none whose name begins with 'rom/'",
+        ),
+        (("journal", "import", "new.lmdb", "shop", "shop.py", "shop:shop"), "of shop.py: JSON is malformed"),
     ],
 )
 def test_wrong_use_teaches_and_makes_no_file(go_state: Command, args: tuple[str, ...], teaches: str) -> None:

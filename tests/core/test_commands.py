@@ -1,5 +1,7 @@
 """Commands are values: equal, printable, and performed in order by a turn."""
 
+import copy
+import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +9,7 @@ from typing import Any
 import pytest
 
 import go_state as gs
+from go_state.core.commands import Call
 
 
 @dataclass(frozen=True)
@@ -152,3 +155,29 @@ def test_what_stands_in_the_place_of_a_time_is_not_quoted(made: Callable[[Any], 
     assert "secret" not in str(raised.value)
     with pytest.raises(gs.ProgramError, match="not nan"):
         made(float("nan"))
+
+
+def test_a_call_is_what_it_calls_and_how() -> None:
+    """It is equal to another of the same parts, hashes, matches, copies and pickles by them, and its parts cannot be changed."""
+    call: Any = gs.Cmd.call(len, "four", ok=str, key="k", busy="skip")
+    match call:
+        case Call(fn, args, ok, err, how):
+            assert (fn, args, ok, err, how.key, how.busy, call.key) == (len, ("four",), str, None, "k", "skip", "k")
+        case _:
+            pytest.fail("it does not match")
+    for same in (
+        gs.Cmd.call(len, "four", ok=str, key="k", busy="skip"),
+        copy.copy(call),
+        copy.deepcopy(call),
+        pickle.loads(pickle.dumps(call)),
+    ):
+        assert (same, hash(same), repr(same)) == (call, hash(call), repr(call))
+    for other in (
+        gs.Cmd.call(len, "four", ok=str, key="k"),
+        gs.Cmd.call(len, "fou"),
+        (len, ("four",), str, None, call.how),
+        call.parts,
+    ):
+        assert call != other
+    with pytest.raises(AttributeError):
+        call.fn = str

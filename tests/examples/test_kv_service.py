@@ -414,10 +414,10 @@ def wait_until(true: Callable[[], bool], seconds: float = 30.0) -> None:
         time.sleep(0.01)  # bounded by the line above
 
 
-def test_the_lines_of_the_readme_work(tmp_path: Path) -> None:
+def test_the_lines_of_its_page_work(tmp_path: Path) -> None:
     """Each curl line, as it stands there."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    lines = [line.split("  ")[0] for line in readme.splitlines() if line.startswith("curl ")]
+    page = (ROOT / "docs" / "how_to" / "key_value_service.md").read_text(encoding="utf-8")
+    lines = [line.split("  ")[0] for line in page.splitlines() if line.startswith("curl ")]
     served = Served("--path", str(tmp_path / "kv.lmdb")).start()
     shown = ["HTTP/1.1 201", "hello", "HTTP/1.1 204", "event: put", '{"keys":["greeting"],"more":false}', "kv_keys 1.0"]
     for line, expected in zip(lines, shown, strict=True):

@@ -87,6 +87,18 @@ def test_a_denied_message_changes_nothing(drivers: Drivers) -> None:
     assert (before.outcomes, after.outcomes, sent) == ([2, "more than 3", 3], [2, 3], [2, 1])
 
 
+def test_commands_can_be_gone_through_when_there_are_none(drivers: Drivers) -> None:
+    """A proposal of an update that returns None as its commands has an empty sequence of them."""
+    seen: list[list[object]] = []
+
+    def look(proposal: Proposal[Model, Add]) -> Generator[Any, Any, None]:
+        seen.append(list(proposal.commands))
+        yield
+
+    drivers.batch(gs.Program(lambda: (Model(), ()), lambda model, _msg: (model, None), middleware=(look,)), [Add(1)])
+    assert seen == [[]]
+
+
 def test_final_passes_over_the_rest(drivers: Drivers) -> None:
     """A final model is committed without asking those that come after, wrappers included; all others hear of it."""
     first, last = Heard(), Heard()

@@ -142,7 +142,7 @@ def test_an_app_that_ends_before_says_so(how: str) -> None:
 
     waiting = threading.Thread(target=settle)
     waiting.start()
-    while not app.life.settling.is_awaited:
+    while not app.life.settling.waiting:
         pass
     if how == "is stopped":
         app.life.ask_to_end(drain=False)
@@ -175,7 +175,7 @@ def test_it_is_cancelled_and_interrupted_without_a_trace() -> None:
             app.send(1)
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(app.settle_async(), 0.05)
-            assert not app.life.settling.is_awaited
+            assert not app.life.settling.waiting
             go_on.set()
 
     asyncio.run(main())
@@ -292,7 +292,7 @@ async def test_it_returns_on_an_event_loop_while_others_keep_sending(tmp_path: P
                 for task in others:
                     task.cancel()
                 await asyncio.gather(*others, return_exceptions=True)
-            assert not app.life.settling.is_awaited
+            assert not app.life.settling.waiting
 
 
 async def test_keyed_programs_are_settled_while_others_keep_sending(tmp_path: Path) -> None:

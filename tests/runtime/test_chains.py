@@ -11,7 +11,7 @@ from interrupts import Interrupt, at_every_point
 import go_state as gs
 from go_state.buffer.consumer import Consumer
 from go_state.runtime.effects.manager import EffectManager
-from go_state.runtime.feeds.log_feed import LogFeed
+from go_state.runtime.feeds.log_feed import log_feed
 from go_state.runtime.flow.driver import drive
 from go_state.runtime.resources import Resources
 from go_state.runtime.steps import Steps
@@ -26,7 +26,7 @@ class Chain:
         self.reader: Consumer[int] = self.buffer.consumer()
         self.buffer.put(*messages)
         self.buffer.close()
-        self.feed = LogFeed(self.reader.cursor, on_loop=False)
+        self.feed = log_feed(self.reader.cursor, on_loop=False)
         self.longest = 0
 
     def run(self, update: Callable[[int, int], Any]) -> Loop[int, int]:

@@ -89,3 +89,15 @@ def test_a_time_is_a_number_of_seconds(time: Any) -> None:
         SimClock().set(time)
     with pytest.raises(gs.UsageError, match="sleep takes a number of seconds"):
         asyncio.run(SimClock().sleep(float("nan")))
+
+
+async def test_a_loop_that_its_runs_wait_for_is_told_of() -> None:
+    """`advance` in the loop of its runs cannot end; the error names what can."""
+    clock = SimClock()
+    program: gs.Program[int, int] = gs.Program(lambda: (0, [gs.Cmd.after(1, 5)]), lambda model, msg: (msg, ()))
+    async with gs.start_async(program, clock=clock) as app:
+        app.send(1)
+        with pytest.raises(gs.TimedOut, match="use advance_async"):
+            clock.advance(1, timeout=0.01)
+        await clock.advance_async(1)
+        assert app.model == 5

@@ -1,6 +1,6 @@
 """What a user's type checker sees; read by mypy --strict and pyright, never run."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol, Unpack, assert_type
 
@@ -244,6 +244,7 @@ def buffers() -> None:
     """A buffer and its consumers carry messages."""
     buffer = gs.Buffer[Msg]()
     buffer.put(Add(1), Reset())
+    buffer.put(*[Add(1)])
     buffer.put("text")  # type: ignore[arg-type]
     consumer = buffer.consumer()
     assert_type(consumer, gs.Consumer[Msg])
@@ -259,6 +260,11 @@ def buffers() -> None:
     gs.run(program, gs.Buffer[str]())  # type: ignore[misc]
 
 
+def named(failed: Iterable[gs.FailedMessage[object]]) -> list[str]:
+    """A function of failed messages of any program."""
+    return [type(each.message).__name__ for each in failed]
+
+
 def batches() -> None:
     """A batch returns the program's model."""
     result = gs.batch(program, messages, limit=3, prefetch=2, on_error=gs.SetAside())
@@ -266,6 +272,7 @@ def batches() -> None:
     assert_type(result.model, Counter)
     assert_type(result.ended, Literal["exhausted", "limit", "stopped", "budget", "failed"])
     assert_type(result.set_aside, tuple[gs.FailedMessage[Msg], ...])
+    named(result.set_aside)
     assert_type(gs.batch(program, generator()).model, Counter)
     assert_type(gs.batch(program, lambda: (messages, False)).model, Counter)
     assert_type(gs.batch(program, gs.Buffer[Msg]()).model, Counter)
@@ -471,6 +478,14 @@ def observed() -> None:
         assert_type(rooms["lobby"].effects(), list[gs.app.RunningEffect])
 
 
+def copied(program: gs.Program[Counter, Msg], topic: gs.abc.PartitionedSource[Msg]) -> None:
+    from obstore.store import MemoryStore
+
+    with gs.CopiedStore("state", "s3://bucket/shops", every=60) as store, gs.CopiedStore("other", MemoryStore()) as other:
+        assert_type(gs.aggregate(program, topic, store=store, key=str).position, Any)
+        assert_type(other.load("a"), gs.abc.Stored | None)
+
+
 def erased(store: gs.LMDBStore, journal: gs.Journal[Msg]) -> None:
     """A rewriting says what it has done; a store's care takes paths and stores."""
     assert_type(
@@ -508,3 +523,22 @@ def inspected(app: gs.App[Counter, Msg], store: gs.LMDBStore) -> str:
     mounted: gs.inspector.Application = gs.inspector.asgi(app)
     gs.inspect(3)  # type: ignore[arg-type]
     return address + mounted.token
+
+
+def positive(proposal: gs.middleware.Proposal[Counter, Msg]) -> Iterator[Counter | None]:
+    """A middleware of one's own knows the program's types."""
+    assert_type(proposal.proposed, Counter)
+    assert_type(proposal.message, Msg)
+    yield None if proposal.proposed.count >= 0 else Counter()
+
+
+def around(inner: Callable[[Counter, Msg, gs.Turn], gs.Step[Counter, Msg]]) -> Callable[[Counter, Msg, gs.Turn], object]:
+    """A wrapper takes an update and returns one."""
+    return lambda model, msg, turn: inner(model, msg, turn)
+
+
+def with_middleware() -> gs.Program[Counter, Msg]:
+    """Middleware of any kind goes into one program; lambdas need no annotations."""
+    allowed = gs.middleware.authorise(lambda model, msg: model.count < 3 or isinstance(msg, Reset))
+    fresh = gs.middleware.expire("entries", 60.0, at=lambda entry: entry.at)
+    return gs.Program(init, update, middleware=[positive, around, allowed, fresh, gs.middleware.ChangeLog(print)])

@@ -293,8 +293,8 @@ def test_an_endpoint_that_cannot_be_asked_is_refused(endpoint: Any) -> None:
     assert "pw" not in str(caught.value)
 
 
-def test_the_readme_s_block_does_what_it_says(etcd_server: EtcdServer, capsys: pytest.CaptureFixture[str]) -> None:
-    page = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+def test_the_block_of_the_guide_does_what_it_says(etcd_server: EtcdServer, capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "guide" / "values.md").read_text(encoding="utf-8")
     block = next(block for block in re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL) if "values.Etcd" in block)
     names = {"gs": gs, "dataclass": dataclass, "__name__": __name__}
     exec(block, names)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from go_state.cli.conditions import Members
-from go_state.cli.opened import AnyProgram, find_journal, import_function, import_program, named, open_store
+from go_state.cli.opened import find_journal, import_function, import_program, named, open_store
 from go_state.cli.output import bar, confirm, print_json
 from go_state.cli.parameters import (
     AllUnder,
@@ -27,7 +28,7 @@ from go_state.cli.parameters import (
 )
 from go_state.cli.terminal import show
 from go_state.core.errors import UsageError
-from go_state.core.program import takes_key
+from go_state.core.program import SomeProgram, takes_key
 from go_state.history.erasing.forget import forget
 from go_state.history.erasing.rewrite import rewrite
 from go_state.storage.backends.record_store import RecordStore
@@ -39,7 +40,7 @@ from go_state.storage.letters.erasing import letters_of, raw_letters_with
 
 _SHORTEST = 3  # characters of a text that is looked for in raw records
 _SHOWN = 20  # of these
-OfEntry: TypeAlias = Callable[[Any], object]  # Any: a user's function, of an entry or of a model
+OfEntry: TypeAlias = Callable[[Recorded[object]], object]
 
 
 def erase(
@@ -81,8 +82,12 @@ def erase(
     if not (done.get("there") or done.get("journals")):
         show(f"Nothing was found to erase: {_what(where, key)}")
     elif not (compact or dry_run):
-        show(f"What was erased is in the file's free pages until `go-state store compact {db}`.")
+        show(f"What was erased stays readable in the file, or the table, until `go-state store compact {_named(db)}`.")
     _tell_of_raw(raw, db)
+
+
+def _named(db: str) -> str:
+    return "DB" if "://" in db else db  # an address may hold a password
 
 
 def _raw(store: RecordStore, texts: Sequence[str]) -> list[tuple[str, str]]:
@@ -93,11 +98,13 @@ def _raw(store: RecordStore, texts: Sequence[str]) -> list[tuple[str, str]]:
 def _tell_of_raw(raw: Sequence[tuple[str, str]], db: str) -> None:
     if not raw:
         return
+    where = _named(db)
     show(
         f"{len(raw):,} raw records that were set aside hold such a text, and stay: they have no key. Look at them, and drop them:"
     )
     for name, letter_id in raw[:_SHOWN]:
-        show(f"  go-state dead show {db} {name} {letter_id}    go-state dead drop {db} {name} {letter_id}")
+        letter = shlex.join([where, name, letter_id])
+        show(f"  go-state dead show {letter}    go-state dead drop {letter}")
     if len(raw) > _SHOWN:
         show(f"  and {len(raw) - _SHOWN:,} more: once these are dropped, they are shown here")
 
@@ -127,11 +134,11 @@ def _forget(store: RecordStore, key: str, *, yes: bool, dry_run: bool) -> dict[s
 
 def _rewrite(
     store: RecordStore,
-    program: AnyProgram,
+    program: SomeProgram,
     names: Sequence[str],
     prefix: str,
     change: OfEntry,
-    model: OfEntry | None,
+    model: Callable[[object], object] | None,
     *,
     rebuild: bool,
     dry_run: bool,
@@ -158,37 +165,46 @@ def _rewrite(
 
 def _one(
     store: RecordStore,
-    program: AnyProgram,
+    program: SomeProgram,
     name: str,
     prefix: str,
     change: OfEntry,
-    **how: Any,  # those of `rewrite`
+    *,
+    model: Callable[[object], object] | None = None,
+    rebuild: bool = False,
+    dry_run: bool = False,
 ) -> Rewritten:
     journal = find_journal(store, name)
     try:
         with bar(name, journal.statistics().end) as advance:
-            return rewrite(program, journal, change, key=name.removeprefix(prefix), progress=advance, **how)
+            return rewrite(
+                program, journal, change,
+                key=name.removeprefix(prefix), model=model, rebuild=rebuild, dry_run=dry_run, progress=advance,
+            )  # fmt: skip
     finally:
         journal.close()
 
 
-def _journals(store: RecordStore, program: AnyProgram, name: str, prefix: str | None) -> list[str]:
+def _journals(store: RecordStore, program: SomeProgram, name: str, prefix: str | None) -> list[str]:
     names = store.journal_names()
     if name:
         return [name]
     if prefix is not None or takes_key(program):
-        return [each for each in names if each.startswith(prefix or "")]
+        under = [each for each in names if each.startswith(prefix or "")]
+        if not under:
+            raise UsageError(f"{store.where} has {named(names)}, and none whose name begins with {prefix or ''!r}")
+        return under
     if len(names) != 1:
         raise UsageError(f"{store.where} has {named(names)}: say which with --name, or those of a keyed program with --prefix")
     return names
 
 
-def _change(program: AnyProgram, where: Sequence[str], replacement: OfEntry | None) -> OfEntry:
+def _change(program: SomeProgram, where: Sequence[str], replacement: OfEntry | None) -> OfEntry:
     """Return the function that empties or replaces the messages for which all conditions hold."""
     conditions = Members(where)
-    codec: MessageCodec[Any] = MessageCodec(message_type(program))
+    codec: MessageCodec[object] = MessageCodec(message_type(program))
 
-    def change(entry: Recorded[Any]) -> object:
+    def change(entry: Recorded[object]) -> object:
         message = entry.message
         record = message if isinstance(message, list) else _json(codec.encode(message))
         if not conditions.hold(record):

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-from go_state.cli.opened import open_store
+from go_state.cli.opened import open_store, store_to_fill
 from go_state.cli.output import confirm, print_json, print_table
 from go_state.cli.parameters import Backup, Db, Json, NewFile, Schema, Yes
 from go_state.cli.terminal import show
-from go_state.storage.backends.record_store import RecordStore
 
 
 def show_info(db: Db, as_json: Json = False, schema: Schema = "go_state") -> None:
@@ -45,27 +42,12 @@ def back_up(db: Db, path: NewFile, schema: Schema = "go_state") -> None:
 
 def restore(backup: Backup, db: Db, yes: Yes = False, schema: Schema = "go_state") -> None:
     """Put all that a backup holds in the place of what the store holds, in one step; no program may run."""
-    with open_store(backup, schema, readonly=True) as source, _target(db, schema) as store:
+    with open_store(backup, schema, readonly=True) as source, store_to_fill(db, schema) as store:
         source.check_damage()
         found = store.info()
         if found.keys or found.journals:
             confirm(f"{store.where} holds {found.keys:,} keys and {found.journals:,} journals, which are replaced", yes=yes)
         show(f"{store.restore_from(source):,} records restored from {source.where}")
-
-
-@contextmanager
-def _target(db: str, schema: str) -> Iterator[RecordStore]:
-    """Open the store to restore into, and remove it again if it was made here and the block fails."""
-    is_file = "://" not in db
-    made = is_file and not os.path.lexists(db)
-    try:
-        with open_store(db, schema, new=True) as store:
-            yield store
-    except BaseException:
-        for path in (db, f"{db}-lock") if made else ():
-            if os.path.exists(path):
-                os.remove(path)
-        raise
 
 
 def compact(db: Db, schema: Schema = "go_state") -> None:

@@ -6,11 +6,13 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import Any
 
-from go_state.cli.opened import AnyProgram, find_journal, import_object, named, open_store
+from go_state.cli.history.where import Where
+from go_state.cli.opened import find_journal, import_object, named, open_store
 from go_state.core.errors import UsageError
-from go_state.core.program import takes_key
+from go_state.core.ports import Source
+from go_state.core.program import SomeProgram, takes_key
+from go_state.history.reading.histories import Given
 from go_state.history.reading.opened import HistoryOptions
 from go_state.runtime.on_error import SetAside
 from go_state.sources.jsonlines import JSONLines
@@ -22,72 +24,62 @@ _TABLES = (".csv", ".tsv")
 _LINES = (".jsonl", ".ndjson", ".jsonlines")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Where:
-    """Where a history is, as the options of the command line say it."""
-
-    history: str
-    name: str = ""
-    key: str | None = None
-    prefix: str = ""
-    of: str = ""
-    key_of: str = ""
-    store: str = ""
-    schema: str = "go_state"
-    set_aside: bool = False
-    writes: bool = False  # into a store
-
-
 @dataclass(frozen=True, slots=True)
 class Asked:
     """A history that is open, and what the tools are to be told of it. `total` is how many messages it has, if that is known."""
 
-    history: Any  # a Journal or a Source, of whichever messages
+    history: Given[object]
     options: HistoryOptions
     total: int | None
     store: RecordStore | None  # that the journal is in
 
 
 @contextmanager
-def asked(program: AnyProgram, where: Where) -> Iterator[Asked]:
-    """Open the history for one block."""
+def asked(program: SomeProgram, history: str, where: Where, *, writes: bool = False) -> Iterator[Asked]:
+    """Open the history for one block; its store to be written to, if the command `writes`."""
     with ExitStack() as ends:
-        if kind_of(where.history):
-            yield _file(program, where, ends)
-        else:
-            yield _journal(program, where, ends)
+        if kind_of(history):
+            yield _file(program, history, where, _store(where, ends, writes=writes))
+            return
+        store = ends.enter_context(open_store(history, where.schema, readonly=not writes))
+        folded = store if _is_same(where.store, history) else _store(where, ends, writes=writes)
+        yield _journal(program, store, where, folded)
 
 
 def kind_of(path: str) -> str:
-    """Return how the name of a file of records ends, compressed or not; empty for what is none."""
+    """Return how the name of a file of records ends, compressed or not; empty for any other file."""
     plain = path.lower().removesuffix(".gz").removesuffix(".zip")
     return next((suffix for suffix in (*_TABLES, *_LINES) if plain.endswith(suffix)), "")
 
 
-def _file(program: AnyProgram, where: Where, ends: ExitStack) -> Asked:
+def _file(program: SomeProgram, path: str, where: Where, store: RecordStore | None) -> Asked:
     if where.name or where.prefix:
         raise UsageError("--name and --prefix say which journal of a store it is, and this is a file: leave them out")
-    return Asked(file_source(program, where.history, where.of), _options(where, _store(where, ends)), None, None)
+    return Asked(file_source(program, path, where.of), _options(where, store), None, None)
 
 
-def file_source(program: AnyProgram, path: str, of: str = "") -> Any:  # a Source of whichever messages
+def file_source(program: SomeProgram, path: str, of: str = "") -> Source[object]:
     """Return a file of records as a source, whose messages are `of` that class, or those of the program."""
     kind, cls = kind_of(path), import_object(of) if of else message_type(program)
     if not kind:
         raise UsageError(
             f"{path} is not a file of records, such as .csv or .jsonl: several histories are files, each of its own"
         )
+    if kind in _TABLES and not of and not isinstance(cls, type):
+        raise UsageError(
+            f"the program takes messages of several classes: say with --of module:Class which of them a row of {path} is"
+        )
     if kind in _LINES:
         return JSONLines(path, cls)  # type: ignore[arg-type]  # what is no type it refuses itself
     return CSV(path, cls, delimiter="\t" if kind == ".tsv" else ",")  # type: ignore[arg-type]
 
 
-def _journal(program: AnyProgram, where: Where, ends: ExitStack) -> Asked:
+def _journal(program: SomeProgram, store: RecordStore, where: Where, folded: RecordStore | None) -> Asked:
+    """Return a journal of the store, and of an aggregate the store that its models are `folded` into."""
     if where.of:
         raise UsageError("--of says what the messages of a file are, and this is a store, whose program says it: leave it out")
-    store = ends.enter_context(open_store(where.history, where.schema, readonly=not where.writes))
     journal = find_journal(store, journal_name(store, where))
-    options = _options(where, _same_or_opened(where, store, ends))
+    options = _options(where, folded)
     if takes_key(program) and where.key is None and not where.key_of:
         options["key"] = journal.name.removeprefix(where.prefix)
     if not takes_key(program) and options.get("store") is None and not where.key_of:
@@ -121,14 +113,13 @@ def _options(where: Where, store: RecordStore | None) -> HistoryOptions:
     return options
 
 
-def _store(where: Where, ends: ExitStack) -> RecordStore | None:
+def _store(where: Where, ends: ExitStack, *, writes: bool) -> RecordStore | None:
     """Open the store of an aggregate, if one is given."""
-    return ends.enter_context(open_store(where.store, where.schema, readonly=not where.writes)) if where.store else None
+    return ends.enter_context(open_store(where.store, where.schema, readonly=not writes)) if where.store else None
 
 
-def _same_or_opened(where: Where, store: RecordStore, ends: ExitStack) -> RecordStore | None:
-    """Return the store of an aggregate, which may be the one that the journal is in: that cannot be opened twice."""
-    same = where.store == where.history or (
-        os.path.isfile(where.store) and os.path.isfile(where.history) and os.path.samefile(where.store, where.history)
-    )
-    return store if same and where.store else _store(where, ends)
+def _is_same(store: str, history: str) -> bool:
+    """Return whether both are one store, which cannot be opened twice."""
+    if store == history:
+        return True
+    return os.path.isfile(store) and os.path.isfile(history) and os.path.samefile(store, history)

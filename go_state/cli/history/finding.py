@@ -7,34 +7,18 @@ import sys
 from collections.abc import Callable, Sequence
 
 from go_state.cli.conditions import Members, expression, is_member
-from go_state.cli.history.asked import Where, asked
+from go_state.cli.history.asked import asked
 from go_state.cli.history.shown import Printer, described, tell_passed_over
-from go_state.cli.opened import AnyProgram, import_object, import_program
+from go_state.cli.history.where import Where, takes_where
+from go_state.cli.opened import import_object, import_program
 from go_state.cli.output import bar, print_json
-from go_state.cli.parameters import (
-    AggregateStore,
-    Condition,
-    From,
-    GoOn,
-    History,
-    Json,
-    KeyOf,
-    Kind,
-    NameIfSeveral,
-    NewTarget,
-    Of,
-    OldTarget,
-    OptionalKey,
-    Passing,
-    Prefix,
-    Schema,
-    Target,
-    Until,
-)  # fmt: skip
+from go_state.cli.parameters import Condition, From, GoOn, History, Json, Kind, NewTarget, OldTarget, Target, Until
 from go_state.cli.terminal import show
 from go_state.core.errors import UsageError
+from go_state.core.program import SomeProgram
 from go_state.history.compare import Compared, compare
-from go_state.history.steps import first
+from go_state.history.reading.opened import opened
+from go_state.history.steps import first_of
 from go_state.history.verify import verify
 from go_state.storage.codec.difference import differences
 
@@ -42,40 +26,26 @@ _MOST = 1000  # fields of one turn
 _FUNCTION = re.compile(r"[\w.]+:\w+")
 
 
+@takes_where()
 def find_first(
     target: Target,
     history: History,
-    where: Condition = None,
+    *,
+    where: Where,
+    conditions: Condition = None,
     kind: Kind = "",
-    name: NameIfSeveral = "",
-    key: OptionalKey = None,
-    prefix: Prefix = "",
     start: From = None,
     until: Until = None,
-    of: Of = "",
-    key_of: KeyOf = "",
-    store: AggregateStore = "",
-    set_aside: Passing = False,
     as_json: Json = False,
-    schema: Schema = "go_state",
 ) -> None:
     """Print the first message that made something so, with what it has changed; the exit code is 1 if none did."""
     program = import_program(target)
-    condition = _condition(program, where or (), kind)
-    place = Where(
-        history=history,
-        name=name,
-        key=key,
-        prefix=prefix,
-        of=of,
-        key_of=key_of,
-        store=store,
-        schema=schema,
-        set_aside=set_aside,
-    )
-    with asked(program, place) as found:
+    condition = _condition(program, conditions or (), kind)
+    with asked(program, history, where) as found:
+        work = opened("first", program, found.history, **found.options)
         with bar("first", found.total) as advance:
-            step = first(program, found.history, condition, start=start, until=until, progress=advance, **found.options)
+            step = first_of(work, condition, start, until, advance)
+        tell_passed_over(work.passed.count, work.passed.named, beside=True)
         if step is None:
             show("null" if as_json else "no message made it so")
             sys.exit(1)
@@ -83,7 +53,7 @@ def find_first(
         Printer(program, as_json=as_json).turn(step.position, step.at, step.key, step.message, changed, sent=step.sent)
 
 
-def _condition(program: AnyProgram, written: Sequence[str], kind: str) -> Callable[[object, object, object], bool]:
+def _condition(program: SomeProgram, written: Sequence[str], kind: str) -> Callable[[object, object, object], bool]:
     """Return the function of conditions, all of which have to hold: field=value, expressions, or module:function."""
     members = Members([each for each in written if is_member(each)], kind)
     functions = [_function(each) for each in written if not is_member(each)]
@@ -106,36 +76,20 @@ def _function(written: str) -> Callable[[object, object, object], bool]:
     return lambda before, msg, after: bool(function(before, msg, after))
 
 
+@takes_where()
 def compare_programs(
     old: OldTarget,
     new: NewTarget,
     history: History,
-    name: NameIfSeveral = "",
-    key: OptionalKey = None,
-    prefix: Prefix = "",
+    *,
+    where: Where,
     until: Until = None,
     go_on: GoOn = False,
-    of: Of = "",
-    key_of: KeyOf = "",
-    store: AggregateStore = "",
-    set_aside: Passing = False,
     as_json: Json = False,
-    schema: Schema = "go_state",
 ) -> None:
     """Print the first message after which two programs' models differ, by field; the exit code is 1 if they do."""
     program, other = import_program(old), import_program(new)
-    where = Where(
-        history=history,
-        name=name,
-        key=key,
-        prefix=prefix,
-        of=of,
-        key_of=key_of,
-        store=store,
-        schema=schema,
-        set_aside=set_aside,
-    )
-    with asked(program, where) as found, bar("compare", found.total) as advance:
+    with asked(program, history, where) as found, bar("compare", found.total) as advance:
         compared = compare(program, other, found.history, until=until, go_on=go_on, progress=advance, **found.options)
     _tell_compared(compared, Printer(program, as_json=as_json), as_json=as_json, go_on=go_on)
     sys.exit(0 if compared.ok else 1)
@@ -156,33 +110,17 @@ def _tell_compared(compared: Compared[object], printer: Printer, *, as_json: boo
         tell_passed_over(compared.passed_over[1], compared.set_aside)
 
 
+@takes_where()
 def verify_history(
     target: Target,
     history: History,
-    name: NameIfSeveral = "",
-    key: OptionalKey = None,
-    prefix: Prefix = "",
-    of: Of = "",
-    key_of: KeyOf = "",
-    store: AggregateStore = "",
-    set_aside: Passing = False,
+    *,
+    where: Where,
     as_json: Json = False,
-    schema: Schema = "go_state",
 ) -> None:
     """Fold a history through today's program and compare with the models that were kept; the exit code is 1 if they differ."""
     program = import_program(target)
-    where = Where(
-        history=history,
-        name=name,
-        key=key,
-        prefix=prefix,
-        of=of,
-        key_of=key_of,
-        store=store,
-        schema=schema,
-        set_aside=set_aside,
-    )
-    with asked(program, where) as found, bar("verify", found.total) as advance:
+    with asked(program, history, where) as found, bar("verify", found.total) as advance:
         verified = verify(program, found.history, progress=advance, **found.options)
     if as_json:
         finding = None if verified.finding is None else verified.finding._asdict()
@@ -190,6 +128,8 @@ def verify_history(
         print_json({"messages": verified.messages, "snapshots": verified.snapshots, "finding": finding, **passed})
     else:
         says = "they make what they made" if verified.finding is None else verified.finding
+        if verified.finding is None and not verified.messages and found.total:
+            says = f"no snapshot is of the program's revision {program.revision}; `go-state rebuild` makes them again"
         show(f"{verified.messages:,} messages and {verified.snapshots} snapshots checked: {says}")
         tell_passed_over(verified.passed_over, verified.set_aside)
     sys.exit(0 if verified.ok else 1)

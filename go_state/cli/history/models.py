@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from go_state.cli.history.asked import Where, asked, file_source, kind_of
+from go_state.cli.history.asked import asked, file_source, kind_of
 from go_state.cli.history.shown import Printer, described, tell_passed_over, written
+from go_state.cli.history.where import Where, takes_where
 from go_state.cli.opened import import_program, open_store
 from go_state.cli.output import bar, print_json, print_table
 from go_state.cli.parameters import (
-    AggregateStore,
     Db,
     DryRun,
     Histories,
     History,
     Json,
-    KeyOf,
     LettersToWrite,
-    NameIfSeveral,
     NeededKey,
-    Of,
-    OptionalKey,
     Passing,
     Prefix,
     Schema,
@@ -39,41 +35,35 @@ from go_state.runtime.on_error import Raise, SetAside
 _ROWS = 50  # changes that are shown in the table
 
 
+@takes_where()
 def rebuild_models(
     target: Target,
     histories: Histories,
-    name: NameIfSeveral = "",
-    key: OptionalKey = None,
-    prefix: Prefix = "",
+    *,
+    where: Where,
     dry_run: DryRun = False,
-    of: Of = "",
-    key_of: KeyOf = "",
-    store: AggregateStore = "",
-    set_aside: Passing = False,
     letters: LettersToWrite = "",
     as_json: Json = False,
-    schema: Schema = "go_state",
 ) -> None:
-    """Fold all messages with today's program and write the models that are others than before; print what has changed."""
+    """Fold all messages with today's program and write the models that differ from what they were; print what has changed."""
     program, history, more = import_program(target), histories[0], histories[1:]
-    if letters and not set_aside:
+    if letters and not where.set_aside:
         raise UsageError("--letters says where letters of what --set-aside passes over are written: give both")
-    if kind_of(history) or key_of or store or name or more:
-        where = Where(
-            history=history, name=name, key=key, prefix=prefix, of=of, key_of=key_of, store=store, schema=schema,
-            set_aside=set_aside, writes=not dry_run,
-        )  # fmt: skip
-        with asked(program, where) as found, bar("rebuild", found.total if not more else None) as advance:
-            given = [found.history, *(file_source(program, each, of) for each in more)] if more else found.history
+    if kind_of(history) or where.key_of or where.store or where.name or more:
+        opening = asked(program, history, where, writes=not dry_run)
+        with opening as found, bar("rebuild", found.total if not more else None) as advance:
+            given = [found.history, *(file_source(program, each, where.of) for each in more)] if more else found.history
             options = _with_letters(found.options, letters)
             rebuilt = rebuild(program, given, dry_run=dry_run, progress=advance, **options)
     else:
-        if set_aside:
+        if where.set_aside:
             raise UsageError(
                 "--set-aside is for an aggregate: a journal knows itself what was set aside, see `go-state journal skip`"
             )
-        with open_store(history, schema, readonly=dry_run) as opened, bar("rebuild", None) as advance:
-            rebuilt = rebuild(program, opened, key=key, prefix=prefix, dry_run=dry_run, progress=advance)
+        with open_store(history, where.schema, readonly=dry_run) as opened, bar("rebuild", None) as advance:
+            rebuilt = rebuild(program, opened, key=where.key, prefix=where.prefix, dry_run=dry_run, progress=advance)
+    if not rebuilt.models:
+        raise UsageError(f"there is no model of {target} under the prefix {where.prefix!r}: nothing was made again")
     _print(rebuilt, as_json=as_json, dry_run=dry_run)
 
 
@@ -129,33 +119,17 @@ def peek_at_model(
     Printer(program).model(found.model, age if as_json else None)
 
 
+@takes_where()
 def write_test(
     target: Target,
     history: History,
     path: TestFile,
-    name: NameIfSeveral = "",
-    key: OptionalKey = None,
-    prefix: Prefix = "",
+    *,
+    where: Where,
     until: Until = None,
-    of: Of = "",
-    key_of: KeyOf = "",
-    store: AggregateStore = "",
-    set_aside: Passing = False,
-    schema: Schema = "go_state",
 ) -> None:
     """Write a recorded run as a pytest file, which passes today."""
     program = import_program(target)
-    where = Where(
-        history=history,
-        name=name,
-        key=key,
-        prefix=prefix,
-        of=of,
-        key_of=key_of,
-        store=store,
-        schema=schema,
-        set_aside=set_aside,
-    )
-    with asked(program, where) as found, bar("to-test", found.total) as advance:
+    with asked(program, history, where) as found, bar("to-test", found.total) as advance:
         to_test(program, found.history, path, of=target, until=until, progress=advance, **found.options)
     show(f"{path} replays it")

@@ -5,13 +5,13 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
 
 import orjson
 
-from go_state.cli.opened import AnyProgram
+from go_state.cli.output import tell
 from go_state.cli.terminal import show, show_json
 from go_state.core.errors import BadRecord
+from go_state.core.program import SomeProgram
 from go_state.history.reading.folding import Step
 from go_state.runtime.on_error import FailedMessage
 from go_state.storage.codec.difference import Difference, differences
@@ -22,15 +22,13 @@ from go_state.storage.codec.program_types import message_type, model_type
 _MOST = 1000  # fields of one turn
 _NAMED = 5  # of the messages that were passed over
 
-AnyFailed: TypeAlias = FailedMessage[Any]  # of whichever program
-
 
 class Printer:
     """Prints what belongs to one program."""
 
-    def __init__(self, program: AnyProgram, *, as_json: bool = False, fields: str = "") -> None:
-        self._models: JsonCodec[Any] = JsonCodec(model_type(program))
-        self._messages: MessageCodec[Any] = MessageCodec(message_type(program))
+    def __init__(self, program: SomeProgram, *, as_json: bool = False, fields: str = "") -> None:
+        self._models: JsonCodec[object] = JsonCodec(model_type(program))
+        self._messages: MessageCodec[object] = MessageCodec(message_type(program))
         self._as_json = as_json
         self._fields = [f".{name.strip().removeprefix('.')}" for name in fields.split(",") if name.strip()]
 
@@ -43,12 +41,13 @@ class Printer:
         """Return a message as JSON has it; None for none."""
         return None if message is None else orjson.loads(self._messages.encode(message))
 
-    def step(self, step: Step[Any, Any]) -> None:
-        """Print a turn: what it was, and before and after of every field that it has changed."""
+    def step(self, step: Step[object, object]) -> bool:
+        """Print a turn, with before and after of every field that it has changed; False if it changes none that was asked for."""
         changed = [each for each in differences(step.before, step.after, _MOST) if self._is_asked(each.path)]
         if self._fields and not changed:
-            return
+            return False
         self.turn(step.position, step.at, step.key, step.message, changed, sent=step.sent)
+        return True
 
     def turn(
         self,
@@ -82,17 +81,17 @@ def written(at: float | None) -> str | None:
     return None if at is None else datetime.datetime.fromtimestamp(at, datetime.UTC).isoformat(timespec="milliseconds")
 
 
-def described(set_aside: Sequence[AnyFailed]) -> list[dict[str, object]]:
+def described(set_aside: Sequence[FailedMessage[object]]) -> list[dict[str, object]]:
     """Return what JSON says of messages that were passed over: nothing that they hold."""
     return [{"position": each.position, "type": _kind(each), "error": type(each.error).__qualname__} for each in set_aside]
 
 
-def tell_passed_over(number: int, set_aside: Sequence[AnyFailed]) -> None:
-    """Print how many messages were passed over, and where the first ones are."""
+def tell_passed_over(number: int, set_aside: Sequence[FailedMessage[object]], *, beside: bool = False) -> None:
+    """Print how many messages were passed over, and where the first ones are; on standard error if that is `beside` the output."""
     if number:
         first = ", ".join(f"{each.position} ({type(each.error).__qualname__})" for each in set_aside[:_NAMED])
-        show(f"{number:,} passed over, at {first}{', ...' if number > _NAMED else ''}")
+        (tell if beside else show)(f"{number:,} passed over, at {first}{', ...' if number > _NAMED else ''}")
 
 
-def _kind(failed: AnyFailed) -> str:
+def _kind(failed: FailedMessage[object]) -> str:
     return "" if isinstance(failed.error, BadRecord) else type(failed.message).__qualname__

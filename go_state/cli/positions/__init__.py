@@ -1,1 +1,1 @@
-"""The noun `positions`: how far sources were read."""
+"""The commands below `go-state positions`: `records.py` has one function each; positions are in `modes/aggregate/positions.py`."""

@@ -13,7 +13,7 @@ from go_state.modes.aggregate.positions import PositionInfo, all_positions, posi
 
 
 def list_positions(db: Db, program: ProgramOption = "", as_json_lines: Json = False, schema: Schema = "go_state") -> None:
-    """List the positions of sources and partitions: who has claimed each, as the how many-th, and when it was saved last."""
+    """List the positions of sources and partitions: who has claimed each, in which epoch, and when it was saved last."""
     with open_store(db, schema) as store:
         found = positions_of(store, program) if program else all_positions(store)
         if as_json_lines:

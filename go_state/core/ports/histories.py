@@ -1,4 +1,4 @@
-"""Histories: messages by position, of which questions are asked."""
+"""Histories: messages by position, for the tools that ask questions of them."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ has claimed a partition last is the only one who can save what came of it.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from go_state.core.ports.sources import Position
 from go_state.core.ports.stores import Store
@@ -45,7 +45,7 @@ class Holder(Protocol[Record]):
         ...
 
     def revoked(self, partitions: Sequence[str], /) -> Mapping[str, Position | None]:
-        """Save the turns that there were of the partitions, and let go of them; when it returns they may be somebody else's.
+        """Save what the turns of the partitions have made, and let go of them; when it returns they may be somebody else's.
 
         It takes a bounded time: what was given and had no turn yet, and what cannot be saved within that time, is given up, and read
         again by whoever has the partition next. Returns the positions that are in the store by now.
@@ -112,7 +112,9 @@ class PartitionedReading(Protocol[Read, Got]):
         ...
 
     def seek(self, partition: str, after: Position | None, /) -> None:
-        """Give the partition again from the one that follows the position: its holder was fenced, and has claimed it anew."""
+        """Give the partition again from the record that follows the position `after`: its holder was fenced, and has claimed it
+        anew.
+        """
         ...
 
     def pause(self, partition: str, /) -> None:
@@ -130,6 +132,10 @@ class PartitionedReading(Protocol[Read, Got]):
     def close(self, holder: Holder[Read], /) -> None:
         """Give the partitions back: the holder is called with `revoked` for each that is left, after it has saved. Harmless if repeated."""
         ...
+
+
+SomeReading: TypeAlias = PartitionedReading[Any, Got]
+"""A reading whose records are whatever it makes them: who holds them only gives them back to it."""
 
 
 class AsyncHolder(Protocol[Record]):
@@ -247,7 +253,7 @@ class Partitioned(Protocol[Got]):
 class PartitionedSource(Partitioned[Got], Protocol[Got]):
     """A `Partitioned` that is read in a thread."""
 
-    def open_partitions(self) -> PartitionedReading[Any, Got]:
+    def open_partitions(self) -> SomeReading[Got]:
         """Begin to read: join the engine."""
         ...
 

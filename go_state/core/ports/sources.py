@@ -17,7 +17,8 @@ Position = Any
 
 @dataclass(frozen=True, slots=True)
 class Undecoded:
-    """A record that could not be decoded: its raw contents, and a `BadRecord` that says where it is and what is wrong with it.
+    """A record that could not be decoded: its raw contents, and an `error`, a `BadRecord`, that says where it is and what is
+    wrong with it.
 
     A `Source` gives it in the record's place, and its position counts it like any other. A batch decides on it by `on_error`, as on
     a message that update fails on: the message is `raw`. So `raw` holds all that it takes to decode the record again, as bytes, or

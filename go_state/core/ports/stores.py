@@ -31,7 +31,7 @@ class Store(Protocol):
         ...
 
     def store(self, writes: Mapping[str, Write]) -> Mapping[str, int]:
-        """Make all writes or none, durably, and return the keys' new versions.
+        """Make all writes or none, durably, and return the keys' new versions, 0 of those that were deleted.
 
         `Conflict` when a key is not at the version its write names. A version is a positive number that a key never has
         again, not even after it was deleted.
@@ -89,5 +89,5 @@ class Codec(Protocol[Held]):
         ...
 
     def decode(self, data: bytes) -> Held:
-        """Return the value, or raise `ValueError` that names the field when the bytes are not one."""
+        """Return the value that `data` holds, or raise `ValueError` that names the field when the bytes are not one."""
         ...

@@ -1,4 +1,4 @@
-"""Forget: all that is stored under one key, or a stored model made another."""
+"""Forget: delete all that is stored under one key, or replace a stored model."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def forget(store: RecordStore, key: str) -> Forgotten:
 
 
 def change_model(program: Program[Model, Msg], store: Store, key: str, fn: Callable[[Model], Model]) -> bool:
-    """Put `fn(model)` in the place of the model that an aggregate has stored under a key; return whether it is another.
+    """Put `fn(model)` in place of the model that an aggregate has stored under a key; return whether that has changed it.
 
     The positions of its sources stay. Raises `UsageError` if there is none, or for a journalled program's, which would make its model
     of its messages again; and `Conflict` if the model is written meanwhile.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from go_state.core.errors import UsageError
 from go_state.core.program import Program, read_step, takes_key
@@ -16,7 +16,7 @@ from go_state.storage.codec.difference import difference
 from go_state.storage.codec.message_codec import MessageCodec
 from go_state.storage.codec.program_types import message_type, migrations_of
 from go_state.storage.journal.erasing.rewriting import Rewritten
-from go_state.storage.journal.history import Recorded
+from go_state.storage.journal.history import Recorded, Rewrite
 from go_state.storage.journal.journal import Journal
 from go_state.storage.letters.erasing import rewrite_letters
 from go_state.storage.records.records import PROGRAM
@@ -29,7 +29,7 @@ Msg = TypeVar("Msg")
 def rewrite(
     program: Program[Model, Msg],
     journal: Journal[Msg],
-    fn: Callable[[Recorded[Any]], object],
+    fn: Rewrite,
     *,
     key: str | None = None,
     model: Callable[[Model], Model] | None = None,
@@ -37,7 +37,7 @@ def rewrite(
     dry_run: bool = False,
     progress: Callable[[int], object] | None = None,
 ) -> Rewritten:
-    """Replace messages of a program's journal where they lie, or empty them, and make its snapshots anew; no command is performed.
+    """Replace messages of a program's journal in place, or empty them, and make its snapshots anew; no command is performed.
 
     `fn(entry)` returns `entry.message` as it is, another in its place, or None to empty it; of a message that cannot be read and was
     set aside, `entry.message` is its JSON, such as `["Add", {"by": 1}]`. Positions, times of entry, readers' positions and effect ids
@@ -47,7 +47,8 @@ def rewrite(
     The old messages are folded as well, but for those that have had no turn, and have to lead to the snapshots that there are:
     otherwise today's program would change more than what was rewritten, which is for `rebuild=True` to allow. If the journal's first
     messages are forgotten, the oldest snapshot holds what they made; `model(it)` returns it without what is to be erased. `key` is
-    what a program's init is given that takes one: the journal's name, if it is not said. With `dry_run` messages are only counted.
+    what a program's init is given that takes one: the journal's name, if it is not said. With `dry_run` messages are only
+    counted. `progress` is called now and then with how many were looked at.
 
     Dead letters of the journal whose messages it has forgotten follow, after that: their messages are given to `fn` as well, and one
     that it empties is deleted. Interrupted in between, the same call finishes it. Letters of aggregates, and in other stores, are for
@@ -96,8 +97,8 @@ class _Refolding(Generic[Model, Msg]):
         self.positions: Sequence[int] = self._found()
         # What lies beyond has had no turn, which may be because its turn fails, and no snapshot is made of it.
         self._until = max(journal.lease.stored.get(PROGRAM, 0), *self.positions[-1:], 0)
-        self._old: Any = None
-        self._new: Any = None  # the very same as the old one, until a message differs
+        self._old: Model  # set when it has begun, and so is the new one
+        self._new: Model  # the very same as the old one, until a message differs
         self._begun = not self._start
         if self._begun:
             self._old = self._new = read_step(program.init(key) if takes_key(program) else program.init(), "init")[0]
@@ -116,7 +117,7 @@ class _Refolding(Generic[Model, Msg]):
         positions = {*journal.store.keyframes(name), position_of(journal, stored)}
         return sorted(position for position in positions if position >= self._start)
 
-    def take(self, position: int, at: float, before: Any, after: Any) -> None:
+    def take(self, position: int, at: float, before: Msg | None, after: Msg | None) -> None:
         if not self._begun or position >= self._until:
             return
         same = after is before and self._new is self._old
@@ -127,8 +128,7 @@ class _Refolding(Generic[Model, Msg]):
     def _folded(self, model: Model, message: Msg | None, at: float, position: int) -> Model:
         if message is None:
             return model
-        folded: Model = full_step(self._program, model, message, at, position, self._journal.journal_id)[0]
-        return folded
+        return full_step(self._program, model, message, at, position, self._journal.journal_id)[0]
 
     def snapshot(self, position: int) -> bytes:
         frame = self._stored(position)

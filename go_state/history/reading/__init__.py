@@ -9,6 +9,9 @@
 `starts.py`      the models there are to begin a fold from, and at which position
 `following.py`   what a turn's commands have sent, if the history does not have it
 `folding.py`     the messages through update, as steps, or as fast as it goes
+`kept.py`        the models that were kept, to be compared with what a fold comes to
+`images.py`      models as bytes, so that one which is changed in place is noticed
+`twins.py`       two folds side by side; `translation.py`: of two programs whose classes are not the same
 
 Nothing here performs a command, shows a view or writes.
 """

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
+from typing import Generic, NamedTuple, NoReturn, TypeVar
 
 from go_state.core.commands import Command, checked_commands
 from go_state.core.errors import NotRepeatable, UsageError
@@ -58,7 +58,7 @@ class Fold(Generic[Model, Msg]):
         self._find = start.find
         self._opened = opened
         self._program = opened.program
-        self._update: Callable[..., Any] = opened.program.update
+        self._update = opened.program.update
         self._takes_key = opened.key_of is not None and takes_key(opened.program)
         self._following = Following(opened.history.name) if opened.follows else None
 
@@ -156,7 +156,7 @@ class Fold(Generic[Model, Msg]):
 
 
 class _Unknown(Turn):
-    """A turn of which nobody has kept when it was and what chance it had: only an update that asks cannot be repeated."""
+    """A turn whose time and randomness were not kept: only an update that asks for them cannot be repeated."""
 
     def __init__(self, name: str, position: object) -> None:
         self.position = position
@@ -181,7 +181,7 @@ class _Unknown(Turn):
 
 
 def exhaust(steps: Iterable[object]) -> None:
-    """Take all of the steps, of which nobody wants to know."""
+    """Take all of the steps, and drop them."""
     deque(steps, maxlen=0)
 
 
@@ -204,6 +204,13 @@ def checked_end(history: History[Msg], until: int | None) -> int | None:
     if type(until) is not int or until < 0 or (end is not None and until > end):
         raise no_position(history, until, end)
     return until
+
+
+def check_start(history: History[Msg], start: int | None) -> None:
+    """Raise `UsageError` for a position to start at that the history does not have."""
+    end = history.span().end
+    if start is not None and type(start) is int and end is not None and start > end:
+        raise no_position(history, start, end)
 
 
 def no_position(history: History[Msg], until: object, end: int | None) -> UsageError:

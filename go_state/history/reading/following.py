@@ -12,8 +12,9 @@ from collections.abc import Hashable, Iterable
 from go_state.core.commands import Call
 from go_state.core.errors import NotRepeatable
 from go_state.core.subscriptions import Scope
-from go_state.runtime.effects.effect import Effect, Group, Messages, TurnNames
 from go_state.runtime.effects.interpreter import Interpreter
+from go_state.runtime.effects.place import Group, Messages, TurnNames
+from go_state.runtime.effects.scheduler import Effect
 
 _ADVICE = (
     "keep the program in a journal, which has what commands have sent, or give the function of a command without ok= and err= "
@@ -65,7 +66,7 @@ def _in_order(group: Group | None) -> bool:
 
 
 def _returns_none(fn: object) -> bool:
-    """Return whether the function says that it returns None, which is no message."""
+    """Return whether the function says that it returns None, which is not a message."""
     says = getattr(inspect.unwrap(fn), "__annotations__", {}) if callable(fn) else {}
     return says.get("return", says) in (None, type(None), "None")
 

@@ -124,7 +124,7 @@ class _Fresh:
         elif isinstance(new, (list, dict, set)) and len(new) <= _SMALL:
             self._kept.append((key, path, new, deepcopy(new)))
 
-    def changed(self, entries: Sequence[Entry[Any]]) -> Changed | None:
+    def changed(self, entries: Sequence[Entry[object]]) -> Changed | None:
         """Return the first of them that is not as it was."""
         for key, path, container, copied in self._kept:
             if (differs := difference(copied, container)) is not None:

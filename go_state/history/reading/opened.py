@@ -185,5 +185,8 @@ def _key_function(key_of: KeyOf | None) -> Callable[[object], str] | None:
 
 
 def _field(name: str, message: object) -> str:
-    found: str = message[name] if isinstance(message, Mapping) else getattr(message, name)
+    try:
+        found: str = message[name] if isinstance(message, Mapping) else getattr(message, name)
+    except (KeyError, AttributeError):
+        raise UsageError(f"key_of={name!r} is a field that a {type(message).__qualname__} has not") from None
     return found

@@ -11,8 +11,9 @@ from go_state.core.ports import Store
 from go_state.history.reading.histories import JournalHistory, SourceHistory
 from go_state.history.reading.opened import Opened
 from go_state.modes.aggregate.position_record import PositionRecord, marks_of_sources, place_of_source
-from go_state.modes.keeping.keyframes import MARK, kept, nearest, newest, set_message_type
+from go_state.modes.keeping.keyframes import MARK, kept, nearest, newest, position_of, set_message_type
 from go_state.modes.keeping.schema import schema_of
+from go_state.storage.journal.journal import Journal
 from go_state.storage.records.keys import RESERVED
 from go_state.storage.snapshots.snapshot import Loaded, Mark, Schema, is_envelope, read_envelope
 
@@ -42,20 +43,27 @@ def start_of(opened: Opened[Model, Msg], end: int | None, at: int | None = None)
         if at != 0 and (frame := nearest(opened.program, history.journal, history.span().end or 0 if limit is None else limit)):
             return Start(frame.position, {} if frame.version == 0 else {None: frame.model})
     elif opened.store is not None and at != 0:
-        kept = KeptByAggregate(opened, opened.store)
-        if kept.position is not None and (limit is None or kept.position <= limit):
-            return Start(kept.position, kept.models(), kept.find)
+        stored = KeptByAggregate(opened, opened.store)
+        if stored.position is not None and (limit is None or stored.position <= limit):
+            return Start(stored.position, stored.models(), stored.find)
     first = history.span().start
     if first:
-        raise Lagged(first, first)  # a fold from the beginning needs all messages
+        raise _forgotten(opened, first, limit)  # a fold from the beginning needs all messages
     return Start(0)
 
 
-def earliest_of(opened: Opened[Model, Msg]) -> Start[Model]:
+def earliest_of(opened: Opened[Model, Msg], end: int | None = None) -> Start[Model]:
     """Return the earliest there is to begin from: the beginning, or, of a journal that was truncated, the oldest snapshot kept.
 
-    Raises `Lagged` if there is none.
+    Raises `Lagged` if there is none, or none before the position `end`, to which a fold is asked for.
     """
+    start = _earliest(opened)
+    if end is not None and end < start.position:
+        raise _forgotten(opened, opened.history.span().start, end)
+    return start
+
+
+def _earliest(opened: Opened[Model, Msg]) -> Start[Model]:
     history = opened.history
     first = history.span().start
     if not isinstance(history, JournalHistory) or opened.is_aggregate or not first:
@@ -67,8 +75,27 @@ def earliest_of(opened: Opened[Model, Msg]) -> Start[Model]:
             return Start(frame.position, {None: frame.model})
     frame = newest(schema, journal)
     if frame is None or frame.position < first:
-        raise Lagged(first, first)
+        raise _forgotten(opened, first, None)
     return Start(frame.position, {None: frame.model})
+
+
+def _forgotten(opened: Opened[Model, Msg], first: int, asked: int | None) -> Lagged:
+    """Return the error of a fold whose messages are forgotten, and say from which position on there is one."""
+    history = opened.history
+    why = f"the history {history.name!r} begins at {first}: the messages before are forgotten"
+    if isinstance(history, JournalHistory) and not opened.is_aggregate:
+        kept = _positions_kept(history.journal, first)
+        there = (
+            f"the oldest snapshot that was kept after that stands at {kept[0]}" if kept else "no snapshot was kept after that"
+        )
+        why = f"{why}, and {there}, so that it cannot be folded {'from the beginning' if asked is None else f'to {asked}'}"
+    return Lagged(first, first, why)
+
+
+def _positions_kept(journal: Journal[Msg], first: int) -> list[int]:
+    found = [position for position in journal.store.keyframes(journal.name) if position >= first]
+    stored = journal.store.load(journal.name)
+    return found if found or stored is None or position_of(journal, stored) < first else [position_of(journal, stored)]
 
 
 class KeptByAggregate(Generic[Model, Msg]):

@@ -29,7 +29,7 @@ class Translation(Generic[Model, Msg]):
         self._models = JsonCodec[Model](model_type(one)), JsonCodec[Model](model_type(other))
 
     def entry(self, entry: Entry[Msg]) -> Entry[Msg]:
-        """Return the entry with the other's message; `ValueError` if it is none."""
+        """Return the entry with the other's message; `ValueError` if it is not one."""
         if entry.message is None:
             return entry
         data, (before, now) = self._messages[0].encode(entry.message), self._schemas

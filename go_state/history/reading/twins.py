@@ -1,8 +1,9 @@
-"""Two folds of one history, side by side: the first message after which their models part.
+"""Two folds of one history, side by side: the first message after which their models differ.
 
 As long as two models are equal they are one object for both folds, so only what the last message has changed is compared: what is
-the same object on both sides is equal. A persistent map does not say what has changed in it. A large one is compared only once as many
-messages were taken as pay for that, and which of them it was is found by taking them again. So a message costs what it changes.
+the same object on both sides is equal. A persistent map does not say what has changed in it. A large one is compared only once as
+many messages were taken as pay for that, and which of them it was is found by taking them again. So a message costs what it
+changes.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Parting(NamedTuple):
 
     entries: Sequence[Entry[Any]]
     key: str | None
-    models: tuple[Any, Any]  # of both folds, which differ; of whichever program
+    models: tuple[object, object]  # of both folds, which differ; of whichever program
 
 
 class Twins(Generic[Model, Msg]):
@@ -64,7 +65,7 @@ class Twins(Generic[Model, Msg]):
         self._before: dict[str | None, Model] = {}  # of the keys met since the last comparison, the models that were equal
         self._since: list[Entry[Msg]] = []  # what was taken since then
         self._met: set[str | None] = set()  # the keys whose models have had a turn with the last entry
-        self._owed = 0  # entries of persistent maps that are yet to be compared
+        self._uncompared = 0  # entries of persistent maps that are yet to be compared
         self.steps = 0  #: turns that the first fold has taken
 
     def partings(self, entries: Iterable[Entry[Msg]], *, go_on: bool = False) -> Iterator[Parting]:
@@ -106,7 +107,7 @@ class Twins(Generic[Model, Msg]):
         self._met = self._both(entry)
         if (parting := self._part([entry], self._met)) is not None:
             return parting
-        return self.settle() if self._owed <= len(self._since) * _PAYS else None
+        return self.settle() if self._uncompared <= len(self._since) * _PAYS else None
 
     def _both(self, entry: Entry[Msg]) -> set[str | None]:
         """Take an entry in both folds, and return whose models have had a turn; what they were before is kept."""
@@ -139,24 +140,24 @@ class Twins(Generic[Model, Msg]):
         if self._translation is None:
             if not later.alike(one, other) and difference(one, other) is not None:
                 return False
-            self._owed = max(self._owed, later.entries)
+            self._uncompared = max(self._uncompared, later.entries)
             if not later.entries:
                 self.other.models[key] = one
             return True
         if not later.whole and (size := self._sizes.get(key, 0)) > len(self._since) * _PAYS:
-            self._owed = max(self._owed, size)
+            self._uncompared = max(self._uncompared, size)
             return True
         images = self._translation.images(one, other)
         self._sizes[key] = len(images[0])
         return images[0] == images[1] or not self._translation.differ(one, other)
 
     def settle(self) -> Parting | None:
-        """Compare all that is owed."""
+        """Compare what was put off."""
         since, before = self._since, self._before
         self._since, self._before = [], {}
-        if not self._owed:
+        if not self._uncompared:
             return None
-        self._owed = 0
+        self._uncompared = 0
         parting = self._part(since, set(before), whole=True)
         return parting if parting is None or len(since) == 1 else self._searched(parting, before)
 

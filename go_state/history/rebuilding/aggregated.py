@@ -1,4 +1,4 @@
-"""The models of an aggregate, made again of the messages up to the positions that it has come to in its sources."""
+"""The models of an aggregate, made again from the messages up to the positions that it has come to in its sources."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from go_state.runtime.on_error import FailedMessage
 from go_state.storage.codec.difference import ABSENT, differences
@@ -30,7 +30,7 @@ class ModelChange(NamedTuple):
 
 
 class Rebuilt(NamedTuple):
-    """What a rebuild has done: how many models it has made again, how many are others than before, and in which fields.
+    """What a rebuild has done: how many models it has made again, how many differ from what they were, and in which fields.
 
     `changes` are up to 10,000 of them, and up to 100 of one model. `written` says whether anything was written. `passed_over` is how
     many messages and records the fold has passed over, of which `set_aside` names the first 1,000 of each history; `letters` is how
@@ -42,7 +42,7 @@ class Rebuilt(NamedTuple):
     changes: tuple[ModelChange, ...]
     written: bool
     passed_over: int = 0
-    set_aside: tuple[FailedMessage[Any], ...] = ()  # Any: of whichever program
+    set_aside: tuple[FailedMessage[object], ...] = ()  # of whichever program
     letters: int = 0
 
 

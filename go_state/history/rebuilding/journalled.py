@@ -67,11 +67,11 @@ class Journalled(Generic[Model, Msg]):
         if newest is None:
             raise UsageError(f"nothing is stored of the program {journal.name!r}: there is no snapshot to make again")
         if start := journal.statistics().start:
-            lagged = Lagged(start, start)
-            lagged.add_note(
-                f"The journal {journal.name!r} begins at {start}: what came before is forgotten, and cannot be folded again."
+            raise Lagged(
+                start,
+                start,
+                f"the journal {journal.name!r} begins at {start}: what came before is forgotten, and cannot be folded again",
             )
-            raise lagged
         self._fold(journal, replayed(program), newest, progress)
 
     def _fold(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from go_state.core.errors import BadRecord
 from go_state.core.ports import Entry, Store, Write
@@ -38,7 +38,7 @@ class LettersOfSource(Generic[Model, Msg]):
         self._key_of = key_of
         self._positions = {group_of_id(letter.id) for _, letter in self._letters()}
         self._keys: dict[str, object] = {}  # of the messages at these positions, whose key may not have been known before
-        self._failed: dict[str, list[tuple[Msg | None, Any, Exception]]] = {}  # by position, what the fold has passed over
+        self._failed: dict[str, list[tuple[Msg | None, object, Exception]]] = {}  # by position, what the fold has passed over
         self.passed: PassedOver[Msg] = PassedOver(self._decide, self._keep)
 
     def _letters(self) -> Iterator[tuple[LetterBox, Letter]]:
@@ -123,6 +123,6 @@ class LettersOfSource(Generic[Model, Msg]):
                     yield box, letter
 
 
-def _own_position(entry: Entry[Msg]) -> Any:
+def _own_position(entry: Entry[Msg]) -> object:
     """Return what the aggregate calls the entry's position, of whichever type."""
     return entry.position if entry.source_position is None else entry.source_position

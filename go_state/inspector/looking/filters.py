@@ -70,7 +70,7 @@ class Matches:
                 self._thread.start()
 
     def wait(self, count: int, seconds: float) -> None:
-        """Wait until so many have passed, or all were looked at, but not longer than that."""
+        """Wait until `count` have passed, or all were looked at, for up to `seconds`."""
         with self._changed:
             self._changed.wait_for(lambda: self._thread is None or len(self.positions) >= count, seconds)
 

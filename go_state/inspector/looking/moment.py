@@ -42,7 +42,7 @@ class Moment(Generic[Model, Msg]):
 
 
 class Moments(Generic[Model, Msg]):
-    """Any moment of one history. `start` finds a model to begin with, and is that of the history unless another is given."""
+    """The moments of one history. `start` finds a model to begin with, and is that of the history unless another is given."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The messages of a subject as they lie there: their types, times and texts, without decoding more than is shown."""
+"""The messages of a subject as they are stored: their types, times and texts, without decoding more than is shown."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Records(Protocol):
         ...
 
     def with_text(self, text: str, start: int, end: int) -> Iterator[tuple[int, bool]]:
-        """Give each position, or every so many of them, and whether its message has the text in it."""
+        """Give each position, or only some of them, and whether its message has the text in it."""
         ...
 
 
@@ -238,7 +238,7 @@ def _text(record: bytes) -> str:
     if len(record) > _LARGE or begin < 0:
         return shown(record[begin + 1 : begin + 400].decode(errors="replace"), 199)
     try:
-        found: Any = json.decode(record)  # anything
+        found: object = json.decode(record)  # anything
     except (DecodeError, RecursionError):
         return shown(record[begin + 1 : begin + 400].decode(errors="replace"), 199)
     return summary(found[1] if isinstance(found, list) and len(found) > 1 else found, is_stored=True)

@@ -16,8 +16,9 @@ from go_state.inspector.values.redaction import Redaction
 from go_state.inspector.values.summary import HIDDEN, command_text, summary
 from go_state.inspector.values.text import shown
 from go_state.inspector.values.tree import ABSENT, Tree, Trees
-from go_state.runtime.effects.effect import Effect, TurnNames
 from go_state.runtime.effects.interpreter import Interpreter
+from go_state.runtime.effects.place import TurnNames
+from go_state.runtime.effects.scheduler import Effect
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")

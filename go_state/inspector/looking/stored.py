@@ -1,4 +1,4 @@
-"""A journal as it lies in a store: read without being its owner, without a lease, and without a word to whoever writes it."""
+"""A journal as it is stored: read without its lease, and unnoticed by whoever writes it."""
 
 from __future__ import annotations
 

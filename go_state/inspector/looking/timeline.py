@@ -140,7 +140,7 @@ class Timeline:
         return self.first + min(bisect_left(self._times, time), len(self._times) - 1)
 
     def strip(self, start: int, end: int, buckets: int) -> Strip:
-        """Return the messages from `start` to before `end` in at most so many stretches."""
+        """Return the messages from `start` to before `end` in at most `buckets` stretches."""
         start, end = max(start, self.first), min(end, self.end)
         if end <= start:
             return Strip([], [], None)

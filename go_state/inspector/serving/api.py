@@ -6,7 +6,7 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from go_state.core.errors import UsageError
@@ -25,7 +25,7 @@ from go_state.inspector.trying.what_if import what_if
 from go_state.inspector.values.parts import part_at
 from go_state.inspector.values.text import shown
 from go_state.inspector.values.tree import PAGE, Trees
-from go_state.inspector.worlds.world import AnySubject, Summary, World
+from go_state.inspector.worlds.world import SomeSubject, Summary, World
 
 T = TypeVar("T")
 Json = dict[str, object]
@@ -62,7 +62,7 @@ class Api:
         page = self.world.page(search, after, min(max(limit, 1), 500))
         return {"items": [as_json(each) for each in page.items], "next": page.next, "total": page.total}
 
-    def subject(self, subject: AnySubject) -> Json:
+    def subject(self, subject: SomeSubject) -> Json:
         """Return what is known of a subject, and begin to make its timeline."""
         subject.begin()
         if subject.timeline.is_complete:
@@ -76,7 +76,7 @@ class Api:
         return {**found, "types": counts, "begins": begins, "ends": ends, "indexed": indexed, "keyframes": few,
                 "models": subject.moments is not None}  # fmt: skip
 
-    def strip(self, subject: AnySubject, start: int | None, end: int | None, buckets: int) -> Json:
+    def strip(self, subject: SomeSubject, start: int | None, end: int | None, buckets: int) -> Json:
         """Return the messages at a glance."""
         first, last = subject.span()
         start, end = first if start is None else max(start, first), last if end is None else min(end, last)
@@ -91,7 +91,7 @@ class Api:
     # ------------------------------------------------------------------ messages
 
     def rows(
-        self, subject: AnySubject, wanted: Filter, start: int | None, index: int | None, count: int, *, backward: bool
+        self, subject: SomeSubject, wanted: Filter, start: int | None, index: int | None, count: int, *, backward: bool
     ) -> Json:
         """Return messages as rows: from a position on, or of those that pass a filter."""
         count = min(max(count, 1), _ROWS)
@@ -113,17 +113,17 @@ class Api:
             found = subject.found(wanted, max(index or 0, 0), count)
         return {"rows": self._rows(subject, found.lines), "next": found.next, "scanned": found.scanned, "total": found.total}
 
-    def row_at(self, subject: AnySubject, time: float) -> Json:
+    def row_at(self, subject: SomeSubject, time: float) -> Json:
         """Return the row of the first message that entered at a time, or later."""
         subject.timeline.grow()
         lines = subject.lines(subject.timeline.position_of(time), 1)
         return {"rows": self._rows(subject, lines), "next": None, "scanned": len(lines), "total": None}
 
-    def _rows(self, subject: AnySubject, lines: Any) -> list[Json]:  # Any: any sequence of lines
+    def _rows(self, subject: SomeSubject, lines: Iterable[Line]) -> list[Json]:
         aside, keyframes, seconds = subject.set_aside(), set(subject.keyframes()), subject.durations()
         return [_row(line, seconds.get(line.position), subject.badges(line, aside, keyframes)) for line in lines]
 
-    def at(self, subject: AnySubject, position: int) -> Json:
+    def at(self, subject: SomeSubject, position: int) -> Json:
         """Return a moment."""
         _check_there(subject, position)
         if subject.shown is None:
@@ -140,7 +140,7 @@ class Api:
                 command.update(state=effect.state, tries=effect.tries)
         return moment
 
-    def _without_model(self, subject: AnySubject, position: int) -> Json:
+    def _without_model(self, subject: SomeSubject, position: int) -> Json:
         """Return a moment of which only the message is known."""
         entry = next(iter(subject.history.entries(position, position + 1)))
         kind = next(iter(subject.records.lines(position, position + 1))).kind
@@ -150,7 +150,7 @@ class Api:
                 "turn": {"time": entry.at, "number": position, "seconds": None, "badges": []},
                 "error": None}  # fmt: skip
 
-    def tree(self, subject: AnySubject, position: int, of: str, path: str, start: int, count: int) -> Json:
+    def tree(self, subject: SomeSubject, position: int, of: str, path: str, start: int, count: int) -> Json:
         """Return a part of a model or message, with its children from a number on."""
         _check_there(subject, position)
         if of not in ("before", "after", "message"):
@@ -166,7 +166,7 @@ class Api:
             before = moment.before if of == "after" else value
         return _part(subject, value, before, steps, max(start, 0), min(max(count, 1), PAGE))
 
-    def message(self, subject: AnySubject, position: int) -> Json:
+    def message(self, subject: SomeSubject, position: int) -> Json:
         """Return a message as JSON for the editor."""
         from msgspec.json import format as formatted
 
@@ -182,7 +182,7 @@ class Api:
 
     # ------------------------------------------------------------------ trying
 
-    def what_if(self, subject: AnySubject, given: object, until: int | None) -> Json:
+    def what_if(self, subject: SomeSubject, given: object, until: int | None) -> Json:
         """Return what would have been."""
         first, end = subject.span()
         until = end if until is None else min(until, end)
@@ -193,7 +193,7 @@ class Api:
         after = Trees(subject.redaction).tree(tried.is_now, (), tried.was)
         return {"until": until, "after": after, "diff": diff, "more_diff": more, "first": parted, "messages": tried.messages}
 
-    def find(self, subject: AnySubject, where: str, start: int) -> Callable[[Tell], None]:
+    def find(self, subject: SomeSubject, where: str, start: int) -> Callable[[Tell], None]:
         """Return what looks for the first message where something is true, and tells how far it is."""
         condition = Condition(where, subject.redaction)
         subject.needed()
@@ -204,7 +204,7 @@ class Api:
 
         return work
 
-    def fix(self, subject: AnySubject) -> Callable[[Tell], None]:
+    def fix(self, subject: SomeSubject) -> Callable[[Tell], None]:
         """Return what compares the program as it is with what its file says now, and tells what it finds."""
         moments = subject.needed()
         where = self._where or module_and_name(moments.opened.program)
@@ -226,7 +226,7 @@ class Api:
         return work
 
     def export(
-        self, subject: AnySubject, kind: str, edits: str, start: int | None, until: int | None, *, fixed: bool
+        self, subject: SomeSubject, kind: str, edits: str, start: int | None, until: int | None, *, fixed: bool
     ) -> tuple[str, Iterator[bytes]]:
         """Return the name of a file and its contents."""
         first, end = subject.span()
@@ -260,7 +260,7 @@ def _row(line: Line, seconds: float | None, badges: list[str]) -> Json:
     }
 
 
-def _check_there(subject: AnySubject, position: int) -> None:
+def _check_there(subject: SomeSubject, position: int) -> None:
     first, end = subject.span()
     if not first <= position < end:
         raise UsageError(
@@ -268,7 +268,7 @@ def _check_there(subject: AnySubject, position: int) -> None:
         )
 
 
-def _part(subject: AnySubject, whole: object, before: object, steps: list[object], start: int, count: int) -> Json:
+def _part(subject: SomeSubject, whole: object, before: object, steps: list[object], start: int, count: int) -> Json:
     """Return the tree of the part of a value to which the steps lead, beside that of another one."""
     names: tuple[str, ...] = ()
     value = whole

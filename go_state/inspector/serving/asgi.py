@@ -13,7 +13,7 @@ from go_state.inspector.serving import streams
 from go_state.inspector.serving.api import Api, Busy, Places, as_json
 from go_state.inspector.serving.security import Asgi, Guard, Receive, Scope, Send
 from go_state.inspector.trying.finding import Cancelled
-from go_state.inspector.worlds.world import AnySubject
+from go_state.inspector.worlds.world import SomeSubject
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -25,7 +25,10 @@ _LONGEST = 4 << 20  # bytes of a request
 
 
 class Application:
-    """The inspector of one world as an ASGI application. `token` is what the address has to have the first time."""
+    """The inspector of one world as an ASGI application. `token` is what the address has to have the first time.
+
+    Made by `gs.inspector.asgi`.
+    """
 
     def __init__(self, api: Api, token: str, hosts: frozenset[str]) -> None:
         self.token = token
@@ -51,13 +54,13 @@ class Application:
         except ImportError:
             raise MissingExtra("inspector", "the inspector") from None
 
-        gets: dict[str, Callable[[Request], Any]] = {
+        gets: dict[str, Callable[[Request], object]] = {
             "/api/about": self._about, "/api/subjects": self._subjects, "/api/live": self._subjects_live, "/api/s/{id}": self._subject,
             "/api/s/{id}/strip": self._strip, "/api/s/{id}/rows": self._rows, "/api/s/{id}/at/{position}": self._at,
             "/api/s/{id}/tree/{position}": self._tree, "/api/s/{id}/message/{position}": self._message, "/api/s/{id}/find": self._find,
             "/api/s/{id}/export": self._export, "/api/s/{id}/live": self._live,
         }  # fmt: skip
-        posts: dict[str, Callable[[Request], Any]] = {"/api/s/{id}/what-if": self._what_if, "/api/s/{id}/fix": self._fix}
+        posts: dict[str, Callable[[Request], object]] = {"/api/s/{id}/what-if": self._what_if, "/api/s/{id}/fix": self._fix}
         routes: list[Any] = [Route(path, endpoint, methods=["GET"]) for path, endpoint in gets.items()]
         routes += [Route(path, endpoint, methods=["POST"]) for path, endpoint in posts.items()]
         routes += [Route("/api/{rest:path}", _unknown), Mount("/", StaticFiles(directory=_PAGE, html=True))]
@@ -75,7 +78,7 @@ class Application:
             self._api.subjects(query.get("search", "")[:500], query.get("after", "")[:1000], _number(request, "limit", 100))
         )
 
-    def _of(self, request: Request) -> AnySubject:
+    def _of(self, request: Request) -> SomeSubject:
         subject = self._api.world.find(request.path_params["id"])
         if subject is None:
             raise _Unknown
@@ -133,7 +136,7 @@ class Application:
 
     # ------------------------------------------------------------------ what goes on
 
-    async def _found(self, request: Request) -> AnySubject:
+    async def _found(self, request: Request) -> SomeSubject:
         from starlette.concurrency import run_in_threadpool
 
         return await run_in_threadpool(self._of, request)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from go_state.core.errors import MissingExtra, TimedOut, UsageError
 from go_state.core.ports import History, Source
-from go_state.core.program import Program
+from go_state.core.program import SomeProgram
 from go_state.history.reading.opened import opened
 from go_state.inspector.serving.api import Api
 from go_state.inspector.serving.asgi import Application
@@ -38,7 +38,7 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 def inspect(
     of: Inspected,
-    program: Program[Any, Any] | None = None,
+    program: SomeProgram | None = None,
     *,
     host: str = "127.0.0.1",
     port: int = 0,
@@ -64,9 +64,7 @@ def serve(world: World, where: tuple[str, str] | None, *, host: str, port: int, 
     return Inspector(Application(Api(world, where), _checked(token), hosts), host, port)
 
 
-def asgi(
-    of: Inspected, program: Program[Any, Any] | None = None, *, token: str | None = None, redact: Redact = ()
-) -> Application:
+def asgi(of: Inspected, program: SomeProgram | None = None, *, token: str | None = None, redact: Redact = ()) -> Application:
     """Return the inspector as an ASGI application, to be mounted in Starlette or FastAPI; open it with `?token=` and its `token`.
 
     Without a token of your own it has a random one, and answers only under this machine's own names. The other arguments are those of
@@ -83,7 +81,7 @@ def _checked(token: str | None) -> str:
     return token
 
 
-def _world(of: Inspected, program: Program[Any, Any] | None, redact: Redact) -> World:
+def _world(of: Inspected, program: SomeProgram | None, redact: Redact) -> World:
     redaction = Redaction(redact)
     if isinstance(of, App):
         return AppWorld(of, called=None, redaction=redaction)
@@ -100,7 +98,7 @@ def _world(of: Inspected, program: Program[Any, Any] | None, redact: Redact) -> 
 
 
 class Inspector:
-    """A served inspector; a context manager. `address` is where it is found."""
+    """A served inspector; a context manager. `address` is where it is found. Made by `gs.inspect`."""
 
     def __init__(self, app: Application, host: str, port: int, *, says: bool = True) -> None:
         self._app = app

@@ -1,7 +1,7 @@
 """Who may ask: with the token, from this page, by a name that is ours. In front of everything else.
 
-A page of another origin is refused by `Origin` and `Sec-Fetch-Site`, a host name that was rebound to this machine by `Host`, and whoever
-does not know the token by its lack. The token comes once in the address, as with notebooks, and is a cookie from then on.
+A page of another origin is refused by `Origin` and `Sec-Fetch-Site`, a host name that was rebound to this machine by `Host`, and a
+request without the token by that. The token comes once in the address, as with notebooks, and is a cookie from then on.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any, TypeAlias
 from urllib.parse import parse_qs, urlsplit
 
 Scope: TypeAlias = MutableMapping[str, Any]  # as ASGI has them
-Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, object]]]
+Send: TypeAlias = Callable[[MutableMapping[str, object]], Awaitable[None]]
 Asgi: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _POLICY = (

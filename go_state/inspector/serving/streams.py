@@ -18,7 +18,7 @@ import orjson
 from go_state.core.errors import GoStateError
 from go_state.inspector.trying.finding import Cancelled
 from go_state.inspector.values.text import shown
-from go_state.inspector.worlds.world import AnySubject, Now, World
+from go_state.inspector.worlds.world import Now, SomeSubject, World
 
 T = TypeVar("T")
 
@@ -46,7 +46,7 @@ def event(kind: str, data: object) -> bytes:
     return b"event: %b\ndata: %b\n\n" % (kind.encode(), orjson.dumps(data))
 
 
-async def live(world: World, subject: AnySubject, is_closing: Callable[[], bool], aside: Aside) -> AsyncIterator[bytes]:
+async def live(world: World, subject: SomeSubject, is_closing: Callable[[], bool], aside: Aside) -> AsyncIterator[bytes]:
     """Give what a program does, ten times a second at most, and that it has ended."""
     with world.watched(subject):
         rate, last, ended, sent = 0.0, None, False, b""
@@ -72,7 +72,7 @@ async def live(world: World, subject: AnySubject, is_closing: Callable[[], bool]
             await asyncio.sleep(_OVER if over else _EVERY)
 
 
-def _look(world: World, subject: AnySubject) -> tuple[Now, int, int] | None:
+def _look(world: World, subject: SomeSubject) -> tuple[Now, int, int] | None:
     now = world.now(subject)
     if now is None:
         return None
@@ -96,7 +96,7 @@ def _doing(now: Now) -> dict[str, object]:
 
 
 async def subjects(
-    world: World, is_closing: Callable[[], bool], summarise: Callable[[AnySubject], object], aside: Aside
+    world: World, is_closing: Callable[[], bool], summarise: Callable[[SomeSubject], object], aside: Aside
 ) -> AsyncIterator[bytes]:
     """Give which subjects run, rest or have failed since the last look."""
     before = dict(await aside(world.states))
@@ -116,7 +116,7 @@ async def subjects(
         await asyncio.sleep(_SUBJECTS)
 
 
-def _found(world: World, ids: list[str]) -> list[AnySubject | None]:
+def _found(world: World, ids: list[str]) -> list[SomeSubject | None]:
     return [world.find(each) for each in ids]
 
 

@@ -1,4 +1,4 @@
-"""Trying: what is asked of a whole history, or of another one than was.
+"""Trying: questions to a whole history, as it was or with edits.
 
 `expressions.py`   conditions over `before`, `msg` and `after`, which can call nothing
 `finding.py`       the first message of which one is true

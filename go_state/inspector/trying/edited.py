@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Generic, Literal, NamedTuple, TypeVar, cast
+from typing import Generic, Literal, NamedTuple, TypeVar, cast
 
 from go_state.core.errors import GoStateError, UsageError
 from go_state.core.ports import Entry, History, Span
@@ -28,7 +28,7 @@ class Edit(NamedTuple, Generic[Msg]):
     message: Msg | None
 
 
-def codec_of(work: Opened[Any, Msg]) -> MessageCodec[Msg]:
+def codec_of(work: Opened[object, Msg]) -> MessageCodec[Msg]:
     """Return what reads and writes the messages of a program."""
     history = work.history
     if isinstance(history, StoredHistory) and history.codec is not None:
@@ -36,7 +36,7 @@ def codec_of(work: Opened[Any, Msg]) -> MessageCodec[Msg]:
     return message_codec(message_type(work.program), work.program.schema, migrations_of(work.program))
 
 
-def edits_of(work: Opened[Any, Msg], given: object, first: int, end: int) -> list[Edit[Msg]]:
+def edits_of(work: Opened[object, Msg], given: object, first: int, end: int) -> list[Edit[Msg]]:
     """Return the edits as the page says them, by position; `UsageError` says what is wrong with one."""
     if not isinstance(given, list) or len(given) > _MOST:
         raise UsageError(f"edits are a list of at most {_MOST}")

@@ -6,13 +6,12 @@ import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 import orjson
 
 from go_state.core.errors import UsageError
 from go_state.core.ports import Entry, History
-from go_state.core.program import Program
+from go_state.core.program import SomeProgram
 from go_state.history.reading.folding import entries_of
 from go_state.history.reading.opened import Opened
 from go_state.history.reading.translation import Translation, translation_between
@@ -25,10 +24,10 @@ _MOST = 100_000  # messages of a test
 
 
 def as_test(
-    subject: Subject[Any, Any],
+    subject: Subject[object, object],
     where: tuple[str, str],
-    program: Program[Any, Any] | None,
-    edits: list[Edit[Any]],
+    program: SomeProgram | None,
+    edits: list[Edit[object]],
     start: int,
     until: int,
 ) -> str:
@@ -41,8 +40,8 @@ def as_test(
         raise UsageError(
             f"a test has at most {_MOST:,} messages, and these are {until - begin.position:,}: keep more snapshots"
         )
-    work: Opened[Any, Any] = moments.opened
-    history: History[Any] = EditedHistory(work.history, edits) if edits else work.history
+    work: Opened[object, object] = moments.opened
+    history: History[object] = EditedHistory(work.history, edits) if edits else work.history
     if program is not None and (translation := translation_between(work.program, program)) is not None:
         begin, history = translation.start(begin), _Translated(history, translation)
     work = replace(work, program=program or work.program, history=history)
@@ -59,23 +58,23 @@ def as_test(
 class _Translated:
     """A history with the messages of another version of its program's module."""
 
-    def __init__(self, history: History[Any], translation: Translation[Any, Any]) -> None:
+    def __init__(self, history: History[object], translation: Translation[object, object]) -> None:
         self.name, self.identity, self.has_sent = history.name, history.identity, history.has_sent
         self.span, self.set_aside = history.span, history.set_aside
         self._history = history
         self._translation = translation
 
-    def entries(self, start: int, end: int | None = None) -> Iterator[Entry[Any]]:
+    def entries(self, start: int, end: int | None = None) -> Iterator[Entry[object]]:
         """Give the messages as the other version has them."""
         return map(self._translation.entry, self._history.entries(start, end))
 
 
-def as_lines(subject: Subject[Any, Any], edits: list[Edit[Any]], until: int) -> Iterator[bytes]:
+def as_lines(subject: Subject[object, object], edits: list[Edit[object]], until: int) -> Iterator[bytes]:
     """Give each message as a line of JSON, without what is hidden."""
     first, _ = subject.span()
     aside = subject.set_aside()
     codec = None if subject.opened is None else codec_of(subject.opened)
-    edited: EditedHistory[Any] = EditedHistory(subject.history, edits)
+    edited: EditedHistory[object] = EditedHistory(subject.history, edits)
     for entry in edited.edited(entries_of(subject.history, first, until)):
         head: dict[str, object] = {"position": entry.position, "at": entry.at}
         if entry.position in aside:

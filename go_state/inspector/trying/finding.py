@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from go_state.core.errors import UsageError
 from go_state.history.reading.folding import entries_of, with_progress
@@ -17,7 +16,7 @@ class Cancelled(Exception):
 
 
 def first_where(
-    subject: Subject[Any, Any],  # of whichever program
+    subject: Subject[object, object],  # of whichever program
     condition: Condition,
     start: int,
     progress: Callable[[int], object],
@@ -27,7 +26,7 @@ def first_where(
     `progress` is called now and then with the position, and may raise to end it. Raises `UsageError` if it could be told of no message.
     """
     first, end = subject.span()
-    moments: Moments[Any, Any] = subject.needed()
+    moments: Moments[object, object] = subject.needed()
     fold = moments.fresh(max(start, first))
     for step in fold.steps(with_progress(entries_of(subject.history, max(start, first), end), progress)):
         if condition(step.before, step.message, step.after):

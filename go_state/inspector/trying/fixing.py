@@ -6,9 +6,9 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from go_state.core.program import Program
+from go_state.core.program import SomeProgram
 from go_state.history.reading.folding import entries_of, with_progress
 from go_state.history.reading.opened import Opened
 from go_state.history.reading.starts import Start
@@ -35,18 +35,20 @@ class Parted(NamedTuple):
 class Fixing:
     """One comparison; `messages`, `differ` and `by_field` are what it has come to."""
 
-    def __init__(self, subject: Subject[Any, Any], old: Opened[Any, Any], new: Program[Any, Any], key: str | None) -> None:
+    def __init__(
+        self, subject: Subject[object, object], old: Opened[object, object], new: SomeProgram, key: str | None
+    ) -> None:
         from go_state.history.reading.opened import with_key
 
         self.differ = 0
         self.by_field: Counter[str] = Counter()
         self._subject = subject
         own = replayed(new) if key is None else replayed(with_key(new, key))
-        self.program: Program[Any, Any] = own  #: the mended one, as a replay runs it
+        self.program: SomeProgram = own  #: the mended one, as a replay runs it
         other = replace(old, program=own)
-        start: Start[Any] = subject.needed().earliest()
+        start: Start[object] = subject.needed().earliest()
         translation = translation_between(old.program, own)
-        self._twins: Twins[Any, Any] = Twins(old, other, start, at_once=True, translation=translation)
+        self._twins: Twins[object, object] = Twins(old, other, start, at_once=True, translation=translation)
         self._start = start.position
 
     @property

@@ -1,6 +1,6 @@
-"""A program imported anew from its source, beside the one that is there: with it all modules of its own that it imports.
+"""A program imported anew from its source, beside the one in use, with all modules of its own that it imports.
 
-Modules that are installed stay as they are. What the files say counts, whatever Python has kept compiled of them.
+Modules that are installed stay as they are. The source files count, not what Python has cached of them.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from go_state.core.errors import UsageError
-from go_state.core.program import Program
+from go_state.core.program import Program, SomeProgram
 
 _LOCK = threading.Lock()  # held while modules are exchanged
 
 
-def module_and_name(program: Program[Any, Any]) -> tuple[str, str]:  # of whichever program
+def module_and_name(program: SomeProgram) -> tuple[str, str]:  # of whichever program
     """Return where a program is found: the module of its update, and the name that it has there; `UsageError` if it has none."""
     function: Any = program.update
     while hasattr(function, "__wrapped__") or hasattr(function, "func"):
@@ -34,7 +34,7 @@ def module_and_name(program: Program[Any, Any]) -> tuple[str, str]:  # of whiche
     raise UsageError("nobody knows where this program is found: give it a name in the module of its update")
 
 
-def fresh_program(where: tuple[str, str]) -> Program[Any, Any]:
+def fresh_program(where: tuple[str, str]) -> SomeProgram:
     """Return the program of that module and name as its file says it now; `UsageError` if it cannot be imported."""
     name, attribute = where
     if name == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from go_state.core.ports import Entry
 from go_state.history.reading.folding import Fold, entries_of, exhaust, with_progress
@@ -58,16 +58,16 @@ def what_if(
     return Tried(until, was, was, None, until - start)
 
 
-def _is_keyed(moments: Moments[Any, Any]) -> bool:
+def _is_keyed(moments: Moments[Model, Msg]) -> bool:
     return moments.opened.key_of is not None
 
 
-def _take(fold: Fold[Any, Msg], entries: Sequence[Entry[Msg]]) -> None:
+def _take(fold: Fold[Model, Msg], entries: Sequence[Entry[Msg]]) -> None:
     for entry in entries:
         exhaust(fold.entry(entry))
 
 
-def _difference(one: Fold[Any, Any], other: Fold[Any, Any]) -> str | None:
+def _difference(one: Fold[Model, Msg], other: Fold[Model, Msg]) -> str | None:
     """Return the first path at which the models of two folds differ."""
     for key in {**one.models, **other.models}:
         a, b = one.models.get(key), other.models.get(key)
@@ -77,6 +77,6 @@ def _difference(one: Fold[Any, Any], other: Fold[Any, Any]) -> str | None:
     return None
 
 
-def _model(fold: Fold[Model, Any], moments: Moments[Model, Any]) -> Model | None:
+def _model(fold: Fold[Model, Msg], moments: Moments[Model, Msg]) -> Model | None:
     key = moments.opened.key if moments.opened.key_of is not None else None
     return fold.models.get(key)

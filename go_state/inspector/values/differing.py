@@ -1,4 +1,4 @@
-"""In which parts two models differ, for a page: bounded, and in the time that what has changed takes.
+"""In which parts two models differ, for a page: bounded, and in a time that depends only on what has changed.
 
 What is the same object on both sides is equal, so a model that shares what a message has not touched costs next to nothing. The walk
 has a stack of its own: a value may be nested to any depth.

@@ -24,7 +24,7 @@ def summary(
     names: tuple[str, ...] = (),
     is_stored: bool = False,
 ) -> str:
-    """Return the fields of an object, or the value itself, in a line of at most so many characters.
+    """Return the fields of an object, or the value itself, in a line of at most `longest` characters.
 
     `names` lead to the value, if it is a part of another. A mapping that `is_stored` is an object as JSON has it.
     """

@@ -15,7 +15,7 @@ LONGEST = 500
 
 
 def shown(text: str, longest: int = LONGEST) -> str:
-    r"""Return the beginning of the text, of at most so many characters, with escapes for what is not printable.
+    r"""Return the beginning of the text, of at most `longest` characters, with escapes for what is not printable.
 
     >>> shown("a\x1b[2J\u202eb")
     'a\\x1b[2J\\u202eb'

@@ -27,7 +27,7 @@ ABSENT: Final = object()
 
 
 class Trees:
-    """Makes the trees of one answer, which have so many nodes together."""
+    """Makes the trees of one answer, whose nodes together are limited."""
 
     def __init__(self, redaction: Redaction = NOTHING, nodes: int = _NODES) -> None:
         self._redaction = redaction

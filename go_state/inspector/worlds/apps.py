@@ -15,7 +15,7 @@ from go_state.inspector.values.text import shown
 from go_state.inspector.worlds.ids import id_of, name_of_id
 from go_state.inspector.worlds.recording import Recording
 from go_state.inspector.worlds.stores import StoreWorld
-from go_state.inspector.worlds.world import AnySubject, Now, Page, Summary, page_of
+from go_state.inspector.worlds.world import Now, Page, SomeSubject, Summary, page_of
 from go_state.modes.app.app import App
 from go_state.modes.app.runs.journal_run import JournalRun
 from go_state.modes.keyed_apps.keyed_apps import KeyedApps
@@ -86,15 +86,15 @@ class AppWorld(Generic[Model, Msg]):
         is_meant = search.casefold() in self._life.subject.what.name.casefold() and not after
         return Page([self._life.summary()] if is_meant else [], None, 1)
 
-    def find(self, subject: str) -> AnySubject | None:
+    def find(self, subject: str) -> SomeSubject | None:
         """Return the app."""
         return self._life.subject if subject == self._life.subject.what.id else None
 
-    def summary(self, subject: AnySubject) -> Summary:
+    def summary(self, subject: SomeSubject) -> Summary:
         """Return what the list says of it."""
         return self._life.summary()
 
-    def now(self, subject: AnySubject) -> Now | None:
+    def now(self, subject: SomeSubject) -> Now | None:
         """Return what it does."""
         return self._life.now()
 
@@ -102,7 +102,7 @@ class AppWorld(Generic[Model, Msg]):
         """Return its state."""
         return {self._life.subject.what.id: self._life.now().state}
 
-    def watched(self, subject: AnySubject) -> AbstractContextManager[object]:
+    def watched(self, subject: SomeSubject) -> AbstractContextManager[object]:
         """Note its turns for as long as the block lasts."""
         return self._life.recording.watched()
 
@@ -154,7 +154,7 @@ class KeyedWorld(Generic[Model, Msg]):
                 self._lives.popitem(last=False)[1].subject.close()
         return life if app is not None or self._stored is None else None
 
-    def find(self, subject: str) -> AnySubject | None:
+    def find(self, subject: str) -> SomeSubject | None:
         """Return the subject of a key."""
         name = name_of_id(subject)
         if name is None or not name.startswith(self._prefix):
@@ -164,10 +164,10 @@ class KeyedWorld(Generic[Model, Msg]):
             return life.subject
         return None if self._stored is None else self._stored.find(subject)
 
-    def _key(self, subject: AnySubject) -> str:
+    def _key(self, subject: SomeSubject) -> str:
         return (name_of_id(subject.what.id) or "").removeprefix(self._prefix)
 
-    def summary(self, subject: AnySubject) -> Summary:
+    def summary(self, subject: SomeSubject) -> Summary:
         """Return what the list says of it."""
         return self._summary(self._key(subject))
 
@@ -184,7 +184,7 @@ class KeyedWorld(Generic[Model, Msg]):
         first, end = (0, 0) if life is None else life.subject.span()
         return Summary(what, first, max(end, 0 if app is None else app.life.run.processed), None, state, None, said)
 
-    def now(self, subject: AnySubject) -> Now | None:
+    def now(self, subject: SomeSubject) -> Now | None:
         """Return what the key's app does; what it came to, if it is at rest."""
         key = self._key(subject)
         error, life = self._apps.failed().get(key), self._life(key)
@@ -198,7 +198,7 @@ class KeyedWorld(Generic[Model, Msg]):
         found.update({self._id(key): "failed" for key in self._apps.failed()})
         return found
 
-    def watched(self, subject: AnySubject) -> AbstractContextManager[object]:
+    def watched(self, subject: SomeSubject) -> AbstractContextManager[object]:
         """Note its turns for as long as the block lasts."""
         life = self._life(self._key(subject))
         return nullcontext() if life is None else life.recording.watched()

@@ -21,7 +21,7 @@ def id_of(name: str) -> str:
 
 
 def name_of_id(given: str) -> str | None:
-    """Return the name; None for what is no id."""
+    """Return the name; None for anything but an id."""
     if not given.startswith("~"):
         return given if _PLAIN.fullmatch(given) else None
     try:

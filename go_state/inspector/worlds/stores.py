@@ -16,7 +16,7 @@ from go_state.inspector.looking.subject import Is, State, Subject
 from go_state.inspector.values.redaction import NOTHING, Redaction
 from go_state.inspector.values.text import shown
 from go_state.inspector.worlds.ids import id_of, name_of_id
-from go_state.inspector.worlds.world import AnySubject, Now, Page, Summary, page_of
+from go_state.inspector.worlds.world import Now, Page, SomeSubject, Summary, page_of
 from go_state.storage.backends.record_store import RecordStore
 
 Model = TypeVar("Model")
@@ -67,7 +67,7 @@ class StoreWorld(Generic[Model, Msg]):
         some, following = page_of(names, name_of_id(after) or "", limit)
         return Page([self.summary_of(name) for name in some], None if following is None else id_of(following), len(names))
 
-    def find(self, subject: str) -> AnySubject | None:
+    def find(self, subject: str) -> SomeSubject | None:
         """Return the journal with the id."""
         name = name_of_id(subject)
         if name is None or not (name in self.names() or name in self.names(fresh=True)):
@@ -107,11 +107,11 @@ class StoreWorld(Generic[Model, Msg]):
         size = known.timeline.bytes if known is not None and known.timeline.is_complete else None
         return Summary(self.what(name), first, end, size, lag=max(end - applied, 0) if applied is not None else None)
 
-    def summary(self, subject: AnySubject) -> Summary:
+    def summary(self, subject: SomeSubject) -> Summary:
         """Return what the list says of a journal."""
         return self.summary_of(subject.history.name)
 
-    def now(self, subject: AnySubject) -> Now | None:
+    def now(self, subject: SomeSubject) -> Now | None:
         """Return that nothing is known of whoever writes the store."""
         return None
 
@@ -119,18 +119,18 @@ class StoreWorld(Generic[Model, Msg]):
         """Return that nothing runs."""
         return {}
 
-    def watched(self, subject: AnySubject) -> AbstractContextManager[object]:
+    def watched(self, subject: SomeSubject) -> AbstractContextManager[object]:
         """Note nothing."""
         return nullcontext()
 
     def close(self) -> None:
-        """Stop what goes on in the background; the store is whoever's has opened it."""
+        """Stop what goes on in the background; the store belongs to whoever has opened it."""
         for subject in list(self._subjects.values()):
             subject.close()
 
 
 class HistoryWorld(Generic[Model, Msg]):
-    """One history: a file, the messages of an aggregate, or one of somebody's own."""
+    """One history: a file, the messages of an aggregate, or a `History` of the user's own."""
 
     is_live = False
 
@@ -150,17 +150,17 @@ class HistoryWorld(Generic[Model, Msg]):
         self._subject.begin()
         return Page([self.summary(self._subject)] if is_meant else [], None, 1)
 
-    def find(self, subject: str) -> AnySubject | None:
+    def find(self, subject: str) -> SomeSubject | None:
         """Return the history."""
         return self._subject if subject == self._subject.what.id else None
 
-    def summary(self, subject: AnySubject) -> Summary:
+    def summary(self, subject: SomeSubject) -> Summary:
         """Return what the list says of it."""
         first, end = subject.span()
         error = subject.timeline.error
         return Summary(subject.what, first, end, None, error=None if error is None else shown(str(error), 500))
 
-    def now(self, subject: AnySubject) -> Now | None:
+    def now(self, subject: SomeSubject) -> Now | None:
         """Return that it does not run."""
         return None
 
@@ -168,7 +168,7 @@ class HistoryWorld(Generic[Model, Msg]):
         """Return that nothing runs."""
         return {}
 
-    def watched(self, subject: AnySubject) -> AbstractContextManager[object]:
+    def watched(self, subject: SomeSubject) -> AbstractContextManager[object]:
         """Note nothing."""
         return nullcontext()
 

@@ -11,7 +11,8 @@ from go_state.inspector.looking.subject import Is, State, Subject
 if TYPE_CHECKING:
     from go_state.runtime.observing.running import RunningEffect
 
-AnySubject: TypeAlias = Subject[Any, Any]  # of whichever program
+SomeSubject: TypeAlias = Subject[Any, Any]
+"""A subject of which it does not matter here what its models and messages are: they are shown by their fields."""
 
 
 class Summary(NamedTuple):
@@ -55,15 +56,15 @@ class World(Protocol):
         """Return the subjects whose names hold the text, in order, from behind the id `after` on."""
         ...
 
-    def find(self, subject: str) -> AnySubject | None:
+    def find(self, subject: str) -> SomeSubject | None:
         """Return the subject with the id, or None."""
         ...
 
-    def summary(self, subject: AnySubject) -> Summary:
+    def summary(self, subject: SomeSubject) -> Summary:
         """Return what the list says of a subject."""
         ...
 
-    def now(self, subject: AnySubject) -> Now | None:
+    def now(self, subject: SomeSubject) -> Now | None:
         """Return what its program does; None if it does not run here."""
         ...
 
@@ -71,12 +72,12 @@ class World(Protocol):
         """Return the state of every subject that runs, or has failed, by its id."""
         ...
 
-    def watched(self, subject: AnySubject) -> AbstractContextManager[object]:
+    def watched(self, subject: SomeSubject) -> AbstractContextManager[object]:
         """Note what is to be noted of a running program for as long as the block lasts."""
         ...
 
     def close(self) -> None:
-        """Let go of everything."""
+        """Release everything."""
         ...
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar, Unpack, overload
+from typing import Any, Generic, TypeVar, Unpack, overload
 
 from go_state.core.errors import UsageError
 from go_state.core.ports import Position, Store
@@ -18,8 +18,9 @@ from go_state.modes.aggregate.partitions.fold import fold_partitions, fold_parti
 from go_state.modes.aggregate.partitions.holder import Outcome
 from go_state.modes.aggregate.partitions.making import ShareMaker, shares_of
 from go_state.modes.aggregate.saved_letters import SavedLetters
-from go_state.modes.batch.batch import Plan, Result, Stream
+from go_state.modes.batch.batch import Plan, Result
 from go_state.modes.batch.halting import Rewind
+from go_state.modes.batch.opening import Stream
 from go_state.modes.batch.source_feed import Ended, SavePoint
 from go_state.modes.batch.source_reader import SourceReader
 from go_state.modes.options import AggregateOptions, EitherOptions, KeyedAggregateOptions, Snapshots
@@ -29,11 +30,12 @@ from go_state.runtime.on_error import FailedMessage, may_file
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
+Held = TypeVar("Held")
 
 
 @dataclass(frozen=True, slots=True)
 class KeyedResult(Generic[Model, Msg]):
-    """How a keyed aggregate ended; see `Result`.
+    """How a keyed aggregate ended; see `Result` for what it has besides `models`.
 
     `models` is a lazy mapping of every model the program has in the store, those of earlier runs included: each is loaded when
     it is asked for, while the store is open.
@@ -202,7 +204,7 @@ def _prepared(
     options: EitherOptions[Msg, Model],
     *,
     on_loop: bool,
-) -> tuple[Plan[Model, Msg], Keeping[Model, Msg]]:
+) -> tuple[Plan[Model, Msg], Keeping[Model, Msg, Any]]:  # Any: its loop has one model, or the change of one
     """Return how the batch is run, and what is kept of it."""
     plan = Plan(program, options, on_loop=on_loop, key=key if isinstance(key, str) else None)
     kept = kept_by(plan.program, store, key, options)()
@@ -213,13 +215,17 @@ def _prepared(
     return plan, kept
 
 
-def _checkpoint(kept: Keeping[Model, Msg], options: EitherOptions[Msg, Model]) -> SavePoint:
+def _checkpoint(kept: Keeping[Model, Msg, Held], options: EitherOptions[Msg, Model]) -> SavePoint[Held]:
     snapshots = options.get("snapshots", Snapshots())
-    return SavePoint(kept.save, snapshots.every, snapshots.seconds, Rewind(kept.mark, kept.revert), kept.is_due)
+    return SavePoint(kept.save, snapshots.every, snapshots.seconds, Rewind(kept.mark, kept.revert, kept.forget), kept.is_due)
 
 
 def _filing(
-    plan: Plan[Model, Msg], kept: Keeping[Model, Msg], reader: SourceReader[Msg], store: Store, key: str | Callable[[Msg], str]
+    plan: Plan[Model, Msg],
+    kept: Keeping[Model, Msg, Held],
+    reader: SourceReader[Msg],
+    store: Store,
+    key: str | Callable[[Msg], str],
 ) -> SavedLetters | None:
     """Return what writes letters with the saves; None if there will be none."""
     if not may_file(plan.on_error):
@@ -237,7 +243,7 @@ def _filing(
 
 
 def _result(
-    result: Result[Model, Msg], kept: Keeping[Model, Msg], store: Store
+    result: Result[Model, Msg], kept: Keeping[Model, Msg, Held], store: Store
 ) -> Result[Model, Msg] | KeyedResult[Model, Msg]:
     if isinstance(kept, KeptModel):
         return result
@@ -245,6 +251,6 @@ def _result(
     return KeyedResult(models, result.processed, result.position, result.ended, result.set_aside, result.letters, result.failed)
 
 
-def _result_of_partitions(outcome: Outcome, maker: ShareMaker[Model, Msg]) -> KeyedResult[Model, Msg]:
+def _result_of_partitions(outcome: Outcome[Msg], maker: ShareMaker[Model, Msg]) -> KeyedResult[Model, Msg]:
     ended, processed, positions, set_aside, letters, failed = outcome
     return KeyedResult(Models(maker.schema, maker.store), processed, positions, ended, set_aside, letters, failed)

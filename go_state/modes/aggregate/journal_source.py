@@ -85,3 +85,10 @@ class JournalMarks:
                 f"truncated: restore the journal, or begin under a key of its own with a reader, journal.consumer(), of what is left."
             )
             raise error
+
+
+def begun_in_journal(journal: JournalMarks, source: object, marks: Mapping[str, Mark]) -> tuple[object, Position, bool]:
+    """Return what to read, after which position, and whether there is anything to read, by the marks that are stored."""
+    if journal.is_of_own_program(marks):
+        return (), None, False  # it is all counted
+    return source, journal.begin(marks), True

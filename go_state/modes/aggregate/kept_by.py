@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from go_state.core.errors import UsageError
 from go_state.core.ports import Store
@@ -23,13 +23,14 @@ CACHE = 100_000  # models; at 1 kB each that is 100 MB
 
 def kept_by(
     program: Program[Model, Msg], store: Store, key: str | Callable[[Msg], str], options: EitherOptions[Msg, Model]
-) -> Callable[[], Keeping[Model, Msg]]:
+) -> Callable[[], Keeping[Model, Msg, Any]]:  # Any: which of the two it is, the key says
     """Return what makes the keeping of one model, or of one for each key."""
     links = checked_function("links", options.get("links"), "a model that returns the others to load")
     if not isinstance(key, str):
         if links is not None:
             raise UsageError("links= belongs to an aggregate with a single key")
-        return kept_by_key(program, store, key, options)
+        keep = kept_by_key(program, store, key, options)
+        return lambda: keep(store)
     on_commit = _checked_store_and_hooks(store, options)
     if options.get("retire") is not None:
         raise UsageError("retire= belongs to a keyed aggregate: give key= a function of the message")
@@ -41,8 +42,8 @@ def kept_by(
 
 def kept_by_key(
     program: Program[Model, Msg], store: Store, key: Callable[[Msg], str], options: KeyedAggregateOptions[Msg, Model]
-) -> Callable[[], KeptModels[Model, Msg]]:
-    """Return what makes the keeping of one model for each key."""
+) -> Callable[[Store], KeptModels[Model, Msg]]:
+    """Return what makes the keeping of one model for each key, in the store or in a part of it."""
     on_commit = _checked_store_and_hooks(store, options)
     retire = checked_function("retire", options.get("retire"), "a model that returns whether to delete it")
     schema, cache = schema_of(program, options.get("codec")), options.get("cache", CACHE)
@@ -57,9 +58,9 @@ def kept_by_key(
     if not isinstance(cache, int) or cache < 1:
         raise UsageError(f"cache is a number of models from 1, not {cache!r}")
 
-    def made() -> KeptModels[Model, Msg]:
-        loader = Loader(schema, store)
-        return KeptModels(WorkingSet(program, loader, key, cache=cache, retire=retire), loader, store, on_commit)
+    def made(place: Store) -> KeptModels[Model, Msg]:
+        loader = Loader(schema, place)
+        return KeptModels(WorkingSet(program, loader, key, cache=cache, retire=retire), loader, place, on_commit)
 
     return made
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
-from go_state.core.commands import checked_commands
+from go_state.core.commands import Command, checked_commands
 from go_state.core.errors import Corrupt, Incompatible
 from go_state.core.ports import Store, Stored, Write
-from go_state.core.program import Program, not_a_step, read_step, takes_key
+from go_state.core.program import Program, Step, not_a_step, read_step, takes_key
 from go_state.core.turn import Turn
 from go_state.modes.aggregate.loading import Loader
 from go_state.runtime.steps import Steps
@@ -50,6 +50,10 @@ Undo: TypeAlias = tuple[str, Entry[Model], Model, bool]
 """A change that can be taken back: the key, its entry, the model that it had, and whether that was to be saved."""
 
 
+CheckCommands: TypeAlias = Callable[[Sequence[Command[Msg]]], Sequence[Command[Msg]]]
+"""Returns the commands of a step as they are to be performed, or raises for one that is refused."""
+
+
 class WorkingSet(Generic[Model, Msg]):
     """The models in use, by key."""
 
@@ -63,7 +67,7 @@ class WorkingSet(Generic[Model, Msg]):
         retire: Callable[[Model], bool] | None,
     ) -> None:
         self._program = program
-        self._update_one: Callable[..., Any] = program.update
+        self._update_one: Callable[..., Step[Model, Msg]] = program.update
         self._loader = loader
         self._key = key
         self.cache = cache  #: how many models to hold in memory
@@ -76,18 +80,27 @@ class WorkingSet(Generic[Model, Msg]):
         self._taken_over: Change[Model] | None = None
         self._ahead: dict[str, Loaded[Model] | Exception | None] = {}  # what was loaded before its turn, by key
         self._upcoming: Callable[[], Iterable[Msg | None]] = tuple
-        self._keyed: tuple[Any, Any] | None = None  # the message whose key was asked for last, and the key
+        self._keyed: tuple[Msg, str] | None = None  # the message whose key was asked for last, and the key
         self._turn = 0
+        self.check_commands: CheckCommands[Msg] | None = None  #: what the commands of turns go through, if anything
         self._undo: list[Undo[Model]] | None = None  # what was changed since the last mark, once there was one
 
     def steps(self, of_one: Steps[Model, Msg]) -> Steps[Change[Model] | None, Msg]:
         """Return the steps that the loop takes, from those of one model."""
-        self._update_one = of_one.update
+        self._update_one = of_one.update if self.check_commands is None else self._checked(of_one.update, self.check_commands)
         return Steps(lambda: (None, ()), self._update, of_one.takes_turn, of_one.roll_back)
+
+    @staticmethod
+    def _checked(update: Callable[..., Step[Model, Msg]], check: CheckCommands[Msg]) -> Callable[..., Step[Model, Msg]]:
+        def checked(*arguments: object) -> Step[Model, Msg]:
+            model, commands = read_step(update(*arguments), "update")
+            return model, check(commands) if commands else ()
+
+        return checked
 
     # ------------------------------------------------------------------ the turn
 
-    def _update(self, last: Change[Model] | None, message: Msg, *turn: Turn) -> tuple[Change[Model], Any]:
+    def _update(self, last: Change[Model] | None, message: Msg, *turn: Turn) -> Step[Change[Model], Msg]:
         if last is not None and last is not self._taken_over:
             used = last[1]
             if (
@@ -106,12 +119,12 @@ class WorkingSet(Generic[Model, Msg]):
         entry = self._dirty.get(key) or self._clean.get(key)
         if entry is None:
             return self._first_turn(key, message, *turn)
-        step: Any = self._update_one(entry.model, message, *turn)
+        step = self._update_one(entry.model, message, *turn)
         if step.__class__ is not tuple or len(step) != 2:
             raise not_a_step(step, "update")
         return (key, entry, step[0]), step[1]
 
-    def _first_turn(self, key: object, message: Msg, *turn: Turn) -> tuple[Change[Model], Any]:
+    def _first_turn(self, key: object, message: Msg, *turn: Turn) -> Step[Change[Model], Msg]:
         """Load the key's model, or begin it, in one turn with its first message."""
         entry, first = self._meet(key)
         model, commands = read_step(self._update_one(entry.model, message, *turn), "update")
@@ -138,6 +151,10 @@ class WorkingSet(Generic[Model, Msg]):
             self._take_over(last)
         self._undo = []
 
+    def forget(self) -> None:
+        """Forget the last mark."""
+        self._undo = None
+
     def revert(self, last: Change[Model] | None) -> None:
         """Go back to the models of the last mark, at which this was the last change."""
         for key, entry, model, was_dirty in reversed(self._undo or ()):
@@ -151,18 +168,22 @@ class WorkingSet(Generic[Model, Msg]):
         self._undo = []
         self._taken_over = last
 
-    def _meet(self, given: object) -> tuple[Entry[Model], Any]:
+    def _meet(self, given: object) -> tuple[Entry[Model], Sequence[Command[Msg]]]:
         """Load the key's model, or begin it; return it with the commands that its beginning asks for."""
         key = checked_key(given)
         self._let_go()
         loaded = self._loaded(key)
         if loaded is not None:
             on_restore = self._program.on_restore
-            commands = () if on_restore is None else on_restore(loaded.model)
-            return Entry(loaded.model, loaded.version, loaded.seal, loaded.size), checked_commands(commands)
+            asked = None if on_restore is None else on_restore(loaded.model)
+            return Entry(loaded.model, loaded.version, loaded.seal, loaded.size), self._first_commands(asked)
         step = self._program.init(key) if self._takes_key else self._program.init()
         model, commands = read_step(step, "init")
-        return Entry(model, 0, None, 0), checked_commands(commands)
+        return Entry(model, 0, None, 0), self._first_commands(commands)
+
+    def _first_commands(self, commands: Iterable[Command[Msg]] | None) -> Sequence[Command[Msg]]:
+        checked = checked_commands(commands)
+        return checked if self.check_commands is None or not checked else self.check_commands(checked)
 
     def _loaded(self, key: str) -> Loaded[Model] | None:
         if key not in self._ahead:

@@ -9,13 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from go_state.core.errors import Conflict, InvalidKey, UsageError
-from go_state.core.ports import AsyncSource, Openable, Position, Source, Store, Write
+from go_state.core.errors import Conflict, InvalidKey
+from go_state.core.ports import AsyncSource, Openable, OpenedSource, Position, Source, Store, Write
 from go_state.core.program import Program, Step, takes_key
-from go_state.modes.aggregate.journal_source import JournalMarks, journal_marks
-from go_state.modes.aggregate.keyed import Change, WorkingSet
+from go_state.modes.aggregate.journal_source import begun_in_journal, journal_marks
+from go_state.modes.aggregate.keyed import Change, CheckCommands, WorkingSet
 from go_state.modes.aggregate.loading import Loader
-from go_state.modes.aggregate.position_record import Place, PositionRecord, place_of_model, place_of_source, this_process
+from go_state.modes.aggregate.position_record import (
+    Place,
+    PositionRecord,
+    checked_name,
+    place_of_model,
+    place_of_source,
+    this_process,
+)
 from go_state.modes.aggregate.saved_letters import SavedLetters
 from go_state.modes.batch.loaded_first import Loading
 from go_state.modes.options import OnCommit
@@ -33,6 +40,7 @@ if TYPE_CHECKING:
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
+Held = TypeVar("Held")  # the model as the loop has it
 
 
 _TRIES = 100  # to claim a source whose holder saves all the time; each has lost to a save, and takes less time than that
@@ -42,7 +50,7 @@ def _model_of(change: Change[Model]) -> Model:
     return change[2]
 
 
-class Keeping(Generic[Model, Msg]):
+class Keeping(Generic[Model, Msg, Held]):
     """The claim on the source that is read, and the saving of models together with its position."""
 
     def __init__(self, schema: Schema[Model], store: Store, on_commit: OnCommit | None) -> None:
@@ -56,19 +64,19 @@ class Keeping(Generic[Model, Msg]):
         self._describe: Callable[[], str] = str  # the source, to know it again by
         self._noted: Mapping[LetterBox, int] | None = None  # how many letters waited when there was nothing else to wait for
         self._claimed_name: str | None = None
-        self._opened: Any = None  # a source that was opened here, until a batch takes it over
+        self._opened: OpenedSource[object] | None = None  # a source that was opened here, until a batch takes it over
         self._mark: Mark | None = None  # of the save that is being written
         self._letters: Collection[str] = ()  # the keys of its letters
 
     # ------------------------------------------------------------------ what the two kinds say
 
-    def steps(self, own: Steps[Model, Msg]) -> Steps[Any, Msg]:
+    def steps(self, own: Steps[Model, Msg]) -> Steps[Held, Msg]:
         """Return the steps to take from here, made of the program's own."""
         raise NotImplementedError
 
-    def hooks(self, own: Hooks) -> Hooks:
+    def hooks(self, own: Hooks[Model]) -> Hooks[Held]:
         """Return what is called after a commit of those steps, made of what is called with the program's models."""
-        return own
+        raise NotImplementedError
 
     def loading(self) -> Loading[Msg] | None:
         """Return what loads models before their messages, if the program would load them in its turns."""
@@ -85,7 +93,7 @@ class Keeping(Generic[Model, Msg]):
         """Load what there is to begin with and return the marks of sources that are stored; the record is read by now."""
         raise NotImplementedError
 
-    def _writes(self, model: Any, mark: Mark | None) -> dict[str, Write]:
+    def _writes(self, model: Held, mark: Mark | None) -> dict[str, Write]:
         """Return which models to write for the store to have the loop's, with the source's mark if they hold it; not what it has."""
         raise NotImplementedError
 
@@ -94,6 +102,16 @@ class Keeping(Generic[Model, Msg]):
         raise NotImplementedError
 
     # ------------------------------------------------------------------ letters
+
+    @property
+    def store(self) -> Store:
+        """Where it is saved."""
+        return self._store
+
+    @property
+    def record(self) -> PositionRecord | None:
+        """The claim on the source, if it has positions."""
+        return self._record
 
     @property
     def source_name(self) -> str | None:
@@ -108,11 +126,15 @@ class Keeping(Generic[Model, Msg]):
         """Return whether a save is due because of the letters that wait for it."""
         return self.filing is not None and self.filing.is_full
 
-    def mark(self, model: Any) -> None:
+    def mark(self, model: Held) -> None:
         """Note that nothing is queued or running, and the model is this one: what `revert` goes back to."""
         self._noted = None if self.filing is None else self.filing.noted()
 
-    def revert(self, model: Any) -> None:
+    def forget(self) -> None:
+        """Forget the last mark: nothing goes back to it."""
+        self._noted = None
+
+    def revert(self, model: Held) -> None:
         """Go back to the last mark, which was set with this model."""
         if self.filing is not None and self._noted is not None:
             self.filing.go_back(self._noted)
@@ -138,7 +160,7 @@ class Keeping(Generic[Model, Msg]):
         if journal is not None:
             # Asked at each save: an empty journal can be known by nothing until its first write.
             self._describe = journal.fingerprint
-            return self._claimed(journal.name, lambda marks: _of_journal(journal, source, marks))
+            return self._claimed(journal.name, lambda marks: begun_in_journal(journal, source, marks))
         if not isinstance(source, (Source, AsyncSource)):
             self._load()
             return source, None
@@ -187,7 +209,7 @@ class Keeping(Generic[Model, Msg]):
 
     # ------------------------------------------------------------------ the save
 
-    def save(self, model: Any, position: Position) -> Flow[None]:
+    def save(self, model: Held, position: Position) -> Flow[None]:
         """Write what has changed and the source's position, in one transaction; nothing when nothing has."""
         observation = self.observation
         since = 0.0 if observation is None else observation.now()
@@ -197,7 +219,7 @@ class Keeping(Generic[Model, Msg]):
         if changed is not None and self._on_commit is not None:
             yield Answer(self._on_commit(changed, position), "on_commit")
 
-    def _save(self, model: Any, position: Position) -> dict[str, Model] | None:
+    def _save(self, model: Held, position: Position) -> dict[str, Model] | None:
         writes = self.prepare(model, position)
         try:
             versions = self._store.store(writes) if writes else {}
@@ -205,7 +227,7 @@ class Keeping(Generic[Model, Msg]):
             raise self.explained(conflict) from conflict
         return self.stored(versions)
 
-    def prepare(self, model: Any, position: Position) -> dict[str, Write]:
+    def prepare(self, model: Held, position: Position) -> dict[str, Write]:
         """Return what a save is to write in one transaction; nothing when nothing has changed. `stored` follows when it has.
 
         The record is the first that is looked at: whose claim it is says more than a model.
@@ -236,27 +258,6 @@ class Keeping(Generic[Model, Msg]):
         return conflict if self._record is None else self._record.explained(conflict)
 
 
-def checked_name(name: object) -> str:
-    """Return the name of a source, under which its position is stored; `UsageError` if it cannot be."""
-    if not isinstance(name, str):
-        raise UsageError(
-            f"the name of a source is a text, by which its position is found again, not a {type(name).__qualname__}"
-        )
-    try:
-        name.encode()
-    except UnicodeEncodeError as error:
-        raise UsageError(
-            "the name of the source holds a lone surrogate, which cannot be stored: give it another name="
-        ) from error
-    return name
-
-
-def _of_journal(journal: JournalMarks, source: object, marks: Mapping[str, Mark]) -> tuple[object, Position, bool]:
-    if journal.is_of_own_program(marks):
-        return (), None, False  # it is all counted
-    return source, journal.begin(marks), True
-
-
 def _position_in(source: Source[object] | AsyncSource[object], mark: Mark | None) -> Position:
     """Return the position to read the source on from; `SourceChanged` if it is not the one that was read."""
     if mark is None:
@@ -265,7 +266,7 @@ def _position_in(source: Source[object] | AsyncSource[object], mark: Mark | None
     return mark.position
 
 
-class KeptModel(Keeping[Model, Msg]):
+class KeptModel(Keeping[Model, Msg, Model]):
     """One model under one key; its snapshot holds the marks as well."""
 
     def __init__(
@@ -314,6 +315,9 @@ class KeptModel(Keeping[Model, Msg]):
     def steps(self, own: Steps[Model, Msg]) -> Steps[Model, Msg]:
         return Steps(self._init, own.update, own.takes_turn, own.roll_back)
 
+    def hooks(self, own: Hooks[Model]) -> Hooks[Model]:
+        return own
+
     def _init(self) -> Step[Model, Msg]:
         program = self._program
         if self._loaded is not None:
@@ -337,7 +341,7 @@ class KeptModel(Keeping[Model, Msg]):
         return {self._key: model}
 
 
-class KeptModels(Keeping[Model, Msg]):
+class KeptModels(Keeping[Model, Msg, Change[Model] | None]):
     """One model for each key; the source's position has a record of its own beside them."""
 
     def __init__(
@@ -357,14 +361,18 @@ class KeptModels(Keeping[Model, Msg]):
     def steps(self, own: Steps[Model, Msg]) -> Steps[Change[Model] | None, Msg]:
         return self._working_set.steps(own)
 
-    def hooks(self, own: Hooks) -> Hooks:
+    def hooks(self, own: Hooks[Model]) -> Hooks[Change[Model] | None]:
         return own.of_part(_model_of)
 
-    def mark(self, model: Any) -> None:
+    def mark(self, model: Change[Model] | None) -> None:
         super().mark(model)
         self._working_set.mark(model)
 
-    def revert(self, model: Any) -> None:
+    def forget(self) -> None:
+        super().forget()
+        self._working_set.forget()
+
+    def revert(self, model: Change[Model] | None) -> None:
         super().revert(model)
         self._working_set.revert(model)
 
@@ -374,11 +382,15 @@ class KeptModels(Keeping[Model, Msg]):
     def look_ahead(self, upcoming: Callable[[], Iterable[Msg | None]]) -> None:
         self._working_set.look_ahead(upcoming)
 
+    def check_commands(self, checked: CheckCommands[Msg]) -> None:
+        """Called before the first turn, with a function that commands go through: it returns those to perform, or raises."""
+        self._working_set.check_commands = checked
+
     def hold_at_most(self, models: int) -> None:
         """Hold this many models in memory from now on, besides those that are to be saved."""
         self._working_set.cache = models
 
-    def _writes(self, model: Any, mark: Mark | None) -> dict[str, Write]:
+    def _writes(self, model: Change[Model] | None, mark: Mark | None) -> dict[str, Write]:
         return self._working_set.writes(model)
 
     def _written(self, versions: Mapping[str, int]) -> dict[str, Model]:

@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from go_state.core.errors import Conflict, TakenOver
+from go_state.core.errors import Conflict, TakenOver, UsageError
 from go_state.core.ports import Store, Stored, Write, load_many_of
 from go_state.storage.codec.codecs import json_codec
 from go_state.storage.records.keys import RESERVED, is_too_long, reserved_key
@@ -30,7 +30,7 @@ from go_state.storage.snapshots.snapshot import Mark, Schema, read_envelope
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Who holds a source, or a partition of it, and the how many-th holder that is; and when that was written.
+    """Who holds a source, or a partition of it, in which epoch (holders are counted from 1), and when that was written.
 
     `at` is in seconds since 1970, by the holder's clock; `ended` is whether nothing follows the position. Claims of one model have no source.
     """
@@ -48,7 +48,7 @@ class Claim:
 
 
 class Place(NamedTuple):
-    """Where a record lies: its key, what its mark is called (the claim on one model has none), and where it may lie still.
+    """Where a record is stored: its key, what its mark is called (the claim on one model has none), and where it may have been before.
 
     `older` are keys, the newest first, and whether each is that of a record for one source, or of one for all sources.
     """
@@ -85,6 +85,21 @@ def marks_of_sources(store: Store, names: Sequence[str]) -> dict[str, Mark]:
             if stored is not None and (envelope := read_envelope(key, stored.data)).name in ours:
                 marks |= envelope.marks
     return marks
+
+
+def checked_name(name: object) -> str:
+    """Return the name of a source, under which its position is stored; `UsageError` if it cannot be."""
+    if not isinstance(name, str):
+        raise UsageError(
+            f"the name of a source is a text, by which its position is found again, not a {type(name).__qualname__}"
+        )
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(
+            "the name of the source holds a lone surrogate, which cannot be stored: give it another name="
+        ) from error
+    return name
 
 
 def this_process() -> str:
@@ -125,7 +140,7 @@ class PositionRecord:
 
     @property
     def keys(self) -> Sequence[str]:
-        """The keys under which it may lie."""
+        """The keys under which it may be stored."""
         return (self._place.key, *(key for key, _ in self._place.older))
 
     def read_in(self, found: Mapping[str, Stored]) -> None:

@@ -1,19 +1,18 @@
 """Looking at the positions of sources and partitions in a store, and setting them.
 
-A position is set by a claim: the next epoch, with the position in it. So whoever reads the source at that moment is fenced, saves nothing
-more, and, if it reads partitions, goes on from the position that was set. Models stay as they are: to have messages counted again is
-for whoever sets a position back to want.
+A position is set by a claim: the next epoch, with the position in it. So whoever reads the source at that moment is fenced, saves
+nothing more, and, if it reads partitions, goes on from the position that was set. Models stay as they are: whoever sets a position
+back wants messages to be counted again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from go_state.core.errors import Conflict, UsageError
 from go_state.core.ports import Position, Store
-from go_state.core.program import Program
+from go_state.core.program import Program, SomeProgram
 from go_state.modes.aggregate.position_record import Claim, PositionRecord, claim_in, place_of_source, this_process
 from go_state.modes.keeping.schema import schema_of
 from go_state.storage.records.keys import RESERVED
@@ -92,7 +91,7 @@ class Positions:
         raise AssertionError("the last try returns or raises")
 
 
-def positions(store: Store, program: Program[Any, Any]) -> Positions:
+def positions(store: Store, program: SomeProgram) -> Positions:
     """Return the positions of the program in the store: iterate for what there is, `set` and `reset` to change it.
 
     Those of an aggregate with a model for each key, of each source and partition. The positions of an aggregate with one model lie in

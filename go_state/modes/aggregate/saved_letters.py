@@ -24,7 +24,7 @@ class SavedLetters(Filing, Protocol):
         ...
 
     def noted(self) -> Mapping[LetterBox, int]:
-        """Return what there is to go back to."""
+        """Return what `go_back` takes."""
         ...
 
     def go_back(self, to: Mapping[LetterBox, int], /) -> None:

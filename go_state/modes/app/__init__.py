@@ -3,9 +3,9 @@
     App ──send, apply, ask──▶ queue ──▶ MemoryRun or JournalRun: turns ──▶ Observers, PendingReplies ──▶ watchers, senders
      └──stop, leave──▶ Life ◀──drives── Host (a thread, or a task)
 
-`start.py` and `assembly.py` put an app together. `app.py` is its users' face and does nothing by itself. `life.py` is what happens to
-the program between its beginning and its end, and `hosts/` is in what it runs. `memory_run.py` and `journal_run.py` are the two runs, which
-differ in when a turn is published. `observers.py` has whoever looks at models, `pending_replies.py` whoever waits for one message's
-turn; both are hooks after the commit. `capabilities.py` has the parts of an app that a component is handed. Read `app.py`, `life.py`,
-then `memory_run.py`.
+`start.py` and `assembly.py` put an app together. `app.py` is its users' face and does nothing by itself. `life.py` is what happens
+to the program between its beginning and its end, and `hosts/` is what it runs in. `runs/` has the two runs, in memory and with a
+journal, which differ in when a turn is published. `observers.py` has whoever looks at models, `pending_replies.py` whoever waits
+for one message's turn; both are hooks after the commit. `asking.py` and `settling.py` are the waits of senders. `capabilities.py`
+has the parts of an app that a component is handed. Read `app.py`, `life.py`, then `runs/memory_run.py`.
 """

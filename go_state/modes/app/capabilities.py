@@ -1,6 +1,6 @@
 """Parts of an app, with fewer rights than the whole: what a component is handed that may read, or send, or watch, and nothing else.
 
-They have no way back to the app, and whoever owns that alone can stop it.
+They give no access to the app itself, so only its owner can stop it.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from go_state.core.errors import AppEnded, UsageError
+from go_state.core.program import SomeProgram
 from go_state.modes.app.pending_replies import PendingReply
 from go_state.modes.app.runs.run_parts import RunParts
 from go_state.runtime.flow.waits import Flow
@@ -21,7 +22,6 @@ from go_state.runtime.raised import as_failure
 
 if TYPE_CHECKING:
     from go_state.buffer.statistics import Backlog
-    from go_state.core.program import Program
     from go_state.runtime.turn import Loop
 
 Model = TypeVar("Model")
@@ -35,7 +35,7 @@ class AppRun(Protocol):
     idled: Callable[[], object]  # called whenever no message has come for `idle_seconds`
 
     @property
-    def program(self) -> Program[Any, Any]:
+    def program(self) -> SomeProgram:
         """The program, as it was given."""
         ...
 

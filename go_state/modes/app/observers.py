@@ -31,7 +31,7 @@ class Observers(Generic[Model]):
     # ------------------------------------------------------------------ called by the run
 
     def committed(self, model: Model) -> None:
-        """Publish the model, if it is another than the last."""
+        """Publish the model, unless it is the last one again."""
         if model is not self._model:
             self._model = model
             self.models.slot.publish(model)

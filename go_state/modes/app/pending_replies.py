@@ -2,10 +2,11 @@
 
     put ──expect(position)──▶ by position ──turn──▶ result or error noted ──published──▶ the sender wakes
 
-A sender in another thread enters its message and waits; the turn may be over before the sender goes to sleep, which its waker
-outlasts. Three things may cross. *The put and the turn*: `expect` is called with the position before any reader can have the message.
-*The put and Ctrl-C*: nobody can tell whether the message has entered, so the sender counts as `entered` and is told of the end at the
-latest. *The wait and the end*: both take the lock, so the end either finds the sender here, or the sender finds that it is over.
+A sender in another thread enters its message and waits; the turn may be over before the sender goes to sleep, and its waker
+remembers that. Three things may cross. *The put and the turn*: `expect` is called with the position before any reader can have the
+message. *The put and Ctrl-C*: nobody can tell whether the message has entered, so the sender counts as `entered` and is told of the
+end at the latest. *The wait and the end*: both take the lock, so the end either finds the sender here, or the sender finds that it
+is over.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class PendingReply:
         """Make the error, as it is now, the outcome."""
         self.error, self.trace = error, error.__traceback__
 
-    def outcome(self) -> Any:  # a model, or whatever the program has answered
+    def outcome(self) -> object:  # a model, or whatever the program has answered
         """Return what the turn has made for the sender, or raise what it has failed with."""
         if self.error is not None:
             raise self.error.with_traceback(self.trace)

@@ -25,71 +25,67 @@ class Settling:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()  # guards the five below
-        self._waiting: dict[ThreadWaker | LoopWaker, Consequences | None] = {}  # None until the run has given them a position
+        self.waiting: dict[ThreadWaker | LoopWaker, Consequences | None] = {}  #: None until the run has given them a position
         self._is_over = False
         self._why: BaseException | None = None  # why the app ended before it was through with everything
         self._seen: list[ThreadWaker | LoopWaker] = []  # by the run, which is to give them a position
         self._done: list[ThreadWaker | LoopWaker] = []  # found by the run, which is to wake them
 
-    @property
-    def is_awaited(self) -> bool:
-        """Whether anybody waits."""
-        return bool(self._waiting)
-
     def enter(self, waker: ThreadWaker | LoopWaker) -> None:
         """Wake the sleeper when everything is done, or the app is over."""
         with self._lock:
             if not self._is_over:
-                self._waiting[waker] = None
+                self.waiting[waker] = None
                 return
         waker.wake()
 
     def leave(self, waker: ThreadWaker | LoopWaker) -> None:
         """Forget a sleeper."""
         with self._lock:
-            self._waiting.pop(waker, None)
+            self.waiting.pop(waker, None)
 
     # ------------------------------------------------------------------ called by the run; see `Awaited`
 
     def see(self) -> bool:
         """Look for those who have no position yet, and return whether there are any."""
         with self._lock:
-            self._seen = [waker for waker, each in self._waiting.items() if each is None]
+            self._seen = [waker for waker, each in self.waiting.items() if each is None]
         return bool(self._seen)
 
     def begin(self, end: int, /) -> None:
         """Give those who were seen the position: they wait for the messages before it."""
         with self._lock:
             for waker in self._seen:
-                if waker in self._waiting:
-                    self._waiting[waker] = Consequences(end)
+                if waker in self.waiting:
+                    self.waiting[waker] = Consequences(end)
 
     def note(self, by: object, first: int, end: int, /) -> None:
         """Note what a turn, or one of its calls, has sent."""
         with self._lock:
-            for consequences in self._waiting.values():
+            for consequences in self.waiting.values():
                 if consequences is not None:
                     consequences.note(by, first, end)
 
     def done(self, processed: int, calls: Collection[object], /) -> bool:
         """Return whether there are some to wake."""
         with self._lock:
-            found = ((waker, each) for waker, each in self._waiting.items() if each is not None)
+            found = ((waker, each) for waker, each in self.waiting.items() if each is not None)
             self._done = [waker for waker, each in found if each.are_done(processed, calls)]
         return bool(self._done)
 
     def wake_done(self) -> None:
         """Wake them."""
         with self._lock:
-            waking, self._done = [waker for waker in self._done if waker in self._waiting], []
+            waking, self._done = [waker for waker in self._done if waker in self.waiting], []
             for waker in waking:
-                del self._waiting[waker]
+                del self.waiting[waker]
         wake_all(waking)
 
     def reached(self) -> None:
         """Called when everything is done."""
         with self._lock:
-            waiting, self._waiting = list(self._waiting), {}
+            waiting = list(self.waiting)
+            self.waiting.clear()
         wake_all(waiting)
 
     def over(self, why: BaseException | None) -> None:

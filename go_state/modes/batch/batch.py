@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterable, Callable, Iterable, Iterator
+from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Generic, TypeAlias, TypeVar, Union, Unpack
+from typing import Any, Generic, TypeVar, Unpack
 
 from go_state.core.errors import TimedOut, UsageError
-from go_state.core.ports import AsyncSource, Consumer, Log, Position, Producer, Source
+from go_state.core.ports import Consumer, Position, Producer
 from go_state.core.program import Program
 from go_state.modes.batch.halting import Halting
 from go_state.modes.batch.limits import Limits
 from go_state.modes.batch.loaded_first import LoadedFirst, Loading
-from go_state.modes.batch.opening import open_reader
-from go_state.modes.batch.source_feed import Ended, QueuedSourceFeed, SavePoint, SourceFeed
+from go_state.modes.batch.opening import Stream, open_reader
+from go_state.modes.batch.queued_feed import QueuedSourceFeed
+from go_state.modes.batch.source_feed import Ended, SavePoint, SourceFeed
 from go_state.modes.batch.source_reader import SourceReader
-from go_state.modes.loops import Folding, filing_for, plain_loop
+from go_state.modes.loops import Folding, JustStarted, filing_for, plain_loop
 from go_state.modes.options import BatchOptions
 from go_state.modes.settings import check_names, checked_function, checked_program, program_without_key, run_settings
 from go_state.runtime.effects.manager import EffectManager
@@ -30,12 +31,7 @@ from go_state.runtime.turn import Loop
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
-
-Fetch: TypeAlias = Callable[[], object]
-"""Returns `(messages, more)`, or on an event loop an awaitable of it."""
-
-Stream: TypeAlias = Union[Iterable[Msg], AsyncIterable[Msg], Source[Msg], AsyncSource[Msg], Log[Msg], Fetch]
-"""What a batch reads; see `batch`."""
+Held = TypeVar("Held")  # the model as a loop has it: the program's own, or what whoever keeps it makes of that
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +65,7 @@ def batch(program: Program[Model, Msg], source: Stream[Msg], **options: Unpack[B
     refuse_running_loop("batch")
     check_names("batch", options, BatchOptions)
     plan = Plan(program_without_key(program, "batch"), options, on_loop=False)
-    with plan.batch(plan.reader(source)) as running:
+    with plan.batch(plan.reader(source), kept=JustStarted()) as running:
         drive(running.flow())
     return running.result()
 
@@ -84,7 +80,7 @@ async def batch_async(
     """
     check_names("batch_async", options, BatchOptions)
     plan = Plan(program_without_key(program, "batch_async"), options, on_loop=True)
-    async with plan.batch(plan.reader(source)) as running:
+    async with plan.batch(plan.reader(source), kept=JustStarted()) as running:
         await plan.drive_in_time(running.flow())
     return running.result()
 
@@ -151,12 +147,12 @@ class Plan(Generic[Model, Msg]):
         self,
         reader: SourceReader[Msg],
         *,
-        kept: Folding[Model, Msg] | None = None,
-        checkpoint: SavePoint | None = None,
+        kept: Folding[Model, Msg, Held],
+        checkpoint: SavePoint[Held] | None = None,
         loading: Loading[Msg] | None = None,
         filing: Filing | None = None,
-    ) -> Batch[Model, Msg]:
-        """Return the batch, from the models of `kept` if that is given; with `loading` models are loaded beforehand."""
+    ) -> Batch[Held, Msg]:
+        """Return the batch, from the models of `kept`; with `loading` models are loaded beforehand."""
         on_error = self._settings.on_error
         filing = filing or filing_for(self.program, on_error, reader.name)
         manager = EffectManager(self._settings.resources, on_loop=self._on_loop, observation=self.observation)
@@ -164,10 +160,11 @@ class Plan(Generic[Model, Msg]):
         halts = self._ports is None and may_halt(on_error)
         loop = plain_loop(self.program, manager, Failures(on_error, halts=halts, filing=filing), self._replaying, kept)
         halting = Halting(loop, reader, None if checkpoint is None else checkpoint.rewind) if halts else None
-        feed = SourceFeed(loop, reader, self._limits, self._limit, checkpoint, halting)
+        source = SourceFeed(loop, reader, self._limits, self._limit, checkpoint, halting)
+        feed: SourceFeed[Held, Msg] | QueuedSourceFeed[Held, Msg] = source
         if self._ports is not None:
             queue = PortFeed(*self._ports, on_loop=self._on_loop, one_at_a_time=True)
-            feed = QueuedSourceFeed(loop, reader, self._limits, self._limit, checkpoint, queue)
+            feed = QueuedSourceFeed(source, queue, self._limits, manager, whole=reader.whole)
         return Batch(loop, reader, feed if loading is None else LoadedFirst(feed, *loading), checkpoint)
 
     async def drive_in_time(self, flow: Flow[None]) -> None:
@@ -200,8 +197,8 @@ class Batch(Generic[Model, Msg]):
         self,
         loop: Loop[Model, Msg],
         reader: SourceReader[Msg],
-        feed: SourceFeed[Msg] | LoadedFirst[Msg],
-        checkpoint: SavePoint | None,
+        feed: SourceFeed[Model, Msg] | QueuedSourceFeed[Model, Msg] | LoadedFirst[Model, Msg],
+        checkpoint: SavePoint[Model] | None,
     ) -> None:
         self.loop = loop
         self.reader = reader

@@ -67,7 +67,7 @@ class Limits:
 
     @contextmanager
     def calling(self, wake: Callable[[], object]) -> Iterator[None]:
-        """Call the function, from whichever thread, when something ends a wait early, for the length of the block."""
+        """Call the function, from any thread, whenever something ends a wait early, for the length of the block."""
         stopping = self.stop.calling(wake) if isinstance(self.stop, StopSwitch) else nullcontext()
         notified = nullcontext() if self.manager is None else self.manager.inbox.waking(wake)
         with stopping, notified:

@@ -7,12 +7,14 @@ from typing import Generic, NamedTuple, TypeVar
 
 from go_state.core.ports import Position, Undecoded
 from go_state.core.turn import Turn
+from go_state.modes.batch.queued_feed import QueuedSourceFeed
 from go_state.modes.batch.source_feed import Ended, SourceFeed
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.flow.waits import Blocking, Flow
 from go_state.system.own_thread import OwnThread
 
 Msg = TypeVar("Msg")
+Held = TypeVar("Held")
 
 
 class Loading(NamedTuple, Generic[Msg]):
@@ -23,12 +25,12 @@ class Loading(NamedTuple, Generic[Msg]):
     thread: OwnThread
 
 
-class LoadedFirst(Generic[Msg]):
+class LoadedFirst(Generic[Held, Msg]):
     """Another feed, which stops before a message whose model is not in memory."""
 
     def __init__(
         self,
-        feed: SourceFeed[Msg],
+        feed: SourceFeed[Held, Msg] | QueuedSourceFeed[Held, Msg],
         missing: Callable[[Msg], Sequence[str]],
         load: Callable[[Sequence[str]], object],
         thread: OwnThread,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncIterable, Iterable, Iterator
-from typing import Any, Final, TypeVar
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator
+from typing import Any, Final, TypeAlias, TypeVar, Union
 
 from go_state.buffer.consumer import Consumer
 from go_state.core.errors import UsageError
@@ -29,10 +29,16 @@ Msg = TypeVar("Msg")
 
 _END: Final = object()
 
+Fetch: TypeAlias = Callable[[], object]
+"""Returns `(messages, more)`, or on an event loop an awaitable of it."""
+
+Stream: TypeAlias = Union[Iterable[Msg], AsyncIterable[Msg], Source[Msg], AsyncSource[Msg], Log[Msg], Fetch]
+"""What a batch reads; see `batch`."""
+
 
 def open_reader(
-    source: Any, *, after: Position, prefetch: int, limit: float, limits: Limits, on_loop: bool
-) -> SourceReader[Any]:
+    source: Stream[Msg], *, after: Position, prefetch: int, limit: float, limits: Limits, on_loop: bool
+) -> SourceReader[Msg]:
     """Return a reader of the source, whatever it is; `UsageError` when it is nothing that can be read."""
     if not prefetch:
         return _reader_of(source, after, limits, on_loop=on_loop)
@@ -41,7 +47,7 @@ def open_reader(
     return PrefetchReader(_reader_of(source, after, limits, on_loop=False), prefetch, limits, limit)
 
 
-def _reader_of(source: Any, after: Position, limits: Limits, *, on_loop: bool) -> SourceReader[Any]:
+def _reader_of(source: Stream[Msg], after: Position, limits: Limits, *, on_loop: bool) -> SourceReader[Msg]:
     if isinstance(source, Source):
         return PositionedReader(source, after)
     if isinstance(source, AsyncSource):
@@ -58,7 +64,7 @@ def _reader_of(source: Any, after: Position, limits: Limits, *, on_loop: bool) -
         if not on_loop:
             raise UsageError("an async source needs an event loop: use batch_async or aggregate_async")
         return AsyncReader(source, limits)
-    if are_messages(source):
+    if isinstance(source, Iterable) and are_messages(source):
         return SourceReader(source)
     if callable(source):
         return FetchReader(source, limits, on_loop=on_loop)
@@ -117,7 +123,7 @@ class PrefetchReader(SourceReader[Msg]):
         return error
 
 
-def _with_positions(inner: SourceReader[Any], limit: float) -> Iterator[tuple[Any, Position]]:
+def _with_positions(inner: SourceReader[Msg], limit: float) -> Iterator[tuple[Any, Position]]:
     """Give what the reader gives, up to the limit: what was read beyond it would be lost."""
     taken = 0
     if isinstance(inner, FetchReader):
@@ -127,7 +133,7 @@ def _with_positions(inner: SourceReader[Any], limit: float) -> Iterator[tuple[An
             yield whole, None
         return
     run = drive(inner.more())
-    messages: Iterator[Any] = iter(()) if run is None else run
+    messages: Iterator[Msg | None] = iter(()) if run is None else run
     while taken < limit and (message := next(messages, _END)) is not _END:
         taken += message is not None
         yield message, inner.position()

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain
 from typing import Any, Generic, Literal, TypeAlias, TypeVar
 
-from go_state.core.errors import UsedAfterClose
 from go_state.core.ports import Position, Undecoded
 from go_state.core.turn import Turn
 from go_state.modes.batch.halting import Counts, Halting, Rewind
@@ -16,17 +15,17 @@ from go_state.modes.batch.limits import Limits
 from go_state.modes.batch.source_reader import SourceReader
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.feeds.feed import NO_MESSAGES, NOBODY
-from go_state.runtime.feeds.port_feed import PortFeed
 from go_state.runtime.flow.waits import Checkpoint, Flow
 from go_state.runtime.turn import Loop
 
 Msg = TypeVar("Msg")
+Held = TypeVar("Held")  # the model as a loop has it: the program's own, or of a keyed aggregate its last change
 
 Ended: TypeAlias = Literal["exhausted", "limit", "stopped", "budget", "failed"]
 """Why a batch has ended: its source did, it was asked to end early, or it has halted at a message that has failed."""
 
 
-class SavePoint:
+class SavePoint(Generic[Held]):
     """When to save in mid-stream, and how. `save` is called when the queue is empty, with the model and the source's position.
 
     `rewind` is how what is not saved yet is taken back; `is_due` says that there is too much of it.
@@ -34,10 +33,10 @@ class SavePoint:
 
     def __init__(
         self,
-        save: Callable[[Any, Position], Flow[None]],
+        save: Callable[[Held, Position], Flow[None]],
         every: int | None,
         seconds: float | None,
-        rewind: Rewind,
+        rewind: Rewind[Held],
         is_due: Callable[[], bool],
     ) -> None:
         self.save = save
@@ -47,7 +46,36 @@ class SavePoint:
         self.seconds = seconds
 
 
-class SourceFeed(Generic[Msg]):
+class WholeRun:
+    """A run of the source that the loop has as it is, without a look at what else there is between two messages.
+
+    That look costs a tenth of a turn. The run is ended when a turn sends something; after one that was, the next is given one by one.
+    """
+
+    def __init__(self, left_in_run: Callable[[], int | None]) -> None:
+        self.is_given = False
+        self.has_sent = False  #: whether a turn has sent something since the last run began
+        self.nones = 0  #: how often the run had None in a message's place, so far
+        self._left_in_run = left_in_run
+        self._length = 0
+
+    def begin(self, most: float) -> bool:
+        """Return whether the run that the reader has begun is given so: one that can be ended, and has no more messages than that."""
+        has_sent, self.has_sent = self.has_sent, False
+        left = self._left_in_run()
+        if has_sent or left is None or left > most:
+            return False
+        self._length, self.nones, self.is_given = left, 0, True
+        return True
+
+    def taken(self) -> tuple[int, bool]:
+        """Return how many messages were taken of it, and whether these were all; it is counted once."""
+        left = self._left_in_run() or 0
+        self.is_given = False
+        return self._length - left - self.nones, not left
+
+
+class SourceFeed(Generic[Held, Msg]):
     """Messages of a source, and before the next one is taken, everything that the last one led to."""
 
     commits_each = False
@@ -55,14 +83,14 @@ class SourceFeed(Generic[Msg]):
 
     def __init__(
         self,
-        loop: Loop[Any, Msg],
+        loop: Loop[Held, Msg],
         reader: SourceReader[Msg],
         limits: Limits,
         limit: int | None,
-        checkpoint: SavePoint | None,
-        halting: Halting[Msg] | None = None,
+        checkpoint: SavePoint[Held] | None,
+        halting: Halting[Held, Msg] | None = None,
     ) -> None:
-        self._undecoded: Undecoded | None = None  # the record in whose place None was given last
+        self.undecoded: Undecoded | None = None  #: the record in whose place None was given last
         self._halting = halting
         self._halts = 0  # how often the batch has halted: once, and once more while it waited for what was running
         self._is_direct = False  # whether the messages being taken are the source's own
@@ -73,6 +101,7 @@ class SourceFeed(Generic[Msg]):
         self._checkpoint = checkpoint
         self._run: Iterator[Msg | None] | None = None  # the source's messages that are being taken
         self._taken = 0  # how many of the source's messages were taken
+        self._whole = WholeRun(reader.left_in_run)
         self._idle = 0  # how often it gave None instead
         self._save_at = math.inf  # at how many a checkpoint is due
         self._queue: deque[Msg] = deque()
@@ -106,6 +135,7 @@ class SourceFeed(Generic[Msg]):
     def take(self) -> Flow[Iterator[Msg | None] | None]:
         """Give what is queued, or else the source's next messages; None at the end."""
         limits = self._limits
+        self._count_whole()
         while True:
             is_due = limits.watches and limits.due()  # asked first: usually there are no limits, and nothing more to ask
             if is_due:
@@ -116,7 +146,7 @@ class SourceFeed(Generic[Msg]):
                 return None
             if self._queue:
                 self._is_direct = False
-                return self._until_due(self._drain()) if limits.watches else self._drain()
+                return self._until_due(self.drain()) if limits.watches else self.drain()
             if self._manager.has_arrivals:
                 return NO_MESSAGES
             if self._halts:
@@ -136,16 +166,11 @@ class SourceFeed(Generic[Msg]):
             self._is_direct = True
             if self._run is not None:
                 return self._take_from(self._run)
-            self._run = yield from self._reader.more()
-            if self._run is None:
+            run = yield from self._reader.more()
+            if run is None:
                 return (yield from self._last_ones())
-            if self._halting is not None:
-                self._run = self._halting.noting(self._run, self._counts)
-            if not self._reader.whole:
-                return self._take_from(
-                    self._run
-                )  # also when it is time to end by now: what was taken from the source is not given again
-            self._admit(list(self._run))
+            if (given := self._begin_run(run)) is not None:
+                return given
 
     def upcoming(self) -> Iterator[Msg | None]:
         """Give the messages that are in hand, without taking them: those that are queued, and those that were read ahead."""
@@ -183,11 +208,51 @@ class SourceFeed(Generic[Msg]):
                 taken += 1  # a local as well: so looking for records costs nothing
                 self._taken = taken
                 if has_records and message.__class__ is record:
-                    self._undecoded, message = message, None  # type: ignore[assignment]  # that is its class
+                    self.undecoded, message = message, None  # type: ignore[assignment]  # that is its class
             yield message
             if queue or arrivals or taken >= stop_at or (watches and self._limits.due()) or (timed and timers.is_due()):
                 return
         self._run = None
+
+    def _begin_run(self, run: Iterator[Msg | None]) -> Iterator[Msg | None] | None:
+        """Give the messages that the source has now; None if they are queued, because they belong together.
+
+        They are given also when it is time to end by now: what was taken from the source is not given again.
+        """
+        self._run = run
+        if self._may_have_whole() and self._whole.begin(min(self._limit, self._save_at) - self._taken):
+            if self._halting is not None:
+                self._halting.forget()
+            return run
+        if self._halting is not None:
+            self._run = run = self._halting.noting(run, self._counts)
+        if not self._reader.whole:
+            return self._take_from(run)
+        self._admit(list(run))
+        return None
+
+    def _may_have_whole(self) -> bool:
+        """Return whether nothing but what turns send can come between two messages of the source."""
+        return not (self._limits.watches or self._reader.has_records or self._manager.count or self._manager.timers)
+
+    def _count_whole(self) -> None:
+        """Count what the loop has taken of the run that it had whole."""
+        if self._whole.is_given:
+            taken, is_over = self._whole.taken()
+            self._taken += taken
+            if is_over:
+                self._run = None
+            if self._halting is not None and self._loop.failures.halts != self._halts:
+                self._halting.before = self._reader.position_before()
+
+    def _end_whole(self) -> None:
+        """End that run after the message whose turn is being committed: nothing was queued or running before that."""
+        self._count_whole()
+        if self._halting is not None:
+            self._halting.note(self._reader.position_before(), Counts(self._taken - 1, self._idle, self._queued))
+        if self._run is not None:
+            left = self._reader.split()
+            self._run = left if self._halting is None else self._halting.noting(left, self._counts)
 
     def _admit(self, messages: list[Msg | None]) -> None:
         self._run = None
@@ -199,14 +264,15 @@ class SourceFeed(Generic[Msg]):
         self._queue.extend(messages)
         self._queued += len(messages)
 
-    def _drain(self) -> Iterator[Msg | None]:
+    def drain(self) -> Iterator[Msg | None]:
+        """Give what is queued."""
         queue = self._queue
         while queue:
             message = queue.popleft()
             if self._unseen and message is not None:
                 self._unseen -= 1
                 if message.__class__ is Undecoded:  # of a fetch
-                    self._undecoded, message = message, None  # type: ignore[assignment]
+                    self.undecoded, message = message, None  # type: ignore[assignment]
             yield message
 
     def _until_due(self, messages: Iterator[Msg | None]) -> Iterator[Msg | None]:
@@ -232,6 +298,9 @@ class SourceFeed(Generic[Msg]):
 
     def commit(self, messages: Sequence[Msg], /) -> Flow[None] | tuple[()]:
         """Queue what the turn has sent."""
+        self._whole.has_sent = True
+        if self._whole.is_given:
+            self._end_whole()
         self._enqueue(messages)
         return ()
 
@@ -251,78 +320,12 @@ class SourceFeed(Generic[Msg]):
 
     def take_undecoded(self) -> Undecoded | None:
         """Return the record in whose place None was given last."""
-        undecoded, self._undecoded = self._undecoded, None
+        undecoded, self.undecoded = self.undecoded, None
+        if self._whole.is_given:
+            self._idle += 1
+            self._whole.nones += 1
         return undecoded
 
     def turn(self) -> Turn:
         """Return a turn that begins now."""
         return Turn(self._manager.timers.clock.time(), self.last_position())
-
-
-class QueuedSourceFeed(SourceFeed[Msg]):
-    """The same, with a queue of the user's own between the source and the turns."""
-
-    commits_each = True
-
-    def __init__(
-        self,
-        loop: Loop[Any, Msg],
-        reader: SourceReader[Msg],
-        limits: Limits,
-        limit: int | None,
-        checkpoint: SavePoint | None,
-        queue: PortFeed[Msg],
-    ) -> None:
-        super().__init__(loop, reader, limits, limit, checkpoint)
-        self._port = queue
-        self._records = 0  # that were no messages, and never entered the queue
-
-    def listen_to(self, manager: EffectManager) -> None:
-        """Connect the manager: positions for commands. The length of a queue of the user's own is not known."""
-        manager.connect(where=self.last_position)
-
-    @property
-    def processed(self) -> int:
-        """How many messages were committed, or were none."""
-        return self._port.processed + self._records
-
-    def take(self) -> Flow[Iterator[Msg | None] | None]:
-        """Give the next message of the queue; when it is empty, put the source's next messages into it."""
-        while True:
-            self._limits.check_deadline()
-            if not (yield from self._port.empty()):
-                given = yield from self._port.take()
-                if given is None:
-                    raise UsedAfterClose("the consumer was closed before the batch had processed what is in its queue")
-                return given
-            messages = yield from super().take()
-            if messages is None:
-                return None
-            # A fetch is put as a whole, also if the event loop is to be given control in the middle of it.
-            rest = self._drain() if self._reader.whole else ()
-            together = chain(messages if self._reader.whole else islice(messages, 1), rest)
-            entering = [message for message in together if message is not None]
-            if self._undecoded is not None and self._reader.whole:
-                raise self._undecoded.error  # which of what was fetched came before it, the queue cannot tell
-            if self._undecoded is not None:
-                self._records += 1
-                return iter((None,))
-            yield from self._port.put(entering)
-            if not entering and self._manager.has_arrivals:
-                return iter(())
-
-    def commit(self, messages: Sequence[Msg], /) -> Flow[None] | tuple[()]:
-        """Put, then commit."""
-        return self._port.commit(messages)
-
-    def put(self, messages: Sequence[Msg], /) -> Flow[None] | tuple[()]:
-        """Put messages that no turn has sent."""
-        return self._port.put(messages)
-
-    def rollback(self, *, processed: bool) -> Flow[None] | tuple[()]:
-        """Ask the consumer to give its message again."""
-        return self._port.rollback(processed=processed)
-
-    def last_position(self) -> Position:
-        """Return the position of the source; None if a fetch has put many messages into the queue at once."""
-        return None if self._reader.whole else super().last_position()

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 Msg = TypeVar("Msg")
 
-_END: Any = object()
+_END: Final = object()
 _NOTHING_YET: Final = object()
 
 
@@ -45,6 +45,18 @@ class SourceReader(Generic[Msg]):
         messages, self._messages = self._messages, None
         return messages
         yield
+
+    def left_in_run(self) -> int | None:
+        """Return how many messages of the last run were not given yet, if `split` can end it; None if not."""
+        return None
+
+    def position_before(self) -> Position:
+        """Return the position before the message of that run that was given last."""
+        raise NotImplementedError
+
+    def split(self) -> Iterator[Msg | None]:
+        """End the last run before its next message, and return one of those that are left of it."""
+        raise NotImplementedError
 
     def position(self) -> Position:
         """Return the position after the message last given; None if the source has no positions."""
@@ -138,7 +150,7 @@ def are_messages(found: object) -> bool:
 class AsyncReader(SourceReader[Msg]):
     """An async iterable, one message at a time."""
 
-    def __init__(self, messages: AsyncIterable[Msg], limits: Limits) -> None:
+    def __init__(self, messages: AsyncIterable[Msg | None], limits: Limits) -> None:
         iterator = aiter(messages)
         self._next = _Next(lambda: anext(iterator), limits, ends=True)
 
@@ -164,8 +176,7 @@ class AsyncPositionedReader(AsyncReader[Msg]):
         self.name = source.name
         self._reading = source.read_async(after)
         self._position = after
-        messages: Any = self._reading  # with records that are no messages among them, as in `PositionedReader`
-        super().__init__(messages, limits)
+        super().__init__(self._reading, limits)  # with records that are no messages among them, as in `PositionedReader`
 
     def more(self) -> Flow[Iterator[Msg | None] | None]:
         run = yield from super().more()
@@ -315,7 +326,7 @@ class JournalReader(SourceReader[Msg]):
             yield Blocking(self._reader.cursor.prepare, self._thread)
         return self._read() if self._reader.diff() > 0 else None
 
-    def _open(self) -> Any:
+    def _open(self) -> object:
         reader = self._log.consumer() if self._opens else self._log
         if self._after is not None and reader.position != self._after:  # see ConsumerReader
             reader.seek(self._after)

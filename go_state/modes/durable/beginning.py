@@ -17,8 +17,8 @@ from go_state.core.program import Program, read_step
 from go_state.middleware.chain import replayed
 from go_state.modes.durable.replaying import replay_flow
 from go_state.modes.keeping.keyframes import Keyframe, full_step, nearest
-from go_state.runtime.effects.effect import Origin
 from go_state.runtime.effects.manager import EffectManager
+from go_state.runtime.effects.place import Origin
 from go_state.runtime.flow.waits import Blocking, Flow
 from go_state.storage.journal.history import Recorded
 from go_state.storage.journal.journal import Journal
@@ -60,9 +60,7 @@ class Beginning(Generic[Model, Msg]):
         What was `running` by these names, and what init or on_restore has started, is held by the manager.
         """
         program, journal = self._program, self._journal
-        if (
-            snapshot is not None and journal.writer.has_unwritten()
-        ):  # the first snapshot is written with what was put before the run
+        if snapshot is not None and journal.writer.rules.has_unwritten():  # what a first snapshot takes along
             yield self._with_disk(Stepwise(journal.flush, journal.writer.flush_in_steps))
         start = journal.parts.tail.start
         if snapshot is None:

@@ -14,11 +14,12 @@ from typing import Any, NamedTuple
 
 from go_state.core.ports import Producer
 from go_state.modes.keeping.filing import LetterWriter
-from go_state.runtime.flow.waits import Flow, Seldom
-from go_state.runtime.on_error import FailedMessage, Kind, OnError, Policy, Raise, SetAside, decide, letter_box_of
-from go_state.storage.journal.journal import Journal
+from go_state.runtime.flow.waits import Blocking, Flow, Seldom
+from go_state.runtime.on_error import FailedMessage, Failures, Kind, OnError, Policy, Raise, SetAside, decide, letter_box_of
+from go_state.storage.journal.journal import SomeJournal
 from go_state.storage.letters.box import DEFAULT_NAME, LetterBox
 from go_state.storage.letters.letter import encode
+from go_state.system.own_thread import OwnThread
 
 
 class DeadLetters:
@@ -29,7 +30,7 @@ class DeadLetters:
 
     is_full = False
 
-    def __init__(self, journal: Journal[Any], on_error: OnError, kept: Callable[[], object], writer: LetterWriter[Any]) -> None:
+    def __init__(self, journal: SomeJournal, on_error: OnError, kept: Callable[[], object], writer: LetterWriter[Any]) -> None:
         self._journal = journal
         self._on_error = on_error
         self._kept = kept
@@ -53,6 +54,14 @@ class DeadLetters:
         policy = decide(self._on_error, message, position, error)
         return self._default if isinstance(policy, SetAside) and policy.buffer is None else policy
 
+    def set_record_aside(self, position: int, error: Exception, failures: Failures[Any], thread: OwnThread) -> Flow[None]:
+        """Set a message aside that cannot be decoded, or raise why if the policy says so."""
+        undecoded = yield Blocking(lambda: self._journal.history.undecoded(position), thread)
+        policy = self.decide(undecoded, position, error)
+        if not isinstance(policy, SetAside):
+            raise error
+        yield from failures.keep(FailedMessage(undecoded, position, error), policy, "record")
+
     def file(self, box: LetterBox, failed: FailedMessage[Any], kind: Kind) -> Flow[None]:
         """Write a letter with the journal, and with its note of the message; one in another store is written before that."""
         letter = self._writer.letter(failed, kind)
@@ -72,7 +81,7 @@ class DeadLetters:
         self._journal.run_record.set_aside(position, type(error).__name__, letters)
 
 
-def _name_commands(error: Exception, journal: Journal[Any], position: object) -> None:
+def _name_commands(error: Exception, journal: SomeJournal, position: object) -> None:
     """Note on the error how to go on from it: whoever reads it has a program that ends at the same message each time."""
     name, where = shlex.quote(journal.name), shlex.quote(journal.store.where)
     error.add_note(

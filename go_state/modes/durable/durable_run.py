@@ -172,7 +172,7 @@ class DurableRun(Generic[Model, Msg]):
             return False
         if observation is not None:
             observation.lease_taken(since)
-            self.journal.writer.observe = observation.flush
+            self.journal.writer.observer = observation
         return True
 
     def _open(self) -> Opened[Model, Msg]:
@@ -214,7 +214,7 @@ class DurableRun(Generic[Model, Msg]):
         self._is_live = True
         yield from self.loop.live(feed)
         if not self.loop.stopped:
-            yield from feed.end()
+            yield from feed.saves.end(self.loop.model, feed.committed)
 
     def _begin(self, opened: Opened[Model, Msg], feed: DurableFeed[Model, Msg]) -> Flow[bool]:
         """Restore the model, or make the first one, and perform what belongs to that; False if a stop was requested meanwhile."""
@@ -224,15 +224,17 @@ class DurableRun(Generic[Model, Msg]):
         beginning = Beginning(self._program, self.journal, self.manager, self.thread, self._is_stopping, on_loop=self._on_loop)
         observation = self.manager.observation
         since = 0.0 if observation is None else observation.now()
-        begun = yield from beginning.model_at(feed.position, newest, opened.running)
+        begun = yield from beginning.model_at(feed.committed, newest, opened.running)
         if begun is None:
             return False
-        if observation is not None and (newest is not None or feed.position):
-            observation.restored(feed.position, feed.position - (0 if newest is None else newest.position), since)
+        if observation is not None and (newest is not None or feed.committed):
+            observation.restored(feed.committed, feed.committed - (0 if newest is None else newest.position), since)
         model, sent = begun
         self.loop.model = model
         if newest is None or newest.revision != self._program.revision:
-            yield from feed.save(sent)  # turn 0, its messages with it; or the first model that today's update goes on from
+            yield from feed.saves.save(
+                model, feed.committed, sent
+            )  # turn 0, its messages with it; or the first model that today's update goes on from
         elif sent:
             feed.commit(sent)
         if self.manager.held:
@@ -244,8 +246,9 @@ class DurableRun(Generic[Model, Msg]):
     def _subscribe_later(self, feed: DurableFeed[Model, Msg]) -> None:
         """Begin subscriptions when the messages are processed that were left: a time that is over may be what one of them is about."""
         if isinstance(inputs := self.manager.inputs, Subscribed):
-            end = feed.position + (0 if self._reader is None else self._reader.diff())
+            end = feed.committed + (0 if self._reader is None else self._reader.diff())
             inputs.wait_while(lambda: feed.last_position() + 1 < end)
+            feed.inputs = inputs
 
     def _is_stopping(self) -> bool:
         """Return whether the app was asked to end, and not by a turn that is replayed, before the run has come to its first turn."""
@@ -256,7 +259,7 @@ class DurableRun(Generic[Model, Msg]):
     def _leave(self) -> Flow[None]:
         """Write what is processed, also when the run fails, and let go of the journal."""
         if self._is_live and self.feed is not None:
-            self._waking.note(self.feed.position)
+            self._waking.note(self.feed.committed)
 
         def leave() -> None:
             try:

@@ -20,8 +20,9 @@ class Entrance(Generic[Msg]):
 
     def __init__(self, journal: Journal[Msg], *, on_loop: bool) -> None:
         self._journal = journal
+        self._at_once = journal.durability == "put"
         self.put: Callable[..., None] = self._put  #: puts messages, in order and together; raises as a journal's put
-        if journal.durability == "group":
+        if not self._at_once:
             # Without a check for a running loop, which takes microseconds on Python 3.11. An app on a loop writes in its own
             # thread, and so often that nobody who sends to it needs to.
             self.put = journal.inlet.put_later if on_loop else self._put_in_group
@@ -42,7 +43,7 @@ class Entrance(Generic[Msg]):
 
     def put_known(self, message: Msg, know: Callable[[int], object], *others: Msg) -> None:
         """Put one message, the others together with it; `know(position)` is called before its turn. Raises as a journal's put."""
-        if self._journal.durability == "put" and self._may_write():
+        if self._at_once and self._may_write():
             self._journal.inlet.put_known(message, know, *others)
         else:
             self._journal.inlet.put_later(message, *others, know=know)

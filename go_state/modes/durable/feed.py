@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
 from go_state.core.errors import Incompatible, TimedOut
@@ -14,7 +13,6 @@ from go_state.modes.durable.snapshot_writer import Saves, SnapshotWriter
 from go_state.modes.keeping.waking import NeverWoken, Waking
 from go_state.runtime.feeds.log_feed import CHUNK_LIMIT, LogFeed
 from go_state.runtime.flow.waits import Blocking, Flow, Messages
-from go_state.runtime.on_error import FailedMessage, SetAside
 from go_state.runtime.subscriptions.subscribed import Subscribed
 from go_state.runtime.turn import Loop
 from go_state.storage.journal.journal import Journal
@@ -49,20 +47,17 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         self.thread = thread
         self._loop = loop
         self._cursor, self._journal = reader, journal
-        self._waking = waking
-        self._rules = journal.writer.rules
+        self._waking, self._rules = waking, journal.writer.rules
         self._snapshots = snapshots
-        self._saves = Saves(snapshots, publishing, waking, thread)
+        self.saves = Saves(snapshots, publishing, waking, thread)  #: what writes its snapshots
         self._publishing = publishing
         self._dead_letters = dead_letters
         settled = OnDisk(loop, reader, self._rules, publishing, self._flush)
         self.following.place, self.following.commit = settled.place, settled.commit
+        self.inputs: Subscribed[Model, Msg] | None = (
+            None  #: the subscriptions, which begin when the messages that were left are processed
+        )
         self.passed_over: frozenset[int] = frozenset()  #: the positions of the messages that an earlier run has set aside
-
-    @property
-    def position(self) -> int:
-        """The position of the first message that is not processed."""
-        return self._cursor.committed
 
     @property
     def is_on_disk(self) -> bool:
@@ -73,25 +68,24 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
 
     def take(self) -> Flow[Iterator[Msg] | None]:
         """Give the next messages, with None in the place of those that were set aside."""
-        self._commit((), self._given())
+        self.commit_processed()
         if (observation := self._loop.manager.observation) is not None:
             observation.tell_of_disk()
         publishing, cursor, snapshots = self._publishing, self._cursor, self._snapshots
-        if isinstance(inputs := self._loop.manager.inputs, Subscribed) and inputs.is_waiting:
+        if self.inputs is not None and self.inputs.is_waiting:
             self._loop.follow(self._loop.model)
-        can_show = not publishing.waits_for_disk and cursor.is_on_disk(self.position)
+        can_show = not publishing.waits_for_disk and cursor.is_on_disk(cursor.committed)
         if can_show:
             yield from publishing.show(self._loop.model)
-        if snapshots.is_saving or snapshots.is_due(self.position):
-            yield from self._saves.save_a_slice(self._loop.model, self.position)
-        self._most = max(snapshots.messages_left(self.position, CHUNK_LIMIT), 1)  # overdue while a large model was being saved
+        if snapshots.saving is not None or snapshots.is_due(cursor.committed):
+            yield from self.saves.save_a_slice(self._loop.model, cursor.committed)
+        self._most = max(snapshots.messages_left(cursor.committed, CHUNK_LIMIT), 1)  # overdue beside the save of a large model
         if self._rules.needs_flush(cursor) or (publishing.waits_for_disk and self._rules.marks_are_due(cursor)):
-            yield self._flush()
-            self.loop_had_its_turn()
+            yield from self._flush()
         if publishing.waits_for_disk:
-            if not self._rules.has_moved(cursor):
+            if not self._rules.positions.has_moved(cursor):
                 yield from publishing.written(self._loop.model)
-        elif not can_show and cursor.is_on_disk(self.position):
+        elif not can_show and cursor.is_on_disk(cursor.committed):
             yield from publishing.show(self._loop.model)
         messages = yield from self._readable()
         return _without(self.passed_over, messages, self.last_position) if self.passed_over and messages else messages
@@ -102,12 +96,7 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
             try:
                 return (yield from super().take())
             except Incompatible as error:  # of the message that the reader stands at
-                position = self._cursor.position
-                undecoded = yield Blocking(partial(self._journal.history.undecoded, position), self.thread)
-                policy = self._dead_letters.decide(undecoded, position, error)
-                if not isinstance(policy, SetAside):
-                    raise
-                yield from self._loop.failures.keep(FailedMessage(undecoded, position, error), policy, "record")
+                yield from self._dead_letters.set_record_aside(self._cursor.position, error, self._loop.failures, self.thread)
 
     def turn(self) -> Turn:
         """Return the turn as every replay will see it."""
@@ -115,46 +104,50 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
 
     def _idle(self) -> Flow[None]:
         """Wait for messages, but no longer than until there is something to write; a save that has begun is continued instead."""
-        if self._snapshots.is_saving:
-            yield from self._saves.save_a_slice(self._loop.model, self.position)
+        if self._snapshots.saving is not None:
+            yield from self.saves.save_a_slice(self._loop.model, self.committed)
             return
         if self.following.is_idle and self._rules.is_unwritten(self._cursor):
-            yield self._flush()
+            yield from self._flush()
             return
         self.following.tell_if_idle()
-        self._waking.note(self.position)
-        due, moved = self._snapshots.seconds_left(self.position), self._rules.is_moved_or_noted(self._cursor)
+        position = self._cursor.committed
+        self._waking.note(position)
+        due, moved = self._snapshots.seconds_left(position), self._rules.is_moved_or_noted(self._cursor)
         writes_cursor = moved and (due is None or due > _CURSOR_SECONDS)
         due = _CURSOR_SECONDS if writes_cursor else due
         manager, idle = self._loop.manager, self.idle_seconds
-        waits = [each for each in (due, idle, manager.left(self._is_drained)) if each is not None]
+        seconds = _sooner(due, _sooner(idle, manager.left(self._is_drained)))
         try:
-            yield Messages(self._reader, min(waits, default=None))
+            wait = Messages(self._cursor, seconds)
+            if self.on_loop:
+                yield wait
+            else:
+                wait.in_thread()
         except TimedOut:
             manager.inbox.is_awaited = False
-            if self._snapshots.is_due(self.position):
-                yield from self.save()
+            if self._snapshots.is_due(position):
+                yield from self.saves.save(self._loop.model, self.committed)
             elif writes_cursor:
-                yield self._flush()
-            elif idle is not None and idle <= min(waits) and manager.may_rest:
+                yield from self._flush()
+            elif idle is not None and idle == seconds and manager.may_rest:
                 self.idled()
         finally:
             manager.inbox.is_awaited = False
 
-    def save(self, messages: Sequence[Msg] = ()) -> Flow[None]:
-        """Write a snapshot of the model and all that a flush writes, and with them, or not at all, the messages."""
-        return self._saves.save(self._loop.model, self.position, messages)
-
-    def end(self) -> Flow[None]:
-        """Save what has changed since the last snapshot."""
-        if self._snapshots.stands_at(self.position):
-            yield from self._publishing.written(self._loop.model)
+    def _flush(self) -> Flow[None]:
+        self._waking.note(self.committed)
+        if self.on_loop:
+            yield Blocking(Stepwise(self._journal.flush, self._journal.writer.flush_in_steps), self.thread)
         else:
-            yield from self.save()
+            self._journal.flush()
 
-    def _flush(self) -> Blocking:
-        self._waking.note(self.position)
-        return Blocking(Stepwise(self._journal.flush, self._journal.writer.flush_in_steps), self.thread)
+
+def _sooner(one: float | None, other: float | None) -> float | None:
+    """Return the lesser of two numbers of seconds, each of which may be None for as long as it takes."""
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)
 
 
 def _without(passed_over: frozenset[int], messages: Iterator[Msg], position: Callable[[], int]) -> Iterator[Msg]:

@@ -65,22 +65,18 @@ class Publishing(Generic[Model]):
         self._onlooker = onlooker
         self._chain = chain
         self._shown: object = _NOTHING
-        self._has_effects = False  # of a turn that the disk does not know to be processed
+        #: Whether the newest model is shown only once the disk knows that its turn is processed.
+        self.waits_for_disk = chain is not None
         self._is_final = False  # whether the last flush of the run is done
         self._is_unseen = False  # whether the view has not seen the last model by then
 
-    @property
-    def waits_for_disk(self) -> bool:
-        """Whether the newest model is shown only once the disk knows that its turn is processed."""
-        return self._has_effects or self._chain is not None
-
     def note_effects(self) -> None:
         """Called in a turn that does something which a replay would do again."""
-        self._has_effects = True
+        self.waits_for_disk = True
 
     def written(self, model: Model) -> Flow[None] | tuple[()]:
         """Show the model, whose turn the disk knows to be processed."""
-        self._has_effects = False
+        self.waits_for_disk = self._chain is not None
         return self.show(model)
 
     def show(self, model: Model) -> Flow[None] | tuple[()]:
@@ -111,7 +107,7 @@ class Publishing(Generic[Model]):
 
 
 class OnDisk(Generic[Model, Msg]):
-    """What those who wait for a run wait for: what is done is on disk, and shown. `flush` returns the wait for a flush."""
+    """What those who wait for a run wait for: what is done is on disk, and shown. `flush` writes."""
 
     def __init__(
         self,
@@ -119,7 +115,7 @@ class OnDisk(Generic[Model, Msg]):
         cursor: JournalCursor[Msg],
         rules: FlushRules[Msg],
         publishing: Publishing[Model],
-        flush: Callable[[], Wait],
+        flush: Callable[[], Flow[None]],
     ) -> None:
         self._loop = loop
         self._cursor = cursor
@@ -130,12 +126,12 @@ class OnDisk(Generic[Model, Msg]):
     def place(self) -> Flow[None]:
         """Write what was sent and has no position before that."""
         if self._rules.has_staged:
-            yield self._flush()
+            yield from self._flush()
 
     def commit(self) -> Flow[None]:
         """Write what is processed, and show it."""
         if self._rules.is_unwritten(self._cursor):
-            yield self._flush()
+            yield from self._flush()
         yield from self._publishing.written(self._loop.model)
 
 

@@ -1,4 +1,4 @@
-"""The silent replay with which a durable run begins: its disk's part apart from its updates, which belong to the run's own thread or task.
+"""The silent replay with which a durable run begins: reading is apart from the updates, which belong to the run's own thread or task.
 
 On an event loop blocks are read in a thread, and between the updates the loop is given back every few milliseconds. Between two
 blocks the replay can be ended.

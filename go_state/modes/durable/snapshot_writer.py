@@ -75,18 +75,13 @@ class SnapshotWriter(Generic[Model, Msg]):
         self._schema = schema
         self._revision = revision
         self._journal = journal
-        self._saving: Saving[Model] | None = None
+        self.saving: Saving[Model] | None = None  #: the save that has begun and is not done
         self._saved = newest
         self._saved_at = time.monotonic()
         self._observation = observation
         self._since = 0.0  # when the save has begun, for that
 
     # ------------------------------------------------------------------ when
-
-    @property
-    def is_saving(self) -> bool:
-        """Whether a save has begun and is not done."""
-        return self._saving is not None
 
     def stands_at(self, position: int) -> bool:
         """Return whether the newest snapshot stands before the message at the position."""
@@ -109,7 +104,7 @@ class SnapshotWriter(Generic[Model, Msg]):
     def messages_left(self, position: int, most: int = BLOCK) -> int:
         """Return how many messages may be processed before the next snapshot is due, `most` at most."""
         every = self._settings.snapshots.every
-        return most if every is None or self._saving is not None else min(most, every - self._since_save(position))
+        return most if every is None or self.saving is not None else min(most, every - self._since_save(position))
 
     def _since_save(self, position: int) -> int:
         return position - (0 if self._saved is None else self._saved.position)
@@ -118,11 +113,11 @@ class SnapshotWriter(Generic[Model, Msg]):
 
     def begin(self, model: Model, position: int) -> None:
         """Begin the save of the model before the message at the position, unless that is the one which has begun."""
-        if self._saving is None or self._saving.position != position:
+        if self.saving is None or self.saving.position != position:
             marks = {MARK: Mark(position, self._journal.journal_id)}
             if self._observation is not None:
                 self._since = self._observation.now()
-            self._saving = Saving(self._schema, self._journal, self._settings.key, model, position, marks)
+            self.saving = Saving(self._schema, self._journal, self._settings.key, model, position, marks)
 
     def write_a_slice(self, messages: Sequence[Msg] = ()) -> bool:
         """Go on with the save for a few milliseconds; return whether it is done. Uses the disk.
@@ -133,12 +128,12 @@ class SnapshotWriter(Generic[Model, Msg]):
 
     def slice_in_steps(self, messages: Sequence[Msg] = ()) -> Steps[bool]:
         """Do the same in steps: the last slice is written with what other journals write."""
-        saving, self._saving = self._saving, None  # one that fails is not continued
+        saving, self.saving = self.saving, None  # one that fails is not continued
         if saving is None:
             return True
         data = saving.go_on()
         if data is None:
-            self._saving = saving
+            self.saving = saving
             return False
         yield from self._write(saving, data, messages)
         return True
@@ -192,9 +187,16 @@ class Saves(Generic[Model, Msg]):
             pass
         yield from self._publishing.written(model)
 
+    def end(self, model: Model, position: int) -> Flow[None]:
+        """Save the model of the end, before the message at the position, unless the newest snapshot has it."""
+        if self._snapshots.stands_at(position):
+            yield from self._publishing.written(model)
+        else:
+            yield from self.save(model, position)
+
     def save_a_slice(self, model: Model, position: int) -> Flow[None]:
         """Save for a few milliseconds: a small model whole, and of a large one as much as there is time for between two turns."""
-        if not self._snapshots.is_saving:
+        if self._snapshots.saving is None:
             self._snapshots.begin(model, position)
         if (yield self._slice(position)):
             yield from self._publishing.written(model)

@@ -122,7 +122,7 @@ class LetterFiling(Generic[Msg]):
 
     @property
     def is_full(self) -> bool:
-        """Whether so many letters wait for the save that it should not be later."""
+        """Whether so many letters wait for the save that it is due."""
         return sum(map(len, self._waiting.values())) >= _MOST
 
     def change(self, box: LetterBox, letter_id: str, letter: Letter | None) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from go_state.core.errors import Corrupt, Incompatible, UsageError
 from go_state.core.ports import Stored
-from go_state.core.program import Program, read_step
+from go_state.core.program import Program, Step, read_step
 from go_state.core.turn import Turn
 from go_state.modes.keeping.schema import schema_of
 from go_state.storage.codec.program_types import message_type, migrations_of
@@ -92,15 +92,12 @@ def nearest(program: Program[Model, Msg], journal: Journal[Msg], end: int) -> Ke
 def step(program: Program[Model, Msg], journal: Journal[Msg], model: Model, position: int, message: Msg) -> Model:
     """Return the model after the message; its commands are not performed."""
     turn: tuple[Turn, ...] = (journal.run_record.turn(position),) if program.takes_turn else ()
-    update: Any = program.update
-    after: Model = read_step(update(model, message, *turn), "update")[0]
-    return after
+    return read_step(program.update(model, message, *turn), "update")[0]
 
 
 def full_step(
-    program: Program[Model, Any], model: Any, message: Any, at: float, position: int, journal_id: str
-) -> tuple[Any, Any]:
+    program: Program[Model, Msg], model: Model, message: Msg, at: float, position: int, journal_id: str
+) -> Step[Model, Msg]:
     """Return the model after the message, which has entered `at` that time, and its commands."""
     turn: tuple[Turn, ...] = (Turn(at, position, f"{journal_id}/{position}"),) if program.takes_turn else ()
-    update: Any = program.update
-    return read_step(update(model, message, *turn), "update")
+    return read_step(program.update(model, message, *turn), "update")

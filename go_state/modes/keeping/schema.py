@@ -96,7 +96,8 @@ def load_model(
     links: Links[Model] | None = None,
     codec: Codec[Model] | None = None,
 ) -> Model | None:
-    """Return the model that the program has stored under the key, or None.
+    """Return the model that the program has stored under the key, or None; `codec` is the one that it was stored with, if not
+    the default.
 
     Beside a journalled program that runs it is the one that was saved last: `gs.history.peek` returns the model as of now, and says in
     `behind` and `since` how many messages this one lacks, and since when.

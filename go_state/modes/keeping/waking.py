@@ -6,8 +6,8 @@ to do at once; otherwise it is its next timer that counts: of `Sub.at`, of `Sub.
 
 from __future__ import annotations
 
-from go_state.runtime.effects.effect import Effect
 from go_state.runtime.effects.manager import EffectManager
+from go_state.runtime.effects.scheduler import Effect
 from go_state.runtime.subscriptions.subscribed import Subscribed
 from go_state.storage.journal.run_record import RunRecord
 from go_state.storage.records.writes.wakes import NOW, WakeTimes
@@ -47,7 +47,7 @@ class Waking:
     def _timers(self, pending: list[Effect]) -> dict[str, float]:
         clock = self._manager.timers.clock
         offset = clock.time() - clock.monotonic()
-        return {effect.name: effect.timer.due + offset for effect in pending if effect.timer is not None}
+        return {effect.name: due + offset for effect in pending if (due := effect.next_due) is not None}
 
 
 class NeverWoken:

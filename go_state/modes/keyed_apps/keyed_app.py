@@ -28,8 +28,8 @@ Msg = TypeVar("Msg")
 
 
 class KeyedApp(Generic[Model, Msg]):
-    """The program of one key, whether it is running or at rest: every use but `statistics` and `settle` starts it. See `App` for what
-    the methods do.
+    """The program of one key, whether it is running or at rest: every use but `statistics` and `settle` starts it. Made by
+    `KeyedApps[key]`. See `App` for what the methods do.
     """
 
     __slots__ = ("_directory", "key")
@@ -129,7 +129,7 @@ class KeyedApp(Generic[Model, Msg]):
         return self.live().watch(since=since, every=every)
 
     def changes(self, field: Field[Model] = ANY, *, since: int | None = None, initial: bool = False) -> Changes[Model]:
-        """Subscribe to changes, until the program is put to rest; `ready` comes first."""
+        """Subscribe to changes, as `App.changes` does, until the program is put to rest; `ready` comes first."""
         return self.live().changes(field, since=since, initial=initial)
 
     def effects(self) -> list[RunningEffect]:

@@ -2,15 +2,19 @@
 
 In come a turn's commands; out go the messages of what is inline at once, and those of tasks, threads and timers when they are done.
 
-    context      what a running command can ask for: its effect id and the environment
-    effect       the values that the others hand to each other: effect, turn, group, names
+    place        where a command stands: its turn, its path in it, its `seq` or `all`, its child's scope
+    scheduler    an effect; keys, room, what waits for what -> which effects to launch and to stop; does neither
+    held         what a turn begins and ends once it is committed
     interpreter  commands -> messages to send, effects to begin, keys and scopes to cancel; calls what is inline
-    scheduler    keys, room, what waits for what -> which effects to launch and to stop; does neither
-    inbox        typed arrivals, posted from any thread; how a run that waits is woken
+    inbox        typed arrivals, posted from any thread; for how long a run may wait, and how it is woken
     executor     where effects run: tasks and threads
-    lifecycle    an effect from the commit of its turn to its message in the queue, and what follows it
-    deliveries   what has arrived on its way into the queue
+    endings      what becomes of an effect that fails, is tried again, or is a part of something
+    lifecycle    an effect from the commit of its turn to its message in the queue
     manager      the block of one run that connects all these with its feed
 
 Read them in this order. Each knows those above it; a loop and its feed know the manager, a harness gives it an executor of its own.
+What a running command can ask for, its effect id and the environment, lies beside this folder, in `context.py`.
+
+A command on its way, of most kinds: `Interpreter.perform` -> `Lifecycle.begin` -> `Scheduler.admit` -> `Workers.start` -> the task ->
+`Inbox.post` -> `Lifecycle.deliver` -> the feed's `put` -> `Scheduler.end`.
 """

@@ -15,13 +15,14 @@ from contextvars import copy_context
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from go_state.core.commands import Call, Retry, name_of
+from go_state.core.call_options import Retry
+from go_state.core.commands import Call, name_of
 from go_state.core.errors import MissingExtra, ProgramError
-from go_state.runtime.effects.context import current
-from go_state.runtime.effects.effect import Effect
+from go_state.runtime.context import current
 from go_state.runtime.effects.inbox import Arrival, Failed, Inbox, Parked, done
+from go_state.runtime.effects.scheduler import Effect
 from go_state.runtime.flow.awaitables import is_awaitable
-from go_state.runtime.inside import enter
+from go_state.runtime.inside import parts
 from go_state.runtime.raised import is_cancellation
 from go_state.system.threads import Threads
 
@@ -85,6 +86,7 @@ class Workers:
         self._at_once = at_once
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._post = inbox.post_on_loop if on_loop else inbox.post  # what a task of ours brings
         self._tasks: dict[Owner, asyncio.Task[None]] = {}
         self._stray: set[asyncio.Task[object]] = set()  # begun by commands themselves, on the loop that is ours, and not ended
         self._threads: Threads[Effect] | None = None
@@ -165,7 +167,7 @@ class Workers:
 
     async def _run(self, effect: Effect) -> None:
         effect.run = self
-        enter(effect)
+        parts.set((*parts.get(), effect))
         current.set(effect)
         coroutine: Any = effect.coroutine
         effect.coroutine = None
@@ -182,7 +184,7 @@ class Workers:
         finally:
             effect.run = None  # a task that the command has begun and left behind is not a part of the run any more
             self._tasks.pop(effect, None)
-        self._inbox.post(arrival)
+        self._post(arrival)
 
     async def _tried(self, effect: Effect) -> object:
         retry = effect.call.how.retry
@@ -204,7 +206,7 @@ class Workers:
 
     def _call(self, effect: Effect) -> None:
         effect.run = self
-        enter(effect)
+        parts.set((*parts.get(), effect))
         current.set(effect)
         arrival: Arrival
         try:

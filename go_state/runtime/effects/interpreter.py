@@ -1,8 +1,7 @@
 """The interpreter: from a turn's commands to the messages that it sends, and the effects that it begins or ends.
 
-It calls what is inline, plain functions without a thread, and nothing else of the world: what goes on after the turn is only `held`,
-and whoever asked begins it once the turn is committed. The rest of a `seq`, whose first part was waited for, is performed in the same
-way when that part has ended. `None` is no command and no message.
+It calls what is inline, plain functions without a thread, and nothing else: what goes on after the turn is only `held`, and is begun
+once the turn is committed. The rest of a `seq` whose first part was waited for is performed in the same way when that has ended.
 
     commands ──▶ perform ──▶ messages, and held: effects to begin, keys and scopes to cancel, in order
     a group, of which a part has ended ──▶ go_on ──▶ messages, and held, likewise
@@ -14,8 +13,8 @@ from collections.abc import Callable, Collection, Iterable
 from types import CoroutineType, FunctionType, GeneratorType
 from typing import Any
 
+from go_state.core.call_options import PLAIN
 from go_state.core.commands import (
-    PLAIN,
     After,
     All,
     Call,
@@ -30,24 +29,24 @@ from go_state.core.commands import (
     not_a_command,
 )
 from go_state.core.errors import ProgramError
+from go_state.core.program import Commands
 from go_state.core.subscriptions import Scope
-from go_state.runtime.effects.context import outside_a_command
-from go_state.runtime.effects.effect import (
-    Cancelling,
-    Effect,
+from go_state.runtime.context import outside_a_command
+from go_state.runtime.effects.held import Held, Keys
+from go_state.runtime.effects.place import (
     Group,
-    Held,
-    Keys,
     Messages,
     Origin,
     Outcome,
     Path,
     TurnNames,
     keyed,
+    origin,
     unmapped,
     wrapped,
     written,
 )
+from go_state.runtime.effects.scheduler import Cancelling, Effect
 from go_state.runtime.flow.awaitables import is_awaitable
 from go_state.runtime.raised import as_failure
 
@@ -63,11 +62,16 @@ class Interpreter:
     def __init__(self, keys: Keys, names: TurnNames, *, inline: bool = True) -> None:
         self.holding = Held(keys)
         self.held = self.holding.steps  # a loop looks at it after each turn
+        self.hold = self.holding.hold
         self.replies: list[object] | None = None  # what the turn answers, if anybody may have asked
         self._names = names
         self._inline = inline  # whether plain functions are called in the turn; a harness leaves all calls to its test
         self._message: object = None
         self._origin: Origin | None = None
+        self._last: tuple[object, int] = (
+            None,
+            -1,
+        )  # the position of the last turn that was named by it, and how many were there before
         self._bare = -1  # the number in its turn of the bare callable that is running
         self._path: Path | None = None  # of the call that is running inline
         self._plain: type = object  # the class of the last result that was not to be awaited: to find that out takes 130 ns
@@ -100,9 +104,19 @@ class Interpreter:
                 return messages if messages or self.held else ()
             elif kind is Call:
                 self._message, self._origin = message, None
+                fn, args, ok, err, how = command.parts
+                if how is not PLAIN or err is not None or not self._inline:
+                    messages = []
+                    self._call(command, _NO_SCOPE, None, _FIRST, messages)
+                    return messages if messages or self.held else ()
+                self._path = _FIRST
+                result = fn(*args)
+                self._path = None
+                if type(result) is self._plain:
+                    result = result if ok is None else ok(result)
+                    return () if result is None else (result,)
                 messages = []
-                perform = self._call_now if command.how is PLAIN and self._inline else self._call
-                perform(command, _NO_SCOPE, None, _FIRST, messages)
+                self._take_result(result, command, _NO_SCOPE, None, _FIRST, messages)
                 return messages if messages or self.held else ()
         return self._perform_each(commands if form is list or form is tuple else checked_commands(commands), message)  # type: ignore[arg-type]
 
@@ -124,7 +138,7 @@ class Interpreter:
             if kind is Call:
                 self._call(command, _NO_SCOPE, None, (number,), messages)
             elif kind is After:
-                self.holding.hold(Effect(command, _NO_SCOPE, None, (number,), self.origin()))
+                self.hold(Effect(command, _NO_SCOPE, None, (number,), self._origin or self.origin()))
             elif isinstance(command, Cmd) or not self._inline or not callable(command):
                 self._perform(command, _NO_SCOPE, None, (number,), messages)
             else:
@@ -141,7 +155,7 @@ class Interpreter:
         if type(result) is self._plain or not self._is_awaitable(result):
             sent.append(result)
         else:
-            self.holding.hold(Effect(Call(command), _NO_SCOPE, None, (number,), self.origin(), result))
+            self.holding.hold(Effect(Call.of(command), _NO_SCOPE, None, (number,), self.origin(), result))
 
     def drop(self) -> list[Effect]:
         """Return the effects that are held, and hold nothing any more; coroutines among them are closed."""
@@ -150,10 +164,18 @@ class Interpreter:
 
     def origin(self) -> Origin:
         """Return the turn whose commands are being performed."""
-        origin = self._origin
-        if origin is None:
-            origin = self._origin = self._names.origin(self._message)
-        return origin
+        turn = self._origin
+        if turn is None:
+            names = self._names
+            position, (last, number) = names.where(), self._last
+            if names.name is not None:
+                turn = Origin(self._message, position, names.name())
+            else:
+                number = number + 1 if position == last else 0
+                self._last = position, number
+                turn = origin((self._message, position, None, names, number))
+            self._origin = turn
+        return turn
 
     @property
     def name(self) -> str:
@@ -210,7 +232,7 @@ class Interpreter:
             case Cmd():
                 raise not_a_command(command)
             case _ if callable(command):
-                return self._call(Call(command), scope, group, path, sent)
+                return self._call(Call.of(command), scope, group, path, sent)
             case _:
                 raise not_a_command(command)
         return _DONE
@@ -234,22 +256,33 @@ class Interpreter:
 
     def _call_now(self, call: Call[object], scope: Scope, group: Group | None, path: Path, sent: list[object]) -> Outcome:
         """Call the function, and hold what it returns if that is to be awaited; add its message to `sent` if not."""
+        fn, args, _, err, _ = call.parts
         self._path = path
         try:
-            result = call.fn(*call.args)
+            result = fn(*args)
         except Exception as error:
-            if call.err is None or isinstance(as_failure(error), ProgramError):
+            if err is None or isinstance(as_failure(error), ProgramError):
                 raise
             self._path = None
-            _add(self.message_of_failure(call.err, error, scope), sent)
+            _add(self.message_of_failure(err, error, scope), sent)
             return _FAILED
         finally:
             self._path = None
+        return self._take_result(result, call, scope, group, path, sent)
+
+    def _take_result(
+        self, result: object, call: Call[object], scope: Scope, group: Group | None, path: Path, sent: list[object]
+    ) -> Outcome:
+        """Hold what a function has returned if that is to be awaited; add its message to `sent` if not."""
         kind = type(result)
         if kind is CoroutineType or (kind is not self._plain and self._is_awaitable(result)):
-            origin = self._origin or self.origin()
-            return self.holding.hold(Effect(call, scope, group, path, origin, result))
-        message = result if call.ok is None else call.ok(result)
+            effect = Effect(call, scope, group, path, self._origin or self.origin(), result)
+            if effect.key is not None or self.holding.marks is not None:
+                return self.hold(effect)
+            self.held.append(effect)  # as `hold` does with one that has no key, in a run that notes nothing
+            return _RUNNING
+        _, _, ok, _, _ = call.parts
+        message = result if ok is None else ok(result)
         if message is not None:
             sent.append(wrapped(message, scope) if scope else message)
         return _DONE
@@ -301,28 +334,44 @@ class Interpreter:
 
     # ------------------------------------------------------------------ after a crash
 
-    def resume(self, commands: object, origin: Origin, names: Collection[str]) -> None:
+    def resume(self, commands: Commands[object], origin: Origin, names: Collection[str]) -> None:
         """Hold, of the commands of a turn before a crash, those that were running, by their names, and what follows them in a `seq`."""
         self._message, self._origin = origin.message, origin
+        Resuming(self.hold, self._fail, origin, names).turn(commands)
+
+
+class Resuming:
+    """What is held of one turn's commands after a crash: those whose names were noted as running. Nothing is called."""
+
+    def __init__(
+        self, hold: Callable[[Effect], Outcome], fail: Callable[[Group], object], origin: Origin, names: Collection[str]
+    ) -> None:
+        self._hold = hold
+        self._fail = fail
+        self._origin = origin
+        self._names = names
+
+    def turn(self, commands: Commands[object]) -> None:
+        """Hold what was running, by the numbers that it had in its turn."""
         number = 0
         for command in checked_commands(commands):
             if command is not None and type(command) is not Send:
-                self._resume(command, _NO_SCOPE, None, (number,), names)
+                self._resume(command, _NO_SCOPE, None, (number,))
                 number += 1
 
-    def _resume(self, command: object, scope: Scope, group: Group | None, path: Path, names: Collection[str]) -> Outcome:
+    def _resume(self, command: object, scope: Scope, group: Group | None, path: Path) -> Outcome:
         command, scope = unmapped(command, scope)
         if isinstance(command, (Seq, All)):
-            return self._resume_parts(Group(command, scope, group, path, self.origin()), names)
+            return self._resume_parts(Group(command, scope, group, path, self._origin))
         if command is not None and not isinstance(command, Cmd) and callable(command):
-            command = Call(command)
+            command = Call.of(command)
         if isinstance(command, (Call, After)):
-            effect = Effect(command, scope, group, path, self.origin())
-            if effect.name in names:
-                return self.holding.hold(effect)
+            effect = Effect(command, scope, group, path, self._origin)
+            if effect.name in self._names:
+                return self._hold(effect)
         return _DONE
 
-    def _resume_parts(self, top: Group, names: Collection[str]) -> Outcome:
+    def _resume_parts(self, top: Group) -> Outcome:
         """Resume the parts of a `seq` or `all`, however deep they are nested."""
         group, outcome = top, _DONE
         while True:
@@ -331,13 +380,13 @@ class Interpreter:
                 command, scope = unmapped(part[1], group.scope)
                 path: Path = (group.path, part[0])
                 if isinstance(command, (Seq, All)):
-                    group, outcome = Group(command, scope, group, path, self.origin()), _DONE
+                    group, outcome = Group(command, scope, group, path, self._origin), _DONE
                     continue
-                outcome = self._resume(command, scope, group, path, names)
+                outcome = self._resume(command, scope, group, path)
             else:
                 if not group.in_order:
                     group.begun = True
-                    if group.open and group.mark in names:
+                    if group.open and group.mark in self._names:
                         self._fail(group)
                     outcome = _RUNNING if group.open else _DONE
                 if group is top or group.parent is None:

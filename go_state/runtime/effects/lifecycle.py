@@ -1,9 +1,11 @@
-"""The life of an effect: begun at its turn's commit, launched, delivered when it arrives, ended, and what follows it begun.
+"""The life of an effect: begun at its turn's commit, launched, delivered when it has arrived, and ended.
 
-    held ──▶ begin: scheduler ──▶ launch: executor or timers ──▶ inbox ──▶ deliver: its message ──▶ entered: ended, what follows it begun
+    held ──▶ begin: scheduler ──▶ launch: executor or timers ──▶ inbox ──▶ deliver: its messages ──▶ put ──▶ end
 
-An effect's message enters the queue before what follows it begins, and a durable run removes its mark after that: so an effect whose
-mark is stored is begun again after a crash, and none is lost.
+Most effects succeed and are a part of nothing: their messages enter the queue together, up to the next arrival that is more than that.
+What has failed, and what others follow, is delivered by itself, as `Endings` says. An effect's message enters the queue before what
+follows it begins, and a durable run removes its mark after that: so an effect whose mark is stored is begun again after a crash, and
+none is lost.
 """
 
 from __future__ import annotations
@@ -11,40 +13,60 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from go_state.core.commands import After, Call, name_of
-from go_state.core.errors import ProgramError, TimedOut
-from go_state.runtime.effects.context import current
-from go_state.runtime.effects.effect import Effect, Group, Marks, Messages, Origin, Outcome, marks_of, wrapped
+from go_state.core.errors import NotStorable, TimedOut
+from go_state.runtime.context import current
+from go_state.runtime.effects.endings import Delivery, Endings, Trouble
 from go_state.runtime.effects.executor import Executor
-from go_state.runtime.effects.inbox import Arrival, Done, Failed, Inbox, Parked, done
+from go_state.runtime.effects.held import Marks
+from go_state.runtime.effects.inbox import Arrival, Done, Failed, Inbox, Input, Look, Parked
 from go_state.runtime.effects.interpreter import Interpreter
-from go_state.runtime.effects.scheduler import Scheduler
+from go_state.runtime.effects.place import Messages, Outcome, marks_of
+from go_state.runtime.effects.scheduler import Effect, Scheduler
 from go_state.runtime.flow.awaitables import is_awaitable
-from go_state.runtime.raised import as_failure
+from go_state.runtime.flow.waits import CHECKPOINT_SECONDS, Checkpoint, Flow
 from go_state.system.crash_points import Watch
 from go_state.system.timers import SystemClock, Timers
 
 if TYPE_CHECKING:
     from go_state.runtime.observing.commands import Commands
 
+# That enter the queue together: a fraction of a millisecond, and a number, so that a simulated clock repeats itself.
+ARRIVALS = 64
 
-class Trouble(NamedTuple):
-    """A failure that `on_error` has to decide on."""
-
-    error: BaseException
-    origin: Origin
+_NO_POSITION = -1  # of what a subscription brings, which comes of no message
 
 
-class Delivery(NamedTuple):
-    """What an arrival, or what follows it, sends: messages for the queue, and its failure, if it has failed."""
-
-    messages: Messages = ()
-    trouble: Trouble | None = None
+Put: TypeAlias = Callable[[Messages], Flow[None] | tuple[()]]
+Decide: TypeAlias = Callable[[Trouble], Flow[None]]
 
 
-NOTHING = Delivery()
+class Inputs(Protocol):
+    """The running subscriptions of a run."""
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        ...
+
+    @property
+    def may_rest(self) -> bool:
+        """Whether all of them are timers."""
+        ...
+
+    def deliver(self, arrival: Input, /) -> Delivery:
+        """Return what an arrival of a subscription sends."""
+        ...
+
+    def rest(self) -> None:
+        """Stop them: nothing more is sent, and what the clock brings from now on is for the next run."""
+        ...
+
+    def end(self) -> None:
+        """End them all, for good."""
+        ...
 
 
 class Lifecycle:
@@ -60,30 +82,33 @@ class Lifecycle:
         *,
         inline: bool,
     ) -> None:
+        self.inputs: Inputs | None = None  #: the run's subscriptions
+        self.resumed: Mapping[str, float] = {}  #: when the timers of an earlier run are over, since 1970, by their effect ids
+        self.begins: Callable[[object], object] | None = None  #: told whose messages are put next, if anybody follows that
+        self.seconds = 0.0  #: spent on arrivals since somebody has set it to zero
         self._interpreter = interpreter
         self._scheduler = scheduler
         self._executor = executor
         self._timers = timers
         self._inbox = inbox
+        self._arrivals = inbox.arrivals
         self._inline = inline
+        self._endings = Endings(interpreter, executor, timers, self._end, self._begin_held)
         clock = timers.clock
         self._now = time.monotonic if clock.__class__ is SystemClock else clock.monotonic  # without a step more for each effect
         self._observed: Commands | None = None
         self._launch: Callable[[Effect], object] = self.launch
-        self._held = interpreter.held
+        self._held, self._held_keys = interpreter.held, interpreter.holding.keys
         self._marks: Marks | None = None
-        self.resumed: Mapping[str, float] = {}  # when the timers of an earlier run are over, since 1970, by their effect ids
-        self.ended: list[str] = []  # marks to be removed once the messages of the arrival are in the queue
-        self._delivered: Effect | None = None  # the effect whose message is on its way into the queue
-        self._failed: Effect | None = None  # the effect whose failure on_error has to decide on
 
     def note_in(self, marks: Marks) -> None:
         """Note in `marks` which effects are running."""
-        self._marks = self._interpreter.holding.marks = marks
+        self._marks = self._interpreter.holding.marks = self._endings.marks = marks
 
     def observe(self, commands: Commands) -> None:
         """Tell of each effect from its launch to its end."""
-        self._observed, self._launch = commands, partial(commands.launch, self.launch)
+        self._observed = self._endings.observed = commands
+        self._launch = partial(commands.launch, self.launch)
 
     # ------------------------------------------------------------------ at the commit
 
@@ -94,8 +119,8 @@ class Lifecycle:
         if self._observed is not None:
             self._observed.held(self._held)
         self._begin_held()
-        if self.ended:
-            self.delivered()
+        if self._endings.ended:
+            self._endings.remove_marks()
 
     def _begin_held(self) -> None:
         for step in self._held:  # held until all are begun: an interrupt in between ends the run, and no mark is removed
@@ -113,7 +138,9 @@ class Lifecycle:
             for effect in launch:
                 if not effect.over:
                     self._launch(effect)
-        self._interpreter.holding.clear()
+        if self._held_keys:
+            self._held_keys.clear()
+        self._held.clear()
 
     def drop(self) -> None:
         """Forget what a turn that is rolled back has held: if the turn is taken again, it asks for it again."""
@@ -122,38 +149,35 @@ class Lifecycle:
             for effect in dropped:
                 self._marks.ended([effect.name, *marks_of(effect.group)])
 
-    # ------------------------------------------------------------------ launching and ending
-
     def _stop(self, effect: Effect) -> None:
         """Stop an effect that the scheduler has cancelled; its `seq` or `all` has failed."""
         if self._marks is not None:
-            self.ended.append(effect.name)
-        effect.cancel_timers()
-        effect.close_coroutine()
+            self._endings.ended.append(effect.name)
         if type(effect.command) is Call:
+            effect.cancel_timeout()
+            effect.close_coroutine()
             self._executor.stop(effect)
+        else:
+            self._timers.cancel(effect)
         if self._observed is not None:
             self._observed.cancelled(effect)
-        self._go_up(effect.group, Outcome.FAILED, [])
+        self._endings.go_up(effect.group, Outcome.FAILED, [])
+
+    # ------------------------------------------------------------------ launching
 
     def launch(self, effect: Effect) -> None:
         """Set the timer of an effect, or begin its call."""
-        effect.since = self._now()
-        if effect.coroutine is not None:  # it was called in its turn, and so has no timeout
-            if Watch.reached is not None:
-                Watch.reached("command-begins")
-            self._executor.start(effect)
-            return
+        effect.since = now = self._now()
         command = effect.command
         if isinstance(command, After):
             seconds = self._seconds_left(effect, command.seconds) if self.resumed else command.seconds
-            effect.timer = self._timers.set(seconds, self._is_due, effect)
+            self._timers.add(now + seconds, self._arrivals.append, effect)
             return
-        if command.how.timeout is not None:
+        if effect.coroutine is None and command.how.timeout is not None:  # one that was called in its turn has no timeout
             effect.timer = self._timers.set(command.how.timeout, self._time_out, effect)
         if Watch.reached is not None:
             Watch.reached("command-begins")
-        if command.how.goes_on or not self._inline or not self._call_inline(effect):
+        if effect.coroutine is not None or command.how.goes_on or not self._inline or not self._call_inline(effect):
             self._executor.start(effect)
 
     def _seconds_left(self, effect: Effect, seconds: float) -> float:
@@ -177,165 +201,115 @@ class Lifecycle:
         self._inbox.add(Done(effect, result))
         return True
 
-    def _is_due(self, effect: Effect) -> None:
-        effect.timer = None
-        self._inbox.arrivals.append(done((effect, None)))
-
     def _time_out(self, effect: Effect) -> None:
         if not effect.over:
             error = TimedOut(f"{name_of(effect.call.fn)} took longer than {effect.call.how.timeout:g} seconds")
             self._inbox.add(Failed(effect, error))
 
-    def end(self, effect: Effect) -> None:
+    # ------------------------------------------------------------------ delivering
+
+    def deliver(self, put: Put, decide: Decide) -> Flow[None]:
+        """Put into the queue what effects and subscriptions have produced so far, in order, up to `ARRIVALS`; the rest comes when some
+        messages have had their turns, however fast more arrives. `decide` raises a failure, or sets it aside.
+        """
+        begun = checkpoint = time.monotonic()
+        arrivals, together = self._arrivals, list[tuple[Effect, Messages]]()
+        if self._timers.heap:
+            self._timers.fire(ARRIVALS)
+        for number in range(min(len(arrivals), ARRIVALS)):
+            if number and time.monotonic() - checkpoint >= CHECKPOINT_SECONDS:
+                yield from self._enter_together(together, put, decide)
+                yield Checkpoint()
+                checkpoint = time.monotonic()
+            arrival = arrivals.popleft()
+            if type(arrival) is Effect:  # a timer
+                effect, result = arrival, None
+            elif type(arrival) is Done:
+                effect, result = arrival
+            else:
+                if type(arrival) is not Look:
+                    yield from self._enter_together(together, put, decide)
+                    yield from self._deliver_one(arrival, put, decide)
+                continue
+            if effect.group is None and self.begins is None:
+                if effect.over:
+                    continue
+                if Watch.reached is not None:
+                    Watch.reached("command-delivered")
+                try:
+                    together.append((effect, effect.messages_of(result)))
+                except BaseException as error:
+                    yield from self._enter_together(together, put, decide)
+                    yield from self._decide(self._endings.trouble(effect, error), decide)
+            else:
+                yield from self._enter_together(together, put, decide)
+                yield from self._deliver_one(Done(effect, result), put, decide)
+        if together:
+            yield from self._enter_together(together, put, decide)
+        self.seconds += time.monotonic() - begun
+
+    def _enter_together(self, together: list[tuple[Effect, Messages]], put: Put, decide: Decide) -> Flow[None]:
+        """Put the messages of these, and end them."""
+        if not together:
+            return
+        arrived = together.copy()
+        together.clear()
+        try:
+            yield from put(arrived[0][1] if len(arrived) == 1 else [each for _, messages in arrived for each in messages])
+        except NotStorable:  # nothing has moved: find out which it is
+            for effect, messages in arrived:
+                self._endings.deliver_as(effect)
+                yield from self._enter(Delivery(messages), Done(effect, None), put, decide)
+            return
+        for effect, _ in arrived:
+            self._end(effect)
+        if self._endings.ended:
+            self._endings.remove_marks()
+
+    def _end(self, effect: Effect) -> None:
         """Take out an effect that has ended, and launch what has waited for it."""
         if self._marks is not None:
-            self.ended.append(effect.name)
+            self._endings.ended.append(effect.name)
         if effect.timer is not None or effect.try_timer is not None:
-            effect.cancel_timers()
+            effect.cancel_timeout()
         if self._observed is not None:
             self._observed.ended(effect)
         for each in self._scheduler.end(effect):
             self._launch(each)
 
-    def _end(self, effect: Effect, outcome: Outcome, sent: list[object]) -> None:
-        """End an effect, and go on with what it is a part of."""
-        self.end(effect)
-        if effect.group is not None:
-            self._go_up(effect.group, outcome, sent)
+    # ------------------------------------------------------------------ delivering one by itself
 
-    def _go_up(self, group: Group | None, outcome: Outcome, sent: list[object]) -> None:
-        """Go on with the `seq` or `all` of which a part has ended, and if that ends it, with what it is a part of itself."""
-        while group is not None and outcome is not Outcome.RUNNING:
-            outcome = self._interpreter.part_ended(group, outcome, sent)
-            if self._marks is not None and not group.in_order and group.failed and group.is_over:
-                self.ended.append(group.mark)
-            group = group.parent
+    def _deliver_one(self, arrival: Arrival, put: Put, decide: Decide) -> Flow[None]:
+        if self.begins is not None:
+            self.begins(arrival.origin.position if isinstance(arrival, (Done, Failed, Parked)) else _NO_POSITION)
+        if isinstance(arrival, (Done, Failed, Parked)):
+            yield from self._enter(self._endings.deliver(arrival), arrival, put, decide)
+        elif self.inputs is not None and not isinstance(arrival, Look):
+            yield from self._enter(self.inputs.deliver(arrival), arrival, put, decide)
 
-    # ------------------------------------------------------------------ delivering
+    def _enter(self, delivery: Delivery, arrival: Arrival, put: Put, decide: Decide) -> Flow[None]:
+        """Put the messages of a delivery, and when they are in the queue, what follows them."""
+        trouble = yield from self._put(delivery, arrival, put)
+        if trouble is None:
+            trouble = yield from self._put(self._endings.entered(), arrival, put)
+        if trouble is not None:
+            yield from self._decide(trouble, decide)
+        self._endings.remove_marks()
 
-    def deliver(self, arrival: Arrival) -> Delivery:
-        """Return what the arrival of an effect sends."""
-        if isinstance(arrival, Done):
-            return self._deliver_result(arrival)
-        if isinstance(arrival, Failed):
-            return self._deliver_failure(arrival.effect, arrival.error)
-        if isinstance(arrival, Parked):
-            self._park(arrival)
-        return NOTHING
+    def _put(self, delivery: Delivery, arrival: Arrival, put: Put) -> Flow[Trouble | None]:
+        """Put the messages of a delivery; return its trouble, or that with a message that cannot be stored."""
+        if delivery.messages:
+            try:
+                yield from put(delivery.messages)
+            except NotStorable as error:
+                return self._endings.refuse(arrival, error)
+        return delivery.trouble
 
-    def entered(self) -> Delivery:
-        """Called when the messages of the arrival are in the queue: end its effect, begin what follows, and return what that sends."""
-        effect, self._delivered = self._delivered, None
-        if effect is None or effect.over:
-            return NOTHING
-        return self._ended_by(effect, Outcome.DONE)
-
-    def refuse(self, arrival: Arrival, error: Exception) -> Trouble:
-        """Called when the messages of the arrival cannot enter the queue."""
-        self._failed, self._delivered = self._delivered, None
-        if self._observed is not None and self._failed is not None:
-            self._observed.failed(self._failed, error)
-        return Trouble(error, arrival.origin)
+    def _decide(self, trouble: Trouble, decide: Decide) -> Flow[None]:
+        yield from decide(trouble)
+        self.give_up()
 
     def give_up(self) -> None:
         """Called when the last failure was set aside: its effect is over, and what follows it is left out."""
-        effect, self._failed = self._failed, None
-        if effect is not None:
-            self._end(effect, Outcome.FAILED, [])
-
-    def delivered(self) -> None:
-        """Called when all that an arrival has sent is in the queue."""
-        if self.ended:
-            ended, self.ended = self.ended, []
-            if self._marks is not None:
-                self._marks.ended(ended)
-
-    def messages_of(self, arrival: Done) -> Messages:
-        """Return the messages of what has returned, or is due; raises what its `ok=` raises."""
-        effect, result = arrival
-        if Watch.reached is not None:
-            Watch.reached("command-delivered")
-        command, scope = effect.command, effect.scope
-        if isinstance(command, Call):
-            message = result if command.ok is None else command.ok(result)
-            if message is None:
-                return ()
-            return (wrapped(message, scope) if scope else message,)
-        messages = command.messages
-        if not scope and len(messages) == 1 and messages[0] is not None:
-            return messages
-        return [wrapped(each, scope) for each in messages if each is not None]
-
-    def _deliver_result(self, arrival: Done) -> Delivery:
-        effect = arrival.effect
-        if effect.over:
-            return NOTHING
-        self._interpreter.arrived(effect.origin)
-        try:
-            messages = self.messages_of(arrival)
-        except BaseException as error:
-            return Delivery((), self.trouble(effect, error))
-        self._delivered = effect
-        return Delivery(messages)
-
-    def _deliver_failure(self, effect: Effect, error: BaseException) -> Delivery:
-        error = as_failure(error, name_of(effect.call.fn))
-        if effect.over and isinstance(error, Exception):
-            return NOTHING
-        self._interpreter.arrived(effect.origin)
-        if isinstance(error, TimedOut):
-            effect.over = True  # before its thread is woken from a wait for its next try
-            self._executor.stop(effect)
-        if self._observed is not None:
-            self._observed.failed(effect, error)
-        err = effect.call.err
-        if err is not None and isinstance(error, Exception) and not isinstance(error, ProgramError):
-            try:
-                message = self._interpreter.message_of_failure(err, error, effect.scope)
-            except BaseException as second:
-                error = as_failure(second, "err= of a command")
-            else:
-                sent = self._ended_by(effect, Outcome.FAILED)
-                return sent if message is None else Delivery((message, *sent.messages), sent.trouble)
-        return Delivery((), self.trouble(effect, error))
-
-    def trouble(self, effect: Effect, error: BaseException) -> Trouble:
-        """Return the trouble with an effect's result or failure."""
-        self._failed = effect
-        if self._observed is not None:
-            self._observed.failed(effect, error)
-        return Trouble(error, effect.origin)
-
-    def deliver_as(self, arrival: Done) -> None:
-        """Called before messages of a result are put once more, by themselves."""
-        self._delivered = arrival.effect
-
-    def _ended_by(self, effect: Effect, outcome: Outcome) -> Delivery:
-        """End an effect, and return what follows it sends; of an exception in that, what was sent before it is sent."""
-        sent: list[object] = []
-        trouble = None
-        try:
-            self._end(effect, outcome, sent)
-        except BaseException as error:
-            trouble = self.trouble(effect, error)
-        self._begin_held()
-        return Delivery(sent, trouble)
-
-    def _park(self, parked: Parked) -> None:
-        """Start the wait of a call for its next try."""
-        effect, seconds, go_on = parked
-        if effect.over:
-            go_on()  # it finds out itself
-            return
-
-        effect.parked = True
-        effect.tries += 1
-        if self._observed is not None:
-            self._observed.retried(effect, seconds)
-        effect.try_timer = self._timers.set(seconds, _try_again, parked)
-
-
-def _try_again(parked: Parked) -> None:
-    """Called when a call has waited for its next try."""
-    parked.effect.parked = False
-    parked.go_on()
+        self._endings.give_up()
+        self._endings.remove_marks()

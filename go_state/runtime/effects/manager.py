@@ -19,17 +19,18 @@ from typing import TYPE_CHECKING, Self
 
 from go_state.core.commands import After, Call, Cmd
 from go_state.core.errors import LeftRunning
-from go_state.runtime.effects.context import Named, current, environment
-from go_state.runtime.effects.deliveries import Deliveries, Inputs
-from go_state.runtime.effects.effect import Effect, Marks, Origin, TurnNames, marks_of
+from go_state.core.program import Commands
+from go_state.runtime.context import Named, current, environment
 from go_state.runtime.effects.executor import Executor, Workers
-from go_state.runtime.effects.inbox import Inbox, NextArrival
+from go_state.runtime.effects.held import Marks
+from go_state.runtime.effects.inbox import Inbox, NextArrival, Rest
 from go_state.runtime.effects.interpreter import Interpreter
-from go_state.runtime.effects.lifecycle import Lifecycle
-from go_state.runtime.effects.scheduler import Scheduler
+from go_state.runtime.effects.lifecycle import Inputs, Lifecycle
+from go_state.runtime.effects.place import Origin, TurnNames, marks_of
+from go_state.runtime.effects.scheduler import Effect, Scheduler
 from go_state.runtime.flow.waits import Flow
 from go_state.runtime.resources import Resources
-from go_state.system.timers import SystemClock, Timers
+from go_state.system.timers import Timers
 
 if TYPE_CHECKING:
     from go_state.runtime.observing.observation import Observation
@@ -61,7 +62,9 @@ class EffectManager:
         )
         self.handles_signals = handles_signals  # whether Sub.signal takes the place of the process's handler
         self.cancelled: list[Cmd[object]] = []  # the commands that the end of the run has cancelled
-        self.credits: list[Callable[[], object]] = []  # what lets streams give more, when the queue is short again
+        self.credits: list[
+            Callable[[], object]
+        ] = []  # what lets streams give more, when the queue is short again; always the same list
         self._env, self._grace = resources.env, effects.grace
         self._wake = self.inbox.wake  # one object: by it a clock knows the run
         self._scheduler = Scheduler(effects.at_once)
@@ -69,12 +72,11 @@ class EffectManager:
         self.lifecycle = Lifecycle(self._interpreter, self._scheduler, self.executor, self.timers, self.inbox, inline=inline)
         if observation is not None:
             self.lifecycle.observe(observation.commands)
-        self.deliveries = Deliveries(self.lifecycle, self.inbox, self.timers)
         # What a loop calls in every turn, and not methods around it: a chain spends a third of its time on commands.
         self.perform, self.held = self._interpreter.perform, self._interpreter.held
         self.begin, self.drop = self.lifecycle.begin, self.lifecycle.drop
-        self.deliver = self.deliveries.deliver
-        self.give_up = self.deliveries.give_up
+        self.deliver, self.give_up = self.lifecycle.deliver, self.lifecycle.give_up
+        self.left = Rest(self.inbox, self.timers, self._scheduler.is_busy, self.credits, self.grant, self._wake).left
         self.keeps_timers = False  # whether timers outlast the run, because its store knows them and somebody wakes the program
         self._backlog: Callable[[], int] = int
         self._taken: Callable[[], float] = _unknown
@@ -102,7 +104,7 @@ class EffectManager:
 
     def connect_inputs(self, inputs: Inputs) -> None:
         """Connect the run's subscriptions."""
-        self.deliveries.inputs = inputs
+        self.lifecycle.inputs = inputs
 
     def connect_replies(self, replies: list[object], drained: Callable[[], object]) -> None:
         """Put what turns answer into the list, and call `drained` when nothing but running effects is waited for any more."""
@@ -115,7 +117,7 @@ class EffectManager:
     @property
     def inputs(self) -> Inputs | None:
         """The run's subscriptions."""
-        return self.deliveries.inputs
+        return self.lifecycle.inputs
 
     def backlog(self) -> int:
         """Return how many messages are in the queue."""
@@ -127,7 +129,7 @@ class EffectManager:
 
     # ------------------------------------------------------------------ what a loop calls
 
-    def resume(self, commands: object, origin: Origin, names: Collection[str]) -> None:
+    def resume(self, commands: Commands[object], origin: Origin, names: Collection[str]) -> None:
         """Hold, of the commands of a turn before a crash, those that were running, by their names."""
         self._interpreter.resume(commands, origin, names)
 
@@ -192,37 +194,17 @@ class EffectManager:
 
     def follow_deliveries(self, begins: Callable[[object], object] | None) -> None:
         """Call the function before the messages of an arrival are put, with the position of the message whose call it is; None ends it."""
-        self.deliveries.begins = begins
+        self.lifecycle.begins = begins
 
     def begun(self) -> list[Effect]:
         """Return the effects that were launched, in the order of their beginning."""
         return self._scheduler.begun()
 
-    def left(self, resting: Callable[[], bool]) -> float | None:
-        """Return for how long the run may wait, in seconds, which is about to; None for any time. `resting` returns, from any thread,
-        whether it has nothing else to do.
-
-        The run says that it waits before it looks for arrivals once more, and `Inbox.post` looks at that after it has added one. So an
-        arrival that comes now is seen here, or wakes the run.
-        """
-        inbox, clock, scheduler = self.inbox, self.timers.clock, self._scheduler
-        inbox.is_awaited = True
-        if self.credits:
-            self.grant()
-        if inbox.arrivals:
-            return 0.0
-        if clock.__class__ is SystemClock and not self.timers.heap:
-            return None
-
-        def has_rest() -> bool:
-            return inbox.is_awaited and not inbox.arrivals and not scheduler.is_busy() and resting()
-
-        return clock.left(self.timers.next_wait(), has_rest, self._wake)
-
     def grant(self) -> None:
         """Grant streams more items, unless the queue is long: more would only use memory."""
         if self._backlog() < PREFETCH:
-            granted, self.credits = self.credits, []
+            granted = self.credits.copy()
+            self.credits.clear()
             for give_more in granted:
                 self.executor.call(give_more)
 
@@ -231,16 +213,14 @@ class EffectManager:
 
         Subscriptions end here: they are input from outside, and no end waits for them. Nor does it for timers that outlast the run.
         """
-        if not self.keeps_timers:
-            self.end_inputs()
-        elif self.inputs is not None:
-            self.inputs.rest()
+        if (inputs := self.lifecycle.inputs) is not None:
+            inputs.rest() if self.keeps_timers else inputs.end()
         lasting = len(self.pending_timers()) if self.keeps_timers else 0
         if self._scheduler.count == lasting and not self.inbox.arrivals:
             return False
         if self._drained is not None:
             self._drained()
-        if self.left(_resting) != 0:  # a clock that jumps is there at once: then there is no wait
+        if self.left() != 0:  # a clock that jumps is there at once: then there is no wait
             yield self.next_arrival(seconds)
         self.inbox.is_awaited = False
         return True
@@ -251,8 +231,8 @@ class EffectManager:
 
     def end_inputs(self) -> None:
         """End the subscriptions, for good."""
-        if self.deliveries.inputs is not None:
-            self.deliveries.inputs.end()
+        if self.lifecycle.inputs is not None:
+            self.lifecycle.inputs.end()
 
     # ------------------------------------------------------------------ the block
 
@@ -331,10 +311,6 @@ class EffectManager:
                 await self.executor.close_async(self._grace)
             finally:
                 self._warn_of_what_is_left(error)
-
-
-def _resting() -> bool:
-    return True
 
 
 def _unknown() -> float:

@@ -1,4 +1,4 @@
-"""The scheduler: which effects run, which wait for their key or for room, and what has to be launched or stopped next.
+"""The effects of a run, and the scheduler of these: which of them run, which wait for their key or for room, and what comes next.
 
 It launches and stops nothing itself: whoever calls carries out the `Orders` that it returns, and tells it what has ended. All of it
 happens in the run's own thread or task.
@@ -9,12 +9,117 @@ begin ──▶ (key taken? queued behind it) ──▶ (no room? waiting) ─�
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Hashable, Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import NamedTuple, TypeAlias
 
-from go_state.core.commands import Call
+from go_state.core.commands import After, Call
 from go_state.core.subscriptions import Scope
-from go_state.runtime.effects.effect import Cancelling, Effect, Step, is_in
+from go_state.runtime.effects.place import Group, Messages, Origin, Path, is_in, keyed, wrapped, written
+from go_state.system.timers import Timer
+
+
+class Effect:
+    """One call or timer that goes on after its turn, or waits to be started. A timer lies in the heap of timers itself."""
+
+    __slots__ = (
+        "action", "command", "coroutine", "due", "group", "key", "origin", "over", "parked", "path", "run", "scope", "since", "timer",
+        "tries", "try_timer",
+    )  # fmt: skip
+    due: float
+    is_turn = False  # it is something that its run waits for, see `runtime/inside.py`, but not a turn
+    when = None  # it is not set by the time of day
+
+    def __init__(
+        self,
+        command: Call[object] | After[object],
+        scope: Scope,
+        group: Group | None,
+        path: Path,
+        origin: Origin,
+        coroutine: object = None,
+    ) -> None:
+        self.command = command
+        self.scope = scope
+        self.group = group
+        self.path = path
+        self.origin = origin
+        key = command.parts[4].key if type(command) is Call else command.key
+        self.key: Hashable = None if key is None else keyed(scope, key)
+        self.coroutine = coroutine  # of a function that was called in the turn and returned something to await
+        self.over = False  # it has ended, or was cancelled: what it still brings is ignored
+        self.parked = False  # it waits for its next try
+        self.run: object = None  # what runs its function, while that has not returned
+        self.tries = 0  # how many of its tries have failed
+        self.since: float | None = None  # when it was launched, or has begun to wait, of the monotonic clock
+        self.action: Callable[..., object] | None = (
+            None  # of a timer that is set: what happens at `due`, of the monotonic clock
+        )
+        self.timer: Timer | None = None  # of its timeout
+        self.try_timer: Timer | None = None  # of the wait for its next try
+
+    @property
+    def next_due(self) -> float | None:
+        """When its timer is due, or that of its timeout; None if none is set."""
+        if self.action is not None:
+            return self.due
+        return None if self.timer is None else self.timer.due
+
+    def cancel_timeout(self) -> None:
+        """Cancel its timeout, and the wait for its next try."""
+        if self.timer is not None:
+            self.timer.cancel()
+        if self.try_timer is not None:
+            self.try_timer.cancel()
+
+    def is_of(self, run: object) -> bool:
+        """Return whether its function is running for the run, and the calling code so a part of that."""
+        return self.run is run
+
+    @property
+    def name(self) -> str:
+        """Its effect id."""
+        return f"{self.origin.name}/{written(self.path)}"
+
+    @property
+    def call(self) -> Call[object]:
+        """Its command, when it is a call."""
+        assert isinstance(self.command, Call)
+        return self.command
+
+    def messages_of(self, result: object) -> Messages:
+        """Return the messages that it sends when it is done; raises what its `ok=` raises."""
+        command, scope = self.command, self.scope
+        if isinstance(command, Call):
+            _, _, ok, _, _ = command.parts
+            message = result if ok is None else ok(result)
+            if message is None:
+                return ()
+            return (wrapped(message, scope) if scope else message,)
+        messages = command.messages
+        if not scope and len(messages) == 1 and messages[0] is not None:
+            return messages
+        return [wrapped(each, scope) for each in messages if each is not None]
+
+    def close_coroutine(self) -> None:
+        """Close the coroutine of a call that will not be awaited."""
+        coroutine, self.coroutine = self.coroutine, None
+        close = getattr(coroutine, "close", None)
+        if close is not None:
+            close()
+
+    def __repr__(self) -> str:
+        return f"<Effect {self.name}: {self.command}>"
+
+
+class Cancelling(NamedTuple):
+    """The end of the command with a key, or, if the key is None, of all in a scope."""
+
+    scope: Scope
+    key: Hashable
+
+
+Step: TypeAlias = Effect | Cancelling
+"""What a turn's commands begin or end, once the turn is committed."""
 
 
 class Orders(NamedTuple):
@@ -86,12 +191,13 @@ class Scheduler:
         """Take an effect that has ended, or was cancelled, out; return what is to be launched in its place."""
         effect.over = True
         self._effects.pop(effect, None)
+        was_launched = self._launched.pop(effect, effect) is None
+        if not self._waiting and effect.key is None:  # as of most
+            return ()
         launch: list[Effect] = []
-        if effect in self._launched:
-            del self._launched[effect]
-            if self._waiting:
-                self._fill_room(launch)
-        elif self._waiting:
+        if was_launched:
+            self._fill_room(launch)
+        else:
             self._waiting.pop(effect, None)
         key = effect.key
         if key is not None and self._by_key.get(key) is effect:

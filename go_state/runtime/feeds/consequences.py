@@ -6,7 +6,7 @@ call's, which has the position of its turn. What others send after the moment is
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sized
 from typing import Protocol, TypeVar
 
 Waiting = TypeVar("Waiting")
@@ -42,8 +42,8 @@ class Awaited(Protocol):
     """Those who wait until a run has done what it was sent, and what comes of that."""
 
     @property
-    def is_awaited(self) -> bool:
-        """Whether anybody waits."""
+    def waiting(self) -> Sized:
+        """Those who wait: always the same container, so that a look whether there are any is no call."""
         ...
 
     def reached(self) -> None:

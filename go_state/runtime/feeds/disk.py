@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
 
 from go_state.core.ports import Log, Reader
 from go_state.system.own_thread import OwnThread
@@ -33,7 +33,7 @@ class DiskReader(Reader[Msg], Protocol[Msg]):
         """Write or read what the next message needs."""
         ...
 
-    def prepare_in_steps(self) -> Generator[Any, None, object]:
+    def prepare_in_steps(self) -> Generator[object, None, object]:
         """Do the same in steps; see `Stepwise`."""
         ...
 

@@ -15,19 +15,18 @@ from go_state.runtime.raised import as_failure
 Msg = TypeVar("Msg")
 
 
+OWN_LIMIT = 1024  # messages up to which a list is lengthened: a chunk that never ends would never be committed
+
+
 class Owner(Protocol[Msg]):
     """Who may lengthen the chunk of messages that is being processed, while nobody else uses the log.
 
     `own` is the list that the iterator of `take` reads, while a turn's messages may simply be appended to it; None if not. It is looked
-    at once more after the append, and if it is None then, `commit_given` is called: others have begun to use the log, and it moves what
-    came too late behind what they have put. A turn that begins an effect calls it before that.
+    at once more after the append, and if it is None then, others have begun to use the log: a commit moves what came too late behind
+    what they have put.
     """
 
     own: list[Msg] | None
-
-    def commit_given(self) -> None:
-        """Commit every message given, with what was appended."""
-        ...
 
 
 class Nobody:
@@ -37,9 +36,6 @@ class Nobody:
 
     def __init__(self) -> None:
         self.own: None = None  # of the instance: in Python 3.11 it takes 30 ns less to look at than of the class
-
-    def commit_given(self) -> None:
-        """Do nothing: each turn is committed by itself."""
 
 
 NOBODY = Nobody()
@@ -51,7 +47,7 @@ class Feed(Protocol[Msg]):
     """Where a loop's messages come from and where its commands' messages go.
 
     The feed counts what it gives: a message is processed when the next is asked for, or when it is committed. It gives None in the
-    place of a record that is no message, and then the record is asked for: so nobody has to look at each message.
+    place of a record that is not a message, and then the record is asked for: so nobody has to look at each message.
     """
 
     @property

@@ -161,9 +161,9 @@ class PortFeed(Generic[Msg]):
                     await cast("Awaitable[object]", returned)
 
 
-def _method(port: object, name: str, on_loop: bool) -> Callable[..., Any]:  # Any: it returns what somebody's port returns
+def _method(port: object, name: str, on_loop: bool) -> Callable[..., object]:  # it returns what somebody's port returns
     """Return the method; on an event loop preferably its `_async` twin, which does not block."""
-    method: Callable[..., Any] = getattr(port, name)
+    method: Callable[..., object] = getattr(port, name)
     return getattr(port, f"{name}_async", None) or method if on_loop else method
 
 

@@ -6,8 +6,11 @@
     Blocking    a function that blocks has returned, such as a transaction
     Seldom      the same for one that is called so seldom that it gets a thread of its own
 
-Two more lie beside what they belong to: `Getting` (`feeds/getting.py`), the get of somebody's own consumer, and the wait for a
-command's arrival (`effects/inbox.py`).
+The feed of a log that is read in a thread does not yield its wait but fulfils it where it stands: the flows above it would be left
+and entered again at every message.
+
+More lie beside what they belong to: `Getting` (`feeds/getting.py`), the get of somebody's own consumer, and in `effects/inbox.py` the
+wait for a command's arrival, and that for an arrival or a put, whichever comes first.
 """
 
 from __future__ import annotations
@@ -128,7 +131,7 @@ class Blocking:
 
 
 class Seldom:
-    """Wait for a function that blocks and is seldom called: on an event loop it has a thread of its own, which nobody has to end."""
+    """Wait for a function that blocks and is seldom called: on an event loop it has a thread of its own, which ends by itself."""
 
     __slots__ = ("_fn",)
 

@@ -6,11 +6,11 @@
 
     observers     who is told, in all the runs of one call
     observation   what one run tells: of itself, its store and its subscriptions
-    turns         its turns, and for tracers what their senders have brought along
+    turns         its turns, and for tracers the context of their senders
     commands      its commands, from the launch to the end
-    senders       what the senders of an app bring along for tracers
+    senders       the context that tracers take from the senders of an app
     running       those that go on at one moment, for `app.effects()`, which needs no observer
 
 `Loop`, `Lifecycle` and their like call these where something has happened. Turns are observed by an iterator that is put around each
-chunk of messages, and so the loop has not a step more for it.
+chunk of messages, and so the loop takes not one step more for it.
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from go_state.core.commands import Call, name_of
 from go_state.observe.events import CommandCancelled, CommandDone, CommandFailed, CommandRetried, CommandStarted
@@ -19,7 +19,7 @@ class OfTurn(Protocol):
     traces: Traces
 
     @property
-    def message(self) -> Any:  # of the program's type
+    def message(self) -> object:  # of the program's type
         """Its message, None at the beginning."""
         ...
 
@@ -56,7 +56,7 @@ E = TypeVar("E", bound=Observed)
 class Commands:
     """The running commands."""
 
-    def __init__(self, observers: Observers, turns: Turns[Any], program: str, now: Callable[[], float]) -> None:
+    def __init__(self, observers: Observers, turns: Turns[object], program: str, now: Callable[[], float]) -> None:
         self._observers = observers
         self._turns = turns
         self._program = program

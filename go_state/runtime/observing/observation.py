@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Generator
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any
 
 from go_state.core.commands import name_of
 from go_state.core.subscriptions import Stream
@@ -28,8 +28,6 @@ from go_state.runtime.observing.commands import Commands
 from go_state.runtime.observing.observers import Observers
 from go_state.runtime.observing.turns import Turns
 from go_state.system.timers import Clock, SystemClock
-
-Job = TypeVar("Job")  # of the storage, which this only passes on
 
 
 class Observation:
@@ -91,12 +89,9 @@ class Observation:
         """Called when models were saved, by a save that began at `begun`."""
         self._tell(SnapshotSaved(*self._who, position, models, self.now() - begun))
 
-    def flush(self, messages: int, write: Generator[Job, None, int]) -> Generator[Job, None, int]:
-        """Take the steps in which a journal's messages are written, in whichever thread does it, and note it; return what they return."""
-        begun = self.now()
-        written = yield from write
+    def flushed(self, messages: int, begun: float) -> None:
+        """Called when a journal's messages are written, in the thread that has done it, by a write that began then."""
         self._from_disk.append(Flush(*self._who, messages, self.now() - begun))
-        return written
 
     def saved_on_disk(self, position: int, begun: float) -> None:
         """Called in the disk's thread when a snapshot was written."""

@@ -18,9 +18,9 @@ class RunningEffect:
     """A command that goes on after its turn, at one moment.
 
     `id` is its effect id, `function` what it calls ("after" for a timer), `key` its own key, and `group` the id of the `seq` or `all`
-    that it is a part of. `since` is when it was begun, or, if it waits for its key or for room, since when it does; `due` when a timer is
-    due, a call times out, or its next try begins, None if there is no such moment; both in seconds since 1970. `tries` is how many tries
-    were begun.
+    that it is a part of. `state` says whether it runs, waits or is scheduled. `since` is when it was begun, or, if it waits for
+    its key or for room, since when it does; `due` when a timer is due, a call times out, or its next try begins, None if there
+    is no such moment; both in seconds since 1970. `tries` is how many tries were begun.
     """
 
     id: str
@@ -58,7 +58,7 @@ class Looked(Protocol):
     @property
     def tries(self) -> int: ...
     @property
-    def timer(self) -> Timer | None: ...
+    def next_due(self) -> float | None: ...
     @property
     def try_timer(self) -> Timer | None: ...
 
@@ -73,12 +73,12 @@ def running_effects(effects: Iterable[E], is_launched: Callable[[E], bool], cloc
 
 
 def _as_it_is(effect: Looked, launched: bool, offset: float) -> RunningEffect:
-    command, timer = effect.command, effect.timer
+    command, due = effect.command, effect.next_due
     state: EffectState
     if isinstance(command, After):
-        state = "waiting" if timer is None else "scheduled"
+        state = "waiting" if due is None else "scheduled"
     elif effect.parked:
-        state, timer = "retrying", effect.try_timer
+        state, due = "retrying", None if (timer := effect.try_timer) is None else timer.due
     else:
         state = "running" if launched else "waiting"
     begun = 0 if state in ("waiting", "scheduled") else effect.tries + (state == "running")
@@ -90,5 +90,5 @@ def _as_it_is(effect: Looked, launched: bool, offset: float) -> RunningEffect:
         state,
         None if effect.since is None else effect.since + offset,
         begun,
-        None if timer is None else timer.due + offset,
+        None if due is None else due + offset,
     )

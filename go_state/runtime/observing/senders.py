@@ -1,4 +1,4 @@
-"""The senders of an app: what tracers want brought along is noted by the position of the message, before it can have its turn."""
+"""The senders of an app: the context that tracers take from one is noted by the position of its message, before that can have its turn."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Senders:
     """Whoever sends to one app."""
 
     def __init__(self, observation: Observation | None) -> None:
-        self._turns: Turns[Any] | None = observation.turns if observation is not None and observation.carries else None
+        self._turns: Turns[object] | None = observation.turns if observation is not None and observation.carries else None
 
     def put(self, put: Callable[..., None], put_known: PutKnown) -> Callable[..., None]:
-        """Return the put for senders: `put` itself, unless tracers want something brought along."""
+        """Return the put for senders: `put` itself, unless tracers want something carried along."""
         turns = self._turns
         if turns is None:
             return put

@@ -106,7 +106,7 @@ class Turns(Generic[Msg]):
     # ------------------------------------------------------------------ tracers
 
     def _trace(self) -> None:
-        """Begin the turn of each tracer, with what its sender has brought along."""
+        """Begin the turn of each tracer, with the context of its sender."""
         position, kind = self._where(), self._message.__class__.__qualname__
         self._brought = carried = self._carried.pop(position, ()) if self._carried else ()
         traces: list[tuple[Tracer, object]] = []

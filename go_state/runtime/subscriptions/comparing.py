@@ -1,7 +1,7 @@
 """How what two models ask for is compared: first by identity, so that what stays the same object costs next to nothing.
 
-All of it is done by iterators of C: for 10,000 subscriptions they take 0.25 ms, a loop 0.8, and a look-up of each in a dictionary of
-keys that are tuples 4. The entries of a mapping are looked up in the one before, which takes 0.4 ms.
+All of it is done by iterators that are written in C: for 10,000 subscriptions they take 0.25 ms, a loop 0.8, and a look-up of each
+in a dictionary of keys that are tuples 4. The entries of a mapping are looked up in the one before, which takes 0.4 ms.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from go_state.core.subscriptions import At, Every, Signal, Stream
-from go_state.runtime.effects.effect import Origin
+from go_state.runtime.effects.place import Origin
 from go_state.system.timers import Timer
 
 if TYPE_CHECKING:

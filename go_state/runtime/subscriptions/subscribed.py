@@ -8,10 +8,10 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from go_state.core.commands import name_of
 from go_state.core.errors import ProgramError
 from go_state.core.subscriptions import At, Each, Every, Signal, Stream, Sub, checked_entry, checked_subscriptions
-from go_state.runtime.effects.effect import wrapped
+from go_state.runtime.effects.endings import Delivery, Trouble
 from go_state.runtime.effects.inbox import Input
-from go_state.runtime.effects.lifecycle import Delivery, Trouble
 from go_state.runtime.effects.manager import EffectManager
+from go_state.runtime.effects.place import wrapped
 from go_state.runtime.raised import as_failure
 from go_state.runtime.subscriptions.comparing import different, different_entries, goes_on
 from go_state.runtime.subscriptions.running import Asked, Broken, Produced, Running
@@ -21,7 +21,7 @@ from go_state.runtime.subscriptions.timed import Timed
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
-Wanted: TypeAlias = Asked | Each[Any] | None  # what a program may return among others
+Wanted: TypeAlias = Asked | Each[object] | None  # what a program may return among others
 
 
 class Subscribed(Generic[Model, Msg]):
@@ -34,7 +34,7 @@ class Subscribed(Generic[Model, Msg]):
         self._streams = Streams(manager)
         self._signals = Signals(manager)
         self._running: dict[Hashable, Running] = {}  # an entry of an `Each` as well, under the key of that and its own
-        self._each: dict[Hashable, Each[Any]] = {}  # as the newest model has them
+        self._each: dict[Hashable, Each[object]] = {}  # as the newest model has them
         self._asked: Sequence[Wanted] = ()  # what the newest model has asked for, as it was: compared by identity
         self._model: object = self  # no model of anybody's
         self._ended = False
@@ -97,10 +97,10 @@ class Subscribed(Generic[Model, Msg]):
             others[1].append(new)
         return others
 
-    def _change(self, before: Sequence[Wanted], now: Sequence[Asked | Each[Any]]) -> None:
+    def _change(self, before: Sequence[Wanted], now: Sequence[Asked | Each[object]]) -> None:
         """Begin and end what is different between two parts of what two models have asked for."""
         gone = {(sub.scope, sub.key): sub for sub in before if sub is not None}
-        wanted: dict[Hashable, Asked | Each[Any]] = {}
+        wanted: dict[Hashable, Asked | Each[object]] = {}
         for sub in now:
             key: Hashable = (sub.scope, sub.key)
             if key in wanted or ((key in self._running or key in self._each) and key not in gone):
@@ -135,7 +135,7 @@ class Subscribed(Generic[Model, Msg]):
         if (running := self._running.pop(key, None)) is not None:
             self._end(running)
 
-    def _follow_each(self, now: Each[Any]) -> None:
+    def _follow_each(self, now: Each[object]) -> None:
         """Begin and end the subscriptions of the entries that are not those of the model before."""
         key: Hashable = (now.scope, now.key)
         before = self._each.get(key)
@@ -174,7 +174,7 @@ class Subscribed(Generic[Model, Msg]):
         """Return those that are running."""
         return tuple(running.sub for running in self._running.values())
 
-    def streams(self) -> list[tuple[Running, Stream[Any]]]:
+    def streams(self) -> list[tuple[Running, Stream[object]]]:
         """Return the streams that are running."""
         return [(running, running.sub) for running in self._running.values() if isinstance(running.sub, Stream)]
 

@@ -1,4 +1,4 @@
-"""The subscriptions that a clock makes speak: `Sub.every` and `Sub.at`.
+"""The subscriptions that a clock triggers: `Sub.every` and `Sub.at`.
 
 A program that is put to rest keeps its times: from then on what comes due is not sent but noted as missed, and the next life, which
 is begun because of that, sends it.

@@ -103,7 +103,7 @@ class JetStreamReading(Generic[Msg]):
         )
 
     async def _give_back(self, subjects: Sequence[str], sharing: Sharing, holder: AsyncHolder[Message]) -> None:
-        """Have what there was of the subjects saved, and note up to where they were read."""
+        """Give the subjects back to be saved, and note up to where they were read."""
         followers = [self._followers[subject] for subject in subjects if subject in self._followers]
         await asyncio.gather(*(follower.look() for follower in followers))
         await self._drop(subjects)
@@ -124,7 +124,7 @@ class JetStreamReading(Generic[Msg]):
     # ------------------------------------------------------------------ what the holder asks
 
     def message(self, record: Message) -> Msg:
-        """Return the message of a record; `BadRecord` if it is none."""
+        """Return the message of a record; `BadRecord` if it is not one."""
         return self._decoder.message(record.data, record.number)
 
     def raw(self, record: Message) -> bytes:

@@ -121,7 +121,7 @@ class JetStream(Generic[Msg]):
         return JetStreamReading(self.name, self._calls, stream, subjects, self._leases, start, self._decoder)
 
     def decode(self, raw: bytes) -> Msg:
-        """Return the message of one message's contents; `BadRecord` if it is none."""
+        """Return the message of `raw`, the contents of one; `BadRecord` if it is not one."""
         return self._decoder.alone(raw)
 
 

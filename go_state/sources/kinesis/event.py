@@ -9,6 +9,7 @@ when an answer was lost and Lambda gives the event again. What of this can go wr
 from __future__ import annotations
 
 from base64 import b64decode
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, Literal, NamedTuple, Protocol, TypedDict, TypeVar, overload
 
@@ -73,12 +74,12 @@ class KinesisEvent(Generic[Msg]):
 
     @overload
     def __init__(
-        self: KinesisEvent[Any], event: Mapping[str, Any], of: None = None, *, gaps: Literal["raise", "pass"] = "raise"
+        self: KinesisEvent[Any], event: Mapping[str, object], of: None = None, *, gaps: Literal["raise", "pass"] = "raise"
     ) -> None: ...
     @overload
     def __init__(
         self,
-        event: Mapping[str, Any],
+        event: Mapping[str, object],
         of: type[Msg],
         *,
         tag: str | None = None,
@@ -88,7 +89,7 @@ class KinesisEvent(Generic[Msg]):
     @overload
     def __init__(
         self,
-        event: Mapping[str, Any],
+        event: Mapping[str, object],
         of: None = None,
         *,
         parse: Callable[[bytes], Msg],
@@ -96,7 +97,7 @@ class KinesisEvent(Generic[Msg]):
     ) -> None: ...
     def __init__(
         self,
-        event: Mapping[str, Any],  # Any: it is what JSON holds
+        event: Mapping[str, object],  # what JSON holds
         of: type[Msg] | None = None,
         *,
         tag: str | None = None,
@@ -125,16 +126,20 @@ class KinesisEvent(Generic[Msg]):
         return EventReading(self, self._decoder)
 
     def decode(self, raw: bytes) -> Msg:
-        """Return the message of one record's bytes; `BadRecord` if it is none."""
+        """Return the message of `raw`, one record's bytes; `BadRecord` if it is not one."""
         return self._decoder.alone(raw)
 
     def after(self, position: Position | None) -> Sequence[EventRecord]:
         """Return the records after the position."""
-        stored = _number(position)
-        return [record for record in self.records if int(record.number) > stored]
+        stored, records = _number(position), self.records
+        if int(records[0].number) > stored:
+            return records
+        return records[bisect_right(records, stored, key=lambda record: int(record.number)) :]
 
     def seconds_left(self, context: LambdaContext, *, reserve: float = 2.0) -> float:
-        """Return how many seconds the invocation has left, but for the `reserve` to save and answer in: for `budget=`, so never 0."""
+        """Return how many seconds the invocation of this `context` has left, but for the `reserve` to save and answer in: for
+        `budget=`, so never 0.
+        """
         return max(_LEAST, context.get_remaining_time_in_millis() / 1000 - reserve)
 
     def answer(self, result: HasPositions) -> LambdaAnswer:
@@ -174,7 +179,7 @@ class EventReading(Generic[Msg]):
         """Do nothing: no poll waits."""
 
     def message(self, record: EventRecord) -> Msg:
-        """Return the message of a record; `BadRecord` if it is none."""
+        """Return the message of a record; `BadRecord` if it is not one."""
         return self._decoder.message(record.data, record.number)
 
     def raw(self, record: EventRecord) -> bytes:

@@ -66,7 +66,7 @@ class Lanes:
 
         Raises `SourceError` if it lies across another, or leaves out what was seen before and not stored.
         """
-        hashes = [_hash(number) for number in numbers]
+        hashes = [crc32(number.encode()).to_bytes(_HASH, "big") for number in numbers]  # `_hash`, without a call for each
         for _ in range(_TRIES):
             seen, version = self._load()
             if seen is not None:

@@ -163,7 +163,7 @@ class KinesisReading(Generic[Msg]):
             cursor.arrived(asked.page, asked.asked)
 
     def _explained(self, error: Exception) -> Exception:
-        """Return the error, or that the stream is another by now."""
+        """Return the error, or one that says that the stream is another one by now."""
         if isinstance(error, SourceError) and not isinstance(error, SourceChanged):
             try:
                 if self._calls.describe().created != self._stream.created:
@@ -198,7 +198,7 @@ class KinesisReading(Generic[Msg]):
     # ------------------------------------------------------------------ what the holder asks
 
     def message(self, record: Record) -> Msg:
-        """Return the message of a record; `BadRecord` if it is none."""
+        """Return the message of a record; `BadRecord` if it is not one."""
         return self._decoder.message(record["Data"], record["SequenceNumber"])
 
     def raw(self, record: Record) -> bytes:

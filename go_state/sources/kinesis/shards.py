@@ -37,7 +37,7 @@ class Shards:
         return gone.union(self._ended)
 
     def look(self, ends: Ends) -> None:
-        """Ask which shards have ended meanwhile, read by whomever."""
+        """Ask which shards have ended meanwhile, whoever has read them."""
         asked = [name for name, shard in self._shards.items() if shard.is_closed and name not in self._ended]
         if asked:
             self._ended.update(ends(asked))

@@ -105,7 +105,7 @@ class Kinesis(Generic[Msg]):
         return KinesisReading(self.name, self._calls, self._stream(), self._leases, start, self._decoder)
 
     def decode(self, raw: bytes) -> Msg:
-        """Return the message of one record's bytes; `BadRecord` if it is none."""
+        """Return the message of `raw`, one record's bytes; `BadRecord` if it is not one."""
         return self._decoder.alone(raw)
 
     def _stream(self) -> Stream:

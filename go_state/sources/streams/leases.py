@@ -4,9 +4,9 @@
     @starts/<program>/<source>            where partitions begin of which nothing was read yet, once somebody has said so
 
 Each worker has one record, which it rewrites each quarter of `seconds`, and reads those of all others. What is to be done follows
-from these alone: who has more than its part lets go of some, and whoever has less takes, in an order that all know, what nobody has. A
-record whose version has not moved for `seconds`, by the clock of whoever looks, is that of a dead worker: the first who sees it
-deletes it in the transaction of its own.
+from these alone: whoever has more than its part lets go of some, and whoever has less takes, in an order that all know, what nobody
+has. A record whose version has not moved for `seconds`, by the clock of whoever looks, is that of a dead worker: the first who sees
+it deletes it in the transaction of its own.
 
 A lease is for liveness: that two do not work for nothing. It guards nothing. What is true is decided by the claim, which each save
 names; so clocks may differ, a lease may be late and two may hold the same for a while, and nothing but work is lost.

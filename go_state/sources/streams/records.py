@@ -30,7 +30,7 @@ class Decoder(Generic[Msg]):
         )
 
     def message(self, data: bytes, position: object) -> Msg:
-        """Return the message; `BadRecord` if it is none."""
+        """Return the message; `BadRecord` if it is not one."""
         try:
             message: Msg = self._decode(data)
         except Exception as error:
@@ -38,16 +38,16 @@ class Decoder(Generic[Msg]):
         return message
 
     def alone(self, data: bytes) -> Msg:
-        """Return the message of a record that was kept apart; `BadRecord` if it is none."""
+        """Return the message of a record that was kept apart; `BadRecord` if it is not one."""
         message: Msg = decoded_alone(self._decode, data, self._stream)
         return message
 
 
-def _decoder(of: TypeForm, tag: str | None) -> Callable[[bytes], Any]:
+def _decoder(of: TypeForm, tag: str | None) -> Callable[[bytes], object]:
     """Return the decoder of a type, made once: that takes milliseconds, and each event of a function needs one."""
     return _cached(of, tag) if isinstance(of, Hashable) else json_decoder(of, tag=tag)
 
 
 @lru_cache(maxsize=64)
-def _cached(of: TypeForm, tag: str | None) -> Callable[[bytes], Any]:
+def _cached(of: TypeForm, tag: str | None) -> Callable[[bytes], object]:
     return json_decoder(of, tag=tag)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from go_state.core.errors import LeaseHeld, UsageError
 from go_state.storage.records.backend import JournalStore
@@ -12,7 +12,7 @@ from go_state.storage.records.models import forget_all
 
 if TYPE_CHECKING:
     from go_state.storage.journal.commit.writer import Durability
-    from go_state.storage.journal.journal import Journal
+    from go_state.storage.journal.journal import SomeJournal
     from go_state.storage.records.lease import IfHeld
 
 # Journals are imported in the functions, with what they need: a store without one need not wait for them.
@@ -25,9 +25,9 @@ class Journals:
 
     def __init__(self, store: JournalStore) -> None:
         self._store = store
-        self._open: dict[str, Journal[Any]] = {}
+        self._open: dict[str, SomeJournal] = {}
 
-    def open(self, name: str, durability: Durability | None, lease: IfHeld | None) -> Journal[Any]:
+    def open(self, name: str, durability: Durability | None, lease: IfHeld | None) -> SomeJournal:
         """Return the journal of this name; nothing is read. Raises `UsageError` if it is open in another way."""
         from go_state.storage.journal.journal import Journal
         from go_state.storage.records.records import Records

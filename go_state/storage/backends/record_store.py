@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Self, TypeVar, overload
 
 from go_state.core.ports import Stored, Write
 from go_state.storage.backends.contents import StoreInfo, copy_all, info
@@ -17,8 +17,9 @@ from go_state.system.forks import at_fork
 
 if TYPE_CHECKING:
     from go_state.storage.journal.commit.writer import Durability
-    from go_state.storage.journal.journal import Journal
+    from go_state.storage.journal.journal import Journal, SomeJournal
     from go_state.storage.records.lease import IfHeld
+    from go_state.storage.types.annotations import TypeForm
 
 Msg = TypeVar("Msg")
 
@@ -78,11 +79,15 @@ class RecordStore:
         return self._models.load_keyframe(key, position)
 
     def rewrite_snapshots(self, rewrites: Iterable[Rewrite]) -> None:
-        """Replace snapshots of journalled programs, all of them or none, on disk; `Conflict` if one is not at the version expected."""
+        """Replace snapshots of journalled programs by these `rewrites`, all of them or none, on disk; `Conflict` if one is not
+        at the version expected.
+        """
         self._models.rewrite(rewrites)
 
     def restore(self, key: str, position: int) -> None:
-        """Make a keyframe of a journalled program its newest snapshot; those after it are deleted, damaged or not."""
+        """Make the keyframe at `position` of a journalled program its newest snapshot; those after it are deleted, damaged or
+        not.
+        """
         self._models.restore(key, position)
 
     # ------------------------------------------------------------------ journals
@@ -93,12 +98,12 @@ class RecordStore:
     ) -> Journal[Msg]: ...
     @overload
     def journal(
-        self, name: str, of: Any = None, *, durability: Durability | None = None, lease: IfHeld | None = None
-    ) -> Journal[Any]: ...
+        self, name: str, of: TypeForm = None, *, durability: Durability | None = None, lease: IfHeld | None = None
+    ) -> SomeJournal: ...
 
     def journal(
-        self, name: str, of: Any = None, *, durability: Durability | None = None, lease: IfHeld | None = None
-    ) -> Journal[Any]:
+        self, name: str, of: TypeForm = None, *, durability: Durability | None = None, lease: IfHeld | None = None
+    ) -> SomeJournal:
         """Return the journal of this name: a `Buffer` that outlives the process. See `Journal`.
 
         `of` is the type of its messages, without which it can be read but not written. A store has one open journal of a name.
@@ -111,8 +116,10 @@ class RecordStore:
             found.kind.set(of)
         return found
 
-    def journal_unread(self, name: str, *, durability: Durability | None = None, lease: IfHeld | None = None) -> Journal[Any]:
-        """Return the journal of this name without reading the disk: it reads what it has to know when its lease is taken."""
+    def journal_unread(self, name: str, *, durability: Durability | None = None, lease: IfHeld | None = None) -> SomeJournal:
+        """Return the journal of this name, as `journal` does, without reading the disk: it reads what it has to know when its
+        lease is taken.
+        """
         return self.journals.open(name, durability, lease)
 
     def journal_names(self) -> list[str]:
@@ -171,7 +178,9 @@ class RecordStore:
         self.backend.check_usable()
 
     def check_not_own(self, path: str | os.PathLike[str]) -> None:
-        """Raise `UsageError` for a file of the store itself: writing something else in its place would destroy the store."""
+        """Raise `UsageError` if the file at `path` is one of the store itself: writing something else in its place would
+        destroy the store.
+        """
         self.backend.check_not_own(path)
 
     def check_damage(self) -> None:

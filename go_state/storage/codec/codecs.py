@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 from go_state.core.migrations import Migration
 from go_state.storage.codec.json_codec import JsonCodec
 from go_state.storage.codec.message_codec import MessageCodec
-from go_state.storage.types.annotations import TypeForm
+from go_state.storage.types.annotations import Instance, TypeForm
 
 Made = TypeVar("Made")
-ModelCodec: TypeAlias = JsonCodec[Any]  # of what type is known only at run time
+ModelCodec: TypeAlias = JsonCodec[Instance]
 
 _KEPT = 128  # a program has two; a codec holds nothing but what it has worked out of its types
 
@@ -25,7 +25,7 @@ def json_codec(kind: TypeForm) -> ModelCodec:
 
 def message_codec(
     kind: TypeForm, schema: int = 1, migrations: Mapping[int, Migration] = MappingProxyType({})
-) -> MessageCodec[Any]:
+) -> MessageCodec[Instance]:
     """Return the codec of a journal's messages, of a type, schema and migrations. Raises `NotStorable`."""
     steps = tuple(sorted(migrations.items()))
     return _cached(_message_codec, lambda: MessageCodec(kind, schema, migrations), kind, schema, steps)
@@ -46,5 +46,5 @@ def _json_codec(kind: TypeForm) -> ModelCodec:
 
 
 @lru_cache(maxsize=_KEPT)
-def _message_codec(kind: TypeForm, schema: int, migrations: tuple[tuple[int, Migration], ...]) -> MessageCodec[Any]:
+def _message_codec(kind: TypeForm, schema: int, migrations: tuple[tuple[int, Migration], ...]) -> MessageCodec[Instance]:
     return MessageCodec(kind, schema, dict(migrations))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, time
 from enum import Enum
 from itertools import islice
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from go_state.storage.codec.depth import with_room
 from go_state.storage.codec.equality import SETS, fields_that_count, have_same_keys, is_same
@@ -94,8 +94,8 @@ def _parts_of_both(one: Instance, other: Instance) -> Parts:
 
 
 def part_at(value: object, path: str) -> object:
-    """Return the part of a model that a path leads to; `ABSENT` if it leads nowhere, or through a key that is no literal."""
-    part: Any = value
+    """Return the part of a model that a path leads to; `ABSENT` if it leads nowhere, or through a key that is not a literal."""
+    part: Instance = value
     for name, written in _STEP.findall("" if path == "the model" else path):
         try:
             part = getattr(part, name) if name else part[ast.literal_eval(written)]

@@ -9,7 +9,7 @@ import functools
 import math
 import zoneinfo
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from go_state.storage.types.annotations import Instance, TypeForm
 
@@ -20,9 +20,9 @@ SETS = (set, frozenset)
 
 def is_same(value: Instance, back: Instance) -> bool:
     """Return whether what was read back is equal and of the same type at every depth."""
-    kind: Any = type(value)
+    kind: TypeForm = type(value)
     kind = getattr(kind, "__stands_for__", kind)  # of the read-only twins in a strict program's model
-    came: Any = type(back)
+    came: TypeForm = type(back)
     if kind is not came and kind is not getattr(came, "__stands_for__", came):
         return False
     if kind in _SIMPLE:

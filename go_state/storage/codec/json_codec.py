@@ -23,14 +23,14 @@ _TWICE = (
 
 
 class JsonCodec(Generic[Value]):
-    """Turns values of one type into JSON and back.
+    """Turns values of one type, `kind`, into JSON and back.
 
-    Made from the type: dataclasses, NamedTuples, attrs classes, msgspec Structs, frozen pydantic models, `immutables.Map`, unions,
-    and the plain and container types of Python. What cannot be stored raises `NotStorable`: a type when the codec is made, a value when it is
-    written, for `encode` reads back what it wrote and compares, unless the types prove that it comes back as it is. So NaN, a
-    subclass in its base's place, a tuple under `Any`, a lone surrogate or a class that changes what it is given never comes back
-    as something else. An int in a float's place, which type checkers allow, is read back as that int; with `whole_floats`, for
-    JSON that others have written, it is read as a float.
+    Made from the type: dataclasses, NamedTuples, attrs classes, msgspec Structs, frozen pydantic models, `immutables.Map`,
+    unions, and the plain and container types of Python. What cannot be stored raises `NotStorable`: a type when the codec is
+    made, a value when it is written, for `encode` reads back what it wrote and compares, unless the types prove that it comes
+    back as it is. So NaN, a subclass in its base's place, a tuple where any type is allowed, a lone surrogate or a class that changes what it
+    is given never comes back as something else. An int in a float's place, which type checkers allow, is read back as that int;
+    with `whole_floats`, for JSON that others have written, it is read as a float.
 
     >>> JsonCodec(list[float]).encode([1, 2.5])
     b'[1,2.5]'
@@ -44,13 +44,15 @@ class JsonCodec(Generic[Value]):
 
     @classmethod
     def of_shape(cls, kind: type[Value] | TypeForm, shape: Shape, *, tagged: bool) -> JsonCodec[Value]:
-        """Return a codec of a shape that was made already, such as that of messages, whose class is `tagged` with its name."""
+        """Return a codec of the type `kind`, of a shape that was made already, such as that of messages, whose class is
+        `tagged` with its name.
+        """
         codec = cls.__new__(cls)
         codec._use(kind, shape, tagged=tagged)
         return codec
 
     def of_part(self, kind: TypeForm) -> JsonCodec[TypeForm]:
-        """Return the codec of a part of its values, which reads numbers as this one does."""
+        """Return the codec of a part of its values, of the type `kind`, which reads numbers as this one does."""
         return JsonCodec(kind, whole_floats=self._whole_floats)
 
     def _use(self, kind: TypeForm, shape: Shape, *, tagged: bool = False, whole_floats: bool = False) -> None:

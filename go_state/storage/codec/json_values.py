@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any, TypeAlias
 
 import msgspec
 
-from go_state.core.migrations import FailedMigrationError
+from go_state.core.migrations import FailedMigrationError, Json
 from go_state.storage.codec.depth import with_room
-
-Json: TypeAlias = Any
-"""Dicts, lists, strings, numbers, booleans and None: users' migrations index it as they know it."""
 
 
 def from_json(data: bytes) -> Json:

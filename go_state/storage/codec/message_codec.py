@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from go_state.core.errors import Corrupt, Incompatible
 from go_state.core.migrations import FailedMigrationError, Migration, NoMigrationError, migrate
 from go_state.storage.codec.error_texts import error_text
 from go_state.storage.codec.json_codec import JsonCodec
-from go_state.storage.types.annotations import TypeForm
+from go_state.storage.types.annotations import Instance, TypeForm
 
 if TYPE_CHECKING:
     from go_state.storage.types.description import Description
@@ -19,7 +20,7 @@ Value = TypeVar("Value")
 
 
 # A message that a migration drops, or that was emptied: it has its place in the block, and readers pass over it.
-_DROPPED: Any = None
+_DROPPED: Instance = None
 
 
 class MessageBlock(Protocol):
@@ -94,13 +95,13 @@ class MessageCodec(Generic[Value]):
         self._natives: dict[str, Callable[[bytes], Value]] = {
             name: msgspec.json.Decoder(cls).decode for name, cls in (shape.natives or {}).items()
         }
-        pairs: Any = msgspec.defstruct("Records", [("records", list[tuple[str, msgspec.Raw]])])
+        pairs: TypeForm = msgspec.defstruct("Records", [("records", list[tuple[str, msgspec.Raw]])])
         self._pair_decoder = msgspec.json.Decoder(pairs)
-        records: Any = msgspec.defstruct("Records", [("records", list[shape.mirror])])  # type: ignore[name-defined]
+        records: TypeForm = msgspec.defstruct("Records", [("records", list[shape.mirror])])  # type: ignore[name-defined]
         self._block_decoder = msgspec.json.Decoder(records)
         self._encode_all = msgspec.json.Encoder().encode
 
-    @property
+    @functools.cached_property
     def types(self) -> Description:
         """The description of the messages' type, which a store keeps beside them."""
         return self._codec.types

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from go_state.buffer.log import Log
 from go_state.core.errors import Corrupt, Lagged
@@ -18,14 +18,19 @@ from go_state.storage.records.block import Block
 from go_state.storage.records.records import Records
 
 Msg = TypeVar("Msg")
+Held = TypeVar("Held", covariant=True)
 
 
-class Recorded(NamedTuple, Generic[Msg]):
+class Recorded(NamedTuple, Generic[Held]):
     """A message of a journal: its position, when it entered (seconds since 1970, UTC), and itself."""
 
     position: int
     at: float
-    message: Msg
+    message: Held
+
+
+Rewrite: TypeAlias = Callable[[Recorded[Any]], object]
+"""Returns what a message is from now on: itself, another, or None. Any: of one that cannot be read it is given the JSON."""
 
 
 class History(Generic[Msg]):

@@ -10,12 +10,11 @@ from typing import Generic, TypeVar
 from go_state.buffer.log import Log
 from go_state.core.errors import UsedAfterClose
 from go_state.storage.journal.commit.group_commit import GroupCommit, Pending
-from go_state.storage.journal.commit.lease_holder import LeaseHolder
+from go_state.storage.journal.commit.lease_holder import LeaseHolder, Right
 from go_state.storage.journal.commit.writer import REFUSED, Writer
 from go_state.storage.journal.message_type import MessageType
 from go_state.storage.journal.tail import Tail
-from go_state.storage.records.block import EMPTIED
-from go_state.storage.records.times import Times
+from go_state.storage.records.block import EMPTIED, Times
 
 Msg = TypeVar("Msg")
 
@@ -97,8 +96,9 @@ class Inlet(Generic[Msg]):
             return
         encoded, times = self._kind.encode(messages), writer.now(len(messages))
         with log.lock:
-            self.check_open()
-            if self._lease.is_held and not writer.rules.at_once:
+            if log.closed:
+                raise UsedAfterClose(REFUSED)
+            if self._lease.right is Right.HELD and not writer.rules.at_once:
                 self._enter(messages, encoded, times, know)
             elif messages:
                 self._stage.add(Pending(messages, encoded, times, know, waits=False))
@@ -142,7 +142,8 @@ class Inlet(Generic[Msg]):
         if messages:
             log.note(log.clock())
             self._tail.enter(messages, encoded, times)
-            log.wake_sleepers()
+            if log.sleepers:
+                log.wake_sleepers()
         log.locked_put = log.closed  # the lease is ours: from here on the fast path of `Journal.put` is open
 
     def _put_at_once(self, staged: Pending[Msg]) -> None:

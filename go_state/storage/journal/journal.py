@@ -13,16 +13,17 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from go_state.buffer.buffer import check_own, close_log, close_log_async
 from go_state.buffer.consumer import Consumer
 from go_state.buffer.cursor import Start
+from go_state.buffer.log import NO_MESSAGE
 from go_state.buffer.statistics import BufferStatistics
 from go_state.core.errors import Lagged, UsageError
 from go_state.storage.journal.commit.upkeep import Upkeep
 from go_state.storage.journal.commit.writer import Durability
-from go_state.storage.journal.history import History, Recorded
+from go_state.storage.journal.history import History, Recorded, Rewrite
 from go_state.storage.journal.inlet import Inlet
 from go_state.storage.journal.parts import Parts, assemble
 from go_state.storage.journal.reader import JournalCursor, open_cursor
@@ -105,16 +106,16 @@ class Journal(Generic[Msg]):
 
     # ------------------------------------------------------------------ putting
 
-    def put(self, *messages: Msg) -> None:
+    def put(self, message: Msg = NO_MESSAGE, /, *more: Msg) -> None:
         """Append the messages in order, together; from any thread. With the durability "put" it returns when they are on disk.
 
         Raises `Closed`, `NotStorable`, `StoreFull` and `LeaseHeld`; then none of them has entered.
         """
         log, writer = self.log, self.writer
-        if log.locked_put or len(messages) != 1:
-            self.inlet.put(messages)
+        if more or log.locked_put or message is NO_MESSAGE:
+            self.inlet.put(() if message is NO_MESSAGE else (message, *more))
             return
-        entry: Entry[Msg] = messages[0], self.kind.encode_one(messages[0]), writer.time_ns()
+        entry: Entry[Msg] = message, self.kind.encode_one(message), writer.time_ns()
         if writer.rules.is_full:
             writer.flush()  # before this one enters: if the disk is full it has not
         log.append(entry)  # the fast path of every buffer, with entries in the place of messages
@@ -164,11 +165,11 @@ class Journal(Generic[Msg]):
         return self.log.size()
 
     def diff(self, consumer: Consumer[Msg]) -> int:
-        """Return how many messages the reader has yet to read; `UsageError` for another journal's reader."""
+        """Return how many messages the reader `consumer` has yet to read; `UsageError` for another journal's reader."""
         return check_own(self.log, "diff", consumer).diff()
 
     def range(self, consumer: Consumer[Msg], fn: Callable[[int, Msg], object]) -> None:
-        """Call `fn(index, message)` for what there is to read now, committing each; see `Buffer.range`."""
+        """Call `fn(index, message)` for what the reader `consumer` has to read now, committing each; see `Buffer.range`."""
         check_own(self.log, "range", consumer).range(fn, wait=False)
 
     def statistics(self) -> BufferStatistics:
@@ -196,13 +197,19 @@ class Journal(Generic[Msg]):
         return self.run_record.all_set_aside()
 
     def export_to(self, path: str | os.PathLike[str]) -> int:
-        """Write the messages as JSON Lines that a person can read, and return how many they were; see `exchange.py`."""
+        """Write the messages into the file at `path`, as JSON Lines that a person can read, and return how many they were.
+
+        Each line holds a message with its position and its time of entry; `import_from` reads them.
+        """
         from go_state.storage.journal.exchange import export_to
 
         return export_to(self.history, self.set_aside(), self.store.check_not_own, path)
 
     def import_from(self, path: str | os.PathLike[str], *, progress: Callable[[int], object] | None = None) -> int:
-        """Append the messages of such a file, and return how many they were; `BadRecord`, and no message, if a line is not one."""
+        """Append the messages of a file that `export_to` has written at `path`, and return how many they were.
+
+        `progress` is called now and then with how many are read. Raises `BadRecord`, and no message, if a line is not one.
+        """
         from go_state.storage.journal.exchange import import_from
 
         number = import_from(self.inlet.put_dated, self.kind.decode, path, progress=progress)
@@ -228,16 +235,17 @@ class Journal(Generic[Msg]):
 
     def rewrite(
         self,
-        fn: Callable[[Recorded[Any]], object],
+        fn: Rewrite,
         *,
-        refolding: Refolding | None = None,
+        refolding: Refolding[Msg] | None = None,
         dry_run: bool = False,
         progress: Callable[[int], object] | None = None,
     ) -> Rewritten:
         """Replace messages where they lie, or empty them, and return what was done; `gs.history.rewrite` does it for a program.
 
         `fn(entry)` returns `entry.message` as it is, another in its place, or None to empty it. Positions, times of entry, readers'
-        positions and effect ids stay. Snapshots are made anew by `refolding`; without it they are deleted, if the journal begins at 0.
+        positions and effect ids stay. Snapshots are made anew by `refolding`; without it they are deleted, if the journal
+        begins at 0. With `dry_run` messages are only counted. `progress` is called now and then with how many were looked at.
         What changes counts all at once. Raises `LeaseHeld` and `UsageError` if its program runs, or a command of a message that
         changes has not ended.
         """
@@ -319,3 +327,7 @@ class Journal(Generic[Msg]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close_async()
+
+
+SomeJournal: TypeAlias = Journal[Any]
+"""A journal of which it does not matter here, or is not known, what its messages are."""

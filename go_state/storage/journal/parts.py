@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from go_state.buffer.log import Log
-from go_state.storage.journal.commit.flush_rules import FlushRules
+from go_state.storage.journal.commit.flush_rules import FlushRules, Positions
 from go_state.storage.journal.commit.group_commit import GroupCommit
 from go_state.storage.journal.commit.in_hand import InHand
 from go_state.storage.journal.commit.lease_holder import LeaseHolder
@@ -60,7 +60,9 @@ def assemble(
     in_hand: InHand[Msg] = InHand(log, tail)
     queue = LeaseQueue(records.name, lease, if_held, records.store.check_usable)
     holder = LeaseHolder(records, log, tail, queue, before=before, taken=lambda: writer.taken(), thread=thread)
-    rules: FlushRules[Msg] = FlushRules(log, tail, stage, holder, run_record, at_once=at_once)
+    rules: FlushRules[Msg] = FlushRules(
+        log, tail, stage, holder, run_record, Positions(log.cursors, holder), at_once=at_once
+    )  # fmt: skip
     writer: Writer[Msg] = Writer(
         records, log, tail, kind, run_record, in_hand, stage, holder, rules, thread=thread, let_go=let_go
     )  # fmt: skip

@@ -33,7 +33,8 @@ class JournalCursor(Cursor[Msg]):
         """Read up to `limit` messages that are on disk; those that are not yet are flushed first."""
         if self._writer.rules.blocks(self):
             self._writer.flush()
-        return super().take(limit)
+        with self.log.lock:
+            return self.take_locked(limit)
 
     def take_written(self, limit: int) -> list[Msg]:
         """Read up to `limit` messages of those that are in memory: it asks no disk, and may find none, also after `prepare`."""
@@ -86,7 +87,8 @@ class JournalCursor(Cursor[Msg]):
     def settle(self, count: int, messages: Sequence[Msg] = (), follow: bool = False, /) -> Sequence[Msg]:
         """Commit and append as one step, in memory and, at the next flush, on disk."""
         if not messages:
-            return super().settle(count)
+            with self.log.lock:
+                return self.settle_locked(count, (), follow)
         encoded, times, number = self._kind.encode(messages), self._writer.now(len(messages)), len(messages)
         following: Sequence[Msg] = ()
         log, tail = self.log, self._tail
@@ -116,7 +118,7 @@ class JournalCursor(Cursor[Msg]):
         if self.log.in_parent:
             return
         try:
-            if not self.closed and self._writer.rules.has_moved(self) and not self._lease.is_ended:
+            if not self.closed and self._writer.positions.has_moved(self) and not self._lease.is_ended:
                 self._writer.flush()
         finally:
             with self.log.lock:

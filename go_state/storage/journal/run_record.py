@@ -28,6 +28,9 @@ class Notes(NamedTuple):
     beside: Mapping[str, bytes | None]
 
 
+NO_NOTES = Notes(MappingProxyType({}), None, None, MappingProxyType({}))  #: of a run that has nothing to write
+
+
 class RunRecord:
     """The notes of one run; the log's lock guards them."""
 
@@ -153,6 +156,8 @@ class RunRecord:
 
     def notes(self, processed: int) -> Notes:
         """Return what is to be written with the position up to which the program has processed the messages. Lock held."""
+        if self._wake_name is None and not (self._changed or self._aside or self._beside):
+            return NO_NOTES
         running = list(self._running) if self._changed else None
         return Notes(dict(self._aside), running, self._wake_record(processed), dict(self._beside))
 

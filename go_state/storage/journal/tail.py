@@ -13,9 +13,8 @@ from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 from go_state.buffer.retained import Retained
 from go_state.core.errors import Incompatible, UsageError
-from go_state.storage.records.block import Block
+from go_state.storage.records.block import Block, Times, after, merged, split
 from go_state.storage.records.records import Records
-from go_state.storage.records.times import Times, after, merged, split
 
 Msg = TypeVar("Msg")
 
@@ -97,6 +96,8 @@ class Tail(Retained[Msg]):
         if times:
             self._runs[position] = list(times)
         self.durable = max(position, self.durable)
+        if self.durable - self.base > _IN_MEMORY:  # no more than a reader that keeps up needs
+            self.trim(self.durable)
         left = self.end - self.durable
         if not left:
             self.pending.clear()
@@ -112,7 +113,8 @@ class Tail(Retained[Msg]):
         if limit <= 0:
             return []
         if position >= self.base:
-            return super().read(position, limit)
+            index = position - self.base
+            return self.items[index : index + limit]
         found = self._in_memory(position)
         if found is None:
             found = self.fetch(position)
@@ -208,8 +210,3 @@ class Tail(Retained[Msg]):
             self.items = []
             self._decoded, self._runs = {}, {}
             self.end = self.durable = self.base = self._records.end
-
-    def bound(self) -> None:
-        """Keep no more in memory than a reader that keeps up needs."""
-        if self.durable - self.base > _IN_MEMORY:
-            self.trim(self.durable)

@@ -29,7 +29,7 @@ def rewrite_letters(
     *,
     dry_run: bool,
 ) -> int:
-    """Give the message of each letter of the journal to `fn(position, at, message)`, and return how many letters are others or gone.
+    """Give the message of each letter of the journal to `fn(position, at, message)`, and return how many letters were changed or deleted.
 
     `fn` returns the message as it is, another in its place, or None, which deletes the letter. Of one that cannot be read it is its JSON.
     What the error said of the old message goes with it.

@@ -11,9 +11,10 @@ import base64
 import hashlib
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from go_state.core.errors import Corrupt, GoStateError, NotStorable
+from go_state.core.migrations import Json
 
 Failed: TypeAlias = Literal["turn", "record", "command"]
 
@@ -24,11 +25,12 @@ _MOST = 10_000  # characters of an error's text that are kept: it may quote the 
 class Letter:
     """What was set aside.
 
-    `source` is the name of the stream, empty for one that has none, and `journal` that of the journal which holds the message, if one
-    does. `key` is that of the model, or of the keyed program. `error` is the name of the error's class and `text` what it said; `at`
-    is in seconds since 1970. `failed` says what has: a "turn", which was rolled back, a "record", which is no message, or a "command"
-    after its turn, which stays. Either `message` is the message's JSON, of the schema number `schema`, or `raw` is the record that is no
-    message. `tries` is how often it has failed.
+    `id` names the letter, `position` is where the message stood.  `source` is the name of the stream, empty for one that has
+    none, and `journal` that of the journal which holds the message, if one does. `key` is that of the model, or of the keyed
+    program. `error` is the name of the error's class and `text` what it said; `at` is in seconds since 1970. `failed` says what
+    has: a "turn", which was rolled back, a "record", which is no message, or a "command" after its turn, which stays. Either
+    `message` is the message's JSON, of the schema number `schema`, or `raw` is the record that is no message. `tries` is how
+    often it has failed.
     """
 
     id: str
@@ -94,7 +96,7 @@ def encode(letter: Letter) -> bytes:
     """Return the letter as bytes; `NotStorable` for a raw record that JSON does not hold."""
     import msgspec
 
-    fields: dict[str, Any] = {
+    fields: dict[str, object] = {
         "source": letter.source, "position": letter.position, "error": letter.error, "text": letter.text, "at": letter.at,
         "schema": letter.schema, "key": letter.key, "journal": letter.journal, "tries": letter.tries, "failed": letter.failed,
     }  # fmt: skip
@@ -131,13 +133,13 @@ def _with_time() -> type[object]:
 
 
 def decode(letter_id: str, data: bytes) -> Letter:
-    """Return the letter of these bytes; `Corrupt` if they are none."""
+    """Return the letter of these bytes; `Corrupt` if they are not one."""
     import msgspec
 
     try:
         fields = msgspec.json.decode(data, type=dict[str, msgspec.Raw])
         message = bytes(fields.pop("message")) if "message" in fields else None
-        plain: dict[str, Any] = {name: msgspec.json.decode(value) for name, value in fields.items()}
+        plain: dict[str, Json] = {name: msgspec.json.decode(value) for name, value in fields.items()}
         raw: object = plain.pop("value", None)
         if "raw" in plain:
             raw = plain.pop("raw").encode()

@@ -6,7 +6,7 @@ A write comes in (a model with the version it expects, or an `Entry` of a journa
 `frames.py`    every record: version, checksum, data; `keys.py`: names of keys
 `models.py`    models behind their fence, and the keyframes of journalled programs
 `parts.py`     a large snapshot in parts, written before the record that needs them
-`block.py`     messages that were written together, and what one write adds; `times.py`: when they were put
+`block.py`     messages that were written together, when they were put, and what one write adds
 `records.py`   the records of one journal: reading, and writing one entry
 `lease.py`     the right to write a journal, and waiting for it
 

@@ -79,7 +79,7 @@ class Space(NamedTuple):
 
 
 class Backend(Protocol):
-    """Where the records of a store lie: a file, a database."""
+    """Where the records of a store are: a file, a database."""
 
     @property
     def where(self) -> str:
@@ -111,7 +111,7 @@ class Backend(Protocol):
         ...
 
     def backup(self, path: str) -> None:
-        """Write all that is committed at one moment into a new LMDB file; `UsageError` if something lies at the path."""
+        """Write all that is committed at one moment into a new LMDB file; `UsageError` if something is at the path."""
         ...
 
     def transaction(self, *, write: bool = False, of: Collection[bytes] | None = None) -> AbstractContextManager[Transaction]:
@@ -140,7 +140,7 @@ class Backend(Protocol):
 
 
 class SharedWrites(Protocol):
-    """What writes for several journals in one transaction; see `Together`. Any: of jobs, each has a result of its own."""
+    """What writes for several journals in one transaction; see `Together`. Each job has a result of its own."""
 
     def write(self, job: Any, /) -> None:
         """Write a job, with what others write now."""
@@ -168,7 +168,7 @@ class JournalStore(Store, Protocol):
 
     @property
     def backend(self) -> Backend:
-        """Where the records lie."""
+        """Where the records are."""
         ...
 
     @property

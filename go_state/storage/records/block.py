@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from go_state.core.errors import Corrupt
 from go_state.storage.records.parts import InParts
-from go_state.storage.records.times import Times, split
 from go_state.storage.records.writes.wakes import WakeRecord
 
 if TYPE_CHECKING:
@@ -23,6 +22,46 @@ Part = TypeVar("Part")
 
 EMPTIED = b"null"  # the record of a message that was emptied
 BLOCK = 1024  # records: a position is found by decoding one block, which takes about 1 ms
+
+
+class Times(NamedTuple):
+    """When `number` messages, one after the other, were put: microseconds since 1970, UTC."""
+
+    number: int
+    at: int
+
+
+def split(times: Sequence[Times], count: int) -> tuple[list[Times], list[Times]]:
+    """Return the times of the first `count` messages, and of the others."""
+    if len(times) == 1 and times[0].number == count:
+        return list(times), []
+    first: list[Times] = []
+    for index, (number, at) in enumerate(times):
+        if number >= count:
+            rest = [Times(number - count, at)] if number > count else []
+            return [*first, Times(count, at)] if count else first, [*rest, *times[index + 1 :]]
+        first.append(Times(number, at))
+        count -= number
+    return first, []
+
+
+def after(times: Sequence[Times], count: int) -> list[Times]:
+    """Return the times of the messages after the first `count`."""
+    return split(times, count)[1]
+
+
+def merged(times: Sequence[int]) -> list[Times]:
+    """Return runs of the times (nanoseconds): messages put within a millisecond of a run's first share its time."""
+    if len(times) == 1:
+        return [Times(1, times[0] // 1000)]
+    runs, first, number = [], times[0], 0
+    for at in times:
+        if at - first >= 1_000_000 or at < first:
+            runs.append(Times(number, first // 1000))
+            first, number = at, 0
+        number += 1
+    runs.append(Times(number, first // 1000))
+    return runs
 
 
 class Block(NamedTuple):
@@ -143,18 +182,21 @@ def pack_block(schema: int, types: bytes, times: Iterable[Times], records: Seque
     """Return the data of a block."""
     emptied = records.count(EMPTIED)
     head = b"%d %d %b" % (len(records), schema, types)
-    at = b",".join(b"[%d,%d]" % run for run in times)
+    at = b",".join(map(b"[%d,%d]".__mod__, times))
     return b'%b\n{"at":[%b],"records":[%b]}' % (head + b" %d" % emptied if emptied else head, at, b",".join(records))
 
 
-def pack_blocks(first: int, entry: Entry) -> Iterator[tuple[int, bytes]]:
-    """Give the data of the entry's blocks, each with the position of its first message."""
-    types = b"" if entry.types is None else entry.types.digest.encode()
-    times = entry.times
+def pack_blocks(entry: Entry) -> list[tuple[int, bytes]]:
+    """Return the data of the entry's blocks, each with the position of its first message."""
+    first, types = entry.first, b"" if entry.types is None else entry.types.digest.encode()
+    if len(entry.messages) <= BLOCK:
+        return [(first, pack_block(entry.schema, types, entry.times, entry.messages))]
+    blocks, times = list[tuple[int, bytes]](), entry.times
     for offset in range(0, len(entry.messages), BLOCK):
         messages = entry.messages[offset : offset + BLOCK]
         own, times = split(times, len(messages))
-        yield first + offset, pack_block(entry.schema, types, own, messages)
+        blocks.append((first + offset, pack_block(entry.schema, types, own, messages)))
+    return blocks
 
 
 def unpack_block(journal: str, first: int, data: bytes) -> Block:

@@ -20,7 +20,7 @@ _IN_PARTS = 1 << 63
 def pack(name: bytes, version: int, data: bytes, *, in_parts: bool = False) -> bytes:
     """Return the record for the key."""
     written = version | _IN_PARTS if in_parts else version
-    return _FRAME.pack(written, _checksum(name, written, data)) + data
+    return _FRAME.pack(written, crc32(data, crc32(b"%d" % written, crc32(name)))) + data
 
 
 def is_in_parts(record: bytes) -> bool:
@@ -39,10 +39,6 @@ def unpack(key: str, name: bytes, record: bytes) -> Stored:
         raise Corrupt(key, f"the record is {len(record)} bytes long, too short for any")
     version, checksum = _FRAME.unpack_from(record)
     data = record[_FRAME.size :]
-    if checksum != _checksum(name, version, data):
+    if checksum != crc32(data, crc32(b"%d" % version, crc32(name))):
         raise Corrupt(key, "the record's checksum does not match")
     return Stored(data, version & ~_IN_PARTS)
-
-
-def _checksum(name: bytes, version: int, data: bytes) -> int:
-    return crc32(data, crc32(b"%d" % version, crc32(name)))

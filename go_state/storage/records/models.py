@@ -31,7 +31,7 @@ _PREFIX = b"s/"  # it also makes the empty key one that LMDB takes
 
 
 def model_name(key: str) -> bytes:
-    """Return the name of the record that holds the model under the key; `InvalidKey` for what is no key."""
+    """Return the name of the record that holds the model under the key; `InvalidKey` for what cannot be a key."""
     return _PREFIX + key_bytes(key)
 
 

@@ -17,7 +17,8 @@ import json
 import os
 import struct
 from collections.abc import Iterator
-from typing import NamedTuple
+from functools import partial
+from typing import TypeAlias
 
 from go_state.core.errors import Conflict, Corrupt, InvalidKey, Lagged, LeaseHeld
 from go_state.storage.records.backend import JournalStore, Transaction
@@ -37,11 +38,8 @@ _MAX_PREFIX = 450  # bytes; the rest is for positions and the names of readers
 _HEAD = 64  # bytes of a block's record, in which the number of its messages is
 
 
-class Written(NamedTuple):
-    """What a write has come to: the number of its transaction, and the journal's id."""
-
-    number: int
-    journal_id: str
+Written: TypeAlias = tuple[int, str]
+"""What a write has come to: the number of its transaction, and the journal's id."""
 
 
 class Records:
@@ -56,6 +54,8 @@ class Records:
         self.prefix = b"j/" + key_bytes(name) + b"\0"  #: how the names of its records begin
         if len(self.prefix) > _MAX_PREFIX:
             raise InvalidKey(f"a journal's name is up to {_MAX_PREFIX - 3} bytes long, not {len(self.prefix) - 3}: shorten it")
+        self._own = [self.prefix + b"m"]
+        self._after_all_blocks = self.prefix + b"b" + b"\xff" * (_POSITION.size + 1)
         self.start = 0  # the first position that is still there
         self.end = 0  # the position of the next message
         self.journal_id = ""
@@ -134,14 +134,11 @@ class Records:
             return self._last_block(transaction)
 
     def _last_block(self, transaction: Transaction) -> Block | None:
-        return self._block_of(transaction.at_or_before(self._after_all_blocks()))
-
-    def _after_all_blocks(self) -> bytes:
-        return self.prefix + b"b" + b"\xff" * (_POSITION.size + 1)
+        return self._block_of(transaction.at_or_before(self._after_all_blocks))
 
     def _end(self, transaction: Transaction) -> int | None:
         """Return the position after the last message, None if there is none; only the first bytes of the last block are read."""
-        name, record = transaction.at_or_before(self._after_all_blocks(), _HEAD) or (b"", b"")
+        name, record = transaction.at_or_before(self._after_all_blocks, _HEAD) or (b"", b"")
         if not name.startswith(self.prefix + b"b"):
             return None
         number = record[FRAME_BYTES:].partition(b" ")[0]
@@ -219,21 +216,25 @@ class Records:
         """Return what writes the entry in a transaction, which others may share; `written` is called when that is committed."""
         if entry.messages and entry.types is not None and entry.types.digest not in self._fitting and self.end > self.start:
             self.check_shapes(entry.types, entry.schema)
-        return Job(lambda transaction: self._fill(transaction, entry), of=self._written_by(entry))
+        # Names to lock: where the journal begins stands for all its records, and a snapshot for its own.
+        of = self._own if entry.snapshot is None else [*self._own, model_name(entry.snapshot.key)]
+        return Job(partial(self._fill, entry), of=of)
 
     def written(self, entry: Entry, done: Written) -> int:
         """Count the entry as written, and return the number of its transaction."""
-        self.journal_id, self._is_founded = done.journal_id, True
+        number, self.journal_id = done
+        self._is_founded = True
         self.end = max(self.end, entry.first + len(entry.messages))
         if entry.messages:
             self._remembered = entry.types
             if entry.types is not None:
                 self._fitting.add(entry.types.digest)  # the last block is of these types now
-        return done.number
+        return number
 
-    def _fill(self, transaction: Transaction, entry: Entry) -> Written:
+    def _fill(self, entry: Entry, transaction: Transaction) -> Written:
         """Write the entry; nothing of ours changes, because the transaction may be undone for what others write in it."""
-        journal_id = self._founded(transaction, self.start)
+        self.check_token(transaction)
+        journal_id = self.journal_id if self._is_founded else self._founded(transaction, self.start)
         if entry.messages:
             self._append(transaction, entry)
         for reader, position in entry.cursors.items():
@@ -248,12 +249,7 @@ class Records:
             write_beside(transaction, key, data)
         if entry.snapshot is not None:
             keep_snapshot(transaction, entry.snapshot)
-        return Written(transaction.id(), journal_id)
-
-    def _written_by(self, entry: Entry) -> list[bytes]:
-        """Return the names to lock for a write: where the journal begins stands for all its records, and the snapshot for its own."""
-        own = self.prefix + b"m"
-        return [own] if entry.snapshot is None else [own, model_name(entry.snapshot.key)]
+        return transaction.id(), journal_id
 
     def parts(self, key: str) -> Parts:
         """Return what a large snapshot of the program is written into bit by bit, before the entry that it belongs to."""
@@ -281,8 +277,7 @@ class Records:
         self.token = token
 
     def _founded(self, transaction: Transaction, start: int) -> str:
-        """Begin the journal if it is new, or move its start, and return its journal_id; `LeaseHeld` if another has taken it over."""
-        self.check_token(transaction)
+        """Begin the journal if it is new, or move its start, and return its journal_id."""
         journal_id = self.journal_id or os.urandom(16).hex()
         if not self._is_founded or start != self.start:
             self._put(transaction, b"m", b'{"start":%d,"salt":"%s"}' % (start, journal_id.encode()))
@@ -315,13 +310,14 @@ class Records:
             raise Conflict(self.name, entry.first, found, journal=True)
         if entry.types is not None and entry.types is not self._remembered:
             remember_types(transaction, entry.types)
-        for position, data in pack_blocks(entry.first, entry):
+        for position, data in pack_blocks(entry):
             self._put(transaction, b"b" + _POSITION.pack(position), data)
         transaction.announce(self.name)
 
     def remove_reader(self, name: str) -> None:
         """Forget how far a named reader has come."""
         with self._backend.transaction(write=True) as transaction:
+            self.check_token(transaction)
             journal_id = self._founded(transaction, self.start)
             transaction.delete(self.prefix + b"c" + key_bytes(name))
         self.journal_id, self._is_founded = journal_id, True
@@ -330,6 +326,7 @@ class Records:
         """Forget the messages before the position, and what was set aside of them."""
         start = min(max(before, self.start), self.end)
         with self._backend.transaction(write=True) as transaction:
+            self.check_token(transaction)
             journal_id = self._founded(transaction, start)
             self._delete_before(transaction, start)
         self.start, self.journal_id, self._is_founded = start, journal_id, True

@@ -5,13 +5,12 @@ from __future__ import annotations
 import typing
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any
 
 from go_state.core.naming import names_of
 from go_state.storage.codec.equality import is_same
 from go_state.storage.snapshots.container_plans import ContainerPlan
 from go_state.storage.snapshots.plans import Inside, Plan, Planner, TextPlan, Value, type_of
-from go_state.storage.types.annotations import TypeForm, class_of, members_of, origin_of
+from go_state.storage.types.annotations import TypeForm, class_of, is_untyped, members_of, origin_of
 from go_state.storage.types.classes.construction import equality_is_generated, holds_what_it_is_given
 from go_state.storage.types.classes.fields import (
     constructor_names,
@@ -39,7 +38,7 @@ class LaterPlan(Plan):
         return self._plan.pieces(value)
 
 
-class AnyPlan(Plan):
+class UntypedPlan(Plan):
     """Whatever JSON holds: lists and dictionaries are taken apart."""
 
     is_leaf, varies = False, True
@@ -118,8 +117,8 @@ class UnionPlan(Plan):
         super().__init__(planner, kind, inside)
         members = [member for member in members_of(kind) if member is not type(None)]
         self._only = planner.plan(members[0], inside) if len(members) == 1 else None
-        if not self._only and (Any in members or object in members):
-            members = []  # beside Any a value is read back as what JSON says that it is
+        if not self._only and any(map(is_untyped, members)):
+            members = []  # beside a type that says nothing a value is read back as what JSON says that it is
         classes = [] if self._only else [member for member in members if is_class_with_fields(member)]
         self._classes = {class_of(each): planner.plan(each, inside) for each in classes}
         # Beside a float an int may be refused anywhere in the union, which the parts do not know.

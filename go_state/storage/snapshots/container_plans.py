@@ -7,10 +7,10 @@ import typing
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from go_state.storage.snapshots.plans import Codec, Inside, Plan, Planner, Value, type_of
-from go_state.storage.types.annotations import TypeForm, class_of, generic
+from go_state.storage.types.annotations import UNTYPED, Instance, TypeForm, class_of, generic
 
 _MOST = 64  # entries in a piece: what is made for more of them at once lives long enough to have Python's garbage collector go
 # through the whole heap, 0.7 seconds for 300,000 entries; the calls for pieces this small cost a twentieth of the encoding
@@ -22,7 +22,7 @@ _RUN, _SLOW_RUN = 5_000, 250  # entries that are sorted at a time: numbers and t
 _NOTHING = b""  # a piece that says only that a millisecond has passed
 
 
-Entry: TypeAlias = Any
+Entry: TypeAlias = Instance
 """An item of a list, a set or a tuple, or a pair of a mapping's key and value."""
 
 
@@ -125,7 +125,7 @@ class ItemsPlan(ContainerPlan):
         super().__init__(planner, kind, inside)
         container, args = class_of(kind), typing.get_args(kind)
         self.type = tuple if container is Sequence else container
-        self._item = args[0] if args else Any
+        self._item = args[0] if args else UNTYPED
         self._each = planner.plan(self._item, inside)
 
     @cached_property
@@ -155,7 +155,7 @@ class MappingPlan(ContainerPlan):
 
     def __init__(self, planner: Planner, kind: TypeForm, inside: Inside) -> None:
         super().__init__(planner, kind, inside)
-        container, args = class_of(kind), typing.get_args(kind) or (str, Any)
+        container, args = class_of(kind), typing.get_args(kind) or (str, UNTYPED)
         self.type = dict if container is Mapping else container
         self._key, self._each = (planner.plan(arg, inside) for arg in args)
         self._args = args

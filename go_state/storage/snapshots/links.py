@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Final, TypeAlias, TypeVar, Union
+from enum import Enum
+from typing import TypeAlias, TypeVar, Union
+
+from go_state.storage.types.annotations import Instance
 
 Model = TypeVar("Model")
 
-Link: TypeAlias = tuple[str, Union[Callable[[Any], object], None]]
+Attach: TypeAlias = Callable[[Instance], object]
+"""Called with another model, or None."""
+
+Link: TypeAlias = tuple[str, Union[Attach, None]]
 """Another model's key, and what to call with that model (None when the store has none under the key)."""
 
 Links: TypeAlias = Callable[[Model], Iterable[Union[Link, None]]]
@@ -23,10 +29,10 @@ def follow_links(key: str, load: Callable[[str], Model | None], links: Links[Mod
     known: dict[str, Model | None] = {key: load(key)}
     first = known[key]
     following = [] if first is None else [iter(links(first))]
-    pending: list[tuple[Callable[[Any], object] | None, str]] = []  # what to attach once the links below are followed
+    pending: list[tuple[Attach | None, str]] = []  # what to attach once the links below are followed
     while following:
-        link = next(following[-1], _END)
-        if link is _END:
+        link = next(following[-1], _End.END)
+        if link is _End.END:
             following.pop()
             if pending:
                 attach, target = pending.pop()
@@ -47,4 +53,7 @@ def follow_links(key: str, load: Callable[[str], Model | None], links: Links[Mod
     return first
 
 
-_END: Final[Any] = object()
+class _End(Enum):
+    """What is found in the place of a link when there is none left."""
+
+    END = 0

@@ -11,14 +11,14 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from functools import lru_cache
 
 from go_state.core.errors import NotStorable
 from go_state.storage.codec.json_codec import JsonCodec
-from go_state.storage.snapshots.class_plans import AnyPlan, ClassPlan, FixedPlan, LaterPlan, UnionPlan, is_taken_apart
+from go_state.storage.snapshots.class_plans import ClassPlan, FixedPlan, LaterPlan, UnionPlan, UntypedPlan, is_taken_apart
 from go_state.storage.snapshots.container_plans import ItemsPlan, MappingPlan
 from go_state.storage.snapshots.plans import Codec, Inside, Plan, TextPlan, Value
-from go_state.storage.types.annotations import TypeForm, class_of, without_wrapping
+from go_state.storage.types.annotations import TypeForm, class_of, is_untyped, without_wrapping
 from go_state.storage.types.classes.fields import is_class_with_fields
 from go_state.storage.types.plain import is_persistent_map
 
@@ -27,12 +27,15 @@ _DEPTH = 8  # how often a class is taken apart inside itself; what is nested dee
 
 
 def plan_of(codec: Codec) -> Plan:
-    """Return how the codec's values are taken apart; it is made once, and costs some codecs.
+    """Return how the codec's values are taken apart; it is made once for each of the latest codecs, and costs some codecs.
 
     The values of a codec with an `encode` of its own are one piece: what it makes of them is not known here.
     """
-    if type(codec) is not JsonCodec:
-        return _Whole(codec)
+    return _plan_of(codec) if type(codec) is JsonCodec else _Whole(codec)
+
+
+@lru_cache(maxsize=128)  # codecs, which are as many as types; without, an event of Lambda took a third longer
+def _plan_of(codec: JsonCodec[object]) -> Plan:
     return CodecPlanner(codec).plan(codec.kind)
 
 
@@ -79,8 +82,8 @@ class CodecPlanner:
         origin, args = class_of(kind), typing.get_args(kind)
         if kind in (str, bytes):
             return TextPlan(self, kind, inside)
-        if kind is Any or kind is object:
-            return _unless_too_deep(AnyPlan, self, kind, inside)
+        if is_untyped(kind):
+            return _unless_too_deep(UntypedPlan, self, kind, inside)
         if origin in (typing.Union, types.UnionType):
             return UnionPlan(self, kind, inside)
         if origin is tuple and args and args[1:] != (...,):

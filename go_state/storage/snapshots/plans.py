@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from go_state.storage.codec.json_codec import JsonCodec
-from go_state.storage.types.annotations import TypeForm
+from go_state.storage.types.annotations import Instance, TypeForm
 
-Codec: TypeAlias = JsonCodec[Any]
 Inside: TypeAlias = tuple[TypeForm, ...]
 """The classes that a type is a part of, from the outermost on."""
 
-Value: TypeAlias = Any
+Value: TypeAlias = Instance
 """A value that may be of the plan's type, or of another: the codec of the whole says what is wrong with it."""
+
+Codec: TypeAlias = JsonCodec[Value]
 
 _ENTRY = 1024  # bytes of text that take as long as an entry
 

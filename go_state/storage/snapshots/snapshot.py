@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from go_state.core.errors import Corrupt, Incompatible, NotStorable, StoreError
-from go_state.core.migrations import FailedMigrationError, Migration, NoMigrationError, migrate
+from go_state.core.migrations import FailedMigrationError, Json, Migration, NoMigrationError, migrate
 from go_state.core.ports import Codec, Position, Store, Stored
 
 if TYPE_CHECKING:
@@ -240,7 +240,7 @@ def read_envelope(key: str, data: bytes, *, is_checked: bool = False) -> Envelop
         raise Corrupt(key, "its checksum does not match")
     header, _, payload = body.partition(b"\n")
     try:
-        fields: dict[str, Any] = orjson.loads(header)
+        fields: dict[str, Json] = orjson.loads(header)
         name, number = fields["schema"]
         types, revision = fields["types"], fields["revision"]
         marks = {source: Mark(*mark) for source, mark in fields["positions"].items()}

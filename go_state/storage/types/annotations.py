@@ -20,6 +20,9 @@ TypeForm: TypeAlias = Any
 Instance: TypeAlias = Any
 """A value whose type is known only at run time, as a `TypeForm` or from the value itself: no checker can follow that."""
 
+UNTYPED: TypeForm = Any
+"""The annotation that says nothing of a value: it is read back as whatever JSON says that it is."""
+
 Table = Mapping[TypeForm, TypeForm]
 """What type variables stand for."""
 
@@ -30,8 +33,14 @@ def resolved(kind: TypeForm, owners: Mapping[str, type]) -> dict[str, TypeForm]:
     tables, hints = _tables(kind), {owner: _own_hints(owner) for owner in set(owners.values())}
     where = getattr(cls, "__qualname__", str(cls))
     return {
-        name: _filled(hints[owner].get(name, Any), tables.get(owner, [{}]), f"{where}.{name}") for name, owner in owners.items()
+        name: _filled(hints[owner].get(name, UNTYPED), tables.get(owner, [{}]), f"{where}.{name}")
+        for name, owner in owners.items()
     }
+
+
+def is_untyped(kind: TypeForm) -> bool:
+    """Return whether the annotation says nothing of a value: it is `UNTYPED`, or `object`."""
+    return kind is UNTYPED or kind is object
 
 
 def without_wrapping(kind: TypeForm) -> TypeForm:

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from go_state.core.errors import Incompatible, TypesChanged
 from go_state.core.ports import Store
-from go_state.storage.types.description import Described, Description, Node, Types, recall
+from go_state.storage.types.description import ANYTHING, Described, Description, Node, Types, recall
 
 Verdict: TypeAlias = Literal["fine", "risky", "impossible"]
 
@@ -157,7 +157,7 @@ class _Comparison:
             elif reader is not None:
                 self.nodes(each, reader, path)
             else:
-                verdict: Verdict = "risky" if readable or old == ["Any"] else "impossible"
+                verdict: Verdict = "risky" if readable or old == [ANYTHING] else "impossible"
                 self._note(verdict, path, f"it could be {self._said(each)}, and no longer can: it is {self._said(*new)}")
 
     def _reader(self, old: Node, new: list[Node]) -> Node:
@@ -168,7 +168,7 @@ class _Comparison:
         if _word(old) == "named":
             names = self._stored[old[1]]["names"]
             found = [each for each in new if _word(each) == "named" and names[0] in self._today[each[1]]["names"]]
-        found += [each for each in new if each == "Any"]
+        found += [each for each in new if each == ANYTHING]
         found += [each for each in new if _word(each) == _word(old) != "named" and self._alike(old, each)]
         found += [each for each in new if _word(each) != "named" and self._alike(old, each)]
         return found[0] if found else None
@@ -206,7 +206,7 @@ class _Comparison:
 
     def _alike(self, old: Node, new: Node) -> bool:
         """Return whether a value of the one may look like one of the other in JSON."""
-        return "Any" in (old, new) or not self._in_json(old).isdisjoint(self._in_json(new))
+        return ANYTHING in (old, new) or not self._in_json(old).isdisjoint(self._in_json(new))
 
     @staticmethod
     def _in_json(node: Node) -> set[str]:

@@ -13,12 +13,12 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple, TypeAlias, TypedDict
+from typing import Any, Final, NamedTuple, TypeAlias, TypedDict
 
 from go_state.core.errors import Conflict, Corrupt, InvalidKey
 from go_state.core.naming import names_of
 from go_state.core.ports import Store, Write
-from go_state.storage.types.annotations import TypeForm, alias_of, class_of, endless, members_of, without_wrapping
+from go_state.storage.types.annotations import TypeForm, alias_of, class_of, endless, is_untyped, members_of, without_wrapping
 from go_state.storage.types.classes.fields import fields_of, is_class_with_fields
 
 Node: TypeAlias = Any
@@ -41,6 +41,9 @@ class Types(TypedDict):
     type: Node
     classes: dict[str, Described]
 
+
+ANYTHING: Final = "Any"
+"""What is written in the place of a type that says nothing."""
 
 _LISTS = {list: "list", set: "set", frozenset: "set", tuple: "list", Sequence: "list", typing.Sequence: "list"}
 _KEYS = (int, str)  # types that are keys of a JSON object; a mapping with others is a list of pairs
@@ -127,8 +130,8 @@ class _Reading:
         origin, args = class_of(kind), typing.get_args(kind)
         if kind is None or kind is type(None):
             return "None"
-        if kind is Any or kind is object:
-            return "Any"
+        if is_untyped(kind):
+            return ANYTHING
         if origin in (typing.Union, types.UnionType):
             return self._union(members_of(kind))
         if origin is typing.Literal:
@@ -142,14 +145,14 @@ class _Reading:
         if origin in _LISTS:
             return self._list(origin, args)
         if isinstance(origin, type) and issubclass(origin, Mapping):
-            key, value = (self.node(arg) for arg in args) if len(args) == 2 else ("str", "Any")
+            key, value = (self.node(arg) for arg in args) if len(args) == 2 else ("str", ANYTHING)
             return ["map" if len(args) != 2 or without_wrapping(args[0]) in _KEYS else "pairs", key, value]
         return getattr(kind, "__name__", str(kind))
 
     def _list(self, origin: TypeForm, args: tuple[TypeForm, ...]) -> Node:
         if origin is tuple and args and not (len(args) == 2 and args[1] is ...):
             return ["tuple", *([] if args == ((),) else map(self.node, args))]
-        return [_LISTS[origin], self.node(args[0]) if args else "Any"]
+        return [_LISTS[origin], self.node(args[0]) if args else ANYTHING]
 
     def _union(self, members: list[TypeForm]) -> Node:
         others = [member for member in members if member is not type(None)]

@@ -9,7 +9,7 @@ import typing
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 
-from go_state.storage.types.annotations import Instance, TypeForm, class_of, members_of, origin_of
+from go_state.storage.types.annotations import Instance, TypeForm, class_of, is_untyped, members_of, origin_of
 
 PLAIN = (
     int, str, bool, type(None), bytes, uuid.UUID, decimal.Decimal, datetime.date, datetime.timedelta,
@@ -18,7 +18,6 @@ MOMENTS = (datetime.datetime, datetime.time)
 SEQUENCES: dict[TypeForm, Callable[..., Instance]] = {
     list: list, tuple: tuple, set: set, frozenset: frozenset, Sequence: tuple, typing.Sequence: tuple,
 }  # fmt: skip
-_UNTYPED: tuple[object, ...] = (typing.Any, object)  # whatever JSON holds
 _NO_TYPES: tuple[object, ...] = ((), ...)  # arguments of tuple[()] and tuple[int, ...]
 MAPPINGS = (dict, Mapping, typing.Mapping)
 
@@ -46,4 +45,6 @@ def unknown_leaf(kind: TypeForm, is_class: Callable[[TypeForm], bool]) -> TypeFo
 def _is_known(kind: TypeForm) -> bool:
     if isinstance(kind, typing.TypeVar) or origin_of(kind) is typing.Literal:
         return True
-    return kind in (*PLAIN, *MOMENTS, *_UNTYPED, float, None) or (isinstance(kind, type) and issubclass(kind, enum.Enum))
+    return (
+        kind in (*PLAIN, *MOMENTS, float, None) or is_untyped(kind) or (isinstance(kind, type) and issubclass(kind, enum.Enum))
+    )

@@ -14,7 +14,6 @@ import enum
 import operator
 import types
 import typing
-from typing import Any
 
 import msgspec
 
@@ -22,12 +21,14 @@ from go_state.core.errors import NotStorable
 from go_state.core.fields import is_frozen, is_pydantic_model
 from go_state.core.naming import names_of
 from go_state.storage.types.annotations import (
+    UNTYPED,
     Instance,
     TypeForm,
     alias_of,
     class_of,
     endless,
     generic,
+    is_untyped,
     members_of,
     origin_of,
     without_wrapping,
@@ -87,7 +88,7 @@ class _Builder:
                 path, f"{kind!r} has no hash: write a type, such as list[int], without anything in it that can be changed"
             )
         origin, args = origin_of(kind), typing.get_args(kind)
-        if kind is Any or kind is object:
+        if is_untyped(kind):
             return self._any()  # whatever JSON holds; the codec compares what it reads back
         if kind is float:
             return Shape(self._float)
@@ -116,7 +117,7 @@ class _Builder:
 
     def _any(self) -> Shape:
         self.nests = True
-        return Shape(Any)
+        return Shape(UNTYPED)
 
     # ------------------------------------------------------------------ containers
 
@@ -218,7 +219,7 @@ class _Builder:
         def back(value: Instance) -> Instance:
             return (later[0].back or same)(msgspec.convert(value, later[0].mirror, str_keys=True))
 
-        return Shape(Any, to, back)
+        return Shape(UNTYPED, to, back)
 
     def _union(self, kind: TypeForm, path: str) -> Shape:
         members = members_of(kind)

@@ -17,7 +17,7 @@ from go_state.core.ports import Store, Stored, Write
 from go_state.core.program import Program, Step
 from go_state.modes.keeping.schema import load_model
 from go_state.modes.options import Snapshots
-from go_state.runtime.effects.context import effect_id
+from go_state.runtime.context import effect_id
 from go_state.storage.snapshots.snapshot import read_envelope
 from go_state.testing.streams.log import LogSource, PartitionedLog
 from go_state.testing.streams.members import Member
@@ -72,7 +72,7 @@ def tally(effects: Effects) -> Program[Tally, Add]:
 
 
 class WatchedStore:
-    """A store that fails now and then, sometimes after it has written, and sees to it that no save breaks the laws."""
+    """A store that fails now and then, sometimes after it has written, and checks that no save breaks the laws."""
 
     def __init__(self, inner: Store, chance: random.Random) -> None:
         self.inner = inner

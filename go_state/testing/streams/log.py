@@ -4,8 +4,9 @@
 >>> log.put("0", "a message")
 >>> log.put("1", "another", "and one more")
 
-A source of `log.source()` is given to `gs.aggregate` as a Kafka topic is. Its first reader has all partitions, unless the test says who
-has what: `source.tell(reader, "revoked", "0")` is heard by the reader at its next poll, and until then it goes on as if it knew nothing.
+A source of `log.source()` is given to `gs.aggregate` as a Kafka topic is. Its first reader has all partitions, unless the test says
+who has what: `source.tell(reader, "revoked", "0")` reaches the reader at its next poll, and until then it goes on as if it knew
+nothing.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ class LogRecord(NamedTuple, Generic[Msg]):
 
 
 class PartitionedLog(Generic[Msg]):
-    """Partitions, each a list of messages; an exception in a message's place is a record that cannot be decoded."""
+    """Partitions, each a list of messages, by their names or their number in `partitions`; an exception in a message's place is
+    a record that cannot be decoded.
+    """
 
     def __init__(self, partitions: int | Collection[str]) -> None:
         names = map(str, range(partitions)) if isinstance(partitions, int) else partitions
@@ -116,7 +119,7 @@ class LogReading(Generic[Msg]):
         self.is_closed = False
 
     def tell(self, news: News, *partitions: str) -> None:
-        """Queue what the engine says: heard at the next poll, but the engine knows it at once."""
+        """Queue what the engine says: it arrives at the next poll, but the engine knows it at once."""
         if news in ("revoked", "lost"):
             self.owned.difference_update(partitions)
         elif news == "assigned":

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from functools import partial
-from typing import Any, Generic, TypeVar, Unpack
+from typing import Generic, TypeVar, Unpack
 
 from go_state.core.ports import Store
 from go_state.core.program import Program
@@ -54,11 +54,11 @@ class Member(Generic[Model, Msg]):
         maker = shares_of(program, source, store, key, options, on_loop=False)
         maker.again = (0.0, 0.0)  # a test has no time to wait until a partition is claimed once more
         maker.poll_seconds = 0.0
-        face = ThreadFace(source, in_this_thread)
+        face: ThreadFace[Model, Msg] = ThreadFace(source, in_this_thread)
         self.reading: LogReading[Msg] = source.open_partitions()
         self.holder: StreamHolder[Model, Msg] = StreamHolder(maker, self.reading, face, partial(describe, source))
         face.holder = self.holder
-        self._flow: Generator[Wait, Any, None] = self.holder.run()
+        self._flow: Generator[Wait, object, None] = self.holder.run()
         self._wait: Wait | None = None
         self.has_ended = False
 
@@ -84,7 +84,7 @@ class Member(Generic[Model, Msg]):
             if not isinstance(error, StopIteration):
                 raise
 
-    def close(self) -> Outcome:
+    def close(self) -> Outcome[Msg]:
         """Ask it to end, and take it there."""
         self._stop.on = True
         while not self.has_ended:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
 
 from go_state.core.ports import Store
 from go_state.core.ports.partitions import PartitionedReading, PartitionedSource
@@ -29,22 +28,22 @@ _PATIENCE = 30.0  # seconds, in which an engine comes to its decisions
 class Recorder:
     """A holder that keeps what it is told, and claims nothing: it begins where it is told to."""
 
-    def __init__(self, after: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, after: Mapping[str, object] | None = None) -> None:
         self.after = dict(after or {})
         self.held: list[str] = []
-        self.given: dict[str, list[Any]] = {}
+        self.given: dict[str, list[object]] = {}
         self.ended_ones: set[str] = set()
         self.gone: list[str] = []
         self.store: Store = MemoryStore()
         self.program = "Contract"
 
-    def assigned(self, partitions: Sequence[str]) -> Mapping[str, Any]:
+    def assigned(self, partitions: Sequence[str]) -> Mapping[str, object]:
         """Begin."""
         assert not set(partitions) & set(self.held), f"{partitions} are assigned, and {self.held} are held already"
         self.held += partitions
         return {partition: self.after.get(partition) for partition in partitions}
 
-    def revoked(self, partitions: Sequence[str]) -> Mapping[str, Any]:
+    def revoked(self, partitions: Sequence[str]) -> Mapping[str, object]:
         """Release them."""
         self.held = [each for each in self.held if each not in partitions]
         self.gone += partitions
@@ -62,7 +61,7 @@ class Recorder:
         """Return those that have ended."""
         return self.ended_ones.intersection(partitions)
 
-    def give(self, partition: str, records: Sequence[Any]) -> None:
+    def give(self, partition: str, records: Sequence[object]) -> None:
         """Keep the records."""
         assert partition in self.held, f"records of {partition} are given, which is not assigned"
         self.given.setdefault(partition, []).extend(records)
@@ -80,10 +79,10 @@ class PartitionContract:
         raise NotImplementedError("a PartitionContract says in partitions() which there are")
 
     def put(self, partition: str, count: int) -> None:
-        """Append so many records to the partition."""
+        """Append `count` records to the partition."""
         raise NotImplementedError("a PartitionContract says in put() how records come into a partition")
 
-    def source(self) -> PartitionedSource[Any]:
+    def source(self) -> PartitionedSource[object]:
         """Return a source that reads them."""
         raise NotImplementedError("a PartitionContract says in source() how to read the partitions")
 
@@ -150,13 +149,14 @@ class PartitionContract:
 
     def test_it_knows_its_partitions_again(self) -> None:
         """What has only grown is recognised, by another source that reads the same."""
-        reading, holder = self._begin(1)
-        source = self.source()
-        fingerprints = {partition: source.fingerprint(partition) for partition in self.partitions()}
+        first, second = self.source(), self.source()
+        reading, holder = self._begin(1, first)
+        fingerprints = {partition: first.fingerprint(partition) for partition in self.partitions()}
         reading.close(holder)
+        reading, holder = self._begin(1, second, has=1)
         for partition, fingerprint in fingerprints.items():
-            self.put(partition, 1)
-            self.source().recognise(partition, fingerprint)
+            second.recognise(partition, fingerprint)
+        reading.close(holder)
 
     def test_close_gives_everything_back(self) -> None:
         """Each partition is revoked once, also if it is closed twice, and what is saved may be said before."""
@@ -182,18 +182,20 @@ class PartitionContract:
 
     # ------------------------------------------------------------------ how it is polled
 
-    def _begin(self, count: int) -> tuple[PartitionedReading[Any, Any], Recorder]:
+    def _begin(
+        self, count: int, source: PartitionedSource[object] | None = None, *, has: int = 0
+    ) -> tuple[PartitionedReading[object, object], Recorder]:
         for partition in self.partitions():
             self.put(partition, count)
-        reading, holder = self.source().open_partitions(), Recorder()
-        self._poll(reading, holder, lambda: all(holder.count(each) == count for each in self.partitions()))
+        reading, holder = (source or self.source()).open_partitions(), Recorder()
+        self._poll(reading, holder, lambda: all(holder.count(each) == has + count for each in self.partitions()))
         return reading, holder
 
-    def _poll(self, reading: PartitionedReading[Any, Any], holder: Recorder, until: Callable[[], bool]) -> None:
+    def _poll(self, reading: PartitionedReading[object, object], holder: Recorder, until: Callable[[], bool]) -> None:
         late = time.monotonic() + _PATIENCE
         while not until():
             assert time.monotonic() < late, f"given: { {each: len(records) for each, records in holder.given.items()} }"
             reading.poll(0.05, holder)
 
-    def _last(self, holder: Recorder, reading: PartitionedReading[Any, Any], partition: str) -> Any:
+    def _last(self, holder: Recorder, reading: PartitionedReading[object, object], partition: str) -> object:
         return reading.position(holder.given[partition][-1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -14,6 +15,7 @@ from streams_support import TALLY, Add, Reads, Tally, begin, key_of, log_of, upd
 import go_state as gs
 from go_state.core.errors import BadRecord, SourceChanged, StoreUnavailable
 from go_state.core.ports import Write
+from go_state.modes.aggregate.partitions.shares import runner
 from go_state.testing.streams.log import LogSource, PartitionedLog
 from go_state.testing.streams.members import Member
 
@@ -191,6 +193,43 @@ def test_a_zombie_shows_update_nothing_that_is_ahead() -> None:
     assert one.close().set_aside == ()
     assert len(seen) == before
     assert counts(store) == {"p0k0": 3, "p0k1": 3}
+
+
+class Hour:
+    """The time as it is, and what has passed besides."""
+
+    passed = 0.0
+    perf_counter = staticmethod(time.perf_counter)
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.passed
+
+
+@pytest.mark.parametrize("stood_still", [True, False])
+def test_who_stood_still_looks_at_the_claims_before_it_goes_on(stood_still: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records that waited, on models that are in memory, have no turn if the partition is another's: no command is performed."""
+    hour = Hour()
+    monkeypatch.setattr(runner, "time", hour)
+    store, source, seen = gs.MemoryStore(), log_of(2, 100).source(alone=False), list[str]()
+    two = member(source, store)
+    two.reading.tell("assigned", "0")
+
+    def noting(model: Tally, msg: Add) -> gs.Step[Tally, Add]:
+        if msg == Add("p0k0", 5):
+            two.step(1)  # while this process stands still
+            hour.passed += 3600 if stood_still else 0
+        return update(model, msg)[0], [gs.Cmd.call(seen.append, msg.key)]
+
+    one = member(source, store, gs.Program(begin, noting, name="Tally"))
+    one.reading.tell("assigned", "0", "1")
+    one.reading.owned.discard("0")
+    one.step(8)
+    assert seen.count("p0k0") == (16 if stood_still else 100)  # the rest of the chunk, which takes some milliseconds
+    assert seen.count("p1k0") == 100
+    two.step(2)
+    two.close()
+    one.close()
+    assert counts(store) == {"p0k0": 100, "p1k0": 100}
 
 
 def test_two_partitions_with_one_key_take_turns() -> None:
@@ -416,3 +455,34 @@ def test_observers_are_told_of_fences() -> None:
     two.step(1)
     one.close()
     assert [(event.partition, bool(event.holder)) for event in told.of(gs.observe.PartitionFenced)] == [("0", True)]
+
+
+def test_a_source_that_is_always_slow_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each poll looks as if the process had stood still: the claims are looked at each time, and it goes on."""
+    hour, store = Hour(), gs.MemoryStore()
+    monkeypatch.setattr(runner, "time", hour)
+    one = member(log_of(2, 10).source(alone=False, at_once=1), store)
+    one.reading.tell("assigned", "0", "1")
+    for _ in range(60):
+        hour.passed += 10
+        one.step()
+    one.close()
+    assert counts(store) == {"p0k0": 10, "p1k0": 10}
+
+
+def test_who_stood_still_saves_what_was_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A share that waits for its save is not run before that, whatever it is given meanwhile."""
+    hour, store = Hour(), gs.MemoryStore()
+    monkeypatch.setattr(runner, "time", hour)
+    log = log_of(3, 300, keys=3)
+
+    def slow(model: Tally, msg: Add) -> gs.Step[Tally, Add]:
+        hour.passed += 0.3  # so that each chunk takes longer than anybody waits
+        return update(model, msg)
+
+    source = log.source(ends=True, at_once=7)
+    result = gs.aggregate(
+        gs.Program(begin, slow, name="Tally"), source, store=store, key=key_of, snapshots=gs.Snapshots(every=5)
+    )
+    assert result.position == {"0": 299, "1": 299, "2": 299}
+    assert set(counts(store).values()) == {100}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Coroutine, Generator, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pytest
@@ -34,39 +35,53 @@ def test_ctrl_c_at_many_points() -> None:
         assert counts(store) == WHOLE, nth
 
 
+class CancelledAtStep:
+    """A coroutine whose task is cancelled as soon as it waits for the nth time."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, object], nth: int) -> None:
+        self._coroutine, self._left = coroutine, nth
+
+    @property
+    def has_ended_before(self) -> bool:
+        return self._left > 0
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        task, step = asyncio.current_task(), partial(self._coroutine.send, None)
+        assert task is not None
+        while True:
+            try:
+                wait = step()
+            except StopIteration:
+                return
+            self._left -= 1
+            if self._left == 0:
+                asyncio.get_running_loop().call_soon(task.cancel)
+            try:
+                step = partial(self._coroutine.send, (yield wait))
+            except BaseException as error:
+                step = partial(self._coroutine.throw, error)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("in_thread", [True, False])
 def test_a_cancellation_at_every_step(in_thread: bool) -> None:
     """Wherever its task is cancelled, what was saved is whole, and the source is closed."""
 
-    async def act(steps: int) -> bool:
+    async def act(nth: int) -> bool:
         store, log = gs.MemoryStore(), log_of(2, 3).source(ends=True, at_once=2)
         source: Any = log if in_thread else AsyncLogSource(log)
         options: Any = {"snapshots": gs.Snapshots(every=1)}
-        task = asyncio.ensure_future(gs.aggregate_async(TALLY, source, store=store, key=key_of, **options))
-        for _ in range(steps):
-            await asyncio.sleep(0)
-        was_done = task.done()
-        task.cancel()
+        step = CancelledAtStep(gs.aggregate_async(TALLY, source, store=store, key=key_of, **options), nth)
         with suppress(asyncio.CancelledError):
-            await task
+            await asyncio.ensure_future(step)
         assert all(reading.is_closed for reading in log.readings)
-        assert counts_later(store) == WHOLE
-        return was_done
+        assert await asyncio.to_thread(counts, store) == WHOLE
+        return step.has_ended_before
 
-    def counts_later(store: Any) -> dict[str, int]:
-        import threading
-
-        found: list[dict[str, int]] = []
-        thread = threading.Thread(target=lambda: found.append(counts(store)))
-        thread.start()
-        thread.join()
-        return found[0]
-
-    for steps in range(400):
-        if asyncio.run(act(steps)):
-            return
-    raise AssertionError("it never came to its end")
+    nth = 1
+    while not asyncio.run(act(nth)):
+        nth += 1
+    assert nth >= 10, "it has more steps than that"
 
 
 @pytest.fixture

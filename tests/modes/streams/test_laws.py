@@ -1,17 +1,17 @@
 """The laws of partitioned sources: each is broken here on purpose, and something that is tested elsewhere turns red.
 
-Law 12, that clocks and leases decide nothing, has no mutant: no part of the holder asks the time who has a partition. The histories
-have two holders of one partition at once, in any order.
+Law 12, that clocks and leases decide nothing, is broken by a holder that saves because it has a lease, whatever the claim says.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from itertools import count
 from typing import Any
 
 import pytest
-from streams_support import WAYS
+from streams_support import TALLY, WAYS, Add, Tally, key_of, log_of
 
 import go_state as gs
 from go_state.core.errors import Conflict, GoStateError
@@ -22,7 +22,10 @@ from go_state.modes.aggregate.partitions.claims import Claimed, Claims
 from go_state.modes.aggregate.partitions.holder import StreamHolder
 from go_state.modes.aggregate.partitions.shares.reader import ShareReader
 from go_state.modes.aggregate.position_record import PositionRecord
+from go_state.sources.streams.leases import Sharing
 from go_state.testing.streams.histories import History
+from go_state.testing.streams.log import PartitionedLog
+from go_state.testing.streams.members import Member
 
 sys.path.insert(0, __file__.rpartition("/")[0])
 import test_fates
@@ -37,6 +40,53 @@ def histories() -> None:
         History(seed, gs.MemoryStore()).play()
 
 
+class Leased:
+    """A log whose readers have what their leases say, by a clock of each reader's own."""
+
+    def __init__(self, log: PartitionedLog[Add], store: gs.abc.Store) -> None:
+        self.log, self.store = log, store
+
+    def member(self, clock: Callable[[], float]) -> Member[Tally, Add]:
+        """Return a worker that goes by this clock."""
+        made = Member(
+            TALLY, self.log.source(alone=False, at_once=1), store=self.store, key=key_of, snapshots=gs.Snapshots(every=3)
+        )
+        sharing = Sharing(self.store, "Tally", "log", 10.0, clock)
+        poll = made.reading.poll
+
+        def polled(seconds: float, holder: Any) -> bool:
+            if sharing.is_due:
+                moves = sharing.step(list(self.log.records))
+                for news, partitions in (("lost", moves.lost), ("revoked", moves.give), ("assigned", moves.take)):
+                    if partitions:
+                        made.reading.tell(news, *partitions)  # type: ignore[arg-type]
+                sharing.let_go(moves.give)
+            return poll(seconds, holder)
+
+        made.reading.poll = polled  # type: ignore[method-assign]
+        made.reading.holds = sharing.holds  # type: ignore[method-assign]
+        return made
+
+
+def leases_by_wrong_clocks() -> None:
+    """Two workers hold all partitions at once: one's clock stands still, the other's runs so fast that it takes the first for dead."""
+    log, store = log_of(2, 40, keys=8), gs.MemoryStore()
+    times = count(step=2)
+    leased = Leased(log, store)
+    slow, fast = leased.member(lambda: 0.0), leased.member(lambda: float(next(times)))
+    slow.step(10)  # and has all models in memory
+    fast.step(8)
+    assert slow.reading.at.keys() & fast.reading.at.keys(), "no partition was held by both"
+    for _ in range(12):
+        slow.step(2)
+        fast.step(3)
+    fast.close()
+    slow.close()  # it is behind, and would take the position back
+    gs.aggregate(TALLY, log.source(ends=True), store=store, key=key_of)
+    found = [gs.load_model(TALLY, store=store, key=f"p{p}k{k}") for p in range(2) for k in range(8)]
+    assert found == [Tally(5, 4)] * 16
+
+
 def _without_record(self: Any, model: Any, position: Any) -> dict[str, Write]:
     return {key: write for key, write in _prepare(self, model, position).items() if not key.startswith("@positions/")}
 
@@ -44,6 +94,12 @@ def _without_record(self: Any, model: Any, position: Any) -> dict[str, Write]:
 def _whatever_version(self: Any, mark: Any) -> Write:
     found = self._store.load(self.key)
     return Write(_write(self, mark).data, 0 if found is None else found.version)
+
+
+def _over_what_is_there(self: Any, model: Any, position: Any) -> dict[str, Write]:
+    writes = _prepare(self, model, position)
+    found = {key: self.store.load(key) for key in writes}
+    return {key: Write(each.data, 0 if (at := found[key]) is None else at.version) for key, each in writes.items()}
 
 
 def _claims_nothing(self: Any, fingerprints: Mapping[str, str]) -> Any:
@@ -138,6 +194,7 @@ MUTANTS: list[tuple[str, Any, str, Any, Callable[[], object]]] = [
         _asks_nobody,
         test_fates.test_who_was_fenced_asks_the_engine_first,
     ),
+    ("12: a holder saves because it has a lease", KeptModels, "prepare", _over_what_is_there, leases_by_wrong_clocks),
     ("11: an effect has another name at each try", ShareReader, "__init__", _named_anew, histories),
     (
         "11: an effect has another name at each try, as the table of names says",

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 import pytest
 
 import go_state as gs
-from go_state.runtime.effects.effect import Effect, Origin
 from go_state.runtime.effects.inbox import Done, Inbox, NextArrival
+from go_state.runtime.effects.place import Origin
+from go_state.runtime.effects.scheduler import Effect
 from go_state.runtime.flow.driver import drive
 
 EFFECT = Effect(gs.Cmd.call(len, ""), (), None, (0,), Origin(None, None, "t"))  # type: ignore[arg-type]
@@ -26,7 +27,7 @@ class Run:
     def has_arrivals(self) -> bool:
         return bool(self.inbox.arrivals)
 
-    def left(self, resting: object) -> float | None:
+    def left(self) -> float | None:
         self.inbox.is_awaited = True
         return 0.0 if self.inbox.arrivals else None
 

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 import go_state as gs
-from go_state.runtime.effects.effect import Cancelling, Effect, Origin, Outcome, TurnNames
 from go_state.runtime.effects.interpreter import Interpreter
+from go_state.runtime.effects.place import Origin, Outcome, TurnNames
+from go_state.runtime.effects.scheduler import Cancelling, Effect
 
 Cmd = gs.Cmd
 

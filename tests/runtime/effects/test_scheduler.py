@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 import go_state as gs
-from go_state.runtime.effects.effect import Cancelling, Effect, Origin
-from go_state.runtime.effects.scheduler import Orders, Scheduler
+from go_state.runtime.effects.place import Origin
+from go_state.runtime.effects.scheduler import Cancelling, Effect, Orders, Scheduler
 
 ORIGIN = Origin(None, None, "t")
 

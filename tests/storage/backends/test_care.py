@@ -10,7 +10,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
+import lmdb
 import postgres_server as servers
 import pytest
 from postgres_server import PostgresServer
@@ -294,6 +296,31 @@ def test_another_process_never_uses_the_file_that_was_replaced(tmp_path: Path) -
         store.check_damage()
 
 
+@pytest.mark.parametrize("exists", [True, False], ids=["exists", "is made"])
+def test_a_file_that_is_compacted_while_it_is_opened_is_opened_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exists: bool
+) -> None:
+    """What is written into the file that is there no longer would be lost, and nobody told."""
+    path = tmp_path / "s.lmdb"
+    if exists:
+        with gs.LMDBStore(path) as store:
+            write(store, {"key 1": b"before"})
+    open_file = lmdb.open
+
+    def open_and_exchange(*args: Any, **kwargs: Any) -> lmdb.Environment:
+        monkeypatch.setattr("lmdb.open", open_file)
+        opened = open_file(*args, **kwargs)
+        opened.copy(f"{path}-new", compact=True)  # as another process does
+        os.replace(f"{path}-new", path)
+        return opened
+
+    monkeypatch.setattr("lmdb.open", open_and_exchange)
+    with gs.LMDBStore(path) as store:
+        write(store, {"key 2": b"after"})
+    with gs.LMDBStore(path) as store:
+        assert list(store.keys()) == ["key 1", "key 2"][not exists :]
+
+
 @pytest.mark.processes
 @pytest.mark.slow
 def test_many_processes_write_while_the_file_is_compacted(tmp_path: Path) -> None:
@@ -340,6 +367,31 @@ def test_threads_go_on_while_the_file_is_compacted(tmp_path: Path) -> None:
             store.compact()
             while done[-1] == had:
                 time.sleep(0.001)
+
+
+def test_a_write_that_begins_while_the_file_is_exchanged_waits_for_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store is not closed for it, though no file is open at that moment."""
+    open_file, failed = lmdb.open, list[Exception]()
+
+    def write_too() -> None:
+        try:
+            store.store({"key 2": gs.abc.Write(b"kept", 0)})
+        except Exception as error:
+            failed.append(error)
+
+    def open_slowly(*args: Any, **kwargs: Any) -> lmdb.Environment:
+        writer.start()
+        writer.join(0.1)  # it waits, so this takes as long; one that does not wait has failed by then
+        return open_file(*args, **kwargs)
+
+    with gs.LMDBStore(tmp_path / "s.lmdb") as store:
+        writer = threading.Thread(target=write_too)
+        monkeypatch.setattr("lmdb.open", open_slowly)
+        store.compact()
+        writer.join()
+        assert (failed, list(store.keys())) == ([], ["key 2"])
 
 
 @pytest.mark.processes

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 from buffer.test_interrupts import Interrupt, at_every_point
@@ -26,7 +26,7 @@ def test_an_interrupted_writer_leaves_nobody_asleep(tmp_path: Path) -> None:
             journal.writer.begin()
             told: list[int] = []
             other = Pending(["other"], journal.kind.encode(["other"]), journal.writer.now(1), told.append)
-            journal.parts.stage._staged.append(other)
+            journal.parts.stage.staged.append(other)
             with interrupt:
                 journal.inlet.put_known("mine", lambda position: None)
             journal.flush()
@@ -47,7 +47,7 @@ def test_an_interrupted_writer_that_fails_leaves_nobody_asleep(tmp_path: Path) -
             journal = store.journal("j", of=str, durability="put")
             journal.writer.begin()
             other = Pending(["other"], journal.kind.encode(["other"]), journal.writer.now(1))
-            journal.parts.stage._staged.append(other)
+            journal.parts.stage.staged.append(other)
             writes = Writes(journal)
             writes.replace(fail)
             with interrupt, suppress(StoreFull):
@@ -181,6 +181,50 @@ def test_an_interrupted_run_leaves_its_journal_to_the_next(tmp_path: Path) -> No
             assert gs.run(gs.Program(init, update), again) == 3
 
     at_every_point(interrupted)
+
+
+@pytest.mark.slow
+def test_a_run_that_is_interrupted_while_it_waits_loses_nothing(tmp_path: Path) -> None:
+    """What comes while it sleeps is in the model once, wherever Ctrl-C comes between its first turn and its end."""
+
+    def update(model: int, msg: int) -> gs.Step[int, int]:
+        if interrupts:
+            interrupts.pop().__enter__()
+        return model + msg, ()
+
+    def init() -> gs.Step[int, int]:
+        return 0, ()
+
+    interrupts: list[Interrupt] = []
+
+    def interrupted(interrupt: Interrupt) -> None:
+        ended, name = Event(), f"sum {interrupt.left}"
+
+        def put_when_it_sleeps() -> None:
+            while not (journal.log.sleepers or ended.wait(0.0005)):
+                pass
+            journal.put(2)
+            journal.close()
+
+        journal = store.journal(name, of=int)
+        journal.put(1)
+        other = Thread(target=put_when_it_sleeps)
+        interrupts.append(interrupt)
+        try:  # a block of `suppress` would be interrupted itself
+            other.start()
+            gs.run(gs.Program(init, update), journal)
+        except KeyboardInterrupt:
+            pass
+        finally:
+            interrupt.__exit__(None)
+            ended.set()
+        other.join(10)
+        with store.journal(name, of=int) as again:
+            again.put(4)
+        assert gs.run(gs.Program(init, update), again) == 7
+
+    with gs.LMDBStore(tmp_path / "s") as store:
+        at_every_point(interrupted)
 
 
 def test_an_interrupted_truncate_is_seen(tmp_path: Path) -> None:

@@ -10,9 +10,8 @@ import pytest
 
 import go_state as gs
 from go_state.storage.journal.journal import Journal
-from go_state.storage.records.block import Entry
+from go_state.storage.records.block import Entry, Times
 from go_state.storage.records.records import Records
-from go_state.storage.records.times import Times
 
 
 @pytest.fixture

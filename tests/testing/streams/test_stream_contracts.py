@@ -14,7 +14,8 @@ from postgres_server import PostgresServer
 
 import go_state as gs
 from go_state.core.ports import Store
-from go_state.testing import HolderContract, PartitionContract, PartitionedLog
+from go_state.testing import AsyncPartitionContract, HolderContract, PartitionContract, PartitionedLog
+from go_state.testing.streams.log import AsyncLogSource
 
 postgres_server = servers.postgres_server
 
@@ -33,6 +34,22 @@ class TestLog(PartitionContract):
 
     def source(self) -> Any:
         return self.log.source()
+
+
+class TestLogOnALoop(AsyncPartitionContract):
+    """The log in memory, on an event loop."""
+
+    def setup_method(self) -> None:
+        self.log: PartitionedLog[int] = PartitionedLog(2)
+
+    def partitions(self) -> list[str]:
+        return list(self.log.records)
+
+    async def put_async(self, partition: str, count: int) -> None:
+        self.log.put(partition, *range(count))
+
+    def source_async(self) -> Any:
+        return AsyncLogSource(self.log.source())
 
 
 class TestInMemory(HolderContract):

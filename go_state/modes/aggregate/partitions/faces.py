@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from go_state.core.errors import Conflict
 from go_state.core.ports import Position, Store
-from go_state.core.ports.partitions import AsyncHolder, Partitioned, PartitionedReading
+from go_state.core.ports.partitions import AsyncHolder, Partitioned, SomeReading
 from go_state.modes.aggregate.partitions.claims import TRIES
 from go_state.modes.aggregate.partitions.holder import StreamHolder
 from go_state.runtime.flow.driver import drive, drive_async
@@ -24,10 +24,17 @@ if TYPE_CHECKING:
     import asyncio
 
 T = TypeVar("T")
+Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
 
-def describe(source: Partitioned[Any], marks: Mapping[str, Mark | None]) -> dict[str, str]:
+class RunsFlows(Protocol):
+    """Runs the flow that a function begins to its end, and returns its result; the thread that calls waits for that."""
+
+    def __call__(self, flow: Callable[[], Flow[T]], /) -> T: ...
+
+
+def describe(source: Partitioned[object], marks: Mapping[str, Mark | None]) -> dict[str, str]:
     """Recognise the partitions by what is stored of them, and return their fingerprints; `SourceChanged` if one is another."""
     fingerprints = {}
     for partition, mark in marks.items():
@@ -37,12 +44,12 @@ def describe(source: Partitioned[Any], marks: Mapping[str, Mark | None]) -> dict
     return fingerprints
 
 
-class _Face:
+class _Face(Generic[Model, Msg]):
     """What both faces are made of."""
 
-    def __init__(self, source: Partitioned[Any]) -> None:
+    def __init__(self, source: Partitioned[Msg]) -> None:
         self._source = source
-        self.holder: StreamHolder[Any, Any]  # set before anything is polled: it needs the face, and the reading
+        self.holder: StreamHolder[Model, Msg]  # set before anything is polled: it needs the face, and the reading
 
     @property
     def store(self) -> Store:
@@ -54,15 +61,15 @@ class _Face:
         """What the program is called in the store."""
         return self.holder.program
 
-    def give(self, partition: str, records: Sequence[Any]) -> None:
+    def give(self, partition: str, records: Sequence[object]) -> None:
         """Take records."""
         self.holder.give(partition, records)
 
 
-class ThreadFace(_Face):
+class ThreadFace(_Face[Model, Msg]):
     """The holder for a reading in a thread; `run` runs a flow of the holder's to its end."""
 
-    def __init__(self, source: Partitioned[Any], run: Callable[[Callable[[], Flow[Any]]], Any]) -> None:
+    def __init__(self, source: Partitioned[Msg], run: RunsFlows) -> None:
         super().__init__(source)
         self._run = run
 
@@ -71,7 +78,7 @@ class ThreadFace(_Face):
         for _ in range(TRIES):
             marks = self._run(lambda: self.holder.look(partitions))
             claim = partial(self.holder.claim, describe(self._source, marks))
-            claimed: Mapping[str, Position | None] | None = self._run(claim)
+            claimed = self._run(claim)
             if claimed is not None:
                 return claimed
         raise _never_claimed(partitions)
@@ -97,7 +104,7 @@ class ThreadFace(_Face):
         return ends
 
 
-class LoopFace(_Face):
+class LoopFace(_Face[Model, Msg]):
     """The holder for a reading on an event loop."""
 
     async def assigned(self, partitions: Sequence[str]) -> Mapping[str, Position | None]:
@@ -131,7 +138,7 @@ def in_this_thread(flow: Callable[[], Flow[T]]) -> T:
     return drive(flow())
 
 
-def on_loop_of(loop: asyncio.AbstractEventLoop) -> Callable[[Callable[[], Flow[Any]]], Any]:
+def on_loop_of(loop: asyncio.AbstractEventLoop) -> RunsFlows:
     """Return what runs flows on the loop, for a thread that waits for them."""
     import asyncio
 
@@ -141,10 +148,10 @@ def on_loop_of(loop: asyncio.AbstractEventLoop) -> Callable[[Callable[[], Flow[A
     return run
 
 
-class ReadInThread(Generic[Msg]):
+class ReadInThread(Generic[Model, Msg]):
     """A reading for threads as one for an event loop: all its calls are made in one thread of its own."""
 
-    def __init__(self, reading: PartitionedReading[Any, Msg], thread: OwnThread, face: ThreadFace) -> None:
+    def __init__(self, reading: SomeReading[Msg], thread: OwnThread, face: ThreadFace[Model, Msg]) -> None:
         self._reading = reading
         self._thread = thread
         self._face = face
@@ -153,7 +160,7 @@ class ReadInThread(Generic[Msg]):
         self.message, self.raw, self.position, self.time = reading.message, reading.raw, reading.position, reading.time
         self.lag = reading.lag
 
-    async def poll(self, seconds: float, holder: AsyncHolder[Any]) -> bool | None:
+    async def poll(self, seconds: float, holder: AsyncHolder[object]) -> bool | None:
         """Poll in the thread; the holder is called on the loop, while the thread waits for it."""
         return await self._thread.finish(lambda: self._poll(seconds), self._reading.wake)
 
@@ -183,7 +190,7 @@ class ReadInThread(Generic[Msg]):
         """Acknowledge, in the thread."""
         await self._thread.finish(lambda: self._reading.saved(positions))
 
-    async def close(self, holder: AsyncHolder[Any]) -> None:
+    async def close(self, holder: AsyncHolder[object]) -> None:
         """Close it, in the thread."""
         await self._thread.finish(lambda: self._reading.close(self._face))
 

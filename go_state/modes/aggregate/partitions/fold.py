@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Mapping
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from go_state.core.ports.partitions import AsyncPartitionedSource, PartitionedReading, PartitionedSource
+from go_state.core.ports.partitions import AsyncPartitionedSource, PartitionedSource, SomeReading
 from go_state.modes.aggregate.partitions.faces import LoopFace, ReadInThread, ThreadFace, describe, in_this_thread, on_loop_of
 from go_state.modes.aggregate.partitions.holder import Outcome, StreamHolder
 from go_state.modes.aggregate.partitions.making import ShareMaker
 from go_state.runtime.flow.driver import drive, drive_async
+from go_state.storage.snapshots.snapshot import Mark
 from go_state.system.own_thread import OwnThread
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
 
-def fold_partitions(maker: ShareMaker[Model, Msg], source: PartitionedSource[Msg]) -> Outcome:
+def fold_partitions(maker: ShareMaker[Model, Msg], source: PartitionedSource[Msg]) -> Outcome[Msg]:
     """Read the source in the calling thread."""
-    face = ThreadFace(source, in_this_thread)
+    face: ThreadFace[Model, Msg] = ThreadFace(source, in_this_thread)
     maker.tell.started()
     error: BaseException | None = None
     try:
@@ -34,7 +36,7 @@ def fold_partitions(maker: ShareMaker[Model, Msg], source: PartitionedSource[Msg
 
 async def fold_partitions_async(
     maker: ShareMaker[Model, Msg], source: PartitionedSource[Msg] | AsyncPartitionedSource[Msg]
-) -> Outcome:
+) -> Outcome[Msg]:
     """Read the source on the running event loop; one for threads has a thread of its own for its calls."""
     maker.tell.started()
     error: BaseException | None = None
@@ -50,23 +52,23 @@ async def fold_partitions_async(
         maker.tell.over(error)
 
 
-async def _on_loop(maker: ShareMaker[Model, Msg], source: AsyncPartitionedSource[Msg]) -> Outcome:
-    face = LoopFace(source)
+async def _on_loop(maker: ShareMaker[Model, Msg], source: AsyncPartitionedSource[Msg]) -> Outcome[Msg]:
+    face: LoopFace[Model, Msg] = LoopFace(source)
     reading = await source.open_partitions_async()
     holder = face.holder = StreamHolder(maker, reading, face, partial(describe, source))
     await drive_async(holder.run())
     return holder.outcome()
 
 
-async def _in_thread(maker: ShareMaker[Model, Msg], source: PartitionedSource[Msg]) -> Outcome:
+async def _in_thread(maker: ShareMaker[Model, Msg], source: PartitionedSource[Msg]) -> Outcome[Msg]:
     import asyncio
 
-    face = ThreadFace(source, on_loop_of(asyncio.get_running_loop()))
+    face: ThreadFace[Model, Msg] = ThreadFace(source, on_loop_of(asyncio.get_running_loop()))
     async with OwnThread("go_state source") as thread:
         opened = await _opened(source, face, thread)
         reading = ReadInThread(opened, thread, face)
 
-        def described(marks: Any) -> Any:  # Any: an awaitable, of what `describe` returns
+        def described(marks: Mapping[str, Mark | None]) -> Awaitable[dict[str, str]]:
             return thread.finish(lambda: describe(source, marks))
 
         holder = face.holder = StreamHolder(maker, reading, face, described)
@@ -74,9 +76,9 @@ async def _in_thread(maker: ShareMaker[Model, Msg], source: PartitionedSource[Ms
         return holder.outcome()
 
 
-async def _opened(source: PartitionedSource[Msg], face: ThreadFace, thread: OwnThread) -> PartitionedReading[Any, Msg]:
+async def _opened(source: PartitionedSource[Msg], face: ThreadFace[Model, Msg], thread: OwnThread) -> SomeReading[Msg]:
     """Open the source in the thread; one that is opened while the task is cancelled is closed again."""
-    opened: list[PartitionedReading[Any, Msg]] = []
+    opened: list[SomeReading[Msg]] = []
     try:
         await thread.finish(lambda: opened.append(source.open_partitions()))
     except BaseException:

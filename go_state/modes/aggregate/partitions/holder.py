@@ -18,9 +18,13 @@ from typing import Any, Generic, Literal, NamedTuple, TypeAlias, TypeVar
 from go_state.core.errors import Conflict, SourceChanged, StoreError
 from go_state.core.ports import Position, Store
 from go_state.modes.aggregate.partitions.claims import TRIES, Claimed, Claims
+from go_state.modes.aggregate.partitions.fenced import Fenced
 from go_state.modes.aggregate.partitions.making import ShareMaker
+from go_state.modes.aggregate.partitions.shares.pausing import Pausing
 from go_state.modes.aggregate.partitions.shares.reader import Slices
-from go_state.modes.aggregate.partitions.shares.runner import AnyShare, Runner
+from go_state.modes.aggregate.partitions.shares.runner import Runner
+from go_state.modes.aggregate.partitions.shares.saving import lost_among
+from go_state.modes.aggregate.partitions.shares.share import Share
 from go_state.modes.aggregate.partitions.shares.waking import Rest, Woken
 from go_state.runtime.flow.waits import Answer, Blocking, Flow
 from go_state.runtime.on_error import FailedMessage
@@ -34,22 +38,15 @@ Ended: TypeAlias = Literal["exhausted", "limit", "stopped", "budget", "failed"]
 _ROUND = 0.1  # seconds between two polls at most, if nothing takes long
 
 
-class Outcome(NamedTuple):
+class Outcome(NamedTuple, Generic[Msg]):
     """How it ended, over all partitions that were held."""
 
     ended: Ended
     processed: int
     positions: Mapping[str, Position]
-    set_aside: tuple[FailedMessage[Any], ...]
+    set_aside: tuple[FailedMessage[Msg], ...]
     letters: int
-    failed: FailedMessage[Any] | None
-
-
-class _Refused(NamedTuple):
-    """A partition whose holder was fenced: when to claim it again, and how often that was in a row."""
-
-    at: float
-    times: int
+    failed: FailedMessage[Msg] | None
 
 
 class StreamHolder(Generic[Model, Msg]):
@@ -64,22 +61,22 @@ class StreamHolder(Generic[Model, Msg]):
         self._face = face
         self._describe = describe  # recognises partitions and returns their fingerprints, or an awaitable of them
         self._limits = maker.limits
-        self._shares: dict[str, AnyShare] = {}
-        self._refused: dict[str, _Refused] = {}
-        self._fenced: dict[str, int] = {}  # how often in a row, of those that have saved nothing since
-        self._claims = Claims(maker.store, maker.names, maker.source_name)
-        self._woken = Woken(reading.wake)
+        self._shares: dict[str, Share[Model, Msg]] = {}
+        self._fenced = Fenced()
+        self._pausing: Pausing[Model, Msg] = Pausing(reading)
+        self._claims = Claims(maker.places, maker.names, maker.source_name)
+        self._woken: Woken[Share[Model, Msg]] = Woken(reading.wake)
         self._slices = Slices(maker.slice_seconds, maker.limit)
-        self._runner = Runner(maker.store, maker.thread, self._woken, self._slices, maker.on_commit, self)
+        self._runner = Runner(maker.thread, self._woken, self._slices, maker.on_commit, self)
         self._ended: Ended | None = None
-        self._failed: FailedMessage[Any] | None = None
+        self._failed: FailedMessage[Msg] | None = None
         self._processed = 0
         self._letters = 0
-        self._set_aside: list[FailedMessage[Any]] = []
+        self._set_aside: list[FailedMessage[Msg]] = []
         self._save_at = self._next_save()
+        self._stood_still = False  # whether that was noticed in the last round
+        self._polled = 0.0  # seconds that were to be waited since the last round
         self._more = True  # whether the reading may give more
-        self._full: set[AnyShare] = set()  # of which no more should be given
-        self._paused: set[AnyShare] = set()  # of which no more is given
 
     @property
     def store(self) -> Store:
@@ -91,7 +88,7 @@ class StreamHolder(Generic[Model, Msg]):
         """What the program is called in the store."""
         return self._maker.names[0]
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> Outcome[Msg]:
         """Return how it ended."""
         assert self._ended is not None  # or it was left by an exception
         positions = dict(self._runner.positions)
@@ -111,7 +108,7 @@ class StreamHolder(Generic[Model, Msg]):
         if claimed is None:
             return None
         for partition, each in claimed.items():
-            self._refused.pop(partition, None)
+            self._fenced.take(partition)
             share = self._maker.share(partition, each, self._reading, self._slices)
             self._shares[partition] = share
             self._runner.positions[partition] = each.position
@@ -148,14 +145,13 @@ class StreamHolder(Generic[Model, Msg]):
         ends: Collection[str] = yield Blocking(lambda: self._claims.ends(partitions), self._maker.thread)
         return ends
 
-    def give(self, partition: str, records: Sequence[Any]) -> None:
+    def give(self, partition: str, records: Sequence[object]) -> None:
         """Take records; those of a partition that is not held are not wanted."""
         share = self._shares.get(partition)
         if share is not None:
             share.reader.give(records)
             self._runner.add(share)
-            if share.reader.is_full and not share.reader.is_paused:
-                self._full.add(share)
+            self._pausing.given(share)
 
     # ------------------------------------------------------------------ the loop
 
@@ -185,21 +181,36 @@ class StreamHolder(Generic[Model, Msg]):
                 if share.is_changed:
                     share.save_due = True
                     self._runner.add(share)
-        yield from self._runner.round(_ROUND)
-        self._pause_and_resume()
+        if self._runner.was_absent(self._polled) or self._stood_still:
+            yield from self._look_at_claims()
+            self._runner.was_absent()  # to look took its time, which is nobody's absence: a round follows in any case
+        self._stood_still = not (yield from self._runner.round(_ROUND))
+        self._polled = 0.0
+        self._pausing.pause_and_resume()
         yield from self._tell_saved()
         if self._why_ended() is not None:
             return
         if self._more:
-            polled = yield Answer(self._reading.poll(self._seconds(), self._face), "the poll of the source")
+            self._polled = seconds = self._seconds()
+            polled = yield Answer(self._reading.poll(seconds, self._face), "the poll of the source")
             if polled is False:
                 self._more = False
                 for share in self._shares.values():
                     share.reader.finish()
                     self._runner.add(share)
         elif not self._runner.is_busy:
-            yield Rest(self._woken, time.monotonic() + self._seconds())
+            self._polled = seconds = self._seconds()
+            yield Rest(self._woken, time.monotonic() + seconds)
         yield from self._claim_again()
+
+    def _look_at_claims(self) -> Flow[None]:
+        """Drop the shares that somebody else has claimed while this process stood still: no turn is taken for what waits here."""
+        shares = list(self._shares.values())
+        lost: Mapping[Share[Model, Msg], Conflict] = yield Blocking(
+            lambda: lost_among(shares, self._maker.places), self._maker.thread
+        )
+        for share, conflict in lost.items():
+            yield from self.fenced(share, conflict)
 
     def _why_ended(self) -> Ended | None:
         if self._ended is not None:
@@ -208,13 +219,13 @@ class StreamHolder(Generic[Model, Msg]):
             return ended
         if self._slices.left == 0:
             return "limit"
-        return "exhausted" if not self._more and not self._shares and not self._refused else None
+        return "exhausted" if not self._more and not self._shares and not self._fenced.due_at else None
 
     def _seconds(self) -> float:
         """Return for how long there is nothing to do but to wait for the source."""
         if self._runner.is_busy:
             return 0.0
-        times = [self._runner.next_timer(), *(each.at for each in self._refused.values())]
+        times = [self._runner.next_timer(), *self._fenced.due_at.values()]
         if any(share.is_changed for share in self._shares.values()):
             times.append(self._save_at)
         left = self._limits.seconds_left()
@@ -226,19 +237,6 @@ class StreamHolder(Generic[Model, Msg]):
         seconds = self._maker.snapshots.seconds
         return float("inf") if seconds is None else time.monotonic() + seconds
 
-    def _pause_and_resume(self) -> None:
-        """Ask the reading to give nothing of partitions of which enough waits, and to give it again when there is room."""
-        for share in self._full:
-            share.reader.is_paused = True
-            self._reading.pause(share.partition)
-            self._paused.add(share)
-        self._full.clear()
-        for share in [share for share in self._paused if share.reader.has_room]:
-            share.reader.is_paused = False
-            self._paused.remove(share)
-            if not share.is_done:
-                self._reading.resume(share.partition)
-
     def _tell_saved(self) -> Flow[None]:
         if self._runner.saved:
             saved, self._runner.saved = self._runner.saved, {}
@@ -246,41 +244,34 @@ class StreamHolder(Generic[Model, Msg]):
 
     # ------------------------------------------------------------------ what becomes of shares
 
-    def done(self, share: AnyShare) -> Flow[None]:
+    def done(self, share: Share[Model, Msg]) -> Flow[None]:
         """Release a share that has saved and is over."""
         if share.has_failed:
             self._ended, failed = "failed", share.batch.loop.failures.halted
             self._failed = self._failed or (None if failed is None else failed.failed)
         self._maker.tell.revoked(share.partition, share.position)
-        yield from self._drop(share)
+        yield from self._drop(share, is_saved=True)
 
-    def saved(self, share: AnyShare, models: int, began: float) -> None:
+    def saved(self, share: Share[Model, Msg], models: int, began: float) -> None:
         """Note that a share goes on from what it has saved."""
-        self._fenced.pop(share.partition, None)
+        self._fenced.saved(share.partition)
         self._maker.tell.saved(share, self._reading.lag(share.partition), models, began)
 
-    def fenced(self, share: AnyShare, conflict: Conflict) -> Flow[None]:
+    def fenced(self, share: Share[Model, Msg], conflict: Conflict) -> Flow[None]:
         """Release a share that is somebody else's, and plan to ask the engine for it."""
         partition = share.partition
         self._maker.tell.fenced(partition, conflict)
         yield from self._drop(share)
         if share.reader.is_cut:  # it is let go of anyway
             return
-        times = self._fenced[partition] = self._fenced.get(partition, 0) + 1
-        first, most = self._maker.again
-        wait = 0.0 if times == 1 else min(first * 2 ** min(times - 2, 20), most)
-        self._refused[partition] = _Refused(time.monotonic() + wait, times)
+        self._fenced.add(partition, self._maker.again)
         self._reading.pause(partition)
 
     def _claim_again(self) -> Flow[None]:
         """Claim partitions that were fenced, if the engine says that they are still this reading's."""
-        now = time.monotonic()
-        for partition in [partition for partition, refused in self._refused.items() if refused.at <= now]:
+        for partition in self._fenced.due():
             holds = yield Answer(self._reading.holds(partition), "the source")
-            if partition not in self._refused:  # it was assigned, revoked or lost while the engine was asked
-                continue
-            del self._refused[partition]
-            if not holds:
+            if not (self._fenced.take(partition) and holds):
                 continue
             after = yield from self._assign_again(partition)
             yield Answer(self._reading.seek(partition, after), "the seek of the source")
@@ -296,7 +287,7 @@ class StreamHolder(Generic[Model, Msg]):
                 return claimed[partition]
         raise Conflict(partition, 0, 0)
 
-    def _let_go(self, shares: Collection[AnyShare]) -> Flow[None]:
+    def _let_go(self, shares: Collection[Share[Model, Msg]]) -> Flow[None]:
         """Save the shares and end them; what cannot be saved in time is dropped."""
         for share in shares:
             share.reader.cut()
@@ -305,7 +296,7 @@ class StreamHolder(Generic[Model, Msg]):
             self._maker.tell.revoked(share.partition, share.position)
             yield from self._drop(share)
 
-    def _drop(self, share: AnyShare) -> Flow[None]:
+    def _drop(self, share: Share[Model, Msg], *, is_saved: bool = False) -> Flow[None]:
         """Release a share; what it has not saved never was."""
         self._runner.remove(share)
         if self._shares.get(share.partition) is not share:
@@ -316,14 +307,15 @@ class StreamHolder(Generic[Model, Msg]):
         self._letters += share.saved.letters
         self._set_aside += share.batch.loop.failures.set_aside[: share.saved.set_aside]
         yield from share.leave()
+        if (places := self._maker.places).moves:
+            yield Blocking(lambda: places.leave(share.partition, is_saved=is_saved), self._maker.thread)
 
-    def _held(self, partitions: Collection[str]) -> list[AnyShare]:
+    def _held(self, partitions: Collection[str]) -> list[Share[Model, Msg]]:
         return [self._shares[partition] for partition in partitions if partition in self._shares]
 
     def _forget(self, partitions: Collection[str]) -> None:
         for partition in partitions:
-            self._refused.pop(partition, None)
-            self._fenced.pop(partition, None)
+            self._fenced.forget(partition)
 
     def _spread_cache(self) -> None:
         if self._shares:

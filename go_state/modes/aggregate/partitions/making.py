@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from go_state.core.errors import UsageError
 from go_state.core.ports import Store
 from go_state.core.ports.partitions import Partitioned
 from go_state.core.program import Program
 from go_state.modes.aggregate.kept_by import CACHE, kept_by_key
-from go_state.modes.aggregate.model_store import KeptModels, checked_name
+from go_state.modes.aggregate.keyed import Change
+from go_state.modes.aggregate.model_store import KeptModels
 from go_state.modes.aggregate.partitions.claims import Claimed
+from go_state.modes.aggregate.partitions.only_effects import only_effects
+from go_state.modes.aggregate.partitions.places import Entered, StoreOfPartitions, check_follows_from_stream
 from go_state.modes.aggregate.partitions.shares.reader import Records, ShareReader, Slices
 from go_state.modes.aggregate.partitions.shares.share import Save, Share
 from go_state.modes.aggregate.partitions.telling import Telling
+from go_state.modes.aggregate.position_record import checked_name
 from go_state.modes.batch.batch import Plan
 from go_state.modes.batch.halting import Rewind
 from go_state.modes.batch.limits import Limits
@@ -23,6 +27,9 @@ from go_state.modes.options import KeyedAggregateOptions, OnCommit, Snapshots
 from go_state.runtime.flow.waits import CHECKPOINT_SECONDS
 from go_state.runtime.on_error import may_file
 from go_state.system.own_thread import OwnThread
+
+if TYPE_CHECKING:
+    from go_state.modes.keeping.filing import LetterFiling
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
@@ -39,7 +46,7 @@ class ShareMaker(Generic[Model, Msg]):
     def __init__(
         self,
         plan: Plan[Model, Msg],
-        keep: Callable[[], KeptModels[Model, Msg]],
+        keep: Callable[[Store], KeptModels[Model, Msg]],
         source_name: str,
         *,
         store: Store,
@@ -65,7 +72,8 @@ class ShareMaker(Generic[Model, Msg]):
         self._keep = keep
         self._key = key
         self._on_loop = on_loop
-        self.schema = keep().schema
+        self.schema = keep(store).schema
+        self.places = Entered(store, self.schema.names, source_name)
 
     @property
     def names(self) -> Sequence[str]:
@@ -82,9 +90,9 @@ class ShareMaker(Generic[Model, Msg]):
         """How many messages are taken at most."""
         return self._plan.limit
 
-    def share(self, partition: str, claimed: Claimed, records: Records[Any, Msg], slices: Slices) -> Share[Model, Msg]:
+    def share(self, partition: str, claimed: Claimed, records: Records[object, Msg], slices: Slices) -> Share[Model, Msg]:
         """Return the share of a partition that was claimed."""
-        plan, kept = self._plan.part(), self._keep()
+        plan, kept = self._plan.part(), self._keep(self.places.of(partition))
         kept.thread = self.thread
         kept.hold(claimed.record, claimed.fingerprint)
         reader = ShareReader(claimed.record.name, records, claimed.position, slices)
@@ -92,8 +100,14 @@ class ShareMaker(Generic[Model, Msg]):
             plan.observation.turns.key_of = self._key
         if may_file(plan.on_error):
             kept.file_with(self._filing(claimed.record.name))
-        point = SavePoint(
-            Save.flow, self.snapshots.every, None, Rewind(kept.mark, kept.revert), lambda: share.save_due or kept.is_due()
+        if self.places.moves:
+            kept.check_commands(only_effects)
+        point: SavePoint[Change[Model] | None] = SavePoint(
+            Save.flow,
+            self.snapshots.every,
+            None,
+            Rewind(kept.mark, kept.revert, kept.forget),
+            lambda: share.save_due or kept.is_due(),
         )
         loading = kept.loading() if self._on_loop else None
         batch = plan.batch(reader, kept=kept, checkpoint=point, loading=loading, filing=kept.filing)
@@ -101,7 +115,7 @@ class ShareMaker(Generic[Model, Msg]):
         share = Share(partition, kept, reader, batch, claimed.position)
         return share
 
-    def _filing(self, source: str) -> Any:  # Any: made where it is needed, see below
+    def _filing(self, source: str) -> LetterFiling[Msg]:
         from go_state.modes.keeping.filing import LetterFiling, LetterWriter  # here: its imports are not needed without letters
 
         return LetterFiling(LetterWriter(self._plan.program, source=source, key=self._key), kept_in=self.store)
@@ -137,6 +151,8 @@ def shares_of(
     if not isinstance(hand_over, (int, float)) or isinstance(hand_over, bool) or not hand_over >= 0:
         raise UsageError(f"hand_over is a number of seconds from 0, not {hand_over!r}")
     plan = Plan(program, options, on_loop=on_loop)
+    if isinstance(store, StoreOfPartitions):
+        check_follows_from_stream(plan.program)
     return ShareMaker(
         plan,
         kept_by_key(plan.program, store, key, options),

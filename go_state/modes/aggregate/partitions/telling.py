@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from go_state.core.errors import Conflict, TakenOver
 from go_state.core.ports import Position
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from go_state.modes.aggregate.partitions.shares.share import Share
     from go_state.observe import events
     from go_state.runtime.observing.observation import Observation
+
+Model = TypeVar("Model")
+Msg = TypeVar("Msg")
 
 
 class Telling:
@@ -31,10 +35,9 @@ class Telling:
         if self._observation is not None:
             self._observation.ended(error)
 
-    def _tell(self, kind: type[events.PartitionEvent], partition: str, *what: object) -> None:
+    def _tell(self, kind: Callable[..., events.PartitionEvent], partition: str, *what: object) -> None:
         if self._observation is not None:
-            made: Any = kind  # each of these classes begins with the same four fields
-            self._observation.partition(made(self._observation.program, None, self._source, partition, *what))
+            self._observation.partition(kind(self._observation.program, None, self._source, partition, *what))
 
     def assigned(self, partition: str, position: Position | None, epoch: int) -> None:
         """Called when a partition was claimed."""
@@ -61,7 +64,7 @@ class Telling:
         if self._observation is not None:
             self._tell(_events().PartitionGap, partition, position)
 
-    def saved(self, share: Share[Any, Any], lag: int | None, models: int, began: float) -> None:
+    def saved(self, share: Share[Model, Msg], lag: int | None, models: int, began: float) -> None:
         """Called when a share was saved, with how many records of it were not given yet."""
         if self._observation is None:
             return

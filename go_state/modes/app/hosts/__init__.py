@@ -1,4 +1,4 @@
-"""Hosts: in what an app's program runs, and how somebody leaves the block of an app.
+"""Hosts: what an app's program runs in, and how the block of an app is left.
 
     app ──start──▶ Host (a thread or a task) ──drives──▶ Life.flow() ──▶ Life.end()
      └──leave──▶ outlast: wait for the end, whatever interrupts the wait

@@ -20,7 +20,7 @@ _MOMENT = 1.0  # second, for a thread whose end nobody is going to wait for, so 
 
 
 class Host(Protocol):
-    """In what a program runs."""
+    """What a program runs in."""
 
     def start(self) -> None:
         """Begin; an exception, such as Ctrl-C, may come before or after it has begun."""

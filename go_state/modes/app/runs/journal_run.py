@@ -30,6 +30,7 @@ class JournalRun(Generic[Model, Msg]):
         self._observers = parts.observers
         self._replies = parts.replies
         self._settling = parts.settling
+        self.committed = parts.replies.turned  #: called with the model of each turn, which may be published later
         self.durable: DurableRun[Model, Msg] = DurableRun(
             parts.program,
             settings,
@@ -52,11 +53,8 @@ class JournalRun(Generic[Model, Msg]):
     def listen_to(self, feed: LogFeed[Msg]) -> None:
         """Called when there is a feed."""
         self._replies.position = feed.last_position
-        feed.idle_seconds, feed.idled, feed.following.settling = self.idle_seconds, self.idled, self._settling
-
-    def committed(self, model: Model) -> None:
-        """Note the turn, which is not published before it is on disk."""
-        self._replies.turned(model)
+        feed.idle_seconds, feed.idled = self.idle_seconds, self.idled
+        feed.following.wake(self._settling)
 
     def rolled_back(self, error: BaseException, *, ends: bool) -> None:
         """Fail whoever waits for the turn."""
@@ -118,7 +116,7 @@ class JournalRun(Generic[Model, Msg]):
 
     def give_up(self, *, unless_begun: bool) -> None:
         """Wait no longer for the lease; with `unless_begun` only if there is nothing to drain, and no lease."""
-        if not unless_begun or self.journal.writer.is_unused:
+        if not unless_begun or self.journal.writer.rules.is_unused:
             self.durable.given_up.set()
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ from go_state.modes.app.pending_replies import PendingReply
 from go_state.modes.app.runs.run_parts import RunParts
 from go_state.modes.loops import filing_for
 from go_state.runtime.after_commit import Hooks
-from go_state.runtime.feeds.log_feed import LogFeed
+from go_state.runtime.feeds.log_feed import LogFeed, log_feed
 from go_state.runtime.flow.waits import Flow
 from go_state.runtime.observing.senders import Senders
 from go_state.runtime.on_error import Failures
@@ -54,9 +54,10 @@ class MemoryRun(Generic[Model, Msg]):
         """Take every message through its turn, until the buffer is closed and drained, or a stop is requested."""
         reader = self.buffer.consumer()
         try:
-            self._feed = feed = LogFeed(reader.cursor, on_loop=self._on_loop)
+            self._feed = feed = log_feed(reader.cursor, on_loop=self._on_loop)
             self._replies.position = feed.last_position
-            feed.idle_seconds, feed.idled, feed.following.settling = self.idle_seconds, self.idled, self._settling
+            feed.idle_seconds, feed.idled = self.idle_seconds, self.idled
+            feed.following.wake(self._settling)
             if not self._stop.is_made:  # looked at after the feed is set: `end_at_next_turn` does it the other way round
                 yield from self.loop.run(feed)
         finally:

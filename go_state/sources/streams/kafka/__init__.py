@@ -1,7 +1,7 @@
 """Kafka: the partitions of a topic, as a consumer group gives them to its members.
 
-Settings come in; records leave, with the offset of each as its position. Where a partition is read on says the store, never the group:
-what the group is told, after each save, is for tools that show lag.
+Settings come in; records leave, with the offset of each as its position. The store says where a partition is read on, never the
+group: what the group is told, after each save, is for tools that show lag.
 
 `source.py`    `Kafka`, what a user hands to `aggregate`: names, decoding, and what a partition is known again by
 `reading.py`   one member of the group: what the client says, told to the holder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from go_state.core.errors import MissingExtra, SourceError, UsageError
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
     from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 Protocols: TypeAlias = Literal["classic", "consumer"]
-Settings: TypeAlias = Mapping[str, Any]  # Any: texts, numbers and truth values, and functions of the client
+Settings: TypeAlias = Mapping[str, object]  # texts, numbers and truth values, and functions of the client
 
 log = logging.getLogger("go_state.kafka")
 
 
 class ClientLog:
-    """The client's own log, of which each failed attempt to connect is no news: it tries on, and `Watch` says when that takes long."""
+    """The client's own log, of which each failed attempt to connect is not worth a line: it tries again, and `Watch` says when that takes long."""
 
     def __init__(self, *also_quiet: str) -> None:
         self._quiet = ("FAIL", "ERROR", *also_quiet)
@@ -65,14 +65,16 @@ def check_settings(settings: object) -> None:
             raise UsageError(f"settings= cannot set {name!r}: {_OWN[name]}")
 
 
-def connection(servers: str, settings: Settings) -> dict[str, Any]:
+def connection(servers: str, settings: Settings) -> dict[str, object]:
     """Return the settings of any client of these servers."""
     return {"bootstrap.servers": servers, "logger": ClientLog(), **settings}
 
 
-def consumer_settings(servers: str, group: str, member: str | None, protocol: Protocols, settings: Settings) -> dict[str, Any]:
+def consumer_settings(
+    servers: str, group: str, member: str | None, protocol: Protocols, settings: Settings
+) -> dict[str, object]:
     """Return the settings of a member of the group."""
-    made: dict[str, Any] = {
+    made: dict[str, object] = {
         "queued.max.messages.kbytes": _QUEUED,
         **connection(servers, settings),
         "group.id": group,
@@ -106,12 +108,12 @@ def failure_of(error: object) -> KafkaError | None:
     return error if isinstance(error, KafkaError) else None
 
 
-class Heard:
+class ClientErrors:
     """What the client says outside of its answers: which error was the last, and whether it is one that no retry mends."""
 
     def __init__(self) -> None:
         self.last = ""
-        self.for_good: KafkaError | None = None
+        self.fatal: KafkaError | None = None
 
     def __call__(self, error: KafkaError) -> None:
         from confluent_kafka import KafkaError as Codes
@@ -119,7 +121,7 @@ class Heard:
         if error.code() != Codes._ALL_BROKERS_DOWN or not self.last:  # which says less than the one before it
             self.last = error.str()
         if error.code() == Codes._AUTHENTICATION or error.fatal():
-            self.for_good = error
+            self.fatal = error
 
 
 class Rebalanced(Protocol):
@@ -144,11 +146,11 @@ class Group:
     def __init__(self, topic: str, settings: Settings, told: Rebalanced) -> None:
         from confluent_kafka import Consumer, KafkaException
 
-        self.heard = Heard()
+        self.errors = ClientErrors()
         self.unanswered = 0  #: how many commits no broker has answered yet
         self._topic = topic
         try:
-            self._consumer: Consumer = Consumer({**settings, "error_cb": self.heard, "on_commit": self._committed})
+            self._consumer: Consumer = Consumer({**settings, "error_cb": self.errors, "on_commit": self._committed})
             self._consumer.subscribe(
                 [topic], on_assign=_called(told.assigned), on_revoke=_called(told.revoked), on_lost=_called(told.lost)
             )
@@ -156,7 +158,7 @@ class Group:
             raise refused(error, settings) from None
 
     def first(self, seconds: float) -> Message | None:
-        """Wait up to so many seconds for a record, or for something to be said about one."""
+        """Wait up to `seconds` for a record, or for something to be said about one."""
         return self._consumer.poll(seconds)
 
     def more(self, limit: int) -> list[Message]:
@@ -202,7 +204,7 @@ class Group:
         return -1 if known is None else known[1]
 
     def member(self) -> str | None:
-        """Return what the group calls this member, None before it was let in."""
+        """Return what the group calls this member, None before it was accepted."""
         return self._consumer.memberid()
 
     def close(self) -> None:
@@ -231,7 +233,7 @@ def refused(error: BaseException, settings: Settings) -> UsageError:
 
 
 def given_up(what: str, error: KafkaError | None, text: str, settings: Settings) -> SourceError:
-    """Return the error for something that the client or a broker refuses for good."""
+    """Return the error for something that the client or a broker refuses permanently."""
     from confluent_kafka import KafkaError as Codes
 
     code = Codes.UNKNOWN if error is None else error.code()

@@ -13,7 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence, Set
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from go_state.core.errors import SourceChanged
 from go_state.core.ports import Position
@@ -54,6 +54,7 @@ class KafkaReading(Generic[Msg]):
         self._topic = topic
         self._group_name = group
         self._settings = settings
+        self._is_classic = settings["group.protocol"] == "classic"  # and so asked about without a risk; see `Topic.members`
         self._starts = starts
         self.message, self.raw = records  #: see `PartitionedReading`; attributes, because each record is decoded by one call
         self._woken = threading.Event()
@@ -77,12 +78,12 @@ class KafkaReading(Generic[Msg]):
         self._holder, self._thread = holder, threading.get_ident()
         self._tell()
         self._watch.look()
-        for_good = self._group.heard.for_good
-        if for_good is not None:
-            raise given_up(f"the group {self._group_name!r} is closed to this client", for_good, for_good.str(), self._settings)
+        fatal = self._group.errors.fatal
+        if fatal is not None:
+            raise given_up(f"the group {self._group_name!r} is closed to this client", fatal, fatal.str(), self._settings)
         absent, self._polled_at = time.monotonic() - self._polled_at > _ABSENT, time.monotonic()
         taken = self._take(seconds)
-        self._give(self._without_foreign(taken) if absent and taken else taken)
+        self._give(self._without_foreign(taken) if absent and taken and self._is_classic else taken)
         self._polled_at = time.monotonic()
 
     def _take(self, seconds: float) -> list[Message]:
@@ -121,7 +122,7 @@ class KafkaReading(Generic[Msg]):
             if record.error() is not None:
                 said.append(record)
                 continue
-            partition: Any = record.partition()  # a number, as those of records from a broker are
+            partition: object = record.partition()  # a number, as those of records from a broker are
             if partition in by_partition:
                 by_partition[partition].append(record)
             elif partition in self._next:
@@ -205,7 +206,8 @@ class KafkaReading(Generic[Msg]):
         return int(partition) in self._held()
 
     def _held(self) -> Set[int]:
-        members = self._topic.members(self._group_name, _ASK)
+        ask = self._topic.members if self._is_classic else self._topic.members_of_newer
+        members = ask(self._group_name, _ASK)
         return self._next.keys() if members is None else members.get(self._group.member() or "", frozenset())
 
     def seek(self, partition: str, after: Position | None, /) -> None:
@@ -242,7 +244,7 @@ class KafkaReading(Generic[Msg]):
         """
         if not self._closed:
             self._closed, self._holder = True, holder
-            if self._untold and self._topic.members(self._group_name, _LAST) is not None:
+            if self._untold and (not self._is_classic or self._topic.members(self._group_name, _LAST) is not None):
                 self._tell()
             self._group.close()
 
@@ -283,7 +285,7 @@ class KafkaReading(Generic[Msg]):
         assert self._holder is not None
         described = self._topic.look(patiently=True)
         self._recognised(described)
-        return self._starts.offsets(self._topic, described, after, self._holder.store)
+        return self._starts.offsets(self._topic, described, after, self._holder)
 
 
 def _passing() -> frozenset[int]:

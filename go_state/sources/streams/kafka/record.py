@@ -20,7 +20,8 @@ class KafkaRecord:
     """One record of a topic, as the `parse=` of a `Kafka` gets it.
 
     `value` is None for a tombstone, which says that nothing is kept of the key any more. `timestamp` is in seconds since 1970, None if
-    the record has none. A header may be there more than once.
+    the record has none. `partition` and `offset` say where it is. `headers` are pairs of a name and bytes; a header may be
+    there more than once.
     """
 
     value: bytes | None
@@ -74,7 +75,7 @@ def raw_of(record: KafkaRecord) -> bytes:
 
 
 def read_raw(raw: bytes) -> KafkaRecord:
-    """Return the record of `raw_of`; a `ValueError` if it is none."""
+    """Return the record of `raw_of`; a `ValueError` if it is not one."""
     from msgspec import json
 
     return json.decode(raw, type=KafkaRecord)

@@ -132,7 +132,7 @@ class Kafka(Generic[Msg]):
         self._settings: Settings = {} if settings is None else dict(settings)
         self._consumer = consumer_settings(servers, group, member, protocol, self._settings)
         self._starts = Starts(self._name, group, start)
-        self._parse: Callable[[KafkaRecord], Any] | None = None if parse is None else parsed_by(parse)
+        self._parse: Callable[[KafkaRecord], object] | None = None if parse is None else parsed_by(parse)
         self._decoder: Callable[[], Callable[[bytes], Any]] = lambda: json_decoder(of, tag=tag, tags=tags)
         self._topic_id: str | None = None  # of the topic that was opened last
 
@@ -179,7 +179,7 @@ class Kafka(Generic[Msg]):
         return values(self._name, self._decoder()) if self._parse is None else whole(self._name, self._parse)
 
     def decode(self, raw: bytes) -> Msg:
-        """Return the message of a record that was kept, as when it is read; `BadRecord` if it is none."""
+        """Return the message of `raw`, a record that was kept, as when it is read; `BadRecord` if it is not one."""
         parse = self._parse
         read = self._decoder() if parse is None else lambda kept: parse(read_raw(kept))
         message: Msg = decoded_alone(read, raw, self._name)

@@ -13,23 +13,37 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 from go_state.core.errors import Conflict, SourceChanged, UsageError
 from go_state.core.ports import Position, Store, Write
 from go_state.sources.streams.kafka.topic import Described, Topic
-from go_state.storage.records.keys import RESERVED
+from go_state.storage.records.keys import reserved_key
 
 Start: TypeAlias = Literal["oldest", "newest"] | datetime.datetime
 
 
 def check_start(start: object) -> None:
-    """Raise `UsageError` for what is no start."""
+    """Raise `UsageError` for what cannot be a start."""
     if isinstance(start, datetime.datetime):
         if start.tzinfo is None:
             raise UsageError("start= is a time without a zone, which is another moment on each machine: give it tzinfo=")
     elif start not in ("oldest", "newest"):
         raise UsageError(f'start= is "oldest", "newest" or a datetime, not {start!r}')
+
+
+class Keeper(Protocol):
+    """Where a program keeps what belongs to it, as a `Holder` says."""
+
+    @property
+    def store(self) -> Store:
+        """The store."""
+        ...
+
+    @property
+    def program(self) -> str:
+        """What the program is called there."""
+        ...
 
 
 class Starts:
@@ -38,9 +52,11 @@ class Starts:
     def __init__(self, name: str, group: str, start: Start) -> None:
         self._name = name
         self._start = start
-        self._key = f"{RESERVED}starts/{_quoted(name)}/{_quoted(group)}"
+        self._group = group
 
-    def offsets(self, topic: Topic, described: Described, after: Mapping[int, Position | None], store: Store) -> dict[int, int]:
+    def offsets(
+        self, topic: Topic, described: Described, after: Mapping[int, Position | None], keeper: Keeper
+    ) -> dict[int, int]:
         """Return the offset of each partition to begin at: the one that follows its position, or, if it has none, that of `start`.
 
         Raises `SourceChanged` if records that follow a position are not there any more, or never were.
@@ -53,7 +69,7 @@ class Starts:
         begins = [partition for partition in after if partition not in goes_on]
         if not begins or self._start == "oldest":
             return {**firsts, **goes_on}
-        entered = self._entered(topic, described, store)
+        entered = self._entered(topic, described, keeper.store, reserved_key("starts", keeper.program, self._name, self._group))
         return {**goes_on, **{partition: max(entered.get(partition, 0), firsts[partition]) for partition in begins}}
 
     def check(self, partition: int, offset: int, first: int, end: int) -> None:
@@ -70,12 +86,12 @@ class Starts:
                 f"partition {partition} ends at offset {end}, and was read to {offset - 1}: the end of the log is lost, or it was restored",
             )
 
-    def _entered(self, topic: Topic, described: Described, store: Store) -> dict[int, int]:
+    def _entered(self, topic: Topic, described: Described, store: Store, key: str) -> dict[int, int]:
         """Return the offsets at which the log was entered, by whoever was first; written now if that is this one."""
         from msgspec import json
 
         while True:
-            stored = store.load(self._key)
+            stored = store.load(key)
             if stored is not None:
                 topic_id, offsets = json.decode(stored.data, type=tuple[str, dict[int, int]])
                 if topic_id == described.id:
@@ -88,11 +104,7 @@ class Starts:
             )
             version = 0 if stored is None else stored.version
             try:
-                store.store({self._key: Write(json.encode((described.id, at)), version)})
+                store.store({key: Write(json.encode((described.id, at)), version)})
             except Conflict:
                 continue  # somebody else was first
             return at
-
-
-def _quoted(name: str) -> str:
-    return name.replace("%", "%25").replace("/", "%2F")

@@ -116,7 +116,7 @@ def _check_free(path: str) -> None:
 
 
 def sync_folder(path: str) -> None:
-    """Sync the folder that the file lies in, so that the name is on disk as well; not every system can."""
+    """Sync the folder that the file is in, so that the name is on disk as well; not every system can."""
     with suppress(OSError):
         folder = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY)
         try:

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING
 
 from go_state.core.errors import Corrupt, StoreFull, StoreUnavailable, UsageError
 from go_state.storage.backends.lmdb.copying import check_can_exchange, exchange, finish_copy, new_file, published, remove_left
-from go_state.storage.backends.lmdb.file import check_before_opening, check_whole, free_pages, room_for
+from go_state.storage.backends.lmdb.file import (
+    check_before_opening,
+    check_whole,
+    disk_is_full,
+    free_pages,
+    room_for,
+    why_not_opened,
+)
 from go_state.storage.backends.lmdb.in_use import InUse
 from go_state.storage.backends.lmdb.place import Place
 from go_state.storage.records.backend import Space, Transaction
@@ -25,7 +32,6 @@ if TYPE_CHECKING:
     from go_state.storage.records.lease import Lease
 
 _MAX_READERS = 1024  # threads of all processes that may read at once; LMDB's default is 126, a place costs 64 bytes
-_LITTLE = 1 << 20  # bytes free on a disk that count as none when a write has failed
 
 
 class LMDBEnvironment:
@@ -37,6 +43,7 @@ class LMDBEnvironment:
         self.environment: lmdb.Environment | None = None  #: LMDB's own, while it is open
         self._map_size = room_for(path) if map_size is None else map_size
         self._in_parent = False
+        self._closed = False
         self._own = threading.local()  # of each thread, the transaction that `writes`
         self._place = Place(path)
         self._in_use = InUse()
@@ -44,6 +51,23 @@ class LMDBEnvironment:
         self._open()
 
     def _open(self) -> None:
+        """Open the file at the path, and open it again if it is another one by then.
+
+        A process that compacts the file puts a new one in its place at any moment; what is written to the one before would be lost.
+        """
+        while True:
+            with self._place.opening():
+                try:
+                    self._open_what_lies_there()
+                except Corrupt:  # or the file that is there now was taken for the one that was opened
+                    if self._place.is_unchanged():
+                        raise
+                else:
+                    if self._place.is_unchanged():
+                        return
+                    self._close_file()
+
+    def _open_what_lies_there(self) -> None:
         import lmdb  # here, and below: a program that stores nothing need not wait for it
 
         try:
@@ -54,12 +78,15 @@ class LMDBEnvironment:
             self.environment.reader_check()  # frees the places of readers that were killed, and the pages they held
             self._check_whole(self.environment)
         except (lmdb.Error, OSError, ValueError, OverflowError) as error:
-            self.release()
-            raise StoreUnavailable(self._why_not(error)) from error
+            self._close_file()
+            is_another, room = (
+                isinstance(error, lmdb.InvalidError),
+                self._map_size if isinstance(error, lmdb.MemoryError) else None,
+            )
+            raise StoreUnavailable(why_not_opened(self.path, error, is_another=is_another, room=room)) from error
         except Corrupt:
-            self.release()
+            self._close_file()
             raise
-        self._place.remember()
 
     def _check_whole(self, env: lmdb.Environment) -> None:
         """Raise `Corrupt` if the file is shorter than it says, unless the missing pages are free ones."""
@@ -76,16 +103,22 @@ class LMDBEnvironment:
                         raise
 
     def check_usable(self) -> None:
-        """Raise `StoreUnavailable` if the store is closed, or was opened before this process was forked."""
-        self._usable()
+        """Raise `StoreUnavailable` if the store is closed, or was opened before this process was forked.
 
-    def _usable(self) -> lmdb.Environment:
+        Not while the file is being exchanged: a transaction that begins meanwhile waits for the new one.
+        """
         if self._in_parent:
             raise StoreUnavailable(
                 f"{self.path} was opened before this process was forked, which LMDB does not survive: open an LMDBStore in the child"
             )
-        if self.environment is None:
+        if self._closed:
             raise StoreUnavailable(f"the store {self.path} is closed: use it inside its `with` block")
+
+    def _usable(self) -> lmdb.Environment:
+        """Return LMDB's own, inside of a transaction of `_in_use`."""
+        self.check_usable()
+        if self.environment is None:  # the file was exchanged, and Ctrl-C, or an error, came before the new one was open
+            raise self._place.replaced("nothing was read or written")
         return self.environment
 
     @property
@@ -119,6 +152,10 @@ class LMDBEnvironment:
 
     def release(self) -> None:
         """Close the file; a second call is harmless."""
+        self._closed = True
+        self._close_file()
+
+    def _close_file(self) -> None:
         environment, self.environment = self.environment, None
         if environment is not None:
             environment.close()
@@ -133,28 +170,25 @@ class LMDBEnvironment:
         """
         import lmdb
 
-        if write:
+        if write and (self.readonly or self.environment is None):
             self._check_may_write()
         token = object()
         try:
             # Without a context manager for each of these, which would cost a read as much again.
             try:
                 self._in_use.begin(token)
-                if write:
-                    with self._begun(True) as transaction:
-                        yield _LMDBTransaction(transaction)
-                else:
-                    self._place.check_readable()
-                    with self._usable().begin() as transaction:
-                        yield _LMDBTransaction(transaction)
+                with self._to_write() if write else self._to_read() as transaction:
+                    yield _LMDBTransaction(transaction)
                 return
             finally:
                 try:
+                    if write:
+                        self._own.writes = None
                     self._in_use.end(token)
                 except BaseException:
                     self._in_use.end(token)
                     raise
-        except lmdb.MapResizedError:  # by `_begun`: another process has given the file a larger map
+        except lmdb.MapResizedError:  # when it begins: another process has given the file a larger map
             pass
         except lmdb.Error as error:
             raise self._failed(error, write) from error
@@ -163,28 +197,27 @@ class LMDBEnvironment:
             yield again
 
     def _check_may_write(self) -> None:
-        self._usable()
+        self.check_usable()
         if self.readonly:
             raise StoreUnavailable(f"{self.path} was opened with readonly=True, and nothing was written: open it without")
 
-    @contextmanager
-    def _begun(self, write: bool) -> Iterator[lmdb.Transaction]:
-        environment = self._usable()
-        if not write:
-            self._place.check_readable()
-            with environment.begin() as transaction:
-                yield transaction
-            return
+    def _to_read(self) -> lmdb.Transaction:
+        self._place.check_readable()
+        return (self.environment or self._usable()).begin()
+
+    def _to_write(self) -> lmdb.Transaction:
+        """Begin the file's one write; this thread's last one is ended first, if Ctrl-C has interrupted it before its end."""
         self._place.check_writable()
-        self._abort_interrupted()
-        with environment.begin(write=True) as transaction:
-            self._own.writes = transaction
-            try:
-                # Once more, now that no other process writes: whoever exchanges the file does it as its only writer.
-                self._place.check_writable()
-                yield transaction
-            finally:
-                self._own.writes = None
+        if getattr(self._own, "writes", None) is not None:
+            self._abort_interrupted()
+        transaction = self._own.writes = (self.environment or self._usable()).begin(write=True)
+        try:
+            # Once more, now that no other process writes: whoever exchanges the file does it as its only writer.
+            self._place.check_writable()
+        except BaseException:
+            transaction.abort()
+            raise
+        return transaction
 
     def _take_over_map(self) -> None:
         """Use as large a map as another process has given the file."""
@@ -221,14 +254,16 @@ class LMDBEnvironment:
         check_can_exchange(self.path)
         with self._in_use.by_none(self.path):
             try:
-                with self._begun(True) as transaction, new_file(f"{self.path}-compact") as new:
+                with self._to_write() as transaction, new_file(f"{self.path}-compact") as new:
                     remove_left(new)
                     self._usable().copy(new, compact=True)
                     finish_copy(new, transaction.id() - 1, like=self.path)
                     exchange(new, self.path)
             except lmdb.Error as error:
                 raise self._not_copied(self.path, error) from error
-            self.release()
+            finally:
+                self._own.writes = None
+            self._close_file()
             self._open()
 
     def sizes(self) -> Iterator[tuple[bytes, int]]:
@@ -241,7 +276,7 @@ class LMDBEnvironment:
 
     def space(self) -> Space:
         """Return how much room the file takes and has."""
-        with self._in_use.by_one(), self._begun(False) as transaction:
+        with self._in_use.by_one(), self._to_read() as transaction:
             info, page = self._usable().info(), self._usable().stat()["psize"]
             free = free_pages(self.path, transaction.id())
             readers = max(self._usable().readers().count("\n") - 1, 0)
@@ -249,7 +284,7 @@ class LMDBEnvironment:
 
     def _not_copied(self, path: str, error: lmdb.Error) -> StoreFull | StoreUnavailable:
         folder = os.path.dirname(os.path.abspath(path))
-        if self._disk_is_full(folder) or "space" in str(error):
+        if disk_is_full(folder) or "space" in str(error):
             return StoreFull(f"the disk of {folder} is full: nothing was copied, and the store is as it was; free space on it")
         return StoreUnavailable(f"{self.path} could not be copied to {path} ({error}): the store is as it was")
 
@@ -267,7 +302,7 @@ class LMDBEnvironment:
                 return Corrupt(self.path, f"LMDB cannot follow its pages: {error}")
         if not write:
             return StoreUnavailable(f"{self.path} could not be read: {error}")
-        if self._disk_is_full(os.path.dirname(self.path)):  # LMDB calls it an input/output error
+        if disk_is_full(os.path.dirname(self.path)):  # LMDB calls it an input/output error
             return StoreFull(f"the disk of {self.path} is full: {kept}; free space on it")
         return StoreUnavailable(f"{self.path} could not be written ({error}): {kept}")
 
@@ -275,36 +310,8 @@ class LMDBEnvironment:
         """End this thread's last write if Ctrl-C has interrupted it before its end: no other write could begin."""
         import lmdb
 
-        last = getattr(self._own, "writes", None)
-        if last is not None:
-            with suppress(lmdb.Error):  # it was not interrupted
-                last.abort()
-
-    @staticmethod
-    def _disk_is_full(folder: str) -> bool:
-        from shutil import disk_usage
-
-        return disk_usage(folder or ".").free < _LITTLE
-
-    def _why_not(self, error: Exception) -> str:
-        import lmdb
-
-        path, folder = self.path, os.path.dirname(os.path.abspath(self.path))
-        if isinstance(error, lmdb.InvalidError):
-            whole = "a backup, or a copy that was made while no process had it open"
-            return f"{path} is no LMDB file, or is damaged ({error}): give another path, or put back {whole}"
-        if isinstance(error, lmdb.MemoryError):
-            return (
-                f"{path} cannot be opened, because a process may not have {self._map_size} bytes of address space here "
-                f"(see ulimit -v): give a smaller map_size, which is the most that the store may ever hold"
-            )
-        if "already open" in str(error):
-            return f"{path} is already open in this process: open it once and hand the store to whoever needs it"
-        if os.path.isdir(path):
-            return f"{path} is a folder: an LMDBStore is one file in it, such as {path}/state.lmdb"
-        if "denied" not in str(error) and not os.path.isdir(folder):
-            return f"{folder} is not a folder: make it first"
-        return f"{path} cannot be opened ({error}): check that it and {path}-lock can be read and written"
+        with suppress(lmdb.Error):  # it was not interrupted
+            self._own.writes.abort()
 
 
 class _LMDBTransaction:

@@ -55,7 +55,7 @@ class InUse:
             if self._exchanging is token:
                 self._exchanging = None
                 self._changed.notify_all()
-            elif not self._open:
+            elif not self._open and self._exchanging is not None:  # who waits for the others to end
                 self._changed.notify_all()
 
     @contextmanager

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from go_state.core.errors import GoStateError, StoreFull, StoreUnavailable
-from go_state.storage.backends.postgres.driver import psycopg
+from go_state.storage.backends.postgres.driver import PQGen, TupleRow, psycopg
 from go_state.storage.backends.postgres.dsn import Dsn
 from go_state.storage.records.lease import LeaseWait
 
@@ -36,7 +36,7 @@ class GivenUp(psycopg.OperationalError):
     """The caller has given up waiting for an answer, and the server has been asked to end the query."""
 
 
-class BoundedConnection(psycopg.Connection[Any]):
+class BoundedConnection(psycopg.Connection[TupleRow]):
     """A connection on which the server has `limit` seconds for each answer, or until the moment `until` if that is set.
 
     When the event `given_up` is set a wait ends before.
@@ -47,7 +47,7 @@ class BoundedConnection(psycopg.Connection[Any]):
     given_up: LeaseWait | None = None
     kept_since = 0.0  # when it was given back
 
-    def wait(self, gen: Generator[Any, Any, T], interval: float = _LOOK, timeout: float | None = None) -> T:
+    def wait(self, gen: PQGen[T], interval: float = _LOOK, timeout: float | None = None) -> T:
         """Wait for an answer; `Unanswered` when it does not come in time."""
         until = monotonic() + self.limit if self.until is None else self.until
         how = {} if timeout is None else {"timeout": timeout}
@@ -60,8 +60,8 @@ class BoundedConnection(psycopg.Connection[Any]):
             self.close()  # what it would say next is the answer to something else
             raise
 
-    def _end_query(self, gen: Generator[Any, Any, T], interval: float) -> None:
-        """Have the server end the query, which it would go on with for somebody who is gone; if it does not, close the connection."""
+    def _end_query(self, gen: PQGen[T], interval: float) -> None:
+        """Ask the server to end the query, which it would go on with for somebody who is gone; if it does not, close the connection."""
         try:
             self.cancel_safe(timeout=PARTING)
             super().wait(_ending(gen, monotonic() + PARTING, None), interval)
@@ -73,7 +73,7 @@ class BoundedConnection(psycopg.Connection[Any]):
                 raise
 
 
-def _ending(gen: Generator[Any, Any, T], until: float, given_up: LeaseWait | None) -> Generator[Any, Any, T]:
+def _ending(gen: PQGen[T], until: float, given_up: LeaseWait | None) -> PQGen[T]:
     """Do what psycopg's generator does, and raise once the time is over."""
     try:
         wanted = next(gen)

@@ -77,8 +77,9 @@ class Leases:
         connection = self._connection = self._server.connect()
         again = "SELECT number, pg_try_advisory_lock(number) FROM unnest(%s::bigint[]) AS number"
         if self._held:
-            taken = dict(connection.execute(again, [list(self._held.values())]).fetchall())
-            self._held = {name: number for name, number in self._held.items() if taken.get(number)}
+            rows = connection.execute(again, [list(self._held.values())]).fetchall()
+            taken = {number for number, is_taken in rows if is_taken}
+            self._held = {name: number for name, number in self._held.items() if number in taken}
         return connection
 
     def _end_if_unused(self) -> None:

@@ -34,7 +34,7 @@ class Listening:
         self._lock = threading.Lock()  # guards the one below
         self._followers: dict[str, list[Callable[[], object]]] = {}
         self._closed = False
-        self._waker, self._ring = socket.socketpair()  # wakes the thread to end
+        self._woken, self._wakes = socket.socketpair()  # wakes the thread to end
         self._thread = threading.Thread(target=self._listen, name="go_state listen", daemon=True)
         self._ready = threading.Event()
         self._thread.start()
@@ -54,11 +54,11 @@ class Listening:
     def close(self) -> None:
         """End the thread and its connection."""
         self._closed = True
-        self._ring.send(b"!")
+        self._wakes.send(b"!")
         if self._thread is not threading.current_thread():
             self._thread.join()
-        self._waker.close()
-        self._ring.close()
+        self._woken.close()
+        self._wakes.close()
 
     def _listen(self) -> None:
         wait = _FIRST_WAIT
@@ -78,7 +78,7 @@ class Listening:
                     _log.warning("%s is not heard, connecting again: readers wait until then (%s)", self._server.where, kind)
                 self._server.forget()  # if this one was lost, others were: woken readers would wait for their answers
                 self._ready.set()
-                self._is_ready([self._waker], wait)
+                self._is_ready([self._woken], wait)
                 wait = min(wait * 2, _LONGEST_WAIT)
 
     def _ask_for_notices(self, connection: BoundedConnection) -> bool:
@@ -90,7 +90,7 @@ class Listening:
 
     def _receive(self, connection: BoundedConnection, notified: bool) -> None:
         while not self._closed:
-            if not self._is_ready([connection, self._waker], _QUESTION):
+            if not self._is_ready([connection, self._woken], _QUESTION):
                 connection.execute("SELECT 1")
                 if not notified:
                     self._call_all()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from go_state.core.errors import UsageError
-from go_state.storage.backends.postgres.database import Database
-from go_state.storage.backends.postgres.dsn import Dsn
 from go_state.storage.backends.record_store import RecordStore
+
+if TYPE_CHECKING:
+    from go_state.storage.backends.postgres.database import Database
 
 _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,47}")
 
@@ -30,7 +32,7 @@ class PostgresStore(RecordStore):
 
     Raises `StoreUnavailable` if the database cannot be reached or does not answer, and `StoreFull`. If a connection is lost while a
     write is being committed, it is not known whether the write was kept: the error says so, and a journal finds out before it
-    writes again.
+    writes again. `MissingExtra` without `pip install "go-state[postgres]"`.
     """
 
     backend: Database
@@ -44,6 +46,10 @@ class PostgresStore(RecordStore):
             raise UsageError(f"connections is a number from 1, not {connections!r}")
         if type(timeout) not in (int, float) or not 0 < timeout < 1e6:
             raise UsageError(f"timeout is a number of seconds above 0, not {timeout!r}")
+        # Here, so that whoever only names this class, as `from go_state import *` does, needs no driver.
+        from go_state.storage.backends.postgres.database import Database
+        from go_state.storage.backends.postgres.dsn import Dsn
+
         self.schema = schema
         super().__init__(Database(Dsn(dsn), schema, connections=connections, timeout=timeout, create=create))
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any
 
 from go_state.storage.backends.postgres.connections import BoundedConnection
-from go_state.storage.backends.postgres.driver import psycopg
+from go_state.storage.backends.postgres.driver import TupleRow, psycopg
 from go_state.storage.backends.postgres.listening import channel_of, payload_of
 from go_state.storage.records.frames import FRAME_BYTES
 
@@ -130,10 +129,10 @@ class PostgresTransaction:
             gone = [name for name, record in sorted(changed.items()) if record is None]
             self._run("DELETE FROM {} WHERE name = ANY(%b::bytea[])", gone)
 
-    def _rows(self, query: str, *values: object) -> list[Any]:
+    def _rows(self, query: str, *values: object) -> list[TupleRow]:
         return self._run(query, *values).fetchall()
 
-    def _run(self, query: str, *values: object) -> psycopg.Cursor[Any]:
+    def _run(self, query: str, *values: object) -> psycopg.Cursor[TupleRow]:
         """Run a query, in which `{}` stands for the table."""
         return self._connection.execute(query.format(self._table).encode(), values, binary=True)
 

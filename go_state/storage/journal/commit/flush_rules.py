@@ -1,4 +1,4 @@
-"""When a journal is flushed: nobody else decides.
+"""When a journal is flushed: nobody else decides; and how far its named readers have come, which a flush writes.
 
 A put asks `is_full`, a read `blocks`, a commit `commit_is_due`; a run asks `needs_flush` between two chunks of messages.
 """
@@ -6,9 +6,11 @@ A put asks `is_full`, a read `blocks`, a commit `commit_is_due`; a run asks `nee
 from __future__ import annotations
 
 import time
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Mapping
+from typing import Generic, TypeVar
 
 from go_state.buffer.log import Log
+from go_state.buffer.retained import Place
 from go_state.buffer.statistics import Backlog
 from go_state.storage.journal.commit.group_commit import GroupCommit
 from go_state.storage.journal.commit.lease_holder import LeaseHolder
@@ -21,12 +23,41 @@ Msg = TypeVar("Msg")
 GROUP = 4096  # messages: what a crash may take of a journal whose durability is "group"
 
 
-class NamedPosition(Protocol):
-    """What the rules ask of a reader; see `Cursor`."""
+class Positions:
+    """How far the named readers of a journal have come, as far as that is not on disk yet; the log's lock guards it."""
 
-    name: str
-    position: int
-    committed: int
+    def __init__(self, cursors: list[Place], lease: LeaseHolder) -> None:
+        self._cursors = cursors  # of the open readers
+        self._lease = lease
+        self._left: dict[str, int] = {}  # how far those had come that were closed, until that is on disk
+
+    def has_moved(self, cursor: Place) -> bool:
+        """Return whether the reader has a name, and has committed more than is on disk."""
+        return bool(cursor.name) and self._lease.stored.get(cursor.name) != cursor.committed
+
+    def moved(self) -> dict[str, int]:
+        """Return those that are to be written. Lock held."""
+        moved, stored = dict(self._left), self._lease.stored
+        for each in self._cursors:
+            if each.name and stored.get(each.name) != each.committed:
+                moved[each.name] = each.committed
+        return moved
+
+    def remember_left(self, cursor: Place) -> None:
+        """Keep what a named reader has committed, which is being closed, for the next flush. Lock held."""
+        if cursor in self._cursors and self.has_moved(cursor):
+            self._left[cursor.name] = cursor.committed  # its own messages may be pending: the two are written together
+
+    def start_of(self, name: str) -> int | None:
+        """Return the stored position of the reader of this name, None if it is new. Lock held."""
+        return self._left.get(name, self._lease.stored.get(name))
+
+    def written(self, positions: Mapping[str, int]) -> None:
+        """Called when they are on disk. Lock held."""
+        stored = self._lease.stored
+        stored.update(positions)
+        if self._left:
+            self._left = {name: position for name, position in self._left.items() if stored.get(name) != position}
 
 
 class FlushRules(Generic[Msg]):
@@ -39,6 +70,7 @@ class FlushRules(Generic[Msg]):
         stage: GroupCommit[Msg],
         lease: LeaseHolder,
         run_record: RunRecord,
+        positions: Positions,
         *,
         at_once: bool,
     ) -> None:
@@ -48,6 +80,7 @@ class FlushRules(Generic[Msg]):
         self._stage = stage
         self._lease = lease
         self._run_record = run_record
+        self.positions = positions  #: how far named readers have come
 
     @property
     def is_full(self) -> bool:
@@ -57,7 +90,19 @@ class FlushRules(Generic[Msg]):
     @property
     def has_staged(self) -> bool:
         """Whether messages can be written that have no position yet."""
-        return self._lease.is_held and self._stage.waiting
+        return bool(self._stage.staged) and self._lease.is_held and self._stage.waiting
+
+    @property
+    def is_unused(self) -> bool:
+        """Whether the lease is not ours, and no message waits for it to be."""
+        return not (self._lease.is_held or self._stage.waiting)
+
+    def has_unwritten(self) -> bool:
+        """Return whether there is something to write."""
+        with self._log.lock:
+            self._log.absorb()
+            noted = self._run_record.has_unwritten or self._run_record.has_unwritten_wake
+            return bool(self._tail.pending or self._stage.waiting or noted or self.positions.moved())
 
     def backlog(self, position: int | None) -> Backlog:
         """Return what waits from the position on, or what is not on disk, with what waits for the lease; it asks no disk."""
@@ -70,16 +115,17 @@ class FlushRules(Generic[Msg]):
             age = None if at is None else max(time.time() - at, 0.0)
             return Backlog(size + self._stage.size, age, log.times.rate(tail.end, log.clock()))
 
-    def blocks(self, cursor: NamedPosition) -> bool:
+    def blocks(self, cursor: Place) -> bool:
         """Return whether a reader has to wait for a flush: its next message, or what was staged, is not on disk."""
-        waits = self._log.inbox or self._tail.pending
-        return self.has_staged or bool(waits and cursor.position >= self._tail.durable)
+        if (self._log.inbox or self._tail.pending) and cursor.position >= self._tail.durable:
+            return True
+        return bool(self._stage.staged) and self.has_staged
 
-    def commit_is_due(self, cursor: NamedPosition) -> bool:
+    def commit_is_due(self, cursor: Place) -> bool:
         """Return whether a reader's commits have to be on disk now."""
         return bool(cursor.name) and (self.at_once or self._is_far_ahead(cursor))
 
-    def needs_flush(self, cursor: NamedPosition) -> bool:
+    def needs_flush(self, cursor: Place) -> bool:
         """Return whether a run, or a task, should flush before it takes more.
 
         It does if a read blocks, or if as much waits as a crash may take; the rest, such as commits, is written when the reader has
@@ -88,28 +134,24 @@ class FlushRules(Generic[Msg]):
         if self.blocks(cursor) or self.is_full:
             return True
         has_unwritten, at_end = self._run_record.has_unwritten, cursor.position >= self._tail.end
-        if not (has_unwritten or self.has_moved(cursor)):
+        if not (has_unwritten or self.positions.has_moved(cursor)):
             return False
         if has_unwritten or self._is_far_ahead(cursor):
             return self._is_far_ahead(cursor) or self.at_once or at_end
         # A program's run says itself when its cursor has to be on disk: until then a replay finds its turns again.
         return cursor.name != PROGRAM and (self.at_once or at_end)
 
-    def has_moved(self, cursor: NamedPosition) -> bool:
-        """Return whether the reader has a name, and has committed more than is on disk."""
-        return bool(cursor.name) and self._lease.stored.get(cursor.name) != cursor.committed
-
-    def is_moved_or_noted(self, cursor: NamedPosition) -> bool:
+    def is_moved_or_noted(self, cursor: Place) -> bool:
         """Return whether a run has come further, or has another time to be woken, than is on disk."""
-        return self.has_moved(cursor) or self._run_record.has_unwritten_wake
+        return self.positions.has_moved(cursor) or self._run_record.has_unwritten_wake
 
-    def marks_are_due(self, cursor: NamedPosition) -> bool:
+    def marks_are_due(self, cursor: Place) -> bool:
         """Return whether turns with effects are to be marked on disk now: at the end of a backlog, or each time with "put"."""
-        return self.has_moved(cursor) and (self.at_once or cursor.position >= self._tail.end)
+        return self.positions.has_moved(cursor) and (self.at_once or cursor.position >= self._tail.end)
 
-    def is_unwritten(self, cursor: NamedPosition) -> bool:
+    def is_unwritten(self, cursor: Place) -> bool:
         """Return whether the disk does not know all that the reader has done."""
-        return self.blocks(cursor) or self.has_moved(cursor) or self._run_record.has_unwritten
+        return self.blocks(cursor) or self.positions.has_moved(cursor) or self._run_record.has_unwritten
 
-    def _is_far_ahead(self, cursor: NamedPosition) -> bool:
+    def _is_far_ahead(self, cursor: Place) -> bool:
         return cursor.committed - self._lease.stored.get(cursor.name, 0) >= GROUP

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from go_state.storage.records.times import Times
+from go_state.storage.records.block import Times
 from go_state.waking.thread_waker import ThreadWaker
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class GroupCommit(Generic[Msg]):
 
     def __init__(self) -> None:
         self._lock = threading.Lock()  # guards the two below, and the choice of the leader
-        self._staged: list[Pending[Msg]] = []
+        self.staged: list[Pending[Msg]] = []  #: what waits, or was written a moment ago; it may be looked at without the lock
         self._led = False
 
     def leave_to_parent(self, lock: threading.Lock) -> None:
@@ -80,7 +80,7 @@ class GroupCommit(Generic[Msg]):
     @property
     def waiting(self) -> bool:
         """Whether something is to be written."""
-        for each in tuple(self._staged):  # noqa: SIM110 - Ctrl-C is lost in a generator that `any` drops
+        for each in tuple(self.staged):  # noqa: SIM110 - Ctrl-C is lost in a generator that `any` drops
             if not each.done:
                 return True
         return False
@@ -89,13 +89,13 @@ class GroupCommit(Generic[Msg]):
     def size(self) -> int:
         """How many messages are to be written."""
         with self._lock:
-            return sum(len(each.messages) for each in self._staged if each.first < 0 and not each.done)
+            return sum(len(each.messages) for each in self.staged if each.first < 0 and not each.done)
 
     @property
     def oldest(self) -> float | None:
         """When the first of them was put, in seconds since 1970; None if there is none."""
         with self._lock:
-            return next((each.times[0].at / 1e6 for each in self._staged if not each.done), None)
+            return next((each.times[0].at / 1e6 for each in self.staged if not each.done), None)
 
     def enter(self, staged: Pending[Msg]) -> bool:
         """Wait until the messages are written, or return True when the caller is to write what is staged, its own among it.
@@ -116,14 +116,14 @@ class GroupCommit(Generic[Msg]):
 
     def _add(self, staged: Pending[Msg]) -> None:
         with self._lock:
-            self._staged.append(staged)
+            self.staged.append(staged)
             if not self._led:
                 self._led = staged.leads = True
 
     def add(self, staged: Pending[Msg]) -> None:
         """Stage messages whose sender does not wait: whoever reads them flushes them."""
         with self._lock:
-            self._staged.append(staged)
+            self.staged.append(staged)
 
     def leave(self, staged: Pending[Msg]) -> None:
         """Take the messages off the stage if they are not written, and hand the lead on, to a waiting sender if there is one.
@@ -131,11 +131,11 @@ class GroupCommit(Generic[Msg]):
         Calling it twice has the effect of once, so that an interrupted call can be repeated: nobody would wake the others otherwise.
         """
         with self._lock:
-            if staged in self._staged:
-                self._staged.remove(staged)
+            if staged in self.staged:
+                self.staged.remove(staged)
             if not staged.leads:
                 return
-            following = next((each for each in self._staged if each.can_lead), None)
+            following = next((each for each in self.staged if each.can_lead), None)
             self._led = following is not None
             if following is not None:
                 following.leads = True
@@ -144,8 +144,8 @@ class GroupCommit(Generic[Msg]):
 
     def to_write(self) -> list[Pending[Msg]]:
         """Return what is to be written. It stays on the stage until it is done, so that an interrupted flush loses none of it."""
-        if not self._staged:
+        if not self.staged:
             return []
         with self._lock:
-            self._staged = [each for each in self._staged if not each.done]
-            return list(self._staged)
+            self.staged = [each for each in self.staged if not each.done]
+            return list(self.staged)

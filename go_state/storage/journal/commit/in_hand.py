@@ -17,12 +17,12 @@ class InHand(Generic[Msg]):
     def __init__(self, log: Log[Msg], tail: Tail[Msg]) -> None:
         self._log = log
         self._tail = tail
-        self._all: list[Pending[Msg]] = []  # in the order of their places
+        self.all: list[Pending[Msg]] = []  #: in the order of their places
 
     def place(self, staged: Pending[Msg]) -> None:
         """Give messages their place behind all that has entered."""
         self._log.note(self._log.clock())
-        tail, in_hand, messages, number = self._tail, self._all, list(staged.messages), len(staged.messages)
+        tail, in_hand, messages, number = self._tail, self.all, list(staged.messages), len(staged.messages)
         # No call until all has moved, so that Ctrl-C finds it before or after the step: see `Retained`.
         tail.pending += staged.encoded
         tail.times += staged.times
@@ -33,24 +33,24 @@ class InHand(Generic[Msg]):
 
     def places(self) -> list[range]:
         """Return the positions of the messages."""
-        return [range(each.first, each.end) for each in self._all]
+        return [range(each.first, each.end) for each in self.all]
 
     def finish_up_to(self, end: int) -> None:
         """Called when the journal is written up to `end`: finish the messages that end there or before."""
-        while self._all and self._all[0].end <= end:
-            staged = self._all[0]
+        while self.all and self.all[0].end <= end:
+            staged = self.all[0]
             if staged.know is not None:
                 staged.know(staged.first)
             staged.finish(None)
-            self._all.pop(0)
+            self.all.pop(0)
 
     def withdraw(self, failure: Exception | None) -> None:
         """Take out what is not on disk after a failure, and what goes with a snapshot or not at all.
 
         Senders who wait get the failure; what nobody waits for stays staged.
         """
-        while self._all and (failure is not None or self._all[-1].with_snapshot):
-            each = self._all[-1]
+        while self.all and (failure is not None or self.all[-1].with_snapshot):
+            each = self.all[-1]
             first, number = each.first, len(each.messages)
             if failure is not None and each.waits:
                 each.finish(failure)
@@ -59,11 +59,11 @@ class InHand(Generic[Msg]):
                 cursor.committed = _without(cursor.committed, first, number)
             self._tail.take_out(first, number)  # whose last steps, and these two, have no call between them
             each.first = -1
-            del self._all[-1]
+            del self.all[-1]
 
     def fail(self, error: Exception) -> None:
         """Raise the error in the senders who wait: it is not known whether their messages were written."""
-        for each in self._all:
+        for each in self.all:
             if each.waits:
                 each.finish(error)
 

@@ -52,23 +52,23 @@ class LeaseHolder:
         self._before = before  # finishes the journal that was here before, which may have failed when it was closed
         self._taken = taken  # called with the log's lock held, when the lease is ours
         self._thread = thread
-        self._right = Right.UNREAD
+        self.right = Right.UNREAD  #: what this process may do now
         self._end_following: Callable[[], object] | None = None
 
     @property
     def is_held(self) -> bool:
         """Whether the lease is ours, so that nobody else writes; also after it was lost, when everything that writes raises."""
-        return self._right is Right.HELD or self._right is Right.LOST
+        return self.right is Right.HELD or self.right is Right.LOST
 
     @property
     def is_lost(self) -> bool:
         """Whether another process has taken the journal over."""
-        return self._right is Right.LOST
+        return self.right is Right.LOST
 
     @property
     def is_ended(self) -> bool:
         """Whether the store was closed."""
-        return self._right is Right.ENDED
+        return self.right is Right.ENDED
 
     # ------------------------------------------------------------------ taking it
 
@@ -114,13 +114,13 @@ class LeaseHolder:
 
     def lose(self) -> None:
         """Called when a write has found that another process has taken the journal over."""
-        self._right = Right.LOST
+        self.right = Right.LOST
 
     # ------------------------------------------------------------------ looking at the disk
 
     def look(self) -> None:
         """Read the journal's beginning and end and its readers' positions, unless they are known."""
-        if self._right is Right.UNREAD:
+        if self.right is Right.UNREAD:
             with self.flushing:
                 self._look(taken=False)
 
@@ -132,10 +132,10 @@ class LeaseHolder:
         with self._log.lock:
             self._take_in()
             if taken:
-                self._right = Right.HELD
+                self.right = Right.HELD
                 self._taken()
-            elif self._right is Right.UNREAD:
-                self._right = Right.READING
+            elif self.right is Right.UNREAD:
+                self.right = Right.READING
 
     def _take_in(self) -> None:
         self.stored = dict(self._records.reached)
@@ -165,8 +165,8 @@ class LeaseHolder:
 
     def release(self) -> None:
         """Give the lease back."""
-        if self._right is Right.HELD:
-            self._right = Right.READING
+        if self.right is Right.HELD:
+            self.right = Right.READING
         self.queue.release()
         following, self._end_following = self._end_following, None
         if following is not None:
@@ -175,7 +175,7 @@ class LeaseHolder:
     def end(self) -> None:
         """Give the lease back for good: the store is closed."""
         self.release()
-        self._right = Right.ENDED
+        self.right = Right.ENDED
 
     def leave_to_parent(self, lock: threading.Lock) -> None:
         """In a forked child: the lease is the parent's, and so are the locks, which the stand-in takes the place of."""

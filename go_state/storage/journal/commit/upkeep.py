@@ -35,7 +35,13 @@ class Upkeep:
             if any(each.name for each in self._log.cursors):
                 raise UsageError(f"the journal {self._records.name!r} is being read: end its program first")
             if not isinstance(position, int) or not max(start, done) <= position < end:
-                raise UsageError(f"a message from position {max(start, done)} to {end - 1} can be skipped, not {position!r}")
+                first = max(start, done)
+                can_be = (
+                    f"a message from position {first} to {end - 1} can be"
+                    if first < end
+                    else "every message is processed: none can be"
+                )
+                raise UsageError(f"{can_be} skipped, not {position!r}")
             self._run_record.set_aside_locked(position, "skipped")
         self._writer.flush()
 

@@ -21,28 +21,26 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import time_ns
 from types import MappingProxyType
-from typing import Generic, Literal, TypeAlias, TypeVar
+from typing import Generic, Literal, Protocol, TypeAlias, TypeVar
 
+from go_state.buffer.cursor import TRIM_STEP
 from go_state.buffer.log import Log
 from go_state.core.errors import Conflict, LeaseHeld, StoreFull, StoreReplaced, UsedAfterClose
 from go_state.storage.journal.commit.flush_rules import FlushRules
 from go_state.storage.journal.commit.group_commit import GroupCommit, Pending
 from go_state.storage.journal.commit.in_hand import InHand
-from go_state.storage.journal.commit.lease_holder import LeaseHolder
-from go_state.storage.journal.commit.positions import Positions
+from go_state.storage.journal.commit.lease_holder import LeaseHolder, Right
 from go_state.storage.journal.message_type import MessageType
-from go_state.storage.journal.run_record import Notes, RunRecord
+from go_state.storage.journal.run_record import NO_NOTES, Notes, RunRecord
 from go_state.storage.journal.tail import Tail
-from go_state.storage.records.block import Entry, Snapshot
+from go_state.storage.records.block import Entry, Snapshot, Times
 from go_state.storage.records.records import PROGRAM, SNAPSHOT, Records
-from go_state.storage.records.times import Times
 from go_state.storage.records.writes.together import Steps
 from go_state.system.at_exit import at_exit
-from go_state.system.crash_points import reach
+from go_state.system.crash_points import Watch, reach
 from go_state.system.own_thread import OwnThread
 
 Msg = TypeVar("Msg")
-Result = TypeVar("Result")
 
 Durability: TypeAlias = Literal["group", "put"]
 """When messages are committed to disk; see `Journal`."""
@@ -51,6 +49,18 @@ Beside: TypeAlias = Mapping[str, bytes | None]
 _NONE: Beside = MappingProxyType({})
 REFUSED = "the journal is closed: messages may no longer be put"
 _NOT_WRITTEN = (Conflict, LeaseHeld, StoreFull, StoreReplaced)  # errors that come before anything is written
+
+
+class FlushObserver(Protocol):
+    """Notes each write of a journal."""
+
+    def now(self) -> float:
+        """Return the time, in seconds."""
+        ...
+
+    def flushed(self, messages: int, begun: float) -> None:
+        """Called in the thread that has written so many messages, by a write that begun then."""
+        ...
 
 
 class Writer(Generic[Msg]):
@@ -72,11 +82,11 @@ class Writer(Generic[Msg]):
         let_go: Callable[[], object],
     ) -> None:
         self.rules = rules  #: when to flush
-        self.positions = Positions(log, lease, rules)  #: how far named readers have come
+        self.positions = rules.positions  #: how far named readers have come
         self.thread = thread  #: in which the async methods use the disk
         self.time_ns: Callable[[], int] = time_ns  #: the clock that dates what enters
-        #: takes the steps of a write of so many messages, and notes it
-        self.observe: Callable[[int, Steps[int]], Steps[int]] | None = None
+        self.observer: FlushObserver | None = None  #: of the run, if somebody observes that
+        self.through = records.store.together.through  #: takes steps, writes what they yield, and returns what they return
         self._records = records
         self._log = log
         self._tail = tail
@@ -94,23 +104,26 @@ class Writer(Generic[Msg]):
 
     def flush(self) -> int:
         """Commit to disk all that was put and every cursor that has moved; return the position up to which all is durable."""
-        return self.through(self.flush_in_steps())
-
-    def through(self, steps: Steps[Result]) -> Result:
-        """Take steps alone, each in its transaction; return what they return."""
-        return self._records.store.together.through(steps)
+        if self._lease.right is not Right.HELD:
+            self._acquire_to_flush()
+        with self._lease.flushing:
+            self.through(self._steps())
+        return self._tail.durable
 
     def flush_in_steps(self) -> Steps[int]:
         """Flush as `flush` does; the write itself is a job that is yielded, for whoever writes it with those of other journals."""
-        if not (self._lease.is_held or self._log.closed) and self.has_unwritten():
-            self._lease.acquire()
+        self._acquire_to_flush()
         with self._lease.flushing:
             yield from self._steps()
         return self._tail.durable
 
+    def _acquire_to_flush(self) -> None:
+        if not (self._lease.is_held or self._log.closed) and self.rules.has_unwritten():
+            self._lease.acquire()
+
     async def flush_async(self) -> int:
         """Flush as `flush` does, in a thread."""
-        if not (self._lease.is_held or self._log.closed) and self.has_unwritten():
+        if not (self._lease.is_held or self._log.closed) and self.rules.has_unwritten():
             await self._lease.acquire_async()
         return await self.thread.call(self.flush)
 
@@ -150,21 +163,13 @@ class Writer(Generic[Msg]):
                 with self._log.lock:
                     self.let_go_locked()
 
-    def has_unwritten(self) -> bool:
-        """Return whether there is something to write."""
-        with self._log.lock:
-            self._log.absorb()
-            record = self._run_record
-            noted = record.has_unwritten or record.has_unwritten_wake
-            return bool(self._tail.pending or self._stage.waiting or noted or self.positions.moved())
-
     def flush_locked(self) -> None:
         """Flush. `flushing` held."""
         self.through(self._steps())
 
     def _steps(self, snapshot: Snapshot | None = None, messages: Sequence[Msg] = (), beside: Beside = _NONE) -> Steps[int]:
         """Flush, and return the number of the transaction, 0 if there was nothing to write. `flushing` held."""
-        if self.has_unwritten() or snapshot is not None or messages:
+        if self._lease.right is not Right.HELD and (snapshot is not None or messages or self.rules.has_unwritten()):
             if self._lease.is_lost:
                 raise LeaseHeld(self._records.name)
             self._lease.take()
@@ -173,7 +178,9 @@ class Writer(Generic[Msg]):
         own = [Pending(messages, self._kind.encode(messages), self.now(len(messages)), with_snapshot=True)] if messages else []
         self._is_unsure = bool(own)  # from here on: Ctrl-C must not leave them to a flush without the snapshot
         with self._log.lock:
-            self._enter_waiting()
+            self._log.absorb()
+            if self._stage.staged or self._in_hand.all:
+                self._enter_waiting()
             for each in own:
                 self._in_hand.place(each)
             cursors = self.positions.moved()
@@ -183,8 +190,23 @@ class Writer(Generic[Msg]):
                 self.let_go_locked()  # the lease may have been taken for a put that came too late
         if entry is None:
             return 0
-        write = self._write(entry)
-        number = yield from write if self.observe is None else self.observe(len(entry.messages), write)
+        observer = self.observer
+        begun = 0.0 if observer is None else observer.now()
+        self._is_unsure = True
+        point = "flush" if snapshot is None else "snapshot"
+        try:
+            if Watch.reached is not None:
+                reach(f"before-{point}")
+            yield (job := self._records.job(entry))
+            number = self._records.written(entry, job.outcome())
+            if Watch.reached is not None:
+                reach(f"after-{point}")
+        except Exception as error:  # Ctrl-C, say, is for this thread alone: the next flush finds out what became of the entry
+            if not self._is_on_disk(entry, error):
+                raise
+            number = 0  # of a transaction whose number nobody knows
+        if observer is not None:
+            observer.flushed(len(entry.messages), begun)
         with self._log.lock:
             self._written(entry, notes)
         return number
@@ -192,12 +214,12 @@ class Writer(Generic[Msg]):
     def taken(self) -> None:
         """Called when the lease has become ours, before anybody else can put. Lock held."""
         if not self.rules.at_once:
+            self._log.absorb()
             self._enter_waiting()  # what was put before now, and before all that is put from now on
         at_exit.add(self)
 
     def _enter_waiting(self) -> None:
-        """Give what is staged its place behind all that has entered; it is written, or taken out again. Lock held."""
-        self._log.absorb()
+        """Give what is staged its place behind all that has entered; it is written, or taken out again. Lock held, inbox absorbed."""
         for each in self._stage.to_write():
             if each.first >= 0:
                 continue  # it has its place, from a flush that was interrupted
@@ -213,7 +235,8 @@ class Writer(Generic[Msg]):
             cursors[SNAPSHOT] = snapshot.position
         messages, times = list(tail.pending), list(tail.times)
         aside, running, wake, letters = notes
-        letters = {**letters, **beside}
+        if beside:
+            letters = {**letters, **beside}
         if not (messages or cursors or aside or snapshot or running is not None or wake is not None or letters):
             return None
         schema, types = self._kind.written_as()
@@ -222,41 +245,32 @@ class Writer(Generic[Msg]):
     def _written(self, entry: Entry, notes: Notes) -> None:
         """Called when the entry is on disk. Lock held."""
         end = entry.first + len(entry.messages)
-        self._in_hand.finish_up_to(end)  # they know their position before a reader has them
+        log = self._log
+        if self._in_hand.all:
+            self._in_hand.finish_up_to(end)  # they know their position before a reader has them
         self._tail.written(end, entry.times)
-        self._log.wake_sleepers()
-        self.positions.written(dict(entry.cursors))
-        self._run_record.written(notes)
+        if log.sleepers:
+            log.wake_sleepers()
+        if entry.cursors:
+            self.positions.written(entry.cursors)
+        if notes is not NO_NOTES:
+            self._run_record.written(notes)
         self._is_unsure, self._failure = False, None
-        self._log.on_commit()
-        self._tail.bound()
-        self.let_go_locked()
+        if len(self._tail.items) >= TRIM_STEP or log.closers:
+            log.on_commit()
+        if log.closed:
+            self.let_go_locked()
 
     # ------------------------------------------------------------------ a write, and what is known of it
-
-    def _write(self, entry: Entry) -> Steps[int]:
-        """Write the entry and return its number, 0 if it was found to be on disk although the write has failed."""
-        self._is_unsure = True
-        point = "flush" if entry.snapshot is None else "snapshot"
-        try:
-            reach(f"before-{point}")
-            yield (job := self._records.job(entry))
-            number = self._records.written(entry, job.outcome())
-            reach(f"after-{point}")
-            return number
-        except Exception as error:  # Ctrl-C, say, is for this thread alone: the next flush finds out what became of the entry
-            if isinstance(error, LeaseHeld):
-                self._lease.lose()
-            self._failure = error
-            if not self._is_on_disk(entry, error):
-                raise
-            return 0
 
     def _is_on_disk(self, entry: Entry, error: Exception) -> bool:
         """Return whether a write that has failed is on disk all the same, as if a connection is lost while it is committed.
 
         If it is not, its messages are taken out again. If nobody knows yet, they keep their place until the next flush finds out.
         """
+        if isinstance(error, LeaseHeld):
+            self._lease.lose()
+        self._failure = error
         if isinstance(error, _NOT_WRITTEN):
             with self._log.lock:
                 self._withdraw()
@@ -298,11 +312,6 @@ class Writer(Generic[Msg]):
     def knows_disk(self) -> bool:
         """Whether what is on disk is known: nobody else writes, and no write of ours has an outcome that is not known."""
         return self._lease.is_held and not self._is_unsure
-
-    @property
-    def is_unused(self) -> bool:
-        """Whether the lease is not ours, and no message waits for it to be."""
-        return not (self._lease.is_held or self._stage.waiting)
 
     def now(self, number: int) -> list[Times]:
         """Return the times of `number` messages that enter now."""

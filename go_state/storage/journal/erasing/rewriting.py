@@ -9,15 +9,15 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from go_state.core.errors import UsageError
 from go_state.storage.journal.erasing.stage import Stage
-from go_state.storage.journal.history import Recorded
+from go_state.storage.journal.history import Recorded, Rewrite
 from go_state.storage.journal.parts import Parts
 from go_state.storage.letters.box import LetterBox
 from go_state.storage.letters.box import names as letter_boxes
-from go_state.storage.records.block import EMPTIED, Block, pack_block
+from go_state.storage.records.block import EMPTIED, Block, pack_block, split
 from go_state.storage.records.records import SNAPSHOT
-from go_state.storage.records.times import split
 
 Msg = TypeVar("Msg")
+Taken = TypeVar("Taken", contravariant=True)
 
 
 class Rewritten(NamedTuple):
@@ -35,7 +35,7 @@ class Rewritten(NamedTuple):
     letters: int = 0
 
 
-class Refolding(Protocol):
+class Refolding(Protocol[Taken]):
     """Makes the snapshots of a journal's program anew."""
 
     @property
@@ -43,7 +43,7 @@ class Refolding(Protocol):
         """Where snapshots stand, in order."""
         ...
 
-    def take(self, position: int, at: float, before: Any, after: Any) -> None:
+    def take(self, position: int, at: float, before: Taken | None, after: Taken | None) -> None:
         """Fold a message: what it was, and what it is now, None if it was emptied. Those that were set aside are not given."""
         ...
 
@@ -54,8 +54,8 @@ class Refolding(Protocol):
 
 def rewrite(
     parts: Parts[Msg],
-    fn: Callable[[Recorded[Any]], object],
-    refolding: Refolding | None,
+    fn: Rewrite,
+    refolding: Refolding[Msg] | None,
     *,
     dry_run: bool,
     progress: Callable[[int], object] | None,
@@ -90,14 +90,14 @@ def rewrite(
         return done
 
 
-def _check_rests(parts: Parts[Any]) -> None:
+def _check_rests(parts: Parts[Msg]) -> None:
     """Raise `UsageError` if somebody reads the journal, who would have the one half as it was."""
     with parts.log.lock:
         if parts.log.cursors:
             raise UsageError(f"the journal {parts.records.name!r} is being read: end its program and its readers first")
 
 
-def _check_snapshots(parts: Parts[Any], refolding: Refolding | None) -> None:
+def _check_snapshots(parts: Parts[Msg], refolding: Refolding[Msg] | None) -> None:
     """Raise `UsageError` if snapshots would have to go without which the program could not begin."""
     records = parts.records
     if refolding is None and SNAPSHOT in parts.lease.stored and records.start:
@@ -107,7 +107,7 @@ def _check_snapshots(parts: Parts[Any], refolding: Refolding | None) -> None:
         )
 
 
-def _check_no_command(parts: Parts[Any], changed: set[int]) -> None:
+def _check_no_command(parts: Parts[Msg], changed: set[int]) -> None:
     """Raise `UsageError` if a command of a message that changes has not ended: its program finds it again by that message."""
     turns = (name.split("/")[1] for name in parts.records.under_way())
     running = sorted({int(turn) for turn in turns if turn.isdecimal()} & changed)
@@ -118,7 +118,7 @@ def _check_no_command(parts: Parts[Any], changed: set[int]) -> None:
         )
 
 
-def _letters_of(parts: Parts[Any], changed: set[int]) -> list[str]:
+def _letters_of(parts: Parts[Msg], changed: set[int]) -> list[str]:
     """Return the keys of the letters in the same store that hold messages which change, with what they failed with."""
     if not changed:
         return []
@@ -132,7 +132,7 @@ def _letters_of(parts: Parts[Any], changed: set[int]) -> list[str]:
     ]
 
 
-def _look_anew(parts: Parts[Any]) -> None:
+def _look_anew(parts: Parts[Msg]) -> None:
     with parts.log.lock:
         parts.tail.forget_all()
     with suppress(Exception):  # what is on disk is looked at again with the next use
@@ -147,8 +147,8 @@ class _Rewriting(Generic[Msg]):
     def __init__(
         self,
         parts: Parts[Msg],
-        fn: Callable[[Recorded[Any]], object],
-        refolding: Refolding | None,
+        fn: Rewrite,
+        refolding: Refolding[Msg] | None,
         stage: Stage | None,
         progress: Callable[[int], object] | None,
     ) -> None:
@@ -177,7 +177,7 @@ class _Rewriting(Generic[Msg]):
         number = len(self.changed)
         return Rewritten(self._messages, number - self._emptied, self._emptied, self._made, min(self.changed, default=None))
 
-    def _each(self, block: Block) -> Iterator[tuple[int, int, bytes, Any]]:
+    def _each(self, block: Block) -> Iterator[tuple[int, int, bytes, Msg | None]]:
         """Give the position, time, JSON and value of each message; None for one that cannot be read, or that a migration drops."""
         messages, error = self._parts.kind.decode_as_far(block)
         times = (at for number, at in block.times() for _ in range(number))
@@ -187,7 +187,7 @@ class _Rewriting(Generic[Msg]):
                 raise error
             yield position, at, record, messages[index]
 
-    def _record(self, block: Block, position: int, at: int, record: bytes, message: Any) -> tuple[bytes, bool]:
+    def _record(self, block: Block, position: int, at: int, record: bytes, message: Msg | None) -> tuple[bytes, bool]:
         """Return the JSON that the message has from now on, and whether that is another."""
         if position < self._parts.records.start:  # forgotten, and in the file only because of those behind it
             return EMPTIED, False
@@ -205,16 +205,16 @@ class _Rewriting(Generic[Msg]):
             self._emptied += encoded == EMPTIED
         return encoded, encoded != record
 
-    def _taken(self, position: int, at: float, record: bytes, message: Any) -> bytes:
+    def _taken(self, position: int, at: float, record: bytes, message: Msg | None) -> bytes:
         """Return the JSON that the message has from now on, once it is folded."""
         from msgspec import json
 
         shown = json.decode(record) if message is None else message
-        returned = self._fn(Recorded(position, at, shown))
+        returned: Any = self._fn(Recorded(position, at, shown))  # a message, or it is refused below
         if returned is shown:
             encoded, after = record, message
         else:
-            encoded = EMPTIED if returned is None else self._parts.kind.encode_one(returned)  # type: ignore[arg-type]  # or it is refused
+            encoded = EMPTIED if returned is None else self._parts.kind.encode_one(returned)
             after = returned
         if self._refolding is not None and position not in self._aside:
             self._refolding.take(position, at, message, after)

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-AnyJob: TypeAlias = "Job[Any]"  # each has a result of its own
-Steps: TypeAlias = "Generator[AnyJob, None, T]"
+SomeJob: TypeAlias = "Job[Any]"  # each has a result of its own
+Steps: TypeAlias = "Generator[SomeJob, None, T]"
 """What is done in steps, and yields what it writes: when it goes on that is written, or has failed."""
 
 _MOST = 512  # writes in one transaction: one that fails has the others of it written again
@@ -52,37 +52,37 @@ class Job(Generic[T]):
         return self.result  # type: ignore[return-value]  # which is set by then
 
 
-def write_together(backend: Backend, jobs: Sequence[AnyJob]) -> None:
+def write_together(backend: Backend, jobs: Sequence[SomeJob]) -> None:
     """Write all jobs, in order, in one transaction or in several; each has its result or its error afterwards."""
     left = list(jobs)
     while left:
-        left = _tried(backend, left)
+        filling: SomeJob | None = None
+        try:
+            of = left[0].of if len(left) == 1 else _names(left)
+            with backend.transaction(write=True, of=of) as transaction:
+                for filling in left:
+                    filling.result = filling.fill(transaction)
+                filling = None
+            return
+        except Exception as error:
+            left = _to_try_again(backend, left, filling, error)
 
 
-def _tried(backend: Backend, jobs: list[AnyJob]) -> list[AnyJob]:
-    """Write the jobs in one transaction; return those that are to be tried again because it failed for another of them."""
-    failed: AnyJob | None = None
-    try:
-        with backend.transaction(write=True, of=_names(jobs)) as transaction:
-            for job in jobs:
-                failed = job
-                job.result = job.fill(transaction)
-            failed = None
-    except Exception as error:
-        if failed is None and isinstance(error, StoreFull) and len(jobs) > 1:
-            for job in jobs:  # nothing was kept, and there may be room for some of them
-                _tried(backend, [job])
-            return []
-        if failed is None or is_of_all(error):
-            for job in jobs:
-                job.error = error
-            return []
-        failed.error = error
-        return [job for job in jobs if job is not failed]
-    return []
+def _to_try_again(backend: Backend, jobs: list[SomeJob], failed: SomeJob | None, error: Exception) -> list[SomeJob]:
+    """Return those jobs that are to be written again because one of them has failed, None if it was the transaction as a whole."""
+    if failed is None and isinstance(error, StoreFull) and len(jobs) > 1:
+        for job in jobs:  # nothing was kept, and there may be room for some of them
+            write_together(backend, [job])
+        return []
+    if failed is None or is_of_all(error):
+        for job in jobs:
+            job.error = error
+        return []
+    failed.error = error
+    return [job for job in jobs if job is not failed]
 
 
-def _names(jobs: list[AnyJob]) -> list[bytes] | None:
+def _names(jobs: list[SomeJob]) -> list[bytes] | None:
     """Return the names of the records that the jobs need to themselves, None for all."""
     names: list[bytes] = []
     for job in jobs:
@@ -103,14 +103,14 @@ class Together:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._lock = threading.Lock()  # guards the two below
-        self._waiting: list[AnyJob] = []
+        self._waiting: list[SomeJob] = []
         self._is_led = False
 
     def after_fork_in_child(self) -> None:
         """In a forked child: those who wait are the parent's."""
         self._lock, self._waiting, self._is_led = threading.Lock(), [], False
 
-    def write_all(self, jobs: Sequence[AnyJob]) -> None:
+    def write_all(self, jobs: Sequence[SomeJob]) -> None:
         """Write the jobs of several journals, all of which the calling thread has."""
         write_together(self._backend, jobs)
 
@@ -125,24 +125,28 @@ class Together:
         finally:
             steps.close()  # of Ctrl-C in a write, whose error may be held on to: the steps have locks, which end with them
 
-    def write(self, job: AnyJob) -> None:
+    def write(self, job: SomeJob) -> None:
         """Write a job, with what others write now; it has its result or its error afterwards."""
-        if threading.current_thread() is threading.main_thread():
+        if threading.get_ident() == threading.main_thread().ident:
             write_together(self._backend, [job])
             return
-        job.waker = waker = ThreadWaker()
+        waker = None
         with self._lock:
-            self._waiting.append(job)
-            leads, self._is_led = not self._is_led, True
-        if not leads:
-            waker.sleep(None)  # until it is written, or is to lead
+            if self._is_led:
+                job.waker = waker = ThreadWaker()
+                self._waiting.append(job)
+            self._is_led = True
+        if waker is None:
+            self._lead([job])  # nobody else waits: if somebody did, the next leader would be named
+            return
+        waker.sleep(None)  # until it is written, or is to lead
         if job.waker is not None:
-            self._lead()
+            with self._lock:
+                jobs, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
+            self._lead(jobs)
 
-    def _lead(self) -> None:
-        """Write what waits, the leader's own with it, and hand the lead on."""
-        with self._lock:
-            jobs, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
+    def _lead(self, jobs: list[SomeJob]) -> None:
+        """Write the jobs, the leader's own among them; wake those who wait for that, and the next leader."""
         try:
             write_together(self._backend, jobs)
         except BaseException as error:  # such as the end of the interpreter: nobody knows what became of any of them
@@ -150,16 +154,12 @@ class Together:
                 job.error = StoreUnavailable(f"the write was interrupted by a {type(error).__qualname__}")
             raise
         finally:
-            self._hand_on(jobs)
-
-    def _hand_on(self, jobs: list[AnyJob]) -> None:
-        """Wake those whose jobs are done, and the next leader."""
-        with self._lock:
-            following = self._waiting[0] if self._waiting else None
-            self._is_led = following is not None
-        for job in jobs:
-            waker, job.waker = job.waker, None
-            if waker is not None:
-                waker.wake()
-        if following is not None and following.waker is not None:
-            following.waker.wake()
+            with self._lock:
+                following = self._waiting[0] if self._waiting else None
+                self._is_led = following is not None
+            for job in jobs:
+                waker, job.waker = job.waker, None
+                if waker is not None:
+                    waker.wake()
+            if following is not None and following.waker is not None:
+                following.waker.wake()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from go_state.core.errors import Corrupt
 from go_state.storage.records.frames import pack, unpack
@@ -18,6 +18,8 @@ from go_state.storage.records.keys import key_bytes
 
 if TYPE_CHECKING:
     from go_state.storage.records.backend import Backend, Transaction
+
+Key = TypeVar("Key")
 
 NOW = 0.0  # a time that is over: whoever starts programs starts this one at once
 _NEAR = 0.01  # second: times of one timer, calculated from two clocks again and again, differ by less
@@ -46,7 +48,7 @@ class WakeTimes(NamedTuple):
         return _are_near(self.beats, other.beats) and _are_near(self.timers, other.timers)
 
 
-def _are_near(one: Mapping[Any, float], other: Mapping[Any, float]) -> bool:  # Any: keys of either kind
+def _are_near(one: Mapping[Key, float], other: Mapping[Key, float]) -> bool:
     return one.keys() == other.keys() and all(abs(at - other[key]) < _NEAR for key, at in one.items())
 
 

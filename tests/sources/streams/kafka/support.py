@@ -10,7 +10,7 @@ from typing import Any
 
 import go_state as gs
 
-QUICK = {"session.timeout.ms": 6000, "heartbeat.interval.ms": 500, "reconnect.backoff.max.ms": 500}
+QUICK = {"session.timeout.ms": 3000, "heartbeat.interval.ms": 500, "reconnect.backoff.max.ms": 500}
 """Settings of a group whose tests need not wait for 45 s until a member counts as dead."""
 
 

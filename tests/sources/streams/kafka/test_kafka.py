@@ -183,7 +183,7 @@ def test_newest_is_of_the_moment_when_the_group_began(source: Any, store: Any, t
     """What came before is not read; what came while everybody was away is, and so is a new partition from its first record."""
     kafka_server.put(topic, *records(4, 5, 4, prefix="old"))
     first = Worker(source(start="newest"), store, snapshots=gs.Snapshots(seconds=1000))
-    wait_for(lambda: bool(list(store.keys("@starts/"))), "the start")
+    wait_for(lambda: bool(list(store.keys("@starts/tally/"))), "the start")
     first.end()
     kafka_server.put(topic, *records(4, 5, 4))
     kafka_server.add_partitions(topic, 5)
@@ -375,7 +375,8 @@ def test_servers_that_do_not_answer_are_named(store: Any, monkeypatch: pytest.Mo
     """The client's own reason is in the error, and no secret."""
     import go_state.sources.streams.kafka.topic as module
 
-    monkeypatch.setattr(module, "_SECONDS", 2.0)
+    monkeypatch.setattr(module, "_SECONDS", 1.0)
+    monkeypatch.setattr(module, "_LATE", 0.0)
     settings = {
         "security.protocol": "SASL_PLAINTEXT",
         "sasl.mechanism": "PLAIN",

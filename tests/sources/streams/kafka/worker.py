@@ -1,6 +1,7 @@
 """A worker as a process of its own: `python worker.py servers topic group store protocol [member]`. It ends at SIGTERM.
 
-The store is an LMDB file, or a Postgres if it begins with "host=" or "postgres". For each message a command is performed, which
+The store is an LMDB file, or a Postgres if it begins with "host=" or "postgres", or, if it begins with "copies:", one file for each partition
+on this worker alone, which counts as a machine of its own, with copies in the folder that is named. For each message a command is performed, which
 appends its effect id to `commands/<process>` beside the LMDB file or in the folder of GO_STATE_COMMANDS, if that is set.
 """
 
@@ -32,6 +33,9 @@ def noting(folder: Path) -> gs.Program[Tally, Add]:
 
 def opened(where: str) -> Any:
     """Return the store."""
+    if where.startswith("copies:"):
+        copies = Path(where.removeprefix("copies:"))
+        return gs.CopiedStore(copies.with_name(f"machine-{os.getpid()}"), copies, every=0.3)
     return gs.PostgresStore(where) if "=" in where or where.startswith("postgres") else gs.LMDBStore(where)
 
 

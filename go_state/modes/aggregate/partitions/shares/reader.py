@@ -3,8 +3,8 @@
     give ──▶ records that wait ──▶ a chunk, decoded at once ──▶ messages ──▶ turns
                                    └ its size is such that its turns take a few milliseconds
 
-A chunk is a list, and what is given of it its own iterator, so that a message costs nothing here. Of which record the last message
-was is found out when somebody asks: at saves and at failures.
+A chunk is a list, and what is given of it its own iterator, so that a message costs nothing here. Which record the last message
+came from is worked out when somebody asks: at saves and at failures.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class ShareReader(SourceReader[Msg]):
 
     has_positions = True
 
-    def __init__(self, name: str, records: Records[Any, Msg], after: Position, slices: Slices) -> None:
+    def __init__(self, name: str, records: Records[object, Msg], after: Position, slices: Slices) -> None:
         super().__init__(())
         self.name = name
         self.waiting = 0  #: records that were given and not taken into a chunk yet
@@ -106,17 +106,17 @@ class ShareReader(SourceReader[Msg]):
         self._records = records
         self._slices = slices
         self._start = after  # the position to begin after
-        self._given: deque[Sequence[Any]] = deque()  # Any, here and below: what a record is only its reading knows
-        self._chunk: Sequence[Any] = ()
-        self._found: list[Any] = []  # of the chunk
-        self._iterator: Iterator[Any] = iter(self._found)
-        self._last: tuple[Any, ...] = ()  # the last record of the chunks before this one, if there were any
+        self._given: deque[Sequence[object]] = deque()  # what a record is only its reading knows
+        self._chunk: Sequence[object] = ()
+        self._found: list[Any] = []  # of the chunk: messages, and records that are none, which the feed looks for
+        self._iterator = iter(self._found)
+        self._last: tuple[object, ...] = ()  # the last record of the chunks before this one, if there were any
         self.is_cut = False  #: whether it ended before everything had its turn
         self._ends = False
 
     # ------------------------------------------------------------------ what the holder calls
 
-    def give(self, records: Sequence[Any]) -> None:
+    def give(self, records: Sequence[object]) -> None:
         """Take records that follow those given last."""
         if not self.is_cut and records:
             self._given.append(records)
@@ -181,8 +181,8 @@ class ShareReader(SourceReader[Msg]):
         self._iterator = iter(self._found)
         return self._iterator
 
-    def _take(self, size: int) -> list[Any]:
-        taken: list[Any] = []
+    def _take(self, size: int) -> list[object]:
+        taken: list[object] = []
         while self._given and len(taken) < size:
             records = self._given.popleft()
             left = size - len(taken)
@@ -193,7 +193,7 @@ class ShareReader(SourceReader[Msg]):
         self._slices.taken(len(taken))
         return taken
 
-    def _decoded(self, record: Any) -> Any:
+    def _decoded(self, record: object) -> Msg | Undecoded:
         """Return the message of a record, or the record as one that cannot be decoded."""
         try:
             return self._records.message(record)
@@ -205,11 +205,27 @@ class ShareReader(SourceReader[Msg]):
             bad = BadRecord(self.name, self._records.position(record), f"decoding it raised {type(error).__qualname__}")
         return Undecoded(self._records.raw(record), bad)
 
+    def left_in_run(self) -> int:
+        return length_hint(self._iterator)
+
+    def position_before(self) -> Position:
+        taken = self._taken()
+        before = (self._chunk[taken - 2],) if taken > 1 else self._last
+        return self._records.position(before[0]) if before else self._start
+
+    def split(self) -> Iterator[Msg | None]:
+        taken, self._last = self._taken(), self._last_record()
+        left = self._found[taken:]
+        del self._found[taken:]
+        self._chunk, self._found = self._chunk[taken:], left
+        self._iterator = iter(left)
+        return self._iterator
+
     def _taken(self) -> int:
         """Return how many messages of the chunk were given."""
         return len(self._found) - length_hint(self._iterator)
 
-    def _last_record(self) -> tuple[Any, ...]:
+    def _last_record(self) -> tuple[object, ...]:
         taken = self._taken()
         return (self._chunk[taken - 1],) if taken else self._last
 

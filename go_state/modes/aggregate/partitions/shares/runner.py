@@ -10,10 +10,10 @@ import heapq
 import time
 from collections.abc import Collection, Mapping
 from itertools import count
-from typing import Any, Protocol, TypeAlias
+from typing import Generic, Protocol, TypeVar
 
 from go_state.core.errors import Conflict
-from go_state.core.ports import Position, Store
+from go_state.core.ports import Position
 from go_state.modes.aggregate.partitions.shares.reader import Slices
 from go_state.modes.aggregate.partitions.shares.saving import Saved, save_together
 from go_state.modes.aggregate.partitions.shares.share import Save, Share
@@ -22,52 +22,61 @@ from go_state.modes.options import OnCommit
 from go_state.runtime.flow.waits import Answer, Blocking, Flow
 from go_state.system.own_thread import OwnThread
 
-AnyShare: TypeAlias = Share[Any, Any]
+Model = TypeVar("Model")
+Msg = TypeVar("Msg")
+
+_ABSENT = 1.0  # seconds more than it should take; engines give a partition to others after some, and a look costs one query
 
 
-class Fates(Protocol):
+class Fates(Protocol[Model, Msg]):
     """What becomes of a share that does not go on."""
 
-    def done(self, share: AnyShare, /) -> Flow[None]:
+    def done(self, share: Share[Model, Msg], /) -> Flow[None]:
         """Called when a share has saved and is over."""
         ...
 
-    def fenced(self, share: AnyShare, conflict: Conflict, /) -> Flow[None]:
+    def fenced(self, share: Share[Model, Msg], conflict: Conflict, /) -> Flow[None]:
         """Called when a share cannot be saved, because what is stored is not its own any more."""
         ...
 
-    def saved(self, share: AnyShare, models: int, began: float, /) -> None:
+    def saved(self, share: Share[Model, Msg], models: int, began: float, /) -> None:
         """Called when a share was saved, with how many models have changed, by a save that began then."""
         ...
 
 
-class Runner:
+class Runner(Generic[Model, Msg]):
     """The shares that have something to do, those that are to be saved, and the times at which others have."""
 
     def __init__(
-        self, store: Store, thread: OwnThread, woken: Woken, slices: Slices, on_commit: OnCommit | None, fates: Fates
+        self,
+        thread: OwnThread,
+        woken: Woken[Share[Model, Msg]],
+        slices: Slices,
+        on_commit: OnCommit | None,
+        fates: Fates[Model, Msg],
     ) -> None:
         self.saved: dict[str, Position] = {}  #: what the reading was not told of yet
         self.positions: dict[str, Position] = {}  #: what is in the store, of all partitions that were ever held
-        self.broken: AnyShare | None = None  #: the one that has raised
-        self._store = store
+        self.broken: Share[Model, Msg] | None = None  #: the one that has raised
         self._thread = thread
         self._woken = woken
         self._slices = slices
         self._on_commit = on_commit
         self._fates = fates
-        self._ready: dict[AnyShare, None] = {}  # in order
-        self._saving: list[AnyShare] = []
-        self._timers: list[tuple[float, int, AnyShare]] = []
+        self._ready: dict[Share[Model, Msg], None] = {}  # in order
+        self._saving: list[Share[Model, Msg]] = []
+        self._present_at = time.monotonic()
+        self._timers: list[tuple[float, int, Share[Model, Msg]]] = []
         self._numbers = count()
 
     # ------------------------------------------------------------------ who has something to do
 
-    def add(self, share: AnyShare) -> None:
-        """Run the share soon."""
-        self._ready[share] = None
+    def add(self, share: Share[Model, Msg]) -> None:
+        """Run the share soon; one that is to be saved goes on after that."""
+        if not isinstance(share.wait, Save):
+            self._ready[share] = None
 
-    def remove(self, share: AnyShare) -> None:
+    def remove(self, share: Share[Model, Msg]) -> None:
         """Run the share no more."""
         self._ready.pop(share, None)
         if share in self._saving:
@@ -91,29 +100,43 @@ class Runner:
         while self._timers and self._timers[0][0] <= now:
             self._ready_again(heapq.heappop(self._timers)[2])
 
-    def _ready_again(self, share: AnyShare) -> None:
+    def _ready_again(self, share: Share[Model, Msg]) -> None:
         if not share.is_done and not isinstance(share.wait, Save):
             self._ready[share] = None
 
     # ------------------------------------------------------------------ running
 
-    def round(self, seconds: float) -> Flow[None]:
-        """Run those that have something to do, in turn and for up to so many seconds, and save those that are due."""
+    def was_absent(self, expected: float = 0.0) -> bool:
+        """Return whether this process stood still since the last call, which was expected to be `expected` seconds ago.
+
+        Then somebody else may have its partitions, and what waits here is not for it to do: that is to be looked at first.
+        """
+        before, self._present_at = self._present_at, time.monotonic()
+        return self._present_at - before > expected + _ABSENT
+
+    def round(self, seconds: float) -> Flow[bool]:
+        """Run those that have something to do, in turn and for up to `seconds`, and save those that are due.
+
+        Return False if the process stood still meanwhile, without another turn; a save does no harm, because it names the claim.
+        """
         self._look_up()
-        until = time.monotonic() + seconds
-        while self._ready:
+        until, absent = time.monotonic() + seconds, False
+        while self._ready or self._saving:
             for share in list(self._ready):
                 if share in self._ready:  # or it was dropped meanwhile
                     yield from self._run(share)
+                    if absent := self.was_absent():
+                        break
                 if time.monotonic() >= until:
                     break
             if self._saving:
                 yield from self._save()
-            if time.monotonic() >= until:
-                return
+            if absent or time.monotonic() >= until:
+                break
+        return not absent
 
-    def finish(self, shares: Collection[AnyShare], seconds: float) -> Flow[set[AnyShare]]:
-        """Run these to their ends, for up to so many seconds; return those that have not come to it."""
+    def finish(self, shares: Collection[Share[Model, Msg]], seconds: float) -> Flow[set[Share[Model, Msg]]]:
+        """Run these to their ends, for up to `seconds`; return those that have not come to it."""
         left, until = set(shares), time.monotonic() + seconds
         while left:
             self._look_up()
@@ -129,7 +152,7 @@ class Runner:
                 yield Rest(self._woken, until if timer is None else min(timer, until))
         return left
 
-    def _run(self, share: AnyShare) -> Flow[None]:
+    def _run(self, share: Share[Model, Msg]) -> Flow[None]:
         """Run a share for its slice, and note what it waits for then."""
         self._ready.pop(share, None)
         reader, waiting, began = share.reader, share.reader.waiting, time.perf_counter()
@@ -149,7 +172,7 @@ class Runner:
         share.is_changed = share.is_changed or arrived or taken > 0
         yield from self.settle(share)
 
-    def settle(self, share: AnyShare) -> Flow[None]:
+    def settle(self, share: Share[Model, Msg]) -> Flow[None]:
         """Note what the share waits for."""
         if share.is_done:
             yield from self._fates.done(share)
@@ -167,9 +190,9 @@ class Runner:
     def _save(self) -> Flow[None]:
         shares, self._saving = self._saving, []
         began = time.monotonic()
-        saved: Saved = yield Blocking(lambda: save_together(self._store, shares), self._thread)
+        saved: Saved[Model, Msg] = yield Blocking(lambda: save_together(shares), self._thread)
         self._saving += saved.later
-        changed: dict[str, Any] = {}
+        changed: dict[str, Model] = {}
         positions: dict[str, Position] = {}
         for share, models in saved.changed.items():
             self._note_saved(share, models, began)
@@ -183,7 +206,7 @@ class Runner:
         if positions and self._on_commit is not None:
             yield Answer(self._on_commit(changed, positions), "on_commit")
 
-    def _note_saved(self, share: AnyShare, models: Mapping[str, Any] | None, began: float) -> None:
+    def _note_saved(self, share: Share[Model, Msg], models: Mapping[str, Model] | None, began: float) -> None:
         wait = share.wait
         assert isinstance(wait, Save)  # it was saved
         share.position, share.saved = wait.position, share.counted()

@@ -16,6 +16,7 @@ from contextvars import copy_context
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from go_state.core.ports import Position
+from go_state.modes.aggregate.keyed import Change
 from go_state.modes.aggregate.model_store import KeptModels
 from go_state.modes.aggregate.partitions.shares.reader import PARKED, ShareReader
 from go_state.modes.batch.batch import Batch
@@ -26,12 +27,12 @@ Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
 
-class Save:
+class Save(Generic[Model]):
     """A wait for whoever saves several shares together: the model and the position of this one are to be written."""
 
     __slots__ = ("model", "position")
 
-    def __init__(self, model: Any, position: Position) -> None:  # Any: the working set's last change
+    def __init__(self, model: Change[Model] | None, position: Position) -> None:
         self.model = model
         self.position = position
 
@@ -42,7 +43,7 @@ class Save:
         self.in_thread()
 
     @classmethod
-    def flow(cls, model: Any, position: Position) -> Flow[None]:
+    def flow(cls, model: Change[Model] | None, position: Position) -> Flow[None]:
         """Wait until it is written."""
         yield cls(model, position)
 
@@ -59,7 +60,12 @@ class Share(Generic[Model, Msg]):
     """One partition: its batch, its models, and what it waits for."""
 
     def __init__(
-        self, partition: str, kept: KeptModels[Model, Msg], reader: ShareReader[Msg], batch: Batch[Any, Msg], position: Position
+        self,
+        partition: str,
+        kept: KeptModels[Model, Msg],
+        reader: ShareReader[Msg],
+        batch: Batch[Change[Model] | None, Msg],
+        position: Position,
     ) -> None:
         self.partition = partition
         self.kept = kept
@@ -157,12 +163,12 @@ class Share(Generic[Model, Msg]):
         await asyncio.shield(task)
 
 
-class _Leaving:
+class _Leaving(Generic[Model, Msg]):
     """The wait for a share's commands to end."""
 
     __slots__ = ("_share",)
 
-    def __init__(self, share: Share[Any, Any]) -> None:
+    def __init__(self, share: Share[Model, Msg]) -> None:
         self._share = share
 
     def in_thread(self) -> None:

@@ -1,29 +1,30 @@
-"""What wakes the holder of partitions: a command that has returned, or the wish that it ends. From any thread, wherever it waits.
+"""What wakes the holder of partitions: a command that has returned, or a request to end. From any thread, wherever it waits.
 
-It waits in two places: in the poll of its reading, which `wake` ends, and in `Rest`, where nothing may be polled: while a partition is
-handed over, and when nothing more will come. Who wakes notes the share first; who waits looks for such a note last.
+It waits in two places: in the poll of its reading, which `wake` ends, and in `Rest`, where nothing may be polled: while a partition
+is handed over, and when nothing more will come. Whoever wakes it notes the share first; whoever waits looks for such a note last.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Generic, TypeVar
 
-from go_state.modes.aggregate.partitions.shares.share import Share
 from go_state.waking.thread_waker import ThreadWaker
 from go_state.waking.waker import Waker
 
+Woke = TypeVar("Woke")
 
-class Woken:
+
+class Woken(Generic[Woke]):
     """The shares that have something to do again."""
 
     def __init__(self, wake_reading: Callable[[], object]) -> None:
-        self._shares: deque[Share[Any, Any] | None] = deque()
+        self._shares: deque[Woke | None] = deque()
         self._wake_reading = wake_reading
         self.waker: Waker | None = None  #: of a `Rest` that is going on
 
-    def wake(self, share: Share[Any, Any] | None = None) -> None:
+    def wake(self, share: Woke | None = None) -> None:
         """Note the share, if it is one that is to be run, and wake the holder."""
         self._shares.append(share)
         if (waker := self.waker) is not None:
@@ -35,9 +36,9 @@ class Woken:
         """Whether somebody was woken since they were last taken."""
         return bool(self._shares)
 
-    def take(self) -> set[Share[Any, Any]]:
+    def take(self) -> set[Woke]:
         """Return the shares that were noted since the last call."""
-        taken: set[Share[Any, Any]] = set()
+        taken: set[Woke] = set()
         while self._shares:
             share = self._shares.popleft()
             if share is not None:
@@ -45,12 +46,12 @@ class Woken:
         return taken
 
 
-class Rest:
+class Rest(Generic[Woke]):
     """A wait until somebody is woken, or a time of the monotonic clock has come."""
 
     __slots__ = ("_until", "_woken")
 
-    def __init__(self, woken: Woken, until: float | None) -> None:
+    def __init__(self, woken: Woken[Woke], until: float | None) -> None:
         self._woken = woken
         self._until = until
 

@@ -1,4 +1,4 @@
-"""Messages as they were put: the command `go-state journal show`, with what is put from now on if that is asked for."""
+"""Messages as they were put: the command `go-state journal show`, which can go on with what is put from now on."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from collections.abc import Iterator
 import orjson
 
 from go_state.cli.conditions import Members
-from go_state.cli.opened import AnyJournal, find_journal, open_store
+from go_state.cli.opened import find_journal, open_store
 from go_state.cli.parameters import Db, Follow, From, Kind, Member, Name, Schema, Until
 from go_state.cli.terminal import show_json
 from go_state.core.errors import UsageError
 from go_state.storage.journal.exchange import lines
+from go_state.storage.journal.journal import Journal
 
 _LOOK_SECONDS = 0.2  # between two looks at a store that another process writes: a file does not say when it has grown
 
@@ -43,7 +44,7 @@ def show_journal(
                 raise
 
 
-def _following(journal: AnyJournal, start: int | None) -> Iterator[bytes]:
+def _following(journal: Journal[object], start: int | None) -> Iterator[bytes]:
     """Give what is there, and then what comes, as often as a look finds something."""
     position = start
     while True:

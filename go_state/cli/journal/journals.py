@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TypedDict
 
-from go_state.cli.opened import find_journal, import_program, open_store
+from go_state.cli.opened import find_journal, import_program, open_store, store_to_fill
 from go_state.cli.output import bar, output, print_json, print_table, with_bar
 from go_state.cli.parameters import Db, File, Json, Name, Position, Schema, Target
 from go_state.cli.terminal import show
@@ -60,9 +60,10 @@ def export_journal(db: Db, name: Name, path: File, schema: Schema = "go_state") 
 def import_journal(db: Db, name: Name, path: File, target: Target, schema: Schema = "go_state") -> None:
     """Append the messages of JSON Lines (- for standard input) to a program's journal; none of them if one does not fit."""
     path = "/dev/stdin" if path == "-" else path
-    with open_store(db, schema, new=True) as store:
+    program = import_program(target)
+    with store_to_fill(db, schema) as store:
         found: Journal[object] = store.journal(name)
-        set_message_type(found, import_program(target))
+        set_message_type(found, program)
         with bar("import", _twice_its_lines(path)) as advance:
             number = found.import_from(path, progress=advance)
         show(f"{number:,} messages imported")
