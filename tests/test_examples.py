@@ -147,6 +147,7 @@ def run(example: str, folder: Path, *args: str) -> subprocess.CompletedProcess[s
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", PRINTS)
 def test_example_prints(example: str, tmp_path: Path) -> None:
     """The example ends well and prints exactly this."""

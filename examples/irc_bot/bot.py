@@ -258,3 +258,6 @@ def add_line(model: Bot, target: str, text: str) -> Bot:
     text = re.sub(r"[\r\n\0]+", " ", text).encode(errors="replace")[:LINE_BYTES].decode(errors="ignore")
     line = Line(model.next_number, target, text)
     return replace(model, outbox=(*model.outbox, line), next_number=model.next_number + 1)
+
+
+bot = make_bot()  # for tools that look at what one has done: go-state inspect examples.irc_bot.bot:bot irc_bot.lmdb

@@ -220,27 +220,33 @@ def replayed(program: Program[Model, Msg]) -> Program[Model, Msg]:
     """Return the program as a replay runs it: what its middleware does after the yield is not done."""
     if not program.middleware:
         return program
-    chain: Chain[Model, Msg] = Chain(program)
-
-    def update(model: Model, message: Msg, turn: Turn) -> Step[Model, Msg]:
-        step = chain.update(model, message, turn)
-        chain.forget()
-        return step
-
-    return replace(program, update=Folded(update, program.update), middleware=())
+    return replace(program, update=Folded(program), middleware=())
 
 
 class Folded(Generic[Model, Msg]):
-    """An update with middleware around it: it takes the turn, and has the annotations of the program's own."""
+    """An update with middleware around it: it takes the turn, and has the annotations of the program's own.
 
-    __slots__ = ("__wrapped__", "_update")
+    It is for one thread at a time; `anew` makes one for another.
+    """
+
+    __slots__ = ("__wrapped__", "_chain", "_program", "denied")
     __signature__ = inspect.signature(Chain.update).replace(
         parameters=list(inspect.signature(Chain.update).parameters.values())[1:]
     )
 
-    def __init__(self, update: Layer[Model, Msg], wrapped: Callable[..., object]) -> None:
-        self._update = update
-        self.__wrapped__ = wrapped
+    def __init__(self, program: Program[Model, Msg]) -> None:
+        self.denied: Denied | None = None  #: what the last message was denied with
+        self._program = program
+        self._chain: Chain[Model, Msg] = Chain(program)
+        self.__wrapped__ = program.update
+
+    def anew(self) -> Folded[Model, Msg]:
+        """Return another one of the same program."""
+        return Folded(self._program)
 
     def __call__(self, model: Model, message: Msg, turn: Turn) -> Step[Model, Msg]:
-        return self._update(model, message, turn)
+        chain = self._chain
+        step = chain.update(model, message, turn)
+        self.denied = chain.denied
+        chain.forget()
+        return step

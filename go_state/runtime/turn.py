@@ -26,8 +26,8 @@ Msg = TypeVar("Msg")
 
 Update: TypeAlias = Callable[[Model, Msg], Step[Model, Msg]]
 
-Around: TypeAlias = Callable[[Update[Model, Msg], Callable[[], object]], Update[Model, Msg]]
-"""Given an update, and what returns the position of the message last given, it returns an update that does the same, and looks on."""
+Around: TypeAlias = Callable[[Iterator[Msg | None], Feed[Msg]], Iterator[Msg | None]]
+"""Given a chunk of messages, and the feed that they come from, it gives the same messages, and looks on."""
 
 _NONE: Final = ()  # one object in CPython, by which the literal and "no messages" are known fastest; all else is looked at
 _BETWEEN_TURNS = "a function that is shown the model, or what gives the messages,"
@@ -55,9 +55,7 @@ class Loop(Generic[Model, Msg]):
         self.manager = manager
         self.failures: Failures[Msg] = failures or Failures()
         self.passed_over = 0  # messages without a turn: None, or set aside
-        self.around: Around[Model, Msg] | None = (
-            None  #: folded around update, from the next chunk of messages on; set from any thread
-        )
+        self.around: Around[Msg] | None = None  #: put around each chunk of messages from the next one on; set from any thread
         self.stopped = False
         self._steps = steps
         self._hooks = hooks = Hooks() if hooks is None else hooks
@@ -94,7 +92,7 @@ class Loop(Generic[Model, Msg]):
             while not self.stopped and (messages := (yield from feed.take())) is not None:
                 if messages is not NO_MESSAGES:
                     in_turns, around = True, self.around
-                    yield from turns(messages, update if around is None else around(update, feed.last_position), feed)
+                    yield from turns(messages if around is None else around(messages, feed), update, feed)
                     in_turns = False
                     if self.stopped:
                         break

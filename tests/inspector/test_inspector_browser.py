@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from inspector_browser import Looked, browser, elsewhere, position
 from inspector_support import Msg, Sale, Shop, fill, init, sales, shop, update
 
 import go_state as gs
@@ -20,46 +17,10 @@ import go_state as gs
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+__all__ = ["browser"]  # a fixture
 pytestmark = pytest.mark.slow
-T = TypeVar("T")
 
 AXE = Path(__file__).parent / "vendor" / "axe.js"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    from playwright.sync_api import sync_playwright
-
-    chromium = shutil.which("chromium")
-    assert chromium, "this test drives Debian's chromium: apt-get install chromium"
-    flags = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
-    with sync_playwright() as playwright, playwright.chromium.launch(executable_path=chromium, args=flags) as browser:
-        yield browser
-
-
-def elsewhere(call: Callable[[], T]) -> T:
-    """Call a function in a thread of its own: in this one playwright has an event loop."""
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(call).result()
-
-
-class Looked:
-    """A page that must not complain: what the console says and what is thrown are kept."""
-
-    def __init__(self, browser: Browser, address: str, **options: Any) -> None:
-        self.context = browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
-        self.page: Page = self.context.new_page()
-        self.troubles: list[str] = []
-        self.page.on(
-            "console", lambda message: self.troubles.append(message.text) if message.type in ("error", "warning") else None
-        )
-        self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
-        self.page.on("dialog", lambda dialog: self.troubles.append("a dialog was opened"))
-        self.page.goto(address)
-
-    def close(self, *, unless: str = "$^") -> None:
-        self.context.close()
-        assert [each for each in self.troubles if not re.search(unless, each)] == []
 
 
 @pytest.fixture(scope="module")
@@ -77,10 +38,6 @@ def looked(browser: Browser, journal: Path) -> Iterator[Looked]:
         looked.page.locator(".moment .tree").wait_for()
         yield looked
         looked.close()
-
-
-def position(page: Page) -> int:
-    return int(page.url.rpartition("/")[2])
 
 
 def test_stepping_jumping_and_the_address(looked: Looked) -> None:
@@ -175,22 +132,41 @@ def test_every_size_and_colour(browser: Browser, journal: Path, tmp_path: Path, 
         looked.close()
 
 
+AXE_RUN = """async () =>
+    (await axe.run()).violations.map((each) => each.id + ": " + each.nodes.map((node) => node.html.slice(0, 120)).join(" | "))"""
+
+
+def check_panes(page: Page, *, is_narrow: bool) -> None:
+    """Look at a message that has changed something and asked for a command, in each tab, and at the panes that a narrow window hides."""
+    page.keyboard.press("Home")
+    for _ in range(7):
+        page.keyboard.press("ArrowRight")
+    if is_narrow:
+        page.get_by_role("button", name="Model", exact=True).click()
+    for tab in ("Message", "Commands", "Subscriptions", "Turn", "Changes"):
+        page.get_by_role("tab", name=tab).click()
+        assert page.evaluate(AXE_RUN) == [], tab
+    if is_narrow:
+        page.get_by_role("button", name="Keys", exact=True).first.click()
+        assert page.evaluate(AXE_RUN) == []
+        page.get_by_role("button", name="Messages", exact=True).click()
+
+
 def test_screen_readers_find_their_way(browser: Browser, journal: Path) -> None:
-    """Axe finds nothing, in both colours, in the page and in each of its dialogs."""
+    """Axe finds nothing, in both colours, wide and narrow, in the page, its panes and tabs, and each of its dialogs."""
     with gs.LMDBStore(journal, readonly=True) as store, gs.inspect(store, shop) as inspector:
-        for scheme in ("light", "dark"):
-            looked = Looked(browser, inspector.address, bypass_csp=True, color_scheme=scheme)
+        for scheme, width in (("light", 1440), ("dark", 420)):
+            size = {"width": width, "height": 900}
+            looked = Looked(browser, inspector.address, bypass_csp=True, color_scheme=scheme, viewport=size)
             page = looked.page
-            page.locator(".moment .tree").wait_for()
+            page.locator(".row.chosen").wait_for()
             page.add_script_tag(path=AXE)
+            check_panes(page, is_narrow=width < 1000)
             for key in ("", "f", "g", "e", "?"):
                 if key:
                     page.keyboard.press(key)
                     page.locator("dialog").wait_for()
-                found = page.evaluate(
-                    "async () => (await axe.run()).violations.map(v => v.id + ': ' + v.nodes.map(n => n.html.slice(0, 120)).join(' | '))"
-                )
-                assert found == [], (scheme, key)
+                assert page.evaluate(AXE_RUN) == [], (scheme, key)
                 if key:
                     page.keyboard.press("Escape")
                     page.locator("dialog").wait_for(state="detached")
@@ -281,114 +257,6 @@ def test_a_page_without_the_token_says_so(browser: Browser, journal: Path) -> No
         looked = Looked(browser, inspector.address.partition("?")[0])
         expect(looked.page.get_by_role("alert")).to_contain_text("token")
         looked.close(unless="401")
-
-
-WRONG = "        refunded = model.refunded + amount * (2 if order in model.partly else 1)"
-RIGHT = "        refunded = model.refunded + amount"
-SHOP = f"""
-from dataclasses import dataclass, replace
-import go_state as gs
-
-@dataclass(frozen=True)
-class Shop:
-    sold: int = 0
-    refunded: int = 0
-    partly: tuple[str, ...] = ()
-
-@dataclass(frozen=True)
-class Sale:
-    order: str
-    amount: int
-
-@dataclass(frozen=True)
-class Refund:
-    order: str
-    amount: int
-
-def init() -> gs.Step[Shop, Sale | Refund]:
-    return Shop(), ()
-
-def update(model: Shop, msg: Sale | Refund) -> gs.Step[Shop, Sale | Refund]:
-    if isinstance(msg, Refund):
-        order, amount = msg.order, msg.amount
-{WRONG}
-        return replace(model, refunded=refunded, partly=(*model.partly, order)), ()
-    return replace(model, sold=model.sold + msg.amount), ()
-
-shop = gs.Program(init, update)
-"""
-RUN = """
-import go_state as gs
-from bad_shop import Refund, Sale, shop
-with gs.LMDBStore("shop.lmdb") as store, gs.start(shop, store=store, key="shop", snapshots=gs.Snapshots(every=100, keep=50)) as app:
-    for number in range(2000):
-        app.send(Sale(f"o{number}", 10))
-        if number % 9 == 0:
-            app.send(Refund(f"o{number}", 5))
-    app.send(Refund("o1800", 5), Sale("last", 10))
-    for number in range(500):
-        app.send(Sale(f"p{number}", 10))
-"""
-
-
-@pytest.mark.processes
-def test_a_wrong_figure_from_noticing_to_a_test(browser: Browser, tmp_path: Path) -> None:
-    """Refunds counted twice, in an order that is rare: found by clicking, tried out, mended, compared, and written as a test."""
-    from playwright.sync_api import expect
-
-    root = Path(gs.__file__).parents[1]
-    environment = {"PYTHONPATH": f"{root}:{tmp_path}", "PATH": ""}
-    (tmp_path / "bad_shop.py").write_text(SHOP)
-    subprocess.run([sys.executable, "-c", RUN], cwd=tmp_path, env=environment, check=True)
-    command = [sys.executable, "-m", "go_state.cli", "inspect", "bad_shop:shop", "shop.lmdb"]
-    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        found = re.search(r"http\S+", process.stderr.readline())
-        assert found is not None
-        try:
-            looked = Looked(browser, found[0])
-            page = looked.page
-            page.locator(".moment .tree").wait_for()
-            page.screenshot(path=tmp_path / "1-noticed.png")
-            page.get_by_role("button", name="Find first").click()
-            page.get_by_label("Expression").fill("after.refunded - before.refunded > msg.amount")
-            page.keyboard.press("Enter")
-            expect(page.get_by_text("Found at position")).to_be_visible()
-            page.screenshot(path=tmp_path / "2-found.png")
-            page.keyboard.press("Escape")
-            expect(page.locator(".diff tbody th")).to_contain_text(["refunded"])
-            expect(page.locator(".row.chosen .kind")).to_have_text("Refund")
-            at = position(page)
-            page.screenshot(path=tmp_path / "3-the-moment.png")
-            page.get_by_role("button", name="What if").click()
-            expect(page.locator("textarea")).to_have_value(re.compile("o1800"))
-            page.locator("textarea").fill('["Refund", {"order": "another", "amount": 5}]')
-            page.get_by_role("button", name="Edit it so").click()
-            page.get_by_role("button", name="Fold on").click()
-            expect(page.locator("dialog .diff tbody")).to_contain_text("refunded")
-            page.screenshot(path=tmp_path / "4-what-if.png")
-            page.keyboard.press("Escape")
-            (tmp_path / "bad_shop.py").write_text(SHOP.replace(WRONG, RIGHT))
-            page.get_by_role("button", name="Your fix").click()
-            page.get_by_role("button", name="Load again and compare").click()
-            expect(page.locator("dialog")).to_contain_text("1 of 2,725 messages comes out differently")
-            expect(page.locator("dialog table")).to_contain_text("refunded")
-            page.screenshot(path=tmp_path / "5-mended.png")
-            with page.expect_download() as download:
-                page.get_by_role("button", name="The first as a test").click()
-            (tmp_path / "test_refund.py").write_text(download.value.path().read_text())
-            page.locator("dialog table button").click()
-            assert position(page) == at
-            looked.close()
-        finally:
-            process.terminate()
-    for text, passes in ((SHOP.replace(WRONG, RIGHT), True), (SHOP, False)):
-        (tmp_path / "bad_shop.py").write_text(text)
-        shutil.rmtree(tmp_path / "__pycache__", ignore_errors=True)
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_refund.py"], cwd=tmp_path, env=environment
-        )
-        assert (done.returncode == 0) is passes
 
 
 def test_another_key_is_chosen_while_the_newest_is_followed(browser: Browser, tmp_path: Path) -> None:

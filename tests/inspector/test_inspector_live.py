@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from inspector_support import Client, Msg, Sale, Shop, init, inspected, sales, shop, update
+from inspector_support import Client, Msg, Refund, Sale, Shop, Told, init, inspected, sales, shop, update
 
 import go_state as gs
 from go_state.inspector.worlds.recording import KEPT
@@ -53,10 +53,49 @@ def test_an_app_without_a_store_is_recorded_while_somebody_looks() -> None:
             threading.Event().wait(0.01)
 
 
+def test_what_was_recorded_stays_until_messages_come_that_nobody_saw() -> None:
+    """The page is loaded again: it is still there. After a gap only what comes after it is."""
+
+    def watch(client: Client) -> tuple[int, int]:
+        events = client.events("s/shop/live")
+        state = until(events, lambda kind, data: kind == "state")
+        events.close()  # type: ignore[attr-defined]  # a generator
+        return state["first"], state["end"]
+
+    with gs.start(shop) as app, inspected(app) as client:
+        events = client.events("s/shop/live")
+        until(events, lambda kind, data: kind == "state")
+        app.send(*sales(20))
+        until(events, lambda kind, data: data["end"] >= 22 and not data["queue"] and not data["effects"])
+        events.close()  # type: ignore[attr-defined]
+        while loop_of(app).around is not None:
+            threading.Event().wait(0.01)
+        with closing(Client(f"{client.origin}/?token={client.token}")) as other:
+            first, end = watch(other)
+            assert (first, end >= 22) == (0, True)
+            assert other.api("s/shop/at/6")["commands"] == []
+            assert other.api("s/shop/at/7")["commands"][0]["state"] == "done"
+        while loop_of(app).around is not None:
+            threading.Event().wait(0.01)
+        app.apply(Sale("unseen", 1))
+        app.apply(Refund("unseen", 1))  # its command is the first thing that happens when nobody looks
+        while app.life.manager.lifecycle.observed is not None:
+            app.apply(Refund("unseen", 1))
+        app.settle(timeout=20)  # before anybody looks: what the last refund has sent has had its turn
+        events = client.events("s/shop/live")
+        until(events, lambda kind, data: kind == "state")
+        app.apply(Sale("seen", 1))
+        state = until(events, lambda kind, data: data["first"] > end)
+        assert state["end"] == state["first"] + 1
+
+
 def test_no_more_than_the_last_messages_are_kept() -> None:
     """Ten thousand, with a model every so many."""
-    numbers = gs.reducer(int, lambda model, by: model + by)
-    with gs.start(numbers) as app, inspected(app) as client:
+
+    def add(model: int, by: int) -> int:
+        return model + by
+
+    with gs.start(gs.reducer(int, add)) as app, inspected(app) as client:
         name = client.api("subjects")["items"][0]["id"]
         events = client.events(f"s/{name}/live")
         until(events, lambda kind, data: kind == "state")
@@ -103,6 +142,80 @@ def test_a_durable_app_is_seen_as_it_goes(tmp_path: Path) -> None:
             assert other.api("s/shop/rows", **{"from": position})["rows"][0]["seconds"] > 0
         gate.set()
         until(events, lambda kind, data: not data["effects"])
+
+
+async def flaky(tries: list[int]) -> Told:
+    """Fail twice."""
+    tries.append(1)
+    if len(tries) < 3:
+        raise OSError("not yet")
+    return Told("flaky")
+
+
+async def never() -> None:
+    """Fail always."""
+    raise ValueError("no good")
+
+
+def failed(failure: gs.Failure) -> Told:
+    """Say that it has failed."""
+    return Told(failure.kind)
+
+
+@pytest.mark.parametrize("is_durable", [False, True])
+def test_what_commands_came_to_is_told(tmp_path: Path, is_durable: bool) -> None:
+    """Tries, how long, and the message that came of each; what has failed, and why; what was denied; what is not recorded."""
+    retry = gs.Retry(attempts=3, wait=0.001)
+
+    def asks(model: Shop, msg: Msg) -> gs.Step[Shop, Msg]:
+        after, commands = update(model, msg)
+        if msg == Sale("asks", 1):
+            commands = [
+                gs.Cmd.call(flaky, tries, retry=retry),
+                gs.Cmd.call(never, err=failed),
+                gs.Cmd.after(60, Told("late"), key="t"),
+            ]
+        return after, commands
+
+    def rule(model: Shop, msg: Msg) -> bool | str:
+        return "not this one" if msg == Sale("denied", 1) else True
+
+    tries: list[int] = []
+    program = gs.Program(init, asks, name="shop", middleware=[gs.middleware.authorise(rule)])
+    with ExitStack() as ends:
+        options: Any = {}
+        if is_durable:
+            options = {"store": ends.enter_context(gs.LMDBStore(tmp_path / "s.lmdb")), "key": "shop"}
+        app = ends.enter_context(gs.start(program, **options))
+        client = ends.enter_context(inspected(app))
+        app.apply(Sale("before", 1))
+        events = client.events("s/shop/live")
+        until(events, lambda kind, data: kind == "state")
+        app.send(Sale("asks", 1), Sale("denied", 1))
+        until(events, lambda kind, data: data["end"] == 5 and len(data["timers"]) == 1)
+        with closing(Client(f"{client.origin}/?token={client.token}")) as other:
+            check_what_commands_came_to(other)
+        app.stop(drain=False)
+
+
+def check_what_commands_came_to(client: Client) -> None:
+    asked = client.api("s/shop/at/1")
+    assert asked["recorded"]
+    assert asked["turn"]["seconds"] > 0
+    commands = {each["name"]: each for each in asked["commands"]}
+    one, other, timer = commands["flaky"], commands["never"], commands["after"]
+    assert (one["state"], one["tries"], one["error"]) == ("done", 3, None)
+    assert (other["state"], other["tries"], other["error"]) == ("failed", 1, "ValueError: no good")
+    assert (timer["state"], timer["entered"]) in (("running", []), ("scheduled", []))
+    assert one["seconds"] > 0
+    assert {*one["entered"], *other["entered"]} == {3, 4}
+    for name, command in (("flaky", one), ("never", other)):
+        assert client.api(f"s/shop/at/{command['entered'][0]}")["from"] == {"position": 1, "name": name}
+    denied = client.api("s/shop/at/2")
+    assert (denied["denied"], denied["turn"]["badges"], denied["diff"]) == ("not this one", ["denied"], [])
+    turns = client.api("s/shop/turns", **{"from": 1, "count": 10})["turns"]
+    assert turns["1"] == {"commands": 3, "badges": ["command failed"]}
+    assert turns["2"] == {"commands": 0, "badges": ["denied"]}
 
 
 def test_the_end_of_an_app_is_said() -> None:

@@ -30,6 +30,7 @@ def count_down(model: int, msg: int) -> gs.Step[int, int]:
 program: gs.Program[int, int] = gs.Program(lambda: (0, ()), count_down)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("durability", [None, "group", "put"])
 def test_all_that_it_led_to_is_done(tmp_path: Path, durability: Any) -> None:
     """Messages, calls and what follows them have had their turns, and with a journal the disk knows."""
@@ -187,6 +188,7 @@ def model(app: Any) -> Any:
     return app.model
 
 
+@pytest.mark.slow
 def test_keyed_programs_that_send_each_other_are_waited_for(tmp_path: Path) -> None:
     """What one sends to another, at rest or running, is done as well, and nobody is started by it who has nothing to do."""
     with gs.LMDBStore(tmp_path / "s") as store:

@@ -73,6 +73,7 @@ async def test_an_end_waits_for_the_calls_of_others() -> None:
     assert await task
 
 
+@pytest.mark.slow
 def test_nothing_of_ours_runs_in_the_executor_of_a_loop() -> None:
     """Its threads are the user's, and may all be waiting for us."""
     banned = {"to_thread", "run_in_executor"}

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Generic, NamedTuple, NoReturn, TypeVar
 
 from go_state.core.commands import Command, checked_commands
-from go_state.core.errors import NotRepeatable, UsageError
+from go_state.core.errors import Denied, NotRepeatable, UsageError
 from go_state.core.ports import Entry, History
 from go_state.core.program import read_step, takes_key
 from go_state.core.turn import Turn
@@ -18,6 +18,7 @@ from go_state.history.reading.following import Following
 from go_state.history.reading.histories import JournalHistory
 from go_state.history.reading.opened import Opened
 from go_state.history.reading.starts import Start
+from go_state.middleware.chain import Folded
 from go_state.storage.records.keys import checked_key
 
 Model = TypeVar("Model")
@@ -58,9 +59,15 @@ class Fold(Generic[Model, Msg]):
         self._find = start.find
         self._opened = opened
         self._program = opened.program
-        self._update = opened.program.update
+        update = opened.program.update
+        self._update = update.anew() if isinstance(update, Folded) else update
         self._takes_key = opened.key_of is not None and takes_key(opened.program)
         self._following = Following(opened.history.name) if opened.follows else None
+
+    @property
+    def denied(self) -> Denied | None:
+        """What the middleware has denied the last turn with; None if it has not."""
+        return self._update.denied if isinstance(self._update, Folded) else None
 
     # ------------------------------------------------------------------ through a history
 

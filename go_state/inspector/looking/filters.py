@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from go_state.inspector.looking.known import Known
 from go_state.inspector.looking.records import Records
 from go_state.inspector.looking.timeline import Timeline
 from go_state.inspector.values.differing import differing
@@ -43,7 +44,8 @@ class Filtered(Protocol):
     @property
     def timeline(self) -> Timeline: ...
     def set_aside(self) -> Mapping[int, str]: ...
-    def durations(self) -> Mapping[int, float]: ...
+    @property
+    def known(self) -> Known: ...
     def models(self, start: int, end: int) -> Iterator[tuple[int, object, object]]:
         """Give each turn: its position, and the models before and after it."""
         ...
@@ -118,7 +120,7 @@ class Matches:
             for position, passes in of.records.with_text(wanted.text, start, end):
                 yield position, passes and cheap(position)
         else:
-            found = of.set_aside() if wanted.aside else of.durations()
+            found = of.set_aside() if wanted.aside else of.known.slower(wanted.slower)
             for position in sorted(found):
                 yield position, start <= position < end and cheap(position)
 
@@ -126,14 +128,14 @@ class Matches:
         """Return whether a message passes that of the filter which needs no reading."""
         wanted, timeline = self._filter, self._of.timeline
         aside = self._of.set_aside() if wanted.aside else {}
-        durations = self._of.durations() if wanted.slower else {}
+        slow = self._of.known.slower(wanted.slower) if wanted.slower else {}
         if wanted.kind and (wanted.text or wanted.changed or wanted.aside or wanted.slower):
             timeline.grow()
 
         def passes(position: int) -> bool:
             return (
                 (not wanted.aside or position in aside)
-                and (not wanted.slower or durations.get(position, 0.0) >= wanted.slower)
+                and (not wanted.slower or position in slow)
                 and (not wanted.kind or timeline.type_at(position) == wanted.kind)
             )
 

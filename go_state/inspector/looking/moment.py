@@ -9,7 +9,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from go_state.core.commands import Command
 from go_state.core.errors import GoStateError, Incompatible, UsageError
@@ -31,7 +31,10 @@ _KEPT_OF_WAYS = 128  # such models; when there are more, every second one goes
 
 @dataclass(frozen=True, slots=True)
 class Moment(Generic[Model, Msg]):
-    """One message, and what its turn made; without `commands` and with an `error` if it made nothing."""
+    """One message, and what its turn made; without `commands` and with an `error` if it made nothing.
+
+    `denied` is the reason for which the middleware has not let it through.
+    """
 
     entry: Entry[Msg]
     before: Model | None
@@ -39,6 +42,15 @@ class Moment(Generic[Model, Msg]):
     commands: list[Command[Msg]]
     error: BaseException | None = None
     aside: str | None = None
+    denied: str | None = None
+
+
+class Asked(NamedTuple):
+    """What a turn has asked for: how many commands; or what it has failed with, or that it was denied."""
+
+    commands: int
+    error: str | None = None
+    is_denied: bool = False
 
 
 class Moments(Generic[Model, Msg]):
@@ -75,7 +87,26 @@ class Moments(Generic[Model, Msg]):
                 return Moment(entry, before, before, [], error)
             self._keep(position + 1, fold)
         commands = [command for step in steps for command in step.commands]
-        return Moment(entry, before, self._model(fold), commands)
+        denied = None if fold.denied is None else fold.denied.reason
+        return Moment(entry, before, self._model(fold), commands, denied=denied)
+
+    def asked(self, start: int, end: int) -> dict[int, Asked]:
+        """Return what the turns from `start` to before `end` have asked for; nothing of those after one that fails the fold."""
+        history, found = self.opened.history, {position: Asked(0) for position in range(start, end)}
+        aside = history.set_aside()
+        with self._lock:
+            fold = self.fold_to(start)
+            for entry in entries_of(history, start, end):
+                if entry.position in aside:
+                    continue
+                try:
+                    steps = list(fold.entry(entry))
+                except Exception as error:
+                    found[entry.position] = Asked(0, type(error).__qualname__)
+                    break
+                commands = sum(command is not None for step in steps for command in step.commands)
+                found[entry.position] = Asked(commands, is_denied=fold.denied is not None)
+        return found
 
     def _model(self, fold: Fold[Model, Msg]) -> Model | None:
         try:

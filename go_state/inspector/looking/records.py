@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
-from go_state.core.ports import History, Span
+from go_state.core.ports import Entry, History, Span
 from go_state.inspector.looking.stored import StoredHistory
 from go_state.inspector.values.redaction import Redaction
 from go_state.inspector.values.summary import HIDDEN, summary
@@ -20,6 +20,8 @@ Msg = TypeVar("Msg")
 
 EMPTY = "(emptied)"
 """What takes the place of the type of a message that was emptied, or cannot be read."""
+UNREADABLE = "(unreadable)"
+"""What takes the place of the type of a record that is no message."""
 _CHUNK = 4096  # messages of a history that is no journal, looked at together
 _BLOCKS = 16  # blocks that are kept
 _LARGE = 1 << 16  # bytes of a record from which on only its beginning is shown in a row
@@ -152,7 +154,7 @@ class HistoryRecords(Generic[Msg]):
         entries = iter(self._history.entries(start, None))
         while some := list(islice(entries, _CHUNK)):
             times = [each.at for each in some if each.at is not None]
-            types = [EMPTY if each.message is None else type_name(each.message) for each in some]
+            types = [type_of_entry(each) for each in some]
             yield Chunk(some[0].position, types, times if len(times) == len(some) else None, 0)
 
     def lines(self, start: int, end: int) -> Iterator[Line]:
@@ -160,7 +162,9 @@ class HistoryRecords(Generic[Msg]):
         for each in self._history.entries(start, end):
             message = each.message
             if message is None:
-                yield Line(each.position, each.at, EMPTY, "")
+                raw = None if each.undecoded is None else each.undecoded.raw
+                text = "" if raw is None else shown(str(raw)[:400], 199) if self._redaction.is_empty else HIDDEN
+                yield Line(each.position, each.at, type_of_entry(each), text)
             else:
                 yield Line(each.position, each.at, type_name(message), summary(message, self._redaction))
 
@@ -173,6 +177,13 @@ def _lines_with(lines: Iterator[Line], text: str) -> Iterator[tuple[int, bool]]:
     wanted = text.casefold()
     for line in lines:
         yield line.position, wanted in line.kind.casefold() or wanted in line.text.casefold()
+
+
+def type_of_entry(entry: Entry[object]) -> str:
+    """Return the type of a message as it is shown, or what is said in its place."""
+    if entry.message is not None:
+        return type_name(entry.message)
+    return EMPTY if entry.undecoded is None else UNREADABLE
 
 
 def type_name(message: object) -> str:

@@ -10,7 +10,7 @@ from go_state.core.commands import Call, Send, name_of
 from go_state.core.program import Program
 from go_state.core.subscriptions import Scope, Stream, Sub, checked_subscriptions
 from go_state.inspector.looking.moment import Moment, why
-from go_state.inspector.looking.records import EMPTY, type_name
+from go_state.inspector.looking.records import type_of_entry
 from go_state.inspector.values.differing import MOST, Differs, differing
 from go_state.inspector.values.redaction import Redaction
 from go_state.inspector.values.summary import HIDDEN, command_text, summary
@@ -42,15 +42,17 @@ class Shown(Generic[Model, Msg]):
         entry, hidden = moment.entry, not self._redaction.is_empty
         message = Trees(self._redaction).tree(entry.message) if entry.message is not None else None
         diff, more = diff_of(moment.before, moment.after, self._redaction)
-        badges = (["set aside"] if moment.aside is not None else []) + (["failed"] if moment.error is not None else [])
+        marks = {"set aside": moment.aside, "failed": moment.error, "denied": moment.denied}
+        badges = [name for name, why_so in marks.items() if why_so is not None]
         error = None if moment.error is None else shown(why(moment.error, hidden=hidden), 2000)
         return {
             "position": entry.position, "time": entry.at,
-            "type": EMPTY if entry.message is None else type_name(entry.message), "message": message,
+            "type": type_of_entry(entry), "message": message,
             "before": Trees(self._redaction, 50).tree(moment.before), "after": self.after(moment), "diff": diff, "more_diff": more,
             "commands": self.commands(moment), "subscriptions": self.subscriptions(moment),
             "turn": {"time": entry.at, "number": entry.position, "seconds": None, "badges": badges},
             "error": error or (shown(moment.aside, 200) if moment.aside is not None else None),
+            "denied": None if moment.denied is None else HIDDEN if hidden else shown(moment.denied, 500),
         }  # fmt: skip
 
     def after(self, moment: Moment[Model, Msg]) -> Tree:
@@ -85,23 +87,26 @@ class Shown(Generic[Model, Msg]):
         yield from interpreter.drop()
 
     def subscriptions(self, moment: Moment[Model, Msg]) -> dict[str, list[str]]:
-        """Return which subscriptions the turn has begun and ended."""
-        if self._program.subscriptions is None or moment.after is moment.before:
-            return {"begun": [], "ended": []}
+        """Return which subscriptions the turn has begun and ended, and which went on."""
         try:
-            before = _by_key([] if moment.before is None else checked_subscriptions(self._program.subscriptions(moment.before)))
-            after = _by_key([] if moment.after is None else checked_subscriptions(self._program.subscriptions(moment.after)))
+            before, after = self._wanted(moment.before), self._wanted(moment.after)
         except Exception:  # which ended the run, and is said there
-            return {"begun": [], "ended": []}
-        begun = [self._subscription(after[key]) for key in after if key not in before]
-        ended = [self._subscription(before[key]) for key in before if key not in after]
-        return {"begun": begun[:_COMMANDS], "ended": ended[:_COMMANDS]}
+            return {"begun": [], "ended": [], "kept": []}
+        begun = [after[key] for key in after if key not in before]
+        ended = [before[key] for key in before if key not in after]
+        kept = [after[key] for key in after if key in before]
+        found = {"begun": begun, "ended": ended, "kept": kept}
+        return {name: [self._subscription(each) for each in subs[:_COMMANDS]] for name, subs in found.items()}
+
+    def _wanted(self, model: Model | None) -> dict[Hashable, Sub[object]]:
+        asked = None if model is None or self._program.subscriptions is None else self._program.subscriptions(model)
+        return _by_key([] if asked is None else checked_subscriptions(asked))
 
     def _subscription(self, sub: Sub[object]) -> str:
         kind = type(sub).__name__.lower()
         if isinstance(sub, Stream):
             return f"{kind} {shown(name_of(sub.fn), 80)}"
-        return f"{kind} {summary(sub, self._redaction, 120)}"
+        return f"{kind} {summary(sub, self._redaction, 120)}".removesuffix(" scope=[]")  # of no child
 
 
 def diff_of(before: object, after: object, redaction: Redaction) -> tuple[list[dict[str, object]], int]:

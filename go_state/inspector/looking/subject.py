@@ -13,8 +13,9 @@ from go_state.core.ports import History
 from go_state.history.reading.opened import Opened
 from go_state.history.reading.starts import Start
 from go_state.inspector.looking.filters import Filter, Matches
+from go_state.inspector.looking.known import Known, NothingKnown
 from go_state.inspector.looking.moment import Moments
-from go_state.inspector.looking.records import EMPTY, HistoryRecords, JournalRecords, Line, Records
+from go_state.inspector.looking.records import EMPTY, UNREADABLE, HistoryRecords, JournalRecords, Line, Records
 from go_state.inspector.looking.shown import Shown
 from go_state.inspector.looking.stored import StoredHistory
 from go_state.inspector.looking.timeline import Timeline
@@ -23,10 +24,11 @@ from go_state.inspector.values.redaction import Redaction
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
-State: TypeAlias = Literal["running", "resting", "failed", "ended", "stored"]
+State: TypeAlias = Literal["running", "resting", "failed", "ended", "stored", "growing"]
 _FILTERS = 4  # whose matches are kept
 _WAIT = 0.15  # seconds that a question waits for matches; the page asks again
-_SLOW = 0.01  # seconds from which on a turn is called slow
+SLOW = 0.01
+"""Seconds from which on a turn is called slow."""
 
 
 class Is(NamedTuple):
@@ -59,13 +61,13 @@ class Subject(Generic[Model, Msg]):
         *,
         start: Callable[[int], Start[Model]] | None = None,
         turn_name: Callable[[int], str] | None = None,
-        durations: Callable[[], Mapping[int, float]] = dict,
+        known: Known | None = None,
     ) -> None:
         self.what = what
         self.history = history
         self.opened = opened
         self.redaction = redaction
-        self.durations = durations
+        self.known: Known = known or NothingKnown()
         stored = history if isinstance(history, StoredHistory) else None
         self.records: Records = HistoryRecords(history, redaction) if stored is None else JournalRecords(stored, redaction)
         self.timeline = Timeline(self.records)
@@ -180,18 +182,15 @@ class Subject(Generic[Model, Msg]):
 
     def badges(self, line: Line, aside: Mapping[int, str], keyframes: set[int]) -> list[str]:
         """Return what is to be marked of a message."""
-        seconds = self.durations().get(line.position, 0.0)
+        seconds = self.known.seconds(line.position)
         marks = {
             "set aside": line.position in aside,
-            "slow": seconds >= _SLOW,
+            "slow": seconds is not None and seconds >= SLOW,
             "snapshot": line.position in keyframes,
             "emptied": line.kind == EMPTY and line.position not in aside,
+            "unreadable": line.kind == UNREADABLE,
         }
         return [name for name, holds in marks.items() if holds]
-
-    def slow(self) -> dict[int, float]:
-        """Return the slow turns."""
-        return {position: seconds for position, seconds in self.durations().items() if seconds >= _SLOW}
 
     def close(self) -> None:
         """Stop what goes on in the background."""

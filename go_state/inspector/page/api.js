@@ -40,11 +40,6 @@ async function answer(request) {
 
 export const get = (path, params, signal) => answer(fetch(address(path, params), { signal }));
 
-export const post = (path, body, signal) =>
-  answer(
-    fetch(address(path), { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body), signal }),
-  );
-
 // Save what the server answers as a file; what goes wrong is thrown, and not saved in its place.
 export async function download(path, params) {
   const response = await fetch(address(path, params));

@@ -5,6 +5,8 @@ const tenth = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
 
 export const number = (value) => (value === null || value === undefined ? "–" : whole.format(value));
 
+export const counted = (count, what) => `${number(count)} ${what}${count === 1 ? "" : "s"}`;
+
 export function size(bytes) {
   if (bytes === null || bytes === undefined) return "–";
   const units = ["B", "kB", "MB", "GB", "TB"];

@@ -1,7 +1,19 @@
 // A program that runs: its end, its rate, what is under way and what is due.
 import { follow } from "./api.js";
 import { html, useEffect, useState } from "./html.js";
-import { duration, number } from "./format.js";
+import { counted, duration, number } from "./format.js";
+
+// A value that moves many times a second, as it is now and then; of another `of` at once.
+export function useNowAndThen(value, milliseconds, of) {
+  const [seen, setSeen] = useState({ value, of, at: 0 });
+  useEffect(() => {
+    if (seen.value === value && seen.of === of) return undefined;
+    const left = seen.of === of ? seen.at + milliseconds - performance.now() : 0;
+    const wait = setTimeout(() => setSeen({ value, of, at: performance.now() }), Math.max(left, 0));
+    return () => clearTimeout(wait);
+  }, [value, of, seen]);
+  return seen.value;
+}
 
 export function useLive(subject, isLive) {
   const [live, setLive] = useState(null);
@@ -25,14 +37,18 @@ export function LiveBar({ live, lost, following, onFollow }) {
   return html`<section class="live" aria-label="The running program">
     ${lost && html`<p class="problem" role="alert">${lost}</p>`}
     ${live && html`<div class="line">
-      ${over
+      ${live.state === "stored" || live.state === "growing"
+        ? html`<button aria-pressed=${following ? "true" : "false"} onClick=${onFollow}>${following ? "❚❚ pause" : "▶ follow"}</button>
+          ${live.state === "growing" ? html`<span title="messages a second">${number(Math.round(live.rate ?? 0))}/s</span>` : html`<span class="quiet">nobody writes it at this moment</span>`}
+          ${live.queue ? html`<span title="messages that the program has not processed, as far as the store knows">lag ${number(live.queue)}</span>` : null}`
+        : over
         ? html`<strong role="status">${live.state === "failed" ? "The program has failed" : "The program has ended"}</strong>`
         : html`<button aria-pressed=${following ? "true" : "false"} onClick=${onFollow}>${following ? "❚❚ pause" : "▶ follow"}</button>
           <span title="messages a second">${number(Math.round(live.rate ?? 0))}/s</span>
           <span title="messages that wait">queue ${number(live.queue)}</span>
           ${live.lag ? html`<span>lag ${number(live.lag)}</span>` : null}`}
       ${(live.effects?.length || live.timers?.length) ? html`<button class="plain" aria-expanded=${open ? "true" : "false"} onClick=${() => setOpen(!open)}>
-        ${number(live.effects?.length ?? 0)} under way, ${number(live.timers?.length ?? 0)} timers ${open ? "▾" : "▸"}</button>` : null}
+        ${number(live.effects?.length ?? 0)} under way, ${counted(live.timers?.length ?? 0, "timer")} ${open ? "▾" : "▸"}</button>` : null}
       ${live.error && html`<bdi class="error">${live.error}</bdi>`}
     </div>`}
     ${open && live && html`<div class="under-way">

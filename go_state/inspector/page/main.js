@@ -4,15 +4,18 @@ import { html, render, useCallback, useEffect, useMemo, useRef, useState } from 
 import { number } from "./format.js";
 import { Filters, FindFirst, GoTo } from "./find.js";
 import { Help, useKeys } from "./keys.js";
-import { LiveBar, useLive } from "./live.js";
+import { LiveBar, useLive, useNowAndThen } from "./live.js";
 import { Moment, useMoment } from "./moment.js";
 import { Rows, useRows } from "./rows.js";
 import { Strip } from "./strip.js";
-import { Subjects, useSubjects } from "./subjects.js";
+import { Subjects, firstSubjects, useSubjects } from "./subjects.js";
 import { Fix, WhatIf } from "./what_if.js";
 
 const PAGE = 20; // messages that Page Up and Page Down step over
 const STEP = 250; // milliseconds between two messages while it plays
+const COUNTED = 5000; // milliseconds between two counts of the types while messages come
+const BUSY = 1000; // messages a second from which on the newest is shown four times a second in the place of ten
+const BUSY_STEP = 250; // milliseconds
 
 function useAddress() {
   const read = () => {
@@ -70,10 +73,19 @@ function useSubject(id) {
       return { ...before, subject: { ...subject, first: Math.max(first, subject.first), end: Math.max(end, subject.end) } };
     });
   }, []);
+  const many = useNowAndThen(found.subject?.end ?? 0, COUNTED, id);
+  useEffect(() => { // the types and their counts are those of then
+    if (!id || !found.subject || found.subject.indexed < 1) return undefined;
+    const control = new AbortController();
+    const wait = setTimeout(() => get(`s/${encodeURIComponent(id)}`, null, control.signal)
+      .then(({ types, keyframes }) => setFound((now) => (now.subject?.id === id ? { ...now, subject: { ...now.subject, types, keyframes } } : now)))
+      .catch(() => {}), 500); // whoever asks next says what is wrong
+    return () => { clearTimeout(wait); control.abort(); };
+  }, [id, many]);
   return { ...found, grow };
 }
 
-function App({ about }) {
+function App({ about, first }) {
   const [address, go] = useAddress();
   const [theme, nextTheme] = useTheme();
   const [filter, setFilter] = useState({});
@@ -85,18 +97,25 @@ function App({ about }) {
   const [edits, setEdits] = useState([]);
   const field = useRef(null);
 
-  const subjects = useSubjects(about.live);
+  const subjects = useSubjects(about.live, first);
   useEffect(() => {
     if (!address.subject && subjects.items?.length) go(subjects.items[0].id, null);
   }, [address.subject, subjects.items]);
   const { subject: loaded, problem, grow } = useSubject(address.subject);
   const subject = loaded?.id === address.subject ? loaded : null; // another one is on its way
   const { live, lost } = useLive(address.subject, about.live);
-  useEffect(() => { if (live?.end) grow(live.first ?? 0, live.end); }, [live?.first, live?.end]);
+  const grown = useRef(0); // when the list was last made longer: at thousands of messages a second nobody reads each, and each look costs the program
+  useEffect(() => {
+    if (!live?.end) return;
+    const soon = live.rate > BUSY && performance.now() - grown.current < BUSY_STEP;
+    if (soon && live.end - (subject?.end ?? 0) > 0 && live.state === "running") return; // the next event brings it
+    grown.current = performance.now();
+    grow(live.first ?? 0, live.end);
+  }, [live?.first, live?.end, live?.rate]);
 
   const empty = !subject || subject.end <= subject.first;
   const last = subject ? subject.end - 1 : 0;
-  const position = empty ? null : Math.min(Math.max(address.position ?? last, subject.first), last);
+  const position = empty ? null : Math.min(Math.max(address.position ?? (["file", "aggregate"].includes(subject.kind) ? subject.first : last), subject.first), last);
   const rows = useRows(subject, filter);
   const moment = useMoment(subject, position);
 
@@ -132,10 +151,17 @@ function App({ about }) {
   useEffect(() => { document.title = `${subject?.key ?? subject?.name ?? "inspector"} · go_state`; }, [subject?.id]);
   const can = useMemo(() => new Set(about.can), [about]);
 
+  // What has not changed is not compared again: rows come and go many times a second.
+  const items = useMemo(() => subjects.items?.map((each) => (live && each.id === address.subject
+    ? { ...each, first: Math.max(live.first ?? 0, each.first), end: Math.max(live.end, each.end), state: live.state } : each)), [subjects.items, address.subject, live?.end, live?.state]);
+  const left = useMemo(() => html`<${Subjects} subjects=${{ ...subjects, items: items ?? null }} chosen=${address.subject} onChoose=${choose} />`, [items, subjects.next, subjects.total, subjects.problem, subjects.search, address.subject, about]);
+  const strip = useMemo(() => html`<${Strip} subject=${subject} position=${position ?? 0} onMove=${move} theme=${theme} />`, [subject, position, move, theme]);
+  const right = useMemo(() => html`<${Moment} found=${moment} tab=${tab} onTab=${setTab} onMove=${move} />`, [moment, tab, move]);
+
   return html`<div class="app" data-pane=${pane}>
     <header class="top">
       <h1><img src="icon.svg" alt="" width="20" height="20" /> <bdi>${about.program ?? "go_state"}</bdi></h1>
-      <span class="quiet where"><bdi>${about.store ?? ""}</bdi></span>
+      <span class="quiet where" title=${about.store ?? ""}><bdi>${/^([A-Za-z]:)?[/\\]/.test(about.store ?? "") ? about.store.split(/[/\\]/).pop() : about.store ?? ""}</bdi></span>
       <nav class="panes" aria-label="Panes">
         ${[["subjects", "Keys"], ["messages", "Messages"], ["moment", "Model"]].map(([name, label]) =>
           html`<button key=${name} aria-pressed=${pane === name ? "true" : "false"} onClick=${() => setPane(name)}>${label}</button>`)}
@@ -147,17 +173,18 @@ function App({ about }) {
       <button class="plain" title=${`Colours: ${theme}`} aria-label=${`Colours: ${theme}`} onClick=${nextTheme}>◐</button>
       <button class="plain" title="Keys" aria-label="Keys" onClick=${() => setDialog("help")}>?</button>
     </header>
-    <${Subjects} subjects=${subjects} chosen=${address.subject} onChoose=${choose} />
-    <main class="pane messages" aria-label="Messages">
+    ${left}
+    <main class="panes-of-main">
+    <section class="pane messages" aria-label="Messages">
       ${problem && html`<p class="problem" role="alert">${problem}</p>`}
       <${LiveBar} live=${live} lost=${lost} following=${following} onFollow=${() => setFollowing(!following)} />
-      <${Strip} subject=${subject} position=${position ?? 0} onMove=${move} theme=${theme} />
+      ${strip}
       <${Filters} subject=${subject} filter=${filter} onFilter=${setFilter} rows=${rows} field=${field} />
       ${subject && subject.indexed < 1 && html`<div class="line quiet"><progress value=${subject.indexed} max="1" aria-label="Indexing"></progress> reading the messages</div>`}
       ${rows.problem && html`<p class="problem" role="alert">${rows.problem}</p>`}
       ${subject && empty && html`<p class="quiet centred">There are no messages yet.</p>`}
       ${rows.filtered && rows.known && rows.total === 0 && html`<p class="quiet centred">No message passes the filter.</p>`}
-      <${Rows} subject=${subject} rows=${rows} position=${position} onMove=${move} />
+      <${Rows} subject=${subject} rows=${rows} position=${position} onMove=${move} isLive=${about.live} />
       <footer class="line steps">
         <button aria-label="First message" onClick=${() => move(subject?.first ?? 0)}>|◀</button>
         <button aria-label="One back" onClick=${step(-1)}>◀</button>
@@ -166,22 +193,23 @@ function App({ about }) {
         <button aria-label="Last message" onClick=${() => move(last)}>▶|</button>
         <button class="plain" onClick=${() => setDialog("go")} disabled=${empty}>position ${number(position)} of ${empty ? "–" : number(last)}</button>
       </footer>
+    </section>
+    ${right}
     </main>
-    <${Moment} found=${moment} tab=${tab} onTab=${setTab} />
     ${dialog === "help" && html`<${Help} onClose=${close} />`}
     ${dialog === "go" && html`<${GoTo} subject=${subject} onMove=${move} onClose=${close} />`}
     ${dialog === "find" && html`<${FindFirst} subject=${subject} position=${position} onMove=${move} onClose=${close} />`}
     ${dialog === "what-if" && html`<${WhatIf} subject=${subject} position=${position} edits=${edits} onEdits=${setEdits} onMove=${move} onClose=${close} />`}
-    ${dialog === "fix" && html`<${Fix} subject=${subject} onMove=${move} onClose=${close} />`}
+    ${dialog === "fix" && html`<${Fix} subject=${subject} position=${position} onMove=${move} onClose=${close} />`}
   </div>`;
 }
 
 async function begin() {
   const place = document.getElementById("app");
   try {
-    const about = await get("about");
+    const [about, first] = await Promise.all([get("about"), firstSubjects()]);
     place.textContent = "";
-    render(html`<${App} about=${about} />`, place);
+    render(html`<${App} about=${about} first=${first} />`, place);
   } catch (error) {
     place.textContent = "";
     render(html`<p class="problem centred" role="alert">${error.message}</p>`, place);

@@ -4,6 +4,8 @@ import { html, useEffect, useRef, useState } from "./html.js";
 import { duration, moment as written, number } from "./format.js";
 import { Leaf, Tree, loadTree } from "./tree.js";
 
+const SOON = 400; // milliseconds after which it is said that a moment is on its way
+
 // The newest moment that was asked for; while it is on its way the one before stays.
 export function useMoment(subject, position) {
   const [found, setFound] = useState({ at: null, problem: null });
@@ -13,10 +15,12 @@ export function useMoment(subject, position) {
       return undefined;
     }
     const control = new AbortController();
+    const wait = setTimeout(() => setFound((before) => ({ ...before, waiting: true })), SOON);
     get(`s/${subject.id}/at/${position}`, null, control.signal)
       .then((at) => setFound({ at: { ...at, subject: subject.id }, problem: null }))
-      .catch((error) => { if (error.name !== "AbortError") setFound((before) => ({ ...before, problem: error.message })); });
-    return () => control.abort();
+      .catch((error) => { if (error.name !== "AbortError") setFound((before) => ({ at: before.at, problem: error.message })); })
+      .finally(() => clearTimeout(wait));
+    return () => { control.abort(); clearTimeout(wait); };
   }, [subject?.id, position]);
   return found;
 }
@@ -29,18 +33,21 @@ const TABS = [
   ["turn", "Turn", () => null],
 ];
 
-export function Moment({ found, tab, onTab }) {
-  const { at, problem } = found;
+export function Moment({ found, tab, onTab, onMove }) {
+  const { at, problem, waiting } = found;
+  const folding = waiting && html`<div class="line quiet" role="status"><progress aria-label="Folding"></progress> folding up to this message</div>`;
   if (!at) {
     return html`<section class="pane moment" aria-label="The moment">
-      ${problem ? html`<p class="problem" role="alert">${problem}</p>` : html`<p class="quiet">Choose a message to see the model after it.</p>`}
+      ${problem ? html`<p class="problem" role="alert">${problem}</p>` : folding || html`<p class="quiet">Choose a message to see the model after it.</p>`}
     </section>`;
   }
   return html`<section class="pane moment" aria-label=${`The moment at position ${at.position}`}>
+    ${folding}
     ${problem && html`<p class="problem" role="alert">${problem}</p>`}
     ${at.error && html`<p class="problem" role="alert"><bdi>${at.error}</bdi></p>`}
+    ${at.denied && html`<p class="denied-why">Denied by the middleware: <bdi>${at.denied}</bdi>. The model stays as it was.</p>`}
     <${Tabs} at=${at} tab=${tab} onTab=${onTab} />
-    <div class="tab" role="tabpanel" id="tabpanel" aria-labelledby=${`tab-${tab}`} tabindex="0">${panel(at, tab)}</div>
+    <div class="tab" role="tabpanel" id="tabpanel" aria-labelledby=${`tab-${tab}`} tabindex="0">${panel(at, tab, onMove)}</div>
     <h2>Model after position ${number(at.position)}</h2>
     <div class="model"><${Tree} value=${at.after} load=${loadTree(at.subject, at.position, "after")} label="The model after the message" /></div>
   </section>`;
@@ -63,9 +70,9 @@ function Tabs({ at, tab, onTab }) {
   </div>`;
 }
 
-function panel(at, tab) {
-  if (tab === "message") return html`<${Message} at=${at} />`;
-  if (tab === "commands") return html`<${Commands} commands=${at.commands} />`;
+function panel(at, tab, onMove) {
+  if (tab === "message") return html`<${Message} at=${at} onMove=${onMove} />`;
+  if (tab === "commands") return html`<${Commands} at=${at} onMove=${onMove} />`;
   if (tab === "subscriptions") return html`<${Subscriptions} found=${at.subscriptions} />`;
   if (tab === "turn") return html`<${Turn} at=${at} />`;
   return html`<${Diff} diff=${at.diff} more=${at.more_diff} />`;
@@ -83,36 +90,43 @@ export function Diff({ diff, more, before = "before", after = "after" }) {
   ${more > 0 && html`<p class="quiet">and ${number(more)} more</p>`}`;
 }
 
-const Message = ({ at }) => html`<p class="quiet">${at.type} at position ${number(at.position)}${at.time ? `, ${written(at.time)}` : ""}</p>
+const Place = ({ position, onMove }) => html`<button class="plain place" onClick=${() => onMove(position)}>${number(position)}</button>`;
+
+const Message = ({ at, onMove }) => html`<p class="quiet">${at.type} at position ${number(at.position)}${at.time ? `, ${written(at.time)}` : ""}${
+  at.from ? html`, brought by <code><bdi>${at.from.name}</bdi></code>${at.from.position >= 0 ? html` of <${Place} position=${at.from.position} onMove=${onMove} />` : ""}` : ""}</p>
   <${Tree} value=${at.message} load=${loadTree(at.subject, at.position, "message")} open=${3} label="The message" />`;
 
-function Commands({ commands }) {
-  if (!commands.length) return html`<p class="quiet">The turn has asked for nothing.</p>`;
-  return html`<ol class="commands">${commands.map((each, index) => html`<li key=${each.effect_id ?? index}>
+function Commands({ at, onMove }) {
+  if (!at.commands.length) return html`<p class="quiet">The turn has asked for nothing.</p>`;
+  return html`<ol class="commands">${at.commands.map((each, index) => html`<li key=${each.effect_id ?? index}>
     <div class="line"><strong><bdi>${each.name ?? each.text}</bdi></strong>
       ${each.state && html`<span class=${`badge ${each.state}`}>${each.state}</span>`}
       ${each.tries > 1 && html`<span class="badge">${each.tries} tries</span>`}
-      ${each.seconds !== null && each.seconds !== undefined && html`<span class="quiet">${duration(each.seconds)}</span>`}</div>
-    <div class="quiet"><bdi>${each.text}</bdi></div>
+      ${each.seconds !== null && each.seconds !== undefined && html`<span class="quiet">${duration(each.seconds)}</span>`}
+      ${each.entered?.map((position) => html`<span key=${position} class="quiet">→ ${position < 0 ? "its message waits" : html`message <${Place} position=${position} onMove=${onMove} />`}</span>`)}</div>
+    ${each.error && html`<div class="error"><bdi>${each.error}</bdi></div>`}
+    <div class="quiet code"><bdi>${each.text}</bdi></div>
     ${each.effect_id && html`<div class="quiet">effect id <code>${each.effect_id}</code></div>`}
     ${each.key && html`<div class="quiet">key <code><bdi>${each.key}</bdi></code></div>`}
-    ${each.result && html`<div>→ <${Leaf} value=${each.result} /></div>`}
-    ${each.error && html`<div class="error"><bdi>${each.error}</bdi></div>`}
-  </li>`)}</ol>`;
+  </li>`)}</ol>
+  ${!at.recorded && at.commands.some((each) => each.effect_id && !each.state) && html`<p class="quiet note">${NOT_RECORDED}</p>`}`;
 }
 
+const NOT_RECORDED = "What came of these is not recorded: a history has the messages that they brought, and not how long they took or how often " +
+  "they were tried. Beside a program that runs, this page shows it from the moment on at which it is opened.";
+
 function Subscriptions({ found }) {
-  if (!found.begun.length && !found.ended.length) return html`<p class="quiet">The turn has begun and ended no subscription.</p>`;
-  return html`<ul class="plain-list">
-    ${found.begun.map((each) => html`<li key=${`+${each}`}><span class="badge begun">begun</span> <bdi>${each}</bdi></li>`)}
-    ${found.ended.map((each) => html`<li key=${`-${each}`}><span class="badge ended">ended</span> <bdi>${each}</bdi></li>`)}
-  </ul>`;
+  const { begun, ended, kept } = found;
+  if (!begun.length && !ended.length && !kept.length) return html`<p class="quiet">The model asks for no subscription.</p>`;
+  const line = (what) => (each, index) => html`<li key=${`${what}${index}`}><span class=${`badge ${what}`}>${what}</span> <bdi class="code">${each}</bdi></li>`;
+  return html`${!begun.length && !ended.length && html`<p class="quiet">The turn has begun and ended none.</p>`}
+    <ul class="plain-list spaced">${begun.map(line("begun"))}${ended.map(line("ended"))}${kept.map(line("goes on"))}</ul>`;
 }
 
 const Turn = ({ at }) => html`<dl class="facts">
   <div><dt>position</dt><dd>${number(at.position)}</dd></div>
   ${at.turn?.time && html`<div><dt>turn.time</dt><dd>${written(at.turn.time)}</dd></div>`}
   ${at.time && html`<div><dt>entered</dt><dd>${written(at.time)}</dd></div>`}
-  ${at.turn?.seconds !== null && at.turn?.seconds !== undefined && html`<div><dt>took</dt><dd>${duration(at.turn.seconds)}</dd></div>`}
+  <div><dt>took</dt><dd>${at.turn?.seconds !== null && at.turn?.seconds !== undefined ? duration(at.turn.seconds) : html`<span class="quiet">not recorded</span>`}</dd></div>
   ${at.turn?.badges?.length ? html`<div><dt>marked</dt><dd>${at.turn.badges.join(", ")}</dd></div>` : null}
 </dl>`;

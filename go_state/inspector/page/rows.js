@@ -4,18 +4,21 @@
 // keys still move by rows.
 import { get } from "./api.js";
 import { html, useCallback, useEffect, useLayoutEffect, useMemo, useReducer, useRef, useState } from "./html.js";
-import { clock, duration, hue, number } from "./format.js";
+import { clock, counted, duration, hue, number } from "./format.js";
 
 const ROW = 26; // pixels; the style sheet has the same
-const CHUNK = 200; // rows of one request
+const CHUNK = 100; // rows of one request
 const CHUNKS = 60; // kept of the newest requests
+const TURNS = 500; // turns whose commands are asked for at once
+const CALM = 150; // milliseconds without scrolling until they are
+const AGAIN = 2000; // milliseconds after which a running program is asked again: a command may have failed meanwhile
 const TALLEST = 8_000_000; // pixels, below what any browser can lay out
 
 // Rows by their number: of all messages, or of those that the filter passes. `subject.end` may grow while they are shown.
 export function useRows(subject, filter) {
   const [, redraw] = useReducer((count) => count + 1, 0);
   const name = JSON.stringify([subject?.id, filter]);
-  const cache = useMemo(() => ({ chunks: new Map(), waiting: new Set(), total: null, scanned: null, problem: null, control: new AbortController() }), [name]);
+  const cache = useMemo(() => ({ chunks: new Map(), waiting: new Set(), total: null, scanned: null, problem: null, turns: new Map(), control: new AbortController() }), [name]);
   useEffect(() => () => cache.control.abort(), [cache]);
 
   const filtered = Object.keys(filter).length > 0;
@@ -54,10 +57,25 @@ export function useRows(subject, filter) {
     }
   }, [cache, all, name]);
 
-  useEffect(() => { if (subject) ask(0); }, [cache]);
+  useEffect(() => { if (subject && filtered) ask(0); }, [cache]);
+
+  // What the turns of some rows have asked for: it takes a fold, and is asked for when the rows are there.
+  const askTurns = useCallback(async (positions, again) => {
+    const wanted = again ? positions : positions.filter((each) => !cache.turns.has(each));
+    if (!subject?.models || !wanted.length || wanted.at(-1) - wanted[0] >= TURNS) return;
+    try {
+      const { turns } = await get(`s/${subject.id}/turns`, { from: wanted[0], count: wanted.at(-1) - wanted[0] + 1 }, cache.control.signal);
+      if (cache.turns.size > 20 * TURNS) cache.turns.clear();
+      for (const [position, turn] of Object.entries(turns)) cache.turns.set(Number(position), turn);
+      redraw();
+    } catch (error) {
+      if (error.name !== "AbortError") cache.turns.set(wanted[0], { commands: null, badges: [] }); // the rows are there without it
+    }
+  }, [cache, subject?.models]);
 
   return {
     total, filtered, known: !filtered || cache.known === true, problem: cache.problem,
+    askTurns, turn: (position) => cache.turns.get(position),
     row: (index) => cache.chunks.get(Math.floor(index / CHUNK))?.[index % CHUNK],
     need: (from, to) => {
       for (let chunk = Math.floor(from / CHUNK); chunk <= Math.floor(Math.max(to - 1, from) / CHUNK); chunk += 1) ask(chunk);
@@ -65,7 +83,7 @@ export function useRows(subject, filter) {
   };
 }
 
-export function Rows({ subject, rows, position, onMove }) {
+export function Rows({ subject, rows, position, onMove, isLive }) {
   const box = useRef(null);
   const [seen, setSeen] = useState(20); // rows that fit
   const [top, setTop] = useState(0); // the number of the first row that is drawn
@@ -124,9 +142,22 @@ export function Rows({ subject, rows, position, onMove }) {
   useEffect(() => { if (top > last) moveTo(last); }, [last]);
   useEffect(() => { if (rows.total) rows.need(first, Math.min(first + seen + 2, rows.total)); }, [first, seen, rows.total, rows]);
 
-  const drawn = [];
+  const positions = [];
   for (let index = first; index < Math.min(first + seen + 1, rows.total); index += 1) {
-    drawn.push(html`<${Row} key=${index} row=${rows.row(index)} number=${index} offset=${(index - top) * ROW}
+    const row = rows.row(index);
+    if (row) positions.push(row.position);
+  }
+  const window = `${positions[0]} ${positions.at(-1)} ${positions.length}`;
+  useEffect(() => {
+    const wait = setTimeout(() => rows.askTurns(positions, false), CALM);
+    const again = isLive ? setInterval(() => { if (!document.hidden) rows.askTurns(positions, true); }, AGAIN) : 0;
+    return () => { clearTimeout(wait); clearInterval(again); };
+  }, [window, rows.askTurns, isLive]);
+
+  const drawn = []; // a row that is scrolled out of sight is the next one that comes into it
+  for (let index = first; index < Math.min(first + seen + 1, rows.total); index += 1) {
+    const row = rows.row(index);
+    drawn.push(html`<${Row} key=${index % (seen + 2)} row=${row} turn=${row && rows.turn(row.position)} number=${index} offset=${(index - top) * ROW}
       chosen=${index === chosen} onMove=${onMove} />`);
   }
   return html`<div class="rows" ref=${box} onScroll=${scrolled} tabindex="0" role="listbox" aria-label="Messages"
@@ -148,7 +179,7 @@ function rowOf(rows, position, first, seen) {
   return null;
 }
 
-function Row({ row, number: index, offset, chosen, onMove }) {
+function Row({ row, turn, number: index, offset, chosen, onMove }) {
   const element = useRef(null);
   useLayoutEffect(() => { element.current.style.transform = `translateY(${offset}px)`; }, [offset]);
   if (!row) return html`<div class="row quiet" ref=${element} id=${`row-${index}`} role="option" aria-selected="false">…</div>`;
@@ -158,8 +189,8 @@ function Row({ row, number: index, offset, chosen, onMove }) {
     <span class="time">${clock(row.time)}</span>
     <span class=${`kind hue-${hue(row.type)}`}><bdi>${row.type}</bdi></span>
     <span class="text"><bdi>${row.text}</bdi></span>
-    <span class="badges">${row.badges.map((badge) => html`<span key=${badge} class=${`badge ${badge.replace(" ", "-")}`}>${badge}</span>`)}</span>
-    <span class="commands" title=${row.commands ? `${row.commands} commands` : ""}>${row.commands ? `⚡${row.commands}` : ""}</span>
+    <span class="badges">${[...row.badges, ...(turn?.badges ?? [])].map((badge) => html`<span key=${badge} class=${`badge ${badge.replaceAll(" ", "-")}`}>${badge}</span>`)}</span>
+    <span class="commands" title=${turn?.commands ? counted(turn.commands, "command") : ""}>${turn?.commands ? `⚡${number(turn.commands)}` : ""}</span>
     <span class="took">${row.seconds === null || row.seconds === undefined ? "" : duration(row.seconds)}</span>
   </div>`;
 }

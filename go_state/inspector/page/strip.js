@@ -1,10 +1,12 @@
 // The strip above the messages: how many, how fast, how slow, over the whole run or a part of it. Drag to look closer.
 import { get } from "./api.js";
 import { html, useEffect, useRef, useState } from "./html.js";
+import { useNowAndThen } from "./live.js";
 import { clock, day, number } from "./format.js";
 import uPlot from "./vendor/uplot.js";
 
 const HEIGHT = 84;
+const AGAIN = 2000; // milliseconds between two drawings while the end moves: all messages are looked at for one
 
 export function Strip({ subject, position, onMove, theme }) {
   const box = useRef(null);
@@ -16,7 +18,8 @@ export function Strip({ subject, position, onMove, theme }) {
   shown.current = { position, onMove, setRange, data, places: data?.position ?? [] };
 
   useEffect(() => { setRange(null); }, [subject?.id]);
-  const end = subject ? (range ? range[1] : coarse(subject)) : 0;
+  const newest = useNowAndThen(subject?.end ?? 0, AGAIN, subject?.id);
+  const end = range ? range[1] : newest;
   useEffect(() => {
     if (!subject || subject.end <= subject.first) {
       setData(null);
@@ -54,9 +57,6 @@ export function Strip({ subject, position, onMove, theme }) {
     ${problem && html`<p class="problem" role="alert">${problem}</p>`}
   </section>`;
 }
-
-// A live end moves all the time; the strip is drawn again for each twentieth that it has grown.
-const coarse = (subject) => Math.floor((Math.log(Math.max(subject.end - subject.first, 1)) / Math.log(1.05)));
 
 // The bars are stretches of time: of equal length, and so the higher the more messages there were. They are drawn by their number.
 const series = (data) => [data.position.map((_, index) => index), data.count, data.slow, data.failed];

@@ -5,9 +5,12 @@ import { number, size } from "./format.js";
 
 const PAGE = 100;
 
-export function useSubjects(live) {
+export const firstSubjects = () => get("subjects", { limit: PAGE });
+
+export function useSubjects(live, first) {
   const [search, setSearch] = useState("");
-  const [found, setFound] = useState({ items: null, next: null, total: null, problem: null });
+  const [found, setFound] = useState({ ...first, problem: null });
+  const isFirst = useRef(true);
   const asked = useRef(null);
 
   const load = useCallback(async (text, after) => {
@@ -24,6 +27,10 @@ export function useSubjects(live) {
   }, []);
 
   useEffect(() => {
+    if (isFirst.current) { // those are there
+      isFirst.current = false;
+      return undefined;
+    }
     const wait = setTimeout(() => load(search, null), search ? 150 : 0);
     return () => clearTimeout(wait);
   }, [search]);
@@ -80,7 +87,7 @@ export function Subjects({ subjects, chosen, onChoose }) {
 
 const STATES = {
   running: "runs now", resting: "at rest: it begins again with its next message", failed: "has failed", ended: "has ended",
-  stored: "as the store has it",
+  stored: "as the store has it", growing: "another process writes it",
 };
 
 export const State = ({ state }) => html`<span class=${`state ${state}`} title=${STATES[state] ?? state}>${state}</span>`;

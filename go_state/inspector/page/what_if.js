@@ -1,5 +1,5 @@
 // What if: change the past in memory and fold on from there; and: does your mended program come to something else?
-import { download, get, link, post, stream } from "./api.js";
+import { download, get, link, stream } from "./api.js";
 import { html, useEffect, useRef, useState } from "./html.js";
 import { Dialog } from "./keys.js";
 import { Leaf } from "./tree.js";
@@ -24,15 +24,28 @@ export function WhatIf({ subject, position, edits, onEdits, onMove, onClose }) {
     const edit = { do: kind, position, ...(kind === "drop" ? {} : { message: text }) };
     onEdits([...edits.filter((each) => each.position !== position || each.do !== kind), edit].sort((a, b) => a.position - b.position));
   };
+  const control = useRef(null);
+  useEffect(() => () => control.current?.abort(), []);
   async function fold() {
-    setState({ busy: true });
+    control.current?.abort();
+    control.current = new AbortController();
+    setState({ progress: 0 });
+    const begin = edits[0].position;
     try {
-      setFound(await post(`s/${subject.id}/what-if`, { edits, until: null }));
-      setState(null);
+      await stream(`s/${subject.id}/what-if`, {
+        body: { edits, until: null },
+        signal: control.current.signal,
+        on: {
+          progress: ({ position: at, end }) => setState({ progress: (at - begin) / Math.max(end - begin, 1) }),
+          done: (answer) => { setFound(answer); setState(null); },
+          problem: ({ error }) => setState({ problem: error }),
+        },
+      });
     } catch (error) {
       setState({ problem: error.message });
     }
   }
+  const running = state && "progress" in state;
   const exported = { edits: JSON.stringify(edits) };
   const ends = edits.length ? (found?.first ?? edits[edits.length - 1]).position + 1 : position + 1;
   const asTest = () => download(`s/${subject.id}/export`, { as: "test", from: edits[0]?.position ?? position, until: ends, ...exported })
@@ -50,7 +63,7 @@ export function WhatIf({ subject, position, edits, onEdits, onMove, onClose }) {
       <span class="badge">${DONE[each.do]}</span> <button class="plain" onClick=${() => onMove(each.position)}>position ${number(each.position)}</button>
       <button class="plain" aria-label="Take this change back" onClick=${() => onEdits(edits.filter((other) => other !== each))}>✕</button></li>`)}</ul>`}
     <div role="status" aria-live="polite">
-      ${state?.busy && html`<p class="quiet">Folding…</p>`}
+      ${running && html`<progress value=${state.progress} max="1" aria-label="How far it has folded"></progress>`}
       ${state?.problem && html`<p class="problem">${state.problem}</p>`}
       ${found && html`<h3>After ${number(found.messages)} messages</h3>
         ${found.first ? html`<p>It parts from what was at position <button class="plain" onClick=${() => onMove(found.first.position)}>${number(found.first.position)}</button></p>` : null}
@@ -59,13 +72,16 @@ export function WhatIf({ subject, position, edits, onEdits, onMove, onClose }) {
     <footer>
       <button onClick=${asTest}>As a test</button>
       <a class="button" download href=${link(`s/${subject.id}/export`, { as: "jsonl", ...exported })}>As JSON Lines</a>
-      <button class="primary" disabled=${!edits.length || state?.busy} onClick=${fold}>Fold on</button>
+      ${running
+        ? html`<button onClick=${() => { control.current.abort(); setState(null); }}>Cancel</button>`
+        : html`<button class="primary" disabled=${!edits.length} onClick=${fold}>Fold on</button>`}
     </footer>
   <//>`;
 }
 
 // Load the program's module again, and compare what it makes of every message with what was made.
-export function Fix({ subject, onMove, onClose }) {
+export function Fix({ subject, position, onMove, onClose }) {
+  const [from, setFrom] = useState("start");
   const [state, setState] = useState({ found: [], progress: null, done: null, problem: null });
   const control = useRef(null);
   useEffect(() => () => control.current?.abort(), []);
@@ -73,12 +89,13 @@ export function Fix({ subject, onMove, onClose }) {
     control.current?.abort();
     control.current = new AbortController();
     setState({ found: [], progress: 0, done: null, problem: null });
+    const begin = from === "start" ? subject.first : position;
     try {
       await stream(`s/${subject.id}/fix`, {
-        body: {},
+        body: { from: from === "start" ? null : position },
         signal: control.current.signal,
         on: {
-          progress: ({ position, end }) => setState((now) => ({ ...now, progress: (position - subject.first) / Math.max(end - subject.first, 1) })),
+          progress: ({ position: at, end }) => setState((now) => ({ ...now, progress: (at - begin) / Math.max(end - begin, 1) })),
           found: (each) => setState((now) => ({ ...now, found: [...now.found, each] })),
           done: (done) => setState((now) => ({ ...now, done, progress: null })),
           problem: ({ error }) => setState((now) => ({ ...now, problem: error, progress: null })),
@@ -94,6 +111,10 @@ export function Fix({ subject, onMove, onClose }) {
     .catch((error) => setState((now) => ({ ...now, problem: error.message })));
   return html`<${Dialog} title="Your fix" onClose=${onClose}>
     <p class="quiet">Mend the program in your editor, save, and compare: which messages come out differently?</p>
+    <fieldset><legend class="hidden">Begin</legend>
+      <label><input type="radio" name="fix-from" checked=${from === "start"} onChange=${() => setFrom("start")} /> all messages</label>
+      <label><input type="radio" name="fix-from" checked=${from === "here"} onChange=${() => setFrom("here")} /> those from position ${number(position)} on</label>
+    </fieldset>
     <div role="status" aria-live="polite">
       ${progress !== null && html`<progress value=${progress} max="1" aria-label="How far it has compared"></progress>`}
       ${problem && html`<p class="problem">${problem}</p>`}

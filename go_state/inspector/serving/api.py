@@ -13,7 +13,9 @@ from go_state.core.errors import UsageError
 from go_state.inspector.looking.filters import Filter
 from go_state.inspector.looking.records import Line
 from go_state.inspector.looking.shown import diff_of, difference
+from go_state.inspector.looking.subject import SLOW
 from go_state.inspector.looking.timeline import within
+from go_state.inspector.serving.known import add_known
 from go_state.inspector.serving.streams import Tell
 from go_state.inspector.trying.edited import codec_of, edits_of
 from go_state.inspector.trying.exports import as_lines, as_test
@@ -32,6 +34,7 @@ Json = dict[str, object]
 
 _ROWS = 1000
 _BUCKETS = 2000
+_TURNS = 500  # whose commands are counted at once
 _TOLD = 200  # messages that come out differently and are told one by one
 _SOON = 0.1  # seconds between two words of progress
 
@@ -84,7 +87,7 @@ class Api:
         if subject.timeline.is_complete:
             subject.timeline.grow()
         strip = subject.timeline.strip(start, end, min(max(buckets, 1), _BUCKETS))
-        slow, failed = (within(marks, strip.positions, end) for marks in (subject.slow(), subject.set_aside()))
+        slow, failed = (within(marks, strip.positions, end) for marks in (subject.known.slower(SLOW), subject.set_aside()))
         return {"from": start, "to": end, "position": strip.positions, "count": strip.counts, "time": strip.times, "slow": slow,
                 "failed": failed, "types": {}}  # fmt: skip
 
@@ -120,25 +123,29 @@ class Api:
         return {"rows": self._rows(subject, lines), "next": None, "scanned": len(lines), "total": None}
 
     def _rows(self, subject: SomeSubject, lines: Iterable[Line]) -> list[Json]:
-        aside, keyframes, seconds = subject.set_aside(), set(subject.keyframes()), subject.durations()
-        return [_row(line, seconds.get(line.position), subject.badges(line, aside, keyframes)) for line in lines]
+        aside, keyframes = subject.set_aside(), set(subject.keyframes())
+        return [_row(line, subject.known.seconds(line.position), subject.badges(line, aside, keyframes)) for line in lines]
+
+    def turns(self, subject: SomeSubject, start: int, count: int) -> Json:
+        """Return what the turns of some rows have asked for, which takes a fold, and so is not a part of the rows."""
+        first, end = subject.span()
+        start, end = max(start, first), min(start + min(max(count, 1), _TURNS), end)
+        asked = {} if subject.moments is None or start >= end else subject.moments.asked(start, end)
+        failed = subject.known.failed(asked)
+        found: dict[str, object] = {}
+        for position, each in asked.items():
+            marks = {"failed": each.error is not None, "denied": each.is_denied, "command failed": position in failed}
+            found[str(position)] = {"commands": each.commands, "badges": [name for name, holds in marks.items() if holds]}
+        return {"turns": found}
 
     def at(self, subject: SomeSubject, position: int) -> Json:
         """Return a moment."""
         _check_there(subject, position)
         if subject.shown is None:
             return self._without_model(subject, position)
-        moment = subject.shown.moment(subject.needed().at(position))
-        seconds = subject.durations().get(position)
-        turn: Any = moment["turn"]
-        turn["seconds"] = seconds
-        now = self.world.now(subject)
-        under_way = {} if now is None else {each.id: each for each in now.effects}
-        commands: Any = moment["commands"]
-        for command in commands:
-            if (effect := under_way.get(command["effect_id"])) is not None:
-                command.update(state=effect.state, tries=effect.tries)
-        return moment
+        found = subject.shown.moment(subject.needed().at(position))
+        add_known(found, subject, position, self.world.now(subject))
+        return found
 
     def _without_model(self, subject: SomeSubject, position: int) -> Json:
         """Return a moment of which only the message is known."""
@@ -146,9 +153,9 @@ class Api:
         kind = next(iter(subject.records.lines(position, position + 1))).kind
         message = entry.message[1] if isinstance(entry.message, list) and len(entry.message) == 2 else entry.message
         return {"position": position, "time": entry.at, "type": kind, "message": Trees(subject.redaction).tree(message), "before": None,
-                "after": None, "diff": [], "more_diff": 0, "commands": [], "subscriptions": {"begun": [], "ended": []},
-                "turn": {"time": entry.at, "number": position, "seconds": None, "badges": []},
-                "error": None}  # fmt: skip
+                "after": None, "diff": [], "more_diff": 0, "commands": [], "subscriptions": {"begun": [], "ended": [], "kept": []},
+                "turn": {"time": entry.at, "number": position, "seconds": None, "badges": []}, "recorded": False, "from": None,
+                "error": None, "denied": None}  # fmt: skip
 
     def tree(self, subject: SomeSubject, position: int, of: str, path: str, start: int, count: int) -> Json:
         """Return a part of a model or message, with its children from a number on."""
@@ -182,16 +189,29 @@ class Api:
 
     # ------------------------------------------------------------------ trying
 
-    def what_if(self, subject: SomeSubject, given: object, until: int | None) -> Json:
-        """Return what would have been."""
+    def what_if(self, subject: SomeSubject, given: object, until: int | None) -> Callable[[Tell], None]:
+        """Return what folds what would have been, tells how far it is, and then what came of it."""
         first, end = subject.span()
-        until = end if until is None else min(until, end)
+        last = end if until is None else min(until, end)
         moments = subject.needed()
-        tried = what_if(moments, edits_of(moments.opened, given, first, end), until, lambda _: None)
-        diff, more = diff_of(tried.was, tried.is_now, subject.redaction)
-        parted = None if tried.parted is None else {"position": tried.parted[0], "path": shown(tried.parted[1], 500)}
-        after = Trees(subject.redaction).tree(tried.is_now, (), tried.was)
-        return {"until": until, "after": after, "diff": diff, "more_diff": more, "first": parted, "messages": tried.messages}
+        edits = edits_of(moments.opened, given, first, end)
+
+        def work(tell: Tell) -> None:
+            tried = what_if(moments, edits, last, _progress(tell, last))
+            diff, more = diff_of(tried.was, tried.is_now, subject.redaction)
+            parted = None if tried.parted is None else {"position": tried.parted[0], "path": shown(tried.parted[1], 500)}
+            after = Trees(subject.redaction).tree(tried.is_now, (), tried.was)
+            found = {
+                "until": last,
+                "after": after,
+                "diff": diff,
+                "more_diff": more,
+                "first": parted,
+                "messages": tried.messages,
+            }
+            tell("done", found)
+
+        return work
 
     def find(self, subject: SomeSubject, where: str, start: int) -> Callable[[Tell], None]:
         """Return what looks for the first message where something is true, and tells how far it is."""
@@ -204,15 +224,17 @@ class Api:
 
         return work
 
-    def fix(self, subject: SomeSubject) -> Callable[[Tell], None]:
-        """Return what compares the program as it is with what its file says now, and tells what it finds."""
+    def fix(self, subject: SomeSubject, start: int | None) -> Callable[[Tell], None]:
+        """Return what compares the program as it is with what its file says now, and tells what it finds: of all messages, or of those
+        from the nearest model on that was kept before the position `start`.
+        """
         moments = subject.needed()
         where = self._where or module_and_name(moments.opened.program)
 
         def work(tell: Tell) -> None:
             new = fresh_program(where)
             key = subject.what.key if subject.what.kind == "journal" else None
-            fixing = Fixing(subject, moments.opened, new, key)
+            fixing = Fixing(subject, moments.opened, new, key, start)
             self._fixed[subject.what.id] = fixing.program
             end = subject.span()[1]
             for parted in fixing.parted(end, _progress(tell, end)):
@@ -221,7 +243,8 @@ class Api:
                     field = fields[0] if fields else {"path": "", "before": None, "after": None}
                     tell("found", {"position": parted.position, "type": shown(parted.kind, 80), **field})
             by_field = {shown(path, 200): count for path, count in fixing.by_field.most_common(50)}
-            tell("done", {"messages": fixing.messages, "differ": fixing.differ, "by_field": by_field})
+            done = {"messages": fixing.messages, "differ": fixing.differ, "by_field": by_field, "from": fixing.start}
+            tell("done", done)
 
         return work
 

@@ -56,7 +56,7 @@ class Application:
 
         gets: dict[str, Callable[[Request], object]] = {
             "/api/about": self._about, "/api/subjects": self._subjects, "/api/live": self._subjects_live, "/api/s/{id}": self._subject,
-            "/api/s/{id}/strip": self._strip, "/api/s/{id}/rows": self._rows, "/api/s/{id}/at/{position}": self._at,
+            "/api/s/{id}/strip": self._strip, "/api/s/{id}/rows": self._rows, "/api/s/{id}/turns": self._turns, "/api/s/{id}/at/{position}": self._at,
             "/api/s/{id}/tree/{position}": self._tree, "/api/s/{id}/message/{position}": self._message, "/api/s/{id}/find": self._find,
             "/api/s/{id}/export": self._export, "/api/s/{id}/live": self._live,
         }  # fmt: skip
@@ -103,6 +103,9 @@ class Application:
         start, index = _optional(request, "from"), _optional(request, "index")
         return _json(self._api.rows(subject, wanted, start, index, _number(request, "count", 200), backward=backward))
 
+    def _turns(self, request: Request) -> Response:
+        return _json(self._api.turns(self._of(request), _number(request, "from", 0), _number(request, "count", 100)))
+
     def _at(self, request: Request) -> Response:
         return _json(self._api.at(self._of(request), _position(request)))
 
@@ -121,8 +124,9 @@ class Application:
         until = given.get("until")
         if until is not None and type(until) is not int:
             raise UsageError("until is a position, or null")
-        subject = await run_in_threadpool(self._of, request)
-        return _json(await run_in_threadpool(self._api.what_if, subject, given.get("edits"), until))
+        subject = await self._found(request)
+        work = await run_in_threadpool(self._api.what_if, subject, given.get("edits"), until)
+        return _events(streams.worked(self._places.taken(self._ending(work))))
 
     def _export(self, request: Request) -> Response:
         from starlette.responses import StreamingResponse
@@ -147,9 +151,11 @@ class Application:
         return _events(streams.worked(self._places.taken(self._ending(work))))
 
     async def _fix(self, request: Request) -> Response:
-        await _body(request)
+        start = (await _body(request)).get("from")
+        if start is not None and type(start) is not int:
+            raise UsageError("from is a position, or null")
         subject = await self._found(request)
-        return _events(streams.worked(self._places.taken(self._ending(self._api.fix(subject)))))
+        return _events(streams.worked(self._places.taken(self._ending(self._api.fix(subject, start)))))
 
     def _ending(self, work: Callable[[streams.Tell], None]) -> Callable[[streams.Tell], None]:
         """Return the work, which ends when the server does."""

@@ -33,7 +33,10 @@ class Aside(Protocol):
         ...
 
 
-_EVERY = 0.1  # seconds between two events of a program that runs
+_EVERY = 0.1  # seconds between two events of a program that runs, or of a journal that grows
+_BUSY = 1000  # messages a second from which on a look every quarter of a second is enough: nobody reads so fast, and each costs the app
+_CALMER = 0.25  # seconds between two events of such a one
+_SLOWER = 0.5  # seconds between two looks at a journal that does not grow
 _OVER = 1.0  # seconds between two looks at one that does not
 _STILL = 10.0  # seconds after which something is sent, so that a connection that is gone is noticed
 _SUBJECTS = 0.3  # seconds between two looks at which keys run
@@ -69,7 +72,14 @@ async def live(world: World, subject: SomeSubject, is_closing: Callable[[], bool
             if over and not ended:
                 yield event("ended", {"error": doing.error})
             ended = over
-            await asyncio.sleep(_OVER if over else _EVERY)
+            await asyncio.sleep(_OVER if over else _pause(doing.state, rate))
+
+
+def _pause(state: str, rate: float) -> float:
+    """Return for how many seconds nobody looks."""
+    if state == "stored":
+        return _SLOWER
+    return _CALMER if rate > _BUSY else _EVERY
 
 
 def _look(world: World, subject: SomeSubject) -> tuple[Now, int, int] | None:

@@ -33,10 +33,19 @@ class Parted(NamedTuple):
 
 
 class Fixing:
-    """One comparison; `messages`, `differ` and `by_field` are what it has come to."""
+    """One comparison; `messages`, `differ` and `by_field` are what it has come to.
+
+    Both programs take each message from the old one's model, so that of a message nothing before it counts: it may begin at any model
+    that was kept, the nearest before `begin`, if that is given.
+    """
 
     def __init__(
-        self, subject: Subject[object, object], old: Opened[object, object], new: SomeProgram, key: str | None
+        self,
+        subject: Subject[object, object],
+        old: Opened[object, object],
+        new: SomeProgram,
+        key: str | None,
+        begin: int | None,
     ) -> None:
         from go_state.history.reading.opened import with_key
 
@@ -46,10 +55,11 @@ class Fixing:
         own = replayed(new) if key is None else replayed(with_key(new, key))
         self.program: SomeProgram = own  #: the mended one, as a replay runs it
         other = replace(old, program=own)
-        start: Start[object] = subject.needed().earliest()
+        moments = subject.needed()
+        start: Start[object] = moments.earliest() if begin is None else moments.start(begin)
         translation = translation_between(old.program, own)
         self._twins: Twins[object, object] = Twins(old, other, start, at_once=True, translation=translation)
-        self._start = start.position
+        self.start = start.position  #: of the first message
 
     @property
     def messages(self) -> int:
@@ -58,7 +68,7 @@ class Fixing:
 
     def parted(self, end: int, progress: Callable[[int], object]) -> Iterator[Parted]:
         """Give each message that comes out differently; both programs take each from the old one's model."""
-        entries = with_progress(entries_of(self._subject.history, self._start, end), progress)
+        entries = with_progress(entries_of(self._subject.history, self.start, end), progress)
         for parting in self._twins.partings(entries, go_on=True):
             found = self._of(parting)
             self.differ += 1

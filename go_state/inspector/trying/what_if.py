@@ -17,6 +17,8 @@ from go_state.inspector.values.tree import same
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
+_AT_ONCE = 5000  # messages that are folded between two words of progress
+
 
 @dataclass(frozen=True, slots=True)
 class Tried(Generic[Model]):
@@ -32,7 +34,10 @@ class Tried(Generic[Model]):
 def what_if(
     moments: Moments[Model, Msg], edits: Sequence[Edit[Msg]], until: int, progress: Callable[[int], object]
 ) -> Tried[Model]:
-    """Fold both on up to before the position `until`. As long as their models are equal, one fold is enough for both."""
+    """Fold both on up to before the position `until`. As long as their models are equal, one fold is enough for both.
+
+    `progress` is called now and then with the position, and may raise to end it.
+    """
     positions = {edit.position for edit in edits if edit.position < until}
     start = min(positions, default=until)
     history, edited = moments.opened.history, EditedHistory(moments.opened.history, edits)
@@ -53,7 +58,9 @@ def what_if(
             other = None
     was = _model(moments.fresh(until), moments)
     if other is not None and parted is not None:
-        moments.forward(other, last + 1, until)
+        for begin in range(last + 1, until, _AT_ONCE):
+            progress(begin)
+            moments.forward(other, begin, min(begin + _AT_ONCE, until))
         return Tried(until, was, _model(other, moments), parted, until - start)
     return Tried(until, was, was, None, until - start)
 

@@ -2,7 +2,9 @@
 
 `world.py`      what the server asks of a world, and of what runs in it
 `stores.py`     the journals of a store; or one history, such as a file
+`growth.py`     whether a journal grows that another process writes, seen from one look to the next
 `apps.py`       an app of `start`, or those of `start_keyed`, with the store they have
-`recording.py`  the last messages of an app that has no store, and how long its turns take: noted only while somebody looks
+`recording.py`  the last messages of an app, and how long its turns take: noted only while somebody looks
+`noting.py`     what its commands came to, noted beside that
 `ids.py`        how a subject is named in an address
 """

@@ -34,7 +34,7 @@ class Life(Generic[Model, Msg]):
         run = app.life.run
         journal: Journal[Msg] | None = run.journal if isinstance(run, JournalRun) else None
         self.app = app
-        self.recording: Recording[Model, Msg] = Recording(name, run.loop, keeps=journal is None)
+        self.recording: Recording[Model, Msg] = Recording(name, run.loop)
         what = Is(
             id_of(name), shown(name, 200), None if key is None else shown(key, 200), "live" if journal is None else "journal"
         )
@@ -42,12 +42,12 @@ class Life(Generic[Model, Msg]):
             run_id, recording = app.life.manager.names.run_id, self.recording
             self.subject: Subject[Model, Msg] = Subject(
                 what, recording, opened("the inspector", run.program, recording), redaction,
-                start=recording.start, turn_name=lambda position: f"{run_id}/{position}+0", durations=lambda: recording.durations,
+                start=recording.start, turn_name=lambda position: f"{run_id}/{position}+0", known=recording,
             )  # fmt: skip
         else:
             history: StoredHistory[Model, Msg] = StoredHistory(journal.store, journal.name, run.program)
             work = opened("the inspector", run.program, history)
-            self.subject = Subject(what, history, work, redaction, durations=lambda: self.recording.durations)
+            self.subject = Subject(what, history, work, redaction, known=self.recording)
 
     def summary(self) -> Summary:
         """Return what the list says of it."""

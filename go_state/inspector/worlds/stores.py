@@ -1,4 +1,4 @@
-"""A store with its journals, or one history, as a world in which nothing runs."""
+"""A store with its journals, or one history, as a world in which nothing runs here: another process may write the store meanwhile."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from go_state.inspector.looking.stored import StoredHistory
 from go_state.inspector.looking.subject import Is, State, Subject
 from go_state.inspector.values.redaction import NOTHING, Redaction
 from go_state.inspector.values.text import shown
+from go_state.inspector.worlds.growth import Growth
 from go_state.inspector.worlds.ids import id_of, name_of_id
 from go_state.inspector.worlds.world import Now, Page, SomeSubject, Summary, page_of
 from go_state.storage.backends.record_store import RecordStore
@@ -27,9 +28,12 @@ _FRESH = 1.0  # seconds for which the names of the journals are taken as they we
 
 
 class StoreWorld(Generic[Model, Msg]):
-    """The journals of a store, all of one program, or of none; `only` is the one that is looked at."""
+    """The journals of a store, all of one program, or of none; `only` is the one that is looked at.
 
-    is_live = False
+    Whoever writes it is not asked: that a journal grows is seen by its end, from one look to the next.
+    """
+
+    is_live = True
 
     def __init__(
         self,
@@ -50,6 +54,7 @@ class StoreWorld(Generic[Model, Msg]):
         self._redaction = redaction
         self._subjects: OrderedDict[str, Subject[Model, Msg]] = OrderedDict()  # by name, the least recently used first
         self._names: tuple[float, list[str]] = (0.0, [])
+        self._growth = Growth()
 
     def names(self, *, fresh: bool = False) -> list[str]:
         """Return the names of the journals, as they were within the last second, or, if `fresh`, as they are."""
@@ -65,6 +70,7 @@ class StoreWorld(Generic[Model, Msg]):
         """Return some of the journals."""
         names = [name for name in self.names() if search.casefold() in name[len(self._prefix) :].casefold()]
         some, following = page_of(names, name_of_id(after) or "", limit)
+        self._growth.follow(some)
         return Page([self.summary_of(name) for name in some], None if following is None else id_of(following), len(names))
 
     def find(self, subject: str) -> SomeSubject | None:
@@ -103,21 +109,29 @@ class StoreWorld(Generic[Model, Msg]):
         except Corrupt as error:
             return Summary(self.what(name), 0, 0, error=shown(str(error), 200))
         end, applied = end or 0, history.applied()
+        self._growth.seen(name, end)
         known = self._subjects.get(name)
         size = known.timeline.bytes if known is not None and known.timeline.is_complete else None
-        return Summary(self.what(name), first, end, size, lag=max(end - applied, 0) if applied is not None else None)
+        lag = None if applied is None else max(end - applied, 0)
+        return Summary(self.what(name), first, end, size, self._growth.state(name), lag)
 
     def summary(self, subject: SomeSubject) -> Summary:
         """Return what the list says of a journal."""
         return self.summary_of(subject.history.name)
 
     def now(self, subject: SomeSubject) -> Now | None:
-        """Return that nothing is known of whoever writes the store."""
-        return None
+        """Return whether the journal grows; more is not known of whoever writes it."""
+        found = self.summary(subject)
+        return Now(found.state, found.error, found.end, found.lag or 0, [])
 
     def states(self) -> Mapping[str, State]:
-        """Return that nothing runs."""
-        return {}
+        """Return of every journal whether it grows, as it was within the last second."""
+        names = self.names()
+        begun = time.monotonic()
+        for name in self._growth.due(set(names)):
+            self.summary_of(name)
+        self._growth.took(time.monotonic() - begun)
+        return {id_of(name): self._growth.state(name) for name in names}
 
     def watched(self, subject: SomeSubject) -> AbstractContextManager[object]:
         """Note nothing."""

@@ -23,7 +23,7 @@ from go_state.system.crash_points import Watch
 from go_state.system.timers import Timers
 
 if TYPE_CHECKING:
-    from go_state.runtime.observing.commands import Commands
+    from go_state.runtime.observing.commands import ObservesEffects
 
 
 class Trouble(NamedTuple):
@@ -55,7 +55,7 @@ class Endings:
         begin: Callable[[], object],
     ) -> None:
         self.marks: Marks | None = None
-        self.observed: Commands | None = None
+        self.observed: ObservesEffects | None = None
         self.ended: list[str] = []  #: marks to be removed once the messages of the arrival are in the queue
         self._interpreter = interpreter
         self._executor = executor
@@ -126,6 +126,8 @@ class Endings:
             messages = effect.messages_of(result)
         except BaseException as error:
             return Delivery((), self.trouble(effect, error))
+        if self.observed is not None:
+            self.observed.sent(effect, messages)
         self._delivered = effect
         return Delivery(messages)
 
@@ -146,6 +148,8 @@ class Endings:
             except BaseException as second:
                 error = as_failure(second, "err= of a command")
             else:
+                if self.observed is not None and message is not None:
+                    self.observed.sent(effect, (message,))
                 sent = self._ended_by(effect, Outcome.FAILED)
                 return sent if message is None else Delivery((message, *sent.messages), sent.trouble)
         return Delivery((), self.trouble(effect, error))

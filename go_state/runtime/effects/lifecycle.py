@@ -31,7 +31,7 @@ from go_state.system.crash_points import Watch
 from go_state.system.timers import SystemClock, Timers
 
 if TYPE_CHECKING:
-    from go_state.runtime.observing.commands import Commands
+    from go_state.runtime.observing.commands import ObservesEffects
 
 # That enter the queue together: a fraction of a millisecond, and a number, so that a simulated clock repeats itself.
 ARRIVALS = 64
@@ -96,7 +96,7 @@ class Lifecycle:
         self._endings = Endings(interpreter, executor, timers, self._end, self._begin_held)
         clock = timers.clock
         self._now = time.monotonic if clock.__class__ is SystemClock else clock.monotonic  # without a step more for each effect
-        self._observed: Commands | None = None
+        self._observed: ObservesEffects | None = None
         self._launch: Callable[[Effect], object] = self.launch
         self._held, self._held_keys = interpreter.held, interpreter.holding.keys
         self._marks: Marks | None = None
@@ -105,10 +105,15 @@ class Lifecycle:
         """Note in `marks` which effects are running."""
         self._marks = self._interpreter.holding.marks = self._endings.marks = marks
 
-    def observe(self, commands: Commands) -> None:
-        """Tell of each effect from its launch to its end."""
-        self._observed = self._endings.observed = commands
-        self._launch = partial(commands.launch, self.launch)
+    def observe(self, observed: ObservesEffects | None) -> None:
+        """Tell of each effect from its launch to its end; None ends that, and is said in the run's own thread, between two steps."""
+        self._observed = self._endings.observed = observed
+        self._launch = self.launch if observed is None else partial(observed.launch, self.launch)
+
+    @property
+    def observed(self) -> ObservesEffects | None:
+        """Who is told of effects."""
+        return self._observed
 
     # ------------------------------------------------------------------ at the commit
 
@@ -254,6 +259,9 @@ class Lifecycle:
             return
         arrived = together.copy()
         together.clear()
+        if (observed := self._observed) is not None:
+            for effect, messages in arrived:
+                observed.sent(effect, messages)
         try:
             yield from put(arrived[0][1] if len(arrived) == 1 else [each for _, messages in arrived for each in messages])
         except NotStorable:  # nothing has moved: find out which it is

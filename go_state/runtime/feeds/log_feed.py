@@ -56,9 +56,9 @@ class LogFeed(Generic[Msg]):
         self._reader = reader
         self.on_loop = on_loop  #: whether it is taken on an event loop
         self.owner: OwnChunk[Msg] | Nobody = NOBODY
-        self._chunk: list[Msg] = []
-        self._rest: Iterator[Msg] = iter(self._chunk)
-        self._first = self._began = reader.committed  # the position of the chunk's first message, and of the first of all
+        self.chunk: list[Msg] = []  #: the messages that `take` has given last, which a commit may lengthen
+        self._rest: Iterator[Msg] = iter(self.chunk)
+        self.first = self._began = reader.committed  #: the position of the chunk's first message, and of the first of all
         self._size, self._most = 1, CHUNK_LIMIT
         self._ending = False
         self.idle_seconds: float | None = None
@@ -94,8 +94,8 @@ class LogFeed(Generic[Msg]):
 
     def take(self) -> Flow[Iterator[Msg] | None]:
         """Return what is left of the chunk, or the next one; None once the log is closed and drained and no command is running."""
-        given = len(self._chunk) - length_hint(self._rest)
-        if given != self._reader.committed - self._first:  # before any wait, so that one that is cancelled has it committed
+        given = len(self.chunk) - length_hint(self._rest)
+        if given != self._reader.committed - self.first:  # before any wait, so that one that is cancelled has it committed
             self._commit((), given)
         following = self.following
         if following.waiting or following.is_on:
@@ -113,10 +113,10 @@ class LogFeed(Generic[Msg]):
                 yield Blocking(Stepwise(self._disk.prepare, self._disk.prepare_in_steps), self.thread)
                 self._checkpoint_at = time.monotonic() + CHECKPOINT_SECONDS  # the loop has had its turn
             owner = self.owner
-            if self.on_loop and isinstance(owner, OwnChunk) and owner.own is self._chunk and not owner.cursor.log.closed:
+            if self.on_loop and isinstance(owner, OwnChunk) and owner.own is self.chunk and not owner.cursor.log.closed:
                 pass  # nothing was put since: if anything is now, the wait finds it
             elif chunk := self._take(self._size):
-                self._chunk, self._rest, self._first = chunk, iter(chunk), self._reader.committed
+                self.chunk, self._rest, self.first = chunk, iter(chunk), self._reader.committed
                 return _until(self._checkpoint_at, self._rest) if self.on_loop else self._rest
             if self._arrivals or ((timers := self._timers) is not None and timers.heap and timers.is_due()):
                 return NO_MESSAGES
@@ -174,42 +174,42 @@ class LogFeed(Generic[Msg]):
 
     def commit(self, messages: Sequence[Msg], /) -> tuple[()]:
         """Move the cursor and append the messages, as one step; those that are next to be read lengthen the chunk."""
-        self._commit(messages, len(self._chunk) - length_hint(self._rest))
+        self._commit(messages, len(self.chunk) - length_hint(self._rest))
         return ()
 
     def put(self, messages: Sequence[Msg]) -> tuple[()]:
         """Append messages that no turn has sent. They do not lengthen the chunk, whose iterator may have ended for good."""
-        self._commit(messages, len(self._chunk) - length_hint(self._rest), follow=False)
+        self._commit(messages, len(self.chunk) - length_hint(self._rest), follow=False)
         return ()
 
     def commit_processed(self) -> None:
         """Commit what was given."""
-        if count := len(self._chunk) - length_hint(self._rest) - (self._reader.committed - self._first):
+        if count := len(self.chunk) - length_hint(self._rest) - (self._reader.committed - self.first):
             self._settle(count, (), False)
 
     def _commit(self, messages: Sequence[Msg], given: int, *, follow: bool = True) -> None:
-        count, fits = given - (self._reader.committed - self._first), len(self._chunk) + len(messages) <= self._most
+        count, fits = given - (self._reader.committed - self.first), len(self.chunk) + len(messages) <= self._most
         if messages and self.following.is_on:
-            turn = self._first + given - 1 if follow else None
-            self._chunk += self.following.settle(self._settle, count, messages, follow and fits, turn)
+            turn = self.first + given - 1 if follow else None
+            self.chunk += self.following.settle(self._settle, count, messages, follow and fits, turn)
         else:
-            self._chunk += self._settle(count, messages, follow and fits)
+            self.chunk += self._settle(count, messages, follow and fits)
 
     def rollback(self, *, processed: bool) -> tuple[()]:
         """Commit what is processed and put the cursor back to the first message that is not."""
-        committed = self._reader.committed - self._first
-        self._commit((), max(len(self._chunk) - length_hint(self._rest) - (not processed), committed))
+        committed = self._reader.committed - self.first
+        self._commit((), max(len(self.chunk) - length_hint(self._rest) - (not processed), committed))
         with suppress(NothingPending):
             self._reader.rollback()
-        self._chunk = []  # what is given anew is none of the old chunk's
-        self._rest, self._first = iter(self._chunk), self._reader.committed
+        self.chunk = []  # what is given anew is none of the old chunk's
+        self._rest, self.first = iter(self.chunk), self._reader.committed
         return ()
 
     # ------------------------------------------------------------------ looking
 
     def last_position(self) -> int:
         """Return the position in the log of the message last given."""
-        return self._first + len(self._chunk) - length_hint(self._rest) - 1  # of which an effect's origin asks: no further call
+        return self.first + len(self.chunk) - length_hint(self._rest) - 1  # of which an effect's origin asks: no further call
 
     def turn(self) -> Turn:
         """Return a turn that begins now."""
@@ -249,19 +249,19 @@ class MemoryFeed(LogFeed[Msg]):
 
     def _next(self, seconds: float | None) -> Wait:
         sleep = self._sleep
-        if sleep is None or not sleep.prepare(self._chunk):
+        if sleep is None or not sleep.prepare(self.chunk):
             return Messages(self._reader, seconds)
         sleep.seconds = seconds
         return sleep
 
     def commit(self, messages: Sequence[Msg], /) -> tuple[()]:
         """Move the cursor and append the messages, as one step: whoever looks at the cursor sees it before or after that."""
-        given, owner = len(self._chunk) - length_hint(self._rest), self._own
+        given, owner = len(self.chunk) - length_hint(self._rest), self._own
         own = owner.own
         if own is None or len(own) >= OWN_LIMIT:
             self._commit(messages, given)
             return ()
-        position = self._first + given
+        position = self.first + given
         own += messages
         owner.cursor.committed = position  # without a call since the append: Ctrl-C finds both or neither
         if owner.own is None:  # others have come in between
@@ -272,12 +272,12 @@ class MemoryFeed(LogFeed[Msg]):
         """Commit what was given."""
         if not self.on_loop:
             super().commit_processed()
-        elif len(self._chunk) - length_hint(self._rest) != self._reader.committed - self._first:
+        elif len(self.chunk) - length_hint(self._rest) != self._reader.committed - self.first:
             self.commit(())
 
     def put(self, messages: Sequence[Msg]) -> tuple[()]:
         """Append messages that no turn has sent; they lengthen the chunk while the run has the log to itself, and has read all of it."""
-        chunk, owner = self._chunk, self._own
+        chunk, owner = self.chunk, self._own
         if owner.own is not chunk or len(chunk) >= FEW:
             return super().put(messages)
         if not length_hint(self._rest):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol, TypeVar
 
@@ -53,6 +53,38 @@ class Observed(Protocol):
 E = TypeVar("E", bound=Observed)
 
 
+class ObservesEffects(Protocol):
+    """Who is told of the effects of one run, each step in the run's own thread or task."""
+
+    def held(self, steps: Iterable[object], /) -> None:
+        """Called in the turn that begins these, before any of them begins."""
+        ...
+
+    def launch(self, launch: Callable[[E], object], effect: E, /) -> None:
+        """Launch an effect."""
+        ...
+
+    def retried(self, effect: Observed, wait: float, /) -> None:
+        """Called when a try has failed, and the next one comes after `wait` seconds."""
+        ...
+
+    def sent(self, effect: Observed, messages: Sequence[object], /) -> None:
+        """Called with the messages of a result, or of a failure, before they enter the queue."""
+        ...
+
+    def failed(self, effect: Observed, error: BaseException, /) -> None:
+        """Called when an effect has failed; its end follows."""
+        ...
+
+    def ended(self, effect: Observed, /) -> None:
+        """Called when an effect has ended."""
+        ...
+
+    def cancelled(self, effect: Observed, /) -> None:
+        """Called when an effect was cancelled, whether it was launched or not."""
+        ...
+
+
 class Commands:
     """The running commands."""
 
@@ -98,6 +130,9 @@ class Commands:
     def retried(self, effect: Observed, wait: float) -> None:
         """Called when a try has failed, and the next one comes after `wait` seconds."""
         self._observers.tell(CommandRetried(*self._known(effect), effect.tries, wait))
+
+    def sent(self, effect: Observed, messages: Sequence[object]) -> None:
+        """Tell nothing: no event has what is in a message."""
 
     def failed(self, effect: Observed, error: BaseException) -> None:
         """Called when an effect has failed; its end follows, and is not told."""
