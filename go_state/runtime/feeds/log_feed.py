@@ -96,7 +96,7 @@ class LogFeed(Generic[Msg]):
         """Return what is left of the chunk, or the next one; None once the log is closed and drained and no command is running."""
         given = len(self.chunk) - length_hint(self._rest)
         if given != self._reader.committed - self.first:  # before any wait, so that one that is cancelled has it committed
-            self._commit((), given)
+            self.commit(()) if self.on_loop else self._commit((), given)
         following = self.following
         if following.waiting or following.is_on:
             yield from following.look(self._reader.committed)
@@ -267,13 +267,6 @@ class MemoryFeed(LogFeed[Msg]):
         if owner.own is None:  # others have come in between
             owner.append_late()
         return ()
-
-    def commit_processed(self) -> None:
-        """Commit what was given."""
-        if not self.on_loop:
-            super().commit_processed()
-        elif len(self.chunk) - length_hint(self._rest) != self._reader.committed - self.first:
-            self.commit(())
 
     def put(self, messages: Sequence[Msg]) -> tuple[()]:
         """Append messages that no turn has sent; they lengthen the chunk while the run has the log to itself, and has read all of it."""
