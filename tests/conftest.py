@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -15,6 +16,17 @@ from go_state import Consumer
 
 # A shell that starts a job in the background has it ignore Ctrl-C, and so would every process that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+_BESIDE_A_SERVER = re.compile(r"\[(.*\W)?(file|lmdb|memory)\b")  # the cases of a test of several stores that need none
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what uses a server as `processes`: that it is there takes seconds."""
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        if any(name.endswith("_server") for name in fixtures) and not _BESIDE_A_SERVER.search(item.name):
+            item.add_marker(pytest.mark.processes)
 
 
 class Clock:

@@ -99,6 +99,11 @@ before: 4 True
 after: ['bob: hi someone', 'cat: hello'] False
 verified: True
 """,
+    "14_guilds.py": """\
+first life: 2000 guilds
+reminders: 200, in 200 guilds
+guild 1999 has heard 1 message
+""",
     "16_lambda.py": """\
 two sales
   {'batchItemFailures': []}
@@ -142,6 +147,7 @@ def run(example: str, folder: Path, *args: str) -> subprocess.CompletedProcess[s
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", PRINTS)
 def test_example_prints(example: str, tmp_path: Path) -> None:
     """The example ends well and prints exactly this."""

@@ -57,6 +57,8 @@ class Bodies:
         return min(max(body.due, now) + self._seconds * came / self._most, now + PAUSE_SECONDS)
 
     async def _take_place(self, body: _Body) -> None:
+        if body.ends.expired():  # at this very moment: what has expired cannot be put off
+            raise TimeoutError
         loop = asyncio.get_running_loop()
         left = (body.ends.when() or loop.time()) - loop.time()
         body.ends.reschedule(None)  # who has to wait for others loses no time of its own
@@ -88,7 +90,8 @@ class Bodies:
             self._large.discard(slowest)
             self._given_up += 1
             slowest.given_up = True
-            slowest.ends.reschedule(now)
+            if not slowest.ends.expired():
+                slowest.ends.reschedule(now)
 
     def _leave(self, body: _Body) -> None:
         self._large.discard(body)

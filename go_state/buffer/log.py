@@ -84,6 +84,7 @@ class Log(Generic[Msg]):
         self.times = EntryTimes(ages=in_memory)
         self.cursors: list[Place] = []  #: of the open readers
         self.sleepers: list[Waker] = []  #: of sleeping readers; whoever wakes them takes them out, with the lock or without
+        self._in_memory = in_memory
         self.may_be_owned = in_memory and not self._counts  #: whether a run may have it alone
         self.owner: Owner[Msg] | None = None  #: of the run that has
         self.closers: list[Waker] = []  #: of those who wait for the readers to finish
@@ -232,6 +233,12 @@ class Log(Generic[Msg]):
             owner.own = None
             owner.take_in()
             self.owner = None
+
+    def lend(self, *, to_owner: bool) -> None:
+        """Allow a run to have this log alone, as in the beginning, or not any more: then each message has its position at once."""
+        with self.lock:
+            self.may_be_owned = to_owner and self._in_memory and not self._counts
+            self.share()
 
     def look(self) -> Retained[Msg]:
         """Return what is retained, brought up to date. Lock held."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import inspect
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TypeVar
 
 from go_state.core.errors import UsageError
@@ -12,7 +14,8 @@ from go_state.core.migrations import Json
 from go_state.core.ports import Store
 from go_state.core.program import Program
 from go_state.dead_letters.again import Decode, Reading, Retried, Tally, checked_decode
-from go_state.storage.letters.box import LetterBox
+from go_state.storage.letters.box import DEFAULT_NAME, LetterBox
+from go_state.storage.letters.erasing import has_text
 from go_state.storage.letters.letter import Letter
 
 Model = TypeVar("Model")
@@ -25,8 +28,10 @@ class DeadLetters:
     A letter holds the message, or the raw record that is none, its source and position, the key of its model, the error and the
     time. In an aggregate on the same store letters are written in the transaction of its save, and in a durable program on the same
     store with the cursor that passes the message: so each is there once, and none is there that a crash has taken back. Everywhere
-    else a letter is written at once, and a second time in its own place, if its source has a name. Iterating gives the letters in
-    order, by source and position, however many there are. Beyond 10,000 letters an aggregate saves in between.
+    else a letter is written at once, and a second time in its own place, if its source has a name. Iterating gives the letters in the
+    order in which they were set aside, however many there are. Beyond 10,000 letters an aggregate saves in between.
+
+    A durable program whose `gs.SetAside()` names no place has its letters in its own store, under the name "dead".
 
     >>> import go_state as gs
     >>> def divide(model: float, msg: int) -> float:
@@ -38,7 +43,7 @@ class DeadLetters:
     (2.0, 1, [(1, 'ZeroDivisionError')])
     """
 
-    def __init__(self, store: Store, name: str = "dead") -> None:
+    def __init__(self, store: Store, name: str = DEFAULT_NAME) -> None:
         self.box = LetterBox(store, name)
 
     @property
@@ -47,12 +52,12 @@ class DeadLetters:
         return self.box.name
 
     def __iter__(self) -> Iterator[Letter]:
-        """Give the letters in order, those that are written meanwhile perhaps among them."""
-        return self.box.letters()
+        """Give the letters in the order in which they were set aside, those that are written meanwhile perhaps among them."""
+        return self.box.in_order()
 
     def __len__(self) -> int:
         """Return how many letters there are; each is read."""
-        return sum(1 for _ in self)
+        return sum(1 for _ in self.box.letters())
 
     def __bool__(self) -> bool:
         """Return true: an empty place for letters is one."""
@@ -64,6 +69,10 @@ class DeadLetters:
         if found is None:
             raise UsageError(f"there is no letter {letter_id!r} in {self.name!r}: iterating over the letters gives their ids")
         return found
+
+    def raw_with(self, *texts: str) -> Iterator[Letter]:
+        """Give the raw records that hold one of the texts: they have no key by which `gs.history.forget` would find them."""
+        return (letter for letter in self.box.letters() if has_text(letter, texts))
 
     def retry(
         self,
@@ -102,22 +111,60 @@ class DeadLetters:
         else:
             from go_state.dead_letters.into_journals import retry_into_journals
 
-            retry_into_journals(again, self.box, chosen, reading, tally)
+            # By journal, so that each is written seldom; of one journal that is the order of the messages.
+            retry_into_journals(again, self.box, chosen if ids else self.box.letters(), reading, tally)
         return tally.retried()
+
+    async def retry_async(
+        self,
+        again: Program[Model, Msg] | Callable[[Letter], object],
+        *ids: str,
+        key: str | Callable[[Msg], str] | None = None,
+        decode: Decode = None,
+        env: object = None,
+    ) -> Retried:
+        """Try letters again as `retry` does, on the event loop, which does not wait for the disk.
+
+        A program folds in a thread of its own, which a cancellation waits for. A function is called on the event loop, and may be a
+        coroutine function.
+        """
+        from go_state.system.own_thread import OwnThread
+
+        async with OwnThread("go_state retry of letters") as thread:
+            if isinstance(again, Program) or not callable(again):
+                return await thread.call(lambda: self.retry(again, *ids, key=key, decode=decode, env=env))
+            checked_decode(decode)
+            tally, chosen = Tally(), await thread.call(lambda: self._chosen(ids))
+            while (letter := await thread.call(lambda: next(chosen, None))) is not None:
+                error: Exception | None = None
+                try:
+                    if inspect.isawaitable(result := again(letter)):
+                        await result
+                except Exception as raised:
+                    error = raised
+                await thread.finish(partial(self._called, letter, error, tally))
+            return tally.retried()
 
     def _chosen(self, ids: tuple[str, ...]) -> Iterator[Letter]:
         return iter([self.show(each) for each in ids]) if ids else iter(self)
 
     def _call(self, again: Callable[[Letter], object], letters: Iterator[Letter], tally: Tally) -> None:
         for letter in letters:
+            error: Exception | None = None
             try:
                 again(letter)
-            except Exception as error:
-                self.box.write(letter.failed_again(error))
-                tally.failed += 1
-            else:
-                self.box.delete([letter.id])
-                tally.done += 1
+            except Exception as raised:
+                error = raised
+            self._called(letter, error, tally)
+
+    def _called(self, letter: Letter, error: Exception | None, tally: Tally) -> None:
+        """Remove a letter with which the function was called, or note what it has failed with."""
+        if error is None:
+            self.box.delete([letter.id])
+            tally.done += 1
+        else:
+            self.box.write(letter.failed_again(error))
+            tally.failed += 1
 
     def drop(self, *ids: str) -> int:
         """Remove the letters of these `ids`, and return how many there were."""
@@ -127,7 +174,7 @@ class DeadLetters:
 
     def drop_all(self) -> int:
         """Remove every letter, and return how many there were."""
-        return self.box.delete(letter.id for letter in self)
+        return self.box.delete(letter.id for letter in self.box.letters())
 
     def export(self, path: str | os.PathLike[str]) -> int:
         """Write the letters into the file at `path`, as JSON Lines that a person can read, and return how many they were."""

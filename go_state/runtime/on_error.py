@@ -73,7 +73,8 @@ class SetAside(Generic[Msg]):
     """Put the failing message into `buffer`, as a `FailedMessage`, and go on with the next.
 
     `buffer` may be a durable place, `gs.DeadLetters(store, name)`. A batch lists what is set aside in its result as well, unless
-    that is where it is, and needs no buffer, nor does a durable run, whose journal keeps it; any other run or app needs one. The
+    that is where it is, and needs no buffer, nor does a durable run, whose letters lie in its own store then, as those of
+    `gs.DeadLetters(store)`; any other run or app needs one. The
     model stays what it was before the message.
     """
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
-from contextvars import Context, copy_context
+from contextvars import copy_context
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar
 
 from go_state.system.forks import at_fork
+from go_state.system.running import running_task
 
 if TYPE_CHECKING:
     import asyncio
@@ -43,14 +44,26 @@ class Stepwise:
         return self.fn()
 
 
-class _Call(NamedTuple):
-    """A function to call, and the future of the event loop that waits for what it returns and what it raises."""
+class _Call:
+    """A function to call, and the task that waits for what it returns or raises."""
 
-    fn: Callable[[], object]
-    context: Context
-    loop: asyncio.AbstractEventLoop
-    outcome: asyncio.Future[_Outcome]
-    unclaimed: list[None]  # of one element: the thread pops it to make the call, the waiting task to drop the call
+    __slots__ = ("answered", "context", "fn", "loop", "outcome", "unclaimed")
+
+    def __init__(self, fn: Callable[[], object], loop: asyncio.AbstractEventLoop) -> None:
+        self.fn = fn
+        self.context = copy_context()
+        self.loop = loop
+        self.unclaimed: list[None] = [None]  # the thread pops it to make the call, the waiting task to drop the call
+        self.outcome: _Outcome | None = None  # set on the event loop
+        self.answered: asyncio.Future[None] = (
+            loop.create_future()
+        )  # for which the task waits; one that was cancelled is replaced
+
+    def resolve(self, outcome: _Outcome) -> None:
+        """Note the outcome and wake the task; called on the event loop."""
+        self.outcome = outcome
+        if not self.answered.done():
+            self.answered.set_result(None)
 
 
 class OwnThread:
@@ -74,9 +87,9 @@ class OwnThread:
 
     async def call(self, fn: Callable[[], T], cancel: Callable[[], object] | None = None) -> T:
         """Call the function in the thread, and return what it returns; a cancellation asked for earlier comes first."""
-        import asyncio
-
-        await asyncio.sleep(0)  # such a cancellation is raised here, before anything has begun
+        task = running_task()
+        if task is not None and task.cancelling():
+            await _next_step()  # such a cancellation is raised here, before anything has begun
         return await self._made(fn, cancel, certain=False)
 
     async def finish(self, fn: Callable[[], T], cancel: Callable[[], object] | None = None) -> T:
@@ -89,22 +102,22 @@ class OwnThread:
     async def _made(self, fn: Callable[[], T], cancel: Callable[[], object] | None, *, certain: bool) -> T:
         import asyncio
 
-        loop = asyncio.get_running_loop()
-        outcome: asyncio.Future[_Outcome] = loop.create_future()
+        call = _Call(fn, asyncio.get_running_loop())
         self._begin()
-        call = _Call(fn, copy_context(), loop, outcome, [None])
         self._calls.put(call)
         cancelled: asyncio.CancelledError | None = None
-        while not outcome.done():
+        while call.outcome is None:
             try:
-                await asyncio.wait((outcome,))  # which a cancellation ends, and leaves the future as it is
+                # A future of our own, with which a cancellation does away. asyncio.wait around it would cost more than the rest.
+                await call.answered
             except asyncio.CancelledError as error:
                 cancelled = cancelled or error
                 if not certain and _claim(call):
                     raise  # it was still waiting for others' calls, and is not made
                 if cancel is not None:
                     cancel()
-        result, failure = outcome.result()
+                call.answered = call.loop.create_future()
+        result, failure = call.outcome
         if cancelled is not None:
             raise cancelled
         if failure is not None:
@@ -198,16 +211,30 @@ def _make_together(calls: Sequence[_Call], share: Share) -> None:
             except BaseException as error:
                 over.append((call, (None, error)))
         _resolve_all(over)
-        if wait:
-            share([job for _, _, job in wait])
         going = [(call, steps) for call, steps, _ in wait]
+        if wait:
+            try:
+                share([job for _, _, job in wait])
+            except BaseException as error:  # of a job, such as SystemExit: what became of the others nobody knows
+                _resolve_all([(call, (None, _thrown(call, steps, error))) for call, steps in going])
+                return
+
+
+def _thrown(call: _Call, steps: Generator[object, None, object], error: BaseException) -> BaseException:
+    """End steps by the error, so that they let go of their locks, and return what they have raised."""
+    try:
+        call.context.run(steps.throw, error)
+    except BaseException as raised:
+        return raised
+    steps.close()
+    return error
 
 
 def _resolve_all(over: Sequence[tuple[_Call, _Outcome]]) -> None:
     """Tell the tasks that wait, those of one event loop all at once."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[_Outcome], _Outcome]]] = {}
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Call, _Outcome]]] = {}
     for call, outcome in over:
-        by_loop.setdefault(call.loop, []).append((call.outcome, outcome))
+        by_loop.setdefault(call.loop, []).append((call, outcome))
     for loop, outcomes in by_loop.items():
         with suppress(RuntimeError):  # a closed loop has no task that waits
             loop.call_soon_threadsafe(_resolve, outcomes)
@@ -222,10 +249,15 @@ def _claim(call: _Call) -> bool:
     return True
 
 
-def _resolve(outcomes: Sequence[tuple[asyncio.Future[_Outcome], _Outcome]]) -> None:
-    for outcome, found in outcomes:
-        if not outcome.done():
-            outcome.set_result(found)
+def _resolve(outcomes: Sequence[tuple[_Call, _Outcome]]) -> None:
+    for call, outcome in outcomes:
+        call.resolve(outcome)
+
+
+async def _next_step() -> None:
+    import asyncio
+
+    await asyncio.sleep(0)
 
 
 def _do_nothing() -> None:

@@ -20,9 +20,8 @@ class LoopWaker:
 
     def __init__(self) -> None:
         self.loop = asyncio.get_running_loop()
-        self.future: asyncio.Future[None] = (
-            self.loop.create_future()
-        )  #: completed by waking; to be waited for together with others
+        #: completed with True by waking, and with False when the time is over; to be waited for together with others
+        self.future: asyncio.Future[bool] = self.loop.create_future()
 
     def wake(self) -> None:
         """Wake the task, from any thread. If its event loop is closed there is no task to wake, and nothing happens."""
@@ -32,7 +31,11 @@ class LoopWaker:
     def wake_in_loop(self) -> None:
         """Wake the task, called in its own event loop; a second call does nothing."""
         if not self.future.done():
-            self.future.set_result(None)
+            self.future.set_result(True)
+
+    def _time_is_over(self) -> None:
+        if not self.future.done():
+            self.future.set_result(False)
 
     @property
     def is_dead(self) -> bool:
@@ -42,11 +45,10 @@ class LoopWaker:
     async def sleep(self, until: float | None) -> bool:
         """Wait until `wake` is called; return False if the monotonic clock reaches `until` first."""
         if until is None:
-            await self.future
-            return True
+            return await self.future
+        seconds = min(max(until - time.monotonic(), 0), threading.TIMEOUT_MAX)
+        timer = self.loop.call_later(seconds, self._time_is_over)  # asyncio.timeout would cancel the task, at thrice the cost
         try:
-            async with asyncio.timeout(min(until - time.monotonic(), threading.TIMEOUT_MAX)):
-                await self.future
-        except TimeoutError:
-            return False
-        return True
+            return await self.future
+        finally:
+            timer.cancel()

@@ -466,6 +466,7 @@ def test_one_consumer_in_two_loops_one_after_the_other(buffer: Buffer[int], cons
     consumer.close()
 
 
+@pytest.mark.slow
 def test_a_loop_ends_quietly_while_others_put(buffer: Buffer[int], crew: Any, caplog: pytest.LogCaptureFixture) -> None:
     """Loops whose waiting tasks are cancelled at their end leave no waker, task or warning behind."""
     stop = threading.Event()

@@ -108,6 +108,7 @@ WORK: dict[str, Callable[[Buffer[Any], Any], object]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", BUFFERS)
 @pytest.mark.parametrize("what", WORK)
 @pytest.mark.parametrize("count", [1, 2])

@@ -28,6 +28,7 @@ def hasty() -> Iterator[None]:
     sys.setswitchinterval(before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["one", "same object", "together", "mixed"])
 def test_put_against_close_counts(crew: Any, hasty: None, kind: str) -> None:
     """Whatever crosses with a close: what put accepted can be read, what it refused raised Closed, no more and no less."""
@@ -89,6 +90,7 @@ def shut(buffer: Buffer[int], go: threading.Barrier) -> int:
     return 0
 
 
+@pytest.mark.slow
 def test_put_after_close_is_never_seen(crew: Any, hasty: None) -> None:
     """A reader that found Closed finds nothing more, however the puts crossed with the close."""
     for _ in range(100):

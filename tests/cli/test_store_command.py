@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -129,12 +130,31 @@ def test_nothing_found_is_not_taken_for_erased(go_state: Command, what: tuple[st
     assert (said in printed + error, "compact" in printed + error) == (True, False)
 
 
+def test_raw_records_of_a_person_are_named(go_state: Command) -> None:
+    """What is no message has no key: it stays, and is listed with the commands that show and drop it."""
+    (go_state.folder / "night.jsonl").write_text('{"city": "Rome"\n{"city": "Oslo"\n')
+    with gs.LMDBStore(go_state.folder / "shop.lmdb") as store:
+        letters = gs.DeadLetters(store, "bad night")
+        night = gs.sources.JSONLines(go_state.folder / "night.jsonl", int)
+        gs.aggregate(
+            gs.reducer(int, lambda model, msg: model + msg), night, store=store, key="n", on_error=gs.SetAside(letters)
+        )
+        found = next(letter.id for letter in letters)
+    erase = ("erase", "shop:shop", "shop.lmdb", "--where", "to.city=Rome", "--empty", "--yes")
+    printed = "".join(go_state(*erase)[1:])
+    drop = f"go-state dead drop shop.lmdb 'bad night' {found}"
+    assert ("raw: 1" in printed, printed.count("dead drop"), drop in printed) == (True, 1, True)
+    assert go_state(*shlex.split(drop)[1:])[0] == 0
+    assert "raw: 0" in "".join(go_state(*erase)[1:])
+
+
 def test_messages_are_replaced_by_a_function(go_state: Command) -> None:
     """Several conditions have to hold, of fields below fields and in lists too."""
     done = go_state(
         "erase", "shop:shop", "shop.lmdb", "--where", "to.city=Rome", "--where", "amount=8", "--with", "shop:nobody", "--yes", "--json"
     )  # fmt: skip
-    assert json.loads(done[1]) == {"messages": 40, "journals": 1, "replaced": 1, "emptied": 0, "snapshots": 3, "letters": 0}
+    counted = {"messages": 40, "journals": 1, "replaced": 1, "emptied": 0, "snapshots": 3, "letters": 0, "raw": 0}
+    assert json.loads(done[1]) == counted
     assert go_state.model()["nobody"] == 8
 
 
@@ -148,6 +168,7 @@ def test_a_person_is_erased_of_all_rooms(go_state: Command) -> None:
         "emptied": 3,
         "snapshots": 6,
         "letters": 0,
+        "raw": 0,
     }
     assert json.loads(go_state(*erase)[1])["emptied"] == 0
     shown = json.loads(go_state("snapshots", "show", "rooms.lmdb", "room/r1")[1])

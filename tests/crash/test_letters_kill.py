@@ -17,7 +17,7 @@ import go_state as gs
 pytestmark = [pytest.mark.slow, pytest.mark.processes]
 
 ROOT = Path(gs.__file__).parents[1]
-ROWS = 3000
+ROWS = 9000  # more than the turns of forty lives, which go on while their kill is on its way
 COMMON = """
 import os, sys
 from dataclasses import dataclass

@@ -325,6 +325,7 @@ def test_messages_of_older_types_stay_as_they_were_written(open_store: Callable[
         assert [each.message.customer for each in journal.read()][3::4] == ["nobody", "nobody"]
 
 
+@pytest.mark.slow
 def test_a_message_whose_command_runs_cannot_be_erased(open_store: Callable[[], RecordStore]) -> None:
     """The command is found again by its message; once it has ended the message can go."""
     begun, may_end = threading.Event(), threading.Event()
@@ -419,6 +420,7 @@ def test_the_person_s_bytes_are_nowhere_in_the_file_once_it_is_compacted(tmp_pat
         assert b"customer-3" not in beside.read_bytes()
 
 
+@pytest.mark.slow
 def test_the_person_s_bytes_are_nowhere_in_the_table_once_it_is_compacted(postgres_server: PostgresServer) -> None:
     """Not in its dead rows; what the log of the server and backups hold is said in `PostgresStore`."""
     import psycopg

@@ -80,6 +80,7 @@ def deep_in_place(before: Table, after: Table, msg: Set) -> Table:
     return after
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "what", "path"),
     [

@@ -40,6 +40,7 @@ def child(script: str, *args: str) -> Iterator[subprocess.Popen[str]]:
             process.stdout.close()
 
 
+@pytest.mark.slow
 def test_a_program_that_runs_is_not_rebuilt(make_world: Callable[..., World]) -> None:
     """In this process: the lease is held, and the error says to stop it; a dry run is allowed."""
     world = make_world("lmdb", plain, some_sales())
@@ -208,6 +209,7 @@ def test_a_journal_whose_beginning_is_forgotten_is_not_rebuilt(make_world: Calla
     assert parted.position == next(p for p, msg in enumerate(world.messages) if p >= start and msg.amount < 0)
 
 
+@pytest.mark.slow
 def test_a_damaged_journal_is_named(make_world: Callable[..., World]) -> None:
     """With the position, by every tool that comes to it; what comes before is answered."""
     world = make_world("lmdb", plain, some_sales(3000))

@@ -177,6 +177,7 @@ def test_verify_passes_over_what_was_set_aside(tmp_path: Path) -> None:
         assert (gs.verify(program, journal).messages, gs.replay(program, journal).total) == (2, 5)
 
 
+@pytest.mark.slow
 def test_a_file_that_is_cut_short_under_an_open_store_is_found(tmp_path: Path) -> None:
     """LMDB would read where nothing is: verify looks first, reports it, and goes on living."""
     path = tmp_path / "cut.lmdb"

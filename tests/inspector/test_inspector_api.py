@@ -381,6 +381,7 @@ sums = gs.Program(init, update, name="sums")
 """
 
 
+@pytest.mark.slow
 def test_your_fix_says_which_messages_come_out_differently(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The module is read anew each time, and the one that runs stays as it is; so do all that it has imported."""
     monkeypatch.syspath_prepend(tmp_path)

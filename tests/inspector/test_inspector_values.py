@@ -130,6 +130,7 @@ def test_differences_are_the_smallest_parts_that_differ() -> None:
     assert [each.path for each in differing(1, True)] == [""]
 
 
+@pytest.mark.slow
 def test_comparing_a_large_map_that_shares_what_did_not_change_is_quick() -> None:
     """A hundred thousand entries are looked at, not written."""
     before = Map({f"k{number}": Card(str(number), "x") for number in range(100_000)})

@@ -223,6 +223,7 @@ with gs.LMDBStore(sys.argv[1]) as store:
 """
 
 
+@pytest.mark.slow
 def test_what_another_process_has_written_is_read_on(tmp_path: Path) -> None:
     """A process that keeps the store open and aggregates now and then counts what others have put in between."""
     models, path = [], tmp_path / "s"

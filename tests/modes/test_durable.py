@@ -549,12 +549,14 @@ def another_owner(path: Path) -> Iterator["subprocess.Popen[str]"]:
         process.kill()
 
 
+@pytest.mark.slow
 def test_a_second_process_is_refused(drivers: Drivers, path: Path) -> None:
     """While another process owns the key a run raises LeaseHeld, and says how to wait."""
     with another_owner(path), pytest.raises(gs.errors.LeaseHeld, match='lease="wait"'):
         live(drivers, path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["ends", "is killed"])
 def test_who_waits_starts_when_the_other(drivers: Drivers, path: Path, how: str) -> None:
     """With lease="wait" the run starts when the owner ends or is killed, and goes on from what it has left."""
@@ -575,6 +577,7 @@ def test_who_waits_starts_when_the_other(drivers: Drivers, path: Path, how: str)
     assert found == [Sum(3, (1, 2))]
 
 
+@pytest.mark.slow
 def test_a_wait_for_the_owner_can_be_cancelled(path: Path) -> None:
     """On an event loop the wait ends when it is cancelled, and leaves the store usable."""
 

@@ -84,6 +84,7 @@ def test_no_more_messages_are_kept_than_asked_for(drivers: Drivers, tmp_path: Pa
         assert gs.replay(counter, store.journal("counter")) == 9000
 
 
+@pytest.mark.slow
 def test_a_long_run_stays_small_on_disk(drivers: Drivers, tmp_path: Path) -> None:
     """With a retention the file is no larger after many messages than after a few."""
     path, sizes = tmp_path / "s", []

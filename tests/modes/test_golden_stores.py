@@ -86,6 +86,7 @@ def test_every_generation_is_read(golden: tuple[int, Path]) -> None:
         assert (checked.ok, checked.snapshots >= 3, checked.messages) == (True, True, journal.statistics().end)
 
 
+@pytest.mark.slow
 def test_every_generation_goes_on(golden: tuple[int, Path], drivers: Drivers) -> None:
     """Today's program goes on from each of them, stores its own beside what is there, and reads it all."""
     schema, path = golden

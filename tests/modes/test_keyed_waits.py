@@ -59,6 +59,7 @@ def give_up(rooms: gs.KeyedApps[int, str]) -> None:
         rooms["a"].apply("late", timeout=0.01)
 
 
+@pytest.mark.slow
 def test_in_the_queue_of_a_program_that_is_held_up() -> None:
     """The message stays there, and has its turn."""
     before = waiters()
@@ -72,6 +73,7 @@ def test_in_the_queue_of_a_program_that_is_held_up() -> None:
     assert program.taken == ["hold", *["late"] * 10]
 
 
+@pytest.mark.slow
 def test_while_the_program_begins() -> None:
     before = waiters()
     with held() as (program, rooms):
@@ -81,6 +83,7 @@ def test_while_the_program_begins() -> None:
     assert program.taken == ["late"] * 10
 
 
+@pytest.mark.slow
 def test_while_the_program_is_put_to_rest() -> None:
     """The message waits for the next life then, and its sender does not."""
     before = waiters()
@@ -95,6 +98,7 @@ def test_while_the_program_is_put_to_rest() -> None:
     assert sorted(program.taken) == ["hold", *["late"] * 10, "other"]
 
 
+@pytest.mark.slow
 async def test_on_an_event_loop() -> None:
     program = Held()
     async with gs.start_keyed(program.program) as rooms:

@@ -374,6 +374,7 @@ class Counting(gs.MemoryStore):
         return super().load_many([*asked, *(key for key in keys if key.startswith("@"))])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fetched", [True, False], ids=["a fetch", "prefetched"])
 def test_the_models_of_a_chunk_are_loaded_together(drivers: Drivers, fetched: bool) -> None:
     """Those of the keys that are known to come, a thousand at most, and each once."""

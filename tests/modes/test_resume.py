@@ -167,6 +167,7 @@ def test_what_was_under_way_is_begun_again(
     assert third.log == []
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::go_state.core.errors.LeftRunning")
 def test_it_is_begun_again_though_snapshots_have_passed_it(tmp_path: Path, worlds: Any) -> None:
     """A snapshot that leads to its message is kept, and so is the message."""
@@ -309,6 +310,7 @@ def test_a_life_that_fails_in_on_restore_forgets_no_command(tmp_path: Path, worl
     assert sorted(life(tmp_path / "s", third, waits_for(4)).done) == ["last", "quick", "slow", "slow2"]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::go_state.core.errors.LeftRunning")
 def test_what_is_nested_deeply_is_begun_again(tmp_path: Path, worlds: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A part of many sequences in one another is begun again as any other, and what follows it comes after it."""

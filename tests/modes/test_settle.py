@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 
@@ -29,6 +30,7 @@ def count_down(model: int, msg: int) -> gs.Step[int, int]:
 program: gs.Program[int, int] = gs.Program(lambda: (0, ()), count_down)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("durability", [None, "group", "put"])
 def test_all_that_it_led_to_is_done(tmp_path: Path, durability: Any) -> None:
     """Messages, calls and what follows them have had their turns, and with a journal the disk knows."""
@@ -141,7 +143,7 @@ def test_an_app_that_ends_before_says_so(how: str) -> None:
 
     waiting = threading.Thread(target=settle)
     waiting.start()
-    while not app.life.settling.is_awaited:
+    while not app.life.settling.waiting:
         pass
     if how == "is stopped":
         app.life.ask_to_end(drain=False)
@@ -174,7 +176,7 @@ def test_it_is_cancelled_and_interrupted_without_a_trace() -> None:
             app.send(1)
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(app.settle_async(), 0.05)
-            assert not app.life.settling.is_awaited
+            assert not app.life.settling.waiting
             go_on.set()
 
     asyncio.run(main())
@@ -186,6 +188,7 @@ def model(app: Any) -> Any:
     return app.model
 
 
+@pytest.mark.slow
 def test_keyed_programs_that_send_each_other_are_waited_for(tmp_path: Path) -> None:
     """What one sends to another, at rest or running, is done as well, and nobody is started by it who has nothing to do."""
     with gs.LMDBStore(tmp_path / "s") as store:
@@ -219,3 +222,102 @@ def test_a_key_at_rest_is_settled_and_stays_there() -> None:
         apps.send("a", 20)
         apps["a"].settle(10)
         assert apps["a"].model == 21
+
+
+# ---------------------------------------------------------------------- while others keep sending
+
+
+class Traffic:
+    """Threads that keep a program busy with calls, of which one always runs, until the block is left."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self._over = threading.Event()
+        self._threads = [threading.Thread(target=self._run) for _ in range(3)]
+
+    def _run(self) -> None:
+        while not self._over.is_set():
+            self._app.apply(1000)
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
+
+def seen(model: frozenset[int], msg: int) -> gs.Step[frozenset[int], int]:
+    """Remember messages below a thousand, each of which goes on by another way; those from a thousand on are the others'."""
+    if msg >= 1000:
+        return model, [gs.Cmd.call(time.sleep, 0.02, ok=lambda _: None, thread=True)]
+    return model | {msg}, count_down(0, msg)[1]
+
+
+busy: gs.Program[frozenset[int], int] = gs.Program(lambda: (frozenset(), ()), seen)
+
+
+@pytest.mark.parametrize("durability", [None, "group", "put"])
+def test_it_returns_while_others_keep_sending(tmp_path: Path, durability: Any) -> None:
+    """What was sent before is done, with all that it led to, and the rest, whose calls never all end, is not waited for."""
+    with gs.LMDBStore(tmp_path / "s") as store:
+        options: Any = {} if durability is None else {"store": store, "key": "a", "durability": durability}
+        with gs.start(busy, **options) as app, Traffic(app):
+            for number in (5, 8):
+                app.send(number)
+                app.settle(30)
+                assert app.model >= set(range(number + 1))
+                if durability:
+                    kept = gs.peek(busy, store, key="a")
+                    assert kept is not None
+                    assert kept.model >= set(range(number + 1))
+
+
+async def test_it_returns_on_an_event_loop_while_others_keep_sending(tmp_path: Path) -> None:
+    """So it does where the others are tasks, and a moment without a call never comes."""
+    with gs.LMDBStore(tmp_path / "s") as store:
+        for options in ({}, {"store": store, "key": "a"}, {"store": store, "key": "b", "durability": "put"}):
+            async with gs.start_async(busy, **options) as app:  # type: ignore[arg-type]
+
+                async def send() -> None:
+                    while True:
+                        await app.apply_async(1000)
+
+                others = [asyncio.create_task(send()) for _ in range(3)]
+                for number in (5, 8):
+                    app.send(number)
+                    await app.settle_async(30)
+                    assert app.model >= set(range(number + 1))
+                for task in others:
+                    task.cancel()
+                await asyncio.gather(*others, return_exceptions=True)
+            assert not app.life.settling.waiting
+
+
+async def test_keyed_programs_are_settled_while_others_keep_sending(tmp_path: Path) -> None:
+    """What was sent to each key is done, with what the keys have sent each other of it, however much comes meanwhile."""
+    rooms: list[Any] = []
+
+    def update(model: frozenset[int], msg: int) -> gs.Step[frozenset[int], int]:
+        if msg >= 1000:
+            return model, [gs.Cmd.call(asyncio.sleep, 0.02, ok=lambda _: None)]
+        return model | {msg}, [gs.Cmd.call(rooms[0].send, str(msg % 3), msg - 1)] if msg else ()
+
+    async def keep_sending(key: str) -> None:
+        while True:
+            await rooms[0][key].apply_async(1000)
+
+    with gs.LMDBStore(tmp_path / "s") as store:
+        async with gs.start_keyed_async(gs.Program(lambda: (frozenset(), ()), update), store=store) as apps:
+            rooms.append(apps)
+            others = [asyncio.create_task(keep_sending(key)) for key in "012012"]
+            for number in (5, 12):
+                apps.send("2", number)
+                await apps.settle_async(30)
+                assert frozenset().union(*(apps[key].model for key in "012")) >= set(range(number + 1))
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)

@@ -235,6 +235,7 @@ def test_a_put_that_waits_ends_when_the_journal_is_closed(store: gs.LMDBStore, o
     assert len(told) == 1
 
 
+@pytest.mark.slow
 def test_a_lease_of_a_database_is_given_up_as_well(postgres_server: servers.PostgresServer) -> None:
     """The app ends while the session of another holds the lock, and keeps no connection."""
     dsn, schema = postgres_server.dsn, postgres_server.fresh_schema()

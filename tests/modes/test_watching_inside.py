@@ -34,6 +34,7 @@ async def test_waiting_for_a_change_in_a_turn_is_refused(kind: Kind) -> None:
         await kind(app, "apply", "go")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", [lambda app: app.watch(), lambda app: app.changes()])
 async def test_a_command_that_follows_its_app_ends_with_it(kind: Kind, what: Callable[[Any], AsyncIterator[Any]]) -> None:
     """What a command follows gives every newest model until no other turn comes, and then ends; the block does not wait for more."""

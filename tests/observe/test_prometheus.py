@@ -85,6 +85,7 @@ def test_a_scrape_shows_what_runs_have_done(tmp_path: Path) -> None:
     assert SECRET not in text
 
 
+@pytest.mark.slow
 def test_as_many_series_with_a_thousand_keys_as_with_one() -> None:
     """A label has few values, whatever runs."""
 

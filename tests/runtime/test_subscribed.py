@@ -443,6 +443,7 @@ POOL = [
 ]
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.lists(st.sampled_from([*POOL, None]), unique_by=lambda sub: sub and sub.key, max_size=7), min_size=1, max_size=8

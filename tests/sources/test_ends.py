@@ -255,6 +255,7 @@ class _Rotating(gs.MemoryStore):
             append(self.path, b"n,word\n7,new\n8,new\n9,new\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["fingerprint", "recognise", "read"])
 def test_a_file_that_is_rotated_while_it_is_opened_loses_no_row(
     drivers: Drivers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str

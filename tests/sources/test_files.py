@@ -207,6 +207,7 @@ def test_a_zip_that_python_does_not_read_says_what_to_do(tmp_path: Path, offset:
         messages(gs.sources.JSONLines(path).read())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, "gzip"])
 def test_no_damage_lets_an_error_of_a_library_out(tmp_path: Path, method: Any) -> None:
     """Wherever a byte is changed or the file is cut off, it is read as it was, or an error of ours names the file."""

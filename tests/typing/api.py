@@ -206,6 +206,7 @@ def policies() -> None:
         assert_type([letter.id for letter in letters], list[str])
         assert_type(letters.retry(program, key=key_of).done, int)
         letters.retry(lambda letter: letter.raw)
+        assert_type(list(letters.raw_with("ann")), list[gs.dead_letters.Letter])
         letters.drop(7)  # type: ignore[arg-type]
     assert_type(gs.sources.JSONLines("n", Add), gs.sources.JSONLines[Add])
     gs.sources.JSONLines("n", Add | Reset, tag="type")

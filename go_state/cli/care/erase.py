@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
@@ -35,8 +36,10 @@ from go_state.storage.codec.message_codec import MessageCodec
 from go_state.storage.codec.program_types import message_type
 from go_state.storage.journal.erasing.rewriting import Rewritten
 from go_state.storage.journal.history import Recorded
-from go_state.storage.letters.erasing import letters_of
+from go_state.storage.letters.erasing import letters_of, raw_letters_with
 
+_SHORTEST = 3  # characters of a text that is looked for in raw records
+_SHOWN = 20  # of these
 OfEntry: TypeAlias = Callable[[Recorded[object]], object]
 
 
@@ -68,8 +71,10 @@ def erase(
             names = _journals(store, program, name, prefix)
             of_model = None if model is None else import_function(model)
             done = _rewrite(store, program, names, prefix or "", change, of_model, rebuild=rebuild, dry_run=dry_run, yes=yes)
+        raw = _raw(store, [key] if key is not None else [each.partition("=")[2] for each in where or ()])
         if compact and not dry_run:
             store.compact()
+    done["raw"] = len(raw)
     if as_json:
         print_json(done)
         return
@@ -77,8 +82,31 @@ def erase(
     if not (done.get("there") or done.get("journals")):
         show(f"Nothing was found to erase: {_what(where, key)}")
     elif not (compact or dry_run):
-        named_db = "DB" if "://" in db else db  # an address may hold a password
-        show(f"What was erased stays readable in the file, or the table, until `go-state store compact {named_db}`.")
+        show(f"What was erased stays readable in the file, or the table, until `go-state store compact {_named(db)}`.")
+    _tell_of_raw(raw, db)
+
+
+def _named(db: str) -> str:
+    return "DB" if "://" in db else db  # an address may hold a password
+
+
+def _raw(store: RecordStore, texts: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the raw records with one of the texts, but for texts so short that they are anywhere."""
+    return list(raw_letters_with(store, *(each for each in texts if len(each) >= _SHORTEST)))
+
+
+def _tell_of_raw(raw: Sequence[tuple[str, str]], db: str) -> None:
+    if not raw:
+        return
+    where = _named(db)
+    show(
+        f"{len(raw):,} raw records that were set aside hold such a text, and stay: they have no key. Look at them, and drop them:"
+    )
+    for name, letter_id in raw[:_SHOWN]:
+        letter = shlex.join([where, name, letter_id])
+        show(f"  go-state dead show {letter}    go-state dead drop {letter}")
+    if len(raw) > _SHOWN:
+        show(f"  and {len(raw) - _SHOWN:,} more: once these are dropped, they are shown here")
 
 
 def _what(where: Sequence[str] | None, key: str | None) -> str:

@@ -188,12 +188,12 @@ class App(Generic[Model, Msg]):
         await self.life.observers.models.watch().get_async(timeout)
 
     def settle(self, timeout: float | None = None) -> None:
-        """Wait until the app has nothing to do: all that was sent before has had its turn, and all that it led to is done.
+        """Wait until all that was sent before the call has had its turn, and all that it led to is done.
 
         That is every call that those turns have returned, with its tries and what follows it in a `seq` or `all`, the turns of the
-        messages that these have sent, and so on; what is done is committed, and with a journal on disk. Timers and subscriptions are
-        not waited for, nor what follows a timer in a `seq`. While others keep sending, it waits for a moment in which everything is
-        done. Raises `TimedOut`, `Closed` if the app ends before that, and `UsageError` in one of its own turns or commands.
+        messages that these have sent, and so on; what is done is committed, and with a journal on disk. What is sent later, by whomever,
+        is not waited for, nor are timers and subscriptions, nor what follows a timer in a `seq`. Raises `TimedOut`, `Closed` if the app
+        ends before that, and `UsageError` in one of its own turns or commands.
         """
         settle(self.life, timeout)
 

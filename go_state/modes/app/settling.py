@@ -1,15 +1,18 @@
-"""Those who wait until an app has done everything that there was to do: what was sent, and what that has led to.
+"""Those who wait until an app has done everything that it was sent before they came, and what that has led to.
 
-The run looks whether anybody waits when it is about to wait itself: it has no message, no running call and no arrival then. Whoever
-begins to wait is in the list before the run is woken, so the run finds them when it looks next, or they find that it is over.
+The run looks whether anybody waits between two chunks of messages, and when it is about to wait itself: if it has no message, no running
+call and no arrival then, it wakes everybody. Whoever begins to wait is in the list before the run is woken, so the run finds them when it
+looks next, or they find that it is over. The first look gives them a position: what was sent before they came stands before it.
 """
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from go_state.core.errors import AppEnded
+from go_state.runtime.feeds.consequences import Consequences
 from go_state.waking.together import wake_all
 
 if TYPE_CHECKING:
@@ -21,34 +24,68 @@ class Settling:
     """Those who wait for one app."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()  # guards the two below
-        self._waiting: list[ThreadWaker | LoopWaker] = []
+        self._lock = threading.Lock()  # guards the five below
+        self.waiting: dict[ThreadWaker | LoopWaker, Consequences | None] = {}  #: None until the run has given them a position
         self._is_over = False
         self._why: BaseException | None = None  # why the app ended before it was through with everything
-
-    @property
-    def is_awaited(self) -> bool:
-        """Whether anybody waits."""
-        return bool(self._waiting)
+        self._seen: list[ThreadWaker | LoopWaker] = []  # by the run, which is to give them a position
+        self._done: list[ThreadWaker | LoopWaker] = []  # found by the run, which is to wake them
 
     def enter(self, waker: ThreadWaker | LoopWaker) -> None:
         """Wake the sleeper when everything is done, or the app is over."""
         with self._lock:
             if not self._is_over:
-                self._waiting.append(waker)
+                self.waiting[waker] = None
                 return
         waker.wake()
 
     def leave(self, waker: ThreadWaker | LoopWaker) -> None:
         """Forget a sleeper."""
         with self._lock:
-            if waker in self._waiting:
-                self._waiting.remove(waker)
+            self.waiting.pop(waker, None)
+
+    # ------------------------------------------------------------------ called by the run; see `Awaited`
+
+    def see(self) -> bool:
+        """Look for those who have no position yet, and return whether there are any."""
+        with self._lock:
+            self._seen = [waker for waker, each in self.waiting.items() if each is None]
+        return bool(self._seen)
+
+    def begin(self, end: int, /) -> None:
+        """Give those who were seen the position: they wait for the messages before it."""
+        with self._lock:
+            for waker in self._seen:
+                if waker in self.waiting:
+                    self.waiting[waker] = Consequences(end)
+
+    def note(self, by: object, first: int, end: int, /) -> None:
+        """Note what a turn, or one of its calls, has sent."""
+        with self._lock:
+            for consequences in self.waiting.values():
+                if consequences is not None:
+                    consequences.note(by, first, end)
+
+    def done(self, processed: int, calls: Collection[object], /) -> bool:
+        """Return whether there are some to wake."""
+        with self._lock:
+            found = ((waker, each) for waker, each in self.waiting.items() if each is not None)
+            self._done = [waker for waker, each in found if each.are_done(processed, calls)]
+        return bool(self._done)
+
+    def wake_done(self) -> None:
+        """Wake them."""
+        with self._lock:
+            waking, self._done = [waker for waker in self._done if waker in self.waiting], []
+            for waker in waking:
+                del self.waiting[waker]
+        wake_all(waking)
 
     def reached(self) -> None:
-        """Called by the run when everything is done."""
+        """Called when everything is done."""
         with self._lock:
-            waiting, self._waiting = self._waiting, []
+            waiting = list(self.waiting)
+            self.waiting.clear()
         wake_all(waiting)
 
     def over(self, why: BaseException | None) -> None:

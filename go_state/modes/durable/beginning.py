@@ -52,13 +52,16 @@ class Beginning(Generic[Model, Msg]):
         self._is_stopping = is_stopping
         self._on_loop = on_loop
 
-    def model_at(self, applied: int, snapshot: Keyframe[Model] | None) -> Flow[tuple[Model, Sequence[Msg]] | None]:
+    def model_at(
+        self, applied: int, snapshot: Keyframe[Model] | None, running: Sequence[str]
+    ) -> Flow[tuple[Model, Sequence[Msg]] | None]:
         """Return the model before the message at `applied`, and the messages that the beginning sends; None if the run is stopping.
 
-        What was running, and what init or on_restore has started, is held by the manager.
+        What was `running` by these names, and what init or on_restore has started, is held by the manager.
         """
         program, journal = self._program, self._journal
-        yield self._with_disk(Stepwise(journal.flush, journal.writer.flush_in_steps))  # what was put before the run
+        if snapshot is not None and journal.writer.rules.has_unwritten():  # what a first snapshot takes along
+            yield self._with_disk(Stepwise(journal.flush, journal.writer.flush_in_steps))
         start = journal.parts.tail.start
         if snapshot is None:
             if start:
@@ -71,7 +74,7 @@ class Beginning(Generic[Model, Msg]):
         if self._is_stopping():
             return None
         self._manager.note_in(journal.run_record)
-        yield from self._resume(applied, begun=begun)
+        yield from self._resume(applied, running, begun=begun)
         if self._is_stopping():
             return None
         name = "init"
@@ -99,10 +102,9 @@ class Beginning(Generic[Model, Msg]):
 
     # ------------------------------------------------------------------ commands that were running
 
-    def _resume(self, applied: int, *, begun: bool) -> Flow[None]:
+    def _resume(self, applied: int, names: Sequence[str], *, begun: bool) -> Flow[None]:
         """Find the commands of the turns before `applied` again, by taking those turns once more, and hold what was running."""
         journal, manager = self._journal, self._manager
-        names: list[str] = yield self._with_disk(journal.run_record.running)
         if not names:
             return
         for name in names:
@@ -137,11 +139,6 @@ class Beginning(Generic[Model, Msg]):
 
 def _recorded_at(journal: Journal[Msg], position: int) -> Recorded[Msg]:
     return next(journal.history.exactly(position, position + 1))
-
-
-def positions_under_way(journal: Journal[Msg]) -> set[int]:
-    """Return the positions of the messages whose commands are running."""
-    return positions_of(journal.run_record.running())
 
 
 def positions_of(names: Sequence[str]) -> set[int]:

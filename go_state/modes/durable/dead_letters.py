@@ -1,6 +1,7 @@
 """What a durable run does with a message that is set aside: replays pass over it as well.
 
-The journal's own note of that, and a letter in the journal's own store, are one with the cursor that passes the message.
+The journal's own note of that, and a letter in the journal's own store, are one with the cursor that passes the message. A policy that
+names no place for it means the letters of the name `DEFAULT_NAME` in that store: there nothing is set aside that is seen nowhere.
 """
 
 from __future__ import annotations
@@ -9,14 +10,14 @@ import inspect
 import shlex
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 from go_state.core.ports import Producer
 from go_state.modes.keeping.filing import LetterWriter
 from go_state.runtime.flow.waits import Blocking, Flow, Seldom
 from go_state.runtime.on_error import FailedMessage, Failures, Kind, OnError, Policy, Raise, SetAside, decide, letter_box_of
 from go_state.storage.journal.journal import SomeJournal
-from go_state.storage.letters.box import LetterBox
+from go_state.storage.letters.box import DEFAULT_NAME, LetterBox
 from go_state.storage.letters.letter import encode
 from go_state.system.own_thread import OwnThread
 
@@ -34,6 +35,7 @@ class DeadLetters:
         self._on_error = on_error
         self._kept = kept
         self._writer = writer
+        self._default: SetAside[object] = SetAside(OwnLetters(LetterBox(journal.store, DEFAULT_NAME)))
 
     def decide(self, message: object, position: object, error: Exception) -> Policy:
         """Return the policy for the message; one that sets it aside does so into a `DeadLetter`, or into letters."""
@@ -41,13 +43,16 @@ class DeadLetters:
         if not isinstance(policy, SetAside) or not isinstance(position, int):
             _name_commands(error, self._journal, position)
             return Raise()
+        if policy.buffer is None:
+            return self._default
         if letter_box_of(policy.buffer) is not None:
             return policy
         return SetAside(DeadLetter(self, position, error, policy.buffer if isinstance(policy.buffer, Producer) else None))
 
     def decide_on_command(self, message: object, position: object, error: Exception) -> Policy:
         """Return the policy for a message whose command has failed: its turn stays, and replays repeat it."""
-        return decide(self._on_error, message, position, error)
+        policy = decide(self._on_error, message, position, error)
+        return self._default if isinstance(policy, SetAside) and policy.buffer is None else policy
 
     def set_record_aside(self, position: int, error: Exception, failures: Failures[Any], thread: OwnThread) -> Flow[None]:
         """Set a message aside that cannot be decoded, or raise why if the policy says so."""
@@ -85,8 +90,14 @@ def _name_commands(error: Exception, journal: SomeJournal, position: object) -> 
     )
 
 
+class OwnLetters(NamedTuple):
+    """The letters of the name in the journal's own store, as a place for what is set aside."""
+
+    box: LetterBox
+
+
 class DeadLetter:
-    """Takes one message that is set aside: into the user's buffer, if there is one, and then into what replays pass over."""
+    """Takes one message that is set aside: into the user's buffer, and then into what replays pass over."""
 
     def __init__(
         self,

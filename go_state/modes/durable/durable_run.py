@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from go_state.core.errors import Closed, LeaseHeld
 from go_state.core.migrations import checked_migrations
@@ -45,6 +45,15 @@ from go_state.system.timers import SystemClock
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
+
+
+class Opened(NamedTuple, Generic[Model, Msg]):
+    """What a run goes on from: its reader, the newest snapshot, what was set aside, and the names of the commands that were running."""
+
+    reader: JournalCursor[Msg]
+    newest: Keyframe[Model] | None
+    passed_over: frozenset[int]
+    running: list[str]
 
 
 class DurableRun(Generic[Model, Msg]):
@@ -130,8 +139,8 @@ class DurableRun(Generic[Model, Msg]):
             if not (yield from self._acquired()):
                 return
             held = True
-            reader, newest, passed_over = yield self._with_disk(self._open)  # first of all: there is one run of a program
-            yield from self._run(self._feed(reader, newest, passed_over), newest)
+            opened = yield self._with_disk(self._open)  # first of all: there is one run of a program
+            yield from self._run(self._feed(opened), opened)
             yield from self._leave()
             self._tell_of_lease(held=held)
         except GeneratorExit:
@@ -166,19 +175,19 @@ class DurableRun(Generic[Model, Msg]):
             self.journal.writer.observer = observation
         return True
 
-    def _open(self) -> tuple[JournalCursor[Msg], Keyframe[Model] | None, frozenset[int]]:
-        """Return the program's reader, the newest snapshot, and the positions of the messages that were set aside."""
+    def _open(self) -> Opened[Model, Msg]:
+        """Read what the run goes on from. Of a journal that has just begun nothing is read but the snapshot: there may be a stranger's."""
         self._left = self._waking.resume()  # before anything is written
         if not self.journal.journal_id:
             self.journal.writer.begin()
         self._reader = reader = self.journal.open(name=PROGRAM)
         newest = load(self._schema, self.journal, PROGRAM, self._settings.restore)
         self.journal.kind.warn_of_changes()
-        return reader, newest, frozenset(self.journal.set_aside())
+        passed_over = frozenset(self.journal.set_aside())
+        return Opened(reader, newest, passed_over, self.journal.run_record.running())
 
-    def _feed(
-        self, reader: JournalCursor[Msg], newest: Keyframe[Model] | None, passed_over: frozenset[int]
-    ) -> DurableFeed[Model, Msg]:
+    def _feed(self, opened: Opened[Model, Msg]) -> DurableFeed[Model, Msg]:
+        reader, newest = opened.reader, opened.newest
         snapshots = SnapshotWriter(
             self._settings, self._schema, self._program.revision, self.journal, newest, self.manager.observation
         )
@@ -193,28 +202,29 @@ class DurableRun(Generic[Model, Msg]):
             thread=self.thread,
             on_loop=self._on_loop,
         )
-        feed.passed_over = passed_over
+        feed.passed_over = opened.passed_over
         feed.listen_to(self.manager)
         if self._onlooker is not None:
             self._onlooker.listen_to(feed)
         return feed
 
-    def _run(self, feed: DurableFeed[Model, Msg], newest: Keyframe[Model] | None) -> Flow[None]:
-        if self._is_stopping() or not (yield from self._begin(newest, feed)):
+    def _run(self, feed: DurableFeed[Model, Msg], opened: Opened[Model, Msg]) -> Flow[None]:
+        if self._is_stopping() or not (yield from self._begin(opened, feed)):
             return
         self._is_live = True
         yield from self.loop.live(feed)
         if not self.loop.stopped:
             yield from feed.saves.end(self.loop.model, feed.committed)
 
-    def _begin(self, newest: Keyframe[Model] | None, feed: DurableFeed[Model, Msg]) -> Flow[bool]:
+    def _begin(self, opened: Opened[Model, Msg], feed: DurableFeed[Model, Msg]) -> Flow[bool]:
         """Restore the model, or make the first one, and perform what belongs to that; False if a stop was requested meanwhile."""
+        newest = opened.newest
         self._waking.go_on(self._left)
         self._subscribe_later(feed)
         beginning = Beginning(self._program, self.journal, self.manager, self.thread, self._is_stopping, on_loop=self._on_loop)
         observation = self.manager.observation
         since = 0.0 if observation is None else observation.now()
-        begun = yield from beginning.model_at(feed.committed, newest)
+        begun = yield from beginning.model_at(feed.committed, newest, opened.running)
         if begun is None:
             return False
         if observation is not None and (newest is not None or feed.committed):

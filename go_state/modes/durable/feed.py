@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 from go_state.core.errors import Incompatible, TimedOut
 from go_state.core.turn import Turn
 from go_state.modes.durable.dead_letters import DeadLetters
-from go_state.modes.durable.publishing import Publishing
+from go_state.modes.durable.publishing import OnDisk, Publishing
 from go_state.modes.durable.snapshot_writer import Saves, SnapshotWriter
 from go_state.modes.keeping.waking import NeverWoken, Waking
 from go_state.runtime.feeds.log_feed import CHUNK_LIMIT, LogFeed
@@ -52,6 +52,8 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         self.saves = Saves(snapshots, publishing, waking, thread)  #: what writes its snapshots
         self._publishing = publishing
         self._dead_letters = dead_letters
+        settled = OnDisk(loop, reader, self._rules, publishing, self._flush)
+        self.following.place, self.following.commit = settled.place, settled.commit
         self.inputs: Subscribed[Model, Msg] | None = (
             None  #: the subscriptions, which begin when the messages that were left are processed
         )
@@ -105,10 +107,10 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
         if self._snapshots.saving is not None:
             yield from self.saves.save_a_slice(self._loop.model, self.committed)
             return
-        if self.is_awaited and self._rules.is_unwritten(self._cursor):
+        if self.following.is_idle and self._rules.is_unwritten(self._cursor):
             yield from self._flush()
             return
-        self.tell_if_settled()
+        self.following.tell_if_idle()
         position = self._cursor.committed
         self._waking.note(position)
         due, moved = self._snapshots.seconds_left(position), self._rules.is_moved_or_noted(self._cursor)

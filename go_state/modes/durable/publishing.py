@@ -18,11 +18,15 @@ from go_state.core.commands import Reply, Send
 from go_state.middleware.chain import Chain
 from go_state.runtime.feeds.log_feed import LogFeed
 from go_state.runtime.flow.waits import Flow, Wait
+from go_state.runtime.turn import Loop
+from go_state.storage.journal.commit.flush_rules import FlushRules
+from go_state.storage.journal.reader import JournalCursor
 
 Model = TypeVar("Model")
 Shown = TypeVar("Shown", contravariant=True)
 P = ParamSpec("P")
 Step = TypeVar("Step")
+Msg = TypeVar("Msg")
 
 _NONE: object = ()  # one object in CPython, by which a step without commands is known fastest
 _WITHOUT_EFFECT = {Send, Reply, type(None)}  # a message enters with its turn's commit; an answer is only given
@@ -100,6 +104,35 @@ class Publishing(Generic[Model]):
             self._view(model)
         if self._chain is not None and (wait := self._chain.shown()) is not None:
             yield wait
+
+
+class OnDisk(Generic[Model, Msg]):
+    """What those who wait for a run wait for: what is done is on disk, and shown. `flush` writes."""
+
+    def __init__(
+        self,
+        loop: Loop[Model, Msg],
+        cursor: JournalCursor[Msg],
+        rules: FlushRules[Msg],
+        publishing: Publishing[Model],
+        flush: Callable[[], Flow[None]],
+    ) -> None:
+        self._loop = loop
+        self._cursor = cursor
+        self._rules = rules
+        self._publishing = publishing
+        self._flush = flush
+
+    def place(self) -> Flow[None]:
+        """Write what was sent and has no position before that."""
+        if self._rules.has_staged:
+            yield from self._flush()
+
+    def commit(self) -> Flow[None]:
+        """Write what is processed, and show it."""
+        if self._rules.is_unwritten(self._cursor):
+            yield from self._flush()
+        yield from self._publishing.written(self._loop.model)
 
 
 def _one(wait: Wait) -> Flow[None]:

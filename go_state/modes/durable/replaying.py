@@ -37,6 +37,8 @@ def replay_flow(
 
     `thread` is where the disk is read on behalf of an event loop; None in a thread.
     """
+    if start == end:
+        return model
     found = chunks(program, journal, start, end)
     checkpoint_at = time.monotonic() + CHECKPOINT_SECONDS
     while True:

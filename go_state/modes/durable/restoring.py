@@ -23,7 +23,7 @@ def load(schema: Schema[Model], journal: Journal[Msg], reader: str, restore: int
     Raises `Corrupt` with the position of an earlier one that can be restored, and `UsageError` for one that cannot.
     """
     store, key = journal.store, journal.name
-    begin, come = journal.statistics().start, journal.cursors().get(reader, 0)
+    begin, come = journal.parts.tail.start, journal.cursors().get(reader, 0)
     if restore is not None and not _stands_at(restore, schema, journal):
         if restore < begin:
             raise UsageError(f"the journal {key!r} begins at {begin}: what came after the snapshot at {restore} is forgotten")

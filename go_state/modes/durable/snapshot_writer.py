@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from go_state.modes.durable.beginning import positions_under_way
+from go_state.modes.durable.beginning import positions_of
 from go_state.modes.durable.publishing import Publishing
 from go_state.modes.keeping.keyframes import MARK, Keyframe
 from go_state.modes.keeping.waking import NeverWoken, Waking
@@ -142,7 +142,7 @@ class SnapshotWriter(Generic[Model, Msg]):
         settings, position, before = self._settings, saving.position, self._saved
         self._schema.remember_types(settings.store)
         replaces, version = (None, 0) if before is None else (before.position, before.version)
-        needed = min([position, *positions_under_way(self._journal)])
+        needed = min([position, *positions_of(self._journal.run_record.noted())])
         snapshot = Snapshot(settings.key, position, data, version, replaces, settings.snapshots.keep, needed)
         version = yield from self._journal.writer.save_in_steps(snapshot, messages)
         if self._observation is not None:

@@ -1,19 +1,22 @@
 """One alarm for the programs of all keys: a heap of times, and a thread that waits for the earliest of them.
 
 What is due is read once more before its program is started: another process may have run it meanwhile. A program that is running sees
-to its own timers, and tells when it is put to rest.
+to its own timers, and tells when it is put to rest. What other processes have added is found by looking in the store now and then.
 """
 
 from __future__ import annotations
 
 import heapq
+import math
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from go_state.system.timers import Clock, SystemClock
 
 _LONGEST = 60.0  # seconds between two looks at the time of day, which somebody may set
+LOOKS = 60.0  # seconds between two looks in the store, each of which costs about 2 us for each program at rest that has something to do
 RETRY = 10.0  # seconds until a program is looked at again that could not be started, because another process runs it, say
 
 
@@ -21,7 +24,7 @@ class Sleepers(Protocol):
     """What the alarm asks of the programs."""
 
     def when_due(self) -> Mapping[str, float]:
-        """Return, by key, when each program has something to do by itself, in seconds since 1970. Uses the disk."""
+        """Return, by key, when each program that does not run here has something to do by itself, in seconds since 1970. Uses the disk."""
         ...
 
     def due_of(self, key: str, /) -> float | None:
@@ -52,6 +55,7 @@ class Alarm:
         self._rings = threading.Event()  # something has changed
         self._waits = False
         self._has_looked = threading.Event()
+        self._looks_at = 0.0  # when it looks in the store again, by the system's monotonic clock
 
     def begin(self) -> None:
         """Begin, the first time that it is called: look in the store, and wait for what is due."""
@@ -120,6 +124,8 @@ class Alarm:
             self._has_looked.set()
             while not self._is_closed:
                 if (key := self._take_due()) is None:
+                    if self._is_to_look():
+                        self._try(self._look_in_store)
                     self._wait()
                 else:
                     self._try(lambda key=key: self._wake(key))  # type: ignore[misc]
@@ -135,9 +141,14 @@ class Alarm:
                 self._sleepers.lost(error)
 
     def _look_in_store(self) -> None:
+        self._looks_at = time.monotonic() + LOOKS  # before it fails, say
         for key, due in self._sleepers.when_due().items():
-            if key not in self._due:
+            if due < self._due.get(key, math.inf):
                 self.set(key, due)
+
+    def _is_to_look(self) -> bool:
+        """Return whether to look in the store once more; a simulated clock has no other process beside it."""
+        return isinstance(self._clock, SystemClock) and time.monotonic() >= self._looks_at
 
     def _take_due(self) -> str | None:
         """Return the key of a program that is due now, which is not waited for any more."""
@@ -177,7 +188,8 @@ class Alarm:
         self._waits = True
         left = clock.left(monotonic, self._is_resting, self._rings.set)
         if isinstance(clock, SystemClock):
-            left = _LONGEST if left is None else min(left, _LONGEST)
+            longest = min(_LONGEST, max(self._looks_at - time.monotonic(), 0.0))
+            left = longest if left is None else min(left, longest)
         self._rings.wait(left)
         self._waits = False
         self._rings.clear()

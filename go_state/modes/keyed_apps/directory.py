@@ -16,6 +16,7 @@ from go_state.modes.keyed_apps.sent import has_failed
 from go_state.modes.keyed_apps.states import State, Told
 from go_state.modes.options import OnFailed
 from go_state.modes.settings import RunSettings
+from go_state.runtime.inside import parts
 from go_state.system.running import running_loop
 
 if TYPE_CHECKING:
@@ -76,18 +77,22 @@ class Directory(Generic[Model, Msg]):
         self.is_closed = False
         #: whether what is sent brings along the context of its sender, for tracers
         self.carries = settings.observers is not None and bool(settings.observers.tracers)
+        self.settling = 0  #: how many wait until what was sent to all of them is done
+        self.sent_inside = 0  #: how often, while somebody does, a program has sent to one of them
+        self._is_open = False  # whether programs at rest are woken
         self._restarts: set[str] = set()  # the keys of failed programs that are to be started again once they are over
         self._limit = limit
         self._loop = loop
         self._wakes = wakes
         self._on_failed = on_failed
         self._context = copy_context()  # in which programs begin, whoever is the first to use them
-        self._lock = threading.Lock()  # guards the four that are public, and the restarts
+        self._lock = threading.Lock()  # guards the six that are public, and the restarts
 
     def open(self) -> None:
         """Begin to wake programs at rest."""
         if self.alarm is not None:
             self.alarm.begin()
+        self._is_open = True
 
     def all(self) -> list[Place[Model, Msg]]:
         """Return the places that there are."""
@@ -101,8 +106,15 @@ class Directory(Generic[Model, Msg]):
 
     def place(self, key: str) -> Place[Model, Msg]:
         """Return the key's place, and put the least recently used to rest if there are more than there may be."""
-        self.open()
+        if not self._is_open:
+            self.open()
+        places = self.places
         with self._lock:
+            if not (self.is_closed or key in self.failed):
+                found = places.pop(key, None)
+                if found is not None and found.state is not State.STOPPED:
+                    places[key] = found  # at the end: used just now
+                    return found
             if self.is_closed:
                 raise AppEnded("the programs were stopped: nothing more is taken")
             if key in self.failed:
@@ -111,6 +123,19 @@ class Directory(Generic[Model, Msg]):
         for each in crowd:
             each.ask_to_rest()
         return place
+
+    def begin_settling(self, number: int = 1) -> None:
+        """Note from now on what the programs send each other; the number -1 ends it, when nobody else needs it."""
+        with self._lock:
+            self.settling += number
+
+    def note_inside(self) -> None:
+        """Called before a message is sent while somebody waits for all: count it if one of the programs sends it."""
+        if parts.get():
+            apps = [place.present for place in self.all()]
+            if any(app is not None and app.life.is_part() for app in apps):
+                with self._lock:
+                    self.sent_inside += 1
 
     def _found(self, key: str) -> tuple[Place[Model, Msg], list[Place[Model, Msg]]]:
         """Return the key's place, a new one if there is none, and those that are to rest in its stead. Lock held."""
@@ -221,8 +246,10 @@ class Directory(Generic[Model, Msg]):
     # ------------------------------------------------------------------ what the alarm calls
 
     def when_due(self) -> Mapping[str, float]:
-        """Return when each program in the store has something to do by itself."""
-        return {} if self._wakes is None else self._wakes.all()
+        """Return when each program in the store that does not run here has something to do by itself."""
+        found = {} if self._wakes is None else self._wakes.all()
+        with self._lock:
+            return {key: due for key, due in found.items() if key not in self.places and key not in self.failed}
 
     def due_of(self, key: str, /) -> float | None:
         """Return when the program of the key has, as the store knows it."""

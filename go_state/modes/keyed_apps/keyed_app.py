@@ -48,6 +48,8 @@ class KeyedApp(Generic[Model, Msg]):
     def _enter(self, sent: Sent[Msg]) -> None:
         if self._directory.carries:
             sent.context = copy_context()
+        if self._directory.settling:
+            self._directory.note_inside()
         while not self._directory.place(self.key).enter(sent):
             continue  # it has just ended: the key has another place now
 
@@ -143,7 +145,7 @@ class KeyedApp(Generic[Model, Msg]):
     # ------------------------------------------------------------------ waiting until all is done
 
     def settle(self, timeout: float | None = None) -> None:
-        """Wait until the program has nothing to do, as `App.settle` does; one at rest has nothing to do, and stays there."""
+        """Wait until what was sent to the program is done, as `App.settle` does; one at rest has nothing to do, and stays there."""
         until = deadline(timeout)
         for app in self.to_settle():
             with suppress(Closed):

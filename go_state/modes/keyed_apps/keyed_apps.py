@@ -59,7 +59,7 @@ class KeyedApps(Generic[Model, Msg]):
 
         Raises `Closed` once the programs were stopped, and when this one has failed, with its error as the cause.
         """
-        self[key].send(*messages)
+        KeyedApp(self.directory, _checked_key(key)).send(*messages)
 
     def live(self, key: str) -> App[Model, Msg]:
         """Return the app of the key, started if it is not running; it may be about to end."""
@@ -89,9 +89,10 @@ class KeyedApps(Generic[Model, Msg]):
     # ------------------------------------------------------------------ waiting until all is done
 
     def settle(self, timeout: float | None = None) -> None:
-        """Wait until none of the running programs has anything to do, as `App.settle` does for one, what they send each other included.
+        """Wait until all that was sent before the call is done in every program, as `App.settle` does for one.
 
-        Raises `TimedOut`, and `Closed` if one fails meanwhile.
+        What they send each other is waited for as well: as long as one of them sends to another, all are waited for once more. What
+        others send meanwhile is not. Raises `TimedOut`, and `Closed` if one fails meanwhile.
         """
         until = deadline(timeout)
         for handle in self._to_settle():
@@ -104,12 +105,23 @@ class KeyedApps(Generic[Model, Msg]):
             await handle.settle_async(left(until))
 
     def _to_settle(self) -> Iterator[KeyedApp[Model, Msg]]:
-        """Give the programs to wait for, again and again until none of them has done anything while the others were waited for."""
-        before: object = None
-        while before != (before := self._progress()):
-            for key in self.directory.running():
-                if key not in self.directory.failed:
-                    yield self[key]
+        """Give the programs to wait for, all of them again and again, until they have sent each other nothing while all were waited for.
+
+        Twice at least, if they had something to do: what one has sent as this began may not have been counted.
+        """
+        directory, times = self.directory, 0
+        directory.begin_settling()
+        try:
+            while True:
+                before, sent = self._progress(), directory.sent_inside
+                for key in directory.running():
+                    if key not in directory.failed:
+                        yield self[key]
+                times += 1
+                if before == self._progress() or (times > 1 and sent == directory.sent_inside):
+                    return
+        finally:
+            directory.begin_settling(-1)
 
     def _progress(self) -> list[tuple[str, int, int, int]]:
         """Return how far each has come."""

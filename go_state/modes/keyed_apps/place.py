@@ -85,7 +85,9 @@ class Place(Generic[Model, Msg]):
         finally:
             if entered:
                 self._entering.pop()  # the first call here, so that Ctrl-C cannot come before it
-                self._rest_if_left()
+                # Looked at after that: whoever puts the app to rest looks first who is entering, with the lock held, after it has set this.
+                if self.state is _RESTING:
+                    self._rest_if_left()
 
     def _enter_later(self, sent: Sent[Msg]) -> bool:
         """Keep what was sent for the life that is begun, or the next one, and begin it if there is none; False to look again."""

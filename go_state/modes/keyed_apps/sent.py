@@ -35,10 +35,12 @@ class Sent(Generic[Msg]):
 
     def put_into(self, app: App[Model, Msg]) -> None:
         """Put the messages into the app's queue. Raises as `App.send` does, and then none has entered."""
-        if self.context is None:
-            self._put_into(app)
-        else:
+        if self.context is not None:
             self.context.run(self._put_into, app)
+        elif self.waiting is None:
+            app.send(*self.messages)
+        else:
+            self._put_into(app)
 
     def _put_into(self, app: App[Model, Msg]) -> None:
         waiting = self.waiting

@@ -40,9 +40,9 @@ def start_keyed(program: Program[Model, Msg], **options: Unpack[KeyedAppOptions]
 
     With a store, a program at rest is started again when it has something to do by itself: when a time of its `Sub.at`, `Sub.every`
     or `Cmd.after` has come, and after a crash also when it has messages or calls that are not done. The times are kept in the store,
-    so that this costs nothing while nothing is due, and are read there once, at the beginning: what another process that uses the
-    same store and prefix adds later is that process's to wake, and is known here after the next start. Without a store, a
-    program that waits for something is not put to rest by `idle`.
+    so that this costs nothing while nothing is due. They are read there at the beginning and once a minute, so that what another
+    process has added, which uses the same store and prefix, is woken here if that one has died. Without a store, a program that
+    waits for something is not put to rest by `idle`.
     """
     return _keyed("start_keyed", program, options, on_loop=False)
 

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 # That enter the queue together: a fraction of a millisecond, and a number, so that a simulated clock repeats itself.
 ARRIVALS = 64
 
+_NO_POSITION = -1  # of what a subscription brings, which comes of no message
+
 
 Put: TypeAlias = Callable[[Messages], Flow[None] | tuple[()]]
 Decide: TypeAlias = Callable[[Trouble], Flow[None]]
@@ -82,6 +84,7 @@ class Lifecycle:
     ) -> None:
         self.inputs: Inputs | None = None  #: the run's subscriptions
         self.resumed: Mapping[str, float] = {}  #: when the timers of an earlier run are over, since 1970, by their effect ids
+        self.begins: Callable[[object], object] | None = None  #: told whose messages are put next, if anybody follows that
         self.seconds = 0.0  #: spent on arrivals since somebody has set it to zero
         self._interpreter = interpreter
         self._scheduler = scheduler
@@ -233,7 +236,7 @@ class Lifecycle:
                     yield from self._enter_together(together, put, decide)
                     yield from self._deliver_one(arrival, put, decide)
                 continue
-            if effect.group is None:
+            if effect.group is None and self.begins is None:
                 if effect.over:
                     continue
                 if Watch.reached is not None:
@@ -285,6 +288,8 @@ class Lifecycle:
     # ------------------------------------------------------------------ delivering one by itself
 
     def _deliver_one(self, arrival: Arrival, put: Put, decide: Decide) -> Flow[None]:
+        if self.begins is not None:
+            self.begins(arrival.origin.position if isinstance(arrival, (Done, Failed, Parked)) else _NO_POSITION)
         if isinstance(arrival, (Done, Failed, Parked)):
             yield from self._enter(self._endings.deliver(arrival), arrival, put, decide)
         elif self.inputs is not None and not isinstance(arrival, Look):

@@ -188,6 +188,14 @@ class EffectManager:
         scheduler = self._scheduler
         return running_effects(scheduler.everything(), scheduler.is_launched, self.timers.clock)
 
+    def calls(self) -> set[object]:
+        """Return the positions of the messages whose calls run, wait or have arrived; None stands for a call of no message."""
+        return {each.origin.position for each in self._scheduler.everything() if type(each.command) is not After}
+
+    def follow_deliveries(self, begins: Callable[[object], object] | None) -> None:
+        """Call the function before the messages of an arrival are put, with the position of the message whose call it is; None ends it."""
+        self.lifecycle.begins = begins
+
     def begun(self) -> list[Effect]:
         """Return the effects that were launched, in the order of their beginning."""
         return self._scheduler.begun()

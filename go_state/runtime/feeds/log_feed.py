@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence, Sized
 from contextlib import suppress
 from operator import length_hint
-from typing import Generic, Protocol, TypeAlias, TypeVar
+from typing import Generic, TypeVar
 
 from go_state.buffer.cursor import Cursor
 from go_state.buffer.own_chunk import OwnChunk
@@ -28,6 +28,7 @@ from go_state.runtime.effects.inbox import LoopSleep
 from go_state.runtime.effects.manager import EffectManager
 from go_state.runtime.feeds.disk import DiskReader
 from go_state.runtime.feeds.feed import NO_MESSAGES, NOBODY, OWN_LIMIT, Nobody, is_end
+from go_state.runtime.feeds.following import Following, Settle
 from go_state.runtime.flow.waits import CHECKPOINT_SECONDS, Blocking, Checkpoint, Flow, Messages, Wait
 from go_state.system.own_thread import Stepwise
 from go_state.system.timers import Timers
@@ -39,10 +40,6 @@ CHUNK_LIMIT = 1024  # messages; by then the cost of taking a chunk, about 2 us, 
 
 
 FEW = 64  # messages: a chunk is kept while the run sleeps, and so what effects bring lengthens it no further
-
-
-Settle: TypeAlias = Callable[[int, Sequence[Msg], bool], Sequence[Msg]]
-"""Commit so many messages, append these and, if asked to, read them; see `Reader.settle`."""
 
 
 def _do_nothing() -> None:
@@ -66,7 +63,9 @@ class LogFeed(Generic[Msg]):
         self._ending = False
         self.idle_seconds: float | None = None
         self.idled: Callable[[], object] = _do_nothing  # called whenever no message has come for `idle_seconds`
-        self.settling: Awaited | None = None  # those who wait until there is nothing to do
+        self.following: Following[Msg] = Following(
+            reader.log if isinstance(reader, Cursor) else None
+        )  #: what comes of messages
         self._manager: EffectManager | None = None
         self._arrivals: Sized = ()
         self._timers: Timers | None = None
@@ -81,6 +80,7 @@ class LogFeed(Generic[Msg]):
     def listen_to(self, manager: EffectManager) -> None:
         """End waits when running commands have produced something."""
         self._manager, self._arrivals, self._timers = manager, manager.inbox.arrivals, manager.timers
+        self.following.connect(manager, self._backlog)
         manager.connect(
             where=self.last_position,
             wake=self._reader.wake,
@@ -96,7 +96,10 @@ class LogFeed(Generic[Msg]):
         """Return what is left of the chunk, or the next one; None once the log is closed and drained and no command is running."""
         given = len(self.chunk) - length_hint(self._rest)
         if given != self._reader.committed - self.first:  # before any wait, so that one that is cancelled has it committed
-            self._commit((), given)
+            self.commit(()) if self.on_loop else self._commit((), given)
+        following = self.following
+        if following.waiting or following.is_on:
+            yield from following.look(self._reader.committed)
         if self.on_loop and time.monotonic() >= self._checkpoint_at:
             yield Checkpoint()
             self._checkpoint_at = time.monotonic() + CHECKPOINT_SECONDS
@@ -130,8 +133,8 @@ class LogFeed(Generic[Msg]):
     def _idle(self) -> Flow[None]:
         """Wait for messages, for a running command, or for `idle_seconds`."""
         manager, idle = self._manager, self.idle_seconds
-        if self.settling is not None:
-            self.tell_if_settled()
+        if self.following.waiting:
+            self.following.tell_if_idle()
         left = None if manager is None else manager.left(self._is_drained)
         seconds = idle if left is None or (idle is not None and idle < left) else left
         try:
@@ -150,17 +153,6 @@ class LogFeed(Generic[Msg]):
     def _next(self, seconds: float | None) -> Wait:
         """Return the wait for the next message, or an arrival; its result is true if other tasks had their turn for certain."""
         return Messages(self._reader, seconds)
-
-    @property
-    def is_awaited(self) -> bool:
-        """Whether somebody waits until there is nothing to do, and there is nothing but timers."""
-        settling, manager = self.settling, self._manager
-        return settling is not None and settling.is_awaited and not self._backlog() and (manager is None or manager.is_through)
-
-    def tell_if_settled(self) -> None:
-        """Wake those who wait until there is nothing to do, if that is so."""
-        if self.is_awaited and self.settling is not None:
-            self.settling.reached()
 
     def _adapt(self) -> None:
         """Choose the size of the next chunk by how long the last one took, without what was spent on commands' results."""
@@ -196,8 +188,12 @@ class LogFeed(Generic[Msg]):
             self._settle(count, (), False)
 
     def _commit(self, messages: Sequence[Msg], given: int, *, follow: bool = True) -> None:
-        count = given - (self._reader.committed - self.first)
-        self.chunk += self._settle(count, messages, follow and len(self.chunk) + len(messages) <= self._most)
+        count, fits = given - (self._reader.committed - self.first), len(self.chunk) + len(messages) <= self._most
+        if messages and self.following.is_on:
+            turn = self.first + given - 1 if follow else None
+            self.chunk += self.following.settle(self._settle, count, messages, follow and fits, turn)
+        else:
+            self.chunk += self._settle(count, messages, follow and fits)
 
     def rollback(self, *, processed: bool) -> tuple[()]:
         """Commit what is processed and put the cursor back to the first message that is not."""
@@ -272,13 +268,6 @@ class MemoryFeed(LogFeed[Msg]):
             owner.append_late()
         return ()
 
-    def commit_processed(self) -> None:
-        """Commit what was given."""
-        if not self.on_loop:
-            super().commit_processed()
-        elif len(self.chunk) - length_hint(self._rest) != self._reader.committed - self.first:
-            self.commit(())
-
     def put(self, messages: Sequence[Msg]) -> tuple[()]:
         """Append messages that no turn has sent; they lengthen the chunk while the run has the log to itself, and has read all of it."""
         chunk, owner = self.chunk, self._own
@@ -322,16 +311,3 @@ def _at_end(chunk: list[Msg]) -> Iterator[Msg]:
     rest = iter(chunk)
     rest.__setstate__(len(chunk))  # type: ignore[attr-defined]  # which a list's iterator has, to be copied
     return rest
-
-
-class Awaited(Protocol):
-    """Those who wait until a run has nothing to do."""
-
-    @property
-    def is_awaited(self) -> bool:
-        """Whether anybody waits."""
-        ...
-
-    def reached(self) -> None:
-        """Called when the run has nothing to do."""
-        ...

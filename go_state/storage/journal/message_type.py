@@ -50,7 +50,7 @@ class MessageType(Generic[Msg]):
         """
         from go_state.storage.types.compatibility import check_changes
 
-        last, name = self._records.last_block(), self._records.name
+        last, name = None if self._records.is_new else self._records.last_block(), self._records.name
         if last is not None and self._codec is not None and last.schema == self._codec.schema:
             check_changes(self._records.store, last.types, self._codec.types, name, f"the journal {name!r}")
 

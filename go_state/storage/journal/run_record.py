@@ -83,7 +83,7 @@ class RunRecord:
         """Return the positions that runs and replays pass over, and why."""
         with self._log.lock:
             aside = dict(self._aside)  # first: what is written meanwhile is found on disk
-        return self._records.set_aside() | aside
+        return aside if self._records.is_new else self._records.set_aside() | aside
 
     # ------------------------------------------------------------------ commands
 
@@ -93,6 +93,11 @@ class RunRecord:
             if self._running or self._changed:
                 return list(self._running)
         return [] if self._records.is_new else self._records.under_way()
+
+    def noted(self) -> list[str]:
+        """Return the same to the run, which has noted all that were running when it began; the disk is not asked."""
+        with self._log.lock:
+            return list(self._running)
 
     def opened(self, name: str) -> None:
         """Note a command that is running; it is written with what its turn commits, or before."""

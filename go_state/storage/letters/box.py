@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
+from heapq import nsmallest
 from itertools import islice
 from typing import Protocol, runtime_checkable
 
 from go_state.core.errors import Conflict, UsageError
-from go_state.core.ports import Store, Stored, Write
-from go_state.storage.letters.letter import Letter, decode, encode
+from go_state.core.ports import Store, Stored, Write, load_many_of
+from go_state.storage.letters.letter import Letter, decode, encode, when
 
 PREFIX = "@dead/"
+DEFAULT_NAME = "dead"  # of the letters that nobody has given a name
 _PAGE = 256  # letters that are read, or deleted, in one transaction
 _LONGEST = 200  # bytes of a name: what is left of a key is for the id
+_SORTED = 200_000  # letters whose times and ids are in memory at once: about 40 MB
 _TRIES = 10  # of a write beside one who writes the same letter
 
 
@@ -58,7 +61,27 @@ class LetterBox:
     def letters(self, begin: str = "") -> Iterator[Letter]:
         """Give the letters, those whose ids begin so, in the order of their ids; what is written meanwhile may be among them."""
         for key, stored in self._entries(self.prefix + begin):
-            yield decode(key.removeprefix(self.prefix), stored.data)
+            yield self._decoded(key, stored)
+
+    def in_order(self) -> Iterator[Letter]:
+        """Give the letters in the order in which they were set aside; those that are written meanwhile may be among them.
+
+        However many there are, the times of `_SORTED` are in memory: the letters are read once more for each so many of them.
+        """
+        load, last = load_many_of(self.store), None
+        while True:
+            found = ((when(stored.data), key) for key, stored in self._entries(self.prefix))
+            following = nsmallest(_SORTED, (each for each in found if last is None or each > last))
+            for index in range(0, len(following), _PAGE):
+                keys = [key for _, key in following[index : index + _PAGE]]
+                there = load(keys)
+                yield from (self._decoded(key, there[key]) for key in keys if key in there)  # or it was deleted meanwhile
+            if len(following) < _SORTED:
+                return
+            last = following[-1]
+
+    def _decoded(self, key: str, stored: Stored) -> Letter:
+        return decode(key.removeprefix(self.prefix), stored.data)
 
     def _entries(self, prefix: str) -> Iterator[tuple[str, Stored]]:
         store = self.store

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
+from json import dumps
 from typing import TypeVar
 
 from go_state.core.ports import Store
@@ -76,3 +77,19 @@ def forget_letters(store: Store, key: str) -> int:
 def letters_of(store: Store, key: str) -> int:
     """Return how many letters `forget_letters` would delete."""
     return sum(key in (letter.key, letter.journal) for box in boxes(store) for letter in box.letters())
+
+
+def raw_letters_with(store: Store, *texts: str) -> Iterator[tuple[str, str]]:
+    """Give the raw records that hold one of the texts, and so perhaps something of a person: the name of each one's letters, and its id."""
+    return ((box.name, letter.id) for box in boxes(store) for letter in box.letters() if has_text(letter, texts))
+
+
+def has_text(letter: Letter, texts: Collection[str]) -> bool:
+    """Return whether the letter is a raw record that holds one of the texts, as it is or escaped as in JSON."""
+    from msgspec import json
+
+    if letter.message is not None or letter.raw is None:
+        return False
+    raw = letter.raw if isinstance(letter.raw, bytes) else json.encode(letter.raw)
+    ways = {way for text in texts for way in (text, dumps(text)[1:-1], dumps(text, ensure_ascii=False)[1:-1])}
+    return any(way.encode(errors="surrogatepass") in raw for way in ways if way)

@@ -214,7 +214,7 @@ class Records:
 
     def job(self, entry: Entry) -> Job[Written]:
         """Return what writes the entry in a transaction, which others may share; `written` is called when that is committed."""
-        if entry.messages and entry.types is not None and entry.types.digest not in self._fitting:
+        if entry.messages and entry.types is not None and entry.types.digest not in self._fitting and self.end > self.start:
             self.check_shapes(entry.types, entry.schema)
         # Names to lock: where the journal begins stands for all its records, and a snapshot for its own.
         of = self._own if entry.snapshot is None else [*self._own, model_name(entry.snapshot.key)]
@@ -227,6 +227,8 @@ class Records:
         self.end = max(self.end, entry.first + len(entry.messages))
         if entry.messages:
             self._remembered = entry.types
+            if entry.types is not None:
+                self._fitting.add(entry.types.digest)  # the last block is of these types now
         return number
 
     def _fill(self, entry: Entry, transaction: Transaction) -> Written:

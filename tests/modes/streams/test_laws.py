@@ -217,6 +217,7 @@ def test_a_broken_law_is_noticed(
         detector()
 
 
+@pytest.mark.slow
 def test_the_detectors_pass_when_no_law_is_broken() -> None:
     """Or what they notice would mean nothing."""
     for detector in dict.fromkeys(each[4] for each in MUTANTS):

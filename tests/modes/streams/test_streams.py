@@ -227,6 +227,7 @@ def test_models_for_a_poll_are_loaded_together(reads: Reads) -> None:
     assert len([count for count in store.asked if count]) < 20
 
 
+@pytest.mark.slow
 def test_more_than_a_partition_may_hold_is_not_asked_for(reads: Reads) -> None:
     """A partition whose update is slower than its source is paused, and goes on when there is room."""
     source = log_of(1, 30_000).source(ends=True, at_once=12_000)

@@ -257,6 +257,7 @@ def test_timers_that_are_cancelled_take_no_room() -> None:
     assert not timers
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("leaf", [lambda: "done", task("done"), thread("done")], ids=["inline", "task", "thread"])
 @pytest.mark.parametrize(
     "around",

@@ -216,6 +216,7 @@ class Big:
     """A message that is missed when it is gone."""
 
 
+@pytest.mark.slow
 def test_a_sleeping_run_keeps_few_messages() -> None:
     """What effects bring lengthens the chunk so far and no further."""
 

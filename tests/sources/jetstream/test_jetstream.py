@@ -172,6 +172,7 @@ def _holders(store: gs.abc.Store) -> list[int]:
     return sorted(number for number in held if number)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 async def test_a_server_that_is_started_again_is_read_on(stream: Stream, how: signal.Signals) -> None:
     """Its consumers are gone; new ones begin after what was fetched."""

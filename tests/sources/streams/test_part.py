@@ -44,6 +44,7 @@ def test_each_message_is_in_one_part(file: Path) -> None:
     assert sum(map(len, keys)) == 10
 
 
+@pytest.mark.slow
 def test_where_a_key_is_does_not_depend_on_the_process() -> None:
     """Python's own hash differs from process to process; what is stored here was computed once and for all."""
     assert [part_of(key, 7) for key in ("", "a", "shop 1", "ä", "\ud800")] == [0, 2, 5, 0, 3]

@@ -79,6 +79,7 @@ def written_all_the_time(store: RecordStore) -> Iterator[list[int]]:
 # -------------------------------------------------------------------- backup and restore
 
 
+@pytest.mark.slow
 def test_a_backup_beside_a_writer_is_the_store_of_one_moment(store: RecordStore, tmp_path: Path) -> None:
     """20 of them: in each all keys have the same number, between what was through before and what had begun after; and so restored."""
     with written_all_the_time(store) as done:

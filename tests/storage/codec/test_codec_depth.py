@@ -65,6 +65,7 @@ def deepest(codec: gs.JsonCodec[Any], make: Callable[[int], Any]) -> bytes:
     return data
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "make"),
     [(Node, chain), (Comment, thread), (Any, nested), (list[Any], nested)],

@@ -19,6 +19,7 @@ class Colour(enum.Enum):
     BLUE = "blue"
     GREEN = "green"
 
+@pytest.mark.slow
 @dataclass(frozen=True)
 class Point:
     x: str

@@ -21,6 +21,7 @@ def often_switched() -> Iterator[None]:
     sys.setswitchinterval(before)
 
 
+@pytest.mark.slow
 def test_an_interrupted_flush_is_done_by_the_next(tmp_path: Path) -> None:
     """Messages, a reader's position, what was set aside and the running commands are on disk, each once, wherever Ctrl-C came."""
     with gs.LMDBStore(tmp_path / "s") as store, store.journal("j", of=int) as journal:

@@ -421,6 +421,7 @@ def test_a_million_messages_do_not_stay_in_memory(path: Path) -> None:
 # ---------------------------------------------------------------------- threads and loops
 
 
+@pytest.mark.slow
 @DURABILITIES
 def test_threads_and_loops_see_one_order(path: Path, durability: Any) -> None:
     """Four putters and four readers, two of them in event loops: one order for all, nothing lost or doubled."""
@@ -455,6 +456,7 @@ def test_threads_and_loops_see_one_order(path: Path, durability: Any) -> None:
             assert mine == list(range(thread * each, (thread + 1) * each))
 
 
+@pytest.mark.slow
 @DURABILITIES
 def test_a_sleeping_reader_is_woken(path: Path, durability: Any) -> None:
     """Two threads that answer each other through one journal each come to the end."""
@@ -725,6 +727,7 @@ def everything(path: Path) -> None:
         journal.set_aside()
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_is_found(path: Path) -> None:
     """One flipped bit in any record raises Corrupt, in a block with its first position, and gives no message of it."""
     chance = random.Random(5)

@@ -17,6 +17,7 @@ from go_state.storage.journal.commit.lease_queue import LeaseQueue
 from go_state.storage.records.block import Entry, Snapshot
 
 
+@pytest.mark.slow
 def test_an_interrupted_writer_leaves_nobody_asleep(tmp_path: Path) -> None:
     """Another sender's messages were written with the interrupted one's: it is woken, and told the position of its own."""
 
@@ -36,6 +37,7 @@ def test_an_interrupted_writer_leaves_nobody_asleep(tmp_path: Path) -> None:
     at_every_point(interrupted)
 
 
+@pytest.mark.slow
 def test_an_interrupted_writer_that_fails_leaves_nobody_asleep(tmp_path: Path) -> None:
     """The others have been told of the failure, or lead, or are written for: what they were told is so."""
 
@@ -63,6 +65,7 @@ def test_an_interrupted_writer_that_fails_leaves_nobody_asleep(tmp_path: Path) -
     at_every_point(interrupted)
 
 
+@pytest.mark.slow
 def test_messages_enter_with_their_snapshot_or_not_at_all(tmp_path: Path) -> None:
     """What an interrupted save would have written with it is not left to a flush without it."""
 
@@ -78,6 +81,7 @@ def test_messages_enter_with_their_snapshot_or_not_at_all(tmp_path: Path) -> Non
     at_every_point(interrupted)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a file that is dropped is closed, and says so
 def test_an_interrupted_owner_leaves_no_lease(tmp_path: Path) -> None:
     """A journal that was closed already has nobody who would give it back later."""
@@ -227,6 +231,7 @@ def test_a_run_that_is_interrupted_while_it_waits_loses_nothing(tmp_path: Path) 
         at_every_point(interrupted)
 
 
+@pytest.mark.slow
 def test_an_interrupted_truncate_is_seen(tmp_path: Path) -> None:
     """What it has taken off the disk is not looked for any more, and what follows has its place."""
 

@@ -80,6 +80,7 @@ def test_a_snapshot_in_parts_is_loaded_whole(store: gs.LMDBStore) -> None:
     assert gs.verify(big, store.journal("big", of=int)).ok
 
 
+@pytest.mark.slow
 def test_parts_go_with_the_snapshot_that_they_are_of(store: gs.LMDBStore) -> None:
     """However many snapshots were written, there are the parts of those that are kept, and no others."""
     for _ in range(5):
@@ -88,6 +89,7 @@ def test_parts_go_with_the_snapshot_that_they_are_of(store: gs.LMDBStore) -> Non
     assert leftovers(store) == []
 
 
+@pytest.mark.slow
 def test_a_keyframe_in_parts_is_restored(store: gs.LMDBStore) -> None:
     """It becomes the newest with its parts; those of the ones after it go."""
     fed(store, 1, 2, 3, 4, 5, 6, 7)
@@ -98,6 +100,7 @@ def test_a_keyframe_in_parts_is_restored(store: gs.LMDBStore) -> None:
     assert fed(store, 8) == Big(36)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("harm", ["missing", "flipped"])
 def test_a_part_that_is_missing_or_damaged_is_found(store: gs.LMDBStore, harm: str) -> None:
     """Nothing is loaded, and the error names the key; the check of all records finds it too."""
@@ -113,6 +116,7 @@ def test_a_part_that_is_missing_or_damaged_is_found(store: gs.LMDBStore, harm: s
             look()
 
 
+@pytest.mark.slow
 def test_turns_are_taken_while_a_snapshot_is_written(store: gs.LMDBStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """What comes between two parts of it is not kept waiting, and is replayed: the snapshot stands where it was begun."""
     monkeypatch.setattr(snapshot_writer, "SLICE", 0.0)  # one piece between two chunks of messages
@@ -215,6 +219,7 @@ def test_what_a_crash_has_left_goes_with_a_small_snapshot_or_the_key(store: gs.L
         assert leftovers(store) == []
 
 
+@pytest.mark.slow
 def test_a_snapshot_that_takes_the_place_of_another_at_its_position_forgets_its_parts(store: gs.LMDBStore) -> None:
     """As one of each revision of a program that is started again and again without a message."""
     fed(store, 1)

@@ -106,6 +106,7 @@ def test_none_entries_and_none_attach_are_skipped() -> None:
     assert store.loads == ["a", "b"]
 
 
+@pytest.mark.slow
 def test_a_chain_of_ten_thousand_is_loaded() -> None:
     """A chain may be of any length: nothing recurses."""
     seen: list[int] = []
@@ -118,6 +119,7 @@ def test_a_chain_of_ten_thousand_is_loaded() -> None:
     assert sorted(each for each in seen if each is not None) == list(range(1, 10_000))
 
 
+@pytest.mark.slow
 def test_a_stored_chain_of_ten_thousand_is_attached() -> None:
     """The same with models in a store, each attached to the one before."""
     schema_store = CountingStore()

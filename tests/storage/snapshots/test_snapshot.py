@@ -133,6 +133,7 @@ def test_a_program_refuses_the_snapshot_of_another() -> None:
     assert store.load("k") == before
 
 
+@pytest.mark.slow
 def test_every_flipped_bit_in_lmdb_is_noticed(tmp_path: Path) -> None:
     """Any single flipped bit of the raw LMDB record, frame included, raises Corrupt when it is loaded."""
     path = tmp_path / "state.lmdb"

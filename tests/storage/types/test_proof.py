@@ -212,6 +212,7 @@ parts = st.builds(lambda a, b, c, d: Part(a, b, c, d), *[anything] * 4)
 KINDS: list[Any] = [Whole, Part, Part | Other | None, list[Part], dict[str, float | None], immutables.Map[int, Part | Sharper]]
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(
     st.sampled_from(KINDS),

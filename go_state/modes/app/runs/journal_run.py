@@ -53,7 +53,8 @@ class JournalRun(Generic[Model, Msg]):
     def listen_to(self, feed: LogFeed[Msg]) -> None:
         """Called when there is a feed."""
         self._replies.position = feed.last_position
-        feed.idle_seconds, feed.idled, feed.settling = self.idle_seconds, self.idled, self._settling
+        feed.idle_seconds, feed.idled = self.idle_seconds, self.idled
+        feed.following.wake(self._settling)
 
     def rolled_back(self, error: BaseException, *, ends: bool) -> None:
         """Fail whoever waits for the turn."""

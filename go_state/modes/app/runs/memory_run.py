@@ -56,7 +56,8 @@ class MemoryRun(Generic[Model, Msg]):
         try:
             self._feed = feed = log_feed(reader.cursor, on_loop=self._on_loop)
             self._replies.position = feed.last_position
-            feed.idle_seconds, feed.idled, feed.settling = self.idle_seconds, self.idled, self._settling
+            feed.idle_seconds, feed.idled = self.idle_seconds, self.idled
+            feed.following.wake(self._settling)
             if not self._stop.is_made:  # looked at after the feed is set: `end_at_next_turn` does it the other way round
                 yield from self.loop.run(feed)
         finally:

@@ -183,6 +183,7 @@ store.close()
 FORKED = ["refused True"] * 3 + ["b'1' {'child': 2}", "b'2' {'parent': 3}"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("between", ["store.close()", "pass"], ids=["closed first", "left as it was"])
 def test_a_forked_child_opens_its_own(tmp_path: Path, between: str) -> None:
     """In a forked child the parent's store says so, the child opens its own, and the parent's still works afterwards."""
