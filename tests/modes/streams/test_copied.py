@@ -170,7 +170,7 @@ def test_a_late_copy_of_a_zombie_does_not_win(machines: Machines) -> None:
     newest = machines.objects()[-1]
     epoch, number, rest = late.name.split("-")
     assert newest.name > f"{epoch}-{number}"
-    late.rename(late.with_name(f"{epoch}-999999-{rest}"))  # which the object store shows only now
+    late.rename(late.with_name(f"{epoch}-0000999999-{rest}"))  # which the object store shows only now
     store = machines.store("c")
     assert holding(source, store, "0").close().processed == 0
     assert counts(store) == {"p0k0": 5}
@@ -205,6 +205,23 @@ class Told:
 
     def on_event(self, event: gs.observe.Event) -> None:
         self.events.append(event)
+
+
+def test_a_partition_that_a_failed_aggregate_has_left_open_is_begun_with_anew(machines: Machines) -> None:
+    """If another machine has had it meanwhile: what lies here is old, and nothing can be saved there any more."""
+    log = log_of(2, 4)
+    source = log.source(alone=False)
+    store = machines.store("a")
+    place = machines.copies / "Tally" / "log" / "1"
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"a file in the folder's place")
+    with pytest.raises(StoreUnavailable):
+        holding(source, store, "0", "1")
+    holding(source, machines.store("b"), "0", polls=4).close()
+    for file in store.of_source(("Tally",), "log").held:
+        file.copy()
+    assert holding(source, store, "0").close().processed == 0
+    assert counts(store) == {"p0k0": 4}
 
 
 def test_claims_are_made_by_one_alone(machines: Machines) -> None:
@@ -276,7 +293,7 @@ def test_a_kill_at_an_upload_leaves_whole_copies(tmp_path: Path, point: str, nth
     died = _killed(tmp_path / "a", copies, point, nth)
     assert died.returncode == -signal.SIGKILL, died.stderr
     for path in copies.rglob("copies"):  # and what an upload that was cut short leaves in a folder
-        (path / "0000000001-000009-00000000000000000000000000000000.lmdb#1").write_bytes(b"half")
+        (path / "0000000001-0000000009-00000000000000000000000000000000.lmdb#1").write_bytes(b"half")
     work(tmp_path / "b", copies, most=40)
     work(tmp_path / "a", copies, most=0)
 
@@ -295,6 +312,7 @@ BRINGS: dict[str, Callable[[Add], Any]] = {
     "a result": lambda msg: [gs.Cmd.call(lambda: msg)],
     "a bare callable's": lambda msg: [lambda: msg],
     "nested": lambda msg: [gs.Cmd.seq(gs.Cmd.all(gs.Cmd.map([gs.Cmd.call(int, ok=str)], str)[0]))],
+    "behind a call": lambda msg: [gs.Cmd.seq(gs.Cmd.all([].clear), gs.Cmd.map([gs.Cmd.send(msg)], Add, "sent")[0])],
     "a thread's": lambda msg: [gs.Cmd.call(lambda: msg, thread=True)],
 }
 
@@ -307,6 +325,35 @@ def test_commands_that_bring_messages_are_refused(machines: Machines, what: str)
     with pytest.raises(gs.UsageError, match="models that follow from the stream alone"):
         gs.aggregate(program, log_of(1, 1).source(ends=True), store=store, key=key_of)
     assert counts(store) == {}
+
+
+def test_what_is_sent_wherever_a_model_is_loaded_is_refused(machines: Machines) -> None:
+    """It would come again on each machine; an effect may."""
+    log, did = log_of(1, 1), list[int]()
+    asked: list[Any] = [gs.Cmd.send(Add("sent", 0))]
+    program = gs.Program(begin, update, name="Tally", on_restore=lambda model: asked)
+    store = machines.store("a")
+    gs.aggregate(program, log.source(ends=True), store=store, key=key_of)
+    log.put("0", Add("p0k0", 1))
+    with pytest.raises(gs.UsageError, match="on_restore sends"):
+        gs.aggregate(program, log.source(ends=True), store=store, key=key_of)
+    asked[:] = [lambda: did.append(1)]
+    assert gs.aggregate(program, log.source(ends=True), store=store, key=key_of).processed == 1
+    assert did == [1]
+
+
+def test_many_copies_of_one_holder_are_in_order(machines: Machines) -> None:
+    """One a second is a million in twelve days."""
+    log = log_of(1, 2)
+    source = log.source(alone=False)
+    store = machines.store("a")
+    one = holding(source, store, "0", polls=4)
+    (file,) = store.of_source(("Tally",), "log").held
+    file._number = 999_999
+    log.put("0", Add("p0k0", 2), Add("p0k0", 3))
+    one.step(3)
+    one.close()
+    assert holding(source, machines.store("b"), "0").close().processed == 0
 
 
 def _annotated(fn: Any) -> Any:

@@ -22,7 +22,7 @@ log = logging.getLogger("go_state")
 
 _KEPT = 2  # copies: while one of them is fetched a new one may come
 _TRIES = 5  # to fetch one before the holder that was has replaced it
-_COPY = re.compile(r"copies/(\d{10})-(\d{6})-([0-9a-f]{32})\.lmdb")
+_COPY = re.compile(r"copies/(\d{10})-(\d{10})-([0-9a-f]{32})\.lmdb")
 _CLAIM = re.compile(r"claims/(\d{10})")
 
 
@@ -115,7 +115,7 @@ class Copies:
                 digest.update(piece)
         reach("before-upload")
         place = self._places[0]
-        self._objects.put_file(f"{place}/copies/{epoch:010d}-{number:06d}-{digest.hexdigest()}.lmdb", path)
+        self._objects.put_file(f"{place}/copies/{epoch:010d}-{number:010d}-{digest.hexdigest()}.lmdb", path)
         reach("after-upload")
         self._objects.delete(copy.name for copy in self.look().copies[_KEPT:])
         self._objects.delete(f"{place}/claims/{each:010d}" for each in self._claims_before(epoch))
