@@ -36,8 +36,9 @@ class CopiedStore:
     under the same `effect_id`.
 
     Therefore an update whose model does not follow from the stream is refused, with `UsageError`: one whose commands bring messages,
-    of `ok=`, `err=`, `Cmd.after` or a result, or one that takes the turn, with its time and its chance. `Cmd.send` is not refused.
-    Messages of one key have to stay in one partition: do not add partitions to the topic. The source's engine has to say who reads
+    of `ok=`, `err=`, `Cmd.after` or a result, or one that takes the turn, with its time and its chance. `Cmd.send` is not refused, but
+    behind a call in a `Cmd.seq`, and of `on_restore`. Messages of one key have to stay in one partition, those that a turn sends too:
+    do not add partitions to the topic. The source's engine has to say who reads
     what, as Kafka's groups do; `gs.Leases` needs a store that all workers share.
 
     Reading from it gives what lies in the folder: models of partitions that have moved away are as they were then. Two aggregates of one
