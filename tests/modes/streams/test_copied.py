@@ -16,6 +16,8 @@ from streams_support import TALLY, Add, Tally, begin, key_of, log_of, update
 
 import go_state as gs
 from go_state.core.errors import Corrupt, StoreUnavailable
+from go_state.storage.backends.objects.client import Objects
+from go_state.storage.backends.objects.copies import Copies
 from go_state.storage.backends.objects.store import CopiedStore
 from go_state.testing.streams.log import LogSource
 from go_state.testing.streams.members import Member
@@ -231,6 +233,22 @@ def test_claims_are_made_by_one_alone(machines: Machines) -> None:
         one = holding(source, machines.store(name), "0", polls=3)
         assert [path.name for path in machines.objects("claims")][-1] == f"{number:010d}"
         one.crash()
+
+
+def test_an_epoch_whose_claim_was_deleted_is_not_claimed_again(tmp_path: Path) -> None:
+    """Whoever was slow would have the epoch of another, below that of a third."""
+    file = tmp_path / "file"
+    file.write_bytes(b"models")
+
+    class Slow(Objects):
+        def make(self, name: str, data: bytes) -> bool:
+            if name.endswith("/claims/0000000001"):
+                others = Copies(Objects(tmp_path / "copies"), ["p"])
+                assert [others.claim("one", 0), others.claim("two", 0)] == [1, 2]
+                others.add(2, 1, str(file))
+            return super().make(name, data)
+
+    assert Copies(Slow(tmp_path / "copies"), ["p"]).claim("slow", 0) == 3
 
 
 # -------------------------------------------------------------------- copies that are not whole

@@ -63,10 +63,15 @@ class Copies:
 
     def claim(self, holder: str, least: int) -> int:
         """Claim the partition for the holder, and return the epoch, which is above `least` and above all that there were."""
-        epoch = max(self.look().epoch, least) + 1
-        while not self._objects.make(f"{self._places[0]}/claims/{epoch:010d}", holder.encode()):
+        epoch = max(self.look().epoch, least)
+        while True:
             epoch += 1
-        return epoch
+            if not self._objects.make(f"{self._places[0]}/claims/{epoch:010d}", holder.encode()):
+                continue
+            newest = self.look().epoch
+            if newest <= epoch:
+                return epoch
+            epoch = newest  # it was free because a later holder has deleted the claim that somebody had made of it
 
     def holder(self, epoch: int) -> str:
         """Return who has made the claim of that epoch."""
