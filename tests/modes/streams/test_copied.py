@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import go_state as gs
 from go_state.core.errors import Corrupt, StoreUnavailable
 from go_state.storage.backends.objects.client import Objects
 from go_state.storage.backends.objects.copies import Copies
+from go_state.storage.backends.objects.held_file import HeldFile
 from go_state.storage.backends.objects.store import CopiedStore
 from go_state.testing.streams.log import LogSource
 from go_state.testing.streams.members import Member
@@ -83,6 +85,31 @@ def test_a_partition_moves_with_its_state(machines: Machines) -> None:
     assert two.close().processed == 1
     assert counts(store) == {"p0k0": 3, "p0k1": 3}
     assert one.close().positions == {"0": 4, "1": 4}
+
+
+def test_a_hand_over_waits_for_no_copy_that_is_late(machines: Machines, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An object store that does not answer holds the first partition alone: the engine waits for all of them."""
+    source = log_of(4, 4).source(alone=False)
+    store = machines.store("a")
+    one = holding(source, store, "0", "1", "2", "3", polls=4, hand_over=0.05)
+    for partition in source.log.records:
+        source.log.put(partition, Add(f"p{partition}k0", 4))
+    tried: list[str] = []
+
+    def copy(file: HeldFile) -> None:
+        tried.append(file.path)
+        time.sleep(0.1)  # longer than a hand-over may take
+        raise StoreUnavailable("no answer")
+
+    monkeypatch.setattr(HeldFile, "copy", copy)
+    one.step(2)
+    one.reading.tell("revoked", "0", "1", "2")
+    one.step()
+    assert len(tried) == 1
+    one.reading.tell("ended", "3")
+    one.step(2)
+    assert len(tried) == 2
+    assert one.close().positions == dict.fromkeys("0123", 4)
 
 
 def test_what_was_saved_after_the_newest_copy_is_read_again(machines: Machines) -> None:
