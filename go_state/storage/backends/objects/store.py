@@ -29,7 +29,7 @@ class CopiedStore:
     """A store for aggregates of a stream on many machines that share no database: the state lies on each, and moves with a partition.
 
     Each partition that this process is given is an LMDB file in `folder`, which no other process uses. A copy of what is saved there
-    is made every `every` seconds, and when the partition is given back, beside whoever writes. `copies` is where: the URL of an object
+    is made every `every` seconds, and, within `hand_over=`, when it is given back, beside whoever writes. `copies` is where: the URL of an object
     store, such as "s3://bucket/shops" or "gs://…", the path of a folder that all machines see, or a store of obstore's. Whoever has
     the partition next begins with the newest copy, and reads the stream on from the position in it. So what was saved later is read
     again, and the model comes to the same, because it follows from the stream alone; commands of these messages are performed again,
