@@ -11,6 +11,7 @@ import pytest
 from streams_support import Add, Tally, begin, key_of
 
 import go_state as gs
+from go_state.modes.aggregate.partitions import holder
 from go_state.modes.aggregate.partitions.shares.reader import ShareReader
 from go_state.modes.keeping import filing
 from go_state.testing.streams.log import PartitionedLog
@@ -99,3 +100,16 @@ def test_a_run_that_is_left_for_a_save_of_letters_goes_on_the_same(seed: int, mo
     found = read()
     monkeypatch.setattr(ShareReader, "left_in_run", lambda self: None)
     assert found == read()
+
+
+@pytest.mark.parametrize("every", [None, 1])
+def test_a_limit_is_reached_however_slow_it_is(every: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was taken from the source has its turn, also if there is a save, and a poll, after each."""
+    monkeypatch.setattr(holder, "_ROUND", 0.0)
+    log: PartitionedLog[Add] = PartitionedLog(2)
+    for partition in log.records:
+        log.put(partition, *(Add(f"k{partition}", n) for n in range(20)))
+    program = gs.Program(begin, lambda model, msg: (Tally(model.count + 1, msg.n), ()), name="Tally")
+    options: Any = {"limit": 25, "snapshots": gs.Snapshots(every=every)}
+    result = gs.aggregate(program, log.source(), store=gs.MemoryStore(), key=key_of, **options)
+    assert (result.ended, result.processed) == ("limit", 25)

@@ -218,7 +218,7 @@ class StreamHolder(Generic[Model, Msg]):
             return self._ended
         if (ended := self._limits.ended()) is not None:
             return ended
-        if self._slices.left == 0:
+        if self._slices.left == 0 and not any(share.reader.is_in_chunk for share in self._shares.values()):
             return "limit"
         return "exhausted" if not self._more and not self._shares and not self._fenced.due_at else None
 
