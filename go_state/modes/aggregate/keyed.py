@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from go_state.core.commands import Command, checked_commands
 from go_state.core.errors import Corrupt, Incompatible
@@ -50,8 +50,12 @@ Undo: TypeAlias = tuple[str, Entry[Model], Model, bool]
 """A change that can be taken back: the key, its entry, the model that it had, and whether that was to be saved."""
 
 
-CheckCommands: TypeAlias = Callable[[Sequence[Command[Msg]]], Sequence[Command[Msg]]]
-"""Returns the commands of a step as they are to be performed, or raises for one that is refused."""
+class CheckCommands(Protocol[Msg]):
+    """Returns commands as they are to be performed, or raises for one that is refused."""
+
+    def __call__(self, commands: Sequence[Command[Msg]], /, *, may_send: bool = True) -> Sequence[Command[Msg]]:
+        """Return those of a step, or, which may not send anything, of a model that was loaded."""
+        ...
 
 
 class WorkingSet(Generic[Model, Msg]):
@@ -176,14 +180,14 @@ class WorkingSet(Generic[Model, Msg]):
         if loaded is not None:
             on_restore = self._program.on_restore
             asked = None if on_restore is None else on_restore(loaded.model)
-            return Entry(loaded.model, loaded.version, loaded.seal, loaded.size), self._first_commands(asked)
+            return Entry(loaded.model, loaded.version, loaded.seal, loaded.size), self._first_commands(asked, may_send=False)
         step = self._program.init(key) if self._takes_key else self._program.init()
         model, commands = read_step(step, "init")
         return Entry(model, 0, None, 0), self._first_commands(commands)
 
-    def _first_commands(self, commands: Iterable[Command[Msg]] | None) -> Sequence[Command[Msg]]:
+    def _first_commands(self, commands: Iterable[Command[Msg]] | None, *, may_send: bool = True) -> Sequence[Command[Msg]]:
         checked = checked_commands(commands)
-        return checked if self.check_commands is None or not checked else self.check_commands(checked)
+        return checked if self.check_commands is None or not checked else self.check_commands(checked, may_send=may_send)
 
     def _loaded(self, key: str) -> Loaded[Model] | None:
         if key not in self._ahead:

@@ -135,7 +135,9 @@ class SourceFeed(Generic[Held, Msg]):
     def take(self) -> Flow[Iterator[Msg | None] | None]:
         """Give what is queued, or else the source's next messages; None at the end."""
         limits = self._limits
-        self._count_whole()
+        if self._whole.is_given:
+            self._count_whole()
+            self._take_rest_one_by_one()
         while True:
             is_due = limits.watches and limits.due()  # asked first: usually there are no limits, and nothing more to ask
             if is_due:
@@ -237,22 +239,25 @@ class SourceFeed(Generic[Held, Msg]):
 
     def _count_whole(self) -> None:
         """Count what the loop has taken of the run that it had whole."""
-        if self._whole.is_given:
-            taken, is_over = self._whole.taken()
-            self._taken += taken
-            if is_over:
-                self._run = None
-            if self._halting is not None and self._loop.failures.halts != self._halts:
-                self._halting.before = self._reader.position_before()
+        taken, is_over = self._whole.taken()
+        self._taken += taken
+        if is_over:
+            self._run = None
+        if self._halting is not None and self._loop.failures.halts != self._halts:
+            self._halting.before = self._reader.position_before()
+
+    def _take_rest_one_by_one(self) -> None:
+        """Go on with what is left of that run, if it was ended by a turn, or left for a save of letters."""
+        if self._run is not None:
+            left = self._reader.split()
+            self._run = left if self._halting is None else self._halting.noting(left, self._counts)
 
     def _end_whole(self) -> None:
         """End that run after the message whose turn is being committed: nothing was queued or running before that."""
         self._count_whole()
         if self._halting is not None:
             self._halting.note(self._reader.position_before(), Counts(self._taken - 1, self._idle, self._queued))
-        if self._run is not None:
-            left = self._reader.split()
-            self._run = left if self._halting is None else self._halting.noting(left, self._counts)
+        self._take_rest_one_by_one()
 
     def _admit(self, messages: list[Msg | None]) -> None:
         self._run = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from streams_support import TALLY, Add, Tally, begin, key_of, log_of, update
 
 import go_state as gs
 from go_state.core.errors import Corrupt, StoreUnavailable
+from go_state.storage.backends.objects.client import Objects
+from go_state.storage.backends.objects.copies import Copies
+from go_state.storage.backends.objects.held_file import HeldFile
 from go_state.storage.backends.objects.store import CopiedStore
 from go_state.testing.streams.log import LogSource
 from go_state.testing.streams.members import Member
@@ -81,6 +85,31 @@ def test_a_partition_moves_with_its_state(machines: Machines) -> None:
     assert two.close().processed == 1
     assert counts(store) == {"p0k0": 3, "p0k1": 3}
     assert one.close().positions == {"0": 4, "1": 4}
+
+
+def test_a_hand_over_waits_for_no_copy_that_is_late(machines: Machines, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An object store that does not answer holds the first partition alone: the engine waits for all of them."""
+    source = log_of(4, 4).source(alone=False)
+    store = machines.store("a")
+    one = holding(source, store, "0", "1", "2", "3", polls=4, hand_over=0.05)
+    for partition in source.log.records:
+        source.log.put(partition, Add(f"p{partition}k0", 4))
+    tried: list[str] = []
+
+    def copy(file: HeldFile) -> None:
+        tried.append(file.path)
+        time.sleep(0.1)  # longer than a hand-over may take
+        raise StoreUnavailable("no answer")
+
+    monkeypatch.setattr(HeldFile, "copy", copy)
+    one.step(2)
+    one.reading.tell("revoked", "0", "1", "2")
+    one.step()
+    assert len(tried) == 1
+    one.reading.tell("ended", "3")
+    one.step(2)
+    assert len(tried) == 2
+    assert one.close().positions == dict.fromkeys("0123", 4)
 
 
 def test_what_was_saved_after_the_newest_copy_is_read_again(machines: Machines) -> None:
@@ -170,7 +199,7 @@ def test_a_late_copy_of_a_zombie_does_not_win(machines: Machines) -> None:
     newest = machines.objects()[-1]
     epoch, number, rest = late.name.split("-")
     assert newest.name > f"{epoch}-{number}"
-    late.rename(late.with_name(f"{epoch}-999999-{rest}"))  # which the object store shows only now
+    late.rename(late.with_name(f"{epoch}-0000999999-{rest}"))  # which the object store shows only now
     store = machines.store("c")
     assert holding(source, store, "0").close().processed == 0
     assert counts(store) == {"p0k0": 5}
@@ -207,6 +236,23 @@ class Told:
         self.events.append(event)
 
 
+def test_a_partition_that_a_failed_aggregate_has_left_open_is_begun_with_anew(machines: Machines) -> None:
+    """If another machine has had it meanwhile: what lies here is old, and nothing can be saved there any more."""
+    log = log_of(2, 4)
+    source = log.source(alone=False)
+    store = machines.store("a")
+    place = machines.copies / "Tally" / "log" / "1"
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"a file in the folder's place")
+    with pytest.raises(StoreUnavailable):
+        holding(source, store, "0", "1")
+    holding(source, machines.store("b"), "0", polls=4).close()
+    for file in store.of_source(("Tally",), "log").held:
+        file.copy()
+    assert holding(source, store, "0").close().processed == 0
+    assert counts(store) == {"p0k0": 4}
+
+
 def test_claims_are_made_by_one_alone(machines: Machines) -> None:
     """Whoever begins with a partition has the next epoch, also if others try at once."""
     source = log_of(1, 2).source(alone=False)
@@ -214,6 +260,22 @@ def test_claims_are_made_by_one_alone(machines: Machines) -> None:
         one = holding(source, machines.store(name), "0", polls=3)
         assert [path.name for path in machines.objects("claims")][-1] == f"{number:010d}"
         one.crash()
+
+
+def test_an_epoch_whose_claim_was_deleted_is_not_claimed_again(tmp_path: Path) -> None:
+    """Whoever was slow would have the epoch of another, below that of a third."""
+    file = tmp_path / "file"
+    file.write_bytes(b"models")
+
+    class Slow(Objects):
+        def make(self, name: str, data: bytes) -> bool:
+            if name.endswith("/claims/0000000001"):
+                others = Copies(Objects(tmp_path / "copies"), ["p"])
+                assert [others.claim("one", 0), others.claim("two", 0)] == [1, 2]
+                others.add(2, 1, str(file))
+            return super().make(name, data)
+
+    assert Copies(Slow(tmp_path / "copies"), ["p"]).claim("slow", 0) == 3
 
 
 # -------------------------------------------------------------------- copies that are not whole
@@ -276,7 +338,7 @@ def test_a_kill_at_an_upload_leaves_whole_copies(tmp_path: Path, point: str, nth
     died = _killed(tmp_path / "a", copies, point, nth)
     assert died.returncode == -signal.SIGKILL, died.stderr
     for path in copies.rglob("copies"):  # and what an upload that was cut short leaves in a folder
-        (path / "0000000001-000009-00000000000000000000000000000000.lmdb#1").write_bytes(b"half")
+        (path / "0000000001-0000000009-00000000000000000000000000000000.lmdb#1").write_bytes(b"half")
     work(tmp_path / "b", copies, most=40)
     work(tmp_path / "a", copies, most=0)
 
@@ -295,6 +357,7 @@ BRINGS: dict[str, Callable[[Add], Any]] = {
     "a result": lambda msg: [gs.Cmd.call(lambda: msg)],
     "a bare callable's": lambda msg: [lambda: msg],
     "nested": lambda msg: [gs.Cmd.seq(gs.Cmd.all(gs.Cmd.map([gs.Cmd.call(int, ok=str)], str)[0]))],
+    "behind a call": lambda msg: [gs.Cmd.seq(gs.Cmd.all([].clear), gs.Cmd.map([gs.Cmd.send(msg)], Add, "sent")[0])],
     "a thread's": lambda msg: [gs.Cmd.call(lambda: msg, thread=True)],
 }
 
@@ -307,6 +370,35 @@ def test_commands_that_bring_messages_are_refused(machines: Machines, what: str)
     with pytest.raises(gs.UsageError, match="models that follow from the stream alone"):
         gs.aggregate(program, log_of(1, 1).source(ends=True), store=store, key=key_of)
     assert counts(store) == {}
+
+
+def test_what_is_sent_wherever_a_model_is_loaded_is_refused(machines: Machines) -> None:
+    """It would come again on each machine; an effect may."""
+    log, did = log_of(1, 1), list[int]()
+    asked: list[Any] = [gs.Cmd.send(Add("sent", 0))]
+    program = gs.Program(begin, update, name="Tally", on_restore=lambda model: asked)
+    store = machines.store("a")
+    gs.aggregate(program, log.source(ends=True), store=store, key=key_of)
+    log.put("0", Add("p0k0", 1))
+    with pytest.raises(gs.UsageError, match="on_restore sends"):
+        gs.aggregate(program, log.source(ends=True), store=store, key=key_of)
+    asked[:] = [lambda: did.append(1)]
+    assert gs.aggregate(program, log.source(ends=True), store=store, key=key_of).processed == 1
+    assert did == [1]
+
+
+def test_many_copies_of_one_holder_are_in_order(machines: Machines) -> None:
+    """One a second is a million in twelve days."""
+    log = log_of(1, 2)
+    source = log.source(alone=False)
+    store = machines.store("a")
+    one = holding(source, store, "0", polls=4)
+    (file,) = store.of_source(("Tally",), "log").held
+    file._number = 999_999
+    log.put("0", Add("p0k0", 2), Add("p0k0", 3))
+    one.step(3)
+    one.close()
+    assert holding(source, machines.store("b"), "0").close().processed == 0
 
 
 def _annotated(fn: Any) -> Any:

@@ -74,6 +74,7 @@ class StreamHolder(Generic[Model, Msg]):
         self._letters = 0
         self._set_aside: list[FailedMessage[Msg]] = []
         self._save_at = self._next_save()
+        self._copy_until = float("inf")  # in monotonic seconds: partitions that are given back later leave no copy
         self._stood_still = False  # whether that was noticed in the last round
         self._polled = 0.0  # seconds that were to be waited since the last round
         self._more = True  # whether the reading may give more
@@ -217,7 +218,7 @@ class StreamHolder(Generic[Model, Msg]):
             return self._ended
         if (ended := self._limits.ended()) is not None:
             return ended
-        if self._slices.left == 0:
+        if self._slices.left == 0 and not any(share.reader.is_in_chunk for share in self._shares.values()):
             return "limit"
         return "exhausted" if not self._more and not self._shares and not self._fenced.due_at else None
 
@@ -250,7 +251,7 @@ class StreamHolder(Generic[Model, Msg]):
             self._ended, failed = "failed", share.batch.loop.failures.halted
             self._failed = self._failed or (None if failed is None else failed.failed)
         self._maker.tell.revoked(share.partition, share.position)
-        yield from self._drop(share, is_saved=True)
+        yield from self._drop(share, is_saved=time.monotonic() < self._copy_until)
 
     def saved(self, share: Share[Model, Msg], models: int, began: float) -> None:
         """Note that a share goes on from what it has saved."""
@@ -288,13 +289,15 @@ class StreamHolder(Generic[Model, Msg]):
         raise Conflict(partition, 0, 0)
 
     def _let_go(self, shares: Collection[Share[Model, Msg]]) -> Flow[None]:
-        """Save the shares and end them; what cannot be saved in time is dropped."""
+        """Save the shares and end them; what cannot be saved in time is dropped, and what cannot be copied is read again."""
+        self._copy_until = time.monotonic() + self._maker.hand_over
         for share in shares:
             share.reader.cut()
             self._runner.add(share)
         for share in (yield from self._runner.finish(shares, self._maker.hand_over)):
             self._maker.tell.revoked(share.partition, share.position)
             yield from self._drop(share)
+        self._copy_until = float("inf")
 
     def _drop(self, share: Share[Model, Msg], *, is_saved: bool = False) -> Flow[None]:
         """Release a share; what it has not saved never was."""

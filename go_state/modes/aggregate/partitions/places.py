@@ -36,7 +36,7 @@ class Places(Protocol):
         ...
 
     def leave(self, partition: str, /, *, is_saved: bool) -> None:
-        """Close the store of a partition, in which everything is saved or not."""
+        """Close the store of a partition; if everything is saved in it, and there is time, for whoever has it next."""
         ...
 
 

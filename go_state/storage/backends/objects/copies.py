@@ -22,7 +22,7 @@ log = logging.getLogger("go_state")
 
 _KEPT = 2  # copies: while one of them is fetched a new one may come
 _TRIES = 5  # to fetch one before the holder that was has replaced it
-_COPY = re.compile(r"copies/(\d{10})-(\d{6})-([0-9a-f]{32})\.lmdb")
+_COPY = re.compile(r"copies/(\d{10})-(\d{10})-([0-9a-f]{32})\.lmdb")
 _CLAIM = re.compile(r"claims/(\d{10})")
 
 
@@ -63,10 +63,15 @@ class Copies:
 
     def claim(self, holder: str, least: int) -> int:
         """Claim the partition for the holder, and return the epoch, which is above `least` and above all that there were."""
-        epoch = max(self.look().epoch, least) + 1
-        while not self._objects.make(f"{self._places[0]}/claims/{epoch:010d}", holder.encode()):
+        epoch = max(self.look().epoch, least)
+        while True:
             epoch += 1
-        return epoch
+            if not self._objects.make(f"{self._places[0]}/claims/{epoch:010d}", holder.encode()):
+                continue
+            newest = self.look().epoch
+            if newest <= epoch:
+                return epoch
+            epoch = newest  # it was free because a later holder has deleted the claim that somebody had made of it
 
     def holder(self, epoch: int) -> str:
         """Return who has made the claim of that epoch."""
@@ -115,7 +120,7 @@ class Copies:
                 digest.update(piece)
         reach("before-upload")
         place = self._places[0]
-        self._objects.put_file(f"{place}/copies/{epoch:010d}-{number:06d}-{digest.hexdigest()}.lmdb", path)
+        self._objects.put_file(f"{place}/copies/{epoch:010d}-{number:010d}-{digest.hexdigest()}.lmdb", path)
         reach("after-upload")
         self._objects.delete(copy.name for copy in self.look().copies[_KEPT:])
         self._objects.delete(f"{place}/claims/{each:010d}" for each in self._claims_before(epoch))

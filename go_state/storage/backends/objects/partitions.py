@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, suppress
 from hashlib import blake2b
 from urllib.parse import quote
 
-from go_state.core.errors import StoreError, UsageError
+from go_state.core.errors import StoreError, TakenOver, UsageError
 from go_state.storage.backends.lmdb.copying import sync_folder
 from go_state.storage.backends.lmdb.store import LMDBStore
 from go_state.storage.backends.objects.client import Objects
@@ -50,8 +50,12 @@ class SourceFiles:
         return list(self._held.values())
 
     def enter(self, partitions: Collection[str], holder: str) -> None:
-        """Claim those of the partitions that are not open, and open for each the newest that there is: the file here, or a copy."""
+        """Claim those of the partitions that are not open, or are another's by now, and open for each the newest that there is: the file
+        here, or a copy.
+        """
         for partition in partitions:
+            if partition in self._held and self._is_overtaken(partition):  # left open by an aggregate that has failed
+                self.leave(partition, is_saved=False)
             if partition not in self._held:
                 with self._opening() as opened:
                     self._held[partition] = self._entered(partition, holder, opened)
@@ -70,6 +74,13 @@ class SourceFiles:
     def check(self, partition: str) -> None:
         """Raise `TakenOver` if another holder has claimed a partition that is open here."""
         self.of(partition).check()
+
+    def _is_overtaken(self, partition: str) -> bool:
+        try:
+            self.check(partition)
+        except TakenOver:
+            return True
+        return False
 
     def leave(self, partition: str, *, is_saved: bool) -> None:
         """Close a partition; one that was saved is copied before, so that whoever has it next need read nothing again."""

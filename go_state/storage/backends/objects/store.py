@@ -28,16 +28,17 @@ _SHARED = reserved_key("starts") + "/"
 class CopiedStore:
     """A store for aggregates of a stream on many machines that share no database: the state lies on each, and moves with a partition.
 
-    Each partition that this process is given is an LMDB file in `folder`, which no other process uses. A copy of what is saved there
-    is made every `every` seconds, and when the partition is given back, beside whoever writes. `copies` is where: the URL of an object
-    store, such as "s3://bucket/shops" or "gs://…", the path of a folder that all machines see, or a store of obstore's. Whoever has
-    the partition next begins with the newest copy, and reads the stream on from the position in it. So what was saved later is read
-    again, and the model comes to the same, because it follows from the stream alone; commands of these messages are performed again,
-    under the same `effect_id`.
+    Each partition that this process is given is an LMDB file in `folder`, which no other process uses. A copy of what is saved
+    there is made every `every` seconds, and, within `hand_over=`, when it is given back, beside whoever writes. `copies` is
+    where: the URL of an object store, such as "s3://bucket/shops" or "gs://…", the path of a folder that all machines see, or a
+    store of obstore's. Whoever has the partition next begins with the newest copy, and reads the stream on from the position in
+    it. So what was saved later is read again, and the model comes to the same, because it follows from the stream alone;
+    commands of these messages are performed again, under the same `effect_id`.
 
     Therefore an update whose model does not follow from the stream is refused, with `UsageError`: one whose commands bring messages,
-    of `ok=`, `err=`, `Cmd.after` or a result, or one that takes the turn, with its time and its chance. `Cmd.send` is not refused.
-    Messages of one key have to stay in one partition: do not add partitions to the topic. The source's engine has to say who reads
+    of `ok=`, `err=`, `Cmd.after` or a result, or one that takes the turn, with its time and its chance. `Cmd.send` is not refused, but
+    behind a call in a `Cmd.seq`, and of `on_restore`. Messages of one key have to stay in one partition, those that a turn sends too:
+    do not add partitions to the topic. The source's engine has to say who reads
     what, as Kafka's groups do; `gs.Leases` needs a store that all workers share.
 
     Reading from it gives what lies in the folder: models of partitions that have moved away are as they were then. Two aggregates of one

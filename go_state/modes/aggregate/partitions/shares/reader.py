@@ -144,6 +144,11 @@ class ShareReader(SourceReader[Msg]):
         return (self.is_cut or self._ends) and not self.waiting
 
     @property
+    def is_in_chunk(self) -> bool:
+        """Whether messages were taken that have had no turn yet."""
+        return length_hint(self._iterator) > 0
+
+    @property
     def is_full(self) -> bool:
         """Whether so much waits that no more should be given for now."""
         return self.waiting > _MOST
