@@ -5,6 +5,7 @@ from __future__ import annotations
 import calendar
 import csv
 import io
+import os
 import signal
 import statistics
 import subprocess
@@ -74,14 +75,14 @@ Card(title='paint the fence', days=7, estimate='ask took longer than 604800 seco
 monday.jsonl: 3 counted, 2 set aside, exhausted at line 5
 monday.jsonl: 0 counted, 0 set aside, exhausted at line 5
 tuesday.jsonl: 1 counted, 1 set aside, exhausted at line 2
-  tuesday.jsonl line 2: BadRecord
   monday.jsonl line 3: BadRecord
   monday.jsonl line 5: ValueError
+  tuesday.jsonl line 2: BadRecord
   ann: 500 cents, 1 repeated
   bob: 1000 cents, 0 repeated
 tried again: 1
-  tuesday.jsonl line 2: BadRecord
   monday.jsonl line 3: BadRecord
+  tuesday.jsonl line 2: BadRecord
   ann: 500 cents, 1 repeated
   bob: 700 cents, 0 repeated
 """,
@@ -128,6 +129,7 @@ aggregate horizontal -32, vertical  32
 
 ELSEWHERE = {  # tested below, in tests/examples/test_service.py, and with the streams
     "01_flights.py",
+    "flights.py",
     "10_service.py",
     "17_kinesis.py",
     "18_jetstream.py",
@@ -203,6 +205,15 @@ def test_demo_through_kafka_prints_the_same_table(tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stderr
     assert "336,776 flights counted, each of them once." in ended.stdout
     assert jetblue_by_hand() in " ".join(ended.stdout.split())
+
+
+def test_the_flights_have_a_name_for_the_command(tmp_path: Path) -> None:
+    """`go-state inspect flights:airlines` finds the program of 01_flights.py."""
+    said = subprocess.run(
+        [sys.executable, "-m", "go_state.cli", "inspect", "flights:airlines", str(tmp_path / "none.csv")],
+        cwd=EXAMPLES, env=os.environ | {"PYTHONPATH": str(EXAMPLES.parent)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "none.csv is not there" in said.stderr  # so the program was
 
 
 def test_every_example_is_tested() -> None:

@@ -188,9 +188,9 @@ function App({ about, first }) {
       <${Rows} subject=${subject} rows=${rows} position=${position} onMove=${move} isLive=${about.live} />
       <footer class="line steps">
         <button aria-label="First message" onClick=${() => move(subject?.first ?? 0)}>|◀</button>
-        <button aria-label="One back" onClick=${step(-1)}>◀</button>
+        <button aria-label="One back" onClick=${step(-1)}>‹</button>
         <button aria-label=${playing ? "Pause" : "Play"} onClick=${() => setPlaying(!playing)}>${playing ? "❚❚" : "▶"}</button>
-        <button aria-label="One forward" onClick=${step(1)}>▶</button>
+        <button aria-label="One forward" onClick=${step(1)}>›</button>
         <button aria-label="Last message" onClick=${() => move(last)}>▶|</button>
         <button class="plain" onClick=${() => setDialog("go")} disabled=${empty}>position ${number(position)} of ${empty ? "–" : number(last)}</button>
       </footer>

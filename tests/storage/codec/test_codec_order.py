@@ -19,7 +19,6 @@ class Colour(enum.Enum):
     BLUE = "blue"
     GREEN = "green"
 
-@pytest.mark.slow
 @dataclass(frozen=True)
 class Point:
     x: str
@@ -44,6 +43,7 @@ print(codec.encode(model))
 """
 
 
+@pytest.mark.slow
 def test_what_has_no_order_is_written_in_one() -> None:
     """Sets and persistent maps have the same bytes whatever the hashes are."""
     printed = {
