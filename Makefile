@@ -22,7 +22,7 @@ test: .venv/dev
 	$(MAKE) --no-print-directory wheel
 	$(MAKE) --no-print-directory pythons
 
-# The fast part, for each save: under a minute.
+# The fast part, for each save: about a minute on two cores.
 check: .venv/dev
 	$(MAKE) --no-print-directory lint
 	$(BIN)/pytest -n 2 -q -m "not slow and not processes"
