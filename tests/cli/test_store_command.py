@@ -146,6 +146,9 @@ def test_raw_records_of_a_person_are_named(go_state: Command) -> None:
     assert ("raw: 1" in printed, printed.count("dead drop"), drop in printed) == (True, 1, True)
     assert go_state(*shlex.split(drop)[1:])[0] == 0
     assert "raw: 0" in "".join(go_state(*erase)[1:])
+    short = ("erase", "shop:shop", "shop.lmdb", "--where", "amount=8", "--dry-run")
+    assert "not searched for texts under 3 characters" in "".join(go_state(*short)[1:])
+    assert "not searched" not in "".join(go_state(*erase)[1:])
 
 
 def test_messages_are_replaced_by_a_function(go_state: Command) -> None:
@@ -246,6 +249,7 @@ def test_a_store_says_what_it_holds(go_state: Command) -> None:
         (("store", "restore", "typo.lmdb", "new.lmdb"), "is not a file"),
         (("erase", "shop:shop", "typo.lmdb", "--where", "a=b", "--empty"), "is not a file"),
         (("erase", "shop:shop", "shop.lmdb"), "say whose messages"),
+        (("erase", "shop:keyed", "rooms.lmdb", "--key", "room/r0", "--empty"), "leave out --empty and --with"),
         (("erase", "shop:shop", "shop.lmdb", "--where", "a=b"), "say what becomes of the messages"),
         (("erase", "shop:shop", "shop.lmdb", "--where", "a", "--empty"), "a condition is field=value"),
         (

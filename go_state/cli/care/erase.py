@@ -71,7 +71,8 @@ def erase(
             names = _journals(store, program, name, prefix)
             of_model = None if model is None else import_function(model)
             done = _rewrite(store, program, names, prefix or "", change, of_model, rebuild=rebuild, dry_run=dry_run, yes=yes)
-        raw = _raw(store, [key] if key is not None else [each.partition("=")[2] for each in where or ()])
+        texts = [key] if key is not None else [each.partition("=")[2] for each in where or ()]
+        raw = _raw(store, texts)
         if compact and not dry_run:
             store.compact()
     done["raw"] = len(raw)
@@ -84,6 +85,10 @@ def erase(
     elif not (compact or dry_run):
         show(f"What was erased stays readable in the file, or the table, until `go-state store compact {_named(db)}`.")
     _tell_of_raw(raw, db)
+    if any(len(each) < _SHORTEST for each in texts):
+        show(
+            f"Raw records were not searched for texts under {_SHORTEST} characters, which are anywhere: see `go-state dead list`."
+        )
 
 
 def _named(db: str) -> str:
@@ -116,6 +121,8 @@ def _what(where: Sequence[str] | None, key: str | None) -> str:
 def _check(where: Sequence[str] | None, key: str | None, *, empty: bool, with_function: str | None, dry_run: bool) -> None:
     if (where is None) == (key is None):
         raise UsageError("say whose messages with --where field=value, or --key to delete all that is stored under a key")
+    if key is not None and (empty or with_function is not None):
+        raise UsageError("--key deletes all that is stored under a key: leave out --empty and --with, which are for messages")
     if empty and with_function is not None:
         raise UsageError("messages are emptied with --empty or replaced with --with: say one of them")
     if where is not None and not (empty or with_function is not None or dry_run):
