@@ -12,8 +12,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import uuid
-from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -28,6 +26,7 @@ _MEMORY = (
     "-XX:+UseSerialGC",
     "-XX:TieredStopAtLevel=1",
 )  # one small broker beside the tests, quickly started
+_CLUSTER = "Z29fc3RhdGUncyB0ZXN0cw"  # any 16 bytes in base64; one that begins with "-" would be taken for an option
 _SECONDS = 60.0  # until a broker on a busy machine answers
 
 
@@ -77,7 +76,7 @@ log.retention.check.interval.ms=500
 log.segment.delete.delay.ms=100
 """
         )
-        self._java("kafka.tools.StorageTool", "format", "-t", _cluster_id(), "-c", str(self._settings), check=True)
+        self._java("kafka.tools.StorageTool", "format", "-t", _CLUSTER, "-c", str(self._settings))
 
     @property
     def servers(self) -> str:
@@ -89,10 +88,9 @@ log.segment.delete.delay.ms=100
         assert java is not None, "this test starts Apache Kafka: apt-get install default-jre-headless"
         return [java, *_MEMORY, "-cp", f"{jars()}/*", *arguments]
 
-    def _java(self, *arguments: str, check: bool) -> None:
-        subprocess.run(
-            self._command(*arguments), cwd=self.folder, check=check, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+    def _java(self, *arguments: str) -> None:
+        ran = subprocess.run(self._command(*arguments), cwd=self.folder, check=False, capture_output=True, text=True)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
@@ -181,10 +179,6 @@ log.segment.delete.delay.ms=100
         """Stop it for good."""
         self.stop(signal.SIGKILL)
         shutil.rmtree(self.folder)
-
-
-def _cluster_id() -> str:
-    return urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
 
 
 @pytest.fixture(scope="session")
