@@ -23,8 +23,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from go_state.core.errors import UsedAfterClose
 from go_state.system.forks import at_fork, belongs_to_parent, reset_lock
-from go_state.waking.together import wake_all
-from go_state.waking.waker import Waker
+from go_state.waking.waker import Waker, wake_all
 
 T = TypeVar("T")
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import go_state as gs
-from go_state.waking.thread_waker import ThreadWaker
+from go_state.waking.waker import ThreadWaker
 from go_state.watch.slot import Slot
 from go_state.watch.watcher import Watcher
 

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 from go_state.core.errors import AppEnded, NoReply, UsageError
 from go_state.middleware.chain import Chain
 from go_state.modes.options import OnDenied
-from go_state.waking.together import wake_all
+from go_state.waking.waker import wake_all
 from go_state.watch.slot import UNSET
 
 if TYPE_CHECKING:
     from go_state.waking.loop_waker import LoopWaker
-    from go_state.waking.thread_waker import ThreadWaker
+    from go_state.waking.waker import ThreadWaker
 
 
 class PendingReply:

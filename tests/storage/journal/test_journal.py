@@ -266,8 +266,8 @@ def test_a_group_waits_in_memory(path: Path) -> None:
 
 
 def transaction_number(store: gs.LMDBStore) -> int:
-    assert store.backend.environment is not None
-    return int(store.backend.environment.info()["last_txnid"])
+    assert store.backend.file.environment is not None
+    return int(store.backend.file.environment.info()["last_txnid"])
 
 
 @DURABILITIES
