@@ -19,8 +19,9 @@ from go_state.modes.options import Retain
 from go_state.modes.settings import DurableSettings
 from go_state.runtime.flow.waits import Blocking, Flow
 from go_state.storage.journal.journal import Journal
-from go_state.storage.records.block import BLOCK, Snapshot
+from go_state.storage.records.layout import BLOCK
 from go_state.storage.records.parts import InParts
+from go_state.storage.records.writes.entry import Snapshot
 from go_state.storage.records.writes.together import Steps
 from go_state.storage.snapshots.snapshot import Mark, Schema
 from go_state.system.own_thread import OwnThread, Stepwise

@@ -14,7 +14,7 @@ from go_state.core.errors import Corrupt, Lagged
 from go_state.storage.journal.commit.in_hand import InHand
 from go_state.storage.journal.message_type import MessageType
 from go_state.storage.journal.tail import Tail
-from go_state.storage.records.block import Block
+from go_state.storage.records.layout import Block
 from go_state.storage.records.records import Records
 
 Msg = TypeVar("Msg")

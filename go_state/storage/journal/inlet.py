@@ -14,7 +14,7 @@ from go_state.storage.journal.commit.lease_holder import LeaseHolder, Right
 from go_state.storage.journal.commit.writer import REFUSED, Writer
 from go_state.storage.journal.message_type import MessageType
 from go_state.storage.journal.tail import Tail
-from go_state.storage.records.block import EMPTIED, Times
+from go_state.storage.records.layout import EMPTIED, Times
 
 Msg = TypeVar("Msg")
 

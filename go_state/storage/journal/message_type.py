@@ -10,7 +10,7 @@ from go_state.core.errors import Incompatible, UsageError
 from go_state.core.migrations import Migration
 from go_state.storage.codec.codecs import message_codec
 from go_state.storage.codec.message_codec import MessageCodec
-from go_state.storage.records.block import Block
+from go_state.storage.records.layout import Block
 from go_state.storage.records.records import Records
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 from go_state.buffer.retained import Retained
 from go_state.core.errors import Incompatible, UsageError
-from go_state.storage.records.block import Block, Times, after, merged, split
+from go_state.storage.records.layout import Block, Times, after, merged, split
 from go_state.storage.records.records import Records
 
 Msg = TypeVar("Msg")

@@ -19,7 +19,7 @@ import pytest
 
 import go_state as gs
 from go_state.storage.journal.journal import Journal
-from go_state.storage.records.frames import pack
+from go_state.storage.records.layout import pack
 
 ROOT = Path(gs.__file__).parents[1]
 DURABILITIES = pytest.mark.parametrize("durability", ["group", "put"])

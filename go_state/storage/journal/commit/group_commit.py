@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from go_state.storage.records.block import Times
+from go_state.storage.records.layout import Times
 from go_state.waking.waker import ThreadWaker
 
 if TYPE_CHECKING:

@@ -33,8 +33,9 @@ from go_state.storage.journal.commit.lease_holder import LeaseHolder, Right
 from go_state.storage.journal.message_type import MessageType
 from go_state.storage.journal.run_record import NO_NOTES, Notes, RunRecord
 from go_state.storage.journal.tail import Tail
-from go_state.storage.records.block import Entry, Snapshot, Times
+from go_state.storage.records.layout import Times
 from go_state.storage.records.records import PROGRAM, SNAPSHOT, Records
+from go_state.storage.records.writes.entry import Entry, Snapshot
 from go_state.storage.records.writes.together import Steps
 from go_state.system.at_exit import at_exit
 from go_state.system.crash_points import Watch, reach

@@ -13,7 +13,7 @@ from go_state.storage.journal.history import Recorded, Rewrite
 from go_state.storage.journal.parts import Parts
 from go_state.storage.letters.box import LetterBox
 from go_state.storage.letters.box import names as letter_boxes
-from go_state.storage.records.block import EMPTIED, Block, pack_block, split
+from go_state.storage.records.layout import EMPTIED, Block, pack_block, split
 from go_state.storage.records.records import SNAPSHOT
 
 Msg = TypeVar("Msg")
