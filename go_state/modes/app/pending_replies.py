@@ -102,7 +102,7 @@ class PendingReplies:
         if waiting is None and denied is not None and self._on_denied is not None and self._chain is not None:
             self._on_denied(self._chain.message, denied)
 
-    def published(self) -> None:
+    def published(self, _: object = None) -> None:
         """Wake those whose turns are published."""
         made, self._made = self._made, []
         wake_all([waiting.waker for waiting in made])

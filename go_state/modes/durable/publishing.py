@@ -10,7 +10,7 @@ middleware acts on what became of it. Such a turn is not taken before its messag
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, Generic, ParamSpec, Protocol, TypeVar
 
@@ -47,8 +47,9 @@ class Onlooker(Protocol[Shown]):
         """Called after a turn was rolled back; see `AfterRollback`."""
         ...
 
-    def published(self, model: Shown, /) -> None:
-        """Called with the newest model that may be shown."""
+    @property
+    def on_published(self) -> Sequence[Callable[[Shown], object]]:
+        """What is called, in this order, with the newest model that may be shown."""
         ...
 
 
@@ -63,6 +64,7 @@ class Publishing(Generic[Model]):
     ) -> None:
         self._view = view
         self._onlooker = onlooker
+        self._on_published = () if onlooker is None else onlooker.on_published
         self._chain = chain
         self._shown: object = _NOTHING
         #: Whether the newest model is shown only once the disk knows that its turn is processed.
@@ -83,8 +85,8 @@ class Publishing(Generic[Model]):
         """Show the model: the newest, if several turns were processed together."""
         is_new, self._shown = model is not self._shown, model
         wait = None if self._chain is None else self._chain.shown()
-        if self._onlooker is not None:
-            self._onlooker.published(model)
+        for published in self._on_published:
+            published(model)
         if self._view is not None and is_new:
             self._view(model)
         return () if wait is None else _one(wait)
@@ -93,7 +95,8 @@ class Publishing(Generic[Model]):
         """Called at the end of the run, however it ends: publish the turns that are on disk now."""
         if self._onlooker is not None:
             self._is_unseen = model is not self._shown
-            self._onlooker.published(model)
+            for published in self._on_published:
+                published(model)
             self._is_final = True
 
     def show_last(self, model: Model) -> Flow[None]:

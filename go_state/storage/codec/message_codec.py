@@ -92,7 +92,9 @@ class MessageCodec(Generic[Value]):
         self._codec: JsonCodec[Value] = JsonCodec.of_shape(kind, shape, tagged=True)  # of one message
         self._back = shape.back
         #: One message as JSON; `NotStorable` names what would not read back as it is.
-        self.encode: Callable[[Value], bytes] = _fast(self._codec.encode, shape.natives) if shape.natives else self._codec.encode
+        self.encode: Callable[[Value], bytes] = (
+            _fast(self._codec.encode, shape.natives) if shape.natives else self._codec.encode
+        )
         self.decode = self._codec.decode  #: one message of its JSON; `ValueError` names what does not fit
         self._natives: dict[str, Callable[[bytes], Value]] = {
             name: msgspec.json.Decoder(cls).decode for name, cls in (shape.natives or {}).items()

@@ -129,7 +129,7 @@ class History(Generic[Msg]):
             for places in reversed(self._in_hand.places()):
                 left_out = slice(max(places.start - first, 0), max(places.stop - first, 0))
                 del records[left_out], dates[left_out]
-            schema, types = self._kind.written_as()
+            schema, types = self._kind.written_as.schema, self._kind.written_as.types
         if not records:
             return None
         at = b",".join(b"[1,%d]" % each for each in dates)

@@ -31,6 +31,8 @@ class JournalRun(Generic[Model, Msg]):
         self._replies = parts.replies
         self._settling = parts.settling
         self.committed = parts.replies.turned  #: called with the model of each turn, which may be published later
+        #: Called with the newest model on disk: it is published, and whoever waits for a turn up to it is woken.
+        self.on_published = parts.observers.committed, parts.replies.published
         self.durable: DurableRun[Model, Msg] = DurableRun(
             parts.program,
             settings,
@@ -59,11 +61,6 @@ class JournalRun(Generic[Model, Msg]):
     def rolled_back(self, error: BaseException, *, ends: bool) -> None:
         """Fail whoever waits for the turn."""
         self._replies.rolled_back(error, ends=ends)
-
-    def published(self, model: Model) -> None:
-        """Publish the newest model on disk, and wake whoever waits for a turn up to it."""
-        self._observers.committed(model)
-        self._replies.published()
 
     # ------------------------------------------------------------------ called by the app
 

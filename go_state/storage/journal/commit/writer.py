@@ -185,7 +185,9 @@ class Writer(Generic[Msg]):
             for each in own:
                 self._in_hand.place(each)
             cursors = self.positions.moved()
-            notes = self._run_record.notes(cursors.get(PROGRAM, self._lease.stored.get(PROGRAM, 0)))
+            notes, record = NO_NOTES, self._run_record
+            if record.has_unwritten or record.keeps_wake:
+                notes = record.notes(cursors.get(PROGRAM, self.positions.stored.get(PROGRAM, 0)))
             entry = self._entry(snapshot, notes, cursors, beside)
             if entry is None:
                 self.let_go_locked()  # the lease may have been taken for a put that came too late
@@ -240,8 +242,8 @@ class Writer(Generic[Msg]):
             letters = {**letters, **beside}
         if not (messages or cursors or aside or snapshot or running is not None or wake is not None or letters):
             return None
-        schema, types = self._kind.written_as()
-        return Entry(tail.durable, schema, messages, times, cursors, aside, snapshot, types, running, wake, letters)
+        kind = self._kind.written_as
+        return Entry(tail.durable, kind.schema, messages, times, cursors, aside, snapshot, kind.types, running, wake, letters)
 
     def _written(self, entry: Entry, notes: Notes) -> None:
         """Called when the entry is on disk. Lock held."""
@@ -296,7 +298,7 @@ class Writer(Generic[Msg]):
             self._failure = self._failure or error  # the leader gets this error, so what it wrote must not become durable later
             raise
         with self._log.lock:
-            self._lease.stored = dict(self._records.reached)
+            self.positions.stored = dict(self._records.reached)
             self._tail.written(min(self._records.end, self._tail.end))
             self._tail.catch_up()
             self._in_hand.finish_up_to(self._tail.durable)
