@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from operator import length_hint
 from typing import Any, Generic, TypeVar
 
 from go_state.core.errors import Incompatible, TimedOut
@@ -68,7 +69,8 @@ class DurableFeed(LogFeed[Msg], Generic[Model, Msg]):
 
     def take(self) -> Flow[Iterator[Msg] | None]:
         """Give the next messages, with None in the place of those that were set aside."""
-        self.commit_processed()
+        if processed := len(self.chunk) - length_hint(self.rest) - (self._cursor.committed - self.first):
+            self._cursor.settle(processed)
         if (observation := self._loop.manager.observation) is not None:
             observation.tell_of_disk()
         publishing, cursor, snapshots = self._publishing, self._cursor, self._snapshots
