@@ -30,9 +30,8 @@ class JournalRun(Generic[Model, Msg]):
         self._observers = parts.observers
         self._replies = parts.replies
         self._settling = parts.settling
-        self.committed = parts.replies.turned  #: called with the model of each turn, which may be published later
-        #: Called with the newest model on disk: it is published, and whoever waits for a turn up to it is woken.
-        self.on_published = parts.observers.committed, parts.replies.published
+        self.on_published = parts.observers.on_published  #: called with the newest model on disk
+        self.published = parts.replies.published  #: called after that: whoever waits for a turn up to it is woken
         self.durable: DurableRun[Model, Msg] = DurableRun(
             parts.program,
             settings,
@@ -49,6 +48,7 @@ class JournalRun(Generic[Model, Msg]):
         self.journal = self.durable.journal  #: its queue
         self.program = parts.program  #: as it was given
         self.loop = self.durable.loop  #: that takes its turns
+        parts.replies.follow(self.loop.hooks, parts.replies.turned)  # of turns that may be published later
 
     # ------------------------------------------------------------------ called by the durable run
 

@@ -171,9 +171,7 @@ class Writer(Generic[Msg]):
     def _steps(self, snapshot: Snapshot | None = None, messages: Sequence[Msg] = (), beside: Beside = _NONE) -> Steps[int]:
         """Flush, and return the number of the transaction, 0 if there was nothing to write. `flushing` held."""
         if self._lease.right is not Right.HELD and (snapshot is not None or messages or self.rules.has_unwritten()):
-            if self._lease.is_lost:
-                raise LeaseHeld(self._records.name)
-            self._lease.take()
+            self._take_lease()
         if self._is_unsure:
             self._catch_up_with_ourselves()
         own = [Pending(messages, self._kind.encode(messages), self.now(len(messages)), with_snapshot=True)] if messages else []
@@ -213,6 +211,11 @@ class Writer(Generic[Msg]):
         with self._log.lock:
             self._written(entry, notes)
         return number
+
+    def _take_lease(self) -> None:
+        if self._lease.is_lost:
+            raise LeaseHeld(self._records.name)
+        self._lease.take()
 
     def taken(self) -> None:
         """Called when the lease has become ours, before anybody else can put. Lock held."""
