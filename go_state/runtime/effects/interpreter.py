@@ -46,7 +46,7 @@ from go_state.runtime.effects.place import (
     wrapped,
     written,
 )
-from go_state.runtime.effects.scheduler import Cancelling, Effect
+from go_state.runtime.effects.scheduler import Cancelling, Effect, later
 from go_state.runtime.flow.awaitables import is_awaitable
 from go_state.runtime.raised import as_failure
 
@@ -63,6 +63,7 @@ class Interpreter:
         self.holding = Held(keys)
         self.held = self.holding.steps  # a loop looks at it after each turn
         self.hold = self.holding.hold
+        self.brief = False  # whether a timer that nothing can name is a `Later`, because nobody asks which effects are running
         self.replies: list[object] | None = None  # what the turn answers, if anybody may have asked
         self._names = names
         self._inline = inline  # whether plain functions are called in the turn; a harness leaves all calls to its test
@@ -138,7 +139,10 @@ class Interpreter:
             if kind is Call:
                 self._call(command, _NO_SCOPE, None, (number,), messages)
             elif kind is After:
-                self.hold(Effect(command, _NO_SCOPE, None, (number,), self._origin or self.origin()))
+                if self.brief and command.key is None:
+                    self.held.append(later((command, number, self._origin or self.origin())))
+                else:
+                    self.hold(Effect(command, _NO_SCOPE, None, (number,), self._origin or self.origin()))
             elif isinstance(command, Cmd) or not self._inline or not callable(command):
                 self._perform(command, _NO_SCOPE, None, (number,), messages)
             else:

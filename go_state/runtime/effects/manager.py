@@ -14,6 +14,7 @@ import math
 import warnings
 from collections.abc import Callable, Collection
 from contextvars import Token
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -51,6 +52,7 @@ class EffectManager:
         inline: bool = True,
         handles_signals: bool = True,
         observation: Observation | None = None,
+        is_alone: bool = False,
     ) -> None:
         effects = resources.effects
         self.observation = observation  #: what tells the observers of the run, if it has any
@@ -76,7 +78,11 @@ class EffectManager:
         self.perform, self.held = self._interpreter.perform, self._interpreter.held
         self.begin, self.drop = self.lifecycle.begin, self.lifecycle.drop
         self.deliver, self.give_up = self.lifecycle.deliver, self.lifecycle.give_up
-        self.left = Rest(self.inbox, self.timers, self._scheduler.is_busy, self.credits, self.grant, self._wake).left
+        scheduler = self._scheduler
+        rest = Rest(self.inbox, self.timers, scheduler.launched, scheduler.is_busy, self.credits, self.grant, self._wake)
+        self.left = rest.left
+        self.timer_messages = partial(self.lifecycle.timer_messages, rest.left_until)
+        self._interpreter.brief = is_alone and observation is None
         self.keeps_timers = False  # whether timers outlast the run, because its store knows them and somebody wakes the program
         self._backlog: Callable[[], int] = int
         self._taken: Callable[[], float] = _unknown
@@ -255,6 +261,7 @@ class EffectManager:
         try:
             self._interpreter.drop()  # what is held keeps its marks: this run has not begun it, and the next one does
             self.end_inputs()
+            self.lifecycle.adopt_timers()
             effects = self._scheduler.end_everything()
             self.cancelled += [effect.command for effect in effects]
             for effect in reversed(effects):
