@@ -165,11 +165,7 @@ class Lifecycle:
         for place in range(len(arrivals)):  # to which other threads may append meanwhile
             if type(timer := arrivals[place]) is Later:
                 arrivals[place] = self._scheduler.adopt(timer)
-        self._timers.replace_shared(self._adopted)
-
-    def _adopted(self, timer: object) -> Effect:
-        assert isinstance(timer, Later)  # nothing else shares its action
-        return self._scheduler.adopt(timer)
+        self._timers.replace_shared(self._scheduler.adopt)
 
     def drop(self) -> None:
         """Forget what a turn that is rolled back has held: if the turn is taken again, it asks for it again."""

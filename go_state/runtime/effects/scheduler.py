@@ -203,8 +203,9 @@ class Scheduler:
             self.launched[effect] = None
         return True
 
-    def adopt(self, timer: Later) -> Effect:
+    def adopt(self, timer: object) -> Effect:
         """Make an effect of a timer that was begun and is none yet."""
+        assert isinstance(timer, Later)  # nothing else lies in the heap of timers as it does
         effect = Effect(timer.command, (), None, (timer.number,), timer.origin)
         self._effects[effect] = None
         self.laters -= 1
