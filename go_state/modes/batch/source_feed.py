@@ -230,7 +230,13 @@ class SourceFeed(Generic[Held, Msg]):
                 if has_records and message.__class__ is record:
                     self.undecoded, message = message, None  # type: ignore[assignment]  # that is its class
             yield message
-            if queue or arrivals or (ends and taken >= stop_at) or (watches and self._limits.due()) or (timed and timers.is_due()):
+            if (
+                queue
+                or arrivals
+                or (ends and taken >= stop_at)
+                or (watches and self._limits.due())
+                or (timed and timers.is_due())
+            ):
                 return
         self._run = None
 

@@ -85,6 +85,8 @@ class Interpreter:
 
         An exception of a command is passed on: the turn is rolled back, and none of its messages enters the queue.
         """
+        # Tried and dropped: `Send` in the loop's own lines (a chain of these 4 % faster, one of bare callables 8 % slower); a call with
+        # one argument made as `fn(args[0])`, and cheaper checks in `Cmd.call` (no difference within 1 %).
         form = commands.__class__
         if form is list and len(commands) == 1:  # type: ignore[arg-type]  # as in most turns that ask for anything
             command = commands[0]  # type: ignore[index]
