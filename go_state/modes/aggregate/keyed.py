@@ -128,9 +128,12 @@ class WorkingSet(Generic[Model, Msg]):
                 return self._first_turn(key, message, turn)
             entry = found
         step = self._update_one(entry.model, message) if turn is None else self._update_one(entry.model, message, turn)
-        if step.__class__ is not tuple or len(step) != 2:
+        if step.__class__ is not tuple:
             raise not_a_step(step, "update")
-        model, commands = step
+        try:
+            model, commands = step
+        except ValueError:
+            raise not_a_step(step, "update") from None
         return (key, entry, model), commands
 
     def _first_turn(self, key: object, message: Msg, turn: Turn | None) -> Step[Change[Model], Msg]:
