@@ -17,4 +17,7 @@ What a running command can ask for, its effect id and the environment, lies besi
 
 A command on its way, of most kinds: `Interpreter.perform` -> `Lifecycle.begin` -> `Scheduler.admit` -> `Workers.start` -> the task ->
 `Inbox.post` -> `Lifecycle.deliver` -> the feed's `put` -> `Scheduler.end`.
+
+A timer without a key, in a batch that nobody observes, is a `Later` in the heap of timers and no effect, unless it has to become one; when
+nothing else is left, `Lifecycle.timer_messages` gives the message of each straight to the loop.
 """
