@@ -8,6 +8,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -71,6 +73,14 @@ def update(model: Shop, msg: Ordered) -> gs.Step[Shop, Ordered]:
 shop = gs.Program(init, update, name="shop")
 
 
+async def end_with(app: gs.App[Shop, Ordered]) -> None:
+    """Wait until the app has ended; if it has failed, end the process too, so that whoever supervises it starts it again."""
+    try:
+        await app.wait_async()
+    except Exception:
+        os.kill(os.getpid(), signal.SIGTERM)  # uvicorn ends, and leaving the app's block raises the failure
+
+
 def make_api(path: str) -> FastAPI:
     @asynccontextmanager
     async def lifespan(api: FastAPI) -> AsyncIterator[None]:
@@ -82,7 +92,9 @@ def make_api(path: str) -> FastAPI:
                 api.state.app = await stack.enter_async_context(starting)
             except gs.errors.LeaseHeld:  # as with `uvicorn --workers 2`: each process has the whole program
                 raise RuntimeError(f"{path} is served by another process: start one worker, and only one") from None
+            watching = asyncio.create_task(end_with(api.state.app))
             yield
+        await watching
 
     api = FastAPI(lifespan=lifespan)
 
