@@ -27,6 +27,7 @@ nitpicky = False
 
 html_theme = "furo"
 pygments_dark_style = "monokai"
+highlight_language = "none"  # of a block that does not say what it is: what is typed into a shell, and drawings
 html_title = "go_state"
 html_static_path = ["static"]
 html_css_files = ["pages.css"]
@@ -68,12 +69,19 @@ def without_making(
 
 
 # What the package's own parts use of an object, and nobody else.
-INSIDES = {"life", "host", "directory", "kept", "after_fork_in_child"}
+INSIDES = {"life", "host", "directory", "kept", "after_fork_in_child", "check_not_own", "check_usable", "journal_unread", "page"}
+INSIDES |= {"rewrite_snapshots", "load_keyframe", "parts", "thread", "cursor", "slot", "log"}
+INSIDES |= {"Consumer.belongs_to", "CopiedStore.of_source", "DeadLetters.box", "Letter.failed_again"}
+INSIDES |= {f"Journal.{name}" for name in ("open", "end", "leave_to_parent", "rewrite", "is_read")}
+INSIDES |= {f"JsonCodec.{name}" for name in ("of_part", "of_shape", "types")} | {"KeyedApp.to_settle", "RecordStore.forget"}
+INSIDES |= {"RemoteValue.begin", "RemoteValue.end", "Watcher.is_end"}
+INSIDES |= {f"SimClock.{name}" for name in ("enter", "leave", "left", "monotonic", "sleep_until")}
 
 
 def without_insides(app: Sphinx, what: str, name: str, each: object, skip: bool, options: object) -> bool | None:
     """Leave out what is public only within the package."""
-    return True if name in INSIDES else None
+    whole = str(getattr(each, "__qualname__", getattr(getattr(each, "fget", None), "__qualname__", name)))
+    return True if {name, whole} & INSIDES else None
 
 
 def with_drawings(app: Sphinx, what: str, name: str, each: object, options: object, lines: list[str]) -> None:

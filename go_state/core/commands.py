@@ -117,6 +117,7 @@ class Cmd(Generic[Msg]):
         exception is for `on_error` to decide. With `err` an exception is the message `err(Failure(kind, text))` instead.
 
         Of the commands with one `key` one is running at a time, and `Cmd.cancel(key)` ends it; `busy` says what becomes of the next.
+        Of an aggregate with a model for each key the models share one run, and so the keys of their commands.
         One that takes the place of the running one ends it at the commit, whether it succeeds or its failure becomes a message.
         `timeout` is in seconds, for all tries of `retry` together. These keyword arguments are those of `How`, which is what
         `how` has. Raises `ProgramError` for what cannot be performed.
@@ -148,7 +149,7 @@ class Cmd(Generic[Msg]):
     @staticmethod
     def cancel(key: Hashable = None) -> Cmd[Any]:
         """End the command with the key, also one that has not begun; without a key, all of the child that the command belongs to,
-        as `Cmd.map` makes it, or of the whole program. Nothing enters the queue from what was cancelled.
+        as `Cmd.map` makes it, or of the whole program, with all the models of an aggregate. Nothing enters the queue from what was cancelled.
         """
         return Cancel(checked_key(key))
 
@@ -168,7 +169,8 @@ class Cmd(Generic[Msg]):
     def map(commands: Iterable[Command[Child]] | None, wrap: Callable[..., Sent], *leading: object) -> list[Command[Sent]]:
         """Make a child's commands the parent's: each message `m` becomes `wrap(*leading, m)`.
 
-        The list has the length of the child's, `None` stays `None`, and a child that sends nothing still sends nothing.
+        The list has the length of the child's, `None` stays `None`, and a child that sends nothing still sends nothing. Raises
+        `ProgramError` if `wrap` is no function, or the commands are none.
         """
         if not callable(wrap):
             raise ProgramError(f"Cmd.map wraps each message by a function or class, not by a {type(wrap).__qualname__}")
