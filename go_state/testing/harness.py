@@ -167,12 +167,17 @@ class Harness(Generic[Model, Msg]):
 
     >>> from go_state import Cmd, Program
     >>> def fetch(text): ...
-    >>> h = Harness(Program(lambda: ([], ()), lambda found, msg: (found, [Cmd.call(fetch, msg[1], ok=lambda hits: ("found", hits))])
-    ...     if msg[0] == "search" else ([*found, msg[1]], ())))
-    >>> h.send(("search", "x")).pending
-    (Call(fetch, 'x', ok=<lambda>.<locals>.<lambda>),)
+    >>> def update(found, msg):
+    ...     match msg:
+    ...         case str(text):
+    ...             return found, [Cmd.call(fetch, text)]
+    ...         case int(hits):
+    ...             return (*found, hits), ()
+    >>> h = Harness(Program(lambda: ((), ()), update)).send("x")
+    >>> h.pending
+    (Call(fetch, 'x'),)
     >>> h.resolve(fetch, 3).model
-    [3]
+    (3,)
     """
 
     def __init__(self, program: Program[Model, Msg], *, env: object = None, start: float = 0.0, key: str | None = None) -> None:
