@@ -19,7 +19,6 @@ release = version = go_state.__version__
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
-    "sphinx.ext.napoleon",
 ]
 source_suffix = {".md": "markdown"}
 exclude_patterns = ["_build"]
@@ -81,7 +80,8 @@ INSIDES |= {f"SimClock.{name}" for name in ("enter", "leave", "left", "monotonic
 def without_insides(app: Sphinx, what: str, name: str, each: object, skip: bool, options: object) -> bool | None:
     """Leave out what is public only within the package."""
     whole = str(getattr(each, "__qualname__", getattr(getattr(each, "fget", None), "__qualname__", name)))
-    return True if {name, whole} & INSIDES else None
+    plain = str(getattr(each, "__doc__", "")).startswith("Alias for field number")  # a field, which the class's signature has
+    return True if plain or {name, whole} & INSIDES else None
 
 
 def with_drawings(app: Sphinx, what: str, name: str, each: object, options: object, lines: list[str]) -> None:
