@@ -1,12 +1,14 @@
 """How Sphinx builds these pages: `make docs`, which fails at the first warning."""
 
 import re
+import sys
 from pathlib import Path
 
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from sphinx.pycode import ModuleAnalyzer
 from sphinx.util.nodes import make_refnode
 
 import go_state
@@ -50,6 +52,7 @@ suppress_warnings = ["ref.python", "docutils"]
 def setup(app: Sphinx) -> None:
     """Tell Sphinx of what follows."""
     app.connect("autodoc-process-signature", without_making)
+    app.connect("autodoc-process-docstring", of_what_is_named)
     app.connect("autodoc-process-docstring", with_drawings)
     app.connect("autodoc-skip-member", without_insides)
     app.connect("doctree-read", link_names)
@@ -82,6 +85,18 @@ def without_insides(app: Sphinx, what: str, name: str, each: object, skip: bool,
     whole = str(getattr(each, "__qualname__", getattr(getattr(each, "fget", None), "__qualname__", name)))
     plain = str(getattr(each, "__doc__", "")).startswith("Alias for field number")  # a field, which the class's signature has
     return True if plain or {name, whole} & INSIDES else None
+
+
+def of_what_is_named(app: Sphinx, what: str, name: str, each: object, options: object, lines: list[str]) -> None:
+    """Show what is said of a type or a constant where it is defined, and not what Python says of the class that it is of."""
+    last = name.rpartition(".")[2]
+    if what == "data":
+        for module in [module for module in sys.modules if module.startswith("go_state")]:
+            if getattr(sys.modules[module], last, None) is each:
+                analyzer = ModuleAnalyzer.for_module(module)
+                analyzer.analyze()
+                if found := analyzer.attr_docs.get(("", last)):
+                    lines[:] = found
 
 
 def with_drawings(app: Sphinx, what: str, name: str, each: object, options: object, lines: list[str]) -> None:
