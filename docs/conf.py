@@ -128,7 +128,7 @@ def link_names(app: Sphinx, page: nodes.document) -> None:
 
 
 # Words of the glossary that are more often a word like any other.
-PLAIN = {"app", "event", "key", "lost", "port", "record", "run", "settle", "step", "update", "value", "view"}
+PLAIN = {"app", "event", "key", "leader", "lost", "mark", "part", "port", "record", "run", "settle", "step", "update", "value", "view"}
 TERMS = {
     term: re.compile(rf"(?<![\w-]){term}(?:e?s)?(?![\w-])", re.IGNORECASE)
     for term in re.findall(r"(?m)^([a-z][a-z -]*)$", (Path(__file__).parent / "glossary.md").read_text(encoding="utf-8"))

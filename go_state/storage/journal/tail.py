@@ -1,4 +1,4 @@
-"""What a journal's log retains: every message on disk, and the newest of them in memory as well.
+"""What a journal's log retains: messages on disk, and the newest in memory, the last of which a flush has yet to write.
 
 start ........ base ........ durable ........ end
 on disk only | on disk and   | in memory only:
