@@ -71,7 +71,17 @@ def without_making(
 
 
 # What the package's own parts use of an object, and nobody else.
-INSIDES = {"life", "host", "directory", "kept", "after_fork_in_child", "check_not_own", "check_usable", "journal_unread", "page"}
+INSIDES = {
+    "life",
+    "host",
+    "directory",
+    "kept",
+    "after_fork_in_child",
+    "check_not_own",
+    "check_usable",
+    "journal_unread",
+    "page",
+}
 INSIDES |= {"rewrite_snapshots", "load_keyframe", "parts", "thread", "cursor", "slot", "log"}
 INSIDES |= {"Consumer.belongs_to", "CopiedStore.of_source", "DeadLetters.box", "Letter.failed_again"}
 INSIDES |= {f"Journal.{name}" for name in ("open", "end", "leave_to_parent", "rewrite", "is_read")}
@@ -128,7 +138,23 @@ def link_names(app: Sphinx, page: nodes.document) -> None:
 
 
 # Words of the glossary that are more often a word like any other.
-PLAIN = {"app", "event", "key", "leader", "lost", "mark", "part", "port", "record", "run", "settle", "step", "update", "value", "view"}
+PLAIN = {
+    "app",
+    "event",
+    "key",
+    "leader",
+    "lost",
+    "mark",
+    "part",
+    "port",
+    "record",
+    "run",
+    "settle",
+    "step",
+    "update",
+    "value",
+    "view",
+}
 TERMS = {
     term: re.compile(rf"(?<![\w-]){term}(?:e?s)?(?![\w-])", re.IGNORECASE)
     for term in re.findall(r"(?m)^([a-z][a-z -]*)$", (Path(__file__).parent / "glossary.md").read_text(encoding="utf-8"))

@@ -116,11 +116,11 @@ class Cmd(Generic[Msg]):
         `thread=True` a plain one runs in a thread: both begin after the commit, their message enters when they are done, and an
         exception is for `on_error` to decide. With `err` an exception is the message `err(Failure(kind, text))` instead.
 
-        Of the commands with one `key` one is running at a time, and `Cmd.cancel(key)` ends it; `busy` says what becomes of the next.
-        Of an aggregate with a model for each key the models share one run, and so the keys of their commands.
-        One that takes the place of the running one ends it at the commit, whether it succeeds or its failure becomes a message.
-        `timeout` is in seconds, for all tries of `retry` together. These keyword arguments are those of `How`, which is what
-        `how` has. Raises `ProgramError` for what cannot be performed.
+        How it is performed is said by `how`: `key`, `busy`, `thread`, `timeout`, `retry`. Of the commands with one `key` one runs at a
+        time, and `Cmd.cancel(key)` ends it; the next takes its place with `busy="replace"`, the default, waits for its end with "queue",
+        and is left out with "skip". One that takes the place of the running one ends it at the commit, whether it succeeds or its
+        failure becomes a message. In an aggregate with a model for each key all models share one run, and so the keys of commands.
+        `timeout` is in seconds, for all tries of `retry`, a `Retry`, together. Raises `ProgramError` for what cannot be performed.
         """
         if not callable(fn):
             hint = "pass the function itself, and its arguments after it"

@@ -20,7 +20,8 @@ class Watcher(Protocol[Got]):
 
     def get(self, timeout: float | None = None) -> Got:
         """Return the newest value if it is newer than what was given last, or wait up to `timeout` seconds for one. Raises `TimedOut`
-        and `Closed`."""
+        and `Closed`.
+        """
         ...
 
     async def get_async(self, timeout: float | None = None) -> Got:

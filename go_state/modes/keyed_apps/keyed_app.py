@@ -126,7 +126,8 @@ class KeyedApp(Generic[Model, Msg]):
 
     def watch(self, *, since: int = 0, every: float = 0.0) -> Watcher[Model]:
         """Return a watcher of the models, one in `every` seconds at most; it ends when the program is put to rest, which it is not while
-        somebody waits for its models."""
+        somebody waits for its models.
+        """
         return self.live().watch(since=since, every=every)
 
     def changes(self, field: Field[Model] = ANY, *, since: int | None = None, initial: bool = False) -> Changes[Model]:
