@@ -141,6 +141,8 @@ def link_names(app: Sphinx, page: nodes.document) -> None:
 PLAIN = {
     "app",
     "event",
+    "executor",
+    "interpreter",
     "key",
     "leader",
     "lost",
@@ -151,10 +153,8 @@ PLAIN = {
     "run",
     "settle",
     "step",
-    "update",
-    "value",
-    "view",
 }
+PLAIN |= {"update", "value", "view"}
 TERMS = {
     term: re.compile(rf"(?<![\w-]){term}(?:e?s)?(?![\w-])", re.IGNORECASE)
     for term in re.findall(r"(?m)^([a-z][a-z -]*)$", (Path(__file__).parent / "glossary.md").read_text(encoding="utf-8"))
@@ -164,7 +164,8 @@ TERMS = {
 
 def link_terms(app: Sphinx, page: nodes.document) -> None:
     """Lead from the first use of a word on a page to the glossary."""
-    if app.env.docname in ("glossary", "changes", "index") or app.env.docname.startswith("reference/"):
+    others = {"why", "comparison", "coming_from_go", "performance"}  # which speak of what others mean by such words
+    if app.env.docname in {"glossary", "changes", "index"} | others or app.env.docname.startswith("reference/"):
         return
     left = dict(TERMS)
     for text in list(page.findall(nodes.Text)):
