@@ -74,7 +74,8 @@ class PendingReplies:
         self._hook: Callable[[object], None] = self.turned
         self._made: list[PendingReply] = []  # whose turn is committed and not yet published
         self._failed: list[PendingReply] = []  # whose turn has ended the run
-        self._lock = threading.Lock()  # guards the four below
+        self._lock = threading.Lock()  # guards the five below
+        self._is_called = False  # whether the hook is called after each turn, and nothing is left of a turn before that
         self._waiting: dict[object, PendingReply] = {}  # by the position of their message
         self._entering: set[PendingReply] = set()  # whose message has no position yet
         self._over = False
@@ -90,6 +91,7 @@ class PendingReplies:
         self._hooks, self._hook = hooks, hook
         if self._chain is not None:
             hooks.append(hook)
+            self._is_called = True
 
     def committed(self, model: object) -> None:
         """Note what the turn has made, and wake whoever has waited for it: it is published."""
@@ -115,6 +117,7 @@ class PendingReplies:
         if self._chain is None and not self._waiting:
             with self._lock:
                 if not self._waiting and self._hook in self._hooks:
+                    self._is_called = False
                     self._hooks.remove(self._hook)
         if waiting is None and denied is not None and self._on_denied is not None and self._chain is not None:
             self._on_denied(self._chain.message, denied)
@@ -170,13 +173,22 @@ class PendingReplies:
             self._entering.discard(waiting)
             waiting.position = position
             if not (self._over or waiting.gone):
-                if self._hook not in self._hooks:  # from here on it is called: of the turn that is being taken as well
-                    self._hooks.append(self._hook)
-                    self.answers.clear()
+                if not self._is_called:
+                    self._begin_to_be_called()
                 self._waiting[position] = waiting
             if not self._over:
                 return
         self._end((waiting,))  # changes nothing if it has ended already
+
+    def _begin_to_be_called(self) -> None:
+        """Have the hook called from the turn on that is being taken, and forget what turns before have answered. Lock held.
+
+        In this order, or an answer might come in between; Ctrl-C in between leaves all of it to whoever waits next.
+        """
+        if self._hook not in self._hooks:
+            self._hooks.append(self._hook)
+        self.answers.clear()
+        self._is_called = True
 
     def forget(self, waiting: PendingReply) -> None:
         """Drop a sender that waits no longer."""
