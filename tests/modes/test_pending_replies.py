@@ -68,3 +68,27 @@ def test_an_interrupted_ask_leaves_no_answer_to_the_next() -> None:
             reply.outcome()
 
     at_every_point(act)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_turn_that_is_interrupted_leaves_nobody_asleep(fails: bool) -> None:
+    """Wherever Ctrl-C meets the run as it answers, or fails, whoever waits is woken by its end: with the answer, or its lack."""
+
+    def act(interrupt: Interrupt) -> None:
+        turns = Turns()
+        reply = turns.ask()
+        with interrupt:
+            if fails:
+                turns.position += 1
+                turns.replies.rolled_back(ValueError("of the turn"), ends=True)
+            else:
+                turns.take("answer")
+        turns.replies.published()
+        turns.replies.over(None)
+        assert reply.waker.sleep(0.0)
+        try:
+            assert reply.outcome() == "answer"
+        except (gs.errors.AppEnded, ValueError):
+            assert interrupt.came or fails
+
+    at_every_point(act)

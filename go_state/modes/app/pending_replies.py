@@ -102,9 +102,8 @@ class PendingReplies:
     def turned(self, model: object) -> None:
         """Note what the turn has made for whoever waits for it; it may not be published yet."""
         denied = None if self._chain is None else self._chain.denied
-        waiting = self._take() if self._waiting else None
+        waiting = self._waiting.get(self.position()) if self._waiting else None
         if waiting is not None:
-            self._made.append(waiting)
             if denied is not None:
                 waiting.error = denied
             elif not waiting.asks:
@@ -113,6 +112,8 @@ class PendingReplies:
                 waiting.result = self.answers[-1]
             else:
                 waiting.error = NoReply()
+            self._made.append(waiting)
+            self._take_out(waiting)
         self.answers.clear()
         if self._chain is None and not self._waiting:
             with self._lock:
@@ -124,15 +125,15 @@ class PendingReplies:
 
     def published(self) -> None:
         """Wake those whose turns are published."""
-        made, self._made = self._made, []
-        wake_all([waiting.waker for waiting in made])
+        wake_all([waiting.waker for waiting in self._made])
+        self._made = []
 
     def rolled_back(self, error: BaseException, *, ends: bool) -> None:
         """Fail whoever waits for the turn that was rolled back: at once, or if the run `ends` by it, when it is over."""
         self.answers.clear()
         if not isinstance(error, Exception):
             return  # Ctrl-C, say, is not an outcome of a message: its sender gets the end of the app
-        waiting = self._take()
+        waiting = self._waiting.get(self.position())
         if waiting is None:
             return
         waiting.fail(error)
@@ -140,10 +141,12 @@ class PendingReplies:
             self._failed.append(waiting)
         else:
             wake_all((waiting.waker,))
+        self._take_out(waiting)
 
-    def _take(self) -> PendingReply | None:
+    def _take_out(self, waiting: PendingReply) -> None:
+        """Wait no longer for its turn. Last of all: before that, Ctrl-C leaves it to the end of the run."""
         with self._lock:
-            return self._waiting.pop(self.position(), None)
+            self._waiting.pop(waiting.position, None)
 
     def over(self, error: BaseException | None) -> None:
         """Called when there will be no more turns: wakes those whose message had none, or whose turn is not known to stay."""
