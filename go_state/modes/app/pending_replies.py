@@ -184,7 +184,7 @@ class PendingReplies:
         self._end((waiting,))  # changes nothing if it has ended already
 
     def _begin_to_be_called(self) -> None:
-        """Have the hook called from the turn on that is being taken, and forget what turns before have answered. Lock held.
+        """Add the hook, which is called from the turn on that is being taken, and forget what turns before have answered. Lock held.
 
         In this order, or an answer might come in between; Ctrl-C in between leaves all of it to whoever waits next.
         """
