@@ -115,7 +115,7 @@ class PendingReplies:
             self._made.append(waiting)
             self._take_out(waiting)
         self.answers.clear()
-        if self._chain is None and not self._waiting:
+        if waiting is None and self._chain is None:  # a turn that nobody has waited for: there may be more of them
             with self._lock:
                 if not self._waiting and self._hook in self._hooks:
                     self._is_called = False

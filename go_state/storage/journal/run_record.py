@@ -98,7 +98,7 @@ class RunRecord:
         with self._log.lock:
             if self._running or self._changed:
                 return list(self._running)
-        return [] if self._records.is_new else self._records.under_way()
+        return [] if self._records.is_new else self._records.running()
 
     def noted(self) -> list[str]:
         """Return the same to the run, which has noted all that were running when it began; the disk is not asked."""

@@ -172,7 +172,7 @@ class Records:
                 raise Corrupt(self.name, f"the reader {name!r} is said to be at {position}, and the journal ends at {end}")
         return found
 
-    def under_way(self) -> list[str]:
+    def running(self) -> list[str]:
         """Return the names of the commands that were running at the last write."""
         with self._backend.transaction() as transaction:
             found = self._get(transaction, b"u")
@@ -241,8 +241,8 @@ class Records:
             self._put(transaction, b"c" + key_bytes(reader), b"%d" % position)
         for position, kind in entry.set_aside.items():
             self._put(transaction, b"x" + _POSITION.pack(position), kind.encode())
-        if entry.under_way is not None:
-            self._put(transaction, b"u", json.dumps(entry.under_way).encode())
+        if entry.running is not None:
+            self._put(transaction, b"u", json.dumps(entry.running).encode())
         if entry.wake is not None:
             entry.wake.write(transaction)
         for key, data in entry.beside.items():

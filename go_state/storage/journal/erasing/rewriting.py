@@ -109,7 +109,7 @@ def _check_snapshots(parts: Parts[Msg], refolding: Refolding[Msg] | None) -> Non
 
 def _check_no_command(parts: Parts[Msg], changed: set[int]) -> None:
     """Raise `UsageError` if a command of a message that changes has not ended: its program finds it again by that message."""
-    turns = (name.split("/")[1] for name in parts.records.under_way())
+    turns = (name.split("/")[1] for name in parts.records.running())
     running = sorted({int(turn) for turn in turns if turn.isdecimal()} & changed)
     if running:
         raise UsageError(

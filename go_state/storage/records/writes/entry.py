@@ -25,7 +25,7 @@ class Entry(NamedTuple):
     set_aside: Mapping[int, str] = MappingProxyType({})
     snapshot: Snapshot | None = None
     types: Description | None = None
-    under_way: Sequence[str] | None = None  # None: as it was
+    running: Sequence[str] | None = None  # the names of the commands that are; None: as it was
     wake: WakeRecord | None = None  # when the program is to be woken; None: as it was
     beside: Mapping[str, bytes | None] = MappingProxyType({})  # keys of the store that change with it, None for one that goes
 
