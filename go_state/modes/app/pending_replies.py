@@ -84,9 +84,10 @@ class PendingReplies:
     # ------------------------------------------------------------------ called by the run
 
     def follow(self, hooks: LoopHooks, hook: Callable[[object], None]) -> None:
-        """Connect the loop, which calls the hook, `committed` or `turned`, after each turn while anybody waits.
+        """Connect the loop, which calls the hook, `committed` or `turned`, after each turn from the one on that somebody waits for.
 
-        Nobody waits at most turns. With middleware it is called after each: a turn that was denied may have to be told.
+        It is called no more after a turn that nobody waits for, as most are. With middleware it is always called: whoever is to be told
+        of a message that was denied need not wait for it.
         """
         self._hooks, self._hook = hooks, hook
         if self._chain is not None:
