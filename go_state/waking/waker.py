@@ -12,14 +12,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from go_state.system.running import running_loop
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
+
+
+_release = type(threading.Lock()).release
 
 
 class Waker(Protocol):
@@ -47,24 +51,18 @@ class Waker(Protocol):
 class ThreadWaker:
     """Wakes one sleeping thread, once: each sleep takes a new waker."""
 
-    __slots__ = ("_lock",)
+    __slots__ = ("_lock", "wake", "wake_in_loop")
 
     loop = None
     is_dead = False
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()  # held until the thread is woken
-        self._lock.acquire()
-
-    def wake(self) -> None:
-        """Wake the thread; a second call does nothing."""
-        # Asking `locked()` first would not do: two threads that wake at the same moment would both find it locked.
-        try:  # noqa: SIM105  - `suppress` is three calls more, at every wake-up
-            self._lock.release()
-        except RuntimeError:  # it was released already
-            pass
-
-    wake_in_loop = wake
+        self._lock = lock = threading.Lock()  # held until the thread is woken
+        lock.acquire()
+        #: Wakes the thread: the first call releases the lock, and a later one, from whatever thread, finds nothing to release. No
+        #: function of Python is called, so no signal handler comes in the middle of it, after which the thread would sleep on.
+        self.wake: Callable[[], None] = partial(next, map(_release, (lock,)), None)
+        self.wake_in_loop: Callable[[], None] = self.wake
 
     def sleep(self, until: float | None) -> bool:
         """Block until `wake` is called; return False if the monotonic clock reaches `until` first."""
