@@ -72,6 +72,8 @@ def test_the_commands(tmp_path: Path) -> None:
     table = go(tmp_path, "list", "s", "night")
     assert "n.jsonl" in table
     assert "\x1b[2J" not in table
+    assert "no letter is under 'nope' in" in go(tmp_path, "list", "s", "nope", code=1)
+    assert "there are letters under 'night'" in go(tmp_path, "list", "s", "nope", "--json", code=1)
     shown = json.loads(go(tmp_path, "show", "s", "night", rows[1]["id"]))
     assert shown["raw"] == "\x1b]0;bad"
     assert "there is no letter" in go(tmp_path, "show", "s", "night", "nope", code=1)

@@ -27,16 +27,18 @@ from go_state.cli.terminal import show, show_json
 from go_state.core.errors import UsageError
 from go_state.dead_letters.again import Retried
 from go_state.dead_letters.dead_letters import DeadLetters, as_json
+from go_state.storage.backends.record_store import RecordStore
 from go_state.storage.letters.box import names
 from go_state.storage.letters.letter import Letter
 
 _ROWS = 1000  # of a table; --json prints all, a line each
+_NAMED = 10  # of many names this many are said
 
 
 def list_letters(db: Db, name: LettersName = "", as_json_lines: Json = False, schema: Schema = "go_state") -> None:
     """List letters: id, source, position, key, error and time. Without a name, those of every name."""
     with open_store(db, schema, readonly=True) as store:
-        found = ((each, letter) for each in ([name] if name else names(store)) for letter in DeadLetters(store, each))
+        found = ((each, letter) for each in _names(store, name) for letter in DeadLetters(store, each))
         if as_json_lines:
             for each, letter in found:
                 print_json({"name": each, **_described(letter)})
@@ -45,6 +47,18 @@ def list_letters(db: Db, name: LettersName = "", as_json_lines: Json = False, sc
         print_table(("name", "id", "source", "position", "key", "failed", "error", "tries", "at"), rows)
         if next(found, None) is not None:
             show(f"These are the first {_ROWS:,}: --json prints all, one a line.")
+
+
+def _names(store: RecordStore, name: str) -> list[str]:
+    """Return the name, or all that there are if none is given; `UsageError` if no letter has the name."""
+    there = names(store)
+    if not name:
+        return there
+    if name not in there:
+        has = f"there are letters under {', '.join(map(repr, there[:_NAMED]))}" if there else "there are no letters at all"
+        more = f" and {len(there) - _NAMED:,} more names" if len(there) > _NAMED else ""
+        raise UsageError(f"no letter is under {name!r} in {store.where}: {has}{more}")
+    return [name]
 
 
 def show_letter(db: Db, name: LettersName, ids: Ids, schema: Schema = "go_state") -> None:
