@@ -118,14 +118,19 @@ async def test_from_the_sender_to_what_a_command_does(name: str, tmp_path: Path,
         "request",
         "request > process shop",
         "request > process shop > in the turn",
+        "request > process shop > process shop",
         "request > process shop > task",
         "request > process shop > task",
         "request > process shop > task > in the task",
         "request > process shop > task > in the task",
+        "request > process shop > task > process shop",
+        "request > process shop > task > process shop",
         "request > process shop > thread",
         "request > process shop > thread",
         "request > process shop > thread > in the thread",
         "request > process shop > thread > in the thread",
+        "request > process shop > thread > process shop",
+        "request > process shop > thread > process shop",
         "webhook",
         "webhook > process shop",
         "webhook > process shop",
@@ -164,6 +169,78 @@ def test_to_a_program_that_is_begun_for_the_message(stored: bool, tmp_path: Path
         *("first", "first > process room", "second", "second > process room", "third", "third > process room")
     ]
     assert {span.attributes["go_state.key"] for span in telemetry.named("process room") if span.attributes} == {"a"}
+
+
+def chain() -> gs.Program[int, str]:
+    """Return a program whose messages send others: in a turn, from a task, a timer, a failure, and between the parts of a sequence."""
+
+    async def task() -> str:
+        return "of the task"
+
+    async def fails() -> str:
+        raise LookupError
+
+    async def silent() -> None: ...
+
+    task.__qualname__, fails.__qualname__, silent.__qualname__ = "task", "fails", "silent"
+    commands: dict[str, list[gs.Cmd[str]]] = {
+        "go": [gs.Cmd.send("of the turn"), gs.Cmd.call(task), gs.Cmd.after(0.001, "of the timer"), gs.Cmd.call(fails, err=str)],
+        "of the task": [gs.Cmd.seq(gs.Cmd.call(silent), gs.Cmd.send("between"), gs.Cmd.call(silent))],
+    }
+
+    def update(model: int, msg: str) -> gs.Step[int, str]:
+        return model + 1, commands.get(msg, ())
+
+    return gs.Program(lambda: (0, [gs.Cmd.send("of init")]), update, name="shop")
+
+
+@pytest.mark.parametrize("is_awaited", [False, True])
+@pytest.mark.parametrize("name", KINDS)
+async def test_from_a_turn_and_a_command_to_what_they_send(
+    name: str, is_awaited: bool, tmp_path: Path, telemetry: Telemetry
+) -> None:
+    """The turn of a message that a command has sent is the command's child, and of one that was sent in a turn that turn's."""
+    with ExitStack() as ends:
+        kind = Kind(name, tmp_path, ends)
+        app = kind.start(chain(), observe=telemetry.observe)
+
+        async def body() -> None:
+            with telemetry.tracer.start_as_current_span("request"):
+                await kind(app, "apply", "go", timeout=LONG)
+            if is_awaited:
+                await kind(app, "settle", timeout=LONG)
+
+        await kind.within(app, body)
+    turn = "request > process shop"
+    assert telemetry.tree() == [
+        "process shop",
+        "request",
+        turn,
+        f"{turn} > after",
+        f"{turn} > after > process shop",
+        f"{turn} > fails",
+        f"{turn} > fails > process shop",
+        f"{turn} > process shop",
+        f"{turn} > task",
+        f"{turn} > task > process shop",
+        f"{turn} > task > process shop > silent",
+        f"{turn} > task > process shop > silent",
+        f"{turn} > task > process shop > silent > process shop",
+    ]
+
+
+def test_a_program_that_never_ends_begins_a_new_trace(telemetry: Telemetry) -> None:
+    """Each trace has a hundred turns of a chain, and the first of the next has a link to the last."""
+    counting: gs.Program[int, int] = gs.Program(
+        lambda: (0, ()), lambda model, msg: (model + 1, [gs.Cmd.send(msg - 1)] if msg else ()), name="shop"
+    )
+    with gs.start(counting, observe=telemetry.observe) as app:
+        app.send(249)
+    turns = telemetry.named("process shop")
+    traces = [span.context.trace_id for span in turns if span.context]
+    assert [traces.count(each) for each in dict.fromkeys(traces)] == [100, 100, 50]
+    heads = {index: span.links[0].context for index, span in enumerate(turns) if span.links}
+    assert heads == {index: turns[index - 1].context for index in (100, 200)}
 
 
 def test_from_many_threads_at_once(telemetry: Telemetry) -> None:
