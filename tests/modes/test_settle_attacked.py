@@ -53,12 +53,12 @@ def often_switched() -> Iterator[None]:
 
 @pytest.mark.parametrize("name", KINDS)
 def test_threads_that_change_at_every_step(name: str, tmp_path: Path, often_switched: None) -> None:
-    """Six threads send and settle at once: each finds its own messages done, with all that they led to, and none waits for ever."""
+    """Four threads send and settle at once: each finds its own messages done, with all that they led to, and none waits for ever."""
     wrong: list[object] = []
 
     def work(app: gs.App[Counts, Msg], who: int) -> None:
         try:
-            for number in range(1, 21):
+            for number in range(1, 11):
                 app.send((who, 4))
                 app.settle(60)
                 if app.model[who] != number * 5:
@@ -67,7 +67,7 @@ def test_threads_that_change_at_every_step(name: str, tmp_path: Path, often_swit
             wrong.append(error)
 
     def attack(app: gs.App[Counts, Msg]) -> None:
-        threads = [threading.Thread(target=work, args=(app, who)) for who in range(6)]
+        threads = [threading.Thread(target=work, args=(app, who)) for who in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
