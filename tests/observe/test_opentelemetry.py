@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -229,6 +232,75 @@ async def test_from_a_turn_and_a_command_to_what_they_send(
     ]
 
 
+@dataclass(frozen=True)
+class Zero:
+    left: int
+
+
+@dataclass(frozen=True)
+class One:
+    left: int
+
+
+@dataclass(frozen=True)
+class Two:
+    left: int
+
+
+async def following(msg: Zero | One | Two) -> Zero | One | Two:
+    return replace(msg, left=msg.left - 1)
+
+
+def hand_on(model: int, msg: Zero | One | Two) -> gs.Step[int, Zero | One | Two]:
+    ways: list[gs.Cmd[Zero | One | Two]] = [
+        gs.Cmd.send(replace(msg, left=msg.left - 1)),
+        gs.Cmd.call(following, msg),
+        gs.Cmd.seq(gs.Cmd.call(following, replace(msg, left=1)), gs.Cmd.send(replace(msg, left=msg.left - 1))),
+        gs.Cmd.after(0.0001, replace(msg, left=msg.left - 1)),
+    ]
+    return model + 1, [ways[msg.left % 4]] if msg.left else ()
+
+
+@pytest.mark.parametrize("name", KINDS)
+async def test_all_that_comes_of_a_message_is_in_its_trace(name: str, tmp_path: Path, telemetry: Telemetry) -> None:
+    """Three threads send at once, with a switch at every step, and settle now and then: no turn is in the trace of another's."""
+    before = sys.getswitchinterval()
+
+    def send(app: gs.App[Any, Any], kind: type[Zero | One | Two]) -> None:
+        for number in range(8):
+            with telemetry.tracer.start_as_current_span(kind.__name__):
+                app.send(kind(6), kind(5))
+            if number % 3 == 0:
+                app.settle(LONG)
+
+    with ExitStack() as ends:
+        kind = Kind(name, tmp_path, ends)
+        app = kind.start(gs.Program(lambda: (0, ()), hand_on, name="shop"), observe=telemetry.observe)
+
+        async def body() -> None:
+            sys.setswitchinterval(1e-6)
+            try:
+                await asyncio.gather(*(asyncio.to_thread(send, app, each) for each in (Zero, One, Two)))
+            finally:
+                sys.setswitchinterval(before)
+            await kind(app, "settle", timeout=LONG)
+
+        await kind.within(app, body)
+    by_id = {span.context.span_id: span for span in telemetry.spans() if span.context}
+
+    def root(span: ReadableSpan) -> ReadableSpan:
+        return span if span.parent is None else root(by_id[span.parent.span_id])
+
+    turns = [
+        (span.attributes["go_state.message.type"], root(span).name)
+        for span in telemetry.named("process shop")
+        if span.attributes
+    ]
+    assert {of for of, _ in turns} == {"Zero", "One", "Two"}
+    assert [each for each in turns if each[0] != each[1]] == []
+    assert len(turns) >= 3 * 8 * 13
+
+
 def test_a_program_that_never_ends_begins_a_new_trace(telemetry: Telemetry) -> None:
     """Each trace has a hundred turns of a chain, and the first of the next has a link to the last."""
     counting: gs.Program[int, int] = gs.Program(
@@ -347,8 +419,6 @@ def test_after_a_restart_commands_begin_a_trace_of_their_own(tmp_path: Path, tel
 
     async def charge() -> int:
         begun.set()
-        import asyncio
-
         await asyncio.to_thread(hold.wait, LONG)
         return 1
 
