@@ -86,7 +86,10 @@ def test_the_commands(tmp_path: Path) -> None:
     assert "1 done, 0 failed" in go(tmp_path, *again, "--key", "night:shop_of", "--decode", "night:fix")
     assert go(tmp_path, "list", "s", "--json") == ""
     assert "say which" in go(tmp_path, "drop", "s", "night", code=1)
-    assert json.loads(go(tmp_path, "drop", "s", "night", "--all", "--json")) == {"dropped": 0}
+    dropped, said = go(tmp_path, "drop", "s", "night", "--all", "--json").splitlines()
+    assert (json.loads(dropped), "there are no letters at all" in said) == ({"dropped": 0}, True)
+    assert "no letter is under 'nigth' in" in go(tmp_path, "export", "s", "nigth")
+    assert "no letter is under 'nigth' in" in go(tmp_path, "retry", "s", "nigth", "night:mended")
     with gs.LMDBStore(tmp_path / "s") as store:
         sys.path.insert(0, str(tmp_path))
         import night  # type: ignore[import-not-found]

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from go_state.cli.opened import import_object, import_program, open_store
-from go_state.cli.output import output, print_json, print_table
+from go_state.cli.output import output, print_json, print_table, tell
 from go_state.cli.parameters import (
     All,
     Db,
@@ -55,10 +55,20 @@ def _names(store: RecordStore, name: str) -> list[str]:
     if not name:
         return there
     if name not in there:
-        has = f"there are letters under {', '.join(map(repr, there[:_NAMED]))}" if there else "there are no letters at all"
-        more = f" and {len(there) - _NAMED:,} more names" if len(there) > _NAMED else ""
-        raise UsageError(f"no letter is under {name!r} in {store.where}: {has}{more}")
+        raise UsageError(_unknown(store, name, there))
     return [name]
+
+
+def _unknown(store: RecordStore, name: str, there: list[str]) -> str:
+    has = f"there are letters under {', '.join(map(repr, there[:_NAMED]))}" if there else "there are no letters at all"
+    more = f" and {len(there) - _NAMED:,} more names" if len(there) > _NAMED else ""
+    return f"no letter is under {name!r} in {store.where}: {has}{more}"
+
+
+def _tell_if_unknown(store: RecordStore, name: str, done: int) -> None:
+    """Say so if nothing was done because no letter has the name; that is no error, for whoever does it each night."""
+    if not done and name not in (there := names(store)):
+        tell(_unknown(store, name, there))
 
 
 def show_letter(db: Db, name: LettersName, ids: Ids, schema: Schema = "go_state") -> None:
@@ -84,6 +94,7 @@ def retry_letters(
         folded_by: Any = (import_object(key) if ":" in key else key) or None
         decoded_by: Any = import_object(decode) if decode else None
         retried = DeadLetters(store, name).retry(program, *(ids or ()), key=folded_by, decode=decoded_by)
+        _tell_if_unknown(store, name, retried.done)
     _tell(retried, as_json_line=as_json_line)
     if retried.failed:
         raise SystemExit(1)
@@ -106,6 +117,7 @@ def drop_letters(
     with open_store(db, schema) as store:
         letters = DeadLetters(store, name)
         dropped = letters.drop_all() if every else letters.drop(*(ids or ()))
+        _tell_if_unknown(store, name, dropped)
     if as_json_line:
         print_json({"dropped": dropped})
     else:
@@ -115,8 +127,10 @@ def drop_letters(
 def export_letters(db: Db, name: LettersName, path: OutputFile = "-", schema: Schema = "go_state") -> None:
     """Write letters as JSON Lines."""
     with open_store(db, schema, readonly=True) as store, output(store, path) as file:
-        for line in _lines(DeadLetters(store, name)):
+        number = 0
+        for number, line in enumerate(_lines(DeadLetters(store, name)), 1):  # noqa: B007  - it is the last one's afterwards
             file.write(line)
+        _tell_if_unknown(store, name, number)
 
 
 def _lines(letters: DeadLetters) -> Iterator[bytes]:

@@ -37,9 +37,8 @@ class Waking:
     def note(self, position: int) -> None:
         """Note how it stands now, before the message at the position. Called in the run's own thread or task."""
         manager, inputs = self._manager, self._manager.inputs
-        if inputs is None and not (
-            manager.count or manager.inbox.arrivals or manager.held
-        ):  # as of most programs, most of the time
+        has_commands = bool(manager.count or manager.inbox.arrivals or manager.held)
+        if inputs is None and not has_commands:  # as of most programs, most of the time
             self._record.wake_at(_NOTHING, position)
             return
         timers = self._timers(manager.pending_timers())
