@@ -1,20 +1,19 @@
 """What wakes a sleeper: the protocol of all wakers, the sleep of a thread, and the waking of many at once.
 
-A thread sleeps on a `SimpleQueue`, into which whoever wakes it puts something: its `put` may be called where another was interrupted,
-in a finalizer or a signal handler, and a lock that is made, released and acquired costs a fifth more. How a task sleeps is in
-`loop_waker.py`. All tasks of one event loop
-are woken by one call into it, so waking one of many tasks costs less than a microsecond; with a janus queue for each it was five to
-ten.
+A thread sleeps on a plain lock, which whoever wakes it releases: also where another call was interrupted, in a finalizer or a signal
+handler. A `SimpleQueue` in its place was a fifth faster and is not to be had: before Python 3.13 its `get(timeout=)` waits forever if
+the time is over before it has begun to wait, or while a signal handler runs. How a task sleeps is in `loop_waker.py`.
+
+All tasks of one event loop are woken by one call into it, so waking one of many tasks costs less than a microsecond; with a janus
+queue for each it was five to ten.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
-from functools import partial
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Protocol
 
 from go_state.system.running import running_loop
@@ -48,24 +47,29 @@ class Waker(Protocol):
 class ThreadWaker:
     """Wakes one sleeping thread, once: each sleep takes a new waker."""
 
-    __slots__ = ("_queue", "wake", "wake_in_loop")
+    __slots__ = ("_lock",)
 
     loop = None
     is_dead = False
 
     def __init__(self) -> None:
-        self._queue: SimpleQueue[None] = SimpleQueue()
-        #: Wakes the thread; a second call does nothing.
-        self.wake: Callable[[], None] = partial(self._queue.put, None)
-        self.wake_in_loop: Callable[[], None] = self.wake
+        self._lock = threading.Lock()  # held until the thread is woken
+        self._lock.acquire()
+
+    def wake(self) -> None:
+        """Wake the thread; a second call does nothing."""
+        # Asking `locked()` first would not do: two threads that wake at the same moment would both find it locked.
+        try:  # noqa: SIM105  - `suppress` is three calls more, at every wake-up
+            self._lock.release()
+        except RuntimeError:  # it was released already
+            pass
+
+    wake_in_loop = wake
 
     def sleep(self, until: float | None) -> bool:
         """Block until `wake` is called; return False if the monotonic clock reaches `until` first."""
-        try:
-            self._queue.get(timeout=None if until is None else min(max(until - time.monotonic(), 0), threading.TIMEOUT_MAX))
-        except Empty:
-            return False
-        return True
+        seconds = -1 if until is None else min(max(until - time.monotonic(), 0), threading.TIMEOUT_MAX)
+        return self._lock.acquire(timeout=seconds)
 
 
 def wake_all(wakers: Iterable[Waker]) -> None:

@@ -79,11 +79,7 @@ class Slot(Generic[T]):
         if self._wakers:  # looked at after the slot is written, see above
             with self._lock:
                 wakers, self._wakers = self._wakers, {}
-            if len(wakers) == 1:
-                for waker in wakers:
-                    waker.wake()
-            else:
-                wake_all(wakers)
+            wake_all(wakers)
 
     def set_at(self, version: int, value: T) -> bool:
         """Set the slot to a version of the setter's own, or unset it if the value is UNSET, and return whether that was done.
