@@ -177,6 +177,8 @@ class Endings:
             self._end(effect, outcome, sent)
         except BaseException as error:
             trouble = self.trouble(effect, error)
+        if sent and self.observed is not None:
+            self.observed.sent(effect, sent)
         self._begin()
         return Delivery(sent, trouble)
 

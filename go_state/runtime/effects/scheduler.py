@@ -11,22 +11,27 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from functools import partial
-from typing import Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from go_state.core.commands import After, Call
 from go_state.core.subscriptions import Scope
 from go_state.runtime.effects.place import Group, Messages, Origin, Path, is_in, keyed, wrapped, written
 from go_state.system.timers import Timer
 
+if TYPE_CHECKING:
+    from go_state.observe.observer import Tracer
+
 
 class Effect:
     """One call or timer that goes on after its turn, or waits to be started. A timer lies in the heap of timers itself."""
 
     __slots__ = (
-        "action", "command", "coroutine", "due", "group", "key", "origin", "over", "parked", "path", "run", "scope", "since", "timer",
-        "tries", "try_timer",
+        "action", "carried", "command", "coroutine", "due", "group", "key", "origin", "over", "parked", "path", "run", "scope", "since",
+        "timer", "tries", "try_timer",
     )  # fmt: skip
     due: float
+    # By tracers, with its messages; not there without them: see `runtime/observing/commands.py`.
+    carried: tuple[tuple[Tracer, object], ...]
     is_turn = False  # it is something that its run waits for, see `runtime/inside.py`, but not a turn
     when = None  # it is not set by the time of day
 
