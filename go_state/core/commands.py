@@ -119,7 +119,7 @@ class Cmd(Generic[Msg]):
         How it is performed is said by `how`: `key`, `busy`, `thread`, `timeout`, `retry`. Of the commands with one `key` one runs at a
         time, and `Cmd.cancel(key)` ends it; the next takes its place with `busy="replace"`, the default, waits for its end with "queue",
         and is left out with "skip". One that takes the place of the running one ends it at the commit, whether it succeeds or its
-        failure becomes a message. In an aggregate with a model for each key all models share one run, and so the keys of commands.
+        failure becomes a message. In an aggregate with a model for each key they are that model's own.
         `timeout` is in seconds, for all tries of `retry`, a `Retry`, together. Raises `ProgramError` for what cannot be performed.
         """
         if not callable(fn):
@@ -149,7 +149,8 @@ class Cmd(Generic[Msg]):
     @staticmethod
     def cancel(key: Hashable = None) -> Cmd[Any]:
         """End the command with the key, also one that has not begun; without a key, all of the child that the command belongs to,
-        as `Cmd.map` makes it, or of the whole program, with all the models of an aggregate. Nothing enters the queue from what was cancelled.
+        as `Cmd.map` makes it, or of the whole program; of an aggregate with a model for each key all of that
+        model. Nothing enters the queue from what was cancelled.
         """
         return Cancel(checked_key(key))
 

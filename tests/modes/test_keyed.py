@@ -312,3 +312,32 @@ def test_records_of_the_users_own_are_no_models(drivers: Drivers) -> None:
     assert (list(models), len(models)) == (["a"], 1)
     assert [(key in models, models.get(key)) for key in mine] == [(False, None)] * 4
     assert {key: store.load(key) for key in mine} == {key: gs.abc.Stored(data, 1) for key, data in mine.items()}
+
+
+@pytest.mark.parametrize("partitioned", [False, True])
+def test_the_keys_of_commands_are_those_of_their_model(*, partitioned: bool) -> None:
+    """Else the call of one model would take the place of another's, and one cancel would end those of all."""
+    told: list[str] = []
+
+    async def tell(name: str) -> str:
+        told.append(name)
+        return f"{name} told"
+
+    def update(model: tuple[str, ...], msg: str) -> gs.Step[tuple[str, ...], str]:
+        name, _, what = msg.partition(" ")
+        if what == "cancel":
+            return (*model, what), [gs.Cmd.cancel()]
+        calls: list[gs.Cmd[str]] = [] if what else [gs.Cmd.call(tell, name, key="tell"), gs.Cmd.send(f"{name} sent")]
+        return (*model, what), calls
+
+    program = gs.Program(lambda: ((), ()), update, name="telling")
+    messages = ["a", "b", "c", "z cancel"]
+    log: gs.testing.PartitionedLog[str] = gs.testing.PartitionedLog(1)
+    log.put("0", *messages)
+    with gs.MemoryStore() as store:
+        if partitioned:
+            gs.aggregate(program, log.source("names", ends=True), store=store, key=lambda msg: msg[0])
+        else:
+            gs.aggregate(program, lambda: (messages, False), store=store, key=lambda msg: msg[0])
+        assert sorted(told) == ["a", "b", "c"]
+        assert [gs.load_model(program, store=store, key=key) for key in "ab"] == [("", "sent", "told")] * 2

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from inspect import CO_COROUTINE
 from itertools import islice
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
-from go_state.core.commands import Command, checked_commands
+from go_state.core.call_options import PLAIN
+from go_state.core.commands import Call, Command, Map, Reply, Send, checked_commands
 from go_state.core.errors import Corrupt, Incompatible
 from go_state.core.ports import Store, Stored, Write
 from go_state.core.program import Program, Step, not_a_step, read_step, takes_key
@@ -27,6 +29,30 @@ Msg = TypeVar("Msg")
 
 _SMALL = 64 * 1024  # bytes of a snapshot that is encoded in a millisecond
 _AT_ONCE = 1000  # models that are loaded together: in one query of Postgres 5 us each, alone 370 us
+
+
+def _same(key: str, message: Msg) -> Msg:
+    """Return the message: it says by itself which model it is of."""
+    return message
+
+
+_IN_TURN = {Send, Reply, type(None)}  # commands that nobody can cancel
+
+
+def _of_key(commands: Sequence[Command[Msg]] | None, key: str) -> Sequence[Command[Msg]] | None:
+    """Return the commands as those of a child: their keys, and what they cancel, are this model's, though all share one run."""
+    if type(commands) is not list and type(commands) is not tuple:
+        return commands  # whatever it is: the loop knows
+    return [each if type(each) in _IN_TURN or _is_inline(each) else Map(each, _same, (key,)) for each in commands]
+
+
+def _is_inline(command: object) -> bool:
+    """Return whether the command is surely over with its turn, and asks for nothing: to wrap a call takes longer than to make it."""
+    if type(command) is not Call:
+        return False
+    fn, _, _, _, how = command.parts
+    code = getattr(fn, "__code__", None)
+    return how is PLAIN and code is not None and not code.co_flags & CO_COROUTINE
 
 
 class Entry(Generic[Model]):
@@ -134,7 +160,7 @@ class WorkingSet(Generic[Model, Msg]):
             model, commands = step
         except ValueError:
             raise not_a_step(step, "update") from None
-        return (key, entry, model), commands
+        return (key, entry, model), _of_key(commands, key) if commands else commands
 
     def _first_turn(self, key: object, message: Msg, turn: Turn | None) -> Step[Change[Model], Msg]:
         """Load the key's model, or begin it, in one turn with its first message."""
@@ -142,7 +168,7 @@ class WorkingSet(Generic[Model, Msg]):
         step = self._update_one(entry.model, message) if turn is None else self._update_one(entry.model, message, turn)
         model, commands = read_step(step, "update")
         assert isinstance(key, str)  # or it was refused
-        return (key, entry, model), [*first, *checked_commands(commands)] if first else commands
+        return (key, entry, model), _of_key([*first, *checked_commands(commands)] if first else commands, key)
 
     def _take_over(self, change: Change[Model]) -> None:
         """Make the change of a committed turn part of the working set."""
