@@ -61,18 +61,14 @@ class Interpreter:
 
     def __init__(self, keys: Keys, names: TurnNames, *, inline: bool = True) -> None:
         self.holding = Held(keys)
-        self.held = self.holding.steps  # a loop looks at it after each turn
-        self.hold = self.holding.hold
+        self.held, self.hold = self.holding.steps, self.holding.hold  # a loop looks at what is held after each turn
         self.brief = False  # whether a timer that nothing can name is a `Later`, because nobody asks which effects are running
         self.replies: list[object] | None = None  # what the turn answers, if anybody may have asked
         self._names = names
         self._inline = inline  # whether plain functions are called in the turn; a harness leaves all calls to its test
         self._message: object = None
         self._origin: Origin | None = None
-        self._last: tuple[object, int] = (
-            None,
-            -1,
-        )  # the position of the last turn that was named by it, and how many were there before
+        self._last: tuple[object, int] = (None, -1)  # the last position that named a turn, and how many it named before
         self._bare = -1  # the number in its turn of the bare callable that is running
         self._path: Path | None = None  # of the call that is running inline
         self._plain: type = object  # the class of the last result that was not to be awaited: to find that out takes 130 ns
@@ -85,8 +81,6 @@ class Interpreter:
 
         An exception of a command is passed on: the turn is rolled back, and none of its messages enters the queue.
         """
-        # Tried and dropped: `Send` in the loop's own lines (a chain of these 4 % faster, one of bare callables 8 % slower); a call with
-        # one argument made as `fn(args[0])`, and cheaper checks in `Cmd.call` (no difference within 1 %).
         form = commands.__class__
         if form is list and len(commands) == 1:  # type: ignore[arg-type]  # as in most turns that ask for anything
             command = commands[0]  # type: ignore[index]

@@ -52,21 +52,18 @@ class EffectManager:
         inline: bool = True,
         handles_signals: bool = True,
         observation: Observation | None = None,
-        is_alone: bool = False,
     ) -> None:
         effects = resources.effects
         self.observation = observation  #: what tells the observers of the run, if it has any
         self.inbox = Inbox()
-        self.timers = Timers(resources.clock)
-        self.names = TurnNames()
+        self.timers, self.names = Timers(resources.clock), TurnNames()
         self.executor: Executor = (
             Workers(self.inbox, on_loop=on_loop, at_once=effects.at_once) if executor is None else executor(self.inbox)
         )
         self.handles_signals = handles_signals  # whether Sub.signal takes the place of the process's handler
         self.cancelled: list[Cmd[object]] = []  # the commands that the end of the run has cancelled
-        self.credits: list[
-            Callable[[], object]
-        ] = []  # what lets streams give more, when the queue is short again; always the same list
+        # What lets streams give more, when the queue is short again; always the same list.
+        self.credits: list[Callable[[], object]] = []
         self._env, self._grace = resources.env, effects.grace
         self._wake = self.inbox.wake  # one object: by it a clock knows the run
         self._scheduler = Scheduler(effects.at_once)
@@ -78,11 +75,9 @@ class EffectManager:
         self.perform, self.held = self._interpreter.perform, self._interpreter.held
         self.begin, self.drop = self.lifecycle.begin, self.lifecycle.drop
         self.deliver, self.give_up = self.lifecycle.deliver, self.lifecycle.give_up
-        scheduler = self._scheduler
-        rest = Rest(self.inbox, self.timers, scheduler.launched, scheduler.is_busy, self.credits, self.grant, self._wake)
+        rest = Rest(self.inbox, self.timers, self._scheduler, self.credits, self.grant, self._wake)
         self.left = rest.left
         self.timer_messages = partial(self.lifecycle.timer_messages, rest.left_until)
-        self._interpreter.brief = is_alone and observation is None
         self.keeps_timers = False  # whether timers outlast the run, because its store knows them and somebody wakes the program
         self._backlog: Callable[[], int] = int
         self._taken: Callable[[], float] = _unknown
@@ -115,6 +110,10 @@ class EffectManager:
     def connect_replies(self, replies: list[object], drained: Callable[[], object]) -> None:
         """Put what turns answer into the list, and call `drained` when nothing but running effects is waited for any more."""
         self._interpreter.replies, self._drained = replies, drained
+
+    def be_brief(self) -> None:
+        """Make effects of simple timers only when it has to be: nobody will ask which effects are running."""
+        self._interpreter.brief = self.observation is None
 
     def note_in(self, marks: Marks) -> None:
         """Note in `marks` which effects are running."""
