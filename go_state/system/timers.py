@@ -6,7 +6,7 @@ import heapq
 import threading
 import time as system
 from collections.abc import Callable, Sequence
-from itertools import count, repeat
+from itertools import count
 from operator import itemgetter
 from typing import Protocol, TypeVar
 
@@ -105,28 +105,14 @@ class Shared:
     set with. The first of them lies in the heap, and the others are sorted: that takes a third of the time that a heap takes for them.
     """
 
-    __slots__ = ("_action", "rest")
+    __slots__ = ("action", "due", "rest")
     when = None
-    due = 0.0  # each has its own
 
     def __init__(self, action: Callable[..., object]) -> None:
-        self._action = action
-        self.rest: list[
-            tuple[float, int, Timed, object]
-        ] = []  #: those that are due after the one in the heap, the next one last
-
-    @property
-    def action(self) -> Callable[..., object] | None:
-        """The action; it stays when one of the timers has fired."""
-        return self._action
-
-    @action.setter
-    def action(self, action: Callable[..., object] | None) -> None:
-        pass
-
-    def another(self) -> Shared:
-        """Return one with the same action, and no timers."""
-        return Shared(self._action)
+        self.action: Callable[..., object] | None = action  # it stays when one of them has fired
+        self.due = 0.0  # each of them has its own
+        #: Those that are due after the one in the heap, the next one last.
+        self.rest: list[tuple[float, int, Timed, object]] = []
 
 
 class Timers:
@@ -155,18 +141,15 @@ class Timers:
         timed.due, timed.action = due, action
         heapq.heappush(self.heap, (due, next(self._numbers), timed, timed))
 
-    def add_shared(self, timer: Shared, seconds: Sequence[float], of: Sequence[object]) -> None:
-        """Call the action of `timer` with each of `of` when its `seconds` have passed."""
-        now = self._monotonic()
-        if len(of) == 1:
-            heapq.heappush(self.heap, (now + seconds[0], next(self._numbers), timer, of[0]))
-            return
-        timer = timer.another()
-        rest: list[tuple[float, int, Timed, object]] = []
-        rest += zip([now + each for each in seconds], self._numbers, repeat(timer), of, strict=False)
+    def add_shared(self, action: Callable[..., object], seconds: Sequence[float], of: Sequence[object]) -> None:
+        """Call `action` with each of `of` when its `seconds` have passed."""
+        now, shared = self._monotonic(), Shared(action)
+        rest = shared.rest
+        rest.extend(
+            (now + each, number, shared, of_one) for each, number, of_one in zip(seconds, self._numbers, of, strict=False)
+        )
         rest.sort(reverse=True)
         heapq.heappush(self.heap, rest.pop())
-        timer.rest = rest
 
     def replace_shared(self, own: Callable[[object], Timed]) -> None:
         """Make each timer that shares its action one of its own: `own` is called with what it was set with, in the order of setting."""
@@ -274,7 +257,9 @@ class Timers:
         now = self._monotonic()
         while most and heap and heap[0][0] <= now:
             _, _, timer, of = self.pop()
-            action, timer.action = timer.action, None
+            action = timer.action
+            if type(timer) is not Shared:
+                timer.action = None
             if timer.when is not None:
                 self._of_day -= 1
             if action is None:

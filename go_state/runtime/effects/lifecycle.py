@@ -28,7 +28,7 @@ from go_state.runtime.effects.scheduler import Cancelling, Effect, Later, Schedu
 from go_state.runtime.flow.awaitables import is_awaitable
 from go_state.runtime.flow.waits import CHECKPOINT_SECONDS, Checkpoint, Flow
 from go_state.system.crash_points import Watch
-from go_state.system.timers import Shared, SystemClock, Timers
+from go_state.system.timers import SystemClock, Timers
 
 if TYPE_CHECKING:
     from go_state.runtime.observing.commands import ObservesEffects
@@ -100,7 +100,6 @@ class Lifecycle:
         self._launch: Callable[[Effect], object] = self.launch
         self._held, self._held_keys = interpreter.held, interpreter.holding.keys
         self._marks: Marks | None = None
-        self._later = Shared(self._arrivals.append)
 
     def note_in(self, marks: Marks) -> None:
         """Note in `marks` which effects are running."""
@@ -161,7 +160,7 @@ class Lifecycle:
 
     def _set_timers(self, laters: list[Later]) -> None:
         self._scheduler.laters += len(laters)
-        self._timers.add_shared(self._later, [each.command.seconds for each in laters], laters)
+        self._timers.add_shared(self._arrivals.append, [each.command.seconds for each in laters], laters)
         laters.clear()
 
     def adopt_timers(self) -> None:
