@@ -128,7 +128,10 @@ class SimClock:
         await call_once(partial(self.advance, seconds, timeout=timeout), "go_state clock")
 
     async def sleep(self, seconds: float = math.inf) -> None:
-        """Wait inside a command until `seconds` of this clock have passed: for a fake that takes its time, or hangs for good."""
+        """Wait inside a command until `seconds` of this clock have passed: for a fake that takes its time, or hangs for good.
+
+        Raises `UsageError` for what is no number of seconds.
+        """
         import asyncio
 
         if not isinstance(seconds, (int, float)) or math.isnan(seconds):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, MutableSequence
 from contextvars import Token
 from functools import partial
 from types import TracebackType
@@ -52,22 +52,21 @@ class EffectManager:
         inline: bool = True,
         handles_signals: bool = True,
         observation: Observation | None = None,
+        is_alone: bool = False,
     ) -> None:
         effects = resources.effects
         self.observation = observation  #: what tells the observers of the run, if it has any
         self.inbox = Inbox()
-        self.timers, self.names = Timers(resources.clock), TurnNames()
-        self.executor: Executor = (
-            Workers(self.inbox, on_loop=on_loop, at_once=effects.at_once) if executor is None else executor(self.inbox)
-        )
+        self.timers = Timers(resources.clock)
+        self.names = TurnNames()
+        self.executor: Executor = (executor or partial(Workers, on_loop=on_loop, at_once=effects.at_once))(self.inbox)
         self.handles_signals = handles_signals  # whether Sub.signal takes the place of the process's handler
         self.cancelled: list[Cmd[object]] = []  # the commands that the end of the run has cancelled
-        # What lets streams give more, when the queue is short again; always the same list.
-        self.credits: list[Callable[[], object]] = []
+        self.credits: list[Callable[[], object]] = []  # what lets streams give more; always the same list
         self._env, self._grace = resources.env, effects.grace
         self._wake = self.inbox.wake  # one object: by it a clock knows the run
         self._scheduler = Scheduler(effects.at_once)
-        self._interpreter = Interpreter(self._scheduler, self.names, inline=inline)
+        self._interpreter = Interpreter(self._scheduler, self.names, inline=inline, brief=is_alone and observation is None)
         self.lifecycle = Lifecycle(self._interpreter, self._scheduler, self.executor, self.timers, self.inbox, inline=inline)
         if observation is not None:
             self.lifecycle.observe(observation.commands)
@@ -107,13 +106,9 @@ class EffectManager:
         """Connect the run's subscriptions."""
         self.lifecycle.inputs = inputs
 
-    def connect_replies(self, replies: list[object], drained: Callable[[], object]) -> None:
-        """Put what turns answer into the list, and call `drained` when nothing but running effects is waited for any more."""
+    def connect_replies(self, replies: MutableSequence[object], drained: Callable[[], object]) -> None:
+        """Put what turns answer into the sequence, and call `drained` when nothing but running effects is waited for any more."""
         self._interpreter.replies, self._drained = replies, drained
-
-    def be_brief(self) -> None:
-        """Make effects of simple timers only when it has to be: nobody will ask which effects are running."""
-        self._interpreter.brief = self.observation is None
 
     def note_in(self, marks: Marks) -> None:
         """Note in `marks` which effects are running."""
