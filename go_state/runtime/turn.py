@@ -125,6 +125,8 @@ class Loop(Generic[Model, Msg]):
 
     # ------------------------------------------------------------------ the turn
 
+    # Tried and dropped: a single `Send` performed in the loop's own lines (a chain of these 4 % faster, one of bare callables 8 %
+    # slower), and the model in the local alone until the end (1 %).
     def turns(self, messages: Iterator[Msg | None], update: Update[Model, Msg], feed: Feed[Msg]) -> Flow[None]:
         """Take each message through its turn: update, perform inline commands, commit, publish."""
         perform, held, owner = self.manager.perform, self.manager.held, feed.owner

@@ -5,8 +5,9 @@ from __future__ import annotations
 import heapq
 import threading
 import time as system
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import count
+from operator import itemgetter
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
@@ -100,23 +101,18 @@ class Timer:
 
 
 class Shared:
-    """What many timers have in common that cannot be cancelled: the action, which is called with what each was set with."""
+    """What many timers have in common that were set together and cannot be cancelled: the action, which is called with what each was
+    set with. The first of them lies in the heap, and the others are sorted: that takes a third of the time that a heap takes for them.
+    """
 
-    __slots__ = ("_action",)
+    __slots__ = ("action", "due", "rest")
     when = None
-    due = 0.0  # each has its own in the heap alone
 
     def __init__(self, action: Callable[..., object]) -> None:
-        self._action = action
-
-    @property
-    def action(self) -> Callable[..., object] | None:
-        """The action; it stays when one of the timers has fired."""
-        return self._action
-
-    @action.setter
-    def action(self, action: Callable[..., object] | None) -> None:
-        pass
+        self.action: Callable[..., object] | None = action  # it stays when one of them has fired
+        self.due = 0.0  # each of them has its own
+        #: Those that are due after the one in the heap, the next one last.
+        self.rest: list[tuple[float, int, Timed, object]] = []
 
 
 class Timers:
@@ -145,18 +141,37 @@ class Timers:
         timed.due, timed.action = due, action
         heapq.heappush(self.heap, (due, next(self._numbers), timed, timed))
 
-    def add_shared(self, due: float, timed: Shared, of: object) -> None:
-        """Call the action of `timed` with `of` at `due` of the monotonic clock."""
-        heapq.heappush(self.heap, (due, next(self._numbers), timed, of))
+    def add_shared(self, action: Callable[..., object], seconds: Sequence[float], of: Sequence[object]) -> None:
+        """Call `action` with each of `of` when its `seconds` have passed."""
+        now, shared = self._monotonic(), Shared(action)
+        rest = shared.rest
+        rest.extend(
+            (now + each, number, shared, of_one) for each, number, of_one in zip(seconds, self._numbers, of, strict=False)
+        )
+        rest.sort(reverse=True)
+        heapq.heappush(self.heap, rest.pop())
 
     def replace_shared(self, own: Callable[[object], Timed]) -> None:
         """Make each timer that shares its action one of its own: `own` is called with what it was set with, in the order of setting."""
-        numbered = sorted((entry[1], place) for place, entry in enumerate(self.heap) if type(entry[2]) is Shared)
-        for number, place in numbered:
-            due, _, shared, of = self.heap[place]
+        shared = [(timer.action, [entry, *timer.rest]) for entry in self.heap if isinstance(timer := entry[2], Shared)]
+        if not shared:
+            return
+        kept = [entry for entry in self.heap if not isinstance(entry[2], Shared)]
+        entries = [(number, due, of, action) for action, entries in shared for due, number, _, of in entries]
+        for number, due, of, action in sorted(entries, key=itemgetter(0)):
             timed = own(of)
-            timed.due, timed.action = due, shared.action
-            self.heap[place] = (due, number, timed, timed)
+            timed.due, timed.action = due, action
+            kept.append((due, number, timed, timed))
+        self.heap[:] = kept
+        heapq.heapify(self.heap)
+
+    def pop(self) -> tuple[float, int, Timed, object]:
+        """Take out the next one."""
+        first = self.heap[0]
+        timer = first[2]
+        if type(timer) is Shared and timer.rest:
+            return heapq.heapreplace(self.heap, timer.rest.pop())
+        return heapq.heappop(self.heap)
 
     def set_at(self, when: float, action: Callable[[T], object], of: T) -> Timer:
         """Call `action(of)` at the time, in seconds since 1970; not before the clock says so, also if it is set back meanwhile."""
@@ -192,12 +207,17 @@ class Timers:
 
     def __len__(self) -> int:
         """Return how many are set and not cancelled."""
-        return len(self.heap) - self._cancelled
+        resting = sum(len(entry[2].rest) for entry in self.heap if isinstance(entry[2], Shared))
+        return len(self.heap) - self._cancelled + resting
+
+    def __bool__(self) -> bool:
+        """Return whether any is set and not cancelled."""
+        return len(self.heap) > self._cancelled
 
     @property
     def size(self) -> int:
         """How many are kept, cancelled ones included."""
-        return len(self.heap)
+        return len(self) + self._cancelled
 
     def due(self) -> float | None:
         """Return when the next one is due."""
@@ -236,8 +256,10 @@ class Timers:
         heap = self.heap
         now = self._monotonic()
         while most and heap and heap[0][0] <= now:
-            _, _, timer, of = heapq.heappop(heap)
-            action, timer.action = timer.action, None
+            _, _, timer, of = self.pop()
+            action = timer.action
+            if type(timer) is not Shared:
+                timer.action = None
             if timer.when is not None:
                 self._of_day -= 1
             if action is None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, Generic, NamedTuple, Never, Protocol, T
 
 from go_state.core.errors import TimedOut
 from go_state.runtime.effects.place import Origin
-from go_state.runtime.effects.scheduler import Effect, Later
+from go_state.runtime.effects.scheduler import Effect, Later, Scheduler
 from go_state.system.timers import Clock, SystemClock, Timers
 from go_state.waking.waker import ThreadWaker
 
@@ -134,6 +134,12 @@ class Inbox:
         """Add an arrival in the run's own thread, which does not wait."""
         self.arrivals.append(arrival)
 
+    def replace(self, kind: type[Arrival], made: Callable[[Arrival], Arrival]) -> None:
+        """Replace each arrival of the kind by what is `made` of it, in the run's own thread."""
+        for place in range(len(self.arrivals)):  # to which other threads may append meanwhile
+            if type(arrival := self.arrivals[place]) is kind:
+                self.arrivals[place] = made(arrival)
+
     def look(self) -> None:
         """Make the feed look up from its messages, because from now on there may be something to wait for beside them."""
         if not (self.looks_up or self.arrivals):
@@ -157,16 +163,13 @@ class Inbox:
 
 
 class Rest:
-    """For how long a run may wait. `is_busy()` returns whether one of the `launched` calls is running; `grant()` gives streams what
-    they are `owed`.
-    """
+    """For how long a run may wait. `grant()` gives streams what they are `owed`."""
 
     def __init__(
         self,
         inbox: Inbox,
         timers: Timers,
-        launched: Sized,
-        is_busy: Callable[[], bool],
+        scheduler: Scheduler,
         owed: Sized,
         grant: Callable[[], object],
         wake: Callable[[], object],
@@ -175,8 +178,7 @@ class Rest:
         self._timers = timers
         self._clock: Clock = timers.clock
         self._asks_clock = timers.clock.__class__ is not SystemClock  # also if no timer is set
-        self._launched = launched
-        self._is_busy = is_busy
+        self._launched, self._is_busy = scheduler.launched, scheduler.is_busy
         self._owed = owed
         self._wake = wake  # by which the clock knows the run
         self._grant = grant

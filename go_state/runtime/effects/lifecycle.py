@@ -13,7 +13,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from heapq import heappop
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from go_state.core.commands import After, Call, name_of
@@ -29,7 +28,7 @@ from go_state.runtime.effects.scheduler import Cancelling, Effect, Later, Schedu
 from go_state.runtime.flow.awaitables import is_awaitable
 from go_state.runtime.flow.waits import CHECKPOINT_SECONDS, Checkpoint, Flow
 from go_state.system.crash_points import Watch
-from go_state.system.timers import Shared, SystemClock, Timers
+from go_state.system.timers import SystemClock, Timers
 
 if TYPE_CHECKING:
     from go_state.runtime.observing.commands import ObservesEffects
@@ -101,7 +100,6 @@ class Lifecycle:
         self._launch: Callable[[Effect], object] = self.launch
         self._held, self._held_keys = interpreter.held, interpreter.holding.keys
         self._marks: Marks | None = None
-        self._later = Shared(self._arrivals.append)
 
     def note_in(self, marks: Marks) -> None:
         """Note in `marks` which effects are running."""
@@ -131,14 +129,13 @@ class Lifecycle:
             self._endings.remove_marks()
 
     def _begin_held(self) -> None:
-        now = None
+        laters: list[Later] = []
         for step in self._held:  # held until all are begun: an interrupt in between ends the run, and no mark is removed
             if isinstance(step, Later):
-                if now is None:
-                    now = self._now()  # of all: a turn's timers count from its commit
-                self._scheduler.laters += 1
-                self._timers.add_shared(now + step.command.seconds, self._later, step)
+                laters.append(step)
                 continue
+            if laters:  # before what comes after them: it may cancel everything
+                self._set_timers(laters)
             if type(step) is Effect and step.key is None:  # as most do, it only may have to wait for room
                 if self._scheduler.admit(step):
                     self._launch(step)
@@ -155,16 +152,20 @@ class Lifecycle:
             for effect in launch:
                 if not effect.over:
                     self._launch(effect)
+        if laters:
+            self._set_timers(laters)
         if self._held_keys:
             self._held_keys.clear()
         self._held.clear()
 
+    def _set_timers(self, laters: list[Later]) -> None:
+        self._scheduler.laters += len(laters)
+        self._timers.add_shared(self._arrivals.append, [each.command.seconds for each in laters], laters)
+        laters.clear()
+
     def adopt_timers(self) -> None:
         """Make effects of the timers that are none yet, which then can be asked for and cancelled as any other."""
-        arrivals = self._arrivals
-        for place in range(len(arrivals)):  # to which other threads may append meanwhile
-            if type(timer := arrivals[place]) is Later:
-                arrivals[place] = self._scheduler.adopt(timer)
+        self._inbox.replace(Later, self._scheduler.adopt)
         self._timers.replace_shared(self._scheduler.adopt)
 
     def drop(self) -> None:
@@ -282,18 +283,16 @@ class Lifecycle:
         timer has its turn at a time of its own: through `deliver` and the queue it takes three times as long.
         """
         heap, arrivals, inbox, scheduler = self._timers.heap, self._arrivals, self._inbox, self._scheduler
+        pop = self._timers.pop
         while heap and not arrivals:
             due, _, _, timer = heap[0]
-            if type(timer) is not Later or Watch.reached is not None:
-                return
-            messages = timer.command.messages
-            if len(messages) != 1:
+            if type(timer) is not Later or len(messages := timer.command.messages) != 1 or Watch.reached is not None:
                 return
             is_due = left_until(due) == 0
             inbox.is_awaited = False
             if not is_due or arrivals:
                 return
-            heappop(heap)
+            pop()
             if heap and heap[0][0] <= due:  # the messages of those that are due at one time enter the queue together
                 arrivals.append(timer)
                 return

@@ -74,8 +74,7 @@ class EffectManager:
         self.perform, self.held = self._interpreter.perform, self._interpreter.held
         self.begin, self.drop = self.lifecycle.begin, self.lifecycle.drop
         self.deliver, self.give_up = self.lifecycle.deliver, self.lifecycle.give_up
-        launched, is_busy = self._scheduler.launched, self._scheduler.is_busy
-        rest = Rest(self.inbox, self.timers, launched, is_busy, self.credits, self.grant, self._wake)
+        rest = Rest(self.inbox, self.timers, self._scheduler, self.credits, self.grant, self._wake)
         self.left = rest.left
         self.timer_messages = partial(self.lifecycle.timer_messages, rest.left_until)
         self.keeps_timers = False  # whether timers outlast the run, because its store knows them and somebody wakes the program

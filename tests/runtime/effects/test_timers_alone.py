@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 import go_state as gs
-from go_state.system.timers import Shared, Timers
+from go_state.system.timers import Timers
 
 Seen = tuple[tuple[float, str], ...]
 
@@ -89,10 +89,13 @@ def test_a_clock_that_is_set_moves_only_those_of_the_day() -> None:
     """A timer that shares its action has its time in the heap, and keeps it."""
     clock, fired = gs.testing.SimClock(), list[object]()
     timers = Timers(clock)
-    timers.add_shared(5.0, Shared(fired.append), "shared")
+    timers.add_shared(fired.append, [7.0, 5.0], ["last", "shared"])
     timers.set_at(8.0, fired.append, "of the day")
     clock.time = lambda: 4.0  # type: ignore[method-assign]  # while the monotonic clock is at zero
     assert timers.next_wait() == 4.0
     clock.set(5.0)
     timers.fire(9)
     assert fired == ["of the day", "shared"]
+    clock.set(7.0)
+    timers.fire(9)
+    assert fired == ["of the day", "shared", "last"]
