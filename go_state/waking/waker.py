@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -61,8 +61,8 @@ class ThreadWaker:
         lock.acquire()
         #: Wakes the thread: the first call releases the lock, and a later one, from whatever thread, finds nothing to release. No
         #: function of Python is called, so no signal handler comes in the middle of it, after which the thread would sleep on.
-        self.wake: Callable[[], None] = partial(next, map(_release, (lock,)), None)
-        self.wake_in_loop: Callable[[], None] = self.wake
+        self.wake: partial[None] = partial(next, map(_release, (lock,)), None)
+        self.wake_in_loop: partial[None] = self.wake
 
     def sleep(self, until: float | None) -> bool:
         """Block until `wake` is called; return False if the monotonic clock reaches `until` first."""
