@@ -76,7 +76,7 @@ class Subject(Generic[Model, Msg]):
         self.shown: Shown[Model, Msg] | None = None
         if opened is not None:
             find = start if stored is None else stored.start
-            self.moments = Moments(opened, find, self.keyframes)
+            self.moments = Moments(opened, find, self.keyframes, history)
             self.shown = Shown(opened.program, redaction, turn_name or (lambda position: f"{history.identity}/{position}"))
         self._matches: OrderedDict[Filter, Matches] = OrderedDict()
         self._lock = threading.Lock()  # guards the matches
@@ -107,12 +107,27 @@ class Subject(Generic[Model, Msg]):
 
     def _time(self, position: int) -> float | None:
         known = self.timeline.time_at(position)
-        return known if known is not None else next((line.at for line in self.records.lines(position, position + 1)), None)
+        if known is not None or not self.timeline.has_times:
+            return known
+        return next((line.at for line in self.records.lines(position, position + 1)), None)
 
     def models(self, start: int, end: int) -> Iterator[tuple[int, object, object]]:
         """Give each turn: its position, and the models before and after it."""
         for step in self.needed().steps(start, end):
             yield step.position, step.before, step.after
+
+    @property
+    def is_of_keys(self) -> bool:
+        """Whether its messages have keys: those of an aggregate of many."""
+        return self.opened is not None and self.opened.key_of is not None
+
+    def of_key(self, key: str, start: int, end: int) -> Iterator[tuple[int, bool]]:
+        """Give each position, and whether its message is of the key; `UsageError` if messages have none."""
+        key_of = None if self.opened is None else self.opened.key_of
+        if key_of is None:
+            raise UsageError("messages have keys only in an aggregate of many keys: give it as key_of=, or --key-of")
+        for entry in self.history.entries(start, end):
+            yield entry.position, entry.message is not None and _is_of(key_of, entry.message, key)
 
     def needed(self) -> Moments[Model, Msg]:
         """Return its moments; `UsageError` if it has none."""
@@ -198,3 +213,10 @@ class Subject(Generic[Model, Msg]):
         with self._lock:
             for matches in self._matches.values():
                 matches.close()
+
+
+def _is_of(key_of: Callable[[Msg], str], message: Msg, key: str) -> bool:
+    try:
+        return key_of(message) == key
+    except Exception:  # its turn says why
+        return False
