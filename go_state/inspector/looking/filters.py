@@ -124,7 +124,13 @@ class Matches:
         cheap = self._cheap(start, end)
         if wanted.changed:
             for position, before, after in of.models(start, end):
-                yield position, cheap(position) and _changes(wanted.changed, before, after) and self._has_text(position) and self._is_of_key(position)
+                yield (
+                    position,
+                    cheap(position)
+                    and _changes(wanted.changed, before, after)
+                    and self._has_text(position)
+                    and self._is_of_key(position),
+                )
         elif wanted.key:
             for position, passes in of.of_key(wanted.key, start, end):
                 yield position, passes and cheap(position) and self._has_text(position)

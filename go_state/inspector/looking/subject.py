@@ -47,6 +47,7 @@ class Found(NamedTuple):
     next: int | None
     scanned: int
     total: int | None
+    number: int  # of the first of these among all that pass
 
 
 class Subject(Generic[Model, Msg]):
@@ -107,7 +108,7 @@ class Subject(Generic[Model, Msg]):
 
     def _time(self, position: int) -> float | None:
         known = self.timeline.time_at(position)
-        if known is not None or not self.timeline.has_times:
+        if known is not None or position < self.timeline.end:
             return known
         return next((line.at for line in self.records.lines(position, position + 1)), None)
 
@@ -160,7 +161,7 @@ class Subject(Generic[Model, Msg]):
         some = places[skip + index : skip + index + count]
         is_known = matches.scanned >= end
         more = index + len(some) if not is_known or len(places) - skip > index + len(some) else None
-        return Found(self._lines_at(some), more, matches.scanned, len(places) - skip if is_known else None)
+        return Found(self._lines_at(some), more, matches.scanned, len(places) - skip if is_known else None, index)
 
     def after(self, wanted: Filter, start: int, count: int, *, backward: bool) -> Found:
         """Return the messages that pass a filter from a position on, or before it."""

@@ -50,11 +50,6 @@ class Timeline:
         """The position up to which it was made."""
         return self.first + len(self._types)
 
-    @property
-    def has_times(self) -> bool:
-        """Whether it is known when the messages entered, as far as it was made."""
-        return self._has_times
-
     def begin(self) -> None:
         """Begin to make it, in a thread of its own, unless that was done."""
         with self._lock:

@@ -9,7 +9,7 @@ import { Diff } from "./moment.js";
 const DONE = { edit: "edited", drop: "left out", insert: "put in before" };
 
 export function WhatIf({ subject, position, edits, onEdits, onMove, onClose }) {
-  const [text, setText] = useState("");
+  const [text, setText] = useState(null); // null until it is there
   const [found, setFound] = useState(null);
   const [state, setState] = useState(null); // {busy} | {problem}
   useEffect(() => {
@@ -53,11 +53,11 @@ export function WhatIf({ subject, position, edits, onEdits, onMove, onClose }) {
   return html`<${Dialog} title="What if …" onClose=${onClose}>
     <p class="quiet">Change messages and fold on from there, in memory. No command is performed, and the store stays as it is.</p>
     <label>The message at position ${number(position)}
-      <textarea class="code" rows="6" spellcheck="false" value=${text} onInput=${(event) => setText(event.target.value)}></textarea></label>
+      <textarea class="code" rows="6" spellcheck="false" autofocus value=${text ?? ""} placeholder=${state?.problem ? "" : "Loading…"} onInput=${(event) => setText(event.target.value)}></textarea></label>
     <div class="buttons">
-      <button onClick=${() => add("edit")}>Edit it so</button>
+      <button disabled=${text === null} onClick=${() => add("edit")}>Edit it so</button>
       <button onClick=${() => add("drop")}>Leave it out</button>
-      <button onClick=${() => add("insert")}>Put this in before it</button>
+      <button disabled=${text === null} onClick=${() => add("insert")}>Put this in before it</button>
     </div>
     ${edits.length > 0 && html`<h3>Changes</h3><ul class="plain-list">${edits.map((each, index) => html`<li key=${index}>
       <span class="badge">${DONE[each.do]}</span> <button class="plain" onClick=${() => onMove(each.position)}>position ${number(each.position)}</button>
@@ -78,6 +78,15 @@ export function WhatIf({ subject, position, edits, onEdits, onMove, onClose }) {
     </footer>
   <//>`;
 }
+
+// What is said of the model that a comparison began with, if it did not begin at the beginning.
+const BEGAN = {
+  yes: (at) => `It began with the snapshot at position ${at}, which is what the messages before it come to. Those were not compared.`,
+  no: (at) => `It began with the snapshot at position ${at}, which is not what the messages before it come to: another version of the program has kept it. ` +
+    "A mistake before it is in every model after it and looks harmless here. Compare all messages.",
+  unknown: (at) => `It began with the snapshot at position ${at}. Whether that is what the messages before it come to was not looked at, because it takes long: a mistake ` +
+    "before it would look harmless here. Compare all messages to be sure.",
+};
 
 // Load the program's module again, and compare what it makes of every message with what was made.
 export function Fix({ subject, position, onMove, onClose }) {
@@ -113,14 +122,15 @@ export function Fix({ subject, position, onMove, onClose }) {
     <p class="quiet">Mend the program in your editor, save, and compare: which messages come out differently?</p>
     <fieldset><legend class="hidden">Begin</legend>
       <label><input type="radio" name="fix-from" checked=${from === "start"} onChange=${() => setFrom("start")} /> all messages</label>
-      <label><input type="radio" name="fix-from" checked=${from === "here"} onChange=${() => setFrom("here")} /> those from position ${number(position)} on</label>
+      <label><input type="radio" name="fix-from" checked=${from === "here"} onChange=${() => setFrom("here")} /> those from the snapshot before position ${number(position)} on</label>
     </fieldset>
     <div role="status" aria-live="polite">
       ${progress !== null && html`<progress value=${progress} max="1" aria-label="How far it has compared"></progress>`}
       ${problem && html`<p class="problem">${problem}</p>`}
       ${done && html`<p>${done.differ === 0
-        ? `All ${number(done.messages)} messages come out the same.`
+        ? `${done.messages === 1 ? "The message comes" : `All ${number(done.messages)} messages come`} out the same.`
         : `${number(done.differ)} of ${number(done.messages)} messages ${done.differ === 1 ? "comes" : "come"} out differently.`}</p>
+        ${done.from > subject.first && html`<p class=${done.agrees === "no" ? "problem" : "quiet"}>${BEGAN[done.agrees](number(done.from))}</p>`}
         ${done.differ > 0 && html`<ul class="plain-list">${Object.entries(done.by_field).map(([path, count]) => html`<li key=${path}><code><bdi>${path}</bdi></code> ${count === 1 ? "once" : `${number(count)} times`}</li>`)}</ul>`}`}
     </div>
     ${found.length > 0 && html`<table class="diff">

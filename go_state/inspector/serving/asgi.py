@@ -69,7 +69,9 @@ class Application:
         routes += [Route("/api/{rest:path}", _unknown), Mount("/", StaticFiles(directory=_PAGE, html=True))]
         return Starlette(routes=routes)
 
-    def _answering(self, endpoint: Callable[[Request], Any]) -> Callable[[Request], object]:  # a response, or an awaitable of one
+    def _answering(
+        self, endpoint: Callable[[Request], Any]
+    ) -> Callable[[Request], object]:  # a response, or an awaitable of one
         """Return the endpoint, which answers also when it raises: what the user's program raises is no failure of this server."""
         if iscoroutinefunction(endpoint):
 

@@ -193,5 +193,7 @@ def _bound(host: str, port: int) -> socket.socket:
         bound.bind((host, port))
     except OSError as error:
         bound.close()
-        raise UsageError(f"nothing can be served at {host}:{port} ({error.strerror}): give another port, or 0 for any that is free") from error
+        raise UsageError(
+            f"nothing can be served at {host}:{port} ({error.strerror}): give another port, or 0 for any that is free"
+        ) from error
     return bound

@@ -53,7 +53,9 @@ class Guard:
             await _refuse(send, headers, 403, "This address is refused: open the one that the inspector has printed.")
             return
         if not _is_own_page(scope, headers):
-            await _refuse(send, headers, 403, "Requests of other pages are refused: open the address that the inspector has printed.")
+            await _refuse(
+                send, headers, 403, "Requests of other pages are refused: open the address that the inspector has printed."
+            )
             return
         given = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token")
         place = _place(scope)
@@ -79,7 +81,9 @@ class Guard:
     async def _enter(self, scope: Scope, send: Send, headers: Mapping[str, str], token: str) -> None:
         """Take the token out of the address and make it a cookie."""
         if not hmac.compare_digest(token.encode(), self._token.encode()):
-            await _refuse(send, headers, 401, "The token in the address is not valid: open the address that the inspector has printed.")
+            await _refuse(
+                send, headers, 401, "The token in the address is not valid: open the address that the inspector has printed."
+            )
             return
         root = scope.get("root_path", "")
         secure = "; Secure" if scope.get("scheme") == "https" else ""

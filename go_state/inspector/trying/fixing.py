@@ -16,8 +16,8 @@ from go_state.history.reading.starts import Start
 from go_state.history.reading.translation import translation_between
 from go_state.history.reading.twins import Parting, Twins
 from go_state.inspector.looking.subject import Subject
-from go_state.inspector.values.differing import Differs, differing
 from go_state.inspector.trying.pace import paced
+from go_state.inspector.values.differing import Differs, differing
 from go_state.inspector.values.tree import ABSENT, same
 from go_state.middleware.chain import replayed
 from go_state.storage.codec.difference import ABSENT as NOTHING
