@@ -439,6 +439,51 @@ def test_your_fix_begins_at_the_nearest_model_before_a_position(tmp_path: Path, 
             assert client.post_api("s/sums/fix", {"from": "55"}, status=422)["error"] == "from is a position, or null"
 
 
+NESTED = """
+from __future__ import annotations
+from dataclasses import dataclass, field
+import go_state as gs
+
+@dataclass(frozen=True)
+class Order:
+    amount: int
+
+@dataclass(frozen=True)
+class Sold:
+    orders: dict[str, Order] = field(default_factory=dict)
+
+@dataclass(frozen=True)
+class Sale:
+    name: str
+    of: Order
+
+def init() -> gs.Step[Sold, Sale]:
+    return Sold(), ()
+
+def update(model: Sold, msg: Sale) -> gs.Step[Sold, Sale]:
+    return Sold({**model.orders, msg.name: Order(msg.of.amount)}), ()
+
+sold = gs.Program(init, update, name="sold")
+"""
+
+
+def test_your_fix_takes_classes_that_name_each_other_in_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Annotations are text with `from __future__ import annotations`: what they name is of the module that was read anew."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "nested_sold.py").write_text(NESTED)
+    module = importlib.import_module("nested_sold")
+    monkeypatch.setitem(sys.modules, "nested_sold", module)
+    with gs.LMDBStore(tmp_path / "s.lmdb") as store, gs.start(module.sold, store=store, key="sold") as app:
+        app.send(*[module.Sale(f"o{number}", module.Order(number)) for number in range(10)])
+        app.apply(module.Sale("last", module.Order(1)))
+        with inspected(app) as client:
+            done = {"messages": 11, "differ": 0, "by_field": {}, "from": 0, "agrees": "yes"}
+            assert list(client.events("s/sold/fix", post={}))[-1] == ("done", done)
+            (tmp_path / "nested_sold.py").write_text(NESTED.replace("Order(msg.of.amount)", "Order(msg.of.amount % 9)"))
+            found = list(client.events("s/sold/fix", post={}))
+            assert [(data["position"], data["path"]) for kind, data in found if kind == "found"] == [(9, 'orders["o9"].amount')]
+
+
 def test_your_fix_says_when_it_begins_at_a_model_of_another_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A snapshot that is not what the messages before it come to: a mistake before it would look harmless."""
     monkeypatch.syspath_prepend(tmp_path)

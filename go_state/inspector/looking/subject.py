@@ -25,7 +25,8 @@ Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
 State: TypeAlias = Literal["running", "resting", "failed", "ended", "stored", "growing"]
-_FILTERS = 4  # whose matches are kept
+_FILTERS = 4  # whose matches are kept, and how many these may be together, unless it is a single one: eight bytes each
+_MATCHES = 1_000_000
 _WAIT = 0.15  # seconds that a question waits for matches; the page asks again
 SLOW = 0.01
 """Seconds from which on a turn is called slow."""
@@ -181,7 +182,9 @@ class Subject(Generic[Model, Msg]):
             ):  # these two change behind what was looked at
                 matches = Matches(self, wanted, first)
             self._matches[wanted] = matches
-            while len(self._matches) > _FILTERS:
+            while len(self._matches) > _FILTERS or (
+                len(self._matches) > 1 and sum(len(each.positions) for each in self._matches.values()) > _MATCHES
+            ):
                 self._matches.popitem(last=False)[1].close()
             return matches
 

@@ -56,8 +56,6 @@ export async function download(path, params) {
   setTimeout(() => URL.revokeObjectURL(place.href), 10_000);
 }
 
-export const link = (path, params) => address(path, params).href;
-
 // Read a stream of server-sent events until it ends or `signal` is aborted. `on` has a function for each kind of event.
 export async function stream(path, { params, body, on, signal }) {
   const how = body === undefined ? { signal } : {

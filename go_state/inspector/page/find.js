@@ -38,7 +38,7 @@ export function Filters({ subject, filter, onFilter, rows, field }) {
     ${subject?.keys && html`<label><span class="hidden">Key</span>
       <input class="short" placeholder="key" value=${filter.key ?? ""} onChange=${(event) => set("key", event.target.value)} /></label>`}
     <label class="check"><input type="checkbox" checked=${Boolean(filter.aside)} onChange=${(event) => set("aside", event.target.checked)} /> set aside</label>
-    ${rows.filtered && html`<span class="found"><span class="quiet" role="status">${rows.known ? `${number(rows.total)} found` : `${rows.total ? number(rows.total) : ""} looking…`}</span>
+    ${rows.filtered && html`<span class="found"><span class="quiet" role="status">${rows.known ? `${number(rows.total)} found` : `looking… ${Math.floor(100 * Math.min(Math.max(rows.looked, 0), 1))} %`}</span>
       <button class="plain" onClick=${() => onFilter({})}>clear</button></span>`}
   </div>`;
 }

@@ -44,6 +44,7 @@ export function useRows(subject, filter) {
       if (filtered) {
         cache.total = answer.total ?? Math.max(cache.total ?? 0, chunk * CHUNK + answer.rows.length + (answer.next === null ? 0 : 1));
         cache.known = answer.total !== null;
+        cache.looked = (answer.scanned - subject.first) / Math.max(subject.end - subject.first, 1);
         if (!cache.known) { // it is still being looked for: ask again
           cache.asked.delete(chunk);
           setTimeout(() => { if (!cache.control.signal.aborted) ask(chunk, true); }, 250);
@@ -90,7 +91,7 @@ export function useRows(subject, filter) {
 
   return {
     beside, numberOf: (position) => (filtered ? cache.numbers.get(position) ?? null : position - first),
-    total: Math.max(end - first, 0), filtered, known: !filtered || cache.known === true, problem: cache.problem,
+    total: Math.max(end - first, 0), filtered, looked: cache.looked ?? 0, known: !filtered || cache.known === true, problem: cache.problem,
     askTurns, turn: (position) => cache.turns.get(position),
     row: (index) => cache.rows.get(first + index),
     need: (from, to) => {

@@ -98,7 +98,7 @@ function described(data) {
 function options(element, shown) {
   const style = getComputedStyle(document.documentElement);
   const colour = (name) => style.getPropertyValue(name).trim();
-  const bars = uPlot.paths.bars({ size: [1, 100], align: 1, gap: 0 });
+  const bars = uPlot.paths.bars({ size: [1, 10_000], align: 1, gap: 0 });
   const bar = (name, fill) => ({ label: name, fill, width: 0, points: { show: false }, paths: bars });
   return {
     width: element.clientWidth,

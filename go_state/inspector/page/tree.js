@@ -60,13 +60,20 @@ function Node({ value, label, path, load, open, changed }) {
   </li>`;
 }
 
+const LONG = 300; // characters of a text from which on only its beginning is shown, until somebody asks for more
+const BEGINNING = 200;
+
 // What is unfolded says no more than its name; its parts say the rest.
 export function Leaf({ value, open = false }) {
+  const [whole, setWhole] = useState(false);
   if (!value) return html`<span class="leaf none">–</span>`;
+  const isLong = value.text?.length > LONG;
+  const text = isLong && !whole ? `${value.text.slice(0, BEGINNING)}…` : value.text;
   const name = value.name ? html`<span class="type">${value.name}</span> ` : null;
   const count = value.size !== null && value.size !== undefined && ["mapping", "list"].includes(value.kind)
     ? html` <span class="quiet">${number(value.size)}</span>` : null;
-  return html`<span class=${`leaf ${value.kind}`}>${name}${open ? null : html`<bdi>${value.text}</bdi>`}${count}</span>`;
+  return html`<span class=${`leaf ${value.kind}`}>${name}${open ? null : html`<bdi>${text}</bdi>`}${
+    isLong && !open ? html` <button class="more" aria-expanded=${whole ? "true" : "false"} onClick=${() => setWhole(!whole)}>${whole ? "less" : "more"}</button>` : null}${count}</span>`;
 }
 
 export const loadTree = (subject, position, of) => (path, from) =>

@@ -1,5 +1,5 @@
 // What if: change the past in memory and fold on from there; and: does your mended program come to something else?
-import { download, get, link, stream } from "./api.js";
+import { download, get, stream } from "./api.js";
 import { html, useEffect, useRef, useState } from "./html.js";
 import { Dialog } from "./keys.js";
 import { Leaf } from "./tree.js";
@@ -11,7 +11,9 @@ const DONE = { edit: "edited", drop: "left out", insert: "put in before" };
 export function WhatIf({ subject, position, edits, onEdits, onMove, onClose }) {
   const [text, setText] = useState(null); // null until it is there
   const [found, setFound] = useState(null);
-  const [state, setState] = useState(null); // {busy} | {problem}
+  const [state, setState] = useState(null); // {progress} | {problem}
+  const control = useRef(null);
+  useEffect(() => () => control.current?.abort(), []);
   useEffect(() => {
     const control = new AbortController();
     get(`s/${subject.id}/message/${position}`, null, control.signal)
@@ -20,12 +22,23 @@ export function WhatIf({ subject, position, edits, onEdits, onMove, onClose }) {
     return () => control.abort();
   }, [subject.id, position]);
 
-  const add = (kind) => {
+  // A change that cannot be is refused at once: the program is asked whether it is a message, and nothing is folded on.
+  async function add(kind) {
     const edit = { do: kind, position, ...(kind === "drop" ? {} : { message: text }) };
-    onEdits([...edits.filter((each) => each.position !== position || each.do !== kind), edit].sort((a, b) => a.position - b.position));
+    try {
+      await stream(`s/${subject.id}/what-if`, { body: { edits: [edit], until: position }, signal: new AbortController().signal, on: {} });
+    } catch (error) {
+      setState({ problem: error.message });
+      return;
+    }
+    change([...edits.filter((each) => each.position !== position || each.do !== kind), edit].sort((a, b) => a.position - b.position));
+  }
+  const change = (next) => {
+    control.current?.abort();
+    setState(null);
+    setFound(null); // what came of others
+    onEdits(next);
   };
-  const control = useRef(null);
-  useEffect(() => () => control.current?.abort(), []);
   async function fold() {
     control.current?.abort();
     control.current = new AbortController();
@@ -46,10 +59,9 @@ export function WhatIf({ subject, position, edits, onEdits, onMove, onClose }) {
     }
   }
   const running = state && "progress" in state;
-  const exported = { edits: JSON.stringify(edits) };
   const ends = edits.length ? (found?.first ?? edits[edits.length - 1]).position + 1 : position + 1;
-  const asTest = () => download(`s/${subject.id}/export`, { as: "test", from: edits[0]?.position ?? position, until: ends, ...exported })
-    .catch((error) => setState({ problem: error.message }));
+  const save = (params) => download(`s/${subject.id}/export`, { ...params, edits: JSON.stringify(edits) }).catch((error) => setState({ problem: error.message }));
+  const asTest = () => save({ as: "test", from: edits[0]?.position ?? position, until: ends });
   return html`<${Dialog} title="What if …" onClose=${onClose}>
     <p class="quiet">Change messages and fold on from there, in memory. No command is performed, and the store stays as it is.</p>
     <label>The message at position ${number(position)}
@@ -61,7 +73,7 @@ export function WhatIf({ subject, position, edits, onEdits, onMove, onClose }) {
     </div>
     ${edits.length > 0 && html`<h3>Changes</h3><ul class="plain-list">${edits.map((each, index) => html`<li key=${index}>
       <span class="badge">${DONE[each.do]}</span> <button class="plain" onClick=${() => onMove(each.position)}>position ${number(each.position)}</button>
-      <button class="plain" aria-label="Take this change back" onClick=${() => onEdits(edits.filter((other) => other !== each))}>✕</button></li>`)}</ul>`}
+      <button class="plain" aria-label="Take this change back" onClick=${() => change(edits.filter((other) => other !== each))}>✕</button></li>`)}</ul>`}
     <div role="status" aria-live="polite">
       ${running && html`<progress value=${state.progress} max="1" aria-label="How far it has folded"></progress>`}
       ${state?.problem && html`<p class="problem">${state.problem}</p>`}
@@ -71,7 +83,7 @@ export function WhatIf({ subject, position, edits, onEdits, onMove, onClose }) {
     </div>
     <footer>
       <button onClick=${asTest}>As a test</button>
-      <a class="button" download href=${link(`s/${subject.id}/export`, { as: "jsonl", ...exported })}>As JSON Lines</a>
+      <button onClick=${() => save({ as: "jsonl" })}>As JSON Lines</button>
       ${running
         ? html`<button onClick=${() => { control.current.abort(); setState(null); }}>Cancel</button>`
         : html`<button class="primary" disabled=${!edits.length} onClick=${fold}>Fold on</button>`}
