@@ -330,6 +330,16 @@ def test_another_host_needs_a_token_of_ones_own(store: gs.LMDBStore) -> None:
         gs.inspect(store, shop, token="short")
 
 
+def test_a_port_that_cannot_be_had_is_said(store: gs.LMDBStore) -> None:
+    """One that is taken, and one that no machine has."""
+    with gs.inspect(store, shop) as inspector:
+        taken = int(inspector.address.partition("/?")[0].rpartition(":")[2])
+        with pytest.raises(gs.UsageError, match="give another port"), gs.inspect(store, shop, port=taken):
+            pass
+    with pytest.raises(gs.UsageError, match="65535"), gs.inspect(store, shop, port=80_000):
+        pass
+
+
 async def test_it_is_mounted_in_an_application(store: gs.LMDBStore) -> None:
     """Below a path, with a token of its own, and addresses that lead to it."""
     from starlette.applications import Starlette

@@ -13,6 +13,7 @@ import pytest
 from inspector_support import Client, Msg, Refund, Sale, Shop, Told, init, inspected, sales, shop, update
 
 import go_state as gs
+from go_state.inspector.serving.streams import Lookers
 from go_state.inspector.worlds.recording import KEPT
 
 
@@ -319,3 +320,49 @@ async def test_ten_thousand_keys_are_listed_in_pages_and_searched() -> None:
             shops[f"key-{number:05}"].send(Sale("o", number))
         async with gs.inspect(shops) as page:
             await asyncio.to_thread(look, page.address)
+
+
+def test_what_is_forgotten_is_gone_and_no_mistake() -> None:
+    """Who follows the newest is given the nearest that is kept; everybody else is told that it is gone."""
+
+    def add(model: int, by: int) -> int:
+        return model + by
+
+    with gs.start(gs.reducer(int, add)) as app, inspected(app) as client:
+        name = client.api("subjects")["items"][0]["id"]
+        events = client.events(f"s/{name}/live")
+        until(events, lambda kind, data: kind == "state")
+        app.send(*[1] * (3 * KEPT))
+        app.apply(1)
+        state = until(events, lambda kind, data: data["end"] > 3 * KEPT)
+        with closing(Client(f"{client.origin}/?token={client.token}")) as other:
+            assert other.api(f"s/{name}/at/5") == {"gone": True, "position": 5}
+            nearest = other.api(f"s/{name}/at/5", nearest=1)
+            assert state["first"] <= nearest["position"] < state["end"]
+            assert nearest["after"]["text"] == str(nearest["position"] + 1)
+            assert other.api(f"s/{name}/at/{state['end'] - 1}", nearest=1)["position"] == state["end"] - 1
+
+
+def test_many_who_look_share_what_few_may_ask() -> None:
+    """Of a busy program each of ten has its turn less often than the only one; of one that is not, as often."""
+    lookers = Lookers()
+    alone = lookers.pause("running", 5000)
+    with ExitStack() as ends:
+        for _ in range(10):
+            ends.enter_context(lookers.one_more())
+        assert lookers.pause("running", 5000) >= 5 * alone
+        assert lookers.pause("running", 10) < alone
+    assert lookers.pause("running", 5000) == alone
+
+
+def test_a_stream_says_what_has_ended_it(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A store that is closed under it: told as an event, and not in the terminal."""
+    store = gs.LMDBStore(tmp_path / "s.lmdb")
+    with gs.start(shop, store=store, key="shop") as app:
+        app.apply(Sale("o1", 1))
+    with inspected(store, shop) as client:
+        events = client.events("s/shop/live")
+        until(events, lambda kind, data: kind == "state")
+        store.close()
+        assert "is closed" in until(events, lambda kind, data: kind == "problem")["error"]
+    assert "Traceback" not in capfd.readouterr().err

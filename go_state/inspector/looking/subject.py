@@ -49,6 +49,7 @@ class Found(NamedTuple):
     scanned: int
     total: int | None
     number: int  # of the first of these among all that pass
+    found: int  # of these by now
 
 
 class Subject(Generic[Model, Msg]):
@@ -162,7 +163,9 @@ class Subject(Generic[Model, Msg]):
         some = places[skip + index : skip + index + count]
         is_known = matches.scanned >= end
         more = index + len(some) if not is_known or len(places) - skip > index + len(some) else None
-        return Found(self._lines_at(some), more, matches.scanned, len(places) - skip if is_known else None, index)
+        return Found(
+            self._lines_at(some), more, matches.scanned, len(places) - skip if is_known else None, index, len(places) - skip
+        )
 
     def after(self, wanted: Filter, start: int, count: int, *, backward: bool) -> Found:
         """Return the messages that pass a filter from a position on, or before it."""

@@ -33,6 +33,7 @@ class Timeline:
     def __init__(self, records: Records) -> None:
         self._records = records
         self._lock = threading.Lock()  # held by whoever lets it grow
+        self._beginning = threading.Lock()  # guards the thread: nobody waits for it who only wants it to begin
         self._thread: threading.Thread | None = None
         self.first = records.span().start  #: the position of the first message
         self.names: list[str] = []  #: of types
@@ -52,7 +53,7 @@ class Timeline:
 
     def begin(self) -> None:
         """Begin to make it, in a thread of its own, unless that was done."""
-        with self._lock:
+        with self._beginning:
             if self._thread is None:
                 self._thread = threading.Thread(target=self.grow, name="go_state inspector index", daemon=True)
                 self._thread.start()

@@ -21,17 +21,20 @@ export function useRows(subject, filter) {
   const name = JSON.stringify([subject?.id, filter]);
   const cache = useMemo(() => ({ rows: new Map(), asked: new Map(), waiting: new Set(), total: null, problem: null, turns: new Map(), numbers: new Map(), control: new AbortController() }), [name]);
   useEffect(() => () => cache.control.abort(), [cache]);
+  const newest = useRef(subject); // it may have grown while an answer was waited for
+  newest.current = subject;
 
   const filtered = Object.keys(filter).length > 0;
   const first = filtered ? 0 : subject?.first ?? 0;
   const end = filtered ? cache.total ?? 0 : subject?.end ?? 0;
 
   const ask = useCallback(async (chunk, again = false) => {
-    if (filtered && cache.first !== subject.first) { // what is forgotten is no match any more: the numbers of the others are less
-      cache.first = subject.first;
+    const is = newest.current;
+    if (filtered && cache.first !== is.first) { // what is forgotten is no match any more: the numbers of the others are less
+      cache.first = is.first;
       cache.asked.clear();
     }
-    const until = filtered ? subject.end : Math.min((chunk + 1) * CHUNK, end);
+    const until = filtered ? is.end : Math.min((chunk + 1) * CHUNK, end);
     if (cache.waiting.has(chunk) || (!again && (cache.asked.get(chunk) ?? -1) >= until)) return;
     cache.waiting.add(chunk);
     try {
@@ -42,9 +45,9 @@ export function useRows(subject, filter) {
       cache.asked.delete(chunk);
       cache.asked.set(chunk, filtered && answer.rows.length === CHUNK ? Infinity : until);
       if (filtered) {
-        cache.total = answer.total ?? Math.max(cache.total ?? 0, chunk * CHUNK + answer.rows.length + (answer.next === null ? 0 : 1));
+        cache.total = answer.total ?? answer.found;
         cache.known = answer.total !== null;
-        cache.looked = (answer.scanned - subject.first) / Math.max(subject.end - subject.first, 1);
+        cache.looked = (answer.scanned - is.first) / Math.max(newest.current.end - is.first, 1);
         if (!cache.known) { // it is still being looked for: ask again
           cache.asked.delete(chunk);
           setTimeout(() => { if (!cache.control.signal.aborted) ask(chunk, true); }, 250);

@@ -16,7 +16,8 @@ export function Tree({ value, load, open = 2, label }) {
 function Node({ value, label, path, load, open, changed }) {
   const inner = value.size === null || value.size === undefined ? value.children !== null : value.size > 0;
   const expandable = inner && ["object", "mapping", "list"].includes(value.kind);
-  const [shown, setShown] = useState(open > 0 && expandable && value.children !== null);
+  const [chosen, setChosen] = useState(null); // whether somebody has folded or unfolded it
+  const shown = chosen ?? (open > 0 && expandable && value.children !== null);
   const [loaded, setLoaded] = useState(null);
   const [problem, setProblem] = useState(null);
   useEffect(() => { setLoaded(null); }, [value]); // another moment: what was loaded belonged to the one before
@@ -33,7 +34,7 @@ function Node({ value, label, path, load, open, changed }) {
   }
   function toggle() {
     if (!shown && (current.children === null || current.children === undefined)) loadMore(0);
-    setShown(!shown);
+    setChosen(!shown);
   }
   useEffect(() => {
     if (shown && expandable && (current.children === null || current.children === undefined)) loadMore(0);

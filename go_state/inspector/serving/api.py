@@ -120,7 +120,7 @@ class Api:
         else:
             found = subject.found(wanted, max(index or 0, 0), count)
         return {"rows": self._rows(subject, found.lines), "next": found.next, "scanned": found.scanned, "total": found.total,
-                "index": found.number}  # fmt: skip
+                "index": found.number, "found": found.found}  # fmt: skip
 
     def row_at(self, subject: SomeSubject, time: float) -> Json:
         """Return the row of the first message that entered at a time, or later."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import os
 import sys
 import sysconfig
@@ -84,7 +85,7 @@ def _resolve(module: ModuleType) -> None:
             hints = get_type_hints(cls, include_extras=True)
         except Exception:  # a name that is there for type checkers alone: whoever needs the types says so
             continue
-        cls.__annotations__ = {name: hints[name] for name in cls.__dict__.get("__annotations__", {})}
+        cls.__annotations__ = {name: hints[name] for name in inspect.get_annotations(cls)}
         if is_dataclass(cls):
             for field in fields(cls):
                 field.type = hints.get(field.name, field.type)
