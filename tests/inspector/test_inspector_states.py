@@ -224,6 +224,7 @@ def test_the_list_of_an_app_without_a_store_is_right_while_it_forgets(browser: B
             looked = Looked(browser, inspector.address)
             page = looked.page
             page.locator(".live [aria-pressed]").wait_for()
+            seen, end = list[int](), 0
             for _ in range(5):
                 app.send(*[1] * (KEPT // 2))
                 end = elsewhere(lambda: app.apply(1))

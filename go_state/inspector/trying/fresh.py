@@ -68,8 +68,9 @@ def fresh_program(where: tuple[str, str]) -> SomeProgram:
 
 
 def _resolve(module: ModuleType) -> None:
-    """Let the annotations of a module's classes that are text be what they name, as long as that is found: in the module's own place
-    the one in use will stand again, and its classes would be found there.
+    """Put what they name in the place of a module's annotations that are text, as of now.
+
+    Later they would be looked up in the module of that name that is in use, and name its classes.
     """
     waiting: list[object] = list(vars(module).values())
     while waiting:
