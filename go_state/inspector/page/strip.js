@@ -18,7 +18,7 @@ export function Strip({ subject, isLoading, position, onMove, theme, said }) {
   shown.current = { position, onMove, setRange, data, places: data?.position ?? [] };
 
   useEffect(() => { setRange(null); }, [subject?.id]);
-  const newest = useNowAndThen(subject?.end ?? 0, AGAIN, subject?.id);
+  const newest = useNowAndThen(subject?.end ?? 0, AGAIN, `${subject?.id} ${subject?.end > subject?.first}`); // the first ones at once
   const end = range ? range[1] : newest;
   useEffect(() => {
     if (!subject || subject.end <= subject.first) {
