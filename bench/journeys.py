@@ -28,8 +28,10 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path.cwd()))  # the checkout that one stands in, wherever this script is
 
 import go_state as gs
+from go_state.waking.waker import ThreadWaker
 
 PACKAGE = str(Path(gs.__file__).parent)
+WAKE = "<wake>"  # in the place of a call's file: a thread has woken another
 TIMES = 15  # journeys measured, after as many that are not: the median is told
 IDLE = 0.02  # seconds after which a program that has nothing to do waits
 
@@ -50,6 +52,15 @@ class Recorder:
         self._recording = False
 
     def __enter__(self) -> Recorder:
+        make = self._make_waker = ThreadWaker.__init__
+        record = self._woken
+
+        def noted(waker: ThreadWaker) -> None:
+            make(waker)
+            wake = waker.wake
+            waker.wake = lambda: (record(), wake())[1]
+
+        ThreadWaker.__init__ = noted  # type: ignore[method-assign]  # waking calls no function of Python, and would not be seen
         threading.setprofile(self._profile)  # of the threads that are started from here on
         sys.setprofile(self._profile)
         return self
@@ -57,6 +68,7 @@ class Recorder:
     def __exit__(self, *_: object) -> None:
         sys.setprofile(None)
         threading.setprofile(None)
+        ThreadWaker.__init__ = self._make_waker  # type: ignore[method-assign]
 
     def begin(self) -> None:
         self.calls = []
@@ -64,6 +76,10 @@ class Recorder:
 
     def end(self) -> None:
         self._recording = False
+
+    def _woken(self) -> None:
+        if self._recording:
+            self.calls.append(Call(threading.get_ident(), WAKE, ""))
 
     def _profile(self, frame: FrameType, event: str, _: object) -> None:
         if event != "call" or not self._recording:
@@ -76,10 +92,11 @@ class Recorder:
 
 
 def on_the_way(calls: list[Call]) -> list[Call]:
-    """Return the calls without those that a thread made after its last call of a `wake`, but for the thread in which it ends."""
-    last = {call.thread: number for number, call in enumerate(calls) if call.name.endswith(".wake")}
+    """Return the calls without those that a thread made after it last woke another, but for the thread in which it ends."""
+    last = {call.thread: number for number, call in enumerate(calls) if call.file == WAKE or call.name.endswith(".wake")}
     end = calls[-1].thread
-    return [call for number, call in enumerate(calls) if call.thread == end or number <= last.get(call.thread, number)]
+    way = [call for number, call in enumerate(calls) if call.thread == end or number <= last.get(call.thread, number)]
+    return [call for call in way if call.file != WAKE]
 
 
 class Journey(NamedTuple):

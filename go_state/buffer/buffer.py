@@ -21,7 +21,7 @@ from go_state.buffer.statistics import BufferStatistics
 from go_state.core.errors import TimedOut, UsageError
 from go_state.system.forks import at_fork
 from go_state.waking.deadlines import deadline
-from go_state.waking.thread_waker import ThreadWaker
+from go_state.waking.waker import ThreadWaker
 
 Msg = TypeVar("Msg")
 

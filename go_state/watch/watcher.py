@@ -16,8 +16,7 @@ from typing import Any, Generic, NamedTuple, NoReturn, Self, TypeVar
 
 from go_state.core.errors import Closed, ConcurrentGet, Empty, Ended, TimedOut, UsageError, UsedAfterClose
 from go_state.waking.deadlines import deadline, is_number
-from go_state.waking.thread_waker import ThreadWaker
-from go_state.waking.waker import Waker
+from go_state.waking.waker import ThreadWaker, Waker
 from go_state.watch.differing import unequal
 from go_state.watch.slot import Read, Slots
 

@@ -7,9 +7,7 @@ import threading
 import time
 
 from go_state.waking.loop_waker import LoopWaker
-from go_state.waking.thread_waker import ThreadWaker
-from go_state.waking.together import wake_all
-from go_state.waking.waker import Waker
+from go_state.waking.waker import ThreadWaker, Waker, wake_all
 
 
 def test_a_wake_before_the_sleep_counts() -> None:

@@ -12,6 +12,7 @@ is over.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -19,12 +20,13 @@ from typing import TYPE_CHECKING, Any
 from go_state.core.errors import AppEnded, NoReply, UsageError
 from go_state.middleware.chain import Chain
 from go_state.modes.options import OnDenied
-from go_state.waking.together import wake_all
+from go_state.waking.waker import wake_all
 from go_state.watch.slot import UNSET
 
 if TYPE_CHECKING:
+    from go_state.runtime.after_commit import LoopHooks
     from go_state.waking.loop_waker import LoopWaker
-    from go_state.waking.thread_waker import ThreadWaker
+    from go_state.waking.waker import ThreadWaker
 
 
 class PendingReply:
@@ -64,9 +66,12 @@ class PendingReplies:
 
     def __init__(self, chain: Chain[Any, Any] | None, on_denied: OnDenied | None) -> None:
         self.position: Callable[[], object] = lambda: None  #: of the turn that is being taken
-        self.answers: list[object] = []  #: what that turn has answered with `Cmd.reply`
+        #: What that turn has answered with `Cmd.reply`, and of turns that nobody waits for the last answer.
+        self.answers: deque[object] = deque(maxlen=1)
         self._chain = chain
         self._on_denied = on_denied
+        self._hooks: LoopHooks = []  # of the loop, which calls them after each turn; ours is among them while anybody waits
+        self._hook: Callable[[object], None] = self.turned
         self._made: list[PendingReply] = []  # whose turn is committed and not yet published
         self._failed: list[PendingReply] = []  # whose turn has ended the run
         self._lock = threading.Lock()  # guards the four below
@@ -77,10 +82,18 @@ class PendingReplies:
 
     # ------------------------------------------------------------------ called by the run
 
+    def follow(self, hooks: LoopHooks, hook: Callable[[object], None]) -> None:
+        """Connect the loop, which calls the hook, `committed` or `turned`, after each turn while anybody waits.
+
+        Nobody waits at most turns. With middleware it is called after each: a turn that was denied may have to be told.
+        """
+        self._hooks, self._hook = hooks, hook
+        if self._chain is not None:
+            hooks.append(hook)
+
     def committed(self, model: object) -> None:
         """Note what the turn has made, and wake whoever has waited for it: it is published."""
-        if self._waiting or self.answers or self._chain is not None:
-            self.turned(model)
+        self.turned(model)
         if self._made:
             self.published()
 
@@ -99,6 +112,10 @@ class PendingReplies:
             else:
                 waiting.error = NoReply()
         self.answers.clear()
+        if waiting is None and self._chain is None:  # a turn that nobody has waited for: there may be more of them
+            with self._lock:
+                if not self._waiting and self._hook in self._hooks:
+                    self._hooks.remove(self._hook)
         if waiting is None and denied is not None and self._on_denied is not None and self._chain is not None:
             self._on_denied(self._chain.message, denied)
 
@@ -153,6 +170,9 @@ class PendingReplies:
             self._entering.discard(waiting)
             waiting.position = position
             if not (self._over or waiting.gone):
+                if self._hook not in self._hooks:  # from here on it is called: of the turn that is being taken as well
+                    self._hooks.append(self._hook)
+                    self.answers.clear()
                 self._waiting[position] = waiting
             if not self._over:
                 return

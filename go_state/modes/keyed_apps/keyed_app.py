@@ -16,7 +16,7 @@ from go_state.modes.keyed_apps.looking import KeyStatistics, key_statistics
 from go_state.modes.keyed_apps.sent import Sent, has_failed
 from go_state.runtime.flow.driver import refuse_running_loop
 from go_state.waking.deadlines import deadline
-from go_state.waking.thread_waker import ThreadWaker
+from go_state.waking.waker import ThreadWaker
 from go_state.watch.fields import ANY, Changes, Field
 from go_state.watch.watcher import Watcher
 

@@ -19,7 +19,7 @@ from go_state.core.errors import TimedOut
 from go_state.runtime.effects.place import Origin
 from go_state.runtime.effects.scheduler import Effect
 from go_state.system.timers import Clock, SystemClock, Timers
-from go_state.waking.thread_waker import ThreadWaker
+from go_state.waking.waker import ThreadWaker
 
 if TYPE_CHECKING:
     import asyncio

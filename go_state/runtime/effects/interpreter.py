@@ -9,7 +9,7 @@ once the turn is committed. The rest of a `seq` whose first part was waited for 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, MutableSequence
 from types import CoroutineType, FunctionType, GeneratorType
 from typing import Any
 
@@ -63,7 +63,7 @@ class Interpreter:
         self.holding = Held(keys)
         self.held = self.holding.steps  # a loop looks at it after each turn
         self.hold = self.holding.hold
-        self.replies: list[object] | None = None  # what the turn answers, if anybody may have asked
+        self.replies: MutableSequence[object] | None = None  # what the turn answers, if anybody may have asked
         self._names = names
         self._inline = inline  # whether plain functions are called in the turn; a harness leaves all calls to its test
         self._message: object = None

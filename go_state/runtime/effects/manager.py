@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, MutableSequence
 from contextvars import Token
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -106,8 +106,8 @@ class EffectManager:
         """Connect the run's subscriptions."""
         self.lifecycle.inputs = inputs
 
-    def connect_replies(self, replies: list[object], drained: Callable[[], object]) -> None:
-        """Put what turns answer into the list, and call `drained` when nothing but running effects is waited for any more."""
+    def connect_replies(self, replies: MutableSequence[object], drained: Callable[[], object]) -> None:
+        """Put what turns answer into the sequence, and call `drained` when nothing but running effects is waited for any more."""
         self._interpreter.replies, self._drained = replies, drained
 
     def note_in(self, marks: Marks) -> None:

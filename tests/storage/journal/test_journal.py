@@ -19,7 +19,7 @@ import pytest
 
 import go_state as gs
 from go_state.storage.journal.journal import Journal
-from go_state.storage.records.frames import pack
+from go_state.storage.records.layout import pack
 
 ROOT = Path(gs.__file__).parents[1]
 DURABILITIES = pytest.mark.parametrize("durability", ["group", "put"])
@@ -266,8 +266,8 @@ def test_a_group_waits_in_memory(path: Path) -> None:
 
 
 def transaction_number(store: gs.LMDBStore) -> int:
-    assert store.backend.environment is not None
-    return int(store.backend.environment.info()["last_txnid"])
+    assert store.backend.file.environment is not None
+    return int(store.backend.file.environment.info()["last_txnid"])
 
 
 @DURABILITIES

@@ -111,8 +111,8 @@ def test_a_file_that_ends_before_its_free_pages_is_whole(path: Path) -> None:
             transaction.put(b"s/big", b"x" * 1_000_000)
             transaction.delete(b"s/big")
     with gs.LMDBStore(path) as store:
-        assert store.backend.environment is not None
-        assert path.stat().st_size < (store.backend.environment.info()["last_pgno"] + 1) * 4096
+        assert store.backend.file.environment is not None
+        assert path.stat().st_size < (store.backend.file.environment.info()["last_pgno"] + 1) * 4096
         store.check_damage()
 
 
