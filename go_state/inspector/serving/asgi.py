@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Callable
-from inspect import iscoroutinefunction
+from collections.abc import AsyncIterator, Awaitable, Callable
+from inspect import isawaitable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,25 +69,14 @@ class Application:
         routes += [Route("/api/{rest:path}", _unknown), Mount("/", StaticFiles(directory=_PAGE, html=True))]
         return Starlette(routes=routes)
 
-    def _answering(
-        self, endpoint: Callable[[Request], Any]
-    ) -> Callable[[Request], object]:  # a response, or an awaitable of one
+    def _answering(self, endpoint: Callable[[Request], object]) -> Callable[[Request], Awaitable[object]]:
         """Return the endpoint, which answers also when it raises: what the user's program raises is no failure of this server."""
-        if iscoroutinefunction(endpoint):
+        from starlette.concurrency import run_in_threadpool
 
-            async def answer_async(request: Request) -> Response:
-                try:
-                    found: Response = await endpoint(request)
-                    return found
-                except Exception as error:
-                    return self._problem(error)
-
-            return answer_async
-
-        def answer(request: Request) -> Response:
+        async def answer(request: Request) -> object:
             try:
-                found: Response = endpoint(request)
-                return found
+                found = await run_in_threadpool(endpoint, request)
+                return await found if isawaitable(found) else found
             except Exception as error:
                 return self._problem(error)
 
