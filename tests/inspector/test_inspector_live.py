@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -323,7 +325,7 @@ async def test_ten_thousand_keys_are_listed_in_pages_and_searched() -> None:
 
 
 def test_what_is_forgotten_is_gone_and_no_mistake() -> None:
-    """Who follows the newest is given the nearest that is kept; everybody else is told that it is gone."""
+    """Who follows is given the newest in its place; everybody else is told that it is gone."""
 
     def add(model: int, by: int) -> int:
         return model + by
@@ -337,10 +339,10 @@ def test_what_is_forgotten_is_gone_and_no_mistake() -> None:
         state = until(events, lambda kind, data: data["end"] > 3 * KEPT)
         with closing(Client(f"{client.origin}/?token={client.token}")) as other:
             assert other.api(f"s/{name}/at/5") == {"gone": True, "position": 5}
-            nearest = other.api(f"s/{name}/at/5", nearest=1)
-            assert state["first"] <= nearest["position"] < state["end"]
-            assert nearest["after"]["text"] == str(nearest["position"] + 1)
-            assert other.api(f"s/{name}/at/{state['end'] - 1}", nearest=1)["position"] == state["end"] - 1
+            newest = other.api(f"s/{name}/at/5", newest=1)
+            assert newest["position"] == state["end"] - 1
+            assert newest["after"]["text"] == str(app.model)
+            assert other.api(f"s/{name}/at/{state['end'] - 5}", newest=1)["position"] == state["end"] - 5
 
 
 def test_many_who_look_share_what_few_may_ask() -> None:
@@ -366,3 +368,43 @@ def test_a_stream_says_what_has_ended_it(tmp_path: Path, capfd: pytest.CaptureFi
         store.close()
         assert "is closed" in until(events, lambda kind, data: kind == "problem")["error"]
     assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.slow
+def test_what_is_asked_while_it_is_forgotten_is_right_or_gone() -> None:
+    """Four who ask for everything, beside an app at full speed, with threads exchanged as often as that goes."""
+
+    def add(model: int, by: int) -> int:
+        return model + by
+
+    with gs.start(gs.reducer(int, add)) as app, inspected(app) as client:
+        name = client.api("subjects")["items"][0]["id"]
+        events = client.events(f"s/{name}/live")
+        until(events, lambda kind, data: kind == "state")
+        app.apply(1)
+
+        def ask(number: int) -> None:
+            with closing(Client(f"{client.origin}/?token={client.token}")) as other:
+                for turn in range(25):
+                    subject = other.api(f"s/{name}")
+                    place = subject["first"] + (subject["end"] - subject["first"]) * turn // 25
+                    moment = other.api(f"s/{name}/at/{place}", newest=number % 2)
+                    assert moment.get("gone") or moment["after"]["text"] == str(moment["position"] + 1)
+                    rows = [row["position"] for row in other.api(f"s/{name}/rows", **{"from": subject["end"] - 50})["rows"]]
+                    assert rows == list(range(rows[0], rows[0] + len(rows))) if rows else True
+                    strip = other.api(f"s/{name}/strip")
+                    assert sum(strip["count"]) <= KEPT
+                    other.api(f"s/{name}/turns", **{"from": max(subject["end"] - 30, 0), "count": 30})
+
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
+        try:
+            with ThreadPoolExecutor(4) as pool:
+                asked = [pool.submit(ask, number) for number in range(4)]
+                while not all(each.done() for each in asked):
+                    app.send(*[1] * 300)
+                    app.apply(1)
+                for each in asked:
+                    each.result()
+        finally:
+            sys.setswitchinterval(interval)

@@ -6,8 +6,8 @@ import { Leaf, Tree, loadTree } from "./tree.js";
 
 const SOON = 400; // milliseconds after which it is said that a moment is on its way
 
-// The newest moment that was asked for; while it is on its way the one before stays. When the newest is followed, whatever is nearest to
-// the position is shown: an app without a store may have forgotten it meanwhile.
+// The newest moment that was asked for; while it is on its way the one before stays. When the newest is followed, an app
+// without a store may have forgotten the position meanwhile: then whatever is the newest is shown.
 export function useMoment(subject, position, following) {
   const [found, setFound] = useState({ at: null, problem: null });
   useEffect(() => {
@@ -17,7 +17,7 @@ export function useMoment(subject, position, following) {
     }
     const control = new AbortController();
     const wait = setTimeout(() => setFound((before) => ({ ...before, waiting: true })), SOON);
-    get(`s/${subject.id}/at/${position}`, { nearest: following && subject.kind === "live" }, control.signal)
+    get(`s/${subject.id}/at/${position}`, { newest: following && subject.kind === "live" }, control.signal)
       .then((at) => setFound((before) => (at.gone ? { at: before.at, gone: true, problem: null } : { at: { ...at, subject: subject.id }, problem: null })))
       .catch((error) => { if (error.name !== "AbortError") setFound((before) => ({ at: before.at, problem: error.message, blame: error.position })); })
       .finally(() => clearTimeout(wait));

@@ -39,7 +39,6 @@ _ROWS = 1000
 _BUCKETS = 2000
 _TURNS = 500  # whose commands are counted at once
 _TOLD = 200  # messages that come out differently and are told one by one
-_AHEAD = 1000  # messages between the first that is kept and the nearest that is shown, or that would be forgotten meanwhile
 _SOON = 0.1  # seconds between two words of progress
 
 
@@ -140,6 +139,10 @@ class Api:
             asked = {} if subject.moments is None or start >= end else subject.moments.asked(start, end)
         except FoldFails:  # which the moment says
             asked = {}
+        except Exception:
+            if not self._is_forgotten(subject, start):
+                raise
+            asked = {}
         failed = subject.known.failed(asked)
         found: dict[str, object] = {}
         for position, each in asked.items():
@@ -147,26 +150,34 @@ class Api:
             found[str(position)] = {"commands": each.commands, "badges": [name for name, holds in marks.items() if holds]}
         return {"turns": found}
 
-    def at(self, subject: SomeSubject, position: int, *, nearest: bool = False) -> Json:
-        """Return a moment; of one that is forgotten that it is gone, or the `nearest` that is not.
+    def at(self, subject: SomeSubject, position: int, *, newest: bool = False) -> Json:
+        """Return a moment; of one that is forgotten that it is gone, or, if that is asked for, the `newest` in its place.
 
         What an app without a store does is forgotten while it is looked at: it is no mistake to ask for it.
         """
         first, end = subject.span()
-        if nearest and position < first < end:
-            position = min(first + _AHEAD, end - 1)
-        if self._is_forgotten(subject, position):
-            return {"gone": True, "position": position}
-        _check_there(subject, position)
-        if subject.shown is None:
-            return self._without_model(subject, position)
-        found = subject.shown.moment(subject.needed().at(position))
-        add_known(found, subject, position, self.world.now(subject))
-        return {"gone": True, "position": position} if self._is_forgotten(subject, position) else found
+        if newest and position < first < end:
+            position = end - 1
+        gone: Json = {"gone": True, "position": position}
+        try:
+            _check_there(subject, position)
+            found = self._moment(subject, position)
+        except Exception:
+            if self._is_forgotten(subject, position):
+                return gone
+            raise
+        return gone if self._is_forgotten(subject, position) else found
 
     def _is_forgotten(self, subject: SomeSubject, position: int) -> bool:
         """Return whether the message is one of those before what is kept."""
         return position < subject.span()[0]
+
+    def _moment(self, subject: SomeSubject, position: int) -> Json:
+        if subject.shown is None:
+            return self._without_model(subject, position)
+        found = subject.shown.moment(subject.needed().at(position))
+        add_known(found, subject, position, self.world.now(subject))
+        return found
 
     def _without_model(self, subject: SomeSubject, position: int) -> Json:
         """Return a moment of which only the message is known."""

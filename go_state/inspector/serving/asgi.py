@@ -134,8 +134,8 @@ class Application:
         return _json(self._api.turns(self._of(request), _number(request, "from", 0), _number(request, "count", 100)))
 
     def _at(self, request: Request) -> Response:
-        nearest = request.query_params.get("nearest", "") not in ("", "0")
-        return _json(self._api.at(self._of(request), _position(request), nearest=nearest))
+        newest = request.query_params.get("newest", "") not in ("", "0")
+        return _json(self._api.at(self._of(request), _position(request), newest=newest))
 
     def _tree(self, request: Request) -> Response:
         query = request.query_params
