@@ -7,6 +7,7 @@ the state that the buffer shares with its consumers.
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -147,6 +148,10 @@ def check_own(log: Log[Msg], called: str, consumer: object) -> Consumer[Msg]:
     else:
         found = "None" if consumer is None else f"a {type(consumer).__qualname__}"
     raise UsageError(f"{called}() takes an open consumer of this buffer, not {found}")
+
+
+# What `help` and the reference show of `put`: (*messages). That its first message is apart saves the tuple of the rest.
+vars(Buffer.put)["__signature__"] = inspect.signature(Buffer.put_async)
 
 
 def close_log(log: Log[Msg], timeout: float | None) -> None:

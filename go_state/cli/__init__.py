@@ -11,6 +11,7 @@ something is wrong in the store, 2 the command line was wrong.
 `inspect.py`     the page that travels in time
 `dead/`          what was set aside: list, show, retry, drop, export
 `positions/`     how far sources were read: list, set, reset
+`telling/`       errors, in the words of the command line
 `conditions.py`  what `--where` may say
 `parameters.py`  what the commands take: their arguments and options
 `opened.py`      the store, the journal and the program that a command is given

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 
-from go_state.core.errors import GoStateError, LeaseHeld, MissingExtra
+from go_state.core.errors import GoStateError, MissingExtra
 
 try:
     from go_state.cli import inspect, parameters, snapshots
@@ -15,6 +15,7 @@ try:
     from go_state.cli.journal import journals, messages
     from go_state.cli.output import fail
     from go_state.cli.positions import records as positions
+    from go_state.cli.telling.errors import in_options, tell_error
 except MissingExtra as error:
     sys.exit(str(error))
 
@@ -32,43 +33,41 @@ app.add_typer(_dead, name="dead")
 _store = parameters.group("A store as a whole.")
 app.add_typer(_store, name="store")
 
-_snapshots.command("list")(snapshots.list_snapshots)
-_snapshots.command("show")(snapshots.show_snapshot)
-_snapshots.command("export")(snapshots.export_snapshots)
-_snapshots.command("check")(snapshots.check_snapshots)
-
-_journal.command("list")(journals.list_journals)
-_journal.command("show")(messages.show_journal)
-_journal.command("export")(journals.export_journal)
-_journal.command("import")(journals.import_journal)
-_journal.command("truncate")(journals.truncate_journal)
-_journal.command("skip")(journals.skip_message)
-
-_dead.command("list")(letters.list_letters)
-_dead.command("show")(letters.show_letter)
-_dead.command("retry")(letters.retry_letters)
-_dead.command("drop")(letters.drop_letters)
-_dead.command("export")(letters.export_letters)
-
-_positions.command("list")(positions.list_positions)
-_positions.command("set")(positions.set_position)
-_positions.command("reset")(positions.reset_position)
-
-_store.command("info")(store.show_info)
-_store.command("backup")(store.back_up)
-_store.command("restore")(store.restore)
-_store.command("compact")(store.compact)
-_store.command("check")(store.check)
-
-app.command("inspect")(inspect.inspect_history)
-app.command("erase")(erase.erase)
-app.command("replay")(replay.replay_history)
-app.command("first")(finding.find_first)
-app.command("compare")(finding.compare_programs)
-app.command("verify")(finding.verify_history)
-app.command("rebuild")(models.rebuild_models)
-app.command("peek")(models.peek_at_model)
-app.command("to-test")(models.write_test)
+for group, name, command in (
+    (_snapshots, "list", snapshots.list_snapshots),
+    (_snapshots, "show", snapshots.show_snapshot),
+    (_snapshots, "export", snapshots.export_snapshots),
+    (_snapshots, "check", snapshots.check_snapshots),
+    (_journal, "list", journals.list_journals),
+    (_journal, "show", messages.show_journal),
+    (_journal, "export", journals.export_journal),
+    (_journal, "import", journals.import_journal),
+    (_journal, "truncate", journals.truncate_journal),
+    (_journal, "skip", journals.skip_message),
+    (_dead, "list", letters.list_letters),
+    (_dead, "show", letters.show_letter),
+    (_dead, "retry", letters.retry_letters),
+    (_dead, "drop", letters.drop_letters),
+    (_dead, "export", letters.export_letters),
+    (_positions, "list", positions.list_positions),
+    (_positions, "set", positions.set_position),
+    (_positions, "reset", positions.reset_position),
+    (_store, "info", store.show_info),
+    (_store, "backup", store.back_up),
+    (_store, "restore", store.restore),
+    (_store, "compact", store.compact),
+    (_store, "check", store.check),
+    (app, "inspect", inspect.inspect_history),
+    (app, "erase", erase.erase),
+    (app, "replay", replay.replay_history),
+    (app, "first", finding.find_first),
+    (app, "compare", finding.compare_programs),
+    (app, "verify", finding.verify_history),
+    (app, "rebuild", models.rebuild_models),
+    (app, "peek", models.peek_at_model),
+    (app, "to-test", models.write_test),
+):
+    group.command(name)(in_options(command))
 
 
 def main() -> None:
@@ -78,13 +77,8 @@ def main() -> None:
     """
     try:
         app()
-    except LeaseHeld as error:  # which tells a program to wait for it
-        fail(
-            f"error: the lease of the journal {error.name!r} is held by a program that is running: stop it, give the command again, and "
-            f"start it afterwards; nothing was changed"
-        )
-    except GoStateError as error:
-        fail("\n".join([f"error: {error}", *getattr(error, "__notes__", ())]))
+    except GoStateError as error:  # of the command line itself; those of a command have been told
+        tell_error(error, {})
     except OSError as error:
         fail(f"error: {error.filename or 'a file'} cannot be read or written: {error.strerror or error}")
     except Exception as error:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, get_args
 
 from go_state.core.errors import MissingExtra
 
 try:
     import typer
+    from typer.models import OptionInfo
 except ImportError:
     raise MissingExtra("cli", "the command go-state") from None
 
@@ -138,3 +139,12 @@ RedactPaths = Annotated[
 def group(text: str) -> typer.Typer:
     """Return a group of commands. Errors of a program are printed by `main`, which escapes what a terminal would obey."""
     return typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=text)
+
+
+def option_of(name: str, annotation: object) -> str | None:
+    """Return the option of a command's parameter, such as "--dry-run"; None for an argument."""
+    for info in get_args(annotation):
+        if isinstance(info, OptionInfo):
+            written = [each for each in (info.default, *(info.param_decls or ())) if isinstance(each, str)]
+            return next((each for each in written if each.startswith("--")), f"--{name.replace('_', '-')}")
+    return None

@@ -9,7 +9,7 @@ service does.
     observer        the ports: `Observer`, an object with `on_event(event)`, and `Tracer`, which follows a message to its commands
     log             `Log`: the standard library's logging; slow turns are named
     prometheus      `Prometheus`: counters and histograms, to be scraped
-    opentelemetry   `OpenTelemetry`: spans of turns and commands, children of whoever sent the message; and metrics
+    opentelemetry   `OpenTelemetry`: spans of turns and commands, children of whoever sent the message, in the program or outside; and metrics
 
 `program` is the program's name, `key` its key in the store or among the programs of many keys, and in a keyed aggregate that of the
 message; None if there is none. `message` is the name of the message's class, "" at the beginning, where there is none. `position` is

@@ -5,7 +5,8 @@ message; None if there is none. `message` is the name of the message's class, ""
 where the message stands in its queue or source; None if nobody counts. `seconds` are those of the run's clock. `error` is the name of
 the exception's class.
 
-No event has what is in a message, a model or an error. A key may be a person's: so observers that keep for long leave it out.
+No event has what is in a message, a model or an error. But a key may be a person's: metrics, which are kept for long, leave it out, and
+`Log` and the spans of `OpenTelemetry` have it. Keep these no longer than you may keep the key, or change it in an observer of your own.
 """
 
 from __future__ import annotations

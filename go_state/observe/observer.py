@@ -32,7 +32,10 @@ class Tracer(Observer, Protocol):
     """
 
     def carry(self) -> object | None:
-        """Called in the thread or task of whoever sends a message: return what its turn is to begin with; None for nothing."""
+        """Called in the thread or task of whoever sends a message: return what its turn is to begin with; None for nothing.
+
+        For what the program itself sends it is called in the turn, or in the block of `command_begins` of the command.
+        """
         ...
 
     def turn_begins(self, program: str, key: str | None, message: str, position: object, carried: object | None, /) -> object:

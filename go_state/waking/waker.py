@@ -1,10 +1,11 @@
 """What wakes a sleeper: the protocol of all wakers, the sleep of a thread, and the waking of many at once.
 
-A thread sleeps on a `SimpleQueue`, into which whoever wakes it puts something: its `put` may be called where another was interrupted,
-in a finalizer or a signal handler, and a lock that is made, released and acquired costs a fifth more. How a task sleeps is in
-`loop_waker.py`. All tasks of one event loop
-are woken by one call into it, so waking one of many tasks costs less than a microsecond; with a janus queue for each it was five to
-ten.
+A thread sleeps on a plain lock, which whoever wakes it releases: also where another call was interrupted, in a finalizer or a signal
+handler. A `SimpleQueue` in its place was a fifth faster and is not to be had: before Python 3.13 its `get(timeout=)` waits forever if
+the time is over before it has begun to wait, or while a signal handler runs. How a task sleeps is in `loop_waker.py`.
+
+All tasks of one event loop are woken by one call into it, so waking one of many tasks costs less than a microsecond; with a janus
+queue for each it was five to ten.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
-from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Protocol
 
 from go_state.system.running import running_loop
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
+
+
+_release = type(threading.Lock()).release
 
 
 class Waker(Protocol):
@@ -48,24 +51,23 @@ class Waker(Protocol):
 class ThreadWaker:
     """Wakes one sleeping thread, once: each sleep takes a new waker."""
 
-    __slots__ = ("_queue", "wake", "wake_in_loop")
+    __slots__ = ("_lock", "wake", "wake_in_loop")
 
     loop = None
     is_dead = False
 
     def __init__(self) -> None:
-        self._queue: SimpleQueue[None] = SimpleQueue()
-        #: Wakes the thread; a second call does nothing.
-        self.wake: Callable[[], None] = partial(self._queue.put, None)
+        self._lock = lock = threading.Lock()  # held until the thread is woken
+        lock.acquire()
+        #: Wakes the thread: the first call releases the lock, and a later one, from whatever thread, finds nothing to release. No
+        #: function of Python is called, so no signal handler comes in the middle of it, after which the thread would sleep on.
+        self.wake: Callable[[], None] = partial(next, map(_release, (lock,)), None)
         self.wake_in_loop: Callable[[], None] = self.wake
 
     def sleep(self, until: float | None) -> bool:
         """Block until `wake` is called; return False if the monotonic clock reaches `until` first."""
-        try:
-            self._queue.get(timeout=None if until is None else min(max(until - time.monotonic(), 0), threading.TIMEOUT_MAX))
-        except Empty:
-            return False
-        return True
+        seconds = -1 if until is None else min(max(until - time.monotonic(), 0), threading.TIMEOUT_MAX)
+        return self._lock.acquire(timeout=seconds)
 
 
 def wake_all(wakers: Iterable[Waker]) -> None:

@@ -79,7 +79,7 @@ class Slot(Generic[T]):
         if self._wakers:  # looked at after the slot is written, see above
             with self._lock:
                 wakers, self._wakers = self._wakers, {}
-            if len(wakers) == 1:
+            if len(wakers) == 1:  # as mostly
                 for waker in wakers:
                     waker.wake()
             else:

@@ -75,7 +75,7 @@ class _Look(NamedTuple, Generic[T]):
 class Watcher(Generic[T]):
     """One reader of a value, in any thread or event loop, one get at a time; made by `value.watch()`.
 
-    Iterating gives the newest value again and again, and ends when the value or the watcher is closed.
+    Iterating gives the newest value again and again, one in `every` seconds at most, and ends when the value or the watcher is closed.
     """
 
     def __init__(

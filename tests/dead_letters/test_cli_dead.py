@@ -72,6 +72,8 @@ def test_the_commands(tmp_path: Path) -> None:
     table = go(tmp_path, "list", "s", "night")
     assert "n.jsonl" in table
     assert "\x1b[2J" not in table
+    assert "no letter is under 'nope' in" in go(tmp_path, "list", "s", "nope", code=1)
+    assert "there are letters under 'night'" in go(tmp_path, "list", "s", "nope", "--json", code=1)
     shown = json.loads(go(tmp_path, "show", "s", "night", rows[1]["id"]))
     assert shown["raw"] == "\x1b]0;bad"
     assert "there is no letter" in go(tmp_path, "show", "s", "night", "nope", code=1)
@@ -84,7 +86,10 @@ def test_the_commands(tmp_path: Path) -> None:
     assert "1 done, 0 failed" in go(tmp_path, *again, "--key", "night:shop_of", "--decode", "night:fix")
     assert go(tmp_path, "list", "s", "--json") == ""
     assert "say which" in go(tmp_path, "drop", "s", "night", code=1)
-    assert json.loads(go(tmp_path, "drop", "s", "night", "--all", "--json")) == {"dropped": 0}
+    dropped, said = go(tmp_path, "drop", "s", "night", "--all", "--json").splitlines()
+    assert (json.loads(dropped), "there are no letters at all" in said) == ({"dropped": 0}, True)
+    assert "no letter is under 'nigth' in" in go(tmp_path, "export", "s", "nigth")
+    assert "no letter is under 'nigth' in" in go(tmp_path, "retry", "s", "nigth", "night:mended")
     with gs.LMDBStore(tmp_path / "s") as store:
         sys.path.insert(0, str(tmp_path))
         import night  # type: ignore[import-not-found]

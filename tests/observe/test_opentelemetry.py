@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -118,14 +121,19 @@ async def test_from_the_sender_to_what_a_command_does(name: str, tmp_path: Path,
         "request",
         "request > process shop",
         "request > process shop > in the turn",
+        "request > process shop > process shop",
         "request > process shop > task",
         "request > process shop > task",
         "request > process shop > task > in the task",
         "request > process shop > task > in the task",
+        "request > process shop > task > process shop",
+        "request > process shop > task > process shop",
         "request > process shop > thread",
         "request > process shop > thread",
         "request > process shop > thread > in the thread",
         "request > process shop > thread > in the thread",
+        "request > process shop > thread > process shop",
+        "request > process shop > thread > process shop",
         "webhook",
         "webhook > process shop",
         "webhook > process shop",
@@ -164,6 +172,147 @@ def test_to_a_program_that_is_begun_for_the_message(stored: bool, tmp_path: Path
         *("first", "first > process room", "second", "second > process room", "third", "third > process room")
     ]
     assert {span.attributes["go_state.key"] for span in telemetry.named("process room") if span.attributes} == {"a"}
+
+
+def chain() -> gs.Program[int, str]:
+    """Return a program whose messages send others: in a turn, from a task, a timer, a failure, and between the parts of a sequence."""
+
+    async def task() -> str:
+        return "of the task"
+
+    async def fails() -> str:
+        raise LookupError
+
+    async def silent() -> None: ...
+
+    task.__qualname__, fails.__qualname__, silent.__qualname__ = "task", "fails", "silent"
+    commands: dict[str, list[gs.Cmd[str]]] = {
+        "go": [gs.Cmd.send("of the turn"), gs.Cmd.call(task), gs.Cmd.after(0.001, "of the timer"), gs.Cmd.call(fails, err=str)],
+        "of the task": [gs.Cmd.seq(gs.Cmd.call(silent), gs.Cmd.send("between"), gs.Cmd.call(silent))],
+    }
+
+    def update(model: int, msg: str) -> gs.Step[int, str]:
+        return model + 1, commands.get(msg, ())
+
+    return gs.Program(lambda: (0, [gs.Cmd.send("of init")]), update, name="shop")
+
+
+@pytest.mark.parametrize("is_awaited", [False, True])
+@pytest.mark.parametrize("name", KINDS)
+async def test_from_a_turn_and_a_command_to_what_they_send(
+    name: str, is_awaited: bool, tmp_path: Path, telemetry: Telemetry
+) -> None:
+    """The turn of a message that a command has sent is the command's child, and of one that was sent in a turn that turn's."""
+    with ExitStack() as ends:
+        kind = Kind(name, tmp_path, ends)
+        app = kind.start(chain(), observe=telemetry.observe)
+
+        async def body() -> None:
+            with telemetry.tracer.start_as_current_span("request"):
+                await kind(app, "apply", "go", timeout=LONG)
+            if is_awaited:
+                await kind(app, "settle", timeout=LONG)
+
+        await kind.within(app, body)
+    turn = "request > process shop"
+    assert telemetry.tree() == [
+        "process shop",
+        "request",
+        turn,
+        f"{turn} > after",
+        f"{turn} > after > process shop",
+        f"{turn} > fails",
+        f"{turn} > fails > process shop",
+        f"{turn} > process shop",
+        f"{turn} > task",
+        f"{turn} > task > process shop",
+        f"{turn} > task > process shop > silent",
+        f"{turn} > task > process shop > silent",
+        f"{turn} > task > process shop > silent > process shop",
+    ]
+
+
+@dataclass(frozen=True)
+class Zero:
+    left: int
+
+
+@dataclass(frozen=True)
+class One:
+    left: int
+
+
+@dataclass(frozen=True)
+class Two:
+    left: int
+
+
+async def following(msg: Zero | One | Two) -> Zero | One | Two:
+    return replace(msg, left=msg.left - 1)
+
+
+def hand_on(model: int, msg: Zero | One | Two) -> gs.Step[int, Zero | One | Two]:
+    ways: list[gs.Cmd[Zero | One | Two]] = [
+        gs.Cmd.send(replace(msg, left=msg.left - 1)),
+        gs.Cmd.call(following, msg),
+        gs.Cmd.seq(gs.Cmd.call(following, replace(msg, left=1)), gs.Cmd.send(replace(msg, left=msg.left - 1))),
+        gs.Cmd.after(0.0001, replace(msg, left=msg.left - 1)),
+    ]
+    return model + 1, [ways[msg.left % 4]] if msg.left else ()
+
+
+@pytest.mark.parametrize("name", KINDS)
+async def test_all_that_comes_of_a_message_is_in_its_trace(name: str, tmp_path: Path, telemetry: Telemetry) -> None:
+    """Three threads send at once, with a switch at every step, and settle now and then: no turn is in the trace of another's."""
+    before = sys.getswitchinterval()
+
+    def send(app: gs.App[Any, Any], kind: type[Zero | One | Two]) -> None:
+        for number in range(8):
+            with telemetry.tracer.start_as_current_span(kind.__name__):
+                app.send(kind(6), kind(5))
+            if number % 3 == 0:
+                app.settle(LONG)
+
+    with ExitStack() as ends:
+        kind = Kind(name, tmp_path, ends)
+        app = kind.start(gs.Program(lambda: (0, ()), hand_on, name="shop"), observe=telemetry.observe)
+
+        async def body() -> None:
+            sys.setswitchinterval(1e-6)
+            try:
+                await asyncio.gather(*(asyncio.to_thread(send, app, each) for each in (Zero, One, Two)))
+            finally:
+                sys.setswitchinterval(before)
+            await kind(app, "settle", timeout=LONG)
+
+        await kind.within(app, body)
+    by_id = {span.context.span_id: span for span in telemetry.spans() if span.context}
+
+    def root(span: ReadableSpan) -> ReadableSpan:
+        return span if span.parent is None else root(by_id[span.parent.span_id])
+
+    turns = [
+        (span.attributes["go_state.message.type"], root(span).name)
+        for span in telemetry.named("process shop")
+        if span.attributes
+    ]
+    assert {of for of, _ in turns} == {"Zero", "One", "Two"}
+    assert [each for each in turns if each[0] != each[1]] == []
+    assert len(turns) >= 3 * 8 * 13
+
+
+def test_a_program_that_never_ends_begins_a_new_trace(telemetry: Telemetry) -> None:
+    """Each trace has a hundred turns of a chain, and the first of the next has a link to the last."""
+    counting: gs.Program[int, int] = gs.Program(
+        lambda: (0, ()), lambda model, msg: (model + 1, [gs.Cmd.send(msg - 1)] if msg else ()), name="shop"
+    )
+    with gs.start(counting, observe=telemetry.observe) as app:
+        app.send(249)
+    turns = telemetry.named("process shop")
+    traces = [span.context.trace_id for span in turns if span.context]
+    assert [traces.count(each) for each in dict.fromkeys(traces)] == [100, 100, 50]
+    heads = {index: span.links[0].context for index, span in enumerate(turns) if span.links}
+    assert heads == {index: turns[index - 1].context for index in (100, 200)}
 
 
 def test_from_many_threads_at_once(telemetry: Telemetry) -> None:
@@ -270,8 +419,6 @@ def test_after_a_restart_commands_begin_a_trace_of_their_own(tmp_path: Path, tel
 
     async def charge() -> int:
         begun.set()
-        import asyncio
-
         await asyncio.to_thread(hold.wait, LONG)
         return 1
 

@@ -111,8 +111,8 @@ class _Refolding(Generic[Model, Msg]):
             return []
         if self._start and self._model is None:
             raise UsageError(
-                f"the journal {name!r} begins at {self._start}, and its snapshots hold what the messages before have made: say with "
-                f"model= what becomes of the oldest, such as lambda model: model if nothing of it is to be erased"
+                f"the journal {name!r} begins at {self._start}, and its snapshots hold what the messages before have made: say by "
+                f"model= what becomes of the oldest: a function of its model, which returns it as it is if nothing of it is to be erased"
             )
         positions = {*journal.store.keyframes(name), position_of(journal, stored)}
         return sorted(position for position in positions if position >= self._start)

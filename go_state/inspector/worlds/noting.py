@@ -156,8 +156,9 @@ class Noting:
 
     def _send(self, kept: _Kept, note: _Note) -> None:
         assert isinstance(note.with_it, Sequence)
-        kept.sent = note.with_it
-        for message in kept.sent:
+        kept.sent = [*kept.sent, *note.with_it]  # what follows a command is sent after what it has sent itself
+        kept.story.entered = ()
+        for message in note.with_it:
             self._senders[id(message)] = kept
 
     def _forget(self, kept: _Kept) -> None:

@@ -26,6 +26,7 @@ class Observers(Generic[Model]):
         self.on_published: list[Callable[[Model], object]] = [self.models.slot.publish]
         self.is_drained = False  #: whether the end of the app waits for nothing but its commands
         self._following = threading.Lock()  # held by whoever begins to follow the fields
+        self._has_begun = False  # whether the fields have begun with a model that was the newest then
         self._error: BaseException | None = None  # what the program has ended with
 
     # ------------------------------------------------------------------ called by the run
@@ -72,13 +73,12 @@ class Observers(Generic[Model]):
         with self._following:
             if self._compare not in self.on_published:
                 self.on_published.append(self._compare)
-            begun = self.fields is not None
-            while not begun:
+            while not self._has_begun:
                 version, model = self.models.versioned()
                 self.fields = Fields(model, version, self.models.slot.before_wait)
                 if self.is_drained:  # looked at after the fields are set: `drained` does it the other way round
                     self.fields.wake()
-                begun = self.models.version == version
+                self._has_begun = self.models.version == version
             fields: Fields[Model] = self.fields  # type: ignore[assignment]  # it was begun
             if self.models.closed:  # looked at after the fields are set: `end` does it the other way round
                 fields.close(self._error)

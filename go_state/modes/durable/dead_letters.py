@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import shlex
 from collections.abc import Awaitable, Callable, Mapping
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -35,7 +36,11 @@ class DeadLetters:
         self._on_error = on_error
         self._kept = kept
         self._writer = writer
-        self._default: SetAside[object] = SetAside(OwnLetters(LetterBox(journal.store, DEFAULT_NAME)))
+
+    @cached_property
+    def _default(self) -> SetAside[object]:
+        """The journal's own store. Made when it is needed: its checks of what it is given are a tenth of a program's start."""
+        return SetAside(OwnLetters(LetterBox(self._journal.store, DEFAULT_NAME)))
 
     def decide(self, message: object, position: object, error: Exception) -> Policy:
         """Return the policy for the message; one that sets it aside does so into a `DeadLetter`, or into letters."""

@@ -12,6 +12,8 @@ from go_state.runtime.subscriptions.subscribed import Subscribed
 from go_state.storage.journal.run_record import RunRecord
 from go_state.storage.records.writes.wakes import NOW, WakeTimes
 
+_NOTHING = WakeTimes()
+
 
 class Waking:
     """Notes, for one run, when its program is to be woken."""
@@ -35,6 +37,10 @@ class Waking:
     def note(self, position: int) -> None:
         """Note how it stands now, before the message at the position. Called in the run's own thread or task."""
         manager, inputs = self._manager, self._manager.inputs
+        has_commands = bool(manager.count or manager.inbox.arrivals or manager.held)
+        if inputs is None and not has_commands:  # as of most programs, most of the time
+            self._record.wake_at(_NOTHING, position)
+            return
         timers = self._timers(manager.pending_timers())
         beats: dict[float, float] = {}
         is_busy = manager.count > len(timers) or bool(manager.inbox.arrivals or manager.held)

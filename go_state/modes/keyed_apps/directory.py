@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from contextvars import copy_context
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from go_state.core.errors import AppEnded
@@ -142,7 +143,7 @@ class Directory(Generic[Model, Msg]):
         crowd: list[Place[Model, Msg]] = []
         place = self.places.pop(key, None)
         if place is None or place.state is State.STOPPED:
-            crowd = list(self.places.values())[: max(len(self.places) + 1 - self._limit, 0)]
+            crowd = list(islice(self.places.values(), max(len(self.places) + 1 - self._limit, 0)))
             place = Place(key, self)
         self.places[key] = place  # at the end: used just now
         return place, crowd

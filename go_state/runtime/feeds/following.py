@@ -1,4 +1,5 @@
-"""Following what comes of messages, for those who wait until what they have sent is done; see `consequences.py`.
+"""Following what comes of messages: for those who wait until what they have sent is done, see `consequences.py`, and for tracers, to whom
+a turn belongs to whoever has sent its message. Both need the positions of what a run sends itself, and so its log is not lent to it.
 
 feed.take ──look──▶ mark the messages that were sent before somebody came ──▶ note what comes of them ──▶ all done: commit, wake
 """
@@ -6,7 +7,7 @@ feed.take ──look──▶ mark the messages that were sent before somebody c
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence, Sized
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from go_state.buffer.log import Log
 from go_state.runtime.effects.manager import EffectManager
@@ -17,6 +18,18 @@ Msg = TypeVar("Msg")
 
 Settle: TypeAlias = Callable[[int, Sequence[Msg], bool], Sequence[Msg]]
 """Commit so many messages, append these and, if asked to, read them; see `Reader.settle`."""
+
+
+class Traced(Protocol):
+    """Who is told at which positions a run's own messages are, so that their turns belong to those that have sent them."""
+
+    def turn_sends(self, count: int, first: int, /) -> None:
+        """Called when the turn that is being taken has sent as many messages, the first of them at this position."""
+        ...
+
+    def commands_send(self, messages: Sequence[object], first: int, /) -> None:
+        """Called when these, which no turn has sent, are in the queue, the first of them at this position."""
+        ...
 
 
 def _at_once() -> tuple[()]:
@@ -35,9 +48,11 @@ class Following(Generic[Msg]):
         self.place: Callable[[], Flow[None] | tuple[()]] = _at_once
         self.commit: Callable[[], Flow[None] | tuple[()]] = _at_once
         self.is_on = False  #: whether it is noted whose messages are
+        self._is_awaited = False  # whether it is for those who wait
         self._by: object = None  # meanwhile, the position of the message whose call is being delivered
         self._log = log
         self._settling: Awaited | None = None
+        self._traced: Traced | None = None
         self._manager: EffectManager | None = None
         self._backlog: Callable[[], int] = int
 
@@ -46,8 +61,12 @@ class Following(Generic[Msg]):
         self._settling, self.waiting = settling, settling.waiting
 
     def connect(self, manager: EffectManager, backlog: Callable[[], int]) -> None:
-        """Ask these for the calls that run, and for how many messages wait."""
+        """Ask these for the calls that run, and for how many messages wait; tell tracers, if there are any, of all that is sent."""
         self._manager, self._backlog = manager, backlog
+        observation, log = manager.observation, self._log
+        if observation is not None and observation.carries and log is not None:
+            self._traced, self.is_on = observation.turns, True
+            log.lend(to_owner=False)
 
     @property
     def is_idle(self) -> bool:
@@ -65,9 +84,10 @@ class Following(Generic[Msg]):
         log, settling, manager = self._log, self._settling, self._manager
         if log is None or settling is None or manager is None:
             return
-        if self.is_on is not (is_awaited := bool(self.waiting)):
-            self.is_on = is_awaited
-            manager.follow_deliveries(self._delivers if self.is_on else None)
+        if self._is_awaited is not (is_awaited := bool(self.waiting)):
+            self._is_awaited = is_awaited
+            manager.follow_deliveries(self._delivers if is_awaited else None)
+            self.is_on = is_awaited or self._traced is not None
             log.lend(to_owner=not self.is_on)  # what an owner appends has no position that is known at once
         if settling.see():
             yield from self.place()
@@ -83,11 +103,15 @@ class Following(Generic[Msg]):
 
     def settle(self, settle: Settle[Msg], count: int, messages: Sequence[Msg], follow: bool, turn: int | None) -> Sequence[Msg]:
         """Settle, and note whose the messages are: of the turn at the position, or, without one, of the call that is delivered."""
-        log, settling = self._log, self._settling
-        if log is None or settling is None:
+        log, traced = self._log, self._traced
+        if log is None:
             return settle(count, messages, follow)
         with log.lock:
             following = settle(count, messages, follow)
             end = log.retained.end
-        settling.note(self._by if turn is None else turn, end - len(messages), end)
+        first = end - len(messages)
+        if traced is not None:
+            traced.commands_send(messages, first) if turn is None else traced.turn_sends(len(messages), first)
+        if self._settling is not None and self._is_awaited:
+            self._settling.note(self._by if turn is None else turn, first, end)
         return following

@@ -30,9 +30,10 @@ class OfTurn(Protocol):
 
 
 class Observed(Protocol):
-    """An effect, as far as it is looked at here."""
+    """An effect, as far as it is looked at here. It is remembered here what tracers bring along with its messages."""
 
     tries: int
+    carried: Traces
 
     @property
     def command(self) -> object:
@@ -69,7 +70,7 @@ class ObservesEffects(Protocol):
         ...
 
     def sent(self, effect: Observed, messages: Sequence[object], /) -> None:
-        """Called with the messages of a result, or of a failure, before they enter the queue."""
+        """Called with the messages of a result, of a failure, or of what follows one, before they enter the queue."""
         ...
 
     def failed(self, effect: Observed, error: BaseException, /) -> None:
@@ -118,6 +119,8 @@ class Commands:
                 scopes.append((tracer, scope))
             except Exception as error:
                 self._observers.leave_out(tracer, error)
+        if scopes:
+            effect.carried = self._turns.carried()
         try:
             launch(effect)
         finally:
@@ -132,7 +135,10 @@ class Commands:
         self._observers.tell(CommandRetried(*self._known(effect), effect.tries, wait))
 
     def sent(self, effect: Observed, messages: Sequence[object]) -> None:
-        """Tell nothing: no event has what is in a message."""
+        """Tell tracers that their turns belong to the command; no event has what is in a message."""
+        carried: Traces = getattr(effect, "carried", ())
+        if carried:
+            self._turns.command_sends(messages, carried)
 
     def failed(self, effect: Observed, error: BaseException) -> None:
         """Called when an effect has failed; its end follows, and is not told."""

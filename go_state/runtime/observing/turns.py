@@ -8,7 +8,8 @@ message of a chunk, when the loop says so.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Generic, TypeAlias, TypeVar
 
@@ -37,6 +38,7 @@ class Turns(Generic[Msg]):
         self._where: Callable[[], object] = _nowhere  # returns its position
         self._begun: float | None = None  # when its turn began; None when it is over
         self._carried: dict[object, Traces] = {}  # what senders have brought along, by position
+        self._outgoing: deque[tuple[object, Traces]] = deque()  # what commands are about to put, each with what it brings along
         self._brought: Traces = ()  # of these, what belongs to the turn
 
     # ------------------------------------------------------------------ called by the loop
@@ -109,6 +111,7 @@ class Turns(Generic[Msg]):
         """Begin the turn of each tracer, with the context of its sender."""
         position, kind = self._where(), self._message.__class__.__qualname__
         self._brought = carried = self._carried.pop(position, ()) if self._carried else ()
+        self._outgoing.clear()  # of what was refused
         traces: list[tuple[Tracer, object]] = []
         for tracer in self._observers.tracers:
             try:
@@ -135,6 +138,32 @@ class Turns(Generic[Msg]):
         """
         carried = self._carry()
         return partial(self._expect, carried, count) if carried else None
+
+    # ------------------------------------------------------------------ called where turns and commands send, in the run's thread
+
+    def carried(self) -> Traces:
+        """Return what tracers bring along from here: from the turn that is being taken, or the command that is being begun."""
+        return self._carry() if self._observers.tracers else ()
+
+    def command_sends(self, messages: Sequence[object], carried: Traces) -> None:
+        """Called before messages of a command are put, with what was brought along from its beginning."""
+        self._outgoing.extend((each, carried) for each in messages)
+
+    def turn_sends(self, count: int, first: int) -> None:
+        """Called when the turn that is being taken has sent as many messages, the first of them at this position."""
+        if carried := self.carried():
+            self._expect(carried, count, first)
+
+    def commands_send(self, messages: Sequence[object], first: int) -> None:
+        """Called when these, which no turn has sent, are in the queue: find what they bring along, by what was told of commands."""
+        outgoing = self._outgoing
+        for position, message in enumerate(messages, first):
+            if any(each is message for each, _ in outgoing):  # those before it were refused
+                while True:
+                    each, carried = outgoing.popleft()
+                    if each is message:
+                        self._carried[position] = carried
+                        break
 
     def _expect(self, carried: Traces, count: int, first: int) -> None:
         for position in range(first, first + count):

@@ -9,6 +9,7 @@ Here is its face, and what it is made of, in the order in which a message meets 
 
 from __future__ import annotations
 
+import inspect
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -54,8 +55,6 @@ class Journal(Generic[Msg]):
     Messages are stored as `["Add", {"by": 1}]`. They stay until `truncate`; readers that are behind read them from disk.
     Raises `NotStorable` for a message that would not read back equal, `StoreFull`, `LeaseHeld`, and `Corrupt` with the position of what
     is damaged.
-
-    A run works with what the journal is made of: `log`, `inlet`, `lease`, `writer`, `history`, `run_record` and `kind`.
     """
 
     def __init__(
@@ -330,6 +329,8 @@ class Journal(Generic[Msg]):
     ) -> None:
         await self.close_async()
 
+
+vars(Journal.put)["__signature__"] = inspect.signature(Journal.put_async)  # as of `Buffer.put`
 
 SomeJournal: TypeAlias = Journal[Any]
 """A journal of which it does not matter here, or is not known, what its messages are."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NoReturn, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, NoReturn, TypeVar
 
 from go_state.core.errors import Incompatible, UsageError
 from go_state.core.migrations import Migration
@@ -13,27 +13,12 @@ from go_state.storage.codec.message_codec import MessageCodec
 from go_state.storage.records.layout import Block
 from go_state.storage.records.records import Records
 
-if TYPE_CHECKING:
-    from go_state.storage.types.description import Description
-
 Msg = TypeVar("Msg")
 
 
-class Schema(Protocol):
-    """What is kept beside messages, to know later what they were."""
-
-    @property
-    def schema(self) -> int:
-        """The number of the schema."""
-        ...
-
-    @property
-    def types(self) -> Description | None:
-        """The description of the messages' type, None if that is not known."""
-        ...
-
-
 class _Untyped(NamedTuple):
+    """What messages are written as of which nobody has said what they are: none are written."""
+
     schema: int = 1
     types: None = None
 
@@ -48,7 +33,8 @@ class MessageType(Generic[Msg]):
         self._records = records
         self._aside = aside  # what was set aside and is not on disk yet; see `RunRecord`
         self._codec: MessageCodec[Msg] | None = None
-        self.written_as: Schema = _UNTYPED  #: the schema that messages are written in today
+        #: What messages are written as today: the number of their schema, and the description of their type if that is known.
+        self.written_as: MessageCodec[Msg] | _Untyped = _UNTYPED
         self.encode_one: Callable[[Msg], bytes] = self._untyped  #: returns the JSON of one message
 
     def set(self, kind: Any, schema: int | None = None, migrations: Mapping[int, Migration] = MappingProxyType({})) -> None:

@@ -69,8 +69,9 @@ class RunRecord:
         What is written together with that are `letters`, by their keys in the store.
         """
         with self._log.lock:
+            self.has_unwritten = True
+            self._beside.update(letters)  # first: with the note alone, Ctrl-C in between would lose the message
             self.set_aside_locked(position, kind)
-            self._beside.update(letters)  # `has_unwritten` is true by now
 
     def add_letters(self, letters: Mapping[str, bytes]) -> None:
         """Write letters by their keys in the store, with the next flush: of messages whose commands have failed after their turn."""

@@ -1,4 +1,4 @@
-"""What a journal's log retains, every message on disk and the newest of them in memory as well, and how far its readers have come.
+"""What a journal's log retains: messages on disk, and the newest in memory, the last of them not written yet; and its readers.
 
 start ........ base ........ durable ........ end
 on disk only | on disk and   | in memory only:

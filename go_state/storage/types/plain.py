@@ -9,6 +9,7 @@ import typing
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 
+from go_state.core.errors import NotStorable
 from go_state.storage.types.annotations import Instance, TypeForm, class_of, is_untyped, members_of, origin_of
 
 PLAIN = (
@@ -26,6 +27,21 @@ def is_persistent_map(kind: TypeForm) -> bool:
     """Return whether it is `immutables.Map`."""
     # By name, so that the optional package is imported by its users alone; the class is in a C module or in a pure one.
     return getattr(kind, "__module__", "").split(".")[0] == "immutables" and getattr(kind, "__name__", "") == "Map"
+
+
+def check_enum(kind: type[enum.Enum], path: str) -> None:
+    """Raise `NotStorable` for an enum whose values JSON could not give back: they are all text, or all whole numbers."""
+    if issubclass(kind, enum.Flag):
+        return
+    if not kind.__members__:
+        raise NotStorable(path, f"the enum {kind.__qualname__} has no members: give it some")
+    found = {type(member.value) for member in kind.__members__.values()}
+    if found not in ({str}, {int}):
+        raise NotStorable(
+            path,
+            f"the members of the enum {kind.__qualname__} have values that are {' and '.join(sorted(each.__name__ for each in found))}: "
+            f"let all be str, such as their names, or all be int",
+        )
 
 
 def unknown_leaf(kind: TypeForm, is_class: Callable[[TypeForm], bool]) -> TypeForm | None:

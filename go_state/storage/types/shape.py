@@ -38,7 +38,7 @@ from go_state.storage.types.classes.fields import fields_of, is_class_with_field
 from go_state.storage.types.classes.mirror import Convert, Part, Shape, from_mirror, is_native, mirror_of, same, to_mirror
 from go_state.storage.types.misfit import MisfitError
 from go_state.storage.types.moments import reader, writer
-from go_state.storage.types.plain import MAPPINGS, PLAIN, SEQUENCES, is_persistent_map
+from go_state.storage.types.plain import MAPPINGS, PLAIN, SEQUENCES, check_enum, is_persistent_map
 
 _KEYS = (int, str)  # types that msgspec writes as the key of an object and reads back
 _UNORDERED = (set, frozenset)
@@ -99,6 +99,7 @@ class _Builder:
         if origin in (typing.Union, types.UnionType):
             return self._union(kind, path)
         if isinstance(kind, type) and issubclass(kind, enum.Enum):
+            check_enum(kind, path)
             return Shape(kind)
         if (origin or kind) in SEQUENCES:
             return self._sequence(origin or kind, args, path)

@@ -595,6 +595,22 @@ def test_errors_do_not_tell_the_contents() -> None:
     assert "my-secret" not in str(refused.value) + str(unread.value)
 
 
+@pytest.mark.parametrize(
+    ("members", "why"),
+    [
+        ({"ONE": 1, "TWO": "2"}, "the members of the enum Odd have values that are int and str: let all be str"),
+        ({"ONE": (1, 2)}, "the members of the enum Odd have values that are tuple: let all be str"),
+        ({}, "the enum Odd has no members"),
+    ],
+)
+def test_an_enum_that_json_cannot_give_back_is_named(members: dict[str, object], why: str) -> None:
+    """The error says at which field it is, which class, what is wrong with it and what to do."""
+    made = dataclasses.make_dataclass("Model", [("odd", enum.Enum("Odd", members))], frozen=True)
+    with pytest.raises(gs.errors.NotStorable, match=r"^Model\.odd cannot be stored: ") as refused:
+        gs.JsonCodec(made)
+    assert why in str(refused.value)
+
+
 def test_a_model_without_annotations_is_refused_with_advice() -> None:
     """A program whose update does not say what its model is cannot be stored without a codec, and the error says so."""
     with pytest.raises(gs.errors.NotStorable, match=r"codec="):

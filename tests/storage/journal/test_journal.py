@@ -565,6 +565,7 @@ def test_truncate_passes_no_named_reader(path: Path) -> None:
 # ---------------------------------------------------------------------- the lease
 
 
+@pytest.mark.processes
 def test_two_processes_do_not_write_one_journal(path: Path, other: Other) -> None:
     """The second gets LeaseHeld for every write and may read; other journals are nobody's; the first's death frees it."""
     assert other.do("journal.put(1)") == "None"
@@ -583,6 +584,7 @@ def test_two_processes_do_not_write_one_journal(path: Path, other: Other) -> Non
         assert journal.slice() == [1, 2]
 
 
+@pytest.mark.processes
 def test_the_lease_goes_from_one_to_the_other(path: Path, other: Other) -> None:
     """Who closes the journal gives the lease away, and who takes it continues after the other's messages."""
     with gs.LMDBStore(path) as store:
@@ -595,6 +597,7 @@ def test_the_lease_goes_from_one_to_the_other(path: Path, other: Other) -> None:
         assert store.journal("j").slice() == list(range(6))
 
 
+@pytest.mark.processes
 def test_who_waits_gets_the_lease(path: Path, other: Other) -> None:
     """With lease="wait" a put blocks until the owner has ended."""
     assert other.do("journal.put(1)") == "None"
@@ -608,6 +611,7 @@ def test_who_waits_gets_the_lease(path: Path, other: Other) -> None:
         assert journal.slice() == [1, 3, 2]
 
 
+@pytest.mark.processes
 def test_a_reader_opened_before_the_lease_sees_all(path: Path, other: Other) -> None:
     """Readers that were there when another process wrote are given its messages once this one has taken the lease."""
     filled(path, 10)
@@ -625,6 +629,7 @@ def test_a_reader_opened_before_the_lease_sees_all(path: Path, other: Other) -> 
             assert seen == list(range(start, 3001))
 
 
+@pytest.mark.processes
 def test_read_sees_what_another_process_writes(path: Path, other: Other) -> None:
     """`read` without a lease looks anew each time."""
     with gs.LMDBStore(path) as store:

@@ -32,7 +32,7 @@ def open_store(server: Server, schema: str, *, create: bool) -> None:
         if done > len(MIGRATIONS):
             raise StoreUnavailable(f"the tables of {server.where} were made by a newer go_state: upgrade this one")
         if done < len(MIGRATIONS) and not create:
-            older = "were made by an older go_state: open them once with create=True"
+            older = "were made by an older go_state: open them once with gs.PostgresStore(..., create=True)"
             raise StoreUnavailable(
                 f"the tables of {server.where} {older if done else 'are not there: name the schema they are in'}"
             )

@@ -1,4 +1,4 @@
-"""How a journal gets to disk: one flush, one transaction.
+"""How a journal gets to disk: one flush, one transaction; then its readers are woken, and senders told.
 
 Messages enter in memory and lie there encoded until a *flush* writes them, the cursors of named readers and what else belongs
 together in one synced transaction. There is no thread that flushes: whoever needs something durable does, and takes everybody's

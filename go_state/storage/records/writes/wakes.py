@@ -43,6 +43,8 @@ class WakeTimes(NamedTuple):
 
     def is_near(self, other: WakeTimes) -> bool:
         """Return whether the two say the same, but for what clocks differ by."""
+        if self == other:
+            return True
         if (self.due is None) is not (other.due is None) or abs((self.due or 0.0) - (other.due or 0.0)) >= _NEAR:
             return False
         return _are_near(self.beats, other.beats) and _are_near(self.timers, other.timers)

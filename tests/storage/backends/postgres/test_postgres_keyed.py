@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import postgres_server as servers
 import pytest
@@ -93,3 +96,54 @@ def test_what_another_process_runs_is_not_woken_twice(postgres_server: PostgresS
             while len(second["a"].model.reminded) < 2:
                 time.sleep(0.01)
             assert second["a"].model.reminded == ("soon", "later")
+
+
+async def test_a_lease_that_is_lost_takes_no_other_key_along(postgres_server: PostgresServer) -> None:
+    """In a write of many journals together one belongs to somebody else by now: that key is told, and the others are written."""
+    schema, keys, failed = postgres_server.fresh_schema(), [str(number) for number in range(40)], dict[str, BaseException]()
+    with (
+        gs.PostgresStore(postgres_server.dsn, schema=schema) as one,
+        gs.PostgresStore(postgres_server.dsn, schema=schema) as two,
+    ):
+        async with gs.start_keyed_async(guild, store=one, on_failed=lambda key, error: failed.update({key: error})) as guilds:
+            await asyncio.gather(*(guilds[key].apply_async(Remind("first", 1e12)) for key in keys))
+            # The session of the leases ends, of which their holder does not know; its writes have others.
+            of_leases = "FROM pg_locks WHERE locktype = 'advisory' GROUP BY pid HAVING count(*) >= 40"
+            postgres_server.execute(f"SELECT pg_terminate_backend(pid) {of_leases}")
+            async with gs.start_async(guild, store=two, key="7") as other:
+                await other.apply_async(Remind("other", 1e12))
+                with counted(one) as transactions:
+                    told = await asyncio.gather(
+                        *(guilds[key].apply_async(Remind("second", 1e12)) for key in keys), return_exceptions=True
+                    )
+                    await guilds.settle_async(60)
+                assert len(transactions) < len(keys)
+                assert (await other.apply_async(Remind("last", 1e12))).due.keys() == {"first", "other", "last"}
+            assert [key for key, each in zip(keys, told, strict=True) if isinstance(each, BaseException)] == ["7"]
+            assert isinstance(told[7], gs.errors.AppEnded)
+            assert (failed.keys(), type(failed["7"])) == ({"7"}, gs.errors.LeaseHeld)
+            assert all("second" in guilds[key].model.due for key in keys if key != "7")
+        for key in keys:
+            found = gs.history.peek(guild, two, key)
+            assert found is not None
+            assert set(found.model.due) == ({"first", "other", "last"} if key == "7" else {"first", "second"})
+
+
+@contextmanager
+def counted(store: gs.PostgresStore) -> Iterator[list[object]]:
+    """Count the transactions in which journals are written."""
+    together: Any = store.together
+    backend, begun = together._backend, list[object]()
+
+    class Counting:
+        @contextmanager
+        def transaction(self, **options: Any) -> Iterator[Any]:
+            begun.append(options)
+            with backend.transaction(**options) as transaction:
+                yield transaction
+
+    together._backend = Counting()
+    try:
+        yield begun
+    finally:
+        together._backend = backend

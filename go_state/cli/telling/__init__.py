@@ -1,0 +1,1 @@
+"""How a command tells what has gone wrong: `errors.py` makes the sentence."""
