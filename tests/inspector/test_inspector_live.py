@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 from inspector_support import Client, Msg, Refund, Sale, Shop, Told, init, inspected, sales, shop, update
 
 import go_state as gs
+from go_state.inspector.serving.streams import Lookers
 from go_state.inspector.worlds.recording import KEPT
 
 
@@ -319,3 +322,89 @@ async def test_ten_thousand_keys_are_listed_in_pages_and_searched() -> None:
             shops[f"key-{number:05}"].send(Sale("o", number))
         async with gs.inspect(shops) as page:
             await asyncio.to_thread(look, page.address)
+
+
+def test_what_is_forgotten_is_gone_and_no_mistake() -> None:
+    """Who follows is given the newest in its place; everybody else is told that it is gone."""
+
+    def add(model: int, by: int) -> int:
+        return model + by
+
+    with gs.start(gs.reducer(int, add)) as app, inspected(app) as client:
+        name = client.api("subjects")["items"][0]["id"]
+        events = client.events(f"s/{name}/live")
+        until(events, lambda kind, data: kind == "state")
+        app.send(*[1] * (3 * KEPT))
+        app.apply(1)
+        state = until(events, lambda kind, data: data["end"] > 3 * KEPT)
+        with closing(Client(f"{client.origin}/?token={client.token}")) as other:
+            assert other.api(f"s/{name}/at/5") == {"gone": True, "position": 5}
+            newest = other.api(f"s/{name}/at/5", newest=1)
+            assert newest["position"] == state["end"] - 1
+            assert newest["after"]["text"] == str(app.model)
+            assert other.api(f"s/{name}/at/{state['end'] - 5}", newest=1)["position"] == state["end"] - 5
+
+
+def test_many_who_look_share_what_few_may_ask() -> None:
+    """Of a busy program each of ten has its turn less often than the only one; of one that is not, as often."""
+    lookers = Lookers()
+    alone = lookers.pause("running", 5000)
+    with ExitStack() as ends:
+        for _ in range(10):
+            ends.enter_context(lookers.one_more())
+        assert lookers.pause("running", 5000) >= 5 * alone
+        assert lookers.pause("running", 10) < alone
+    assert lookers.pause("running", 5000) == alone
+
+
+def test_a_stream_says_what_has_ended_it(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """A store that is closed under it: told as an event, and not in the terminal."""
+    store = gs.LMDBStore(tmp_path / "s.lmdb")
+    with gs.start(shop, store=store, key="shop") as app:
+        app.apply(Sale("o1", 1))
+    with inspected(store, shop) as client:
+        events = client.events("s/shop/live")
+        until(events, lambda kind, data: kind == "state")
+        store.close()
+        assert "is closed" in until(events, lambda kind, data: kind == "problem")["error"]
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.slow
+def test_what_is_asked_while_it_is_forgotten_is_right_or_gone() -> None:
+    """Four who ask for everything, beside an app at full speed, with threads exchanged as often as that goes."""
+
+    def add(model: int, by: int) -> int:
+        return model + by
+
+    with gs.start(gs.reducer(int, add)) as app, inspected(app) as client:
+        name = client.api("subjects")["items"][0]["id"]
+        events = client.events(f"s/{name}/live")
+        until(events, lambda kind, data: kind == "state")
+        app.apply(1)
+
+        def ask(number: int) -> None:
+            with closing(Client(f"{client.origin}/?token={client.token}")) as other:
+                for turn in range(25):
+                    subject = other.api(f"s/{name}")
+                    place = subject["first"] + (subject["end"] - subject["first"]) * turn // 25
+                    moment = other.api(f"s/{name}/at/{place}", newest=number % 2)
+                    assert moment.get("gone") or moment["after"]["text"] == str(moment["position"] + 1)
+                    rows = [row["position"] for row in other.api(f"s/{name}/rows", **{"from": subject["end"] - 50})["rows"]]
+                    assert rows == list(range(rows[0], rows[0] + len(rows))) if rows else True
+                    strip = other.api(f"s/{name}/strip")
+                    assert sum(strip["count"]) <= KEPT
+                    other.api(f"s/{name}/turns", **{"from": max(subject["end"] - 30, 0), "count": 30})
+
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
+        try:
+            with ThreadPoolExecutor(4) as pool:
+                asked = [pool.submit(ask, number) for number in range(4)]
+                while not all(each.done() for each in asked):
+                    app.send(*[1] * 300)
+                    app.apply(1)
+                for each in asked:
+                    each.result()
+        finally:
+            sys.setswitchinterval(interval)

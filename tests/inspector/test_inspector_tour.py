@@ -219,7 +219,7 @@ def test_a_run_that_is_watched(browser: Browser) -> None:
         with gs.inspect(app) as inspector:
             looked = Looked(browser, inspector.address, viewport=SIZE, color_scheme="dark")
             page = looked.page
-            page.locator(".live").wait_for()
+            page.locator(".live [aria-pressed]").wait_for()
             app.send(*[Ordered(f"o{number}", number % 4) for number in range(40)])
             expect(page.get_by_role("button", name="1 under way, 1 timer")).to_be_visible()
             page.get_by_role("button", name="pause").click()

@@ -1,11 +1,13 @@
 """Which messages pass a filter: their positions, found in the background and kept as long as they may be asked for.
 
-A filter by type, set aside or slow is looked up in the timeline; by text it reads the messages, and by a changed path it folds them.
+A filter by type, set aside or slow is looked up in the timeline; by text or key it reads the messages, and by a changed path it folds
+them.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from array import array
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ from go_state.inspector.looking.timeline import Timeline
 from go_state.inspector.values.differing import differing
 
 _MANY = 50_000  # messages whose types are looked up at once
-_EVERY = 1000  # messages between two looks at whether it is still wanted
+_EVERY = 0.05  # seconds between two looks at whether it is still wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,7 @@ class Filter:
     changed: str = ""  # a path that the message changes, or a part below it
     aside: bool = False
     slower: float = 0.0  # seconds
+    key: str = ""  # of an aggregate of many keys
 
     @property
     def is_empty(self) -> bool:
@@ -48,6 +51,10 @@ class Filtered(Protocol):
     def known(self) -> Known: ...
     def models(self, start: int, end: int) -> Iterator[tuple[int, object, object]]:
         """Give each turn: its position, and the models before and after it."""
+        ...
+
+    def of_key(self, key: str, start: int, end: int) -> Iterator[tuple[int, bool]]:
+        """Give each position, and whether its message is of the key."""
         ...
 
 
@@ -84,11 +91,13 @@ class Matches:
         try:
             if self._filter == Filter(kind=self._filter.kind):
                 self._scan_types(end)
-            for number, (position, passes) in enumerate(self._passing(self.scanned, end), 1):
+            due = time.monotonic() + _EVERY
+            for position, passes in self._passing(self.scanned, end):
                 if passes:
                     self.positions.append(position)
                 self.scanned = max(self.scanned, position + 1)
-                if number % _EVERY == 0:
+                if time.monotonic() > due:
+                    due = time.monotonic() + _EVERY
                     if self._closed:
                         return
                     with self._changed:
@@ -115,7 +124,16 @@ class Matches:
         cheap = self._cheap(start, end)
         if wanted.changed:
             for position, before, after in of.models(start, end):
-                yield position, cheap(position) and _changes(wanted.changed, before, after) and self._has_text(position)
+                yield (
+                    position,
+                    cheap(position)
+                    and _changes(wanted.changed, before, after)
+                    and self._has_text(position)
+                    and self._is_of_key(position),
+                )
+        elif wanted.key:
+            for position, passes in of.of_key(wanted.key, start, end):
+                yield position, passes and cheap(position) and self._has_text(position)
         elif wanted.text:
             for position, passes in of.records.with_text(wanted.text, start, end):
                 yield position, passes and cheap(position)
@@ -129,7 +147,7 @@ class Matches:
         wanted, timeline = self._filter, self._of.timeline
         aside = self._of.set_aside() if wanted.aside else {}
         slow = self._of.known.slower(wanted.slower) if wanted.slower else {}
-        if wanted.kind and (wanted.text or wanted.changed or wanted.aside or wanted.slower):
+        if wanted.kind and wanted != Filter(kind=wanted.kind):
             timeline.grow()
 
         def passes(position: int) -> bool:
@@ -144,6 +162,10 @@ class Matches:
     def _has_text(self, position: int) -> bool:
         text = self._filter.text
         return not text or any(found for _, found in self._of.records.with_text(text, position, position + 1))
+
+    def _is_of_key(self, position: int) -> bool:
+        key = self._filter.key
+        return not key or any(found for _, found in self._of.of_key(key, position, position + 1))
 
 
 def _changes(path: str, before: object, after: object) -> bool:

@@ -6,6 +6,7 @@ Some models are kept between two questions, so that to step on costs one turn, a
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from go_state.core.commands import Command
 from go_state.core.errors import GoStateError, Incompatible, UsageError
-from go_state.core.ports import Entry
+from go_state.core.ports import Entry, History
 from go_state.history.reading.folding import Fold, Step, entries_of, exhaust
 from go_state.history.reading.opened import Opened
 from go_state.history.reading.starts import Start, start_of
@@ -26,6 +27,8 @@ Msg = TypeVar("Msg")
 _KEPT = 64  # models, which share with each other what did not change between them
 _NEAR = 64  # messages that are folded rather than that a keyframe is read
 _EVERY = 10_000  # messages between two models that are kept of a long way
+_LONG = 0.05  # seconds after which a long way is interrupted: somebody may have cancelled it, or wait for another moment
+_FEW, _SOME = 64, 4096  # messages that are folded between two looks at the clock: at first, and at most
 _KEPT_OF_WAYS = 128  # such models; when there are more, every second one goes
 
 
@@ -45,6 +48,23 @@ class Moment(Generic[Model, Msg]):
     denied: str | None = None
 
 
+class FoldFails(Exception):
+    """The program fails at a message on the way, after which there is no model."""
+
+    def __init__(self, position: int, kind: str, error: BaseException) -> None:
+        super().__init__(position, kind, error)
+        self.position = position
+        self.kind = kind
+        self.error = error
+
+    def said(self, *, hidden: bool) -> str:
+        """Return what is said of it."""
+        return (
+            f"There is no model here: at position {self.position}, a {self.kind}, the program fails with "
+            f"{why(self.error, hidden=hidden)}"
+        )
+
+
 class Asked(NamedTuple):
     """What a turn has asked for: how many commands; or what it has failed with, or that it was denied."""
 
@@ -61,8 +81,10 @@ class Moments(Generic[Model, Msg]):
         opened: Opened[Model, Msg],
         start: Callable[[int], Start[Model]] | None = None,
         keyframes: Callable[[], list[int]] = list,
+        history: History[Msg] | None = None,
     ) -> None:
         self.opened = opened
+        self.history = history or opened.history  #: where the messages are read
         self.keyframes = keyframes  #: returns the positions of the models that were kept
         self._start = start
         self._lock = threading.Lock()  # guards the models; held while folding, so that two do not fold the same
@@ -71,7 +93,7 @@ class Moments(Generic[Model, Msg]):
 
     def at(self, position: int) -> Moment[Model, Msg]:
         """Return the moment of the message at the position; `UsageError` if there is none."""
-        history = self.opened.history
+        history = self.history
         with self._lock:
             aside = history.set_aside().get(position)
             entry = next(iter(history.entries(position, position + 1)), None)
@@ -92,7 +114,7 @@ class Moments(Generic[Model, Msg]):
 
     def asked(self, start: int, end: int) -> dict[int, Asked]:
         """Return what the turns from `start` to before `end` have asked for; nothing of those after one that fails the fold."""
-        history, found = self.opened.history, {position: Asked(0) for position in range(start, end)}
+        history, found = self.history, {position: Asked(0) for position in range(start, end)}
         aside = history.set_aside()
         with self._lock:
             fold = self.fold_to(start)
@@ -115,12 +137,30 @@ class Moments(Generic[Model, Msg]):
             return None
 
     def fold_to(self, position: int) -> Fold[Model, Msg]:
-        """Return a fold that has taken all before the position; its models are its own."""
+        """Return a fold that has taken all before the position; its models are its own. Raises `FoldFails`."""
         fold, at = self._begun(position)
-        while position - at > _EVERY:
-            at = self._on_way(fold, at)
-        self.forward(fold, at, position)
+        for _ in self._on_way(fold, at, position):
+            pass
         self._keep(position, fold)
+        return fold
+
+    def fresh(self, position: int, progress: Callable[[int], object] = lambda _: None) -> Fold[Model, Msg]:
+        """Return a fold that has taken all before the position, for somebody who goes on with it alone. Raises `FoldFails`.
+
+        `progress` is called on a long way with the position, and may raise to end it, or wait: the moments of others are not held up.
+        """
+        with self._lock:
+            fold, at = self._begun(position)
+        way = self._on_way(fold, at, position)
+        while True:
+            with self._lock:
+                reached = next(way, None)
+            if reached is None:
+                break
+            if reached < position:
+                progress(reached)
+        with self._lock:
+            self._keep(position, fold)
         return fold
 
     def _begun(self, position: int) -> tuple[Fold[Model, Msg], int]:
@@ -130,48 +170,55 @@ class Moments(Generic[Model, Msg]):
         exhaust(fold.begin())
         return fold, start.position
 
-    def _on_way(self, fold: Fold[Model, Msg], at: int) -> int:
-        """Take a stretch of a long way; return where it ends. Some models of such a way are kept."""
-        until = at - at % _EVERY + _EVERY
-        self.forward(fold, at, until)
-        self._keep_way(until, fold)
-        return until
+    def _on_way(self, fold: Fold[Model, Msg], start: int, end: int) -> Iterator[int]:
+        """Take the messages, and give how far that is, as `forward` does. Some models of a long way are kept."""
+        for at in self.forward(fold, start, end):
+            if at % _EVERY == 0 and end - start > _EVERY:
+                self._keep_way(at, fold)
+            yield at
 
-    def forward(self, fold: Fold[Model, Msg], start: int, end: int) -> None:
-        """Take the messages from `start` to before `end`; those of a journal at once, which is several times as fast as by turns."""
+    def forward(self, fold: Fold[Model, Msg], start: int, end: int) -> Iterator[int]:
+        """Take the messages from `start` to before `end`, and give how far that is, 20 times a second at least, and at each ten thousandth.
+
+        Those of a journal are taken at once, which is several times as fast as by turns. Raises `FoldFails`.
+        """
         opened, history = self.opened, self.opened.history
+        at = start
         if isinstance(history, StoredHistory) and not (opened.follows or opened.program.takes_turn):
             try:
-                fold.models[None] = self._folded(history, fold.models[None], start, end)
+                for at in self._at_once(history, fold, start, end):
+                    yield at
                 return
             except Exception:
                 pass  # by turns it says at which message
-        exhaust(fold.steps(entries_of(history, start, end)))
+        yield from self._by_turns(fold, at, end)
 
-    def _folded(self, history: StoredHistory[Model, Msg], model: Model, start: int, end: int) -> Model:
+    def _at_once(self, history: StoredHistory[Model, Msg], fold: Fold[Model, Msg], start: int, end: int) -> Iterator[int]:
+        at, few = start, _FEW
         for messages in history.lists(start, end):
-            model = folded(self.opened.program, model, messages)
-        return model
+            done = 0
+            while done < len(messages):
+                begun = time.monotonic()
+                some = messages[done : done + min(few, _EVERY - at % _EVERY)]
+                fold.models[None] = folded(self.opened.program, fold.models[None], some)
+                done, at = done + len(some), at + len(some)
+                few = min(few * 2, _SOME) if time.monotonic() - begun < _LONG / 4 else max(few // 2, 1)
+                yield at
 
-    def fresh(self, position: int, progress: Callable[[int], object] = lambda _: None) -> Fold[Model, Msg]:
-        """Return a fold that has taken all before the position, for somebody who goes on with it alone.
-
-        `progress` is called on a long way with the position, and may raise to end it, or wait: the moments of others are not held up.
-        """
-        with self._lock:
-            fold, at = self._begun(position)
-        while position - at > _EVERY:
-            with self._lock:
-                at = self._on_way(fold, at)
-            progress(at)
-        with self._lock:
-            self.forward(fold, at, position)
-            self._keep(position, fold)
-        return fold
+    def _by_turns(self, fold: Fold[Model, Msg], start: int, end: int) -> Iterator[int]:
+        due = time.monotonic() + _LONG
+        for entry in entries_of(self.history, start, end):
+            exhaust(turns_of(fold, entry))
+            at = entry.position + 1
+            if at % _EVERY == 0 or at == end or time.monotonic() > due:
+                yield at
+                due = time.monotonic() + _LONG
 
     def steps(self, start: int, end: int) -> Iterator[Step[Model, Msg]]:
         """Give the turns of the messages from `start` to before `end`, of a fold of their own."""
-        return self.fresh(start).steps(entries_of(self.opened.history, start, end))
+        fold = self.fresh(start)
+        for entry in entries_of(self.history, start, end):
+            yield from turns_of(fold, entry)
 
     def _nearest(self, position: int) -> Start[Model]:
         """Return the nearest there is to begin from."""
@@ -215,6 +262,14 @@ class Moments(Generic[Model, Msg]):
         if len(self._ways) > _KEPT_OF_WAYS:
             for each in sorted(self._ways)[1::2]:
                 del self._ways[each]
+
+
+def turns_of(fold: Fold[Model, Msg], entry: Entry[Msg]) -> Iterator[Step[Model, Msg]]:
+    """Give the turns of one message; `FoldFails` if the program does."""
+    try:
+        yield from fold.entry(entry)
+    except Exception as error:
+        raise FoldFails(entry.position, type(entry.message).__qualname__, error) from error
 
 
 def why(error: BaseException, *, hidden: bool) -> str:

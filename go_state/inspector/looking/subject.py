@@ -25,7 +25,8 @@ Model = TypeVar("Model")
 Msg = TypeVar("Msg")
 
 State: TypeAlias = Literal["running", "resting", "failed", "ended", "stored", "growing"]
-_FILTERS = 4  # whose matches are kept
+_FILTERS = 4  # whose matches are kept, and how many these may be together, unless it is a single one: eight bytes each
+_MATCHES = 1_000_000
 _WAIT = 0.15  # seconds that a question waits for matches; the page asks again
 SLOW = 0.01
 """Seconds from which on a turn is called slow."""
@@ -47,6 +48,8 @@ class Found(NamedTuple):
     next: int | None
     scanned: int
     total: int | None
+    number: int  # of the first of these among all that pass
+    found: int  # of these by now
 
 
 class Subject(Generic[Model, Msg]):
@@ -76,7 +79,7 @@ class Subject(Generic[Model, Msg]):
         self.shown: Shown[Model, Msg] | None = None
         if opened is not None:
             find = start if stored is None else stored.start
-            self.moments = Moments(opened, find, self.keyframes)
+            self.moments = Moments(opened, find, self.keyframes, history)
             self.shown = Shown(opened.program, redaction, turn_name or (lambda position: f"{history.identity}/{position}"))
         self._matches: OrderedDict[Filter, Matches] = OrderedDict()
         self._lock = threading.Lock()  # guards the matches
@@ -107,12 +110,27 @@ class Subject(Generic[Model, Msg]):
 
     def _time(self, position: int) -> float | None:
         known = self.timeline.time_at(position)
-        return known if known is not None else next((line.at for line in self.records.lines(position, position + 1)), None)
+        if known is not None or position < self.timeline.end:
+            return known
+        return next((line.at for line in self.records.lines(position, position + 1)), None)
 
     def models(self, start: int, end: int) -> Iterator[tuple[int, object, object]]:
         """Give each turn: its position, and the models before and after it."""
         for step in self.needed().steps(start, end):
             yield step.position, step.before, step.after
+
+    @property
+    def is_of_keys(self) -> bool:
+        """Whether its messages have keys: those of an aggregate of many."""
+        return self.opened is not None and self.opened.key_of is not None
+
+    def of_key(self, key: str, start: int, end: int) -> Iterator[tuple[int, bool]]:
+        """Give each position, and whether its message is of the key; `UsageError` if messages have none."""
+        key_of = None if self.opened is None else self.opened.key_of
+        if key_of is None:
+            raise UsageError("messages have keys only in an aggregate of many keys: give it as key_of=, or --key-of")
+        for entry in self.history.entries(start, end):
+            yield entry.position, entry.message is not None and _is_of(key_of, entry.message, key)
 
     def needed(self) -> Moments[Model, Msg]:
         """Return its moments; `UsageError` if it has none."""
@@ -145,7 +163,9 @@ class Subject(Generic[Model, Msg]):
         some = places[skip + index : skip + index + count]
         is_known = matches.scanned >= end
         more = index + len(some) if not is_known or len(places) - skip > index + len(some) else None
-        return Found(self._lines_at(some), more, matches.scanned, len(places) - skip if is_known else None)
+        return Found(
+            self._lines_at(some), more, matches.scanned, len(places) - skip if is_known else None, index, len(places) - skip
+        )
 
     def after(self, wanted: Filter, start: int, count: int, *, backward: bool) -> Found:
         """Return the messages that pass a filter from a position on, or before it."""
@@ -165,7 +185,9 @@ class Subject(Generic[Model, Msg]):
             ):  # these two change behind what was looked at
                 matches = Matches(self, wanted, first)
             self._matches[wanted] = matches
-            while len(self._matches) > _FILTERS:
+            while len(self._matches) > _FILTERS or (
+                len(self._matches) > 1 and sum(len(each.positions) for each in self._matches.values()) > _MATCHES
+            ):
                 self._matches.popitem(last=False)[1].close()
             return matches
 
@@ -198,3 +220,10 @@ class Subject(Generic[Model, Msg]):
         with self._lock:
             for matches in self._matches.values():
                 matches.close()
+
+
+def _is_of(key_of: Callable[[Msg], str], message: Msg, key: str) -> bool:
+    try:
+        return key_of(message) == key
+    except Exception:  # its turn says why
+        return False

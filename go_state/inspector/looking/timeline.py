@@ -10,7 +10,8 @@ import threading
 from array import array
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import NamedTuple
 
 from go_state.inspector.looking.records import Records
@@ -33,6 +34,7 @@ class Timeline:
     def __init__(self, records: Records) -> None:
         self._records = records
         self._lock = threading.Lock()  # held by whoever lets it grow
+        self._beginning = threading.Lock()  # guards the thread: nobody waits for it who only wants it to begin
         self._thread: threading.Thread | None = None
         self.first = records.span().start  #: the position of the first message
         self.names: list[str] = []  #: of types
@@ -52,7 +54,7 @@ class Timeline:
 
     def begin(self) -> None:
         """Begin to make it, in a thread of its own, unless that was done."""
-        with self._lock:
+        with self._beginning:
             if self._thread is None:
                 self._thread = threading.Thread(target=self.grow, name="go_state inspector index", daemon=True)
                 self._thread.start()
@@ -112,35 +114,49 @@ class Timeline:
         found = Counter(bytes(self._types))
         return sorted(((self.names[number], count) for number, count in found.items()), key=lambda each: (-each[1], each[0]))
 
-    def of_type(self, name: str, start: int, end: int) -> Iterator[int]:
-        """Give the positions of this type."""
+    def _still(self) -> AbstractContextManager[object]:
+        """Keep others from forgetting for as long as the block lasts; while it is first made, nobody does."""
+        return self._lock if self.is_complete else nullcontext()
+
+    def of_type(self, name: str, start: int, end: int) -> list[int]:
+        """Return the positions of this type."""
+        found: list[int] = []
         number = self._numbers.get(name)
         if number is None:
-            return
-        types, first = self._types, self.first
-        index = types.find(number, max(start - first, 0), max(end - first, 0))
-        while index >= 0:
-            yield first + index
-            index = types.find(number, index + 1, max(end - first, 0))
+            return found
+        with self._still():
+            types, first = self._types, self.first
+            index = types.find(number, max(start - first, 0), max(end - first, 0))
+            while index >= 0:
+                found.append(first + index)
+                index = types.find(number, index + 1, max(end - first, 0))
+        return found
 
     def type_at(self, position: int) -> str | None:
         """Return the type at a position; None if it is not known yet."""
-        index = position - self.first
-        return self.names[self._types[index]] if 0 <= index < len(self._types) else None
+        with self._still():
+            index = position - self.first
+            return self.names[self._types[index]] if 0 <= index < len(self._types) else None
 
     def time_at(self, position: int) -> float | None:
         """Return when the message at a position has entered; None if that is not known."""
-        index = position - self.first
-        return self._times[index] if self._has_times and 0 <= index < len(self._times) else None
+        with self._still():
+            index = position - self.first
+            return self._times[index] if self._has_times and 0 <= index < len(self._times) else None
 
     def position_of(self, time: float) -> int:
         """Return the first position whose message entered at that time, or later; the last one if there is none."""
-        if not self._has_times or not self._times:
-            return self.first
-        return self.first + min(bisect_left(self._times, time), len(self._times) - 1)
+        with self._still():
+            if not self._has_times or not self._times:
+                return self.first
+            return self.first + min(bisect_left(self._times, time), len(self._times) - 1)
 
     def strip(self, start: int, end: int, buckets: int) -> Strip:
         """Return the messages from `start` to before `end` in at most `buckets` stretches."""
+        with self._still():
+            return self._strip(start, end, buckets)
+
+    def _strip(self, start: int, end: int, buckets: int) -> Strip:
         start, end = max(start, self.first), min(end, self.end)
         if end <= start:
             return Strip([], [], None)

@@ -1,9 +1,10 @@
 // Ask the server. Every answer is JSON; what goes wrong is thrown as a Problem with a text for people.
 
 export class Problem extends Error {
-  constructor(text, status) {
+  constructor(text, status, position = null) {
     super(text);
     this.status = status; // 0: the server was not reached
+    this.position = position; // of the message that is to blame, if there is one
   }
 }
 
@@ -38,7 +39,7 @@ async function answer(request) {
     403: "The inspector refuses requests from this address.",
     404: "This is not there any more.",
   };
-  throw new Problem(body?.error ?? fallback[response.status] ?? `The inspector answered ${response.status}.`, response.status);
+  throw new Problem(body?.error ?? fallback[response.status] ?? `The inspector answered ${response.status}.`, response.status, body?.position);
 }
 
 export const get = (path, params, signal) => answer(fetch(address(path, params), { signal }));
@@ -55,8 +56,6 @@ export async function download(path, params) {
   setTimeout(() => URL.revokeObjectURL(place.href), 10_000);
 }
 
-export const link = (path, params) => address(path, params).href;
-
 // Read a stream of server-sent events until it ends or `signal` is aborted. `on` has a function for each kind of event.
 export async function stream(path, { params, body, on, signal }) {
   const how = body === undefined ? { signal } : {
@@ -72,15 +71,31 @@ export async function stream(path, { params, body, on, signal }) {
   if (!response.ok) await answer(response);
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
+  // A page that was asleep reads a backlog at once: of the states in it only the newest counts.
+  let newest = null;
+  function tell() {
+    if (newest !== null && !signal.aborted) dispatch(newest, on);
+    newest = null;
+  }
+  function take(block) {
+    if (block.startsWith("event: state\n")) {
+      if (newest === null) setTimeout(tell, 0);
+      newest = block;
+    } else {
+      tell();
+      dispatch(block, on);
+    }
+  }
   try {
     for (;;) {
       const { done, value } = await reader.read();
-      if (done) return;
-      text += value;
-      for (let end = text.indexOf("\n\n"); end >= 0; end = text.indexOf("\n\n")) {
-        dispatch(text.slice(0, end), on);
-        text = text.slice(end + 2);
+      if (done) {
+        tell();
+        return;
       }
+      const blocks = (text + value).split("\n\n");
+      text = blocks.pop();
+      for (const block of blocks) take(block);
     }
   } catch (error) {
     if (error.name !== "AbortError") throw new Problem("The connection to the inspector was lost.", 0);
@@ -115,6 +130,7 @@ export function follow(path, { params, on, lost, again }) {
             fn(event);
           }]),
         );
+        heard.problem = ({ error }) => lost?.(new Problem(error, 409)); // what has ended it on the other side: it may come again
         await stream(path, { params, on: heard, signal: control.signal });
       } catch (problem) {
         if (control.signal.aborted) return;

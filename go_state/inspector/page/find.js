@@ -6,6 +6,9 @@ import { number, parsedTime, day } from "./format.js";
 
 const EXAMPLE = "before.stock >= 0 and after.stock < 0";
 
+// A number is a position, unless it is as large as the seconds since 1970 are and there is no such position.
+const isPosition = (text, subject) => /^\d+$/.test(text) && (text.length < 9 || Number(text) < subject.end);
+
 export function Filters({ subject, filter, onFilter, rows, field }) {
   const set = (name, value) => {
     const next = { ...filter, [name]: value };
@@ -32,9 +35,11 @@ export function Filters({ subject, filter, onFilter, rows, field }) {
     <label><span class="hidden">Slower than, in milliseconds</span>
       <input class="tiny" inputmode="decimal" placeholder=${"> ms"} value=${filter.slower ? filter.slower * 1000 : ""}
         onChange=${(event) => set("slower", Number(event.target.value) > 0 ? Number(event.target.value) / 1000 : "")} /></label>
+    ${subject?.keys && html`<label><span class="hidden">Key</span>
+      <input class="short" placeholder="key" value=${filter.key ?? ""} onChange=${(event) => set("key", event.target.value)} /></label>`}
     <label class="check"><input type="checkbox" checked=${Boolean(filter.aside)} onChange=${(event) => set("aside", event.target.checked)} /> set aside</label>
-    ${rows.filtered && html`<span class="quiet" role="status">${rows.known ? `${number(rows.total)} found` : "looking…"}</span>
-      <button class="plain" onClick=${() => onFilter({})}>clear</button>`}
+    ${rows.filtered && html`<span class="found"><span class="quiet" role="status">${rows.known ? `${number(rows.total)} found` : `looking… ${Math.floor(100 * Math.min(Math.max(rows.looked, 0), 1))} %`}</span>
+      <button class="plain" onClick=${() => onFilter({})}>clear</button></span>`}
   </div>`;
 }
 
@@ -45,10 +50,14 @@ export function GoTo({ subject, onMove, onClose }) {
   async function go(event) {
     event.preventDefault();
     const plain = text.replaceAll(",", "").trim();
-    if (/^\d{1,8}$/.test(plain)) {
+    if (isPosition(plain, subject)) {
       const position = Math.min(Math.max(Number(plain), subject.first), subject.end - 1);
       onMove(position);
       onClose();
+      return;
+    }
+    if (!subject.begins) {
+      setProblem("It is not known when these messages entered. Write a position, such as 1200.");
       return;
     }
     const time = parsedTime(text.trim(), day(subject.begins ?? Date.now() / 1000));
@@ -56,8 +65,12 @@ export function GoTo({ subject, onMove, onClose }) {
       setProblem("This is neither a position nor a time. Write 1200, or 10:15:00, or 2026-11-27 10:15.");
       return;
     }
-    onMove({ time });
-    onClose();
+    try {
+      await onMove({ time });
+      onClose();
+    } catch (error) {
+      setProblem(error.message);
+    }
   }
   return html`<${Dialog} title="Go to a position or a time" onClose=${onClose}>
     <form onSubmit=${go}>

@@ -28,21 +28,22 @@ export function useLive(subject, isLive, served) {
     if (!isLive || !subject) return undefined;
     return follow(`s/${subject}/live`, {
       on: { state: (now) => setLive(now), ended: (end) => setLive((before) => ({ ...before, state: end.error ? "failed" : "ended", error: end.error })) },
-      lost: (problem) => setLost((before) => (problem && before && before.status === problem.status ? before : problem)),
+      lost: (problem) => problem?.status !== 404 && setLost((before) => (problem && before && before.status === problem.status ? before : problem)),
       again: () => get("about").then((about) => setAnother(about.served !== served)).catch(() => {}), // whoever asks next says what is wrong
     });
   }, [subject, isLive]);
   return { live, lost: lost && (lost.status ? lost.message : AWAY), another: another && !lost };
 }
 
-export function LiveBar({ live, lost, another, following, onFollow }) {
+export function LiveBar({ isLive, live, lost, another, following, onFollow }) {
   const [open, setOpen] = useState(false);
-  if (!live && !lost) return null;
+  if (!isLive && !live && !lost) return null;
   const over = live && ["failed", "ended"].includes(live.state);
   return html`<section class="live" aria-label="The running program">
     ${lost && html`<p class="problem" role="alert">${lost}</p>`}
     ${another && html`<p class="problem" role="alert">The inspector was started again, and what is here is of the run before.
       <button onClick=${() => location.reload()}>Load this page again</button></p>`}
+    ${!live && !lost && html`<div class="line"><button disabled>▶ follow</button></div>`}
     ${live && !lost && html`<div class="line">
       ${live.state === "stored" || live.state === "growing"
         ? html`<button aria-pressed=${following ? "true" : "false"} onClick=${onFollow}>${following ? "❚❚ pause" : "▶ follow"}</button>

@@ -16,11 +16,20 @@ const STEP = 250; // milliseconds between two messages while it plays
 const COUNTED = 5000; // milliseconds between two counts of the types while messages come
 const BUSY = 1000; // messages a second from which on the newest is shown four times a second in the place of ten
 const BUSY_STEP = 250; // milliseconds
+const NO_PROGRAM = "This needs the program: go-state inspect module:program STORE";
+
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch { // no address of ours
+    return null;
+  }
+}
 
 function useAddress() {
   const read = () => {
     const [, subject, position] = location.hash.split("/");
-    return { subject: subject ? decodeURIComponent(subject) : null, position: /^\d+$/.test(position ?? "") ? Number(position) : null };
+    return { subject: subject ? decoded(subject) : null, position: /^\d+$/.test(position ?? "") ? Number(position) : null };
   };
   const [address, setAddress] = useState(read);
   useEffect(() => {
@@ -59,16 +68,18 @@ function useSubject(id) {
         setFound({ subject, problem: null });
         if (subject.indexed < 1) timer = setTimeout(load, 400);
       } catch (error) {
-        if (error.name !== "AbortError") setFound({ subject: null, problem: error.message });
+        if (error.name !== "AbortError") setFound({ subject: null, problem: error });
       }
     }
     load();
     return () => { control.abort(); clearTimeout(timer); };
   }, [id]);
   // A program that runs goes on at its end, and what was recorded of one without a store begins later and later.
-  const grow = useCallback((first, end) => {
+  // While the view is paused its beginning stays where it is: what is looked at does not move away.
+  const grow = useCallback((given, end, following) => {
     setFound((before) => {
       const { subject } = before;
+      const first = following ? given : 0;
       if (!subject || (end <= subject.end && first <= subject.first)) return before;
       return { ...before, subject: { ...subject, first: Math.max(first, subject.first), end: Math.max(end, subject.end) } };
     });
@@ -111,14 +122,16 @@ function App({ about, first }) {
     const soon = live.rate > BUSY && performance.now() - grown.current < BUSY_STEP;
     if (soon && live.end - (subject?.end ?? 0) > 0 && live.state === "running") return; // the next event brings it
     grown.current = performance.now();
-    grow(live.first ?? 0, live.end);
-  }, [live?.first, live?.end, live?.rate]);
+    grow(live.first ?? 0, live.end, following);
+  }, [live?.first, live?.end, live?.rate, following]);
 
   const empty = !subject || subject.end <= subject.first;
   const last = subject ? subject.end - 1 : 0;
   const position = empty ? null : Math.min(Math.max(address.position ?? (["file", "aggregate"].includes(subject.kind) ? subject.first : last), subject.first), last);
+  const isElsewhere = !empty && !following && address.position !== null && address.position !== position;
   const rows = useRows(subject, filter);
-  const moment = useMoment(subject, position);
+  const moment = useMoment(subject, position, following);
+  useEffect(() => { if (subject?.keys && subject.key) setFilter({ key: subject.key }); }, [subject?.id, subject?.keys]);
 
   const move = useCallback(async (to, kept = false) => {
     if (!subject || empty) return;
@@ -134,15 +147,30 @@ function App({ about, first }) {
   useEffect(() => {
     if (!playing) return undefined;
     if (position >= last) { setPlaying(false); return undefined; }
-    const timer = setTimeout(() => move(position + 1), STEP);
+    const timer = setTimeout(() => by(1), STEP);
     return () => clearTimeout(timer);
   }, [playing, position, last]);
 
-  const step = (count) => () => { setPlaying(false); move(position + count); };
+  // Steps are those of the list: with a filter, from one message that passes it to the next.
+  const by = async (count) => {
+    if (empty) return;
+    try {
+      const to = await rows.beside(position, count);
+      if (to === position) setPlaying(false);
+      else move(to);
+    } catch { // the list says what is wrong
+      setPlaying(false);
+    }
+  };
+  const canTry = !empty && subject.models;
+  const needs = subject && !subject.models ? NO_PROGRAM : undefined;
+  const step = (count) => () => { setPlaying(false); by(count); };
+  const toFirst = async () => move(rows.filtered ? await rows.beside((subject?.first ?? 0) - 1, 1).catch(() => position) : subject?.first ?? 0);
+  const toLast = async () => move(rows.filtered ? await rows.beside(last + 1, -1).catch(() => position) : last);
   useKeys({
     ArrowRight: step(1), ArrowLeft: step(-1), ArrowDown: step(1), ArrowUp: step(-1), j: step(1), k: step(-1),
-    PageDown: step(PAGE), PageUp: step(-PAGE), Home: () => move(subject?.first ?? 0), End: () => move(last),
-    g: () => !empty && setDialog("go"), f: () => !empty && setDialog("find"), e: () => !empty && setDialog("what-if"),
+    PageDown: step(PAGE), PageUp: step(-PAGE), Home: toFirst, End: toLast,
+    g: () => !empty && setDialog("go"), f: () => canTry && setDialog("find"), e: () => canTry && setDialog("what-if"),
     "/": () => { setPane("messages"); field.current?.focus(); }, "?": () => setDialog("help"),
     " ": () => setPlaying(!playing), l: () => about.live && setFollowing(!following),
   });
@@ -150,14 +178,15 @@ function App({ about, first }) {
   const choose = (id) => { setFilter({}); setEdits([]); setFollowing(about.live); setPlaying(false); setPane("messages"); go(id, null, false); };
   const close = () => setDialog(null);
   useEffect(() => { document.title = `${subject?.key ?? subject?.name ?? "inspector"} · go_state`; }, [subject?.id]);
-  const can = useMemo(() => new Set(about.can), [about]);
 
   // What has not changed is not compared again: rows come and go many times a second.
   const items = useMemo(() => subjects.items?.map((each) => (live && each.id === address.subject
-    ? { ...each, first: Math.max(live.first ?? 0, each.first), end: Math.max(live.end, each.end), state: lost ? null : live.state } : each)), [subjects.items, address.subject, live?.end, live?.state, lost]);
+    ? { ...each, first: Math.max(live.first ?? 0, each.first), end: Math.max(live.end, each.end), state: lost ? null : live.state }
+    : !about.live && each.id === subject?.id ? { ...each, end: subject.end } : each)), [subjects.items, address.subject, live?.end, live?.state, lost, subject?.end]);
+  const isLoading = !subject && Boolean(address.subject) && !problem;
   const left = useMemo(() => html`<${Subjects} subjects=${{ ...subjects, items: items ?? null, problem: said(subjects.problem) }} chosen=${address.subject} onChoose=${choose} />`, [items, subjects.next, subjects.total, subjects.problem, subjects.search, address.subject, about, lost, another]);
-  const strip = useMemo(() => html`<${Strip} subject=${subject} position=${position ?? 0} onMove=${move} theme=${theme} said=${said} />`, [subject, position, move, theme, lost, another]);
-  const right = useMemo(() => html`<${Moment} found=${{ ...moment, problem: said(moment.problem) }} tab=${tab} onTab=${setTab} onMove=${move} />`, [moment, tab, move, lost, another]);
+  const strip = useMemo(() => html`<${Strip} subject=${subject} isLoading=${isLoading} position=${position ?? 0} onMove=${move} theme=${theme} said=${said} />`, [subject, isLoading, position, move, theme, lost, another]);
+  const right = useMemo(() => html`<${Moment} found=${{ ...moment, problem: said(moment.problem), failed: Boolean(moment.problem), position }} hasModels=${subject?.models !== false} isLoading=${isLoading} tab=${tab} onTab=${setTab} onMove=${move} />`, [moment, tab, move, lost, another, isLoading, subject?.models, position]);
 
   return html`<div class="app" data-pane=${pane}>
     <header class="top">
@@ -168,30 +197,35 @@ function App({ about, first }) {
           html`<button key=${name} aria-pressed=${pane === name ? "true" : "false"} onClick=${() => setPane(name)}>${label}</button>`)}
       </nav>
       <span class="grow"></span>
-      <button onClick=${() => setDialog("find")} disabled=${empty || !can.has("find")}>Find first…</button>
-      <button onClick=${() => setDialog("what-if")} disabled=${empty || !can.has("what_if")}>What if…</button>
-      <button onClick=${() => setDialog("fix")} disabled=${empty || !can.has("fix")}>Your fix…</button>
+      <button onClick=${() => setDialog("find")} disabled=${!canTry} title=${needs}>Find first…</button>
+      <button onClick=${() => setDialog("what-if")} disabled=${!canTry} title=${needs}>What if…</button>
+      <button onClick=${() => setDialog("fix")} disabled=${!canTry} title=${needs}>Your fix…</button>
       <button class="plain" title=${`Colours: ${theme}`} aria-label=${`Colours: ${theme}`} onClick=${nextTheme}>◐</button>
       <button class="plain" title="Keys" aria-label="Keys" onClick=${() => setDialog("help")}>?</button>
     </header>
     ${left}
     <main class="panes-of-main">
     <section class="pane messages" aria-label="Messages">
-      ${said(problem) && html`<p class="problem" role="alert">${problem}</p>`}
-      <${LiveBar} live=${live} lost=${lost} another=${another} following=${following} onFollow=${() => setFollowing(!following)} />
+      ${said(problem?.message) && html`<p class="problem" role="alert">${problem.status === 404
+        ? html`There is nothing called <bdi>${address.subject}</bdi> here, or not any more. Choose another on the left.` : problem.message}</p>`}
+      <${LiveBar} isLive=${about.live && Boolean(address.subject) && !problem} live=${live} lost=${lost} another=${another} following=${following} onFollow=${() => setFollowing(!following)} />
       ${strip}
       <${Filters} subject=${subject} filter=${filter} onFilter=${setFilter} rows=${rows} field=${field} />
-      ${subject && subject.indexed < 1 && html`<div class="line quiet"><progress value=${subject.indexed} max="1" aria-label="Indexing"></progress> reading the messages</div>`}
+      ${subject && subject.indexed < 1 && html`<div class="line quiet" role="status"><progress value=${subject.indexed || undefined} max="1" aria-label="Reading the messages"></progress>
+        reading the messages${subject.indexed ? "" : `, ${number(subject.end)} so far`}</div>`}
+      ${isElsewhere && html`<p class="notice" role="status">Position ${number(address.position)} is not ${address.position < subject.first ? "kept any more" : "there"}. This is ${number(position)}.</p>`}
+      ${isLoading && html`<p class="quiet centred soon" role="status">Loading…</p>`}
+      ${!address.subject && html`<p class="quiet centred">There are no messages yet.</p>`}
       ${said(rows.problem) && html`<p class="problem" role="alert">${rows.problem}</p>`}
       ${subject && empty && html`<p class="quiet centred">There are no messages yet.</p>`}
       ${rows.filtered && rows.known && rows.total === 0 && html`<p class="quiet centred">No message passes the filter.</p>`}
       <${Rows} subject=${subject} rows=${rows} position=${position} onMove=${move} isLive=${about.live} />
       <footer class="line steps">
-        <button aria-label="First message" onClick=${() => move(subject?.first ?? 0)}>|◀</button>
+        <button aria-label="First message" onClick=${toFirst}>|◀</button>
         <button aria-label="One back" onClick=${step(-1)}>‹</button>
         <button aria-label=${playing ? "Pause" : "Play"} onClick=${() => setPlaying(!playing)}>${playing ? "❚❚" : "▶"}</button>
         <button aria-label="One forward" onClick=${step(1)}>›</button>
-        <button aria-label="Last message" onClick=${() => move(last)}>▶|</button>
+        <button aria-label="Last message" onClick=${toLast}>▶|</button>
         <button class="plain" onClick=${() => setDialog("go")} disabled=${empty}>position ${number(position)} of ${empty ? "–" : number(last)}</button>
       </footer>
     </section>
@@ -213,7 +247,8 @@ async function begin() {
     render(html`<${App} about=${about} first=${first} />`, place);
   } catch (error) {
     place.textContent = "";
-    render(html`<p class="problem centred" role="alert">${error.message}</p>`, place);
+    render(html`<main class="card"><img src="icon.svg" alt="" width="32" height="32" /><h1>The inspector</h1>
+      <p role="alert">${error.message}</p><button onClick=${() => location.reload()}>Try again</button></main>`, place);
   }
 }
 

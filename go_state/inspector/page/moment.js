@@ -6,8 +6,9 @@ import { Leaf, Tree, loadTree } from "./tree.js";
 
 const SOON = 400; // milliseconds after which it is said that a moment is on its way
 
-// The newest moment that was asked for; while it is on its way the one before stays.
-export function useMoment(subject, position) {
+// The newest moment that was asked for; while it is on its way the one before stays. When the newest is followed, an app
+// without a store may have forgotten the position meanwhile: then whatever is the newest is shown.
+export function useMoment(subject, position, following) {
   const [found, setFound] = useState({ at: null, problem: null });
   useEffect(() => {
     if (!subject || position === null || subject.end <= subject.first) {
@@ -16,9 +17,9 @@ export function useMoment(subject, position) {
     }
     const control = new AbortController();
     const wait = setTimeout(() => setFound((before) => ({ ...before, waiting: true })), SOON);
-    get(`s/${subject.id}/at/${position}`, null, control.signal)
-      .then((at) => setFound({ at: { ...at, subject: subject.id }, problem: null }))
-      .catch((error) => { if (error.name !== "AbortError") setFound((before) => ({ at: before.at, problem: error.message })); })
+    get(`s/${subject.id}/at/${position}`, { newest: following && subject.kind === "live" }, control.signal)
+      .then((at) => setFound((before) => (at.gone ? { at: before.at, gone: true, problem: null } : { at: { ...at, subject: subject.id }, problem: null })))
+      .catch((error) => { if (error.name !== "AbortError") setFound((before) => ({ at: before.at, problem: error.message, blame: error.position })); })
       .finally(() => clearTimeout(wait));
     return () => { control.abort(); clearTimeout(wait); };
   }, [subject?.id, position]);
@@ -33,38 +34,46 @@ const TABS = [
   ["turn", "Turn", () => null],
 ];
 
-export function Moment({ found, tab, onTab, onMove }) {
-  const { at, problem, waiting } = found;
-  const folding = waiting && html`<div class="line quiet" role="status"><progress aria-label="Folding"></progress> folding up to this message</div>`;
-  if (!at) {
+const GONE = "This message is not kept any more: of an app without a store the last 10,000 are, and only while somebody looks.";
+
+export function Moment({ found, hasModels, isLoading, tab, onTab, onMove }) {
+  const { at, problem, failed, blame, gone, waiting, position } = found;
+  const folding = waiting && html`<div class="folding" role="status"><span class="pill"><progress aria-label="Folding"></progress> folding up to ${number(position)}</span></div>`;
+  const trouble = html`${problem && html`<p class="problem" role="alert"><bdi>${problem}</bdi>
+    ${typeof blame === "number" && html` <button onClick=${() => onMove(blame)}>Go to ${number(blame)}</button>`}</p>`}
+    ${gone && html`<p class="notice" role="status">${GONE}</p>`}`;
+  if (!at || ((failed || gone) && at.position !== position)) { // what is of another message would be taken for its own
     return html`<section class="pane moment" aria-label="The moment">
-      ${problem ? html`<p class="problem" role="alert">${problem}</p>` : folding || html`<p class="quiet">Choose a message to see the model after it.</p>`}
+      ${folding}${trouble}
+      ${!failed && !gone && !folding && (isLoading || position !== null ? html`<p class="quiet soon" role="status">Loading…</p>` : html`<p class="quiet">A message, and the model after it, are shown here.</p>`)}
     </section>`;
   }
-  return html`<section class="pane moment" aria-label=${`The moment at position ${at.position}`}>
-    ${folding}
-    ${problem && html`<p class="problem" role="alert">${problem}</p>`}
+  const shown = hasModels || tab === "turn" ? tab : "message";
+  return html`<section class=${`pane moment${waiting ? " waiting" : ""}`} aria-label=${`The moment at position ${at.position}`}>
+    ${folding}${trouble}
     ${at.error && html`<p class="problem" role="alert"><bdi>${at.error}</bdi></p>`}
     ${at.denied && html`<p class="denied-why">Denied by the middleware: <bdi>${at.denied}</bdi>. The model stays as it was.</p>`}
-    <${Tabs} at=${at} tab=${tab} onTab=${onTab} />
-    <div class="tab" role="tabpanel" id="tabpanel" aria-labelledby=${`tab-${tab}`} tabindex="0">${panel(at, tab, onMove)}</div>
-    <h2>Model after position ${number(at.position)}</h2>
-    <div class="model"><${Tree} value=${at.after} load=${loadTree(at.subject, at.position, "after")} label="The model after the message" /></div>
+    <${Tabs} at=${at} tabs=${hasModels ? TABS : TABS.filter(([name]) => ["message", "turn"].includes(name))} tab=${shown} onTab=${onTab} />
+    <div class="tab" role="tabpanel" id="tabpanel" aria-labelledby=${`tab-${shown}`} tabindex="0">${panel(at, shown, onMove)}</div>
+    ${hasModels
+      ? html`<h2>Model after position ${number(at.position)}</h2>
+        <div class="model"><${Tree} value=${at.after} load=${loadTree(at.subject, at.position, "after")} label="The model after the message" /></div>`
+      : html`<p class="quiet note">Without the program there are messages and no models. Give it as well: <code>go-state inspect module:program STORE</code></p>`}
   </section>`;
 }
 
-function Tabs({ at, tab, onTab }) {
+function Tabs({ at, tabs, tab, onTab }) {
   const list = useRef(null);
   function pressed(event) {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!step) return;
     event.preventDefault();
-    const next = (TABS.findIndex(([name]) => name === tab) + step + TABS.length) % TABS.length;
-    onTab(TABS[next][0]);
+    const next = (tabs.findIndex(([name]) => name === tab) + step + tabs.length) % tabs.length;
+    onTab(tabs[next][0]);
     list.current.children[next].focus();
   }
   return html`<div class="tabs" role="tablist" aria-label="What the message did" ref=${list} onKeyDown=${pressed}>
-    ${TABS.map(([name, label, count]) => html`<button key=${name} role="tab" id=${`tab-${name}`} aria-controls="tabpanel"
+    ${tabs.map(([name, label, count]) => html`<button key=${name} role="tab" id=${`tab-${name}`} aria-controls="tabpanel"
         aria-selected=${name === tab ? "true" : "false"} tabindex=${name === tab ? 0 : -1} onClick=${() => onTab(name)}>
       ${label}${count(at) ? html` <span class="count">${number(count(at))}</span>` : null}</button>`)}
   </div>`;

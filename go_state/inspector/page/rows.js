@@ -14,48 +14,58 @@ const CALM = 150; // milliseconds without scrolling until they are
 const AGAIN = 2000; // milliseconds after which a running program is asked again: a command may have failed meanwhile
 const TALLEST = 8_000_000; // pixels, below what any browser can lay out
 
-// Rows by their number: of all messages, or of those that the filter passes. `subject.end` may grow while they are shown.
+// Rows by their number: of all messages, or of those that the filter passes. They are kept by what the server calls them, the
+// position or the number of the match, because what is kept of an app without a store begins later and later.
 export function useRows(subject, filter) {
   const [, redraw] = useReducer((count) => count + 1, 0);
   const name = JSON.stringify([subject?.id, filter]);
-  const cache = useMemo(() => ({ chunks: new Map(), waiting: new Set(), total: null, scanned: null, problem: null, turns: new Map(), control: new AbortController() }), [name]);
+  const cache = useMemo(() => ({ rows: new Map(), asked: new Map(), waiting: new Set(), total: null, problem: null, turns: new Map(), numbers: new Map(), control: new AbortController() }), [name]);
   useEffect(() => () => cache.control.abort(), [cache]);
+  const newest = useRef(subject); // it may have grown while an answer was waited for
+  newest.current = subject;
 
   const filtered = Object.keys(filter).length > 0;
-  const all = subject ? subject.end - subject.first : 0;
-  const total = filtered ? cache.total ?? 0 : all;
+  const first = filtered ? 0 : subject?.first ?? 0;
+  const end = filtered ? cache.total ?? 0 : subject?.end ?? 0;
 
   const ask = useCallback(async (chunk, again = false) => {
-    const full = again ? undefined : cache.chunks.get(chunk);
-    const expected = filtered ? CHUNK : Math.min(CHUNK, all - chunk * CHUNK);
-    if (cache.waiting.has(chunk) || (full && full.length >= expected)) return;
+    const is = newest.current;
+    if (filtered && cache.first !== is.first) { // what is forgotten is no match any more: the numbers of the others are less
+      cache.first = is.first;
+      cache.asked.clear();
+    }
+    const until = filtered ? is.end : Math.min((chunk + 1) * CHUNK, end);
+    if (cache.waiting.has(chunk) || (!again && (cache.asked.get(chunk) ?? -1) >= until)) return;
     cache.waiting.add(chunk);
     try {
-      const params = filtered
-        ? { ...filter, index: chunk * CHUNK, count: CHUNK }
-        : { from: subject.first + chunk * CHUNK, count: CHUNK };
+      const params = filtered ? { ...filter, index: chunk * CHUNK, count: CHUNK } : { from: chunk * CHUNK, count: CHUNK };
       const answer = await get(`s/${subject.id}/rows`, params, cache.control.signal);
-      cache.chunks.delete(chunk);
-      cache.chunks.set(chunk, answer.rows);
+      answer.rows.forEach((row, index) => cache.rows.set(filtered ? chunk * CHUNK + index : row.position, row));
+      if (filtered) note(cache.numbers, answer.rows, chunk * CHUNK);
+      cache.asked.delete(chunk);
+      cache.asked.set(chunk, filtered && answer.rows.length === CHUNK ? Infinity : until);
       if (filtered) {
-        cache.total = answer.total ?? Math.max(cache.total ?? 0, chunk * CHUNK + answer.rows.length + (answer.next === null ? 0 : 1));
-        cache.scanned = answer.scanned;
-      }
-      if (filtered && answer.total === null) { // it is still being looked for: ask again
-        cache.known = false;
-        setTimeout(() => { if (!cache.control.signal.aborted) ask(chunk, true); }, 250);
-      } else if (filtered) {
-        cache.known = true;
+        cache.total = answer.total ?? answer.found;
+        cache.known = answer.total !== null;
+        cache.looked = (answer.scanned - is.first) / Math.max(newest.current.end - is.first, 1);
+        if (!cache.known) { // it is still being looked for: ask again
+          cache.asked.delete(chunk);
+          setTimeout(() => { if (!cache.control.signal.aborted) ask(chunk, true); }, 250);
+        }
       }
       cache.problem = null;
-      while (cache.chunks.size > CHUNKS) cache.chunks.delete(cache.chunks.keys().next().value);
+      while (cache.asked.size > CHUNKS) {
+        const [oldest] = cache.asked.keys();
+        cache.asked.delete(oldest);
+        for (let each = oldest * CHUNK; each < (oldest + 1) * CHUNK; each += 1) cache.rows.delete(each);
+      }
     } catch (error) {
       if (error.name !== "AbortError") cache.problem = error.message;
     } finally {
       cache.waiting.delete(chunk);
       redraw();
     }
-  }, [cache, all, name]);
+  }, [cache, end, subject?.first, subject?.end, name]);
 
   useEffect(() => { if (subject && filtered) ask(0); }, [cache]);
 
@@ -66,21 +76,36 @@ export function useRows(subject, filter) {
     try {
       const { turns } = await get(`s/${subject.id}/turns`, { from: wanted[0], count: wanted.at(-1) - wanted[0] + 1 }, cache.control.signal);
       if (cache.turns.size > 20 * TURNS) cache.turns.clear();
-      for (const [position, turn] of Object.entries(turns)) cache.turns.set(Number(position), turn);
+      for (const position of wanted) cache.turns.set(position, turns[position] ?? { commands: null, badges: [] });
       redraw();
     } catch (error) {
       if (error.name !== "AbortError") cache.turns.set(wanted[0], { commands: null, badges: [] }); // the rows are there without it
     }
   }, [cache, subject?.models]);
 
+  // The position of the message that is so many rows from this one: of those that pass the filter, or of all.
+  const beside = useCallback(async (position, count) => {
+    if (!filtered) return position + count;
+    const params = { ...filter, from: count < 0 ? position : position + 1, count: Math.abs(count), direction: count < 0 ? "backward" : "" };
+    const answer = await get(`s/${subject.id}/rows`, params, cache.control.signal);
+    note(cache.numbers, answer.rows, answer.index);
+    return (count < 0 ? answer.rows[0] : answer.rows.at(-1))?.position ?? position;
+  }, [cache, subject?.id, filtered]);
+
   return {
-    total, filtered, known: !filtered || cache.known === true, problem: cache.problem,
+    beside, numberOf: (position) => (filtered ? cache.numbers.get(position) ?? null : position - first),
+    total: Math.max(end - first, 0), filtered, looked: cache.looked ?? 0, known: !filtered || cache.known === true, problem: cache.problem,
     askTurns, turn: (position) => cache.turns.get(position),
-    row: (index) => cache.chunks.get(Math.floor(index / CHUNK))?.[index % CHUNK],
+    row: (index) => cache.rows.get(first + index),
     need: (from, to) => {
-      for (let chunk = Math.floor(from / CHUNK); chunk <= Math.floor(Math.max(to - 1, from) / CHUNK); chunk += 1) ask(chunk);
+      for (let chunk = Math.floor((first + from) / CHUNK); chunk <= Math.floor((first + Math.max(to - 1, from)) / CHUNK); chunk += 1) ask(chunk);
     },
   };
+}
+
+function note(numbers, rows, index) {
+  if (numbers.size > 100_000) numbers.clear();
+  rows.forEach((row, offset) => numbers.set(row.position, index + offset));
 }
 
 export function Rows({ subject, rows, position, onMove, isLive }) {
@@ -132,13 +157,13 @@ export function Rows({ subject, rows, position, onMove, isLive }) {
 
   // The chosen message stays in sight: the row is its number, of all messages or of those that pass the filter.
   const first = Math.floor(top);
-  const chosen = rows.filtered ? rowOf(rows, position, first, seen) : position - (subject?.first ?? 0);
+  const chosen = position === null ? null : rows.numberOf(position);
   useEffect(() => {
     if (chosen === null || chosen < 0) return;
     if (chosen < top - seen || chosen > top + 2 * seen) moveTo(chosen - Math.floor(seen / 2)); // from afar: what is around it is seen as well
     else if (chosen < top) moveTo(chosen);
     else if (chosen > top + seen - 1) moveTo(chosen - seen + 1);
-  }, [position, rows.total, seen]);
+  }, [position, rows.total, seen, chosen === null]);
   useEffect(() => { if (top > last) moveTo(last); }, [last]);
   useEffect(() => { if (rows.total) rows.need(first, Math.min(first + seen + 2, rows.total)); }, [first, seen, rows.total, rows]);
 
@@ -174,15 +199,10 @@ function Spacer({ height }) {
   return html`<div class="spacer" ref=${element} aria-hidden="true"></div>`;
 }
 
-function rowOf(rows, position, first, seen) {
-  for (let index = first; index < first + seen + 1; index += 1) if (rows.row(index)?.position === position) return index;
-  return null;
-}
-
 function Row({ row, turn, number: index, offset, chosen, onMove }) {
   const element = useRef(null);
   useLayoutEffect(() => { element.current.style.transform = `translateY(${offset}px)`; }, [offset]);
-  if (!row) return html`<div class="row quiet" ref=${element} id=${`row-${index}`} role="option" aria-selected="false">…</div>`;
+  if (!row) return html`<div class="row waiting" ref=${element} id=${`row-${index}`} role="option" aria-selected="false"><span class="hidden">not loaded</span></div>`;
   return html`<div class=${`row${chosen ? " chosen" : ""}`} ref=${element} id=${`row-${index}`} role="option"
       aria-selected=${chosen ? "true" : "false"} onClick=${() => onMove(row.position)}>
     <span class="position">${number(row.position)}</span>

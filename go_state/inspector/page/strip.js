@@ -8,7 +8,7 @@ import uPlot from "./vendor/uplot.js";
 const HEIGHT = 84;
 const AGAIN = 2000; // milliseconds between two drawings while the end moves: all messages are looked at for one
 
-export function Strip({ subject, position, onMove, theme, said }) {
+export function Strip({ subject, isLoading, position, onMove, theme, said }) {
   const box = useRef(null);
   const plot = useRef(null);
   const [range, setRange] = useState(null); // [from, to] in positions; null for all
@@ -18,7 +18,7 @@ export function Strip({ subject, position, onMove, theme, said }) {
   shown.current = { position, onMove, setRange, data, places: data?.position ?? [] };
 
   useEffect(() => { setRange(null); }, [subject?.id]);
-  const newest = useNowAndThen(subject?.end ?? 0, AGAIN, subject?.id);
+  const newest = useNowAndThen(subject?.end ?? 0, AGAIN, `${subject?.id} ${subject?.end > subject?.first}`); // the first ones at once
   const end = range ? range[1] : newest;
   useEffect(() => {
     if (!subject || subject.end <= subject.first) {
@@ -44,7 +44,7 @@ export function Strip({ subject, position, onMove, theme, said }) {
 
   useEffect(() => { plot.current?.redraw(false); }, [position]);
 
-  if (!subject) return null;
+  if (!subject && !isLoading) return null;
   return html`<section class="strip" aria-label="All messages at a glance">
     <div class="plot" ref=${box} role="img" aria-label=${data ? described(data) : "No messages yet"}></div>
     <div class="under quiet">
@@ -59,7 +59,12 @@ export function Strip({ subject, position, onMove, theme, said }) {
 }
 
 // The bars are stretches of time: of equal length, and so the higher the more messages there were. They are drawn by their number.
-const series = (data) => [data.position.map((_, index) => index), data.count, data.slow, data.failed];
+// What is few beside the highest bar is drawn high enough to be seen, and what is slow or failed to be noticed.
+function series(data) {
+  const most = Math.max(...data.count, 1);
+  const seen = (share) => (value) => (value ? Math.max(value, most * share) : value);
+  return [data.position.map((_, index) => index), data.count.map(seen(0.04)), data.slow.map(seen(0.2)), data.failed.map(seen(0.2))];
+}
 
 // The number of the bar that a position is in, and the position at which a bar begins.
 function barOf(places, position) {
@@ -93,7 +98,7 @@ function described(data) {
 function options(element, shown) {
   const style = getComputedStyle(document.documentElement);
   const colour = (name) => style.getPropertyValue(name).trim();
-  const bars = uPlot.paths.bars({ size: [1, 100], align: 1, gap: 0 });
+  const bars = uPlot.paths.bars({ size: [1, 10_000], align: 1, gap: 0 });
   const bar = (name, fill) => ({ label: name, fill, width: 0, points: { show: false }, paths: bars });
   return {
     width: element.clientWidth,

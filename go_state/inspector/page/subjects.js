@@ -1,7 +1,7 @@
 // What can be looked at: programs and their keys. Thousands are searched by the server, a page at a time.
 import { follow, get } from "./api.js";
 import { html, useCallback, useEffect, useRef, useState } from "./html.js";
-import { number, size } from "./format.js";
+import { counted, number, size } from "./format.js";
 
 const PAGE = 100;
 
@@ -49,7 +49,7 @@ export function useSubjects(live, first) {
               return newer ?? each;
             });
             const added = before.next || search ? [] : [...news.values()];
-            return { ...before, items: [...left, ...added], total };
+            return { ...before, items: [...left, ...added], total: search ? before.total : total };
           }),
       },
     });
@@ -71,9 +71,9 @@ export function Subjects({ subjects, chosen, onChoose }) {
     <ul>
       ${items?.map((each) => html`<li key=${each.id}>
         <button class="subject" aria-current=${each.id === chosen ? "true" : undefined} onClick=${() => onChoose(each.id)}>
-          <span class="line"><bdi class="name">${each.key ?? each.name}</bdi>${each.state && html`<${State} state=${each.state} />`}</span>
+          <span class="line"><bdi class="name">${each.key ?? each.name}</bdi>${each.state && !["file", "aggregate"].includes(each.kind) && html`<${State} state=${each.state} />`}</span>
           <span class="line quiet">
-            <span>${number(each.end - each.first)} messages${each.bytes ? ` · ${size(each.bytes)}` : ""}</span>
+            <span>${counted(each.end - each.first, "message")}${each.bytes ? ` · ${size(each.bytes)}` : ""}</span>
             ${each.lag ? html`<span title="messages behind">lag ${number(each.lag)}</span>` : null}
           </span>
           ${each.error && html`<span class="line error"><bdi>${each.error}</bdi></span>`}

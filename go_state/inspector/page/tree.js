@@ -16,7 +16,8 @@ export function Tree({ value, load, open = 2, label }) {
 function Node({ value, label, path, load, open, changed }) {
   const inner = value.size === null || value.size === undefined ? value.children !== null : value.size > 0;
   const expandable = inner && ["object", "mapping", "list"].includes(value.kind);
-  const [shown, setShown] = useState(open > 0 && expandable && value.children !== null);
+  const [chosen, setChosen] = useState(null); // whether somebody has folded or unfolded it
+  const shown = chosen ?? (open > 0 && expandable && value.children !== null);
   const [loaded, setLoaded] = useState(null);
   const [problem, setProblem] = useState(null);
   useEffect(() => { setLoaded(null); }, [value]); // another moment: what was loaded belonged to the one before
@@ -33,7 +34,7 @@ function Node({ value, label, path, load, open, changed }) {
   }
   function toggle() {
     if (!shown && (current.children === null || current.children === undefined)) loadMore(0);
-    setShown(!shown);
+    setChosen(!shown);
   }
   useEffect(() => {
     if (shown && expandable && (current.children === null || current.children === undefined)) loadMore(0);
@@ -60,13 +61,20 @@ function Node({ value, label, path, load, open, changed }) {
   </li>`;
 }
 
+const LONG = 300; // characters of a text from which on only its beginning is shown, until somebody asks for more
+const BEGINNING = 200;
+
 // What is unfolded says no more than its name; its parts say the rest.
 export function Leaf({ value, open = false }) {
+  const [whole, setWhole] = useState(false);
   if (!value) return html`<span class="leaf none">–</span>`;
+  const isLong = value.text?.length > LONG;
+  const text = isLong && !whole ? `${value.text.slice(0, BEGINNING)}…` : value.text;
   const name = value.name ? html`<span class="type">${value.name}</span> ` : null;
   const count = value.size !== null && value.size !== undefined && ["mapping", "list"].includes(value.kind)
     ? html` <span class="quiet">${number(value.size)}</span>` : null;
-  return html`<span class=${`leaf ${value.kind}`}>${name}${open ? null : html`<bdi>${value.text}</bdi>`}${count}</span>`;
+  return html`<span class=${`leaf ${value.kind}`}>${name}${open ? null : html`<bdi>${text}</bdi>`}${
+    isLong && !open ? html` <button class="more" aria-expanded=${whole ? "true" : "false"} onClick=${() => setWhole(!whole)}>${whole ? "less" : "more"}</button>` : null}${count}</span>`;
 }
 
 export const loadTree = (subject, position, of) => (path, from) =>

@@ -1,5 +1,5 @@
 // What if: change the past in memory and fold on from there; and: does your mended program come to something else?
-import { download, get, link, stream } from "./api.js";
+import { download, get, stream } from "./api.js";
 import { html, useEffect, useRef, useState } from "./html.js";
 import { Dialog } from "./keys.js";
 import { Leaf } from "./tree.js";
@@ -9,9 +9,11 @@ import { Diff } from "./moment.js";
 const DONE = { edit: "edited", drop: "left out", insert: "put in before" };
 
 export function WhatIf({ subject, position, edits, onEdits, onMove, onClose }) {
-  const [text, setText] = useState("");
+  const [text, setText] = useState(null); // null until it is there
   const [found, setFound] = useState(null);
-  const [state, setState] = useState(null); // {busy} | {problem}
+  const [state, setState] = useState(null); // {progress} | {problem}
+  const control = useRef(null);
+  useEffect(() => () => control.current?.abort(), []);
   useEffect(() => {
     const control = new AbortController();
     get(`s/${subject.id}/message/${position}`, null, control.signal)
@@ -20,12 +22,23 @@ export function WhatIf({ subject, position, edits, onEdits, onMove, onClose }) {
     return () => control.abort();
   }, [subject.id, position]);
 
-  const add = (kind) => {
+  // A change that cannot be is refused at once: the program is asked whether it is a message, and nothing is folded on.
+  async function add(kind) {
     const edit = { do: kind, position, ...(kind === "drop" ? {} : { message: text }) };
-    onEdits([...edits.filter((each) => each.position !== position || each.do !== kind), edit].sort((a, b) => a.position - b.position));
+    try {
+      await stream(`s/${subject.id}/what-if`, { body: { edits: [edit], until: position }, signal: new AbortController().signal, on: {} });
+    } catch (error) {
+      setState({ problem: error.message });
+      return;
+    }
+    change([...edits.filter((each) => each.position !== position || each.do !== kind), edit].sort((a, b) => a.position - b.position));
+  }
+  const change = (next) => {
+    control.current?.abort();
+    setState(null);
+    setFound(null); // what came of others
+    onEdits(next);
   };
-  const control = useRef(null);
-  useEffect(() => () => control.current?.abort(), []);
   async function fold() {
     control.current?.abort();
     control.current = new AbortController();
@@ -46,22 +59,21 @@ export function WhatIf({ subject, position, edits, onEdits, onMove, onClose }) {
     }
   }
   const running = state && "progress" in state;
-  const exported = { edits: JSON.stringify(edits) };
   const ends = edits.length ? (found?.first ?? edits[edits.length - 1]).position + 1 : position + 1;
-  const asTest = () => download(`s/${subject.id}/export`, { as: "test", from: edits[0]?.position ?? position, until: ends, ...exported })
-    .catch((error) => setState({ problem: error.message }));
+  const save = (params) => download(`s/${subject.id}/export`, { ...params, edits: JSON.stringify(edits) }).catch((error) => setState({ problem: error.message }));
+  const asTest = () => save({ as: "test", from: edits[0]?.position ?? position, until: ends });
   return html`<${Dialog} title="What if …" onClose=${onClose}>
     <p class="quiet">Change messages and fold on from there, in memory. No command is performed, and the store stays as it is.</p>
     <label>The message at position ${number(position)}
-      <textarea class="code" rows="6" spellcheck="false" value=${text} onInput=${(event) => setText(event.target.value)}></textarea></label>
+      <textarea class="code" rows="6" spellcheck="false" autofocus value=${text ?? ""} placeholder=${state?.problem ? "" : "Loading…"} onInput=${(event) => setText(event.target.value)}></textarea></label>
     <div class="buttons">
-      <button onClick=${() => add("edit")}>Edit it so</button>
+      <button disabled=${text === null} onClick=${() => add("edit")}>Edit it so</button>
       <button onClick=${() => add("drop")}>Leave it out</button>
-      <button onClick=${() => add("insert")}>Put this in before it</button>
+      <button disabled=${text === null} onClick=${() => add("insert")}>Put this in before it</button>
     </div>
     ${edits.length > 0 && html`<h3>Changes</h3><ul class="plain-list">${edits.map((each, index) => html`<li key=${index}>
       <span class="badge">${DONE[each.do]}</span> <button class="plain" onClick=${() => onMove(each.position)}>position ${number(each.position)}</button>
-      <button class="plain" aria-label="Take this change back" onClick=${() => onEdits(edits.filter((other) => other !== each))}>✕</button></li>`)}</ul>`}
+      <button class="plain" aria-label="Take this change back" onClick=${() => change(edits.filter((other) => other !== each))}>✕</button></li>`)}</ul>`}
     <div role="status" aria-live="polite">
       ${running && html`<progress value=${state.progress} max="1" aria-label="How far it has folded"></progress>`}
       ${state?.problem && html`<p class="problem">${state.problem}</p>`}
@@ -71,13 +83,22 @@ export function WhatIf({ subject, position, edits, onEdits, onMove, onClose }) {
     </div>
     <footer>
       <button onClick=${asTest}>As a test</button>
-      <a class="button" download href=${link(`s/${subject.id}/export`, { as: "jsonl", ...exported })}>As JSON Lines</a>
+      <button onClick=${() => save({ as: "jsonl" })}>As JSON Lines</button>
       ${running
         ? html`<button onClick=${() => { control.current.abort(); setState(null); }}>Cancel</button>`
         : html`<button class="primary" disabled=${!edits.length} onClick=${fold}>Fold on</button>`}
     </footer>
   <//>`;
 }
+
+// What is said of the model that a comparison began with, if it did not begin at the beginning.
+const BEGAN = {
+  yes: (at) => `It began with the snapshot at position ${at}, which is what the messages before it come to. Those were not compared.`,
+  no: (at) => `It began with the snapshot at position ${at}, which is not what the messages before it come to: another version of the program has kept it. ` +
+    "A mistake before it is in every model after it and looks harmless here. Compare all messages.",
+  unknown: (at) => `It began with the snapshot at position ${at}. Whether that is what the messages before it come to was not looked at, because it takes long: a mistake ` +
+    "before it would look harmless here. Compare all messages to be sure.",
+};
 
 // Load the program's module again, and compare what it makes of every message with what was made.
 export function Fix({ subject, position, onMove, onClose }) {
@@ -113,14 +134,15 @@ export function Fix({ subject, position, onMove, onClose }) {
     <p class="quiet">Mend the program in your editor, save, and compare: which messages come out differently?</p>
     <fieldset><legend class="hidden">Begin</legend>
       <label><input type="radio" name="fix-from" checked=${from === "start"} onChange=${() => setFrom("start")} /> all messages</label>
-      <label><input type="radio" name="fix-from" checked=${from === "here"} onChange=${() => setFrom("here")} /> those from position ${number(position)} on</label>
+      <label><input type="radio" name="fix-from" checked=${from === "here"} onChange=${() => setFrom("here")} /> those from the snapshot before position ${number(position)} on</label>
     </fieldset>
     <div role="status" aria-live="polite">
       ${progress !== null && html`<progress value=${progress} max="1" aria-label="How far it has compared"></progress>`}
       ${problem && html`<p class="problem">${problem}</p>`}
       ${done && html`<p>${done.differ === 0
-        ? `All ${number(done.messages)} messages come out the same.`
+        ? `${done.messages === 1 ? "The message comes" : `All ${number(done.messages)} messages come`} out the same.`
         : `${number(done.differ)} of ${number(done.messages)} messages ${done.differ === 1 ? "comes" : "come"} out differently.`}</p>
+        ${done.from > subject.first && html`<p class=${done.agrees === "no" ? "problem" : "quiet"}>${BEGAN[done.agrees](number(done.from))}</p>`}
         ${done.differ > 0 && html`<ul class="plain-list">${Object.entries(done.by_field).map(([path, count]) => html`<li key=${path}><code><bdi>${path}</bdi></code> ${count === 1 ? "once" : `${number(count)} times`}</li>`)}</ul>`}`}
     </div>
     ${found.length > 0 && html`<table class="diff">

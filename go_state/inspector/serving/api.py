@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from go_state.core.errors import UsageError
 from go_state.inspector.looking.filters import Filter
+from go_state.inspector.looking.moment import FoldFails, why
 from go_state.inspector.looking.records import Line
 from go_state.inspector.looking.shown import diff_of, difference
 from go_state.inspector.looking.subject import SLOW
@@ -59,7 +60,6 @@ class Api:
             "live": world.is_live,
             "served": self._served,
             "version": getattr(sys.modules["go_state"], "__version__", ""),
-            "can": ["what_if", "fix", "find", "export"],
         }
 
     # ------------------------------------------------------------------ subjects
@@ -81,7 +81,7 @@ class Api:
         counts = [{"name": name, "count": count} for name, count in subject.timeline.counts()]
         found: Json = as_json(self.world.summary(subject))
         return {**found, "types": counts, "begins": begins, "ends": ends, "indexed": indexed, "keyframes": few,
-                "models": subject.moments is not None}  # fmt: skip
+                "models": subject.moments is not None, "keys": subject.is_of_keys}  # fmt: skip
 
     def strip(self, subject: SomeSubject, start: int | None, end: int | None, buckets: int) -> Json:
         """Return the messages at a glance."""
@@ -118,7 +118,8 @@ class Api:
             found = subject.after(wanted, start, count, backward=backward)
         else:
             found = subject.found(wanted, max(index or 0, 0), count)
-        return {"rows": self._rows(subject, found.lines), "next": found.next, "scanned": found.scanned, "total": found.total}
+        return {"rows": self._rows(subject, found.lines), "next": found.next, "scanned": found.scanned, "total": found.total,
+                "index": found.number, "found": found.found}  # fmt: skip
 
     def row_at(self, subject: SomeSubject, time: float) -> Json:
         """Return the row of the first message that entered at a time, or later."""
@@ -134,7 +135,14 @@ class Api:
         """Return what the turns of some rows have asked for, which takes a fold, and so is not a part of the rows."""
         first, end = subject.span()
         start, end = max(start, first), min(start + min(max(count, 1), _TURNS), end)
-        asked = {} if subject.moments is None or start >= end else subject.moments.asked(start, end)
+        try:
+            asked = {} if subject.moments is None or start >= end else subject.moments.asked(start, end)
+        except FoldFails:  # which the moment says
+            asked = {}
+        except Exception:
+            if not self._is_forgotten(subject, start):
+                raise
+            asked = {}
         failed = subject.known.failed(asked)
         found: dict[str, object] = {}
         for position, each in asked.items():
@@ -142,9 +150,29 @@ class Api:
             found[str(position)] = {"commands": each.commands, "badges": [name for name, holds in marks.items() if holds]}
         return {"turns": found}
 
-    def at(self, subject: SomeSubject, position: int) -> Json:
-        """Return a moment."""
-        _check_there(subject, position)
+    def at(self, subject: SomeSubject, position: int, *, newest: bool = False) -> Json:
+        """Return a moment; of one that is forgotten that it is gone, or, if that is asked for, the `newest` in its place.
+
+        What an app without a store does is forgotten while it is looked at: it is no mistake to ask for it.
+        """
+        first, end = subject.span()
+        if newest and position < first < end:
+            position = end - 1
+        gone: Json = {"gone": True, "position": position}
+        try:
+            _check_there(subject, position)
+            found = self._moment(subject, position)
+        except Exception:
+            if self._is_forgotten(subject, position):
+                return gone
+            raise
+        return gone if self._is_forgotten(subject, position) else found
+
+    def _is_forgotten(self, subject: SomeSubject, position: int) -> bool:
+        """Return whether the message is one of those before what is kept."""
+        return position < subject.span()[0]
+
+    def _moment(self, subject: SomeSubject, position: int) -> Json:
         if subject.shown is None:
             return self._without_model(subject, position)
         found = subject.shown.moment(subject.needed().at(position))
@@ -241,14 +269,16 @@ class Api:
             fixing = Fixing(subject, moments.opened, new, key, start)
             self._fixed[subject.what.id] = fixing.program
             end = subject.span()[1]
-            for parted in fixing.parted(end, _progress(tell, end)):
+            progress = _progress(tell, end)
+            agrees = fixing.agrees(progress)
+            for parted in fixing.parted(end, progress):
                 if fixing.differ <= _TOLD:
                     fields = [difference(each, subject.redaction) for each in parted.fields[:1]]
                     field = fields[0] if fields else {"path": "", "before": None, "after": None}
                     tell("found", {"position": parted.position, "type": shown(parted.kind, 80), **field})
             by_field = {shown(path, 200): count for path, count in fixing.by_field.most_common(50)}
             done = {"messages": fixing.messages, "differ": fixing.differ, "by_field": by_field, "from": fixing.start}
-            tell("done", done)
+            tell("done", {**done, "agrees": agrees})
 
         return work
 
@@ -268,6 +298,11 @@ class Api:
         program = self._fixed.get(subject.what.id) if fixed else None
         text = as_test(subject, where, program, changes, first if start is None else start, until)
         return "test_run.py", iter([text.encode()])
+
+
+def said(error: BaseException, *, hidden: bool) -> str:
+    """Return what the page is told of an error; of one that is not ours only its class, if something is to be hidden."""
+    return shown(error.said(hidden=hidden) if isinstance(error, FoldFails) else why(error, hidden=hidden), 2000)
 
 
 def as_json(summary: Summary) -> Json:

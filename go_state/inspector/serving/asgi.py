@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from inspect import isawaitable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from go_state.core.errors import GoStateError, MissingExtra, UsageError
+from go_state.core.errors import MissingExtra, UsageError
 from go_state.inspector.looking.filters import Filter
+from go_state.inspector.looking.moment import FoldFails
 from go_state.inspector.serving import streams
-from go_state.inspector.serving.api import Api, Busy, Places, as_json
+from go_state.inspector.serving.api import Api, Busy, Places, as_json, said
 from go_state.inspector.serving.security import Asgi, Guard, Receive, Scope, Send
 from go_state.inspector.trying.finding import Cancelled
 from go_state.inspector.worlds.world import SomeSubject
@@ -34,6 +36,7 @@ class Application:
         self.token = token
         self._api = api
         self._places = Places(_SEARCHES)
+        self._lookers = streams.Lookers()
         self._closing = threading.Event()
         self._app: Asgi = Guard(self._starlette(), token, hosts)
 
@@ -61,11 +64,35 @@ class Application:
             "/api/s/{id}/export": self._export, "/api/s/{id}/live": self._live,
         }  # fmt: skip
         posts: dict[str, Callable[[Request], object]] = {"/api/s/{id}/what-if": self._what_if, "/api/s/{id}/fix": self._fix}
-        routes: list[Any] = [Route(path, endpoint, methods=["GET"]) for path, endpoint in gets.items()]
-        routes += [Route(path, endpoint, methods=["POST"]) for path, endpoint in posts.items()]
+        routes: list[Any] = [Route(path, self._answering(endpoint), methods=["GET"]) for path, endpoint in gets.items()]
+        routes += [Route(path, self._answering(endpoint), methods=["POST"]) for path, endpoint in posts.items()]
         routes += [Route("/api/{rest:path}", _unknown), Mount("/", StaticFiles(directory=_PAGE, html=True))]
-        kinds: list[type[Exception]] = [UsageError, GoStateError, Busy, _Unknown, Exception]
-        return Starlette(routes=routes, exception_handlers=dict.fromkeys(kinds, _problem))
+        return Starlette(routes=routes)
+
+    def _answering(self, endpoint: Callable[[Request], object]) -> Callable[[Request], Awaitable[object]]:
+        """Return the endpoint, which answers also when it raises: what the user's program raises is no failure of this server."""
+        from starlette.concurrency import run_in_threadpool
+
+        async def answer(request: Request) -> object:
+            try:
+                found = await run_in_threadpool(endpoint, request)
+                return await found if isawaitable(found) else found
+            except Exception as error:
+                return self._problem(error)
+
+        return answer
+
+    def _said(self, error: BaseException) -> str:
+        return said(error, hidden=not self._api.world.redaction.is_empty)
+
+    def _problem(self, error: Exception) -> Response:
+        """Return what the page is told of an error."""
+        if isinstance(error, _Unknown):
+            return _json({"error": "This is not there, or not any more."}, 404)
+        if isinstance(error, Busy):
+            return _json({"error": f"{_SEARCHES} searches run already: end one first"}, 409)
+        found = {"error": self._said(error), "position": error.position if isinstance(error, FoldFails) else None}
+        return _json(found, 422 if isinstance(error, UsageError) else 409)
 
     # ------------------------------------------------------------------ questions: each runs in a thread of the server's pool
 
@@ -97,7 +124,7 @@ class Application:
             return _json(self._api.row_at(subject, _float(request, "time")))
         wanted = Filter(
             query.get("type", "")[:200], query.get("text", "")[:1000], query.get("changed", "")[:1000], query.get("aside", "") not in ("", "0"),
-            _float(request, "slower") if query.get("slower") else 0.0,
+            _float(request, "slower") if query.get("slower") else 0.0, query.get("key", "")[:1000],
         )  # fmt: skip
         backward = query.get("direction") == "backward"
         start, index = _optional(request, "from"), _optional(request, "index")
@@ -107,7 +134,8 @@ class Application:
         return _json(self._api.turns(self._of(request), _number(request, "from", 0), _number(request, "count", 100)))
 
     def _at(self, request: Request) -> Response:
-        return _json(self._api.at(self._of(request), _position(request)))
+        newest = request.query_params.get("newest", "") not in ("", "0")
+        return _json(self._api.at(self._of(request), _position(request), newest=newest))
 
     def _tree(self, request: Request) -> Response:
         query = request.query_params
@@ -126,7 +154,7 @@ class Application:
             raise UsageError("until is a position, or null")
         subject = await self._found(request)
         work = await run_in_threadpool(self._api.what_if, subject, given.get("edits"), until)
-        return _events(streams.worked(self._places.taken(self._ending(work))))
+        return _events(streams.worked(self._places.taken(self._ending(work)), self._said))
 
     def _export(self, request: Request) -> Response:
         from starlette.responses import StreamingResponse
@@ -148,14 +176,14 @@ class Application:
     async def _find(self, request: Request) -> Response:
         subject = await self._found(request)
         work = self._api.find(subject, request.query_params.get("where", ""), _number(request, "from", 0))
-        return _events(streams.worked(self._places.taken(self._ending(work))))
+        return _events(streams.worked(self._places.taken(self._ending(work)), self._said))
 
     async def _fix(self, request: Request) -> Response:
         start = (await _body(request)).get("from")
         if start is not None and type(start) is not int:
             raise UsageError("from is a position, or null")
         subject = await self._found(request)
-        return _events(streams.worked(self._places.taken(self._ending(self._api.fix(subject, start)))))
+        return _events(streams.worked(self._places.taken(self._ending(self._api.fix(subject, start))), self._said))
 
     def _ending(self, work: Callable[[streams.Tell], None]) -> Callable[[streams.Tell], None]:
         """Return the work, which ends when the server does."""
@@ -173,13 +201,16 @@ class Application:
     async def _live(self, request: Request) -> Response:
         from starlette.concurrency import run_in_threadpool as aside
 
-        return _events(streams.live(self._api.world, await self._found(request), self._closing.is_set, aside))
+        subject = await self._found(request)
+        events = streams.live(self._api.world, subject, self._closing.is_set, aside, self._lookers)
+        return _events(streams.told(events, self._said))
 
     async def _subjects_live(self, request: Request) -> Response:
         from starlette.concurrency import run_in_threadpool as aside
 
         world = self._api.world
-        return _events(streams.subjects(world, self._closing.is_set, lambda subject: as_json(world.summary(subject)), aside))
+        events = streams.subjects(world, self._closing.is_set, lambda subject: as_json(world.summary(subject)), aside)
+        return _events(streams.told(events, self._said))
 
 
 class _Unknown(Exception):
@@ -188,19 +219,6 @@ class _Unknown(Exception):
 
 async def _unknown(request: Request) -> Response:
     return _json({"error": "there is nothing here"}, 404)
-
-
-def _problem(request: Request, error: Exception) -> Response:
-    """Return what the page is told of an error."""
-    if isinstance(error, _Unknown):
-        return _json({"error": "this is not there, or not any more"}, 404)
-    if isinstance(error, UsageError):
-        return _json({"error": str(error)[:2000]}, 422)
-    if isinstance(error, Busy):
-        return _json({"error": f"{_SEARCHES} searches run already: end one first"}, 409)
-    if isinstance(error, GoStateError):
-        return _json({"error": str(error)[:2000]}, 409)
-    return _json({"error": f"{type(error).__qualname__}: {error}"[:2000]}, 409)
 
 
 def _json(found: object, status: int = 200) -> Response:

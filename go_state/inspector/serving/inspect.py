@@ -181,7 +181,9 @@ class Inspector:
 
 
 def _bound(host: str, port: int) -> socket.socket:
-    """Return a socket at this address; `OSError` if the port is taken."""
+    """Return a socket at this address; `UsageError` if the port is taken, or there is none of that number."""
+    if not 0 <= port <= 65_535:
+        raise UsageError(f"a port is a number from 1 to 65535, or 0 for any that is free, not {port}")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     bound = socket.socket(
         family, socket.SOCK_STREAM, socket.IPPROTO_TCP
@@ -189,7 +191,9 @@ def _bound(host: str, port: int) -> socket.socket:
     try:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((host, port))
-    except BaseException:
+    except OSError as error:
         bound.close()
-        raise
+        raise UsageError(
+            f"nothing can be served at {host}:{port} ({error.strerror}): give another port, or 0 for any that is free"
+        ) from error
     return bound

@@ -50,10 +50,12 @@ class Guard:
             return
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         if not self._is_ours(headers):
-            await _answer(send, 403, "This address is refused: open the one that the inspector has printed.")
+            await _refuse(send, headers, 403, "This address is refused: open the one that the inspector has printed.")
             return
         if not _is_own_page(scope, headers):
-            await _answer(send, 403, "Requests of other pages are refused.")
+            await _refuse(
+                send, headers, 403, "Requests of other pages are refused: open the address that the inspector has printed."
+            )
             return
         given = parse_qs(scope.get("query_string", b"").decode("latin-1")).get("token")
         place = _place(scope)
@@ -79,7 +81,9 @@ class Guard:
     async def _enter(self, scope: Scope, send: Send, headers: Mapping[str, str], token: str) -> None:
         """Take the token out of the address and make it a cookie."""
         if not hmac.compare_digest(token.encode(), self._token.encode()):
-            await _answer(send, 401, "The token in the address is not valid: open the address that the inspector has printed.")
+            await _refuse(
+                send, headers, 401, "The token in the address is not valid: open the address that the inspector has printed."
+            )
             return
         root = scope.get("root_path", "")
         secure = "; Secure" if scope.get("scheme") == "https" else ""
@@ -112,14 +116,31 @@ def _cookie(headers: Mapping[str, str]) -> str:
     return f"go_state_inspector_{port if port.isdigit() else 80}"
 
 
+_REFUSED = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8" /><title>go_state inspector</title><meta name="viewport" content="width=device-width" />
+<meta name="color-scheme" content="light dark" /><link rel="icon" href="icon.svg" /><link rel="stylesheet" href="style.css" /></head>
+<body><main class="card"><img src="icon.svg" alt="" width="32" height="32" /><h1>The inspector</h1><p>{}</p></main></body></html>
+"""
+
+
+async def _refuse(send: Send, headers: Mapping[str, str], status: int, text: str) -> None:
+    """Answer why not: as a page to whoever has opened an address in a browser, and else as the API does."""
+    if headers.get("sec-fetch-mode") == "navigate":
+        await _send(send, status, b"text/html; charset=utf-8", _REFUSED.format(text).encode())
+    else:
+        await _answer(send, status, text)
+
+
 async def _answer(send: Send, status: int, text: str, headers: Mapping[str, str] | None = None) -> None:
     import json
 
-    body = b"" if not text else json.dumps({"error": text}).encode()
-    start = {"type": "http.response.start", "status": status, "headers": [(b"content-type", b"application/json")]}
-    start["headers"] += [(name.encode(), value.encode()) for name, value in (headers or {}).items()]  # type: ignore[operator]
+    await _send(send, status, b"application/json", b"" if not text else json.dumps({"error": text}).encode(), headers)
+
+
+async def _send(send: Send, status: int, kind: bytes, body: bytes, headers: Mapping[str, str] | None = None) -> None:
+    own = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
     sending = _with_headers(send)
-    await sending(start)
+    await sending({"type": "http.response.start", "status": status, "headers": [(b"content-type", kind), *own]})
     await sending({"type": "http.response.body", "body": body})
 
 

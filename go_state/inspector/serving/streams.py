@@ -8,8 +8,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import aclosing, contextmanager, suppress
 from functools import partial
 from typing import Protocol, TypeAlias, TypeVar
 
@@ -23,6 +23,7 @@ from go_state.inspector.worlds.world import Now, SomeSubject, World
 T = TypeVar("T")
 
 Tell: TypeAlias = Callable[[str, object], None]
+Said: TypeAlias = Callable[[BaseException], str]  # what the page is told of an error
 
 
 class Aside(Protocol):
@@ -36,6 +37,7 @@ class Aside(Protocol):
 _EVERY = 0.1  # seconds between two events of a program that runs, or of a journal that grows
 _BUSY = 1000  # messages a second from which on a look every quarter of a second is enough: nobody reads so fast, and each costs the app
 _CALMER = 0.25  # seconds between two events of such a one
+_SHARED = 2  # who may look as often as that; when there are more they share it
 _SLOWER = 0.5  # seconds between two looks at a journal that does not grow
 _OVER = 1.0  # seconds between two looks at one that does not
 _STILL = 10.0  # seconds after which something is sent, so that a connection that is gone is noticed
@@ -49,9 +51,33 @@ def event(kind: str, data: object) -> bytes:
     return b"event: %b\ndata: %b\n\n" % (kind.encode(), orjson.dumps(data))
 
 
-async def live(world: World, subject: SomeSubject, is_closing: Callable[[], bool], aside: Aside) -> AsyncIterator[bytes]:
+class Lookers:
+    """How many look at what runs: each has its turn less often, so that ten cost a busy program no more than two."""
+
+    def __init__(self) -> None:
+        self._number = 0  # changed on the loop of the server alone
+
+    @contextmanager
+    def one_more(self) -> Iterator[None]:
+        """Count one more for as long as the block lasts."""
+        self._number += 1
+        try:
+            yield
+        finally:
+            self._number -= 1
+
+    def pause(self, state: str, rate: float) -> float:
+        """Return for how many seconds one of them does not look."""
+        if state == "stored":
+            return _SLOWER
+        return _CALMER * max(self._number / _SHARED, 1) if rate > _BUSY else _EVERY
+
+
+async def live(
+    world: World, subject: SomeSubject, is_closing: Callable[[], bool], aside: Aside, lookers: Lookers
+) -> AsyncGenerator[bytes]:
     """Give what a program does, ten times a second at most, and that it has ended."""
-    with world.watched(subject):
+    with world.watched(subject), lookers.one_more():
         rate, last, ended, sent = 0.0, None, False, b""
         since = time.monotonic()
         while not is_closing():
@@ -72,14 +98,7 @@ async def live(world: World, subject: SomeSubject, is_closing: Callable[[], bool
             if over and not ended:
                 yield event("ended", {"error": doing.error})
             ended = over
-            await asyncio.sleep(_OVER if over else _pause(doing.state, rate))
-
-
-def _pause(state: str, rate: float) -> float:
-    """Return for how many seconds nobody looks."""
-    if state == "stored":
-        return _SLOWER
-    return _CALMER if rate > _BUSY else _EVERY
+            await asyncio.sleep(_OVER if over else lookers.pause(doing.state, rate))
 
 
 def _look(world: World, subject: SomeSubject) -> tuple[Now, int, int] | None:
@@ -107,7 +126,7 @@ def _doing(now: Now) -> dict[str, object]:
 
 async def subjects(
     world: World, is_closing: Callable[[], bool], summarise: Callable[[SomeSubject], object], aside: Aside
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes]:
     """Give which subjects run, rest or have failed since the last look."""
     before = dict(await aside(world.states))
     total, since = None, 0.0
@@ -130,7 +149,17 @@ def _found(world: World, ids: list[str]) -> list[SomeSubject | None]:
     return [world.find(each) for each in ids]
 
 
-async def worked(work: Callable[[Tell], None]) -> AsyncIterator[bytes]:
+async def told(events: AsyncGenerator[bytes], said: Said) -> AsyncIterator[bytes]:
+    """Give the events, and what has ended them if that is an error, such as that the store was closed."""
+    async with aclosing(events):
+        try:
+            async for each in events:
+                yield each
+        except Exception as error:
+            yield event("problem", {"error": said(error)})
+
+
+async def worked(work: Callable[[Tell], None], said: Said) -> AsyncIterator[bytes]:
     """Give what `work(tell)` tells, which runs in a thread of its own until it is done, or nobody reads any more."""
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[bytes | None] = asyncio.Queue()
@@ -151,14 +180,7 @@ async def worked(work: Callable[[Tell], None]) -> AsyncIterator[bytes]:
             return
         except Exception as error:
             with suppress(Cancelled, RuntimeError):
-                tell(
-                    "problem",
-                    {
-                        "error": shown(
-                            f"{type(error).__qualname__}: {error}" if not isinstance(error, GoStateError) else str(error), 2000
-                        )
-                    },
-                )
+                tell("problem", {"error": said(error)})
         with suppress(RuntimeError):  # the loop is closed
             loop.call_soon_threadsafe(queue.put_nowait, None)
 

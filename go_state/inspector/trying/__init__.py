@@ -6,6 +6,7 @@
 `what_if.py`       fold on from there, and compare
 `fresh.py`         the program's module, imported anew
 `fixing.py`        which messages come out differently with it
+`pace.py`          how far it is, by the clock
 `exports.py`       either one as a test, or as JSON Lines
 
 Everything happens in memory; no command is performed and nothing is written.

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from go_state.core.errors import UsageError
-from go_state.history.reading.folding import entries_of, with_progress
-from go_state.inspector.looking.moment import Moments
+from go_state.history.reading.folding import entries_of
+from go_state.inspector.looking.moment import Moments, turns_of
 from go_state.inspector.looking.subject import Subject
 from go_state.inspector.trying.expressions import Condition
+from go_state.inspector.trying.pace import paced
 
 
 class Cancelled(Exception):
@@ -28,9 +29,10 @@ def first_where(
     first, end = subject.span()
     moments: Moments[object, object] = subject.needed()
     fold = moments.fresh(max(start, first), progress)
-    for step in fold.steps(with_progress(entries_of(subject.history, max(start, first), end), progress)):
-        if condition(step.before, step.message, step.after):
-            return step.position
+    for entry in paced(entries_of(subject.history, max(start, first), end), progress):
+        for step in turns_of(fold, entry):
+            if condition(step.before, step.message, step.after):
+                return step.position
     if condition.trouble is not None and not condition.told:
         raise UsageError(f"it could not be told of any message: {condition.trouble}")
     return None

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import os
 import sys
 import sysconfig
 import threading
+from dataclasses import fields, is_dataclass
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from types import CodeType, ModuleType
-from typing import Any
+from typing import Any, get_type_hints
 
 from go_state.core.errors import UsageError
 from go_state.core.program import Program, SomeProgram
@@ -51,6 +53,8 @@ def fresh_program(where: tuple[str, str]) -> SomeProgram:
         try:
             module = importlib.import_module(name)
             found = getattr(module, attribute, None)
+            for own in [each for each in sys.modules.values() if _is_own(each)]:
+                _resolve(own)
         except (Exception, SystemExit) as error:  # whatever the module does when it is imported
             raise UsageError(f"{name} cannot be imported ({type(error).__name__}: {error})"[:1000]) from None
         finally:
@@ -61,6 +65,31 @@ def fresh_program(where: tuple[str, str]) -> SomeProgram:
     if not isinstance(found, Program):
         raise UsageError(f"{name}:{attribute} is not a gs.Program any more")
     return found
+
+
+def _resolve(module: ModuleType) -> None:
+    """Put what they name in the place of a module's annotations that are text, as of now.
+
+    Later they would be looked up in the module of that name that is in use, and name its classes.
+    """
+    waiting: list[object] = list(vars(module).values())
+    while waiting:
+        cls = waiting.pop()
+        if not isinstance(cls, type) or cls.__module__ != module.__name__:
+            continue
+        waiting += [
+            each
+            for each in vars(cls).values()
+            if isinstance(each, type) and each.__qualname__.startswith(f"{cls.__qualname__}.")
+        ]
+        try:
+            hints = get_type_hints(cls, include_extras=True)
+        except Exception:  # a name that is there for type checkers alone: whoever needs the types says so
+            continue
+        cls.__annotations__ = {name: hints[name] for name in inspect.get_annotations(cls)}
+        if is_dataclass(cls):
+            for field in fields(cls):
+                field.type = hints.get(field.name, field.type)
 
 
 def _is_own(module: ModuleType | None) -> bool:

@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from go_state.core.ports import Entry
-from go_state.history.reading.folding import Fold, entries_of, exhaust, with_progress
+from go_state.history.reading.folding import Fold, entries_of, exhaust
 from go_state.history.reading.starts import Start
-from go_state.inspector.looking.moment import Moments
+from go_state.inspector.looking.moment import Moments, turns_of
 from go_state.inspector.trying.edited import Edit, EditedHistory
+from go_state.inspector.trying.pace import paced
 from go_state.inspector.values.differing import differing
 from go_state.inspector.values.tree import same
 
 Model = TypeVar("Model")
 Msg = TypeVar("Msg")
-
-_AT_ONCE = 5000  # messages that are folded between two words of progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +39,15 @@ def what_if(
     """
     positions = {edit.position for edit in edits if edit.position < until}
     start = min(positions, default=until)
-    history, edited = moments.opened.history, EditedHistory(moments.opened.history, edits)
+    history, edited = moments.history, EditedHistory(moments.history, edits)
     one, other = moments.fresh(start, progress), None
     last, parted = max(positions, default=until), None
-    for entry in with_progress(entries_of(history, start, last + 1 if positions else until), progress):
+    for entry in paced(entries_of(history, start, last + 1 if positions else until), progress):
         if other is None and entry.position in positions:
             other = Fold(
                 moments.opened, Start(start, dict(one.models), moments.start(start).find if _is_keyed(moments) else None)
             )
-        exhaust(one.entry(entry))
+        exhaust(turns_of(one, entry))
         if other is None:
             continue
         _take(other, edited.at(entry))
@@ -58,9 +57,8 @@ def what_if(
             other = None
     was = _model(moments.fresh(until, progress), moments)
     if other is not None and parted is not None:
-        for begin in range(last + 1, until, _AT_ONCE):
-            progress(begin)
-            moments.forward(other, begin, min(begin + _AT_ONCE, until))
+        for at in moments.forward(other, last + 1, until):
+            progress(at)
         return Tried(until, was, _model(other, moments), parted, until - start)
     return Tried(until, was, was, None, until - start)
 
@@ -71,7 +69,7 @@ def _is_keyed(moments: Moments[Model, Msg]) -> bool:
 
 def _take(fold: Fold[Model, Msg], entries: Sequence[Entry[Msg]]) -> None:
     for entry in entries:
-        exhaust(fold.entry(entry))
+        exhaust(turns_of(fold, entry))
 
 
 def _difference(one: Fold[Model, Msg], other: Fold[Model, Msg]) -> str | None:

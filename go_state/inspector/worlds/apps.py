@@ -79,6 +79,7 @@ class AppWorld(Generic[Model, Msg]):
         journal = run.journal if isinstance(run, JournalRun) else None
         self.store: str | None = None if journal is None else journal.store.where
         self.program: str | None = called or app.life.name
+        self.redaction = redaction
         self._life: Life[Model, Msg] = Life(app, app.life.name if journal is None else journal.name, None, redaction)
 
     def page(self, search: str, after: str, limit: int) -> Page:
@@ -122,7 +123,7 @@ class KeyedWorld(Generic[Model, Msg]):
         self.store: str | None = None if kept.store is None else kept.store.where
         self._apps = apps
         self._prefix = kept.prefix
-        self._redaction = redaction
+        self.redaction = redaction
         self._stored = (
             None if kept.store is None else StoreWorld(kept.store, kept.program, prefix=kept.prefix, redaction=redaction)
         )
@@ -146,7 +147,7 @@ class KeyedWorld(Generic[Model, Msg]):
         """Return the key's life, if it runs or was looked at when it did."""
         app, life = self._apps.running(key), self._lives.get(key)
         if app is not None and (life is None or life.app is not app):
-            life = Life(app, self._prefix + key, key, self._redaction)
+            life = Life(app, self._prefix + key, key, self.redaction)
         if life is not None:
             self._lives[key] = life
             self._lives.move_to_end(key)

@@ -10,11 +10,13 @@ from typing import Generic, TypeVar
 
 from go_state.core.errors import Corrupt
 from go_state.core.program import Program
+from go_state.history.reading.histories import SourceHistory
 from go_state.history.reading.opened import Opened, opened, with_key
 from go_state.inspector.looking.stored import StoredHistory
 from go_state.inspector.looking.subject import Is, State, Subject
 from go_state.inspector.values.redaction import NOTHING, Redaction
 from go_state.inspector.values.text import shown
+from go_state.inspector.worlds.files import FileHistory
 from go_state.inspector.worlds.growth import Growth
 from go_state.inspector.worlds.ids import id_of, name_of_id
 from go_state.inspector.worlds.world import Now, Page, SomeSubject, Summary, page_of
@@ -51,7 +53,7 @@ class StoreWorld(Generic[Model, Msg]):
         self._given = program
         self._prefix = prefix
         self._only = only
-        self._redaction = redaction
+        self.redaction = redaction
         self._subjects: OrderedDict[str, Subject[Model, Msg]] = OrderedDict()  # by name, the least recently used first
         self._names: tuple[float, list[str]] = (0.0, [])
         self._growth = Growth()
@@ -85,7 +87,7 @@ class StoreWorld(Generic[Model, Msg]):
         found = self._subjects.pop(name, None)
         if found is None:
             history = StoredHistory(self._store, name, self._given)
-            found = Subject(self.what(name), history, self._opened(name, history), self._redaction)
+            found = Subject(self.what(name), history, self._opened(name, history), self.redaction)
         self._subjects[name] = found
         while len(self._subjects) > _OPEN:
             self._subjects.popitem(last=False)[1].close()
@@ -156,7 +158,9 @@ class HistoryWorld(Generic[Model, Msg]):
         self.store: str | None = name
         key = None if work.key is None else shown(work.key, 200)
         what = Is(id_of(name), shown(name, 200), key, "aggregate" if work.is_aggregate or not is_file else "file")
-        self._subject: Subject[Model, Msg] = Subject(what, work.history, work, redaction)
+        self.redaction = redaction
+        history = FileHistory(work.history) if isinstance(work.history, SourceHistory) else work.history
+        self._subject: Subject[Model, Msg] = Subject(what, history, work, redaction)
 
     def page(self, search: str, after: str, limit: int) -> Page:
         """Return the history, if its name holds the text."""

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from go_state.inspector.looking.subject import Is, State, Subject
+from go_state.inspector.values.redaction import Redaction
 
 if TYPE_CHECKING:
     from go_state.runtime.observing.running import RunningEffect
@@ -51,6 +52,7 @@ class World(Protocol):
     is_live: bool
     program: str | None  # where it is found, or what it is called
     store: str | None
+    redaction: Redaction
 
     def page(self, search: str, after: str, limit: int) -> Page:
         """Return the subjects whose names hold the text, in order, from behind the id `after` on."""
