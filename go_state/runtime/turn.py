@@ -103,6 +103,7 @@ class Loop(Generic[Model, Msg]):
                     manager.grant()
         except BaseException as caught:
             raisable = in_turns and self._committed and not isinstance(caught, GeneratorExit)
+            self._committed = self._committed or feed.is_committed
             error = as_failure(caught, _BETWEEN_TURNS) if raisable else caught
             yield from self._roll_back(feed, error)
             raise error  # noqa: B904  - it has its cause, or is the error itself
@@ -164,6 +165,10 @@ class Loop(Generic[Model, Msg]):
                     if (yield from self._fail(message, feed, error)):
                         return
                     continue
+                except BaseException:  # such as Ctrl-C, which may have come when the turn was committed
+                    if self._committed or feed.is_committed:
+                        self.model = proposal
+                    raise
                 self._committed = True
             self.model = model = proposal
             if view is not None:
