@@ -161,14 +161,10 @@ class Loop(Generic[Model, Msg]):
                         self._committed = True
                         if owner.own is None:  # others have come in between
                             yield from feed.commit(())
-                except NotStorable as error:  # a message that a command has sent; nothing has moved
-                    if (yield from self._fail(message, feed, error)):
+                except BaseException as error:
+                    if (yield from self._fail_to_commit(message, proposal, feed, error)):
                         return
                     continue
-                except BaseException:  # such as Ctrl-C, which may have come when the turn was committed
-                    if self._committed or feed.is_committed:
-                        self.model = proposal
-                    raise
                 self._committed = True
             self.model = model = proposal
             if view is not None:
@@ -258,6 +254,16 @@ class Loop(Generic[Model, Msg]):
         yield from feed.rollback(processed=False)
         self._committed = True
         return True
+
+    def _fail_to_commit(self, message: Msg, proposal: Model, feed: Feed[Msg], error: BaseException) -> Flow[bool]:
+        """Fail by a message that a command has sent and that cannot be stored; raise anything else, which may have come, as Ctrl-C may,
+        when the turn was committed: then it stays.
+        """
+        if isinstance(error, NotStorable):  # nothing has moved
+            return (yield from self._fail(message, feed, error))
+        if self._committed or feed.is_committed:
+            self.model = proposal
+        raise error
 
     def _set_aside(self, message: Msg, feed: Feed[Msg], caught: BaseException) -> Flow[bool]:
         """Roll the turn back and set its message aside if the policy says so, as `_pass_over` does; raise the error if not."""
