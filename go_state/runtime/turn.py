@@ -58,6 +58,7 @@ class Loop(Generic[Model, Msg]):
         self.around: Around[Msg] | None = None  #: put around each chunk of messages from the next one on; set from any thread
         self.stopped = False
         self._steps = steps
+        manager.scope_by(steps.scope_of)
         self._hooks = hooks = Hooks() if hooks is None else hooks
         self.hooks = hooks.in_order()  #: what is called after each turn, if it is there by then
         self._only_view = None if self.hooks else hooks.view  # the view of a run that nobody else looks at
