@@ -125,27 +125,10 @@ class Topic:
                 found = self._admin.list_groups(group, seconds)
         except KafkaException:
             return None
-        stable = [each for each in found if each.id == group and each.state == "Stable"]
-        if not stable:
+        settled = [each for each in found if each.id == group and each.state in ("Stable", "Empty")]
+        if not settled:
             return None
-        return {str(member.id): assigned_of(member.assignment or b"", self.name) for member in stable[0].members}
-
-    def members_of_newer(self, group: str, seconds: float) -> Mapping[str, frozenset[int]] | None:
-        """Return the same of a group with `protocol="consumer"`, of which the older call knows nothing."""
-        from confluent_kafka import ConsumerGroupState, KafkaException
-
-        try:
-            found = self._admin.describe_consumer_groups([group], request_timeout=seconds)[group].result()
-        except KafkaException:
-            return None
-        if found.state is not ConsumerGroupState.STABLE:
-            return None
-        return {
-            member.member_id: frozenset(
-                each.partition for each in member.assignment.topic_partitions if each.topic == self.name
-            )
-            for member in found.members
-        }
+        return {str(member.id): assigned_of(member.assignment or b"", self.name) for member in settled[0].members}
 
     def _result(self, asked: Future[Answer]) -> Answer:
         from confluent_kafka import KafkaException

@@ -352,6 +352,29 @@ def test_a_partition_is_given_again_from_where_it_is_sought(
     assert not member.reading.holds(partition)
 
 
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+def test_a_member_that_was_put_out_is_told_so_when_it_asks(
+    protocol: str, source: Any, store: Any, topic: str, kafka_server: KafkaServer
+) -> None:
+    """Before its client says anything; and what the group was told of is not changed by the question."""
+    kafka_server.put(topic, *records(4, 10, 4))
+    lazy = {"max.poll.interval.ms": 3000, "session.timeout.ms": 3000, "heartbeat.interval.ms": 500}
+    settings = lazy if protocol == "classic" else {"max.poll.interval.ms": 3000}
+    members = {"": Member(source(protocol=protocol, settings=settings), store)}
+    poll_until(members, lambda: sum(map(len, members[""].held.values())) == 40)
+    reading = members[""].reading
+    assert all(map(reading.holds, "0123"))
+    reading.saved({"0": 4})
+    reading.poll(0.1, members[""])
+    wait_for(lambda: offsets(f"group of {topic}", kafka_server, topic)[0] == 5, "the group to be told")
+    assert reading.holds("0")
+    assert offsets(f"group of {topic}", kafka_server, topic)[0] == 5
+    wait_for(lambda: not reading.holds("0"), "its time without a poll to be over")
+    assert members[""].told == ["assigned"]
+    assert offsets(f"group of {topic}", kafka_server, topic)[0] == 5
+    members[""].close()
+
+
 def test_wrong_use_is_told(kafka_server: KafkaServer, source: Any, store: Any) -> None:
     """Whose fault it is, and what to do."""
     with pytest.raises(gs.UsageError, match="one source reads one topic"):
