@@ -503,7 +503,10 @@ def observed() -> None:
 def copied(program: gs.Program[Counter, Msg], topic: gs.abc.PartitionedSource[Msg]) -> None:
     from obstore.store import MemoryStore
 
-    with gs.CopiedStore("state", "s3://bucket/shops", every=60) as store, gs.CopiedStore("other", MemoryStore()) as other:
+    with (
+        gs.CopiedStore("state", "s3://bucket/shops", every=60, timeout=30, grown="pass") as store,
+        gs.CopiedStore("other", MemoryStore()) as other,
+    ):
         assert_type(gs.aggregate(program, topic, store=store, key=str).position, Any)
         assert_type(other.load("a"), gs.abc.Stored | None)
 
