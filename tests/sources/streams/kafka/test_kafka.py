@@ -6,6 +6,7 @@ import datetime
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from itertools import count
 from typing import Any
 
@@ -14,6 +15,7 @@ from kafka_server import KafkaServer
 from sources.streams.kafka.support import QUICK, Add, Tally, Worker, counted, record, records, tally, wait_for, wait_for_count
 
 import go_state as gs
+from go_state.sources.streams.kafka.topic import Topic
 
 pytestmark = [pytest.mark.slow]
 
@@ -392,6 +394,42 @@ def test_wrong_use_is_told(kafka_server: KafkaServer, source: Any, store: Any) -
     nowhere = gs.sources.Kafka("nowhere", Add, group="g", servers=kafka_server.servers)
     with pytest.raises(gs.errors.SourceError, match="there is no topic 'nowhere' at 127"):
         Worker(nowhere, store).ended()
+
+
+@pytest.mark.parametrize(
+    "code",
+    ["FENCED_LEADER_EPOCH", "UNKNOWN_LEADER_EPOCH", "OFFSET_NOT_AVAILABLE", "KAFKA_STORAGE_ERROR", "UNKNOWN_TOPIC_OR_PART"],
+)
+def test_a_broker_that_is_not_ready_yet_is_asked_again(
+    code: str, kafka_server: KafkaServer, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when it has just been restarted, or a partition added: what it says then is no reason to end."""
+    from confluent_kafka import KafkaError, KafkaException
+    from confluent_kafka.admin import AdminClient
+
+    kafka_server.put(topic, *records(4, 5, 4))
+    asked, ask = list[int](), AdminClient.list_offsets
+
+    def list_offsets(admin: Any, partitions: Any, **options: Any) -> Any:
+        answers = ask(admin, partitions, **options)
+        asked.append(len(answers))
+        if len(asked) < 3:
+            one = next(iter(answers))
+            answers[one] = Future()
+            answers[one].set_exception(KafkaException(KafkaError(getattr(KafkaError, code))))
+        return answers
+
+    monkeypatch.setattr(AdminClient, "list_offsets", list_offsets)
+    found = Topic(topic, kafka_server.servers, {"bootstrap.servers": kafka_server.servers})
+    assert found.ends(range(4)) == dict.fromkeys(range(4), 5)
+    assert asked == [4, 4, 4]
+
+
+def test_offsets_of_a_topic_that_there_is_not_are_not_waited_for(kafka_server: KafkaServer) -> None:
+    """A partition that is not known is one that was added a moment ago, or the topic is gone."""
+    servers = kafka_server.servers
+    with pytest.raises(gs.errors.SourceError, match="there is no topic 'nowhere'"):
+        Topic("nowhere", servers, {"bootstrap.servers": servers}).ends([0])
 
 
 def test_servers_that_do_not_answer_are_named(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
