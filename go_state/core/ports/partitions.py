@@ -254,7 +254,7 @@ class KeepsByPartition(Protocol):
     """A store whose models lie with their partitions; a reading of a stream that may get more of them tells it how many there are."""
 
     def check_partitions(self, program: str, source: str, stream: str, count: int, /) -> None:
-        """Raise `SourceChanged` if that are more than when the program began with the stream; `stream` says which one it is."""
+        """Raise `SourceChanged` if `count` is more than when the program began with the source; `stream` says which one that is."""
         ...
 
 

@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_SECONDS = (
-    200.0  # for one call: obstore itself tries for 180 s to reach S3 and the like, and a folder of a network may hang for good
-)
+CALL_SECONDS = 200.0  # obstore itself tries for 180 s to reach S3 and the like, and a folder of a network may hang for good
 _SLOWEST = 1_000_000  # bytes a second of an upload, which has its own time besides
 _END = b""
 
@@ -36,7 +34,7 @@ class Objects:
     may still have its effect, which does no harm: of what is made here the names say in which order it counts.
     """
 
-    def __init__(self, place: ObjectPlace, seconds: float = _SECONDS) -> None:
+    def __init__(self, place: ObjectPlace, seconds: float = CALL_SECONDS) -> None:
         self._place = place
         self._seconds = seconds
         self._opened: ObjectStore | None = None

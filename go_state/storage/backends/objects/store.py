@@ -14,7 +14,7 @@ from go_state.core.errors import Conflict, LeaseHeld, SourceChanged, StoreUnavai
 from go_state.core.ports import Store, Stored, Write
 from go_state.storage.backends.lmdb.lease import FileLease
 from go_state.storage.backends.lmdb.store import LMDBStore
-from go_state.storage.backends.objects.client import Objects
+from go_state.storage.backends.objects.client import CALL_SECONDS, Objects
 from go_state.storage.backends.objects.copier import Copier
 from go_state.storage.backends.objects.partitions import SourceFiles, files_in, in_path
 from go_state.storage.records.keys import reserved_key
@@ -64,7 +64,7 @@ class CopiedStore:
         copies: ObjectPlace,
         *,
         every: float = 300.0,
-        timeout: float = 200.0,
+        timeout: float = CALL_SECONDS,
         grown: Literal["raise", "pass"] = "raise",
         map_size: int | None = None,
     ) -> None:
@@ -169,7 +169,10 @@ class CopiedStore:
         return version
 
     def check_partitions(self, program: str, source: str, stream: str, count: int) -> None:
-        """Raise `SourceChanged` if the stream has more partitions than when the program began with it; `stream` says which one it is."""
+        """Raise `SourceChanged` if `count` partitions are more than when the program began with the source; `stream` says which it is.
+
+        Called by the source's reading, which knows how many there are.
+        """
         key = reserved_key("starts", program, source, "", "partitions")  # no group has an empty name
         while (known := self._load_shared(key)) is None or not known.data.startswith(f"{stream} ".encode()):
             version = 0 if known is None else known.version
